@@ -1,0 +1,299 @@
+"""Every option and its default, once; read from keywords, the environment or a profile file."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import ssl
+import stat
+import time
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["DEMO_URL", "STAGING_URL", "Clock", "Config", "Secret", "SystemClock"]
+
+# The two hosts that the API's documentation names. It shows no production host.
+DEMO_URL: Final = "https://demo.api.aiwyn.ai"
+STAGING_URL: Final = "https://staging.api.aiwyn.app"
+
+ENVIRONMENT_PREFIX: Final = "AIWYN_"
+
+
+class Secret:
+    """A credential that no repr, log, pickle or traceback shows. ``reveal()`` gives its text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        text = text.strip()
+        # aiohttp would refuse these only after connecting, and would quote them.
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise ConfigurationError(
+                "the API key or token is empty or holds spaces, control or non-ASCII characters; paste it anew"
+            )
+        self._text = text
+
+    def reveal(self) -> str:
+        """The credential itself, for the header it is sent in and nothing else."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Secret is not pickled; read the credential anew where it is needed")
+
+
+class Clock(Protocol):
+    """Where time comes from. Tests give one whose sleep returns at once."""
+
+    def time(self) -> float:
+        """Wall-clock seconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def time(self) -> float:
+        """Wall-clock seconds since 1970, UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds."""
+        await asyncio.sleep(seconds)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All options. Times are seconds, sizes bytes. Build one with ``Config.load()``.
+
+    Raises:
+        ConfigurationError: an option is out of bounds; the text names it and the fix.
+    """
+
+    base_url: str
+    api_key: Secret | None = None
+    """Exchanged for a bearer token at ``token_path``."""
+    token: Secret | None = None
+    """A ready bearer token (JWT), used as it is."""
+
+    max_concurrency: int = 8
+    """Requests in flight at once, at most; fewer after the server throttles."""
+    retries: int = 2
+    """How often a request that may be repeated is sent again."""
+    retry_writes: bool = False
+    """Send a write again even when it may have been applied."""
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+    """Longest silence of the server while an answer is awaited."""
+    attempt_timeout: float = 60.0
+    deadline: float = 300.0
+    """Over queueing, all attempts and all waits of one call; it always holds."""
+    backoff_base: float = 0.5
+    """First back-off, drawn between 0 and this, doubling; 0 turns waiting off but for Retry-After."""
+    throttled_backoff_base: float = 1.0
+    """The same after a 429."""
+    backoff_cap: float = 20.0
+    max_retry_after: float = 120.0
+    """A longer Retry-After is not waited for but raised at once."""
+    retry_quota: int = 500
+    """Tokens of the client's retry budget; a retry costs 14, or 5 after a 429."""
+    max_response_bytes: int = 64 * 1024 * 1024
+    """Decoded body above which an answer is refused while it streams."""
+
+    gql_prefix: str = "/gql/v1"
+    token_path: str = "/v1/auth/token"  # noqa: S105 (a path)
+    token_request_key: str = "jwtApiKey"  # noqa: S105 (a key's name)
+    """Undocumented: the key that the API key is sent under (inferred from the credential's name)."""
+    token_response_key: str | None = None
+    """Undocumented: the key that the token comes under; None tries the usual names."""
+
+    allow_insecure_http: bool = False
+    """Allow http:// to another host than this machine."""
+    proxy: str | None = None
+    ssl_context: ssl.SSLContext | None = None
+    """An own TLS context, for a private CA or client certificates. Verification cannot be turned off here."""
+    clock: Clock = msgspec.field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        """Check every option, so that nothing wrong is ever sent."""
+        msgspec.structs.force_setattr(self, "base_url", _checked_url(self.base_url, self.allow_insecure_http))
+        if (self.api_key is None) == (self.token is None):
+            raise ConfigurationError(
+                "no credentials: pass api_key= or token=, or set AIWYN_API_KEY or AIWYN_TOKEN; "
+                "to try without an account, use aiwyn_async.sandbox.Sandbox"
+                if self.api_key is None
+                else "both an API key and a token are given: keep one of api_key= and token="
+            )
+        for name in ("connect_timeout", "read_timeout", "attempt_timeout", "deadline"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"{name} must be a finite number of seconds above 0")
+        for name in ("backoff_base", "throttled_backoff_base", "backoff_cap", "max_retry_after"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"{name} must be a finite number of seconds, 0 or more")
+        for name, least in (
+            ("max_concurrency", 1),
+            ("retries", 0),
+            ("retry_quota", 0),
+            ("max_response_bytes", 1024),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"{name} must be at least {least}")
+        for name in ("gql_prefix", "token_path"):
+            path = getattr(self, name)
+            if path and (not path.startswith("/") or path.endswith("/") or "?" in path or "#" in path):
+                raise ConfigurationError(
+                    f"{name} must start with / and have no trailing /, query or fragment"
+                )
+
+    def __repr__(self) -> str:
+        return f"Config(base_url={self.base_url!r})"
+
+    @classmethod
+    def load(cls, *, profile: str | None = None, **options: Any) -> Config:
+        """The options, each from the first of: keywords, environment, profile file, default.
+
+        The environment gives ``AIWYN_API_KEY``, ``AIWYN_TOKEN``, ``AIWYN_BASE_URL`` and any other option of
+        plain type under ``AIWYN_`` and its name in capitals. The profile file is ``AIWYN_CONFIG`` or
+        ``~/.config/aiwyn/config.toml``, with a table a profile: ``[profiles.NAME]``; ``profile`` or
+        ``AIWYN_PROFILE`` picks one, otherwise ``default`` where it exists.
+
+        Raises:
+            ConfigurationError: no base_url or credentials anywhere, an unknown or wrong option.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        found = _layered(given, _from_environment(), _from_profile(profile))
+        if "base_url" not in found:
+            raise ConfigurationError(
+                "no base_url: pass base_url= or set AIWYN_BASE_URL "
+                f"(the API's documentation names {DEMO_URL} and {STAGING_URL}); "
+                "to try without an account, use aiwyn_async.sandbox.Sandbox"
+            )
+        plain = {name: value for name, value in found.items() if name not in _OBJECTS | _SECRETS}
+        others = {name: value for name, value in found.items() if name in _OBJECTS}
+        others |= {name: _secret(name, found[name]) for name in _SECRETS & found.keys()}
+        try:
+            checked = msgspec.convert(plain, _PlainOptions, strict=False)
+        except msgspec.ValidationError as misfit:
+            # msgspec tells the place and the type, never the value.
+            raise ConfigurationError(f"wrong option: {misfit}") from None
+        return cls(**{name: getattr(checked, name) for name in plain}, **others)
+
+
+_SECRETS: Final = {"api_key", "token"}
+_OBJECTS: Final = {"ssl_context", "clock"}
+_NAMES: Final = frozenset(Config.__struct_fields__)
+
+_PlainOptions = msgspec.defstruct(
+    "_PlainOptions",
+    [
+        (field.name, field.type, msgspec.field(default=None))
+        for field in msgspec.structs.fields(Config)
+        if field.name not in _OBJECTS | _SECRETS
+    ],
+)
+
+
+def _secret(name: str, text: object) -> Secret:
+    if isinstance(text, str):
+        return Secret(text)
+    if not isinstance(text, Secret):
+        raise ConfigurationError(f"{name} must be a str or a Secret, not {type(text).__name__}")
+    return text
+
+
+def _layered(*layers: dict[str, Any]) -> dict[str, Any]:
+    """The first layer that names an option wins; a layer with a credential hides those below it."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        unknown = sorted(layer.keys() - _NAMES)
+        if unknown:
+            raise ConfigurationError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(_NAMES))}")
+        settled = merged.keys() | (_SECRETS if _SECRETS & merged.keys() else set())
+        merged |= {name: value for name, value in layer.items() if name not in settled}
+    return merged
+
+
+def _from_environment() -> dict[str, Any]:
+    names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in _NAMES - _OBJECTS}
+    return {name: os.environ[variable] for variable, name in names.items() if os.environ.get(variable)}
+
+
+def _from_profile(profile: str | None) -> dict[str, Any]:
+    wanted = profile or os.environ.get("AIWYN_PROFILE")
+    config_home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    path = Path(os.environ.get("AIWYN_CONFIG") or Path(config_home) / "aiwyn" / "config.toml")
+    try:
+        with path.open("rb") as file:
+            readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
+            profiles: dict[str, dict[str, Any]] = tomllib.load(file).get("profiles", {})
+    except FileNotFoundError:
+        if wanted:
+            raise ConfigurationError(
+                f"profile {wanted!r} is asked for, but there is no file {path}"
+            ) from None
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as fault:
+        raise ConfigurationError(f"cannot read {path}: {fault}") from None
+    if wanted and wanted not in profiles:
+        raise ConfigurationError(f"no profile {wanted!r} in {path}; it has {', '.join(profiles) or 'none'}")
+    found = profiles.get(wanted or "default", {})
+    if _SECRETS & found.keys() and readable_by_others:
+        raise ConfigurationError(f"{path} holds a credential and others can read it; run: chmod 600 {path}")
+    return found
+
+
+def _checked_url(url: str, allow_insecure_http: bool) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("base_url is not a URL; write it as https://host") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("base_url must start with https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url holds credentials; remove them and pass api_key= or token=")
+    if parts.query or parts.fragment:
+        raise ConfigurationError("base_url must have no query and no fragment")
+    if not url.isascii() or not url.strip().isprintable() or " " in url.strip():
+        raise ConfigurationError("base_url must be printable ASCII; write an international host in punycode")
+    if parts.scheme == "http" and not (_is_loopback(host) or allow_insecure_http):
+        raise ConfigurationError(
+            "base_url is http:// to another machine, which would send the token in the clear; "
+            "use https://, or pass allow_insecure_http=True"
+        )
+    return url.strip().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback and "%" not in host
+    except ValueError:
+        return False

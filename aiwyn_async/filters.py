@@ -1,0 +1,557 @@
+"""``F`` writes the ``where`` and ``orderBy`` of a search, and refuses what cannot be meant.
+
+    where = F.status.in_("POSTED", "CLOSED") & (F.due_date >= date(2024, 1, 1))
+    order_by = [F.created_at.desc(), F.id.asc()]
+
+The wire's form is Hasura's. Aiwyn documents ``_and _or _not _eq _neq _gt _gte _lt _lte _in _nin _like
+_ilike _regex _is_null`` (for staff search neither ``_like`` nor ``_regex`` nor ``_is_null``). Inferred from
+Hasura, and so perhaps refused by the server: ``_nlike _nilike _iregex`` and the orders that place nulls.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from math import isfinite
+from typing import Final, Literal, TypeAlias, cast, final, get_args
+from uuid import UUID
+
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = [
+    "JSON",
+    "Column",
+    "Condition",
+    "Direction",
+    "F",
+    "Fields",
+    "Order",
+    "OrderBy",
+    "Value",
+    "Where",
+    "keyset_after",
+    "order_columns",
+    "to_order_by",
+    "to_where",
+]
+
+Scalar: TypeAlias = bool | int | float | Decimal | str
+JSON: TypeAlias = "Scalar | list[JSON] | dict[str, JSON] | None"
+"""What goes on the wire. Decimals stay Decimals: encode with msgspec's ``decimal_format="number"``."""
+Value: TypeAlias = str | int | float | Decimal | date | UUID | Enum
+"""What a column is compared with; bool is an int and datetime a date."""
+Direction: TypeAlias = Literal[
+    "asc", "desc", "asc_nulls_first", "asc_nulls_last", "desc_nulls_first", "desc_nulls_last"
+]
+Where: TypeAlias = "Condition | Mapping[str, object] | None"
+OrderBy: TypeAlias = "Order | Mapping[str, object] | Sequence[Order | Mapping[str, object]] | None"
+
+MAX_DEPTH: Final = 64
+"""Objects inside objects in a ``where``; what is deeper is a loop or an attack."""
+# Digits before or after the point: written out, a Decimal("1E+999999") would be a megabyte.
+_MAX_DIGITS: Final = 100
+
+_PATTERNS: Final = ("_like", "_nlike", "_ilike", "_nilike", "_regex", "_iregex")
+_LISTS: Final = ("_in", "_nin")
+_COMPARISONS: Final = ("_eq", "_neq", "_gt", "_gte", "_lt", "_lte", *_LISTS, *_PATTERNS, "_is_null")
+_OPERATORS: Final = ("_and", "_or", "_not", *_COMPARISONS)
+_DIRECTIONS: Final[dict[str, Direction]] = {direction: direction for direction in get_args(Direction)}
+
+
+class _NoColumnError(ConfigurationError, AttributeError):
+    """Also an AttributeError, so that ``hasattr``, ``copy`` and notebooks hear a plain no."""
+
+
+@final
+class Fields:
+    """The type of ``F``: every attribute is a column, in snake_case; ``F.from_`` is the wire's ``from``.
+
+    Example:
+        >>> F.due_date, F.client.name, F["pms_invoice_number"]
+        (F.dueDate, F.client.name, F['pms_invoice_number'])
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> "Column":
+        """Give the column of a Python name, spelled the wire's way: ``due_date`` is ``dueDate``."""
+        return Column((_camel(name, "F"),))
+
+    def __getitem__(self, name: str) -> "Column":
+        """Give the column of a wire name as it is, for the few that are snake_case on the wire."""
+        return Column((_name(name, "F"),))
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Column:
+    """A column, or a relation whose columns are its attributes: ``F.client.name``.
+
+    Compare it (``== != > >= < <=``) or call a method to get a `Condition`. As in SQL, a null column meets
+    none of them but ``is_null()``, not even ``!=`` and ``not_in()``. A related column that is called like a
+    method here is reached with brackets: ``F.client["like"]``.
+
+    Values are str, int, float, bool, Decimal, date, datetime, UUID or an Enum of these. A naive datetime goes
+    out without a zone. None, NaN, infinity and everything else raise `ConfigurationError`.
+    """
+
+    _path: tuple[str, ...]
+
+    def __getattr__(self, name: str) -> "Column":
+        """Give a column of this relation by its Python name."""
+        return Column((*self._path, _camel(name, repr(self))))
+
+    def __getitem__(self, name: str) -> "Column":
+        """Give a column of this relation by its wire name."""
+        return Column((*self._path, _name(name, repr(self))))
+
+    # Equal columns make a condition, not a truth, so no set or dict could look one up.
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+    # Narrower than object's, and no bool: that is what the builder is for.
+    def __eq__(self, value: Value) -> "Condition":  # type: ignore[override]
+        return _condition(self._path, "_eq", value)
+
+    def __ne__(self, value: Value) -> "Condition":  # type: ignore[override]
+        return _condition(self._path, "_neq", value)
+
+    def __gt__(self, value: Value) -> "Condition":
+        return _condition(self._path, "_gt", value)
+
+    def __ge__(self, value: Value) -> "Condition":
+        return _condition(self._path, "_gte", value)
+
+    def __lt__(self, value: Value) -> "Condition":
+        return _condition(self._path, "_lt", value)
+
+    def __le__(self, value: Value) -> "Condition":
+        return _condition(self._path, "_lte", value)
+
+    def in_(self, *values: Value | Iterable[Value]) -> "Condition":
+        """Match any of the values, given one by one or as one list, tuple, set or generator.
+
+        A lone str is one value, not its letters. No value at all raises `ConfigurationError`.
+        """
+        return _condition(self._path, "_in", _listed(values, f"{self!r}.in_"))
+
+    def not_in(self, *values: Value | Iterable[Value]) -> "Condition":
+        """Match none of the values; they are given as to `in_`."""
+        return _condition(self._path, "_nin", _listed(values, f"{self!r}.not_in"))
+
+    def like(self, pattern: str) -> "Condition":
+        """Match a pattern with ``%`` for any text and ``_`` for any letter."""
+        return _condition(self._path, "_like", pattern)
+
+    def not_like(self, pattern: str) -> "Condition":
+        """Match what `like` does not. Inferred from Hasura, not documented by Aiwyn."""
+        return _condition(self._path, "_nlike", pattern)
+
+    def ilike(self, pattern: str) -> "Condition":
+        """Match as `like` does, upper and lower case alike."""
+        return _condition(self._path, "_ilike", pattern)
+
+    def not_ilike(self, pattern: str) -> "Condition":
+        """Match what `ilike` does not. Inferred from Hasura, not documented by Aiwyn."""
+        return _condition(self._path, "_nilike", pattern)
+
+    def regex(self, pattern: str) -> "Condition":
+        """Match a POSIX regular expression anywhere in the text."""
+        return _condition(self._path, "_regex", pattern)
+
+    def iregex(self, pattern: str) -> "Condition":
+        """Match as `regex` does, whatever the case. Inferred from Hasura, not documented by Aiwyn."""
+        return _condition(self._path, "_iregex", pattern)
+
+    def is_null(self, null: bool = True, /) -> "Condition":  # noqa: FBT002 - is_null(False) is how it is said
+        """Match rows where the column is null, or with False those where it is not."""
+        return _condition(self._path, "_is_null", null)
+
+    def has(self, condition: "Condition") -> "Condition":
+        """Match rows with a related row that meets the whole condition.
+
+        ``F.lines.has((F.kind == "TAX") & (F.amount > 5))`` asks for one line that is both, where
+        ``(F.lines.kind == "TAX") & (F.lines.amount > 5)`` is content with two.
+        """
+        return Condition(_nested(self._path, _boolean(condition, f"{self!r}.has", 1)))
+
+    def asc(self, *, nulls: Literal["first", "last"] | None = None) -> "Order":
+        """Order upwards; nulls come last unless told. ``nulls=`` is Hasura's, not documented by Aiwyn."""
+        return _ordered(self._path, "asc", nulls)
+
+    def desc(self, *, nulls: Literal["first", "last"] | None = None) -> "Order":
+        """Order downwards; nulls come first unless told. ``nulls=`` is Hasura's, not documented by Aiwyn."""
+        return _ordered(self._path, "desc", nulls)
+
+    def __repr__(self) -> str:
+        return _spelled(self._path)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Condition:
+    """What a row must meet. Joined with ``&`` and ``|``, turned round with ``~``; `F` makes them.
+
+    Example:
+        >>> ((F.status == "POSTED") & ~F.due_date.is_null()).to_dict()
+        {'_and': [{'status': {'_eq': 'POSTED'}}, {'_not': {'dueDate': {'_is_null': True}}}]}
+    """
+
+    _tree: dict[str, JSON]
+
+    def __and__(self, other: "Condition") -> "Condition":
+        return self._joined("_and", other)
+
+    def __or__(self, other: "Condition") -> "Condition":
+        return self._joined("_or", other)
+
+    def __invert__(self) -> "Condition":
+        return Condition({"_not": self._tree})
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "a Condition is neither true nor false here: join conditions with & | ~ instead of and/or/not,"
+            " each comparison in parentheses, and write a range as (F.x >= 1) & (F.x < 9)"
+        )
+
+    def __repr__(self) -> str:
+        return f"Condition({self._tree!r})"
+
+    def to_dict(self) -> dict[str, JSON]:
+        """Give the ``where`` object as a new dict; raises `ConfigurationError` if over 64 objects deep."""
+        return _boolean(self._tree, "where", 1)
+
+    def _joined(self, operator: str, other: "Condition") -> "Condition":
+        # Not all code is typed, and NotImplemented is what makes Python name both sides.
+        if not isinstance(other, Condition):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return NotImplemented
+        theirs = other._operands(operator)  # noqa: SLF001 - its own kind
+        return Condition({operator: [*self._operands(operator), *theirs]})
+
+    def _operands(self, operator: str) -> list[JSON]:
+        """Open a chain of the same operator, so that ``a & b & c`` is one list of three."""
+        inner = self._tree.get(operator)
+        return inner if isinstance(inner, list) else [self._tree]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One column to order by: the path of wire names to it, and the direction."""
+
+    path: tuple[str, ...]
+    direction: Direction
+
+    def to_dict(self) -> dict[str, JSON]:
+        """Give the one-key object, such as ``{"client": {"name": "asc"}}``."""
+        return _nested(self.path, self.direction)
+
+
+F: Final = Fields()
+"""Where every filter and order begins: ``F.total_amount > 100``, ``F.created_at.desc()``."""
+
+
+def to_where(where: Where) -> dict[str, JSON] | None:
+    """Check a condition or a raw ``where`` object and give it as a new dict, fit for the wire.
+
+    A raw object may hold conditions, and any value `F` takes: ``{"dueDate": {"_gte": date.today()}}``.
+
+    Args:
+        where: A `Condition`, a dict such as ``{"status": {"_eq": "PAID"}}``, or None for no filter.
+
+    Raises `ConfigurationError`, naming the place: an unknown operator, an operand of the wrong kind, an empty
+    list of values, None where a value belongs, a key that is empty or has control characters, too much depth.
+    """
+    return None if where is None else _boolean(where, "where", 1)
+
+
+def to_order_by(order_by: OrderBy) -> list[dict[str, JSON]]:
+    """Check what to order by and give it as a new list of one-key objects; None gives an empty list.
+
+    Args:
+        order_by: ``F.id.asc()``, ``{"id": "asc"}``, or a list of such, the first column first.
+
+    Raises `ConfigurationError` for an unknown direction, an object of several keys, a column named twice.
+    """
+    return [order.to_dict() for order in _orders(order_by)]
+
+
+def order_columns(order_by: OrderBy) -> list[tuple[tuple[str, ...], Direction]]:
+    """Give the path and the direction of each column, checked as by `to_order_by`.
+
+    Example:
+        >>> order_columns([{"client": {"name": "asc"}}, F.id.desc()])
+        [(('client', 'name'), 'asc'), (('id',), 'desc')]
+    """
+    return [(order.path, order.direction) for order in _orders(order_by)]
+
+
+def keyset_after(
+    order: Sequence[tuple[tuple[str, ...], Direction]], values: Sequence[object]
+) -> dict[str, JSON]:
+    """Give the ``where`` of all rows that come after the row with these values.
+
+    Nulls stand where Postgres puts them (last in asc, first in desc) unless the direction says otherwise. The
+    values must be as exact as the server's: a time cut to milliseconds no longer equals the row it came from.
+
+    Args:
+        order: As `order_columns` gives it. The last column must be unique and never null; an order over an
+            aggregate has no such condition.
+        values: The row's value for each column of the order, None for null.
+
+    Raises `ConfigurationError` when the two do not match or the last value is None.
+
+    Example:
+        >>> keyset_after([(("id",), "asc")], [42])
+        {'id': {'_gt': 42}}
+    """
+    if not order or len(order) != len(values):
+        raise ConfigurationError(
+            f"values: {len(values)} given for {len(order)} columns of order; give one for each"
+        )
+    if values[-1] is None:
+        raise ConfigurationError(
+            "values: the last is None; order by a key that is unique and never null last"
+        )
+    path, direction = order[-1]
+    after = _condition(path, _beyond(direction), values[-1])
+    for (path, direction), value in zip(reversed(order[:-1]), reversed(values[:-1]), strict=True):
+        after = _after_column(path, direction, value, ties=after)
+    return after.to_dict()
+
+
+def _after_column(
+    path: tuple[str, ...], direction: Direction, value: object, *, ties: Condition
+) -> Condition:
+    beyond = _beyond(direction)
+    nulls_first = direction == "desc" or direction.endswith("nulls_first")
+    # Written with _not because a related row that does not exist has no column to be null, yet sorts as one.
+    has_value = _condition(path, "_is_null", operand=False)
+    is_null = ~has_value if len(path) > 1 else _condition(path, "_is_null", operand=True)
+    if value is None:
+        tied = is_null & ties
+        return has_value | tied if nulls_first else tied
+    further = _condition(path, beyond, value)
+    tied = _condition(path, "_eq", value) & ties
+    return further | tied if nulls_first else further | is_null | tied
+
+
+def _beyond(direction: Direction) -> str:
+    if direction not in _DIRECTIONS:
+        raise ConfigurationError(f"order: {_shown(direction)} is no direction; use {', '.join(_DIRECTIONS)}")
+    return "_lt" if direction.startswith("desc") else "_gt"
+
+
+def _condition(path: tuple[str, ...], operator: str, operand: object) -> Condition:
+    return Condition(_nested(path, {operator: _operand(operator, operand, f"{_spelled(path)}.{operator}")}))
+
+
+def _spelled(path: tuple[str, ...]) -> str:
+    """Give the Python that makes this path; what snake_case would change goes in brackets."""
+    plain = (name.isidentifier() and "_" not in name for name in path)
+    return "F" + "".join(f".{name}" if dot else f"[{name!r}]" for name, dot in zip(path, plain, strict=True))
+
+
+def _nested(path: tuple[str, ...], inner: JSON) -> dict[str, JSON]:
+    for name in reversed(path):
+        inner = {name: inner}
+    return cast("dict[str, JSON]", inner)
+
+
+def _ordered(path: tuple[str, ...], base: Literal["asc", "desc"], nulls: str | None) -> Order:
+    direction = _DIRECTIONS.get(base if nulls is None else f"{base}_nulls_{nulls}")
+    if direction is None:
+        raise ConfigurationError(f'nulls: {_shown(nulls)} is no place for nulls; use "first" or "last"')
+    return Order(path, direction)
+
+
+def _orders(order_by: OrderBy) -> list[Order]:
+    if order_by is None:
+        return []
+    given: Sequence[object] = order_by if isinstance(order_by, (list, tuple)) else [order_by]
+    orders = [_order(one, f"order_by[{index}]") for index, one in enumerate(given)]
+    seen: set[tuple[str, ...]] = set()
+    for order in orders:
+        if order.path in seen:
+            raise ConfigurationError(f"order_by: {'.'.join(order.path)} stands in it twice; keep the first")
+        seen.add(order.path)
+    return orders
+
+
+def _order(given: object, at: str) -> Order:
+    path: list[str] = []
+    inner = given.to_dict() if isinstance(given, Order) else given
+    while isinstance(inner, Mapping):
+        entries = list(cast("Mapping[object, object]", inner).items())
+        if len(entries) != 1:
+            raise ConfigurationError(
+                f"{at}: an object of {len(entries)} keys; give a list of one-key objects"
+            )
+        path.append(_name(entries[0][0], at))
+        if len(path) > MAX_DEPTH:
+            raise ConfigurationError(f"{at}: more than {MAX_DEPTH} objects deep; order by a nearer column")
+        inner = entries[0][1]
+    direction = _DIRECTIONS.get(inner) if path and isinstance(inner, str) else None
+    if direction is None:
+        raise ConfigurationError(
+            f'{at}: {_shown(inner)} is no order; use F.id.asc(), F.id.desc() or {{"id": "asc"}}'
+        )
+    return Order(tuple(path), direction)
+
+
+def _boolean(node: object, at: str, depth: int) -> dict[str, JSON]:
+    """Copy an object of columns, relations and ``_and _or _not``."""
+    return {key: _clause(key, inner, f"{at}.{key}", depth) for key, inner in _entries(node, at, depth)}
+
+
+def _clause(key: str, inner: object, at: str, depth: int) -> JSON:
+    if key in {"_and", "_or"}:
+        return [_boolean(one, f"{at}[{index}]", depth + 1) for index, one in enumerate(_list(inner, at))]
+    if key == "_not":
+        return _boolean(inner, at, depth + 1)
+    if key in _COMPARISONS:
+        raise ConfigurationError(f'{at}: stands outside a column; write {{"column": {{"{key}": ...}}}}')
+    entries = _entries(inner, at, depth + 1)
+    compared = [inner_key in _COMPARISONS for inner_key, _ in entries]
+    if not any(compared):
+        return _boolean(inner, at, depth + 1)
+    if not all(compared):
+        raise ConfigurationError(
+            f"{at}: compares a column and names others inside it; split it in two under _and"
+        )
+    return {operator: _operand(operator, operand, f"{at}.{operator}") for operator, operand in entries}
+
+
+def _entries(node: object, at: str, depth: int) -> list[tuple[str, object]]:
+    if depth > MAX_DEPTH:
+        raise ConfigurationError(f"where: more than {MAX_DEPTH} objects deep; join conditions in one list")
+    if isinstance(node, Condition):
+        node = node.to_dict()
+    if not isinstance(node, Mapping):
+        raise ConfigurationError(
+            f'{at}: {_shown(node)} is no condition; use F.id == 1 or {{"id": {{"_eq": 1}}}}'
+        )
+    entries = cast("Mapping[object, object]", node).items()
+    return [(_clause_key(key, at), inner) for key, inner in entries]
+
+
+def _operand(operator: str, operand: object, at: str) -> JSON:
+    if operator in _LISTS:
+        values = _list(operand, at)
+        if not values:
+            raise ConfigurationError(f"{at}: no values; leave the condition out, or do not ask")
+        return [_scalar(one, f"{at}[{index}]") for index, one in enumerate(values)]
+    if operator == "_is_null" and not isinstance(operand, bool):
+        raise ConfigurationError(f"{at}: {_shown(operand)} is no bool; use True or False")
+    if operator in _PATTERNS and not isinstance(operand, str):
+        raise ConfigurationError(f"{at}: {_shown(operand)} is no pattern; use a str")
+    return _scalar(operand, at)
+
+
+def _listed(values: tuple[object, ...], at: str) -> list[Scalar]:
+    sole = values[0] if len(values) == 1 else values
+    if not isinstance(sole, Iterable) or isinstance(sole, (str, bytes, bytearray, dict)):
+        sole = values
+    encoded = [_scalar(one, f"{at}[{index}]") for index, one in enumerate(cast("Iterable[object]", sole))]
+    if isinstance(sole, AbstractSet):
+        # The same question must give the same bytes: a checkpoint is bound to their hash.
+        encoded.sort(key=lambda one: (type(one).__name__, one))
+    return encoded
+
+
+def _scalar(value: object, at: str) -> Scalar:
+    encoded: Scalar
+    match value:
+        case Enum():
+            encoded = _scalar(value.value, at)
+        case bool():
+            encoded = value
+        case str():
+            encoded = _text(value, at)
+        case int() | float() | Decimal():
+            encoded = _number(value, at)
+        case datetime():
+            encoded = _instant(value)
+        case date():
+            encoded = value.isoformat()
+        case UUID():
+            encoded = str(value)
+        case None:
+            raise ConfigurationError(f'{at}: None is no value; use is_null() or {{"_is_null": true}}')
+        case Column():
+            raise ConfigurationError(f"{at}: a column cannot be compared with a column; give a value")
+        case _:
+            raise ConfigurationError(
+                f"{at}: {_shown(value)} is no value; use str, number, bool, date, datetime, UUID or Enum"
+            )
+    return encoded
+
+
+def _text(value: str, at: str) -> str:
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ConfigurationError(f"{at}: half a surrogate pair is no UTF-8; decode the text again")
+    return str.__str__(value)
+
+
+def _number(value: float | Decimal, at: str) -> int | float | Decimal:
+    if isinstance(value, int):
+        # Python's own limit on digits is far above; what no column holds is a mistake.
+        if abs(value) >= 10**_MAX_DIGITS:
+            raise ConfigurationError(f"{at}: an int of more than {_MAX_DIGITS} digits; give a smaller one")
+        return int(value)
+    finite = value.is_finite() if isinstance(value, Decimal) else isfinite(value)
+    if not finite:
+        raise ConfigurationError(f"{at}: NaN and infinity have no JSON; give a finite number")
+    if isinstance(value, float):
+        return float(value)
+    exponent = cast("int", value.as_tuple().exponent)
+    if max(abs(exponent), abs(value.adjusted())) > _MAX_DIGITS:
+        raise ConfigurationError(f"{at}: a Decimal beyond 1E±{_MAX_DIGITS}; round it")
+    return Decimal(format(value, "f"))
+
+
+def _instant(value: datetime) -> str:
+    text = value.isoformat()
+    return text.removesuffix("+00:00") + "Z" if value.utcoffset() == timedelta(0) else text
+
+
+def _camel(name: str, at: str) -> str:
+    first, *others = _name(name, at).split("_")
+    return first + "".join(other[:1].upper() + other[1:] for other in others)
+
+
+def _name(name: object, at: str) -> str:
+    key = _key(name, at)
+    if key.startswith("_"):
+        raise _NoColumnError(f"{at}: {_shown(name)} is no column; a leading underscore marks an operator")
+    return key
+
+
+def _clause_key(given: object, at: str) -> str:
+    key = _key(given, at)
+    if key.startswith("_") and key not in _OPERATORS:
+        raise ConfigurationError(f"{at}: unknown operator {_shown(key)}; use one of {', '.join(_OPERATORS)}")
+    return key
+
+
+def _key(key: object, at: str) -> str:
+    if not isinstance(key, str):
+        raise ConfigurationError(f"{at}: a key of type {type(key).__name__}; use a str")
+    if not key or any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in key):
+        raise ConfigurationError(f"{at}: {_shown(key)} is empty or has control characters; use a plain name")
+    return str.__str__(key)
+
+
+def _list(given: object, at: str) -> list[object]:
+    if not isinstance(given, list):
+        raise ConfigurationError(f"{at}: {_shown(given)} is no list; use [...]")
+    return cast("list[object]", given)
+
+
+def _shown(given: object) -> str:
+    """Name a wrong argument without its contents, unless it is the short text someone mistyped."""
+    if isinstance(given, str):
+        return repr(given if len(given) <= 40 else given[:40] + "...")
+    return "None" if given is None else f"a {type(given).__name__}"

@@ -1,0 +1,1 @@
+"""Rows and objects of the API as msgspec Structs, a file a tag."""

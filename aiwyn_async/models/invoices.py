@@ -1,0 +1,98 @@
+"""Invoices. Source: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md and getinvoicebyid.md.
+
+The documentation expands the fields of the by-id object only. That a row of a list or a search bears the
+same names is inferred; all are optional, so a tenant that differs still decodes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from aiwyn_async.models.base import Id, Model
+
+__all__ = [
+    "Invoice",
+    "InvoiceDetail",
+    "InvoiceDetailStatus",
+    "InvoiceLineItem",
+    "InvoicePayment",
+    "InvoiceSearchRow",
+    "InvoiceStatus",
+    "PaymentStatus",
+]
+
+# Open enums: the documentation's own sets disagree, so any other string is kept as it comes.
+InvoiceStatus = Literal["PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT"] | str
+"""Status of a list row: the documented filter values, or any other string."""
+InvoiceDetailStatus = Literal["DRAFT", "SENT", "VIEWED", "PAID", "OVERDUE", "CANCELLED"] | str
+"""Status of a by-id object, or any other string."""
+PaymentStatus = Literal["UNPAID", "PARTIALLY_PAID", "PAID", "OVERDUE"] | str
+
+
+class InvoiceLineItem(Model, frozen=True, kw_only=True, gc=False):
+    """One line of an invoice. Money is exact and in the invoice's currency; ``tax_rate`` is a fraction."""
+
+    id: Id | None = None
+    description: str | None = None
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    amount: Decimal | None = None
+    tax_rate: Decimal | None = None
+
+
+class InvoicePayment(Model, frozen=True, kw_only=True, gc=False):
+    """One payment on an invoice."""
+
+    id: Id | None = None
+    amount: Decimal | None = None
+    payment_date: datetime | None = None
+    payment_method: str | None = None
+    status: str | None = None
+
+
+class _InvoiceFields(Model, frozen=True, kw_only=True, gc=False):
+    # In the order of the wire, which decodes fastest.
+    id: Id
+    invoice_number: str | None = None
+    reference: str | None = None
+    description: str | None = None
+    status: str | None = None
+    payment_status: PaymentStatus | None = None
+    client_id: Id | None = None
+    client_name: str | None = None
+    client_email: str | None = None
+    project_id: Id | None = None
+    project_name: str | None = None
+    issue_date: datetime | None = None
+    due_date: datetime | None = None
+    subtotal: Decimal | None = None
+    tax_amount: Decimal | None = None
+    total_amount: Decimal | None = None
+    currency: str | None = None
+    paid_amount: Decimal | None = None
+    outstanding_amount: Decimal | None = None
+    line_items: tuple[InvoiceLineItem, ...] | None = None
+    payments: tuple[InvoicePayment, ...] | None = None
+    notes: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class Invoice(_InvoiceFields, frozen=True, kw_only=True, gc=False):
+    """A row of ``invoices.list()``. Datetimes are as on the wire: zoned or naive."""
+
+    status: InvoiceStatus | None = None
+
+
+class InvoiceSearchRow(_InvoiceFields, frozen=True, kw_only=True, gc=False):
+    """A row of ``invoices.search()``, whose answer the documentation does not show."""
+
+    status: InvoiceStatus | None = None
+
+
+class InvoiceDetail(_InvoiceFields, frozen=True, kw_only=True, gc=False):
+    """What ``invoices.get()`` gives: one invoice with its line items and payments."""
+
+    status: InvoiceDetailStatus | None = None

@@ -1,0 +1,1 @@
+"""Walking a list page by page, complete or saying what is missing."""

@@ -1,0 +1,64 @@
+"""Requests in flight together, their answers in the order of asking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+__all__ = ["Window"]
+
+AskT = TypeVar("AskT")
+AnswerT = TypeVar("AnswerT")
+
+
+class Window(Generic[AskT, AnswerT]):
+    """At most ``depth`` fetches under way, each a task that only fetches.
+
+    It holds no task group and no cancel scope, so that a generator may yield while it is open. Who opens one
+    ends it with ``aclose()``.
+    """
+
+    def __init__(self, fetch: Callable[[AskT], Awaitable[AnswerT]], depth: int) -> None:
+        self._fetch = fetch
+        self._depth = depth
+        self._under_way: deque[tuple[AskT, asyncio.Task[AnswerT]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    @property
+    def is_full(self) -> bool:
+        """True when as many fetches are under way as may be."""
+        return len(self._under_way) >= self._depth
+
+    def fill(self, next_ask: Callable[[], AskT | None]) -> None:
+        """Begin fetches until the window is full or there is nothing to ask."""
+        while not self.is_full:
+            ask = next_ask()
+            if ask is None:
+                return
+            self.begin(ask)
+
+    def begin(self, ask: AskT) -> None:
+        """Begin one fetch, whatever the depth."""
+        self._under_way.append((ask, asyncio.ensure_future(self._fetch(ask))))
+
+    async def take(self) -> tuple[AskT, AnswerT]:
+        """The oldest fetch's answer, or its error."""
+        ask, fetching = self._under_way.popleft()
+        try:
+            return ask, await fetching
+        except BaseException:
+            fetching.cancel()
+            raise
+
+    async def aclose(self) -> None:
+        """End all that is under way, and wait until it has ended."""
+        fetches = [fetching for _, fetching in self._under_way]
+        self._under_way.clear()
+        for fetching in fetches:
+            fetching.cancel()
+        # gather also takes the errors that nobody will ask for any more.
+        await asyncio.gather(*fetches, return_exceptions=True)

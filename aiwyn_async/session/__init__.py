@@ -1,0 +1,1 @@
+"""One request, from a resource method to bytes and back."""

@@ -1,0 +1,199 @@
+"""When a request is sent again, and after how long. The only module that imports backoff."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final, Protocol, TypeVar
+
+import backoff
+import msgspec
+
+from aiwyn_async.config import Config
+from aiwyn_async.session.protocol import (
+    Failure,
+    FailureKind,
+    Outcome,
+    Request,
+    Response,
+    RetryClass,
+    is_success,
+    looks_cut,
+    parse_retry_after,
+)
+
+__all__ = ["GiveUp", "RetryQuota", "SendAgain", "decide", "is_final", "is_throttled", "send_until_final"]
+
+RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504}
+# The server is sure not to have applied a write that it answers so.
+NOT_APPLIED_STATUSES: Final = {425, 429}
+RETRIED_FAILURES: Final = {
+    FailureKind.CONNECT,
+    FailureKind.DNS,
+    FailureKind.CONNECT_TIMEOUT,
+    FailureKind.READ_TIMEOUT,
+    FailureKind.ATTEMPT_TIMEOUT,
+    FailureKind.DISCONNECTED,
+    FailureKind.TRUNCATED,
+    FailureKind.ENCODING,
+}
+
+COST: Final = 14
+THROTTLED_COST: Final = 5
+
+
+class SendAgain(msgspec.Struct, frozen=True):
+    """Send once more, after ``wait`` seconds, for ``cost`` tokens of the quota."""
+
+    wait: float
+    cost: int
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """The outcome is final, ``because`` of this."""
+
+    because: str
+
+
+def is_final(outcome: Outcome) -> bool:
+    """True for a success that looks whole: nothing more is to be decided about it."""
+    return isinstance(outcome, Response) and is_success(outcome.status) and _is_json(outcome)
+
+
+def is_throttled(outcome: Outcome) -> bool:
+    """True when the server asks for fewer requests, or is too busy to answer in time."""
+    if isinstance(outcome, Failure):
+        return outcome.kind.is_timeout
+    return outcome.status in {429, 503}
+
+
+def decide(
+    request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
+) -> SendAgain | GiveUp:
+    """Pure: send again, and when, or give up. ``attempt`` counts from 1; ``draw`` is in [0, 1).
+
+    Full jitter: the wait is ``draw`` of the back-off, which doubles with each attempt; a Retry-After is
+    its floor.
+    """
+    if not _may_be_repeated(request, outcome, config):
+        return GiveUp("it is not one to be repeated")
+    # A body that cannot be read may have been cut on its way; twice the same is no accident.
+    most = 1 + (min(config.retries, 1) if _is_unreadable(outcome) else config.retries)
+    if attempt >= most:
+        return GiveUp("the attempts are used up")
+    throttled = isinstance(outcome, Response) and outcome.status == 429
+    base = config.throttled_backoff_base if throttled else config.backoff_base
+    wait = draw * min(config.backoff_cap, base * 2.0 ** min(attempt - 1, 64))
+    if isinstance(outcome, Response) and outcome.status >= 400:
+        asked = parse_retry_after(outcome.headers, config.clock.time())
+        if asked is not None:
+            if asked > config.max_retry_after:
+                return GiveUp("the server asks for a longer wait than max_retry_after")
+            wait = max(wait, asked)
+    return SendAgain(wait, THROTTLED_COST if throttled else COST)
+
+
+def _may_be_repeated(request: Request, outcome: Outcome, config: Config) -> bool:
+    if isinstance(outcome, Failure):
+        repeatable = outcome.kind in RETRIED_FAILURES
+        not_applied = outcome.kind.never_sent
+    else:
+        repeatable = outcome.status in RETRIED_STATUSES or _is_unreadable(outcome)
+        not_applied = outcome.status in NOT_APPLIED_STATUSES or (
+            outcome.status == 503 and "Retry-After" in outcome.headers
+        )
+        if outcome.status == 409 and request.retry_class is RetryClass.WRITE:
+            return False
+    if request.retry_class is RetryClass.READ:
+        return repeatable
+    return repeatable and (not_applied or config.retry_writes)
+
+
+def _is_unreadable(outcome: Outcome) -> bool:
+    if isinstance(outcome, Failure):
+        return outcome.kind is FailureKind.ENCODING
+    return is_success(outcome.status) and looks_cut(outcome.body)
+
+
+def _is_json(response: Response) -> bool:
+    """Cheap, for every answer: the ends of the body. Decoding sees the rest."""
+    return (
+        response.body[:1] in {b"{", b"["}
+        and response.body[-1:] in {b"}", b"]"}
+        or (response.body.strip()[:1] in {b"{", b"["} and not looks_cut(response.body))
+    )
+
+
+class RetryQuota:
+    """A client's budget of retries, so that a dead server is not stormed (as botocore's, with its figures).
+
+    A retry takes tokens; a first success gives one back, a success after retries gives back its last cost.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self.capacity = tokens
+        self.tokens = tokens
+
+    def take(self, cost: int) -> bool:
+        """Take ``cost`` tokens; False, and nothing taken, when there are too few."""
+        if cost > self.tokens:
+            return False
+        self.tokens -= cost
+        return True
+
+    def refund(self, tokens: int) -> None:
+        """Give tokens back, up to the capacity."""
+        self.tokens = min(self.capacity, self.tokens + tokens)
+
+
+class _NotFinal(Exception):  # noqa: N818 (never leaves this module; backoff asks for an exception)
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+class Sendable(Protocol):
+    """What is sent again and again: anything that knows its request."""
+
+    request: Request
+
+
+CallT = TypeVar("CallT", bound=Sendable)
+
+
+async def send_until_final(
+    call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, quota: RetryQuota
+) -> Outcome:
+    """Send until the outcome is final, and return it, good or bad. ``once(call, wait)`` waits, then sends."""
+    first = await once(call, 0.0)
+    if is_final(first):
+        quota.refund(1)
+        return first
+    unsettled: list[Outcome] = [first]
+    planned = [SendAgain(0.0, 0)]
+
+    async def attempt() -> Outcome:
+        outcome = unsettled.pop() if unsettled else await once(call, planned[0].wait)
+        if is_final(outcome):
+            quota.refund(planned[0].cost)
+            return outcome
+        raise _NotFinal(outcome)
+
+    def waits() -> Generator[float, Any, None]:  # backoff sends each exception
+        # The wait itself is left to once(): backoff's own sleep knows neither the injected clock nor the
+        # pause that all requests of a client share.
+        failed: _NotFinal = yield 0.0
+        for number in itertools.count(1):
+            decision = decide(call.request, failed.outcome, number, config, draw=random.random())  # noqa: S311
+            if isinstance(decision, GiveUp) or not quota.take(decision.cost):
+                return
+            planned[0] = decision
+            failed = yield 0.0
+
+    # jitter=None: backoff would shorten the wait below Retry-After. logger=None: it would log the request.
+    repeated = backoff.on_exception(waits, _NotFinal, jitter=None, logger=None)(attempt)
+    try:
+        return await repeated()
+    except _NotFinal as last:
+        return last.outcome

@@ -1,0 +1,195 @@
+"""One request, from a resource method to bytes and back: a ladder of small rungs, read from the top.
+
+- ``call``: the deadline over all of it; the typed error when the last outcome is a bad one
+- ``_authorised``: the bearer token; after a 401 one renewal and one more try
+- ``send_until_final`` (in ``retry``): how often, and after which waits
+- ``_once``: one attempt: the governor's slot, the free resend on a dead kept-alive connection
+- ``Transport.send``: the socket
+
+What goes wrong on the way up is a value, not an exception, so no traceback holds a frame with a credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from aiwyn_async.config import Config, Secret
+from aiwyn_async.errors import Attempt, DeadlineExceeded, RequestError
+from aiwyn_async.session.governor import Governor
+from aiwyn_async.session.protocol import (
+    Failure,
+    Outcome,
+    Request,
+    Response,
+    RetryClass,
+    Timeouts,
+    error_of,
+    is_success,
+    parse_retry_after,
+)
+from aiwyn_async.session.retry import RetryQuota, is_final, is_throttled, send_until_final
+from aiwyn_async.session.transport import Transport
+
+__all__ = ["Session", "TokenSource"]
+
+logger: Final = logging.getLogger("aiwyn_async")
+
+
+class TokenSource(Protocol):
+    """Where bearer tokens come from; ``auth`` has the two kinds."""
+
+    async def bearer(self) -> Secret:
+        """A token that is good now."""
+        ...
+
+    async def renewed(self, refused: Secret) -> Secret | None:
+        """Another token than the refused one, or None where there is none to be had."""
+        ...
+
+    async def aclose(self) -> None:
+        """End a renewal that is under way."""
+        ...
+
+
+class _Call:
+    """The state of one call on its way down and up the ladder."""
+
+    __slots__ = ("attempts", "bearer", "deadline_at", "last", "phase", "request", "resent", "started")
+
+    def __init__(self, request: Request, started: float, deadline: float) -> None:
+        self.request = request
+        self.started = started
+        self.deadline_at = started + deadline
+        self.phase = "token"
+        self.bearer: Secret | None = None
+        self.attempts: list[Attempt] = []
+        self.last: Outcome | None = None
+        self.resent = False
+
+
+class Session:
+    """Sends requests for one set of options over a transport, governor and quota that views share."""
+
+    def __init__(self, config: Config, transport: Transport, governor: Governor, quota: RetryQuota) -> None:
+        self.config = config
+        self.tokens: TokenSource | None = None
+        self.transport = transport
+        self.governor = governor
+        self.quota = quota
+        self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
+
+    def view(self, config: Config) -> Session:
+        """The same pool, token, governor and quota under other options."""
+        session = Session(config, self.transport, self.governor, self.quota)
+        session.tokens = self.tokens
+        return session
+
+    async def call(self, request: Request) -> Response:
+        """Send a request until its outcome is final; the answer, which is a success.
+
+        Raises:
+            RequestError: one of its subclasses; see ``errors``.
+        """
+        call = _Call(request, self.config.clock.monotonic(), self.config.deadline)
+        outcome: Outcome | None = None
+        try:
+            async with asyncio.timeout(self.config.deadline) as deadline:
+                outcome = await self._authorised(call)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+        if outcome is None:
+            raise self._deadline_exceeded(call)
+        if isinstance(outcome, Response) and is_final(outcome):
+            return outcome.after(call.attempts)
+        raise self._error(call, outcome)
+
+    async def _authorised(self, call: _Call) -> Outcome:
+        if not call.request.authorised or self.tokens is None:
+            return await send_until_final(call, self._once, self.config, self.quota)
+        call.bearer = await self.tokens.bearer()
+        outcome = await send_until_final(call, self._once, self.config, self.quota)
+        if not (isinstance(outcome, Response) and outcome.status == 401):
+            return outcome
+        call.phase = "token"
+        renewed = await self.tokens.renewed(call.bearer)
+        if renewed is None:
+            return outcome
+        call.bearer = renewed
+        return await send_until_final(call, self._once, self.config, self.quota)
+
+    async def _once(self, call: _Call, wait: float) -> Outcome:
+        if wait:
+            call.phase = "retry_wait"
+            if self.config.clock.monotonic() + wait >= call.deadline_at:
+                raise self._deadline_exceeded(call)
+            await self.config.clock.sleep(wait)
+        admitted_at = await self.governor.enter(call)
+        try:
+            call.phase = "response"
+            outcome = await self.transport.send(call.request, call.bearer, self._timeouts)
+            if _died_idle(outcome) and call.request.retry_class is RetryClass.READ and not call.resent:
+                # The server had closed a kept-alive connection; aiohttp sends only some verbs again.
+                call.resent = True
+                outcome = await self.transport.send(call.request, call.bearer, self._timeouts)
+        finally:
+            self.governor.leave()
+        self._learn(outcome, admitted_at)
+        told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
+        call.attempts.append(Attempt(told, outcome.elapsed, wait))
+        call.last = outcome
+        logger.debug(
+            "%s %s: %s in %.0f ms", call.request.method, call.request.path, told, outcome.elapsed * 1e3
+        )
+        return outcome
+
+    def _learn(self, outcome: Outcome, admitted_at: float) -> None:
+        if isinstance(outcome, Response) and is_success(outcome.status):
+            self.governor.succeeded()
+        elif is_throttled(outcome):
+            self.governor.throttled(admitted_at)
+            if isinstance(outcome, Response) and outcome.status == 429:
+                asked = parse_retry_after(outcome.headers, self.config.clock.time())
+                if asked is not None and asked <= self.config.max_retry_after:
+                    self.governor.pause(asked)
+
+    def _error(self, call: _Call, outcome: Outcome) -> RequestError:
+        clock = self.config.clock
+        known = (call.bearer, self.config.api_key, self.config.token)
+        return error_of(
+            call.request,
+            outcome,
+            now=clock.time(),
+            elapsed=clock.monotonic() - call.started,
+            attempts=tuple(call.attempts),
+            secrets=tuple(secret for secret in known if secret is not None),
+        )
+
+    def _deadline_exceeded(self, call: _Call) -> DeadlineExceeded:
+        error = DeadlineExceeded(
+            f"the deadline of {self.config.deadline:g} s ran out ({_PHASES[call.phase]})",
+            phase=call.phase,
+            method=call.request.method,
+            path=call.request.path,
+            attempts=tuple(call.attempts),
+            elapsed=self.config.clock.monotonic() - call.started,
+            ambiguous=call.request.retry_class is RetryClass.WRITE and call.phase == "response",
+        )
+        if call.last is not None:
+            error.__cause__ = self._error(call, call.last)
+        return error
+
+
+_PHASES: Final = {
+    "token": "waiting for a token",
+    "queue": "waiting for one of max_concurrency slots",
+    "pause": "in a pause that the server asked for",
+    "response": "waiting for the answer",
+    "retry_wait": "waiting to send again",
+}
+
+
+def _died_idle(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and outcome.on_reused_connection

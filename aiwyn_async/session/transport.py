@@ -1,0 +1,263 @@
+"""aiohttp, and nothing else: one request in; status, headers and bytes, or a failure, out.
+
+What goes wrong comes back as a value. aiohttp's own exceptions hold the Authorization header, and their
+tracebacks hold it again, so none of them leaves this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncGenerator
+from contextvars import ContextVar
+from platform import python_version
+from typing import Final, NamedTuple
+
+import aiohttp
+from aiohttp import http_exceptions
+from yarl import URL
+
+from aiwyn_async._version import __version__
+from aiwyn_async.config import Config, Secret
+from aiwyn_async.errors import ClientClosedError, LoopMismatchError
+from aiwyn_async.session.protocol import Failure, FailureKind, Outcome, Request, Response, Timeouts
+
+__all__ = ["Transport"]
+
+USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
+READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
+
+# Most specific first: TLS and DNS failures are connector failures, and those are OS errors, to aiohttp.
+_KINDS: Final[tuple[tuple[type[Exception], FailureKind, str], ...]] = (
+    (aiohttp.ClientSSLError, FailureKind.TLS, "TLS failed"),
+    (aiohttp.ServerFingerprintMismatch, FailureKind.TLS, "TLS failed"),
+    (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "the host name cannot be resolved"),
+    (aiohttp.ClientConnectorError, FailureKind.CONNECT, "cannot connect"),
+    (aiohttp.ConnectionTimeoutError, FailureKind.CONNECT_TIMEOUT, "no connection within connect_timeout"),
+    (aiohttp.SocketTimeoutError, FailureKind.READ_TIMEOUT, "the server was silent for read_timeout"),
+    (aiohttp.ServerDisconnectedError, FailureKind.DISCONNECTED, "the server hung up before it answered"),
+    (aiohttp.ClientOSError, FailureKind.DISCONNECTED, "the connection broke"),
+    (aiohttp.ClientConnectionResetError, FailureKind.DISCONNECTED, "the connection broke"),
+    (aiohttp.ClientPayloadError, FailureKind.TRUNCATED, "the body broke off"),
+    (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "the answer is not valid HTTP"),
+    (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no whole answer within attempt_timeout"),
+    (aiohttp.ClientConnectionError, FailureKind.DISCONNECTED, "the connection broke"),
+    (aiohttp.ClientError, FailureKind.PROTOCOL, "the answer is not valid HTTP"),
+    (OSError, FailureKind.CONNECT, "cannot connect"),
+)
+
+
+class _Dial:
+    """Notes whether a request had to open a connection of its own."""
+
+    __slots__ = ("opened",)
+
+    def __init__(self) -> None:
+        self.opened = False
+
+
+_dial: ContextVar[_Dial] = ContextVar("_dial")
+
+
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make the socket of a new connection: the one public place where aiohttp tells that it opens one."""
+    _dial.get().opened = True
+    family, kind, proto, _, _ = address
+    return socket.socket(family, kind, proto)
+
+
+class _Pool(NamedTuple):
+    session: aiohttp.ClientSession
+    closer: AsyncGenerator[None, None]
+    thread: int
+
+
+# Pools that a forked child inherited. Closing them would end the parent's TLS sessions; dropping them would
+# warn; so they stay here.
+_inherited: list[dict[asyncio.AbstractEventLoop, _Pool]] = []
+
+
+class Transport:
+    """Connection pools, one an event loop, each closed with its loop or by ``aclose()``."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+        self._pid = os.getpid()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._pools)} pool(s)"
+        return f"<Transport {self._config.base_url} {state}>"
+
+    @property
+    def is_open(self) -> bool:
+        """True while a pool may hold connections."""
+        return any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
+
+    async def send(self, request: Request, bearer: Secret | None, timeouts: Timeouts) -> Outcome:
+        """Send once and read the answer to its end, whatever its status.
+
+        Raises:
+            ClientClosedError: after ``aclose()``.
+            LoopMismatchError: another thread's event loop uses this client.
+        """
+        session = await self._session()
+        dial = _Dial()
+        _dial.set(dial)
+        headers = {"Content-Type": "application/json"} if request.body is not None else {}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer.reveal()}"
+        started = time.perf_counter()
+        answered = False
+        try:
+            async with session.request(
+                request.method,
+                URL(self._config.base_url + request.path, encoded=True),
+                data=request.body,
+                headers=headers,
+                timeout=_client_timeout(timeouts),
+                allow_redirects=False,
+            ) as response:
+                answered = True
+                refusal = _refusal(response, self._config.max_response_bytes)
+                if refusal is None:
+                    body = await _read_capped(response, self._config.max_response_bytes)
+                    if body is not None:
+                        elapsed = time.perf_counter() - started
+                        return Response(response.status, response.headers, body, elapsed)
+                    refusal = _too_large(self._config.max_response_bytes)
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            refusal = _kind_and_text(fault)
+        except RuntimeError:
+            # aiohttp's word for a session that was closed while this request waited.
+            if not self._closed:
+                raise
+            refusal = None
+        if refusal is None:
+            raise ClientClosedError("the client was closed while a request was in flight")
+        kind, text = refusal
+        reused = kind is FailureKind.DISCONNECTED and not answered and not dial.opened
+        return Failure(kind, text, time.perf_counter() - started, reused)
+
+    async def aclose(self) -> None:
+        """Close every connection; a second call does nothing. Requests in flight fail."""
+        self._closed = True
+        running = asyncio.get_running_loop()
+        pools, self._pools = self._pools, {}
+        for loop, pool in pools.items():
+            if loop is running:
+                await pool.closer.aclose()
+            elif not loop.is_closed():
+                asyncio.run_coroutine_threadsafe(pool.closer.aclose(), loop)
+
+    async def _session(self) -> aiohttp.ClientSession:
+        pool = self._pools.get(asyncio.get_running_loop())
+        if pool is None or self._pid != os.getpid() or self._closed:
+            pool = await self._open_pool()
+        return pool.session
+
+    async def _open_pool(self) -> _Pool:
+        if self._closed:
+            raise ClientClosedError("the client is closed; make a new AiwynClient")
+        if self._pid != os.getpid():
+            _inherited.append(self._pools)
+            self._pools, self._pid = {}, os.getpid()
+        self._pools = {loop: pool for loop, pool in self._pools.items() if not loop.is_closed()}
+        thread = threading.get_ident()
+        if any(pool.thread != thread for pool in self._pools.values()):
+            raise LoopMismatchError(
+                "this client is in use on another thread's event loop; make one AiwynClient a thread"
+            )
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # the governor limits, so that waiting for a slot is never taken for a slow server
+                ssl=self._config.ssl_context or True,
+                socket_factory=_open_socket,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            proxy=self._config.proxy,
+            trust_env=False,
+        )
+        pool = _Pool(session, _close_with_loop(session), thread)
+        self._pools[asyncio.get_running_loop()] = pool
+        await anext(pool.closer)
+        return pool
+
+
+async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Close the session when the event loop shuts its async generators down, as asyncio.run() does.
+
+    So one client serves several asyncio.run() calls and leaves no connection behind in any of them.
+    """
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+@functools.lru_cache(maxsize=64)
+def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=timeouts.attempt, sock_connect=timeouts.connect, sock_read=timeouts.read, connect=None
+    )
+
+
+async def _read_capped(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The decoded body, or None as soon as it passes ``most`` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > most:
+            response.close()
+            return None
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _refusal(response: aiohttp.ClientResponse, most: int) -> tuple[FailureKind, str] | None:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in READABLE_ENCODINGS:
+        return FailureKind.UNKNOWN_ENCODING, "the answer comes in a Content-Encoding that was not asked for"
+    if response.content_length is not None and response.content_length > most:
+        response.close()
+        return _too_large(most)
+    return None
+
+
+def _too_large(most: int) -> tuple[FailureKind, str]:
+    return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
+
+
+def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
+    os_error = getattr(fault, "os_error", None)
+    if isinstance(os_error, ssl.SSLError) or isinstance(fault, (aiohttp.ClientSSLError, ssl.SSLError)):
+        return FailureKind.TLS, _tls_text(fault)
+    if isinstance(fault, aiohttp.ClientPayloadError) and isinstance(
+        fault.__cause__, http_exceptions.ContentEncodingError
+    ):
+        return FailureKind.ENCODING, "the body does not decode as its Content-Encoding says"
+    kind, text = next((kind, text) for cls, kind, text in _KINDS if isinstance(fault, cls))
+    if isinstance(fault, aiohttp.ClientConnectorError):
+        text = f"{text}: {fault.host}:{fault.port}"
+        if fault.os_error.strerror:
+            text = f"{text}, {fault.os_error.strerror}"
+    return kind, text
+
+
+def _tls_text(fault: Exception) -> str:
+    cause = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", None) or fault
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"the server's certificate is refused: {cause.verify_message}; "
+            "for a private CA pass an ssl_context= that trusts it"
+        )
+    reason = getattr(cause, "reason", None) or "handshake failed"
+    return f"TLS failed: {reason}; does the server speak https at this host and port?"

@@ -1,0 +1,702 @@
+"""``F``: what it writes, what it refuses, and that ``keyset_after`` walks any table once."""
+
+import copy
+import math
+import pickle
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from functools import reduce
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.filters import (
+    JSON,
+    MAX_DEPTH,
+    Column,
+    Condition,
+    Direction,
+    F,
+    Order,
+    keyset_after,
+    order_columns,
+    to_order_by,
+    to_where,
+)
+
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+DIRECTIONS: tuple[Direction, ...] = (
+    "asc",
+    "desc",
+    "asc_nulls_first",
+    "asc_nulls_last",
+    "desc_nulls_first",
+    "desc_nulls_last",
+)
+
+
+class Status(Enum):
+    POSTED = "POSTED"
+    CLOSED = "CLOSED"
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Letters(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+def operand(condition: Condition) -> JSON:
+    """The one value of a condition on one column."""
+    (comparison,) = condition.to_dict().values()
+    assert isinstance(comparison, dict)
+    (value,) = comparison.values()
+    return value
+
+
+def untyped(value: object) -> Any:
+    """Hand over what a type checker would have stopped."""
+    return value
+
+
+X = untyped(F)
+
+
+def joined_and(one: Condition, other: Condition) -> Condition:
+    return one & other
+
+
+def joined_or(one: Condition, other: Condition) -> Condition:
+    return one | other
+
+
+# What it writes
+
+
+def test_the_documented_search_is_written_key_for_key() -> None:
+    where = (
+        (F.invoice_number.ilike("%2024%") | F.description.ilike("%service%"))
+        & F.status.in_("POSTED", "CLOSED")
+        & (F.created_at >= datetime(2024, 1, 1, tzinfo=UTC))
+        & (F.due_date >= date(2024, 1, 1))
+    )
+    assert ENCODER.encode(to_where(where)) == (
+        b'{"_and":[{"_or":[{"invoiceNumber":{"_ilike":"%2024%"}},{"description":{"_ilike":"%service%"}}]},'
+        b'{"status":{"_in":["POSTED","CLOSED"]}},{"createdAt":{"_gte":"2024-01-01T00:00:00Z"}},'
+        b'{"dueDate":{"_gte":"2024-01-01"}}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "comparison"),
+    [
+        (F.a == 1, {"_eq": 1}),
+        (F.a != 1, {"_neq": 1}),
+        (F.a > 1, {"_gt": 1}),
+        (F.a >= 1, {"_gte": 1}),
+        (F.a < 1, {"_lt": 1}),
+        (F.a <= 1, {"_lte": 1}),
+        (F.a.in_(1, 2), {"_in": [1, 2]}),
+        (F.a.not_in([1, 2]), {"_nin": [1, 2]}),
+        (F.a.like("x%"), {"_like": "x%"}),
+        (F.a.not_like("x%"), {"_nlike": "x%"}),
+        (F.a.ilike("x%"), {"_ilike": "x%"}),
+        (F.a.not_ilike("x%"), {"_nilike": "x%"}),
+        (F.a.regex("^x"), {"_regex": "^x"}),
+        (F.a.iregex("^x"), {"_iregex": "^x"}),
+        (F.a.is_null(), {"_is_null": True}),
+        (F.a.is_null(False), {"_is_null": False}),  # noqa: FBT003 - as documented
+    ],
+)
+def test_each_operator_has_its_name_on_the_wire(condition: Condition, comparison: dict[str, JSON]) -> None:
+    assert condition.to_dict() == {"a": comparison}
+
+
+def test_a_value_on_the_left_turns_the_comparison_round() -> None:
+    assert (date(2024, 1, 1) <= F.due_date).to_dict() == {"dueDate": {"_gte": "2024-01-01"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [
+        ("due_date", "dueDate"),
+        ("pms_ref", "pmsRef"),
+        ("line_items", "lineItems"),
+        ("dueDate", "dueDate"),
+        ("status", "status"),
+        ("address_2", "address2"),
+        ("line_2_text", "line2Text"),
+        ("from_", "from"),
+        ("a__b", "aB"),
+    ],
+)
+def test_snake_case_becomes_the_wires_camel_case(name: str, wire: str) -> None:
+    column = cast("Column", getattr(F, name))
+    assert (column == 1).to_dict() == {wire: {"_eq": 1}}
+
+
+def test_brackets_give_a_wire_name_as_it_is() -> None:
+    assert (F["pms_invoice_number"] == "7").to_dict() == {"pms_invoice_number": {"_eq": "7"}}
+    assert (F.client["has"] == "7").to_dict() == {"client": {"has": {"_eq": "7"}}}
+
+
+def test_attributes_of_a_column_are_the_columns_of_a_relation() -> None:
+    assert F.client.main_office.name.like("A%").to_dict() == {
+        "client": {"mainOffice": {"name": {"_like": "A%"}}}
+    }
+
+
+def test_has_puts_a_whole_condition_on_one_related_row() -> None:
+    assert F.line_items.has((F.kind == "TAX") & (F.amount > 5)).to_dict() == {
+        "lineItems": {"_and": [{"kind": {"_eq": "TAX"}}, {"amount": {"_gt": 5}}]}
+    }
+
+
+def test_chains_of_one_operator_are_one_list() -> None:
+    a, b, c = F.a == 1, F.b == 2, F.c == 3
+    leaves = [{"a": {"_eq": 1}}, {"b": {"_eq": 2}}, {"c": {"_eq": 3}}]
+    assert (a & b & c).to_dict() == (a & (b & c)).to_dict() == {"_and": leaves}
+    assert (a | b | c).to_dict() == (a | (b | c)).to_dict() == {"_or": leaves}
+    assert (a & b | c).to_dict() == {"_or": [{"_and": leaves[:2]}, leaves[2]]}
+    assert (~a & b).to_dict() == {"_and": [{"_not": leaves[0]}, leaves[1]]}
+
+
+def test_a_long_chain_is_still_one_list() -> None:
+    assert (
+        len(cast("list[JSON]", reduce(joined_or, [F.id == n for n in range(1000)]).to_dict()["_or"])) == 1000
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "wire"),
+    [
+        (date(2024, 1, 1), b'"2024-01-01"'),
+        (datetime(2024, 1, 1, 5, 6, 7), b'"2024-01-01T05:06:07"'),  # noqa: DTZ001 - the lists take naive times
+        (datetime(2024, 1, 1, tzinfo=UTC), b'"2024-01-01T00:00:00Z"'),
+        (datetime(2024, 1, 1, microsecond=5, tzinfo=UTC), b'"2024-01-01T00:00:00.000005Z"'),
+        (datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=-5))), b'"2024-01-01T00:00:00-05:00"'),
+        (Decimal("0.10"), b"0.10"),
+        (Decimal("1E+3"), b"1000"),
+        (Decimal("-12345678901234567890.123456789"), b"-12345678901234567890.123456789"),
+        (True, b"true"),
+        (7, b"7"),
+        (0.5, b"0.5"),
+        ("text", b'"text"'),
+        (Letters("text"), b'"text"'),
+        (Status.POSTED, b'"POSTED"'),
+        (Level.HIGH, b"3"),
+        (UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
+    ],
+)
+def test_values_go_out_in_the_form_the_api_reads(value: Any, wire: bytes) -> None:
+    assert ENCODER.encode(operand(F.a == value)) == wire
+    assert ENCODER.encode(to_where({"a": {"_eq": value}})) == b'{"a":{"_eq":' + wire + b"}}"
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20, places=9))
+def test_a_decimal_arrives_to_the_last_digit(value: Decimal) -> None:
+    assert msgspec.json.decode(ENCODER.encode(operand(F.a == value)), type=Decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("given_values", "wire"),
+    [
+        (("ABC",), ["ABC"]),
+        (("B", "A"), ["B", "A"]),
+        ((["B", "A"],), ["B", "A"]),
+        ((("B", "A"),), ["B", "A"]),
+        ((iter("BA"),), ["B", "A"]),
+        (({"C", "A", "B"},), ["A", "B", "C"]),
+        ((frozenset({2, "A", 1}),), [1, 2, "A"]),
+        (({Status.POSTED, Status.CLOSED},), ["CLOSED", "POSTED"]),
+        ((Status,), ["POSTED", "CLOSED"]),
+        ((7,), [7]),
+    ],
+)
+def test_in_takes_values_or_one_collection(given_values: tuple[Any, ...], wire: list[JSON]) -> None:
+    assert operand(F.a.in_(*given_values)) == wire
+
+
+def test_to_dict_and_to_where_share_nothing_with_what_they_were_given() -> None:
+    condition = F.a.in_(1, 2) & (F.b == 1)
+    cast("list[JSON]", condition.to_dict()["_and"]).clear()
+    assert condition.to_dict() == {"_and": [{"a": {"_in": [1, 2]}}, {"b": {"_eq": 1}}]}
+    raw = {"a": {"_in": [1, 2]}}
+    checked = to_where(raw)
+    raw["a"]["_in"].append(3)
+    assert checked == {"a": {"_in": [1, 2]}}
+
+
+def test_a_raw_tree_may_hold_conditions() -> None:
+    assert to_where({"_and": [F.a == 1, {"id": {"_gt": 5}}], "client": F.name == "x"}) == {
+        "_and": [{"a": {"_eq": 1}}, {"id": {"_gt": 5}}],
+        "client": {"name": {"_eq": "x"}},
+    }
+
+
+def test_no_filter_stays_none_and_an_empty_one_empty() -> None:
+    assert to_where(None) is None
+    assert to_where({}) == {}
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: X.a == None, "is_null"),  # noqa: E711
+        (lambda: X.a != None, "is_null"),  # noqa: E711
+        (lambda: X.a > None, "is_null"),
+        (lambda: X.a.in_(None), "is_null"),
+        (lambda: X.a.in_(1, None), r"F\.a\.in_\[1\].*is_null"),
+        (lambda: X.a.in_(math.nan), "finite"),
+        (lambda: X.a == math.inf, "finite"),
+        (lambda: X.a == Decimal("NaN"), "finite"),
+        (lambda: X.a == Decimal("sNaN"), "finite"),
+        (lambda: X.a == Decimal("-Infinity"), "finite"),
+        (lambda: X.a == Decimal("1E+101"), "round"),
+        (lambda: X.a == Decimal("1E-101"), "round"),
+        (lambda: X.a == Decimal("1E+999999"), "round"),
+        (lambda: X.a == 10**100, "digits"),
+        (lambda: X.a == X.b, "column"),
+        (X.a.in_, "no values"),
+        (lambda: X.a.in_([]), "no values"),
+        (lambda: X.a.not_in(set()), "no values"),
+        (lambda: X.a.in_(["A"], ["B"]), r"F\.a\.in_\[0\]: a list"),
+        (lambda: X.a.in_(b"AB"), "a bytes"),
+        (lambda: X.a.in_({"A": 1}), "a dict"),
+        (lambda: X.a == {1}, "a set"),
+        (lambda: X.a == (1,), "a tuple"),
+        (lambda: X.a == b"x", "a bytes"),
+        (lambda: X.a == object(), "a object"),
+        (lambda: X.a == "\ud800", "surrogate"),
+        (lambda: X.a.like(5), "pattern"),
+        (lambda: X.a.regex(None), "pattern"),
+        (lambda: X.a.is_null(None), "bool"),
+        (lambda: X.a.is_null(1), "bool"),
+        (lambda: X.a.has(None), r"F\.a\.has"),
+        (lambda: X.a.asc(nulls="middle"), "nulls"),
+        (lambda: X._eq, "underscore"),
+        (lambda: X.client._eq, r"F\.client.*underscore"),
+        (lambda: X["_eq"], "underscore"),
+        (lambda: X[""], "empty"),
+        (lambda: X["a\nb"], "control"),
+        (lambda: getattr(X, "a\x00"), "control"),
+        (lambda: X.a["\x85"], "control"),
+        (lambda: X[0], "str"),
+        (lambda: list(X.a), "str"),
+    ],
+)
+def test_the_builder_refuses_what_cannot_be_meant(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        make()
+
+
+def deep(levels: int) -> dict[str, Any]:
+    tree: dict[str, Any] = {"a": {"_eq": 1}}
+    for _ in range(levels - 2):
+        tree = {"_not": tree}
+    return tree
+
+
+WRONG_TREES: list[tuple[Any, str]] = [
+    ([], "a list is no condition"),
+    ("status", "'status' is no condition"),
+    (F.a, "a Column is no condition"),
+    ({"a": 5}, r"where\.a: a int is no condition"),
+    ({"a": {"_eq": None}}, r"where\.a\._eq: None.*is_null"),
+    ({"a": {"_gt": float("nan")}}, "finite"),
+    ({"a": {"_equals": 1}}, r"where\.a: unknown operator '_equals'; use one of _and"),
+    ({"_xor": []}, "unknown operator '_xor'"),
+    ({"_eq": 1}, "outside a column"),
+    ({"a": {"_and": [{"_eq": 1}]}}, "outside a column"),
+    ({"a": {"_eq": 1, "b": {"_eq": 2}}}, "split it in two"),
+    ({"_and": {"a": {"_eq": 1}}}, r"where\._and: a dict is no list"),
+    ({"_or": "a"}, "no list"),
+    ({"_or": [[]]}, r"where\._or\[0\]"),
+    ({"_and": [{"a": {"_eq": 1}}, {"b": {"_in": [1, b""]}}]}, r"where\._and\[1\]\.b\._in\[1\]"),
+    ({"_not": [{}]}, r"where\._not: a list"),
+    ({"a": {"_is_null": "true"}}, "bool"),
+    ({"a": {"_is_null": 1}}, "bool"),
+    ({"a": {"_in": "ABC"}}, "no list"),
+    ({"a": {"_in": ("A",)}}, "a tuple is no list"),
+    ({"a": {"_nin": {"A"}}}, "a set is no list"),
+    ({"a": {"_in": []}}, "no values"),
+    ({"a": {"_in": [None]}}, "is_null"),
+    ({"a": {"_eq": [1]}}, "a list"),
+    ({"a": {"_ilike": 5}}, "pattern"),
+    ({5: {"_eq": 1}}, "type int"),
+    ({"": {"_eq": 1}}, "empty"),
+    ({"a\tb": {"_eq": 1}}, "control"),
+    ({"a": {"\x7f": {"_eq": 1}}}, "control"),
+    ({"\ud800": {"_eq": 1}}, "control"),
+    (deep(MAX_DEPTH + 1), "64 objects deep"),
+]
+
+
+@pytest.mark.parametrize(("where", "said"), WRONG_TREES)
+def test_a_raw_where_is_refused_with_its_place(where: object, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        to_where(untyped(where))
+
+
+def test_depth_is_bounded_and_no_loop_is_walked_for_ever() -> None:
+    assert to_where(deep(MAX_DEPTH)) == deep(MAX_DEPTH)
+    loop: dict[str, Any] = {}
+    loop["_and"] = [loop]
+    with pytest.raises(ConfigurationError, match="deep"):
+        to_where(loop)
+    condition = F.a == 1
+    for _ in range(5000):
+        condition = ~condition
+    with pytest.raises(ConfigurationError, match="deep"):
+        condition.to_dict()
+
+
+def test_a_refusal_does_not_repeat_a_long_value() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        to_where({"a": {"_in": "secret" * 1000}})
+    assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: (F.a == 1) and (F.b == 2),
+        lambda: (F.a == 1) or (F.b == 2),
+        lambda: not F.a.is_null(),
+        lambda: 1 < F.a < 5,
+        lambda: bool(F.a == 1),
+    ],
+)
+def test_a_condition_has_no_truth_and_says_what_to_write(use: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"& \| ~"):
+        use()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: (F.a == 1) & untyped(F.b),
+        lambda: (F.a == 1) | untyped({"b": {"_eq": 1}}),
+        lambda: untyped(1) & untyped(F.b) == 2,
+        lambda: {untyped(F.a)},
+    ],
+)
+def test_forgotten_parentheses_and_hashing_are_type_errors(use: Callable[[], object]) -> None:
+    with pytest.raises(TypeError):
+        use()
+
+
+# The objects
+
+
+def test_nothing_can_be_changed() -> None:
+    for thing in (F, F.a, F.a == 1, F.a.asc()):
+        with pytest.raises((AttributeError, TypeError)):
+            untyped(thing).name = "x"
+
+
+def test_reprs_can_be_read() -> None:
+    assert repr(F.client.due_date) == "F.client.dueDate"
+    assert repr(F["pms_invoice_number"]) == "F['pms_invoice_number']"
+    assert repr((F.a == "x") & F.b.is_null()) == (
+        "Condition({'_and': [{'a': {'_eq': 'x'}}, {'b': {'_is_null': True}}]})"
+    )
+
+
+def test_everything_copies_and_pickles() -> None:
+    condition = (F.client.name == "x") & (F.a > Decimal(1))
+    for again in (copy.deepcopy(condition), cast("Condition", pickle.loads(pickle.dumps(condition)))):
+        assert again.to_dict() == condition.to_dict()
+    assert (
+        repr(pickle.loads(pickle.dumps(F.client.name))) == repr(copy.copy(F.client.name)) == "F.client.name"
+    )
+    assert pickle.loads(pickle.dumps(F.a.asc())) == F.a.asc()
+    assert repr(copy.copy(F).a) == "F.a"
+
+
+def test_probing_for_a_private_name_hears_no() -> None:
+    assert not hasattr(F, "_repr_html_")
+    assert not hasattr(F.a, "__len__")
+
+
+# Order
+
+
+@pytest.mark.parametrize(
+    ("order_by", "wire"),
+    [
+        (None, []),
+        ([], []),
+        (F.invoice_number.asc(), [{"invoiceNumber": "asc"}]),
+        ([F.invoice_number.asc(), F.created_at.desc()], [{"invoiceNumber": "asc"}, {"createdAt": "desc"}]),
+        ((F.a.asc(nulls="first"),), [{"a": "asc_nulls_first"}]),
+        (F.a.desc(nulls="last"), [{"a": "desc_nulls_last"}]),
+        ({"a": "asc"}, [{"a": "asc"}]),
+        ([{"a": "asc"}, F.b.desc()], [{"a": "asc"}, {"b": "desc"}]),
+        ({"client": {"name": "asc"}}, [{"client": {"name": "asc"}}]),
+        ([F.client.name.asc(), F.name.asc()], [{"client": {"name": "asc"}}, {"name": "asc"}]),
+    ],
+)
+def test_orders_are_one_key_objects_in_a_list(order_by: Any, wire: list[JSON]) -> None:
+    assert to_order_by(order_by) == wire
+    assert to_order_by(cast("Any", wire)) == wire
+
+
+@pytest.mark.parametrize(
+    ("order_by", "said"),
+    [
+        ("createdAt", "'createdAt' is no order"),
+        (["createdAt"], r"order_by\[0\]"),
+        (F.a, "a Column is no order"),
+        ([F.a.asc(), {"b": "up"}], r"order_by\[1\]: 'up'"),
+        ({"a": "ASC"}, "'ASC'"),
+        ({"a": None}, "None"),
+        ({"a": ["asc"]}, "a list"),
+        ({"a": "asc", "b": "asc"}, "2 keys"),
+        ({}, "0 keys"),
+        ({"a": {}}, "0 keys"),
+        ("asc", "no order"),
+        ([F.a.asc(), F.b.asc(), {"a": "desc"}], "a stands in it twice"),
+        ({"": "asc"}, "empty"),
+        ({"a\n": "asc"}, "control"),
+        ({"_and": "asc"}, "underscore"),
+        ({1: "asc"}, "type int"),
+        (5, "a int"),
+        (Order(("a",), untyped("sideways")), "'sideways'"),
+        (reduce(lambda inner, _: {"a": inner}, range(99), cast("Any", "asc")), "deep"),
+    ],
+)
+def test_a_wrong_order_is_refused(order_by: object, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        to_order_by(untyped(order_by))
+
+
+def test_order_columns_gives_paths_and_directions() -> None:
+    assert order_columns([{"client": {"name": "desc_nulls_last"}}, F.id.desc()]) == [
+        (("client", "name"), "desc_nulls_last"),
+        (("id",), "desc"),
+    ]
+
+
+# Any condition, any junk
+
+names = st.sampled_from(["a", "due_date", "client", "x2"])
+values = (
+    st.text(st.characters(exclude_categories=["Cs"]))
+    | st.integers()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.dates()
+    | st.datetimes(timezones=st.none() | st.timezones())
+    | st.uuids()
+    | st.sampled_from(Status)
+)
+columns = st.lists(names, min_size=1, max_size=3).map(
+    lambda path: reduce(lambda column, name: column[name], path[1:], F[path[0]])
+)
+leaves = (
+    st.builds(Column.__eq__, columns, values)
+    | st.builds(Column.__gt__, columns, values)
+    | st.builds(Column.in_, columns, st.lists(values, min_size=1, max_size=3))
+    | st.builds(Column.ilike, columns, st.text(st.characters(exclude_categories=["Cs"])))
+    | st.builds(Column.is_null, columns, st.booleans())
+)
+conditions = st.recursive(
+    leaves,
+    lambda inner: (
+        st.builds(joined_and, inner, inner)
+        | st.builds(joined_or, inner, inner)
+        | inner.map(lambda condition: ~condition)
+        | st.builds(Column.has, columns, inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(conditions)
+def test_any_condition_survives_the_check_of_raw_trees(condition: Condition) -> None:
+    tree = condition.to_dict()
+    assert to_where(condition) == to_where(tree) == tree
+    msgspec.json.decode(ENCODER.encode(tree))
+
+
+junk_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.decimals()
+    | st.text(st.characters())
+    | st.binary()
+    | st.just(F.a)
+)
+junk_keys = (
+    st.sampled_from(["_and", "_or", "_not", "_eq", "_in", "_is_null", "_ilike", "_foo", "a", "b"])
+    | st.text(st.characters(), max_size=4)
+    | st.integers()
+)
+junk = st.recursive(
+    junk_scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(junk_keys, inner, max_size=3)
+        | st.tuples(inner)
+        | st.frozensets(st.integers(), max_size=2)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(junk_keys, junk, max_size=3) | junk)
+def test_junk_is_refused_or_fit_for_the_wire(where: object) -> None:
+    try:
+        checked = to_where(untyped(where))
+    except ConfigurationError:
+        return
+    msgspec.json.decode(ENCODER.encode(checked))
+    assert to_where(checked) == checked
+
+
+@given(st.lists(st.dictionaries(junk_keys, junk, max_size=2), max_size=3) | junk)
+def test_junk_orders_are_refused_or_fit_for_the_wire(order_by: object) -> None:
+    try:
+        checked = to_order_by(untyped(order_by))
+    except ConfigurationError:
+        return
+    msgspec.json.decode(ENCODER.encode(checked))
+
+
+# The keyset condition
+
+
+def test_one_column_needs_no_more_than_a_comparison() -> None:
+    assert keyset_after([(("id",), "asc")], [42]) == {"id": {"_gt": 42}}
+    assert keyset_after([(("id",), "desc")], [42]) == {"id": {"_lt": 42}}
+
+
+def test_the_keyset_condition_reads_as_it_is_said() -> None:
+    order = order_columns([F.created_at.desc(nulls="last"), F.id.asc()])
+    assert keyset_after(order, ["2024-01-01", 42]) == {
+        "_or": [
+            {"createdAt": {"_lt": "2024-01-01"}},
+            {"createdAt": {"_is_null": True}},
+            {"_and": [{"createdAt": {"_eq": "2024-01-01"}}, {"id": {"_gt": 42}}]},
+        ]
+    }
+    assert keyset_after(order, [None, 42]) == {
+        "_and": [{"createdAt": {"_is_null": True}}, {"id": {"_gt": 42}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("order", "row", "said"),
+    [
+        ([], [], "values"),
+        ([(("id",), "asc")], [], "values"),
+        ([(("id",), "asc")], [None], "unique"),
+        ([(("id",), "up")], [1], "direction"),
+        ([(("a",), "up"), (("id",), "asc")], [None, 1], "direction"),
+        ([(("a",), "asc"), (("id",), "asc")], [float("nan"), 1], "finite"),
+    ],
+)
+def test_a_keyset_that_cannot_work_is_refused(order: Any, row: list[object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        keyset_after(order, row)
+
+
+Row = dict[str, Any]
+Path = tuple[str, ...]
+
+
+def compare(operator: str, value: Any, wanted: Any) -> bool | None:
+    """One comparison as SQL makes it: with null, neither true nor false."""
+    if operator == "_is_null":
+        return (value is None) is wanted
+    if value is None:
+        return None
+    return cast("bool", {"_eq": value == wanted, "_gt": value > wanted, "_lt": value < wanted}[operator])
+
+
+def meets(row: Row, where: Any) -> bool | None:
+    """What Hasura would say of this row; a relation means that a related row exists and meets it."""
+    (key, inner) = next(iter(where.items()))
+    if key == "_and":
+        parts = [meets(row, part) for part in inner]
+        return False if False in parts else None if None in parts else True
+    if key == "_or":
+        parts = [meets(row, part) for part in inner]
+        return True if True in parts else None if None in parts else False
+    if key == "_not":
+        met = meets(row, inner)
+        return None if met is None else not met
+    if key == "client":
+        return row["client"] is not None and meets(row["client"], inner) is True
+    return compare(*next((operator, row[key], wanted) for operator, wanted in inner.items()))
+
+
+def value_at(row: Row, path: Path) -> Any:
+    value: Any = row
+    for name in path:
+        value = None if value is None else value[name]
+    return value
+
+
+def postgres_sorted(rows: Sequence[Row], order: Sequence[tuple[Path, Direction]]) -> list[Row]:
+    ordered = list(rows)
+    for path, direction in reversed(order):
+        known = [row for row in ordered if value_at(row, path) is not None]
+        nulls = [row for row in ordered if value_at(row, path) is None]
+        known.sort(key=lambda row: value_at(row, path), reverse=direction.startswith("desc"))
+        nulls_first = direction in {"desc", "desc_nulls_first", "asc_nulls_first"}
+        ordered = nulls + known if nulls_first else known + nulls
+    return ordered
+
+
+small = st.none() | st.integers(0, 2)
+tables = st.lists(
+    st.fixed_dictionaries(
+        {
+            "a": small,
+            "b": st.none() | st.sampled_from("xy"),
+            "client": st.none() | st.fixed_dictionaries({"name": st.none() | st.sampled_from("pq")}),
+        }
+    ),
+    max_size=25,
+).map(lambda rows: [{**row, "id": index} for index, row in enumerate(rows)])
+paths: list[Path] = [("a",), ("b",), ("client", "name")]
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> list[tuple[Path, Direction]]:
+    directions = st.sampled_from(DIRECTIONS)
+    chosen = draw(st.lists(st.sampled_from(paths), unique=True))
+    return [*((path, draw(directions)) for path in chosen), (("id",), draw(directions))]
+
+
+@given(tables, orders(), st.integers(1, 4))
+def test_walking_by_keyset_gives_each_row_once_in_order(
+    table: list[Row], order: list[tuple[Path, Direction]], page_size: int
+) -> None:
+    walked: list[Row] = []
+    where: Any = {"_and": []}
+    while page := postgres_sorted([row for row in table if meets(row, where)], order)[:page_size]:
+        walked += page
+        assert len(walked) <= len(table)
+        where = to_where(keyset_after(order, [value_at(page[-1], path) for path, _ in order]))
+    assert walked == postgres_sorted(table, order)
