@@ -1,0 +1,47 @@
+"""`python -m aiwyn_async.sandbox`: serve until interrupted, and say where on one line of JSON."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from .server import Sandbox, serve
+
+__all__ = ["main"]
+
+
+def _announce(box: Sandbox) -> None:
+    line = msgspec.json.encode({"url": box.url, "api_key": box.api_key}).decode()
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a firm until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m aiwyn_async.sandbox", description=main.__doc__)
+    parser.add_argument("--invoices", type=int, default=1000, help="how many invoices the firm has")
+    parser.add_argument("--seed", type=int, default=7, help="which firm")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each answer")
+    parser.add_argument("--rate-limit", type=float, default=None, help="requests per second, 429 above it")
+    parser.add_argument("--api-key", default=None, help="the key to exchange; random unless given")
+    parser.add_argument("--path", default=None, help="a file to keep the firm in")
+    options = parser.parse_args(arguments)
+    box = Sandbox(
+        options.invoices,
+        options.seed,
+        port=options.port,
+        latency=options.latency,
+        rate_limit=options.rate_limit,
+        api_key=options.api_key,
+        path=options.path,
+        log_bodies=False,
+    )
+    asyncio.run(serve(box, ready=_announce))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,140 @@
+"""List, search and by-id, once for every resource."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from .details import detail
+from .schema import PageMeans, Resource
+from .store import Store
+from .values import BadRequestError
+from .where import compile_order
+
+__all__ = ["NotFoundError", "PageLimits", "get_one", "list_page", "search_page"]
+
+Body = Mapping[str, object]
+
+
+class NotFoundError(Exception):
+    """The request is answered with a 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """How many rows a page may have.
+
+    Args:
+        largest: A larger `pageSize` is refused.
+        clamp: Or a larger one than this is silently cut to it.
+        default: Replaces the resource's own default.
+        count_cap: The largest count the envelope admits to, as a server that caps its counts would.
+    """
+
+    largest: int = 1000
+    clamp: int | None = None
+    default: int | None = None
+    count_cap: int | None = None
+
+
+def _integer(body: Body, key: str, default: int) -> int:
+    value = body.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadRequestError(f"{key}: expected an integer")
+    return value
+
+
+def _page_size(resource: Resource, body: Body, limits: PageLimits, default: int) -> int:
+    keys = [key for key in resource.page_size_keys if key in body]
+    key = keys[0] if keys else resource.page_size_keys[0]
+    size = _integer(body, key, default if limits.default is None else limits.default)
+    if limits.clamp is not None and size > limits.clamp:
+        return limits.clamp
+    if not 1 <= size <= limits.largest:
+        raise BadRequestError(f"{key}: must be from 1 to {limits.largest}, not {size}")
+    return size
+
+
+def _skip(resource: Resource, body: Body, size: int) -> int:
+    page = _integer(body, "page", 0)
+    if page < 0:
+        raise BadRequestError(f"page: must not be negative, not {page}")
+    return page if resource.page_means is PageMeans.SKIP else page * size
+
+
+def _check_keys(body: Body, known: set[str]) -> None:
+    if unknown := sorted(set(body) - known):
+        raise BadRequestError(f"unknown field {unknown[0]!r}; fields are {', '.join(sorted(known))}")
+
+
+def list_page(store: Store, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
+    """Serve a list request.
+
+    Raises:
+        BadRequestError: A field is unknown or out of bounds.
+    """
+    sort = {resource.sort_order_key} if resource.sort_order_key else set[str]()
+    _check_keys(body, {*resource.page_size_keys, "page", *(item.wire for item in resource.filters), *sort})
+    size = _page_size(resource, body, limits, resource.list_page_size)
+    skip = _skip(resource, body, size)
+    conditions: list[object] = []
+    for item in resource.filters:
+        if item.wire in body:
+            value = body[item.wire]
+            if item.allowed is not None and (not isinstance(value, str) or value not in item.allowed):
+                raise BadRequestError(f"{item.wire}: must be one of {', '.join(sorted(item.allowed))}")
+            conditions.append({item.column: {item.operator: value}})
+    selection = store.select(
+        resource, {"_and": conditions} if conditions else {}, _default_order(resource, body), salt
+    )
+    return _envelope(store, resource, selection.page(skip, size), selection.count, limits)
+
+
+def _default_order(resource: Resource, body: Body) -> tuple[str, ...]:
+    order = resource.default_order
+    if resource.sort_order_key and resource.sort_order_key in body:
+        direction = body[resource.sort_order_key]
+        if not isinstance(direction, str) or direction not in {"asc", "desc"}:
+            raise BadRequestError(f"{resource.sort_order_key}: must be asc or desc")
+        order = tuple((column, direction) for column, _ in order)
+    return tuple(f"t.{column} {direction.upper()}" for column, direction in order)
+
+
+def search_page(store: Store, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
+    """Serve a search request. The documents show no `page` here; this server takes one.
+
+    Raises:
+        BadRequestError: A field, column or operator is unknown, or a value does not fit.
+    """
+    _check_keys(body, {*resource.page_size_keys, "page", "where", "orderBy"})
+    size = _page_size(resource, body, limits, resource.search_page_size)
+    skip = _skip(resource, body, size)
+    order = compile_order(resource, body.get("orderBy", cast("list[object]", [])))
+    selection = store.select(resource, body.get("where", cast("dict[str, object]", {})), order, salt)
+    return _envelope(store, resource, selection.page(skip, size), selection.count, limits)
+
+
+def _envelope(store: Store, resource: Resource, ids: Sequence[int], count: int, limits: PageLimits) -> bytes:
+    """The rows' own text within the envelope: no row is decoded or encoded."""
+    rows = store.page_text(resource, ids)
+    head = b'{"%b":[' % resource.items_key.encode()
+    if not resource.count_path:
+        return head + rows + b"]}"
+    shown = count if limits.count_cap is None else min(count, limits.count_cap)
+    opening = "".join(f'"{key}":{{' for key in resource.count_path[:-1])
+    tail = f'],{opening}"{resource.count_path[-1]}":{shown}{"}" * len(resource.count_path)}'
+    return b"".join((head, rows, tail.encode()))
+
+
+def get_one(store: Store, resource: Resource, text: str) -> bytes:
+    """Serve a by-id request.
+
+    Raises:
+        BadRequestError: The id is no positive integer.
+        NotFoundError: There is no such row.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
+        raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
+    found = detail(store, resource, int(text))
+    if found is None:
+        raise NotFoundError(f"{resource.name} has no id {text}")
+    return found

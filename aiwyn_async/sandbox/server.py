@@ -1,0 +1,320 @@
+"""The sandbox as its users hold it: options, life, and what a test looks at and turns."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from aiohttp import web
+
+from .auth import Tokens
+from .drift import Drift
+from .faults import Faults
+from .handlers import PageLimits
+from .schema import RESOURCES
+from .service import HOST, Bucket, RateLimit, ServedRequest, Service
+from .store import Store
+from .values import BadRequestError, SqlValue
+
+__all__ = ["Sandbox", "serve"]
+
+
+class Sandbox:
+    """The Aiwyn API on loopback, with a firm behind it.
+
+    It binds 127.0.0.1 alone, answers no other Host, and takes one API key, new for each run unless given.
+
+        async with Sandbox(invoices=1000, seed=7) as box:
+            print(box.url, box.api_key)
+
+    What the documents leave open is our inference: the token exchange is `POST /v1/auth/token` with
+    `{"jwtApiKey": key}`, answered by `{"token": jwt, "expiresIn": seconds}`; searches are answered in the
+    list's envelope and take a `page`; a request field nobody knows is a 400; errors are
+    `{"errors": [{"message": ..., "extensions": {"code": ...}}]}`.
+
+    Args:
+        invoices: How many invoices the firm has at the start.
+        seed: Which firm: the same seed and size give the same bytes.
+        clients: How many clients; scales with the invoices by default.
+        latency: Seconds added to each answer.
+        rate_limit: Requests per second over all routes, or a `RateLimit` with its burst; 429 above it.
+        token_lifetime: Seconds a token is valid.
+        api_key: The key to exchange; random by default.
+        port: The port; 0 takes a free one.
+        path: A file to keep the firm in. An existing one is opened if it holds the same firm.
+        max_page_size: A larger `pageSize` is refused with 400.
+        clamp_page_size: Cut a larger `pageSize` to this without a word, as some servers do.
+        default_page_size: Replaces each route's own default.
+        count_cap: The largest count an envelope admits to.
+        ties: `fixed` gives rows that sort equal in one order, which is not that of their ids. `shifting`
+            gives them in another order at each request, as Postgres may.
+        drift: Changes to the firm after each page served.
+        clock: Seconds since the epoch, for tokens.
+        monotonic: Seconds, for the rate limit and `ServedRequest.at`.
+        log_bodies: Keep request bodies in `requests`.
+    """
+
+    def __init__(
+        self,
+        invoices: int = 1000,
+        seed: int = 7,
+        *,
+        clients: int | None = None,
+        latency: float = 0.0,
+        rate_limit: float | RateLimit | None = None,
+        token_lifetime: float = 3600,
+        api_key: str | None = None,
+        port: int = 0,
+        path: str | Path | None = None,
+        max_page_size: int = 1000,
+        clamp_page_size: int | None = None,
+        default_page_size: int | None = None,
+        count_cap: int | None = None,
+        ties: Literal["fixed", "shifting"] = "fixed",
+        drift: Drift | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        log_bodies: bool = True,
+    ) -> None:
+        if invoices < 0 or (clients is not None and clients < 1):
+            raise ValueError("a firm has no fewer than 0 invoices and 1 client")
+        if isinstance(rate_limit, int | float):
+            rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
+        self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
+        self._port = port
+        self._store = Store(
+            invoices=invoices,
+            seed=seed,
+            clients=clients,
+            path=None if path is None else Path(path),
+        )
+        self._service = Service(
+            store=self._store,
+            tokens=Tokens(token_lifetime, clock),
+            api_key=self.api_key,
+            limits=PageLimits(max_page_size, clamp_page_size, default_page_size, count_cap),
+            bucket=None if rate_limit is None else Bucket(rate_limit, monotonic),
+            shifting_ties=ties == "shifting",
+            monotonic=monotonic,
+            log_bodies=log_bodies,
+        )
+        self.latency = latency
+        self.drift = drift
+        self._runner: web.AppRunner | None = None
+        self._worker: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        where = "stopped" if self._service.port is None else self.url
+        return f"<Sandbox {where}, {self._store!r}, {self._service!r}>"
+
+    # Lifecycle
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Make the firm and begin to serve.
+
+        Raises:
+            RuntimeError: It has been started already; a sandbox serves once.
+            ValueError: `path` holds something else than this firm.
+            OSError: The port is taken.
+        """
+        service = self._service
+        if self._worker is not None or service.stopping.is_set():
+            raise RuntimeError("a sandbox is started once; make another")
+        self._worker = service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._worker, service.open)
+            # A handler is cancelled when its client goes, so that a stalled one ends with the client.
+            self._runner = web.AppRunner(
+                service.app(),
+                handler_cancellation=True,
+                access_log=None,
+                shutdown_timeout=0.5,
+            )
+            await self._runner.setup()
+            await web.TCPSite(self._runner, HOST, self._port).start()
+            service.port = int(self._runner.addresses[0][1])
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop serving, end every connection and remove what is not to be kept. May be called twice."""
+        self._service.stopping.set()
+        self._store.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        self._service.port = None
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            worker.shutdown(wait=True)
+            self._store.close()
+
+    # What a test looks at and turns
+
+    @property
+    def url(self) -> str:
+        """Where it serves, `http://127.0.0.1:PORT`."""
+        if self._service.port is None:
+            raise RuntimeError("the sandbox is not running: enter `async with Sandbox() as box` first")
+        return f"http://{HOST}:{self._service.port}"
+
+    @property
+    def token(self) -> str:
+        """A token valid now, another one each time. Not counted in `token_exchanges`."""
+        return self._service.tokens.issue()
+
+    @property
+    def token_exchanges(self) -> int:
+        """How many tokens were given for the API key."""
+        return self._service.token_exchanges
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong."""
+        return self._service.faults
+
+    @property
+    def requests(self) -> deque[ServedRequest]:
+        """The latest 10,000 requests, oldest first."""
+        return self._service.requests
+
+    @property
+    def latency(self) -> float:
+        """Seconds added to each answer."""
+        return self._service.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self._service.latency = seconds
+
+    @property
+    def drift(self) -> Drift | None:
+        """What changes after each list or search page; None for nothing."""
+        return self._service.drift
+
+    @drift.setter
+    def drift(self, drift: Drift | None) -> None:
+        self._service.drift = drift
+
+    def expire_tokens(self) -> None:
+        """Refuse every token issued so far with a 401."""
+        self._service.tokens.revoke_all()
+
+    def calls(self, route: str | None = None) -> int:
+        """How many requests a route has served, or all routes; what was refused or broken counts too."""
+        calls = self._service.calls
+        return calls.total() if route is None else calls[route]
+
+    def insert(
+        self,
+        resource: str,
+        values: Mapping[str, object] | None = None,
+        *,
+        count: int = 1,
+    ) -> list[int]:
+        """Add rows of the firm's own making, with some fields set.
+
+        Args:
+            resource: `invoices` or `clients`.
+            values: Fields to set, by their names in a row. The books then tie out only as far as these do.
+            count: How many rows.
+
+        Returns:
+            The new ids.
+
+        Raises:
+            ValueError: A field is unknown or does not fit.
+        """
+        with _as_value_error():
+            return self._store.insert(RESOURCES[resource], count, values)
+
+    def update(self, resource: str, row_id: int, values: Mapping[str, object]) -> None:
+        """Set fields of a row. `updatedAt` becomes later than every other row's unless it is among them.
+
+        Raises:
+            KeyError: There is no such row.
+            ValueError: A field is unknown or does not fit.
+        """
+        with _as_value_error():
+            self._store.update(RESOURCES[resource], row_id, values)
+
+    def delete(self, resource: str, row_id: int) -> None:
+        """Remove a row.
+
+        Raises:
+            KeyError: There is no such row.
+        """
+        self._store.delete(RESOURCES[resource], row_id)
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
+        """The rows of a SELECT. Money is in cents (`total_cents`), instants in UTC microseconds."""
+        return self._store.query(sql, parameters)
+
+    def scalar(self, sql: str, parameters: Sequence[SqlValue] = ()) -> SqlValue:
+        """The first value of the first row of a SELECT, None without a row."""
+        rows = self._store.query(sql, parameters)
+        return rows[0][0] if rows else None
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Generator[None]:
+    """What is a 400 to a client is a wrong argument to a test."""
+    try:
+        yield
+    except BadRequestError as error:
+        raise ValueError(error.message) from error
+
+
+async def serve(
+    sandbox: Sandbox,
+    stop: asyncio.Event | None = None,
+    *,
+    ready: Callable[[Sandbox], None] | None = None,
+) -> None:
+    """Run a sandbox until it is told to stop.
+
+    Args:
+        sandbox: A sandbox that was not started.
+        stop: Set it to stop. SIGINT and SIGTERM do so too, where a loop can take signals.
+        ready: Called once it serves, to print where.
+    """
+    stop = stop or asyncio.Event()
+    async with sandbox, _signals(stop):
+        if ready is not None:
+            ready(sandbox)
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def _signals(stop: asyncio.Event) -> AsyncGenerator[None]:
+    loop = asyncio.get_running_loop()
+    taken: list[signal.Signals] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stop.set)
+            taken.append(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)

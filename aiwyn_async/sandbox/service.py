@@ -1,0 +1,373 @@
+"""One request, from the route to the answer: host, faults, latency, rate limit, bearer, handler, record."""
+
+import asyncio
+import functools
+import math
+import secrets
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+from aiohttp import web
+
+from .auth import Tokens
+from .drift import Drift
+from .faults import Fault, Faults, paused, perform
+from .handlers import NotFoundError, PageLimits, get_one, list_page, search_page
+from .schema import RESOURCES, Resource
+from .store import Store
+from .values import BadRequestError
+
+__all__ = ["HOST", "Bucket", "RateLimit", "ServedRequest", "Service"]
+
+HOST = "127.0.0.1"
+"""The only address the server binds."""
+_KEPT_REQUESTS = 10_000
+_LARGEST_REQUEST = 8 * 1024 * 1024
+_CODES = {
+    400: "validation-failed",
+    401: "invalid-jwt",
+    403: "access-denied",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "payload-too-large",
+    421: "misdirected-request",
+    429: "too-many-requests",
+    503: "unavailable",
+}
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Answer = Callable[[web.Request, object], Awaitable[web.Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRequest:
+    """One request as the server saw it.
+
+    Args:
+        route: `invoices.list`, `auth.token`, ..., or `unknown`.
+        method: The HTTP method.
+        path: The path, without query.
+        body: The decoded JSON, None when there was none. An API key is never kept.
+        status: What was answered; 0 when the connection was ended without an answer.
+        at: Monotonic seconds at arrival.
+        authorization: Whether the request had an Authorization header.
+        request_id: The answer's `X-Request-Id`.
+    """
+
+    route: str
+    method: str
+    path: str
+    body: object
+    status: int
+    at: float
+    authorization: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket over all routes.
+
+    Args:
+        per_second: Requests refilled each second.
+        burst: Requests the full bucket holds.
+    """
+
+    per_second: float
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        if self.per_second <= 0 or self.burst < 1:
+            raise ValueError("a rate limit needs per_second above 0 and a burst of at least 1")
+
+
+class Bucket:
+    """What a `RateLimit` has left."""
+
+    def __init__(self, limit: RateLimit, monotonic: Callable[[], float]) -> None:
+        self._limit = limit
+        self._monotonic = monotonic
+        self._level = float(limit.burst)
+        self._filled = monotonic()
+
+    def take(self) -> float:
+        """Zero when the request may pass, else the seconds until one may."""
+        now = self._monotonic()
+        self._level = min(self._limit.burst, self._level + (now - self._filled) * self._limit.per_second)
+        self._filled = now
+        if self._level >= 1:
+            self._level -= 1
+            return 0.0
+        return (1 - self._level) / self._limit.per_second
+
+
+class Service:
+    """Serves requests and keeps the record of them.
+
+    Args:
+        store: The firm.
+        tokens: Issues and checks bearers.
+        api_key: The key the exchange takes.
+        limits: How many rows a page may have.
+        bucket: The rate limit, or None.
+        shifting_ties: Whether rows that sort equal come in another order at each request.
+        monotonic: Seconds, for the record.
+        log_bodies: Keep request bodies in the record.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tokens: Tokens,
+        api_key: str,
+        limits: PageLimits,
+        bucket: Bucket | None,
+        shifting_ties: bool,
+        monotonic: Callable[[], float],
+        log_bodies: bool,
+    ) -> None:
+        self.tokens = tokens
+        self.faults = Faults(["auth.token", *_resource_routes()])
+        self.drift: Drift | None = None
+        self.latency = 0.0
+        self.requests: deque[ServedRequest] = deque(maxlen=_KEPT_REQUESTS)
+        self.calls: Counter[str] = Counter()
+        self.token_exchanges = 0
+        self.port: int | None = None
+        self.worker: Executor | None = None
+        self.stopping = asyncio.Event()
+        self._store = store
+        self._api_key = api_key
+        self._limits = limits
+        self._bucket = bucket
+        self._shifting_ties = shifting_ties
+        self._monotonic = monotonic
+        self._log_bodies = log_bodies
+        self._pages = 0
+
+    def __repr__(self) -> str:
+        return f"<Service {self.calls.total()} requests, {len(self.faults)} faults>"
+
+    def open(self) -> None:
+        """Open the store and put the lists in order, so that the first page is as quick as the others."""
+        self._store.open()
+        for resource in RESOURCES.values():
+            if resource.list_path:
+                list_page(self._store, resource, {}, self._limits, 0)
+
+    def app(self) -> web.Application:
+        """The routes of every declared resource."""
+
+        @web.middleware
+        async def unrouted(request: web.Request, handler: _Handler) -> web.StreamResponse:
+            return await self._unrouted(request, handler)
+
+        app = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[unrouted])
+        app.router.add_post("/v1/auth/token", self._route("auth.token", self._exchange))
+        for resource in RESOURCES.values():
+            if resource.list_path:
+                served = functools.partial(self._page, resource, list_page)
+                app.router.add_post(resource.list_path, self._route(f"{resource.name}.list", served))
+            if resource.search_path:
+                served = functools.partial(self._page, resource, search_page)
+                app.router.add_post(resource.search_path, self._route(f"{resource.name}.search", served))
+            one = functools.partial(self._one, resource)
+            app.router.add_get(resource.get_path, self._route(f"{resource.name}.get", one), allow_head=False)
+        return app
+
+    def _route(self, route: str, answer: _Answer) -> _Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._served(route, answer, request)
+
+        return handle
+
+    async def _unrouted(
+        self,
+        request: web.Request,
+        handler: _Handler,
+    ) -> web.StreamResponse:
+        """Answer what no route takes as the API answers errors."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            refusal = _error(error.status, error.reason, headers=headers)
+            if not self._is_own_host(request):
+                refusal = _error(421, "this server answers to its own host name only")
+            self._record("unknown", request, None, refusal, self._monotonic())
+            return refusal
+
+    async def _served(self, route: str, answer: _Answer, request: web.Request) -> web.StreamResponse:
+        arrived = self._monotonic()
+        if not self._is_own_host(request):
+            refusal = _error(421, "this server answers to its own host name only")
+            self._record(route, request, None, refusal, arrived)
+            return refusal
+        raw = await request.read()
+        body, problem = _decoded(raw)
+        faults = self.faults.due(route, body)
+        waits = self.latency + sum(fault.delay for fault in faults)
+        if waits and await paused(waits, self.stopping):
+            return _error(503, "the sandbox is stopping")
+        if any(fault.answers for fault in faults):
+            response = _error(503, "planned fault")
+        else:
+            response = await self._answered(route, answer, request, body, problem)
+        for fault in faults:
+            response = _changed(fault, response)
+        acting = next((fault for fault in faults if fault.action), None)
+        silent = acting is not None and acting.action in {"close", "reset", "stall", "raw"}
+        self._record(route, request, body, response, arrived, silent=silent)
+        return response if acting is None else await perform(acting, request, response, self.stopping)
+
+    def _is_own_host(self, request: web.Request) -> bool:
+        # A name a browser was made to resolve to 127.0.0.1 comes with another Host (DNS rebinding).
+        return request.host in {HOST, "localhost", f"{HOST}:{self.port}", f"localhost:{self.port}"}
+
+    async def _answered(
+        self,
+        route: str,
+        answer: _Answer,
+        request: web.Request,
+        body: object,
+        problem: str | None,
+    ) -> web.Response:
+        wait = self._bucket.take() if self._bucket else 0.0
+        if wait:
+            return _error(429, "too many requests", headers={"Retry-After": str(math.ceil(wait))})
+        if route != "auth.token" and not self._is_authorised(request):
+            return _error(401, "the bearer token is missing, unknown or expired")
+        if problem:
+            return _error(400, problem, code="parse-failed")
+        try:
+            return await answer(request, body)
+        except BadRequestError as error:
+            return _error(400, error.message, code=error.code)
+        except NotFoundError as error:
+            return _error(404, str(error))
+
+    def _is_authorised(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self.tokens.accepts(token.strip())
+
+    async def _exchange(self, request: web.Request, body: object) -> web.Response:
+        del request
+        key = cast("dict[str, object]", body).get("jwtApiKey") if isinstance(body, dict) else None
+        if not isinstance(key, str):
+            raise BadRequestError("jwtApiKey: expected a string")
+        if not secrets.compare_digest(key.encode(), self._api_key.encode()):
+            return _error(401, "unknown jwtApiKey", code="access-denied")
+        self.token_exchanges += 1
+        return _json(msgspec.json.encode({"token": self.tokens.issue(), "expiresIn": self.tokens.lifetime}))
+
+    async def _page(
+        self,
+        resource: Resource,
+        served: Callable[[Store, Resource, Mapping[str, object], PageLimits, int], bytes],
+        request: web.Request,
+        body: object,
+    ) -> web.Response:
+        del request
+        if body is None:
+            body = {}
+        if not isinstance(body, dict):
+            raise BadRequestError("the body must be a JSON object")
+        self._pages += 1
+        salt = self._pages % 7 + 1 if self._shifting_ties else 0
+        fields = cast("dict[str, object]", body)
+
+        def work() -> bytes:
+            page = served(self._store, resource, fields, self._limits, salt)
+            if self.drift is not None:
+                self.drift.apply(self._store, resource)
+            return page
+
+        return _json(await asyncio.get_running_loop().run_in_executor(self.worker, work))
+
+    async def _one(self, resource: Resource, request: web.Request, body: object) -> web.Response:
+        del body
+        work = functools.partial(get_one, self._store, resource, request.match_info["id"])
+        return _json(await asyncio.get_running_loop().run_in_executor(self.worker, work))
+
+    def _record(
+        self,
+        route: str,
+        request: web.Request,
+        body: object,
+        response: web.Response,
+        arrived: float,
+        *,
+        silent: bool = False,
+    ) -> None:
+        if route == "auth.token" and body is not None:
+            body = {"jwtApiKey": "***"}
+        self.calls[route] += 1
+        self.requests.append(
+            ServedRequest(
+                route=route,
+                method=request.method,
+                path=request.path,
+                body=body if self._log_bodies else None,
+                status=0 if silent else response.status,
+                at=arrived,
+                authorization="Authorization" in request.headers,
+                request_id=response.headers["X-Request-Id"],
+            ),
+        )
+
+
+def _resource_routes() -> Iterator[str]:
+    for resource in RESOURCES.values():
+        paths = {"list": resource.list_path, "search": resource.search_path, "get": resource.get_path}
+        yield from (f"{resource.name}.{verb}" for verb, path in paths.items() if path)
+
+
+def _decoded(raw: bytes) -> tuple[object, str | None]:
+    if not raw:
+        return None, None
+    try:
+        return msgspec.json.decode(raw), None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, "the body is not JSON"
+
+
+def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=body,
+        status=status,
+        content_type="application/json",
+        headers={"X-Request-Id": secrets.token_hex(8), "Server": "aiwyn-sandbox", **(headers or {})},
+    )
+
+
+def _error(
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """An error as Hasura words it; the documents show no error body."""
+    extensions = {"code": code or _CODES.get(status, "unexpected")}
+    return _json(
+        msgspec.json.encode({"errors": [{"message": message, "extensions": extensions}]}), status, headers
+    )
+
+
+def _changed(fault: Fault, response: web.Response) -> web.Response:
+    """The response with what the fault says of status, headers and body."""
+    if fault.status is not None:
+        response = _error(fault.status, "planned fault")
+    body = response.body if isinstance(response.body, bytes) else b""
+    if fault.body is not None and fault.action != "raw":
+        response.body = body = fault.body
+    if fault.mutate is not None:
+        response.body = fault.mutate(body)
+    for name, value in fault.headers.items():
+        response.headers[name] = value
+    return response

@@ -1,0 +1,35 @@
+"""A running sandbox and a session that talks to it, and nothing of the client."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from aiwyn_async.sandbox import Sandbox
+
+Post = Callable[..., Awaitable[tuple[int, Any]]]
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox(invoices=300, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def post(box: Sandbox, http: aiohttp.ClientSession) -> Post:
+    """Post JSON with a fresh token; gives the status and the decoded answer."""
+
+    async def send(path: str, body: object = None, **keywords: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {box.token}", **keywords.pop("headers", {})}
+        async with http.post(f"{box.url}{path}", json=body, headers=headers, **keywords) as answer:
+            return answer.status, await answer.json()
+
+    return send

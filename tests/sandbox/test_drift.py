@@ -1,0 +1,130 @@
+"""Rows change between requests, and JSON, columns and order stay in step."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aiwyn_async.sandbox import Drift, Sandbox
+from aiwyn_async.sandbox.schema import INVOICES, RESOURCES
+from aiwyn_async.sandbox.store import Store
+from aiwyn_async.sandbox.values import row_value
+
+LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
+
+
+def assert_in_step(box: Sandbox) -> None:
+    """Every column says what the JSON beside it says, and no row is in one table alone."""
+    for resource in RESOURCES.values():
+        names = ", ".join(f"t.{column.sql}" for column in resource.columns)
+        held = box.query(
+            f"SELECT b.body, {names} FROM {resource.name} t FULL JOIN {resource.bodies} b ON b.id = t.id"
+        )
+        for body, *values in held:
+            row = json.loads(str(body), parse_float=Decimal)
+            assert values == [row_value(column, row[column.key]) for column in resource.columns]
+
+
+async def test_drift_changes_the_firm_after_each_page(box: Sandbox, post: Any) -> None:
+    drift = box.drift = Drift(insert=2, update=20, delete=3, seed=1)
+    _, first = await post(LIST, {"pageSize": 50})
+    assert first["deid_invoice_aggregate"]["aggregate"]["count"] == 300
+    _, second = await post(LIST, {"pageSize": 50})
+    assert second["deid_invoice_aggregate"]["aggregate"]["count"] == 299
+    assert (len(drift.inserted), len(drift.updated), len(drift.deleted), drift.rounds) == (4, 40, 6, 2)
+    box.drift = None
+    _, third = await post(LIST, {"pageSize": 1000})
+    ids = [row["id"] for row in third["deid_invoice"]]
+    assert len(ids) == 298
+    assert not set(ids) & set(drift.deleted)
+    assert set(ids) >= set(drift.inserted) - set(drift.deleted)
+    assert ids[0] in drift.inserted, "what is inserted is the newest"
+    assert_in_step(box)
+
+
+def test_drift_is_the_same_for_the_same_seed() -> None:
+    def changed() -> tuple[list[int], ...]:
+        store = Store(invoices=40, seed=7)
+        store.open()
+        drift = Drift(insert=1, update=3, delete=2, seed=9)
+        for _ in range(3):
+            drift.apply(store, INVOICES)
+        store.close()
+        return drift.inserted, drift.updated, drift.deleted
+
+    assert changed() == changed()
+
+
+async def test_drift_keeps_the_books_tied_out_and_stops_at_the_last_row(post: Any, box: Sandbox) -> None:
+    box.drift = Drift(update=50, delete=60, seed=2)
+    for _ in range(6):
+        await post(LIST, {})
+    assert box.scalar("SELECT count(*) FROM invoices") == 1
+    wrong = "SELECT count(*) FROM invoices WHERE total_cents - paid_cents <> outstanding_cents"
+    assert box.scalar(wrong) == 0
+    assert_in_step(box)
+
+
+async def test_insert_update_and_delete_are_seen_by_the_next_request(box: Sandbox, post: Any) -> None:
+    (fresh,) = box.insert("invoices", {"status": "POSTED", "totalAmount": "123456.70", "reference": None})
+    _, newest = await post(LIST, {"pageSize": 1})
+    assert newest["deid_invoice"][0]["id"] == fresh
+    where = {"totalAmount": {"_eq": 123456.7}, "reference": {"_is_null": True}}
+    _, found = await post(SEARCH, {"where": where})
+    assert [row["id"] for row in found["deid_invoice"]] == [fresh]
+    box.update("invoices", fresh, {"status": "CLOSED"})
+    _, latest = await post(SEARCH, {"orderBy": [{"updatedAt": "desc"}]})
+    assert (latest["deid_invoice"][0]["id"], latest["deid_invoice"][0]["status"]) == (fresh, "CLOSED")
+    box.delete("invoices", fresh)
+    _, gone = await post(SEARCH, {"where": {"id": {"_gte": fresh}}, "orderBy": [{"id": "asc"}]})
+    assert gone["deid_invoice_aggregate"]["aggregate"]["count"] == 0
+    assert_in_step(box)
+
+
+async def test_money_keeps_its_two_decimals_through_an_update(box: Sandbox) -> None:
+    (fresh,) = box.insert("invoices", {"totalAmount": 5})
+    (body,) = box.query("SELECT body FROM invoices_body WHERE id = ?", (fresh,))[0]
+    assert '"totalAmount":5.00,' in str(body)
+
+
+async def test_an_id_of_ones_own_choice_is_kept(box: Sandbox, post: Any) -> None:
+    """The firm's own next rows go around it."""
+    (planned,) = box.insert("invoices")
+    box.delete("invoices", planned)
+    assert box.insert("invoices", {"id": 5}) == [5]
+    assert box.insert("invoices", {"id": 40_430}) == [40_430]
+    more = box.insert("invoices", count=20)
+    assert len(set(more) | {5, 40_430}) == 22
+    _, first = await post(SEARCH, {"orderBy": [{"id": "asc"}]})
+    assert first["deid_invoice"][0]["id"] == 5
+    assert_in_step(box)
+
+
+async def test_a_bad_change_changes_nothing(box: Sandbox, post: Any) -> None:
+    some = int(str(box.scalar("SELECT min(id) FROM invoices")))
+    before = box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id")
+    refused: list[dict[str, object]] = [{"nope": 1}, {"totalAmount": "1.005"}, {"status": None}, {"id": some}]
+    for values in refused:
+        with pytest.raises(ValueError, match=r"no field|decimals|null|already"):
+            box.insert("invoices", values, count=2)
+    refused = [{"nope": 1}, {"createdAt": "soon"}, {"clientId": "x"}, {"clientId": True}]
+    for values in refused:
+        with pytest.raises(ValueError, match=r"no field|date-time|expected"):
+            box.update("invoices", some, values)
+    with pytest.raises(KeyError):
+        box.update("invoices", 1, {"status": "PAID"})
+    with pytest.raises(KeyError):
+        box.delete("invoices", 1)
+    assert box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id") == before
+    _, answer = await post(SEARCH, {"pageSize": 1000, "orderBy": [{"id": "asc"}]})
+    assert len(answer["deid_invoice"]) == 300
+
+
+async def test_the_callers_sql_cannot_change_the_firm(box: Sandbox) -> None:
+    with pytest.raises(Exception, match="readonly"):
+        box.query("DELETE FROM invoices")
+    assert box.scalar("SELECT count(*) FROM invoices") == 300
+    assert box.scalar("SELECT id FROM invoices WHERE id < 0") is None
+    box.insert("clients", {"name": 'Ünïcode & "Quotes"', "active": False})
+    assert box.scalar("SELECT count(*) FROM clients WHERE active = 0 AND name LIKE 'Ünï%'") == 1

@@ -1,0 +1,187 @@
+"""The seeded firm: its books tie out to the cent, and a seed is a firm."""
+
+import json
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, RESOURCES, Kind, Resource
+from aiwyn_async.sandbox.store import Store
+from aiwyn_async.sandbox.values import row_value
+
+FIELDS = [
+    "id",
+    "invoiceNumber",
+    "reference",
+    "description",
+    "status",
+    "paymentStatus",
+    "clientId",
+    "clientName",
+    "clientEmail",
+    "projectId",
+    "projectName",
+    "issueDate",
+    "dueDate",
+    "subtotal",
+    "taxAmount",
+    "totalAmount",
+    "currency",
+    "paidAmount",
+    "outstandingAmount",
+    "lineItems",
+    "payments",
+    "notes",
+    "createdAt",
+    "updatedAt",
+]
+
+
+def rows(store: Store, resource: Resource = INVOICES) -> list[dict[str, Any]]:
+    text = store.page_text(resource, list(store.ids(resource)))
+    return list(json.loads(b"[" + text + b"]", parse_float=Decimal))
+
+
+@pytest.fixture(scope="module")
+def firm() -> Any:
+    store = Store(invoices=3000, seed=11)
+    store.open()
+    yield store
+    store.close()
+
+
+def test_every_invoice_ties_out(firm: Store) -> None:
+    for row in rows(firm):
+        lines, payments = row["lineItems"], row["payments"]
+        assert 1 <= len(lines) <= 3
+        assert len(payments) <= 2
+        assert all(line["quantity"] * line["unitPrice"] == line["amount"] for line in lines)
+        assert sum(line["amount"] for line in lines) == row["subtotal"]
+        assert row["subtotal"] + row["taxAmount"] == row["totalAmount"]
+        assert abs(row["subtotal"] * lines[0]["taxRate"] - row["taxAmount"]) <= Decimal("0.005")
+        assert sum((item["amount"] for item in payments), Decimal(0)) == row["paidAmount"]
+        assert all(item["amount"] > 0 for item in payments)
+        assert 0 <= row["paidAmount"] <= row["totalAmount"]
+        assert row["totalAmount"] - row["paidAmount"] == row["outstandingAmount"]
+
+
+def test_statuses_agree_with_the_money(firm: Store) -> None:
+    seen: set[str] = set()
+    for row in rows(firm):
+        seen.add(row["status"])
+        assert (
+            (row["status"] == "PAID") == (row["outstandingAmount"] == 0) == (row["paymentStatus"] == "PAID")
+        )
+        if row["status"] in {"DRAFT", "CANCELLED", "PENDING"}:
+            assert row["paidAmount"] == 0
+        if row["status"] == "OVERDUE":
+            assert row["paymentStatus"] == "OVERDUE"
+            assert row["dueDate"] < "2025"
+        elif row["status"] != "PAID":
+            assert row["paymentStatus"] == ("PARTIALLY_PAID" if row["paidAmount"] else "UNPAID")
+    assert seen == {"PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT", "CLOSED"}
+
+
+def test_rows_are_in_wire_order_with_two_decimals_and_one_date_form_a_field(firm: Store) -> None:
+    text = firm.page_text(INVOICES, list(firm.ids(INVOICES)))
+    for row in rows(firm):
+        assert list(row) == FIELDS
+        assert str(row["totalAmount"])[-3] == "."
+        assert row["issueDate"].endswith("T00:00:00")
+        assert row["dueDate"].endswith("+00:00")
+        assert row["createdAt"].endswith("Z")
+        assert row["updatedAt"].endswith("+00:00")
+        assert all(row["createdAt"][:19] < item["paymentDate"][:19] for item in row["payments"])
+    assert 1000 < len(text) / 3000 < 1150
+
+
+def test_ids_ascend_with_creation_and_have_gaps(firm: Store) -> None:
+    made = rows(firm)
+    ids: list[int] = [row["id"] for row in made]
+    assert ids[0] == 40001
+    assert ids == sorted(set(ids))
+    assert {later - earlier for earlier, later in pairwise(ids)} >= {1, 2}
+    created = [row["createdAt"] for row in made]
+    assert created == sorted(created)
+    assert len(set(created)) < len(created), "an order by createdAt has ties"
+    assert len({row["invoiceNumber"] for row in made}) == len(made)
+
+
+@pytest.mark.parametrize("resource", [INVOICES, CLIENTS], ids=lambda resource: resource.name)
+def test_columns_hold_what_the_json_says(firm: Store, resource: Resource) -> None:
+    names = ", ".join(column.sql for column in resource.columns)
+    held = firm.query(f"SELECT {names} FROM {resource.name} ORDER BY id")
+    assert [tuple(row_value(c, row[c.key]) for c in resource.columns) for row in rows(firm, resource)] == held
+
+
+def test_every_client_billed_exists_under_its_name(firm: Store) -> None:
+    clients = {row["id"]: row["name"] for row in rows(firm, CLIENTS)}
+    assert all(clients[row["clientId"]] == row["clientName"] for row in rows(firm))
+
+
+def test_a_seed_is_a_firm() -> None:
+    def text(seed: int) -> bytes:
+        store = Store(invoices=40, seed=seed)
+        store.open()
+        try:
+            return store.page_text(INVOICES, list(store.ids(INVOICES)))
+        finally:
+            store.close()
+
+    assert text(1) == text(1) != text(2)
+
+
+def test_how_the_work_is_cut_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    def text() -> list[bytes]:
+        store = Store(invoices=50, seed=5)
+        store.open()
+        try:
+            return [store.page_text(resource, list(store.ids(resource))) for resource in RESOURCES.values()]
+        finally:
+            store.close()
+
+    whole = text()
+    monkeypatch.setattr("aiwyn_async.sandbox.seed.CHUNK_ROWS", 7)
+    assert text() == whole
+
+
+def test_a_firm_is_kept_in_a_file_and_no_other_is_taken_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "firm.sqlite3"
+    first = Store(invoices=20, seed=1, path=path)
+    first.open()
+    (gone, *_), fresh = first.ids(INVOICES), first.insert(INVOICES, 2)
+    first.delete(INVOICES, gone)
+    first.close()
+    again = Store(invoices=20, seed=1, path=path)
+    again.open()
+    assert gone not in again.ids(INVOICES)
+    assert list(again.ids(INVOICES))[-2:] == fresh
+    assert again.insert(INVOICES, 1)[0] > fresh[-1]
+    again.close()
+    with pytest.raises(ValueError, match="seed=1, not 2"):
+        Store(invoices=20, seed=2, path=path).open()
+    other = tmp_path / "notes.txt"
+    other.write_text("not a database " * 100)
+    with pytest.raises(ValueError, match="not a sandbox's file"):
+        Store(invoices=20, seed=1, path=other).open()
+    assert other.exists()
+
+
+def test_a_firm_half_made_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "firm.sqlite3"
+    store = Store(invoices=20, seed=1, path=path)
+    store.cancel()
+    with pytest.raises(RuntimeError, match="stopped"):
+        store.open()
+    assert not path.exists()
+
+
+def test_the_declarations_are_whole() -> None:
+    for resource in RESOURCES.values():
+        assert resource.columns[0].wire == "id"
+        assert resource.columns[0].kind is Kind.INTEGER
+        assert all(item.column in resource.by_wire for item in resource.filters)
+        assert all(relation.resource in RESOURCES for relation in resource.relations)

@@ -1,0 +1,465 @@
+"""The API over real HTTP: envelopes, pages, tokens, refusals and the record of requests."""
+
+import asyncio
+import base64
+import json
+import math
+import socket
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from aiwyn_async import sandbox as package
+from aiwyn_async.sandbox import RateLimit, Sandbox, serve
+
+LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_key_is_exchanged_for_a_token_that_works(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    async with http.post(f"{box.url}/v1/auth/token", json={"jwtApiKey": box.api_key}) as answer:
+        assert answer.status == 200
+        issued = await answer.json()
+    assert issued["expiresIn"] == 3600
+    claims = json.loads(base64.urlsafe_b64decode(issued["token"].split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == 3600
+    assert claims["https://hasura.io/jwt/claims"]["x-hasura-default-role"] == "aiwynsb_API_ADMIN"
+    assert claims["tenant"] == "aiwynsb"
+    async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(issued["token"])) as answer:
+        assert answer.status == 200
+    assert box.token_exchanges == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"jwtApiKey": "wrong"}, 401), ({}, 400), ([], 400), (None, 400)]
+)
+async def test_a_wrong_key_gets_no_token(
+    box: Sandbox, http: aiohttp.ClientSession, body: Any, status: int
+) -> None:
+    async with http.post(f"{box.url}/v1/auth/token", json=body) as answer:
+        assert answer.status == status
+        assert (await answer.json())["errors"][0]["message"]
+    assert box.token_exchanges == 0
+
+
+async def test_a_token_ends_with_its_lifetime(http: aiohttp.ClientSession) -> None:
+    now = 1_700_000_000.0
+    async with Sandbox(10, token_lifetime=60, clock=lambda: now) as box:
+        headers = bearer(box.token)
+
+        async def status() -> int:
+            async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as answer:
+                return answer.status
+
+        now += 59
+        assert await status() == 200
+        now += 1
+        assert await status() == 401
+        assert box.token != headers["Authorization"][7:]
+
+
+async def test_expired_tokens_are_refused_and_new_ones_are_not(
+    box: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    old = box.token
+    box.expire_tokens()
+    for token, status in ((old, 401), (box.token, 200)):
+        async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(token)) as answer:
+            assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Basic abc", "Bearer a.b.c", "Bearer \u00e9.\u00e9.\u00e9", "Bearer .."]
+)
+async def test_no_bearer_no_answer(box: Sandbox, http: aiohttp.ClientSession, value: str) -> None:
+    async with http.post(f"{box.url}{LIST}", json={}, headers={"Authorization": value}) as answer:
+        assert answer.status == 401
+        assert (await answer.json())["errors"][0]["extensions"]["code"] == "invalid-jwt"
+
+
+async def test_pages_are_numbered_from_zero_and_give_every_row_once(box: Sandbox, post: Any) -> None:
+    ids: list[int] = []
+    total = Decimal(0)
+    for page in range(math.ceil(300 / 41) + 1):
+        status, answer = await post(LIST, {"pageSize": 41, "page": page})
+        assert status == 200
+        assert list(answer) == ["deid_invoice", "deid_invoice_aggregate"]
+        assert answer["deid_invoice_aggregate"] == {"aggregate": {"count": 300}}
+        ids += [row["id"] for row in answer["deid_invoice"]]
+        total += sum(Decimal(str(row["totalAmount"])) for row in answer["deid_invoice"])
+    assert len(ids) == len(set(ids)) == 300
+    assert int(total * 100) == box.scalar("SELECT sum(total_cents) FROM invoices")
+
+
+async def test_clients_count_page_in_rows_to_skip(post: Any) -> None:
+    _, whole = await post("/gql/v1/clients", {})
+    assert list(whole) == ["clients", "total"]
+    assert whole["total"] == {"aggregate": {"count": 8}}
+    assert list(whole["clients"][0]) == [
+        "id",
+        "pmsRef",
+        "clientRef",
+        "name",
+        "clientKey",
+        "active",
+        "partnerStaffId",
+    ]
+    _, part = await post("/gql/v1/clients", {"pageSize": 3, "page": 2})
+    assert part["clients"] == whole["clients"][2:5]
+    names = [row["name"] for row in whole["clients"]]
+    assert names == sorted(names)
+    _, found = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
+    assert {row["name"] for row in found["clients"]} == {names[0]}
+
+
+@pytest.mark.parametrize(("path", "size"), [(LIST, 25), (SEARCH, 1)])
+async def test_each_route_has_the_documented_page_size(post: Any, path: str, size: int) -> None:
+    _, answer = await post(path)
+    assert len(answer["deid_invoice"]) == size
+
+
+async def test_the_list_filters_and_sorts(box: Sandbox, post: Any) -> None:
+    client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
+    body = {
+        "clientId": client,
+        "status": "PAID",
+        "startDate": "2020-01-01T00:00:00",
+        "endDate": "2023-12-31T23:59:59",
+        "sortOrder": "asc",
+        "pageSize": 1000,
+    }
+    _, answer = await post(LIST, body)
+    rows = answer["deid_invoice"]
+    assert rows
+    assert all(row["clientId"] == client and row["status"] == "PAID" for row in rows)
+    created = [row["createdAt"] for row in rows]
+    assert created == sorted(created)
+    assert created[0] >= "2020"
+    assert created[-1] < "2024"
+    _, newest = await post(LIST, {})
+    assert newest["deid_invoice"][0]["createdAt"] == max(row["createdAt"] for row in newest["deid_invoice"])
+
+
+async def test_the_documented_search_is_served(post: Any) -> None:
+    where = {
+        "_and": [
+            {"_or": [{"invoiceNumber": {"_ilike": "%inv-2024%"}}, {"description": {"_ilike": "%SERVICE%"}}]},
+            {"status": {"_in": ["POSTED", "CLOSED"]}},
+            {"createdAt": {"_gte": "2024-01-01T00:00:00Z"}},
+            {"dueDate": {"_gte": "2024-01-01"}},
+            {"client": {"active": {"_eq": True}}},
+            {"lineItems": {"amount": {"_gt": 100}}},
+        ]
+    }
+    order = [{"invoiceNumber": "asc"}, {"createdAt": "desc"}]
+    status, answer = await post(SEARCH, {"pageSize": 500, "where": where, "orderBy": order})
+    numbers = [row["invoiceNumber"] for row in answer["deid_invoice"]]
+    assert status == 200
+    assert numbers
+    assert numbers == sorted(numbers)
+    assert {row["status"] for row in answer["deid_invoice"]} <= {"POSTED", "CLOSED"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (LIST, {"pageSize": 0}),
+        (LIST, {"pageSize": 1001}),
+        (LIST, {"pageSize": "25"}),
+        (LIST, {"pageSize": True}),
+        (LIST, {"page": -1}),
+        (LIST, {"sortOrder": "up"}),
+        (LIST, {"status": "CLOSED"}),
+        (LIST, {"status": ["PAID"]}),
+        (LIST, {"clientId": "7720"}),
+        (LIST, {"startDate": "soon"}),
+        (LIST, {"where": {}}),
+        (LIST, []),
+        (SEARCH, {"where": {"nope": {"_eq": 1}}}),
+        (SEARCH, {"where": {"id": {"_almost": 1}}}),
+        (SEARCH, {"orderBy": [{"id": "up"}]}),
+        (SEARCH, {"limit": 5}),
+    ],
+)
+async def test_a_bad_request_is_refused_with_the_reason(post: Any, path: str, body: Any) -> None:
+    status, answer = await post(path, body)
+    assert status == 400
+    assert answer["errors"][0]["message"]
+    assert answer["errors"][0]["extensions"] == {"code": "validation-failed"}
+
+
+async def test_what_is_not_json_is_refused(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    for data in (b"{", b"\xff\xfe", b"[" * 100_000):
+        async with http.post(f"{box.url}{LIST}", data=data, headers=bearer(box.token)) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["errors"][0]["extensions"]["code"] == "parse-failed"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/gql/v1/invoice/1", 404),
+        ("GET", "/gql/v1/invoice/abc", 400),
+        ("GET", "/gql/v1/invoice/0", 400),
+        ("GET", "/gql/v1/invoice/99999999999999999999", 400),
+        ("GET", LIST, 405),
+        ("POST", "/nothing/here", 404),
+        ("GET", "/", 404),
+    ],
+)
+async def test_errors_have_the_body_of_errors(
+    box: Sandbox, http: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    async with http.request(method, f"{box.url}{path}", headers=bearer(box.token)) as answer:
+        assert answer.status == status
+        assert (await answer.json())["errors"][0]["message"]
+        assert answer.headers["X-Request-Id"]
+        assert answer.headers["Date"]
+        assert box.requests[-1].request_id == answer.headers["X-Request-Id"]
+
+
+async def test_by_id_is_another_object_than_the_row(
+    box: Sandbox, http: aiohttp.ClientSession, post: Any
+) -> None:
+    _, answer = await post(SEARCH, {"pageSize": 300})
+    seen: set[str] = set()
+    for row in answer["deid_invoice"][:60]:
+        async with http.get(f"{box.url}/gql/v1/invoice/{row['id']}", headers=bearer(box.token)) as found:
+            text = await found.text()
+        one = json.loads(text)
+        assert one.keys() == row.keys() - {"description"}
+        seen.add(one["status"])
+        assert f'"totalAmount":{row["totalAmount"]:.2f},' in text
+        assert {k: v for k, v in row.items() if k not in {"description", "status"}} == {
+            k: v for k, v in one.items() if k != "status"
+        }
+    assert seen <= {"DRAFT", "SENT", "VIEWED", "PAID", "OVERDUE", "CANCELLED"}
+    assert {"SENT", "VIEWED"} <= seen
+
+
+async def test_a_client_by_id_sums_its_invoices(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
+    async with http.get(f"{box.url}/gql/v1/client/{client}", headers=bearer(box.token)) as answer:
+        found = json.loads(await answer.text(), parse_float=Decimal)
+    owed = box.scalar("SELECT sum(outstanding_cents) FROM invoices WHERE client_id = ?", (client,))
+    assert found["financialSummary"]["outstandingBalance"] * 100 == owed
+    assert found["legalName"] == f"{found['name']}, Inc."
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421),
+        ("127.0.0.1:1", 421),
+        ("localhost", 200),
+        ("127.0.0.1", 200),
+        ("127.0.0.1.evil", 421),
+    ],
+)
+async def test_only_its_own_host_name_is_answered(post: Any, host: str, status: int) -> None:
+    assert (await post(LIST, {}, headers={"Host": host}))[0] == status
+    if status == 421:
+        assert (await post("/nothing", {}, headers={"Host": host}))[0] == 421
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def _entries(path: Path) -> list[str]:
+    return [entry.name for entry in path.iterdir()]
+
+
+async def test_it_listens_on_loopback_alone(box: Sandbox) -> None:
+    port = int(box.url.rpartition(":")[2])
+    listening = [
+        line.split()[1]
+        for name in ("tcp", "tcp6")
+        for line in _lines(Path("/proc/net", name))[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{port:04X}")
+    ]
+    assert listening == [f"0100007F:{port:04X}"]
+
+
+async def test_the_rate_limit_refuses_and_says_when(http: aiohttp.ClientSession) -> None:
+    now = 100.0
+    async with Sandbox(10, rate_limit=RateLimit(per_second=0.5, burst=2), monotonic=lambda: now) as box:
+
+        async def status() -> tuple[int, str | None]:
+            async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as answer:
+                return answer.status, answer.headers.get("Retry-After")
+
+        assert [await status() for _ in range(3)] == [(200, None), (200, None), (429, "2")]
+        now += 2
+        assert await status() == (200, None)
+        assert await status() == (429, "2")
+
+
+async def test_options_of_pages_and_counts(http: aiohttp.ClientSession) -> None:
+    async def page(box: Sandbox, body: Any) -> tuple[int, int, int]:
+        async with http.post(f"{box.url}{LIST}", json=body, headers=bearer(box.token)) as answer:
+            found = await answer.json()
+            if answer.status != 200:
+                return answer.status, 0, 0
+            return (
+                answer.status,
+                len(found["deid_invoice"]),
+                found["deid_invoice_aggregate"]["aggregate"]["count"],
+            )
+
+    async with Sandbox(50, clamp_page_size=10, count_cap=20) as box:
+        assert await page(box, {"pageSize": 1000}) == (200, 10, 20)
+    async with Sandbox(50, max_page_size=30, default_page_size=7) as box:
+        assert await page(box, {"pageSize": 31}) == (400, 0, 0)
+        assert await page(box, {}) == (200, 7, 50)
+
+
+async def test_ties_come_in_one_order_or_in_shifting_ones(http: aiohttp.ClientSession) -> None:
+    async def orders(box: Sandbox) -> set[tuple[int, ...]]:
+        found: set[tuple[int, ...]] = set()
+        for _ in range(5):
+            async with http.post(
+                f"{box.url}{LIST}", json={"pageSize": 90}, headers=bearer(box.token)
+            ) as answer:
+                found.add(tuple(row["id"] for row in (await answer.json())["deid_invoice"]))
+        return found
+
+    async with Sandbox(90) as box:
+        (fixed,) = await orders(box)
+        assert list(fixed) != sorted(fixed, reverse=True)
+    async with Sandbox(90, ties="shifting") as box:
+        assert len(await orders(box)) > 1
+
+
+async def test_requests_are_recorded_without_secrets(
+    box: Sandbox, post: Any, http: aiohttp.ClientSession
+) -> None:
+    await post(LIST, {"pageSize": 3})
+    async with http.post(f"{box.url}/v1/auth/token", json={"jwtApiKey": box.api_key}):
+        pass
+    listed, exchanged = box.requests
+    assert (listed.route, listed.method, listed.path, listed.status) == ("invoices.list", "POST", LIST, 200)
+    assert listed.body == {"pageSize": 3}
+    assert listed.authorization
+    assert not exchanged.authorization
+    assert exchanged.at >= listed.at
+    assert box.api_key not in repr(box.requests)
+    assert (box.calls("invoices.list"), box.calls("invoices.get"), box.calls()) == (1, 0, 2)
+
+
+async def test_many_at_once_are_served(post: Any) -> None:
+    answers = await asyncio.gather(*(post(SEARCH, {"where": {"id": {"_gt": 40001 + n}}}) for n in range(40)))
+    assert {status for status, _ in answers} == {200}
+
+
+async def test_a_sandbox_serves_once_and_then_is_gone(http: aiohttp.ClientSession) -> None:
+    box = Sandbox(10)
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = box.url
+    await box.start()
+    url, headers = box.url, bearer(box.token)
+    with pytest.raises(RuntimeError, match="once"):
+        await box.start()
+    async with http.post(f"{url}{LIST}", json={}, headers=headers) as answer:
+        assert answer.status == 200
+    await box.stop()
+    await box.stop()
+    with pytest.raises(RuntimeError, match="once"):
+        await box.start()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await http.post(f"{url}{LIST}", json={}, headers=headers)
+    with pytest.raises(RuntimeError, match="not running"):
+        box.scalar("SELECT 1")
+
+
+async def test_nothing_is_left_open() -> None:
+    def open_files() -> int:
+        return len(_entries(Path("/proc/self/fd")))
+
+    async with Sandbox(10):
+        pass
+    before, tasks = open_files(), asyncio.all_tasks()
+    for _ in range(3):
+        async with (
+            Sandbox(10) as box,
+            aiohttp.ClientSession() as session,
+            session.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as answer,
+        ):
+            assert answer.status == 200
+    assert open_files() == before
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_a_port_that_is_taken_leaves_nothing_running() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        box = Sandbox(10, port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            await box.start()
+    with pytest.raises(RuntimeError, match="not running"):
+        box.scalar("SELECT 1")
+
+
+async def test_a_large_firm_lives_in_a_file_that_goes_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("aiwyn_async.sandbox.store._MEMORY_ROWS", 5)
+    async with Sandbox(10) as box:
+        (directory,) = _entries(tmp_path)
+        assert _entries(tmp_path / directory) == ["firm.sqlite3"]
+        assert box.scalar("SELECT count(*) FROM invoices") == 10
+    assert not _entries(tmp_path)
+
+
+async def test_serve_runs_until_it_is_told_to_stop() -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    box = Sandbox(10)
+    running = asyncio.create_task(serve(box, stop, ready=lambda _: ready.set()))
+    await ready.wait()
+    assert box.url.startswith("http://127.0.0.1:")
+    stop.set()
+    await running
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = box.url
+
+
+async def test_the_module_says_where_it_serves_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "abc"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(package.__file__).parents[2]), "PYTHONWARNINGS": "error"},
+    )
+    assert process.stdout is not None
+    told = json.loads(await process.stdout.readline())
+    assert told.keys() == {"url", "api_key"}
+    async with http.post(f"{told['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as answer:
+        assert answer.status == 200
+    process.terminate()
+    _, problems = await process.communicate()
+    assert (process.returncode, problems) == (0, b"")
+
+
+def test_nothing_of_the_client_is_imported() -> None:
+    """A mistake shared by client and server would not show."""
+    code = (
+        "import sys, aiwyn_async.sandbox, aiwyn_async.sandbox.oracle;"
+        "mine = [m for m in sys.modules if m.startswith('aiwyn_async.')];"
+        "print([m for m in mine if not m.startswith('aiwyn_async.sandbox') and m[-9:] != '._version'])"
+    )
+    root = str(Path(package.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": root}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

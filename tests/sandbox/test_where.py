@@ -1,0 +1,283 @@
+"""The compiled SQL selects what the plain-Python oracle selects."""
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiwyn_async.sandbox.oracle import like, matches
+from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, Column, Kind, Resource
+from aiwyn_async.sandbox.store import Store
+from aiwyn_async.sandbox.values import BadRequestError
+from aiwyn_async.sandbox.where import compile_order, compile_where, split_key_range
+
+EMPTY: dict[str, Any] = {}
+STORE = Store(invoices=100, seed=3)
+STORE.open()
+ROWS: dict[str, dict[Any, Any]] = {
+    resource.name: {
+        row["id"]: row
+        for row in json.loads(
+            b"[" + STORE.page_text(resource, list(STORE.ids(resource))) + b"]", parse_float=Decimal
+        )
+    }
+    for resource in (INVOICES, CLIENTS)
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_the_store() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    yield
+    STORE.close()
+
+
+def cells(resource: Resource, column: Column) -> list[Any]:
+    """The values rows hold, so that trees meet them often."""
+    return sorted({row[column.key] for row in ROWS[resource.name].values()} - {None})
+
+
+def operands(column: Column, values: list[Any]) -> st.SearchStrategy[Any]:
+    held = st.sampled_from(values)
+    match column.kind:
+        case Kind.DECIMAL:
+            near = st.tuples(held, st.sampled_from(["0", "0.01", "-0.01", "0.005"])).map(
+                lambda pair: pair[0] + Decimal(pair[1])
+            )
+            number = near | st.integers(-10, 10**30).map(Decimal)
+            return number.map(float).filter(lambda x: x < 1e9) | number.map(str)
+        case Kind.INSTANT:
+            return held | st.sampled_from(["2019-02-01", "2024-03-15T10:30:00+02:00", "1990-01-01T00:00:00"])
+        case Kind.INTEGER:
+            return held | st.integers(-(2**70), 2**70)
+        case Kind.BOOLEAN:
+            return st.booleans()
+        case Kind.TEXT:
+            return held | st.text("aePx%_\\ é", max_size=4)
+
+
+def like_patterns(values: list[str]) -> st.SearchStrategy[str]:
+    def cut(pair: tuple[str, int, int]) -> str:
+        text, start, length = pair
+        return "%" + text[start : start + length].replace("e", "_", 1) + "%"
+
+    made = st.tuples(st.sampled_from(values), st.integers(0, 9), st.integers(0, 6)).map(cut)
+    return (
+        made | st.sampled_from(["%", "", "_%", "100\\%%", "under\\_%", "%É%", "P%"]) | st.sampled_from(values)
+    )
+
+
+REGEXES = st.sampled_from(["^INV-20(19|2[0-9])", "a.*e", "[0-9]{3}$", "^$", "tax|audit", "É"])
+
+
+def operators(column: Column) -> list[str]:
+    every = ["_eq", "_neq", "_gt", "_gte", "_lt", "_lte", "_in", "_nin", "_is_null"]
+    if column.kind is Kind.TEXT:
+        every += ["_like", "_nlike", "_ilike", "_nilike", "_regex", "_iregex"]
+    return every
+
+
+def conditions(column: Column, values: list[Any]) -> st.SearchStrategy[Any]:
+    if not values:
+        return st.fixed_dictionaries({"_is_null": st.booleans()})
+    value = operands(column, values)
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        **dict.fromkeys(("_eq", "_neq", "_gt", "_gte", "_lt", "_lte"), value),
+        **dict.fromkeys(("_in", "_nin"), st.lists(value, max_size=4)),
+        "_is_null": st.booleans(),
+    }
+    if column.kind is Kind.TEXT:
+        optional |= dict.fromkeys(("_like", "_nlike", "_ilike", "_nilike"), like_patterns(values))
+        optional |= dict.fromkeys(("_regex", "_iregex"), REGEXES)
+    one = st.sampled_from(sorted(optional)).flatmap(
+        lambda name: st.fixed_dictionaries({name: optional[name]})
+    )
+    return one | st.tuples(one, one).map(lambda pair: pair[0] | pair[1]) | st.just(EMPTY)
+
+
+def leaves(resource: Resource) -> st.SearchStrategy[Any]:
+    def leaf(column: Column) -> st.SearchStrategy[Any]:
+        return conditions(column, cells(resource, column)).map(lambda found: {column.wire: found})
+
+    return st.one_of([leaf(column) for column in resource.columns])
+
+
+def within(*names: str) -> Callable[[Any], Any]:
+    """Put a tree under names, the last one innermost."""
+
+    def wrap(tree: Any) -> Any:
+        for name in reversed(names):
+            tree = {name: tree}
+        return tree
+
+    return wrap
+
+
+def nested_leaves() -> st.SearchStrategy[Any]:
+    found: list[st.SearchStrategy[Any]] = [leaves(CLIENTS).map(within("client"))]
+    for nested in INVOICES.nested:
+        for column in nested.columns:
+            values = sorted(
+                {item[column.wire] for row in ROWS["invoices"].values() for item in row[nested.wire]}
+            )
+            found.append(conditions(column, values).map(within(nested.wire, column.wire)))
+    return st.one_of(found)
+
+
+TREES: st.SearchStrategy[Any] = st.recursive(
+    leaves(INVOICES) | nested_leaves() | st.just(EMPTY),
+    lambda trees: (
+        st.lists(trees, max_size=3).map(lambda items: {"_and": items})
+        | st.lists(trees, max_size=3).map(lambda items: {"_or": items})
+        | trees.map(lambda tree: {"_not": tree})
+        | trees.map(lambda tree: {"_and": tree})
+        | st.tuples(trees, trees).map(lambda pair: pair[0] | pair[1])
+    ),
+    max_leaves=8,
+)
+
+
+def expected_ids(tree: Any) -> list[int]:
+    return [
+        row_id
+        for row_id, row in ROWS["invoices"].items()
+        if matches(INVOICES, tree, row, lambda name, key: ROWS[name].get(key))
+    ]
+
+
+@settings(max_examples=400, deadline=None)
+@given(TREES)
+def test_sql_selects_what_the_oracle_selects(tree: Any) -> None:
+    selected = STORE.select(INVOICES, tree, ())
+    expected = expected_ids(tree)
+    assert list(selected.page(0, 1000)) == expected
+    assert selected.count == len(expected)
+
+
+def samples(column: Column, values: list[Any], operator: str) -> list[Any]:
+    """Operands that rows hold, do not hold, and hold but for case."""
+    if operator == "_is_null":
+        return [True, False]
+    if operator.endswith("regex"):
+        return ["^inv-20(19|2[0-9])", "[0-9]{3}$", "^$", "TAX|audit", "a.*e", "e$"]
+    if operator.endswith("like"):
+        text = str(values[len(values) // 2])
+        return [text, text.upper(), text[:3].lower() + "%", "%" + text[2:], "_" + text[1:], "%", "", "%\\_%"]
+    some: list[Any] = [values[0], values[len(values) // 2], values[-1]]
+    if column.kind is Kind.DECIMAL:
+        some = [str(value) for value in some] + [str(values[0] + Decimal("0.001")), "-1"]
+    return [[], some[:1], some] if operator in {"_in", "_nin"} else some
+
+
+@pytest.mark.parametrize("column", INVOICES.columns, ids=lambda column: column.wire)
+def test_each_operator_on_each_column_and_its_negation(column: Column) -> None:
+    values = cells(INVOICES, column)
+    for operator in operators(column):
+        for operand in samples(column, values, operator):
+            leaf = {column.wire: {operator: operand}}
+            for tree in (leaf, {"_not": leaf}):
+                assert list(STORE.select(INVOICES, tree, ()).page(0, 1000)) == expected_ids(tree), tree
+
+
+@settings(max_examples=60, deadline=None)
+@given(TREES, st.integers(39_990, 40_150), st.integers(39_990, 40_150), st.sampled_from(["asc", "desc"]))
+def test_a_bound_on_the_key_selects_a_slice_in_order(tree: Any, low: int, high: int, direction: str) -> None:
+    """The bounds are taken out of the tree; what is selected must not show it."""
+    bounded = {"_and": [tree, {"id": {"_gt": low}}, {"_and": [{"id": {"_lte": high}}]}]}
+    order = compile_order(INVOICES, [{"id": direction}])
+    every = [row_id for row_id in STORE.select(INVOICES, tree, ()).page(0, 1000) if low < row_id <= high]
+    selected = STORE.select(INVOICES, bounded, order)
+    wanted = every if direction == "asc" else every[::-1]
+    assert selected.count == len(wanted)
+    assert [row for skip in range(0, 160, 7) for row in selected.page(skip, 7)] == wanted
+
+
+def test_the_key_range_is_taken_out_of_the_tree() -> None:
+    status = {"status": {"_eq": "PAID"}}
+    assert split_key_range({**status, "id": {"_gt": 5, "_lte": 9}}) == (6, 9, status)
+    assert split_key_range({"_and": [{"id": {"_gt": 5}}, {"id": {"_gte": 8}}, status]}) == (
+        8,
+        None,
+        {"_and": [status]},
+    )
+    assert split_key_range({"_or": [{"id": {"_gt": 5}}]}) == (None, None, {"_or": [{"id": {"_gt": 5}}]})
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"nope": {"_eq": 1}}, "unknown field"),
+        ({"_xor": []}, "unknown operator"),
+        ({"status": {"_almost": "PAID"}}, "unknown operator"),
+        ({"status": {"_eq": None}}, "use _is_null"),
+        ({"status": {"_eq": 5}}, "expected text"),
+        ({"status": {"_in": "PAID"}}, "expected a list"),
+        ({"status": {"_like": "oops\\"}}, "bad pattern"),
+        ({"status": {"_regex": "("}}, "bad pattern"),
+        ({"status": {"_regex": "a" * 300}}, "longer"),
+        ({"id": {"_like": "1%"}}, "unknown operator"),
+        ({"id": {"_eq": True}}, "expected integer"),
+        ({"totalAmount": {"_gt": "much"}}, "not a number"),
+        ({"totalAmount": {"_gt": "NaN"}}, "finite"),
+        ({"createdAt": {"_gt": "yesterday"}}, "ISO date-time"),
+        ({"createdAt": {"_is_null": "no"}}, "true or false"),
+        ({"createdAt": 5}, "expected an object"),
+        ([], "expected an object"),
+        (None, "expected an object"),
+    ],
+)
+def test_a_bad_tree_is_refused_with_its_place(tree: Any, message: str) -> None:
+    with pytest.raises(BadRequestError, match=message):
+        compile_where(INVOICES, tree)
+
+
+def test_a_deep_tree_is_refused_and_a_wide_one_served() -> None:
+    deep: Any = {}
+    for _ in range(60):
+        deep = {"_not": deep}
+    with pytest.raises(BadRequestError, match="deeper"):
+        compile_where(INVOICES, deep)
+    ids = list(STORE.ids(INVOICES))
+    wide = {"_or": [{"id": {"_eq": row_id}} for row_id in ids * 20]}
+    assert STORE.select(INVOICES, wide, ()).count == len(ids)
+    long = {"id": {"_in": list(range(100_000))}}
+    assert STORE.select(INVOICES, long, ()).count == len(ids)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [[{"id": "up"}], [{"id": "asc", "status": "asc"}], [{"nope": "asc"}], ["id"], [{"client": "asc"}], 5],
+)
+def test_a_bad_order_is_refused(order: Any) -> None:
+    with pytest.raises(BadRequestError, match="orderBy"):
+        compile_order(INVOICES, order)
+
+
+def test_nulls_sort_as_the_largest_value() -> None:
+    """Postgres puts them last ascending and first descending."""
+    for direction in ("asc", "desc"):
+        order = compile_order(INVOICES, [{"reference": direction}, {"id": "asc"}])
+        rows = [ROWS["invoices"][i]["reference"] for i in STORE.select(INVOICES, {}, order).page(0, 1000)]
+        named = [value for value in rows if value is not None]
+        blanks: list[Any] = [None] * (len(rows) - len(named))
+        assert named == sorted(named, reverse=direction == "desc")
+        assert rows == (named + blanks if direction == "asc" else blanks + named)
+
+
+def test_an_order_may_follow_a_relation() -> None:
+    order = compile_order(INVOICES, [{"client": {"name": "desc"}}, {"id": "asc"}])
+    rows = [ROWS["invoices"][i] for i in STORE.select(INVOICES, {}, order).page(0, 1000)]
+    assert rows == sorted(
+        sorted(rows, key=lambda row: row["id"]), key=lambda row: row["clientName"], reverse=True
+    )
+
+
+def test_like_of_the_oracle_itself() -> None:
+    assert like("a%c_", "abbcd")
+    assert like("100\\%", "100%")
+    assert not like("100\\%", "100x")
+    assert like("%", "")
+    assert not like("_", "")
