@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -12,7 +13,20 @@ import msgspec
 from aiwyn_async.auth import ApiKeyExchange, ReadyToken
 from aiwyn_async.config import Clock, Config, Secret
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.resources.clients import Clients
+from aiwyn_async.resources.collection import Endpoints
+from aiwyn_async.resources.contacts import Contacts
+from aiwyn_async.resources.draft_invoices import DraftInvoices
+from aiwyn_async.resources.engagements import Engagements
+from aiwyn_async.resources.event_subscriptions import EventSubscriptions
 from aiwyn_async.resources.invoices import Invoices
+from aiwyn_async.resources.payments import Payments
+from aiwyn_async.resources.projects import Projects
+from aiwyn_async.resources.record_types import RecordTypes
+from aiwyn_async.resources.records import Records
+from aiwyn_async.resources.staff import Staff
+from aiwyn_async.resources.untyped import Untyped, unverified
+from aiwyn_async.resources.wip import Wip
 from aiwyn_async.session.governor import Governor
 from aiwyn_async.session.retry import RetryQuota
 from aiwyn_async.session.session import Session, TokenSource
@@ -45,9 +59,12 @@ class ClientOptions(CallOptions, total=False):
     retry_quota: int
     max_response_bytes: int
     gql_prefix: str
+    api_prefix: str
     token_path: str
     token_request_key: str
     token_response_key: str
+    endpoints: Mapping[str, Mapping[str, str]]
+    warn_inferred: bool
     allow_insecure_http: bool
     proxy: str
     ssl_context: Any
@@ -98,9 +115,153 @@ class AiwynClient:
         return self._session.config
 
     @cached_property
+    def clients(self) -> Clients:
+        """Clients: list, search, get, get_many."""
+        return Clients(self._session)
+
+    @cached_property
+    def contacts(self) -> Contacts:
+        """Contacts: list, get, get_many."""
+        return Contacts(self._session)
+
+    @cached_property
+    def draft_invoices(self) -> DraftInvoices:
+        """Draft invoices: list and search of their history, get, get_many."""
+        return DraftInvoices(self._session)
+
+    @cached_property
+    def engagements(self) -> Engagements:
+        """Engagements: list, search, get, get_many."""
+        return Engagements(self._session)
+
+    @cached_property
     def invoices(self) -> Invoices:
         """Invoices: list, search, get, get_many."""
         return Invoices(self._session)
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Payments: list, get, get_many."""
+        return Payments(self._session)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """Projects: list, get, get_many."""
+        return Projects(self._session)
+
+    @cached_property
+    def staff(self) -> Staff:
+        """Staff: list, search, get, get_many."""
+        return Staff(self._session)
+
+    @cached_property
+    def wip(self) -> Wip:
+        """Work in progress: list, search, get, get_many."""
+        return Wip(self._session)
+
+    @cached_property
+    def records(self) -> Records:
+        """Records: upsert, update."""
+        return Records(self._session)
+
+    @cached_property
+    def record_types(self) -> RecordTypes:
+        """Custom record types: create, update, deactivate."""
+        return RecordTypes(self._session)
+
+    @cached_property
+    def event_subscriptions(self) -> EventSubscriptions:
+        """Event subscriptions: catalog, create, update, deactivate, secret."""
+        return EventSubscriptions(self._session)
+
+    @property
+    def time(self) -> Wip:
+        """Another name for ``wip``: the documentation's tag is Time."""
+        return self.wip
+
+    @cached_property
+    def client_business_entities(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("client_business_entities"))
+
+    @cached_property
+    def contact_clients(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("contact_clients"))
+
+    @cached_property
+    def contact_infos(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("contact_infos"))
+
+    @cached_property
+    def departments(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("departments"))
+
+    @cached_property
+    def industries(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("industries"))
+
+    @cached_property
+    def job_templates(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("job_templates"))
+
+    @cached_property
+    def jobs(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("jobs"))
+
+    @cached_property
+    def last_mile(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("last_mile"))
+
+    @cached_property
+    def offices(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("offices"))
+
+    @cached_property
+    def service_lines(self) -> Untyped:
+        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
+        return Untyped(self._session, unverified("service_lines"))
+
+    def collection(
+        self,
+        path: str,
+        *,
+        key: str | None = "id",
+        search_path: str | None = None,
+        get_path: str | None = None,
+    ) -> Untyped:
+        """Any endpoint with the full surface of a tag; rows are dicts, the envelope is found in the answer.
+
+        Args:
+            path: of the list, below base_url and with its prefix, such as ``/gql/v1/whatever``.
+            key: wire name of the rows' unique key; None where they have none.
+            search_path: of the search; ``path`` and ``/search`` by default.
+            get_path: of one object, without its key; ``path`` by default.
+
+        Raises:
+            ConfigurationError: a path does not start with a slash, or has a query.
+        """
+        for given in (path, search_path, get_path):
+            if given is not None and (not given.startswith("/") or "?" in given or "#" in given):
+                raise ConfigurationError(f"a path starts with / and has no query: {given!r} does not")
+        return Untyped(
+            self._session,
+            Endpoints(
+                tag=path,
+                list_path=path,
+                search_path=search_path or f"{path}/search",
+                get_path=get_path or path,
+                below_prefix=False,
+                key=key,
+            ),
+        )
 
     def with_options(self, **options: Unpack[CallOptions]) -> AiwynClient:
         """The same client under other options: a view on its pool, token, concurrency and retry budget.

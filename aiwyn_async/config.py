@@ -10,14 +10,14 @@ import stat
 import time
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["DEMO_URL", "STAGING_URL", "Clock", "Config", "Secret", "SystemClock"]
+__all__ = ["DEMO_URL", "STAGING_URL", "Clock", "Config", "EndpointOverride", "Secret", "SystemClock"]
 
 # The two hosts that the API's documentation names. It shows no production host.
 DEMO_URL: Final = "https://demo.api.aiwyn.ai"
@@ -89,6 +89,27 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a tenant has otherwise than the documentation shows; None leaves an entry as it is.
+
+    Attributes:
+        list_path, search_path, get_path: below ``gql_prefix``; a key is appended to ``get_path``.
+        key: wire name of the rows' unique key.
+        items_key, count_key: where an answer keeps its rows and its count, nested keys joined with dots.
+        page_means: "number", "rows_to_skip" or "detect".
+        search_size_key: the search body's name for the page size.
+    """
+
+    list_path: str | None = None
+    search_path: str | None = None
+    get_path: str | None = None
+    key: str | None = None
+    items_key: str | None = None
+    count_key: str | None = None
+    page_means: Literal["number", "rows_to_skip", "detect"] | None = None
+    search_size_key: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All options. Times are seconds, sizes bytes. Build one with ``Config.load()``.
 
@@ -127,11 +148,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Decoded body above which an answer is refused while it streams."""
 
     gql_prefix: str = "/gql/v1"
+    api_prefix: str = "/api/v1"
     token_path: str = "/v1/auth/token"  # noqa: S105 (a path)
     token_request_key: str = "jwtApiKey"  # noqa: S105 (a key's name)
     """Undocumented: the key that the API key is sent under (inferred from the credential's name)."""
     token_response_key: str | None = None
     """Undocumented: the key that the token comes under; None tries the usual names."""
+
+    endpoints: dict[str, EndpointOverride] = msgspec.field(default_factory=dict[str, EndpointOverride])
+    """By tag, what the server has otherwise: ``{"clients": {"items_key": "customers"}}``."""
+    warn_inferred: bool = True
+    """Warn at the first use of an endpoint that the documentation does not show."""
 
     allow_insecure_http: bool = False
     """Allow http:// to another host than this machine."""
@@ -164,7 +191,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"{name} must be at least {least}")
-        for name in ("gql_prefix", "token_path"):
+        for name in ("gql_prefix", "api_prefix", "token_path"):
             path = getattr(self, name)
             if path and (not path.startswith("/") or path.endswith("/") or "?" in path or "#" in path):
                 raise ConfigurationError(

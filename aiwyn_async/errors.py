@@ -25,7 +25,9 @@
     ├── PaginationError             a walk over pages cannot go on: checkpoint, report
     │   ├── PaginationLoopError     the server gives the same page again
     │   └── IncompleteError         strict=True, and rows are missing or cannot be vouched for
-    └── ExportError                 a file cannot be written
+    ├── PartialWriteError           raise_on_partial=True, and not every record was written: report
+    ├── ExportError                 a file cannot be written
+    └── WebhookVerificationError    a delivery is not to be trusted: answer it with a 400
 
 Every error survives pickling. None holds a secret, in its text, attributes or traceback locals.
 """
@@ -37,6 +39,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from aiwyn_async.models.records import WriteReport
+
     # For the types of two attributes alone: this floor stands below the one that defines them.
     from aiwyn_async.pagination.page import Checkpoint
     from aiwyn_async.pagination.report import WalkReport
@@ -55,11 +59,13 @@ __all__ = [
     "DecodeFailed",
     "ExportError",
     "IncompleteError",
+    "InferredEndpointWarning",
     "InvalidRequestError",
     "LoopMismatchError",
     "NotFoundError",
     "PaginationError",
     "PaginationLoopError",
+    "PartialWriteError",
     "PermissionDeniedError",
     "ProtocolError",
     "RateLimitError",
@@ -69,6 +75,7 @@ __all__ = [
     "ServerError",
     "StatusError",
     "TokenExchangeError",
+    "WebhookVerificationError",
 ]
 
 
@@ -296,5 +303,21 @@ class IncompleteError(PaginationError):
     """Asked with ``strict=True``, and rows are missing, or nothing vouches that none is."""
 
 
+class PartialWriteError(AiwynError):
+    """Asked with ``raise_on_partial=True``, and a record failed or is ambiguous; ``report`` tells which."""
+
+    def __init__(self, message: str, *, report: WriteReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class ExportError(AiwynError):
     """A file cannot be written as asked; what was there before is untouched."""
+
+
+class WebhookVerificationError(AiwynError):
+    """A delivery that is not to be trusted, whatever is wrong with it; answer it with a 400."""
+
+
+class InferredEndpointWarning(UserWarning):
+    """An endpoint is used whose path or method the documentation does not show; told once a client."""

@@ -6,53 +6,108 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, Final, Generic, Literal, TypeVar
+from datetime import date, datetime
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from aiwyn_async.errors import ConfigurationError, DecodeFailed, NotFoundError, RequestError
+from aiwyn_async.config import EndpointOverride
+from aiwyn_async.errors import (
+    ConfigurationError,
+    DecodeFailed,
+    NotFoundError,
+    RequestError,
+)
 from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.page import Checkpoint
-from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
+from aiwyn_async.pagination.pager import Pager, Query
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
 from aiwyn_async.session.protocol import Request, Response, path_segment
 from aiwyn_async.session.session import Session
 
-__all__ = ["Collection", "Endpoints", "Found", "Paging", "wire_datetime"]
+__all__ = [
+    "Collection",
+    "Endpoints",
+    "Found",
+    "Paging",
+    "SearchableCollection",
+    "WalkOptions",
+    "wire_date",
+]
 
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")
 
 Paging = Literal["key", "page"]
+Verb = Literal["list", "search", "get"]
 
+NO_KEY: Final = ""
+"""No field has this name, so rows are not compared by key."""
 GET_MANY_DEPTH: Final = 32
 """Lookups under way together; the client's max_concurrency still bounds the requests in flight."""
 
 
-class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """What the documentation tells of one tag. Paths are below ``Config.gql_prefix``; None where there is none.
+class WalkOptions(TypedDict, total=False):
+    """How to walk, on every ``list()`` and ``search()``.
 
     Attributes:
-        list_path, search_path, get_path: the key is appended to ``get_path`` after a slash.
-        key: wire name of the unique key.
-        list_envelope, search_envelope: where rows and count are; None to find them.
-        list_page_means: what ``page`` is, or "detect" where the documentation is not to be trusted.
-        search_size_key: the search body's name for the page size.
+        page_size: rows a request, 1 to 1000; 1000 by default.
+        limit: rows in all; no limit by default.
+        strict: raise ``IncompleteError`` at the end unless the walk is complete; off by default.
+        on_bad_row: what to do with a row that does not decode: "raise" (the default), "skip" or "collect".
+        resume: the checkpoint of an earlier walk of the same query.
     """
 
+    page_size: int
+    limit: int | None
+    strict: bool
+    on_bad_row: OnBadRow
+    resume: Checkpoint | str | bytes | None
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one tag. Paths are below ``Config.gql_prefix``; None where there is none.
+
+    Attributes:
+        tag: its name as an attribute of the client, which configuration overrides it by.
+        list_path, search_path, get_path: the key is appended to ``get_path`` after a slash.
+        key: wire name of the rows' unique key; None where rows are shown without one.
+        list_envelope, search_envelope: where rows and count are; None to find them.
+        page_means: what ``page`` is; "detect" finds it out, since the documentation contradicts itself.
+        search_size_key: the search body's name for the page size.
+        inferred: verbs whose path or method was not seen in the documentation.
+    """
+
+    tag: str
     list_path: str | None = None
     search_path: str | None = None
     get_path: str | None = None
-    key: str = "id"
+    below_prefix: bool = True
+    key: str | None = "id"
     list_envelope: Envelope | None = None
     search_envelope: Envelope | None = None
-    list_page_means: PageMeans = "detect"
+    page_means: PageMeans = "detect"
     search_size_key: str = "pageSize"
+    inferred: frozenset[Verb] = frozenset()
+
+    def overridden(self, override: EndpointOverride | None) -> Endpoints:
+        """The declaration with what configuration says of this tag."""
+        if override is None:
+            return self
+        given = {name: value for name, value in msgspec.structs.asdict(override).items() if value is not None}
+        items, count = given.pop("items_key", None), given.pop("count_key", None)
+        if items is not None or count is not None:
+            known = self.list_envelope or Envelope(("items",))
+            envelope = Envelope(
+                known.items if items is None else tuple(items.split(".")),
+                known.count if count is None else tuple(count.split(".")),
+            )
+            given |= {"list_envelope": envelope, "search_envelope": envelope}
+        return msgspec.structs.replace(self, **given)
 
 
 class Found(msgspec.Struct, Generic[DetailT], frozen=True):
@@ -67,114 +122,35 @@ class Found(msgspec.Struct, Generic[DetailT], frozen=True):
         return self.item is None
 
 
-class Collection(Generic[RowT, HitT, DetailT]):
-    """The verbs of one tag.
+class Collection(Generic[RowT, DetailT]):
+    """The verbs of one tag. A tag's class says what stands below.
 
-    Args:
-        session: sends the requests.
-        endpoints: the declaration.
-        row_type, hit_type, detail_type: of a list row, a search row and a by-id object.
+    Attributes:
+        endpoints: the declaration, with what configuration overrides.
+        row_type: of a list row.
+        detail_type: of a by-id object.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        endpoints: Endpoints,
-        row_type: type[RowT],
-        hit_type: type[HitT],
-        detail_type: type[DetailT],
-    ) -> None:
+    endpoints: Endpoints
+    row_type: type[RowT]
+    detail_type: type[DetailT]
+
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._endpoints = endpoints
-        self._row_type = row_type
-        self._hit_type = hit_type
-        self._detail_type = detail_type
+        self.endpoints = self.endpoints.overridden(session.config.endpoints.get(self.endpoints.tag))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._session.config.base_url}>"
 
-    def _list(
-        self,
-        filters: Mapping[str, object],
-        *,
-        page_size: int,
-        limit: int | None,
-        strict: bool,
-        on_bad_row: OnBadRow,
-        resume: Checkpoint | str | bytes | None,
-    ) -> Pager[RowT]:
+    def _list(self, filters: Mapping[str, object], walk: WalkOptions) -> Pager[RowT]:
         query = Query(
-            path=self._path(self._endpoints.list_path, "list"),
+            path=self._path("list"),
             fields={name: value for name, value in filters.items() if value is not None},
-            key=self._endpoints.key,
-            envelope=self._endpoints.list_envelope,
-            page_means=self._endpoints.list_page_means,
+            key=self.endpoints.key or NO_KEY,
+            envelope=self.endpoints.list_envelope,
+            page_means=self.endpoints.page_means,
         )
-        return Pager(
-            self._session,
-            query,
-            self._row_type,
-            page_size=page_size,
-            limit=limit,
-            strict=strict,
-            on_bad_row=on_bad_row,
-            resume=resume,
-        )
-
-    def search(
-        self,
-        where: Where = None,
-        *,
-        order_by: OrderBy = None,
-        paging: Paging = "key",
-        page_size: int = MAX_PAGE_SIZE,
-        limit: int | None = None,
-        strict: bool = False,
-        on_bad_row: OnBadRow = "raise",
-        resume: Checkpoint | str | bytes | None = None,
-    ) -> Pager[HitT]:
-        """Rows that fit a condition, in an order, as a ``Pager``.
-
-        The documentation shows no ``page`` for searches, so they are walked by key: each page begins after
-        the last row of the one before, in the order given with the key at its end, or by the key alone.
-        Rows inserted or deleted meanwhile do not shift such a walk.
-
-        Args:
-            where: a condition built with ``F``, or a tree as the wire has it.
-            order_by: orders built with ``F.column.asc()``, or one-key objects as the wire has them.
-            paging: "page" walks by page number instead, for an order by columns that the rows do not hold;
-                that searches take ``page`` is not documented.
-            page_size: rows a page, 1 to 1000.
-            limit: rows in all.
-            strict: raise ``IncompleteError`` unless the walk is complete.
-            on_bad_row: "raise", "skip" or "collect".
-            resume: the checkpoint of an earlier walk of the same search.
-
-        Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
-        """
-        if paging not in {"key", "page"}:
-            raise ConfigurationError("paging must be 'key' or 'page'")
-        tree, order = to_where(where), to_order_by(order_by)
-        fields: dict[str, Any] = {} if tree is None else {"where": tree}
-        query = Query(
-            path=self._path(self._endpoints.search_path, "search"),
-            fields=fields | ({"orderBy": order} if order else {}),
-            key=self._endpoints.key,
-            envelope=self._endpoints.search_envelope,
-            by_key=paging == "key",
-            size_key=self._endpoints.search_size_key,
-        )
-        return Pager(
-            self._session,
-            query,
-            self._hit_type,
-            page_size=page_size,
-            limit=limit,
-            strict=strict,
-            on_bad_row=on_bad_row,
-            resume=resume,
-        )
+        return Pager(self._session, query, self.row_type, **walk)
 
     async def get(self, key: Id) -> DetailT:
         """One object by its key.
@@ -183,8 +159,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
             NotFoundError: nothing is there under this key.
             RequestError: another of its subclasses; see ``errors``.
         """
-        path = f"{self._path(self._endpoints.get_path, 'get')}/{path_segment(key)}"
-        request = Request(method="GET", path=path)
+        request = Request(method="GET", path=f"{self._path('get')}/{path_segment(key)}")
         try:
             return self._detail(request, await self._session.call(request))
         except DecodeFailed as fault:
@@ -222,16 +197,70 @@ class Collection(Generic[RowT, HitT, DetailT]):
 
     def _detail(self, request: Request, response: Response) -> DetailT:
         try:
-            return decode_object(response.body, self._detail_type)
+            return decode_object(response.body, self.detail_type)
         except RequestError as error:
             error.method, error.path = request.method, request.path
             error.attempts, error.request_id = response.attempts, response.request_id
             raise
 
-    def _path(self, path: str | None, verb: str) -> str:
+    def _path(self, verb: Verb) -> str:
+        path: str | None = getattr(self.endpoints, f"{verb}_path")
         if path is None:
-            raise ConfigurationError(f"{type(self).__name__} has no {verb}: the documentation shows none")
-        return f"{self._session.config.gql_prefix}{path}"
+            raise ConfigurationError(
+                f"no {verb} of {self.endpoints.tag} is documented; where the server has one, "
+                f"set its {verb}_path in the option endpoints"
+            )
+        if verb in self.endpoints.inferred:
+            self._session.warn_inferred(f"{self.endpoints.tag}.{verb}", path)
+        return f"{self._session.config.gql_prefix}{path}" if self.endpoints.below_prefix else path
+
+
+class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, DetailT]):
+    """The verbs of a tag that has a search; ``hit_type`` is its row."""
+
+    hit_type: type[HitT]
+
+    def search(
+        self,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        paging: Paging | None = None,
+        **walk: Unpack[WalkOptions],
+    ) -> Pager[HitT]:
+        """Rows that fit a condition, in an order, as a ``Pager``.
+
+        The documentation shows no ``page`` for searches, so they are walked by key: each page begins after
+        the last row of the one before, in the order given with the key at its end, or by the key alone.
+        Rows inserted or deleted meanwhile do not shift such a walk.
+
+        Args:
+            where: a condition built with ``F``, or a tree as the wire has it.
+            order_by: orders built with ``F.column.asc()``, or one-key objects as the wire has them.
+            paging: "page" walks by page number instead, for an order by columns that the rows do not hold;
+                that searches take ``page`` is not documented. The default is "key" where rows have one.
+            **walk: see ``WalkOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        key = self.endpoints.key
+        if paging not in {None, "key", "page"}:
+            raise ConfigurationError("paging must be 'key' or 'page'")
+        if paging == "key" and key is None:
+            raise ConfigurationError(f"rows of {self.endpoints.tag} have no key; pass paging='page'")
+        tree, order = to_where(where), to_order_by(order_by)
+        fields: dict[str, Any] = {} if tree is None else {"where": tree}
+        query = Query(
+            path=self._path("search"),
+            fields=fields | ({"orderBy": order} if order else {}),
+            key=key or NO_KEY,
+            envelope=self.endpoints.search_envelope,
+            by_key=paging != "page" and key is not None,
+            page_means=self.endpoints.page_means,
+            size_key=self.endpoints.search_size_key,
+        )
+        return Pager(self._session, query, self.hit_type, **walk)
 
 
 async def _each(keys: Iterable[Id] | AsyncIterable[Id]) -> AsyncGenerator[Id, None]:
@@ -243,18 +272,18 @@ async def _each(keys: Iterable[Id] | AsyncIterable[Id]) -> AsyncGenerator[Id, No
             yield key
 
 
-def wire_datetime(name: str, value: datetime | str | None) -> str | None:
+def wire_date(name: str, value: date | str | None) -> str | None:
     """A date filter as the wire has it: ISO 8601, a naive datetime left naive.
 
     Raises:
         ConfigurationError: the text is no ISO 8601 date.
     """
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat()
+    if value is None or isinstance(value, date):
+        return None if value is None else value.isoformat()
     try:
         datetime.fromisoformat(value)
     except (ValueError, TypeError):
-        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, not {value!r}") from None
+        raise ConfigurationError(
+            f"{name} must be a date, a datetime or ISO 8601 text, not {value!r}"
+        ) from None
     return value

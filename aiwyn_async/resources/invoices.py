@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Final, Literal
+from datetime import date
+from typing import Final, Literal, Unpack
 
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.models.base import Id
-from aiwyn_async.models.envelopes import Envelope, OnBadRow
+from aiwyn_async.models.envelopes import Envelope
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
-from aiwyn_async.pagination.page import Checkpoint
-from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager
-from aiwyn_async.resources.collection import Collection, Endpoints, wire_datetime
-from aiwyn_async.session.session import Session
+from aiwyn_async.pagination.pager import Pager
+from aiwyn_async.resources.collection import Endpoints, SearchableCollection, WalkOptions, wire_date
 
 __all__ = ["Invoices"]
 
-# The count's key is not shown inside "aggregate": that it is "count" is inferred from draft-invoice histories.
+# That the key inside "aggregate" is "count" is inferred from draft-invoice histories.
 # The search's answer is not documented: that it is like the list's is inferred.
 ENVELOPE: Final = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 ENDPOINTS: Final = Endpoints(
+    tag="invoices",
     list_path="/invoices",
     search_path="/invoices/search",
     get_path="/invoice",
@@ -28,39 +27,34 @@ ENDPOINTS: Final = Endpoints(
 )
 
 
-class Invoices(Collection[Invoice, InvoiceSearchRow, InvoiceDetail]):
+class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
     """``aiwyn.invoices``."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, ENDPOINTS, Invoice, InvoiceSearchRow, InvoiceDetail)
+    endpoints = ENDPOINTS
+    row_type = Invoice
+    hit_type = InvoiceSearchRow
+    detail_type = InvoiceDetail
 
     def list(
         self,
         *,
         client_id: Id | None = None,
         status: InvoiceStatus | None = None,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
-        page_size: int = MAX_PAGE_SIZE,
-        limit: int | None = None,
-        strict: bool = False,
-        on_bad_row: OnBadRow = "raise",
-        resume: Checkpoint | str | bytes | None = None,
+        **walk: Unpack[WalkOptions],
     ) -> Pager[Invoice]:
         """Invoices page by page, as a ``Pager`` of ``Invoice`` rows. Nothing is sent before the first await.
 
         Args:
             client_id: of one client.
-            status: documented are PENDING, POSTED, PAID, OVERDUE, CANCELLED and DRAFT; others are sent as given.
-            start_date, end_date: bounds of the creation or transaction date; a naive datetime is sent naive,
-                as in the documentation's example.
+            status: documented are PENDING, POSTED, PAID, OVERDUE, CANCELLED, DRAFT; others go as given.
+            start_date: lower bound of the creation or transaction date; a naive datetime is sent naive, as in
+                the documentation's example.
+            end_date: its upper bound.
             sort_order: by that date; the server's default is "desc".
-            page_size: rows a page, 1 to 1000.
-            limit: rows in all.
-            strict: raise ``IncompleteError`` unless the walk is complete.
-            on_bad_row: "raise", "skip" or "collect".
-            resume: the checkpoint of an earlier walk with the same filters.
+            **walk: see ``WalkOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
@@ -70,15 +64,8 @@ class Invoices(Collection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         filters = {
             "clientId": client_id,
             "status": status,
-            "startDate": wire_datetime("start_date", start_date),
-            "endDate": wire_datetime("end_date", end_date),
+            "startDate": wire_date("start_date", start_date),
+            "endDate": wire_date("end_date", end_date),
             "sortOrder": sort_order,
         }
-        return self._list(
-            filters,
-            page_size=page_size,
-            limit=limit,
-            strict=strict,
-            on_bad_row=on_bad_row,
-            resume=resume,
-        )
+        return self._list(filters, walk)

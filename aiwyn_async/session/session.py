@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from typing import Final, Protocol
 
 from aiwyn_async.config import Config, Secret
-from aiwyn_async.errors import Attempt, DeadlineExceeded, RequestError
+from aiwyn_async.errors import Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
 from aiwyn_async.session.governor import Governor
 from aiwyn_async.session.protocol import (
     Failure,
@@ -78,13 +79,27 @@ class Session:
         self.transport = transport
         self.governor = governor
         self.quota = quota
+        self.warned: set[str] = set()
+        """Inferred endpoints whose use was told."""
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
 
     def view(self, config: Config) -> Session:
         """The same pool, token, governor and quota under other options."""
         session = Session(config, self.transport, self.governor, self.quota)
         session.tokens = self.tokens
+        session.warned = self.warned
         return session
+
+    def warn_inferred(self, use: str, path: str) -> None:
+        """Tell once a client that an endpoint is used which the documentation does not show."""
+        if self.config.warn_inferred and use not in self.warned:
+            self.warned.add(use)
+            warnings.warn(
+                f"{use}: the path {path} is inferred, the documentation does not show it; "
+                "set it in the option endpoints if the server differs, or pass warn_inferred=False",
+                InferredEndpointWarning,
+                stacklevel=4,
+            )
 
     async def call(self, request: Request) -> Response:
         """Send a request until its outcome is final; the answer, which is a success.

@@ -1,0 +1,28 @@
+"""Parts that several tags share."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from aiwyn_async.models.base import Id, Model
+
+__all__ = ["Address", "TeamMember"]
+
+
+class Address(Model, frozen=True, kw_only=True, gc=False):
+    """A postal address."""
+
+    street: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip_code: str | None = None
+    country: str | None = None
+
+
+class TeamMember(Model, frozen=True, kw_only=True, gc=False):
+    """A staff member's part in a project or engagement; ``allocation`` is a fraction of their time."""
+
+    staff_id: Id | None = None
+    name: str | None = None
+    role: str | None = None
+    allocation: Decimal | None = None

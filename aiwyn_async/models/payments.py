@@ -1,0 +1,56 @@
+"""Payments. Source: https://api.doc.aiwyn.ai/bundle/payments/getpaymentbyid.md (an example, whole).
+
+The list's answer is not documented: that its rows bear the by-id object's names is inferred.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from aiwyn_async.models.base import Id, Model
+
+__all__ = ["Payment", "PaymentDetail", "PaymentMethod"]
+
+PaymentMethod = (
+    Literal[
+        "CREDIT_CARD",
+        "DEBIT_CARD",
+        "ACH",
+        "BANK_TRANSFER",
+        "CHECK",
+        "WIRE",
+        "PAYPAL",
+        "APPLE_PAY",
+        "GOOGLE_PAY",
+    ]
+    | str
+)
+"""The values of the list's filter, or any other string."""
+
+
+class _PaymentFields(Model, frozen=True, kw_only=True, gc=False):
+    id: Id
+    amount: Decimal | None = None
+    currency: str | None = None
+    payment_method: PaymentMethod | None = None
+    card_last_four: str | None = None
+    card_type: str | None = None
+    status: str | None = None
+    confirmation_date: datetime | None = None
+    processor_reference: str | None = None
+    client_id: Id | None = None
+    client_name: str | None = None
+    invoice_id: Id | None = None
+    invoice_number: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class Payment(_PaymentFields, frozen=True, kw_only=True, gc=False):
+    """A row of ``payments.list()``."""
+
+
+class PaymentDetail(_PaymentFields, frozen=True, kw_only=True, gc=False):
+    """What ``payments.get()`` gives."""

@@ -1,0 +1,63 @@
+"""Work in progress. Source: https://api.doc.aiwyn.ai/bundle/time/getwipbyid.md (an example that is cut).
+
+The answers of list and search are not documented: that their rows bear the by-id object's names is inferred.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from aiwyn_async.models.base import Id, Model
+
+__all__ = ["WipApproval", "WipEntry", "WipEntryDetail", "WipEntrySearchRow"]
+
+
+class WipApproval(Model, frozen=True, kw_only=True, gc=False):
+    """One decision on a time entry."""
+
+    id: Id | None = None
+    approver_id: Id | None = None
+    approver_name: str | None = None
+    approval_date: datetime | None = None
+    status: str | None = None
+
+
+class _WipFields(Model, frozen=True, kw_only=True, gc=False):
+    id: Id
+    description: str | None = None
+    status: str | None = None
+    # TIME, EXPENSE or FIXED_FEE in the filters, BILLABLE in the by-id example: an open string.
+    type: str | None = None
+    staff_id: Id | None = None
+    staff_name: str | None = None
+    client_id: Id | None = None
+    client_name: str | None = None
+    project_id: Id | None = None
+    project_name: str | None = None
+    task_id: Id | None = None
+    task_name: str | None = None
+    date: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    duration: Decimal | None = None
+    """Hours."""
+    billable_hours: Decimal | None = None
+    non_billable_hours: Decimal | None = None
+    hourly_rate: Decimal | None = None
+    billable_amount: Decimal | None = None
+    currency: str | None = None
+    notes: str | None = None
+    approval_history: tuple[WipApproval, ...] | None = None
+
+
+class WipEntry(_WipFields, frozen=True, kw_only=True, gc=False):
+    """A row of ``wip.list()``."""
+
+
+class WipEntrySearchRow(_WipFields, frozen=True, kw_only=True, gc=False):
+    """A row of ``wip.search()``."""
+
+
+class WipEntryDetail(_WipFields, frozen=True, kw_only=True, gc=False):
+    """What ``wip.get()`` gives."""
