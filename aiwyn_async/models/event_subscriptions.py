@@ -17,12 +17,13 @@ EventOperation = Literal["CREATE", "UPDATE", "DELETE"]
 
 
 class EventSubscription(Model, frozen=True, kw_only=True, gc=False):
-    """A subscription to events, delivered to ``url``."""
+    """A subscription to events, delivered to ``target_url``."""
 
     id: Id | None = None
-    url: str | None = None
+    target_url: str | None = None
     entity_types: tuple[str, ...] | None = None
     operations: tuple[str, ...] | None = None
+    description: str | None = None
     active: bool | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None

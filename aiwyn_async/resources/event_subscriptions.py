@@ -43,7 +43,7 @@ class EventSubscriptions:
     async def create(
         self,
         *,
-        url: str,
+        target_url: str,
         entity_types: Sequence[str],
         operations: Sequence[EventOperation] = ("CREATE", "UPDATE", "DELETE"),
         extra: Mapping[str, object] | None = None,
@@ -51,7 +51,7 @@ class EventSubscriptions:
         """Subscribe a URL to operations on entity types.
 
         Args:
-            url: where deliveries are sent.
+            target_url: where deliveries are sent.
             entity_types: names from the catalog.
             operations: CREATE, UPDATE, DELETE.
             extra: more fields of the body, which is not documented.
@@ -60,7 +60,7 @@ class EventSubscriptions:
             ConfigurationError: an argument is wrong; nothing was sent.
             RequestError: see ``errors``; when its ``ambiguous`` is True, look before you create again.
         """
-        body = _picked(url=url, entity_types=entity_types, operations=operations)
+        body = _picked(target_url=target_url, entity_types=entity_types, operations=operations)
         if not entity_types or not operations:
             raise ConfigurationError("a subscription needs at least one entity type and one operation")
         return await self._write("create", "POST", "", body | dict(extra or {}))
@@ -69,7 +69,7 @@ class EventSubscriptions:
         self,
         subscription_id: Id,
         *,
-        url: str | None = None,
+        target_url: str | None = None,
         entity_types: Sequence[str] | None = None,
         operations: Sequence[EventOperation] | None = None,
         active: bool | None = None,
@@ -81,7 +81,7 @@ class EventSubscriptions:
             ConfigurationError: nothing to change, or an argument is wrong; nothing was sent.
             RequestError: see ``errors``.
         """
-        body = _picked(url=url, entity_types=entity_types, operations=operations, active=active)
+        body = _picked(target_url=target_url, entity_types=entity_types, operations=operations, active=active)
         body |= dict(extra or {})
         if not body:
             raise ConfigurationError("update() has nothing to change")
@@ -137,18 +137,18 @@ def _secret_in(body: bytes) -> Secret | None:
 
 def _picked(
     *,
-    url: str | None,
+    target_url: str | None,
     entity_types: Sequence[str] | None,
     operations: Sequence[str] | None,
     active: bool | None = None,
 ) -> dict[str, object]:
-    if url is not None and not url.startswith(("https://", "http://")):
-        raise ConfigurationError("url must start with https://")
+    if target_url is not None and not target_url.startswith(("https://", "http://")):
+        raise ConfigurationError("target_url must start with https:// or http://")
     for name, texts in (("entity_types", entity_types), ("operations", operations)):
         if isinstance(texts, str):
             raise ConfigurationError(f"{name} must be a sequence of texts, not one text")
     unknown = sorted(set(operations or ()) - OPERATIONS)
     if unknown:
         raise ConfigurationError(f"operations knows CREATE, UPDATE and DELETE, not {unknown[0]!r}")
-    named = {"url": url, "entityTypes": entity_types, "operations": operations, "active": active}
+    named = {"targetUrl": target_url, "entityTypes": entity_types, "operations": operations, "active": active}
     return {key: value for key, value in named.items() if value is not None}

@@ -35,9 +35,9 @@ UNVERIFIED_TAGS: Final[Mapping[str, tuple[str, str]]] = {
 class Untyped(SearchableCollection[Row, Row, Row]):
     """``aiwyn.collection(path)`` and the unverified tags. Numbers with a fraction are Decimals."""
 
-    row_type = dict
-    hit_type = dict
-    detail_type = dict
+    row_type: type[Row] = dict
+    hit_type: type[Row] = dict
+    detail_type: type[Row] = dict
 
     def __init__(self, session: Session, endpoints: Endpoints) -> None:
         self.endpoints = endpoints
