@@ -1,6 +1,6 @@
 """An async-first Python SDK for the Aiwyn API: a pull is complete, or it says exactly what is missing.
 
-Names are imported when they are first used, so that ``import aiwyn_async`` loads neither aiohttp nor an extra.
+Names are imported when they are first used: ``import aiwyn_async`` loads neither aiohttp nor an extra.
 """
 
 from importlib import import_module
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from aiwyn_async._version import __version__
 
 if TYPE_CHECKING:
-    from aiwyn_async import errors as errors
     from aiwyn_async.client import AiwynClient as AiwynClient
     from aiwyn_async.config import DEMO_URL as DEMO_URL
     from aiwyn_async.config import STAGING_URL as STAGING_URL
@@ -93,7 +92,8 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME_OF)]  # pyright: ignore[reportUnsupportedDunderAll]
+# A test holds this against what type checkers see above.
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import warnings
 from typing import Final, Protocol
 
@@ -98,7 +99,7 @@ class Session:
                 f"{use}: the path {path} is inferred, the documentation does not show it; "
                 "set it in the option endpoints if the server differs, or pass warn_inferred=False",
                 InferredEndpointWarning,
-                stacklevel=4,
+                stacklevel=_levels_to_the_caller(),
             )
 
     async def call(self, request: Request) -> Response:
@@ -204,6 +205,15 @@ _PHASES: Final = {
     "response": "waiting for the answer",
     "retry_wait": "waiting to send again",
 }
+
+
+def _levels_to_the_caller() -> int:
+    """How far up the first frame outside this package is, so that a warning points at the user's line."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1  # noqa: SLF001 (what warnings.warn itself looks at)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _died_idle(outcome: Outcome) -> bool:

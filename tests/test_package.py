@@ -1,0 +1,61 @@
+"""What importing the package gives, and what it does not load."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aiwyn_async
+
+EXTRAS = {"aiohttp", "backoff", "anyio", "pyarrow", "duckdb", "cyclopts", "rich", "uvloop"}
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = (
+        f"import json, sys\n{statement}\nprint(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_neither_aiohttp_nor_an_extra() -> None:
+    assert not EXTRAS & loaded_after("import aiwyn_async")
+
+
+def test_filters_and_errors_load_neither_aiohttp_nor_an_extra() -> None:
+    assert not EXTRAS & loaded_after("from aiwyn_async import AiwynError, F, Invoice")
+
+
+def test_the_client_loads_no_extra() -> None:
+    assert not (EXTRAS - {"aiohttp", "backoff", "anyio"}) & loaded_after(
+        "from aiwyn_async import AiwynClient"
+    )
+
+
+@pytest.mark.parametrize("name", aiwyn_async.__all__)
+def test_every_exported_name_can_be_imported(name: str) -> None:
+    assert getattr(aiwyn_async, name) is not None
+
+
+def test_what_type_checkers_see_is_what_can_be_imported() -> None:
+    tree = ast.parse(Path(aiwyn_async.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen | {"__version__"} == set(aiwyn_async.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = aiwyn_async.nonsense  # type: ignore[attr-defined]
