@@ -28,6 +28,7 @@ from aiwyn_async.resources.staff import Staff
 from aiwyn_async.resources.untyped import Untyped, unverified
 from aiwyn_async.resources.wip import Wip
 from aiwyn_async.session.governor import Governor
+from aiwyn_async.session.protocol import Request, Response
 from aiwyn_async.session.retry import RetryQuota
 from aiwyn_async.session.session import Session, TokenSource
 from aiwyn_async.session.transport import Transport
@@ -281,6 +282,14 @@ class AiwynClient:
         view._session = self._session.view(msgspec.structs.replace(self.config, **options))
         view._is_view = True
         return view
+
+    async def request(self, request: Request) -> Response:
+        """Send a request of your own up the same ladder: token, limits, retries, typed errors.
+
+        Raises:
+            RequestError: see ``errors``.
+        """
+        return await self._session.call(request)
 
     async def __aenter__(self) -> Self:
         return self

@@ -26,7 +26,7 @@ __all__ = [
     "Rows",
     "decode_object",
     "key_only",
-    "rows_decoder",
+    "row_decoder",
 ]
 
 RowT = TypeVar("RowT")
@@ -77,6 +77,7 @@ class EnvelopeReader(Generic[RowT]):
         self._row_type: Any = row_type
         self._declared = declared
         self._envelope = declared
+        self._has_searched = False
 
     def read(self, body: bytes) -> Rows[RowT]:
         """The rows of a page.
@@ -87,8 +88,10 @@ class EnvelopeReader(Generic[RowT]):
         """
         if self._envelope is not None:
             found = self._read_as(self._envelope, body)
-            if found is not None:
+            # Rows without a count may have it elsewhere than declared; one page is searched for it.
+            if found is not None and (found.count is not None or self._has_searched):
                 return found
+        self._has_searched = True
         self._envelope = find_envelope(body, self._declared)
         found = self._read_as(self._envelope, body)
         if found is None:
@@ -101,38 +104,35 @@ class EnvelopeReader(Generic[RowT]):
 
     def _read_as(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
         """The rows, or None when the body has no such envelope."""
-        reads = _decoder(self._row_type, envelope, strict=True)
         try:
-            items, count = reads(body)
-        except msgspec.ValidationError:
-            return self._read_misfit(envelope, body)
-        except UNREADABLE as fault:
-            raise _malformed(fault) from None
+            items, count = _decoder(self._row_type, envelope)(body)
+        except UNREADABLE:
+            return self._read_by_row(envelope, body)
         return None if items is None else Rows(items, _as_count(count), [])
 
-    def _read_misfit(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
-        """Numbers as strings first, all at once; then row by row, so that one odd row costs no other."""
+    def _read_by_row(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
+        """Row by row, so that one odd row costs no other."""
         try:
-            items, count = _decoder(self._row_type, envelope, strict=False)(body)
-        except msgspec.ValidationError:
-            pass
-        else:
-            return None if items is None else Rows(items, _as_count(count), [])
-        try:
-            raw, count = _decoder(msgspec.Raw, envelope, strict=False)(body)
+            raw, count = _decoder(msgspec.Raw, envelope)(body)
         except msgspec.ValidationError:
             return None
+        except UNREADABLE as fault:
+            raise _malformed(fault) from None
         if raw is None:
             return None
         rows: list[RowT] = []
         bad: list[tuple[int, str, bytes]] = []
-        decode = _row_decoder(self._row_type)
+        repaired_rows = 0
+        decode = row_decoder(self._row_type)
         for index, item in enumerate(raw):
             try:
-                rows.append(decode(bytes(item)))
+                row, is_repaired = decode(bytes(item))
             except UNREADABLE as fault:
-                bad.append((index, _at_row(envelope, index, str(fault)), bytes(item)))
-        return Rows(rows, _as_count(count), bad, repaired=len(rows))
+                bad.append((index, _at_row(envelope, index, fault), bytes(item)))
+            else:
+                rows.append(row)
+                repaired_rows += is_repaired
+        return Rows(rows, _as_count(count), bad, repaired_rows)
 
 
 def _as_count(count: object) -> int | None:
@@ -142,27 +142,30 @@ def _as_count(count: object) -> int | None:
             count = int(count)
         except ValueError:
             return None
+    if isinstance(count, Decimal):
+        count = float(count)  # a huge exponent becomes infinite, and not a number of a billion digits
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
-def _at_row(envelope: Envelope, index: int, fault: str) -> str:
+def _at_row(envelope: Envelope, index: int, fault: Exception) -> str:
     place = f"${''.join(f'.{key}' for key in envelope.items)}[{index}]"
-    text, _, where = fault.partition(" - at `$")
+    text, _, where = _told(fault).partition(" - at `$")
     return f"{text} at {place}{where.rstrip('`')}"
 
 
-def _malformed(fault: Exception) -> DecodeFailed:
+def _told(fault: Exception) -> str:
     # msgspec's texts tell a place and a type; a UnicodeDecodeError would quote the bytes.
-    text = str(fault) if isinstance(fault, msgspec.MsgspecError) else type(fault).__name__
-    return DecodeFailed(f"the body is not valid JSON: {text}", malformed=True)
+    return str(fault) if isinstance(fault, msgspec.MsgspecError) else type(fault).__name__
+
+
+def _malformed(fault: Exception) -> DecodeFailed:
+    return DecodeFailed(f"the body is not valid JSON: {_told(fault)}", malformed=True)
 
 
 @functools.lru_cache(maxsize=256)
-def _decoder(
-    row_type: Any, envelope: Envelope, *, strict: bool
-) -> Callable[[bytes], tuple[list[Any] | None, object]]:
+def _decoder(row_type: Any, envelope: Envelope) -> Callable[[bytes], tuple[list[Any] | None, object]]:
     """A function from a body to its rows and count, for one shape; the rows are None in another shape."""
     leaves: dict[tuple[str, ...], Any] = {
         envelope.items: list[row_type],
@@ -170,9 +173,9 @@ def _decoder(
         ("error",): msgspec.Raw,
     }
     if envelope.count is not None:
-        leaves[envelope.count] = int | float | str | None
-    hook = Decimal if row_type is dict else None
-    decoder = msgspec.json.Decoder(_struct_of(leaves), strict=strict, float_hook=hook)
+        leaves[envelope.count] = Any
+    # Numbers whose field has no type of its own stay exact too.
+    decoder = msgspec.json.Decoder(_struct_of(leaves), float_hook=Decimal)
 
     def read(body: bytes) -> tuple[list[Any] | None, object]:
         answer = decoder.decode(body)
@@ -190,7 +193,7 @@ def _struct_of(leaves: dict[tuple[str, ...], Any]) -> Any:
     for key in dict.fromkeys(path[0] for path in leaves):
         below = {path[1:]: leaf for path, leaf in leaves.items() if path[0] == key}
         if () in below:
-            kind = below[()] | msgspec.UnsetType
+            kind = Any if below[()] is Any else below[()] | msgspec.UnsetType
         else:
             kind = _struct_of(below) | None | msgspec.UnsetType
         fields.append((f"k_{_mangled(key)}", kind, msgspec.field(name=key, default=msgspec.UNSET)))
@@ -207,28 +210,33 @@ def _at(answer: Any, path: tuple[str, ...]) -> Any:
     return None if answer is msgspec.UNSET else answer
 
 
+def _first(errors: Any) -> Any:
+    return errors[0] if isinstance(errors, list) else errors
+
+
 def _refuse_errors(told: bytes) -> None:
-    errors = msgspec.json.decode(told)
+    errors: Any
+    try:
+        errors = _untyped.decode(told)
+    except UNREADABLE:
+        errors = "the errors cannot be read"
     if errors:
-        first = errors[0] if isinstance(errors, list) else errors
-        text = first.get("message", "") if isinstance(first, dict) else first
+        first = _first(errors)
+        text = cast("dict[str, Any]", first).get("message", "") if isinstance(first, dict) else first
         printable = "".join(c if c.isprintable() else " " for c in str(text)[:200])
         raise ApiError(f"the answer tells of an error: {printable or 'without a message'}", errors=errors)
 
 
 @functools.lru_cache(maxsize=256)
-def _row_decoder(row_type: Any) -> Callable[[bytes], Any]:
-    """A function from the JSON of one row or object to it: strict, then lax, then repaired."""
-    strict = msgspec.json.Decoder(row_type)
-    lax = msgspec.json.Decoder(row_type, strict=False)
+def row_decoder(row_type: Any) -> Callable[[bytes], tuple[Any, bool]]:
+    """A function from the JSON of one row or object to it, and whether that took a repair."""
+    strict = msgspec.json.Decoder(row_type, float_hook=Decimal)
 
-    def decode(row: bytes) -> Any:
-        for decoder in (strict, lax):
-            try:
-                return decoder.decode(row)
-            except msgspec.ValidationError:
-                continue
-        return repaired(row, row_type)
+    def decode(row: bytes) -> tuple[Any, bool]:
+        try:
+            return strict.decode(row), False
+        except msgspec.ValidationError:
+            return repaired(row, row_type), True
 
     return decode
 
@@ -240,22 +248,24 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         DecodeFailed: the body is no JSON object, or misses its key.
         ApiError: the body tells of an error.
     """
-    decode: Callable[[bytes], DetailT] = _row_decoder(cast("Any", kind))
+    decode: Callable[[bytes], tuple[DetailT, bool]] = row_decoder(cast("Any", kind))
     layers = _layers(body)
     data = layers[0].get("data")
     inside = data is not None and layers[0].keys() <= {"data", "error", "meta", "errors"}
     try:
-        return decode(bytes(data) if inside and data is not None else body)
+        found, _ = decode(bytes(data) if inside and data is not None else body)
     except msgspec.ValidationError as misfit:
         raise DecodeFailed(f"the answer does not fit: {misfit}", location=_location(str(misfit))) from None
     except UNREADABLE as fault:
         raise _malformed(fault) from None
+    return found
 
 
 def _location(misfit: str) -> str:
     return misfit.rpartition("`")[0].rpartition("`")[2]
 
 
+_untyped: Final = msgspec.json.Decoder(float_hook=Decimal)
 _keys_and_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -322,9 +332,9 @@ def _find_count(layers: Iterable[dict[str, msgspec.Raw]], items: str, declared: 
 def _is_count(value: msgspec.Raw | None, path: tuple[str, ...]) -> bool:
     if value is None:
         return False
-    found = msgspec.json.decode(value)
+    found: Any = _untyped.decode(value)
     for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
+        found = cast("dict[str, Any]", found).get(key) if isinstance(found, dict) else None
     return _as_count(found) is not None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
 
 from aiwyn_async.models.base import Id
 
@@ -16,7 +16,7 @@ DENSE: Final = 1024
 
 
 class KeySet:
-    """A set of keys that only grows. A million dense integers take about 1 MB; strings are kept as they are."""
+    """A set of keys. A million dense integers take about 1 MB; strings are kept as they are."""
 
     def __init__(self) -> None:
         self._spans: dict[int, set[int] | bytearray] = {}
@@ -27,36 +27,61 @@ class KeySet:
 
         A None is no key, and always new.
         """
-        old: list[int] = []
-        spans = self._spans
-        for index, key in enumerate(keys):
-            if type(key) is int:
-                number, place = key >> SPAN_BITS, key & (SPAN - 1)
-                span = spans.get(number)
-                if type(span) is bytearray:
-                    if span[place]:
-                        old.append(index)
-                    else:
-                        span[place] = 1
-                elif not self._add_sparse(number, place):
-                    old.append(index)
-            elif key is not None:
-                if key in self._others:
-                    old.append(index)
-                self._others.add(key)
+        old = self._add_within_a_span(keys)
+        if old is None:
+            old = [index for index, key in enumerate(keys) if key is not None and not self._add(key)]
         if not old:
             return None
         repeated = set(old)
         return [index for index in range(len(keys)) if index not in repeated]
 
-    def _add_sparse(self, number: int, place: int) -> bool:
+    def forget(self, keys: Iterable[Id | None]) -> None:
+        """Take keys out again, those of rows that were looked at and not given."""
+        for key in keys:
+            if type(key) is int:
+                span = self._spans.get(key >> SPAN_BITS)
+                if isinstance(span, bytearray):
+                    span[key & (SPAN - 1)] = 0
+                elif span is not None:
+                    span.discard(key & (SPAN - 1))
+            elif key is not None:
+                self._others.discard(key)
+
+    def _add_within_a_span(self, keys: Sequence[Id | None]) -> list[int] | None:
+        """The indices of old keys; None when this short cut, for most pages of a long walk, does not fit."""
+        if set(map(type, keys)) != {int}:
+            return None
+        numbers = cast("Sequence[int]", keys)
+        number = min(numbers) >> SPAN_BITS
+        flags = self._spans.get(number)
+        if not isinstance(flags, bytearray) or max(numbers) >> SPAN_BITS != number:
+            return None
+        first = number << SPAN_BITS
+        old: list[int] = []
+        for index, key in enumerate(numbers):
+            if flags[key - first]:
+                old.append(index)
+            else:
+                flags[key - first] = 1
+        return old
+
+    def _add(self, key: Id) -> bool:
+        """Add one key; True when it is new."""
+        if type(key) is not int:
+            known = key in self._others
+            self._others.add(key)
+            return not known
+        number, place = key >> SPAN_BITS, key & (SPAN - 1)
         span = self._spans.setdefault(number, set())
-        if isinstance(span, bytearray) or place in span:
-            return False
+        if isinstance(span, bytearray):
+            known = bool(span[place])
+            span[place] = 1
+            return not known
+        known = place in span
         span.add(place)
         if len(span) >= DENSE:
             flags = bytearray(SPAN)
             for each in span:
                 flags[each] = 1
             self._spans[number] = flags
-        return True
+        return not known

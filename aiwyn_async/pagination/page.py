@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -43,8 +44,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
             CheckpointError: it is none, or of a newer version.
         """
         try:
-            found = msgspec.json.decode(text, type=cls)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found = _decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError):
             raise CheckpointError("this is no checkpoint") from None
         if found.version != VERSION:
             raise CheckpointError(f"a checkpoint of version {found.version}; this release reads {VERSION}")
@@ -62,6 +63,10 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
                 "resume with the same filters, order and page walk, or start anew"
             )
         return self.position
+
+
+# An amount among the order values must come back exact.
+_decoder: Final = msgspec.json.Decoder(Checkpoint, float_hook=Decimal)
 
 
 def fingerprint(endpoint: str, query: Mapping[str, Any]) -> str:
@@ -111,7 +116,7 @@ class Page(Generic[RowT]):
         self._raw = raw
 
     def raw_items(self) -> list[msgspec.Raw]:
-        """The same rows as the bytes of their JSON, with every field the server sent."""
+        """The rows of ``items``, in their order, as JSON with every field that the server sent."""
         return self._raw()
 
     def __len__(self) -> int:

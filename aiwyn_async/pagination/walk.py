@@ -7,21 +7,27 @@ safe to have another one in flight, and ``tell()`` is called with the answers in
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, Protocol
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
-from aiwyn_async.errors import CheckpointError
+from aiwyn_async.errors import CheckpointError, ConfigurationError
+from aiwyn_async.filters import Direction
 from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.page import Position
 from aiwyn_async.pagination.report import EndedBy
 
 __all__ = [
+    "MAX_PAGE_SIZE",
     "Ask",
     "Came",
     "KeysetWalk",
     "OffsetWalk",
+    "Order",
     "PageMeans",
     "Told",
     "Walk",
@@ -29,7 +35,12 @@ __all__ = [
     "WalkUnordered",
 ]
 
+PositionT = TypeVar("PositionT", bound=msgspec.Struct)
 PageMeans = Literal["number", "rows_to_skip", "detect"]
+Order = Sequence[tuple[tuple[str, ...], Direction]]
+
+MAX_PAGE_SIZE: Final = 1000
+"""Rows a page, at most: the bound that the documentation gives wherever it gives one."""
 
 # So many pages in a row without one new row are no drift any more.
 MOST_STALE_PAGES: Final = 8
@@ -43,22 +54,37 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Came(msgspec.Struct, frozen=True):
-    """What a page brought: keys in order (None where a row has none), how many are new, the count."""
+    """What a page brought.
+
+    Attributes:
+        keys: in the order of the rows, None where a row has none.
+        new: the indices of the rows that no page of this run gave.
+        count: the server's, or None.
+        order_values: for a walk by key: the order columns' values, row by row.
+        is_repeat: rows without keys came in a body that is an earlier page's, byte for byte.
+    """
 
     keys: Sequence[Id | None]
-    fresh: int
+    new: Sequence[int]
     count: int | None = None
-    last_values: tuple[Any, ...] = ()
-    """For a walk by key: the order columns' values in the last row."""
+    order_values: Sequence[tuple[Any, ...]] = ()
+    is_repeat: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What to do with a page: give its rows or not, and whether the pages in flight are void."""
+    """What to do with a page.
+
+    Attributes:
+        use: give its rows.
+        given_before: so many rows at its head were given already, by an earlier run too.
+        restart: the pages in flight are void.
+        own_repeats: rows that came twice because of how the walk asked, and not because the list moved.
+    """
 
     use: bool = True
+    given_before: int = 0
     restart: bool = False
     own_repeats: int = 0
-    """Rows that came twice because of how the walk asked, and not because the list moved."""
 
 
 class WalkLoop(Exception):  # noqa: N818 (becomes PaginationLoopError, which knows the checkpoint)
@@ -87,25 +113,58 @@ class Walk(Protocol):
         ...
 
 
-class _Seen(msgspec.Struct, frozen=True):
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_WalkEnd = Literal["empty_page", "count", "limit"]
+
+
+class _Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As much of a page as telling it from the next one takes; small enough for a checkpoint."""
 
-    head: tuple[Id | None, ...]
+    head: Annotated[list[Id | None], msgspec.Meta(min_length=1, max_length=4)]
     last: Id | None
-    length: int
+    length: Annotated[int, msgspec.Meta(ge=1)]
 
     @classmethod
     def of(cls, keys: Sequence[Id | None]) -> _Seen:
-        return cls(tuple(keys[:4]), keys[-1], len(keys))
+        return cls(list(keys[:4]), keys[-1], len(keys))
 
 
-class _Probe(msgspec.Struct, frozen=True):
+class _Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request that tells rows to skip from a page number: a skip of ``row`` rows begins with ``begins``."""
 
-    row: int
+    row: Annotated[int, msgspec.Meta(ge=1)]
     begins: Id | None
-    fresh: int
-    repeated: int
+    fresh: _Whole
+    repeated: _Whole
+
+
+class _OffsetPosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an ``OffsetWalk`` goes on. What ``OffsetWalk`` says of its attributes holds here too."""
+
+    told: _Whole
+    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_SIZE)]
+    means: PageMeans
+    rows: _Whole
+    given: _Whole
+    next: _Whole
+    given_before: _Whole
+    before: _Seen | None
+    probe: _Probe | None
+    ended_by: _WalkEnd | None
+
+    def __post_init__(self) -> None:
+        if (self.told > 0) != (self.before is not None):
+            raise ValueError("a walk that began has a page before")
+        if self.probe is not None and self.means != "detect":
+            raise ValueError("only what is unknown is probed")
+
+
+class _KeysetPosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a ``KeysetWalk`` goes on."""
+
+    after: list[Any] | None
+    given: _Whole
+    ended_by: _WalkEnd | None
 
 
 class OffsetWalk:
@@ -124,6 +183,9 @@ class OffsetWalk:
         means: what the server takes ``page`` for; "detect" looks at the second page.
         size_key: the body's key for the page size.
         resume: a ``position()`` of an earlier walk.
+
+    Raises:
+        CheckpointError: the position is none that a walk of this kind gives.
     """
 
     def __init__(
@@ -138,19 +200,22 @@ class OffsetWalk:
         self.ended_by: EndedBy | None = None
         self._limit = limit
         self._size_key = size_key
-        self._size = page_size if limit is None else min(page_size, limit)
-        self._means = means
+        self._size = page_size if limit is None else _shared_out(limit, page_size)
+        self._means: PageMeans = means
         self._next = 0  # the next page to ask for, or the rows to skip
         self._told = 0  # pages told
         self._rows = 0  # rows received
         self._given = 0  # rows given
+        self._given_before = 0  # rows at the head of the next page that were given already
         self._count: int | None = None
         self._before: _Seen | None = None
         self._probe: _Probe | None = None
         self._stale = 0
+        self._same = 0
+        self._cut: Position | None = None
         if resume is not None:
             self._resume(resume)
-        self._in_flight: list[Ask] = []
+        self._in_flight: deque[Ask] = deque()
         if limit is not None and self._given >= limit:
             self.ended_by = "limit"
 
@@ -160,7 +225,7 @@ class OffsetWalk:
             return None
         page = self._next if self._probe is None else self._probe.row
         if self._probe is None:
-            self._next += self._size if self._means == "rows_to_skip" else 1
+            self._next += self._step
         ask = Ask({self._size_key: self._size, "page": page}, self._size)
         self._in_flight.append(ask)
         return ask
@@ -169,48 +234,57 @@ class OffsetWalk:
         """Take in the oldest page that was asked for.
 
         Raises:
-            WalkLoop: the page is the one before it, or page after page brings nothing new.
+            WalkLoop: the same page came three times, or page after page brings nothing new.
         """
-        ask = self._in_flight.pop(0)
+        here = self.position() if self._limit is not None else None
+        ask = self._in_flight.popleft()
         if came.count is not None:
             self._count = came.count
         if self._probe is not None:
-            return self._tell_probe(self._probe, ask, came)
+            return self._tell_probe(self._probe, ask, came, here)
         if not came.keys:
             self.ended_by = "empty_page"
             return Told()
         before, self._before = self._before, _Seen.of(came.keys)
-        if before == self._before and None not in before.head:
-            raise WalkLoop
-        self._stale = 0 if came.fresh else self._stale + 1
-        if self._stale >= MOST_STALE_PAGES:
-            raise WalkLoop
+        if self._is_same(before, came):
+            self.ended_by = "count"
+            return Told(use=False)
         if self._means == "detect" and self._told == 1:
-            if before is not None and _is_shifted_by_one(before, self._before):
-                return self._begin_probe(before, came)
+            if before is not None and _is_shifted_by_one(before, came.keys):
+                return self._begin_probe(before, came, here)
             self._means = "number"
-        return self._use(ask, came)
+        return self._use(ask, came, here)
 
     def position(self) -> Position:
         """Where to go on after all that was told."""
-        in_flight = 0 if self._probe is not None else len(self._in_flight)
-        unit = self._size if self._means == "rows_to_skip" else 1
-        state: Position = {
-            name: getattr(self, f"_{name}") for name in ("told", "size", "means", "rows", "given")
-        }
-        state |= {"next": self._next - unit * in_flight, "ended_by": self.ended_by}
-        return state | {name: msgspec.to_builtins(getattr(self, f"_{name}")) for name in ("before", "probe")}
+        if self._cut is not None:
+            return self._cut
+        ahead = 0 if self._probe is not None else len(self._in_flight)
+        position = _OffsetPosition(
+            told=self._told,
+            size=self._size,
+            means=self._means,
+            rows=self._rows,
+            given=self._given,
+            next=self._next - self._step * ahead,
+            given_before=self._given_before,
+            before=self._before,
+            probe=self._probe,
+            ended_by=self.ended_by,  # type: ignore[arg-type]
+        )
+        return dict(msgspec.to_builtins(position))
+
+    @property
+    def _step(self) -> int:
+        return self._size if self._means == "rows_to_skip" else 1
 
     def _resume(self, position: Position) -> None:
-        try:
-            for name in ("told", "size", "next", "rows", "given"):
-                setattr(self, f"_{name}", msgspec.convert(position[name], int))
-            self._means = msgspec.convert(position["means"], PageMeans)
-            self._before = msgspec.convert(position["before"], _Seen | None)
-            self._probe = msgspec.convert(position["probe"], _Probe | None)
-            self.ended_by = msgspec.convert(position["ended_by"], EndedBy | None)
-        except (KeyError, msgspec.ValidationError):
-            raise CheckpointError("the checkpoint is damaged; start anew") from None
+        found = _checked_position(position, _OffsetPosition)
+        self._told, self._size, self._means = found.told, found.size, found.means
+        self._rows, self._given, self._next = found.rows, found.given, found.next
+        self._given_before, self._before, self._probe = found.given_before, found.before, found.probe
+        # Another limit may be asked for now.
+        self.ended_by = None if found.ended_by == "limit" else found.ended_by
 
     def _may_run_ahead(self) -> bool:
         promised = sum(ask.size for ask in self._in_flight)
@@ -221,34 +295,71 @@ class OffsetWalk:
             wanted = min(wanted, self._limit - self._given)
         return promised < wanted
 
-    def _use(self, ask: Ask, came: Came) -> Told:
+    def _is_same(self, before: _Seen | None, came: Came) -> bool:
+        """Whether the server gives all its rows whatever the page.
+
+        Raises:
+            WalkLoop: it gives one page again and again, which is not all of them.
+        """
+        same = before == self._before and None not in came.keys
+        self._same = self._same + 1 if same else 0
+        self._stale = 0 if came.new and not came.is_repeat else self._stale + 1
+        if same and not came.new and came.count == self._given:
+            return True
+        # Once it may be that rows were inserted, as many as a page has; twice it is not believed.
+        if self._same >= 2 or self._stale >= MOST_STALE_PAGES:
+            raise WalkLoop
+        return False
+
+    def _use(self, ask: Ask, came: Came, here: Position | None, given_before: int = 0) -> Told:
+        given_before = max(given_before, self._given_before)
+        self._given_before = 0
         self._told += 1
         self._rows += len(came.keys)
-        self._given += came.fresh
+        self._give(came, given_before, here)
+        restart = self.ended_by is None and self._goes_on_elsewhere(ask, came)
+        return Told(given_before=given_before, restart=restart)
+
+    def _give(self, came: Came, given_before: int, here: Position | None) -> int:
+        """Count the rows that are given, which the limit may cut; how many were new."""
+        new = [index for index in came.new if index >= given_before]
+        self._given += len(new)
         if self._limit is not None and self._given >= self._limit:
             self.ended_by = "limit"
-        elif len(came.keys) < ask.size:
-            if came.count == self._rows:
-                self.ended_by = "count"
-            elif self._told == 1:
-                # Unconfirmed, it may be a smaller page size than the one asked for: go on in its step.
-                self._size = len(came.keys)
-                self._next = self._rows if self._means == "rows_to_skip" else 1
-            elif self._means == "rows_to_skip":
-                # The pages in flight begin after rows that did not come.
-                self._go_on_from(self._rows)
-                return Told(restart=True)
-        return Told()
+            over = self._given - self._limit
+            if over and here is not None:
+                # A walk with a larger limit begins with this page again, behind its rows that were given.
+                self._cut = here | {"given": self._limit, "given_before": new[-over], "ended_by": "limit"}
+        return len(new)
 
-    def _begin_probe(self, before: _Seen, came: Came) -> Told:
-        repeated = len(came.keys) - came.fresh
-        self._probe = _Probe(before.length, came.keys[-1], came.fresh, repeated)
+    def _goes_on_elsewhere(self, ask: Ask, came: Came) -> bool:
+        """Take in a page of another length than asked for; True when the pages in flight are void."""
+        length = len(came.keys)
+        if length < ask.size and came.count == self._rows:
+            self.ended_by = "count"
+        elif length != ask.size and self._told == 1:
+            # Unconfirmed, it may be the server's own page size: go on in its step.
+            self._size = min(length, MAX_PAGE_SIZE)
+            self._next = self._rows if self._means == "rows_to_skip" else 1
+        elif length != ask.size and self._means == "rows_to_skip":
+            # The pages in flight begin elsewhere than where this one ends.
+            self._size = min(max(self._size, length), MAX_PAGE_SIZE)
+            self._go_on_from(self._rows)
+            return True
+        return False
+
+    def _begin_probe(self, before: _Seen, came: Came, here: Position | None) -> Told:
+        # A walk that was resumed does not know the keys, but these are the rows before.
+        resumed = len(came.new) == len(came.keys)
+        given_before = min(before.length - 1, len(came.keys)) if resumed else 0
+        fresh = self._give(came, max(given_before, self._given_before), here)
+        self._probe = _Probe(before.length, came.keys[-1], fresh, len(came.keys) - fresh)
+        self._given_before = 0
         self._told += 1
-        self._given += came.fresh
         self._go_on_from(2)
-        return Told(restart=True)
+        return Told(given_before=given_before, restart=True)
 
-    def _tell_probe(self, probe: _Probe, ask: Ask, came: Came) -> Told:
+    def _tell_probe(self, probe: _Probe, ask: Ask, came: Came, here: Position | None) -> Told:
         self._probe = None
         if not came.keys and not probe.fresh:
             # All rows were on the first page; by either reading there are no more.
@@ -256,9 +367,11 @@ class OffsetWalk:
             return Told(own_repeats=probe.repeated)
         if came.keys and probe.fresh and came.keys[0] == probe.begins:
             self._means = "rows_to_skip"
-            told = self._use(ask, came)
+            self._before = _Seen.of(came.keys)
+            resumed = len(came.new) == len(came.keys)
+            told = self._use(ask, came, here, given_before=int(resumed))
             self._go_on_from(self._rows)
-            return Told(restart=True, own_repeats=probe.repeated + 1) if told.use else told
+            return Told(given_before=told.given_before, restart=True, own_repeats=probe.repeated + 1)
         self._means = "number"
         self._rows += probe.fresh + probe.repeated
         return Told(use=False)
@@ -268,9 +381,18 @@ class OffsetWalk:
         self._in_flight.clear()
 
 
-def _is_shifted_by_one(before: _Seen, now: _Seen) -> bool:
-    overlap = min(len(before.head) - 1, len(now.head))
-    return overlap >= 1 and before.head[1 : 1 + overlap] == now.head[:overlap] and None not in now.head
+def _shared_out(limit: int, page_size: int) -> int:
+    """The smallest page size that takes no more pages: the last page then asks for little too much."""
+    pages = -(-limit // page_size)
+    return -(-limit // pages)
+
+
+def _is_shifted_by_one(before: _Seen, keys: Sequence[Id | None]) -> bool:
+    head = list(keys[:4])
+    overlap = min(len(before.head) - 1, len(head))
+    if overlap < 1 or None in head or before.head[1 : 1 + overlap] != head[:overlap]:
+        return False
+    return len(keys) < before.length - 1 or keys[before.length - 2] == before.last
 
 
 class KeysetWalk:
@@ -279,10 +401,13 @@ class KeysetWalk:
     Args:
         page_size: rows to ask for at a time.
         fields: from the last row's order values (None for the first page) to the body's fields.
+        order: what the rows are ordered by, so that the server can be held to it.
         limit: rows to give in all.
-        ascending_key: the key alone is the order, so that it can be checked to ascend.
         size_key: the body's key for the page size.
         resume: a ``position()`` of an earlier walk.
+
+    Raises:
+        CheckpointError: the position is none that a walk of this kind gives.
     """
 
     def __init__(
@@ -290,8 +415,8 @@ class KeysetWalk:
         page_size: int,
         fields: Callable[[tuple[Any, ...] | None], dict[str, Any]],
         *,
+        order: Order = ((("id",), "asc"),),
         limit: int | None = None,
-        ascending_key: bool = True,
         size_key: str = "pageSize",
         resume: Position | None = None,
     ) -> None:
@@ -300,17 +425,13 @@ class KeysetWalk:
         self._size = page_size
         self._size_key = size_key
         self._fields = fields
-        self._ascending_key = ascending_key
+        self._order = order
         self._after: tuple[Any, ...] | None = None
         self._given = 0
+        self._stale = 0
         self._asked: Ask | None = None
         if resume is not None:
-            try:
-                self._after = msgspec.convert(resume["after"], tuple[Any, ...] | None)
-                self._given = msgspec.convert(resume["given"], int)
-                self.ended_by = msgspec.convert(resume["ended_by"], EndedBy | None)
-            except (KeyError, msgspec.ValidationError):
-                raise CheckpointError("the checkpoint is damaged; start anew") from None
+            self._resume(resume)
         if limit is not None and self._given >= limit:
             self.ended_by = "limit"
 
@@ -326,21 +447,21 @@ class KeysetWalk:
         """Take in the page that was asked for.
 
         Raises:
-            WalkLoop: the page brings nothing new, or does not go on from where it should.
-            WalkUnordered: the keys do not ascend.
+            WalkLoop: the page does not go on from where it should, or page after page brings nothing new.
+            WalkUnordered: the rows are not in the order asked for.
         """
         asked, self._asked = self._asked, None
         if not came.keys:
             self.ended_by = "empty_page"
             return Told()
-        if not came.fresh or came.last_values == self._after:
+        self._check_order(came.order_values)
+        self._stale = 0 if came.new else self._stale + 1
+        if came.order_values[-1] == self._after or self._stale >= MOST_STALE_PAGES:
             raise WalkLoop
-        if self._ascending_key:
-            self._check_ascends(came.keys)
-        self._after = came.last_values
-        self._given += came.fresh
+        self._after = came.order_values[-1]
+        self._given += len(came.new)
         if self._limit is not None and self._given >= self._limit:
-            self.ended_by = "limit"
+            self._end_by_limit(came)
         elif asked is not None and len(came.keys) < asked.size and came.count == len(came.keys):
             self.ended_by = "count"
         return Told()
@@ -350,11 +471,62 @@ class KeysetWalk:
         after = None if self._after is None else list(self._after)
         return {"after": after, "given": self._given, "ended_by": self.ended_by}
 
-    def _check_ascends(self, keys: Sequence[Id | None]) -> None:
-        before = self._after[0] if self._after else None
-        for key in keys:
-            # Strings ascend by a collation that only the server knows.
-            if isinstance(key, int):
-                if isinstance(before, int) and key <= before:
-                    raise WalkUnordered
-                before = key
+    def _resume(self, position: Position) -> None:
+        found = _checked_position(position, _KeysetPosition)
+        if found.after is not None and len(found.after) != len(self._order):
+            raise _damaged()
+        self._after = None if found.after is None else tuple(found.after)
+        self._given = found.given
+        try:
+            self._fields(self._after)
+        except ConfigurationError:
+            raise _damaged() from None
+        self.ended_by = None if found.ended_by == "limit" else found.ended_by
+
+    def _end_by_limit(self, came: Came) -> None:
+        self.ended_by = "limit"
+        over = self._given - (self._limit or 0)
+        if over > 0:  # more came than was asked for: go on after the last row that is given
+            self._given -= over
+            self._after = came.order_values[-1 - over]
+
+    def _check_order(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        first = [rows[0]] if self._after is None else [self._after, rows[0]]
+        if any(_goes_back(self._order, earlier, later) for earlier, later in pairwise([*first, *rows[1:]])):
+            raise WalkUnordered
+
+
+def _goes_back(order: Order, earlier: tuple[Any, ...], later: tuple[Any, ...]) -> bool:
+    """True when ``later`` stands before ``earlier`` in the order, as far as a client can tell."""
+    for (_, direction), one, other in zip(order, earlier, later, strict=True):
+        if one == other:
+            continue
+        if one is None or other is None:
+            nulls_first = direction == "desc" or direction.endswith("nulls_first")
+            return (other is None) == nulls_first
+        if isinstance(one, str):
+            one, other = _as_instants(one, other)  # noqa: PLW2901 (the same values in another form)
+        try:
+            return bool(one > other) != direction.startswith("desc")
+        except TypeError:
+            return False
+    return False
+
+
+def _as_instants(one: str, other: object) -> tuple[Any, Any]:
+    """Two datetimes as such. Other strings go by a collation that only the server knows."""
+    try:
+        return datetime.fromisoformat(one), datetime.fromisoformat(str(other))
+    except ValueError:
+        return None, None
+
+
+def _checked_position(position: Position, kind: type[PositionT]) -> PositionT:
+    try:
+        return msgspec.convert(position, kind)
+    except (msgspec.MsgspecError, RecursionError):
+        raise _damaged() from None
+
+
+def _damaged() -> CheckpointError:
+    return CheckpointError("the checkpoint is damaged; start anew")

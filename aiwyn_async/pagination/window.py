@@ -21,8 +21,8 @@ class Window(Generic[AskT, AnswerT]):
     """
 
     def __init__(self, fetch: Callable[[AskT], Awaitable[AnswerT]], depth: int) -> None:
+        self.depth = depth
         self._fetch = fetch
-        self._depth = depth
         self._under_way: deque[tuple[AskT, asyncio.Task[AnswerT]]] = deque()
 
     def __len__(self) -> int:
@@ -31,7 +31,12 @@ class Window(Generic[AskT, AnswerT]):
     @property
     def is_full(self) -> bool:
         """True when as many fetches are under way as may be."""
-        return len(self._under_way) >= self._depth
+        return len(self._under_way) >= self.depth
+
+    @property
+    def is_waiting(self) -> bool:
+        """True when the oldest fetch has not ended yet."""
+        return bool(self._under_way) and not self._under_way[0][1].done()
 
     def fill(self, next_ask: Callable[[], AskT | None]) -> None:
         """Begin fetches until the window is full or there is nothing to ask."""
@@ -57,8 +62,9 @@ class Window(Generic[AskT, AnswerT]):
     async def aclose(self) -> None:
         """End all that is under way, and wait until it has ended."""
         fetches = [fetching for _, fetching in self._under_way]
-        self._under_way.clear()
         for fetching in fetches:
             fetching.cancel()
-        # gather also takes the errors that nobody will ask for any more.
+        # gather also takes the errors that nobody will ask for any more. When this wait is cancelled itself,
+        # the fetches are still here for the next aclose() to wait for.
         await asyncio.gather(*fetches, return_exceptions=True)
+        self._under_way.clear()

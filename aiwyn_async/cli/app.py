@@ -1,0 +1,239 @@
+"""The commands. Data goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter
+
+from aiwyn_async._version import __version__
+from aiwyn_async.cli.doctor import examine
+from aiwyn_async.cli.exits import Exit, exit_of, printable
+from aiwyn_async.cli.progress import ProgressBar, say
+from aiwyn_async.cli.tags import Filters, tag_named, walk_of
+from aiwyn_async.client import AiwynClient
+from aiwyn_async.errors import AiwynError
+from aiwyn_async.export import export as export_rows
+from aiwyn_async.sandbox import Sandbox, serve
+from aiwyn_async.session.protocol import encode_json
+
+__all__ = ["app", "run"]
+
+app = App(
+    name="aiwyn",
+    help="An accounting firm's data out of Aiwyn, complete. Credentials come from AIWYN_API_KEY or "
+    "AIWYN_TOKEN and the server from AIWYN_BASE_URL, or from a profile.",
+    version=__version__,
+    result_action="return_value",
+)
+
+Sandboxed = Annotated[bool, Parameter(negative=())]
+
+
+@asynccontextmanager
+async def _client(*, sandbox: bool, invoices: int, seed: int) -> AsyncGenerator[AiwynClient, None]:
+    """The client of a command: of the configured server, or of a sandbox that lives as long as it."""
+    if not sandbox:
+        async with AiwynClient() as aiwyn:
+            yield aiwyn
+        return
+    async with (
+        Sandbox(invoices=invoices, seed=seed) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        yield aiwyn
+
+
+@app.command
+async def export(
+    tag: str,
+    /,
+    *,
+    to: Path,
+    status: str | None = None,
+    client_id: str | None = None,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    where: str | None = None,
+    limit: int | None = None,
+    page_size: int = 1000,
+    force: Sandboxed = False,
+    resume: Sandboxed = False,
+    json: Sandboxed = False,
+    sandbox: Sandboxed = False,
+    sandbox_invoices: int = 10_000,
+    seed: int = 7,
+) -> int:
+    """Write all rows of a tag into a file.
+
+    The file appears under its name only when it is whole. Exit code 5 tells that the rows came but cannot be
+    vouched for as complete.
+
+    Args:
+        tag: invoices, clients, payments, ...
+        to: the file; .parquet, .csv or .jsonl.
+        status: rows of this status.
+        client_id: rows of this client.
+        start_date: from this date on, ISO 8601.
+        end_date: up to this date.
+        where: a search instead: the condition as JSON.
+        limit: rows in all.
+        page_size: rows a request, 1 to 1000.
+        force: replace the file, and drop an unfinished export.
+        resume: go on with an unfinished export.
+        json: tell the result as JSON on stdout.
+        sandbox: pull from a sandbox that is started for this command.
+        sandbox_invoices: invoices of its firm.
+        seed: of its firm.
+    """
+    filters = Filters(
+        status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
+    )
+    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+        walk = walk_of(aiwyn, tag, filters, limit=limit, page_size=page_size)
+        with ProgressBar(tag_named(tag)) as bar:
+            done = await export_rows(walk, to, force=force, resume=resume, on_progress=bar.update)
+    report = done.report
+    of = "" if report.expected is None or limit is not None else f" of {report.expected}"
+    say(f"{done.rows}{of} {tag_named(tag)} in {done.path}: {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s")
+    if json:
+        told = {name: getattr(done, name) for name in ("path", "rows", "bytes", "seconds")}
+        doubts = report.doubts()
+        _data(encode_json(told | {"expected": report.expected, "complete": not doubts, "doubts": doubts}))
+    if not report.complete:
+        for doubt in report.doubts():
+            say(f"not vouched for as complete: {doubt}")
+        return Exit.INCOMPLETE
+    return Exit.OK
+
+
+@app.command
+async def get(
+    tag: str,
+    key: str,
+    /,
+    *,
+    sandbox: Sandboxed = False,
+    sandbox_invoices: int = 10_000,
+    seed: int = 7,
+) -> int:
+    """Print one object as JSON.
+
+    Args:
+        tag: invoice, client, payment, ...
+        key: its id.
+        sandbox: look it up in a sandbox that is started for this command.
+        sandbox_invoices: invoices of its firm.
+        seed: of its firm.
+    """
+    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+        found = await getattr(aiwyn, tag_named(tag)).get(key)
+    _data(msgspec.json.format(encode_json(found), indent=2))
+    return Exit.OK
+
+
+@app.command
+async def count(
+    tag: str,
+    /,
+    *,
+    status: str | None = None,
+    client_id: str | None = None,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    where: str | None = None,
+    sandbox: Sandboxed = False,
+    sandbox_invoices: int = 10_000,
+    seed: int = 7,
+) -> int:
+    """Print how many rows there are.
+
+    Args:
+        tag: invoices, clients, payments, ...
+        status: rows of this status.
+        client_id: rows of this client.
+        start_date: from this date on, ISO 8601.
+        end_date: up to this date.
+        where: a search instead: the condition as JSON.
+        sandbox: count in a sandbox that is started for this command.
+        sandbox_invoices: invoices of its firm.
+        seed: of its firm.
+    """
+    filters = Filters(
+        status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
+    )
+    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+        _data(str(await walk_of(aiwyn, tag, filters).count()).encode())
+    return Exit.OK
+
+
+@app.command(name="sandbox")
+async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0, latency: float = 0.0) -> int:
+    """Serve a sandbox of the API on 127.0.0.1 until Ctrl-C.
+
+    Args:
+        invoices: of its firm.
+        seed: of its firm; the same seed gives the same firm.
+        port: 0 takes a free one.
+        latency: seconds before each answer.
+    """
+
+    def ready(box: Sandbox) -> None:
+        _data(f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={box.api_key}".encode())
+        say(f"{invoices} invoices; Ctrl-C ends it")
+
+    await serve(Sandbox(invoices=invoices, seed=seed, port=port, latency=latency), ready=ready)
+    return Exit.OK
+
+
+@app.command
+async def doctor(*, sandbox: Sandboxed = False, sandbox_invoices: int = 100, seed: int = 7) -> int:
+    """Look at configuration, reachability, token, clock and one page; tell what is wrong and what to do.
+
+    Args:
+        sandbox: look at a sandbox that is started for this command.
+        sandbox_invoices: invoices of its firm.
+        seed: of its firm.
+    """
+    worst = Exit.OK
+    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+        async for finding in examine(aiwyn):
+            _data(printable(f"{'ok' if finding.ok else 'WRONG':5} {finding.what}: {finding.text}").encode())
+            worst = worst or finding.exit
+    return worst
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and run; the exit code. What goes wrong is one line on stderr, never a traceback."""
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
+        return asyncio.run(_awaited(command(*bound.args, **bound.kwargs)))
+    except CycloptsError:
+        return Exit.USAGE
+    except AiwynError as error:
+        say(f"error: {error}")
+        return exit_of(error)
+    except KeyboardInterrupt:
+        say("interrupted; what was finished is kept, go on with --resume")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has what it wanted. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+async def _awaited(result: Any) -> int:
+    found = await result if asyncio.iscoroutine(result) else result
+    return found if isinstance(found, int) else Exit.OK
+
+
+def _data(text: bytes) -> None:
+    sys.stdout.write(text.decode() + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,80 @@
+"""A file that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import IO
+
+from aiwyn_async.errors import ExportError
+
+__all__ = ["Target", "disk_errors", "sync_folder"]
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Generator[None]:
+    """Any failure of the disk as an ``ExportError`` that names the file."""
+    try:
+        yield
+    except OSError as fault:
+        raise ExportError(f"cannot write {path}: {fault.strerror or fault}") from fault
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the folder's entries on disk: a rename survives a power cut only then."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Target:
+    """The file to be, replaced as a whole. Its mode is 0600 whatever the umask: it holds clients' data."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def check(self, *, force: bool) -> None:
+        """Refuse a target that cannot or must not be written, before anything is asked for.
+
+        Raises:
+            ExportError: it exists and ``force`` is off, it is a folder or a link, or its folder is missing or
+                cannot be written.
+        """
+        with disk_errors(self.path):
+            if self.path.is_symlink():
+                raise ExportError(f"{self.path} is a symbolic link; name the file itself")
+            if self.path.is_dir():
+                raise ExportError(f"{self.path} is a folder; name a file")
+            if self.path.exists() and not force:
+                raise ExportError(f"{self.path} exists; replace it with --force, or name another file")
+            if not self.path.parent.is_dir():
+                raise ExportError(f"there is no folder {self.path.parent}; make it first")
+            with tempfile.TemporaryFile(dir=self.path.parent):
+                pass  # the folder can be written
+
+    def replace(self, write: Callable[[IO[bytes]], None]) -> int:
+        """Write a temporary file in the same folder and give it the name; its size in bytes.
+
+        Raises:
+            ExportError: the disk refuses; what bore the name before is untouched.
+        """
+        with disk_errors(self.path):
+            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    write(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    size = os.fstat(file.fileno()).st_size
+                Path(name).replace(self.path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    Path(name).unlink()
+                raise
+            sync_folder(self.path.parent)
+        return size

@@ -1,0 +1,283 @@
+"""Exports: whole or not there, equal to the server's own sums, resumed after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from aiwyn_async import (
+    AiwynClient,
+    CheckpointError,
+    ConfigurationError,
+    ExportError,
+    F,
+    ServerError,
+)
+from aiwyn_async.export import ExportProgress, export
+from aiwyn_async.sandbox import Sandbox
+
+SUFFIXES = [".jsonl", ".csv", ".parquet"]
+
+
+@pytest.fixture
+async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
+    async with (
+        Sandbox(invoices=3000, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as aiwyn,
+    ):
+        yield box, aiwyn
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of an exported file, ids and totals as a common form."""
+    if path.suffix == ".jsonl":
+        rows = [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
+    elif path.suffix == ".csv":
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        rows = pq.read_table(path).to_pylist()
+    return [row | {"id": int(row["id"]), "totalAmount": Decimal(str(row["totalAmount"]))} for row in rows]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_every_row_arrives_with_sums_equal_to_the_servers_to_the_cent(
+    suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / f"invoices{suffix}"
+
+    done = await export(aiwyn.invoices.list(page_size=100), target)
+
+    rows = rows_of(target)
+    assert (done.rows, len(rows), len({row["id"] for row in rows})) == (3000, 3000, 3000)
+    assert done.report.complete
+    cents = box.scalar("SELECT sum(total_cents) FROM invoices")
+    assert sum(row["totalAmount"] for row in rows) * 100 == cents
+    assert sorted(path.name for path in tmp_path.iterdir()) == [target.name]
+
+
+async def test_parquet_is_read_by_another_library_with_exact_types(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "invoices.parquet"
+    await export(aiwyn.invoices.list(), target)
+
+    found = duckdb.execute(
+        f"""SELECT count(*), sum(totalAmount), sum(list_sum(list_transform(payments, lambda p: p.amount))),
+        sum(list_sum(list_transform(lineItems, lambda l: l.amount))), typeof(any_value(totalAmount)),
+        typeof(any_value(createdAt)) FROM '{target}'"""
+    ).fetchone()
+
+    cents = box.query("SELECT count(*), sum(total_cents), sum(paid_cents), sum(subtotal_cents) FROM invoices")
+    assert found is not None
+    assert (found[0], *(int(value * 100) for value in found[1:4])) == cents[0]
+    assert found[4:] == ("DECIMAL(38,9)", "TIMESTAMP WITH TIME ZONE")
+
+
+async def test_odd_values_take_the_slow_way_and_stay_exact(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+
+    def odd(body: bytes) -> bytes:
+        answer = json.loads(body, parse_float=Decimal)
+        rows = answer["deid_invoice"][:3]
+        rows[0] |= {"totalAmount": "12345678901234567.89", "createdAt": "2024-03-15"}
+        rows[1] |= {"id": "inv-7", "totalAmount": "7"}
+        rows[2] |= {"totalAmount": None, "clientId": "42"}
+        return json.dumps({"deid_invoice": rows}, default=str).encode()
+
+    box.faults.add("invoices.list", mutate=odd)
+    box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
+    target = tmp_path / "odd.parquet"
+    await export(aiwyn.invoices.list(), target)
+
+    table = pq.read_table(target).to_pylist()
+    assert [row["totalAmount"] for row in table] == [Decimal("12345678901234567.89"), Decimal(7), None]
+    assert table[0]["createdAt"].isoformat() == "2024-03-15T00:00:00+00:00"
+    assert [row["id"] for row in table][1] == "inv-7"
+    assert table[2]["clientId"] == 42
+
+
+async def test_a_value_that_does_not_fit_its_column_is_refused_and_never_rounded(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    body = b'{"deid_invoice": [{"id": 1, "totalAmount": 0.12345678912}]}'
+    box.faults.add("invoices.list", mutate=lambda _: body)
+    box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
+
+    with pytest.raises(ExportError, match="totalAmount"):
+        await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
+    assert not (tmp_path / "x.parquet").exists()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_an_empty_result_is_a_valid_file(
+    suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    target = tmp_path / f"none{suffix}"
+    done = await export(aiwyn.invoices.search(F.id < 0), target)
+    assert (done.rows, rows_of(target)) == (0, [])
+
+
+async def test_csv_quotes_what_needs_it_and_keeps_numbers_as_they_came(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    row = b'{"id": 1, "description": "a,\\"b\\"\\n=1+1", "totalAmount": 20.00, "lineItems": [{"id": 1}]}'
+    box.faults.add("invoices.list", mutate=lambda _: b'{"deid_invoice": [' + row + b"]}")
+    box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
+    target = tmp_path / "x.csv"
+    await export(aiwyn.invoices.list(), target)
+
+    with target.open(newline="") as file:
+        found = next(csv.DictReader(file))
+    assert found["description"] == 'a,"b"\n=1+1'
+    assert (found["totalAmount"], found["lineItems"], found["notes"]) == ("20.00", '[{"id": 1}]', "")
+
+
+async def test_the_file_is_for_its_owner_alone_whatever_the_umask(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    before = os.umask(0)
+    try:
+        await export(aiwyn.invoices.list(limit=5), tmp_path / "x.jsonl")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.jsonl").stat().st_mode) == 0o600
+
+
+async def test_bad_targets_are_refused_before_anything_is_sent(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    (tmp_path / "there.csv").write_text("mine")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
+    for name, kind, text in [
+        ("there.csv", ExportError, "exists"),
+        ("folder.csv", ExportError, "folder"),
+        ("link.csv", ExportError, "symbolic link"),
+        ("nowhere/x.csv", ExportError, "no folder"),
+        ("there.csv/x.csv", ExportError, "no folder|cannot write"),
+        ("x.xlsx", ConfigurationError, r"\.jsonl, \.ndjson, \.csv, \.parquet"),
+        ("x", ConfigurationError, "suffix"),
+    ]:
+        with pytest.raises(kind, match=text):
+            await export(aiwyn.invoices.list(), tmp_path / name)
+    with pytest.raises(ExportError, match="symbolic link"):
+        await export(aiwyn.invoices.list(), tmp_path / "link.csv", force=True)
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    assert box.calls() == 0
+
+
+async def test_rows_without_columns_go_to_jsonl_only(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    with pytest.raises(ConfigurationError, match="no columns"):
+        await export(aiwyn.invoices.list().decode_as(dict), tmp_path / "x.csv")
+    done = await export(aiwyn.invoices.list(limit=3).decode_as(dict), tmp_path / "x.jsonl")
+    assert done.rows == 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_an_export_that_failed_goes_on_where_it_stopped(
+    suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"x{suffix}"
+    await export(aiwyn.invoices.list(page_size=50), whole)
+    broken = box.faults.add("invoices.list", times=99, status=500, match=_is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.with_options(retries=0).invoices.list(page_size=50), target)
+    assert not target.exists()
+    assert broken.hits
+    box.faults.clear()
+    before = box.calls("invoices.list")
+
+    with pytest.raises(ExportError, match="unfinished export"):
+        await export(aiwyn.invoices.list(page_size=50), target)
+    with pytest.raises(CheckpointError):
+        await export(aiwyn.invoices.list(page_size=50, status="PAID"), target, resume=True)
+    done = await export(aiwyn.invoices.list(page_size=50), target, resume=True)
+
+    assert rows_of(target) == rows_of(whole)
+    assert (done.rows, done.report.complete) == (3000, True)
+    assert box.calls("invoices.list") - before < 45
+
+
+def _is_late(body: object) -> bool:
+    return isinstance(body, dict) and body.get("page", 0) >= 25
+
+
+async def test_progress_tells_rows_expected_rows_and_the_time_left(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    seen: list[ExportProgress] = []
+    await export(aiwyn.invoices.list(page_size=1000), tmp_path / "x.jsonl", on_progress=seen.append)
+    assert [progress.rows for progress in seen] == [1000, 2000, 3000, 3000]
+    assert {progress.expected for progress in seen} == {3000}
+    assert all(progress.rows_per_second > 0 for progress in seen)
+    assert seen[-1].eta == 0
+
+
+DISK_FULL = """
+import asyncio, resource, signal, sys
+from aiwyn_async import AiwynClient, ExportError
+from aiwyn_async.export import export
+
+async def main(url, key, target):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000))
+    async with AiwynClient(base_url=url, api_key=key) as aiwyn:
+        try:
+            await export(aiwyn.invoices.list(page_size=50), target)
+        except ExportError as error:
+            print(error)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_full_disk_is_told_and_the_parts_before_it_are_kept(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        DISK_FULL,
+        box.url,
+        box.api_key,
+        str(target),
+        stdout=subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert b"File too large" in out, out
+    assert not target.exists()
+
+    await export(aiwyn.invoices.list(page_size=50), target, resume=True)
+    assert len(rows_of(target)) == 3000

@@ -1,0 +1,93 @@
+"""What a walk asks, page after page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from aiwyn_async.filters import keyset_after, order_columns
+from aiwyn_async.models.envelopes import Envelope
+from aiwyn_async.pagination.page import Position, fingerprint
+from aiwyn_async.pagination.walk import KeysetWalk, OffsetWalk, Order, PageMeans, Walk
+
+__all__ = ["Query"]
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What a walk asks, page after page.
+
+    Attributes:
+        path: of the endpoint, below base_url.
+        fields: the body without its paging, in wire names.
+        key: wire name of the rows' unique key.
+        envelope: the declared place of rows and count; None to find it.
+        by_key: walk by ``where`` and ``orderBy``; otherwise by ``page``.
+        page_means: what the endpoint takes ``page`` for.
+        size_key: the body's name for the page size.
+    """
+
+    path: str
+    fields: dict[str, Any]
+    key: str = "id"
+    envelope: Envelope | None = None
+    by_key: bool = False
+    page_means: PageMeans = "detect"
+    size_key: str = "pageSize"
+
+    def order(self) -> Order:
+        """The order of a walk by key: the caller's columns, and the key to make it unique."""
+        columns = order_columns(self.fields.get("orderBy"))
+        paths = [path for path, _ in columns]
+        if (self.key,) in paths:  # unique: what comes after it orders nothing
+            return columns[: paths.index((self.key,)) + 1]
+        return [*columns, ((self.key,), "asc")]
+
+    @property
+    def by_key_alone(self) -> bool:
+        """True for a walk that rows inserted or deleted meanwhile cannot shift."""
+        return self.by_key and len(self.order()) == 1
+
+    def fingerprint(self) -> str:
+        """A hash of what is asked, for a checkpoint to be bound to."""
+        return fingerprint(self.path, {"fields": self.fields, "by_key": self.by_key, "key": self.key})
+
+    def walk(self, page_size: int, limit: int | None, resume: Position | None) -> Walk:
+        """A new walk of this query.
+
+        Raises:
+            CheckpointError: the position is damaged.
+        """
+        if not self.by_key:
+            return OffsetWalk(
+                page_size, limit=limit, means=self.page_means, size_key=self.size_key, resume=resume
+            )
+        return KeysetWalk(
+            page_size,
+            self._keyset_fields(),
+            order=self.order(),
+            limit=limit,
+            size_key=self.size_key,
+            resume=resume,
+        )
+
+    def _keyset_fields(self) -> Callable[[tuple[Any, ...] | None], dict[str, Any]]:
+        order = self.order()
+        order_by = [_nested(path, direction) for path, direction in order]
+
+        def fields(after: tuple[Any, ...] | None) -> dict[str, Any]:
+            where = self.fields.get("where")
+            if after is not None:
+                beyond = keyset_after(order, after)
+                where = {"_and": [where, beyond]} if where else beyond
+            return {"orderBy": order_by} | ({} if where is None else {"where": where})
+
+        return fields
+
+
+def _nested(path: tuple[str, ...], direction: str) -> dict[str, Any]:
+    wire: Any = direction
+    for name in reversed(path):
+        wire = {name: wire}
+    return dict(wire)

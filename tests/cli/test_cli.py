@@ -1,0 +1,237 @@
+"""The command line as a user runs it: real processes, real files, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from aiwyn_async.sandbox import Sandbox
+
+
+class Done:
+    def __init__(self, code: int, out: bytes, err: bytes) -> None:
+        self.code = code
+        self.out = out.decode()
+        self.err = err.decode()
+
+
+class Cli:
+    def __init__(self, box: Sandbox, folder: Path) -> None:
+        self.folder = folder
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "AIWYN_BASE_URL": box.url,
+            "AIWYN_API_KEY": box.api_key,
+        }
+
+    async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-W", "error", "-m", "aiwyn_async.cli", *arguments),
+            cwd=self.folder,
+            env=self.env | env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    async def run(self, *arguments: str, **env: str) -> Done:
+        process = await self.start(*arguments, **env)
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Done(process.returncode, out, err)
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox(invoices=400, seed=3) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def cli(box: Sandbox, tmp_path: Path) -> Cli:
+    return Cli(box, tmp_path)
+
+
+async def test_the_first_command_of_the_readme_pulls_a_whole_firm_from_its_own_sandbox(
+    cli: Cli, tmp_path: Path
+) -> None:
+    done = await cli.run("export", "invoices", "--sandbox", "--sandbox-invoices", "1234", "--to", "x.parquet")
+    assert done.code == 0, done.err
+    assert "1234 of 1234 invoices" in done.err
+    assert done.out == ""
+    assert duckdb.execute(f"SELECT count(*) FROM '{tmp_path / 'x.parquet'}'").fetchone() == (1234,)
+
+
+async def test_export_with_filters_and_json_result(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    done = await cli.run(
+        "export", "invoices", "--status", "PAID", "--to", "x.csv", "--json", "--page-size", "50"
+    )
+    told = json.loads(done.out)
+    paid = box.scalar("SELECT count(*) FROM invoices WHERE status = 'PAID'")
+    assert (done.code, told["rows"], told["complete"]) == (0, paid, True)
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == told["rows"] + 1
+
+
+async def test_export_by_where_is_a_search(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    done = await cli.run(
+        "export", "invoices", "--where", '{"status": {"_in": ["CLOSED"]}}', "--to", "x.jsonl"
+    )
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert done.code == 0, done.err
+    assert {row["status"] for row in rows} == {"CLOSED"}
+    assert len(rows) == box.scalar("SELECT count(*) FROM invoices WHERE status = 'CLOSED'")
+    assert box.calls("invoices.list") == 0
+
+
+async def test_get_prints_exact_json(cli: Cli, box: Sandbox) -> None:
+    key = box.scalar("SELECT min(id) FROM invoices")
+    cents = box.scalar("SELECT total_cents FROM invoices WHERE id = ?", (key,))
+    done = await cli.run("get", "invoice", str(key))
+    found = json.loads(done.out, parse_float=Decimal)
+    assert (done.code, found["totalAmount"] * 100) == (0, cents)
+
+
+async def test_count(cli: Cli) -> None:
+    assert (await cli.run("count", "invoices")).out == "400\n"
+
+
+async def test_doctor_finds_nothing_wrong_with_a_healthy_server(cli: Cli) -> None:
+    done = await cli.run("doctor")
+    assert done.code == 0, done.out
+    assert done.out.count("ok ") == 4
+
+
+async def test_doctor_tells_a_clock_that_is_wrong(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.list", every=1, headers={"Date": "Mon, 01 Jan 2024 00:00:00 GMT"})
+    done = await cli.run("doctor")
+    assert (done.code, "WRONG clock" in done.out, "ahead of" in done.out) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "code", "text"),
+    [
+        (["export", "invoices"], {}, 2, "--to"),
+        (["export", "nonsense", "--to", "x.csv"], {}, 2, "no tag 'nonsense'"),
+        (["export", "invoices", "--to", "x.xlsx"], {}, 2, "suffix"),
+        (["export", "invoices", "--to", "x.csv", "--page-size", "1001"], {}, 2, "page_size"),
+        (["export", "invoices", "--to", "x.csv", "--where", "{"], {}, 2, "--where is not valid JSON"),
+        (["export", "invoices", "--to", "x.csv", "--where", "{}", "--status", "PAID"], {}, 2, "--status"),
+        (["export", "clients", "--to", "x.csv", "--status", "A"], {}, 2, "no filter --status"),
+        (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "no folder"),
+        (["nonsense"], {}, 2, "nonsense"),
+        (["count", "invoices"], {"AIWYN_BASE_URL": ""}, 2, "AIWYN_BASE_URL"),
+        (["count", "invoices"], {"AIWYN_API_KEY": "wrong"}, 3, "API key is refused"),
+        (["get", "invoice", "1"], {}, 4, "not found"),
+        (["count", "invoices"], {"AIWYN_BASE_URL": "http://127.0.0.1:9"}, 7, "cannot connect"),
+    ],
+)
+async def test_exit_codes_and_one_line_that_says_what_to_do(
+    arguments: list[str], env: dict[str, str], code: int, text: str, cli: Cli
+) -> None:
+    done = await cli.run(*arguments, **env)
+    assert done.code == code, done.err
+    assert text in done.err
+    assert "Traceback" not in done.err
+    assert cli.env["AIWYN_API_KEY"] not in done.err + done.out
+
+
+async def test_a_rate_limit_that_lasts_ends_with_six(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.list", every=1, status=429, headers={"Retry-After": "86400"})
+    done = await cli.run("count", "invoices")
+    assert (done.code, "wait 86400 s" in done.err) == (6, True)
+
+
+async def test_rows_that_cannot_be_vouched_for_end_with_five_and_the_reason(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    box.faults.add("invoices.list", every=1, mutate=lambda body: body.replace(b'"count":400', b'"count":500'))
+    done = await cli.run("export", "invoices", "--to", "x.jsonl")
+    assert done.code == 5, done.err
+    assert "the server counts 500 rows and 400 came" in done.err
+    assert (tmp_path / "x.jsonl").exists()
+
+
+async def test_ctrl_c_keeps_what_was_finished_and_resume_goes_on(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    box.faults.add("invoices.list", nth=30, action="stall")
+    process = await cli.start("export", "invoices", "--to", "x.jsonl", "--page-size", "10")
+    manifest = tmp_path / ".x.jsonl.partial" / "manifest.json"
+    async with asyncio.timeout(30):
+        while box.calls("invoices.list") < 30 or not manifest.exists():  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130, err
+    assert b"--resume" in err
+    assert not (tmp_path / "x.jsonl").exists()
+    box.faults.clear()
+
+    done = await cli.run("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--resume")
+    assert done.code == 0, done.err
+    ids = [json.loads(line)["id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 400
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+async def test_killed_anywhere_and_resumed_it_equals_an_unbroken_run(
+    suffix: str, cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"x{suffix}"
+    assert (await cli.run("export", "invoices", "--to", whole.name, "--page-size", "10")).code == 0
+    for pages in (1, 11, 25, 39):
+        box.faults.clear()
+        fault = box.faults.add("invoices.list", nth=pages, action="stall")
+        process = await cli.start("export", "invoices", "--to", target.name, "--page-size", "10", "--resume")
+        async with asyncio.timeout(30):
+            while not fault.hits and process.returncode is None:  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.005)
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+        assert not target.exists() or process.returncode == 0
+        if process.returncode == 0:
+            break
+    box.faults.clear()
+    if not target.exists():
+        done = await cli.run("export", "invoices", "--to", target.name, "--page-size", "10", "--resume")
+        assert done.code == 0, done.err
+    if suffix == ".parquet":
+        assert pq.read_table(target).equals(pq.read_table(whole))
+    else:
+        assert target.read_bytes() == whole.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} >= {whole.name, target.name}
+    assert not (tmp_path / f".{target.name}.partial").exists()
+
+
+async def test_sandbox_serves_until_it_is_interrupted(cli: Cli) -> None:
+    process = await cli.start("sandbox", "--invoices", "20")
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip().partition("AIWYN_BASE_URL=")[2]
+    key = (await process.stdout.readline()).decode().strip().partition("AIWYN_API_KEY=")[2]
+    counted = await cli.run("count", "invoices", AIWYN_BASE_URL=url, AIWYN_API_KEY=key)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert counted.out == "20\n"
+    assert process.returncode == 0, err
+
+
+async def test_without_its_extra_the_command_tells_how_to_install_it(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['cyclopts'] = None; from aiwyn_async.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr == 'the command line is an extra; run: pip install "aiwyn-async[cli]"\n'
