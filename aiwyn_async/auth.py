@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import copy
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -19,6 +21,7 @@ import msgspec
 
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import (
+    AiwynError,
     AuthenticationError,
     ClientClosedError,
     ConfigurationError,
@@ -27,7 +30,7 @@ from aiwyn_async.errors import (
     RequestError,
     TokenExchangeError,
 )
-from aiwyn_async.session.protocol import Request, Response, timestamp_of
+from aiwyn_async.session.protocol import Request, Response, printable, timestamp_of
 
 __all__ = ["ApiKeyExchange", "ReadyToken", "lifetime_of"]
 
@@ -80,7 +83,8 @@ class ApiKeyExchange:
         self._expires_at = float("-inf")
         self._lifetime = DOCUMENTED_LIFETIME
         self._proactive_left = PROACTIVE_LEFT
-        self._renewal: asyncio.Task[Secret] | None = None
+        # A failure is its result and no exception, so that each who waits raises one of his own.
+        self._renewal: asyncio.Task[Secret | AiwynError] | None = None
         self._no_renewal_before = float("-inf")
         self._closed = False
 
@@ -98,7 +102,7 @@ class ApiKeyExchange:
         left = self._expires_at - now
         if self._token is not None and left > min(MANDATORY_LEFT, self._lifetime / 20):
             if left <= self._proactive_left and now >= self._no_renewal_before:
-                self._renew()
+                self._renew()  # in the background: this token serves on
             return self._token
         return await self._wait_for(self._renew())
 
@@ -116,26 +120,35 @@ class ApiKeyExchange:
             renewal.cancel()
             await asyncio.wait([renewal])
 
-    def _renew(self) -> asyncio.Task[Secret]:
+    def _renew(self) -> asyncio.Task[Secret | AiwynError]:
+        if self._closed:
+            raise ClientClosedError("the client is closed; make a new AiwynClient")
         loop = asyncio.get_running_loop()
         if self._renewal is None or self._renewal.done() or self._renewal.get_loop() is not loop:
-            self._renewal = loop.create_task(self._exchange(), name="aiwyn token renewal")
-            self._renewal.add_done_callback(self._note_failure)
+            self._renewal = loop.create_task(self._renewal_result(), name="aiwyn token renewal")
         return self._renewal
 
-    def _note_failure(self, renewal: asyncio.Task[Secret]) -> None:
-        if not renewal.cancelled() and renewal.exception() is not None:
-            # In the background nobody waits for it: the old token serves on, and this is the trace of it.
-            self._no_renewal_before = self._clock.monotonic() + PAUSE_AFTER_FAILED_RENEWAL
-            logger.warning("token renewal failed: %s", renewal.exception())
-
-    async def _wait_for(self, renewal: asyncio.Task[Secret]) -> Secret:
+    async def _renewal_result(self) -> Secret | AiwynError:
         try:
-            return await asyncio.shield(renewal)
+            return await self._exchange()
+        except AiwynError as error:
+            self._no_renewal_before = self._clock.monotonic() + PAUSE_AFTER_FAILED_RENEWAL
+            # In the background nobody waits for it: this is the trace of it.
+            logger.warning("token renewal failed: %s", error)
+            return error.with_traceback(None)
+
+    async def _wait_for(self, renewal: asyncio.Task[Secret | AiwynError]) -> Secret:
+        try:
+            result = await asyncio.shield(renewal)
         except asyncio.CancelledError:
-            if not (self._closed and renewal.cancelled()):
+            waiter = asyncio.current_task()
+            if not (self._closed and renewal.cancelled()) or (waiter is not None and waiter.cancelling()):
                 raise
-        raise ClientClosedError("the client was closed while it waited for a token")
+            result = ClientClosedError("the client was closed while it waited for a token")
+        if isinstance(result, Secret):
+            return result
+        # One error in many tasks would gather all their tracebacks, and one's checkpoint would be another's.
+        raise copy.copy(result) from result.__cause__
 
     async def _exchange(self) -> Secret:
         for _ in range(2):
@@ -173,19 +186,24 @@ class ApiKeyExchange:
             )
         except RequestError as error:
             refused = error
+        about = self._where() | {
+            "attempts": refused.attempts,
+            "elapsed": refused.elapsed,
+            "request_id": refused.request_id,
+        }
         if isinstance(refused, (AuthenticationError, InvalidRequestError, PermissionDeniedError)):
+            hint = (
+                f"; token_request_key is {self._config.token_request_key!r}, is that its name there?"
+                if isinstance(refused, InvalidRequestError)
+                else ""
+            )
             raise AuthenticationError(
-                f"the API key is refused by the token exchange: {refused.args[0]}",
+                f"the API key is refused by the token exchange: {refused.args[0]}{hint}",
                 status=refused.status,
                 body=refused.body,
-                attempts=refused.attempts,
-                elapsed=refused.elapsed,
-                request_id=refused.request_id,
-                **self._where(),
+                **about,
             )
-        raise TokenExchangeError(
-            f"no token for the API key: {refused}", attempts=refused.attempts, elapsed=refused.elapsed
-        ) from refused
+        raise TokenExchangeError(f"no token for the API key: {refused.args[0]}", **about) from refused
 
     def _where(self) -> dict[str, Any]:
         return {"method": "POST", "path": self._config.token_path}
@@ -219,9 +237,16 @@ def token_in(body: bytes, key: str | None) -> _Answer:
             for name in (key,) if key else USUAL_TOKEN_KEYS:
                 token = _secret(layer.get(name))
                 if token is not None:
-                    told = layer.get("expiresIn", layer.get("expires_in"))
-                    return _Answer(token, float(told) if isinstance(told, (int, float)) else None, "")
-    return _Answer(None, None, f"keys: {', '.join(sorted(answer))[:200] or 'none'}")
+                    return _Answer(token, _seconds(layer.get("expiresIn", layer.get("expires_in"))), "")
+    return _Answer(None, None, f"keys: {printable(', '.join(sorted(answer))) or 'none'}")
+
+
+def _seconds(told: object) -> float | None:
+    try:
+        seconds = float(told) if isinstance(told, (int, float, str)) and not isinstance(told, bool) else None
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
 def _secret(text: object) -> Secret | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import re
 import ssl
 import stat
 import time
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,6 +26,11 @@ STAGING_URL: Final = "https://staging.api.aiwyn.app"
 
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
 
+# A host that every parser reads in the same way: labels of 1 to 63 letters, or an IP address.
+_HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+# Segments of printable ASCII but for space, slash, ? and #.
+_PATH: Final = re.compile(r"(?:/[!\"$-.0->@-~]+)+")
+
 
 class Secret:
     """A credential that no repr, log, pickle or traceback shows. ``reveal()`` gives its text."""
@@ -32,13 +38,13 @@ class Secret:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        text = text.strip()
+        self._text = text.strip()
+        del text  # a traceback of the complaint shows the locals of this frame
         # aiohttp would refuse these only after connecting, and would quote them.
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
+        if not (self._text and self._text.isascii() and self._text.isprintable()) or " " in self._text:
             raise ConfigurationError(
                 "the API key or token is empty or holds spaces, control or non-ASCII characters; paste it anew"
             )
-        self._text = text
 
     def reveal(self) -> str:
         """The credential itself, for the header it is sent in and nothing else."""
@@ -57,6 +63,7 @@ class Secret:
         raise TypeError("a Secret is not pickled; read the credential anew where it is needed")
 
 
+@runtime_checkable
 class Clock(Protocol):
     """Where time comes from. Tests give one whose sleep returns at once."""
 
@@ -169,7 +176,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check every option, so that nothing wrong is ever sent."""
+        self._check_types()
         msgspec.structs.force_setattr(self, "base_url", _checked_url(self.base_url, self.allow_insecure_http))
+        if self.proxy is not None:
+            _check_proxy(self.proxy)
         if (self.api_key is None) == (self.token is None):
             raise ConfigurationError(
                 "no credentials: pass api_key= or token=, or set AIWYN_API_KEY or AIWYN_TOKEN; "
@@ -193,10 +203,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"{name} must be at least {least}")
         for name in ("gql_prefix", "api_prefix", "token_path"):
             path = getattr(self, name)
-            if path and (not path.startswith("/") or path.endswith("/") or "?" in path or "#" in path):
+            if path and not _PATH.fullmatch(path):
                 raise ConfigurationError(
-                    f"{name} must start with / and have no trailing /, query or fragment"
+                    f"{name} must start with / and have no trailing /, query, fragment or space"
                 )
+        if not self.token_request_key:
+            raise ConfigurationError("token_request_key must not be empty")
+
+    def _check_types(self) -> None:
+        """See that each option has its type; values from code come here unchecked."""
+        for name, kinds in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+                raise ConfigurationError(f"{name} must be {wanted}, not {type(value).__name__}")
+        context = self.ssl_context
+        if context is not None and not (context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname):
+            raise ConfigurationError(
+                "ssl_context does not verify the server; use ssl.create_default_context(cafile=...) "
+                "to trust a private CA"
+            )
 
     def __repr__(self) -> str:
         return f"Config(base_url={self.base_url!r})"
@@ -213,6 +239,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: no base_url or credentials anywhere, an unknown or wrong option.
         """
+        try:
+            return cls._loaded(profile, options)
+        except ConfigurationError as refused:
+            complaint = refused
+        # What was read on the way holds credentials as they were given, and a traceback shows locals.
+        options.clear()
+        complaint.__context__ = None
+        raise complaint.with_traceback(None)
+
+    @classmethod
+    def _loaded(cls, profile: str | None, options: dict[str, Any]) -> Config:
         given = {name: value for name, value in options.items() if value is not None}
         found = _layered(given, _from_environment(), _from_profile(profile))
         if "base_url" not in found:
@@ -231,6 +268,37 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"wrong option: {misfit}") from None
         return cls(**{name: getattr(checked, name) for name in plain}, **others)
 
+
+_NUMBER: Final = (int, float)
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "base_url": (str,),
+    "api_key": (Secret, type(None)),
+    "token": (Secret, type(None)),
+    "max_concurrency": (int,),
+    "retries": (int,),
+    "retry_writes": (bool,),
+    "connect_timeout": _NUMBER,
+    "read_timeout": _NUMBER,
+    "attempt_timeout": _NUMBER,
+    "deadline": _NUMBER,
+    "backoff_base": _NUMBER,
+    "throttled_backoff_base": _NUMBER,
+    "backoff_cap": _NUMBER,
+    "max_retry_after": _NUMBER,
+    "retry_quota": (int,),
+    "max_response_bytes": (int,),
+    "gql_prefix": (str,),
+    "api_prefix": (str,),
+    "token_path": (str,),
+    "token_request_key": (str,),
+    "token_response_key": (str, type(None)),
+    "endpoints": (dict,),
+    "warn_inferred": (bool,),
+    "allow_insecure_http": (bool,),
+    "proxy": (str, type(None)),
+    "ssl_context": (ssl.SSLContext, type(None)),
+    "clock": (Clock,),
+}
 
 _SECRETS: Final = {"api_key", "token"}
 _OBJECTS: Final = {"ssl_context", "clock"}
@@ -273,23 +341,27 @@ def _from_environment() -> dict[str, Any]:
 
 def _from_profile(profile: str | None) -> dict[str, Any]:
     wanted = profile or os.environ.get("AIWYN_PROFILE")
-    config_home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    path = Path(os.environ.get("AIWYN_CONFIG") or Path(config_home) / "aiwyn" / "config.toml")
+    named = os.environ.get("AIWYN_CONFIG")
+    # Unlike Path.home(), expanduser() does not fail for a user without a home, as containers have.
+    config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    path = Path(named or Path(config_home) / "aiwyn" / "config.toml")
     try:
         with path.open("rb") as file:
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
-            profiles: dict[str, dict[str, Any]] = tomllib.load(file).get("profiles", {})
-    except FileNotFoundError:
-        if wanted:
+            profiles: Any = tomllib.load(file).get("profiles", {})
+    except OSError as fault:
+        if wanted or (named and not isinstance(fault, FileNotFoundError)):
             raise ConfigurationError(
-                f"profile {wanted!r} is asked for, but there is no file {path}"
+                f"profile {wanted or 'default'!r} cannot be read from {path}: {fault.strerror}"
             ) from None
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as fault:
+    except ValueError as fault:  # no TOML, or no UTF-8
         raise ConfigurationError(f"cannot read {path}: {fault}") from None
+    if not (isinstance(profiles, dict) and all(isinstance(options, dict) for options in profiles.values())):
+        raise ConfigurationError(f"in {path} each profile must be a table: [profiles.NAME]")
     if wanted and wanted not in profiles:
         raise ConfigurationError(f"no profile {wanted!r} in {path}; it has {', '.join(profiles) or 'none'}")
-    found = profiles.get(wanted or "default", {})
+    found: dict[str, Any] = profiles.get(wanted or "default", {})
     if _SECRETS & found.keys() and readable_by_others:
         raise ConfigurationError(f"{path} holds a credential and others can read it; run: chmod 600 {path}")
     return found
@@ -305,16 +377,29 @@ def _checked_url(url: str, allow_insecure_http: bool) -> str:
         raise ConfigurationError("base_url must start with https:// and name a host")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url holds credentials; remove them and pass api_key= or token=")
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise ConfigurationError("base_url must have no query and no fragment")
     if not url.isascii() or not url.strip().isprintable() or " " in url.strip():
         raise ConfigurationError("base_url must be printable ASCII; write an international host in punycode")
+    if not _HOST.fullmatch(host):
+        raise ConfigurationError("base_url names no host that can be looked up; write it as https://host")
     if parts.scheme == "http" and not (_is_loopback(host) or allow_insecure_http):
         raise ConfigurationError(
             "base_url is http:// to another machine, which would send the token in the clear; "
             "use https://, or pass allow_insecure_http=True"
         )
     return url.strip().rstrip("/")
+
+
+def _check_proxy(url: str) -> None:
+    """Refuse what is no proxy's address. It may hold credentials, so it is not quoted."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError("proxy must be a URL such as http://host:port")
 
 
 def _is_loopback(host: str) -> bool:

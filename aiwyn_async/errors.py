@@ -128,7 +128,8 @@ class RequestError(AiwynError):
         attempts: every time it was sent, in order.
         elapsed: seconds over all attempts and waits.
         request_id: the server's name for the last answer, where it gave one.
-        ambiguous: True for a write that may have been applied although no answer came.
+        ambiguous: True for a write that may have been applied although no answer told so.
+        retry_quota_exhausted: True when it would have been sent again, had the client's retry budget lasted.
         checkpoint: where a walk over pages can go on, when the request was a page of one.
     """
 
@@ -142,6 +143,7 @@ class RequestError(AiwynError):
         elapsed: float = 0.0,
         request_id: str | None = None,
         ambiguous: bool = False,
+        retry_quota_exhausted: bool = False,
     ) -> None:
         super().__init__(message)
         self.method = method
@@ -150,6 +152,7 @@ class RequestError(AiwynError):
         self.elapsed = elapsed
         self.request_id = request_id
         self.ambiguous = ambiguous
+        self.retry_quota_exhausted = retry_quota_exhausted
         self.checkpoint: Checkpoint | None = None
 
     def __str__(self) -> str:
@@ -158,6 +161,8 @@ class RequestError(AiwynError):
             parts.append(f" ({len(self.attempts)} attempts in {self.elapsed:.1f} s)")
         if self.request_id:
             parts.append(f" [request id {self.request_id}]")
+        if self.retry_quota_exhausted:
+            parts.append(" It was not sent again: the client's retry budget is used up.")
         if self.ambiguous:
             parts.append(" The write may have been applied: look before you send it again.")
         return "".join(parts)
@@ -203,7 +208,7 @@ class StatusError(RequestError):
 
     Attributes:
         status: the HTTP status.
-        body: the parsed JSON body, or its text, at most 64 KiB of it; None when empty.
+        body: the parsed JSON body, or its text, at most 64 KiB of it, credentials masked; None when empty.
         retry_after: seconds that the server asked to wait, where it said so.
     """
 

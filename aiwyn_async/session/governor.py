@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import os
+from collections import OrderedDict
 from typing import Final, Protocol
 
 from aiwyn_async.config import Clock
@@ -14,9 +15,13 @@ FEWEST: Final = 1.0
 
 
 class Phased(Protocol):
-    """What waits here: it is told what it waits for, so that a deadline can name it."""
+    """What waits here. It knows what it waits for and until when it may, so that a deadline can name it."""
 
     phase: str
+
+    async def wait(self, phase: str, seconds: float) -> None:
+        """Sleep that long, unless the deadline comes first."""
+        ...
 
 
 class Governor:
@@ -34,22 +39,28 @@ class Governor:
         self.paused_until = float("-inf")
         self._clock = clock
         self._last_cut = float("-inf")
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        # By order of admission; a dict, so that one who gives up leaves the queue at once.
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         return f"<Governor {self.in_flight} in flight of {int(self.limit)}, {len(self._waiting)} waiting>"
 
-    async def enter(self, caller: Phased) -> float:
-        """Wait for a slot and for the end of a pause; the time of admission. Pair it with ``leave()``."""
+    async def enter(self, caller: Phased, *, ahead: bool = False) -> float:
+        """Wait for a slot and for the end of a pause; the time of admission. Pair it with ``leave()``.
+
+        ``ahead`` of the queue goes what those in it need, as a new token.
+        """
+        if self._pid != os.getpid():
+            self._forget_the_parents_requests()
         if self.in_flight >= int(self.limit) or self._waiting:
             caller.phase = "queue"
-            await self._wait_for_slot()
+            await self._wait_for_slot(ahead)
         else:
             self.in_flight += 1
         try:
             while (left := self.paused_until - self._clock.monotonic()) > 0:
-                caller.phase = "pause"
-                await self._clock.sleep(left)
+                await caller.wait("pause", left)
         except BaseException:
             self.leave()
             raise
@@ -76,21 +87,28 @@ class Governor:
             self._last_cut = self._clock.monotonic()
             self.limit = max(FEWEST, self.limit / 2)
 
-    async def _wait_for_slot(self) -> None:
+    def _forget_the_parents_requests(self) -> None:
+        """In a forked child: what was in flight or waiting then is the parent's, and never comes back here."""
+        self._pid = os.getpid()
+        self.in_flight = 0
+        self._waiting.clear()
+
+    async def _wait_for_slot(self, ahead: bool) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting[turn] = None
+        if ahead:
+            self._waiting.move_to_end(turn, last=False)
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove(turn)
-            else:  # the slot was given and cancelled at once: pass it on
+        except BaseException:
+            self._waiting.pop(turn, None)
+            if turn.done() and not turn.cancelled():  # the slot was given and refused at once: pass it on
                 self.leave()
             raise
 
     def _admit(self) -> None:
         while self._waiting and self.in_flight < int(self.limit):
-            turn = self._waiting.popleft()
+            turn, _ = self._waiting.popitem(last=False)
             if not turn.done():
                 self.in_flight += 1
                 turn.set_result(None)

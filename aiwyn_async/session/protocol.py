@@ -6,11 +6,12 @@ Nothing here awaits or knows aiohttp, so each rule is a plain function with a ta
 from __future__ import annotations
 
 import enum
-import math
+import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -35,6 +36,7 @@ from aiwyn_async.errors import (
 )
 
 __all__ = [
+    "MAX_ERROR_BODY",
     "Failure",
     "FailureKind",
     "Outcome",
@@ -47,8 +49,10 @@ __all__ = [
     "excerpt",
     "is_success",
     "looks_cut",
+    "may_have_been_applied",
     "parse_retry_after",
     "path_segment",
+    "printable",
     "timestamp_of",
 ]
 
@@ -58,6 +62,12 @@ _sorted_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="de
 MAX_ERROR_BODY: Final = 64 * 1024
 # A longer Retry-After is no wish of a server but garbage, and is treated as if it were absent.
 SANE_RETRY_AFTER: Final = 31 * 24 * 3600.0
+# The documentation names no such header; these are the usual ones, most telling first.
+REQUEST_ID_HEADERS: Final = ("X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "Cf-Ray")
+LONGEST_REQUEST_ID: Final = 128
+MASK: Final = "***"
+# float() would take inf, nan, 1_0 and digits of other scripts as well.
+_DELAY_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 class RetryClass(enum.Enum):
@@ -107,8 +117,11 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def request_id(self) -> str | None:
-        """The server's name for the request; that it gives one in this header is inferred."""
-        return self.headers.get("X-Request-Id") or self.headers.get("Request-Id")
+        """The server's name for the request; that it gives one, and in which header, is inferred."""
+        for name in REQUEST_ID_HEADERS:
+            if name in self.headers:
+                return printable(self.headers[name], limit=LONGEST_REQUEST_ID).strip() or None
+        return None
 
     @property
     def content_type(self) -> str:
@@ -208,39 +221,51 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
-    seconds = _seconds(text)
-    if seconds is None:
+    if _DELAY_SECONDS.fullmatch(text):
+        seconds = float(text)
+    else:
         until = timestamp_of(text)
         if until is None:
             return None
         sent_at = timestamp_of(headers.get("Date", ""))
         seconds = max(0.0, until - (now if sent_at is None else sent_at))
-    return seconds if 0 <= seconds <= SANE_RETRY_AFTER else None
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) else -1.0
+    return seconds if seconds <= SANE_RETRY_AFTER else None
 
 
 def timestamp_of(text: str) -> float | None:
     """The seconds since 1970 of an HTTP date; None when it is none."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # The asctime form and the zone -0000 come out naive; HTTP dates are UTC, whatever this machine's zone.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 
 def excerpt(body: bytes, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
     """The beginning of a body as printable text, at most ``limit`` characters, credentials masked."""
-    text = body[:MAX_ERROR_BODY].decode("utf-8", "replace")
-    for secret in secrets:
-        text = text.replace(secret.reveal(), "***")
-    text = text[:limit]
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable(body[:MAX_ERROR_BODY].decode("utf-8", "replace"), secrets, limit)
+
+
+def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
+    """Text of a server as it can be shown anywhere: no control characters, no lone surrogates, no credential."""
+    shown = _masked(text, secrets)[:limit]
+    return "".join(letter if letter.isprintable() else " " for letter in shown)
+
+
+def _masked(value: Any, secrets: Iterable[Secret]) -> Any:
+    """JSON with credentials masked wherever a server repeats them, in keys as in values."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret.reveal(), MASK)
+            return value
+        case list():
+            return [_masked(entry, secrets) for entry in value]
+        case dict():
+            return {_masked(key, secrets): _masked(entry, secrets) for key, entry in value.items()}
+        case _:
+            return value
 
 
 def error_of(
@@ -251,22 +276,28 @@ def error_of(
     elapsed: float,
     attempts: tuple[Attempt, ...],
     secrets: tuple[Secret, ...] = (),
+    ambiguous: bool = False,
+    retry_quota_exhausted: bool = False,
 ) -> RequestError:
-    """The typed error for an outcome that is final. ``now`` is wall-clock seconds."""
+    """The typed error for an outcome that is final.
+
+    ``now`` is wall-clock seconds, ``ambiguous`` what is known from the attempts before this outcome.
+    """
     about: dict[str, Any] = {
         "method": request.method,
         "path": request.path,
         "attempts": attempts,
         "elapsed": elapsed,
-        "ambiguous": may_have_been_applied(request, outcome),
+        "ambiguous": ambiguous or may_have_been_applied(request, outcome),
+        "retry_quota_exhausted": retry_quota_exhausted,
     }
     if isinstance(outcome, Failure):
         return _failure_error(outcome, about)
-    about["request_id"] = outcome.request_id
+    about["request_id"] = outcome.request_id and _masked(outcome.request_id, secrets)
     if is_success(outcome.status):
         return _not_json_error(outcome, about, secrets)
     if outcome.status < 400:
-        return _redirect_or_upgrade_error(outcome, about)
+        return _redirect_or_upgrade_error(outcome, about, secrets)
     return _status_error(outcome, about, secrets, now)
 
 
@@ -276,13 +307,27 @@ def may_have_been_applied(request: Request, outcome: Outcome) -> bool:
         return False
     if isinstance(outcome, Failure):
         return not outcome.kind.never_sent
-    return outcome.status in {408, 500, 502, 504} or is_success(outcome.status)
+    return outcome.status not in _REFUSED_UNREAD and not is_refused_for_now(outcome)
+
+
+# Below 500 a server answers after it has looked at a request and before it has acted on it, but for 408;
+# 501 and 505 say that it cannot act.
+_REFUSED_UNREAD: Final = {*range(300, 408), *range(409, 500), 501, 505}
+
+
+def is_refused_for_now(response: Response) -> bool:
+    """True for a 503 that says when to come back: the server did not take the request on."""
+    told = response.headers.get("Retry-After", "").strip()
+    readable = _DELAY_SECONDS.fullmatch(told) is not None or timestamp_of(told) is not None
+    return response.status == 503 and readable
 
 
 def _failure_error(failure: Failure, about: dict[str, Any]) -> RequestError:
     match failure.kind:
-        case FailureKind.PROTOCOL | FailureKind.UNKNOWN_ENCODING:
+        case FailureKind.PROTOCOL:
             return ProtocolError(failure.text, **about)
+        case FailureKind.UNKNOWN_ENCODING:
+            return DecodeFailed(failure.text, **about)
         case FailureKind.TOO_LARGE:
             return ResponseTooLargeError(failure.text, **about)
         case FailureKind.ENCODING:
@@ -292,24 +337,39 @@ def _failure_error(failure: Failure, about: dict[str, Any]) -> RequestError:
 
 
 def _not_json_error(response: Response, about: dict[str, Any], secrets: tuple[Secret, ...]) -> DecodeFailed:
-    kind = excerpt(response.content_type.encode(), limit=80) or "no content type"
+    kind = printable(response.content_type, secrets, limit=80) or "no content type"
     if not response.body.strip():
         return DecodeFailed(f"{response.status} with an empty body where JSON was expected", **about)
     if looks_cut(response.body):
         text = f"the JSON body breaks off after {len(response.body)} bytes"
         return DecodeFailed(text, malformed=True, **about)
     start = excerpt(response.body, secrets)
-    return DecodeFailed(f"expected JSON, got {kind}: {start!r}; is base_url right?", **about)
+    return DecodeFailed(f"expected a JSON object or array, got {kind}: {start!r}; is base_url right?", **about)
 
 
-def _redirect_or_upgrade_error(response: Response, about: dict[str, Any]) -> ProtocolError:
-    if response.status < 300:
+def _redirect_or_upgrade_error(
+    response: Response, about: dict[str, Any], secrets: tuple[Secret, ...]
+) -> ProtocolError:
+    if response.status not in {300, 301, 302, 303, 305, 307, 308}:
         return ProtocolError(f"unexpected status {response.status}", **about)
-    host = quote(response.headers.get("Location", "").partition("?")[0][:200], safe=":/.-_[]")
+    location = _masked(response.headers.get("Location", ""), secrets)
     return RedirectRefusedError(
-        f"status {response.status} points to {host or 'nowhere'}; redirects are refused, check base_url",
+        f"status {response.status} points to {_host_of(location)}; "
+        "redirects are refused, check base_url",
         **about,
     )
+
+
+def _host_of(location: str) -> str:
+    """Scheme and host of a redirect. The rest of it may hold what the server was told in confidence."""
+    try:
+        parts = urlsplit(location)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "no valid address"
+    if not host:
+        return "another path of this host" if location.strip() else "nowhere"
+    return printable(f"{parts.scheme or 'http(s)'}://{host}{f':{port}' if port else ''}")
 
 
 _BY_STATUS: Final[Mapping[int, tuple[type[StatusError], str]]] = {
@@ -343,12 +403,11 @@ def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:
     if not body.strip():
         return None
     text = body[:MAX_ERROR_BODY].decode("utf-8", "replace")
-    for secret in secrets:
-        text = text.replace(secret.reveal(), "***")
     try:
-        return msgspec.json.decode(text)
+        # Masked after decoding: JSON can spell a letter in more than one way.
+        return _masked(msgspec.json.decode(text), secrets)
     except (msgspec.MsgspecError, RecursionError):
-        return text
+        return _masked(text, secrets)
 
 
 def server_message(body: object) -> str:
@@ -357,13 +416,19 @@ def server_message(body: object) -> str:
     The API documents no error bodies; these shapes are those of GraphQL, Hasura and its own ``error`` key.
     """
     match body:
-        case {"errors": [first, *_]}:
-            return server_message(first)
+        case {"errors": [dict() | str() as first, *_]}:
+            return _own_message(first)
         case {"error": dict() as nested}:
-            return server_message(nested)
-        case {"message": str() as text} | {"error": str() as text} | {"detail": str() as text}:
-            return excerpt(text.encode("utf-8", "replace"))
-        case str():
-            return excerpt(body.encode("utf-8", "replace"))
+            return _own_message(nested)
+        case _:
+            return _own_message(body)
+
+
+def _own_message(body: object) -> str:
+    match body:
+        case (
+            {"message": str() as text} | {"error": str() as text} | {"detail": str() as text} | (str() as text)
+        ):
+            return printable(text)
         case _:
             return ""

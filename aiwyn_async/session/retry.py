@@ -18,6 +18,7 @@ from aiwyn_async.session.protocol import (
     Request,
     Response,
     RetryClass,
+    is_refused_for_now,
     is_success,
     looks_cut,
     parse_retry_after,
@@ -25,7 +26,8 @@ from aiwyn_async.session.protocol import (
 
 __all__ = ["GiveUp", "RetryQuota", "SendAgain", "decide", "is_final", "is_throttled", "send_until_final"]
 
-RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504}
+# 520 to 524 are what Cloudflare answers where others say 502 or 504.
+RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 # The server is sure not to have applied a write that it answers so.
 NOT_APPLIED_STATUSES: Final = {425, 429}
 RETRIED_FAILURES: Final = {
@@ -56,9 +58,14 @@ class GiveUp(msgspec.Struct, frozen=True):
     because: str
 
 
-def is_final(outcome: Outcome) -> bool:
-    """True for a success that looks whole: nothing more is to be decided about it."""
-    return isinstance(outcome, Response) and is_success(outcome.status) and _is_json(outcome)
+def is_final(request: Request, outcome: Outcome) -> bool:
+    """True for a success that looks whole: nothing more is to be decided about it.
+
+    A write may be answered without a body, as by 204; a read that brings none is no answer.
+    """
+    if not (isinstance(outcome, Response) and is_success(outcome.status)):
+        return False
+    return _is_json(outcome) or (request.retry_class is RetryClass.WRITE and not outcome.body)
 
 
 def is_throttled(outcome: Outcome) -> bool:
@@ -100,9 +107,7 @@ def _may_be_repeated(request: Request, outcome: Outcome, config: Config) -> bool
         not_applied = outcome.kind.never_sent
     else:
         repeatable = outcome.status in RETRIED_STATUSES or _is_unreadable(outcome)
-        not_applied = outcome.status in NOT_APPLIED_STATUSES or (
-            outcome.status == 503 and "Retry-After" in outcome.headers
-        )
+        not_applied = outcome.status in NOT_APPLIED_STATUSES or is_refused_for_now(outcome)
         if outcome.status == 409 and request.retry_class is RetryClass.WRITE:
             return False
     if request.retry_class is RetryClass.READ:
@@ -154,9 +159,10 @@ class _NotFinal(Exception):  # noqa: N818 (never leaves this module; backoff ask
 
 
 class Sendable(Protocol):
-    """What is sent again and again: anything that knows its request."""
+    """What is sent again and again: it knows its request, and is told when the quota ends it."""
 
     request: Request
+    retry_quota_exhausted: bool
 
 
 CallT = TypeVar("CallT", bound=Sendable)
@@ -167,7 +173,7 @@ async def send_until_final(
 ) -> Outcome:
     """Send until the outcome is final, and return it, good or bad. ``once(call, wait)`` waits, then sends."""
     first = await once(call, 0.0)
-    if is_final(first):
+    if is_final(call.request, first):
         quota.refund(1)
         return first
     unsettled: list[Outcome] = [first]
@@ -175,7 +181,7 @@ async def send_until_final(
 
     async def attempt() -> Outcome:
         outcome = unsettled.pop() if unsettled else await once(call, planned[0].wait)
-        if is_final(outcome):
+        if is_final(call.request, outcome):
             quota.refund(planned[0].cost)
             return outcome
         raise _NotFinal(outcome)
@@ -186,7 +192,10 @@ async def send_until_final(
         failed: _NotFinal = yield 0.0
         for number in itertools.count(1):
             decision = decide(call.request, failed.outcome, number, config, draw=random.random())  # noqa: S311
-            if isinstance(decision, GiveUp) or not quota.take(decision.cost):
+            if isinstance(decision, GiveUp):
+                return
+            if not quota.take(decision.cost):
+                call.retry_quota_exhausted = True
                 return
             planned[0] = decision
             failed = yield 0.0

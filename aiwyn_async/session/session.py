@@ -17,7 +17,7 @@ import sys
 import warnings
 from typing import Final, Protocol
 
-from aiwyn_async.config import Config, Secret
+from aiwyn_async.config import Clock, Config, Secret
 from aiwyn_async.errors import Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
 from aiwyn_async.session.governor import Governor
 from aiwyn_async.session.protocol import (
@@ -29,6 +29,7 @@ from aiwyn_async.session.protocol import (
     Timeouts,
     error_of,
     is_success,
+    may_have_been_applied,
     parse_retry_after,
 )
 from aiwyn_async.session.retry import RetryQuota, is_final, is_throttled, send_until_final
@@ -55,20 +56,56 @@ class TokenSource(Protocol):
         ...
 
 
+class _OutOfTime(Exception):  # noqa: N818 (never leaves this module)
+    """The wait that a call is about to begin ends after its deadline."""
+
+
 class _Call:
     """The state of one call on its way down and up the ladder."""
 
-    __slots__ = ("attempts", "bearer", "deadline_at", "last", "phase", "request", "resent", "started")
+    __slots__ = (
+        "_clock",
+        "ambiguous",
+        "attempts",
+        "bearer",
+        "deadline_at",
+        "last",
+        "phase",
+        "request",
+        "resent",
+        "retry_quota_exhausted",
+        "started",
+    )
 
-    def __init__(self, request: Request, started: float, deadline: float) -> None:
+    def __init__(self, request: Request, clock: Clock, deadline: float) -> None:
         self.request = request
-        self.started = started
-        self.deadline_at = started + deadline
+        self.started = clock.monotonic()
+        self.deadline_at = self.started + deadline
         self.phase = "token"
         self.bearer: Secret | None = None
         self.attempts: list[Attempt] = []
         self.last: Outcome | None = None
         self.resent = False
+        self.ambiguous = False
+        self.retry_quota_exhausted = False
+        self._clock = clock
+
+    async def wait(self, phase: str, seconds: float) -> None:
+        """Sleep that long; not at all when the deadline comes first, since nothing would be sent after it."""
+        self.phase = phase
+        if self._clock.monotonic() + seconds >= self.deadline_at:
+            raise _OutOfTime
+        await self._clock.sleep(seconds)
+
+    def note(self, outcome: Outcome, wait: float) -> None:
+        """Keep what came of an attempt, before which so many seconds were waited."""
+        told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
+        self.attempts.append(Attempt(told, outcome.elapsed, wait))
+        self.last = outcome
+        self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
+        logger.debug(
+            "%s %s: %s in %.0f ms", self.request.method, self.request.path, told, outcome.elapsed * 1e3
+        )
 
 
 class Session:
@@ -107,18 +144,23 @@ class Session:
 
         Raises:
             RequestError: one of its subclasses; see ``errors``.
+            ClientClosedError: after ``aclose()``.
+            LoopMismatchError: another thread's event loop uses this client.
         """
-        call = _Call(request, self.config.clock.monotonic(), self.config.deadline)
+        self.transport.check_usable()
+        call = _Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
         try:
             async with asyncio.timeout(self.config.deadline) as deadline:
                 outcome = await self._authorised(call)
+        except _OutOfTime:
+            outcome = None
         except TimeoutError:
             if not deadline.expired():
                 raise
         if outcome is None:
             raise self._deadline_exceeded(call)
-        if isinstance(outcome, Response) and is_final(outcome):
+        if isinstance(outcome, Response) and is_final(request, outcome):
             return outcome.after(call.attempts)
         raise self._error(call, outcome)
 
@@ -138,27 +180,21 @@ class Session:
 
     async def _once(self, call: _Call, wait: float) -> Outcome:
         if wait:
-            call.phase = "retry_wait"
-            if self.config.clock.monotonic() + wait >= call.deadline_at:
-                raise self._deadline_exceeded(call)
-            await self.config.clock.sleep(wait)
-        admitted_at = await self.governor.enter(call)
+            await call.wait("retry_wait", wait)
+        # Those in the queue may all be waiting for the token that an unauthorised request brings.
+        admitted_at = await self.governor.enter(call, ahead=not call.request.authorised)
         try:
             call.phase = "response"
             outcome = await self.transport.send(call.request, call.bearer, self._timeouts)
             if _died_idle(outcome) and call.request.retry_class is RetryClass.READ and not call.resent:
-                # The server had closed a kept-alive connection; aiohttp sends only some verbs again.
+                # The server had closed a kept-alive connection: no fault of it, and nothing was read.
                 call.resent = True
                 outcome = await self.transport.send(call.request, call.bearer, self._timeouts)
+            # Before the slot goes to another: it has to see the pause.
+            self._learn(outcome, admitted_at)
         finally:
             self.governor.leave()
-        self._learn(outcome, admitted_at)
-        told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
-        call.attempts.append(Attempt(told, outcome.elapsed, wait))
-        call.last = outcome
-        logger.debug(
-            "%s %s: %s in %.0f ms", call.request.method, call.request.path, told, outcome.elapsed * 1e3
-        )
+        call.note(outcome, wait)
         return outcome
 
     def _learn(self, outcome: Outcome, admitted_at: float) -> None:
@@ -181,17 +217,20 @@ class Session:
             elapsed=clock.monotonic() - call.started,
             attempts=tuple(call.attempts),
             secrets=tuple(secret for secret in known if secret is not None),
+            ambiguous=call.ambiguous,
+            retry_quota_exhausted=call.retry_quota_exhausted,
         )
 
     def _deadline_exceeded(self, call: _Call) -> DeadlineExceeded:
         error = DeadlineExceeded(
-            f"the deadline of {self.config.deadline:g} s ran out ({_PHASES[call.phase]})",
+            f"the deadline of {self.config.deadline:g} s does not last ({_PHASES[call.phase]})",
             phase=call.phase,
             method=call.request.method,
             path=call.request.path,
             attempts=tuple(call.attempts),
             elapsed=self.config.clock.monotonic() - call.started,
-            ambiguous=call.request.retry_class is RetryClass.WRITE and call.phase == "response",
+            ambiguous=call.ambiguous
+            or (call.request.retry_class is RetryClass.WRITE and call.phase == "response"),
         )
         if call.last is not None:
             error.__cause__ = self._error(call, call.last)

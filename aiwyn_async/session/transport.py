@@ -24,8 +24,18 @@ from yarl import URL
 
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
-from aiwyn_async.errors import ClientClosedError, LoopMismatchError
-from aiwyn_async.session.protocol import Failure, FailureKind, Outcome, Request, Response, Timeouts
+from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
+from aiwyn_async.session.protocol import (
+    MAX_ERROR_BODY,
+    Failure,
+    FailureKind,
+    Outcome,
+    Request,
+    Response,
+    Timeouts,
+    is_success,
+    printable,
+)
 
 __all__ = ["Transport"]
 
@@ -38,6 +48,7 @@ _KINDS: Final[tuple[tuple[type[Exception], FailureKind, str], ...]] = (
     (aiohttp.ServerFingerprintMismatch, FailureKind.TLS, "TLS failed"),
     (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "the host name cannot be resolved"),
     (aiohttp.ClientConnectorError, FailureKind.CONNECT, "cannot connect"),
+    (aiohttp.ClientHttpProxyError, FailureKind.CONNECT, "the proxy refuses to connect"),
     (aiohttp.ConnectionTimeoutError, FailureKind.CONNECT_TIMEOUT, "no connection within connect_timeout"),
     (aiohttp.SocketTimeoutError, FailureKind.READ_TIMEOUT, "the server was silent for read_timeout"),
     (aiohttp.ServerDisconnectedError, FailureKind.DISCONNECTED, "the server hung up before it answered"),
@@ -48,8 +59,34 @@ _KINDS: Final[tuple[tuple[type[Exception], FailureKind, str], ...]] = (
     (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no whole answer within attempt_timeout"),
     (aiohttp.ClientConnectionError, FailureKind.DISCONNECTED, "the connection broke"),
     (aiohttp.ClientError, FailureKind.PROTOCOL, "the answer is not valid HTTP"),
-    (OSError, FailureKind.CONNECT, "cannot connect"),
+    (OSError, FailureKind.DISCONNECTED, "the connection broke"),
+    # Of its own accord aiohttp raises these for what it did not foresee in an answer.
+    (Exception, FailureKind.PROTOCOL, "the answer cannot be understood"),
 )
+
+
+class _Broken(aiohttp.ClientError):
+    """A connection that broke before an answer, told by kind and text alone."""
+
+    def __init__(self, kind: FailureKind, text: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.text = text
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending again what may have arrived.
+
+    It repeats GET, PUT and DELETE by itself, even on a fresh connection, when one breaks. Here the request's
+    retry class decides that, and every time it is sent is counted.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
+        broken = _Broken(*_kind_and_text(fault))
+    raise broken
 
 
 class _Dial:
@@ -98,7 +135,29 @@ class Transport:
     @property
     def is_open(self) -> bool:
         """True while a pool may hold connections."""
-        return any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
+        return self._pid == os.getpid() and any(
+            not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items()
+        )
+
+    def check_usable(self) -> None:
+        """Refuse a closed client, and one that another thread uses; forget what a forked child inherited.
+
+        Raises:
+            ClientClosedError: after ``aclose()``.
+            LoopMismatchError: another thread's event loop uses this client.
+        """
+        if self._closed:
+            raise ClientClosedError("the client is closed; make a new AiwynClient")
+        if self._pid != os.getpid():
+            _inherited.append(self._pools)
+            self._pools, self._pid = {}, os.getpid()
+        if asyncio.get_running_loop() not in self._pools:
+            self._pools = {loop: pool for loop, pool in self._pools.items() if not loop.is_closed()}
+            thread = threading.get_ident()
+            if any(pool.thread != thread for pool in self._pools.values()):
+                raise LoopMismatchError(
+                    "this client is in use on another thread's event loop; make one AiwynClient a thread"
+                )
 
     async def send(self, request: Request, bearer: Secret | None, timeouts: Timeouts) -> Outcome:
         """Send once and read the answer to its end, whatever its status.
@@ -108,40 +167,36 @@ class Transport:
             LoopMismatchError: another thread's event loop uses this client.
         """
         session = await self._session()
+        url = self._url(request)
         dial = _Dial()
         _dial.set(dial)
-        headers = {"Content-Type": "application/json"} if request.body is not None else {}
-        if bearer is not None:
-            headers["Authorization"] = f"Bearer {bearer.reveal()}"
         started = time.perf_counter()
         answered = False
         try:
+            # The headers have no name here, since a traceback may show what has one.
             async with session.request(
                 request.method,
-                URL(self._config.base_url + request.path, encoded=True),
+                url,
                 data=request.body,
-                headers=headers,
+                headers=_headers(request, bearer),
                 timeout=_client_timeout(timeouts),
                 allow_redirects=False,
             ) as response:
                 answered = True
-                refusal = _refusal(response, self._config.max_response_bytes)
-                if refusal is None:
-                    body = await _read_capped(response, self._config.max_response_bytes)
-                    if body is not None:
-                        elapsed = time.perf_counter() - started
-                        return Response(response.status, response.headers, body, elapsed)
-                    refusal = _too_large(self._config.max_response_bytes)
-        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-            refusal = _kind_and_text(fault)
-        except RuntimeError:
-            # aiohttp's word for a session that was closed while this request waited.
-            if not self._closed:
-                raise
-            refusal = None
-        if refusal is None:
+                body = await _body_of(response, self._config.max_response_bytes)
+                if isinstance(body, bytes):
+                    return Response(response.status, response.headers, body, time.perf_counter() - started)
+                kind, text = body
+        except asyncio.CancelledError as stopped:
+            # aiohttp's frames, which hold the headers, do not travel with it.
+            stopped.__context__ = None
+            raise stopped.with_traceback(None) from None
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as fault:
+            kind, text = _kind_and_text(fault)
+        if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
-        kind, text = refusal
+        if kind is FailureKind.DISCONNECTED and not answered and url.scheme == "http":
+            text = f"{text}; if it speaks https there, write so in base_url"
         reused = kind is FailureKind.DISCONNECTED and not answered and not dial.opened
         return Failure(kind, text, time.perf_counter() - started, reused)
 
@@ -150,30 +205,29 @@ class Transport:
         self._closed = True
         running = asyncio.get_running_loop()
         pools, self._pools = self._pools, {}
+        if self._pid != os.getpid():
+            _inherited.append(pools)
+            return
         for loop, pool in pools.items():
             if loop is running:
                 await pool.closer.aclose()
-            elif not loop.is_closed():
-                asyncio.run_coroutine_threadsafe(pool.closer.aclose(), loop)
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(pool.session.close(), loop)
+            # A loop that stands still closes its pool when it shuts down its async generators.
+
+    def _url(self, request: Request) -> URL:
+        path = request.path
+        if not path.isascii() or not path.isprintable() or " " in path:
+            # A line break would end the request line, and what follows would pass for headers.
+            raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
+        return URL(self._config.base_url + path, encoded=True)
 
     async def _session(self) -> aiohttp.ClientSession:
+        self.check_usable()
         pool = self._pools.get(asyncio.get_running_loop())
-        if pool is None or self._pid != os.getpid() or self._closed:
-            pool = await self._open_pool()
-        return pool.session
+        return (await self._open_pool() if pool is None else pool).session
 
     async def _open_pool(self) -> _Pool:
-        if self._closed:
-            raise ClientClosedError("the client is closed; make a new AiwynClient")
-        if self._pid != os.getpid():
-            _inherited.append(self._pools)
-            self._pools, self._pid = {}, os.getpid()
-        self._pools = {loop: pool for loop, pool in self._pools.items() if not loop.is_closed()}
-        thread = threading.get_ident()
-        if any(pool.thread != thread for pool in self._pools.values()):
-            raise LoopMismatchError(
-                "this client is in use on another thread's event loop; make one AiwynClient a thread"
-            )
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the governor limits, so that waiting for a slot is never taken for a slow server
@@ -182,10 +236,11 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            middlewares=(_send_once,),
             proxy=self._config.proxy,
             trust_env=False,
         )
-        pool = _Pool(session, _close_with_loop(session), thread)
+        pool = _Pool(session, _close_with_loop(session), threading.get_ident())
         self._pools[asyncio.get_running_loop()] = pool
         await anext(pool.closer)
         return pool
@@ -202,11 +257,37 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         await session.close()
 
 
+def _headers(request: Request, bearer: Secret | None) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"} if request.body is not None else {}
+    if bearer is not None:
+        headers["Authorization"] = f"Bearer {bearer.reveal()}"
+    return headers
+
+
 @functools.lru_cache(maxsize=64)
 def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=timeouts.attempt, sock_connect=timeouts.connect, sock_read=timeouts.read, connect=None
-    )
+    # aiohttp's connect covers name resolution and every address that is tried, its sock_connect one of them.
+    # It would cover the wait for a slot of the pool as well, but the pool has no limit.
+    return aiohttp.ClientTimeout(total=timeouts.attempt, connect=timeouts.connect, sock_read=timeouts.read)
+
+
+async def _body_of(response: aiohttp.ClientResponse, most: int) -> bytes | tuple[FailureKind, str]:
+    """The decoded body, or why there is none that can be used."""
+    encoding = ", ".join(response.headers.getall("Content-Encoding", [])).strip().lower()
+    readable = encoding in READABLE_ENCODINGS
+    if not is_success(response.status):
+        told = await _beginning(response)
+        return told if readable else b""
+    if not readable:
+        named = printable(encoding, limit=40)
+        return FailureKind.UNKNOWN_ENCODING, f"the answer has a Content-Encoding not asked for: {named}"
+    body = None
+    if response.content_length is None or response.content_length <= most:
+        body = await _read_capped(response, most)
+    if body is None:
+        response.close()
+        return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
+    return body
 
 
 async def _read_capped(response: aiohttp.ClientResponse, most: int) -> bytes | None:
@@ -216,27 +297,33 @@ async def _read_capped(response: aiohttp.ClientResponse, most: int) -> bytes | N
     async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > most:
-            response.close()
             return None
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _refusal(response: aiohttp.ClientResponse, most: int) -> tuple[FailureKind, str] | None:
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in READABLE_ENCODINGS:
-        return FailureKind.UNKNOWN_ENCODING, "the answer comes in a Content-Encoding that was not asked for"
-    if response.content_length is not None and response.content_length > most:
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """What came of the body of an error, 64 KiB at most.
+
+    The status is the answer. A body that breaks off, stalls or does not decode must not hide it.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size >= MAX_ERROR_BODY:
+                response.close()
+                break
+    except (aiohttp.ClientError, OSError):
         response.close()
-        return _too_large(most)
-    return None
-
-
-def _too_large(most: int) -> tuple[FailureKind, str]:
-    return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
+    return b"".join(chunks)[:MAX_ERROR_BODY]
 
 
 def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
+    if isinstance(fault, _Broken):
+        return fault.kind, fault.text
     os_error = getattr(fault, "os_error", None)
     if isinstance(os_error, ssl.SSLError) or isinstance(fault, (aiohttp.ClientSSLError, ssl.SSLError)):
         return FailureKind.TLS, _tls_text(fault)
@@ -249,6 +336,8 @@ def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
         text = f"{text}: {fault.host}:{fault.port}"
         if fault.os_error.strerror:
             text = f"{text}, {fault.os_error.strerror}"
+    elif isinstance(fault, aiohttp.ClientHttpProxyError):
+        text = f"{text}: status {fault.status}"
     return kind, text
 
 

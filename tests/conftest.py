@@ -1,0 +1,88 @@
+"""What every test can ask for, and what every test is held to: nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from fake_clock import FakeClock
+from secrecy import CANARY
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.sandbox import Sandbox
+
+TURNS_TO_END = 10
+"""Turns of the event loop that closing callbacks get before a task counts as left over."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No task outlives its test, and asyncio has nothing to complain of."""
+    complaints: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            complaints.append(record.getMessage())
+
+    handler = Collect(level=logging.ERROR)
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        request.getfixturevalue("_no_task_is_left")
+    logging.getLogger("asyncio").addHandler(handler)
+    try:
+        yield
+        gc.collect(1)
+    finally:
+        logging.getLogger("asyncio").removeHandler(handler)
+    assert not complaints
+
+
+@pytest.fixture
+async def _no_task_is_left() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(TURNS_TO_END):
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not left:
+            return
+        await asyncio.sleep(0)
+    pytest.fail(f"left over: {left}")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock whose sleeps take no time."""
+    return FakeClock()
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A small firm on loopback."""
+    async with Sandbox(invoices=60, seed=7) as box:
+        yield box
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox, clock: FakeClock) -> AsyncIterator[AiwynClient]:
+    """A client of the sandbox that waits for nothing."""
+    async with AiwynClient(base_url=sandbox.url, api_key=sandbox.api_key, clock=clock) as aiwyn:
+        yield aiwyn
+
+
+@pytest.fixture
+async def connect(clock: FakeClock) -> AsyncIterator[Callable[..., AiwynClient]]:
+    """Make clients with the canary for a token and the fake clock; they are closed at the end."""
+    made: list[AiwynClient] = []
+
+    def make(url: str, **options: Any) -> AiwynClient:
+        credential = {} if "api_key" in options else {"token": CANARY}
+        made.append(AiwynClient(base_url=url, **{"clock": clock, **credential, **options}))
+        return made[-1]
+
+    yield make
+    for aiwyn in made:
+        await aiwyn.aclose()

@@ -1,0 +1,386 @@
+"""Connections that cannot be made, that die between two requests, and that lead elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import trustme
+from fake_clock import FakeClock
+from fault_server import FIN, READ, RST, STALL, FaultServer, answer, send
+from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
+from secrecy import CANARY, assert_no_secret
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import ConnectionFailed, RedirectRefusedError
+from aiwyn_async.session.protocol import Request
+
+Connect = Callable[..., AiwynClient]
+OK = send(answer(body=b'{"deid_invoice":[]}'))
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    return context
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """A port whose backlog is full: connections to it are neither made nor refused."""
+    with closing(socket.socket()) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        yield int(listening.getsockname()[1])
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.parametrize("request_", [GET, LIST, WRITE])
+async def test_a_refused_connection_is_tried_again_even_for_a_write(
+    request_: Request, connect: Connect, clock: FakeClock, closed_port: int
+) -> None:
+    client = connect(f"http://127.0.0.1:{closed_port}")
+    with pytest.raises(ConnectionFailed) as caught:
+        await session_of(client).call(request_)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("connect", 3)
+    assert not caught.value.ambiguous
+    assert f"127.0.0.1:{closed_port}" in str(caught.value)
+    assert len(clock.sleeps) == 2
+    assert_no_secret(caught.value)
+    await assert_nothing_is_held(client)
+
+
+async def test_a_name_that_does_not_resolve_is_told_as_such(connect: Connect) -> None:
+    client = connect("https://nope.invalid")
+    with pytest.raises(ConnectionFailed) as caught:
+        await session_of(client).call(WRITE)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("dns", 3)
+    assert "nope.invalid" in str(caught.value)
+    assert_no_secret(caught.value)
+
+
+async def test_a_connection_that_is_never_made_ends_at_connect_timeout(
+    connect: Connect, full_port: int
+) -> None:
+    client = connect(f"http://127.0.0.1:{full_port}", connect_timeout=0.06, retries=1)
+    with pytest.raises(ConnectionFailed) as caught:
+        await session_of(client).call(WRITE)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("connect_timeout", 2)
+    assert all(0.05 < attempt.elapsed < 1 for attempt in caught.value.attempts)
+    assert not caught.value.ambiguous
+    await assert_nothing_is_held(client)
+
+
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("host", "dates", "reason"),
+    [
+        ("localhost", {"not_before": NOW - 2 * DAY, "not_after": NOW - DAY}, "expired"),
+        ("localhost", {"not_before": NOW + DAY, "not_after": NOW + 2 * DAY}, "not yet valid"),
+        ("example.org", {}, "Hostname mismatch"),
+    ],
+)
+async def test_a_wrong_certificate_is_never_accepted_nor_tried_again(
+    host: str, dates: dict[str, Any], reason: str, connect: Connect, authority: trustme.CA
+) -> None:
+    tls = serving(authority.issue_cert(host, **dates))
+    async with FaultServer([READ, OK], tls=tls) as server:
+        client = connect(server.url, ssl_context=trusting(authority))
+        with pytest.raises(ConnectionFailed, match=reason) as caught:
+            await session_of(client).call(GET)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
+    assert server.requests == []
+    assert_no_secret(caught.value)
+    await assert_nothing_is_held(client)
+
+
+async def test_an_unknown_authority_is_refused_with_the_way_to_trust_it(
+    connect: Connect, authority: trustme.CA
+) -> None:
+    async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
+        with pytest.raises(ConnectionFailed, match="ssl_context=") as caught:
+            await session_of(connect(server.url)).call(GET)
+    assert caught.value.kind == "tls"
+    assert server.requests == []
+
+
+async def test_a_server_that_knows_old_tls_alone_is_refused(connect: Connect) -> None:
+    protocol_version_alert = b"\x15\x03\x01\x00\x02\x02\x46"
+    async with FaultServer([send(protocol_version_alert)]) as server:
+        with pytest.raises(ConnectionFailed) as caught:
+            await session_of(connect(server.url.replace("http", "https"))).call(GET)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
+
+
+def test_tls_below_1_2_is_never_offered() -> None:
+    assert ssl.create_default_context().minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+async def test_a_stalled_handshake_ends_at_connect_timeout(connect: Connect) -> None:
+    async with FaultServer([STALL]) as server:
+        client = connect(server.url.replace("http", "https"), connect_timeout=0.06)
+        with pytest.raises(ConnectionFailed) as caught:
+            await session_of(client).call(WRITE)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("connect_timeout", 3)
+    assert not caught.value.ambiguous
+
+
+async def test_http_at_an_https_port_and_the_reverse_name_the_other_scheme(
+    connect: Connect, authority: trustme.CA
+) -> None:
+    async with FaultServer([send(answer(400))]) as server:
+        with pytest.raises(ConnectionFailed, match="speak https") as plain:
+            await session_of(connect(server.url.replace("http", "https"))).call(GET)
+    assert plain.value.kind == "tls"
+    async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
+        with pytest.raises(ConnectionFailed, match="speaks https"):
+            await session_of(connect(server.url.replace("https", "http"))).call(GET)
+    assert server.requests == []
+
+
+async def test_requests_travel_over_tls_that_the_own_context_trusts(
+    connect: Connect, authority: trustme.CA
+) -> None:
+    async with FaultServer([READ, OK, READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
+        session = session_of(connect(server.url, ssl_context=trusting(authority)))
+        await session.call(GET)
+        await session.call(LIST)
+    assert (server.connections, len(server.requests)) == (1, 2)
+
+
+# Kept-alive connections
+
+
+@pytest.fixture(params=["http", "https"])
+async def idle_death(
+    request: pytest.FixtureRequest, connect: Connect, authority: trustme.CA
+) -> AsyncIterator[tuple[FaultServer, AiwynClient]]:
+    """A client with one connection that answered once and dies at its second request."""
+    tls = serving(authority.issue_cert("localhost")) if request.param == "https" else None
+    async with FaultServer([READ, OK, READ, FIN], [READ, OK, READ, OK], tls=tls) as server:
+        client = connect(server.url, ssl_context=trusting(authority) if tls else None)
+        await session_of(client).call(LIST)
+        yield server, client
+
+
+@pytest.mark.parametrize("request_", [GET, LIST])
+async def test_a_read_on_a_dead_kept_alive_connection_is_sent_again_at_once_and_not_counted(
+    request_: Request, idle_death: tuple[FaultServer, AiwynClient], clock: FakeClock
+) -> None:
+    server, client = idle_death
+    response = await session_of(client).call(request_)
+    assert [attempt.outcome for attempt in response.attempts] == ["200"]
+    assert (server.connections, len(server.requests), clock.sleeps) == (2, 3, [])
+    assert session_of(client).quota.tokens == session_of(client).quota.capacity
+
+
+@pytest.mark.parametrize("request_", [WRITE, PUT])
+async def test_a_write_on_a_dead_kept_alive_connection_is_not_sent_again(
+    request_: Request, idle_death: tuple[FaultServer, AiwynClient]
+) -> None:
+    server, client = idle_death
+    with pytest.raises(ConnectionFailed) as caught:
+        await session_of(client).call(request_)
+    assert caught.value.ambiguous
+    assert (server.connections, len(server.requests)) == (1, 2)
+
+
+async def test_the_free_resend_happens_once_a_call(connect: Connect, clock: FakeClock) -> None:
+    # Two kept-alive connections, both of which die: the second death is an attempt like any other.
+    async with FaultServer([READ, OK, READ, RST], [READ, OK, READ, RST], [READ, OK]) as server:
+        client = connect(server.url)
+        session = session_of(client)
+        await asyncio.gather(session.call(LIST), session.call(LIST))
+        assert server.connections == 2
+        response = await session.call(LIST)
+    assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "200"]
+    assert len(clock.sleeps) == 1
+
+
+async def test_a_death_on_a_fresh_connection_is_an_attempt(connect: Connect) -> None:
+    async with FaultServer([READ, RST], [READ, OK]) as server:
+        response = await session_of(connect(server.url)).call(GET)
+    assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "200"]
+    assert len(server.requests) == 2
+
+
+async def test_a_fresh_connection_is_known_as_such_when_addresses_race(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With two addresses aiohttp opens sockets in tasks of its own (happy eyeballs).
+    async with FaultServer([READ, RST], [READ, OK]) as server:
+        loop = asyncio.get_running_loop()
+
+        async def two_addresses(host: str, port: int, **_: Any) -> list[Any]:
+            found = (socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+            return [(socket.AF_INET6, *found[:3], ("::1", port, 0, 0)), (socket.AF_INET, *found)]
+
+        monkeypatch.setattr(loop, "getaddrinfo", two_addresses)
+        client = connect(f"http://localhost:{server.port}")
+        response = await session_of(client).call(LIST)
+    assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "200"]
+
+
+async def test_an_http_1_0_server_is_read_on_a_new_connection_each_time(connect: Connect) -> None:
+    old = send(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}")
+    async with FaultServer([READ, old, FIN]) as server:
+        session = session_of(connect(server.url))
+        assert (await session.call(GET)).body == (await session.call(LIST)).body == b"{}"
+    assert server.connections == 2
+
+
+async def test_informational_answers_are_passed_over(connect: Connect) -> None:
+    early = send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+    async with FaultServer([READ, early, OK]) as server:
+        assert (await session_of(connect(server.url)).call(LIST)).status == 200
+
+
+async def test_a_reason_phrase_may_hold_anything(connect: Connect) -> None:
+    async with FaultServer([READ, send(answer(200, b"{}", reason="d\u2019accord \U0001f600"))]) as server:
+        assert (await session_of(connect(server.url)).call(LIST)).status == 200
+
+
+# Nothing leads away from the configured origin
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int, connect: Connect) -> None:
+    async with FaultServer([READ, OK]) as other:
+        away = send(answer(status, b"", {"Location": f"{other.url}/x/{CANARY}"}))
+        async with FaultServer([READ, away]) as server:
+            for request in (GET, LIST, WRITE):
+                with pytest.raises(RedirectRefusedError, match=f"points to {other.url};") as caught:
+                    await session_of(connect(server.url)).call(request)
+                assert_no_secret(caught.value)
+    assert (other.connections, other.requests) == (0, [])
+    assert len(server.requests) == 3
+
+
+async def test_cookies_are_not_kept(connect: Connect) -> None:
+    baking = send(answer(200, b"{}", {"Set-Cookie": "session=1; Path=/"}))
+    async with FaultServer([READ, baking, READ, baking]) as server:
+        session = session_of(connect(server.url))
+        await session.call(GET)
+        await session.call(GET)
+    assert [request.headers.get("cookie") for request in server.requests] == [None, None]
+
+
+async def test_neither_netrc_nor_proxy_variables_are_read(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with FaultServer([READ, OK]) as server:
+        await session_of(connect(server.url)).call(GET)
+    assert server.requests[0].headers["authorization"] == f"Bearer {CANARY}"
+
+
+async def test_a_proxy_that_refuses_is_told_and_shows_no_credentials(connect: Connect) -> None:
+    async with FaultServer([READ, send(answer(407, b""))]) as proxy:
+        client = connect(
+            "https://api.example.org",
+            proxy=f"http://user:{CANARY}@127.0.0.1:{proxy.port}",
+            token="t",
+        )
+        with pytest.raises(ConnectionFailed, match="407") as caught:
+            await session_of(client).call(WRITE)
+    assert caught.value.kind == "connect"
+    assert_no_secret(caught.value)
+
+
+BOUNDED = """
+import asyncio, gzip, resource, sys
+from aiwyn_async import AiwynClient, errors
+
+MEBIBYTE = 1024 * 1024
+
+async def main():
+    bomb = gzip.compress(bytes(256 * MEBIBYTE), 9) if sys.argv[1] == "bomb" else b""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\\r\\n\\r\\n")
+        head = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
+        try:
+            if bomb:
+                length = f"Content-Encoding: gzip\\r\\nContent-Length: {len(bomb)}\\r\\n\\r\\n"
+                writer.write(head + length.encode() + bomb)
+                await writer.drain()
+            else:
+                writer.write(head + b"\\r\\n{")
+                while True:
+                    writer.write(b" " * MEBIBYTE)
+                    await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        async with AiwynClient(base_url=url, token="t", max_response_bytes=8 * MEBIBYTE) as client:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            try:
+                await client.invoices.get(1)
+            except errors.ResponseTooLargeError:
+                grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+                print(grown // 1024)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("fault", ["bomb", "endless"])
+def test_an_endless_body_costs_no_more_memory_than_its_cap(fault: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BOUNDED, fault], capture_output=True, text=True, timeout=50, check=True
+    )
+    grown_mebibytes = int(done.stdout)
+    print(f"{fault}: {grown_mebibytes} MiB more at a cap of 8 MiB")  # noqa: T201
+    assert grown_mebibytes < 32
+
+
+async def test_a_closed_client_holds_no_connection(connect: Connect) -> None:
+    async with FaultServer([READ, OK, READ, OK]) as server:
+        client = connect(server.url)
+        await session_of(client).call(GET)
+        (connector,) = connectors_of(session_of(client).transport)
+        await client.aclose()
+        assert connector.closed
+        await client.aclose()

@@ -1,0 +1,203 @@
+"""The token exchange under faults: what is raised, how often it is asked, and that the key never shows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from fake_clock import FakeClock
+from fault_server import READ, RST, STALL, FaultServer, Step, answer, send
+from looking_inside import GET, LIST, assert_nothing_is_held, session_of
+from secrecy import CANARY, assert_no_secret
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceeded, TokenExchangeError
+from aiwyn_async.sandbox import Sandbox
+
+Connect = Callable[..., AiwynClient]
+
+ECHO = f'{{"message":"no {CANARY}"}}'.encode()
+
+
+def told(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]:
+    return [READ, send(answer(status, body, headers))]
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "cause", "asked"),
+    [
+        (told(400), AuthenticationError, None, 1),
+        (told(401), AuthenticationError, None, 1),
+        (told(403), AuthenticationError, None, 1),
+        (told(422), AuthenticationError, None, 1),
+        (told(404), TokenExchangeError, "NotFoundError", 1),
+        (told(429), TokenExchangeError, "RateLimitError", 3),
+        (told(500), TokenExchangeError, "ServerError", 3),
+        (told(307, b"", {"Location": "https://evil.test"}), TokenExchangeError, "RedirectRefusedError", 1),
+        (told(200, b"<html>"), TokenExchangeError, "DecodeFailed", 1),
+        (told(200, b""), TokenExchangeError, "DecodeFailed", 1),
+        (told(200, b"{}"), TokenExchangeError, None, 1),
+        (told(200, b"[]"), TokenExchangeError, None, 1),
+        (told(200, b'{"token":null}'), TokenExchangeError, None, 1),
+        (told(200, b'{"token":""}'), TokenExchangeError, None, 1),
+        (told(200, b'{"token":"two words"}'), TokenExchangeError, None, 1),
+        (told(200, b'{"token":"a\\u000d\\u000ab: c"}'), TokenExchangeError, None, 1),
+        (told(200, b'{"token":"t","expiresIn":0}'), TokenExchangeError, None, 2),
+        (told(200, b'{"token":"t","expiresIn":-5}'), TokenExchangeError, None, 2),
+        ([READ, RST], TokenExchangeError, "ConnectionFailed", 3),
+        ([READ, STALL], TokenExchangeError, "ConnectionFailed", 3),
+    ],
+)
+async def test_an_exchange_that_fails(
+    script: Sequence[Step],
+    error: type[AiwynError],
+    cause: str | None,
+    asked: int,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with FaultServer(script) as server:
+        client = connect(server.url, api_key=CANARY, read_timeout=0.06)
+        with pytest.raises(error) as caught:
+            await session_of(client).call(LIST)
+        assert type(caught.value) is error
+        assert type(caught.value.__cause__).__name__ == (cause or "NoneType")
+        assert server.connections == asked
+        assert {(request.method, request.target) for request in server.requests} == {
+            ("POST", "/v1/auth/token")
+        }
+        assert all("authorization" not in request.headers for request in server.requests)
+        assert_no_secret(caught.value)
+        assert CANARY not in caplog.text
+        await assert_nothing_is_held(client)
+        server.play(told(200, b'{"token":"good"}'), told(200, b"{}"))
+        assert (await session_of(client).call(GET)).status == 200
+        assert server.requests[-1].headers["authorization"] == "Bearer good"
+
+
+async def test_each_who_waits_for_a_failed_exchange_raises_an_error_of_his_own(connect: Connect) -> None:
+    async with FaultServer(told(500)) as server:
+        session = session_of(connect(server.url, api_key=CANARY, retries=0))
+        errors = await asyncio.gather(*(session.call(LIST) for _ in range(20)), return_exceptions=True)
+    assert all(type(error) is TokenExchangeError for error in errors)
+    assert len({id(error) for error in errors}) == 20
+    assert server.connections == 1
+
+
+async def test_a_deadline_over_the_exchange_names_the_token(connect: Connect) -> None:
+    async with FaultServer([READ, STALL]) as server:
+        view = connect(server.url, api_key=CANARY).with_options(deadline=0.06)
+        with pytest.raises(DeadlineExceeded) as caught:
+            await session_of(view).call(LIST)
+    assert caught.value.phase == "token"
+    assert_no_secret(caught.value)
+
+
+async def test_an_expired_token_is_exchanged_once_by_100_tasks(sandbox: Sandbox, client: AiwynClient) -> None:
+    session = session_of(client)
+    await session.call(LIST)
+    sandbox.expire_tokens()
+    before = sandbox.token_exchanges
+    await asyncio.gather(*(session.call(LIST) for _ in range(100)))
+    exchanges = sandbox.token_exchanges - before
+    print(f"100 tasks with an expired token: {exchanges} exchange")  # noqa: T201
+    assert exchanges == 1
+
+
+async def test_100_tasks_of_a_new_client_exchange_once(sandbox: Sandbox, client: AiwynClient) -> None:
+    await asyncio.gather(*(session_of(client).call(LIST) for _ in range(100)))
+    assert sandbox.token_exchanges == 1
+
+
+async def test_a_second_401_in_a_row_is_final(sandbox: Sandbox, client: AiwynClient) -> None:
+    sandbox.faults.add("invoices.list", every=1, status=401)
+    with pytest.raises(AuthenticationError) as caught:
+        await session_of(client).call(LIST)
+    assert (sandbox.calls("invoices.list"), sandbox.token_exchanges) == (2, 2)
+    assert [attempt.outcome for attempt in caught.value.attempts] == ["401", "401"]
+
+
+async def test_the_leader_of_a_renewal_is_cancelled_and_50_others_get_the_token(
+    sandbox: Sandbox, client: AiwynClient
+) -> None:
+    session = session_of(client)
+    sandbox.faults.add("auth.token", delay=0.05)
+    leader = asyncio.create_task(session.call(LIST))
+    while not sandbox.faults._plan[0].hits:
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(session.call(LIST)) for _ in range(50)]
+    await asyncio.sleep(0)
+    leader.cancel()
+    responses = await asyncio.gather(*others)
+    assert leader.cancelled()
+    print(f"leader cancelled: {len(responses)} of 50 served, {sandbox.token_exchanges} exchange")  # noqa: T201
+    assert ({response.status for response in responses}, sandbox.token_exchanges) == ({200}, 1)
+
+
+async def test_a_renewal_with_time_left_is_in_the_background(
+    sandbox: Sandbox, client: AiwynClient, clock: FakeClock
+) -> None:
+    session = session_of(client)
+    await session.call(LIST)
+    clock.advance(3600 - 200)
+    sandbox.faults.add("auth.token", delay=0.05)
+    response = await session.call(LIST)
+    # It was answered with the old token while the new one was under way.
+    assert (response.status, sandbox.token_exchanges) == (200, 1)
+    renewal = session.tokens._renewal  # type: ignore[union-attr]
+    assert not renewal.done()
+    await renewal
+    assert sandbox.token_exchanges == 2
+
+
+async def test_a_failed_renewal_in_the_background_is_told_and_pauses_for_5_seconds(
+    sandbox: Sandbox, connect: Connect, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = session_of(connect(sandbox.url, api_key=sandbox.api_key, retries=0))
+    await session.call(LIST)
+    clock.advance(3600 - 200)
+    sandbox.faults.add("auth.token", every=1, status=500)
+
+    async def call_and_settle() -> int:
+        assert (await session.call(LIST)).status == 200
+        await asyncio.wait([session.tokens._renewal])  # type: ignore[union-attr]
+        return sandbox.calls("auth.token")
+
+    assert await call_and_settle() == 2
+    assert "token renewal failed" in caplog.text
+    assert await call_and_settle() == 2
+    clock.advance(4.9)
+    assert await call_and_settle() == 2
+    clock.advance(0.2)
+    assert await call_and_settle() == 3
+
+
+async def test_with_a_minute_left_everybody_waits_for_the_new_token(
+    sandbox: Sandbox, client: AiwynClient, clock: FakeClock
+) -> None:
+    session = session_of(client)
+    await session.call(LIST)
+    clock.advance(3600 - 59)
+    sandbox.faults.add("auth.token", status=403)
+    with pytest.raises(AuthenticationError):
+        await session.call(LIST)
+    await session.call(LIST)
+    assert sandbox.token_exchanges == 2
+
+
+async def test_closing_while_tasks_wait_for_a_token_tells_them_so(connect: Connect) -> None:
+    async with FaultServer([READ, STALL]) as server:
+        client = connect(server.url, api_key=CANARY)
+        waiting = [asyncio.create_task(session_of(client).call(LIST)) for _ in range(5)]
+        while not server.requests:
+            await asyncio.sleep(0)
+        await client.aclose()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(result).__name__ for result in results} == {"ClientClosedError"}
+    for result in results:
+        assert isinstance(result, AiwynError)
+        assert_no_secret(result)

@@ -1,0 +1,58 @@
+"""The set of keys that a walk has given."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async.models.base import Id
+from aiwyn_async.pagination.keys import DENSE, SPAN, KeySet
+
+near = st.integers(-5, 40)
+edges = st.sampled_from((SPAN - 1, SPAN, SPAN + 1, -SPAN, -SPAN - 1, 2**63, -(2**63), 2**200))
+keys = st.lists(st.none() | near | edges | st.integers() | st.text(max_size=2), max_size=40)
+
+
+def dense() -> KeySet:
+    """A set whose first span is kept as flags."""
+    seen = KeySet()
+    seen.add_new(range(100, 100 + DENSE))
+    return seen
+
+
+@given(st.lists(keys, max_size=8), st.booleans())
+def test_it_is_a_set(pages: list[list[Id | None]], begins_dense: bool) -> None:
+    seen, plain = (dense(), set[Id](range(100, 100 + DENSE))) if begins_dense else (KeySet(), set[Id]())
+    for page in pages:
+        new: list[int] = []
+        for index, key in enumerate(page):
+            if key is None or key not in plain:
+                new.append(index)
+            if key is not None:
+                plain.add(key)
+        expected = None if len(new) == len(page) else new
+        assert seen.add_new(page) == expected
+
+
+@given(keys, keys)
+def test_what_is_forgotten_is_new_again(kept: list[Id | None], gone: list[Id | None]) -> None:
+    for seen in (KeySet(), dense()):
+        gone_only = [
+            key for key in dict.fromkeys(gone) if key not in kept and key not in range(100, 100 + DENSE)
+        ]
+        seen.add_new(kept)
+        seen.add_new(gone_only)
+        seen.forget(gone_only)
+        assert seen.add_new(gone_only) is None
+
+
+def test_a_million_keys_take_a_byte_each() -> None:
+    tracemalloc.start()
+    seen = KeySet()
+    for first in range(40_000, 1_040_000, 1000):
+        assert seen.add_new(list(range(first, first + 1000))) is None
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 1_250_000

@@ -1,0 +1,177 @@
+"""A server that plays a script for each connection: what it reads, sends, and how it hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import NamedTuple, Self
+
+__all__ = ["FIN", "READ", "RST", "STALL", "Connection", "FaultServer", "Received", "answer", "drip", "send"]
+
+
+class Received(NamedTuple):
+    """One request as it came over the wire."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connection:
+    """One accepted connection, as the steps of a script see it."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: FaultServer
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.server = server
+
+
+Step = Callable[[Connection], Awaitable[None]]
+
+
+async def READ(connection: Connection) -> None:  # noqa: N802 (a step of a script reads better in capitals)
+    """Read one request, through its Content-Length."""
+    head = await connection.reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ", 2)
+    fields = (line.partition(":") for line in lines if line)
+    headers = {name.lower(): value.strip() for name, _, value in fields}
+    body = await connection.reader.readexactly(int(headers.get("content-length", "0")))
+    connection.server.requests.append(Received(method, target, headers, body))
+
+
+async def FIN(connection: Connection) -> None:  # noqa: N802
+    """Close in good order."""
+    connection.writer.close()
+
+
+async def RST(connection: Connection) -> None:  # noqa: N802
+    """Reset: what is under way is lost, and the client is told so."""
+    sock = connection.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.writer.transport.abort()
+
+
+async def STALL(connection: Connection) -> None:  # noqa: N802
+    """Say nothing more until the client hangs up."""
+    while await connection.reader.read(65536):
+        pass
+
+
+def send(data: bytes) -> Step:
+    """Write these bytes as they stand."""
+
+    async def step(connection: Connection) -> None:
+        connection.server.bytes_sent += len(data)
+        connection.writer.write(data)
+        await connection.writer.drain()
+
+    return step
+
+
+def drip(data: bytes, every: float, *, times: int | None = None) -> Step:
+    """Write these bytes again and again, with a pause between, until the client hangs up."""
+
+    async def step(connection: Connection) -> None:
+        sent = 0
+        while times is None or sent < times:
+            await send(data)(connection)
+            sent += 1
+            if every:
+                try:
+                    async with asyncio.timeout(every):
+                        await STALL(connection)
+                        return
+                except TimeoutError:
+                    continue
+
+    return step
+
+
+def answer(
+    status: int = 200,
+    body: bytes = b"{}",
+    headers: Mapping[str, str] | None = None,
+    *,
+    reason: str = "Reason",
+    length: int | None = None,
+) -> bytes:
+    """One HTTP answer; ``length`` is what Content-Length says, when it is to lie."""
+    fields = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body) if length is None else length),
+        **(headers or {}),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} {reason}\r\n{head}\r\n".encode("utf-8", "surrogateescape") + body
+
+
+class FaultServer:
+    """Plays ``scripts``, one a connection; the last one again for all that follow.
+
+    A script that is over closes its connection.
+    """
+
+    def __init__(self, *scripts: Sequence[Step], tls: ssl.SSLContext | None = None) -> None:
+        self.scripts: list[Sequence[Step]] = list(scripts)
+        self.connections = 0
+        self.requests: list[Received] = []
+        self.bytes_sent = 0
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._playing: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self._tls else ''}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}"
+
+    def play(self, *scripts: Sequence[Step]) -> None:
+        """From now on play these, the first one next; counters begin anew."""
+        self.scripts = list(scripts)
+        self.connections = 0
+        self.requests.clear()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._playing:
+            task.cancel()
+        if self._playing:
+            await asyncio.wait(self._playing)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._playing.add(task)
+        script = self.scripts[min(self.connections, len(self.scripts) - 1)]
+        self.connections += 1
+        connection = Connection(reader, writer, self)
+        try:
+            for step in script:
+                await step(connection)
+            writer.close()
+            await writer.wait_closed()
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._playing.discard(task)
