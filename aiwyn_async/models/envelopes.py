@@ -211,7 +211,7 @@ def _at(answer: Any, path: tuple[str, ...]) -> Any:
 
 
 def _first(errors: Any) -> Any:
-    return errors[0] if isinstance(errors, list) else errors
+    return cast("list[object]", errors)[0] if isinstance(errors, list) else errors
 
 
 def _refuse_errors(told: bytes) -> None:

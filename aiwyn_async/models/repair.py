@@ -47,8 +47,7 @@ def _fitted(value: Any, kind: inspect.Type) -> Any:
         case inspect.VarTupleType(item_type=item_type) | inspect.ListType(item_type=item_type) if isinstance(
             value, list
         ):
-            items: list[Any] = value
-            return [_fitted(item, item_type) for item in items]
+            return [_fitted(item, item_type) for item in cast("list[object]", value)]
         case _:
             mend = _MENDS.get(type(kind))
             return value if mend is None else mend(value)

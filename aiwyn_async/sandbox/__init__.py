@@ -8,9 +8,28 @@ Every example, test and benchmark runs against it, with no account:
 It shares no code with the client, so that a mistake in one shows against the other.
 """
 
+from .deliveries import Delivery, DeliveryAttempt, Sender, Signer, standard_webhooks, timestamped_hex
 from .drift import Drift
 from .faults import Action, Fault, Faults
-from .server import Sandbox, serve
+from .records import RecordFailure
+from .server import Sandbox
 from .service import RateLimit, ServedRequest
+from .serving import serve
 
-__all__ = ["Action", "Drift", "Fault", "Faults", "RateLimit", "Sandbox", "ServedRequest", "serve"]
+__all__ = [
+    "Action",
+    "Delivery",
+    "DeliveryAttempt",
+    "Drift",
+    "Fault",
+    "Faults",
+    "RateLimit",
+    "RecordFailure",
+    "Sandbox",
+    "Sender",
+    "ServedRequest",
+    "Signer",
+    "serve",
+    "standard_webhooks",
+    "timestamped_hex",
+]

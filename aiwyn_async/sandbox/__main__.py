@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .server import Sandbox, serve
+from .server import Sandbox
+from .serving import serve
 
 __all__ = ["main"]
 

@@ -39,12 +39,15 @@ class Fault:
     action: Action | None
     interval: float
     match: Callable[[object], bool] | None
+    when: Literal["before", "after"] = "before"
     seen: int = 0
     hits: int = 0
 
     @property
     def answers(self) -> bool:
-        """Whether the answer is the fault's own, so that the request needs no serving."""
+        """Whether the answer is the fault's own, so that the request is not served and changes nothing."""
+        if self.when == "after":
+            return False
         return self.status is not None or self.action in {"close", "reset", "stall", "raw"}
 
     def is_due(self, route: str, body: object) -> bool:
@@ -91,6 +94,7 @@ class Faults:
         action: Action | None = None,
         interval: float = 0.1,
         match: Callable[[object], bool] | None = None,
+        when: Literal["before", "after"] = "before",
     ) -> Fault:
         """Plan a fault.
 
@@ -108,6 +112,8 @@ class Faults:
             action: What happens on the socket, see `Action`.
             interval: Seconds between two bytes of a drip.
             match: Asked with the decoded JSON body; only requests it likes count.
+            when: `before` ends a request without serving it. `after` serves it first: a write is applied, and
+                its client cannot know.
 
         Returns:
             The fault, with its `hits`.
@@ -138,9 +144,14 @@ class Faults:
             action,
             interval,
             match,
+            when,
         )
         self._plan.append(fault)
         return fault
+
+    def register(self, routes: Collection[str]) -> None:
+        """Make more routes known."""
+        self._routes = (*self._routes, *routes)
 
     def clear(self) -> None:
         """Forget the plan."""

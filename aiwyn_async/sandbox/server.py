@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import secrets
-import signal
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -15,15 +14,19 @@ from typing import Literal, Self
 from aiohttp import web
 
 from .auth import Tokens
+from .books import Books
+from .deliveries import Delivery, Outbox, Sender
 from .drift import Drift
 from .faults import Faults
 from .handlers import PageLimits
+from .records import RecordFailure
 from .schema import RESOURCES
-from .service import HOST, Bucket, RateLimit, ServedRequest, Service
-from .store import Store
+from .service import HOST, Bucket, RateLimit, ServedRequest
+from .subscriptions import Subscriptions
 from .values import BadRequestError, SqlValue
+from .writes import WritingService
 
-__all__ = ["Sandbox", "serve"]
+__all__ = ["Sandbox"]
 
 
 class Sandbox:
@@ -37,7 +40,8 @@ class Sandbox:
     What the documents leave open is our inference: the token exchange is `POST /v1/auth/token` with
     `{"jwtApiKey": key}`, answered by `{"token": jwt, "expiresIn": seconds}`; searches are answered in the
     list's envelope and take a `page`; a request field nobody knows is a 400; errors are
-    `{"errors": [{"message": ..., "extensions": {"code": ...}}]}`.
+    `{"errors": [{"message": ..., "extensions": {"code": ...}}]}`. What writes and events do beyond the
+    documents is told in `records`, `subscriptions` and `deliveries`; `/openapi.json` describes it all.
 
     Args:
         invoices: How many invoices the firm has at the start.
@@ -56,6 +60,7 @@ class Sandbox:
         ties: `fixed` gives rows that sort equal in one order, which is not that of their ids. `shifting`
             gives them in another order at each request, as Postgres may.
         drift: Changes to the firm after each page served.
+        sender: How event subscriptions are signed, repeated and timed.
         clock: Seconds since the epoch, for tokens.
         monotonic: Seconds, for the rate limit and `ServedRequest.at`.
         log_bodies: Keep request bodies in `requests`.
@@ -79,6 +84,7 @@ class Sandbox:
         count_cap: int | None = None,
         ties: Literal["fixed", "shifting"] = "fixed",
         drift: Drift | None = None,
+        sender: Sender | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
@@ -89,14 +95,17 @@ class Sandbox:
             rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
         self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
         self._port = port
-        self._store = Store(
+        self._store = Books(
             invoices=invoices,
             seed=seed,
             clients=clients,
             path=None if path is None else Path(path),
         )
-        self._service = Service(
-            store=self._store,
+        self._outbox = Outbox(sender or Sender(clock=clock), Subscriptions(self._store).subscribers)
+        self._store.told = self._outbox.take
+        self._service = WritingService(
+            books=self._store,
+            clock=clock,
             tokens=Tokens(token_lifetime, clock),
             api_key=self.api_key,
             limits=PageLimits(max_page_size, clamp_page_size, default_page_size, count_cap),
@@ -152,6 +161,7 @@ class Sandbox:
             await self._runner.setup()
             await web.TCPSite(self._runner, HOST, self._port).start()
             service.port = int(self._runner.addresses[0][1])
+            self._outbox.start()
         except BaseException:
             await self.stop()
             raise
@@ -164,6 +174,7 @@ class Sandbox:
             await self._runner.cleanup()
             self._runner = None
         self._service.port = None
+        await self._outbox.stop()
         if self._worker is not None:
             worker, self._worker = self._worker, None
             worker.shutdown(wait=True)
@@ -216,6 +227,52 @@ class Sandbox:
     def drift(self, drift: Drift | None) -> None:
         self._service.drift = drift
 
+    @property
+    def deliveries(self) -> deque[Delivery]:
+        """The latest 10,000 events sent or being sent to subscribers, oldest first."""
+        return self._outbox.deliveries
+
+    async def delivered(self) -> None:
+        """Wait until every event was delivered or given up."""
+        await self._outbox.settled()
+
+    @property
+    def record_failures(self) -> list[RecordFailure]:
+        """The rules by which records fail; clear it to have them succeed again."""
+        return self._service.records.failures
+
+    def fail_records(
+        self,
+        when: Callable[[Mapping[str, object]], bool] | None = None,
+        *,
+        every: int | None = None,
+        times: int | None = None,
+        code: str = "VALIDATION_FAILED",
+        message: str = "planned failure",
+    ) -> RecordFailure:
+        """Have records fail inside bulk writes that succeed.
+
+        Args:
+            when: Asked with a record as it was sent, `{"type", "systemRef", "attributes"}`.
+            every: Or each n-th record (that `when` likes) fails, counted over all requests.
+            times: Stop after so many.
+            code: The code of the item's error.
+            message: Its message.
+
+        Returns:
+            The rule, with its `hits`.
+
+        Raises:
+            ValueError: Neither `when` nor `every` is given, or a number is below 1.
+        """
+        if when is None and every is None:
+            raise ValueError("fail_records needs a predicate or every=n")
+        if any(count is not None and count < 1 for count in (every, times)):
+            raise ValueError("every and times count from 1")
+        rule = RecordFailure(when, every, times, code, message)
+        self.record_failures.append(rule)
+        return rule
+
     def expire_tokens(self) -> None:
         """Refuse every token issued so far with a 401."""
         self._service.tokens.revoke_all()
@@ -235,7 +292,7 @@ class Sandbox:
         """Add rows of the firm's own making, with some fields set.
 
         Args:
-            resource: `invoices` or `clients`.
+            resource: The name of a resource, such as `invoices`.
             values: Fields to set, by their names in a row. The books then tie out only as far as these do.
             count: How many rows.
 
@@ -283,38 +340,3 @@ def _as_value_error() -> Generator[None]:
         yield
     except BadRequestError as error:
         raise ValueError(error.message) from error
-
-
-async def serve(
-    sandbox: Sandbox,
-    stop: asyncio.Event | None = None,
-    *,
-    ready: Callable[[Sandbox], None] | None = None,
-) -> None:
-    """Run a sandbox until it is told to stop.
-
-    Args:
-        sandbox: A sandbox that was not started.
-        stop: Set it to stop. SIGINT and SIGTERM do so too, where a loop can take signals.
-        ready: Called once it serves, to print where.
-    """
-    stop = stop or asyncio.Event()
-    async with sandbox, _signals(stop):
-        if ready is not None:
-            ready(sandbox)
-        await stop.wait()
-
-
-@contextlib.asynccontextmanager
-async def _signals(stop: asyncio.Event) -> AsyncGenerator[None]:
-    loop = asyncio.get_running_loop()
-    taken: list[signal.Signals] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stop.set)
-            taken.append(number)
-    try:
-        yield
-    finally:
-        for number in taken:
-            loop.remove_signal_handler(number)
