@@ -1,0 +1,138 @@
+"""The description is current, whole, and true of a running sandbox."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import aiohttp
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from aiwyn_async.sandbox import Sandbox, serve
+from aiwyn_async.sandbox.openapi import encoded
+from aiwyn_async.sandbox.writes import DESCRIPTION_FILE
+
+schemathesis: Any = pytest.importorskip("schemathesis")
+checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
+
+EXAMPLES = 25
+DESCRIPTION: dict[str, Any] = json.loads(DESCRIPTION_FILE.read_bytes())
+METHODS = {"get", "post", "put", "delete"}
+OPERATIONS = [
+    (method, path) for path, item in DESCRIPTION["paths"].items() for method in item if method in METHODS
+]
+CASES: list[int] = []
+
+
+class Served(NamedTuple):
+    box: Sandbox
+    url: str
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A sandbox on a loop of its own, for a client that blocks."""
+    running, told = threading.Event(), list[str]()
+    stop, loop = asyncio.Event(), asyncio.new_event_loop()
+    box = Sandbox(invoices=60, seed=11)
+
+    def ready(started: Sandbox) -> None:
+        told.append(started.url)
+        running.set()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(box, stop, ready=ready)))
+    thread.start()
+    assert running.wait(20)
+    yield Served(box, told[0])
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+    loop.close()
+    print(f"\n{len(CASES)} cases over {len(OPERATIONS)} operations")  # noqa: T201 - asked for
+
+
+def test_the_file_is_current() -> None:
+    """`python -m aiwyn_async.sandbox.openapi` writes it anew."""
+    assert DESCRIPTION_FILE.read_bytes() == encoded()
+
+
+async def test_it_is_served_without_a_token(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{box.url}/openapi.json") as answer:
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        assert await answer.json() == DESCRIPTION
+    async with http.get(f"{box.url}/openapi.json", headers={"Host": "evil.example"}) as answer:
+        assert answer.status == 421
+
+
+async def test_every_route_of_the_server_is_described(box: Sandbox) -> None:
+    routes = {
+        (route.method.lower(), route.resource.canonical)
+        for route in box._service.app().router.routes()  # pyright: ignore[reportPrivateUsage]
+        if route.resource is not None
+    }
+    assert routes - {("get", "/openapi.json")} == set(OPERATIONS)
+
+
+def test_operations_are_named_tagged_and_judged() -> None:
+    operations = [DESCRIPTION["paths"][path][method] for method, path in OPERATIONS]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    for operation in operations:
+        assert operation["tags"]
+        assert operation["x-aiwyn-evidence"] in {"confirmed", "inferred"}
+        assert {"400", "401", "429"} <= operation["responses"].keys()
+    evidence = {operation["operationId"]: operation["x-aiwyn-evidence"] for operation in operations}
+    assert evidence["upsertRecords"] == evidence["listInvoices"] == "confirmed"
+    assert evidence["createSubscription"] == evidence["exchangeToken"] == "inferred"
+
+
+def test_every_reference_leads_somewhere() -> None:
+    schemas = DESCRIPTION["components"]["schemas"]
+
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            for key, value in cast("dict[str, Any]", node).items():
+                if key == "$ref":
+                    yield value
+                else:
+                    yield from references(value)
+        elif isinstance(node, list):
+            for value in cast("list[object]", node):
+                yield from references(value)
+
+    missing = {ref for ref in references(DESCRIPTION) if ref.rpartition("/")[2] not in schemas}
+    assert not missing
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_the_sandbox_answers_as_described(served: Served, method: str, path: str, mode: str) -> None:
+    """Requests the description allows, and requests it does not, over real HTTP."""
+    schema = schemathesis.openapi.from_dict(DESCRIPTION)
+    operation = schema[path][method.upper()]
+    wanted = [
+        schemathesis.checks.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+        checks.negative_data_rejection,
+    ]
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    )
+    @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode)))
+    def check(case: Any) -> None:
+        CASES.append(1)
+        headers = {"Authorization": f"Bearer {served.box.token}"}
+        answer = case.call(base_url=served.url, headers=headers)
+        case.validate_response(answer, checks=wanted)
+
+    check()

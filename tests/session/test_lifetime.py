@@ -1,0 +1,187 @@
+"""One client over loops, threads, forks, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fault_server import READ, STALL, FaultServer, answer, send
+from looking_inside import LIST, connectors_of, session_of
+from secrecy import CANARY
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import LoopMismatchError
+from aiwyn_async.sandbox import Sandbox
+
+Connect = Callable[..., AiwynClient]
+OK = send(answer())
+
+
+@pytest.fixture
+def served() -> Iterator[Sandbox]:
+    """A sandbox on a thread of its own, so that a test may run several event loops."""
+    started, stop = threading.Event(), threading.Event()
+    boxes: list[Sandbox] = []
+
+    async def serve() -> None:
+        async with Sandbox(invoices=20) as box:
+            boxes.append(box)
+            started.set()
+            await asyncio.get_running_loop().run_in_executor(None, stop.wait)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asyncio.run, serve())
+        started.wait(10)
+        try:
+            yield boxes[0]
+        finally:
+            stop.set()
+            running.result()
+
+
+def test_one_client_serves_several_asyncio_runs(served: Sandbox) -> None:
+    client = AiwynClient(base_url=served.url, api_key=served.api_key)
+
+    async def ask() -> int:
+        return (await session_of(client).call(LIST)).status
+
+    assert [asyncio.run(ask()) for _ in range(3)] == [200, 200, 200]
+    assert all(connector.closed for connector in connectors_of(session_of(client).transport))
+    # Every loop closed its pool, so nothing is open and nothing is to be warned of.
+    del ask, client
+    gc.collect()
+
+
+def test_a_loop_that_dies_in_mid_renewal_does_not_hold_the_next_one(served: Sandbox) -> None:
+    client = AiwynClient(base_url=served.url, api_key=served.api_key)
+    served.faults.add("auth.token", action="stall")
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await session_of(client).call(LIST)
+
+    async def ask() -> int:
+        async with client:
+            return (await session_of(client).call(LIST)).status
+
+    asyncio.run(give_up())
+    assert asyncio.run(ask()) == 200
+    assert session_of(client).governor.in_flight == 0
+
+
+def test_two_loops_of_one_thread_share_a_client(served: Sandbox) -> None:
+    client = AiwynClient(base_url=served.url, api_key=served.api_key)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    for loop in (first, second, first):
+        assert loop.run_until_complete(session_of(client).call(LIST)).status == 200
+    second.run_until_complete(client.aclose())
+    # Closing from one loop leaves the other's pool to that loop's own end.
+    for loop in (first, second):
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def test_another_threads_loop_is_refused_while_the_first_one_runs(served: Sandbox) -> None:
+    client = AiwynClient(base_url=served.url, api_key=served.api_key)
+
+    async def ask() -> int:
+        return (await session_of(client).call(LIST)).status
+
+    async def ask_here_and_there() -> None:
+        async with client:
+            await ask()
+            with pytest.raises(LoopMismatchError, match="one AiwynClient a thread"):
+                await asyncio.to_thread(asyncio.run, ask())
+            assert await ask() == 200
+
+    asyncio.run(ask_here_and_there())
+
+
+def test_another_thread_may_go_on_when_the_first_loop_is_closed(served: Sandbox) -> None:
+    client = AiwynClient(base_url=served.url, api_key=served.api_key)
+
+    async def ask() -> int:
+        return (await session_of(client).call(LIST)).status
+
+    assert asyncio.run(ask()) == 200
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, ask()).result() == 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sandbox) -> None:
+    client = AiwynClient(base_url=served.url, api_key=served.api_key, max_concurrency=1)
+
+    async def ask() -> int:
+        return (await session_of(client).call(LIST)).status
+
+    async def parent() -> None:
+        async with client:
+            await ask()
+            (connector,) = connectors_of(session_of(client).transport)
+            # As if the only slot were taken at the moment of the fork.
+            session_of(client).governor.in_flight = 1
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that other threads run while forking
+                child = os.fork()
+            if child == 0:
+                _exit_with_the_result_of(client)
+            session_of(client).governor.in_flight = 0
+            _, status = await asyncio.to_thread(os.waitpid, child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+            assert await ask() == 200
+            assert connectors_of(session_of(client).transport) == [connector]
+
+    asyncio.run(parent())
+
+
+def _exit_with_the_result_of(client: AiwynClient) -> None:
+    """Ask in the child, on a loop of its own, and leave without the parent's clean-up."""
+    signal.alarm(10)
+    code = 1
+    try:
+        asyncio.events._set_running_loop(None)
+        asked = asyncio.new_event_loop().run_until_complete(session_of(client).call(LIST))
+        code = 0 if asked.status == 200 and len(session_of(client).transport._pools) == 1 else 2
+    finally:
+        os._exit(code)
+
+
+async def test_a_client_dropped_while_open_warns_once_and_leaves_no_socket() -> None:
+    async with FaultServer([READ, OK, STALL]) as server:
+        client = AiwynClient(base_url=server.url, token=CANARY)
+        await session_of(client).call(LIST)
+        (connector,) = connectors_of(session_of(client).transport)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            del client
+            gc.collect()
+        assert ["dropped while open" in str(warning.message) for warning in told] == [True]
+        told.clear()  # a recorded warning holds the client
+        # The pool closes itself on its loop.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert connector.closed
+
+
+async def test_a_client_that_sent_nothing_may_be_dropped(connect: Connect) -> None:
+    client = AiwynClient(base_url="https://api.example.org", token=CANARY)
+    del client, connect
+    gc.collect()
+
+
+async def test_a_view_closes_nothing(connect: Connect) -> None:
+    async with FaultServer([READ, OK, READ, OK]) as server:
+        client = connect(server.url)
+        async with client.with_options(retries=0) as view:
+            await session_of(view).call(LIST)
+        await session_of(client).call(LIST)
+    assert server.connections == 1

@@ -1,0 +1,82 @@
+"""What is sent: method, address, headers, body. No socket is needed to see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import unquote
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+from fault_server import READ, FaultServer, answer, send
+from looking_inside import session_of
+from secrecy import CANARY
+from yarl import URL
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.session.protocol import Request
+
+BASE = "https://api.example.org/root"
+
+
+class Answer(aiohttp.ClientResponse):
+    """aioresponses does not know the argument that aiohttp 3.14 asks for."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        keywords.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*arguments, **keywords)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AiwynClient]:
+    async with AiwynClient(base_url=f"{BASE}/", token=CANARY) as made:
+        yield made
+
+
+def the_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
+    (((method, url), (call,)),) = mocked.requests.items()
+    return method, url, call.kwargs
+
+
+async def test_a_get(client: AiwynClient) -> None:
+    with aioresponses() as mocked:
+        mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=Answer)
+        await client.invoices.get(7)
+    method, url, sent = the_call(mocked)
+    assert (method, str(url), sent["data"]) == ("GET", f"{BASE}/gql/v1/invoice/7", None)
+    assert sent["headers"] == {"Authorization": f"Bearer {CANARY}"}
+    assert sent["allow_redirects"] is False
+
+
+async def test_a_list(client: AiwynClient) -> None:
+    with aioresponses() as mocked:
+        mocked.post(f"{BASE}/gql/v1/invoices", body=b'{"deid_invoice":[]}', response_class=Answer)
+        await client.invoices.list(page_size=2, status="POSTED")
+    method, url, sent = the_call(mocked)
+    assert (method, url.path) == ("POST", "/root/gql/v1/invoices")
+    assert sent["headers"]["Content-Type"] == "application/json"
+    assert b'"pageSize":2' in sent["data"]
+    assert b'"status":"POSTED"' in sent["data"]
+
+
+@pytest.mark.parametrize("key", ["../admin", "a/b", "a?b=c", "a#b", "a b", "ä", "%2e%2e%2f", "..;", "a\\b"])
+async def test_a_key_stays_one_segment_on_the_wire(key: str, connect: Callable[..., AiwynClient]) -> None:
+    async with FaultServer([READ, send(answer(body=b'{"id":1}'))]) as server:
+        await connect(server.url).invoices.get(key)
+    target = server.requests[0].target
+    assert target.startswith("/gql/v1/invoice/")
+    assert target.count("/") == 4
+    assert not set(target) & set("?#\\ ")
+    assert unquote(target.rpartition("/")[2]) == key
+
+
+@pytest.mark.parametrize(
+    "path", ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/ü", "/a\x00", "/a HTTP/1.1\r\n\r\n", "/\u2028"]
+)
+async def test_a_path_that_would_break_the_request_line_is_refused(path: str, client: AiwynClient) -> None:
+    with pytest.raises(ConfigurationError, match="printable ASCII"):
+        await session_of(client).call(Request(method="GET", path=path))
+
