@@ -1,7 +1,7 @@
 """Draft invoices. Source: https://api.doc.aiwyn.ai/bundle/billing/getdraftinvoicehistoriespaginated.md.
 
 List and search give rows of their *history*, which the documentation shows whole and without a key of its
-own; the by-id object is another one (getdraftinvoicebyid.md, an example that is cut inside ``reviewHistory``).
+own; the by-id object is another one (getdraftinvoicebyid.md, an example that is cut in ``reviewHistory``).
 """
 
 from __future__ import annotations

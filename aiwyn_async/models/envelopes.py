@@ -17,6 +17,7 @@ import msgspec
 from aiwyn_async.errors import ApiError, DecodeFailed
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.repair import repaired
+from aiwyn_async.models.spelling import is_spelled_otherwise
 
 __all__ = [
     "BadRow",
@@ -78,6 +79,8 @@ class EnvelopeReader(Generic[RowT]):
         self._declared = declared
         self._envelope = declared
         self._has_searched = False
+        self._has_spelled = False
+        self._spelled_otherwise = False
 
     def read(self, body: bytes) -> Rows[RowT]:
         """The rows of a page.
@@ -104,10 +107,18 @@ class EnvelopeReader(Generic[RowT]):
 
     def _read_as(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
         """The rows, or None when the body has no such envelope."""
+        if self._spelled_otherwise:
+            return self._read_by_row(envelope, body)
         try:
             items, count = _decoder(self._row_type, envelope)(body)
         except UNREADABLE:
             return self._read_by_row(envelope, body)
+        if items and not self._has_spelled:
+            self._has_spelled = True
+            first = _decoder(msgspec.Raw, envelope)(body)[0]
+            if first and is_spelled_otherwise(items[0], bytes(first[0])):
+                self._spelled_otherwise = True
+                return self._read_by_row(envelope, body)
         return None if items is None else Rows(items, _as_count(count), [])
 
     def _read_by_row(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
@@ -234,9 +245,10 @@ def row_decoder(row_type: Any) -> Callable[[bytes], tuple[Any, bool]]:
 
     def decode(row: bytes) -> tuple[Any, bool]:
         try:
-            return strict.decode(row), False
+            found = strict.decode(row)
         except msgspec.ValidationError:
             return repaired(row, row_type), True
+        return (repaired(row, row_type), True) if is_spelled_otherwise(found, row) else (found, False)
 
     return decode
 

@@ -14,6 +14,8 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import inspect
 
+from aiwyn_async.models.spelling import key_like
+
 __all__ = ["MOST_DIGITS", "repaired"]
 
 MOST_DIGITS: Final = 1000
@@ -38,11 +40,12 @@ def _fitted(value: Any, kind: inspect.Type) -> Any:
         case inspect.UnionType(types=types):
             return _fitted_to_one(value, types)
         case inspect.StructType(fields=fields) if isinstance(value, dict):
-            kinds = {field.encode_name: field.type for field in fields}
+            wire = cast("dict[str, Any]", value)
+            keys = {field.encode_name: key_like(field.encode_name, wire) for field in fields}
             return {
-                key: _fitted(item, kinds[key])
-                for key, item in cast("dict[str, Any]", value).items()
-                if key in kinds
+                field.encode_name: _fitted(wire[key], field.type)
+                for field in fields
+                if (key := keys[field.encode_name]) is not None
             }
         case inspect.VarTupleType(item_type=item_type) | inspect.ListType(item_type=item_type) if isinstance(
             value, list
@@ -111,6 +114,12 @@ def _as_datetime(value: Any) -> Any:
     return value
 
 
+def _as_date(value: Any) -> Any:
+    """The day of a date or a time."""
+    found = _as_datetime(value)
+    return found.date() if isinstance(found, datetime) else value
+
+
 def _is_sane(number: Decimal) -> bool:
     return abs(number.adjusted()) <= MOST_DIGITS
 
@@ -130,6 +139,7 @@ _MENDS: Final[dict[type[inspect.Type], Callable[[Any], Any]]] = {
     inspect.StrType: _as_str,
     inspect.BoolType: _as_bool,
     inspect.DateTimeType: _as_datetime,
+    inspect.DateType: _as_date,
 }
 _TAKEN: Final[dict[type[inspect.Type], tuple[type, ...]]] = {
     inspect.IntType: (int,),
