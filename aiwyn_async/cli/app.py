@@ -64,6 +64,7 @@ async def export(
     where: str | None = None,
     limit: int | None = None,
     page_size: int = 1000,
+    strict: bool = False,
     force: Sandboxed = False,
     resume: Sandboxed = False,
     json: Sandboxed = False,
@@ -86,6 +87,7 @@ async def export(
         where: a search instead: the condition as JSON.
         limit: rows in all.
         page_size: rows a request, 1 to 1000.
+        strict: write no file unless it can be vouched for as complete; the parts are kept for --resume.
         force: replace the file, and drop an unfinished export.
         resume: go on with an unfinished export.
         json: tell the result as JSON on stdout.
@@ -97,7 +99,7 @@ async def export(
         status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
     )
     async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
-        walk = walk_of(aiwyn, tag, filters, limit=limit, page_size=page_size)
+        walk = walk_of(aiwyn, tag, filters, limit=limit, page_size=page_size, strict=strict)
         with ProgressBar(tag_named(tag)) as bar:
             done = await export_rows(walk, to, force=force, resume=resume, on_progress=bar.update)
     report = done.report

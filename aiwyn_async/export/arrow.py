@@ -13,11 +13,12 @@ from typing import IO, Any, Final, cast
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 from msgspec import inspect
 
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.models.envelopes import row_decoder
 
 __all__ = ["RowSchema", "join_parquet", "write_parquet"]
@@ -25,6 +26,9 @@ __all__ = ["RowSchema", "join_parquet", "write_parquet"]
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)
 INSTANT: Final[Any] = pa.timestamp("us", tz="UTC")
+# A number of 10**29 or more holds 21 digits in a row, or an exponent of two digits. pyarrow's reader (26.0.1)
+# lets such a number wrap around without a word: 3.5e29 came out as 9717633079061536536625392568.231788544.
+HUGE_NUMBER: Final = r"[0-9]{21}|[0-9][eE]\+?[0-9][0-9]"
 
 
 class RowSchema:
@@ -49,18 +53,22 @@ class RowSchema:
             ExportError: a value that its column cannot hold exactly.
         """
         text = b"\n".join(bytes(row) for row in rows)
+        if _may_wrap_around(text):
+            return self._by_rows(rows)
         try:
-            found = pa_json.read_json(
+            found: Any = pa_json.read_json(
                 io.BytesIO(text),
                 read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
                 parse_options=pa_json.ParseOptions(
                     explicit_schema=self.arrow, newlines_in_values=True, unexpected_field_behavior="ignore"
                 ),
-            )
+            ).select(self.arrow.names)
+            # It checks neither the digits of a decimal nor UTF-8 by itself.
+            found.validate(full=True)
         except pa.ArrowInvalid:
             # A number in quotes, a key that is no integer: the row's own type takes it, value by value.
             return self._by_rows(rows)
-        return found.select(self.arrow.names)
+        return found
 
     def _by_rows(self, rows: Sequence[msgspec.Raw]) -> Any:
         objects = [self._decode(bytes(row))[0] for row in rows]
@@ -94,7 +102,19 @@ def _arrow_type(kind: inspect.Type) -> Any:
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
             return pa.list_(_arrow_type(item))
         case _:
+            if type(kind) not in _SCALARS:
+                raise ConfigurationError(
+                    f"a field of the type {type(kind).__name__.removesuffix('Type').lower()} has no Parquet "
+                    "column; write .jsonl, or give it a Struct by decode_as()"
+                )
             return _SCALARS[type(kind)]
+
+
+def _may_wrap_around(text: bytes) -> bool:
+    """True when a number in the text may be too large for a decimal; text that looks like one counts too."""
+    compute: Any = pc  # its functions are made at run time, which no type checker sees
+    found: Any = compute.match_substring_regex(pa.array([text], pa.large_binary()), HUGE_NUMBER)
+    return bool(found[0].as_py())
 
 
 _SCALARS: Final[dict[type[inspect.Type], Any]] = {

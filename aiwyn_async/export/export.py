@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import anyio
 import anyio.to_thread
 import msgspec
 
@@ -20,6 +20,8 @@ from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.pagination.report import WalkReport
 
 __all__ = ["ExportProgress", "ExportResult", "export"]
+
+ResultT = TypeVar("ResultT")
 
 PAGES_A_PART: Final = 10
 """A part is what a crash can cost, and in Parquet a row group."""
@@ -80,8 +82,11 @@ async def export(
         raise ConfigurationError(f"{target.path.name}: the suffix must be one of {', '.join(WRITERS)}")
     writer = make_writer(pager.row_type)
     run = _Export(pager, target, writer, on_progress)
-    await anyio.to_thread.run_sync(lambda: run.prepare(force=force, resume=resume))
-    return await run.run()
+    try:
+        await _in_thread(lambda: run.prepare(force=force, resume=resume))
+        return await run.run()
+    finally:
+        run.release()
 
 
 class _Export:
@@ -97,13 +102,16 @@ class _Export:
         self._writer = writer
         self._on_progress = on_progress
         self._partial = Partial(target, writer.identity)
+        self._before: WalkReport | None = None
         self._started = time.perf_counter()
 
     def prepare(self, *, force: bool, resume: bool) -> None:
         """Refuse what cannot end well before anything is asked for."""
         self._target.check(force=force)
+        self._partial.hold()
         if resume and self._partial.exists:
             checkpoint = self._partial.load()
+            self._before = self._partial.report
             if checkpoint is not None:
                 self._pager = self._pager.resumed_at(checkpoint)
             return
@@ -114,40 +122,47 @@ class _Export:
             )
         self._partial.start()
 
+    def release(self) -> None:
+        """Let other exports at the file."""
+        self._partial.release()
+
     async def run(self) -> ExportResult:
         """Walk, write, and give the file its name."""
         written_before = self._partial.rows
         held: list[Page[Any]] = []
-        async for page in self._pager.pages():
-            held.append(page)
-            if len(held) == PAGES_A_PART:
+        try:
+            async for page in self._pager.pages():
+                held.append(page)
+                if len(held) == PAGES_A_PART:
+                    full, held = held, []
+                    await self._write(full)
+                self._tell(written_before)
+        finally:
+            # Also when the walk broke: what came is kept, so that a resumed export need not ask for it again.
+            if held:
                 await self._write(held)
-                held = []
-            self._tell(written_before)
-        if held:
-            await self._write(held)
-        size = 0
-        # Shielded: what is whole gets its name even when the caller gives up at this moment.
-        with anyio.CancelScope(shield=True):
-            size = await anyio.to_thread.run_sync(self._finish)
+        # What is whole gets its name even when the caller gives up at this moment.
+        size = await _in_thread(self._finish)
         self._tell(written_before)
         return ExportResult(
             path=str(self._target.path),
             rows=self._partial.rows,
             bytes=size,
-            report=self._pager.report,
+            report=added_up(self._before, self._pager.report),
             seconds=time.perf_counter() - self._started,
         )
 
     async def _write(self, pages: list[Page[Any]]) -> None:
         # In a thread, so that the next pages come meanwhile. A part is begun and finished in one call, and a
         # cancellation waits for it: there is no half part to tell from a whole one.
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._write_part, pages)
+        report = added_up(self._before, self._pager.report)
+        await _in_thread(lambda: self._write_part(pages, report))
 
-    def _write_part(self, pages: list[Page[Any]]) -> None:
+    def _write_part(self, pages: list[Page[Any]], report: WalkReport) -> None:
         rows = [row for page in pages for row in page.raw_items()]
-        self._partial.add(lambda file: self._writer.write_part(file, rows), len(rows), pages[-1].checkpoint)
+        self._partial.add(
+            lambda file: self._writer.write_part(file, rows), len(rows), pages[-1].checkpoint, report
+        )
 
     def _finish(self) -> int:
         size = self._target.replace(lambda file: self._writer.join(self._partial.parts(), file))
@@ -171,3 +186,41 @@ class _Export:
                 bytes=report.bytes,
             )
         )
+
+
+async def _in_thread(work: Callable[[], ResultT]) -> ResultT:
+    """Run work in a thread; a cancellation waits for its end, and goes on then.
+
+    A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.
+    """
+    running = asyncio.ensure_future(anyio.to_thread.run_sync(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def added_up(before: WalkReport | None, now: WalkReport) -> WalkReport:
+    """One report of the runs before and of the one that resumed them, so that no doubt is forgotten.
+
+    A resumed walk begins its count of rows with those given before, and knows nothing else of them.
+    """
+    if before is None:
+        return msgspec.structs.replace(now)
+    return msgspec.structs.replace(
+        now,
+        rows=before.rows + now.rows - before.distinct,
+        duplicates=before.duplicates + now.duplicates,
+        bad_rows=before.bad_rows + now.bad_rows,
+        repaired_rows=before.repaired_rows + now.repaired_rows,
+        expected=before.expected if now.expected is None else now.expected,
+        expected_at_start=(
+            now.expected_at_start if before.expected_at_start is None else before.expected_at_start
+        ),
+        keys_checked=before.keys_checked and now.keys_checked,
+        pages=before.pages + now.pages,
+        requests=before.requests + now.requests,
+        bytes=before.bytes + now.bytes,
+        seconds=before.seconds + now.seconds,
+    )

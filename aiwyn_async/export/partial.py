@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,12 @@ import msgspec
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export.target import Target, disk_errors, sync_folder
 from aiwyn_async.pagination.page import Checkpoint
+from aiwyn_async.pagination.report import WalkReport
+
+try:
+    import fcntl
+except ImportError:  # Windows: two exports of one file at a time are not told there
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Partial"]
 
@@ -28,6 +35,7 @@ class _Manifest(msgspec.Struct):
     identity: str
     parts: list[_Part]
     checkpoint: Checkpoint | None = None
+    report: WalkReport | None = None
 
 
 class Partial:
@@ -39,11 +47,37 @@ class Partial:
     def __init__(self, target: Target, identity: str) -> None:
         self.folder = target.path.parent / f".{target.path.name}.partial"
         self._manifest = _Manifest(identity, [])
+        self._held: int | None = None
+
+    def hold(self) -> None:
+        """Keep other exports of the same file away until ``release()``, or until the process ends.
+
+        Raises:
+            ExportError: one is under way.
+        """
+        with disk_errors(self.folder):
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            folder = os.open(self.folder, os.O_RDONLY)
+            if fcntl is not None:
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(folder)
+                    raise ExportError(f"another export is writing into {self.folder}; wait for it") from None
+            self._held = folder
+
+    def release(self) -> None:
+        """Let others at the folder; an empty one goes."""
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     @property
     def exists(self) -> bool:
-        """True when an unfinished export lies here."""
-        return self.folder.exists()
+        """True when an unfinished export lies here; a folder without a whole part is none."""
+        return (self.folder / "manifest.json").exists()
 
     @property
     def rows(self) -> int:
@@ -51,10 +85,11 @@ class Partial:
         return sum(part.rows for part in self._manifest.parts)
 
     def start(self) -> None:
-        """An empty folder, mode 0700."""
+        """Nothing of an earlier export is left."""
         with disk_errors(self.folder):
-            self.drop()
-            self.folder.mkdir(mode=0o700)
+            # The folder itself stays: it is what is held.
+            for path in self.folder.iterdir():
+                path.unlink()
 
     def load(self) -> Checkpoint | None:
         """Take up what lies here; where to go on, or None when no part was finished.
@@ -77,7 +112,14 @@ class Partial:
         self._manifest = found
         return found.checkpoint
 
-    def add(self, write: Callable[[IO[bytes]], None], rows: int, checkpoint: Checkpoint) -> None:
+    @property
+    def report(self) -> WalkReport | None:
+        """Of the walk, up to the last whole part."""
+        return self._manifest.report
+
+    def add(
+        self, write: Callable[[IO[bytes]], None], rows: int, checkpoint: Checkpoint, report: WalkReport
+    ) -> None:
         """Write a part and then name it.
 
         Raises:
@@ -88,6 +130,7 @@ class Partial:
             self._put(name, write)
             self._manifest.parts.append(_Part(name, rows))
             self._manifest.checkpoint = checkpoint
+            self._manifest.report = report
             text = msgspec.json.encode(self._manifest)
             self._put("manifest.json.new", lambda file: file.write(text))
             (self.folder / "manifest.json.new").replace(self.folder / "manifest.json")

@@ -30,7 +30,7 @@ class Cli:
     def __init__(self, box: Sandbox, folder: Path) -> None:
         self.folder = folder
         self.env = {
-            "PATH": os.environ["PATH"],
+            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
             "HOME": str(folder),
             "AIWYN_BASE_URL": box.url,
             "AIWYN_API_KEY": box.api_key,

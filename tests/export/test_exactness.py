@@ -1,0 +1,94 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""What pyarrow's JSON reader gets wrong without a word, and what an export that never began leaves behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from aiwyn_async import AiwynClient, AuthenticationError, ConfigurationError, ExportError
+from aiwyn_async.export import export
+from aiwyn_async.models.base import Model
+from aiwyn_async.sandbox import Sandbox
+
+
+@pytest.fixture
+async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
+    async with (
+        Sandbox(invoices=50, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as aiwyn,
+    ):
+        yield box, aiwyn
+
+
+def set_first_total(box: Sandbox, number: bytes) -> None:
+    box.faults.add(
+        "invoices.list",
+        mutate=lambda body: re.sub(rb'"totalAmount":[0-9.]+', b'"totalAmount":' + number, body, count=1),
+    )
+
+
+@pytest.mark.parametrize(
+    "number", [b"3.5e29", b"350000000000000000000000000000", b"1e29", b"1.0E+29", b"-3.5e29"]
+)
+async def test_an_amount_too_large_for_its_column_is_refused_and_never_wraps_around(
+    number: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    set_first_total(box, number)
+
+    with pytest.raises(ExportError, match="totalAmount"):
+        await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
+
+    assert not (tmp_path / "x.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "number", [b"99999999999999999999999999999.999999999", b"1e28", b"12345678901234567.123456789", b"1.5E2"]
+)
+async def test_an_amount_that_fits_is_exact_to_its_last_digit(
+    number: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    set_first_total(box, number)
+    target = tmp_path / "x.parquet"
+
+    await export(aiwyn.invoices.list(), target)
+
+    assert pq.read_table(target)["totalAmount"][0].as_py() == Decimal(number.decode())
+    read = duckdb.execute("SELECT totalAmount FROM read_parquet(?) LIMIT 1", [str(target)]).fetchall()
+    assert read[0][0] == Decimal(number.decode())
+
+
+async def test_an_export_that_wrote_nothing_does_not_stand_in_the_way_of_the_next(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    async with AiwynClient(base_url=box.url, api_key="wrong", backoff_base=0) as refused:
+        with pytest.raises(AuthenticationError):
+            await export(refused.invoices.list(), tmp_path / "x.jsonl")
+
+    assert (await export(aiwyn.invoices.list(), tmp_path / "x.jsonl")).rows == 50
+
+
+class Slim(Model, frozen=True, kw_only=True):
+    id: int
+    payments: list[dict[str, object]] | None = None
+
+
+async def test_a_field_without_a_parquet_column_is_a_typed_error_before_anything_is_sent(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+
+    with pytest.raises(ConfigurationError, match="no Parquet column"):
+        await export(aiwyn.invoices.list().decode_as(Slim), tmp_path / "x.parquet")
+
+    assert box.calls() == 0

@@ -1,0 +1,77 @@
+"""A cancellation waits for the thread that writes, and a resumed export forgets no doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, ServerError
+from aiwyn_async.export import ExportProgress, export
+from aiwyn_async.sandbox import Sandbox
+
+
+@pytest.mark.parametrize("step", ["_write_part", "_finish"])
+async def test_a_cancelled_export_ends_only_when_its_thread_has(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = sys.modules["aiwyn_async.export.export"].__dict__["_Export"]
+    real = getattr(kind, step)
+    entered, go = threading.Event(), threading.Event()
+    ended: list[str] = []
+
+    def held(self: Any, *arguments: Any) -> Any:
+        entered.set()
+        go.wait(10)
+        found = real(self, *arguments)
+        ended.append(step)
+        return found
+
+    monkeypatch.setattr(kind, step, held)
+    async with (
+        Sandbox(invoices=200, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        task = asyncio.create_task(export(aiwyn.invoices.list(page_size=10), tmp_path / "x.jsonl"))
+        await asyncio.to_thread(entered.wait, 10)
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not task.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert ended == [step]
+
+
+async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_resume(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "x.jsonl"
+    async with (
+        Sandbox(invoices=300, seed=11) as box,
+        AiwynClient(
+            base_url=box.url, api_key=box.api_key, backoff_base=0, retries=0, max_concurrency=1
+        ) as aiwyn,
+    ):
+        told: list[ExportProgress] = []
+
+        def move_the_list(progress: ExportProgress) -> None:
+            told.append(progress)
+            if len(told) == 3:
+                box.insert("invoices", count=1)
+
+        box.faults.add("invoices.list", nth=25, status=500)
+        with pytest.raises(ServerError):
+            await export(aiwyn.invoices.list(page_size=10), target, on_progress=move_the_list)
+
+        done = await export(aiwyn.invoices.list(page_size=10), target, resume=True)
+
+    assert done.report.duplicates == 1
+    assert any("came twice" in doubt for doubt in done.report.doubts())
+    assert done.report.pages > 25
