@@ -60,6 +60,10 @@ class WalkReport(msgspec.Struct, kw_only=True):
         return 0 if self.expected is None else max(0, self.expected - self.distinct)
 
     @property
+    def _surplus(self) -> int:
+        return 0 if self.expected is None else max(0, self.distinct - self.expected)
+
+    @property
     def _grew(self) -> bool:
         return (self.expected or 0) > (self.expected_at_start or 0)
 
@@ -75,6 +79,11 @@ class WalkReport(msgspec.Struct, kw_only=True):
             found.append("the walk did not reach the end")
         elif self.missing and self.ended_by != "limit":
             found.append(f"the server counts {self.expected} rows and {self.distinct} came")
+        elif self._surplus and not self.by_key_alone:
+            found.append(
+                f"the server counts {self.expected} rows and {self.distinct} came: "
+                "its count is capped, or the list moved"
+            )
         if self.expected != self.expected_at_start and not (self.by_key_alone and self._grew):
             found.append(f"the count went from {self.expected_at_start} to {self.expected} during the walk")
         if self.duplicates:

@@ -475,7 +475,11 @@ async def test_a_slow_consumer_holds_the_window_and_no_more(aiwyn: AiwynClient, 
     async for _ in aiwyn.invoices.list(page_size=5):
         number += 1
         if number == 1:
-            for _ in range(2000):  # turns of the loop, many more than five answers take
+            for _ in range(1_000_000):
+                if len(bodies(box)) == 5:
+                    break
+                await asyncio.sleep(0)
+            for _ in range(1000):  # turns of the loop in which a sixth request would go out
                 await asyncio.sleep(0)
             assert len(bodies(box)) == 5
     assert number == 95
