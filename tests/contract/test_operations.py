@@ -1,6 +1,6 @@
 """Every operation that the documentation shows has a method that sends it, and its examples decode whole.
 
-``operations.json`` holds the facts read off the documentation: paths, request fields, examples.
+``documented`` holds the facts read off the documentation: paths, request fields, examples.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,9 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from aiwyn_async import AiwynClient
-
-OPERATIONS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "operations.json").read_text())
-WITH_PATH = {f"{op['method']} {op['path']}": op for op in OPERATIONS if op["path"]}
+from documented import WITH_PATH, example_body
 
 
 async def rows_of(walk: Any) -> Any:
@@ -72,23 +69,6 @@ CALLS: dict[str, Callable[[AiwynClient], Awaitable[Any]]] = {
 }
 # The exchange is not a method of a resource: every other call begins with it.
 TOKEN = "POST /v1/auth/token"
-
-
-def example_body(operation: dict[str, Any]) -> dict[str, Any]:
-    """The operation's example answer, put together from its documented fields."""
-    kinds = {field["name"]: field.get("type") for field in operation["response_fields"]}
-    body: dict[str, Any] = {}
-    for field in operation["response_fields"]:
-        *parents, leaf = field["name"].split(".")
-        place = body
-        for depth, parent in enumerate(parents):
-            inner = place[parent]
-            place = inner[0] if kinds[".".join(parents[: depth + 1])] == "array" else inner
-        has_parts = any(name.startswith(f"{field['name']}.") for name in kinds)
-        empty: dict[str, Any] = {"array": [{}] if has_parts else [], "object": {}}
-        default = empty.get(field.get("type", ""), field.get("example"))
-        place[leaf] = default
-    return body
 
 
 def assert_equal(found: Any, wire: Any, at: str) -> None:

@@ -1,0 +1,284 @@
+"""What the documentation leaves open, served one way after another: every row of every resource arrives.
+
+The server here pages over rows made of the documented examples; a variant changes how it takes the request,
+or what the answer looks like. The client is told of nothing but the prefix.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from aiwyn_async import AiwynClient, ApiError, Pager
+from documented import example_row
+
+COUNT = 700
+MONEY = re.compile("amount|subtotal|price|rate|budget|cost|value|revenue|balance", re.IGNORECASE)
+
+
+class Resource(NamedTuple):
+    walk: Callable[[AiwynClient], Pager[Any]]
+    path: str
+    items: str
+    example: dict[str, Any]
+    key: str | None = "id"
+
+
+def resources() -> dict[str, Resource]:
+    def named(path: str, items: str, example: str, walk: Callable[[AiwynClient], Pager[Any]]) -> Resource:
+        return Resource(walk, path, items, example_row(example, items))
+
+    return {
+        "clients.list": named("/clients", "clients", "POST /gql/v1/clients", lambda a: a.clients.list()),
+        "clients.search": named(
+            "/clients/search", "clients", "POST /gql/v1/clients", lambda a: a.clients.search()
+        ),
+        "contacts.list": named(
+            "/contacts", "contacts", "GET /gql/v1/contact/{id}", lambda a: a.contacts.list()
+        ),
+        "staff.list": named("/staff", "staff", "POST /gql/v1/staff/search", lambda a: a.staff.list()),
+        "staff.search": named(
+            "/staff/search", "staff", "POST /gql/v1/staff/search", lambda a: a.staff.search()
+        ),
+        "payments.list": named(
+            "/payments", "payments", "GET /gql/v1/payment/{id}", lambda a: a.payments.list()
+        ),
+        "draft_invoices.list": named(
+            "/draft_invoice_histories",
+            "draftInvoices",
+            "POST /gql/v1/draft_invoice_histories",
+            lambda a: a.draft_invoices.list(),
+        )._replace(key=None),
+        "draft_invoices.search": named(
+            "/draft_invoice_histories/search",
+            "draftInvoices",
+            "POST /gql/v1/draft_invoice_histories",
+            lambda a: a.draft_invoices.search(),
+        )._replace(key=None),
+        "invoices.list": named(
+            "/invoices", "deid_invoice", "GET /gql/v1/invoice/{id}", lambda a: a.invoices.list()
+        ),
+        "invoices.search": named(
+            "/invoices/search", "deid_invoice", "GET /gql/v1/invoice/{id}", lambda a: a.invoices.search()
+        ),
+        "projects.list": named(
+            "/projects", "projects", "GET /gql/v1/project/{id}", lambda a: a.projects.list()
+        ),
+        "wip.list": named("/wip", "wip", "GET /gql/v1/wip/{id}", lambda a: a.wip.list()),
+        "wip.search": named("/wips/search", "wip", "GET /gql/v1/wip/{id}", lambda a: a.wip.search()),
+        "engagements.list": named(
+            "/engagements", "engagements", "GET /gql/v1/engagement/{id}", lambda a: a.engagements.list()
+        ),
+        "engagements.search": named(
+            "/engagements/search",
+            "engagements",
+            "POST /gql/v1/engagements/search",
+            lambda a: a.engagements.search(),
+        ),
+    }
+
+
+RESOURCES = resources()
+
+
+def everywhere(value: Any, change: Callable[[str, Any], Any], name: str = "") -> Any:
+    """A JSON value with every leaf changed, told by its name."""
+    if isinstance(value, dict):
+        return {key: everywhere(item, change, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [everywhere(item, change, name) for item in value]
+    return change(name, value)
+
+
+def in_snake_case(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {re.sub("([A-Z])", r"_\1", key).lower(): in_snake_case(item) for key, item in value.items()}
+    return [in_snake_case(item) for item in value] if isinstance(value, list) else value
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+class Variant(NamedTuple):
+    """How this server differs. ``row`` changes a row, ``answer`` the whole answer."""
+
+    page: str = "number"
+    most: int = 1000
+    size_key: str = "pageSize"
+    count: str = "envelope"
+    rows: int = COUNT
+    row: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row
+    answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
+    prefix: str = "/gql/v1"
+    same_values: bool = True
+    """The rows decode to the very values of the plain ones."""
+
+
+def ids_as(change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def apply(name: str, value: Any) -> Any:
+        is_id = name.lower().endswith("id") and is_number(value)
+        return change(value) if is_id else value
+
+    return lambda row: everywhere(row, apply)
+
+
+def renamed(old: str, new: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda answer: {key.replace(old, new): value for key, value in answer.items()}
+
+
+def money_as_text(name: str, value: Any) -> Any:
+    return str(value) if is_number(value) and MONEY.search(name) else value
+
+
+def number_as_text(_name: str, value: Any) -> Any:
+    return str(value) if is_number(value) else value
+
+
+def enums_unknown(name: str, value: Any) -> Any:
+    return "NEVER_SEEN" if name in {"status", "type", "paymentMethod", "paymentStatus"} else value
+
+
+def null_but_the_key(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value if key in {"id", "invoiceId"} else None for key, value in row.items()}
+
+
+def naive(_name: str, value: Any) -> Any:
+    return re.sub(r"(T[0-9:.]+)(Z|\+00:00)$", r"\1", value) if isinstance(value, str) else value
+
+
+VARIANTS = {
+    "as documented": Variant(),
+    "the prose's prefix": Variant(prefix="/v1"),
+    "another schema prefix": Variant(answer=renamed("deid_", "acme_")),
+    "no count": Variant(count="absent"),
+    "a null count": Variant(count="null"),
+    "a count as text": Variant(count="text"),
+    "count in total.aggregate": Variant(count="total"),
+    "count in <table>_aggregate": Variant(count="table"),
+    "page skips rows": Variant(page="skip"),
+    "page skips rows, no count": Variant(page="skip", count="absent"),
+    "page size cut to 100": Variant(most=100),
+    "page size cut to 500, no count": Variant(most=500, count="absent"),
+    "page size cut and page skips rows": Variant(most=100, page="skip"),
+    "limit instead of pageSize": Variant(size_key="limit", count="absent"),
+    "numbers as text": Variant(row=lambda r: everywhere(r, number_as_text), same_values=False),
+    "money as text": Variant(row=lambda r: everywhere(r, money_as_text)),
+    "ids as text": Variant(row=ids_as(lambda value: f"id-{value}"), same_values=False),
+    "fields never seen": Variant(row=lambda r: r | {"zzz": 1, "more": {"x": [1, None]}}),
+    "enum values never seen": Variant(row=lambda r: everywhere(r, enums_unknown), same_values=False),
+    "null everywhere but the key": Variant(row=null_but_the_key, same_values=False),
+    "snake_case": Variant(row=in_snake_case),
+    "naive dates": Variant(row=lambda r: everywhere(r, naive), same_values=False),
+    "data, error and meta around": Variant(
+        answer=lambda a: {"data": a, "error": None, "meta": {"success": True}}
+    ),
+    "data as the list itself": Variant(
+        count="absent",
+        answer=lambda a: {"data": next(iter(a.values())), "error": None, "meta": {"success": True}},
+    ),
+    "an empty list": Variant(rows=0),
+    "an exact multiple of the page size": Variant(rows=600, most=100),
+    "one row": Variant(rows=1, count="absent"),
+}
+
+
+class Server:
+    """Pages over numbered rows of one resource, in one variant."""
+
+    def __init__(self, resource: Resource, variant: Variant) -> None:
+        self.resource = resource
+        self.variant = variant
+        self.rows = [self.numbered(number) for number in range(variant.rows)]
+        self.requests = 0
+
+    def numbered(self, number: int) -> dict[str, Any]:
+        row = copy.deepcopy(self.resource.example)
+        row["invoiceId" if self.resource.key is None else "id"] = 1000 + number
+        return row
+
+    async def answer(self, request: web.Request) -> web.Response:
+        assert request.path == f"{self.variant.prefix}{self.resource.path}", request.path
+        self.requests += 1
+        body = await request.json()
+        rows = self.asked(body)
+        items = [self.variant.row(row) for row in rows[0]]
+        answer = self.variant.answer({self.resource.items: items} | self.counted(rows[1]))
+        return web.Response(body=json.dumps(answer, default=str).encode(), content_type="application/json")
+
+    def asked(self, body: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+        size = min(body.get(self.variant.size_key, 50), self.variant.most)
+        if "orderBy" in body:
+            after = body.get("where", {}).get("id", {}).get("_gt", 0)
+            rows = [row for row in self.rows if row["id"] > int(str(after).removeprefix("id-"))]
+            return rows[:size], len(rows)
+        start = body["page"] * size if self.variant.page == "number" else body["page"]
+        return self.rows[start : start + size], len(self.rows)
+
+    def counted(self, count: int) -> dict[str, Any]:
+        shown: dict[str, Any] = {"null": None, "text": str(count)}
+        aggregate = {"aggregate": {"count": shown.get(self.variant.count, count)}}
+        if self.variant.count == "absent":
+            return {}
+        by_table = self.variant.count == "table" or (
+            self.variant.count != "total" and self.resource.items == "deid_invoice"
+        )
+        return {f"{self.resource.items}_aggregate" if by_table else "total": aggregate}
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Resource, Variant], Any]]:
+    servers: list[TestServer] = []
+    clients: list[AiwynClient] = []
+
+    async def start(resource: Resource, variant: Variant) -> AiwynClient:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", Server(resource, variant).answer)
+        servers.append(TestServer(app))
+        await servers[-1].start_server()
+        url = str(servers[-1].make_url(""))
+        clients.append(AiwynClient(base_url=url, token="t", warn_inferred=False, gql_prefix=variant.prefix))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        await client.aclose()
+    for server in servers:
+        await server.close()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", RESOURCES)
+async def test_every_row_arrives(name: str, variant: str, serve: Callable[[Resource, Variant], Any]) -> None:
+    resource, chosen = RESOURCES[name], VARIANTS[variant]
+    walk = resource.walk(await serve(resource, chosen))
+
+    rows = await walk.collect()
+
+    keys = [row.invoice_id if resource.key is None else row.id for row in rows]
+    assert [int(str(key).removeprefix("id-")) for key in keys] == [1000 + n for n in range(chosen.rows)]
+    assert walk.report.complete, walk.report
+    if chosen.same_values and rows:
+        plain: Any = msgspec.convert(
+            msgspec.json.decode(json.dumps(Server(resource, chosen).numbered(0))), walk.row_type, strict=False
+        )
+        assert rows[0] == plain
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+async def test_an_error_told_with_a_success_status_is_no_empty_list(
+    name: str, serve: Callable[[Resource, Variant], Any]
+) -> None:
+    told = Variant(answer=lambda _: {"errors": [{"message": "database query error"}]})
+    walk = RESOURCES[name].walk(await serve(RESOURCES[name], told))
+    with pytest.raises(ApiError, match="database query error"):
+        await walk.collect()
