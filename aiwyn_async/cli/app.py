@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import warnings
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ from aiwyn_async._version import __version__
 from aiwyn_async.cli.doctor import examine
 from aiwyn_async.cli.exits import Exit, exit_of, printable
 from aiwyn_async.cli.progress import ProgressBar, say
+from aiwyn_async.cli.records import RecordLines
 from aiwyn_async.cli.tags import Filters, tag_named, walk_of
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import AiwynError
+from aiwyn_async.errors import AiwynError, InferredEndpointWarning
 from aiwyn_async.export import export as export_rows
 from aiwyn_async.sandbox import Sandbox, serve
 from aiwyn_async.session.protocol import encode_json
@@ -34,7 +36,7 @@ app = App(
     result_action="return_value",
 )
 
-Sandboxed = Annotated[bool, Parameter(negative=())]
+Flag = Annotated[bool, Parameter(negative=())]
 
 
 @asynccontextmanager
@@ -64,11 +66,11 @@ async def export(
     where: str | None = None,
     limit: int | None = None,
     page_size: int = 1000,
-    strict: bool = False,
-    force: Sandboxed = False,
-    resume: Sandboxed = False,
-    json: Sandboxed = False,
-    sandbox: Sandboxed = False,
+    strict: Flag = False,
+    force: Flag = False,
+    resume: Flag = False,
+    json: Flag = False,
+    sandbox: Flag = False,
     sandbox_invoices: int = 10_000,
     seed: int = 7,
 ) -> int:
@@ -122,7 +124,7 @@ async def get(
     key: str,
     /,
     *,
-    sandbox: Sandboxed = False,
+    sandbox: Flag = False,
     sandbox_invoices: int = 10_000,
     seed: int = 7,
 ) -> int:
@@ -151,7 +153,7 @@ async def count(
     start_date: str | None = None,
     end_date: str | None = None,
     where: str | None = None,
-    sandbox: Sandboxed = False,
+    sandbox: Flag = False,
     sandbox_invoices: int = 10_000,
     seed: int = 7,
 ) -> int:
@@ -176,6 +178,33 @@ async def count(
     return Exit.OK
 
 
+@app.command
+async def upsert(*, file: Path, update: Flag = False, batch_size: int = 100, json: Flag = False) -> int:
+    """Write records from a JSONL file: a line a record, with type, systemRef and attributes.
+
+    Each record that was not written is told on stderr, with its line. Exit code 5 tells that there is one.
+
+    Args:
+        file: the records; - reads stdin.
+        update: update records that exist, create none.
+        batch_size: records a request, 1 to 100.
+        json: tell every record's outcome as a line of JSON on stdout.
+    """
+    async with AiwynClient() as aiwyn:
+        write = aiwyn.records.update if update else aiwyn.records.upsert
+        with RecordLines(file) as records, ProgressBar("records") as bar:
+            writing = write(records, batch_size=batch_size)
+            async for outcome in writing:
+                bar.count(writing.report.total)
+                if json:
+                    _data(encode_json(outcome))
+                if not outcome.ok:
+                    why = " ".join(filter(None, [outcome.code, outcome.message]))
+                    say(f"line {records.line_of(outcome.index)} {outcome.status}: {why}")
+    say(str(writing.report))
+    return Exit.OK if writing.report.ok else Exit.INCOMPLETE
+
+
 @app.command(name="sandbox")
 async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0, latency: float = 0.0) -> int:
     """Serve a sandbox of the API on 127.0.0.1 until Ctrl-C.
@@ -196,7 +225,7 @@ async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0,
 
 
 @app.command
-async def doctor(*, sandbox: Sandboxed = False, sandbox_invoices: int = 100, seed: int = 7) -> int:
+async def doctor(*, sandbox: Flag = False, sandbox_invoices: int = 100, seed: int = 7) -> int:
     """Look at configuration, reachability, token, clock and one page; tell what is wrong and what to do.
 
     Args:
@@ -215,8 +244,11 @@ async def doctor(*, sandbox: Sandboxed = False, sandbox_invoices: int = 100, see
 def run(arguments: Sequence[str]) -> int:
     """Parse and run; the exit code. What goes wrong is one line on stderr, never a traceback."""
     try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
-        return asyncio.run(_awaited(command(*bound.args, **bound.kwargs)))
+        with warnings.catch_warnings():
+            # A line of its own each time, and no line of this program's code.
+            warnings.simplefilter("always", InferredEndpointWarning)
+            warnings.showwarning = _say_warning
+            return _run(arguments)
     except CycloptsError:
         return Exit.USAGE
     except AiwynError as error:
@@ -229,6 +261,15 @@ def run(arguments: Sequence[str]) -> int:
         # The reader has what it wanted. Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
+    return asyncio.run(_awaited(command(*bound.args, **bound.kwargs)))
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    say(f"note: {message}")
 
 
 async def _awaited(result: Any) -> int:

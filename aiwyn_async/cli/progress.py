@@ -55,6 +55,10 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
+    def count(self, rows: int) -> None:
+        """Show how many rows are done, of a number that is not known."""
+        self._bar.update(self._task, completed=rows)
+
     def update(self, progress: ExportProgress) -> None:
         """Show how far it is."""
         retries = f"{progress.retries} retries" if progress.retries else ""

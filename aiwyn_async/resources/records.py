@@ -116,11 +116,11 @@ class RecordWrite:
         self._begun = True
         window: Window[_Batch, list[RecordOutcome]] = Window(self._send, BATCHES_IN_FLIGHT)
         in_flight: list[_Batch] = []
-        refused: ConfigurationError | None = None
+        broken: Exception | None = None
         try:
             async for batch in self._batches():
-                if isinstance(batch, ConfigurationError):
-                    refused = batch
+                if isinstance(batch, Exception):
+                    broken = batch
                     break
                 # The same record in two batches at once could be applied in either order.
                 while window.is_full or any(batch.keys & other.keys for other in in_flight):
@@ -134,8 +134,8 @@ class RecordWrite:
                     yield outcome
         finally:
             await window.aclose()
-        if refused is not None:
-            raise refused
+        if broken is not None:
+            raise broken
         if self._raise_on_partial and not self.report.ok:
             raise PartialWriteError(f"not every record was written: {self.report}", report=self.report)
 
@@ -151,18 +151,24 @@ class RecordWrite:
             self.report.add(outcome)
         return outcomes
 
-    async def _batches(self) -> AsyncGenerator[_Batch | ConfigurationError, None]:
-        """Batches in which no record occurs twice; a malformed record ends them, after those before it."""
+    async def _batches(self) -> AsyncGenerator[_Batch | Exception, None]:
+        """Batches in which no record occurs twice.
+
+        A malformed record, or an error of the iterable itself, ends them and comes last: what was read before
+        it is written.
+        """
         batch = _Batch(0, [], set())
         index = 0
-        async for given in _each(self._records):
+        broken: Exception | None = None
+        records = _each(self._records)
+        while True:
             try:
-                record = self._checked(given, index)
-            except ConfigurationError as refused:
-                if batch.records:
-                    yield batch
-                yield refused
-                return
+                record = self._checked(await anext(records), index)
+            except StopAsyncIteration:
+                break
+            except Exception as error:  # noqa: BLE001 (raised again once the records before it are written)
+                broken = error
+                break
             key = encode_json([record.type, record.system_ref], in_order=True)
             known = record.system_ref is not None
             if len(batch.records) == self._batch_size or (known and key in batch.keys):
@@ -174,6 +180,8 @@ class RecordWrite:
             index += 1
         if batch.records:
             yield batch
+        if broken is not None:
+            yield broken
 
     def _checked(self, given: RecordInput, index: int) -> Record:
         try:

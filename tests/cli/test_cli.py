@@ -235,3 +235,46 @@ async def test_without_its_extra_the_command_tells_how_to_install_it(tmp_path: P
     )
     assert done.returncode == 2
     assert done.stderr == 'the command line is an extra; run: pip install "aiwyn-async[cli]"\n'
+
+
+def record_lines(count: int) -> str:
+    return "".join(
+        f'{{"type": "CLIENT", "systemRef": {{"id": {n}}}, "attributes": {{}}}}\n\n' for n in range(count)
+    )
+
+
+async def test_upsert_writes_a_file_of_records_and_tells_each_that_failed_with_its_line(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(250))
+    box.fail_records(lambda record: record["systemRef"]["id"] == 123)  # type: ignore[index]
+
+    done = await cli.run("upsert", "--file", "rows.jsonl", "--json")
+
+    assert done.code == 5, done.err
+    # An empty line follows each record.
+    assert "line 247 failed: VALIDATION_FAILED planned failure" in done.err
+    assert "250 records: 249 created, 0 updated, 1 failed, 0 ambiguous" in done.err
+    assert [json.loads(line)["index"] for line in done.out.splitlines()] == list(range(250))
+    assert box.scalar("SELECT count(*) FROM records") == 249
+
+
+async def test_upsert_tells_a_line_that_is_no_record_after_writing_those_before_it(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(3) + '{"systemRef": 1}\n')
+    done = await cli.run("upsert", "--file", "rows.jsonl")
+    assert (done.code, "rows.jsonl, line 7 is no record" in done.err) == (2, True)
+    assert box.scalar("SELECT count(*) FROM records") == 3
+
+
+async def test_upsert_of_a_file_that_is_not_there(cli: Cli) -> None:
+    done = await cli.run("upsert", "--file", "nowhere.jsonl")
+    assert (done.code, "cannot read nowhere.jsonl" in done.err) == (2, True)
+
+
+async def test_an_inferred_endpoint_is_told_in_one_line(cli: Cli) -> None:
+    done = await cli.run("get", "client", "2101")
+    assert done.code == 0, done.err
+    assert done.err.startswith("note: clients.get: the path /client is inferred")
+    assert len(done.err.splitlines()) == 1

@@ -207,6 +207,21 @@ async def test_a_malformed_record_in_a_stream_ends_it_after_those_before_it(
     assert len(stored(box)) == 150
 
 
+async def test_an_iterable_that_breaks_has_what_it_gave_written(
+    firm: tuple[Sandbox, AiwynClient],
+) -> None:
+    box, aiwyn = firm
+
+    def broken() -> Any:
+        yield from records(150)
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        await aiwyn.records.upsert(broken())
+
+    assert len(stored(box)) == 150
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data":{"records":[]}}', b'{"data":{"records":null}}'])
 async def test_an_answer_that_does_not_tell_each_outcome_makes_all_ambiguous(
     body: bytes, firm: tuple[Sandbox, AiwynClient]
