@@ -30,6 +30,10 @@ def records(count: int, start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+def number_of(record: Any) -> int:
+    return int(record["systemRef"]["id"])
+
+
 def stored(box: Sandbox) -> dict[int, int]:
     """How often each record was applied, by the number in its systemRef."""
     rows = box.query("SELECT system_ref, times_applied FROM records")
@@ -40,7 +44,7 @@ async def test_ten_thousand_records_with_failures_and_a_cut_have_one_outcome_eac
     firm: tuple[Sandbox, AiwynClient],
 ) -> None:
     box, aiwyn = firm
-    box.fail_records(lambda record: record["systemRef"]["id"] % 33 == 0)
+    box.fail_records(lambda record: number_of(record) % 33 == 0)
     # Applied, and the connection reset before the answer: nobody on this side can know.
     box.faults.add("records.upsert", nth=37, action="reset", when="after")
 
@@ -145,7 +149,7 @@ async def test_the_same_record_twice_is_applied_in_the_order_of_the_input(
 
 async def test_partial_success_raises_when_asked_to(firm: tuple[Sandbox, AiwynClient]) -> None:
     box, aiwyn = firm
-    box.fail_records(lambda record: record["systemRef"]["id"] == 1)
+    box.fail_records(lambda record: number_of(record) == 1)
 
     with pytest.raises(PartialWriteError) as raised:
         await aiwyn.records.upsert(records(3), raise_on_partial=True)

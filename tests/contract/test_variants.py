@@ -115,7 +115,7 @@ class Variant(NamedTuple):
     page: str = "number"
     most: int = 1000
     size_key: str = "pageSize"
-    count: str = "envelope"
+    count_in: str = "envelope"
     rows: int = COUNT
     row: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row
     answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
@@ -160,17 +160,17 @@ VARIANTS = {
     "as documented": Variant(),
     "the prose's prefix": Variant(prefix="/v1"),
     "another schema prefix": Variant(answer=renamed("deid_", "acme_")),
-    "no count": Variant(count="absent"),
-    "a null count": Variant(count="null"),
-    "a count as text": Variant(count="text"),
-    "count in total.aggregate": Variant(count="total"),
-    "count in <table>_aggregate": Variant(count="table"),
+    "no count": Variant(count_in="absent"),
+    "a null count": Variant(count_in="null"),
+    "a count as text": Variant(count_in="text"),
+    "count in total.aggregate": Variant(count_in="total"),
+    "count in <table>_aggregate": Variant(count_in="table"),
     "page skips rows": Variant(page="skip"),
-    "page skips rows, no count": Variant(page="skip", count="absent"),
+    "page skips rows, no count": Variant(page="skip", count_in="absent"),
     "page size cut to 100": Variant(most=100),
-    "page size cut to 500, no count": Variant(most=500, count="absent"),
+    "page size cut to 500, no count": Variant(most=500, count_in="absent"),
     "page size cut and page skips rows": Variant(most=100, page="skip"),
-    "limit instead of pageSize": Variant(size_key="limit", count="absent"),
+    "limit instead of pageSize": Variant(size_key="limit", count_in="absent"),
     "numbers as text": Variant(row=lambda r: everywhere(r, number_as_text), same_values=False),
     "money as text": Variant(row=lambda r: everywhere(r, money_as_text)),
     "ids as text": Variant(row=ids_as(lambda value: f"id-{value}"), same_values=False),
@@ -183,12 +183,12 @@ VARIANTS = {
         answer=lambda a: {"data": a, "error": None, "meta": {"success": True}}
     ),
     "data as the list itself": Variant(
-        count="absent",
+        count_in="absent",
         answer=lambda a: {"data": next(iter(a.values())), "error": None, "meta": {"success": True}},
     ),
     "an empty list": Variant(rows=0),
     "an exact multiple of the page size": Variant(rows=600, most=100),
-    "one row": Variant(rows=1, count="absent"),
+    "one row": Variant(rows=1, count_in="absent"),
 }
 
 
@@ -226,11 +226,11 @@ class Server:
 
     def counted(self, count: int) -> dict[str, Any]:
         shown: dict[str, Any] = {"null": None, "text": str(count)}
-        aggregate = {"aggregate": {"count": shown.get(self.variant.count, count)}}
-        if self.variant.count == "absent":
+        aggregate = {"aggregate": {"count": shown.get(self.variant.count_in, count)}}
+        if self.variant.count_in == "absent":
             return {}
-        by_table = self.variant.count == "table" or (
-            self.variant.count != "total" and self.resource.items == "deid_invoice"
+        by_table = self.variant.count_in == "table" or (
+            self.variant.count_in != "total" and self.resource.items == "deid_invoice"
         )
         return {f"{self.resource.items}_aggregate" if by_table else "total": aggregate}
 
