@@ -30,7 +30,7 @@ from aiwyn_async.errors import (
     RequestError,
     TokenExchangeError,
 )
-from aiwyn_async.session.protocol import Request, Response, printable, timestamp_of
+from aiwyn_async.session.protocol import Request, Response, fields_of, printable, timestamp_of
 
 __all__ = ["ApiKeyExchange", "ReadyToken", "lifetime_of"]
 
@@ -186,7 +186,7 @@ class ApiKeyExchange:
             )
         except RequestError as error:
             refused = error
-        about = self._where() | {
+        about: dict[str, Any] = self._where() | {
             "attempts": refused.attempts,
             "elapsed": refused.elapsed,
             "request_id": refused.request_id,
@@ -231,14 +231,13 @@ def token_in(body: bytes, key: str | None) -> _Answer:
         return _Answer(None, None, "no JSON")
     if not isinstance(answer, dict):
         return _Answer(None, None, "no JSON object")
-    layers: list[Any] = [answer, answer.get("data")]
-    for layer in layers:
-        if isinstance(layer, dict):
-            for name in (key,) if key else USUAL_TOKEN_KEYS:
-                token = _secret(layer.get(name))
-                if token is not None:
-                    return _Answer(token, _seconds(layer.get("expiresIn", layer.get("expires_in"))), "")
-    return _Answer(None, None, f"keys: {printable(', '.join(sorted(answer))) or 'none'}")
+    top = fields_of(answer)
+    for layer in (top, fields_of(top.get("data"))):
+        for name in (key,) if key else USUAL_TOKEN_KEYS:
+            token = _secret(layer.get(name))
+            if token is not None:
+                return _Answer(token, _seconds(layer.get("expiresIn", layer.get("expires_in"))), "")
+    return _Answer(None, None, f"keys: {printable(', '.join(sorted(top))) or 'none'}")
 
 
 def _seconds(told: object) -> float | None:

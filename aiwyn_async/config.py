@@ -43,7 +43,7 @@ class Secret:
         # aiohttp would refuse these only after connecting, and would quote them.
         if not (self._text and self._text.isascii() and self._text.isprintable()) or " " in self._text:
             raise ConfigurationError(
-                "the API key or token is empty or holds spaces, control or non-ASCII characters; paste it anew"
+                "the API key or token is empty or holds spaces, control or non-ASCII letters; paste it anew"
             )
 
     def reveal(self) -> str:
@@ -187,6 +187,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 if self.api_key is None
                 else "both an API key and a token are given: keep one of api_key= and token="
             )
+        self._check_bounds()
+        for name in ("gql_prefix", "api_prefix", "token_path"):
+            path = getattr(self, name)
+            if path and not _PATH.fullmatch(path):
+                raise ConfigurationError(
+                    f"{name} must start with / and have no trailing /, query, fragment or space"
+                )
+        if not self.token_request_key:
+            raise ConfigurationError("token_request_key must not be empty")
+
+    def _check_bounds(self) -> None:
         for name in ("connect_timeout", "read_timeout", "attempt_timeout", "deadline"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigurationError(f"{name} must be a finite number of seconds above 0")
@@ -201,14 +212,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"{name} must be at least {least}")
-        for name in ("gql_prefix", "api_prefix", "token_path"):
-            path = getattr(self, name)
-            if path and not _PATH.fullmatch(path):
-                raise ConfigurationError(
-                    f"{name} must start with / and have no trailing /, query, fragment or space"
-                )
-        if not self.token_request_key:
-            raise ConfigurationError("token_request_key must not be empty")
 
     def _check_types(self) -> None:
         """See that each option has its type; values from code come here unchecked."""
@@ -329,7 +332,7 @@ def _layered(*layers: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(layer.keys() - _NAMES)
         if unknown:
             raise ConfigurationError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(_NAMES))}")
-        settled = merged.keys() | (_SECRETS if _SECRETS & merged.keys() else set())
+        settled = set(merged) | (_SECRETS if _SECRETS & merged.keys() else set[str]())
         merged |= {name: value for name, value in layer.items() if name not in settled}
     return merged
 
@@ -348,7 +351,7 @@ def _from_profile(profile: str | None) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
-            profiles: Any = tomllib.load(file).get("profiles", {})
+            content = tomllib.load(file)
     except OSError as fault:
         if wanted or (named and not isinstance(fault, FileNotFoundError)):
             raise ConfigurationError(
@@ -357,11 +360,13 @@ def _from_profile(profile: str | None) -> dict[str, Any]:
         return {}
     except ValueError as fault:  # no TOML, or no UTF-8
         raise ConfigurationError(f"cannot read {path}: {fault}") from None
-    if not (isinstance(profiles, dict) and all(isinstance(options, dict) for options in profiles.values())):
-        raise ConfigurationError(f"in {path} each profile must be a table: [profiles.NAME]")
+    try:
+        profiles = msgspec.convert(content.get("profiles", {}), dict[str, dict[str, Any]])
+    except msgspec.ValidationError:
+        raise ConfigurationError(f"in {path} each profile must be a table: [profiles.NAME]") from None
     if wanted and wanted not in profiles:
         raise ConfigurationError(f"no profile {wanted!r} in {path}; it has {', '.join(profiles) or 'none'}")
-    found: dict[str, Any] = profiles.get(wanted or "default", {})
+    found = profiles.get(wanted or "default", {})
     if _SECRETS & found.keys() and readable_by_others:
         raise ConfigurationError(f"{path} holds a credential and others can read it; run: chmod 600 {path}")
     return found

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from fake_clock import FakeClock
-from secrecy import CANARY
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
+from fake_clock import FakeClock
+from secrecy import CANARY
 
 TURNS_TO_END = 10
 """Turns of the event loop that closing callbacks get before a task counts as left over."""
@@ -45,8 +45,9 @@ def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 async def _no_task_is_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
+    left: set[asyncio.Task[Any]] = set()
     for _ in range(TURNS_TO_END):
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        left = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
         if not left:
             return
         await asyncio.sleep(0)
@@ -79,8 +80,10 @@ async def connect(clock: FakeClock) -> AsyncIterator[Callable[..., AiwynClient]]
     made: list[AiwynClient] = []
 
     def make(url: str, **options: Any) -> AiwynClient:
-        credential = {} if "api_key" in options else {"token": CANARY}
-        made.append(AiwynClient(base_url=url, **{"clock": clock, **credential, **options}))
+        if "api_key" not in options:
+            options.setdefault("token", CANARY)
+        options.setdefault("clock", clock)
+        made.append(AiwynClient(base_url=url, **options))
         return made[-1]
 
     yield make

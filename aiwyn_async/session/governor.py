@@ -88,7 +88,7 @@ class Governor:
             self.limit = max(FEWEST, self.limit / 2)
 
     def _forget_the_parents_requests(self) -> None:
-        """In a forked child: what was in flight or waiting then is the parent's, and never comes back here."""
+        """In a forked child: what was in flight or waiting then is the parent's and never comes back."""
         self._pid = os.getpid()
         self.in_flight = 0
         self._waiting.clear()

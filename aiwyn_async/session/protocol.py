@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -47,6 +47,7 @@ __all__ = [
     "encode_json",
     "error_of",
     "excerpt",
+    "fields_of",
     "is_success",
     "looks_cut",
     "may_have_been_applied",
@@ -236,7 +237,7 @@ def timestamp_of(text: str) -> float | None:
     """The seconds since 1970 of an HTTP date; None when it is none."""
     try:
         date = parsedate_to_datetime(text)
-        # The asctime form and the zone -0000 come out naive; HTTP dates are UTC, whatever this machine's zone.
+        # The asctime form and the zone -0000 come out naive; HTTP dates are UTC, whatever zone is set here.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
@@ -248,7 +249,7 @@ def excerpt(body: bytes, secrets: Iterable[Secret] = (), limit: int = 200) -> st
 
 
 def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
-    """Text of a server as it can be shown anywhere: no control characters, no lone surrogates, no credential."""
+    """Text of a server as it can be shown anywhere: no control characters, lone surrogates, credentials."""
     shown = _masked(text, secrets)[:limit]
     return "".join(letter if letter.isprintable() else " " for letter in shown)
 
@@ -261,9 +262,10 @@ def _masked(value: Any, secrets: Iterable[Secret]) -> Any:
                 value = value.replace(secret.reveal(), MASK)
             return value
         case list():
-            return [_masked(entry, secrets) for entry in value]
+            return [_masked(entry, secrets) for entry in cast("Iterable[Any]", value)]
         case dict():
-            return {_masked(key, secrets): _masked(entry, secrets) for key, entry in value.items()}
+            fields = cast("Mapping[str, Any]", value)
+            return {_masked(key, secrets): _masked(entry, secrets) for key, entry in fields.items()}
         case _:
             return value
 
@@ -344,7 +346,9 @@ def _not_json_error(response: Response, about: dict[str, Any], secrets: tuple[Se
         text = f"the JSON body breaks off after {len(response.body)} bytes"
         return DecodeFailed(text, malformed=True, **about)
     start = excerpt(response.body, secrets)
-    return DecodeFailed(f"expected a JSON object or array, got {kind}: {start!r}; is base_url right?", **about)
+    return DecodeFailed(
+        f"expected a JSON object or array, got {kind}: {start!r}; is base_url right?", **about
+    )
 
 
 def _redirect_or_upgrade_error(
@@ -354,8 +358,7 @@ def _redirect_or_upgrade_error(
         return ProtocolError(f"unexpected status {response.status}", **about)
     location = _masked(response.headers.get("Location", ""), secrets)
     return RedirectRefusedError(
-        f"status {response.status} points to {_host_of(location)}; "
-        "redirects are refused, check base_url",
+        f"status {response.status} points to {_host_of(location)}; redirects are refused, check base_url",
         **about,
     )
 
@@ -415,20 +418,16 @@ def server_message(body: object) -> str:
 
     The API documents no error bodies; these shapes are those of GraphQL, Hasura and its own ``error`` key.
     """
-    match body:
-        case {"errors": [dict() | str() as first, *_]}:
-            return _own_message(first)
-        case {"error": dict() as nested}:
-            return _own_message(nested)
-        case _:
-            return _own_message(body)
+    told = body
+    errors = fields_of(body).get("errors")
+    if errors and isinstance(errors, list):
+        told = cast("Sequence[object]", errors)[0]
+    elif nested := fields_of(fields_of(body).get("error")):
+        told = nested
+    named = (fields_of(told).get(name) for name in ("message", "error", "detail"))
+    return printable(next((text for text in (told, *named) if isinstance(text, str)), ""))
 
 
-def _own_message(body: object) -> str:
-    match body:
-        case (
-            {"message": str() as text} | {"error": str() as text} | {"detail": str() as text} | (str() as text)
-        ):
-            return printable(text)
-        case _:
-            return ""
+def fields_of(value: object) -> dict[str, Any]:
+    """A JSON object's fields; none when the value is another kind of JSON."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -150,8 +150,9 @@ class Session:
         self.transport.check_usable()
         call = _Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
+        deadline = asyncio.timeout(self.config.deadline)
         try:
-            async with asyncio.timeout(self.config.deadline) as deadline:
+            async with deadline:
                 outcome = await self._authorised(call)
         except _OutOfTime:
             outcome = None
@@ -249,7 +250,7 @@ _PHASES: Final = {
 def _levels_to_the_caller() -> int:
     """How far up the first frame outside this package is, so that a warning points at the user's line."""
     package = __name__.partition(".")[0]
-    frame, level = sys._getframe(1), 1  # noqa: SLF001 (what warnings.warn itself looks at)
+    frame, level = sys._getframe(1), 1  # noqa: SLF001 (what warnings.warn itself looks at)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame, level = frame.f_back, level + 1
     return level

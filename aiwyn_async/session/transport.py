@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextvars import ContextVar
 from platform import python_version
 from typing import Final, NamedTuple
@@ -43,7 +43,7 @@ USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} py
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
 
 # Most specific first: TLS and DNS failures are connector failures, and those are OS errors, to aiohttp.
-_KINDS: Final[tuple[tuple[type[Exception], FailureKind, str], ...]] = (
+_KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
     (aiohttp.ClientSSLError, FailureKind.TLS, "TLS failed"),
     (aiohttp.ServerFingerprintMismatch, FailureKind.TLS, "TLS failed"),
     (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "the host name cannot be resolved"),
@@ -101,11 +101,13 @@ class _Dial:
 _dial: ContextVar[_Dial] = ContextVar("_dial")
 
 
-def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """Make the socket of a new connection: the one public place where aiohttp tells that it opens one."""
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
+    """Make the socket of a new connection: the one public place where aiohttp tells that it opens one.
+
+    aiohttp may do so in a task of its own, which has a copy of the context and in it the same ``_Dial``.
+    """
     _dial.get().opened = True
-    family, kind, proto, _, _ = address
-    return socket.socket(family, kind, proto)
+    return socket.socket(*address[:3])
 
 
 class _Pool(NamedTuple):
@@ -135,8 +137,10 @@ class Transport:
     @property
     def is_open(self) -> bool:
         """True while a pool may hold connections."""
-        return self._pid == os.getpid() and any(
-            not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items()
+        return (
+            not self._closed
+            and self._pid == os.getpid()
+            and any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
         )
 
     def check_usable(self) -> None:
@@ -208,12 +212,13 @@ class Transport:
         if self._pid != os.getpid():
             _inherited.append(pools)
             return
+        # A loop that stands still closes its pool itself, when it shuts its async generators down.
+        self._pools = {loop: pool for loop, pool in pools.items() if not loop.is_running()}
         for loop, pool in pools.items():
             if loop is running:
                 await pool.closer.aclose()
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(pool.session.close(), loop)
-            # A loop that stands still closes its pool when it shuts down its async generators.
 
     def _url(self, request: Request) -> URL:
         path = request.path
@@ -331,7 +336,12 @@ def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
         fault.__cause__, http_exceptions.ContentEncodingError
     ):
         return FailureKind.ENCODING, "the body does not decode as its Content-Encoding says"
-    kind, text = next((kind, text) for cls, kind, text in _KINDS if isinstance(fault, cls))
+    # The last entry fits every fault.
+    kind, text = next(
+        (kind, text)
+        for cls, kind, text in _KINDS
+        if isinstance(fault, cls)  # pyright: ignore[reportUnnecessaryIsInstance]
+    )
     if isinstance(fault, aiohttp.ClientConnectorError):
         text = f"{text}: {fault.host}:{fault.port}"
         if fault.os_error.strerror:

@@ -1,5 +1,8 @@
 """Connections that cannot be made, that die between two requests, and that lead elsewhere."""
 
+# pyright: reportUnknownMemberType=false
+# (a library of the tests is not typed)
+
 from __future__ import annotations
 
 import asyncio
@@ -14,14 +17,14 @@ from typing import Any
 
 import pytest
 import trustme
-from fake_clock import FakeClock
-from fault_server import FIN, READ, RST, STALL, FaultServer, answer, send
-from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
-from secrecy import CANARY, assert_no_secret
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import ConnectionFailed, RedirectRefusedError
 from aiwyn_async.session.protocol import Request
+from fake_clock import FakeClock
+from fault_server import FIN, READ, RST, STALL, FaultServer, answer, send
+from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
+from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 OK = send(answer(body=b'{"deid_invoice":[]}'))
@@ -59,7 +62,7 @@ def full_port() -> Iterator[int]:
         listening.listen(0)
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(listening.getsockname())
         yield int(listening.getsockname()[1])
         for filler in fillers:
@@ -245,7 +248,7 @@ async def test_a_fresh_connection_is_known_as_such_when_addresses_race(
     async with FaultServer([READ, RST], [READ, OK]) as server:
         loop = asyncio.get_running_loop()
 
-        async def two_addresses(host: str, port: int, **_: Any) -> list[Any]:
+        async def two_addresses(_: str, port: int, **__: Any) -> list[Any]:
             found = (socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
             return [(socket.AF_INET6, *found[:3], ("::1", port, 0, 0)), (socket.AF_INET, *found)]
 

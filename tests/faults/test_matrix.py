@@ -9,10 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
-from fake_clock import FakeClock
-from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, drip, send
-from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, session_of
-from secrecy import CANARY, assert_no_secret
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import (
@@ -31,7 +27,11 @@ from aiwyn_async.errors import (
     ServerError,
     StatusError,
 )
-from aiwyn_async.session.protocol import Request, RetryClass
+from aiwyn_async.session.protocol import RetryClass
+from fake_clock import FakeClock
+from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, drip, send
+from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, session_of
+from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 
@@ -58,7 +58,7 @@ class Fault(NamedTuple):
 
 
 def status(code: int, error: type[RequestError], **changes: Any) -> Fault:
-    fields = {"status": code, **changes.pop("fields", {})}
+    fields: dict[str, Any] = {"status": code, **changes.pop("fields", {})}
     headers, body = changes.pop("headers", {}), changes.pop("body", ECHO)
     name = changes.pop("name", f"status {code}")
     return Fault(name, [READ, send(answer(code, body, headers))], error, fields, **changes)
@@ -71,8 +71,8 @@ def ok(name: str, body: bytes, error: type[RequestError], headers: Any = None, *
 
 def wire(name: str, data: bytes, error: type[RequestError] = ProtocolError, **changes: Any) -> Fault:
     fields = changes.pop("fields", {})
-    end = changes.pop("end", FIN)
-    return Fault(name, [READ, send(data), end], error, fields, **{"reads": 1, **changes})
+    changes.setdefault("reads", 1)
+    return Fault(name, [READ, send(data), FIN], error, fields, **changes)
 
 
 def broken(name: str, *script: Step, kind: str, **changes: Any) -> Fault:
@@ -80,8 +80,8 @@ def broken(name: str, *script: Step, kind: str, **changes: Any) -> Fault:
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-ONCE = {"reads": 1, "writes": 1}
-REFUSED = {"reads": 1, "ambiguous": False}
+ONCE: dict[str, Any] = {"reads": 1, "writes": 1}
+REFUSED: dict[str, Any] = {"reads": 1, "ambiguous": False}
 
 FAULTS = [
     broken("F10 RST on accept", RST, kind="disconnected"),
@@ -95,7 +95,7 @@ FAULTS = [
     broken(
         "F16 chunks end early",
         READ,
-        send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n"),
+        send(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n'),
         FIN,
         kind="truncated",
     ),
@@ -152,16 +152,40 @@ FAULTS = [
     wire("F56 101", b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
     wire("304", b"HTTP/1.1 304 Not Modified\r\n\r\n", ambiguous=False),
     *(
-        status(code, RedirectRefusedError, headers={"Location": f"https://evil.test/{CANARY}?{CANARY}"},
-               name=f"F59 redirect {code}", **REFUSED, fields={"status": ...})
+        status(
+            code,
+            RedirectRefusedError,
+            headers={"Location": f"https://evil.test/{CANARY}?{CANARY}"},
+            name=f"F59 redirect {code}",
+            **REFUSED,
+            fields={"status": ...},
+        )
         for code in (300, 301, 302, 303, 307, 308)
     ),
-    status(302, RedirectRefusedError, headers={"Location": "/elsewhere"}, name="F60 loop", **REFUSED,
-           fields={"status": ...}),
-    status(302, RedirectRefusedError, headers={"Location": "http://[bad"}, name="bad Location", **REFUSED,
-           fields={"status": ...}),
-    status(302, RedirectRefusedError, headers={"Location": "//\udcff"}, name="raw Location", **REFUSED,
-           fields={"status": ...}),
+    status(
+        302,
+        RedirectRefusedError,
+        headers={"Location": "/elsewhere"},
+        name="F60 loop",
+        **REFUSED,
+        fields={"status": ...},
+    ),
+    status(
+        302,
+        RedirectRefusedError,
+        headers={"Location": "http://[bad"},
+        name="bad Location",
+        **REFUSED,
+        fields={"status": ...},
+    ),
+    status(
+        302,
+        RedirectRefusedError,
+        headers={"Location": "//\udcff"},
+        name="raw Location",
+        **REFUSED,
+        fields={"status": ...},
+    ),
     status(302, RedirectRefusedError, name="no Location", **REFUSED, fields={"status": ...}),
     status(400, InvalidRequestError, **REFUSED),
     status(422, InvalidRequestError, **REFUSED),
@@ -179,10 +203,23 @@ FAULTS = [
     status(421, StatusError, **REFUSED),
     status(425, StatusError, writes=3, ambiguous=False),
     status(429, RateLimitError, writes=3, ambiguous=False, fields={"retry_after": None}),
-    status(429, RateLimitError, writes=3, ambiguous=False, fields={"retry_after": 2.0},
-           headers={"Retry-After": "2"}, name="F21 429 for 2 s"),
-    status(429, RateLimitError, fields={"retry_after": 86400.0}, headers={"Retry-After": "86400"},
-           name="F24 429 for a day", **REFUSED),
+    status(
+        429,
+        RateLimitError,
+        writes=3,
+        ambiguous=False,
+        fields={"retry_after": 2.0},
+        headers={"Retry-After": "2"},
+        name="F21 429 for 2 s",
+    ),
+    status(
+        429,
+        RateLimitError,
+        fields={"retry_after": 86400.0},
+        headers={"Retry-After": "86400"},
+        name="F24 429 for a day",
+        **REFUSED,
+    ),
     status(451, StatusError, **REFUSED),
     *(status(code, ServerError) for code in (500, 502, 503, 504, 520, 521, 522, 523, 524)),
     status(503, ServerError, headers={"Retry-After": "1"}, writes=3, ambiguous=False, name="503 for 1 s"),
@@ -190,30 +227,88 @@ FAULTS = [
     *(status(code, ServerError, reads=1, ambiguous=False) for code in (501, 505)),
     *(status(code, ServerError, reads=1) for code in (507, 508, 511, 599)),
     status(500, ServerError, body=b"x" * 300_000, name="huge error body"),
-    status(400, InvalidRequestError, headers={"Content-Encoding": "gzip"}, body=gzip.compress(ECHO),
-           name="compressed error body", **REFUSED),
-    status(400, InvalidRequestError, headers={"Content-Encoding": "gzip"}, body=b"no gzip",
-           name="error body not as encoded", **REFUSED),
-    status(400, InvalidRequestError, headers={"Content-Encoding": "rot13"}, body=b"ab",
-           name="error body of unknown encoding", **REFUSED),
+    status(
+        400,
+        InvalidRequestError,
+        headers={"Content-Encoding": "gzip"},
+        body=gzip.compress(ECHO),
+        name="compressed error body",
+        **REFUSED,
+    ),
+    status(
+        400,
+        InvalidRequestError,
+        headers={"Content-Encoding": "gzip"},
+        body=b"no gzip",
+        name="error body not as encoded",
+        **REFUSED,
+    ),
+    status(
+        400,
+        InvalidRequestError,
+        headers={"Content-Encoding": "rot13"},
+        body=b"ab",
+        name="error body of unknown encoding",
+        **REFUSED,
+    ),
     Fault("error body cut", [READ, send(answer(404, b"{", length=99))], NotFoundError, {}, **REFUSED),
     Fault("error body reset", [READ, send(answer(404, b"{", length=99)), RST], NotFoundError, {}, **REFUSED),
-    Fault("error body stalls", [READ, send(answer(404, b"{", length=99)), STALL], NotFoundError, {},
-          **REFUSED, options=SHORT),
-    Fault("endless error body", [READ, send(b"HTTP/1.1 403 No\r\n\r\n"), drip(b"x" * 65536, 0)],
-          PermissionDeniedError, {"status": 403}, **REFUSED),
+    Fault(
+        "error body stalls",
+        [READ, send(answer(404, b"{", length=99)), STALL],
+        NotFoundError,
+        {},
+        **REFUSED,
+        options=SHORT,
+    ),
+    Fault(
+        "endless error body",
+        [READ, send(b"HTTP/1.1 403 No\r\n\r\n"), drip(b"x" * 65536, 0)],
+        PermissionDeniedError,
+        {"status": 403},
+        **REFUSED,
+    ),
     status(404, NotFoundError, body=b"\xff\xfe\x00", name="error body of raw bytes", **REFUSED),
     status(404, NotFoundError, body=b"[" * 20_000, name="deep error body", **REFUSED),
-    status(404, NotFoundError, headers={"X-Request-Id": CANARY, "Content-Type": CANARY},
-           name="headers tell the secret", fields={"request_id": "***"}, **REFUSED),
-    status(404, NotFoundError, headers={"X-Request-Id": "\udcff\udcfe a"}, name="raw request id",
-           fields={"request_id": "a"}, **REFUSED),
-    status(404, NotFoundError, headers={"X-Request-Id": "a" * 5000}, name="long request id",
-           fields={"request_id": "a" * 128}, **REFUSED),
-    status(404, NotFoundError, body=b'{"message":"' + CANARY.replace("c", "\\u0063").encode() + b'"}',
-           name="secret in other letters", **REFUSED),
-    ok("F35 HTML", b"<html>" + ECHO, DecodeFailed, {"Content-Type": "text/html"}, **ONCE,
-       fields={"malformed": False}),
+    status(
+        404,
+        NotFoundError,
+        headers={"X-Request-Id": CANARY, "Content-Type": CANARY},
+        name="headers tell the secret",
+        fields={"request_id": "***"},
+        **REFUSED,
+    ),
+    status(
+        404,
+        NotFoundError,
+        headers={"X-Request-Id": "\udcff\udcfe a"},
+        name="raw request id",
+        fields={"request_id": "a"},
+        **REFUSED,
+    ),
+    status(
+        404,
+        NotFoundError,
+        headers={"X-Request-Id": "a" * 5000},
+        name="long request id",
+        fields={"request_id": "a" * 128},
+        **REFUSED,
+    ),
+    status(
+        404,
+        NotFoundError,
+        body=b'{"message":"' + CANARY.replace("c", "\\u0063").encode() + b'"}',
+        name="secret in other letters",
+        **REFUSED,
+    ),
+    ok(
+        "F35 HTML",
+        b"<html>" + ECHO,
+        DecodeFailed,
+        {"Content-Type": "text/html"},
+        **ONCE,
+        fields={"malformed": False},
+    ),
     ok("F36 empty", b"", DecodeFailed, reads=1, writes=0),
     ok("only blanks", b" \r\n ", DecodeFailed, reads=1),
     ok("F37 null", b"null", DecodeFailed, reads=1),
@@ -221,24 +316,70 @@ FAULTS = [
     ok("BOM", b"\xef\xbb\xbf{}", DecodeFailed, reads=1),
     ok("raw Content-Type", b"x", DecodeFailed, {"Content-Type": "text/\udcff"}, reads=1),
     ok("F39 cut JSON", b'{"deid_invoice":[{', DecodeFailed, reads=2, fields={"malformed": True}),
-    ok("A5 cut gzip of matching length", ZIPPED[:20], DecodeFailed, {"Content-Encoding": "gzip"}, reads=2,
-       fields={"malformed": True}) ,
-    ok("F47 gzip of nothing", b"plain", DecodeFailed, {"Content-Encoding": "gzip"}, reads=2,
-       fields={"malformed": True}),
-    ok("F47 bad CRC", ZIPPED[:-8] + b"\0" * 8, DecodeFailed, {"Content-Encoding": "gzip"}, reads=2,
-       fields={"malformed": True}),
+    ok(
+        "A5 cut gzip of matching length",
+        ZIPPED[:20],
+        DecodeFailed,
+        {"Content-Encoding": "gzip"},
+        reads=2,
+        fields={"malformed": True},
+    ),
+    ok(
+        "F47 gzip of nothing",
+        b"plain",
+        DecodeFailed,
+        {"Content-Encoding": "gzip"},
+        reads=2,
+        fields={"malformed": True},
+    ),
+    ok(
+        "F47 bad CRC",
+        ZIPPED[:-8] + b"\0" * 8,
+        DecodeFailed,
+        {"Content-Encoding": "gzip"},
+        reads=2,
+        fields={"malformed": True},
+    ),
     ok("deflate of garbage", b"\xff\xff\xff", DecodeFailed, {"Content-Encoding": "deflate"}, reads=2),
     ok("F49 unknown encoding", b"{}", DecodeFailed, {"Content-Encoding": "rot13"}, reads=1),
-    ok("F49 stacked encodings", gzip.compress(ZIPPED), DecodeFailed, {"Content-Encoding": "gzip, gzip"},
-       reads=1),
-    ok("F46 gzip bomb", gzip.compress(bytes(5_000_000)), ResponseTooLargeError,
-       {"Content-Encoding": "gzip"}, reads=1, options={"max_response_bytes": 1_000_000}),
-    ok("deflate bomb", zlib.compress(bytes(5_000_000)), ResponseTooLargeError,
-       {"Content-Encoding": "deflate"}, reads=1, options={"max_response_bytes": 1_000_000}),
-    ok("F45 long Content-Length", b"{" + b" " * 2000, ResponseTooLargeError, reads=1,
-       options={"max_response_bytes": 1024}),
-    Fault("F45 endless body", [READ, send(HEAD + b"\r\n{"), drip(b" " * 65536, 0)], ResponseTooLargeError, {},
-          reads=1, options={"max_response_bytes": 1_000_000}),
+    ok(
+        "F49 stacked encodings",
+        gzip.compress(ZIPPED),
+        DecodeFailed,
+        {"Content-Encoding": "gzip, gzip"},
+        reads=1,
+    ),
+    ok(
+        "F46 gzip bomb",
+        gzip.compress(bytes(5_000_000)),
+        ResponseTooLargeError,
+        {"Content-Encoding": "gzip"},
+        reads=1,
+        options={"max_response_bytes": 1_000_000},
+    ),
+    ok(
+        "deflate bomb",
+        zlib.compress(bytes(5_000_000)),
+        ResponseTooLargeError,
+        {"Content-Encoding": "deflate"},
+        reads=1,
+        options={"max_response_bytes": 1_000_000},
+    ),
+    ok(
+        "F45 long Content-Length",
+        b"{" + b" " * 2000,
+        ResponseTooLargeError,
+        reads=1,
+        options={"max_response_bytes": 1024},
+    ),
+    Fault(
+        "F45 endless body",
+        [READ, send(HEAD + b"\r\n{"), drip(b" " * 65536, 0)],
+        ResponseTooLargeError,
+        {},
+        reads=1,
+        options={"max_response_bytes": 1_000_000},
+    ),
 ]
 
 REQUESTS = {"get": GET, "list": LIST, "write": WRITE, "put": PUT}

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from fake_clock import FakeClock
-from fault_server import READ, RST, STALL, FaultServer, Step, answer, send
-from looking_inside import GET, LIST, assert_nothing_is_held, session_of
-from secrecy import CANARY, assert_no_secret
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceeded, TokenExchangeError
 from aiwyn_async.sandbox import Sandbox
+from fake_clock import FakeClock
+from fault_server import READ, RST, STALL, FaultServer, Step, answer, send
+from looking_inside import GET, LIST, assert_nothing_is_held, renewal_of, session_of, until
+from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 
@@ -52,6 +52,7 @@ def told(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]
     ],
 )
 async def test_an_exchange_that_fails(
+    *,
     script: Sequence[Step],
     error: type[AiwynError],
     cause: str | None,
@@ -125,10 +126,9 @@ async def test_the_leader_of_a_renewal_is_cancelled_and_50_others_get_the_token(
     sandbox: Sandbox, client: AiwynClient
 ) -> None:
     session = session_of(client)
-    sandbox.faults.add("auth.token", delay=0.05)
+    stalled = sandbox.faults.add("auth.token", delay=0.05)
     leader = asyncio.create_task(session.call(LIST))
-    while not sandbox.faults._plan[0].hits:
-        await asyncio.sleep(0)
+    await until(lambda: stalled.hits > 0)
     others = [asyncio.create_task(session.call(LIST)) for _ in range(50)]
     await asyncio.sleep(0)
     leader.cancel()
@@ -148,7 +148,7 @@ async def test_a_renewal_with_time_left_is_in_the_background(
     response = await session.call(LIST)
     # It was answered with the old token while the new one was under way.
     assert (response.status, sandbox.token_exchanges) == (200, 1)
-    renewal = session.tokens._renewal  # type: ignore[union-attr]
+    renewal = renewal_of(session)
     assert not renewal.done()
     await renewal
     assert sandbox.token_exchanges == 2
@@ -164,7 +164,7 @@ async def test_a_failed_renewal_in_the_background_is_told_and_pauses_for_5_secon
 
     async def call_and_settle() -> int:
         assert (await session.call(LIST)).status == 200
-        await asyncio.wait([session.tokens._renewal])  # type: ignore[union-attr]
+        await asyncio.wait([renewal_of(session)])
         return sandbox.calls("auth.token")
 
     assert await call_and_settle() == 2
@@ -193,8 +193,7 @@ async def test_closing_while_tasks_wait_for_a_token_tells_them_so(connect: Conne
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, api_key=CANARY)
         waiting = [asyncio.create_task(session_of(client).call(LIST)) for _ in range(5)]
-        while not server.requests:
-            await asyncio.sleep(0)
+        await until(lambda: len(server.requests) > 0)
         await client.aclose()
         results = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(result).__name__ for result in results} == {"ClientClosedError"}

@@ -1,5 +1,8 @@
 """What is sent: method, address, headers, body. No socket is needed to see it."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (a library of the tests is not typed)
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
@@ -10,14 +13,15 @@ from urllib.parse import unquote
 import aiohttp
 import pytest
 from aioresponses import aioresponses
-from fault_server import READ, FaultServer, answer, send
-from looking_inside import session_of
-from secrecy import CANARY
 from yarl import URL
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.session.protocol import Request
+from aiwyn_async.session.transport import USER_AGENT
+from fault_server import READ, FaultServer, answer, send
+from looking_inside import session_of
+from secrecy import CANARY
 
 BASE = "https://api.example.org/root"
 
@@ -47,7 +51,11 @@ async def test_a_get(client: AiwynClient) -> None:
         await client.invoices.get(7)
     method, url, sent = the_call(mocked)
     assert (method, str(url), sent["data"]) == ("GET", f"{BASE}/gql/v1/invoice/7", None)
-    assert sent["headers"] == {"Authorization": f"Bearer {CANARY}"}
+    assert sent["headers"] == {
+        "Accept": "application/json",
+        "Authorization": f"Bearer {CANARY}",
+        "User-Agent": USER_AGENT,
+    }
     assert sent["allow_redirects"] is False
 
 
@@ -79,4 +87,3 @@ async def test_a_key_stays_one_segment_on_the_wire(key: str, connect: Callable[.
 async def test_a_path_that_would_break_the_request_line_is_refused(path: str, client: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match="printable ASCII"):
         await session_of(client).call(Request(method="GET", path=path))
-

@@ -1,12 +1,19 @@
 """What no user needs and a test of leaks does: the ladder and the pool of a client."""
 
+# pyright: reportPrivateUsage=false
+# (a test of leaks looks inside)
+
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 
 from aiwyn_async import AiwynClient
+from aiwyn_async.auth import ApiKeyExchange
+from aiwyn_async.config import Secret
+from aiwyn_async.errors import AiwynError
 from aiwyn_async.session.protocol import Request, RetryClass
 from aiwyn_async.session.session import Session
 from aiwyn_async.session.transport import Transport
@@ -21,6 +28,13 @@ def session_of(client: AiwynClient) -> Session:
     return client._session
 
 
+def renewal_of(session: Session) -> asyncio.Task[Secret | AiwynError]:
+    """The latest exchange of the API key."""
+    assert isinstance(session.tokens, ApiKeyExchange)
+    assert session.tokens._renewal is not None
+    return session.tokens._renewal
+
+
 def connectors_of(transport: Transport) -> list[aiohttp.BaseConnector]:
     found = [pool.session.connector for pool in transport._pools.values()]
     return [connector for connector in found if connector is not None]
@@ -33,3 +47,9 @@ async def assert_nothing_is_held(client: AiwynClient) -> None:
     assert [connector._acquired for connector in connectors_of(session.transport)] in ([], [set()])
     assert session.governor.in_flight == 0
     assert not session.governor._waiting
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let the others run until something is so; the test's own timeout ends it otherwise."""
+    while not is_so():  # noqa: ASYNC110 (a test waits for what tells nobody)
+        await asyncio.sleep(0)

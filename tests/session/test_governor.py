@@ -1,0 +1,218 @@
+"""Slots: never more in flight than the limit, none lost to whoever gives up, one cut for a burst."""
+
+# pyright: reportPrivateUsage=false
+# (a test of leaks looks inside)
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiwyn_async.session.governor import Governor
+from fake_clock import FakeClock
+
+
+class Caller:
+    """What enters a governor, with the clock for its waits."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.phase = "token"
+        self._clock = clock
+
+    async def wait(self, phase: str, seconds: float) -> None:
+        self.phase = phase
+        await self._clock.sleep(seconds)
+
+
+MOVES = st.lists(
+    st.sampled_from(
+        [
+            "enter",
+            "enter",
+            "enter ahead",
+            "leave",
+            "cancel",
+            "cancel and leave",
+            "throttle",
+            "succeed",
+            "turn",
+        ]
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MOVES, st.integers(1, 4))
+def test_slots_are_neither_exceeded_nor_lost(moves: list[str], most: int) -> None:
+    asyncio.run(_play(moves, most))
+
+
+async def _play(moves: list[str], most: int) -> None:
+    clock = FakeClock()
+    governor = Governor(most, clock)
+    inside: list[asyncio.Event] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def visit(ahead: bool) -> None:
+        limit_at_admission = await governor.enter(Caller(clock), ahead=ahead)
+        assert limit_at_admission == clock.monotonic()
+        leaves = asyncio.Event()
+        inside.append(leaves)
+        try:
+            await leaves.wait()
+        finally:
+            inside.remove(leaves)
+            governor.leave()
+
+    for move in moves:
+        clock.advance(1)
+        match move:
+            case "enter" | "enter ahead":
+                tasks.append(asyncio.create_task(visit(move == "enter ahead")))
+                await asyncio.sleep(0)
+            case "leave" if inside:
+                inside[0].set()
+            case "cancel" if tasks:
+                tasks[len(moves) % len(tasks)].cancel()
+            case "cancel and leave" if tasks and inside:
+                # Whoever is next in the queue gives up in the turn in which it is his.
+                inside[0].set()
+                await asyncio.sleep(0)
+                tasks[-1].cancel()
+            case "throttle":
+                governor.throttled(clock.monotonic())
+            case "succeed":
+                governor.succeeded()
+            case _:
+                await asyncio.sleep(0)
+        assert 0 <= governor.in_flight <= most
+        assert 1 <= governor.limit <= most
+    await _all_leave(tasks, inside)
+    assert all(task.cancelled() or task.exception() is None for task in tasks)
+    assert governor.in_flight == 0
+    assert not governor._waiting
+    await governor.enter(Caller(clock))
+    governor.leave()
+
+
+async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event]) -> None:
+    while pending := [task for task in tasks if not task.done()]:
+        for leaves in list(inside):
+            leaves.set()
+        await asyncio.wait(pending, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def test_a_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: FakeClock) -> None:
+    governor = Governor(1, clock)
+    await governor.enter(Caller(clock))
+    waiting = asyncio.create_task(governor.enter(Caller(clock)))
+    await asyncio.sleep(0)
+    # Cancelled, and its place given away, before it runs again.
+    waiting.cancel()
+    governor.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert governor.in_flight == 0
+
+
+async def test_a_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock: FakeClock) -> None:
+    governor = Governor(1, clock)
+    await governor.enter(Caller(clock))
+    first, second = (asyncio.create_task(governor.enter(Caller(clock))) for _ in range(2))
+    await asyncio.sleep(0)
+    governor.leave()
+    first.cancel()
+    await asyncio.wait([first])
+    await second
+    assert (first.cancelled(), governor.in_flight) == (True, 1)
+
+
+async def test_the_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> None:
+    governor = Governor(1, clock)
+    await governor.enter(Caller(clock))
+    order: list[str] = []
+
+    async def visit(name: str, ahead: bool) -> None:
+        await governor.enter(Caller(clock), ahead=ahead)
+        order.append(name)
+        governor.leave()
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("a", "b", "c"):
+            group.create_task(visit(name, ahead=False))
+        group.create_task(visit("token", ahead=True))
+        await asyncio.sleep(0)
+        governor.leave()
+    assert order == ["token", "a", "b", "c"]
+
+
+async def test_a_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
+    governor = Governor(8, clock)
+    admitted = [await governor.enter(Caller(clock)) for _ in range(8)]
+    clock.advance(1)
+    for at in admitted:
+        governor.throttled(at)
+    assert governor.limit == 4
+    governor.throttled(clock.monotonic())
+    assert governor.limit == 4
+    clock.advance(1)
+    governor.throttled(clock.monotonic())
+    assert governor.limit == 2
+
+
+def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
+    governor = Governor(8, clock)
+    for _ in range(9):
+        clock.advance(1)
+        governor.throttled(clock.monotonic())
+    assert governor.limit == 1
+    climbed: list[int] = []
+    for _ in range(60):
+        governor.succeeded()
+        climbed.append(int(governor.limit))
+    assert climbed == sorted(climbed)
+    # About one slot a round: 1 + 2 + ... + 7 successes.
+    assert climbed[0] == 2
+    assert 24 <= climbed.index(8) <= 36
+
+
+async def test_a_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
+    governor = Governor(8, clock)
+    governor.pause(5)
+    governor.pause(2)
+    caller = Caller(clock)
+    assert await governor.enter(caller) == 5
+    assert (caller.phase, clock.sleeps) == ("pause", [5])
+    governor.leave()
+    await governor.enter(caller)
+    assert clock.sleeps == [5]
+
+
+async def test_a_pause_that_is_cancelled_gives_the_slot_back(clock: FakeClock) -> None:
+    governor = Governor(1, clock)
+    governor.pause(5)
+    entering = asyncio.create_task(governor.enter(Caller(clock)))
+    await asyncio.sleep(0)
+    entering.cancel()
+    await asyncio.wait([entering])
+    assert governor.in_flight == 0
+
+
+async def test_a_forked_child_does_not_wait_for_the_parents_requests(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    governor = Governor(1, clock)
+    await governor.enter(Caller(clock))
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    await governor.enter(Caller(clock))
+    assert governor.in_flight == 1
+
+
+def test_its_repr_tells_its_state(clock: FakeClock) -> None:
+    assert repr(Governor(3, clock)) == "<Governor 0 in flight of 3, 0 waiting>"

@@ -1,0 +1,134 @@
+"""When a request is sent again: the decision as a table, the quota, and the planned waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async.config import Config, Secret
+from aiwyn_async.session.protocol import Failure, FailureKind, Outcome, Request, Response, RetryClass
+from aiwyn_async.session.retry import GiveUp, RetryQuota, SendAgain, decide, is_final, is_throttled
+from fake_clock import FakeClock
+
+READ = Request(method="POST", path="/x")
+WRITE = Request(method="POST", path="/x", retry_class=RetryClass.WRITE)
+CONFIG = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock())
+REPEATING_WRITES = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retry_writes=True)
+
+UNREADABLE = Response(200, {}, b'{"a":', 0.0)
+NEVER_SENT = {"connect", "dns", "connect_timeout"}
+READS_REPEAT = NEVER_SENT | {"read_timeout", "attempt_timeout", "disconnected", "truncated", "encoding"}
+STATUSES_REPEAT = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+ONCE = {"encoding"}
+
+
+def table() -> Iterator[tuple[str, Outcome, int, int, int]]:
+    """A name, an outcome, and how often a read, a write, and a write under retry_writes are sent."""
+    for kind in FailureKind:
+        times = (2 if kind.value in ONCE else 3) if kind.value in READS_REPEAT else 1
+        yield kind.value, Failure(kind, "", 0.0), times, 3 if kind.value in NEVER_SENT else 1, times
+    for status in range(100, 600):
+        times = 3 if status in STATUSES_REPEAT else 1
+        writes = 3 if status in {425, 429} else 1
+        yield str(status), Response(status, {}, b"", 0.0), times, writes, 1 if status == 409 else times
+    yield "503 and when", Response(503, {"Retry-After": "1"}, b"", 0.0), 3, 3, 3
+    yield "429 for too long", Response(429, {"Retry-After": "121"}, b"", 0.0), 1, 1, 1
+    yield "500 for too long", Response(500, {"Retry-After": "121"}, b"", 0.0), 1, 1, 1
+    yield "cut", UNREADABLE, 2, 1, 2
+
+
+def test_how_often_an_outcome_is_sent() -> None:
+    for name, outcome, reads, writes, repeated_writes in table():
+        for request, config, times in (
+            (READ, CONFIG, reads),
+            (WRITE, CONFIG, writes),
+            (WRITE, REPEATING_WRITES, repeated_writes),
+        ):
+            decisions = [decide(request, outcome, attempt, config) for attempt in range(1, 6)]
+            again = [isinstance(decision, SendAgain) for decision in decisions]
+            assert again == [attempt < times for attempt in range(1, 6)], name
+            assert all(decision.because for decision in decisions if isinstance(decision, GiveUp)), name
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempt", "draw", "wait", "cost"),
+    [
+        (Response(503, {}, b"", 0.0), 1, 1.0, 0.5, 14),
+        (Response(503, {}, b"", 0.0), 1, 0.5, 0.25, 14),
+        (Response(503, {}, b"", 0.0), 1, 0.0, 0.0, 14),
+        (Response(503, {}, b"", 0.0), 2, 1.0, 1.0, 14),
+        (Response(503, {}, b"", 0.0), 5, 1.0, 8.0, 14),
+        (Response(503, {}, b"", 0.0), 7, 1.0, 20.0, 14),
+        (Response(503, {}, b"", 0.0), 5000, 1.0, 20.0, 14),
+        (Response(429, {}, b"", 0.0), 1, 1.0, 1.0, 5),
+        (Response(429, {"Retry-After": "2"}, b"", 0.0), 1, 0.0, 2.0, 5),
+        (Response(429, {"Retry-After": "120"}, b"", 0.0), 1, 1.0, 120.0, 5),
+        (Response(429, {"Retry-After": "nan"}, b"", 0.0), 1, 1.0, 1.0, 5),
+        (Response(503, {"Retry-After": "3"}, b"", 0.0), 4, 1.0, 4.0, 14),
+        (Failure(FailureKind.DNS, "", 0.0), 1, 1.0, 0.5, 14),
+    ],
+)
+def test_waits_and_costs(outcome: Outcome, attempt: int, draw: float, wait: float, cost: int) -> None:
+    patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10_000)
+    assert decide(READ, outcome, attempt, patient, draw=draw) == SendAgain(wait, cost)
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.text(max_size=40))
+def test_a_wait_is_never_below_what_was_asked_nor_above_the_caps(
+    attempt: int, draw: float, asked: str
+) -> None:
+    patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10**7)
+    decision = decide(READ, Response(429, {"Retry-After": asked}, b"", 0.0), attempt, patient, draw=draw)
+    if isinstance(decision, SendAgain):
+        assert 0 <= decision.wait <= max(patient.backoff_cap, patient.max_retry_after)
+
+
+@pytest.mark.parametrize(
+    ("request_", "outcome", "final"),
+    [
+        (READ, Response(200, {}, b"{}", 0.0), True),
+        (READ, Response(200, {}, b" [] \n", 0.0), True),
+        (READ, Response(206, {}, b"{}", 0.0), True),
+        (READ, Response(200, {}, b"", 0.0), False),
+        (READ, Response(204, {}, b"", 0.0), False),
+        (WRITE, Response(204, {}, b"", 0.0), True),
+        (WRITE, Response(201, {}, b"", 0.0), True),
+        (WRITE, Response(200, {}, b"<html>", 0.0), False),
+        (READ, Response(200, {}, b"null", 0.0), False),
+        (READ, UNREADABLE, False),
+        (READ, Response(404, {}, b"{}", 0.0), False),
+        (READ, Failure(FailureKind.DNS, "", 0.0), False),
+    ],
+)
+def test_what_is_final(request_: Request, outcome: Outcome, final: bool) -> None:
+    assert is_final(request_, outcome) is final
+
+
+def test_what_is_throttling() -> None:
+    timeouts = {FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT, FailureKind.ATTEMPT_TIMEOUT}
+    assert {kind for kind in FailureKind if is_throttled(Failure(kind, "", 0.0))} == timeouts
+    assert [status for status in range(100, 600) if is_throttled(Response(status, {}, b"", 0.0))] == [
+        429,
+        503,
+    ]
+
+
+def test_a_quota_of_500_pays_for_35_retries_or_100_after_429() -> None:
+    for cost, times in ((14, 35), (5, 100)):
+        quota = RetryQuota(500)
+        assert sum(quota.take(cost) for _ in range(1000)) == times
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 600))))
+def test_a_quota_stays_between_nothing_and_its_capacity(moves: list[tuple[bool, int]]) -> None:
+    quota = RetryQuota(500)
+    for is_take, tokens in moves:
+        before = quota.tokens
+        if is_take:
+            assert quota.take(tokens) is (tokens <= before)
+        else:
+            quota.refund(tokens)
+        assert 0 <= quota.tokens <= 500

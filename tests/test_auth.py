@@ -1,0 +1,140 @@
+"""Tokens: found in an answer, and how long they last."""
+
+from __future__ import annotations
+
+import base64
+import json
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async.auth import ReadyToken, lifetime_of, token_in
+from aiwyn_async.config import Secret
+from secrecy import CANARY
+
+NOW = 1_750_000_000.0
+
+
+def jwt(claims: Any) -> Secret:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return Secret(f"header.{body}.signature")
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "token"),
+    [
+        ({"token": "a"}, None, "a"),
+        ({"jwt": "a"}, None, "a"),
+        ({"accessToken": "a"}, None, "a"),
+        ({"access_token": "a"}, None, "a"),
+        ({"idToken": "a"}, None, "a"),
+        ({"id_token": "a"}, None, "a"),
+        ({"data": {"token": "a"}}, None, "a"),
+        ({"token": None, "data": {"jwt": "a"}}, None, "a"),
+        ({"token": "a", "jwt": "b"}, None, "a"),
+        ({"token": "a", "jeton": "b"}, "jeton", "b"),
+        ({"data": {"jeton": "b"}}, "jeton", "b"),
+        ({"token": "a"}, "jeton", None),
+        ({"token": ""}, None, None),
+        ({"token": "a b"}, None, None),
+        ({"token": "ä"}, None, None),
+        ({"token": 7}, None, None),
+        ({"token": {"token": "a"}}, None, None),
+        ({"data": ["token"]}, None, None),
+        ([], None, None),
+        ("token", None, None),
+        (None, None, None),
+    ],
+)
+def test_where_a_token_is_looked_for(body: Any, key: str | None, token: str | None) -> None:
+    found = token_in(json.dumps(body).encode(), key).token
+    assert found == (None if token is None else Secret(token))
+
+
+@pytest.mark.parametrize(
+    ("told", "lifetime"),
+    [
+        (60, 60),
+        (1.5, 1.5),
+        ("60", 60),
+        (0, 0),
+        (-1, -1),
+        (True, None),
+        ("soon", None),
+        ("nan", None),
+        (None, None),
+        ([], None),
+        (10**400, None),
+    ],
+)
+def test_the_lifetime_that_is_told(told: Any, lifetime: float | None) -> None:
+    for name in ("expiresIn", "expires_in"):
+        assert token_in(json.dumps({"token": "a", name: told}).encode(), None).lifetime == lifetime
+
+
+@given(
+    st.binary()
+    | st.text().map(str.encode)
+    | st.recursive(
+        st.none() | st.text() | st.integers(),
+        lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner),
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_no_answer_is_too_odd_for_it(body: bytes) -> None:
+    found = token_in(body, None)
+    assert found.token is None or found.token.reveal()
+    assert found.seen.isprintable()
+    assert lifetime_of(Secret("opaque"), NOW, None, found.lifetime) is not None
+
+
+def test_a_deep_answer_is_no_crash() -> None:
+    assert token_in(b'{"a":' * 100_000, None).token is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "date_offset", "told", "lifetime"),
+    [
+        ({"iat": NOW, "exp": NOW + 3600}, None, None, 3600),
+        ({"iat": NOW, "exp": NOW + 3600}, 0, None, 3600),
+        # Both clocks of the server agree, whatever this machine's says.
+        ({"iat": NOW + 9e6, "exp": NOW + 9e6 + 3600}, 9e6, None, 3600),
+        # A token that the server had kept since half an hour.
+        ({"iat": NOW - 1800, "exp": NOW + 1800}, 0, None, 1800),
+        ({"exp": NOW + 600}, None, None, 600),
+        ({"exp": NOW + 600}, 100, None, 500),
+        ({"exp": NOW - 1}, None, None, -1),
+        ({"iat": NOW, "exp": NOW - 1}, None, None, -1),
+        ({"iat": NOW, "exp": NOW + 60}, None, 3600, 60),
+        ({}, None, None, 3600),
+        ({}, None, 60, 60),
+        ({}, None, 0, 0),
+        ({"exp": "soon"}, None, None, 3600),
+        ([], None, None, 3600),
+        (None, None, None, 3600),
+    ],
+)
+def test_how_long_a_token_lasts(
+    claims: Any, date_offset: float | None, told: float | None, lifetime: float
+) -> None:
+    date = None if date_offset is None else formatdate(NOW + date_offset, usegmt=True)
+    assert lifetime_of(jwt(claims), NOW, date, told) == lifetime
+
+
+@pytest.mark.parametrize("token", ["opaque", "a.b", "a.b.c", "..", "a.%%%.c", "a.e30.c", f"a.{'A' * 9}.c"])
+def test_a_token_that_is_no_jwt_lasts_the_documented_hour(token: str) -> None:
+    assert lifetime_of(Secret(token), NOW, None) == 3600
+
+
+async def test_a_ready_token_is_all_there_is() -> None:
+    source = ReadyToken(Secret(CANARY))
+    assert await source.bearer() == Secret(CANARY)
+    assert await source.renewed(Secret(CANARY)) is None
+    await source.aclose()
+
+
+def test_no_repr_shows_a_token() -> None:
+    assert CANARY not in repr(token_in(f'{{"token":"{CANARY}"}}'.encode(), None))
+    assert CANARY not in repr(ReadyToken(Secret(CANARY)))

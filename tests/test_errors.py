@@ -1,0 +1,121 @@
+"""The exceptions: what each carries, that they pickle, and that the tree in the docstring is the tree."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+from aiwyn_async import errors
+from aiwyn_async.errors import (
+    AiwynError,
+    Attempt,
+    ConnectionFailed,
+    DeadlineExceeded,
+    PartialWriteError,
+    RateLimitError,
+    RequestError,
+    StatusError,
+)
+from aiwyn_async.models.records import WriteReport
+from aiwyn_async.pagination.report import WalkReport
+
+CLASSES: list[type[AiwynError]] = [
+    value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, AiwynError)
+]
+ABOUT: dict[str, Any] = {
+    "method": "POST",
+    "path": "/x",
+    "attempts": (Attempt("503", 0.1), Attempt("dns", 0.2, 1.5)),
+    "elapsed": 2.0,
+    "request_id": "abc",
+    "ambiguous": True,
+    "retry_quota_exhausted": True,
+}
+
+
+def one_of(cls: type[AiwynError]) -> AiwynError:
+    """An error of this class with every attribute set."""
+    made: AiwynError
+    if issubclass(cls, StatusError):
+        made = cls("no", status=429, body={"a": [1]}, retry_after=3.0, **ABOUT)
+    elif issubclass(cls, DeadlineExceeded):
+        made = cls("no", phase="queue", **ABOUT)
+    elif issubclass(cls, ConnectionFailed):
+        made = cls("no", kind="dns", **ABOUT)
+    elif issubclass(cls, RequestError):
+        made = cls("no", **ABOUT)
+    elif issubclass(cls, PartialWriteError):
+        made = cls("no", report=WriteReport())
+    elif issubclass(cls, errors.PaginationError):
+        made = cls("no", report=WalkReport())
+    else:
+        made = cls("no")
+    return made
+
+
+def told_of(error: AiwynError) -> tuple[Any, ...]:
+    return type(error), str(error), error.args, {name: repr(value) for name, value in vars(error).items()}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_every_error_comes_back_from_a_pickle_as_it_was(cls: type[AiwynError], protocol: int) -> None:
+    error = one_of(cls)
+    error.add_note("a note")
+    error.__cause__ = ValueError(lambda: None)  # which no pickle takes, and which stays behind
+    back = pickle.loads(pickle.dumps(error, protocol))
+    assert told_of(back) == told_of(error)
+    assert told_of(copy.copy(error)) == told_of(error)
+    assert back.__notes__ == ["a note"]
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    parents: dict[str, str] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if drawn := re.match(r"^ {4}([│├└─ ]*)(\w+)", line):
+            depth = len(drawn[1]) // 4
+            del above[depth:]
+            parents[drawn[2]] = above[-1] if above else "Exception"
+            above.append(drawn[2])
+    own = {cls.__name__ for cls in CLASSES}
+    real = {
+        cls.__name__: next((base.__name__ for base in cls.__bases__ if base.__name__ in own), "Exception")
+        for cls in CLASSES
+    }
+    assert parents == real
+
+
+def test_all_names_what_is_there() -> None:
+    own = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__ and not name.startswith("_")
+    }
+    assert set(errors.__all__) == own
+    assert list(errors.__all__) == sorted(errors.__all__)
+
+
+def test_builtin_parents_let_usual_code_catch_them() -> None:
+    assert issubclass(errors.ConfigurationError, ValueError)
+    assert issubclass(errors.ClientClosedError, RuntimeError)
+    assert issubclass(errors.LoopMismatchError, RuntimeError)
+
+
+def test_no_error_of_a_request_is_taken_for_the_networks_own() -> None:
+    """A deadline that passed for an OSError would be retried by those who retry on that."""
+    assert not any(issubclass(cls, OSError) for cls in CLASSES)
+
+
+def test_the_text_tells_what_was_asked_how_often_and_what_to_do() -> None:
+    text = str(one_of(RateLimitError))
+    assert text == (
+        "POST /x: no (2 attempts in 2.0 s) [request id abc] It was not sent again: the client's retry budget "
+        "is used up. The write may have been applied: look before you send it again."
+    )
+    assert str(RequestError("no")) == "no"
