@@ -1,11 +1,11 @@
 """List, search and by-id, once for every resource."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from .details import detail
-from .schema import PageMeans, Resource
+from .schema import Filter, PageMeans, Resource
 from .store import Store
 from .values import BadRequestError
 from .where import compile_order
@@ -82,11 +82,20 @@ def list_page(store: Store, resource: Resource, body: Body, limits: PageLimits, 
             value = body[item.wire]
             if item.allowed is not None and (not isinstance(value, str) or value not in item.allowed):
                 raise BadRequestError(f"{item.wire}: must be one of {', '.join(sorted(item.allowed))}")
-            conditions.append({item.column: {item.operator: value}})
+            conditions.append({item.column: {item.operator: _operand(item, value)}})
     selection = store.select(
         resource, {"_and": conditions} if conditions else {}, _default_order(resource, body), salt
     )
-    return _envelope(store, resource, selection.page(skip, size), selection.count, limits)
+    rows = store.page_text(resource, selection.page(skip, size))
+    return _envelope(resource, rows, selection.count, limits)
+
+
+def _operand(item: Filter, value: object) -> object:
+    """What is compared; `_ilike` finds the value anywhere, whatever signs it has."""
+    if item.operator != "_ilike" or not isinstance(value, str):
+        return value
+    literal = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{literal}%"
 
 
 def _default_order(resource: Resource, body: Body) -> tuple[str, ...]:
@@ -110,12 +119,12 @@ def search_page(store: Store, resource: Resource, body: Body, limits: PageLimits
     skip = _skip(resource, body, size)
     order = compile_order(resource, body.get("orderBy", cast("list[object]", [])))
     selection = store.select(resource, body.get("where", cast("dict[str, object]", {})), order, salt)
-    return _envelope(store, resource, selection.page(skip, size), selection.count, limits)
+    rows = store.page_text(resource, selection.page(skip, size), found=True)
+    return _envelope(resource, rows, selection.count, limits)
 
 
-def _envelope(store: Store, resource: Resource, ids: Sequence[int], count: int, limits: PageLimits) -> bytes:
+def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -> bytes:
     """The rows' own text within the envelope: no row is decoded or encoded."""
-    rows = store.page_text(resource, ids)
     head = b'{"%b":[' % resource.items_key.encode()
     if not resource.count_path:
         return head + rows + b"]}"

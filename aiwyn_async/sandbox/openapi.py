@@ -51,25 +51,16 @@ __all__ = ["describe", "encoded", "main"]
 _SAMPLE_SIZE = 300
 _CONFIRMED = frozenset(
     {
-        ("POST", "/gql/v1/draft_invoice_histories"),
-        ("POST", "/gql/v1/draft_invoice_histories/search"),
-        ("POST", "/gql/v1/clients"),
-        ("POST", "/gql/v1/contacts"),
-        ("GET", "/gql/v1/contact/{id}"),
-        ("POST", "/gql/v1/engagements/search"),
-        ("POST", "/gql/v1/invoices"),
-        ("POST", "/gql/v1/invoices/search"),
-        ("GET", "/gql/v1/invoice/{id}"),
-        ("POST", "/gql/v1/payments"),
-        ("GET", "/gql/v1/payment/{id}"),
-        ("POST", "/gql/v1/staff/search"),
-        ("POST", "/gql/v1/wip"),
-        ("POST", "/gql/v1/wips/search"),
         ("POST", "/api/v1/records"),
         ("PUT", "/api/v1/records"),
         ("POST", "/api/v1/records/custom"),
         ("PUT", "/api/v1/records/custom/{name}"),
         ("GET", "/api/v1/event-subscriptions/catalog"),
+    }
+    | {
+        ("GET" if verb == "get" else "POST", resource.paths[verb])
+        for resource in RESOURCES.values()
+        for verb in resource.confirmed
     }
 )
 """Method and path both seen in the documents."""
@@ -217,6 +208,10 @@ def _rows(books: Books, resource: Resource, components: Components) -> tuple[Jso
     name, ids = singular(resource.name), list(books.ids(resource))
     rows = msgspec.json.decode(b"[" + books.page_text(resource, ids) + b"]", type=list[Any])
     shown = [msgspec.json.decode(found) for i in ids if (found := detail(books, resource, i))]
+    if resource.search_row:
+        text = books.page_text(resource, ids, found=True)
+        hits = msgspec.json.decode(b"[" + text + b"]", type=list[Any])
+        components.add(f"{name}SearchRow", hits, resource.search_row)
     return (
         components.add(name, rows, resource.columns),
         components.add(f"{name}Detail", shown, resource.columns),
@@ -228,6 +223,8 @@ def _read_operations(books: Books, resource: Resource, components: Components) -
     row, one = _rows(books, resource, components)
     schemas |= where_schemas(resource) | order_schemas(resource)
     schemas[f"{name}Page"] = _page(resource, row)
+    if resource.search_row:
+        schemas[f"{name}SearchPage"] = _page(resource, reference(f"{name}SearchRow"))
     tag = resource.name.replace("_", " ").title()
     found: Json = {}
     requests = {"List": (resource.list_path, list_request), "Search": (resource.search_path, search_request)}
@@ -235,6 +232,7 @@ def _read_operations(books: Books, resource: Resource, components: Components) -
         if path is None:
             continue
         schemas[f"{name}{verb}Request"] = request(resource)
+        page = f"{name}SearchPage" if verb == "Search" and resource.search_row else f"{name}Page"
         found.setdefault(path, {})["post"] = _operation(
             "POST",
             path,
@@ -243,7 +241,7 @@ def _read_operations(books: Books, resource: Resource, components: Components) -
             tag=tag,
             body=reference(f"{name}{verb}Request"),
             body_required=False,
-            responses=_responses(200, reference(f"{name}Page"), (), "ErrorsResponse"),
+            responses=_responses(200, reference(page), (), "ErrorsResponse"),
         )
     if resource.get_path:
         found.setdefault(resource.get_path, {})["get"] = _operation(

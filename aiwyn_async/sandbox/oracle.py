@@ -7,6 +7,7 @@ follow Kleene's tables, as in Postgres; a row matches when the tree is true.
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
@@ -66,7 +67,7 @@ def _branch(resource: Resource, name: str, value: object, row: Row, lookup: Look
             return other is not None and matches(RESOURCES[relation.resource], value, other, lookup)
     nested = next(item for item in resource.nested if item.wire == name)
     elements = cast("list[Row]", row[nested.wire])
-    inside = Resource(name, None, None, "", "", (), nested.columns)
+    inside = replace(resource, name=name, columns=nested.columns, relations=(), nested=())
     return any(matches(inside, value, element, lookup) for element in elements)
 
 

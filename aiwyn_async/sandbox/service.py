@@ -7,7 +7,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
@@ -17,9 +17,11 @@ from .auth import Tokens
 from .drift import Drift
 from .faults import Fault, Faults, paused, perform
 from .handlers import NotFoundError, PageLimits, get_one, list_page, search_page
+from .limits import Bucket, RateLimit
 from .schema import RESOURCES, Resource
 from .store import Store
 from .values import BadRequestError
+from .variants import Variant
 
 __all__ = ["HOST", "Bucket", "RateLimit", "ServedRequest", "Service"]
 
@@ -68,43 +70,6 @@ class ServedRequest:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """A token bucket over all routes.
-
-    Args:
-        per_second: Requests refilled each second.
-        burst: Requests the full bucket holds.
-    """
-
-    per_second: float
-    burst: int = 1
-
-    def __post_init__(self) -> None:
-        if self.per_second <= 0 or self.burst < 1:
-            raise ValueError("a rate limit needs per_second above 0 and a burst of at least 1")
-
-
-class Bucket:
-    """What a `RateLimit` has left."""
-
-    def __init__(self, limit: RateLimit, monotonic: Callable[[], float]) -> None:
-        self._limit = limit
-        self._monotonic = monotonic
-        self._level = float(limit.burst)
-        self._filled = monotonic()
-
-    def take(self) -> float:
-        """Zero when the request may pass, else the seconds until one may."""
-        now = self._monotonic()
-        self._level = min(self._limit.burst, self._level + (now - self._filled) * self._limit.per_second)
-        self._filled = now
-        if self._level >= 1:
-            self._level -= 1
-            return 0.0
-        return (1 - self._level) / self._limit.per_second
-
-
 class Service:
     """Serves requests and keeps the record of them.
 
@@ -117,6 +82,7 @@ class Service:
         shifting_ties: Whether rows that sort equal come in another order at each request.
         monotonic: Seconds, for the record.
         log_bodies: Keep request bodies in the record.
+        variant: How reads are answered, where it is not as documented.
     """
 
     def __init__(
@@ -130,7 +96,9 @@ class Service:
         shifting_ties: bool,
         monotonic: Callable[[], float],
         log_bodies: bool,
+        variant: Variant | None = None,
     ) -> None:
+        self.variant = variant
         self.tokens = tokens
         self.faults = Faults(["auth.token", *_resource_routes()])
         self.drift: Drift | None = None
@@ -169,15 +137,18 @@ class Service:
 
         app = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[unrouted])
         app.router.add_post("/v1/auth/token", self._route("auth.token", self._exchange))
-        for resource in RESOURCES.values():
+        for declared in RESOURCES.values():
+            resource = declared if self.variant is None else self.variant.applied(declared)
             if resource.list_path:
                 served = functools.partial(self._page, resource, list_page)
                 app.router.add_post(resource.list_path, self._route(f"{resource.name}.list", served))
             if resource.search_path:
                 served = functools.partial(self._page, resource, search_page)
                 app.router.add_post(resource.search_path, self._route(f"{resource.name}.search", served))
-            one = functools.partial(self._one, resource)
-            app.router.add_get(resource.get_path, self._route(f"{resource.name}.get", one), allow_head=False)
+            if resource.get_path:
+                one = functools.partial(self._one, resource)
+                handler = self._route(f"{resource.name}.get", one)
+                app.router.add_get(resource.get_path, handler, allow_head=False)
         return app
 
     def _route(self, route: str, answer: _Answer) -> _Handler:
@@ -279,10 +250,15 @@ class Service:
             raise BadRequestError("the body must be a JSON object")
         self._pages += 1
         salt = self._pages % 7 + 1 if self._shifting_ties else 0
-        fields = cast("dict[str, object]", body)
+        fields, limits, variant = cast("dict[str, object]", body), self._limits, self.variant
+        if variant is not None:
+            fields = variant.asked(fields)
+            limits = replace(limits, clamp=variant.largest_page or limits.clamp)
 
         def work() -> bytes:
-            page = served(self._store, resource, fields, self._limits, salt)
+            page = served(self._store, resource, fields, limits, salt)
+            if variant is not None:
+                page = variant.answered(resource, page)
             if self.drift is not None:
                 self.drift.apply(self._store, resource)
             return page
@@ -323,8 +299,7 @@ class Service:
 
 def _resource_routes() -> Iterator[str]:
     for resource in RESOURCES.values():
-        paths = {"list": resource.list_path, "search": resource.search_path, "get": resource.get_path}
-        yield from (f"{resource.name}.{verb}" for verb, path in paths.items() if path)
+        yield from (f"{resource.name}.{verb}" for verb in resource.paths)
 
 
 def _decoded(raw: bytes) -> tuple[object, str | None]:

@@ -1,267 +1,23 @@
-# ruff: noqa: S608 - tables and columns come from the declarations in schema.py, values travel as parameters
-"""Rows in SQLite: ready JSON text beside indexed columns, and the order of ids kept from page to page."""
+# ruff: noqa: S608 - tables and columns come from the declarations, values travel as parameters
+"""The store: what `Shelf` reads, and rows inserted, updated and deleted."""
 
 import bisect
 import contextlib
-import itertools
-import sqlite3
-import tempfile
-import threading
-from array import array
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from . import seed as firm
-from .orders import OrderCache, Selection
-from .schema import RESOURCES, Column, Kind, Resource
+from .schema import Column, Kind, Resource
+from .shelf import Shelf
 from .values import BadRequestError, SqlValue, instant_text, row_value, to_decimal
-from .where import Query, compile_where, register_functions, split_key_range
 
 __all__ = ["Store"]
 
-_MEMORY_ROWS = 20_000
-"""A firm of at most so many invoices is kept in memory; a larger one in a temporary file."""
 
-
-def _scatter(salt: int) -> str:
-    """An order of ties that is the same each time and is not the order of ids."""
-    return f"((t.id + {salt}) * 2654435761) & 4294967295"
-
-
-class Store:
-    """The firm's books.
-
-    Args:
-        invoices: How many invoices to make.
-        seed: Which firm.
-        clients: How many clients; scales with the invoices by default.
-        path: A file to keep, or None for memory or a temporary file.
-
-    All methods may be called from any thread; one works at a time.
-    """
-
-    def __init__(
-        self, *, invoices: int, seed: int, clients: int | None = None, path: Path | None = None
-    ) -> None:
-        self.invoices = invoices
-        self.seed = seed
-        self.clients = firm.client_count(invoices) if clients is None else clients
-        self._path = path
-        self._lock = threading.RLock()
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._ids: dict[str, array[int]] = {}
-        self._orders = OrderCache()
-        self._next: dict[str, int] = {}
-        self._cancelled = False
-        self._unfinished = False
-
-    def __repr__(self) -> str:
-        rows = ", ".join(f"{name}={len(ids)}" for name, ids in self._ids.items())
-        return f"<Store {rows or 'closed'}, {len(self._orders)} orders kept>"
-
-    # Lifecycle
-
-    def open(self) -> None:
-        """Open the file or make the firm. Blocks; the work is SQLite's and holds no interpreter lock.
-
-        Raises:
-            ValueError: `path` holds something else than this firm.
-        """
-        with self._lock:
-            try:
-                self._open()
-            except BaseException:
-                self.close()
-                if self._unfinished and self._path is not None:
-                    self._path.unlink(missing_ok=True)
-                raise
-
-    def _open(self) -> None:
-        facts = {
-            "version": firm.SCHEMA_VERSION,
-            "seed": self.seed,
-            "invoices": self.invoices,
-            "clients": self.clients,
-        }
-        found = self._path is not None and self._path.exists()
-        if found and self._path is not None:
-            _check(self._path, facts)
-        self._connection = connection = sqlite3.connect(
-            self._location(),
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        for pragma in (
-            "page_size=16384",
-            "temp_store=MEMORY",
-            "cache_size=-65536",
-            "mmap_size=2147418112",
-            "secure_delete=OFF",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        register_functions(connection)
-        if not found:
-            self._fill(facts)
-        connection.execute("PRAGMA journal_mode=MEMORY")
-        connection.execute(f"PRAGMA synchronous={'OFF' if self._path is None else 'NORMAL'}")
-        self._load_ids()
-        self._next = {name: self._meta(f"next_{name}") for name in RESOURCES}
-
-    def _load_ids(self) -> None:
-        for name in RESOURCES:
-            self._ids[name] = self._read_ids(f"SELECT id FROM {name} ORDER BY id")
-
-    def _location(self) -> str:
-        if self._path is not None:
-            return str(self._path)
-        if self.invoices <= _MEMORY_ROWS:
-            return ":memory:"
-        self._directory = tempfile.TemporaryDirectory(prefix="aiwyn-sandbox-")
-        return str(Path(self._directory.name) / "firm.sqlite3")
-
-    def _fill(self, facts: Mapping[str, int]) -> None:
-        connection = self.connection
-        self._unfinished = True
-        # A half-made firm is thrown away, so the filling needs no journal.
-        for pragma in ("journal_mode=OFF", "synchronous=OFF"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("BEGIN")
-        firm.create_tables(connection)
-        for name, rows in (("clients", self.clients), ("invoices", self.invoices)):
-            self._generate(RESOURCES[name], 0, rows)
-        if self._cancelled:
-            raise RuntimeError("the sandbox was stopped while its firm was being made")
-        firm.create_indexes(connection)
-        sizes = {f"next_{name}": self._next[name] for name in RESOURCES}
-        connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", list({**facts, **sizes}.items()))
-        connection.execute("COMMIT")
-        self._unfinished = False
-
-    def _generate(self, resource: Resource, first: int, stop: int) -> None:
-        firm.generate(
-            self.connection,
-            resource,
-            seed=self.seed,
-            first=first,
-            stop=stop,
-            clients=self.clients,
-            firm_size=self.invoices,
-            cancelled=lambda: self._cancelled,
-        )
-        self._next[resource.name] = stop
-
-    def _meta(self, key: str) -> int:
-        row = self.connection.execute("SELECT value FROM sandbox_meta WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            raise LookupError(key)
-        return int(row[0])
-
-    def cancel(self) -> None:
-        """Make a running `open` give up soon."""
-        self._cancelled = True
-
-    def close(self) -> None:
-        """Close the database and remove a temporary one. May be called twice."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            if self._directory is not None:
-                self._directory.cleanup()
-                self._directory = None
-            self._ids.clear()
-            self._orders.clear()
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The open connection."""
-        if self._connection is None:
-            raise RuntimeError("the sandbox is not running: enter `async with Sandbox() as box` first")
-        return self._connection
-
-    # Reading
-
-    def select(self, resource: Resource, where: object, order: tuple[str, ...], salt: int = 0) -> Selection:
-        """The ids that match, in order.
-
-        Args:
-            resource: Whose rows.
-            where: A `where` tree.
-            order: Terms of ORDER BY, as `compile_order` gives them; none means by id, as a heap gives rows.
-            salt: Ties come in another order for another salt.
-
-        Raises:
-            BadRequestError: The tree is refused.
-        """
-        with self._lock:
-            if order and order[0] not in {"t.id ASC", "t.id DESC"}:
-                ids = self._ordered(resource, compile_where(resource, where), (*order, _scatter(salt)))
-                return Selection(ids, 0, len(ids))
-            compile_where(resource, where)
-            low, high, rest = split_key_range(where)
-            ids = (
-                self._ids[resource.name]
-                if rest == {}
-                else self._ordered(resource, compile_where(resource, rest), ())
-            )
-            start = 0 if low is None else bisect.bisect_left(ids, low)
-            stop = len(ids) if high is None else bisect.bisect_right(ids, high)
-            return Selection(ids, start, max(start, stop), backwards=order[:1] == ("t.id DESC",))
-
-    def _ordered(self, resource: Resource, where: Query, order: tuple[str, ...]) -> "array[int]":
-        terms = ", ".join(order) or "t.id"
-        sql = f"SELECT t.id FROM {resource.name} AS t WHERE {where.sql} ORDER BY {terms}"
-        return self._orders.get(
-            (resource.name, where, order),
-            lambda: self._read_ids(sql, where.parameters),
-        )
-
-    def _read_ids(self, sql: str, parameters: Sequence[SqlValue] = ()) -> "array[int]":
-        rows = self.connection.execute(sql, parameters).fetchall()
-        return array("q", itertools.chain.from_iterable(cast("list[tuple[int]]", rows)))
-
-    def page_text(self, resource: Resource, ids: Sequence[int]) -> bytes:
-        """The JSON of rows in the order of `ids`, joined by commas; an id that is gone is left out.
-
-        SQLite joins the texts: a thousand rows make one value that crosses into Python, not a thousand.
-        """
-        sql = (
-            "SELECT CAST(group_concat(b.body, ',') AS BLOB) FROM json_each(?) AS wanted"
-            # CROSS keeps the list of ids as the outer loop, and so its order.
-            f" CROSS JOIN {resource.bodies} AS b WHERE b.id = wanted.value"
-        )
-        packed = msgspec.json.encode(list(ids)).decode()
-        with self._lock:
-            text = cast("bytes | None", self.connection.execute(sql, (packed,)).fetchone()[0])
-        return text or b""
-
-    def body(self, resource: Resource, row_id: int) -> bytes | None:
-        """The JSON of one row, or None."""
-        return self.page_text(resource, (row_id,)) or None
-
-    def ids(self, resource: Resource) -> Sequence[int]:
-        """Every id, ascending."""
-        return self._ids[resource.name]
-
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Run a SELECT of the caller's own. Tables are read-only to it."""
-        with self._lock, self._read_only() as connection:
-            return connection.execute(sql, parameters).fetchall()
-
-    @contextlib.contextmanager
-    def _read_only(self) -> Generator[sqlite3.Connection]:
-        self.connection.execute("PRAGMA query_only=ON")
-        try:
-            yield self.connection
-        finally:
-            self.connection.execute("PRAGMA query_only=OFF")
-
-    # Changing
+class Store(Shelf):
+    """The firm's books, open for changes. JSON, columns and orders stay in step."""
 
     def insert(
         self, resource: Resource, count: int, changes: Mapping[str, object] | None = None
@@ -271,21 +27,31 @@ class Store:
         Raises:
             BadRequestError: A field is unknown or does not fit.
         """
-        known = self._ids[resource.name]
         with self._lock, self._change():
-            first = self._next[resource.name]
+            first, ids = self._next[resource.name], resource.seed.ids
             # A row inserted under an id of the caller's choice may have taken one.
-            while any(map(known.__contains__, fresh := firm.row_ids(resource, first, first + count))):
+            while any(self._has(resource, ids.at(number)) for number in range(first, first + count)):
                 first += 1
-            self._generate(resource, first, first + count)
-            for row_id in fresh:
-                bisect.insort(known, row_id)
+            fresh = [ids.at(number) for number in range(first, first + count)]
+            self._generate(resource, first, first + count, self._remember)
+            if self._read_ids(f"SELECT count(*) FROM {resource.name} WHERE id >= ?", (fresh[0],))[0] < count:
+                raise BadRequestError(f"{resource.name}: the firm has no rows to make these from")
+            self._remember(resource, fresh)
             if changes:
                 fresh = [self._rewrite(resource, row_id, changes) for row_id in fresh]
             self.connection.execute(
                 "UPDATE sandbox_meta SET value = ? WHERE key = ?", (first + count, f"next_{resource.name}")
             )
             return fresh
+
+    def _has(self, resource: Resource, row_id: int) -> bool:
+        ids = self._ids[resource.name]
+        place = bisect.bisect_left(ids, row_id)
+        return place < len(ids) and ids[place] == row_id
+
+    def _remember(self, resource: Resource, fresh: Sequence[int]) -> None:
+        for row_id in fresh:
+            bisect.insort(self._ids[resource.name], row_id)
 
     def update(self, resource: Resource, row_id: int, changes: Mapping[str, object]) -> None:
         """Set fields of a row, in its JSON and in its columns. `updatedAt` moves on by itself.
@@ -295,8 +61,9 @@ class Store:
             KeyError: There is no such row.
         """
         with self._lock, self._change():
-            if "updatedAt" in resource.by_wire and "updatedAt" not in changes:
-                changes = {**changes, "updatedAt": self._later(resource)}
+            stamp = resource.by_wire.get("updatedAt")
+            if stamp is not None and stamp.key not in changes:
+                changes = {**changes, stamp.key: self._later(resource, stamp)}
             self._rewrite(resource, row_id, changes)
 
     def delete(self, resource: Resource, row_id: int) -> None:
@@ -306,9 +73,16 @@ class Store:
             KeyError: There is no such row.
         """
         with self._lock, self._change():
-            self._forget(resource, row_id)
-            for table in (resource.name, resource.bodies):
-                self.connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
+            self._remove(resource, row_id)
+            for child, along in firm.children(resource):
+                sql = f"SELECT id FROM {child.name} WHERE {along.link} = ?"
+                for child_id in self._read_ids(sql, (row_id,)):
+                    self._remove(child, child_id)
+
+    def _remove(self, resource: Resource, row_id: int) -> None:
+        self._forget(resource, row_id)
+        for table in (resource.name, resource.bodies):
+            self.connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
 
     @contextlib.contextmanager
     def _change(self) -> Generator[None]:
@@ -332,9 +106,9 @@ class Store:
             raise KeyError(f"{resource.name} has no id {row_id}")
         ids.pop(place)
 
-    def _later(self, resource: Resource) -> str:
-        latest = self.connection.execute(f"SELECT max(updated_at_us) FROM {resource.name}").fetchone()[0] or 0
-        return instant_text(int(latest) + 1_000_000)
+    def _later(self, resource: Resource, stamp: Column) -> str:
+        sql = f"SELECT coalesce(max({stamp.sql}), 0) FROM {resource.name}"
+        return instant_text(self._read_ids(sql)[0] + 1_000_000)
 
     def _rewrite(self, resource: Resource, row_id: int, changes: Mapping[str, object]) -> int:
         body = self.body(resource, row_id)
@@ -343,11 +117,12 @@ class Store:
         row = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         columns: dict[str, SqlValue] = {}
         for key, value in changes.items():
-            if key not in row:
-                raise BadRequestError(f"{resource.name} rows have no field {key!r}")
             column = resource.by_key.get(key)
-            row[key] = _encoded(column, value)
-            if key == "id" and value != row_id and value in self._ids[resource.name]:
+            if key in row:
+                row[key] = _encoded(column, value)
+            elif column is None:
+                raise BadRequestError(f"{resource.name} rows have no field {key!r}")
+            if key == "id" and value != row_id and isinstance(value, int) and self._has(resource, value):
                 raise BadRequestError(f"{resource.name} has a row of id {value} already")
             if column is not None:
                 # Raises before anything is written.
@@ -365,22 +140,6 @@ class Store:
         sql = f"UPDATE {resource.bodies} SET id = ?, body = ? WHERE id = ?"
         self.connection.execute(sql, (new_id, msgspec.json.encode(row).decode(), row_id))
         return new_id
-
-
-def _check(path: Path, facts: Mapping[str, int]) -> None:
-    """Refuse a file that holds something else than the firm asked for."""
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        ) as connection:
-            held = dict(connection.execute("SELECT key, value FROM sandbox_meta").fetchall())
-    except sqlite3.DatabaseError as error:
-        raise ValueError(f"{path} is not a sandbox's file") from error
-    for name, value in facts.items():
-        if held.get(name) != value:
-            raise ValueError(
-                f"{path} holds a firm with {name}={held.get(name)}, not {value}; use another path"
-            )
 
 
 def _encoded(column: Column | None, value: object) -> msgspec.Raw:

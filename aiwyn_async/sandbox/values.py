@@ -4,7 +4,7 @@ import datetime as dt
 import math
 from decimal import Decimal, InvalidOperation
 
-from .schema import Column, Kind
+from .declare import Column, Kind, SqlValue
 
 __all__ = [
     "BadRequestError",
@@ -16,8 +16,6 @@ __all__ = [
     "row_value",
     "to_decimal",
 ]
-
-SqlValue = int | float | str | bytes | None
 
 _UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)

@@ -33,3 +33,15 @@ def post(box: Sandbox, http: aiohttp.ClientSession) -> Post:
             return answer.status, await answer.json()
 
     return send
+
+
+@pytest.fixture
+def get(box: Sandbox, http: aiohttp.ClientSession) -> Post:
+    """Get with a fresh token; gives the status and the decoded answer."""
+
+    async def send(path: str) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {box.token}"}
+        async with http.get(f"{box.url}{path}", headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    return send

@@ -413,7 +413,7 @@ async def test_a_large_firm_lives_in_a_file_that_goes_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("aiwyn_async.sandbox.store._MEMORY_ROWS", 5)
+    monkeypatch.setattr("aiwyn_async.sandbox.shelf._MEMORY_ROWS", 5)
     async with Sandbox(10) as box:
         (directory,) = _entries(tmp_path)
         assert _entries(tmp_path / directory) == ["firm.sqlite3"]

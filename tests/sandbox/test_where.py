@@ -10,23 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async.sandbox.oracle import like, matches
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, Column, Kind, Resource
+from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, RESOURCES, Column, Kind, Relation, Resource
 from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError
+from aiwyn_async.sandbox.values import BadRequestError, instant_text
 from aiwyn_async.sandbox.where import compile_order, compile_where, split_key_range
 
 EMPTY: dict[str, Any] = {}
 STORE = Store(invoices=100, seed=3)
 STORE.open()
-ROWS: dict[str, dict[Any, Any]] = {
-    resource.name: {
-        row["id"]: row
-        for row in json.loads(
-            b"[" + STORE.page_text(resource, list(STORE.ids(resource))) + b"]", parse_float=Decimal
-        )
-    }
-    for resource in (INVOICES, CLIENTS)
-}
+
+
+def shown_as(kind: Kind, value: Any) -> Any:
+    """A column's value as a row would have it."""
+    if value is None or kind not in {Kind.BOOLEAN, Kind.INSTANT}:
+        return value
+    return bool(value) if kind is Kind.BOOLEAN else instant_text(value)
+
+
+def whole_rows(resource: Resource) -> dict[Any, Any]:
+    """A tag's rows by id, with the fields that `where` may name and rows do not show."""
+    ids = list(STORE.ids(resource))
+    text = b"[" + STORE.page_text(resource, ids) + b"]"
+    found = dict(zip(ids, json.loads(text, parse_float=Decimal), strict=True))
+    for column in resource.columns:
+        if not column.shown:
+            for row_id, value in STORE.query(f"SELECT id, {column.sql} FROM {resource.name}"):
+                found[int(str(row_id))][column.key] = shown_as(column.kind, value)
+    return found
+
+
+ROWS: dict[str, dict[Any, Any]] = {name: whole_rows(resource) for name, resource in RESOURCES.items()}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -140,11 +153,11 @@ TREES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def expected_ids(tree: Any) -> list[int]:
+def expected_ids(tree: Any, resource: Resource = INVOICES) -> list[int]:
     return [
         row_id
-        for row_id, row in ROWS["invoices"].items()
-        if matches(INVOICES, tree, row, lambda name, key: ROWS[name].get(key))
+        for row_id, row in ROWS[resource.name].items()
+        if matches(resource, tree, row, lambda name, key: ROWS[name].get(key))
     ]
 
 
@@ -172,14 +185,40 @@ def samples(column: Column, values: list[Any], operator: str) -> list[Any]:
     return [[], some[:1], some] if operator in {"_in", "_nin"} else some
 
 
-@pytest.mark.parametrize("column", INVOICES.columns, ids=lambda column: column.wire)
-def test_each_operator_on_each_column_and_its_negation(column: Column) -> None:
-    values = cells(INVOICES, column)
+EVERY_COLUMN = [
+    pytest.param(resource, column, id=f"{resource.name}.{column.wire}")
+    for resource in RESOURCES.values()
+    for column in resource.columns
+]
+
+
+@pytest.mark.parametrize(("resource", "column"), EVERY_COLUMN)
+def test_each_operator_on_each_column_and_its_negation(resource: Resource, column: Column) -> None:
+    values = cells(resource, column) or ["x"]
     for operator in operators(column):
         for operand in samples(column, values, operator):
             leaf = {column.wire: {operator: operand}}
             for tree in (leaf, {"_not": leaf}):
-                assert list(STORE.select(INVOICES, tree, ()).page(0, 1000)) == expected_ids(tree), tree
+                found = list(STORE.select(resource, tree, ()).page(0, 1000))
+                assert found == expected_ids(tree, resource), tree
+
+
+EVERY_RELATION = [
+    pytest.param(resource, relation, id=f"{resource.name}.{relation.wire}")
+    for resource in RESOURCES.values()
+    for relation in resource.relations
+]
+
+
+@pytest.mark.parametrize(("resource", "relation"), EVERY_RELATION)
+def test_each_relation_can_be_followed(resource: Resource, relation: Relation) -> None:
+    target = RESOURCES[relation.resource]
+    some = sorted(ROWS[relation.resource])[0:30:4]
+    for tree in ({}, {"id": {"_in": some}}, {"_not": {"id": {"_in": some}}}):
+        for wanted in ({relation.wire: tree}, {"_not": {relation.wire: tree}}):
+            assert list(STORE.select(resource, wanted, ()).page(0, 1000)) == expected_ids(wanted, resource)
+    order = compile_order(resource, [{relation.wire: {target.columns[0].wire: "desc"}}, {"id": "asc"}])
+    assert STORE.select(resource, {}, order).count == len(ROWS[resource.name])
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,141 @@
+"""Each variant changes the answer in its own way, and nothing else."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, PageMeans
+from aiwyn_async.sandbox.variants import Variant
+
+Ask = Callable[..., Awaitable[Any]]
+LIST = "/gql/v1/invoices"
+
+
+@pytest.fixture
+def ask(http: aiohttp.ClientSession) -> Ask:
+    """Start a sandbox of a variant and post to it once."""
+
+    async def send(variant: Variant, path: str = LIST, body: Any = None, status: int = 200) -> Any:
+        box = Sandbox(invoices=700, seed=7)
+        box._service.variant = variant  # pyright: ignore[reportPrivateUsage]
+        async with box:
+            headers = {"Authorization": f"Bearer {box.token}"}
+            async with http.post(f"{box.url}{path}", json=body or {}, headers=headers) as answer:
+                assert answer.status == status
+                return await answer.json()
+
+    return send
+
+
+async def test_no_variant_changes_nothing(ask: Ask) -> None:
+    answer = await ask(Variant())
+    assert list(answer) == ["deid_invoice", "deid_invoice_aggregate"]
+    assert isinstance(answer["deid_invoice"][0]["totalAmount"], float)
+
+
+async def test_paths_may_begin_otherwise(ask: Ask) -> None:
+    assert (await ask(Variant(prefix="/v1"), "/v1/invoices"))["deid_invoice"]
+    await ask(Variant(prefix="/v1"), LIST, status=404)
+
+
+async def test_the_envelope_may_have_another_prefix(ask: Ask) -> None:
+    answer = await ask(Variant(envelope_prefix="acme_"))
+    assert list(answer) == ["acme_invoice", "acme_invoice_aggregate"]
+    assert list(await ask(Variant(envelope_prefix="acme_"), "/gql/v1/clients")) == ["clients", "total"]
+
+
+@pytest.mark.parametrize(
+    ("count", "rest"),
+    [
+        ("absent", {}),
+        ("null", {"deid_invoice_aggregate": {"aggregate": {"count": None}}}),
+        ("string", {"deid_invoice_aggregate": {"aggregate": {"count": "700"}}}),
+        ("total", {"total": {"aggregate": {"count": 700}}}),
+        ("aggregate", {"deid_invoice_aggregate": {"aggregate": {"count": 700}}}),
+    ],
+)
+async def test_the_count_may_be_elsewhere(ask: Ask, count: Any, rest: Any) -> None:
+    answer = await ask(Variant(count=count))
+    assert answer.pop("deid_invoice")
+    assert answer == rest
+    if count == "aggregate":
+        assert "clients_aggregate" in await ask(Variant(count=count), "/gql/v1/clients")
+
+
+async def test_page_may_count_rows_or_pages_everywhere(ask: Ask) -> None:
+    whole = (await ask(Variant(), body={"pageSize": 40}))["deid_invoice"]
+    skipped = await ask(Variant(page=PageMeans.SKIP), body={"pageSize": 10, "page": 2})
+    assert skipped["deid_invoice"] == whole[2:12]
+    clients = (await ask(Variant(), "/gql/v1/clients"))["clients"]
+    numbered = await ask(Variant(page=PageMeans.NUMBER), "/gql/v1/clients", {"pageSize": 3, "page": 2})
+    assert numbered["clients"] == clients[6:9]
+
+
+async def test_pages_may_be_cut_or_sized_by_limit(ask: Ask) -> None:
+    for largest in (100, 500):
+        answer = await ask(Variant(largest_page=largest), body={"pageSize": 1000})
+        assert len(answer["deid_invoice"]) == largest
+    answer = await ask(Variant(size_key="limit"), body={"pageSize": 1000, "limit": 7})
+    assert len(answer["deid_invoice"]) == 7
+    assert len((await ask(Variant(size_key="limit"), body={"pageSize": 1000}))["deid_invoice"]) == 25
+
+
+async def test_numbers_may_be_strings(ask: Ask) -> None:
+    def kinds(row: Any) -> list[str]:
+        values: list[object] = [row["id"], row["totalAmount"], row["lineItems"][0]["amount"]]
+        return [type(value).__name__ for value in values]
+
+    (money,) = (await ask(Variant(numbers="money"), body={"pageSize": 1}))["deid_invoice"]
+    assert kinds(money) == ["int", "str", "str"]
+    assert money["totalAmount"][-3] == "."
+    (ids,) = (await ask(Variant(numbers="ids"), body={"pageSize": 1}))["deid_invoice"]
+    assert kinds(ids) == ["str", "float", "float"]
+    assert isinstance(ids["clientId"], str)
+    (every,) = (await ask(Variant(numbers="all"), body={"pageSize": 1}))["deid_invoice"]
+    assert kinds(every) == ["str", "str", "str"]
+
+
+async def test_rows_may_look_otherwise(ask: Ask) -> None:
+    async def row(variant: Variant) -> Any:
+        return (await ask(variant, body={"pageSize": 1}))["deid_invoice"][0]
+
+    plain = await row(Variant())
+    extra = await row(Variant(extra_fields=True))
+    assert {key: extra[key] for key in plain} == plain
+    assert extra.keys() > plain.keys()
+    unknown = await row(Variant(unknown_enums=True))
+    assert unknown["status"] == unknown["paymentStatus"] == "NEVER_SEEN_BEFORE"
+    assert unknown["invoiceNumber"] == plain["invoiceNumber"]
+    empty = await row(Variant(nulls=True))
+    assert empty == {**dict.fromkeys(plain), "id": plain["id"]}
+    snake = await row(Variant(snake_case=True))
+    assert snake["invoice_number"] == plain["invoiceNumber"]
+    assert "unit_price" in snake["line_items"][0]
+    naive = await row(Variant(naive_dates=True))
+    assert naive["createdAt"] == plain["createdAt"].removesuffix("Z")
+    assert naive["updatedAt"] == plain["updatedAt"].removesuffix("+00:00")
+
+
+async def test_the_whole_answer_may_be_wrapped_or_broken_or_empty(ask: Ask) -> None:
+    wrapped = await ask(Variant(wrap="data"))
+    assert list(wrapped) == ["data", "error", "meta"]
+    assert wrapped["data"]["deid_invoice"]
+    broken = await ask(Variant(wrap="errors"))
+    assert list(broken) == ["errors"]
+    empty = await ask(Variant(empty=True))
+    assert empty == {"deid_invoice": [], "deid_invoice_aggregate": {"aggregate": {"count": 0}}}
+
+
+async def test_variants_apply_to_searches_and_combine(ask: Ask) -> None:
+    variant = Variant(envelope_prefix="x_", count="string", numbers="ids", snake_case=True, wrap="data")
+    answer = await ask(variant, "/gql/v1/invoices/search", {"pageSize": 2})
+    assert answer["data"]["x_invoice_aggregate"]["aggregate"]["count"] == "700"
+    assert isinstance(answer["data"]["x_invoice"][0]["client_id"], str)
+
+
+def test_a_declaration_is_changed_in_a_copy() -> None:
+    assert Variant(prefix="").applied(CLIENTS).list_path == "/clients"
+    assert INVOICES.list_path == LIST
