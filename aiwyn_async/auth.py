@@ -226,12 +226,12 @@ def token_in(body: bytes, key: str | None) -> _Answer:
     Raises nothing: this frame holds the token in the clear, and a traceback would show it.
     """
     try:
-        answer: Any = msgspec.json.decode(body)
+        answer: object = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Answer(None, None, "no JSON")
+    top = fields_of(answer)
     if not isinstance(answer, dict):
         return _Answer(None, None, "no JSON object")
-    top = fields_of(answer)
     for layer in (top, fields_of(top.get("data"))):
         for name in (key,) if key else USUAL_TOKEN_KEYS:
             token = _secret(layer.get(name))

@@ -163,9 +163,8 @@ def main() -> None:
     compare(given.rows, given.rounds)
     if given.memory_rows:
         few, many = peak_memory(given.rows), peak_memory(given.memory_rows)
-        print(
-            f"  peak memory: {few / 1e6:.1f} MB for {given.rows} rows, {many / 1e6:.1f} MB for {given.memory_rows}"
-        )
+        print(f"  peak memory: {few / 1e6:.1f} MB for {given.rows} rows, ", end="")
+        print(f"{many / 1e6:.1f} MB for {given.memory_rows}")
 
 
 if __name__ == "__main__":

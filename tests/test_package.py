@@ -58,4 +58,4 @@ def test_what_type_checkers_see_is_what_can_be_imported() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = aiwyn_async.nonsense  # type: ignore[attr-defined]
+        _ = aiwyn_async.nonsense

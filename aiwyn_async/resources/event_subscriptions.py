@@ -37,8 +37,8 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         body = await self._call("GET", "/catalog")
-        found: dict[str, Any] = decode_object(body, dict)
-        return found
+        kind: type[dict[str, Any]] = dict
+        return decode_object(body, kind)
 
     async def create(
         self,
@@ -127,12 +127,23 @@ class EventSubscriptions:
 def _secret_in(body: bytes) -> Secret | None:
     """The secret in an answer. Raises nothing: this frame holds it in the clear."""
     try:
-        answer: Any = msgspec.json.decode(body)
+        answer = _secret_answer.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    data = answer.get("data", answer) if isinstance(answer, dict) else answer
-    text = data.get("secret") if isinstance(data, dict) else data
-    return Secret(text) if isinstance(text, str) and text.isascii() and text.strip() else None
+    text = answer.secret or (answer.data.secret if answer.data is not None else None)
+    return Secret(text) if text and text.isascii() and text.strip() else None
+
+
+class _HasSecret(msgspec.Struct):
+    secret: str | None = None
+
+
+class _SecretAnswer(msgspec.Struct):
+    secret: str | None = None
+    data: _HasSecret | None = None
+
+
+_secret_answer: Final = msgspec.json.Decoder(_SecretAnswer)
 
 
 def _picked(

@@ -116,7 +116,7 @@ class Recorder:
         self.seen.append((self.name, body))
         if self.name == TOKEN:
             return web.json_response({"token": "t"})
-        example = example_body(operation)
+        example: dict[str, Any] = example_body(operation)
         if not example and "/{id}" not in operation["path"]:
             example = {"rows": []}
         if "/records" in operation["path"] and "custom" not in operation["path"]:

@@ -77,5 +77,9 @@ CONTACTS = Resource(
     default_order=(("last_name", "asc"), ("first_name", "asc")),
     detail=_detail,
     indexes=("client_id",),
-    seed=Seed(ids=_IDS, size=lambda sizes: 2 * sizes["clients"], steps={"made": _MADE}),
+    seed=Seed(
+        ids=_IDS,
+        size=lambda sizes: max(sizes["clients"], min(2 * sizes["clients"], 5000)),
+        steps={"made": _MADE},
+    ),
 )

@@ -134,7 +134,7 @@ ENGAGEMENTS = Resource(
     indexes=("client_id",),
     seed=Seed(
         ids=_IDS,
-        size=lambda sizes: 2 * sizes["clients"],
+        size=lambda sizes: max(sizes["clients"], min(2 * sizes["clients"], 5000)),
         least=1,
         steps={"sized": _SIZED, "dated": _DATED, "made": _MADE},
     ),

@@ -100,7 +100,7 @@ PROJECTS = Resource(
     indexes=("engagement_id", "updated_at_us"),
     seed=Seed(
         ids=_IDS,
-        size=lambda sizes: 2 * sizes["engagements"],
+        size=lambda sizes: max(sizes["engagements"], min(2 * sizes["engagements"], 10_000)),
         least=1,
         steps={"sized": _SIZED, "made": _MADE},
     ),
