@@ -49,6 +49,11 @@ class ReadyToken:
     def __init__(self, token: Secret) -> None:
         self._token = token
 
+    @property
+    def held(self) -> Secret | None:
+        """The token."""
+        return self._token
+
     async def bearer(self) -> Secret:
         """The token."""
         return self._token
@@ -90,6 +95,11 @@ class ApiKeyExchange:
 
     def __repr__(self) -> str:
         return f"<ApiKeyExchange token {'held' if self._token else 'missing'}>"
+
+    @property
+    def held(self) -> Secret | None:
+        """The token in use, or None before the first exchange."""
+        return self._token
 
     async def bearer(self) -> Secret:
         """A token with time left.

@@ -102,11 +102,21 @@ class AiwynClient:
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
-        self._session = _session(config)
+        complaint: ConfigurationError | None = None
+        try:
+            config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
+            self._session = _session(config)
+        except ConfigurationError as error:
+            complaint = error
+        # Tracebacks can show the locals of each frame, and these hold the credential in the clear.
+        del api_key, token
+        if complaint is not None:
+            raise complaint.with_traceback(None)
         self._is_view = False
 
     def __repr__(self) -> str:
+        if "_session" not in self.__dict__:
+            return "<AiwynClient refused its options>"
         view = "view of " if self._is_view else ""
         return f"<AiwynClient {view}{self._session.config.base_url} {self._session.governor!r}>"
 
@@ -337,5 +347,5 @@ def _tokens(session: Session) -> TokenSource:
     if config.api_key is None:
         assert config.token is not None  # Config has one of the two  # noqa: S101
         return ReadyToken(config.token)
-    quick = msgspec.structs.replace(config, deadline=min(config.deadline, TOKEN_EXCHANGE_TIMEOUT))
+    quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
     return ApiKeyExchange(config.api_key, config, session.view(quick).call)

@@ -65,6 +65,7 @@ class Run(Generic[RowT]):
     ) -> None:
         self._session = session
         self._query = query
+        self._request = Request(method="POST", path=query.path)
         self._walk = walk
         self._limit = limit
         self._on_bad_row = on_bad_row
@@ -145,7 +146,7 @@ class Run(Generic[RowT]):
 
     async def _fetch(self, ask: Ask) -> Response:
         body = encode_json(self._query.fields | ask.fields)
-        return await self._session.call(Request(method="POST", path=self._query.path, body=body))
+        return await self._session.call(msgspec.structs.replace(self._request, body=body))
 
     async def _take_in(self, ask: Ask, response: Response) -> Page[RowT] | None:
         self._note(response)
@@ -179,12 +180,7 @@ class Run(Generic[RowT]):
         try:
             return reader.read(response.body)
         except RequestError as error:
-            raise self._about(error, response)  # noqa: B904 (the same error)
-
-    def _about(self, error: RequestError, response: Response) -> RequestError:
-        error.method, error.path = "POST", self._query.path
-        error.attempts, error.request_id = response.attempts, response.request_id
-        return error
+            raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
 
     def _refuse(self, rows: Rows[RowT], response: Response) -> None:
         _, text, _ = rows.bad[0]
@@ -193,7 +189,7 @@ class Run(Generic[RowT]):
             f"a row does not fit: {text}{more}; on_bad_row='skip' or 'collect' goes on without it",
             location=text.rpartition(" at ")[2],
         )
-        raise self._about(error, response)
+        raise self._session.about(error, self._request, response)
 
     def _keys(self, rows: Rows[RowT], response: Response) -> Sequence[Id | None]:
         if not self._query.key:

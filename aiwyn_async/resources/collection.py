@@ -199,9 +199,7 @@ class Collection(Generic[RowT, DetailT]):
         try:
             return decode_object(response.body, self.detail_type)
         except RequestError as error:
-            error.method, error.path = request.method, request.path
-            error.attempts, error.request_id = response.attempts, response.request_id
-            raise
+            raise self._session.about(error, request, response)  # noqa: B904 (the same error)
 
     def _path(self, verb: Verb) -> str:
         path: str | None = getattr(self.endpoints, f"{verb}_path")

@@ -15,6 +15,7 @@ from .records import RecordFailure
 from .server import Sandbox
 from .service import RateLimit, ServedRequest
 from .serving import serve
+from .variants import Variant
 
 __all__ = [
     "Action",
@@ -29,6 +30,7 @@ __all__ = [
     "Sender",
     "ServedRequest",
     "Signer",
+    "Variant",
     "serve",
     "standard_webhooks",
     "timestamped_hex",

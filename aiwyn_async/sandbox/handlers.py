@@ -44,14 +44,18 @@ def _integer(body: Body, key: str, default: int) -> int:
 
 
 def _page_size(resource: Resource, body: Body, limits: PageLimits, default: int) -> int:
-    keys = [key for key in resource.page_size_keys if key in body]
-    key = keys[0] if keys else resource.page_size_keys[0]
-    size = _integer(body, key, default if limits.default is None else limits.default)
-    if limits.clamp is not None and size > limits.clamp:
-        return limits.clamp
-    if not 1 <= size <= limits.largest:
-        raise BadRequestError(f"{key}: must be from 1 to {limits.largest}, not {size}")
-    return size
+    """The rows asked for; where two keys are taken for it, the first one sent counts and both are checked."""
+    default = default if limits.default is None else limits.default
+    most = limits.largest
+    sizes: list[int] = []
+    for key in resource.page_size_keys:
+        size = _integer(body, key, default)
+        if size < 1 or (size > most and limits.clamp is None):
+            raise BadRequestError(f"{key}: must be from 1 to {most}, not {size}")
+        if key in body:
+            sizes.append(size)
+    size = sizes[0] if sizes else default
+    return size if limits.clamp is None else min(size, limits.clamp)
 
 
 def _skip(resource: Resource, body: Body, size: int) -> int:
@@ -141,7 +145,7 @@ def get_one(store: Store, resource: Resource, text: str) -> bytes:
         BadRequestError: The id is no positive integer.
         NotFoundError: There is no such row.
     """
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
         raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
     found = detail(store, resource, int(text))
     if found is None:

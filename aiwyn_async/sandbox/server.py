@@ -24,6 +24,7 @@ from .schema import RESOURCES
 from .service import HOST, Bucket, RateLimit, ServedRequest
 from .subscriptions import Subscriptions
 from .values import BadRequestError, SqlValue
+from .variants import Variant
 from .writes import WritingService
 
 __all__ = ["Sandbox"]
@@ -61,6 +62,8 @@ class Sandbox:
             gives them in another order at each request, as Postgres may.
         drift: Changes to the firm after each page served.
         sender: How event subscriptions are signed, repeated and timed.
+        variant: Answer in a way that the documentation leaves open.
+        sizes: Rows of a tag, by its name, where they shall not follow from `invoices`.
         clock: Seconds since the epoch, for tokens.
         monotonic: Seconds, for the rate limit and `ServedRequest.at`.
         log_bodies: Keep request bodies in `requests`.
@@ -85,6 +88,8 @@ class Sandbox:
         ties: Literal["fixed", "shifting"] = "fixed",
         drift: Drift | None = None,
         sender: Sender | None = None,
+        variant: Variant | None = None,
+        sizes: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
@@ -100,6 +105,7 @@ class Sandbox:
             seed=seed,
             clients=clients,
             path=None if path is None else Path(path),
+            sizes=sizes,
         )
         self._outbox = Outbox(sender or Sender(clock=clock), Subscriptions(self._store).subscribers)
         self._store.told = self._outbox.take
@@ -113,6 +119,7 @@ class Sandbox:
             shifting_ties=ties == "shifting",
             monotonic=monotonic,
             log_bodies=log_bodies,
+            variant=variant,
         )
         self.latency = latency
         self.drift = drift

@@ -19,7 +19,7 @@ from .files import check_file
 from .orders import OrderCache, Selection
 from .schema import RESOURCES, Resource
 from .sql import row_json
-from .values import SqlValue
+from .values import BadRequestError, SqlValue
 from .where import Query, compile_where, register_functions, split_key_range
 
 __all__ = ["Shelf"]
@@ -237,7 +237,11 @@ class Shelf:
         )
 
     def _read_ids(self, sql: str, parameters: Sequence[SqlValue] = ()) -> "array[int]":
-        rows = self.connection.execute(sql, parameters).fetchall()
+        try:
+            rows = self.connection.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as fault:
+            # SQLite bounds how large an expression may be: "parser stack overflow" and its kin.
+            raise BadRequestError("where: too many conditions inside one another") from fault
         return array("q", itertools.chain.from_iterable(cast("list[tuple[int]]", rows)))
 
     def page_text(self, resource: Resource, ids: Sequence[int], *, found: bool = False) -> bytes:

@@ -50,6 +50,7 @@ __all__ = [
     "fields_of",
     "is_success",
     "looks_cut",
+    "masked",
     "may_have_been_applied",
     "parse_retry_after",
     "path_segment",
@@ -250,11 +251,11 @@ def excerpt(body: bytes, secrets: Iterable[Secret] = (), limit: int = 200) -> st
 
 def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
     """Text of a server as it can be shown anywhere: no control characters, lone surrogates, credentials."""
-    shown = _masked(text, secrets)[:limit]
+    shown = masked(text, secrets)[:limit]
     return "".join(letter if letter.isprintable() else " " for letter in shown)
 
 
-def _masked(value: Any, secrets: Iterable[Secret]) -> Any:
+def masked(value: Any, secrets: Iterable[Secret]) -> Any:
     """JSON with credentials masked wherever a server repeats them, in keys as in values."""
     match value:
         case str():
@@ -262,10 +263,10 @@ def _masked(value: Any, secrets: Iterable[Secret]) -> Any:
                 value = value.replace(secret.reveal(), MASK)
             return value
         case list():
-            return [_masked(entry, secrets) for entry in cast("Iterable[Any]", value)]
+            return [masked(entry, secrets) for entry in cast("Iterable[Any]", value)]
         case dict():
             fields = cast("Mapping[str, Any]", value)
-            return {_masked(key, secrets): _masked(entry, secrets) for key, entry in fields.items()}
+            return {masked(key, secrets): masked(entry, secrets) for key, entry in fields.items()}
         case _:
             return value
 
@@ -295,7 +296,7 @@ def error_of(
     }
     if isinstance(outcome, Failure):
         return _failure_error(outcome, about)
-    about["request_id"] = outcome.request_id and _masked(outcome.request_id, secrets)
+    about["request_id"] = outcome.request_id and masked(outcome.request_id, secrets)
     if is_success(outcome.status):
         return _not_json_error(outcome, about, secrets)
     if outcome.status < 400:
@@ -356,7 +357,7 @@ def _redirect_or_upgrade_error(
 ) -> ProtocolError:
     if response.status not in {300, 301, 302, 303, 305, 307, 308}:
         return ProtocolError(f"unexpected status {response.status}", **about)
-    location = _masked(response.headers.get("Location", ""), secrets)
+    location = masked(response.headers.get("Location", ""), secrets)
     return RedirectRefusedError(
         f"status {response.status} points to {_host_of(location)}; redirects are refused, check base_url",
         **about,
@@ -408,9 +409,9 @@ def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:
     text = body[:MAX_ERROR_BODY].decode("utf-8", "replace")
     try:
         # Masked after decoding: JSON can spell a letter in more than one way.
-        return _masked(msgspec.json.decode(text), secrets)
+        return masked(msgspec.json.decode(text), secrets)
     except (msgspec.MsgspecError, RecursionError):
-        return _masked(text, secrets)
+        return masked(text, secrets)
 
 
 def server_message(body: object) -> str:

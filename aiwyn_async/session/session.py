@@ -18,7 +18,7 @@ import warnings
 from typing import Final, Protocol
 
 from aiwyn_async.config import Clock, Config, Secret
-from aiwyn_async.errors import Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
+from aiwyn_async.errors import ApiError, Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
 from aiwyn_async.session.governor import Governor
 from aiwyn_async.session.protocol import (
     Failure,
@@ -29,6 +29,7 @@ from aiwyn_async.session.protocol import (
     Timeouts,
     error_of,
     is_success,
+    masked,
     may_have_been_applied,
     parse_retry_after,
 )
@@ -49,6 +50,11 @@ class TokenSource(Protocol):
 
     async def renewed(self, refused: Secret) -> Secret | None:
         """Another token than the refused one, or None where there is none to be had."""
+        ...
+
+    @property
+    def held(self) -> Secret | None:
+        """The token in use, to be masked where a server repeats it."""
         ...
 
     async def aclose(self) -> None:
@@ -127,6 +133,17 @@ class Session:
         session.tokens = self.tokens
         session.warned = self.warned
         return session
+
+    def about(self, error: RequestError, request: Request, response: Response) -> RequestError:
+        """An error found in an answer, with what is known of its request; what it quotes is masked."""
+        if isinstance(error, ApiError):
+            known = (None if self.tokens is None else self.tokens.held, self.config.api_key)
+            secrets = [secret for secret in known if secret is not None]
+            error.args = (masked(error.args[0], secrets),)
+            error.errors = masked(error.errors, secrets)
+        error.method, error.path = request.method, request.path
+        error.attempts, error.request_id = response.attempts, response.request_id
+        return error
 
     def warn_inferred(self, use: str, path: str) -> None:
         """Tell once a client that an endpoint is used which the documentation does not show."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 import warnings
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient, ConfigurationError, DecodeFailed
+from aiwyn_async import AiwynClient, ApiError, ConfigurationError, DecodeFailed
 from aiwyn_async.errors import InferredEndpointWarning
 from aiwyn_async.resources.untyped import UNVERIFIED_TAGS
 
@@ -187,3 +188,24 @@ async def test_history_rows_have_no_key_and_the_report_says_so(server: Answers) 
         assert not walk.report.keys_checked
         with pytest.raises(ConfigurationError, match="have no key"):
             aiwyn.draft_invoices.search(paging="key")
+
+
+async def test_a_credential_that_an_answer_repeats_is_masked(server: Answers) -> None:
+    token = "header.payload.signature-of-a-token"
+    told = {"errors": [{"message": f"bad token {token}"}]}
+    server.by_path |= {"/gql/v1/invoices": told, "/gql/v1/invoice/1": told}
+    async with AiwynClient(base_url=server.url, token=token) as aiwyn:
+        for asked in (aiwyn.invoices.list().collect(), aiwyn.invoices.get(1)):
+            with pytest.raises(ApiError, match=r"bad token \*\*\*") as raised:
+                await asked
+            assert token not in repr(vars(raised.value)) + str(raised.value)
+
+
+def test_a_wrong_option_shows_no_credential_in_the_locals_of_its_traceback() -> None:
+    credential = "canary-" + "credential"
+    with pytest.raises(ConfigurationError) as raised:
+        AiwynClient(base_url="https://x.example", api_key=credential, retries=-1)
+    shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    ours = [frame for frame in shown.stack if frame.filename != __file__]
+    assert ours
+    assert credential not in "".join(str(frame.locals) for frame in ours)

@@ -246,7 +246,9 @@ async def serve() -> AsyncIterator[Callable[[Resource, Variant], Any]]:
         servers.append(TestServer(app))
         await servers[-1].start_server()
         url = str(servers[-1].make_url(""))
-        clients.append(AiwynClient(base_url=url, token="t", warn_inferred=False, gql_prefix=variant.prefix))
+        clients.append(
+            AiwynClient(base_url=url, token="a-token", warn_inferred=False, gql_prefix=variant.prefix)
+        )
         return clients[-1]
 
     yield start

@@ -19,9 +19,7 @@ def ask(http: aiohttp.ClientSession) -> Ask:
     """Start a sandbox of a variant and post to it once."""
 
     async def send(variant: Variant, path: str = LIST, body: Any = None, status: int = 200) -> Any:
-        box = Sandbox(invoices=700, seed=7)
-        box._service.variant = variant  # pyright: ignore[reportPrivateUsage]
-        async with box:
+        async with Sandbox(invoices=700, seed=7, variant=variant) as box:
             headers = {"Authorization": f"Bearer {box.token}"}
             async with http.post(f"{box.url}{path}", json=body or {}, headers=headers) as answer:
                 assert answer.status == status

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async.auth import ApiKeyExchange
 from aiwyn_async.errors import (
     ClientClosedError,
     DeadlineExceeded,
@@ -161,6 +162,30 @@ async def test_a_request_can_be_cancelled_at_every_await(
     print(f"{kind}: cancelled at each of {cancelled} awaits")  # noqa: T201
     # On a connection that is kept alive there is one: the answer, which on loopback comes in one piece.
     assert cancelled >= (1 if kind in {"get", "list"} else 2)
+    assert went_through
+
+
+async def test_an_exchange_can_be_cancelled_at_every_await_of_its_own(
+    sandbox: Sandbox, connect: Connect
+) -> None:
+    cancelled = 0
+    went_through = False
+    for nth in range(1, 50):
+        client = connect(sandbox.url, api_key=sandbox.api_key)
+        tokens = session_of(client).tokens
+        assert isinstance(tokens, ApiKeyExchange)
+        call = CancelledAt(tokens._exchange(), nth)
+        try:
+            await call
+        except asyncio.CancelledError as stopped:
+            cancelled += 1
+            assert_no_secret(stopped, sandbox.api_key)
+        await assert_nothing_is_held(client)
+        assert (await session_of(client).call(LIST)).status == 200
+        if went_through := call.suspensions < nth:
+            break
+    print(f"token exchange: cancelled at each of {cancelled} awaits")  # noqa: T201
+    assert cancelled >= 2
     assert went_through
 
 
