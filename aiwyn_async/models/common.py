@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from aiwyn_async.models.base import Id, Model
 
-__all__ = ["Address", "TeamMember"]
+__all__ = ["Address", "LineItem", "TeamMember"]
 
 
 class Address(Model, frozen=True, kw_only=True, gc=False):
@@ -17,6 +17,17 @@ class Address(Model, frozen=True, kw_only=True, gc=False):
     state: str | None = None
     zip_code: str | None = None
     country: str | None = None
+
+
+class LineItem(Model, frozen=True, kw_only=True, gc=False):
+    """One line of a bill. Money is exact and in the bill's currency; ``tax_rate`` is a fraction."""
+
+    id: Id | None = None
+    description: str | None = None
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    amount: Decimal | None = None
+    tax_rate: Decimal | None = None
 
 
 class TeamMember(Model, frozen=True, kw_only=True, gc=False):

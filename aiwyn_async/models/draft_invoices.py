@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from aiwyn_async.models.base import Id, Model
+from aiwyn_async.models.common import LineItem
 
 __all__ = [
     "DraftInvoiceClient",
@@ -64,15 +65,9 @@ class DraftInvoiceHistorySearchRow(_HistoryFields, frozen=True, kw_only=True, gc
     """A row of ``draft_invoices.search()``."""
 
 
-class DraftInvoiceLineItem(Model, frozen=True, kw_only=True, gc=False):
-    """One line of a draft invoice; ``tax_rate`` is a fraction."""
+class DraftInvoiceLineItem(LineItem, frozen=True, kw_only=True, gc=False):
+    """One line of a draft invoice."""
 
-    id: Id | None = None
-    description: str | None = None
-    quantity: Decimal | None = None
-    unit_price: Decimal | None = None
-    amount: Decimal | None = None
-    tax_rate: Decimal | None = None
     notes: str | None = None
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from aiwyn_async.models.base import Id, Model
+from aiwyn_async.models.common import LineItem
 
 __all__ = [
     "Invoice",
@@ -31,15 +32,8 @@ InvoiceDetailStatus = Literal["DRAFT", "SENT", "VIEWED", "PAID", "OVERDUE", "CAN
 PaymentStatus = Literal["UNPAID", "PARTIALLY_PAID", "PAID", "OVERDUE"] | str
 
 
-class InvoiceLineItem(Model, frozen=True, kw_only=True, gc=False):
-    """One line of an invoice. Money is exact and in the invoice's currency; ``tax_rate`` is a fraction."""
-
-    id: Id | None = None
-    description: str | None = None
-    quantity: Decimal | None = None
-    unit_price: Decimal | None = None
-    amount: Decimal | None = None
-    tax_rate: Decimal | None = None
+class InvoiceLineItem(LineItem, frozen=True, kw_only=True, gc=False):
+    """One line of an invoice."""
 
 
 class InvoicePayment(Model, frozen=True, kw_only=True, gc=False):
