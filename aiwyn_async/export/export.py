@@ -101,7 +101,7 @@ class _Export:
         self._target = target
         self._writer = writer
         self._on_progress = on_progress
-        self._partial = Partial(target, writer.identity)
+        self._partial = Partial(target, writer.identity, pager.server)
         self._before: WalkReport | None = None
         self._started = time.perf_counter()
 

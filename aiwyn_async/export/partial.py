@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -30,9 +31,13 @@ class _Part(msgspec.Struct):
 
 
 class _Manifest(msgspec.Struct):
-    """``identity`` is the format and the shape of a row: parts of another cannot be joined."""
+    """``identity`` is the format and the shape of a row, ``server`` whom they came from.
+
+    Parts of another format or from another server cannot be joined.
+    """
 
     identity: str
+    server: str
     parts: list[_Part]
     checkpoint: Checkpoint | None = None
     report: WalkReport | None = None
@@ -44,9 +49,9 @@ class Partial:
     A crash loses at most the part that was being written, which no manifest names.
     """
 
-    def __init__(self, target: Target, identity: str) -> None:
+    def __init__(self, target: Target, identity: str, server: str) -> None:
         self.folder = target.path.parent / f".{target.path.name}.partial"
-        self._manifest = _Manifest(identity, [])
+        self._manifest = _Manifest(identity, _without_port(server), [])
         self._held: int | None = None
 
     def hold(self) -> None:
@@ -95,7 +100,7 @@ class Partial:
         """Take up what lies here; where to go on, or None when no part was finished.
 
         Raises:
-            ExportError: the manifest is damaged, or belongs to another format.
+            ExportError: the manifest is damaged, or belongs to another format or server.
         """
         path = self.folder / "manifest.json"
         with disk_errors(path):
@@ -108,6 +113,11 @@ class Partial:
         if found.identity != self._manifest.identity:
             raise ExportError(
                 f"{self.folder} holds parts of another format or row type; start anew with --force"
+            )
+        if found.server != self._manifest.server:
+            raise ExportError(
+                f"{self.folder} holds rows of {found.server}, not of {self._manifest.server}; "
+                "start anew with --force"
             )
         self._manifest = found
         return found.checkpoint
@@ -151,3 +161,9 @@ class Partial:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _without_port(url: str) -> str:
+    """A server by scheme, host and path: a sandbox takes another port each time."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"

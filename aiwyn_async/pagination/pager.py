@@ -81,6 +81,11 @@ class Pager(Generic[RowT]):
     def __repr__(self) -> str:
         return f"<Pager {self.query.path} of {_name_of(self.row_type)}: {self.report}>"
 
+    @property
+    def server(self) -> str:
+        """The base_url that is asked."""
+        return self._session.config.base_url
+
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """The first page."""
         return self._first_page().__await__()

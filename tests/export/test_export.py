@@ -24,6 +24,7 @@ from aiwyn_async import (
     ConfigurationError,
     ExportError,
     F,
+    InvalidRequestError,
     ServerError,
 )
 from aiwyn_async.export import ExportProgress, export
@@ -228,6 +229,19 @@ async def test_an_export_that_failed_goes_on_where_it_stopped(
 
 def _is_late(body: object) -> bool:
     return isinstance(body, dict) and body.get("page", 0) >= 25
+
+
+async def test_rows_of_two_servers_are_not_joined(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    box.faults.add("invoices.list", nth=3, status=400)
+    with pytest.raises(InvalidRequestError):
+        await export(aiwyn.invoices.list(page_size=50), target)
+    other = box.url.replace("127.0.0.1", "localhost")
+    async with AiwynClient(base_url=other, api_key=box.api_key) as elsewhere:
+        with pytest.raises(ExportError, match=r"rows of http://127\.0\.0\.1, not of http://localhost"):
+            await export(elsewhere.invoices.list(page_size=50), target, resume=True)
+    assert (await export(aiwyn.invoices.list(page_size=50), target, resume=True)).rows == 3000
 
 
 async def test_two_exports_of_one_file_do_not_mix(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
