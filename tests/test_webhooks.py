@@ -2,7 +2,6 @@
 
 import base64
 import datetime as dt
-import hashlib
 import hmac
 import json
 import pickle
@@ -23,12 +22,9 @@ from standardwebhooks.webhooks import WebhookVerificationError as OracleError
 from aiwyn_async.errors import AiwynError, WebhookVerificationError
 from aiwyn_async.sandbox import standard_webhooks
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookEvent, WebhookVerifier
+from deliveries import BODY, KEY, NOW, SECRET, never_seen, stripe, verifier
 
-KEY = b"a key of thirty-two bytes, as is"
-SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 OTHER = f"whsec_{base64.b64encode(b'another key').decode()}"
-NOW = 1_700_000_000
-BODY = b'{"id": "evt_1", "operation": "CREATE"}'
 
 Headers = dict[str, str]
 
@@ -41,21 +37,6 @@ def signed(body: bytes = BODY, *, secret: str = SECRET, delivery_id: str = "msg_
         "webhook-timestamp": str(at),
         "webhook-signature": Webhook(secret).sign(delivery_id, moment, body.decode()),
     }
-
-
-def never_seen(_: str) -> bool:
-    return False
-
-
-def verifier(
-    *secrets: str | bytes, scheme: Scheme = STANDARD_WEBHOOKS, seen: Callable[[str], bool] | None = None
-) -> WebhookVerifier:
-    return WebhookVerifier(secrets or SECRET, scheme, seen=seen, clock=lambda: float(NOW))
-
-
-def stripe(body: bytes = BODY, *, at: object = NOW, key: bytes = b"top") -> str:
-    made = hmac.new(key, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={at},v1={made}"
 
 
 def test_a_good_delivery_is_given_as_it_was_signed() -> None:

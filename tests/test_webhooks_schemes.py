@@ -1,10 +1,8 @@
 """Schemes other than the preset, and secrets that are none."""
 
-import base64
 import hashlib
 import hmac
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,26 +10,7 @@ import pytest
 
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookVerifier
-
-KEY = b"a key of thirty-two bytes, as is"
-SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
-NOW = 1_700_000_000
-BODY = b'{"id": "evt_1", "operation": "CREATE"}'
-
-
-def never_seen(_: str) -> bool:
-    return False
-
-
-def verifier(
-    *secrets: str | bytes, scheme: Scheme = STANDARD_WEBHOOKS, seen: Callable[[str], bool] | None = None
-) -> WebhookVerifier:
-    return WebhookVerifier(secrets or SECRET, scheme, seen=seen, clock=lambda: float(NOW))
-
-
-def stripe(body: bytes = BODY, *, at: object = NOW, key: bytes = b"top") -> str:
-    made = hmac.new(key, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={at},v1={made}"
+from deliveries import BODY, KEY, NOW, SECRET, never_seen, stripe, verifier
 
 
 def test_a_scheme_with_all_in_one_header() -> None:

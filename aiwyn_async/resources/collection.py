@@ -25,6 +25,7 @@ from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.pager import Pager, Query
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
+from aiwyn_async.resources.iterables import each
 from aiwyn_async.session.protocol import Request, Response, path_segment
 from aiwyn_async.session.session import Session
 
@@ -186,7 +187,7 @@ class Collection(Generic[RowT, DetailT]):
 
         window: Window[Id, DetailT | None] = Window(look_up, GET_MANY_DEPTH)
         try:
-            async for key in _each(keys):
+            async for key in each(keys):
                 window.begin(key)
                 if window.is_full:
                     yield Found(*await window.take())
@@ -259,15 +260,6 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             size_key=self.endpoints.search_size_key,
         )
         return Pager(self._session, query, self.hit_type, **walk)
-
-
-async def _each(keys: Iterable[Id] | AsyncIterable[Id]) -> AsyncGenerator[Id, None]:
-    if isinstance(keys, AsyncIterable):
-        async for key in keys:
-            yield key
-    else:
-        for key in keys:
-            yield key
 
 
 def wire_date(name: str, value: date | str | None) -> str | None:

@@ -21,6 +21,7 @@ from aiwyn_async.errors import (
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
 from aiwyn_async.pagination.window import Window
+from aiwyn_async.resources.iterables import each
 from aiwyn_async.session.protocol import Request, RetryClass, encode_json
 from aiwyn_async.session.session import Session
 
@@ -160,7 +161,7 @@ class RecordWrite:
         batch = _Batch(0, [], set())
         index = 0
         broken: Exception | None = None
-        records = _each(self._records)
+        records = each(self._records)
         while True:
             try:
                 record = self._checked(await anext(records), index)
@@ -284,12 +285,3 @@ def _unclear(batch: _Batch, code: str, message: str) -> list[RecordOutcome]:
         RecordOutcome(index=batch.start + place, status="ambiguous", code=code, message=message)
         for place in range(len(batch.records))
     ]
-
-
-async def _each(records: Records_) -> AsyncGenerator[RecordInput, None]:
-    if isinstance(records, AsyncIterable):
-        async for record in records:
-            yield record
-    else:
-        for record in records:
-            yield record
