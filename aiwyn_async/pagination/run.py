@@ -1,30 +1,26 @@
-"""One use of a pager: pages in flight, keys given, the report."""
+"""One use of a pager: its walk, the pages in flight, the keys it has given, its report."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from operator import attrgetter
-from types import NoneType
-from typing import Any, Final, Generic, TypeVar, cast, get_args
+from collections.abc import Sequence
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from aiwyn_async.errors import (
     AiwynError,
-    DecodeFailed,
     IncompleteError,
     PaginationError,
     PaginationLoopError,
     RequestError,
 )
-from aiwyn_async.models.base import Id
-from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
+from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
 from aiwyn_async.pagination.query import Query
+from aiwyn_async.pagination.reader import Incoming, PageReader
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pagination.walk import Ask, Came, Told, Walk, WalkLoop, WalkUnordered
 from aiwyn_async.pagination.window import Window
@@ -68,21 +64,18 @@ class Run(Generic[RowT]):
         self._request = Request(method="POST", path=query.path)
         self._walk = walk
         self._limit = limit
-        self._on_bad_row = on_bad_row
         self._window: Window[Ask, Response] = Window(self._fetch, FIRST_DEPTH)
-        self._reader = EnvelopeReader(row_type, query.envelope)
-        self._keys_reader: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
+        self._reader = PageReader(session, query, row_type, on_bad_row)
         self._order = query.order() if query.by_key else ()
-        self._dict_reader: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
-        self._key_of = _key_getter(row_type, query.key)
         self._query_hash = query.fingerprint()
-        self._seen = KeySet()
         self._keyless_bodies: set[bytes] = set()
         self._number = 0
         self._started = time.perf_counter()
-        given = walk.position()["given"]
-        self.report = WalkReport(rows=given, distinct=given, resumed=resumed, by_key_alone=query.by_key_alone)
-        self.bad_rows: list[BadRow] = []
+        self.keys = KeySet()
+        """All that this run has met."""
+        self.bad_rows: list[BadRow] = self._reader.bad_rows
+        rows = walk.position()["given"]
+        self.report = WalkReport(rows=rows, distinct=rows, resumed=resumed, by_key_alone=query.by_key_alone)
 
     def checkpoint(self) -> Checkpoint:
         """Where to go on after the pages given."""
@@ -150,70 +143,27 @@ class Run(Generic[RowT]):
 
     async def _take_in(self, ask: Ask, response: Response) -> Page[RowT] | None:
         self._note(response)
-        try:
-            rows = self._decode(self._reader, response)
-        except DecodeFailed as fault:
-            if not fault.malformed:
-                raise
-            # A document cut on its way decodes when it is asked for again; a broken one does not.
-            response = await self._fetch(ask)
-            self._note(response)
-            rows = self._decode(self._reader, response)
-        if rows.bad and self._on_bad_row == "raise":
-            self._refuse(rows, response)
-        keys = self._keys(rows, response)
+        page = await self._reader.read(response, lambda: self._again(ask))
+        keys = page.keys
         # Rows without a key may rightly be alike: they are never taken for one another.
-        added = self._seen.add_new(keys) if self._query.key else None
+        added = self.keys.add_new(keys) if self._query.key else None
         new: Sequence[int] = range(len(keys)) if added is None else added
-        told = self._tell(keys, new, rows, response)
+        told = self._tell(page, new)
         if told.restart:
             await self._window.aclose()
         if not told.use and self._query.key:
-            self._seen.forget(keys[index] for index in new)
+            self.keys.forget(keys[index] for index in new)
         kept = [index for index in new if index >= told.given_before] if told.given_before else new
-        self._count_page(rows, keys, len(kept), told.own_repeats, use=told.use)
-        if not told.use:
-            return None
-        return self._page(rows, keys, kept, response)
+        self._count_page(page, len(kept), told.own_repeats, use=told.use)
+        return self._page(page, kept) if told.use else None
 
-    def _decode(self, reader: EnvelopeReader[Any], response: Response) -> Rows[Any]:
-        try:
-            return reader.read(response.body)
-        except RequestError as error:
-            raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
+    async def _again(self, ask: Ask) -> Response:
+        response = await self._fetch(ask)
+        self._note(response)
+        return response
 
-    def _refuse(self, rows: Rows[RowT], response: Response) -> None:
-        _, text, _ = rows.bad[0]
-        more = f" (and {len(rows.bad) - 1} more rows of this page)" if len(rows.bad) > 1 else ""
-        error = DecodeFailed(
-            f"a row does not fit: {text}{more}; on_bad_row='skip' or 'collect' goes on without it",
-            location=text.rpartition(" at ")[2],
-        )
-        raise self._session.about(error, self._request, response)
-
-    def _keys(self, rows: Rows[RowT], response: Response) -> Sequence[Id | None]:
-        if not self._query.key:
-            # By their bytes alone can it be seen how the server takes `page`.
-            return [_digest(row) for row in self._reader.raw_items(response.body)]
-        if self._key_of is not None and not rows.bad:
-            return list(map(self._key_of, rows.rows))
-        found = self._decode(self._keys_reader, response)
-        keys: list[Id | None] = [row.key for row in found.rows]
-        for index, _, _ in found.bad:
-            keys.insert(index, None)
-        if self._key_of is not None:
-            # A row type may hold the key in another form than the wire.
-            bad = {index for index, _, _ in rows.bad}
-            good = iter(rows.rows)
-            keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
-        return keys
-
-    def _tell(
-        self, keys: Sequence[Id | None], new: Sequence[int], rows: Rows[RowT], response: Response
-    ) -> Told:
-        came = Came(
-            keys, new, rows.count, self._order_values(keys, response), self._is_repeat(keys, response)
-        )
+    def _tell(self, page: Incoming[RowT], new: Sequence[int]) -> Told:
+        came = Came(page.keys, new, page.rows.count, self._order_values(page), self._is_repeat(page))
         try:
             return self._walk.tell(came)
         except WalkLoop:
@@ -228,23 +178,20 @@ class Run(Generic[RowT]):
                 report=self.report,
             ) from None
 
-    def _is_repeat(self, keys: Sequence[Id | None], response: Response) -> bool:
+    def _is_repeat(self, page: Incoming[RowT]) -> bool:
         """Without keys, only a page's bytes can tell that the server gives it again."""
-        if None not in keys:
+        if None not in page.keys:
             return False
-        digest = hashlib.blake2b(response.body, digest_size=12).digest()
+        digest = hashlib.blake2b(page.response.body, digest_size=12).digest()
         known = digest in self._keyless_bodies
         self._keyless_bodies.add(digest)
         return known
 
-    def _order_values(self, keys: Sequence[Id | None], response: Response) -> list[tuple[Any, ...]]:
-        if not self._order or not keys:
+    def _order_values(self, page: Incoming[RowT]) -> list[tuple[Any, ...]]:
+        if not self._order or not page.keys:
             return []
-        if len(self._order) == 1 and None not in keys:
-            return list(zip(keys))
-        found = self._decode(self._dict_reader, response)
-        values = [tuple(_value_at(path, row) for path, _ in self._order) for row in found.rows]
-        if found.bad or any(msgspec.UNSET in row or row[-1] is None for row in values):
+        values = self._reader.order_values(page, self._order)
+        if values is None:
             names = ", ".join(".".join(path) for path, _ in self._order)
             raise PaginationError(
                 f"the rows of {self._query.path} do not all hold what they are ordered by ({names}); a walk "
@@ -257,10 +204,8 @@ class Run(Generic[RowT]):
         self.report.requests += len(response.attempts)
         self.report.bytes += len(response.body)
 
-    def _count_page(
-        self, rows: Rows[RowT], keys: Sequence[Id | None], fresh: int, own_repeats: int, *, use: bool
-    ) -> None:
-        report = self.report
+    def _count_page(self, page: Incoming[RowT], fresh: int, own_repeats: int, *, use: bool) -> None:
+        report, keys, rows = self.report, page.keys, page.rows
         report.pages += 1
         if rows.count is not None:
             # The count of a walk by key is of the rows that are left.
@@ -277,9 +222,7 @@ class Run(Generic[RowT]):
                 report.keys_checked = False
         report.duplicates -= own_repeats
 
-    def _page(
-        self, rows: Rows[RowT], keys: Sequence[Id | None], kept: Sequence[int], response: Response
-    ) -> Page[RowT] | None:
+    def _page(self, page: Incoming[RowT], kept: Sequence[int]) -> Page[RowT] | None:
         over = 0 if self._limit is None else self.report.distinct - self._limit
         if over > 0:
             kept = kept[: len(kept) - over]
@@ -287,66 +230,6 @@ class Run(Generic[RowT]):
         if not kept:
             return None
         number, self._number = self._number, self._number + 1
-        if len(kept) == len(keys) and not rows.bad:
-            items = rows.rows
-        else:
-            kept, items = self._good(rows, keys, kept, number)
-        body, reader = response.body, self._reader
-        return Page(
-            items,
-            count=rows.count,
-            number=number,
-            checkpoint=self.checkpoint(),
-            meta=PageMeta(
-                response.status, response.request_id, response.attempts, response.elapsed, len(body)
-            ),
-            raw=lambda: _picked(reader.raw_items(body), kept),
-        )
-
-    def _good(
-        self, rows: Rows[RowT], keys: Sequence[Id | None], kept: Sequence[int], number: int
-    ) -> tuple[Sequence[int], list[RowT]]:
-        """Of the rows kept, those that decode; the others are counted, and collected if asked."""
-        wanted = set(kept)
-        bad = {index for index, _, _ in rows.bad}
-        found = [BadRow(number, index, text, raw) for index, text, raw in rows.bad if index in wanted]
-        self.report.bad_rows += len(found)
-        if self._on_bad_row == "collect":
-            self.bad_rows += found
-        good = iter(rows.rows)
-        by_index = {index: next(good) for index in range(len(keys)) if index not in bad}
-        kept = [index for index in kept if index not in bad]
-        return kept, [by_index[index] for index in kept]
-
-
-def _digest(row: msgspec.Raw) -> str:
-    return hashlib.blake2b(row, digest_size=9).hexdigest()
-
-
-def _picked(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
-    return items if len(kept) == len(items) else [items[index] for index in kept]
-
-
-def _key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
-    """How to take the key from a row; None when the row may not hold it, and the page must be asked."""
-    if row_type is dict:
-        return functools.partial(_key_in, key)
-    if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
-        for field in msgspec.structs.fields(row_type):
-            if field.encode_name == key and set(get_args(field.type) or [field.type]) <= {int, str, NoneType}:
-                return attrgetter(field.name)
-    return None
-
-
-def _key_in(key: str, row: dict[str, Any]) -> Id | None:
-    value = row.get(key)
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
-
-
-def _value_at(path: tuple[str, ...], row: Any) -> Any:
-    """What a row holds under a path; UNSET where it has no such key, None below a null."""
-    for name in path:
-        if row is None:
-            return None
-        row = cast("dict[str, Any]", row).get(name, msgspec.UNSET) if isinstance(row, dict) else msgspec.UNSET
-    return row
+        made = self._reader.page(page, kept, number=number, checkpoint=self.checkpoint())
+        self.report.bad_rows += len(kept) - len(made.items)
+        return made

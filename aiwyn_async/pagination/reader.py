@@ -1,0 +1,188 @@
+"""From an answer to the rows of a page: decoding, keys, odd rows. What walks and pulls share."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
+from types import NoneType
+from typing import Any, Generic, TypeVar, cast, get_args
+
+import msgspec
+
+from aiwyn_async.errors import DecodeFailed, RequestError
+from aiwyn_async.models.base import Id
+from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
+from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
+from aiwyn_async.pagination.query import Query
+from aiwyn_async.pagination.walk import Order
+from aiwyn_async.session.protocol import Request, Response
+from aiwyn_async.session.session import Session
+
+__all__ = ["Incoming", "PageReader"]
+
+RowT = TypeVar("RowT")
+
+
+class Incoming(Generic[RowT]):
+    """A page as it came: its rows, those that do not decode among them, and every row's key or None."""
+
+    __slots__ = ("keys", "response", "rows")
+
+    def __init__(self, rows: Rows[RowT], keys: Sequence[Id | None], response: Response) -> None:
+        self.rows = rows
+        self.keys = keys
+        self.response = response
+
+
+class PageReader(Generic[RowT]):
+    """Reads the answers of one query as rows of one type.
+
+    Args:
+        session: names the request in an error.
+        query: what was asked.
+        row_type: a Struct, ``dict`` or ``msgspec.Raw``.
+        on_bad_row: what to do with a row that does not decode.
+    """
+
+    def __init__(self, session: Session, query: Query, row_type: type[RowT], on_bad_row: OnBadRow) -> None:
+        self.bad_rows: list[BadRow] = []
+        self._session = session
+        self._request = Request(method="POST", path=query.path)
+        self._key = query.key
+        self._on_bad_row = on_bad_row
+        self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope)
+        self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
+        self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
+        self._key_of = _key_getter(row_type, query.key)
+
+    async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
+        """The rows and keys of an answer; one that was cut is asked for ``again``, once.
+
+        Raises:
+            DecodeFailed: it is no JSON of the expected shape, or a row is bad and bad rows are refused.
+            ApiError: it tells of an error.
+        """
+        try:
+            rows = self._decode(self._rows, response)
+        except DecodeFailed as fault:
+            if not fault.malformed:
+                raise
+            # A document cut on its way decodes when it is asked for again; a broken one does not.
+            response = await again()
+            rows = self._decode(self._rows, response)
+        if rows.bad and self._on_bad_row == "raise":
+            self._refuse(rows, response)
+        return Incoming(rows, self._keys_of(rows, response), response)
+
+    def order_values(self, page: Incoming[RowT], order: Order) -> list[tuple[Any, ...]] | None:
+        """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one."""
+        if len(order) == 1 and None not in page.keys:
+            return list(zip(page.keys))
+        found = self._decode(self._dicts, page.response)
+        values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
+        if found.bad or any(msgspec.UNSET in row or row[-1] is None for row in values):
+            return None
+        return values
+
+    def page(
+        self, page: Incoming[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
+    ) -> Page[RowT]:
+        """The page with the rows at these places; bad ones are left out, and collected if asked."""
+        rows, response = page.rows, page.response
+        if len(kept) == len(page.keys) and not rows.bad:
+            items = rows.rows
+        else:
+            kept, items = self._good(page, kept, number)
+        body, reader, chosen = response.body, self._rows, kept
+        return Page(
+            items,
+            count=rows.count,
+            number=number,
+            checkpoint=checkpoint,
+            meta=PageMeta(
+                response.status, response.request_id, response.attempts, response.elapsed, len(body)
+            ),
+            raw=lambda: _picked(reader.raw_items(body), chosen),
+        )
+
+    def _decode(self, reader: EnvelopeReader[Any], response: Response) -> Rows[Any]:
+        try:
+            return reader.read(response.body)
+        except RequestError as error:
+            raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
+
+    def _refuse(self, rows: Rows[RowT], response: Response) -> None:
+        _, text, _ = rows.bad[0]
+        more = f" (and {len(rows.bad) - 1} more rows of this page)" if len(rows.bad) > 1 else ""
+        error = DecodeFailed(
+            f"a row does not fit: {text}{more}; on_bad_row='skip' or 'collect' goes on without it",
+            location=text.rpartition(" at ")[2],
+        )
+        raise self._session.about(error, self._request, response)
+
+    def _keys_of(self, rows: Rows[RowT], response: Response) -> Sequence[Id | None]:
+        if not self._key:
+            # By their bytes alone can it be seen how the server takes `page`.
+            return [_digest(row) for row in self._rows.raw_items(response.body)]
+        if self._key_of is not None and not rows.bad:
+            return list(map(self._key_of, rows.rows))
+        found = self._decode(self._keys, response)
+        keys: list[Id | None] = [row.key for row in found.rows]
+        for index, _, _ in found.bad:
+            keys.insert(index, None)
+        if self._key_of is not None:
+            # A row type may hold the key in another form than the wire.
+            bad = {index for index, _, _ in rows.bad}
+            good = iter(rows.rows)
+            keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
+        return keys
+
+    def _good(
+        self, page: Incoming[RowT], kept: Sequence[int], number: int
+    ) -> tuple[Sequence[int], list[RowT]]:
+        """Of the rows kept, those that decode."""
+        wanted = set(kept)
+        bad = {index for index, _, _ in page.rows.bad}
+        if self._on_bad_row == "collect":
+            self.bad_rows += [
+                BadRow(number, index, text, raw) for index, text, raw in page.rows.bad if index in wanted
+            ]
+        good = iter(page.rows.rows)
+        by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}
+        kept = [index for index in kept if index not in bad]
+        return kept, [by_index[index] for index in kept]
+
+
+def _digest(row: msgspec.Raw) -> str:
+    return hashlib.blake2b(row, digest_size=9).hexdigest()
+
+
+def _picked(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
+    return items if len(kept) == len(items) else [items[index] for index in kept]
+
+
+def _key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
+    """How to take the key from a row; None when the row may not hold it, and the page must be asked."""
+    if row_type is dict:
+        return functools.partial(_key_in, key)
+    if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
+        for field in msgspec.structs.fields(row_type):
+            if field.encode_name == key and set(get_args(field.type) or [field.type]) <= {int, str, NoneType}:
+                return attrgetter(field.name)
+    return None
+
+
+def _key_in(key: str, row: dict[str, Any]) -> Id | None:
+    value = row.get(key)
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _value_at(path: tuple[str, ...], row: Any) -> Any:
+    """What a row holds under a path; UNSET where it has no such key, None below a null."""
+    for name in path:
+        if row is None:
+            return None
+        row = cast("dict[str, Any]", row).get(name, msgspec.UNSET) if isinstance(row, dict) else msgspec.UNSET
+    return row
