@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from aiwyn_async.pagination.page import Page as Page
     from aiwyn_async.pagination.pager import Pager as Pager
     from aiwyn_async.pagination.report import WalkReport as WalkReport
+    from aiwyn_async.pull.progress import Progress as Progress
+    from aiwyn_async.pull.pull import Pull as Pull
+    from aiwyn_async.pull.report import PullReport as PullReport
     from aiwyn_async.resources.collection import Found as Found
 
 _HOMES = {
@@ -88,6 +91,9 @@ _HOMES = {
     "pagination.page": ("Checkpoint", "Page"),
     "pagination.pager": ("Pager",),
     "pagination.report": ("WalkReport",),
+    "pull.progress": ("Progress",),
+    "pull.pull": ("Pull",),
+    "pull.report": ("PullReport",),
     "resources.collection": ("Found",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -41,9 +41,10 @@ import msgspec
 if TYPE_CHECKING:
     from aiwyn_async.models.records import WriteReport
 
-    # For the types of two attributes alone: this floor stands below the one that defines them.
+    # For the types of attributes alone: this floor stands below those that define them.
     from aiwyn_async.pagination.page import Checkpoint
     from aiwyn_async.pagination.report import WalkReport
+    from aiwyn_async.pull.report import PullReport
 
 __all__ = [
     "AiwynError",
@@ -293,7 +294,11 @@ class PaginationError(AiwynError):
     """
 
     def __init__(
-        self, message: str, *, checkpoint: Checkpoint | None = None, report: WalkReport | None = None
+        self,
+        message: str,
+        *,
+        checkpoint: Checkpoint | None = None,
+        report: WalkReport | PullReport | None = None,
     ) -> None:
         super().__init__(message)
         self.checkpoint = checkpoint

@@ -32,6 +32,7 @@ __all__ = [
     "OrderBy",
     "Value",
     "Where",
+    "key_between",
     "keyset_after",
     "order_columns",
     "to_order_by",
@@ -320,6 +321,17 @@ def keyset_after(
     for (path, direction), value in zip(reversed(order[:-1]), reversed(values[:-1]), strict=True):
         after = _after_column(path, direction, value, ties=after)
     return after.to_dict()
+
+
+def key_between(key: str, after: object, until: object) -> list[dict[str, JSON]]:
+    """Give the conditions of rows with keys above ``after`` up to ``until``; None is no bound.
+
+    Example:
+        >>> key_between("id", 7, 9)
+        [{'id': {'_gt': 7}}, {'id': {'_lte': 9}}]
+    """
+    bounds = (("_gt", after), ("_lte", until))
+    return [_condition((key,), operator, bound).to_dict() for operator, bound in bounds if bound is not None]
 
 
 def _after_column(

@@ -22,6 +22,24 @@ class KeySet:
         self._spans: dict[int, set[int] | bytearray] = {}
         self._others: set[Id] = set()
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KeySet) or self._others != other._others:
+            return False
+        mine, theirs = self._spans_with_keys(), other._spans_with_keys()
+        return mine.keys() == theirs.keys() and all(
+            _same_span(span, theirs[number]) for number, span in mine.items()
+        )
+
+    # It changes, so no set or dict could look it up.
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+    def _spans_with_keys(self) -> dict[int, set[int] | bytearray]:
+        return {
+            number: span
+            for number, span in self._spans.items()
+            if span and (isinstance(span, set) or any(span))
+        }
+
     def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
         """Add keys; the indices of those not seen before, or None when all are new.
 
@@ -85,3 +103,13 @@ class KeySet:
                 flags[each] = 1
             self._spans[number] = flags
         return not known
+
+
+def _same_span(one: set[int] | bytearray, other: set[int] | bytearray) -> bool:
+    if type(one) is type(other):
+        return one == other
+    return _as_set(one) == _as_set(other)
+
+
+def _as_set(span: set[int] | bytearray) -> set[int]:
+    return span if isinstance(span, set) else {place for place, flag in enumerate(span) if flag}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -16,7 +16,7 @@ from aiwyn_async.pagination.run import Run
 from aiwyn_async.pagination.walk import MAX_PAGE_SIZE, Walk
 from aiwyn_async.session.session import Session
 
-__all__ = ["MAX_PAGE_SIZE", "Pager", "Query"]
+__all__ = ["MAX_PAGE_SIZE", "Pager", "Query", "check_decoding", "check_whole", "name_of"]
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
@@ -55,15 +55,10 @@ class Pager(Generic[RowT]):
         on_bad_row: OnBadRow = "raise",
         resume: Checkpoint | str | bytes | None = None,
     ) -> None:
-        _check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         if limit is not None:
-            _check_whole("limit", limit, 1, None)
-        if on_bad_row not in {"raise", "skip", "collect"}:
-            raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
-        try:
-            msgspec.json.Decoder(row_type)
-        except TypeError as fault:
-            raise ConfigurationError(f"rows cannot be decoded as {_name_of(row_type)}: {fault}") from None
+            check_whole("limit", limit, 1, None)
+        check_decoding(row_type, on_bad_row)
         self.query = query
         self.row_type = row_type
         self.report = WalkReport()
@@ -79,7 +74,7 @@ class Pager(Generic[RowT]):
         self._walk(limit)  # a damaged position is told now, before anything is sent
 
     def __repr__(self) -> str:
-        return f"<Pager {self.query.path} of {_name_of(self.row_type)}: {self.report}>"
+        return f"<Pager {self.query.path} of {name_of(self.row_type)}: {self.report}>"
 
     @property
     def server(self) -> str:
@@ -209,11 +204,31 @@ class Pager(Generic[RowT]):
         return found.position_for(self.query.path, self.query.fingerprint())
 
 
-def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
+def check_decoding(row_type: object, on_bad_row: object) -> None:
+    """Refuse a type that no row can be decoded as.
+
+    Raises:
+        ConfigurationError: this type, or this way with bad rows.
+    """
+    if on_bad_row not in {"raise", "skip", "collect"}:
+        raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
+    try:
+        msgspec.json.Decoder(cast("Any", row_type))
+    except TypeError as fault:
+        raise ConfigurationError(f"rows cannot be decoded as {name_of(row_type)}: {fault}") from None
+
+
+def check_whole(name: str, value: object, least: int, most: int | None) -> None:
+    """Refuse what is no whole number within bounds.
+
+    Raises:
+        ConfigurationError: it names the argument.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or value < least or (most and value > most):
         bounds = f"from {least} to {most}" if most else f"of at least {least}"
         raise ConfigurationError(f"{name} must be a whole number {bounds}, not {value!r}")
 
 
-def _name_of(row_type: object) -> str:
+def name_of(row_type: object) -> str:
+    """A type as an error names it."""
     return getattr(row_type, "__name__", None) or repr(row_type)

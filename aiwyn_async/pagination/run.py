@@ -16,6 +16,7 @@ from aiwyn_async.errors import (
     PaginationLoopError,
     RequestError,
 )
+from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
@@ -46,6 +47,7 @@ class Run(Generic[RowT]):
         limit: rows in all, or None.
         on_bad_row: what to do with a row that does not decode.
         resumed: the walk began at a checkpoint.
+        given: keys whose rows are not given again; those that are given are added.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Run(Generic[RowT]):
         limit: int | None,
         on_bad_row: OnBadRow,
         resumed: bool,
+        given: KeySet | None = None,
     ) -> None:
         self._session = session
         self._query = query
@@ -73,9 +76,17 @@ class Run(Generic[RowT]):
         self._started = time.perf_counter()
         self.keys = KeySet()
         """All that this run has met."""
+        self.sum_of_rows = 0
+        """Where rows have no key: the same for the same rows, whatever their order."""
+        self._given = given
         self.bad_rows: list[BadRow] = self._reader.bad_rows
         rows = walk.position()["given"]
         self.report = WalkReport(rows=rows, distinct=rows, resumed=resumed, by_key_alone=query.by_key_alone)
+
+    @property
+    def depth(self) -> int:
+        """Pages that may be in flight together by now."""
+        return self._window.depth
 
     def checkpoint(self) -> Checkpoint:
         """Where to go on after the pages given."""
@@ -155,7 +166,15 @@ class Run(Generic[RowT]):
             self.keys.forget(keys[index] for index in new)
         kept = [index for index in new if index >= told.given_before] if told.given_before else new
         self._count_page(page, len(kept), told.own_repeats, use=told.use)
-        return self._page(page, kept) if told.use else None
+        if not told.use:
+            return None
+        if not self._query.key:
+            self.sum_of_rows += sum(int(str(keys[index]), 16) for index in kept)
+        return self._page(page, kept if self._given is None else self._not_given(self._given, keys, kept))
+
+    def _not_given(self, given: KeySet, keys: Sequence[Id | None], kept: Sequence[int]) -> Sequence[int]:
+        new = given.add_new([keys[index] for index in kept])
+        return kept if new is None else [kept[index] for index in new]
 
     async def _again(self, ask: Ask) -> Response:
         response = await self._fetch(ask)

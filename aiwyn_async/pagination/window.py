@@ -46,9 +46,10 @@ class Window(Generic[AskT, AnswerT]):
                 return
             self.begin(ask)
 
-    def begin(self, ask: AskT) -> None:
-        """Begin one fetch, whatever the depth."""
-        self._under_way.append((ask, asyncio.ensure_future(self._fetch(ask))))
+    def begin(self, ask: AskT, *, first: bool = False) -> None:
+        """Begin one fetch, whatever the depth; ``first`` makes it the one that ``take()`` gives next."""
+        add = self._under_way.appendleft if first else self._under_way.append
+        add((ask, asyncio.ensure_future(self._fetch(ask))))
 
     async def take(self) -> tuple[AskT, AnswerT]:
         """The oldest fetch's answer, or its error."""
@@ -58,6 +59,16 @@ class Window(Generic[AskT, AnswerT]):
         except BaseException:
             fetching.cancel()
             raise
+
+    async def take_first_done(self) -> tuple[AskT, AnswerT]:
+        """The answer that is there first, of those that are there the oldest; or its error."""
+        if not self._under_way[0][1].done():
+            await asyncio.wait([each for _, each in self._under_way], return_when=asyncio.FIRST_COMPLETED)
+        place = next(place for place, (_, each) in enumerate(self._under_way) if each.done())
+        self._under_way.rotate(-place)
+        taken = self._under_way.popleft()
+        self._under_way.rotate(place)
+        return taken[0], taken[1].result()
 
     async def aclose(self) -> None:
         """End all that is under way, and wait until it has ended."""

@@ -5,7 +5,7 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
@@ -25,6 +25,8 @@ from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.pager import Pager, Query
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
+from aiwyn_async.pull.progress import Progress
+from aiwyn_async.pull.pull import Pull
 from aiwyn_async.resources.iterables import each
 from aiwyn_async.session.protocol import Request, Response, path_segment
 from aiwyn_async.session.session import Session
@@ -34,6 +36,7 @@ __all__ = [
     "Endpoints",
     "Found",
     "Paging",
+    "PullOptions",
     "SearchableCollection",
     "WalkOptions",
     "wire_date",
@@ -68,6 +71,28 @@ class WalkOptions(TypedDict, total=False):
     strict: bool
     on_bad_row: OnBadRow
     resume: Checkpoint | str | bytes | None
+
+
+class PullOptions(TypedDict, total=False):
+    """How to pull, on every ``pull()``; ``Pull`` tells more of each.
+
+    Attributes:
+        page_size: rows a request, 1 to 1000; 1000 by default.
+        ranges: ranges of keys read at once, 1 to 64; the client's max_concurrency by default.
+        ordered: give the rows in the order of their keys; off by default.
+        strict: raise ``IncompleteError`` at the end unless ``report.complete``; off by default.
+        on_bad_row: what to do with a row that does not decode: "raise" (the default), "skip" or "collect".
+        resume: the checkpoint of an earlier pull of the same query and row type.
+        on_progress: called after each batch with a ``Progress``.
+    """
+
+    page_size: int
+    ranges: int | None
+    ordered: bool
+    strict: bool
+    on_bad_row: OnBadRow
+    resume: Checkpoint | str | bytes | None
+    on_progress: Callable[[Progress], None] | None
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +167,21 @@ class Collection(Generic[RowT, DetailT]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._session.config.base_url}>"
+
+    def pull(self, rows: Pager[RowT] | None = None, /, **options: Unpack[PullOptions]) -> Pull[RowT]:
+        """Every row in bulk, as a ``Pull``: its report says what is missing, and what it proves.
+
+        This tag has no search, so its list is read by page number until two passes agree.
+
+        Args:
+            rows: a ``list()`` of this tag, for its filters; all rows by default.
+            **options: see ``PullOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        query = self._list({}, {}).query if rows is None else rows.query
+        return Pull(self._session, query, self.row_type, **options)
 
     def _list(self, filters: Mapping[str, object], walk: WalkOptions) -> Pager[RowT]:
         query = Query(
@@ -243,6 +283,27 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
+        return Pager(self._session, self._search_query(where, order_by, paging), self.hit_type, **walk)
+
+    def pull(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, where: Where = None, *, paging: Paging | None = None, **options: Unpack[PullOptions]
+    ) -> Pull[HitT]:
+        """Every row that fits a condition, in bulk, as a ``Pull``: drift-proof, parallel, resumable.
+
+        Ranges of keys are read side by side. Where the server refuses that, or rows have no key, the search
+        is read by page number until two passes agree; ``report.method`` tells which way it was.
+
+        Args:
+            where: a condition built with ``F``, or a tree as the wire has it; all rows by default.
+            paging: "page" reads by page number from the start. The default is "key" where rows have one.
+            **options: see ``PullOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        return Pull(self._session, self._search_query(where, None, paging), self.hit_type, **options)
+
+    def _search_query(self, where: Where, order_by: OrderBy, paging: Paging | None) -> Query:
         key = self.endpoints.key
         if paging not in {None, "key", "page"}:
             raise ConfigurationError("paging must be 'key' or 'page'")
@@ -250,7 +311,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             raise ConfigurationError(f"rows of {self.endpoints.tag} have no key; pass paging='page'")
         tree, order = to_where(where), to_order_by(order_by)
         fields: dict[str, Any] = {} if tree is None else {"where": tree}
-        query = Query(
+        return Query(
             path=self._path("search"),
             fields=fields | ({"orderBy": order} if order else {}),
             key=key or NO_KEY,
@@ -259,7 +320,6 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             page_means=self.endpoints.page_means,
             size_key=self.endpoints.search_size_key,
         )
-        return Pager(self._session, query, self.hit_type, **walk)
 
 
 def wire_date(name: str, value: date | str | None) -> str | None:

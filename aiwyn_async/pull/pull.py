@@ -1,0 +1,264 @@
+"""What ``pull()`` gives: every row of a tag, with a report that says what is missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from aiwyn_async.errors import IncompleteError, PaginationError, RequestError
+from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.pagination.keys import KeySet
+from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
+from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
+from aiwyn_async.pagination.query import Query
+from aiwyn_async.pull.by_key import ByKey, KeyFilterRefused
+from aiwyn_async.pull.by_passes import AGAIN, ByPasses
+from aiwyn_async.pull.progress import Progress, progress_of
+from aiwyn_async.pull.report import PullReport
+from aiwyn_async.session.session import Session
+
+__all__ = ["Pull"]
+
+RowT = TypeVar("RowT")
+OtherT = TypeVar("OtherT")
+
+MOST_RANGES: Final = 64
+
+
+class Pull(Generic[RowT]):
+    """A bulk read that has not begun: rows by ``async for``, or pages of them by ``batches()``.
+
+    Where rows can be searched by their key, ranges of keys are read side by side, each from its lowest key
+    up: rows that are inserted, changed or deleted meanwhile shift nothing. Elsewhere the list is read by page
+    number until two passes agree. ``report`` tells which way was used, what came, and what did not.
+
+    Each use begins anew; ``report``, ``checkpoint`` and ``bad_rows`` tell of the latest one.
+
+    Args:
+        session: sends the requests.
+        query: what is asked; ``by_key`` where it may be.
+        row_type: a Struct, ``dict`` or ``msgspec.Raw``.
+        page_size: rows a request, 1 to 1000; a page that fails is asked for again at half the size.
+        ranges: ranges of keys read at once, 1 to 64; by default as many as the client's max_concurrency.
+        ordered: give the rows in the order of their keys; later ranges then wait for earlier.
+        strict: raise ``IncompleteError`` at the end unless ``report.complete``.
+        on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out, or leave
+            it out and keep it in ``bad_rows``.
+        resume: a checkpoint of an earlier pull of the same query and row type: only what it left is read.
+        on_progress: called after each batch.
+
+    Raises:
+        ConfigurationError: an argument is out of bounds, or the checkpoint belongs to another query.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        query: Query,
+        row_type: type[RowT],
+        *,
+        page_size: int = MAX_PAGE_SIZE,
+        ranges: int | None = None,
+        ordered: bool = False,
+        strict: bool = False,
+        on_bad_row: OnBadRow = "raise",
+        resume: Checkpoint | str | bytes | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        if ranges is not None:
+            check_whole("ranges", ranges, 1, MOST_RANGES)
+        check_decoding(row_type, on_bad_row)
+        self.query = query
+        self.row_type = row_type
+        self.report = PullReport()
+        self.bad_rows: list[BadRow] = []
+        self.checkpoint: Checkpoint | None = None
+        self.strict = strict
+        self._session = session
+        self._page_size = page_size
+        self._ranges = ranges or min(MOST_RANGES, session.config.max_concurrency)
+        self._ordered = ordered
+        self._on_bad_row: OnBadRow = on_bad_row
+        self._resume = resume
+        self._on_progress = on_progress
+        self._position: Position | None = None
+        if resume is not None:
+            found = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
+            self._position = found.position_for(query.path, self._fingerprint)
+        self._begin()  # a damaged position is told now, before anything is sent
+
+    def __repr__(self) -> str:
+        return f"<Pull {self.query.path} of {name_of(self.row_type)}: {self.report}>"
+
+    @property
+    def server(self) -> str:
+        """The base_url that is asked."""
+        return self._session.config.base_url
+
+    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
+        """Every row."""
+        batches = self.batches()
+        try:
+            async for batch in batches:
+                rows = batch.items
+                # The batch and its bytes are let go before the next one is decoded.
+                del batch
+                for row in rows:
+                    yield row
+                del rows
+        finally:
+            await batches.aclose()
+
+    async def batches(self) -> AsyncGenerator[Page[RowT], None]:
+        """Every row, a page at a time. A page's ``checkpoint`` goes on after it.
+
+        Raises:
+            IncompleteError: ranges could not be read; all other rows were given. Or ``strict``, and something
+                speaks against the pull's being complete.
+            RequestError: the server cannot be read at all any more; ``checkpoint`` tells where to go on.
+        """
+        run, self.report = self._begin()
+        report, self.bad_rows, self.checkpoint = self.report, run.bad_rows, run.checkpoint()
+        started, given_before = time.perf_counter(), report.distinct
+        try:
+            while True:
+                try:
+                    page = await run.next_page()
+                except KeyFilterRefused as refusal:
+                    run = await self._fall_back(run, str(refusal))
+                    self.bad_rows = run.bad_rows
+                    continue
+                if page is None:
+                    break
+                run.prefetch()
+                report.seconds = time.perf_counter() - started
+                after = page.checkpoint
+                self._tell(run, given_before)
+                yield page
+                self.checkpoint = after
+                del page
+            self.checkpoint = run.checkpoint()
+            self._end()
+        except (RequestError, PaginationError) as error:
+            error.checkpoint = self.checkpoint
+            raise
+        finally:
+            report.seconds = time.perf_counter() - started
+            await run.aclose()
+
+    async def collect(self) -> list[RowT]:
+        """All rows in a list. Memory grows with them: about 1 KB an invoice."""
+        rows: list[RowT] = []
+        async for batch in self.batches():
+            rows += batch.items
+        return rows
+
+    def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]:
+        """The same pull with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``."""
+        return self._with(row_type=row_type)
+
+    def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Pull[RowT]:
+        """The same pull of what a checkpoint left.
+
+        Raises:
+            CheckpointError: it belongs to another query or row type.
+        """
+        return self._with(resume=checkpoint)
+
+    def _with(self, **changes: Any) -> Pull[Any]:
+        options: dict[str, Any] = {
+            "row_type": self.row_type,
+            "page_size": self._page_size,
+            "ranges": self._ranges,
+            "ordered": self._ordered,
+            "strict": self.strict,
+            "on_bad_row": self._on_bad_row,
+            "resume": self._resume,
+            "on_progress": self._on_progress,
+        } | changes
+        return Pull(self._session, self.query, **options)
+
+    def _begin(self) -> tuple[ByKey[RowT] | ByPasses[RowT], PullReport]:
+        report = PullReport(resumed=self._position is not None)
+        if not self.query.by_key or self._position == AGAIN:
+            return self._by_passes(report, KeySet()), report
+        run = ByKey(
+            self._session,
+            self.query,
+            self.row_type,
+            page_size=self._page_size,
+            ranges=self._ranges,
+            ordered=self._ordered,
+            on_bad_row=self._on_bad_row,
+            report=report,
+            bind=self._bind,
+            resume=self._position,
+        )
+        return run, report
+
+    def _by_passes(self, report: PullReport, given: KeySet) -> ByPasses[RowT]:
+        return ByPasses(
+            self._session,
+            msgspec.structs.replace(self.query, by_key=False),
+            self.row_type,
+            page_size=self._page_size,
+            on_bad_row=self._on_bad_row,
+            report=report,
+            bind=self._bind,
+            given=given,
+        )
+
+    async def _fall_back(self, run: ByKey[RowT] | ByPasses[RowT], why: str) -> ByPasses[RowT]:
+        """To passes, when the server does not take the key filter; rows given by now are not given again.
+
+        Raises:
+            PaginationError: it took it up to now, so that what came cannot be trusted any more.
+        """
+        await run.aclose()
+        given = run.given if isinstance(run, ByKey) else None
+        if given is None:
+            raise PaginationError(
+                f"{self.query.path} does not keep to the order of keys that this pull stands on: {why}; "
+                "pull(paging='page') reads it by page number",
+                report=self.report,
+            )
+        self.report.why_passes = why
+        return self._by_passes(self.report, given)
+
+    def _end(self) -> None:
+        report = self.report
+        if report.missing or (self.strict and not report.complete):
+            text = f"{self.query.path} was not read completely: {'; '.join(report.doubts())}"
+            raise IncompleteError(text, checkpoint=self.checkpoint, report=report)
+
+    def _bind(self, position: Position) -> Checkpoint:
+        return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of what is asked and of the shape of a row: rows of two shapes are not to be joined."""
+        query = self.query
+        return fingerprint(
+            query.path, {"pull": query.fields, "key": query.key, "rows": _shape_of(self.row_type)}
+        )
+
+    def _tell(self, run: ByKey[RowT] | ByPasses[RowT], given_before: int) -> None:
+        if self._on_progress is not None:
+            ranges = run.ranges if isinstance(run, ByKey) else ()
+            self._on_progress(
+                progress_of(
+                    self.report, seconds=self.report.seconds, given_before=given_before, ranges=ranges
+                )
+            )
+
+
+def _shape_of(row_type: Any) -> object:
+    try:
+        return msgspec.json.schema(row_type)
+    except TypeError:  # a type of the caller's own that has no schema
+        return name_of(row_type)
