@@ -127,8 +127,13 @@ class ByKey(Generic[RowT]):
     def _take_up(self, found: _Position) -> None:
         self.report.distinct, self.report.expected_at_start = found.given, found.expected
         self._given_beyond = found.given_beyond
-        self._plan = Plan(self._page_size, ranges=self._ranges, ordered=self._ordered, left=found.left)
-        self._plan.last_key = found.last_key
+        self._plan = Plan(
+            self._page_size,
+            ranges=self._ranges,
+            ordered=self._ordered,
+            left=found.left,
+            last_key=found.last_key,
+        )
 
     @property
     def given(self) -> KeySet | None:

@@ -111,15 +111,22 @@ class Plan:
         ranges: how many may be read at once.
         ordered: cut narrow ranges off the lower end, so that rows can be given in the order of their keys.
         left: the ranges that an earlier pull left; all keys by default.
+        last_key: the highest key, as far as the earlier pull knew.
     """
 
     def __init__(
-        self, page_size: int, *, ranges: int, ordered: bool, left: Sequence[KeyRange] | None = None
+        self,
+        page_size: int,
+        *,
+        ranges: int,
+        ordered: bool,
+        left: Sequence[KeyRange] | None = None,
+        last_key: int | None = None,
     ) -> None:
         self.missing: list[MissingRange] = []
         self.done = 0
         """Ranges read to their end."""
-        self.last_key: int | None = None
+        self.last_key = last_key
         """The highest key when the pull began, where keys are integers and there was need to ask."""
         self.has_begun = left is not None
         self.smallest_page = page_size
@@ -128,9 +135,12 @@ class Plan:
         self._ordered = ordered
         begin = [KeyRange(None, None)] if left is None else left
         self._segments = [Segment(each.after, each.until, page_size, page_size) for each in begin]
-        self._needs_last = left is not None and ranges > 1 and any(each.until is None for each in left)
+        is_open = left is not None and any(each.until is None for each in left)
+        self._needs_last = is_open and ranges > 1 and last_key is None
         self._waits_for_last = False
         self._probes = 0
+        self._stride = page_size
+        """How much of the key line to cut off for a page, in an ordered pull."""
 
     @property
     def is_finished(self) -> bool:
@@ -160,7 +170,7 @@ class Plan:
         if self._needs_last:
             self._needs_last = False
             self._waits_for_last = True
-            return Ask(purpose="last")
+            return Ask(purpose="last", after=self._segments[0].after)
         if self._waits_for_last or not self._segments:
             return None
         segment = self._next_segment()
@@ -196,6 +206,7 @@ class Plan:
         if _are_integers(keys):
             if len(keys) > 1:
                 segment.span = max(1, (keys[-1] - keys[0]) * self._page_size // (len(keys) - 1))
+                self._stride = segment.span
             if isinstance(segment.until, int):
                 kept = bisect_right(keys, segment.until)
                 is_whole = is_whole or keys[-1] >= segment.until
@@ -203,6 +214,8 @@ class Plan:
             segment.after = keys[kept - 1]
             segment.rows += kept
         if is_whole:
+            if 2 * segment.rows < self._page_size:
+                self._stride *= 2
             self._finish(segment)
         elif not self.has_begun and self._ranges > 1 and _are_integers(keys):
             self._needs_last = count is None or count - len(keys) > self._page_size
@@ -278,9 +291,9 @@ class Plan:
 
     def _cut_off(self, place: int, segment: Segment) -> Segment:
         """As much from its lower end as a page holds, so that the ranges above it can come meanwhile."""
-        if self._ranges == 1 or self._width(segment) <= segment.span or not isinstance(segment.after, int):
+        if self._ranges == 1 or self._width(segment) <= self._stride or not isinstance(segment.after, int):
             return segment
-        end = segment.after + segment.span
+        end = segment.after + self._stride
         low = Segment(segment.after, end, segment.page_size, segment.span)
         segment.after = end
         self._segments.insert(place, low)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
@@ -83,9 +84,10 @@ class Pull(Generic[RowT]):
         self._page_size = page_size
         self._ranges = ranges or min(MOST_RANGES, session.config.max_concurrency)
         self._ordered = ordered
-        self._on_bad_row: OnBadRow = on_bad_row
+        self.on_bad_row: OnBadRow = on_bad_row
+        self.on_progress = on_progress
         self._resume = resume
-        self._on_progress = on_progress
+        self._loop = _running_loop()
         self._position: Position | None = None
         if resume is not None:
             found = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
@@ -151,6 +153,20 @@ class Pull(Generic[RowT]):
             report.seconds = time.perf_counter() - started
             await run.aclose()
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The pull as an Arrow C stream: ``await asyncio.to_thread(pyarrow.table, pull)``, or polars, DuckDB.
+
+        Money is decimal128(38, 9), times are UTC microseconds, a naive time being taken as UTC. The stream is
+        read in a thread other than the event loop's; in a script without one, a loop is run for it.
+
+        Raises:
+            LoopMismatchError: called in a thread that runs an event loop.
+            ConfigurationError: pyarrow is missing, or the rows have no columns.
+        """
+        from aiwyn_async.arrow.stream import c_stream  # noqa: PLC0415 (it needs an extra)
+
+        return c_stream(self, self._loop, requested_schema)
+
     async def collect(self) -> list[RowT]:
         """All rows in a list. Memory grows with them: about 1 KB an invoice."""
         rows: list[RowT] = []
@@ -177,9 +193,9 @@ class Pull(Generic[RowT]):
             "ranges": self._ranges,
             "ordered": self._ordered,
             "strict": self.strict,
-            "on_bad_row": self._on_bad_row,
+            "on_bad_row": self.on_bad_row,
             "resume": self._resume,
-            "on_progress": self._on_progress,
+            "on_progress": self.on_progress,
         } | changes
         return Pull(self._session, self.query, **options)
 
@@ -194,7 +210,7 @@ class Pull(Generic[RowT]):
             page_size=self._page_size,
             ranges=self._ranges,
             ordered=self._ordered,
-            on_bad_row=self._on_bad_row,
+            on_bad_row=self.on_bad_row,
             report=report,
             bind=self._bind,
             resume=self._position,
@@ -207,7 +223,7 @@ class Pull(Generic[RowT]):
             msgspec.structs.replace(self.query, by_key=False),
             self.row_type,
             page_size=self._page_size,
-            on_bad_row=self._on_bad_row,
+            on_bad_row=self.on_bad_row,
             report=report,
             bind=self._bind,
             given=given,
@@ -248,13 +264,20 @@ class Pull(Generic[RowT]):
         )
 
     def _tell(self, run: ByKey[RowT] | ByPasses[RowT], given_before: int) -> None:
-        if self._on_progress is not None:
+        if self.on_progress is not None:
             ranges = run.ranges if isinstance(run, ByKey) else ()
-            self._on_progress(
+            self.on_progress(
                 progress_of(
                     self.report, seconds=self.report.seconds, given_before=given_before, ranges=ranges
                 )
             )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _shape_of(row_type: Any) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["KeyRange", "Method", "MissingRange", "PullReport"]
 
 Method = Literal["key", "passes"]
+
+PASSES_AT_LEAST: Final = 2
 
 
 class KeyRange(msgspec.Struct, frozen=True):
@@ -99,8 +101,14 @@ class PullReport(msgspec.Struct, kw_only=True):
     @property
     def drift(self) -> bool:
         """True when the list was seen to change during the pull."""
-        changed = self.expected_at_end is not None and self.expected_at_end != self.expected_at_start
-        return changed or self.duplicates > 0 or self.passes > 2 or self.unseen > 0
+        start, end = self.expected_at_start, self.expected_at_end
+        counts_differ = None not in {start, end} and (start != end or (self.ended and self.distinct != end))
+        return (
+            (counts_differ and not self.missing)
+            or self.duplicates > 0
+            or self.passes > PASSES_AT_LEAST
+            or self.unseen > 0
+        )
 
     @property
     def rows_per_second(self) -> float:
@@ -138,7 +146,7 @@ class PullReport(msgspec.Struct, kw_only=True):
             )
         if self.passes_agree is False:
             found.append(f"no two of {self.passes} passes over the list gave the same keys: it keeps moving")
-        if not self.keys_checked:
+        if not self.keys_checked and not self.passes_agree:
             found.append("rows have no key to tell them apart by")
         if self.bad_rows:
             found.append(f"{self.bad_rows} rows do not decode and were left out")

@@ -1,0 +1,28 @@
+"""A firm on loopback, a client whose waits take no time, and how large the drift is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.sandbox import Sandbox
+from fake_clock import FakeClock
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--drift-rows", type=int, default=4000, help="rows of the lists that move")
+    parser.addoption("--drift-seeds", type=int, default=2, help="how many lists move")
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox(invoices=3000, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+async def aiwyn(box: Sandbox, clock: FakeClock) -> AsyncIterator[AiwynClient]:
+    async with AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as client:
+        yield client
