@@ -6,11 +6,11 @@ import sys
 from types import TracebackType
 from typing import Self
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from aiwyn_async.cli.exits import printable
-from aiwyn_async.export import ExportProgress
+from aiwyn_async.pull.progress import Progress
 
 __all__ = ["ProgressBar", "console", "say"]
 
@@ -29,14 +29,14 @@ class ProgressBar:
     """Rows, rows a second, the time left, retries."""
 
     def __init__(self, text: str) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.completed:,.0f} rows"),
-            TextColumn("{task.fields[rate]:,.0f} rows/s"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[retries]}"),
+        self._bar = bars.Progress(
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(),
+            bars.TaskProgressColumn(),
+            bars.TextColumn("{task.completed:,.0f} rows"),
+            bars.TextColumn("{task.fields[rate]:,.0f} rows/s"),
+            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[retries]}"),
             console=console(),
             transient=True,
             disable=not sys.stderr.isatty(),
@@ -59,7 +59,7 @@ class ProgressBar:
         """Show how many rows are done, of a number that is not known."""
         self._bar.update(self._task, completed=rows)
 
-    def update(self, progress: ExportProgress) -> None:
+    def update(self, progress: Progress) -> None:
         """Show how far it is."""
         retries = f"{progress.retries} retries" if progress.retries else ""
         self._bar.update(

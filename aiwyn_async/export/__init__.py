@@ -1,5 +1,5 @@
 """Rows into files: complete, or not there at all."""
 
-from aiwyn_async.export.export import ExportProgress, ExportResult, export
+from aiwyn_async.export.export import ExportResult, export
 
-__all__ = ["ExportProgress", "ExportResult", "export"]
+__all__ = ["ExportResult", "export"]

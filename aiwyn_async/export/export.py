@@ -1,89 +1,88 @@
-"""``export()``: walk a pager's pages into a file of the format that its suffix names."""
+"""``export()``: a pager's or a pull's pages into a file of the format that its suffix names."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import anyio.to_thread
 import msgspec
 
-from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.errors import ExportError, IncompleteError
 from aiwyn_async.export.partial import Partial
+from aiwyn_async.export.parts import Parts, in_thread, to_its_end
+from aiwyn_async.export.source import Readable, Report, Source
 from aiwyn_async.export.target import Target
-from aiwyn_async.export.writers import WRITERS, Writer
+from aiwyn_async.export.writers import Writer, writer_for
 from aiwyn_async.pagination.page import Page
-from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.pagination.report import WalkReport
+from aiwyn_async.pull.by_passes import AGAIN
+from aiwyn_async.pull.progress import Progress, progress_of
+from aiwyn_async.pull.report import PullReport
 
-__all__ = ["ExportProgress", "ExportResult", "export"]
-
-ResultT = TypeVar("ResultT")
+__all__ = ["ExportResult", "export"]
 
 PAGES_A_PART: Final = 10
 """A part is what a crash can cost, and in Parquet a row group."""
 
 
-class ExportProgress(msgspec.Struct, frozen=True):
-    """How far an export is. ``expected`` and ``eta`` (seconds) are None where the server gives no count."""
-
-    rows: int
-    expected: int | None
-    rows_per_second: float
-    eta: float | None
-    retries: int
-    bytes: int
-
-
 class ExportResult(msgspec.Struct, frozen=True):
-    """A finished export: the file, its rows and bytes, the report of the walk, seconds."""
+    """A finished export: the file, its rows and bytes, the report of all its runs, seconds of this one."""
 
     path: str
     rows: int
     bytes: int
-    report: WalkReport
+    report: WalkReport | PullReport
     seconds: float
 
 
 async def export(
-    pager: Pager[Any],
+    rows: Readable,
     to: str | Path,
     *,
     force: bool = False,
     resume: bool = False,
-    on_progress: Callable[[ExportProgress], None] | None = None,
+    table: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
-    """Write all rows of a walk into a file: ``.jsonl``, ``.csv`` or ``.parquet``.
+    """Write all rows of a walk or a pull into a file: ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
 
     The file appears under its name only when it is whole. Until then the work lies in parts in a hidden
-    folder beside it, and ``resume`` goes on after the last whole part. Rows are written from the bytes of
-    the pages, so JSONL has every field that the server sent; CSV and Parquet have the fields of the row's
-    type. Names are those of the wire in all three.
+    folder beside it, and ``resume`` goes on after the last whole part; a pull by passes begins anew, since
+    no small checkpoint can tell the rows it gave. Where ranges of a pull could not be read, all other rows
+    are kept there, and a resumed export asks for those ranges alone.
+
+    Rows are written from the bytes of the pages. JSONL has each as the server sent it, with every field, also
+    one that does not fit the row's type. The others have the fields of that type; a row that does not fit it
+    is refused, left out or collected, as ``on_bad_row`` of the walk or pull says, and counted in the report.
+    Names are those of the wire in all four. Money is decimal128(38, 9) in Parquet and DuckDB, times are UTC
+    microseconds, a naive time being taken as UTC; a value that a column cannot hold exactly is refused.
 
     Args:
-        pager: what ``list()`` or ``search()`` gave.
+        rows: what ``list()``, ``search()`` or ``pull()`` gave. Its ``report`` and ``bad_rows`` are, in the
+            end, those of the export.
         to: the file; its suffix names the format.
         force: replace a file that exists, and drop the parts of an unfinished export.
         resume: go on with the unfinished export of the same query.
+        table: name of the table in a DuckDB file; by default what the endpoint is called.
         on_progress: called after each page.
 
     Raises:
-        ExportError: the target exists, cannot be written, or has an unfinished export; the disk is full.
+        ExportError: the target exists, cannot be written, or has an unfinished export; the disk is full; a
+            value does not fit its column.
+        DecodeFailed: a row does not fit its type.
+        IncompleteError: ranges of a pull could not be read; or ``strict``, and something is in doubt.
         CheckpointError: resumed with another query.
         ConfigurationError: the suffix is unknown, or an extra is missing.
-        AiwynError: whatever the walk raises; what was written stays for ``resume``.
+        AiwynError: whatever the walk or pull raises; what was written stays for ``resume``.
     """
-    target = Target(Path(to))
-    make_writer = WRITERS.get(target.path.suffix.lower())
-    if make_writer is None:
-        raise ConfigurationError(f"{target.path.name}: the suffix must be one of {', '.join(WRITERS)}")
-    writer = make_writer(pager.row_type)
-    run = _Export(pager, target, writer, on_progress)
+    source, target = Source(rows), Target(Path(to))
+    writer = writer_for(target.path, source.row_type, table or source.name)
+    run = _Export(source, target, writer, on_progress)
     try:
-        await _in_thread(lambda: run.prepare(force=force, resume=resume))
+        await in_thread(lambda: run.prepare(force=force, resume=resume))
         return await run.run()
     finally:
         run.release()
@@ -92,17 +91,16 @@ async def export(
 class _Export:
     def __init__(
         self,
-        pager: Pager[Any],
+        source: Source,
         target: Target,
         writer: Writer,
-        on_progress: Callable[[ExportProgress], None] | None,
+        on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._pager = pager
+        self._source = source
         self._target = target
         self._writer = writer
         self._on_progress = on_progress
-        self._partial = Partial(target, writer.identity, pager.server)
-        self._before: WalkReport | None = None
+        self._partial = Partial(target, writer.identity, source.server)
         self._started = time.perf_counter()
 
     def prepare(self, *, force: bool, resume: bool) -> None:
@@ -111,9 +109,10 @@ class _Export:
         self._partial.hold()
         if resume and self._partial.exists:
             checkpoint = self._partial.load()
-            self._before = self._partial.report
             if checkpoint is not None:
-                self._pager = self._pager.resumed_at(checkpoint)
+                self._source.resume(checkpoint)
+                if checkpoint.position == AGAIN:
+                    self._partial.start()
             return
         if self._partial.exists and not force:
             raise ExportError(
@@ -127,100 +126,61 @@ class _Export:
         self._partial.release()
 
     async def run(self) -> ExportResult:
-        """Walk, write, and give the file its name."""
+        """Read, write, and give the file its name."""
         written_before = self._partial.rows
-        held: list[Page[Any]] = []
+        parts = Parts(self._partial, self._writer, self._source.on_bad_row, self._partial.report)
         try:
-            async for page in self._pager.pages():
-                held.append(page)
-                if len(held) == PAGES_A_PART:
-                    full, held = held, []
-                    await self._write(full)
-                self._tell(written_before)
+            await self._read(parts, written_before)
+        except IncompleteError as error:
+            raise IncompleteError(
+                f"{error}; what came is kept beside {self._target.path}, "
+                "resume the export (--resume) to ask for what is missing",
+                checkpoint=error.checkpoint,
+                report=parts.added_up(self._source.report),
+            ) from error
         finally:
-            # Also when the walk broke: what came is kept, so that a resumed export need not ask for it again.
-            if held:
-                await self._write(held)
+            self._source.tell(parts.added_up(self._source.report), parts.bad_rows)
         # What is whole gets its name even when the caller gives up at this moment.
-        size = await _in_thread(self._finish)
+        size = await in_thread(self._finish)
         self._tell(written_before)
         return ExportResult(
             path=str(self._target.path),
             rows=self._partial.rows,
             bytes=size,
-            report=added_up(self._before, self._pager.report),
+            report=parts.added_up(self._source.report),
             seconds=time.perf_counter() - self._started,
         )
 
-    async def _write(self, pages: list[Page[Any]]) -> None:
-        # In a thread, so that the next pages come meanwhile. A part is begun and finished in one call, and a
-        # cancellation waits for it: there is no half part to tell from a whole one.
-        report = added_up(self._before, self._pager.report)
-        await _in_thread(lambda: self._write_part(pages, report))
+    async def _read(self, parts: Parts, written_before: int) -> None:
+        held: list[Page[Any]] = []
+        try:
+            async with aclosing(self._source.pages(self._on_progress)) as pages:
+                async for page in pages:
+                    held.append(page)
+                    if len(held) == PAGES_A_PART:
+                        full, held = held, []
+                        await parts.add(full, self._source.report)
+                    if not self._source.tells_progress:
+                        self._tell(written_before)
+        finally:
+            # Also when the walk broke: what came is kept, so that a resumed export need not ask for it again.
+            await to_its_end(self._write_rest(parts, held, self._source.report))
 
-    def _write_part(self, pages: list[Page[Any]], report: WalkReport) -> None:
-        rows = [row for page in pages for row in page.raw_items()]
-        self._partial.add(
-            lambda file: self._writer.write_part(file, rows), len(rows), pages[-1].checkpoint, report
-        )
+    async def _write_rest(self, parts: Parts, held: list[Page[Any]], report: Report) -> None:
+        try:
+            if held:
+                await parts.add(held, report)
+        finally:
+            await parts.settle()
 
     def _finish(self) -> int:
-        size = self._target.replace(lambda file: self._writer.join(self._partial.parts(), file))
+        size = self._target.replace(
+            self._partial.folder, lambda path: self._writer.join(self._partial.parts(), path)
+        )
         self._partial.drop()
         return size
 
     def _tell(self, written_before: int) -> None:
-        if self._on_progress is None:
-            return
-        report = self._pager.report
-        seconds = max(time.perf_counter() - self._started, 1e-9)
-        rate = (report.distinct - written_before) / seconds
-        left = None if report.expected is None else max(0, report.expected - report.distinct)
-        self._on_progress(
-            ExportProgress(
-                rows=report.distinct,
-                expected=report.expected,
-                rows_per_second=rate,
-                eta=None if left is None or rate <= 0 else left / rate,
-                retries=report.retries,
-                bytes=report.bytes,
-            )
-        )
-
-
-async def _in_thread(work: Callable[[], ResultT]) -> ResultT:
-    """Run work in a thread; a cancellation waits for its end, and goes on then.
-
-    A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.
-    """
-    running = asyncio.ensure_future(anyio.to_thread.run_sync(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
-
-
-def added_up(before: WalkReport | None, now: WalkReport) -> WalkReport:
-    """One report of the runs before and of the one that resumed them, so that no doubt is forgotten.
-
-    A resumed walk begins its count of rows with those given before, and knows nothing else of them.
-    """
-    if before is None:
-        return msgspec.structs.replace(now)
-    return msgspec.structs.replace(
-        now,
-        rows=before.rows + now.rows - before.distinct,
-        duplicates=before.duplicates + now.duplicates,
-        bad_rows=before.bad_rows + now.bad_rows,
-        repaired_rows=before.repaired_rows + now.repaired_rows,
-        expected=before.expected if now.expected is None else now.expected,
-        expected_at_start=(
-            now.expected_at_start if before.expected_at_start is None else before.expected_at_start
-        ),
-        keys_checked=before.keys_checked and now.keys_checked,
-        pages=before.pages + now.pages,
-        requests=before.requests + now.requests,
-        bytes=before.bytes + now.bytes,
-        seconds=before.seconds + now.seconds,
-    )
+        if self._on_progress is not None:
+            seconds = time.perf_counter() - self._started
+            self._on_progress(progress_of(self._source.report, seconds=seconds, given_before=written_before))

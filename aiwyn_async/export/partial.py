@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,7 @@ from aiwyn_async.errors import ExportError
 from aiwyn_async.export.target import Target, disk_errors, sync_folder
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.report import WalkReport
+from aiwyn_async.pull.report import PullReport
 
 try:
     import fcntl
@@ -23,6 +24,8 @@ except ImportError:  # Windows: two exports of one file at a time are not told t
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Partial"]
+
+ResultT = TypeVar("ResultT")
 
 
 class _Part(msgspec.Struct):
@@ -40,7 +43,8 @@ class _Manifest(msgspec.Struct):
     server: str
     parts: list[_Part]
     checkpoint: Checkpoint | None = None
-    report: WalkReport | None = None
+    walk: WalkReport | None = None
+    pull: PullReport | None = None
 
 
 class Partial:
@@ -91,10 +95,8 @@ class Partial:
 
     def start(self) -> None:
         """Nothing of an earlier export is left."""
-        with disk_errors(self.folder):
-            # The folder itself stays: it is what is held.
-            for path in self.folder.iterdir():
-                path.unlink()
+        self._manifest = _Manifest(self._manifest.identity, self._manifest.server, [])
+        self._clear(())
 
     def load(self) -> Checkpoint | None:
         """Take up what lies here; where to go on, or None when no part was finished.
@@ -120,31 +122,45 @@ class Partial:
                 "start anew with --force"
             )
         self._manifest = found
+        # What a crash left half done is named nowhere.
+        self._clear({path.name, *(part.name for part in found.parts)})
         return found.checkpoint
 
     @property
-    def report(self) -> WalkReport | None:
-        """Of the walk, up to the last whole part."""
-        return self._manifest.report
+    def report(self) -> WalkReport | PullReport | None:
+        """Of all runs, up to the last whole part."""
+        return self._manifest.walk or self._manifest.pull
 
-    def add(
-        self, write: Callable[[IO[bytes]], None], rows: int, checkpoint: Checkpoint, report: WalkReport
-    ) -> None:
-        """Write a part and then name it.
+    def write(self, number: int, write: Callable[[IO[bytes]], ResultT]) -> ResultT:
+        """Write a part that is not whole before ``name()``; what ``write`` gives.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        name = _part_name(number)
+        with disk_errors(self.folder / name):
+            return self._put(name, write)
+
+    def name(self, rows: int, checkpoint: Checkpoint, report: WalkReport | PullReport) -> None:
+        """Name the next part, which lies here written, in the manifest.
 
         Raises:
             ExportError: the disk refuses; the parts before stay.
         """
-        name = f"part-{len(self._manifest.parts):06}"
-        with disk_errors(self.folder / name):
-            self._put(name, write)
-            self._manifest.parts.append(_Part(name, rows))
-            self._manifest.checkpoint = checkpoint
-            self._manifest.report = report
-            text = msgspec.json.encode(self._manifest)
-            self._put("manifest.json.new", lambda file: file.write(text))
-            (self.folder / "manifest.json.new").replace(self.folder / "manifest.json")
+        manifest = self._manifest
+        named = msgspec.structs.replace(
+            manifest,
+            parts=[*manifest.parts, _Part(_part_name(len(manifest.parts)), rows)],
+            checkpoint=checkpoint,
+            walk=report if isinstance(report, WalkReport) else None,
+            pull=report if isinstance(report, PullReport) else None,
+        )
+        path = self.folder / "manifest.json"
+        with disk_errors(path):
+            self._put("manifest.json.new", lambda file: file.write(msgspec.json.encode(named)))
+            (self.folder / "manifest.json.new").replace(path)
             sync_folder(self.folder)
+        self._manifest = named
 
     def parts(self) -> list[Path]:
         """The whole parts, in order."""
@@ -155,12 +171,26 @@ class Partial:
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
-    def _put(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
+    def _clear(self, kept: Collection[str]) -> None:
+        with disk_errors(self.folder):
+            # The folder itself stays: it is what is held.
+            for path in self.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name not in kept:
+                    path.unlink()
+
+    def _put(self, name: str, write: Callable[[IO[bytes]], ResultT]) -> ResultT:
         handle = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
-            write(file)
+            found = write(file)
             file.flush()
             os.fsync(file.fileno())
+        return found
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:06}"
 
 
 def _without_port(url: str) -> str:

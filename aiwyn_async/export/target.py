@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import IO
 
 from aiwyn_async.errors import ExportError
 
@@ -57,24 +56,29 @@ class Target:
             with tempfile.TemporaryFile(dir=self.path.parent):
                 pass  # the folder can be written
 
-    def replace(self, write: Callable[[IO[bytes]], None]) -> int:
-        """Write a temporary file in the same folder and give it the name; its size in bytes.
+    def replace(self, folder: Path, write: Callable[[Path], None]) -> int:
+        """Write a file in a folder of the same disk and give it the name; its size in bytes.
+
+        Args:
+            folder: for nobody else's eyes.
+            write: makes the file at the path that it is given.
 
         Raises:
             ExportError: the disk refuses; what bore the name before is untouched.
         """
+        path = folder / f"whole{self.path.suffix}"
         with disk_errors(self.path):
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            path.unlink(missing_ok=True)
             try:
-                with os.fdopen(handle, "wb") as file:
-                    write(file)
-                    file.flush()
+                write(path)
+                path.chmod(0o600)
+                with path.open("rb") as file:
                     os.fsync(file.fileno())
-                    size = os.fstat(file.fileno()).st_size
-                Path(name).replace(self.path)
+                size = path.stat().st_size
+                path.replace(self.path)
             except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(name).unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
                 raise
             sync_folder(self.path.parent)
         return size

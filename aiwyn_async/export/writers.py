@@ -8,13 +8,16 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
 import msgspec
 
+from aiwyn_async.arrow.rows import PageRows, columns_of
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.models.envelopes import UNREADABLE, row_decoder
+from aiwyn_async.models.spelling import key_like
 
-__all__ = ["WRITERS", "CsvWriter", "JsonlWriter", "ParquetWriter", "Writer"]
+__all__ = ["Writer", "writer_for"]
 
 
 class Writer(Protocol):
@@ -22,11 +25,11 @@ class Writer(Protocol):
 
     identity: str
 
-    def write_part(self, file: IO[bytes], rows: Sequence[msgspec.Raw]) -> None:
-        """Write rows, given as the bytes of their JSON."""
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
+        """Write rows, telling those that do not fit; how many were written."""
         ...
 
-    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+    def join(self, parts: Sequence[Path], path: Path) -> None:
         """Write the whole file from its parts."""
         ...
 
@@ -34,44 +37,81 @@ class Writer(Protocol):
 class JsonlWriter:
     """A line a row, as the server sent it."""
 
-    def __init__(self, row_type: type[Any]) -> None:  # noqa: ARG002 (a line holds whatever the row holds)
-        self.identity = "jsonl"
+    identity = "jsonl"
 
-    def write_part(self, file: IO[bytes], rows: Sequence[msgspec.Raw]) -> None:
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines, without decoding: a row of JSON never holds a raw newline inside a string."""
-        for row in rows:
-            text = bytes(row)
+        if not len(rows):
+            return 0
+        lines = b"\n".join(rows.rows)
+        if lines.count(b"\n") >= len(rows):
             # White space between tokens may hold one, though.
-            file.write(text if b"\n" not in text else msgspec.json.format(text, indent=-1))
-            file.write(b"\n")
+            lines = b"\n".join(msgspec.json.format(bytes(row), indent=-1) for row in rows.rows)
+        file.write(lines)
+        file.write(b"\n")
+        return len(rows)
 
-    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+    def join(self, parts: Sequence[Path], path: Path) -> None:
         """One after another."""
-        _concatenate(parts, file)
+        with path.open("wb") as file:
+            _concatenate(parts, file)
 
 
 class CsvWriter:
     """A header of the row type's fields; nested values as JSON text, decimals and dates as on the wire."""
 
     def __init__(self, row_type: type[Any]) -> None:
-        self._fields = [field.encode_name for field in struct_fields(row_type)]
+        self._fields = [field.encode_name for field in columns_of(row_type)]
+        self._decode_all = msgspec.json.Decoder(list[row_type], float_hook=Decimal).decode  # type: ignore[valid-type]
+        self._decode = row_decoder(cast("Any", row_type))
         self.identity = f"csv {','.join(self._fields)}"
 
-    def write_part(self, file: IO[bytes], rows: Sequence[msgspec.Raw]) -> None:
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines without the header."""
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
-        for row in rows:
+        misfits = self._misfits(rows)
+        for index, row in enumerate(rows.rows):
+            if index in misfits:
+                rows.misfit(index, misfits[index])
+                continue
             values = _keys_to_raw.decode(row)
-            lines.writerow([_cell(values.get(name)) for name in self._fields])
+            lines.writerow([_cell(self._value(name, values)) for name in self._fields])
         file.write(text.getvalue().encode())
+        return len(rows) - len(misfits)
 
-    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+    def join(self, parts: Sequence[Path], path: Path) -> None:
         """The header, then the parts."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(self._fields)
-        file.write(text.getvalue().encode())
-        _concatenate(parts, file)
+        with path.open("wb") as file:
+            file.write(text.getvalue().encode())
+            _concatenate(parts, file)
+
+    def _misfits(self, rows: PageRows) -> dict[int, Exception]:
+        """The rows that do not decode, found at a stretch where there is none."""
+        try:
+            self._decode_all(b"[" + b",".join(rows.rows) + b"]")
+        except UNREADABLE:
+            pass
+        else:
+            return {}
+        found: dict[int, Exception] = {}
+        for index, row in enumerate(rows.rows):
+            try:
+                self._decode(bytes(row))
+            except UNREADABLE as fault:
+                found[index] = fault
+        return found
+
+    @staticmethod
+    def _value(name: str, values: dict[str, msgspec.Raw]) -> msgspec.Raw | None:
+        value = values.get(name)
+        if value is not None or name in values:
+            return value
+        # A key that is missing may be there in another spelling.
+        key = key_like(name, values)
+        return None if key is None else values[key]
 
 
 class ParquetWriter:
@@ -79,44 +119,67 @@ class ParquetWriter:
 
     def __init__(self, row_type: type[Any]) -> None:
         try:
-            from aiwyn_async.export import arrow  # noqa: PLC0415 (an extra, which may be missing)
+            from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, which may be missing)
+            from aiwyn_async.export import parquet  # noqa: PLC0415
         except ImportError:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
-        self._arrow = arrow
-        self._schema = arrow.RowSchema(row_type)
+        self._parquet = parquet
+        self._schema = RowSchema(row_type)
         self.identity = f"parquet {self._schema}"
 
-    def write_part(self, file: IO[bytes], rows: Sequence[msgspec.Raw]) -> None:
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """One Parquet file with one row group."""
-        self._arrow.write_parquet(file, self._schema.table(rows))
+        table = self._schema.table(rows)
+        self._parquet.write_parquet(file, table)
+        return int(table.num_rows)
 
-    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+    def join(self, parts: Sequence[Path], path: Path) -> None:
         """A row group a part."""
-        self._arrow.join_parquet(file, parts, self._schema.arrow)
+        self._parquet.join_parquet(path, parts, self._schema.arrow)
 
 
-WRITERS: Final[Mapping[str, Callable[[type[Any]], Writer]]] = {
-    ".jsonl": JsonlWriter,
-    ".ndjson": JsonlWriter,
-    ".csv": CsvWriter,
-    ".parquet": ParquetWriter,
+class DuckdbWriter(ParquetWriter):
+    """Parts as for Parquet, and of them a table: money as DECIMAL(38, 9), times as TIMESTAMPTZ."""
+
+    def __init__(self, row_type: type[Any], table: str) -> None:
+        try:
+            from aiwyn_async.export import duckdb_file  # noqa: PLC0415 (an extra, which may be missing)
+        except ImportError:
+            raise ConfigurationError(
+                'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
+            ) from None
+        super().__init__(row_type)
+        self._build = duckdb_file.build_duckdb
+        self._table = table
+
+    def join(self, parts: Sequence[Path], path: Path) -> None:
+        """One table."""
+        self._build(path, parts, self._schema.arrow, self._table)
+
+
+_WRITERS: Final[Mapping[str, Callable[[type[Any], str], Writer]]] = {
+    ".jsonl": lambda _row_type, _table: JsonlWriter(),
+    ".ndjson": lambda _row_type, _table: JsonlWriter(),
+    ".csv": lambda row_type, _table: CsvWriter(row_type),
+    ".parquet": lambda row_type, _table: ParquetWriter(row_type),
+    ".duckdb": DuckdbWriter,
 }
+
+
+def writer_for(path: Path, row_type: type[Any], table: str) -> Writer:
+    """The writer of the format that a file's suffix names.
+
+    Raises:
+        ConfigurationError: it names none, an extra is missing, or the rows have no columns.
+    """
+    make = _WRITERS.get(path.suffix.lower())
+    if make is None:
+        raise ConfigurationError(f"{path.name}: the suffix must be one of {', '.join(_WRITERS)}")
+    return make(row_type, table)
+
 
 _keys_to_raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _exact: Final = msgspec.json.Decoder(float_hook=Decimal)
-
-
-def struct_fields(row_type: type[Any]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """The columns of a row type.
-
-    Raises:
-        ConfigurationError: it is no Struct, so that it has no columns.
-    """
-    if not issubclass(row_type, msgspec.Struct):
-        raise ConfigurationError(
-            "rows without a type have no columns; write .jsonl, or use decode_as() first"
-        )
-    return msgspec.structs.fields(row_type)
 
 
 def _cell(value: msgspec.Raw | None) -> str:

@@ -88,7 +88,7 @@ async def test_a_field_without_a_parquet_column_is_a_typed_error_before_anything
 ) -> None:
     box, aiwyn = firm
 
-    with pytest.raises(ConfigurationError, match="no Parquet column"):
+    with pytest.raises(ConfigurationError, match="no Arrow or Parquet column"):
         await export(aiwyn.invoices.list().decode_as(Slim), tmp_path / "x.parquet")
 
     assert box.calls() == 0

@@ -27,10 +27,11 @@ from aiwyn_async import (
     InvalidRequestError,
     ServerError,
 )
-from aiwyn_async.export import ExportProgress, export
+from aiwyn_async.export import export
+from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
-SUFFIXES = [".jsonl", ".csv", ".parquet"]
+SUFFIXES = [".jsonl", ".csv", ".parquet", ".duckdb"]
 
 
 @pytest.fixture
@@ -49,6 +50,9 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     elif path.suffix == ".csv":
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+    elif path.suffix == ".duckdb":
+        with duckdb.connect(str(path), read_only=True) as found:
+            rows = found.table("invoices").to_arrow_table().to_pylist()
     else:
         rows = pq.read_table(path).to_pylist()
     return [row | {"id": int(row["id"]), "totalAmount": Decimal(str(row["totalAmount"]))} for row in rows]
@@ -179,7 +183,7 @@ async def test_bad_targets_are_refused_before_anything_is_sent(
         ("link.csv", ExportError, "symbolic link"),
         ("nowhere/x.csv", ExportError, "no folder"),
         ("there.csv/x.csv", ExportError, "no folder|cannot write"),
-        ("x.xlsx", ConfigurationError, r"\.jsonl, \.ndjson, \.csv, \.parquet"),
+        ("x.xlsx", ConfigurationError, r"\.jsonl, \.ndjson, \.csv, \.parquet, \.duckdb"),
         ("x", ConfigurationError, "suffix"),
     ]:
         with pytest.raises(kind, match=text):
@@ -265,7 +269,7 @@ async def test_progress_tells_rows_expected_rows_and_the_time_left(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
-    seen: list[ExportProgress] = []
+    seen: list[Progress] = []
     await export(aiwyn.invoices.list(page_size=1000), tmp_path / "x.jsonl", on_progress=seen.append)
     assert [progress.rows for progress in seen] == [1000, 2000, 3000, 3000]
     assert {progress.expected for progress in seen} == {3000}

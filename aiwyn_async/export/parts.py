@@ -1,0 +1,112 @@
+"""Parts on their way to the disk: written side by side in threads, named in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+import anyio.to_thread
+
+from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.export.partial import Partial
+from aiwyn_async.export.reports import added_up
+from aiwyn_async.export.source import Report
+from aiwyn_async.export.writers import Writer
+from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.pagination.page import Page
+
+__all__ = ["Parts", "in_thread", "to_its_end"]
+
+ResultT = TypeVar("ResultT")
+
+WRITERS_AT_ONCE: Final = 2
+"""Parts written together: the reading of JSON goes on outside Python's lock."""
+
+
+class Parts:
+    """What is being written of one export. A part gets its name in the manifest after all before it.
+
+    Args:
+        partial: where the parts lie.
+        writer: of their format.
+        on_bad_row: what becomes of rows that do not fit.
+        before: the report of the runs before, or None.
+    """
+
+    def __init__(self, partial: Partial, writer: Writer, on_bad_row: OnBadRow, before: Report | None) -> None:
+        self._partial = partial
+        self._writer = writer
+        self._on_bad_row: OnBadRow = on_bad_row
+        self._before = before
+        self._under_way: deque[asyncio.Future[None]] = deque()
+        self._last: asyncio.Future[None] | None = None
+        self._next = len(partial.parts())
+        self._misfits = 0
+        self.bad_rows: list[BadRow] = []
+
+    async def add(self, pages: Sequence[Page[Any]], report: Report) -> None:
+        """Begin to write a part, once there is room for it.
+
+        Raises:
+            ExportError, DecodeFailed: from a part before this one; nothing after it is named.
+        """
+        while len(self._under_way) >= WRITERS_AT_ONCE:
+            await asyncio.shield(self._under_way[0])
+            self._under_way.popleft()
+        number, self._next = self._next, self._next + 1
+        self._last = asyncio.ensure_future(self._write(number, pages, added_up(None, report), self._last))
+        self._under_way.append(self._last)
+
+    async def settle(self) -> None:
+        """Wait for all parts.
+
+        Raises:
+            ExportError, DecodeFailed: from the first that failed; it and those after it are not named.
+        """
+        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._under_way.clear()
+        for error in filter(None, ended):
+            raise error
+
+    def added_up(self, report: Report) -> Report:
+        """A report of this run as one of the whole export, with the rows that did not fit their columns."""
+        found = added_up(self._before, report)
+        found.bad_rows += self._misfits
+        return found
+
+    async def _write(
+        self, number: int, pages: Sequence[Page[Any]], report: Report, before: asyncio.Future[None] | None
+    ) -> None:
+        checkpoint = pages[-1].checkpoint
+        rows = PageRows(pages, self._on_bad_row)
+        del pages
+        written = await in_thread(
+            lambda: self._partial.write(number, lambda file: self._writer.write_part(file, rows))
+        )
+        rows.rows = []
+        if before is not None:
+            await asyncio.shield(before)
+        self._misfits += rows.misfits
+        self.bad_rows += rows.bad_rows
+        told = self.added_up(report)
+        await in_thread(lambda: self._partial.name(written, checkpoint, told))
+
+
+async def in_thread(work: Callable[[], ResultT]) -> ResultT:
+    """Run work in a thread; a cancellation waits for its end, and goes on then."""
+    return await to_its_end(anyio.to_thread.run_sync(work))
+
+
+async def to_its_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Await work; a cancellation waits for its end, and goes on then.
+
+    A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.
+    """
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

@@ -1,0 +1,50 @@
+"""One report of an export that was resumed, of the runs before and of the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aiwyn_async.pagination.report import WalkReport
+from aiwyn_async.pull.report import PullReport
+
+__all__ = ["added_up"]
+
+
+def added_up(before: Any, now: Any) -> Any:
+    """A copy of the report of this run with what the runs before it saw, so that no doubt is forgotten.
+
+    Args:
+        before: the report of the runs before, or None.
+        now: of the same kind.
+    """
+    if before is None:
+        return msgspec.structs.replace(now)
+    summed = ("duplicates", "bad_rows", "repaired_rows", "pages", "requests", "bytes", "seconds")
+    changes = {name: getattr(before, name) + getattr(now, name) for name in summed}
+    changes["keys_checked"] = before.keys_checked and now.keys_checked
+    if before.expected_at_start is not None:
+        changes["expected_at_start"] = before.expected_at_start
+    changes |= _of_walk(before, now) if isinstance(now, WalkReport) else _of_pull(before, now)
+    return msgspec.structs.replace(now, **changes)
+
+
+def _of_walk(before: WalkReport, now: WalkReport) -> dict[str, Any]:
+    # A resumed walk begins its count of rows with those given before, and knows nothing else of them.
+    return {
+        "rows": before.rows + now.rows - before.distinct,
+        "expected": before.expected if now.expected is None else now.expected,
+    }
+
+
+def _of_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
+    # Its ``distinct`` is of all runs already.
+    return {
+        "rows": before.rows + now.rows,
+        "retries": before.retries + now.retries,
+        "ranges_done": before.ranges_done + now.ranges_done,
+        "peak_concurrency": max(before.peak_concurrency, now.peak_concurrency),
+        "smallest_page": min(before.smallest_page, now.smallest_page) or now.smallest_page,
+        "why_passes": now.why_passes or before.why_passes,
+    }
