@@ -49,9 +49,12 @@ if TYPE_CHECKING:
     from aiwyn_async.pagination.page import Page as Page
     from aiwyn_async.pagination.pager import Pager as Pager
     from aiwyn_async.pagination.report import WalkReport as WalkReport
+    from aiwyn_async.pull.changes import Changes as Changes
     from aiwyn_async.pull.progress import Progress as Progress
     from aiwyn_async.pull.pull import Pull as Pull
+    from aiwyn_async.pull.reconcile import KeyDifference as KeyDifference
     from aiwyn_async.pull.report import PullReport as PullReport
+    from aiwyn_async.pull.state import FileState as FileState
     from aiwyn_async.resources.collection import Found as Found
 
 _HOMES = {
@@ -91,9 +94,12 @@ _HOMES = {
     "pagination.page": ("Checkpoint", "Page"),
     "pagination.pager": ("Pager",),
     "pagination.report": ("WalkReport",),
+    "pull.changes": ("Changes",),
     "pull.progress": ("Progress",),
     "pull.pull": ("Pull",),
+    "pull.reconcile": ("KeyDifference",),
     "pull.report": ("PullReport",),
+    "pull.state": ("FileState",),
     "resources.collection": ("Found",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -6,7 +6,7 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
@@ -22,11 +22,14 @@ from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.page import Checkpoint
-from aiwyn_async.pagination.pager import Pager, Query
+from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
+from aiwyn_async.pull.changes import Changes
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.pull.pull import Pull
+from aiwyn_async.pull.reconcile import KeyDifference, key_difference
+from aiwyn_async.pull.state import State
 from aiwyn_async.resources.iterables import each
 from aiwyn_async.session.protocol import Request, Response, path_segment
 from aiwyn_async.session.session import Session
@@ -105,6 +108,8 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
         list_envelope, search_envelope: where rows and count are; None to find them.
         page_means: what ``page`` is; "detect" finds it out, since the documentation contradicts itself.
         search_size_key: the search body's name for the page size.
+        change_column: wire name of the column with the instant of a row's latest change, by which its search
+            can be filtered and ordered; None where none is documented.
         inferred: verbs whose path or method was not seen in the documentation.
     """
 
@@ -118,6 +123,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     search_envelope: Envelope | None = None
     page_means: PageMeans = "detect"
     search_size_key: str = "pageSize"
+    change_column: str | None = None
     inferred: frozenset[Verb] = frozenset()
 
     def overridden(self, override: EndpointOverride | None) -> Endpoints:
@@ -182,6 +188,24 @@ class Collection(Generic[RowT, DetailT]):
         """
         query = self._list({}, {}).query if rows is None else rows.query
         return Pull(self._session, query, self.row_type, **options)
+
+    async def reconcile_keys(
+        self, known: Iterable[Id] | AsyncIterable[Id], pull: Pull[Any] | None = None
+    ) -> KeyDifference:
+        """Which of the known keys are gone on the server, and which of its keys are not known.
+
+        Deletions are invisible to ``changes()``; a sweep over the keys alone, without the rows, finds them.
+
+        Args:
+            known: the keys of the rows that the caller holds, read before anything is sent.
+            pull: a ``pull()`` of this tag, for its condition; all rows by default.
+
+        Raises:
+            ConfigurationError: rows have no key.
+            IncompleteError: the sweep cannot be vouched for as complete: no row is to be called gone.
+            RequestError: the server cannot be read.
+        """
+        return await key_difference(self.pull() if pull is None else pull, known)
 
     def _list(self, filters: Mapping[str, object], walk: WalkOptions) -> Pager[RowT]:
         query = Query(
@@ -302,6 +326,59 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             ConfigurationError: an argument is wrong; nothing was sent.
         """
         return Pull(self._session, self._search_query(where, None, paging), self.hit_type, **options)
+
+    def changes(
+        self,
+        *,
+        since: datetime | str | None = None,
+        overlap: float | timedelta | None = None,
+        where: Where = None,
+        state: State | None = None,
+        page_size: int = MAX_PAGE_SIZE,
+        on_bad_row: OnBadRow = "raise",
+        resume: Checkpoint | str | bytes | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Changes[HitT]:
+        """The rows that changed since a bookmark, as a ``Changes``; all rows where there is none yet.
+
+        Which column tells of changes is inferred from the rows that the documentation shows, and so is that
+        the search can be filtered and ordered by it. A server that refuses it answers with an error.
+
+        Args:
+            since: where to begin while ``state`` has no bookmark; a naive datetime is sent naive.
+            overlap: seconds or a timedelta to begin earlier by, for rows that are committed late; by default
+                5 minutes before a bookmark of ``state``, and none before ``since``.
+            where: a condition built with ``F``, or a tree as the wire has it. A row that ceases to fit it is
+                seen by ``reconcile_keys()`` alone.
+            state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and ``put(key, value)``.
+            page_size: rows a request, 1 to 1000.
+            on_bad_row: what to do with a row that does not decode: "raise", "skip" or "collect".
+            resume: the checkpoint of an earlier read of the same query.
+            on_progress: called after each batch with a ``Progress``.
+
+        Raises:
+            ConfigurationError: an argument is wrong, or of this tag no such column is documented; nothing was
+                sent.
+        """
+        column = self.endpoints.change_column
+        if column is None:
+            raise ConfigurationError(
+                f"the rows of {self.endpoints.tag} show no instant of their latest change in the "
+                "documentation; use pull(), and reconcile_keys() for what is gone"
+            )
+        return Changes(
+            self._session,
+            self._search_query(where, None, None),
+            self.hit_type,
+            column=column,
+            since=since,
+            overlap=overlap,
+            state=state,
+            page_size=page_size,
+            on_bad_row=on_bad_row,
+            resume=resume,
+            on_progress=on_progress,
+        )
 
     def _search_query(self, where: Where, order_by: OrderBy, paging: Paging | None) -> Query:
         key = self.endpoints.key

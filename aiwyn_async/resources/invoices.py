@@ -24,6 +24,8 @@ ENDPOINTS: Final = Endpoints(
     get_path="/invoice",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
+    # The by-id object shows it; that it is the instant of the latest change, and can be ordered by, is inferred.
+    change_column="updatedAt",
 )
 
 

@@ -1,0 +1,141 @@
+"""Where a bookmark is kept between two reads of what changed."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import tempfile
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.pagination.page import Checkpoint
+
+__all__ = ["BookmarkShelf", "FileState", "State"]
+
+
+class State(Protocol):
+    """Keeps texts by a key: a file, a table, a key-value store. Both methods may be async."""
+
+    def get(self, key: str, /) -> str | None | Awaitable[str | None]:
+        """The text under a key, None when there is none."""
+        ...
+
+    def put(self, key: str, value: str, /) -> object:
+        """Replace the text under a key; when this returns, it must be kept."""
+        ...
+
+
+class FileState:
+    """State in a small JSON file, one for any number of endpoints, but for one process at a time.
+
+    The file is replaced as a whole, and its mode is 0600.
+
+    Args:
+        path: the file; its folder must be there.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"FileState({str(self.path)!r})"
+
+    def get(self, key: str, /) -> str | None:
+        """The text under a key, None when there is none.
+
+        Raises:
+            CheckpointError: the file is damaged, or none of this kind.
+            ExportError: it cannot be read.
+        """
+        return self._read().get(key)
+
+    def put(self, key: str, value: str, /) -> None:
+        """Replace the text under a key, on disk before this returns.
+
+        Raises:
+            CheckpointError: the file is damaged, or none of this kind.
+            ExportError: it cannot be written; what was there before is untouched.
+        """
+        text = msgspec.json.format(msgspec.json.encode(self._read() | {key: value}), indent=2)
+        try:
+            self._replace(text + b"\n")
+        except OSError as fault:
+            raise ExportError(f"cannot write {self.path}: {fault.strerror or fault}") from fault
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, str])
+        except FileNotFoundError:
+            return {}
+        except OSError as fault:
+            raise ExportError(f"cannot read {self.path}: {fault.strerror or fault}") from fault
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise CheckpointError(f"{self.path} holds no bookmarks, or is damaged") from None
+
+    def _replace(self, text: bytes) -> None:
+        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self.path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                Path(name).unlink()
+            raise
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # a rename survives a power cut only then
+        finally:
+            os.close(folder)
+
+
+class BookmarkShelf:
+    """The bookmark of one query in a state, which another query of the same endpoint refuses.
+
+    Args:
+        state: keeps it; None keeps nothing.
+        endpoint: its key in the state.
+        query: a hash of the query.
+    """
+
+    def __init__(self, state: State | None, endpoint: str, query: str) -> None:
+        self.state = state
+        self._endpoint = endpoint
+        self._query = query
+
+    async def get(self) -> str | None:
+        """The bookmark, None before the first.
+
+        Raises:
+            CheckpointError: it belongs to another query, or is damaged.
+        """
+        if self.state is None:
+            return None
+        text = self.state.get(self._endpoint)
+        if inspect.isawaitable(text):
+            text = await text
+        if text is None:
+            return None
+        try:
+            found = Checkpoint.from_json(text).position_for(self._endpoint, self._query).get("bookmark")
+        except CheckpointError as fault:
+            raise CheckpointError(f"the bookmark of {self._endpoint}: {fault}") from None
+        if not isinstance(found, str):
+            raise CheckpointError(f"the bookmark of {self._endpoint} is damaged")
+        return found
+
+    async def put(self, bookmark: str) -> None:
+        """Replace the bookmark."""
+        if self.state is None:
+            return
+        kept = Checkpoint(endpoint=self._endpoint, query=self._query, position={"bookmark": bookmark})
+        done = self.state.put(self._endpoint, kept.to_json())
+        if inspect.isawaitable(done):
+            await done
