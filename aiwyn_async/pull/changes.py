@@ -28,7 +28,7 @@ from aiwyn_async.pull.instants import as_overlap, as_text, earlier, instant_of, 
 from aiwyn_async.pull.progress import Progress, progress_of
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.report import PullReport
-from aiwyn_async.pull.state import BookmarkShelf, State
+from aiwyn_async.pull.state import BookmarkShelf, State, server_name
 from aiwyn_async.session.session import Session
 
 __all__ = ["Changes", "Span", "changed_within"]
@@ -132,7 +132,7 @@ class Changes(Generic[RowT]):
 
     @property
     def report(self) -> PullReport | WalkReport:
-        """What came: a ``PullReport`` when all rows are read, a ``WalkReport`` when those that changed are."""
+        """What came: a ``PullReport`` where all rows are read, a ``WalkReport`` of those that changed."""
         return PullReport() if self._read is None else self._read.report
 
     @property
@@ -254,7 +254,8 @@ class Changes(Generic[RowT]):
         """The instant of the newest change, as on the wire; None when no row bears one."""
         has_one = {self._column: {"_is_null": False}}
         query = self._query_of(has_one, {self._column: "desc"})
-        page = await Pager(self._session, query, dict, page_size=1, limit=1)
+        rows: Pager[dict[str, Any]] = Pager(self._session, query, dict, page_size=1, limit=1)
+        page = await rows
         found = page.items[0].get(self._column) if page.items else None
         if found is None:
             return None
@@ -297,7 +298,9 @@ class Changes(Generic[RowT]):
     @cached_property
     def _fingerprint(self) -> str:
         query = self.query
-        return fingerprint(query.path, {"changes": query.fields, "column": self._column, "key": query.key})
+        asked = {"changes": query.fields, "column": self._column, "key": query.key}
+        # The bookmark of one server would skip rows of another.
+        return fingerprint(query.path, asked | {"server": server_name(self.server)})
 
     def _bind(self, span: Span, inner: Checkpoint | None) -> Checkpoint:
         position = msgspec.to_builtins(msgspec.structs.replace(span, inner=inner))

@@ -9,19 +9,20 @@ import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.pagination.page import Checkpoint
 
-__all__ = ["BookmarkShelf", "FileState", "State"]
+__all__ = ["BookmarkShelf", "FileState", "State", "server_name"]
 
 
 class State(Protocol):
     """Keeps texts by a key: a file, a table, a key-value store. Both methods may be async."""
 
-    def get(self, key: str, /) -> str | None | Awaitable[str | None]:
+    def get(self, key: str, /) -> str | Awaitable[str | None] | None:
         """The text under a key, None when there is none."""
         ...
 
@@ -139,3 +140,9 @@ class BookmarkShelf:
         done = self.state.put(self._endpoint, kept.to_json())
         if inspect.isawaitable(done):
             await done
+
+
+def server_name(url: str) -> str:
+    """A server by scheme, host and path: a sandbox takes another port each time."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"

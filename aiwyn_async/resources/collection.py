@@ -350,7 +350,8 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
                 5 minutes before a bookmark of ``state``, and none before ``since``.
             where: a condition built with ``F``, or a tree as the wire has it. A row that ceases to fit it is
                 seen by ``reconcile_keys()`` alone.
-            state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and ``put(key, value)``.
+            state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and
+                ``put(key, value)``.
             page_size: rows a request, 1 to 1000.
             on_bad_row: what to do with a row that does not decode: "raise", "skip" or "collect".
             resume: the checkpoint of an earlier read of the same query.

@@ -24,7 +24,7 @@ ENDPOINTS: Final = Endpoints(
     get_path="/invoice",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
-    # The by-id object shows it; that it is the instant of the latest change, and can be ordered by, is inferred.
+    # The by-id object shows it. That it tells of every change, and that one may order by it, is inferred.
     change_column="updatedAt",
 )
 
