@@ -1,9 +1,12 @@
-"""The keys that a walk has given, in little memory: about a byte a row where integer keys lie dense."""
+"""The keys that a walk has given, in little memory: about a byte a row where integer keys lie close."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from itertools import accumulate
+from operator import sub
+from typing import Final, NamedTuple, cast
 
 from aiwyn_async.models.base import Id
 
@@ -15,16 +18,49 @@ SPAN: Final = 1 << SPAN_BITS
 DENSE: Final = 1024
 
 
+class _Run(NamedTuple):
+    """Integer keys in order: the lowest, the highest, and the steps between, each from 1 to 255."""
+
+    low: int
+    high: int
+    steps: bytes
+
+    @classmethod
+    def of(cls, keys: Sequence[Id | None]) -> _Run | None:
+        """The keys of a page, whatever their order; None when they are no such run."""
+        try:
+            ordered = sorted(cast("Sequence[int]", keys))
+            steps = bytes(map(sub, ordered[1:], ordered))
+        except (TypeError, ValueError):  # text or no key among them, or a wide gap
+            return None
+        if not ordered or type(ordered[0]) is not int or 0 in steps:
+            return None
+        return cls(ordered[0], ordered[-1], steps)
+
+    def upwards(self) -> Iterable[int]:
+        """The keys, one by one."""
+        return accumulate(self.steps, initial=self.low)
+
+
 class KeySet:
-    """A set of keys. A million dense integers take about 1 MB; strings are kept as they are."""
+    """A set of keys. A million integers that lie close take about 1 MB; strings are kept as they are.
+
+    A page whose keys lie apart from all others, as most do, is one run, known to be new by its ends. Where
+    pages overlap, their runs become spans, and each key is looked at.
+    """
 
     def __init__(self) -> None:
+        self._runs: list[_Run] = []
         self._spans: dict[int, set[int] | bytearray] = {}
         self._others: set[Id] = set()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, KeySet) or self._others != other._others:
             return False
+        if self._runs == other._runs and not self._spans and not other._spans:
+            return True
+        for each in (self, other):
+            each._dissolve(0, len(each._runs))
         mine, theirs = self._spans_with_keys(), other._spans_with_keys()
         return mine.keys() == theirs.keys() and all(
             _same_span(span, theirs[number]) for number, span in mine.items()
@@ -33,18 +69,16 @@ class KeySet:
     # It changes, so no set or dict could look it up.
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
-    def _spans_with_keys(self) -> dict[int, set[int] | bytearray]:
-        return {
-            number: span
-            for number, span in self._spans.items()
-            if span and (isinstance(span, set) or any(span))
-        }
-
     def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
         """Add keys; the indices of those not seen before, or None when all are new.
 
         A None is no key, and always new.
         """
+        run = _Run.of(keys)
+        if run is not None and self._lies_apart(run):
+            insort(self._runs, run)
+            return None
+        self._dissolve_where(keys)
         old = self._add_within_a_span(keys)
         if old is None:
             old = [index for index, key in enumerate(keys) if key is not None and not self._add(key)]
@@ -55,7 +89,9 @@ class KeySet:
 
     def forget(self, keys: Iterable[Id | None]) -> None:
         """Take keys out again, those of rows that were looked at and not given."""
-        for key in keys:
+        gone = list(keys)
+        self._dissolve_where(gone)
+        for key in gone:
             if type(key) is int:
                 span = self._spans.get(key >> SPAN_BITS)
                 if isinstance(span, bytearray):
@@ -64,6 +100,41 @@ class KeySet:
                     span.discard(key & (SPAN - 1))
             elif key is not None:
                 self._others.discard(key)
+
+    def _lies_apart(self, run: _Run) -> bool:
+        """True when no key that is known lies between its ends."""
+        place = bisect_left(self._runs, (run.low,))
+        before, after = self._runs[place - 1 : place], self._runs[place : place + 1]
+        if (before and before[0].high >= run.low) or (after and after[0].low <= run.high):
+            return False
+        if not self._spans:
+            return True
+        first, last = run.low >> SPAN_BITS, run.high >> SPAN_BITS
+        return last - first < 2 and first not in self._spans and last not in self._spans
+
+    def _dissolve_where(self, keys: Sequence[Id | None]) -> None:
+        """No run lies where these keys do."""
+        numbers = [key for key in keys if type(key) is int]
+        if not numbers or not self._runs:
+            return
+        first = bisect_left(self._runs, (min(numbers),))
+        if first and self._runs[first - 1].high >= min(numbers):
+            first -= 1
+        self._dissolve(first, bisect_right(self._runs, (max(numbers) + 1,)))
+
+    def _dissolve(self, first: int, end: int) -> None:
+        """Runs become spans."""
+        gone, self._runs[first:end] = self._runs[first:end], []
+        for run in gone:
+            for key in run.upwards():
+                self._add(key)
+
+    def _spans_with_keys(self) -> dict[int, set[int] | bytearray]:
+        return {
+            number: span
+            for number, span in self._spans.items()
+            if span and (isinstance(span, set) or any(span))
+        }
 
     def _add_within_a_span(self, keys: Sequence[Id | None]) -> list[int] | None:
         """The indices of old keys; None when this short cut, for most pages of a long walk, does not fit."""

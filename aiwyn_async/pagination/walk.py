@@ -322,7 +322,7 @@ class OffsetWalk:
 
     def _give(self, came: Came, given_before: int, here: Position | None) -> int:
         """Count the rows that are given, which the limit may cut; how many were new."""
-        new = [index for index in came.new if index >= given_before]
+        new = [index for index in came.new if index >= given_before] if given_before else came.new
         self._given += len(new)
         if self._limit is not None and self._given >= self._limit:
             self.ended_by = "limit"

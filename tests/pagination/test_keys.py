@@ -48,6 +48,33 @@ def test_what_is_forgotten_is_new_again(kept: list[Id | None], gone: list[Id | N
         assert seen.add_new(gone_only) is None
 
 
+@given(st.lists(keys, max_size=6), st.lists(keys, max_size=6))
+def test_two_are_equal_when_they_hold_the_same_however_it_came(
+    pages: list[list[Id | None]], others: list[list[Id | None]]
+) -> None:
+    one, other = KeySet(), KeySet()
+    for page in pages:
+        one.add_new(page)
+    for page in reversed(pages):
+        other.add_new(sorted(page, key=str))
+    assert one == other
+    for page in others:
+        other.add_new(page)
+    held = {key for page in pages for key in page if key is not None}
+    more = {key for page in others for key in page if key is not None}
+    assert (one == other) == (more <= held)
+
+
+def test_pages_that_overlap_are_looked_at_key_by_key() -> None:
+    seen = KeySet()
+    assert seen.add_new([1, 3, 5]) is None
+    assert seen.add_new([20, 22]) is None
+    assert seen.add_new([2, 3, 4]) == [0, 2]
+    assert seen.add_new([21, 22, 23]) == [0, 2]
+    assert seen.add_new([5, 6, 20]) == [1]
+    assert seen.add_new([7, 7]) == [0]
+
+
 def test_a_million_keys_take_a_byte_each() -> None:
     tracemalloc.start()
     seen = KeySet()
