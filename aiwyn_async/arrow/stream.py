@@ -95,10 +95,10 @@ def _record_batches(
 ) -> Generator[Any, None, None]:
     """Record batches, fetched one by one. Dropping the generator ends the pull."""
     walk = _raw(pull)
-    pages = walk.batches()
+    pages = _Pages(walk.batches())
     with _Waiting(loop) as waiting:
         try:
-            while (page := waiting.wait_for(_next(pages))) is not None:
+            while (page := waiting.wait_for(pages.next())) is not None:
                 pull.report, pull.bad_rows = walk.report, walk.bad_rows
                 rows = PageRows([page], pull.on_bad_row)
                 del page
@@ -124,8 +124,20 @@ def _raw(pull: Batches) -> Batches:
         return pull
 
 
-async def _next(pages: AsyncGenerator[Page[Any], None]) -> Page[Any] | None:
-    return await anext(pages, None)
+class _Pages:
+    """Asked from another thread, where an exception can end the wait for a page but not the page."""
+
+    def __init__(self, pages: AsyncGenerator[Page[Any], None]) -> None:
+        self._pages = pages
+        self._one_at_a_time = asyncio.Lock()
+
+    async def next(self) -> Page[Any] | None:
+        async with self._one_at_a_time:
+            return await anext(self._pages, None)
+
+    async def aclose(self) -> None:
+        async with self._one_at_a_time:
+            await self._pages.aclose()
 
 
 class _Waiting:
@@ -178,6 +190,16 @@ class _Waiting:
                     raise LoopMismatchError("the event loop of this pull has ended before the pull") from None
             except concurrent.futures.CancelledError:
                 raise LoopMismatchError("the event loop of this pull was ended during the pull") from None
+            except LoopMismatchError:
+                if self._own is None:
+                    raise
+                raise LoopMismatchError(
+                    "the client is in use on another thread's event loop; call pull() there, "
+                    "and read what it gives in this thread"
+                ) from None
+            except BaseException:
+                future.cancel()
+                raise
 
     def end(self, closing: Coroutine[Any, Any, None]) -> None:
         """Have what is in flight ended, and wait for it where that is possible.

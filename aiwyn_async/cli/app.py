@@ -17,11 +17,13 @@ from cyclopts import App, CycloptsError, Parameter
 from aiwyn_async._version import __version__
 from aiwyn_async.cli.doctor import examine
 from aiwyn_async.cli.exits import Exit, exit_of, printable
-from aiwyn_async.cli.progress import ProgressBar, say
+from aiwyn_async.cli.progress import progress_of_command, say
 from aiwyn_async.cli.records import RecordLines
-from aiwyn_async.cli.tags import Filters, tag_named, walk_of
+from aiwyn_async.cli.sync import sync_command
+from aiwyn_async.cli.tags import Filters, pull_of, tag_named, walk_of
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import AiwynError, InferredEndpointWarning
+from aiwyn_async.errors import AiwynError, ConfigurationError, InferredEndpointWarning
+from aiwyn_async.export import Readable
 from aiwyn_async.export import export as export_rows
 from aiwyn_async.sandbox import Sandbox, serve
 from aiwyn_async.session.protocol import encode_json
@@ -53,6 +55,9 @@ async def _client(*, sandbox: bool, invoices: int, seed: int) -> AsyncGenerator[
         yield aiwyn
 
 
+app.command(sync_command(_client), name="sync")
+
+
 @app.command
 async def export(
     tag: str,
@@ -66,6 +71,8 @@ async def export(
     where: str | None = None,
     limit: int | None = None,
     page_size: int = 1000,
+    ranges: int | None = None,
+    unordered: Flag = False,
     strict: Flag = False,
     force: Flag = False,
     resume: Flag = False,
@@ -76,12 +83,17 @@ async def export(
 ) -> int:
     """Write all rows of a tag into a file.
 
+    All rows, and those of ``--where``, are pulled: by ranges of keys side by side where the tag can be
+    searched, and by passes over its list until two agree elsewhere. With a filter of the list or ``--limit``
+    the list is walked page by page.
+
     The file appears under its name only when it is whole. Exit code 5 tells that the rows came but cannot be
-    vouched for as complete.
+    vouched for as complete, or that ranges of keys could not be read: then there is no file yet, and
+    ``--resume`` asks for those ranges.
 
     Args:
         tag: invoices, clients, payments, ...
-        to: the file; .parquet, .csv or .jsonl.
+        to: the file; .parquet, .duckdb, .csv or .jsonl.
         status: rows of this status.
         client_id: rows of this client.
         start_date: from this date on, ISO 8601.
@@ -89,6 +101,8 @@ async def export(
         where: a search instead: the condition as JSON.
         limit: rows in all.
         page_size: rows a request, 1 to 1000.
+        ranges: ranges of keys read at once, 1 to 64.
+        unordered: write rows as they come; otherwise two exports of the same rows give the same file.
         strict: write no file unless it can be vouched for as complete; the parts are kept for --resume.
         force: replace the file, and drop an unfinished export.
         resume: go on with an unfinished export.
@@ -101,9 +115,30 @@ async def export(
         status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
     )
     async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
-        walk = walk_of(aiwyn, tag, filters, limit=limit, page_size=page_size, strict=strict)
-        with ProgressBar(tag_named(tag)) as bar:
-            done = await export_rows(walk, to, force=force, resume=resume, on_progress=bar.update)
+        walk: Readable
+        if limit is not None or filters.of_the_list():
+            if ranges is not None:
+                raise ConfigurationError("--ranges is for a pull; it goes with no filter but --where")
+            walk = walk_of(aiwyn, tag, filters, limit=limit, page_size=page_size, strict=strict)
+        else:
+            walk = pull_of(
+                aiwyn,
+                tag,
+                filters,
+                page_size=page_size,
+                ranges=ranges,
+                ordered=not unordered,
+                strict=strict,
+            )
+        with progress_of_command(tag_named(tag)) as shown:
+            done = await export_rows(
+                walk,
+                to,
+                force=force,
+                resume=resume,
+                table=tag_named(tag),
+                on_progress=shown.update,
+            )
     report = done.report
     of = "" if report.expected is None or limit is not None else f" of {report.expected}"
     say(f"{done.rows}{of} {tag_named(tag)} in {done.path}: {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s")
@@ -192,10 +227,10 @@ async def upsert(*, file: Path, update: Flag = False, batch_size: int = 100, jso
     """
     async with AiwynClient() as aiwyn:
         write = aiwyn.records.update if update else aiwyn.records.upsert
-        with RecordLines(file) as records, ProgressBar("records") as bar:
+        with RecordLines(file) as records, progress_of_command("records") as shown:
             writing = write(records, batch_size=batch_size)
             async for outcome in writing:
-                bar.count(writing.report.total)
+                shown.count(writing.report.total)
                 if json:
                     _data(encode_json(outcome))
                 if not outcome.ok:

@@ -10,8 +10,9 @@ import msgspec
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.pagination.pager import Pager
+from aiwyn_async.pull.pull import Pull
 
-__all__ = ["TAGS", "Filters", "Tag", "tag_named", "walk_of"]
+__all__ = ["TAGS", "Filters", "Tag", "pull_of", "tag_named", "walk_of"]
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -43,6 +44,11 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     end_date: str | None = None
     where: str | None = None
 
+    def of_the_list(self) -> dict[str, Any]:
+        """Those that only ``list()`` takes, by name."""
+        given = msgspec.structs.asdict(self)
+        return {name: value for name, value in given.items() if value is not None and name != "where"}
+
 
 def tag_named(name: str) -> str:
     """The tag that a word means, plural or singular.
@@ -65,16 +71,13 @@ def walk_of(client: AiwynClient, name: str, filters: Filters, **walk: Any) -> Pa
     """
     plural = tag_named(name)
     collection: Any = getattr(client, plural)
-    given = {key: value for key, value in msgspec.structs.asdict(filters).items() if value is not None}
-    where = given.pop("where", None)
-    if where is not None:
+    given = filters.of_the_list()
+    if filters.where is not None:
         if given:
             raise ConfigurationError(
                 f"--where is a search of its own; put {_flag(next(iter(given)))} into it"
             )
-        if not hasattr(collection, "search"):
-            raise ConfigurationError(f"no search of {plural} is documented, so it has no --where")
-        searched: Pager[Any] = collection.search(_tree(where), **walk)
+        searched: Pager[Any] = collection.search(_condition(client, plural, filters.where), **walk)
         return searched
     unknown = sorted(given.keys() - TAGS[plural].filters)
     if unknown:
@@ -83,6 +86,24 @@ def walk_of(client: AiwynClient, name: str, filters: Filters, **walk: Any) -> Pa
         given["client_id"] = int(given["client_id"])
     listed: Pager[Any] = collection.list(**given, **walk)
     return listed
+
+
+def pull_of(client: AiwynClient, name: str, filters: Filters, **options: Any) -> Pull[Any]:
+    """The bulk read that a command asks for, of all rows or of those that fit ``--where``.
+
+    Raises:
+        ConfigurationError: the tag has no search for ``--where``.
+    """
+    plural = tag_named(name)
+    found = [] if filters.where is None else [_condition(client, plural, filters.where)]
+    pull: Pull[Any] = getattr(client, plural).pull(*found, **options)
+    return pull
+
+
+def _condition(client: AiwynClient, plural: str, where: str) -> Any:
+    if not hasattr(getattr(client, plural), "search"):
+        raise ConfigurationError(f"no search of {plural} is documented, so it has no --where")
+    return _tree(where)
 
 
 def _flag(name: str) -> str:

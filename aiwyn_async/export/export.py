@@ -133,8 +133,7 @@ class _Export:
             await self._read(parts, written_before)
         except IncompleteError as error:
             raise IncompleteError(
-                f"{error}; what came is kept beside {self._target.path}, "
-                "resume the export (--resume) to ask for what is missing",
+                f"{error}; all else is kept beside {self._target.path}, go on with --resume",
                 checkpoint=error.checkpoint,
                 report=parts.added_up(self._source.report),
             ) from error

@@ -13,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
@@ -129,6 +128,9 @@ async def test_doctor_tells_a_clock_that_is_wrong(cli: Cli, box: Sandbox) -> Non
         (["export", "invoices", "--to", "x.csv", "--where", "{"], {}, 2, "--where is not valid JSON"),
         (["export", "invoices", "--to", "x.csv", "--where", "{}", "--status", "PAID"], {}, 2, "--status"),
         (["export", "clients", "--to", "x.csv", "--status", "A"], {}, 2, "no filter --status"),
+        (["export", "payments", "--to", "x.csv", "--where", "{}"], {}, 2, "no search of payments"),
+        (["export", "invoices", "--to", "x.csv", "--ranges", "65"], {}, 2, "ranges"),
+        (["export", "invoices", "--to", "x.csv", "--ranges", "2", "--limit", "5"], {}, 2, "--ranges"),
         (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "no folder"),
         (["nonsense"], {}, 2, "nonsense"),
         (["count", "invoices"], {"AIWYN_BASE_URL": ""}, 2, "AIWYN_BASE_URL"),
@@ -157,7 +159,7 @@ async def test_rows_that_cannot_be_vouched_for_end_with_five_and_the_reason(
     cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
     box.faults.add("invoices.list", every=1, mutate=lambda body: body.replace(b'"count":400', b'"count":500'))
-    done = await cli.run("export", "invoices", "--to", "x.jsonl")
+    done = await cli.run("export", "invoices", "--to", "x.jsonl", "--start-date", "1990-01-01")
     assert done.code == 5, done.err
     assert "the server counts 500 rows and 400 came" in done.err
     assert (tmp_path / "x.jsonl").exists()
@@ -166,11 +168,11 @@ async def test_rows_that_cannot_be_vouched_for_end_with_five_and_the_reason(
 async def test_ctrl_c_keeps_what_was_finished_and_resume_goes_on(
     cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
-    box.faults.add("invoices.list", nth=30, action="stall")
+    box.faults.add("invoices.search", nth=30, action="stall")
     process = await cli.start("export", "invoices", "--to", "x.jsonl", "--page-size", "10")
     manifest = tmp_path / ".x.jsonl.partial" / "manifest.json"
     async with asyncio.timeout(30):
-        while box.calls("invoices.list") < 30 or not manifest.exists():  # noqa: ASYNC110 (another process)
+        while box.calls("invoices.search") < 30 or not manifest.exists():  # noqa: ASYNC110 (another process)
             await asyncio.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
@@ -185,35 +187,30 @@ async def test_ctrl_c_keeps_what_was_finished_and_resume_goes_on(
     assert len(ids) == len(set(ids)) == 400
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-async def test_killed_anywhere_and_resumed_it_equals_an_unbroken_run(
-    suffix: str, cli: Cli, box: Sandbox, tmp_path: Path
+async def test_ranges_that_cannot_be_read_are_named_and_resume_asks_for_them_alone(
+    cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
-    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"x{suffix}"
-    assert (await cli.run("export", "invoices", "--to", whole.name, "--page-size", "10")).code == 0
-    for pages in (1, 11, 25, 39):
-        box.faults.clear()
-        fault = box.faults.add("invoices.list", nth=pages, action="stall")
-        process = await cli.start("export", "invoices", "--to", target.name, "--page-size", "10", "--resume")
-        async with asyncio.timeout(30):
-            while not fault.hits and process.returncode is None:  # noqa: ASYNC110 (another process)
-                await asyncio.sleep(0.005)
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-        assert not target.exists() or process.returncode == 0
-        if process.returncode == 0:
-            break
-    box.faults.clear()
-    if not target.exists():
-        done = await cli.run("export", "invoices", "--to", target.name, "--page-size", "10", "--resume")
-        assert done.code == 0, done.err
-    if suffix == ".parquet":
-        assert pq.read_table(target).equals(pq.read_table(whole))
-    else:
-        assert target.read_bytes() == whole.read_bytes()
-    assert {path.name for path in tmp_path.iterdir()} >= {whole.name, target.name}
-    assert not (tmp_path / f".{target.name}.partial").exists()
+    box.faults.add("invoices.search", nth=10, status=400)
+    done = await cli.run("export", "invoices", "--to", "x.duckdb", "--page-size", "20", "--ranges", "4")
+    assert done.code == 5, done.err
+    assert "missing are keys above" in done.err
+    assert "go on with --resume" in done.err
+    assert not (tmp_path / "x.duckdb").exists()
+    before = box.calls("invoices.search")
+
+    done = await cli.run("export", "invoices", "--to", "x.duckdb", "--page-size", "20", "--resume")
+
+    assert done.code == 0, done.err
+    assert "400 of 400 invoices" in done.err
+    assert box.calls("invoices.search") - before < 10
+    with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as file:
+        assert file.execute("SELECT count(*) FROM invoices").fetchone() == (400,)
+
+
+async def test_tags_without_a_search_are_pulled_by_passes(cli: Cli, box: Sandbox) -> None:
+    done = await cli.run("export", "payments", "--to", "x.jsonl", "--unordered", "--json")
+    assert (done.code, json.loads(done.out)["complete"]) == (0, True), done.err
+    assert json.loads(done.out)["rows"] == box.scalar("SELECT count(*) FROM payments")
 
 
 async def test_sandbox_serves_until_it_is_interrupted(cli: Cli) -> None:

@@ -1,0 +1,76 @@
+"""Disks that refuse: typed errors, what was finished is kept, a resumed export ends well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from aiwyn_async import AiwynClient, ExportError
+from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
+
+Disk = tuple[Path, Callable[[str], None]]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".duckdb"])
+async def test_a_disk_that_is_full_is_told_and_more_room_is_all_it_takes_to_go_on(
+    suffix: str, small_disk: Disk
+) -> None:
+    disk, mount = small_disk
+    target = disk / f"x{suffix}"
+    async with (
+        Sandbox(invoices=3000, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        with pytest.raises(ExportError, match=r"No space left|cannot write"):
+            await export(aiwyn.invoices.pull(page_size=20, ordered=True), target)
+        assert not target.exists()
+        assert (disk / f".x{suffix}.partial" / "manifest.json").exists()
+        before = box.calls("invoices.search")
+
+        mount("size=64m")
+        done = await export(aiwyn.invoices.pull(page_size=20, ordered=True), target, resume=True)
+
+        assert done.rows == 3000
+        assert box.calls("invoices.search") - before < 150
+    assert [path.name for path in disk.iterdir()] == [target.name]
+
+
+async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(small_disk: Disk) -> None:
+    disk, mount = small_disk
+    mount("ro")
+    async with (
+        Sandbox(invoices=10, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        with pytest.raises(ExportError, match="Read-only file system"):
+            await export(aiwyn.invoices.pull(), disk / "x.jsonl")
+        assert box.calls() == 0
+
+
+async def test_a_table_is_called_as_asked_and_money_and_times_have_their_types(tmp_path: Path) -> None:
+    target = tmp_path / "it's.duckdb"
+    name = 'a"; drop table x; --'
+    async with (
+        Sandbox(invoices=300, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        await export(aiwyn.invoices.pull(), target, table=name)
+        cents = box.query("SELECT count(*), sum(total_cents) FROM invoices")
+
+    with duckdb.connect(str(target), read_only=True) as file:
+        assert file.execute("SHOW TABLES").fetchall() == [(name,)]
+        quoted = name.replace('"', '""')
+        found = file.execute(
+            f"SELECT count(*), CAST(sum(totalAmount) * 100 AS BIGINT), typeof(any_value(totalAmount)), "
+            f'typeof(any_value(createdAt)) FROM "{quoted}"'
+        ).fetchall()
+        assert found == [(*cents[0], "DECIMAL(38,9)", "TIMESTAMP WITH TIME ZONE")]
+        tags = file.execute("SELECT tags FROM duckdb_databases() WHERE NOT internal").fetchall()
+    # As this release of DuckDB says it: of 1.2.0 and what can read it.
+    assert tags == [({"storage_version": "v1.2.0+"},)]
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
