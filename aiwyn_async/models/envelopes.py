@@ -261,6 +261,12 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         ApiError: the body tells of an error.
     """
     decode: Callable[[bytes], tuple[DetailT, bool]] = row_decoder(cast("Any", kind))
+    if b'"error' not in body and b'"data"' not in body:
+        # Bare, and nothing in it tells of an error: there is no need to look at its keys first.
+        try:
+            return decode(body)[0]
+        except UNREADABLE:
+            pass  # what is wrong with it is told below
     layers = _layers(body)
     data = layers[0].get("data")
     inside = data is not None and layers[0].keys() <= {"data", "error", "meta", "errors"}

@@ -182,6 +182,8 @@ def path_segment(value: object, *, what: str = "key") -> str:
         ConfigurationError: the value is empty, not a number or string, ``.`` or ``..``, or holds control
             characters.
     """
+    if type(value) is int:
+        return str(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ConfigurationError(f"{what} must be an int or a str, not {type(value).__name__}")
     text = str(value)

@@ -287,8 +287,11 @@ async def _body_of(response: aiohttp.ClientResponse, most: int) -> bytes | tuple
         named = printable(encoding, limit=40)
         return FailureKind.UNKNOWN_ENCODING, f"the answer has a Content-Encoding not asked for: {named}"
     body = None
-    if response.content_length is None or response.content_length <= most:
+    if response.content_length is None or encoding:
+        # How much it will be is known only when it is there: no length is told, or that of other bytes.
         body = await _read_capped(response, most)
+    elif response.content_length <= most:
+        body = await response.read()
     if body is None:
         response.close()
         return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
