@@ -39,5 +39,5 @@ def docs_examples(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def bench(session: nox.Session) -> None:
-    session.install("-e", ".[all]")
-    session.run("python", "benchmarks/list_invoices.py", *session.posargs)
+    session.install("-e", ".[all]", "duckdb>=2.0", "trustme>=1.2.1", "uvloop>=0.22; sys_platform != 'win32'")
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,0 +1,1 @@
+"""How fast the SDK is beside hand-written and generated clients: `python -m benchmarks`."""

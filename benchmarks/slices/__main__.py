@@ -1,0 +1,31 @@
+"""All slices of the project's own environment, in one process."""
+
+from benchmarks.slices import by_hand, exports, sdk
+from benchmarks.worker import main
+
+main(
+    {
+        "sdk.typed": sdk.typed,
+        "sdk.kept": sdk.kept,
+        "sdk.kept_without_gc": sdk.kept_without_gc,
+        "sdk.raw": sdk.raw,
+        "sdk.one_by_one": sdk.one_by_one,
+        "sdk.many_at_once": sdk.many_at_once,
+        "sdk.by_ranges": sdk.by_ranges,
+        "sdk.searched": sdk.searched,
+        "sdk.growth": sdk.growth,
+        "sdk.condition": sdk.condition_of_many_clauses,
+        "sdk.tree": sdk.tree_of_many_clauses,
+        "sdk.jsonl": exports.jsonl,
+        "sdk.parquet": exports.parquet,
+        "sdk.duckdb": exports.duckdb,
+        "hand.tuned": by_hand.tuned,
+        "hand.obvious": by_hand.obvious,
+        "hand.raw": by_hand.raw,
+        "hand.one_by_one": by_hand.one_by_one,
+        "hand.many_at_once": by_hand.many_at_once,
+        "hand.tree": by_hand.tree_of_many_clauses,
+        "hand.parquet": exports.parquet_by_structs,
+        "same_values": exports.same_values,
+    }
+)

@@ -1,0 +1,250 @@
+"""What careful users write themselves over aiohttp and msgspec: no retries, no checks, nothing resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+
+import aiohttp
+import msgspec
+
+from aiwyn_async import Invoice
+from aiwyn_async.models.invoices import InvoiceDetail
+from benchmarks.worker import Job, Tally
+
+PAGE_SIZE = 1000
+IN_FLIGHT = 4
+"""Without latency more bring nothing; where there is latency, a workload asks for more."""
+OBVIOUS_GROUP = 8
+
+
+class Count(msgspec.Struct):
+    count: int
+
+
+class Aggregate(msgspec.Struct):
+    aggregate: Count
+
+
+class Envelope(msgspec.Struct):
+    deid_invoice: list[Invoice]
+    deid_invoice_aggregate: Aggregate
+
+
+decode_page = msgspec.json.Decoder(Envelope).decode
+decode_one = msgspec.json.Decoder(InvoiceDetail).decode
+
+
+@asynccontextmanager
+async def session_of(job: Job) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session as aiohttp makes it, with the token on it."""
+    context = ssl.create_default_context(cafile=job.authority) if job.authority else True
+    async with aiohttp.ClientSession() as session:
+        ask = {"jwtApiKey": job.api_key}
+        async with session.post(f"{job.url}/v1/auth/token", json=ask, ssl=context) as answer:
+            token = (await answer.json())["token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(job.url, headers=headers, connector=connector) as session:
+        yield session
+
+
+async def fetch(session: aiohttp.ClientSession, number: int) -> bytes:
+    body = b'{"pageSize":%d,"page":%d}' % (PAGE_SIZE, number)
+    async with session.post("/gql/v1/invoices", data=body) as answer:
+        answer.raise_for_status()
+        return await answer.read()
+
+
+async def bodies(job: Job) -> AsyncGenerator[bytes, None]:
+    """The pages in order, so many in flight, each let go before the next comes."""
+    session = await job.client(session_of)
+    in_flight = job.options.get("in_flight", IN_FLIGHT)
+    first = await fetch(session, 0)
+    pages = -(-decode_count(first) // PAGE_SIZE)
+    numbers = iter(range(1, pages))
+    window = deque(asyncio.ensure_future(fetch(session, number)) for number in islice(numbers, in_flight))
+    yield first
+    del first
+    while window:
+        body = await window.popleft()
+        window += [asyncio.ensure_future(fetch(session, number)) for number in islice(numbers, 1)]
+        yield body
+        del body
+
+
+def decode_count(body: bytes) -> int:
+    """The count stands at the end, so that the rows need not be read for it."""
+    return int(body[body.rindex(b":") + 1 : body.rindex(b"}}}")])
+
+
+async def invoices(job: Job) -> AsyncGenerator[Invoice, None]:
+    """As `bodies()`, in one generator, since each generator costs something a row."""
+    session = await job.client(session_of)
+    in_flight = job.options.get("in_flight", IN_FLIGHT)
+    page = decode_page(await fetch(session, 0))
+    pages = -(-page.deid_invoice_aggregate.aggregate.count // PAGE_SIZE)
+    numbers = iter(range(1, pages))
+    window = deque(asyncio.ensure_future(fetch(session, number)) for number in islice(numbers, in_flight))
+    rows = page.deid_invoice
+    del page
+    for row in rows:
+        yield row
+    del rows
+    while window:
+        body = await window.popleft()
+        window += [asyncio.ensure_future(fetch(session, number)) for number in islice(numbers, 1)]
+        rows = decode_page(body).deid_invoice
+        del body
+        for row in rows:
+            yield row
+        del rows
+
+
+async def tuned(job: Job) -> Tally:
+    """The SDK's own Struct, one decoder, ordered pages in flight."""
+    if job.verify:
+        found = [row async for row in invoices(job)]
+        total = sum((row.total_amount or Decimal() for row in found), Decimal())
+        return Tally(len(found), sum(row.id for row in found), total)  # type: ignore[misc]
+    rows = ids = 0
+    async for row in invoices(job):
+        rows += 1
+        ids += row.id  # type: ignore[operator]
+    return Tally(rows, ids)
+
+
+async def raw(job: Job) -> Tally:
+    """The bytes of the pages, and nothing done with them."""
+    size = rows = 0
+    async for body in bodies(job):
+        size += len(body)
+        if job.verify:
+            rows += len(decode_page(body).deid_invoice)
+        del body
+    return Tally(rows if job.verify else job.rows, notes={"bytes": size})
+
+
+class NaiveLine(msgspec.Struct, rename="camel"):
+    id: int
+    description: str
+    quantity: Decimal
+    unit_price: Decimal
+    amount: Decimal
+    tax_rate: Decimal
+
+
+class NaivePayment(msgspec.Struct, rename="camel"):
+    id: int
+    amount: Decimal
+    payment_date: datetime
+    payment_method: str
+    status: str
+
+
+class NaiveInvoice(msgspec.Struct, rename="camel"):
+    """The fields as the documentation lists them, lists as lists."""
+
+    id: int
+    invoice_number: str
+    status: str
+    payment_status: str
+    client_id: int
+    client_name: str
+    issue_date: datetime
+    due_date: datetime
+    subtotal: Decimal
+    tax_amount: Decimal
+    total_amount: Decimal
+    currency: str
+    paid_amount: Decimal
+    outstanding_amount: Decimal
+    line_items: list[NaiveLine]
+    payments: list[NaivePayment]
+    created_at: datetime
+    updated_at: datetime
+    reference: str | None = None
+    description: str | None = None
+    client_email: str | None = None
+    project_id: int | None = None
+    project_name: str | None = None
+    notes: str | None = None
+
+
+class NaiveEnvelope(msgspec.Struct):
+    deid_invoice: list[NaiveInvoice]
+    deid_invoice_aggregate: Aggregate
+
+
+async def obvious(job: Job) -> Tally:
+    """The first that comes to mind: a plain Struct, and groups of pages gathered."""
+    session = await job.client(session_of)
+
+    async def page(number: int) -> NaiveEnvelope:
+        ask = {"pageSize": PAGE_SIZE, "page": number}
+        async with session.post("/gql/v1/invoices", json=ask) as answer:
+            return msgspec.json.decode(await answer.read(), type=NaiveEnvelope)
+
+    async def pages() -> AsyncGenerator[NaiveInvoice, None]:
+        first = await page(0)
+        for row in first.deid_invoice:
+            yield row
+        count = -(-first.deid_invoice_aggregate.aggregate.count // PAGE_SIZE)
+        for begin in range(1, count, OBVIOUS_GROUP):
+            numbers = range(begin, min(count, begin + OBVIOUS_GROUP))
+            for found in await asyncio.gather(*(page(number) for number in numbers)):
+                for row in found.deid_invoice:
+                    yield row
+
+    rows = ids = 0
+    total = Decimal()
+    async for row in pages():
+        rows += 1
+        ids += row.id
+        if job.verify:
+            total += row.total_amount
+    return Tally(rows, ids, total if job.verify else None)
+
+
+async def get(session: aiohttp.ClientSession, key: int) -> None:
+    async with session.get(f"/gql/v1/invoice/{key}") as answer:
+        answer.raise_for_status()
+        assert decode_one(await answer.read()).id == key
+
+
+async def one_by_one(job: Job) -> Tally:
+    """A session and a decoder, one call after the other."""
+    session = await job.client(session_of)
+    calls = job.options["calls"]
+    for number in range(calls):
+        await get(session, job.first_id + number)
+    return Tally(calls)
+
+
+async def many_at_once(job: Job) -> Tally:
+    """The same by so many tasks."""
+    session = await job.client(session_of)
+    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
+
+    async def caller() -> int:
+        done = 0
+        for key in keys:
+            await get(session, key)
+            done += 1
+        return done
+
+    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+
+
+async def tree_of_many_clauses(job: Job) -> Tally:
+    """A dict, which nobody checks."""
+    calls, clauses = job.options["calls"], job.options["clauses"]
+    for _ in range(calls):
+        _ = {"where": {"_or": [{"clientId": {"_eq": number}} for number in range(clauses)]}}
+    return Tally(calls)

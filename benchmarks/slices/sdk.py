@@ -1,0 +1,169 @@
+"""The SDK as its users use it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import operator
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from aiwyn_async import AiwynClient, F
+from benchmarks.worker import Job, Tally, peak_memory
+
+
+@asynccontextmanager
+async def opened(job: Job) -> AsyncIterator[AiwynClient]:
+    context = ssl.create_default_context(cafile=job.authority) if job.authority else None
+    options = {name: value for name, value in job.options.items() if name == "max_concurrency"}
+    async with AiwynClient(base_url=job.url, api_key=job.api_key, ssl_context=context, **options) as aiwyn:
+        yield aiwyn
+
+
+async def client_of(job: Job) -> AiwynClient:
+    return await job.client(opened, job.options.get("max_concurrency"))
+
+
+async def typed(job: Job) -> Tally:
+    """`async for` over exact, typed rows."""
+    aiwyn = await client_of(job)
+    walk = aiwyn.invoices.list()
+    if job.verify:
+        found = [row async for row in walk]
+        assert walk.report.complete, walk.report
+        ids = sum(row.id for row in found)  # type: ignore[misc]
+        return Tally(len(found), ids, sum((row.total_amount or Decimal() for row in found), Decimal()))
+    rows = ids = 0
+    async for row in walk:
+        rows += 1
+        ids += row.id  # type: ignore[operator]
+    assert walk.report.complete, walk.report
+    return Tally(rows, ids)
+
+
+async def kept(job: Job) -> Tally:
+    """`collect()`."""
+    aiwyn = await client_of(job)
+    rows = await aiwyn.invoices.list().collect()
+    return Tally(len(rows), sum(row.id for row in rows))  # type: ignore[misc]
+
+
+async def kept_without_gc(job: Job) -> Tally:
+    """The same while garbage is not collected."""
+    gc.disable()
+    try:
+        return await kept(job)
+    finally:
+        gc.enable()
+
+
+async def raw(job: Job) -> Tally:
+    """Rows as their bytes, not decoded."""
+    aiwyn = await client_of(job)
+    walk = aiwyn.invoices.list().decode_as(msgspec.Raw)
+    if job.verify:
+        ids = [msgspec.json.decode(row)["id"] async for row in walk]
+        return Tally(len(ids), sum(ids))
+    rows = 0
+    async for _ in walk:
+        rows += 1
+    return Tally(rows)
+
+
+async def one_by_one(job: Job) -> Tally:
+    """`get()`, one call after the other."""
+    aiwyn = await client_of(job)
+    calls = job.options["calls"]
+    for number in range(calls):
+        key = job.first_id + number
+        invoice = await aiwyn.invoices.get(key)
+        assert invoice.id == key
+    return Tally(calls)
+
+
+async def many_at_once(job: Job) -> Tally:
+    """`get()` by as many tasks as may be in flight."""
+    aiwyn = await client_of(job)
+    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
+
+    async def caller() -> int:
+        done = 0
+        for key in keys:
+            invoice = await aiwyn.invoices.get(key)
+            assert invoice.id == key
+            done += 1
+        return done
+
+    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+
+
+async def by_ranges(job: Job) -> Tally:
+    """`pull()`, its key range cut in so many ranges."""
+    aiwyn: Any = await client_of(job)
+    rows = ids = 0
+    amounts: list[Decimal] = []
+    pull = aiwyn.invoices.pull(ranges=job.options["ranges"])
+    async for batch in pull.batches():
+        for row in batch.items:
+            rows += 1
+            ids += row.id
+        if job.verify:
+            amounts += [row.total_amount for row in batch.items]
+    assert pull.report.complete, pull.report
+    return Tally(rows, ids, sum(amounts, Decimal()) if job.verify else None)
+
+
+async def searched(job: Job) -> Tally:
+    """The walk by key of one search, page after page."""
+    aiwyn = await client_of(job)
+    rows = ids = 0
+    async for row in aiwyn.invoices.search(order_by=[F.id.asc()]):
+        rows += 1
+        ids += row.id  # type: ignore[operator]
+    return Tally(rows, ids)
+
+
+async def condition_of_many_clauses(job: Job) -> Tally:
+    """A search with so many clauses, made and never sent."""
+    aiwyn = await client_of(job)
+    calls, clauses = job.options["calls"], job.options["clauses"]
+    for _ in range(calls):
+        conditions = (F.client_id == number for number in range(clauses))
+        aiwyn.invoices.search(where=functools.reduce(operator.or_, conditions))
+    return Tally(calls)
+
+
+async def tree_of_many_clauses(job: Job) -> Tally:
+    """The same, given as the wire has it."""
+    aiwyn = await client_of(job)
+    calls, clauses = job.options["calls"], job.options["clauses"]
+    for _ in range(calls):
+        aiwyn.invoices.search(where={"_or": [{"clientId": {"_eq": number}} for number in range(clauses)]})
+    return Tally(calls)
+
+
+async def growth(job: Job) -> Tally:
+    """A pull in a process that has done no other, and how its peak memory grew by it."""
+    aiwyn = await client_of(job)
+    await aiwyn.invoices.get(job.first_id)
+    before, began, used = peak_memory(), time.perf_counter(), time.process_time()
+    rows = ids = 0
+    repeats = job.options["repeats"]
+    for _ in range(repeats):
+        found = await typed(job)
+        rows += found.rows
+        ids += found.ids or 0
+    notes = {
+        "wall": time.perf_counter() - began,
+        "cpu": time.process_time() - used,
+        "before": before,
+        "growth": peak_memory() - before,
+    }
+    return Tally(rows // repeats, ids // repeats, notes=notes)

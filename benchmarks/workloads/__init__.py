@@ -1,0 +1,27 @@
+"""The workloads, in the order of the report. Each is a function from a `Bench` to its `Section`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.bench import Bench
+from benchmarks.measure import Section
+
+from . import bulk, calls, exports, filters, latency, memory, ranges, server, wire
+
+WORKLOADS: dict[str, Callable[[Bench], Section]] = {
+    "hand": bulk.by_hand,
+    "rivals": bulk.rivals,
+    "latency": latency.of_our_own,
+    "latency_rivals": latency.rivals,
+    "wire": wire.gzip_and_tls,
+    "kept": memory.kept,
+    "calls": calls.one_and_many,
+    "raw": exports.raw_and_jsonl,
+    "parquet": exports.parquet,
+    "duckdb": exports.duckdb,
+    "filters": filters.many_clauses,
+    "ranges": ranges.of_a_pull,
+    "growth": memory.growth,
+    "server": server.is_no_bottleneck,
+}

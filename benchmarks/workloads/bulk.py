@@ -1,0 +1,108 @@
+"""Typed rows of many pages, without latency: beside hand-written clients, and beside the rivals."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from benchmarks.bench import Bench, rivals_of
+from benchmarks.environments import (
+    AIRBYTE,
+    DLT,
+    HTTPX_PYDANTIC,
+    OPENAPI_GENERATOR,
+    OPENAPI_PYTHON_CLIENT,
+    SINGER,
+    STAINLESS,
+    Rival,
+)
+from benchmarks.measure import Entry, Section, Target, Worker, at_least, best_of, in_turns, ratio, thrift_of
+from benchmarks.specs import Served
+
+PAGES = 8
+ROUNDS_IN_ONE_PROCESS = 6
+"""As many times the rounds: slices are short there, and their ratios are near 1."""
+SDK, AGAIN = "list()", "list() again"
+TUNED, OBVIOUS = "hand-written, tuned", "hand-written, obvious"
+IN_FLIGHT = 8
+
+
+def by_hand(bench: Bench) -> Section:
+    section = Section(
+        "Typed rows beside a hand-written client",
+        f"`async for` over exact, typed rows; one process, slices of {PAGES} pages in turns, no latency.",
+    )
+    served = bench.pages(PAGES)
+    with bench.ours(steady=True) as worker:
+        slices = {SDK: "sdk.typed", AGAIN: "sdk.typed", TUNED: "hand.tuned"}
+        entries = [Entry(name, worker, slice_, served) for name, slice_ in slices.items()]
+        section.samples = in_turns(entries, ROUNDS_IN_ONE_PROCESS * bench.rounds)
+    section.figures = [
+        ratio(section.samples, SDK, TUNED, at_least(0.95)),
+        ratio(section.samples, SDK, TUNED, name=f"{SDK} / {TUNED}, by CPU", of=thrift_of),
+        ratio(section.samples, SDK, AGAIN, name="A/A: list() / list()"),
+        ratio(section.samples, SDK, AGAIN, name="A/A: list() / list(), by CPU", of=thrift_of),
+    ]
+    section.notes = ["Tuned: the SDK's own Struct, one decoder built once, ordered prefetch, four in flight."]
+    return section
+
+
+TARGETS: dict[Rival, Target | None] = {
+    OPENAPI_PYTHON_CLIENT: at_least(4.5),
+    OPENAPI_GENERATOR: at_least(6),
+    HTTPX_PYDANTIC: at_least(5),
+    STAINLESS: at_least(35),
+    DLT: at_least(3),
+    AIRBYTE: at_least(2.5),
+    SINGER: None,
+}
+
+
+def rivals(bench: Bench) -> Section:
+    section = Section(
+        "Typed rows beside other clients",
+        f"Each in its own environment and process, {PAGES} pages a slice, no latency.",
+    )
+    served = bench.pages(PAGES)
+    with ExitStack() as stack:
+        own = {SDK: "sdk.typed", AGAIN: "sdk.typed", TUNED: "hand.tuned", OBVIOUS: "hand.obvious"}
+        entries = [
+            Entry(name, stack.enter_context(bench.ours()), slice_, served) for name, slice_ in own.items()
+        ]
+        names: dict[Rival, list[str]] = {}
+        for rival, worker in rivals_of(stack, section, *TARGETS).items():
+            joined = _ways(rival, worker, served)
+            names[rival] = [entry.name for entry in joined]
+            entries += joined
+        section.samples = in_turns(entries, bench.rounds)
+    section.figures = [
+        ratio(section.samples, SDK, TUNED),
+        ratio(section.samples, SDK, OBVIOUS, at_least(1.05)),
+    ]
+    section.figures += [
+        ratio(section.samples, SDK, best_of(section.samples, names[rival]), target)
+        for rival, target in TARGETS.items()
+        if rival in names
+    ]
+    section.figures.append(ratio(section.samples, SDK, AGAIN, name="A/A: list() / list(), two processes"))
+    section.notes += [
+        "Obvious: a plain Struct with lists, a decoder a page, eight pages gathered at a time.",
+        "Money is exact for list() and httpx+pydantic, and float for the generated clients and Stainless.",
+        "Rows of dlt, singer-sdk and airbyte-cdk are dicts, which nothing has checked.",
+        "Where a client has two ways, the faster one counts.",
+    ]
+    return section
+
+
+def _ways(rival: Rival, worker: Worker, served: Served) -> list[Entry]:
+    """A rival's ways of pulling."""
+
+    def way(told: str, slice_: str, in_flight: int) -> Entry:
+        return Entry(f"{rival.title}, {told}", worker, slice_, served, {"in_flight": in_flight})
+
+    if rival is OPENAPI_PYTHON_CLIENT:
+        return [way("blocking", "pull", 1), way("async, 8 in flight", "pull_async", IN_FLIGHT)]
+    if rival is OPENAPI_GENERATOR:
+        return [way("1 in flight", "pull", 1), way("8 in flight", "pull", IN_FLIGHT)]
+    if rival is HTTPX_PYDANTIC:
+        return [way("8 in flight", "pull", IN_FLIGHT)]
+    return [way("1 in flight", "pull", 1)]

@@ -1,0 +1,50 @@
+"""One invoice a call: one call after the other, and many at once."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from benchmarks.bench import Bench, rivals_of
+from benchmarks.environments import OPENAPI_PYTHON_CLIENT
+from benchmarks.measure import Entry, Section, at_least, in_turns, ratio, thrift_of
+
+MANY = 32
+CALLS = {1: 300, MANY: 1500}
+RIVAL_CALLS = {1: 100, MANY: 300}
+
+
+def one_and_many(bench: Bench) -> Section:
+    section = Section(
+        "get()",
+        "Beside an aiohttp session as it is made by default, with one msgspec decoder (one process), and the "
+        "generated client (a process of its own).",
+        unit="calls",
+    )
+    served = bench.pages(2)
+    client = OPENAPI_PYTHON_CLIENT.title
+    with ExitStack() as stack:
+        worker = stack.enter_context(bench.ours(steady=True))
+        rival = rivals_of(stack, section, OPENAPI_PYTHON_CLIENT).get(OPENAPI_PYTHON_CLIENT)
+        for depth, calls in CALLS.items():
+            slice_ = "many_at_once" if depth > 1 else "one_by_one"
+            options = {"calls": calls, "max_concurrency": depth}
+            names = {who: f"{who}, {depth} in flight" for who in ("get()", "aiohttp", client, "get() again")}
+            entries = [
+                Entry(names["get()"], worker, f"sdk.{slice_}", served, options),
+                Entry(names["get() again"], worker, f"sdk.{slice_}", served, options),
+                Entry(names["aiohttp"], worker, f"hand.{slice_}", served, options),
+            ]
+            if rival is not None:
+                fewer = options | {"calls": RIVAL_CALLS[depth]}
+                entries.append(Entry(names[client], rival, slice_, served, fewer))
+            found = in_turns(entries, bench.rounds)
+            section.samples |= found
+            section.figures.append(ratio(found, names["get()"], names["aiohttp"], at_least(0.90)))
+            name = f"{names['get()']} / {names['aiohttp']}, by CPU"
+            section.figures.append(ratio(found, names["get()"], names["aiohttp"], name=name, of=thrift_of))
+            if rival is not None:
+                target = at_least(8) if depth > 1 else None
+                section.figures.append(ratio(found, names["get()"], names[client], target))
+            name = f"A/A: get() / get(), {depth} in flight"
+            section.figures.append(ratio(found, names["get()"], names["get() again"], name=name))
+    return section

@@ -1,0 +1,77 @@
+"""50 ms a request: how much of the rate without latency is left, and what those who wait in line have."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from benchmarks.bench import Bench, rivals_of
+from benchmarks.environments import AIRBYTE, DLT, OPENAPI_PYTHON_CLIENT, SINGER
+from benchmarks.measure import Entry, Section, at_least, in_turns, ratio
+
+LATENCY = 50.0
+DEPTH = 16
+PAGES = 192
+PAGES_IF_QUICK = 96
+PAGES_IN_LINE = 8
+"""For those with one request in flight, whose rate does not depend on it."""
+PAGES_SIDE_BY_SIDE = 48
+
+
+def of_our_own(bench: Bench) -> Section:
+    pages = PAGES_IF_QUICK if bench.quick else PAGES
+    section = Section(
+        f"{LATENCY:g} ms a request",
+        f"Typed rows, {pages} pages a slice, one process. The SDK deepens its window by itself, "
+        "from 4 pages up to `max_concurrency`.",
+    )
+    near, far = bench.pages(pages), bench.pages(pages, latency=LATENCY)
+    deep = {"max_concurrency": DEPTH}
+    ours, own, again = f"list(), {DEPTH} at most", "list(), no latency", f"list(), {DEPTH} at most, again"
+    default, hand = "list(), default options", f"hand-written, tuned, {DEPTH} in flight"
+    with bench.ours(steady=True) as worker:
+        entries = [
+            Entry(ours, worker, "sdk.typed", far, deep),
+            Entry(again, worker, "sdk.typed", far, deep),
+            Entry(own, worker, "sdk.typed", near, deep),
+            Entry(default, worker, "sdk.typed", far),
+            Entry(hand, worker, "hand.tuned", far, {"in_flight": DEPTH}),
+        ]
+        section.samples = in_turns(entries, bench.rounds_of(7))
+    section.figures = [
+        ratio(section.samples, ours, own, at_least(0.85), name=f"{ours}, {LATENCY:g} ms / no latency"),
+        ratio(section.samples, ours, hand),
+        ratio(section.samples, default, own),
+        ratio(section.samples, ours, again, name="A/A: list() / list()"),
+    ]
+    return section
+
+
+def rivals(bench: Bench) -> Section:
+    pages = PAGES_IF_QUICK if bench.quick else PAGES
+    section = Section(
+        f"{LATENCY:g} ms a request, beside other clients",
+        f"{pages} pages a slice for list() with {DEPTH} in flight at most, {PAGES_SIDE_BY_SIDE} for the "
+        f"generated client with as many, {PAGES_IN_LINE} for those that ask for one page after the other.",
+    )
+    far = bench.pages(pages, latency=LATENCY)
+    side_by_side = bench.pages(PAGES_SIDE_BY_SIDE, latency=LATENCY)
+    in_line = bench.pages(PAGES_IN_LINE, latency=LATENCY)
+    ours, again, deep = "list()", "list() again", {"max_concurrency": DEPTH}
+    with ExitStack() as stack:
+        entries = [
+            Entry(ours, stack.enter_context(bench.ours()), "sdk.typed", far, deep),
+            Entry(again, stack.enter_context(bench.ours()), "sdk.typed", far, deep),
+        ]
+        found = rivals_of(stack, section, DLT, SINGER, AIRBYTE, OPENAPI_PYTHON_CLIENT)
+        for rival, worker in found.items():
+            if rival is OPENAPI_PYTHON_CLIENT:
+                entries.append(Entry(rival.title, worker, "pull_async", side_by_side, {"in_flight": DEPTH}))
+            else:
+                entries.append(Entry(rival.title, worker, "pull", in_line))
+        section.samples = in_turns(entries, bench.rounds_of(5))
+    for rival in found:
+        target = at_least(5 if rival is OPENAPI_PYTHON_CLIENT else 10)
+        name = f"list() / {rival.title}, {LATENCY:g} ms"
+        section.figures.append(ratio(section.samples, ours, rival.title, target, name=name))
+    section.figures.append(ratio(section.samples, ours, again, name="A/A: list() / list(), two processes"))
+    return section

@@ -1,0 +1,39 @@
+"""`pull()`: the key range cut in ranges that are walked together."""
+
+from __future__ import annotations
+
+from aiwyn_async.resources.invoices import Invoices
+from benchmarks.bench import Bench
+from benchmarks.measure import Entry, Section, in_turns, ratio
+
+PAGES = 32
+RANGES = (1, 2, 4, 8)
+LATENCY = 50.0
+
+
+def of_a_pull(bench: Bench) -> Section:
+    section = Section(
+        "Key ranges",
+        f"`invoices.pull(ranges=N)`, {PAGES} pages a slice, without latency and with {LATENCY:g} ms.",
+    )
+    if not hasattr(Invoices, "pull"):
+        section.notes.append("Not measured: this version has no pull().")
+        return section
+    with bench.ours(steady=True) as worker:
+        for latency in (0.0, LATENCY):
+            told = f", {latency:g} ms"
+            served = bench.pages(PAGES, latency=latency)
+            entries = [
+                Entry(f"pull(ranges={ranges}){told}", worker, "sdk.by_ranges", served, {"ranges": ranges})
+                for ranges in RANGES
+            ]
+            entries.append(Entry(f"search(){told}", worker, "sdk.searched", served))
+            entries.append(Entry(f"search(){told}, again", worker, "sdk.searched", served))
+            found = in_turns(entries, bench.rounds_of(5))
+            section.samples |= found
+            section.figures += [
+                ratio(found, f"pull(ranges={ranges}){told}", f"search(){told}") for ranges in RANGES
+            ]
+            name = f"A/A: search() / search(){told}"
+            section.figures.append(ratio(found, f"search(){told}", f"search(){told}, again", name=name))
+    return section
