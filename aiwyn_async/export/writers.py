@@ -125,12 +125,12 @@ class ParquetWriter:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
         self._parquet = parquet
         self._schema = RowSchema(row_type)
-        self.identity = f"parquet {self._schema}"
+        self.identity = f"arrow {self._schema}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """One Parquet file with one row group."""
+        """The rows as an Arrow table."""
         table = self._schema.table(rows)
-        self._parquet.write_parquet(file, table)
+        self._parquet.write_part(file, table)
         return int(table.num_rows)
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
@@ -143,13 +143,13 @@ class DuckdbWriter(ParquetWriter):
 
     def __init__(self, row_type: type[Any], table: str) -> None:
         try:
-            from aiwyn_async.export import duckdb_file  # noqa: PLC0415 (an extra, which may be missing)
+            from aiwyn_async.export.duckdb_file import build_duckdb  # noqa: PLC0415 (an extra, as above)
         except ImportError:
             raise ConfigurationError(
                 'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
             ) from None
         super().__init__(row_type)
-        self._build = duckdb_file.build_duckdb
+        self._build = build_duckdb
         self._table = table
 
     def join(self, parts: Sequence[Path], path: Path) -> None:

@@ -63,4 +63,4 @@ def test_ranges_have_bars_that_come_and_go_as_ranges_are_cut() -> None:
 
 
 def shown(bar: ProgressBar) -> list[str]:
-    return [task.description for task in bar._bars.tasks]
+    return [task.description for task in bar._bars.tasks]  # pyright: ignore[reportPrivateUsage]

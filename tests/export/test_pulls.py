@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from aiwyn_async import AiwynClient, CheckpointError, DecodeFailed, F, IncompleteError, ServerError
+from aiwyn_async import (
+    AiwynClient,
+    CheckpointError,
+    ConfigurationError,
+    DecodeFailed,
+    F,
+    IncompleteError,
+    ServerError,
+)
 from aiwyn_async.export import export
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
@@ -185,3 +194,20 @@ async def test_a_row_without_what_its_type_demands_is_a_bad_row_in_parquet_too(
     done = await export(pager, tmp_path / "x.parquet")
     assert (done.rows, ids_of(tmp_path / "x.parquet")) == (2, [1, 3])
     assert [bad.index for bad in pager.bad_rows] == [1]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".duckdb"])
+async def test_without_its_extra_a_format_is_refused_with_the_way_to_get_it(
+    suffix: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, aiwyn = firm
+    missing, extra = {".parquet": ("pyarrow", "arrow"), ".duckdb": ("duckdb", "duckdb")}[suffix]
+    for name in [
+        name for name in sys.modules if name.startswith(("aiwyn_async.export.", "aiwyn_async.arrow."))
+    ]:
+        if name.rpartition(".")[2] in {"table", "schema", "parquet", "duckdb_file"}:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigurationError, match=rf'pip install "aiwyn-async\[{extra}\]"'):
+        await export(aiwyn.invoices.pull(), tmp_path / f"x{suffix}")
+    assert box.calls() == 0
