@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -36,6 +36,10 @@ __all__ = ["Changes", "Span", "changed_within"]
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
+SUMMED: Final = (
+    *("rows", "distinct", "duplicates", "bad_rows", "repaired_rows"),
+    *("pages", "requests", "bytes", "seconds"),
+)
 USUAL_OVERLAP: Final = timedelta(minutes=5)
 """How late a row may be committed, after the instant it bears, and still not be missed."""
 
@@ -43,12 +47,14 @@ USUAL_OVERLAP: Final = timedelta(minutes=5)
 class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one read covers: from ``start`` (None: everything) to ``until``; then ``bookmark`` holds.
 
-    ``inner`` is the checkpoint of the walk or pull over it, None at its beginning.
+    ``nulls`` is its second part: rows that bear no instant, walked by themselves, since where they stand in
+    an order is the server's affair. ``inner`` is the checkpoint of the walk or pull, None at its beginning.
     """
 
     start: str | None
     until: str | None
     bookmark: str | None
+    nulls: bool = False
     inner: Checkpoint | None = None
 
 
@@ -117,8 +123,9 @@ class Changes(Generic[RowT]):
         self._resume = resume
         self._resumed = None if resume is None else self._span_of(resume)
         self._span: Span | None = self._resumed
-        self._read: Pull[RowT] | Pager[RowT] | None = None
+        self._reads: list[Pull[RowT] | Pager[RowT]] = []
         self._has_ended = False
+        self._started = 0.0
         if self._resumed is not None:
             self._reading(self._resumed)  # a damaged position is told now, before anything is sent
 
@@ -133,12 +140,14 @@ class Changes(Generic[RowT]):
     @property
     def report(self) -> PullReport | WalkReport:
         """What came: a ``PullReport`` where all rows are read, a ``WalkReport`` of those that changed."""
-        return PullReport() if self._read is None else self._read.report
+        reports = [read.report for read in self._reads]
+        walks = [report for report in reports if isinstance(report, WalkReport)]
+        return _in_all(walks) if walks else reports[0] if reports else PullReport()
 
     @property
     def bad_rows(self) -> list[BadRow]:
         """Rows that do not decode, where they are collected."""
-        return [] if self._read is None else self._read.bad_rows
+        return [bad for read in self._reads for bad in read.bad_rows]
 
     @property
     def bookmark(self) -> str | None:
@@ -177,25 +186,37 @@ class Changes(Generic[RowT]):
             CheckpointError: the bookmark of ``state`` belongs to another query.
             RequestError: the server cannot be read any more; ``checkpoint`` tells where to go on.
         """
-        self._has_ended, self._read, self._span, self.checkpoint = False, None, self._resumed, None
-        span = self._resumed or await self._frozen()
+        self._has_ended, self._reads, self._span, self.checkpoint = False, [], self._resumed, None
+        self._started = time.perf_counter()
+        span = self._span = self._resumed or await self._frozen()
+        spans = [span]
+        if span.start is not None and not span.nulls:
+            spans.append(msgspec.structs.replace(span, nulls=True, inner=None))
+        for part in spans:
+            async with aclosing(self._part(part)) as pages:
+                async for page in pages:
+                    yield page
+        self._has_ended = True
+
+    async def _part(self, span: Span) -> AsyncGenerator[Page[RowT], None]:
         read = self._reading(span)
-        self._span, self._read, self.checkpoint = span, read, self._bind(span, span.inner)
-        started = time.perf_counter()
+        self._reads.append(read)
+        self.checkpoint = self._bind(span, span.inner)
+        number = sum(each.report.pages for each in self._reads[:-1])
         try:
             async with aclosing(read.batches() if isinstance(read, Pull) else read.pages()) as pages:
                 async for page in pages:
                     after = page.checkpoint = self._bind(span, page.checkpoint)
+                    page.number += number
                     if isinstance(read, Pager) and self._on_progress is not None:
-                        self._on_progress(progress_of(read.report, seconds=time.perf_counter() - started))
+                        seconds = time.perf_counter() - self._started
+                        self._on_progress(progress_of(self.report, seconds=seconds))
                     yield page
                     self.checkpoint = after
-            self._has_ended = True
         except (RequestError, PaginationError) as error:
-            error.checkpoint = self.checkpoint
+            # A range that could not be read is in the pull's own checkpoint alone.
+            error.checkpoint = self.checkpoint = self._bind(span, read.checkpoint)
             raise
-        finally:
-            self.checkpoint = self._bind(span, read.checkpoint)
 
     async def collect(self) -> list[RowT]:
         """All rows that changed, in a list. Memory grows with them: about 1 KB an invoice."""
@@ -278,19 +299,24 @@ class Changes(Generic[RowT]):
                 resume=span.inner,
                 on_progress=self._on_progress,
             )
+        if span.nulls:
+            query = self._query_of({self._column: {"_is_null": True}})
+        else:
+            within = changed_within(self._column, span.start, span.until)
+            query = self._query_of(within, {self._column: "asc"})
         return Pager(
             self._session,
-            self._query_of(changed_within(self._column, span.start, span.until), {self._column: "asc"}),
+            query,
             self.row_type,
             page_size=self._page_size,
             on_bad_row=self._on_bad_row,
             resume=span.inner,
         )
 
-    def _query_of(self, condition: dict[str, Any], order: dict[str, str]) -> Query:
+    def _query_of(self, condition: dict[str, Any], *order: dict[str, str]) -> Query:
         own = self.query.fields.get("where")
         where = {"_and": [own, condition]} if own else condition
-        order_by = [order, {self.query.key: "asc"}]
+        order_by = [*order, {self.query.key: "asc"}]
         return msgspec.structs.replace(
             self.query, fields=self.query.fields | {"where": where, "orderBy": order_by}
         )
@@ -315,9 +341,24 @@ class Changes(Generic[RowT]):
 
 
 def changed_within(column: str, start: str, until: str | None) -> dict[str, Any]:
-    """The condition of rows that changed from ``start`` to ``until``, both included, or bear no instant.
+    """The condition of rows that changed from ``start`` to ``until``, both included.
 
     A server may show fewer digits than it compares, so all that it shows as ``until`` counts as within.
     """
     bounds = {"_gte": start} | ({} if until is None else {"_lte": last_shown_as(until)})
-    return {"_or": [{column: bounds}, {column: {"_is_null": True}}]}
+    return {column: bounds}
+
+
+def _in_all(walks: Sequence[WalkReport]) -> WalkReport:
+    """One report of walks over parts."""
+    counts = [walk.expected for walk in walks]
+    at_start = [walk.expected_at_start for walk in walks]
+    sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED}
+    return msgspec.structs.replace(
+        walks[-1],
+        **sums,
+        expected=None if None in counts else sum(filter(None, counts)),
+        expected_at_start=None if None in at_start else sum(filter(None, at_start)),
+        keys_checked=all(walk.keys_checked for walk in walks),
+        by_key_alone=False,
+    )
