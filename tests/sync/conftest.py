@@ -1,0 +1,125 @@
+"""A firm whose rows change by a clock of their own, and what a table must then hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.sandbox import Sandbox
+
+Fact = tuple[Any, ...]
+
+
+class Firm:
+    """A sandbox in which each change is a second later than the one before."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box = box
+        self._now = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def tick(self) -> str:
+        self._now += timedelta(seconds=1, microseconds=1)
+        return self._now.isoformat()
+
+    def ids(self) -> list[int]:
+        return [int(str(row_id)) for (row_id,) in self.box.query("SELECT id FROM invoices ORDER BY id")]
+
+    def insert(self, count: int = 1) -> list[int]:
+        return [self.box.insert("invoices", {"updatedAt": self.tick()})[0] for _ in range(count)]
+
+    def update(self, row_id: int, at: str | None = None) -> None:
+        at = at or self.tick()
+        self.box.update("invoices", row_id, {"notes": f"changed at {at}", "updatedAt": at})
+
+    def forget_change(self, row_id: int) -> None:
+        """A row that bears no instant, which the sandbox's own doors do not let in."""
+        connection = self.box._store.connection  # pyright: ignore[reportPrivateUsage]
+        connection.execute("UPDATE invoices SET updated_at_us = NULL WHERE id = ?", (row_id,))
+        nulled = "UPDATE invoices_body SET body = json_set(body, '$.updatedAt', json('null')) WHERE id = ?"
+        connection.execute(nulled, (row_id,))
+        self.update(self.ids()[-1])  # so that orders are read anew
+
+    def break_row(self, row_id: int, times: int = 10_000) -> None:
+        """Have every search fail whose answer would hold this row."""
+        rows = self.ids()
+
+        def would_bring(body: Any) -> bool:
+            where = body.get("where", {})
+            bounds = [term["id"] for term in where.get("_and", [where]) if "id" in term]
+            after = max((bound["_gt"] for bound in bounds if "_gt" in bound), default=0)
+            until = min((bound["_lte"] for bound in bounds if "_lte" in bound), default=rows[-1])
+            return (
+                after < row_id <= until
+                and body["orderBy"] == [{"id": "asc"}]
+                and row_id in [key for key in rows if after < key <= until][: body["pageSize"]]
+            )
+
+        self.box.faults.add("invoices.search", times=times, status=500, match=would_bring)
+
+
+@pytest.fixture
+async def firm() -> AsyncIterator[Firm]:
+    async with Sandbox(invoices=120, seed=7) as box:
+        yield Firm(box)
+
+
+@pytest.fixture
+async def aiwyn(firm: Firm) -> AsyncIterator[AiwynClient]:
+    async with AiwynClient(base_url=firm.box.url, api_key=firm.box.api_key) as client:
+        yield client
+
+
+def micros(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+async def pulled(aiwyn: AiwynClient) -> list[Fact]:
+    """What a full pull gives, row by row."""
+    rows = await aiwyn.invoices.pull(ordered=True, strict=True).collect()
+    return [
+        (
+            row.id,
+            row.status,
+            row.notes,
+            row.total_amount,
+            micros(row.due_date),
+            micros(row.updated_at),
+            [(line.id, line.amount) for line in row.line_items or ()],
+            [(payment.id, micros(payment.payment_date)) for payment in row.payments or ()],
+        )
+        for row in rows
+    ]
+
+
+def held(path: Path) -> list[Fact]:
+    """What the table has, without what is marked as deleted."""
+    wanted = """
+        SELECT id, status, notes, totalAmount, epoch_us(dueDate), epoch_us(updatedAt),
+            [(line.id, line.amount) FOR line IN lineItems],
+            [(payment.id, epoch_us(payment.paymentDate)) FOR payment IN payments]
+        FROM invoices WHERE _deleted_at IS NULL ORDER BY id"""
+    return query(path, wanted)
+
+
+def query(path: Path, sql: str) -> list[Fact]:
+    with duckdb.connect(str(path), read_only=True) as file:
+        return file.execute(sql).fetchall()
+
+
+@pytest.fixture
+def same(aiwyn: AiwynClient) -> Callable[[Path], Any]:
+    """Assert that a table equals a full pull."""
+
+    async def compare(path: Path) -> None:
+        assert held(path) == await pulled(aiwyn)
+
+    return compare

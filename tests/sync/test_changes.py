@@ -1,0 +1,272 @@
+"""changes() gives all that changed since a bookmark, and the bookmark moves by ack() alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import (
+    AiwynClient,
+    Checkpoint,
+    CheckpointError,
+    ConfigurationError,
+    ExportError,
+    F,
+    FileState,
+    IncompleteError,
+)
+from aiwyn_async.errors import ServerError
+from aiwyn_async.models.base import Id
+from aiwyn_async.sandbox import Sandbox, Variant
+
+
+class Shelf:
+    """A state that is no file, and async."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def get(self, key: str, /) -> str | None:
+        return self.kept.get(key)
+
+    async def put(self, key: str, value: str, /) -> None:
+        self.kept[key] = value
+
+
+async def ids_of(changes: Any) -> list[int]:
+    return [row.id async for row in changes]
+
+
+@pytest.fixture(params=["file", "object"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return FileState(tmp_path / "state.json") if request.param == "file" else Shelf()
+
+
+async def test_nothing_is_sent_before_the_first_await(aiwyn: AiwynClient, firm: Any) -> None:
+    changes = aiwyn.invoices.changes(since="2024-01-01T00:00:00")
+    assert changes.bookmark is None
+    assert firm.box.calls() == 0
+
+
+async def test_all_rows_then_those_that_changed_and_without_ack_again(
+    aiwyn: AiwynClient, firm: Any, state: Any
+) -> None:
+    first = aiwyn.invoices.changes(state=state, overlap=0)
+    assert sorted(await ids_of(first)) == firm.ids()
+    assert first.complete
+    await first.ack()
+    changed = firm.ids()[:5]
+    for row_id in changed:
+        firm.update(row_id)
+    changed += firm.insert(2)
+    unacknowledged = aiwyn.invoices.changes(state=state, overlap=0, page_size=2)
+    again = aiwyn.invoices.changes(state=state, overlap=0, page_size=2)
+    for each in (unacknowledged, again):
+        assert (await ids_of(each))[-7:] == changed, "in the order of their changes"
+    await again.ack()
+    last = aiwyn.invoices.changes(state=state, overlap=0)
+    assert await ids_of(last) == changed[-1:], "the row at the bookmark itself comes again"
+    assert last.bookmark == again.bookmark
+
+
+async def test_what_changes_during_the_read_comes_the_next_time(aiwyn: AiwynClient, firm: Any) -> None:
+    shelf = Shelf()
+    await ids_of(first := aiwyn.invoices.changes(state=shelf, overlap=0))
+    await first.ack()
+    changed = firm.ids()[:30]
+    for row_id in changed:
+        firm.update(row_id)
+    moved = changed[20:25]
+    seen: list[Id] = []
+    changes = aiwyn.invoices.changes(state=shelf, overlap=0, page_size=5)
+    async for batch in changes.batches():
+        if not seen:
+            for row_id in moved:
+                firm.update(row_id)
+        seen += [row.id for row in batch.items]
+    assert set(changed) - set(moved) <= set(seen)
+    assert not set(moved) & set(seen)
+    await changes.ack()
+    assert set(moved) <= set(await ids_of(aiwyn.invoices.changes(state=shelf, overlap=0)))
+
+
+async def test_ack_is_refused_until_the_end_is_reached(aiwyn: AiwynClient, firm: Any) -> None:
+    shelf = Shelf()
+    changes = aiwyn.invoices.changes(state=shelf, page_size=10)
+    with pytest.raises(IncompleteError):
+        await changes.ack()
+    batches = changes.batches()
+    await anext(batches)
+    with pytest.raises(IncompleteError):
+        await changes.ack()
+    await batches.aclose()
+    firm.break_row(firm.ids()[50])
+    broken = aiwyn.with_options(retries=0).invoices.changes(state=shelf, page_size=10)
+    with pytest.raises(IncompleteError):
+        await ids_of(broken)
+    with pytest.raises(IncompleteError):
+        await broken.ack()
+    assert shelf.kept == {}
+    with pytest.raises(ConfigurationError, match="state="):
+        await aiwyn.invoices.changes().ack()
+
+
+async def test_a_read_that_breaks_is_resumed_within_its_bounds(aiwyn: AiwynClient, firm: Any) -> None:
+    changed = firm.ids()[:40]
+    since = firm.tick()
+    for row_id in changed:
+        firm.update(row_id)
+    firm.box.faults.add("invoices.search", nth=4, status=500)
+    broken = aiwyn.with_options(retries=0).invoices.changes(since=since, page_size=10)
+    seen: list[Id] = []
+
+    async def read() -> None:
+        async for row in broken:
+            seen.append(row.id)  # noqa: PERF401 (what came before the failure counts)
+
+    with pytest.raises(ServerError) as failure:
+        await read()
+    assert seen == changed[:20]
+    assert failure.value.checkpoint is not None
+    firm.update(changed[0])
+    text = failure.value.checkpoint.to_json()
+    rest = aiwyn.invoices.changes(since=since, page_size=10, resume=text)
+    assert await ids_of(rest) == changed[20:]
+    assert rest.bookmark == broken.bookmark
+    with pytest.raises(CheckpointError):
+        aiwyn.invoices.changes(where=F.status == "PAID", resume=text)
+    damaged = json.loads(text) | {"position": {"start": 5}}
+    with pytest.raises(CheckpointError, match="damaged"):
+        aiwyn.invoices.changes(resume=json.dumps(damaged))
+
+
+async def test_a_state_is_bound_to_its_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    paid = aiwyn.invoices.changes(where=F.status == "PAID", state=FileState(path))
+    await ids_of(paid)
+    await paid.ack()
+    with pytest.raises(CheckpointError, match="another query"):
+        await ids_of(aiwyn.invoices.changes(state=FileState(path)))
+    found = json.loads(path.read_text())
+    assert path.stat().st_mode & 0o777 == 0o600
+    (endpoint,) = found
+    kept = Checkpoint.from_json(found[endpoint])
+    assert kept.position == {"bookmark": paid.bookmark}
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+async def test_a_state_file_is_good_in_another_process(aiwyn: AiwynClient, firm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    first = aiwyn.invoices.changes(state=FileState(path), overlap=0)
+    await ids_of(first)
+    await first.ack()
+    program = (
+        f"from aiwyn_async import FileState; state = FileState({str(path)!r});"
+        "text = state.get('/gql/v1/invoices/search'); state.put('/other', 'kept'); print(text)"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert first.bookmark is not None
+    assert first.bookmark in done.stdout
+    row_id = firm.ids()[0]
+    firm.update(row_id)
+    assert row_id in await ids_of(aiwyn.invoices.changes(state=FileState(path), overlap=0))
+
+
+def test_a_file_of_something_else_is_no_state(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    for text in (b"[1]", b"{", b"\xff", b'{"a": 1}'):
+        path.write_bytes(text)
+        with pytest.raises(CheckpointError):
+            FileState(path).put("a", "b")
+        assert path.read_bytes() == text
+    with pytest.raises(ExportError):
+        FileState(tmp_path).get("a")
+    with pytest.raises(ExportError):
+        FileState(tmp_path / "nowhere" / "state.json").put("a", "b")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda invoices: invoices.changes(since="yesterday"),
+        lambda invoices: invoices.changes(since=5),
+        lambda invoices: invoices.changes(overlap=-1),
+        lambda invoices: invoices.changes(overlap=timedelta(seconds=-1)),
+        lambda invoices: invoices.changes(overlap=float("nan")),
+        lambda invoices: invoices.changes(page_size=0),
+        lambda invoices: invoices.changes(on_bad_row="no"),
+        lambda invoices: invoices.changes(resume="{}"),
+    ],
+)
+async def test_a_wrong_argument_is_told_before_anything_is_sent(
+    wrong: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
+) -> None:
+    with pytest.raises(ConfigurationError):
+        wrong(aiwyn.invoices)
+    assert firm.box.calls() == 0
+
+
+async def test_a_tag_that_shows_no_instant_of_change_says_so(aiwyn: AiwynClient, firm: Any) -> None:
+    for tag in (aiwyn.clients, aiwyn.engagements, aiwyn.staff, aiwyn.wip):
+        with pytest.raises(ConfigurationError, match="no instant of their latest change"):
+            tag.changes()
+    assert firm.box.calls() == 0
+
+
+async def test_a_naive_since_is_sent_naive_and_a_dict_row_is_a_row(aiwyn: AiwynClient, firm: Any) -> None:
+    row_id = firm.ids()[0]
+    firm.update(row_id, "2031-01-01T00:00:00+00:00")
+    changes = aiwyn.invoices.changes(since=datetime(2030, 12, 31), overlap=1).decode_as(dict)  # noqa: DTZ001
+    assert [row["id"] for row in await changes.collect()] == [row_id]
+    sent = [str(request.body) for request in firm.box.requests]
+    assert any("'2030-12-30T23:59:59'" in body for body in sent)
+
+
+async def test_where_no_row_bears_an_instant_all_come_each_time() -> None:
+    async with (
+        Sandbox(invoices=30, variant=Variant(nulls=True)) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        shelf = Shelf()
+        for _ in range(2):
+            changes = aiwyn.invoices.changes(state=shelf)
+            assert len(await ids_of(changes)) == 30
+            await changes.ack()
+        assert shelf.kept == {}
+
+
+async def test_reconcile_keys_tells_what_is_gone_and_what_is_missing(aiwyn: AiwynClient, firm: Any) -> None:
+    known = firm.ids()
+    firm.box.delete("invoices", known[4])
+    (fresh,) = firm.insert()
+    found = await aiwyn.invoices.reconcile_keys([*known, str(known[5])])
+    assert (found.gone, found.missing) == ([known[4]], [fresh])
+
+    async def streamed() -> AsyncIterator[str]:
+        for key in known:
+            yield str(key)
+
+    assert (await aiwyn.invoices.reconcile_keys(streamed())).gone == [str(known[4])]
+    paid = aiwyn.invoices.pull(F.status == "PAID")
+    assert len((await aiwyn.invoices.reconcile_keys([], paid)).missing) == firm.box.scalar(
+        "SELECT count(*) FROM invoices WHERE status = 'PAID'"
+    )
+    payments = [row.id async for row in aiwyn.payments.list()]
+    assert (await aiwyn.payments.reconcile_keys(payments)).missing == []
+
+
+async def test_an_incomplete_sweep_calls_nothing_gone(aiwyn: AiwynClient, firm: Any) -> None:
+    firm.break_row(firm.ids()[30])
+    brief = aiwyn.with_options(retries=0)
+    with pytest.raises(IncompleteError):
+        await brief.invoices.reconcile_keys(firm.ids(), brief.invoices.pull(page_size=10))

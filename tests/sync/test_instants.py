@@ -1,0 +1,58 @@
+"""Bookmarks as text: what is moved back or compared keeps its form and its microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.pull.instants import as_overlap, as_text, earlier, instant_of, last_shown_as, moved_back
+
+NAIVE = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+ZONED = st.builds(lambda moment, zone: moment.replace(tzinfo=zone), NAIVE, st.just(UTC) | ZONES)
+MOMENTS = NAIVE | ZONED
+OVERLAPS = st.timedeltas(timedelta(0), timedelta(days=400))
+
+
+@given(MOMENTS, OVERLAPS)
+def test_moved_back_is_exact_and_keeps_the_form(moment: datetime, by: timedelta) -> None:
+    text = as_text("since", moment)
+    moved = moved_back(text, by)
+    assert instant_of(text) - instant_of(moved) == by
+    assert (datetime.fromisoformat(moved).tzinfo is None) == (moment.tzinfo is None)
+    assert text.endswith("Z") == moved.endswith("Z")
+
+
+@given(MOMENTS, st.integers(0, 6))
+def test_all_that_is_shown_by_one_text_lies_up_to_its_last(moment: datetime, digits: int) -> None:
+    """A server that shows fewer digits than it compares loses no row to the upper bound."""
+    whole = moment.isoformat(timespec="microseconds")
+    head, fraction, zone = whole[:19], whole[20:26], whole[26:]
+    shown = f"{head}.{fraction[:digits]}{zone}" if digits else f"{head}{zone}"
+    last = last_shown_as(shown)
+    assert instant_of(shown) <= instant_of(whole) <= instant_of(last)
+    assert instant_of(last) - instant_of(shown) < timedelta(microseconds=10 ** (6 - digits))
+    assert last_shown_as(last) == last
+
+
+@given(MOMENTS, MOMENTS)
+def test_earlier_is_one_of_the_two_and_not_later_than_either(one: datetime, other: datetime) -> None:
+    texts = [as_text("a", one), as_text("b", other)]
+    found = earlier(*texts)
+    assert found in texts
+    assert instant_of(found) == min(map(instant_of, texts))
+
+
+def test_the_forms_of_the_wire() -> None:
+    assert last_shown_as("2024-01-15") == "2024-01-15T23:59:59.999999"
+    assert last_shown_as("2024-01-15T10:30:00.12+00:00") == "2024-01-15T10:30:00.129999+00:00"
+    assert last_shown_as("2024-01-15T10:30:00.123456789Z") == "2024-01-15T10:30:00.123456789Z"
+    assert last_shown_as("20240115T103000Z") == "20240115T103000Z"
+    assert moved_back("2024-01-15T10:30:00.123456789Z", timedelta(0)) == "2024-01-15T10:30:00.123456789Z"
+    assert as_overlap(1.5) == timedelta(seconds=1.5)
+    with pytest.raises(ConfigurationError, match="year 1"):
+        moved_back("0001-01-01T00:00:00Z", timedelta(1))
