@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 from types import NoneType
@@ -17,7 +18,7 @@ from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows,
 from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.walk import Order
-from aiwyn_async.session.protocol import Request, Response
+from aiwyn_async.session.protocol import Request, Response, encode_json
 from aiwyn_async.session.session import Session
 
 __all__ = ["Incoming", "PageReader"]
@@ -56,6 +57,7 @@ class PageReader(Generic[RowT]):
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
         self._key_of = _key_getter(row_type, query.key)
+        self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
         """The rows and keys of an answer; one that was cut is asked for ``again``, once.
@@ -128,6 +130,10 @@ class PageReader(Generic[RowT]):
             return [_digest(row) for row in self._rows.raw_items(response.body)]
         if self._key_of is not None and not rows.bad:
             return list(map(self._key_of, rows.rows))
+        if self._leading_key is not None:
+            heads = [self._leading_key(cast("msgspec.Raw", row)) for row in rows.rows]
+            if None not in heads and not rows.bad:
+                return [int(head[1]) for head in heads if head is not None]
         found = self._decode(self._keys, response)
         keys: list[Id | None] = [row.key for row in found.rows]
         for index, _, _ in found.bad:
@@ -161,6 +167,12 @@ def _digest(row: msgspec.Raw) -> str:
 
 def _picked(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
     return items if len(kept) == len(items) else [items[index] for index in kept]
+
+
+def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
+    """How to find an integer key that a row's JSON begins with, in a third of the time of reading the row."""
+    name = re.escape(encode_json(key))
+    return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
 
 
 def _key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:

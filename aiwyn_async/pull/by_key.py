@@ -249,7 +249,7 @@ class ByKey(Generic[RowT]):
         if isinstance(error, FINAL_ERRORS):
             raise error
         is_refusal = isinstance(error, (InvalidRequestError, ApiError))
-        if ask.purpose == "page" and is_refusal and not self._key_filter_works:
+        if ask.purpose == "page" and is_refusal and not await self._takes_the_key_filter(ask):
             raise KeyFilterRefused(str(error)) from error
         if ask.purpose == "last":
             self._plan.tell_last(())
@@ -265,6 +265,16 @@ class ByKey(Generic[RowT]):
         if is_open and (ask.size == 1 or not may_shrink):
             await self._answers_at_all()  # and tells where the keys end
         self._plan.fail_page(ask, in_short(error), can_be_the_size=may_shrink)
+
+    async def _takes_the_key_filter(self, ask: Ask) -> bool:
+        """Whether what was refused is the key filter, or this page: one row is asked for in the same way."""
+        if not self._key_filter_works and self._plan.has_begun:
+            try:
+                await self._ask_keys(Ask(purpose="probe", after=ask.after, until=ask.until))
+            except RequestError:
+                return False
+            self._key_filter_works = True
+        return self._key_filter_works
 
     async def _answers_at_all(self) -> bool:
         """Whether it is one range that fails, or the server: its ends are asked for, a row each."""

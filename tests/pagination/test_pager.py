@@ -255,6 +255,28 @@ async def test_raw_rows_are_those_of_the_items(aiwyn: AiwynClient, box: Sandbox)
     assert pager.report.duplicates > 0
 
 
+@pytest.mark.parametrize("form", ["first", "spaced", "last", "text"])
+async def test_raw_rows_are_told_apart_wherever_their_key_stands(
+    aiwyn: AiwynClient, box: Sandbox, form: str
+) -> None:
+    def reform(body: bytes) -> bytes:
+        answer = msgspec.json.decode(body)
+        for row in answer["deid_invoice"]:
+            key = row.pop("id")
+            row["id"] = str(key) if form == "text" else key
+        if form in {"first", "spaced"}:
+            answer["deid_invoice"] = [{"id": row["id"]} | row for row in answer["deid_invoice"]]
+        told = msgspec.json.encode(answer)
+        return msgspec.json.format(told, indent=2) if form == "spaced" else told
+
+    box.faults.add("invoices.list", times=1000, mutate=reform)
+    box.drift = Drift(insert=1)
+    pager = aiwyn.invoices.list(page_size=20).decode_as(msgspec.Raw)
+    found = [msgspec.json.decode(row)["id"] async for row in pager]
+    assert len(found) == len(set(found)) >= 95
+    assert pager.report.duplicates > 0
+
+
 async def test_strict_refuses_a_list_that_moved(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.drift = Drift(insert=1)
     with pytest.raises(IncompleteError) as caught:

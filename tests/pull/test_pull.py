@@ -455,7 +455,7 @@ async def test_breaks_and_cancellations_leave_nothing(aiwyn: AiwynClient, box: S
         task.cancel()
         await asyncio.wait([task])
         cancelled += task.cancelled()
-    assert cancelled > 30
+    assert cancelled > 10
     async for _ in aiwyn.invoices.pull(page_size=100):
         break
     for _ in range(200):
