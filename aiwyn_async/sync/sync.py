@@ -19,6 +19,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.page import Page, fingerprint
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.changes import Changes
+from aiwyn_async.pull.instants import as_overlap
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.reconcile import KeyDifference
@@ -109,13 +110,12 @@ async def sync(
     started = time.perf_counter()
     rows = _Rows(collection, where, {"page_size": page_size, "on_progress": on_progress})
     pull = rows.pull()
+    if overlap is not None:
+        as_overlap(overlap)  # refused before a file is made
     server = server_name(pull.server)
-    table = await in_thread(
-        lambda: SyncedTable(
-            Path(to), rows.tag, rows.key, pull.row_type, server=server, query=rows.fingerprint()
-        )
-    )
+    table = SyncedTable(Path(to), rows.tag, rows.key, pull.row_type, server=server, query=rows.fingerprint())
     try:
+        await in_thread(table.open)
         run = _Run(rows, table)
         source = await run.read(overlap)
         deleted = await run.reconcile() if reconcile_deletes else None

@@ -56,9 +56,6 @@ class SyncedTable:
 
     Raises:
         ConfigurationError: the row type has a field that has no column.
-        ExportError: the file cannot be opened or is in use, or the table is not this program's, or of another
-            server.
-        CheckpointError: the table was filled by another query.
     """
 
     def __init__(
@@ -71,17 +68,23 @@ class SyncedTable:
         self._key = key
         self._server = server
         self._query = query
+        self._connection = duckdb.connect(config=OPTIONS)
+
+    def open(self) -> None:
+        """Take the file, and make the table where there is none.
+
+        Raises:
+            ExportError: the file cannot be opened or is in use, or the table is not this program's, or of
+                another server.
+            CheckpointError: the table was filled by another query.
+        """
+        path = self._path
         if not path.parent.is_dir():
             raise ExportError(f"there is no folder {path.parent}; make it first")
         if path.is_symlink() or path.is_dir():
             raise ExportError(f"{path} is a folder or a link; name the file itself")
         with self._errors():
-            self._connection = duckdb.connect(config=OPTIONS)
-            try:
-                self._open(is_new=not path.exists())
-            except BaseException:
-                self._connection.close()
-                raise
+            self._attach(is_new=not path.exists())
 
     def close(self) -> None:
         """Put the log into the file, and let others at it."""
@@ -123,7 +126,7 @@ class SyncedTable:
         """Rows as they came, as an Arrow table."""
         return self._schema.table(rows)
 
-    def _open(self, *, is_new: bool) -> None:
+    def _attach(self, *, is_new: bool) -> None:
         self._connection.execute(sql.attach(str(self._path), is_new=is_new))
         if is_new:
             self._path.chmod(0o600)
