@@ -64,6 +64,11 @@ class CsvWriter:
         self._fields = [field.encode_name for field in columns_of(row_type)]
         self._decode_all = msgspec.json.Decoder(list[row_type], float_hook=Decimal).decode  # type: ignore[valid-type]
         self._decode = row_decoder(cast("Any", row_type))
+        columns: list[Any] = [
+            (f"column_{place}", msgspec.Raw, msgspec.field(name=name, default=NOT_THERE))
+            for place, name in enumerate(self._fields)
+        ]
+        self._cells = msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
         self.identity = f"csv {','.join(self._fields)}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
@@ -75,8 +80,11 @@ class CsvWriter:
             if index in misfits:
                 rows.misfit(index, misfits[index])
                 continue
-            values = _keys_to_raw.decode(row)
-            lines.writerow([_cell(self._value(name, values)) for name in self._fields])
+            cells = msgspec.structs.astuple(self._cells(row))
+            if NOT_THERE in cells:
+                values = _keys_to_raw.decode(row)
+                cells = tuple(self._value(name, values) for name in self._fields)
+            lines.writerow(map(_cell, cells))
         file.write(text.getvalue().encode())
         return len(rows) - len(misfits)
 
@@ -105,13 +113,10 @@ class CsvWriter:
         return found
 
     @staticmethod
-    def _value(name: str, values: dict[str, msgspec.Raw]) -> msgspec.Raw | None:
-        value = values.get(name)
-        if value is not None or name in values:
-            return value
+    def _value(name: str, values: dict[str, msgspec.Raw]) -> msgspec.Raw:
         # A key that is missing may be there in another spelling.
         key = key_like(name, values)
-        return None if key is None else values[key]
+        return NOT_THERE if key is None else values[key]
 
 
 class ParquetWriter:
@@ -178,16 +183,20 @@ def writer_for(path: Path, row_type: type[Any], table: str) -> Writer:
     return make(row_type, table)
 
 
+NOT_THERE: Final = msgspec.Raw(b"")
+
 _keys_to_raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _exact: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def _cell(value: msgspec.Raw | None) -> str:
+def _cell(value: msgspec.Raw) -> str:
     """Text without its quotes, null as nothing, anything else as its JSON: so no number changes."""
-    text = b"" if value is None else bytes(value)
+    text = bytes(value)
     if text in {b"", b"null"}:
         return ""
-    return str(_exact.decode(text)) if text.startswith(b'"') else text.decode()
+    if not text.startswith(b'"'):
+        return text.decode()
+    return str(_exact.decode(text)) if b"\\" in text else text[1:-1].decode()
 
 
 def _concatenate(parts: Sequence[Path], file: IO[bytes]) -> None:
