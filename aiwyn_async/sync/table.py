@@ -22,6 +22,8 @@ from aiwyn_async.sync import statements as sql
 
 __all__ = ["Bookkeeping", "SyncedTable", "Written"]
 
+# By their words: what class they are of changes with DuckDB's release.
+IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 MOST_WAL_BYTES: Final = 64 * 1024 * 1024
 # Nothing is fetched from the network, and the log is put into the file when this module says so.
 OPTIONS: Final[dict[str, Any]] = {"autoinstall_known_extensions": False, "wal_autocheckpoint": "1TB"}
@@ -217,6 +219,6 @@ class SyncedTable:
             yield
         except (duckdb.Error, OSError) as fault:
             text = str(fault)
-            if "Could not set lock" in text or isinstance(fault, duckdb.ResourceInUseException):
+            if any(sign in text for sign in IN_USE):
                 raise ExportError(f"{self._path} is in use by another sync or program") from fault
             raise ExportError(f"DuckDB cannot keep {self._tag} in {self._path}: {text}") from fault
