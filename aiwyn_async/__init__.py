@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiwyn_async._version import __version__
 
 if TYPE_CHECKING:
+    from aiwyn_async.allocator import prime_allocator as prime_allocator
     from aiwyn_async.client import AiwynClient as AiwynClient
     from aiwyn_async.config import DEMO_URL as DEMO_URL
     from aiwyn_async.config import STAGING_URL as STAGING_URL
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from aiwyn_async.resources.collection import Found as Found
 
 _HOMES = {
+    "allocator": ("prime_allocator",),
     "client": ("AiwynClient",),
     "config": ("DEMO_URL", "STAGING_URL", "Config", "Secret"),
     "errors": (

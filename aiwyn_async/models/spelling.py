@@ -31,7 +31,10 @@ def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
     if not isinstance(decoded, msgspec.Struct):
         return False
     names, keys = _names(type(decoded))
-    if not names or any(getattr(decoded, name) is not None for name in names):
+    for name in names:  # mostly the first one tells
+        if getattr(decoded, name) is not None:
+            return False
+    if not names:
         return False
     found = _keys.decode(row)
     return any(key not in found and key_like(key, found) is not None for key in keys)

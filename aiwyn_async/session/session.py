@@ -109,9 +109,10 @@ class _Call:
         self.attempts.append(Attempt(told, outcome.elapsed, wait))
         self.last = outcome
         self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
-        logger.debug(
-            "%s %s: %s in %.0f ms", self.request.method, self.request.path, told, outcome.elapsed * 1e3
-        )
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "%s %s: %s in %.0f ms", self.request.method, self.request.path, told, outcome.elapsed * 1e3
+            )
 
 
 class Session:

@@ -1,0 +1,36 @@
+"""Pages of a megabyte, taken and given back in a process of their own."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+from aiwyn_async import prime_allocator
+
+if {primed}:
+    prime_allocator()
+for turn in range(120):
+    if turn == 20:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    pages = [bytes([65]) * 1_000_000 for _ in range(4)]
+    del pages
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc's")
+def test_a_primed_allocator_takes_no_page_faults_for_the_next_page() -> None:
+    faults = {
+        primed: int(
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM.format(primed=primed)], capture_output=True, check=True
+            ).stdout
+        )
+        for primed in (False, True)
+    }
+    assert faults[True] * 10 < faults[False]
