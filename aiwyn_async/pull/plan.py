@@ -206,7 +206,8 @@ class Plan:
         if _are_integers(keys):
             if len(keys) > 1:
                 segment.span = max(1, (keys[-1] - keys[0]) * self._page_size // (len(keys) - 1))
-                self._stride = segment.span
+                # Where keys have gaps, a little less, so that a page more often holds all that was cut off.
+                self._stride = segment.span if segment.span <= self._page_size else segment.span * 9 // 10
             if isinstance(segment.until, int):
                 kept = bisect_right(keys, segment.until)
                 is_whole = is_whole or keys[-1] >= segment.until
@@ -293,6 +294,8 @@ class Plan:
         """As much from its lower end as a page holds, so that the ranges above it can come meanwhile."""
         if self._ranges == 1 or self._width(segment) <= self._stride or not isinstance(segment.after, int):
             return segment
+        if any(each.asked for each in self._segments[place + 1 :]):
+            return segment  # what is cut off above would be asked for after the ranges that follow it
         end = segment.after + self._stride
         low = Segment(segment.after, end, segment.page_size, segment.span)
         segment.after = end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
+from collections import deque
 from typing import Any
 
 import pytest
@@ -71,6 +72,25 @@ def pull(plan: Plan, server: Server, choose: random.Random, depth: int, move: An
     raise AssertionError("the plan comes to no end")
 
 
+def pull_in_order(plan: Plan, server: Server, depth: int) -> list[int]:
+    """Drive an ordered plan as its reader does: the oldest answer first, what is urgent before all."""
+    in_flight: deque[Ask] = deque()
+    given_keys: list[int] = []
+    for _ in range(20_000):
+        while len(in_flight) < depth and (ask := plan.ask()) is not None:
+            (in_flight.appendleft if ask.urgent else in_flight.append)(ask)
+        if not in_flight:
+            return given_keys
+        ask = in_flight.popleft()
+        found = server.answer(ask)
+        assert found is not None
+        if ask.purpose == "last":
+            plan.tell_last(found[0])
+        else:
+            given_keys += found[0][: plan.tell_page(ask, *found)]
+    raise AssertionError("the plan comes to no end")
+
+
 keys = st.one_of(
     st.sets(st.integers(0, 400), max_size=200),
     st.sets(st.integers(0, 10**12), max_size=60),
@@ -94,6 +114,13 @@ def test_every_row_is_given_once(rows: set[int], shape: tuple[int, int, bool, st
     plan = Plan(page_size, ranges=ranges, ordered=ordered)
     assert sorted(pull(plan, server, random.Random(seed), ranges)) == sorted(rows)
     assert plan.missing == []
+
+
+@given(keys, st.integers(1, 40), st.integers(1, 9), st.sampled_from(["exact", "none", "capped"]))
+@settings(deadline=None, max_examples=500)
+def test_an_ordered_pull_gives_rows_in_order(rows: set[int], page_size: int, ranges: int, count: str) -> None:
+    plan = Plan(page_size, ranges=ranges, ordered=True)
+    assert pull_in_order(plan, Server(rows, set(), count), ranges) == sorted(rows)
 
 
 @given(keys, shapes, st.integers(0, 2**32))
