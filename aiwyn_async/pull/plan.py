@@ -266,12 +266,26 @@ class Plan:
 
     def _give_up(self, segment: Segment, until: Id | None) -> None:
         """What is in this range up to a key is missing; go on above it."""
-        self.missing.append(MissingRange(segment.after, until, segment.why))
+        self._lose(MissingRange(segment.after, until, segment.why))
         if until == segment.until:
             self._segments.remove(segment)
         else:
             segment.after, segment.page_size, segment.search = until, 1, None
         self.has_begun = True
+
+    def _lose(self, lost: MissingRange) -> None:
+        """Name what is missing; with a range that it touches it is one."""
+        for place, other in enumerate(self.missing):
+            if other.until is not None and other.until == lost.after:
+                lost = MissingRange(other.after, lost.until, other.why)
+            elif lost.until is not None and lost.until == other.after:
+                lost = MissingRange(lost.after, other.until, lost.why)
+            else:
+                continue
+            del self.missing[place]
+            self._lose(lost)
+            return
+        self.missing.append(lost)
 
     def _finish(self, segment: Segment) -> None:
         self._segments.remove(segment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, bisect_right
 from collections import deque
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -116,7 +117,12 @@ def test_every_row_is_given_once(rows: set[int], shape: tuple[int, int, bool, st
     assert plan.missing == []
 
 
-@given(keys, st.integers(1, 40), st.integers(1, 9), st.sampled_from(["exact", "none", "capped"]))
+gapped = st.builds(
+    lambda gaps: set(accumulate(gaps)), st.lists(st.integers(1, 30), min_size=50, max_size=400)
+)
+
+
+@given(keys | gapped, st.integers(1, 40), st.integers(1, 9), st.sampled_from(["exact", "none", "capped"]))
 @settings(deadline=None, max_examples=500)
 def test_an_ordered_pull_gives_rows_in_order(rows: set[int], page_size: int, ranges: int, count: str) -> None:
     plan = Plan(page_size, ranges=ranges, ordered=True)
