@@ -20,6 +20,19 @@ TURNS_TO_END = 10
 """Turns of the event loop that closing callbacks get before a task counts as left over."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # A usual run takes little of what takes long; these take more.
+    parser.addoption("--kills", type=int, default=2, help="how often each export and sync is killed")
+    parser.addoption("--drift-rows", type=int, default=4000, help="rows of the lists that move")
+    parser.addoption("--drift-seeds", type=int, default=2, help="how many lists move")
+
+
+@pytest.fixture
+def kills(pytestconfig: pytest.Config) -> int:
+    """How often a process is killed."""
+    return int(str(pytestconfig.getoption("--kills")))
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """No task outlives its test, and asyncio has nothing to complain of."""

@@ -8,19 +8,6 @@ from pathlib import Path
 
 import pytest
 
-KILLS = 2
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=KILLS, help="how often each export is killed")
-
-
-@pytest.fixture
-def kills(request: pytest.FixtureRequest) -> int:
-    # Unknown where this file was not read at the start, as in a run of all tests.
-    asked: int | None = request.config.getoption("--kills", default=None)
-    return asked or KILLS
-
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:

@@ -1,4 +1,4 @@
-"""A firm on loopback, a client whose waits take no time, and how large the drift is."""
+"""A firm on loopback, and a client whose waits take no time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--drift-rows", type=int, default=4000, help="rows of the lists that move")
-    parser.addoption("--drift-seeds", type=int, default=2, help="how many lists move")
 
 
 @pytest.fixture

@@ -152,8 +152,10 @@ async def test_nothing_at_all_is_complete(aiwyn: AiwynClient) -> None:
 async def test_rows_that_stay_are_neither_missed_nor_doubled_while_the_list_moves(
     pytestconfig: pytest.Config,
 ) -> None:
-    rows: Any = pytestconfig.getoption("--drift-rows", default=4000)
-    seeds: Any = pytestconfig.getoption("--drift-seeds", default=2)
+    rows, seeds = (
+        int(str(pytestconfig.getoption("--drift-rows"))),
+        int(str(pytestconfig.getoption("--drift-seeds"))),
+    )
     page_size = min(1000, max(100, rows // 100))
     for seed in range(seeds):
         async with (
