@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from aiwyn_async.export.writers import WRITERS
 from benchmarks.bench import Bench
 from benchmarks.measure import Entry, Section, at_least, in_turns, ratio
 
@@ -60,9 +59,6 @@ def parquet(bench: Bench) -> Section:
 
 def duckdb(bench: Bench) -> Section:
     section = Section("DuckDB", f"`export()` to a database file; {PAGES} pages a slice.")
-    if ".duckdb" not in WRITERS:
-        section.notes.append("Not measured: this version exports to no .duckdb file.")
-        return section
     served = bench.pages(PAGES)
     ours, again, parquet_ = "export() to .duckdb", "export() to .duckdb, again", "export() to .parquet"
     with bench.ours(cores=2, steady=True) as worker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aiwyn_async.resources.invoices import Invoices
 from benchmarks.bench import Bench
 from benchmarks.measure import Entry, Section, in_turns, ratio
 
@@ -16,9 +15,6 @@ def of_a_pull(bench: Bench) -> Section:
         "Key ranges",
         f"`invoices.pull(ranges=N)`, {PAGES} pages a slice, without latency and with {LATENCY:g} ms.",
     )
-    if not hasattr(Invoices, "pull"):
-        section.notes.append("Not measured: this version has no pull().")
-        return section
     with bench.ours(steady=True) as worker:
         for latency in (0.0, LATENCY):
             told = f", {latency:g} ms"
