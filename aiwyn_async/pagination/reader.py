@@ -131,9 +131,9 @@ class PageReader(Generic[RowT]):
         if self._key_of is not None and not rows.bad:
             return list(map(self._key_of, rows.rows))
         if self._leading_key is not None:
-            heads = [self._leading_key(cast("msgspec.Raw", row)) for row in rows.rows]
-            if None not in heads and not rows.bad:
-                return [int(head[1]) for head in heads if head is not None]
+            heads = list(map(self._leading_key, cast("list[msgspec.Raw]", rows.rows)))
+            if all(heads) and not rows.bad:
+                return [int(head[1]) for head in cast("list[re.Match[bytes]]", heads)]
         found = self._decode(self._keys, response)
         keys: list[Id | None] = [row.key for row in found.rows]
         for index, _, _ in found.bad:
