@@ -1,6 +1,6 @@
 """kill -9 at any moment while the firm is at work: run again, the table equals a full pull.
 
-More kills than the few of a usual run: ``pytest tests/export tests/sync/test_killed.py --kills 50``.
+More kills than the few of a usual run: ``pytest tests/sync/test_killed.py --kills 50``.
 """
 
 from __future__ import annotations
@@ -55,12 +55,11 @@ def change(firm: Any, dice: random.Random, rows: int) -> None:
 
 @pytest.mark.timeout(900)
 async def test_killed_at_random_and_run_again_it_equals_a_full_pull(
-    pytestconfig: pytest.Config,
+    kills: int,
     firm: Any,
     same: Callable[[Path], Awaitable[None]],
     tmp_path: Path,
 ) -> None:
-    kills = int(str(pytestconfig.getoption("--kills", default=3)))
     dice, path = random.Random(kills), tmp_path / "firm.duckdb"
     firm.insert(300)
     began = time.perf_counter()
