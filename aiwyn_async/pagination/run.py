@@ -34,6 +34,8 @@ RowT = TypeVar("RowT")
 
 FIRST_DEPTH: Final = 4
 MOST_BYTES_IN_FLIGHT: Final = 32 * 1024 * 1024
+LONG_WAIT: Final = 0.1
+"""Of the time that decoding a page, and what the caller does with its rows, take."""
 
 
 class Run(Generic[RowT]):
@@ -73,7 +75,7 @@ class Run(Generic[RowT]):
         self._query_hash = query.fingerprint()
         self._keyless_bodies: set[bytes] = set()
         self._number = 0
-        self._started = time.perf_counter()
+        self._started = self._taken_at = time.perf_counter()
         self.keys = KeySet()
         """All that this run has met."""
         self.sum_of_rows = 0
@@ -102,8 +104,7 @@ class Run(Generic[RowT]):
             before = self.checkpoint()
             try:
                 self._window.fill(self._walk.ask)
-                self._deepen()
-                ask, response = await self._window.take()
+                ask, response = await self._taken()
                 page = await self._take_in(ask, response)
             except (RequestError, PaginationError) as error:
                 self.report.ended_by = "error"
@@ -141,12 +142,23 @@ class Run(Generic[RowT]):
         self.report.seconds = time.perf_counter() - self._started
         await self._window.aclose()
 
+    async def _taken(self) -> tuple[Ask, Response]:
+        """The next answer. A wait that is long beside the caller's work makes the window one page deeper.
+
+        Where decoding is the limit, more pages in flight are only more memory to go through.
+        """
+        is_full, asked_at = self._window.is_full, time.perf_counter()
+        taken = await self._window.take()
+        worked, self._taken_at = asked_at - self._taken_at, time.perf_counter()
+        if is_full and self._taken_at - asked_at > LONG_WAIT * worked:
+            self._deepen()
+        return taken
+
     def _deepen(self) -> None:
-        """One more page in flight when the full window keeps the caller waiting, within bounds."""
-        if self._window.is_full and self._window.is_waiting:
-            page_bytes = self.report.bytes // max(1, self.report.pages)
-            most = min(self._session.config.max_concurrency, MOST_BYTES_IN_FLIGHT // max(1, page_bytes))
-            self._window.depth = max(self._window.depth, min(self._window.depth + 1, most))
+        """One more page in flight, within bounds."""
+        page_bytes = self.report.bytes // max(1, self.report.pages)
+        most = min(self._session.config.max_concurrency, MOST_BYTES_IN_FLIGHT // max(1, page_bytes))
+        self._window.depth = max(self._window.depth, min(self._window.depth + 1, most))
 
     async def _fetch(self, ask: Ask) -> Response:
         body = encode_json(self._query.fields | ask.fields)

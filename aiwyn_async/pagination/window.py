@@ -33,11 +33,6 @@ class Window(Generic[AskT, AnswerT]):
         """True when as many fetches are under way as may be."""
         return len(self._under_way) >= self.depth
 
-    @property
-    def is_waiting(self) -> bool:
-        """True when the oldest fetch has not ended yet."""
-        return bool(self._under_way) and not self._under_way[0][1].done()
-
     def fill(self, next_ask: Callable[[], AskT | None]) -> None:
         """Begin fetches until the window is full or there is nothing to ask."""
         while not self.is_full:
