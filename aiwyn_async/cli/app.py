@@ -6,20 +6,20 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Final
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from aiwyn_async._version import __version__
+from aiwyn_async.cli.client import Flag, client_of_command
 from aiwyn_async.cli.doctor import examine
 from aiwyn_async.cli.exits import Exit, exit_of, printable
 from aiwyn_async.cli.progress import progress_of_command, say
 from aiwyn_async.cli.records import RecordLines
-from aiwyn_async.cli.sync import sync_command
+from aiwyn_async.cli.sync import sync
 from aiwyn_async.cli.tags import Filters, pull_of, tag_named, walk_of
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError, ConfigurationError, InferredEndpointWarning
@@ -30,6 +30,13 @@ from aiwyn_async.session.protocol import encode_json
 
 __all__ = ["app", "run"]
 
+# What becomes of the work that Ctrl-C ends, where there is any.
+INTERRUPTED: Final[Mapping[str, str]] = {
+    "export": "what was finished is kept, go on with --resume",
+    "sync": "what came is kept, the next sync goes on",
+    "upsert": "records that were sent may be written, the others are not",
+}
+
 app = App(
     name="aiwyn",
     help="An accounting firm's data out of Aiwyn, complete. Credentials come from AIWYN_API_KEY or "
@@ -38,24 +45,7 @@ app = App(
     result_action="return_value",
 )
 
-Flag = Annotated[bool, Parameter(negative=())]
-
-
-@asynccontextmanager
-async def _client(*, sandbox: bool, invoices: int, seed: int) -> AsyncGenerator[AiwynClient, None]:
-    """The client of a command: of the configured server, or of a sandbox that lives as long as it."""
-    if not sandbox:
-        async with AiwynClient() as aiwyn:
-            yield aiwyn
-        return
-    async with (
-        Sandbox(invoices=invoices, seed=seed) as box,
-        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
-    ):
-        yield aiwyn
-
-
-app.command(sync_command(_client), name="sync")
+app.command(sync)
 
 
 @app.command
@@ -114,7 +104,7 @@ async def export(
     filters = Filters(
         status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
     )
-    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+    async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         walk: Readable
         if limit is not None or filters.of_the_list():
             if ranges is not None:
@@ -172,7 +162,7 @@ async def get(
         sandbox_invoices: invoices of its firm.
         seed: of its firm.
     """
-    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+    async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         found = await getattr(aiwyn, tag_named(tag)).get(key)
     _data(msgspec.json.format(encode_json(found), indent=2))
     return Exit.OK
@@ -208,7 +198,7 @@ async def count(
     filters = Filters(
         status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
     )
-    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+    async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         _data(str(await walk_of(aiwyn, tag, filters).count()).encode())
     return Exit.OK
 
@@ -269,7 +259,7 @@ async def doctor(*, sandbox: Flag = False, sandbox_invoices: int = 100, seed: in
         seed: of its firm.
     """
     worst = Exit.OK
-    async with _client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+    async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         async for finding in examine(aiwyn):
             _data(printable(f"{'ok' if finding.ok else 'WRONG':5} {finding.what}: {finding.text}").encode())
             worst = worst or finding.exit
@@ -290,7 +280,7 @@ def run(arguments: Sequence[str]) -> int:
         say(f"error: {error}")
         return exit_of(error)
     except KeyboardInterrupt:
-        say("interrupted; what was finished is kept, go on with --resume")
+        say("; ".join(filter(None, ["interrupted", INTERRUPTED.get(arguments[0])])))
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader has what it wanted. Python would complain once more when it closes stdout.

@@ -3,81 +3,69 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from cyclopts import Parameter
 
+from aiwyn_async.cli.client import Flag, client_of_command
 from aiwyn_async.cli.exits import Exit
 from aiwyn_async.cli.progress import progress_of_command, say
-from aiwyn_async.cli.tags import tag_named
-from aiwyn_async.client import AiwynClient
+from aiwyn_async.cli.tags import tag_named, where_tree
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.session.protocol import encode_json
 
 if TYPE_CHECKING:
     from aiwyn_async.sync import SyncResult
 
-__all__ = ["sync_command"]
-
-Flag = Annotated[bool, Parameter(negative=())]
+__all__ = ["sync"]
 
 
-def sync_command(
-    client: Callable[..., AbstractAsyncContextManager[AiwynClient]],
-) -> Callable[..., Coroutine[Any, Any, int]]:
-    """The command, with the clients that commands have."""
+async def sync(
+    tag: str,
+    /,
+    *,
+    to: Path,
+    where: str | None = None,
+    reconcile_deletes: Flag = False,
+    overlap: float | None = None,
+    page_size: int = 1000,
+    json: Flag = False,
+    sandbox: Flag = False,
+    sandbox_invoices: int = 10_000,
+    seed: int = 7,
+) -> int:
+    """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
 
-    async def sync(
-        tag: str,
-        /,
-        *,
-        to: Path,
-        where: str | None = None,
-        reconcile_deletes: Flag = False,
-        overlap: float | None = None,
-        page_size: int = 1000,
-        json: Flag = False,
-        sandbox: Flag = False,
-        sandbox_invoices: int = 10_000,
-        seed: int = 7,
-    ) -> int:
-        """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
+    A run that ends early, even by a kill, is taken up by the next one. Exit code 5 tells that the rows
+    came but cannot be vouched for as complete, or that ranges of keys could not be read.
 
-        A run that ends early, even by a kill, is taken up by the next one. Exit code 5 tells that the rows
-        came but cannot be vouched for as complete, or that ranges of keys could not be read.
-
-        Args:
-            tag: invoices, clients, payments, ...
-            to: the DuckDB file; other tables in it are left alone.
-            where: rows that fit a condition, as JSON; for tags with a search.
-            reconcile_deletes: mark rows that are gone, by a sweep over all keys.
-            overlap: seconds to read again before the bookmark; 300 by default.
-            page_size: rows a request, 1 to 1000.
-            json: tell the result as JSON on stdout.
-            sandbox: sync with a sandbox that is started for this command.
-            sandbox_invoices: invoices of its firm.
-            seed: of its firm.
-        """
-        synchronise = _sync_function()
-        plural = tag_named(tag)
-        async with client(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
-            with progress_of_command(plural) as shown:
-                done = await synchronise(
-                    getattr(aiwyn, plural),
-                    to,
-                    where=_tree(where),
-                    reconcile_deletes=reconcile_deletes,
-                    overlap=overlap,
-                    page_size=page_size,
-                    on_progress=shown.update,
-                )
-        return _told(done, json=json)
-
-    return sync
+    Args:
+        tag: invoices, clients, payments, ...
+        to: the DuckDB file; other tables in it are left alone.
+        where: rows that fit a condition, as JSON; for tags with a search.
+        reconcile_deletes: mark rows that are gone, by a sweep over all keys.
+        overlap: seconds to read again before the bookmark; 300 by default.
+        page_size: rows a request, 1 to 1000.
+        json: tell the result as JSON on stdout.
+        sandbox: sync with a sandbox that is started for this command.
+        sandbox_invoices: invoices of its firm.
+        seed: of its firm.
+    """
+    synchronise = _sync_function()
+    plural = tag_named(tag)
+    async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
+        with progress_of_command(plural) as shown:
+            done = await synchronise(
+                getattr(aiwyn, plural),
+                to,
+                where=None if where is None else where_tree(where),
+                reconcile_deletes=reconcile_deletes,
+                overlap=overlap,
+                page_size=page_size,
+                on_progress=shown.update,
+            )
+    return _told(done, json=json)
 
 
 def _told(done: SyncResult, *, json: bool) -> int:
@@ -103,10 +91,3 @@ def _sync_function() -> Any:
             raise
         raise ConfigurationError('sync is an extra; run: pip install "aiwyn-async[duckdb]"') from None
     return sync
-
-
-def _tree(text: str | None) -> Any:
-    try:
-        return None if text is None else msgspec.json.decode(text)
-    except msgspec.MsgspecError as fault:
-        raise ConfigurationError(f"--where is not valid JSON: {fault}") from None

@@ -12,7 +12,7 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.pull.pull import Pull
 
-__all__ = ["TAGS", "Filters", "Tag", "pull_of", "tag_named", "walk_of"]
+__all__ = ["TAGS", "Filters", "Tag", "pull_of", "tag_named", "walk_of", "where_tree"]
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -100,18 +100,23 @@ def pull_of(client: AiwynClient, name: str, filters: Filters, **options: Any) ->
     return pull
 
 
+def where_tree(text: str) -> Any:
+    """The condition that ``--where`` gives.
+
+    Raises:
+        ConfigurationError: it is no JSON.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
+        raise ConfigurationError(f"--where is not valid JSON: {fault}") from None
+
+
 def _condition(client: AiwynClient, plural: str, where: str) -> Any:
     if not hasattr(getattr(client, plural), "search"):
         raise ConfigurationError(f"no search of {plural} is documented, so it has no --where")
-    return _tree(where)
+    return where_tree(where)
 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _tree(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.MsgspecError as fault:
-        raise ConfigurationError(f"--where is not valid JSON: {fault}") from None

@@ -12,13 +12,12 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from aiwyn_async.duckdb_sql import attach_new, identifier
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export.parquet import joined_schema, tables_of
 
 __all__ = ["build_duckdb"]
 
-STORAGE_VERSION: Final = "v1.2.0"
-"""Of the file: DuckDB 1.2 and every later one reads it."""
 MOST_MEMORY: Final = "512MB"
 
 
@@ -36,19 +35,9 @@ def build_duckdb(path: Path, parts: Sequence[Path], schema: Any, table: str) -> 
     }
     try:
         with duckdb.connect(":memory:", config=options) as connection:
-            connection.execute(f"ATTACH {_text(str(path))} AS file (STORAGE_VERSION '{STORAGE_VERSION}')")
+            connection.execute(attach_new(str(path), "file"))
             connection.register("parts", pa.RecordBatchReader.from_batches(wanted, batches))
-            connection.execute(f"CREATE TABLE file.main.{_name(table)} AS SELECT * FROM parts")  # noqa: S608 (quoted)
+            connection.execute(f"CREATE TABLE file.main.{identifier(table)} AS SELECT * FROM parts")  # noqa: S608 (quoted)
             connection.execute("DETACH file")
     except duckdb.Error as fault:
         raise ExportError(f"DuckDB cannot write the table {table}: {fault}") from fault
-
-
-def _name(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
-
-
-def _text(text: str) -> str:
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"

@@ -12,7 +12,7 @@ import msgspec
 
 from aiwyn_async.errors import ExportError, IncompleteError
 from aiwyn_async.export.partial import Partial
-from aiwyn_async.export.parts import Parts, in_thread, to_its_end
+from aiwyn_async.export.parts import Parts
 from aiwyn_async.export.source import Readable, Report, Source
 from aiwyn_async.export.target import Target
 from aiwyn_async.export.writers import Writer, writer_for
@@ -21,6 +21,7 @@ from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.by_passes import AGAIN
 from aiwyn_async.pull.progress import Progress, progress_of
 from aiwyn_async.pull.report import PullReport
+from aiwyn_async.threads import in_thread, to_its_end
 
 __all__ = ["ExportResult", "export"]
 

@@ -8,15 +8,16 @@ import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import IO, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from aiwyn_async.errors import ExportError
-from aiwyn_async.export.target import Target, disk_errors, sync_folder
+from aiwyn_async.export.target import Target
+from aiwyn_async.files import disk_errors, replace_content
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.report import PullReport
+from aiwyn_async.pull.state import server_name
 
 try:
     import fcntl
@@ -55,7 +56,7 @@ class Partial:
 
     def __init__(self, target: Target, identity: str, server: str) -> None:
         self.folder = target.path.parent / f".{target.path.name}.partial"
-        self._manifest = _Manifest(identity, _without_port(server), [])
+        self._manifest = _Manifest(identity, server_name(server), [])
         self._held: int | None = None
 
     def hold(self) -> None:
@@ -137,9 +138,14 @@ class Partial:
         Raises:
             ExportError: the disk refuses.
         """
-        name = _part_name(number)
-        with disk_errors(self.folder / name):
-            return self._put(name, write)
+        path = self.folder / _part_name(number)
+        with disk_errors(path):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                found = write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        return found
 
     def name(self, rows: int, checkpoint: Checkpoint, report: WalkReport | PullReport) -> None:
         """Name the next part, which lies here written, in the manifest.
@@ -157,9 +163,7 @@ class Partial:
         )
         path = self.folder / "manifest.json"
         with disk_errors(path):
-            self._put("manifest.json.new", lambda file: file.write(msgspec.json.encode(named)))
-            (self.folder / "manifest.json.new").replace(path)
-            sync_folder(self.folder)
+            replace_content(path, msgspec.json.encode(named))
         self._manifest = named
 
     def parts(self) -> list[Path]:
@@ -180,20 +184,6 @@ class Partial:
                 elif path.name not in kept:
                     path.unlink()
 
-    def _put(self, name: str, write: Callable[[IO[bytes]], ResultT]) -> ResultT:
-        handle = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            found = write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        return found
-
 
 def _part_name(number: int) -> str:
     return f"part-{number:06}"
-
-
-def _without_port(url: str) -> str:
-    """A server by scheme, host and path: a sandbox takes another port each time."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
-
-import anyio.to_thread
+from collections.abc import Sequence
+from typing import Any, Final
 
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.export.partial import Partial
@@ -16,10 +14,9 @@ from aiwyn_async.export.source import Report
 from aiwyn_async.export.writers import Writer
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Page
+from aiwyn_async.threads import in_thread
 
-__all__ = ["Parts", "in_thread", "to_its_end"]
-
-ResultT = TypeVar("ResultT")
+__all__ = ["Parts"]
 
 WRITERS_AT_ONCE: Final = 2
 """Parts written together: the reading of JSON goes on outside Python's lock."""
@@ -92,21 +89,3 @@ class Parts:
         self.bad_rows += rows.bad_rows
         told = self.added_up(report)
         await in_thread(lambda: self._partial.name(written, checkpoint, told))
-
-
-async def in_thread(work: Callable[[], ResultT]) -> ResultT:
-    """Run work in a thread; a cancellation waits for its end, and goes on then."""
-    return await to_its_end(anyio.to_thread.run_sync(work))
-
-
-async def to_its_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Await work; a cancellation waits for its end, and goes on then.
-
-    A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.
-    """
-    running = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

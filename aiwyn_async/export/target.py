@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 from aiwyn_async.errors import ExportError
+from aiwyn_async.files import disk_errors, move_synced
 
-__all__ = ["Target", "disk_errors", "sync_folder"]
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Generator[None]:
-    """Any failure of the disk as an ``ExportError`` that names the file."""
-    try:
-        yield
-    except OSError as fault:
-        raise ExportError(f"cannot write {path}: {fault.strerror or fault}") from fault
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the folder's entries on disk: a rename survives a power cut only then."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+__all__ = ["Target"]
 
 
 class Target:
@@ -72,13 +54,10 @@ class Target:
             try:
                 write(path)
                 path.chmod(0o600)
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
                 size = path.stat().st_size
-                path.replace(self.path)
+                move_synced(path, self.path)
             except BaseException:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 raise
-            sync_folder(self.path.parent)
         return size

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
-import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.errors import CheckpointError
+from aiwyn_async.files import disk_errors, replace_content
 from aiwyn_async.pagination.page import Checkpoint
 
 __all__ = ["BookmarkShelf", "FileState", "State", "server_name"]
@@ -63,38 +61,17 @@ class FileState:
             ExportError: it cannot be written; what was there before is untouched.
         """
         text = msgspec.json.format(msgspec.json.encode(self._read() | {key: value}), indent=2)
-        try:
-            self._replace(text + b"\n")
-        except OSError as fault:
-            raise ExportError(f"cannot write {self.path}: {fault.strerror or fault}") from fault
+        with disk_errors(self.path):
+            replace_content(self.path, text + b"\n")
 
     def _read(self) -> dict[str, str]:
-        try:
-            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, str])
-        except FileNotFoundError:
-            return {}
-        except OSError as fault:
-            raise ExportError(f"cannot read {self.path}: {fault.strerror or fault}") from fault
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise CheckpointError(f"{self.path} holds no bookmarks, or is damaged") from None
-
-    def _replace(self, text: bytes) -> None:
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
-            raise
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # a rename survives a power cut only then
-        finally:
-            os.close(folder)
+        with disk_errors(self.path, "read"):
+            try:
+                return msgspec.json.decode(self.path.read_bytes(), type=dict[str, str])
+            except FileNotFoundError:
+                return {}
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                raise CheckpointError(f"{self.path} holds no bookmarks, or is damaged") from None
 
 
 class BookmarkShelf:

@@ -1,10 +1,12 @@
-# ruff: noqa: S608 - each name in these statements is quoted by name()
+# ruff: noqa: S608 - each name in these statements is quoted by identifier()
 """The SQL of a synchronised table. Every name in it is quoted; values are parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
+
+from aiwyn_async.duckdb_sql import identifier
 
 __all__ = [
     "ATTACHED",
@@ -13,12 +15,10 @@ __all__ = [
     "MAKE_STATE",
     "STATE",
     "add_column",
-    "attach",
     "create_table",
     "has_table",
     "mark_gone",
     "merge",
-    "name",
     "select_keys",
     "table",
 ]
@@ -27,8 +27,6 @@ ATTACHED: Final = "firm"
 BATCH: Final = "_batch"
 DELETED_AT: Final = "_deleted_at"
 STATE: Final = f'{ATTACHED}.main."_aiwyn_sync"'
-STORAGE_VERSION: Final = "v1.2.0"
-"""Of a new file: DuckDB 1.2 and every later one reads it."""
 
 MAKE_STATE: Final = (
     f"CREATE TABLE IF NOT EXISTS {STATE} "
@@ -36,29 +34,17 @@ MAKE_STATE: Final = (
 )
 
 
-def name(text: str) -> str:
-    """A name as an identifier, whatever stands in it."""
-    escaped = text.replace('"', '""')
-    return f'"{escaped}"'
-
-
 def table(tag: str) -> str:
     """The table of a tag in the attached file."""
-    return f"{ATTACHED}.main.{name(tag)}"
-
-
-def attach(path: str, *, is_new: bool) -> str:
-    """Open a file beside the connection's own memory."""
-    escaped = path.replace("'", "''")
-    return f"ATTACH '{escaped}' AS {ATTACHED}" + (f" (STORAGE_VERSION '{STORAGE_VERSION}')" if is_new else "")
+    return f"{ATTACHED}.main.{identifier(tag)}"
 
 
 def create_table(tag: str, key: str) -> Sequence[str]:
     """A table with the columns of the batch, unique by its key."""
-    empty = f"SELECT *, NULL::TIMESTAMPTZ AS {name(DELETED_AT)} FROM {BATCH} LIMIT 0"
+    empty = f"SELECT *, NULL::TIMESTAMPTZ AS {identifier(DELETED_AT)} FROM {BATCH} LIMIT 0"
     return (
         f"CREATE TABLE {table(tag)} AS {empty}",
-        f"ALTER TABLE {table(tag)} ADD PRIMARY KEY ({name(key)})",
+        f"ALTER TABLE {table(tag)} ADD PRIMARY KEY ({identifier(key)})",
     )
 
 
@@ -72,17 +58,17 @@ def has_table() -> str:
 
 def add_column(tag: str, column: str, kind: str) -> str:
     """A column more; ``kind`` is a type as DuckDB itself describes it."""
-    return f"ALTER TABLE {table(tag)} ADD COLUMN {name(column)} {kind}"
+    return f"ALTER TABLE {table(tag)} ADD COLUMN {identifier(column)} {kind}"
 
 
 def merge(tag: str, key: str, columns: Iterable[str]) -> str:
     """The batch into the table: rows that differ are replaced, and one marked as deleted lives again."""
-    others = [name(column) for column in columns if column != key]
+    others = [identifier(column) for column in columns if column != key]
     differs = "".join(f" OR t.{column} IS DISTINCT FROM b.{column}" for column in others)
     values = "".join(f"{column} = b.{column}, " for column in others)
-    deleted = name(DELETED_AT)
+    deleted = identifier(DELETED_AT)
     return (
-        f"MERGE INTO {table(tag)} AS t USING {BATCH} AS b ON t.{name(key)} = b.{name(key)} "
+        f"MERGE INTO {table(tag)} AS t USING {BATCH} AS b ON t.{identifier(key)} = b.{identifier(key)} "
         f"WHEN MATCHED AND (t.{deleted} IS NOT NULL{differs}) THEN UPDATE SET {values}{deleted} = NULL "
         "WHEN NOT MATCHED THEN INSERT BY NAME * RETURNING merge_action"
     )
@@ -90,12 +76,13 @@ def merge(tag: str, key: str, columns: Iterable[str]) -> str:
 
 def select_keys(tag: str, key: str) -> str:
     """The keys of all rows that are not marked as deleted."""
-    return f"SELECT {name(key)} FROM {table(tag)} WHERE {name(DELETED_AT)} IS NULL"
+    return f"SELECT {identifier(key)} FROM {table(tag)} WHERE {identifier(DELETED_AT)} IS NULL"
 
 
 def mark_gone(tag: str, key: str) -> str:
     """Mark the rows whose keys are in the batch, with the instant given."""
+    deleted, own = identifier(DELETED_AT), identifier(key)
     return (
-        f"UPDATE {table(tag)} SET {name(DELETED_AT)} = ?::TIMESTAMPTZ "
-        f"WHERE {name(DELETED_AT)} IS NULL AND {name(key)} IN (SELECT {name(key)} FROM {BATCH})"
+        f"UPDATE {table(tag)} SET {deleted} = ?::TIMESTAMPTZ "
+        f"WHERE {deleted} IS NULL AND {own} IN (SELECT {own} FROM {BATCH})"
     )

@@ -13,7 +13,6 @@ import msgspec
 
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteError
-from aiwyn_async.export.parts import in_thread
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.page import Page, fingerprint
@@ -27,6 +26,7 @@ from aiwyn_async.pull.report import PullReport
 from aiwyn_async.pull.state import server_name
 from aiwyn_async.resources.collection import Collection, SearchableCollection
 from aiwyn_async.sync.table import Bookkeeping, SyncedTable
+from aiwyn_async.threads import in_thread
 
 __all__ = ["SyncResult", "sync"]
 

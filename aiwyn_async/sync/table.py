@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from aiwyn_async.arrow.table import RowSchema
+from aiwyn_async.duckdb_sql import attach_new, attach_old
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import statements as sql
@@ -129,7 +130,8 @@ class SyncedTable:
         return self._schema.table(rows)
 
     def _attach(self, *, is_new: bool) -> None:
-        self._connection.execute(sql.attach(str(self._path), is_new=is_new))
+        attach = attach_new if is_new else attach_old
+        self._connection.execute(attach(str(self._path), sql.ATTACHED))
         if is_new:
             self._path.chmod(0o600)
         had_state = self._exists("_aiwyn_sync")

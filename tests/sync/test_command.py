@@ -82,6 +82,7 @@ async def test_ctrl_c_leaves_a_whole_table_and_the_next_run_goes_on(
     arguments = ("invoices", "--to", path.name, "--page-size", "2")
     code, _, err = await run(firm, tmp_path, *arguments, interrupt_when=path)
     assert code == 130, err
+    assert err.splitlines()[-1] == "interrupted; what came is kept, the next sync goes on"
     assert "Traceback" not in err
     assert not path.with_name(f"{path.name}.wal").exists(), "it was closed in good order"
     firm.box.latency = 0

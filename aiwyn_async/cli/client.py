@@ -1,0 +1,38 @@
+"""What several commands have: their client, and the kind of their switches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from aiwyn_async.allocator import prime_allocator
+from aiwyn_async.client import AiwynClient
+from aiwyn_async.sandbox import Sandbox
+
+__all__ = ["Flag", "client_of_command"]
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@asynccontextmanager
+async def client_of_command(*, sandbox: bool, invoices: int, seed: int) -> AsyncGenerator[AiwynClient, None]:
+    """A client of the configured server, or of a sandbox that lives as long as it.
+
+    Args:
+        sandbox: of a sandbox.
+        invoices: of its firm.
+        seed: of its firm.
+    """
+    prime_allocator()  # a process of the command line only pulls
+    if not sandbox:
+        async with AiwynClient() as aiwyn:
+            yield aiwyn
+        return
+    async with (
+        Sandbox(invoices=invoices, seed=seed) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        yield aiwyn

@@ -1,0 +1,27 @@
+"""The little SQL that all who write DuckDB files need. Pure: text in, text out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["attach_new", "attach_old", "identifier"]
+
+STORAGE_VERSION: Final = "v1.2.0"
+"""Of new files: DuckDB 1.2 and every later one reads them."""
+
+
+def identifier(text: str) -> str:
+    """A name, whatever stands in it."""
+    escaped = text.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def attach_new(path: str, alias: str) -> str:
+    """Make a file, beside the connection's own memory."""
+    return f"{attach_old(path, alias)} (STORAGE_VERSION '{STORAGE_VERSION}')"
+
+
+def attach_old(path: str, alias: str) -> str:
+    """Open a file that is there, beside the connection's own memory."""
+    escaped = path.replace("'", "''")
+    return f"ATTACH '{escaped}' AS {alias}"
