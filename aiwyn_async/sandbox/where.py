@@ -270,7 +270,10 @@ def compile_order(resource: Resource, order_by: object) -> tuple[str, ...]:
     """
     items = cast("list[object]", order_by) if isinstance(order_by, list) else [order_by]
     terms = [_order_term(resource, item, "t", f"orderBy[{i}]", 0) for i, item in enumerate(items)]
-    return tuple(f"{value} {direction}" for value, direction in terms)
+    # Ids alone are never null. Any other term may be, whatever is declared: a relation may lead nowhere.
+    return tuple(
+        f"{value} {direction.split()[0] if value == 't.id' else direction}" for value, direction in terms
+    )
 
 
 def _order_term(
@@ -289,8 +292,7 @@ def _order_term(
         direction = _DIRECTIONS.get(wanted) if isinstance(wanted, str) else None
         if direction is None:
             raise BadRequestError(f"{place}: expected asc or desc")
-        # Without its NULLS clause a term can be read off an index, and what is never null needs none.
-        return f"{alias}.{column.sql}", direction if column.nullable else direction.split()[0]
+        return f"{alias}.{column.sql}", direction
     for relation in resource.relations:
         if relation.wire == name:
             other, target = f"o{depth}", RESOURCES[relation.resource]

@@ -1,5 +1,6 @@
 """The compiled SQL selects what the plain-Python oracle selects."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -304,6 +305,21 @@ def test_nulls_sort_as_the_largest_value() -> None:
         blanks: list[Any] = [None] * (len(rows) - len(named))
         assert named == sorted(named, reverse=direction == "desc")
         assert rows == (named + blanks if direction == "asc" else blanks + named)
+
+
+@pytest.mark.parametrize("column", ["updatedAt", "totalAmount"])  # with an index and without
+def test_nulls_sort_as_the_largest_value_also_where_none_is_declared(column: str) -> None:
+    with contextlib.closing(Store(invoices=100, seed=7)) as store:
+        store.open()
+        sql = INVOICES.by_wire[column].sql
+        with store.connection as connection:
+            connection.execute(f"UPDATE invoices SET {sql} = NULL WHERE id % 7 = 0")
+        blanks = {row_id for row_id in store.ids(INVOICES) if row_id % 7 == 0}
+        for direction in ("asc", "desc"):
+            order = compile_order(INVOICES, [{column: direction}, {"id": "asc"}])
+            rows = store.select(INVOICES, {}, order).page(0, 1000)
+            assert set(rows[-len(blanks) :] if direction == "asc" else rows[: len(blanks)]) == blanks
+            assert len(rows) == 100
 
 
 def test_an_order_may_follow_a_relation() -> None:
