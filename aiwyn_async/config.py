@@ -105,6 +105,8 @@ class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         items_key, count_key: where an answer keeps its rows and its count, nested keys joined with dots.
         page_means: "number", "rows_to_skip" or "detect".
         search_size_key: the search body's name for the page size.
+        change_column: wire name of the column with the instant of a row's latest change, which ``changes()``
+            and ``sync`` filter and order the search by.
     """
 
     list_path: str | None = None
@@ -115,6 +117,7 @@ class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     count_key: str | None = None
     page_means: Literal["number", "rows_to_skip", "detect"] | None = None
     search_size_key: str | None = None
+    change_column: str | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -150,8 +150,9 @@ class _Rows:
         self._has_search = isinstance(collection, SearchableCollection)
         self._where = to_where(where)
         self._options = options
-        if self._where is not None and not self._has_search:
-            raise ConfigurationError(f"no search of {self.tag} is documented, so it has no where")
+        if not self._has_search and (self._where is not None or self.have_changes):
+            what = "change_column" if self._where is None else "where"
+            raise ConfigurationError(f"no search of {self.tag} is documented, so it has no {what}")
 
     def fingerprint(self) -> str:
         """A hash of the condition."""

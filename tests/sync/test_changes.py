@@ -26,6 +26,7 @@ from aiwyn_async import (
 from aiwyn_async.errors import ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sandbox import Sandbox, Variant
+from aiwyn_async.sync import sync
 
 
 class Shelf:
@@ -270,3 +271,15 @@ async def test_an_incomplete_sweep_calls_nothing_gone(aiwyn: AiwynClient, firm: 
     brief = aiwyn.with_options(retries=0)
     with pytest.raises(IncompleteError):
         await brief.invoices.reconcile_keys(firm.ids(), brief.invoices.pull(page_size=10))
+
+
+async def test_configuration_may_name_the_change_column(firm: Any, tmp_path: Path) -> None:
+    firm.box.insert("invoices", {"createdAt": "2031-01-01T00:00:00Z", "updatedAt": "2020-01-01T00:00:00Z"})
+    endpoints = {"invoices": {"change_column": "createdAt"}, "payments": {"change_column": "paymentDate"}}
+    async with AiwynClient(base_url=firm.box.url, api_key=firm.box.api_key, endpoints=endpoints) as aiwyn:
+        changes = aiwyn.invoices.changes(since="2030-12-31T00:00:00Z")
+        assert await ids_of(changes) == [firm.ids()[-1]]
+        assert changes.bookmark is not None
+        assert changes.bookmark.startswith("2031-01-01")
+        with pytest.raises(ConfigurationError, match="no search of payments is documented"):
+            await sync(aiwyn.payments, tmp_path / "x.duckdb")
