@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections import Counter
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
@@ -26,8 +27,14 @@ __all__ = ["Bookkeeping", "SyncedTable", "Written"]
 # By their words: what class they are of changes with DuckDB's release.
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 MOST_WAL_BYTES: Final = 64 * 1024 * 1024
-# Nothing is fetched from the network, and the log is put into the file when this module says so.
-OPTIONS: Final[dict[str, Any]] = {"autoinstall_known_extensions": False, "wal_autocheckpoint": "1TB"}
+OPTIONS: Final[dict[str, Any]] = {
+    "autoinstall_known_extensions": False,  # nothing is fetched from the network
+    "wal_autocheckpoint": "1TB",  # the log is put into the file when this module says so
+    # Half of this keeps the keys of ten million rows that are updated far apart; keys cannot be spilled.
+    "memory_limit": "512MB",
+    "threads": 1,
+    "preserve_insertion_order": False,
+}
 
 
 class Bookkeeping(NamedTuple):
@@ -67,11 +74,13 @@ class SyncedTable:
         self._schema = RowSchema(row_type)
         self._path = path
         self._wal = path.with_name(f"{path.name}.wal")
+        self._spill = path.with_name(f".{path.name}.spill")
         self._tag = tag
         self._key = key
         self._server = server
         self._query = query
         self._connection = duckdb.connect(config=OPTIONS)
+        self._is_held = False
 
     def open(self) -> None:
         """Take the file, and make the table where there is none.
@@ -92,6 +101,8 @@ class SyncedTable:
     def close(self) -> None:
         """Put the log into the file, and let others at it."""
         self._connection.close()
+        if self._is_held:
+            shutil.rmtree(self._spill, ignore_errors=True)
 
     def bookkeeping(self) -> Bookkeeping:
         """How far the table is."""
@@ -132,6 +143,10 @@ class SyncedTable:
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_old
         self._connection.execute(attach(str(self._path), sql.ATTACHED))
+        self._is_held = True
+        # What does not fit into memory is clients' data too: DuckDB would put it where the process stands.
+        self._spill.mkdir(mode=0o700, exist_ok=True)
+        self._connection.execute("SET temp_directory = ?", [str(self._spill)])
         if is_new:
             self._path.chmod(0o600)
         had_state = self._exists("_aiwyn_sync")
