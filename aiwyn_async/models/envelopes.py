@@ -17,7 +17,7 @@ import msgspec
 from aiwyn_async.errors import ApiError, DecodeFailed
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.repair import repaired
-from aiwyn_async.models.spelling import is_spelled_otherwise
+from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise
 
 __all__ = [
     "BadRow",
@@ -115,10 +115,11 @@ class EnvelopeReader(Generic[RowT]):
             return self._read_by_row(envelope, body)
         if items and not self._has_spelled:
             self._has_spelled = True
-            first = _decoder(msgspec.Raw, envelope)(body)[0]
-            if first and is_spelled_otherwise(items[0], bytes(first[0])):
-                self._spelled_otherwise = True
-                return self._read_by_row(envelope, body)
+            if may_be_spelled_otherwise(items[0]):
+                first = _decoder(msgspec.Raw, envelope)(body)[0]
+                if first and is_spelled_otherwise(items[0], bytes(first[0])):
+                    self._spelled_otherwise = True
+                    return self._read_by_row(envelope, body)
         return None if items is None else Rows(items, _as_count(count), [])
 
     def _read_by_row(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["is_spelled_otherwise", "key_like"]
+__all__ = ["is_spelled_otherwise", "key_like", "may_be_spelled_otherwise"]
 
 ValueT = TypeVar("ValueT")
 
@@ -26,16 +26,22 @@ def key_like(name: str, keys: Mapping[str, ValueT] | Iterable[str]) -> str | Non
     return next((key for key in keys if _bare(key) == _bare(name)), None)
 
 
-def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
-    """True when a row's JSON has keys of the decoded row's fields in another spelling."""
+def may_be_spelled_otherwise(decoded: object) -> bool:
+    """False when a decoded row by itself shows that its keys are spelled as declared."""
     if not isinstance(decoded, msgspec.Struct):
         return False
-    names, keys = _names(type(decoded))
+    names, _ = _names(type(decoded))
     for name in names:  # mostly the first one tells
         if getattr(decoded, name) is not None:
             return False
-    if not names:
+    return bool(names)
+
+
+def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
+    """True when a row's JSON has keys of the decoded row's fields in another spelling."""
+    if not may_be_spelled_otherwise(decoded):
         return False
+    _, keys = _names(type(decoded))
     found = _keys.decode(row)
     return any(key not in found and key_like(key, found) is not None for key in keys)
 

@@ -73,6 +73,7 @@ class Run(Generic[RowT]):
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._order = query.order() if query.by_key else ()
         self._query_hash = query.fingerprint()
+        self._checkpoint: Checkpoint | None = None
         self._keyless_bodies: set[bytes] = set()
         self._number = 0
         self._started = self._taken_at = time.perf_counter()
@@ -92,7 +93,11 @@ class Run(Generic[RowT]):
 
     def checkpoint(self) -> Checkpoint:
         """Where to go on after the pages given."""
-        return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=self._walk.position())
+        if self._checkpoint is None:
+            self._checkpoint = Checkpoint(
+                endpoint=self._query.path, query=self._query_hash, position=self._walk.position()
+            )
+        return self._checkpoint
 
     def prefetch(self) -> None:
         """Begin what may be asked now, so that it comes while the caller works on the rows he has."""
@@ -195,6 +200,7 @@ class Run(Generic[RowT]):
 
     def _tell(self, page: Incoming[RowT], new: Sequence[int]) -> Told:
         came = Came(page.keys, new, page.rows.count, self._order_values(page), self._is_repeat(page))
+        self._checkpoint = None
         try:
             return self._walk.tell(came)
         except WalkLoop:
