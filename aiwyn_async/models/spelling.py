@@ -30,7 +30,8 @@ def may_be_spelled_otherwise(decoded: object) -> bool:
     """False when a decoded row by itself shows that its keys are spelled as declared."""
     if not isinstance(decoded, msgspec.Struct):
         return False
-    names, _ = _names(type(decoded))
+    row_type: Any = type(decoded)
+    names = _names(row_type)[0]
     for name in names:  # mostly the first one tells
         if getattr(decoded, name) is not None:
             return False
@@ -41,7 +42,8 @@ def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
     """True when a row's JSON has keys of the decoded row's fields in another spelling."""
     if not may_be_spelled_otherwise(decoded):
         return False
-    _, keys = _names(type(decoded))
+    row_type: Any = type(decoded)
+    keys = _names(row_type)[1]
     found = _keys.decode(row)
     return any(key not in found and key_like(key, found) is not None for key in keys)
 
