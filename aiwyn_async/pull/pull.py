@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from aiwyn_async.errors import IncompleteError, PaginationError, RequestError
+from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
@@ -91,11 +91,16 @@ class Pull(Generic[RowT]):
         self._position: Position | None = None
         if resume is not None:
             found = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
-            self._position = found.position_for(query.path, self._fingerprint)
-        self._begin()  # a damaged position is told now, before anything is sent
+            self._position = self._position_of(found)
+        self.begin()  # a damaged position is told now, before anything is sent
 
     def __repr__(self) -> str:
         return f"<Pull {self.query.path} of {name_of(self.row_type)}: {self.report}>"
+
+    @property
+    def is_resumed(self) -> bool:
+        """True for a pull of what a checkpoint left."""
+        return self._resume is not None
 
     @property
     def server(self) -> str:
@@ -104,9 +109,11 @@ class Pull(Generic[RowT]):
 
     async def __aiter__(self) -> AsyncGenerator[RowT, None]:
         """Every row."""
-        batches = self.batches()
+        # Not by way of batches(): a loop that shuts down closes all generators at once, and one that is
+        # closing another is in its way.
+        use = _Use(self)
         try:
-            async for batch in batches:
+            while (batch := await use.next_page()) is not None:
                 rows = batch.items
                 # The batch and its bytes are let go before the next one is decoded.
                 del batch
@@ -114,7 +121,7 @@ class Pull(Generic[RowT]):
                     yield row
                 del rows
         finally:
-            await batches.aclose()
+            await use.aclose()
 
     async def batches(self) -> AsyncGenerator[Page[RowT], None]:
         """Every row, a page at a time. A page's ``checkpoint`` goes on after it.
@@ -124,34 +131,13 @@ class Pull(Generic[RowT]):
                 speaks against the pull's being complete.
             RequestError: the server cannot be read at all any more; ``checkpoint`` tells where to go on.
         """
-        run, self.report = self._begin()
-        report, self.bad_rows, self.checkpoint = self.report, run.bad_rows, run.checkpoint()
-        started, given_before = time.perf_counter(), report.distinct
+        use = _Use(self)
         try:
-            while True:
-                try:
-                    page = await run.next_page()
-                except KeyFilterRefused as refusal:
-                    run = await self._fall_back(run, str(refusal))
-                    self.bad_rows = run.bad_rows
-                    continue
-                if page is None:
-                    break
-                run.prefetch()
-                report.seconds = time.perf_counter() - started
-                after = page.checkpoint
-                self._tell(run, given_before)
+            while (page := await use.next_page()) is not None:
                 yield page
-                self.checkpoint = after
                 del page
-            self.checkpoint = run.checkpoint()
-            self._end()
-        except (RequestError, PaginationError) as error:
-            error.checkpoint = self.checkpoint
-            raise
         finally:
-            report.seconds = time.perf_counter() - started
-            await run.aclose()
+            await use.aclose()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The pull as an Arrow C stream: ``await asyncio.to_thread(pyarrow.table, pull)``, or polars, DuckDB.
@@ -175,7 +161,12 @@ class Pull(Generic[RowT]):
         return rows
 
     def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]:
-        """The same pull with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``."""
+        """The same pull with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
+
+        Raises:
+            CheckpointError: it was resumed, and rows of two types are not to be joined. A pull of such rows
+                goes on by ``pull().decode_as(row_type).resumed_at(checkpoint)``.
+        """
         return self._with(row_type=row_type)
 
     def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Pull[RowT]:
@@ -199,10 +190,11 @@ class Pull(Generic[RowT]):
         } | changes
         return Pull(self._session, self.query, **options)
 
-    def _begin(self) -> tuple[ByKey[RowT] | ByPasses[RowT], PullReport]:
+    def begin(self) -> tuple[ByKey[RowT] | ByPasses[RowT], PullReport]:
+        """A new run, and the report that it writes; for ``_Use`` alone."""
         report = PullReport(resumed=self._position is not None)
         if not self.query.by_key or self._position == AGAIN:
-            return self._by_passes(report, KeySet()), report
+            return self.by_passes(report, KeySet()), report
         run = ByKey(
             self._session,
             self.query,
@@ -217,7 +209,8 @@ class Pull(Generic[RowT]):
         )
         return run, report
 
-    def _by_passes(self, report: PullReport, given: KeySet) -> ByPasses[RowT]:
+    def by_passes(self, report: PullReport, given: KeySet) -> ByPasses[RowT]:
+        """A run by page number that does not give the rows of these keys; for ``_Use`` alone."""
         return ByPasses(
             self._session,
             msgspec.structs.replace(self.query, by_key=False),
@@ -229,47 +222,114 @@ class Pull(Generic[RowT]):
             given=given,
         )
 
-    async def _fall_back(self, run: ByKey[RowT] | ByPasses[RowT], why: str) -> ByPasses[RowT]:
-        """To passes, when the server does not take the key filter; rows given by now are not given again.
+    def _bind(self, position: Position) -> Checkpoint:
+        return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
+
+    def _position_of(self, checkpoint: Checkpoint) -> Position:
+        asked = self._fingerprint.partition(".")[0]
+        if checkpoint.query != self._fingerprint and checkpoint.query.partition(".")[0] == asked:
+            raise CheckpointError(
+                "this checkpoint was made with rows of another type; give the pull their type first, and "
+                "then resume it: pull().decode_as(row_type).resumed_at(checkpoint)"
+            )
+        return checkpoint.position_for(self.query.path, self._fingerprint)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of what is asked, and of the shape of a row: rows of two shapes are not to be joined."""
+        path, fields, key = self.query.path, self.query.fields, self.query.key
+        asked = fingerprint(path, {"pull": fields, "key": key})
+        return f"{asked}.{fingerprint(path, {'rows': _shape_of(self.row_type)})}"
+
+
+class _Use(Generic[RowT]):
+    """One use of a pull, which tells of its latest one. Two at a time know nothing of each other."""
+
+    def __init__(self, pull: Pull[RowT]) -> None:
+        self._pull = pull
+        self._run, self._report = pull.begin()
+        self._given_before = self._report.distinct
+        self._started = time.perf_counter()
+        self._checkpoint = self._after = self._run.checkpoint()
+        pull.report = self._report
+        self._show()
+
+    async def next_page(self) -> Page[RowT] | None:
+        """The next page, or None at the end. To ask for it means to be done with the one before.
+
+        Raises:
+            IncompleteError, PaginationError, RequestError: as ``Pull.batches()`` tells.
+        """
+        self._checkpoint = self._after
+        self._show()
+        try:
+            page = await self._next()
+            if page is None:
+                self._checkpoint = self._run.checkpoint()
+                self._show()
+                self._end()
+                return None
+        except (RequestError, PaginationError) as error:
+            error.checkpoint = self._checkpoint
+            raise
+        self._run.prefetch()
+        self._after = page.checkpoint
+        self._tell()
+        return page
+
+    async def aclose(self) -> None:
+        """End what is in flight."""
+        self._report.seconds = time.perf_counter() - self._started
+        await self._run.aclose()
+
+    async def _next(self) -> Page[RowT] | None:
+        try:
+            return await self._run.next_page()
+        except KeyFilterRefused as refusal:
+            self._run = await self._by_passes(self._run, str(refusal))
+            self._show()
+            return await self._run.next_page()
+
+    async def _by_passes(self, run: ByKey[RowT] | ByPasses[RowT], why: str) -> ByPasses[RowT]:
+        """When the server does not take the key filter; rows given by now are not given again.
 
         Raises:
             PaginationError: it took it up to now, so that what came cannot be trusted any more.
         """
         await run.aclose()
         given = run.given if isinstance(run, ByKey) else None
+        report, path = self._report, self._pull.query.path
         if given is None:
             raise PaginationError(
-                f"{self.query.path} does not keep to the order of keys that this pull stands on: {why}; "
+                f"{path} does not keep to the order of keys that this pull stands on: {why}; "
                 "pull(paging='page') reads it by page number",
-                report=self.report,
+                report=report,
             )
-        self.report.why_passes = why
-        return self._by_passes(self.report, given)
+        report.why_passes = why
+        # All is read anew: what a run before could not read, and what it gave.
+        report.missing = []
+        report.distinct -= self._given_before
+        self._given_before = 0
+        return self._pull.by_passes(report, given)
+
+    def _show(self) -> None:
+        pull = self._pull
+        if pull.report is self._report:
+            pull.bad_rows, pull.checkpoint = self._run.bad_rows, self._checkpoint
 
     def _end(self) -> None:
-        report = self.report
-        if report.missing or (self.strict and not report.complete):
-            text = f"{self.query.path} was not read completely: {'; '.join(report.doubts())}"
-            raise IncompleteError(text, checkpoint=self.checkpoint, report=report)
+        report = self._report
+        if report.missing or (self._pull.strict and not report.complete):
+            text = f"{self._pull.query.path} was not read completely: {'; '.join(report.doubts())}"
+            raise IncompleteError(text, checkpoint=self._checkpoint, report=report)
 
-    def _bind(self, position: Position) -> Checkpoint:
-        return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        """Of what is asked and of the shape of a row: rows of two shapes are not to be joined."""
-        query = self.query
-        return fingerprint(
-            query.path, {"pull": query.fields, "key": query.key, "rows": _shape_of(self.row_type)}
-        )
-
-    def _tell(self, run: ByKey[RowT] | ByPasses[RowT], given_before: int) -> None:
-        if self.on_progress is not None:
-            ranges = run.ranges if isinstance(run, ByKey) else ()
-            self.on_progress(
-                progress_of(
-                    self.report, seconds=self.report.seconds, given_before=given_before, ranges=ranges
-                )
+    def _tell(self) -> None:
+        report = self._report
+        report.seconds = time.perf_counter() - self._started
+        if self._pull.on_progress is not None:
+            ranges = self._run.ranges if isinstance(self._run, ByKey) else ()
+            self._pull.on_progress(
+                progress_of(report, seconds=report.seconds, given_before=self._given_before, ranges=ranges)
             )
 
 

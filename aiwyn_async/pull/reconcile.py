@@ -36,9 +36,11 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
     A key in quotes is the same as its number. Memory grows with the known keys: about 60 bytes each.
 
     Raises:
-        ConfigurationError: rows have no key.
+        ConfigurationError: rows have no key, or the pull was resumed.
         IncompleteError: the sweep cannot be vouched for as complete, so that no key may be called gone.
     """
+    if pull.is_resumed:
+        raise ConfigurationError("a pull that was resumed reads only some of the keys; pass a new one")
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
     left: dict[Id, Id] = {}
@@ -68,4 +70,7 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
 
 def _plain(key: Id) -> Id:
     """A key as its number, when that loses nothing of it."""
-    return int(key) if isinstance(key, str) and key.isdecimal() and str(int(key)) == key else key
+    try:
+        return int(key) if str(int(key)) == key else key
+    except ValueError:
+        return key
