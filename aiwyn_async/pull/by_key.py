@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
@@ -267,14 +268,17 @@ class ByKey(Generic[RowT]):
         self._plan.fail_page(ask, in_short(error), can_be_the_size=may_shrink)
 
     async def _takes_the_key_filter(self, ask: Ask) -> bool:
-        """Whether what was refused is the key filter, or this page: one row is asked for in the same way."""
-        if not self._key_filter_works and self._plan.has_begun:
-            try:
-                await self._ask_keys(Ask(purpose="probe", after=ask.after, until=ask.until))
-            except RequestError:
-                return False
-            self._key_filter_works = True
-        return self._key_filter_works
+        """Whether what was refused is the key's filter or order, or a page so large: one row is asked for."""
+        if self._key_filter_works:
+            return True
+        try:
+            await self._ask_keys(Ask(purpose="probe", after=ask.after, until=ask.until))
+        except (InvalidRequestError, ApiError):
+            return False
+        except RequestError:  # not a refusal
+            return True
+        self._key_filter_works = ask.after is not None
+        return True
 
     async def _answers_at_all(self) -> bool:
         """Whether it is one range that fails, or the server: its ends are asked for, a row each."""
@@ -291,14 +295,16 @@ class ByKey(Generic[RowT]):
 
     def _take_in_sign(self, ask: Ask, response: Response) -> None:
         self._successes += 1
-        if ask.purpose == "probe":
-            self._plan.tell_probe(ask, works=True)
-            return
+        keys: list[Id | None] = []
+        works = True
         try:
             keys, _ = self._keys_and_count(response)
         except RequestError:
-            keys = []
-        self._plan.tell_last(keys)
+            works = False
+        if ask.purpose == "probe":
+            self._plan.tell_probe(ask, works=works)
+        else:
+            self._plan.tell_last(keys)
 
     async def _close_the_books(self) -> None:
         """Ask for the count once more, and hold it against what came."""
@@ -308,9 +314,10 @@ class ByKey(Generic[RowT]):
         report.ended = True
         report.ranges_done, report.smallest_page = plan.done, plan.smallest_page
         report.expected_at_end = report.expected_at_start
-        is_settled = report.resumed and report.expected_at_start == report.distinct
+        report.order_checked = plan.order_checked
+        is_short = report.resumed or self._number <= 1
         has_no_count = report.expected_at_start is None and not report.missing
-        if has_no_count or is_settled or report.pages <= 1:
+        if has_no_count or (is_short and report.expected_at_start == report.distinct):
             return
         try:
             report.expected_at_end = await self._ask_count(None)
@@ -381,6 +388,30 @@ class ByKey(Generic[RowT]):
 
 def _checked(position: Position) -> _Position:
     try:
-        return msgspec.convert(position, _Position)
-    except (msgspec.MsgspecError, RecursionError):
+        found = msgspec.convert(position, _Position)
+        return msgspec.structs.replace(found, left=_in_order(found.left))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
         raise CheckpointError("the checkpoint is damaged; start anew") from None
+
+
+def _in_order(ranges: list[KeyRange]) -> list[KeyRange]:
+    """Ranges of integers from the lowest on; those that could not be read come last in a checkpoint.
+
+    Raises:
+        ValueError: they overlap, so that rows would come twice.
+    """
+    if any(isinstance(bound, str) for each in ranges for bound in (each.after, each.until)):
+        return ranges  # a server's collation orders them
+    ordered = sorted(ranges, key=_lowest)
+    edges = [edge for each in ordered for edge in (_lowest(each), _highest(each))]
+    if edges != sorted(edges):
+        raise ValueError
+    return ordered
+
+
+def _lowest(each: KeyRange) -> float:
+    return each.after if isinstance(each.after, int) else -math.inf
+
+
+def _highest(each: KeyRange) -> float:
+    return each.until if isinstance(each.until, int) else math.inf

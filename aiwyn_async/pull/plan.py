@@ -8,9 +8,9 @@ more can be asked, the largest range under way is cut in half, and its upper hal
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from operator import lt
-from typing import Final, Literal, TypeGuard
+from collections.abc import Iterable, Sequence
+from operator import le, lt
+from typing import Any, Final, Literal, TypeGuard
 
 import msgspec
 
@@ -128,6 +128,8 @@ class Plan:
         """Ranges read to their end."""
         self.last_key = last_key
         """The highest key when the pull began, where keys are integers and there was need to ask."""
+        self.order_checked = True
+        """False once keys came that are in no order known here: text, by a collation of the server's."""
         self.has_begun = left is not None
         self.smallest_page = page_size
         self._page_size = page_size
@@ -139,6 +141,8 @@ class Plan:
         self._needs_last = is_open and ranges > 1 and last_key is None
         self._waits_for_last = False
         self._probes = 0
+        self._count_beyond = 0
+        """The highest count that was of more rows than came with it, so that it was not of the page alone."""
         self._stride = page_size
         """How much of the key line to cut off for a page, in an ordered pull."""
 
@@ -170,7 +174,7 @@ class Plan:
         if self._needs_last:
             self._needs_last = False
             self._waits_for_last = True
-            return Ask(purpose="last", after=self._segments[0].after)
+            return Ask(purpose="last", after=self._segments[0].begin)
         if self._waits_for_last or not self._segments:
             return None
         segment = self._next_segment()
@@ -201,7 +205,7 @@ class Plan:
         self._check(ask, keys)
         segment.asked = False
         segment.page_size = min(self._page_size, 2 * segment.page_size)
-        is_whole = not keys or (len(keys) < ask.size and count == len(keys))
+        is_whole = not keys or (self._is_all(len(keys), count) and len(keys) < ask.size)
         kept = len(keys)
         if _are_integers(keys):
             if len(keys) > 1:
@@ -218,15 +222,23 @@ class Plan:
             if 2 * segment.rows < self._page_size:
                 self._stride *= 2
             self._finish(segment)
-        elif not self.has_begun and self._ranges > 1 and _are_integers(keys):
-            self._needs_last = count is None or count - len(keys) > self._page_size
+        elif not self.has_begun and _are_integers(keys):
+            # Without a count, it alone shows whether there are rows without a key: no filter finds those.
+            self._needs_last = count is None or (self._ranges > 1 and count - len(keys) > self._page_size)
         self.has_begun = True
         return kept
 
     def tell_last(self, keys: Sequence[Id | None]) -> None:
-        """Take in the highest key there is."""
+        """Take in the highest key there is.
+
+        Raises:
+            KeyFilterRefused: the last row has no key, which no key filter would find.
+        """
         self._waits_for_last = False
-        if _are_integers(keys):
+        if None in keys:
+            raise KeyFilterRefused("rows come without their key")
+        reached = [each.after for each in self._segments if isinstance(each.after, int)]
+        if _are_integers(keys) and keys[0] >= max(reached, default=keys[0]):  # else it is not the last
             self.last_key = keys[0]
 
     def tell_probe(self, ask: Ask, *, works: bool) -> None:
@@ -242,8 +254,10 @@ class Plan:
         segment = ask.segment
         assert segment is not None  # noqa: S101 (a page has one)
         segment.asked = False
-        if can_be_the_size and ask.size > 1:
+        if ask.size > 1 and (can_be_the_size or not self.has_begun):
             segment.page_size = ask.size // 2
+            if not can_be_the_size:  # before any page came, a refusal is of every page as large
+                self._page_size = segment.page_size
             return
         segment.why = why
         lowest = -1 if segment.after is None else segment.after
@@ -253,6 +267,16 @@ class Plan:
             self._go_on_searching(segment, segment.search)
         else:
             self._give_up(segment, segment.until)
+
+    def _is_all(self, rows: int, count: int | None) -> bool:
+        """Whether these rows are all there are by the count that came with them.
+
+        A server that caps its pages may count no further than its cap, so only a count is believed that is
+        lower than one that was seen to go beyond its page.
+        """
+        if count is not None and count > rows:
+            self._count_beyond = max(self._count_beyond, count)
+        return count == rows < self._count_beyond
 
     def _go_on_searching(self, segment: Segment, search: Search) -> None:
         if not search.is_found and search.next == segment.until:
@@ -341,10 +365,22 @@ class Plan:
                 raise KeyFilterRefused("rows come from outside the range of keys that was asked for")
         elif ask.after is not None and ask.after in keys:
             raise KeyFilterRefused("rows come again")
+        elif keys:
+            before = [] if ask.after is None else [ask.after]
+            self.order_checked = self.order_checked and _are_in_an_order(map(str, [*before, *keys]))
 
 
 def _are_integers(keys: Sequence[Id | None]) -> TypeGuard[Sequence[int]]:
     return set(map(type, keys)) == {int}
+
+
+def _are_in_an_order(texts: Iterable[str]) -> bool:
+    """Whether they rise by code points, without regard to case, or as numbers."""
+    exact = list(texts)
+    forms: list[list[Any]] = [exact, [text.casefold() for text in exact]]
+    if all(text.isdecimal() for text in exact):
+        forms.append([(len(text.lstrip("0")), text.lstrip("0")) for text in exact])
+    return any(all(map(le, form, form[1:])) for form in forms)
 
 
 def _joined(ranges: Sequence[KeyRange]) -> list[KeyRange]:

@@ -60,6 +60,8 @@ class PullReport(msgspec.Struct, kw_only=True):
         passes: walks over the whole list.
         passes_agree: the last two gave the same keys; None for a pull by key.
         keys_checked: rows were told apart by a key.
+        without_key: rows of a pass that lacked their key.
+        order_checked: the keys came in an order that can be held against the one asked for.
         requests: sent, retries included.
         retries: requests sent again.
         peak_concurrency: most requests in flight at once.
@@ -83,6 +85,8 @@ class PullReport(msgspec.Struct, kw_only=True):
     passes: int = 0
     passes_agree: bool | None = None
     keys_checked: bool = True
+    without_key: int = 0
+    order_checked: bool = True
     pages: int = 0
     requests: int = 0
     retries: int = 0
@@ -148,6 +152,12 @@ class PullReport(msgspec.Struct, kw_only=True):
             found.append(f"no two of {self.passes} passes over the list gave the same keys: it keeps moving")
         if not self.keys_checked and not self.passes_agree:
             found.append("rows have no key to tell them apart by")
+        if self.without_key:
+            found.append(f"{self.without_key} rows came without the key to tell them apart by")
+        if not self.order_checked and self.expected_at_end is None:
+            found.append(
+                "keys are text in an order not known here, and there is no count to hold them against"
+            )
         if self.bad_rows:
             found.append(f"{self.bad_rows} rows do not decode and were left out")
         return found

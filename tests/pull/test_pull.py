@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ from rich.console import Console
 from aiwyn_async import (
     AiwynClient,
     AuthenticationError,
+    Checkpoint,
     CheckpointError,
     ConfigurationError,
     ConnectionFailed,
@@ -21,6 +24,7 @@ from aiwyn_async import (
     IncompleteError,
     InvoiceSearchRow,
     Pull,
+    RequestError,
     ServerError,
 )
 from aiwyn_async.pull.progress import Progress
@@ -133,10 +137,10 @@ async def test_a_list_with_filters_is_pulled_by_passes(aiwyn: AiwynClient, box: 
     assert (pull.report.passes, pull.report.passes_agree) == (2, True)
 
 
-async def test_little_takes_one_request(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_little_takes_two_requests(aiwyn: AiwynClient, box: Sandbox) -> None:
     pull = aiwyn.invoices.pull(F.id <= ids(box)[9])
     assert len(await pull.collect()) == 10
-    assert pull.report.requests == box.calls("invoices.search") == 1
+    assert pull.report.requests == box.calls("invoices.search") == 2, "the second sees that no more come"
     assert pull.report.expected_at_end == 10
 
 
@@ -267,6 +271,20 @@ async def test_two_stretches_that_fail_are_both_named(aiwyn: AiwynClient, box: S
     found, _ = await until_it_fails(pull, IncompleteError)
     assert sorted(found) == [key for key in rows if key not in bad]
     assert len(pull.report.missing) == 2
+
+
+async def test_a_stretch_whose_error_is_told_in_the_body_costs_itself_alone(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    rows = ids(box)
+    bad = set(rows[1400:1440])
+    told = b'{"errors": [{"message": "database query error"}]}'
+    box.faults.add("invoices.search", times=MANY, body=told, match=would_bring(box, bad))
+    pull = aiwyn.invoices.pull(page_size=100, ranges=4)
+    found, _ = await until_it_fails(pull, IncompleteError)
+    assert sorted(found) == [key for key in rows if key not in bad]
+    assert len(pull.report.missing) == 1
+    assert box.calls("invoices.search") < 200
 
 
 def is_larger_than(rows: int) -> Callable[[Any], bool]:
@@ -415,9 +433,54 @@ async def test_a_checkpoint_belongs_to_its_query_and_row_type(aiwyn: AiwynClient
         lambda: aiwyn.invoices.pull(resume=saved).decode_as(dict),
         lambda: aiwyn.invoices.search(resume=saved),
         lambda: aiwyn.invoices.pull(resume=saved.to_json().replace("left", "lift")),
+        lambda: aiwyn.invoices.pull(resume=replaced(saved, left=[[1, 9], [5, 20]])),
+        lambda: aiwyn.invoices.pull(resume=replaced(saved, left=[[None, None], [5, 20]])),
+        lambda: aiwyn.invoices.pull(resume=replaced(saved, left=[[9, 1]])),
     ):
         with pytest.raises(CheckpointError):
             other()
+
+
+def replaced(saved: Checkpoint, *, left: list[list[int | None]]) -> Checkpoint:
+    ranges = [{"after": after, "until": until} for after, until in left]
+    return msgspec.structs.replace(saved, position=saved.position | {"left": ranges})
+
+
+async def test_a_pull_of_other_rows_is_resumed_after_it_was_given_their_type(aiwyn: AiwynClient) -> None:
+    pull = aiwyn.invoices.pull(page_size=100).decode_as(dict)
+    batches = pull.batches()
+    saved = (await anext(batches)).checkpoint
+    await batches.aclose()
+    for wrong in (
+        lambda: aiwyn.invoices.pull(resume=saved),
+        lambda: pull.resumed_at(saved).decode_as(msgspec.Raw),
+    ):
+        with pytest.raises(CheckpointError, match=r"decode_as\(row_type\)\.resumed_at"):
+            wrong()
+    rest = await aiwyn.invoices.pull().decode_as(dict).resumed_at(saved.to_json()).collect()
+    assert len(rest) == 2900
+
+
+async def test_a_resumed_pull_calls_no_key_gone(aiwyn: AiwynClient, box: Sandbox) -> None:
+    pull = aiwyn.invoices.pull(page_size=100)
+    await pull.collect()
+    assert pull.checkpoint is not None
+    with pytest.raises(ConfigurationError, match="only some of the keys"):
+        await aiwyn.invoices.reconcile_keys(ids(box), pull.resumed_at(pull.checkpoint))
+
+
+async def test_what_a_fallen_back_resumed_pull_gives_is_counted_once(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    pull = aiwyn.invoices.pull(page_size=100, ranges=1)
+    batches = pull.batches()
+    await anext(batches)
+    saved = (await anext(batches)).checkpoint
+    await batches.aclose()
+    box.faults.add("invoices.search", times=MANY, status=400, match=lambda body: "where" in body)  # type: ignore[operator]
+    resumed = aiwyn.invoices.pull(page_size=100, resume=saved, strict=True)
+    assert sorted(row.id for row in await resumed.collect()) == ids(box)
+    assert resumed.report.distinct == 3000
 
 
 async def test_a_slow_consumer_holds_one_page_a_range_and_no_more(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -465,6 +528,97 @@ async def test_breaks_and_cancellations_leave_nothing(aiwyn: AiwynClient, box: S
     await assert_nothing_is_held(aiwyn)
     assert len(await aiwyn.invoices.pull().collect()) == 3000
     assert box.calls("invoices.search") > 0
+
+
+async def test_two_uses_at_a_time_know_nothing_of_each_other(aiwyn: AiwynClient, box: Sandbox) -> None:
+    rows = ids(box)
+    bad = set(rows[-40:])
+    fault = box.faults.add("invoices.search", status=500, times=MANY, match=would_bring(box, bad))
+    pull = aiwyn.invoices.pull(page_size=200, ranges=2)
+    first = pull.batches()
+    given = [row.id for row in (await anext(first)).items]
+    second = pull.batches()
+    await anext(second)
+
+    async def read_on() -> None:
+        async for batch in first:
+            given.extend(row.id for row in batch.items)
+
+    with pytest.raises(IncompleteError) as caught:
+        await read_on()
+    await second.aclose()
+    fault.match = lambda _: False
+    assert caught.value.checkpoint is not None
+    healed = await pull.resumed_at(caught.value.checkpoint).collect()
+    assert sorted(given + [row.id for row in healed]) == rows
+
+
+async def test_a_loop_that_ends_closes_a_pull_that_was_left() -> None:
+    told: list[Any] = []
+    left: list[Any] = []
+
+    async def rows_of(url: str, api_key: str) -> AsyncGenerator[Any, None]:
+        async with AiwynClient(base_url=url, api_key=api_key) as aiwyn:
+            async for row in aiwyn.invoices.pull(page_size=100):
+                yield row
+
+    async def begin() -> None:
+        async with Sandbox(invoices=300, seed=1) as other:
+            left.append(rows_of(other.url, other.api_key))
+            await anext(left[0])
+
+    def run() -> None:
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_exception_handler(lambda _, context: told.append(context))
+            runner.run(begin())
+
+    await asyncio.to_thread(run)
+    assert told == []
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+async def test_interrupted_at_any_time_and_gone_on_it_brings_each_row_once(
+    aiwyn: AiwynClient, box: Sandbox, seed: int, ordered: bool
+) -> None:
+    choose = random.Random(seed)
+    rows = ids(box)
+    bad = set(choose.sample(rows, 3))
+    fault = box.faults.add("invoices.search", status=500, times=MANY, match=would_bring(box, bad))
+    for status in (429, 500, 503):
+        box.faults.add("invoices.search", every=choose.randrange(5, 9), status=status)
+    for action in ("truncate", "reset"):
+        box.faults.add("invoices.search", every=choose.randrange(7, 11), action=action)
+    found: list[Any] = []
+    saved: Any = None
+    for part in range(60):
+        if part == 8:
+            fault.match = lambda _: False
+        options: Any = {"page_size": choose.choice([40, 130]), "ranges": choose.choice([1, 3, 8])}
+        pull = aiwyn.invoices.pull(ordered=ordered, resume=saved, **options)
+        here: list[Any] = []
+        try:
+            async with aclosing(pull.batches()) as batches:
+                for _ in range(choose.randrange(1, 12)):
+                    # That this page is asked for tells that the one before is kept.
+                    batch = await anext(batches)
+                    here += [row.id for row in batch.items]
+                    saved = batch.checkpoint.to_json()
+        except StopAsyncIteration:
+            assert pull.report.complete
+            assert pull.report.distinct == 3000
+            found += here
+            break
+        except (IncompleteError, RequestError) as error:
+            saved = error.checkpoint
+        assert saved is not None
+        assert not pull.report.complete
+        if ordered:
+            assert here == sorted(here)
+        found += here
+    else:
+        raise AssertionError("it comes to no end")
+    assert sorted(found) == rows
 
 
 # Reports, progress, arguments
