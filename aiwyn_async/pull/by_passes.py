@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async.errors import RequestError
+from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position
@@ -21,6 +22,8 @@ __all__ = ["AGAIN", "ByPasses"]
 RowT = TypeVar("RowT")
 
 MOST_PASSES: Final = 6
+MOST_PASSES_WITHOUT_KEY: Final = 2
+"""The first pass has given its rows, and no later one could take them back."""
 AGAIN: Final[Position] = {"method": "passes"}
 """Where a pull by passes goes on: at its beginning, since no small checkpoint can hold the keys it gave."""
 
@@ -58,7 +61,7 @@ class ByPasses(Generic[RowT]):
         self._row_type = row_type
         self._page_size = page_size
         self._on_bad_row: OnBadRow = on_bad_row
-        self._given = given
+        self._given = _Given(given)
         self._bind = bind
         self._has_keys = bool(query.key)
         self._run: Run[RowT] | None = None
@@ -109,6 +112,7 @@ class ByPasses(Generic[RowT]):
     def _new_pass(self) -> Run[RowT]:
         walk = self._query.walk(self._page_size, None, None)
         given = self._given if self._has_keys else None
+        self._given.next_pass()
         return Run(
             self._session,
             self._query,
@@ -130,7 +134,8 @@ class ByPasses(Generic[RowT]):
         self._before = found
         if report.passes == 1:
             self.bad_rows += run.bad_rows
-        if report.passes_agree or report.passes >= MOST_PASSES:
+        most = MOST_PASSES if self._has_keys else MOST_PASSES_WITHOUT_KEY
+        if report.passes_agree or report.passes >= most:
             report.distinct += report.bad_rows
             report.unseen = max(0, (report.expected_at_end or 0) - report.distinct)
             report.ended = True
@@ -153,20 +158,24 @@ class ByPasses(Generic[RowT]):
         report.bad_rows = max(report.bad_rows, walk.bad_rows)
         report.repaired_rows = max(report.repaired_rows, walk.repaired_rows)
         report.keys_checked = report.keys_checked and walk.keys_checked
+        report.without_key = max(report.without_key, self._given.without_key)
 
     async def _begin_again_smaller(self, run: Run[RowT], error: RequestError) -> None:
         """A page failed that may be too large: pages are numbered by one size, so the pass begins again.
 
         Raises:
-            RequestError: the same error, when it is not the size.
+            RequestError: the same error, when it is not the size, or rows without a key would be given twice.
         """
         await self._leave(run)
-        self.report.requests += len(error.attempts)
-        self.report.retries += max(0, len(error.attempts) - 1)
-        if not can_be_the_size(error) or self._page_size == 1 or not await self._gives_a_row():
+        report = self.report
+        report.requests += len(error.attempts)
+        report.retries += max(0, len(error.attempts) - 1)
+        may_begin_again = self._has_keys or report.passes > 0 or not self._number
+        may_shrink = can_be_the_size(error) and self._page_size > 1
+        if not may_begin_again or not may_shrink or not await self._gives_a_row():
             raise error
         self._page_size //= 2
-        self.report.smallest_page = self._page_size
+        report.smallest_page = self._page_size
 
     async def _gives_a_row(self) -> bool:
         """Whether it is the page that fails, or the server."""
@@ -176,3 +185,29 @@ class ByPasses(Generic[RowT]):
         except RequestError:
             return False
         return True
+
+
+class _Given(KeySet):
+    """The keys of rows given. A row that lacks its key is given in the first pass alone, and counted."""
+
+    def __init__(self, known: KeySet) -> None:
+        super().__init__()
+        self._known = known
+        self._passes = 0
+        self.without_key = 0
+        """Rows of this pass."""
+
+    def next_pass(self) -> None:
+        """A pass begins."""
+        self._passes += 1
+        self.without_key = 0
+
+    def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
+        """Add keys; the indices of rows to give, or None for all."""
+        new = self._known.add_new(keys)
+        if None not in keys:
+            return new
+        self.without_key += sum(key is None for key in keys)
+        if self._passes == 1:
+            return new
+        return [index for index in (range(len(keys)) if new is None else new) if keys[index] is not None]
