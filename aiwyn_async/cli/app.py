@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,11 @@ import msgspec
 from cyclopts import App, CycloptsError
 
 from aiwyn_async._version import __version__
-from aiwyn_async.cli.client import Flag, client_of_command
+from aiwyn_async.cli.client import Flag, client_of_command, sandbox_of_command
 from aiwyn_async.cli.doctor import examine
-from aiwyn_async.cli.exits import Exit, exit_of, printable
-from aiwyn_async.cli.progress import progress_of_command, say
+from aiwyn_async.cli.exits import Exit, exit_of
+from aiwyn_async.cli.output import data, drop, printable, say
+from aiwyn_async.cli.progress import progress_of_command
 from aiwyn_async.cli.records import RecordLines
 from aiwyn_async.cli.sync import sync
 from aiwyn_async.cli.tags import Filters, pull_of, tag_named, walk_of
@@ -135,7 +135,7 @@ async def export(
     if json:
         told = {name: getattr(done, name) for name in ("path", "rows", "bytes", "seconds")}
         doubts = report.doubts()
-        _data(encode_json(told | {"expected": report.expected, "complete": not doubts, "doubts": doubts}))
+        data(encode_json(told | {"expected": report.expected, "complete": not doubts, "doubts": doubts}))
     if not report.complete:
         for doubt in report.doubts():
             say(f"not vouched for as complete: {doubt}")
@@ -164,7 +164,7 @@ async def get(
     """
     async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         found = await getattr(aiwyn, tag_named(tag)).get(key)
-    _data(msgspec.json.format(encode_json(found), indent=2))
+    data(msgspec.json.format(encode_json(found), indent=2))
     return Exit.OK
 
 
@@ -199,7 +199,7 @@ async def count(
         status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
     )
     async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
-        _data(str(await walk_of(aiwyn, tag, filters).count()).encode())
+        data(str(await walk_of(aiwyn, tag, filters).count()).encode())
     return Exit.OK
 
 
@@ -222,7 +222,7 @@ async def upsert(*, file: Path, update: Flag = False, batch_size: int = 100, jso
             async for outcome in writing:
                 shown.count(writing.report.total)
                 if json:
-                    _data(encode_json(outcome))
+                    data(encode_json(outcome))
                 if not outcome.ok:
                     why = " ".join(filter(None, [outcome.code, outcome.message]))
                     say(f"line {records.line_of(outcome.index)} {outcome.status}: {why}")
@@ -242,10 +242,14 @@ async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0,
     """
 
     def ready(box: Sandbox) -> None:
-        _data(f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={box.api_key}".encode())
+        data(f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={box.api_key}".encode())
         say(f"{invoices} invoices; Ctrl-C ends it")
 
-    await serve(Sandbox(invoices=invoices, seed=seed, port=port, latency=latency), ready=ready)
+    box = sandbox_of_command(invoices=invoices, seed=seed, port=port, latency=latency)
+    try:
+        await serve(box, ready=ready)
+    except (OSError, OverflowError) as fault:
+        raise ConfigurationError(f"cannot serve on port {port}: {fault}") from None
     return Exit.OK
 
 
@@ -261,7 +265,7 @@ async def doctor(*, sandbox: Flag = False, sandbox_invoices: int = 100, seed: in
     worst = Exit.OK
     async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         async for finding in examine(aiwyn):
-            _data(printable(f"{'ok' if finding.ok else 'WRONG':5} {finding.what}: {finding.text}").encode())
+            data(printable(f"{'ok' if finding.ok else 'WRONG':5} {finding.what}: {finding.text}").encode())
             worst = worst or finding.exit
     return worst
 
@@ -283,8 +287,7 @@ def run(arguments: Sequence[str]) -> int:
         say("; ".join(filter(None, ["interrupted", INTERRUPTED.get(arguments[0])])))
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader has what it wanted. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)  # of a help page that was read far enough
         return Exit.OK
 
 
@@ -300,8 +303,3 @@ def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
 async def _awaited(result: Any) -> int:
     found = await result if asyncio.iscoroutine(result) else result
     return found if isinstance(found, int) else Exit.OK
-
-
-def _data(text: bytes) -> None:
-    sys.stdout.write(text.decode() + "\n")
-    sys.stdout.flush()

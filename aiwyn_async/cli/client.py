@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from aiwyn_async.allocator import prime_allocator
 from aiwyn_async.client import AiwynClient
+from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["Flag", "client_of_command"]
+__all__ = ["Flag", "client_of_command", "sandbox_of_command"]
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -32,7 +33,19 @@ async def client_of_command(*, sandbox: bool, invoices: int, seed: int) -> Async
             yield aiwyn
         return
     async with (
-        Sandbox(invoices=invoices, seed=seed) as box,
+        sandbox_of_command(invoices=invoices, seed=seed) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         yield aiwyn
+
+
+def sandbox_of_command(**options: Any) -> Sandbox:
+    """A sandbox that was not started.
+
+    Raises:
+        ConfigurationError: there is no such firm.
+    """
+    try:
+        return Sandbox(**options)
+    except ValueError as wrong:
+        raise ConfigurationError(f"no sandbox: {wrong}") from None

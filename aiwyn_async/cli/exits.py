@@ -1,4 +1,4 @@
-"""Exit codes, and the line that tells what went wrong and what to do."""
+"""Exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiwyn_async.errors import (
     TokenExchangeError,
 )
 
-__all__ = ["Exit", "exit_of", "printable"]
+__all__ = ["Exit", "exit_of"]
 
 
 class Exit(enum.IntEnum):
@@ -50,8 +50,3 @@ def exit_of(error: AiwynError) -> Exit:
     if isinstance(error, TokenExchangeError) and isinstance(error.__cause__, AiwynError):
         return exit_of(error.__cause__)
     return next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.FAILURE)
-
-
-def printable(text: str) -> str:
-    """Text without the control characters by which a server could steer a terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

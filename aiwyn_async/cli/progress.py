@@ -11,10 +11,10 @@ from typing import Final, Protocol, Self
 from rich import progress as bars
 from rich.console import Console
 
-from aiwyn_async.cli.exits import printable
+from aiwyn_async.cli.output import say
 from aiwyn_async.pull.progress import Progress
 
-__all__ = ["PlainLines", "ProgressBar", "Shown", "console", "progress_of_command", "say"]
+__all__ = ["PlainLines", "ProgressBar", "Shown", "console", "progress_of_command"]
 
 SECONDS_A_LINE: Final = 5.0
 """Work that is done sooner is told nothing of but its result."""
@@ -23,11 +23,6 @@ SECONDS_A_LINE: Final = 5.0
 def console() -> Console:
     """stderr; NO_COLOR is honoured by rich."""
     return Console(file=sys.stderr, highlight=False)
-
-
-def say(text: str) -> None:
-    """A line on stderr, as it is: never wrapped, no markup, nothing that steers a terminal."""
-    console().print(printable(text), soft_wrap=True, markup=False)
 
 
 class Shown(Protocol):
@@ -57,7 +52,8 @@ class Shown(Protocol):
 
 def progress_of_command(what: str) -> Shown:
     """Bars on a terminal, lines elsewhere; ``what`` is the rows' name."""
-    return ProgressBar(what) if sys.stderr.isatty() else PlainLines(what)
+    is_seen = sys.stderr is not None and sys.stderr.isatty()
+    return ProgressBar(what) if is_seen else PlainLines(what)
 
 
 class PlainLines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ import msgspec
 
 from aiwyn_async.cli.client import Flag, client_of_command
 from aiwyn_async.cli.exits import Exit
-from aiwyn_async.cli.progress import progress_of_command, say
+from aiwyn_async.cli.output import data, say
+from aiwyn_async.cli.progress import progress_of_command
 from aiwyn_async.cli.tags import tag_named, where_tree
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.session.protocol import encode_json
@@ -76,8 +76,7 @@ def _told(done: SyncResult, *, json: bool) -> int:
     )
     if json:
         told = {name: value for name, value in msgspec.structs.asdict(done).items() if name != "report"}
-        sys.stdout.write(encode_json(told | {"complete": done.complete}).decode() + "\n")
-        sys.stdout.flush()
+        data(encode_json(told | {"complete": done.complete}))
     for doubt in done.doubts:
         say(f"not vouched for as complete: {doubt}")
     return Exit.OK if done.complete else Exit.INCOMPLETE

@@ -36,13 +36,18 @@ class Cli:
         }
 
     async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+        return await self.start_into(subprocess.PIPE, subprocess.PIPE, *arguments, **env)
+
+    async def start_into(
+        self, stdout: int, stderr: int, *arguments: str, **env: str
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *("-W", "error", "-m", "aiwyn_async.cli", *arguments),
             cwd=self.folder,
             env=self.env | env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
         )
 
     async def run(self, *arguments: str, **env: str) -> Done:
@@ -286,3 +291,82 @@ async def test_an_inferred_endpoint_is_told_in_one_line(cli: Cli) -> None:
     assert done.code == 0, done.err
     assert done.err.startswith("note: clients.get: the path /client is inferred")
     assert len(done.err.splitlines()) == 1
+
+
+async def test_records_are_written_to_the_last_when_the_reader_of_their_outcomes_has_gone(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(250))
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await cli.start_into(writer, subprocess.PIPE, "upsert", "--file", "rows.jsonl", "--json")
+    os.close(writer)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert b"250 records: 250 created" in err
+    assert box.scalar("SELECT count(*) FROM records") == 250
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["count", "invoices"],
+        ["export", "invoices", "--to", "x.csv", "--json"],
+        ["sync", "invoices", "--to", "x.duckdb", "--json"],
+    ],
+)
+async def test_a_result_that_cannot_be_written_is_told_in_one_line(arguments: list[str], cli: Cli) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await cli.start_into(full, subprocess.PIPE, *arguments)
+    os.close(full)
+    _, err = await process.communicate()
+    assert process.returncode == 1, err
+    assert err.splitlines()[-1] == b"error: cannot write the result to stdout: No space left on device"
+    assert b"Traceback" not in err
+
+
+async def test_a_stderr_that_is_full_does_not_fail_an_export(cli: Cli, tmp_path: Path) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await cli.start_into(subprocess.PIPE, full, "export", "invoices", "--to", "x.jsonl")
+    os.close(full)
+    await process.communicate()
+    assert process.returncode == 0
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 400
+
+
+async def test_a_closed_stdout_is_told_and_a_closed_stderr_is_no_matter(cli: Cli) -> None:
+    command = f"{sys.executable} -m aiwyn_async.cli count invoices"
+    for closing, expected in [
+        (">&-", (1, b"", b"error: cannot write the result: stdout is closed\n")),
+        ("2>&-", (0, b"400\n", b"")),
+    ]:
+        process = await asyncio.create_subprocess_shell(
+            f"{command} {closing}",
+            cwd=cli.folder,
+            env=cli.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert (process.returncode, out, err) == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "text"),
+    [("--port", "99999", "port 99999"), ("--invoices", "-5", "no fewer than 0 invoices")],
+)
+async def test_a_sandbox_that_cannot_be_is_told_in_one_line(
+    flag: str, value: str, text: str, cli: Cli
+) -> None:
+    done = await cli.run("sandbox", flag, value)
+    assert (done.code, text in done.err, "Traceback" in done.err) == (2, True, False), done.err
+
+
+async def test_a_sandbox_on_a_port_that_is_taken_tells_the_port(cli: Cli, box: Sandbox) -> None:
+    port = box.url.rpartition(":")[2]
+    done = await cli.run("sandbox", "--port", port)
+    assert (done.code, f"cannot serve on port {port}" in done.err, "Traceback" in done.err) == (
+        2,
+        True,
+        False,
+    )
