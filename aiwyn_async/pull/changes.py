@@ -186,23 +186,29 @@ class Changes(Generic[RowT]):
             CheckpointError: the bookmark of ``state`` belongs to another query.
             RequestError: the server cannot be read any more; ``checkpoint`` tells where to go on.
         """
-        self._has_ended, self._reads, self._span, self.checkpoint = False, [], self._resumed, None
+        reads: list[Pull[RowT] | Pager[RowT]] = []
+        self._has_ended, self._reads, self._span, self.checkpoint = False, reads, self._resumed, None
         self._started = time.perf_counter()
-        span = self._span = self._resumed or await self._frozen()
+        span = self._resumed or await self._frozen()
+        if self._reads is reads:
+            self._span = span
         spans = [span]
         if span.start is not None and not span.nulls:
             spans.append(msgspec.structs.replace(span, nulls=True, inner=None))
         for part in spans:
-            async with aclosing(self._part(part)) as pages:
+            async with aclosing(self._part(part, reads)) as pages:
                 async for page in pages:
                     yield page
-        self._has_ended = True
+        if self._reads is reads:  # else a later use began, and ack() is of that one
+            self._has_ended = True
 
-    async def _part(self, span: Span) -> AsyncGenerator[Page[RowT], None]:
+    async def _part(
+        self, span: Span, reads: list[Pull[RowT] | Pager[RowT]]
+    ) -> AsyncGenerator[Page[RowT], None]:
         read = self._reading(span)
-        self._reads.append(read)
-        self.checkpoint = self._bind(span, span.inner)
-        number = sum(each.report.pages for each in self._reads[:-1])
+        reads.append(read)
+        self._keep(reads, self._bind(span, span.inner))
+        number = sum(each.report.pages for each in reads[:-1])
         try:
             async with aclosing(read.batches() if isinstance(read, Pull) else read.pages()) as pages:
                 async for page in pages:
@@ -212,11 +218,17 @@ class Changes(Generic[RowT]):
                         seconds = time.perf_counter() - self._started
                         self._on_progress(progress_of(self.report, seconds=seconds))
                     yield page
-                    self.checkpoint = after
+                    self._keep(reads, after)
         except (RequestError, PaginationError) as error:
             # A range that could not be read is in the pull's own checkpoint alone.
-            error.checkpoint = self.checkpoint = self._bind(span, read.checkpoint)
+            error.checkpoint = self._bind(span, read.checkpoint)
+            self._keep(reads, error.checkpoint)
             raise
+
+    def _keep(self, reads: list[Pull[RowT] | Pager[RowT]], checkpoint: Checkpoint) -> None:
+        """Tell where the latest use goes on, which another one may not be any more."""
+        if self._reads is reads:
+            self.checkpoint = checkpoint
 
     async def collect(self) -> list[RowT]:
         """All rows that changed, in a list. Memory grows with them: about 1 KB an invoice."""

@@ -7,6 +7,7 @@ import io
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from aiwyn_async import (
     ConfigurationError,
     ConnectionFailed,
     F,
+    FileState,
     IncompleteError,
     InvoiceSearchRow,
     Pull,
@@ -673,3 +675,22 @@ async def test_bad_rows_are_counted_and_kept(aiwyn: AiwynClient, box: Sandbox) -
     assert len(await pull.collect()) == 2999
     assert pull.report.bad_rows == len(pull.bad_rows) == 1
     assert not pull.report.complete
+
+
+async def test_the_end_of_an_earlier_read_of_changes_moves_no_bookmark_of_a_later_one(
+    aiwyn: AiwynClient, box: Sandbox, tmp_path: Path
+) -> None:
+    changes = aiwyn.invoices.changes(state=FileState(tmp_path / "state.json"), page_size=1000)
+    earlier = changes.batches()
+    await anext(earlier)
+    box.insert("invoices", {})
+    later = changes.batches()
+    await anext(later)
+    async for _ in earlier:
+        pass
+    with pytest.raises(IncompleteError):
+        await changes.ack()
+    async for _ in later:
+        pass
+    await changes.ack()
+    assert changes.complete
