@@ -19,6 +19,7 @@ __all__ = [
     "has_table",
     "mark_gone",
     "merge",
+    "primary_key",
     "select_keys",
     "table",
 ]
@@ -53,6 +54,15 @@ def has_table() -> str:
     return (
         "SELECT 1 FROM duckdb_tables() "
         f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND table_name = ?"
+    )
+
+
+def primary_key() -> str:
+    """The columns of the primary key of the table of the name given."""
+    return (
+        "SELECT constraint_column_names FROM duckdb_constraints() "
+        f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND table_name = ? "
+        "AND constraint_type = 'PRIMARY KEY'"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -211,14 +212,20 @@ class _Run:
         self.received = self.inserted = self.updated = 0
 
     async def read(self, overlap: float | timedelta | None) -> Changes[Any] | Pull[Any]:
-        """Merge what is new, and then the bookmark."""
+        """Merge what is new, and then the bookmark.
+
+        A checkpoint or a bookmark that is damaged, or that another release wrote, is read as if there were
+        none: rows that come again are merged to the same end.
+        """
         before = await in_thread(self._table.bookkeeping)
-        self._kept.text = before.bookmark
-        try:
-            source = self._source(overlap, before.checkpoint)
-        except CheckpointError:
-            # Of rows of another shape, as an older release reads them: their reading begins anew.
-            source = self._source(overlap, None)
+        for start in (before, Bookkeeping(before.bookmark)):
+            with contextlib.suppress(CheckpointError):
+                return await self._read(overlap, start)
+        return await self._read(overlap, Bookkeeping())
+
+    async def _read(self, overlap: float | timedelta | None, start: Bookkeeping) -> Changes[Any] | Pull[Any]:
+        self._kept.text = start.bookmark
+        source = self._source(overlap, start.checkpoint)
         try:
             await self._merge_all(source)
         except IncompleteError:

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from aiwyn_async.arrow.table import RowSchema
 from aiwyn_async.duckdb_sql import attach_new, attach_old
-from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
+from aiwyn_async.files import disk_errors
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import statements as sql
 
@@ -65,12 +66,14 @@ class SyncedTable:
         query: a hash of the condition that they fit.
 
     Raises:
-        ConfigurationError: the row type has a field that has no column.
+        ConfigurationError: the path names no file, or the row type has a field that has no column.
     """
 
     def __init__(
         self, path: Path, tag: str, key: str, row_type: type[Any], *, server: str, query: str
     ) -> None:
+        if not path.name:
+            raise ConfigurationError(f"{str(path)!r} names no file")
         self._schema = RowSchema(row_type)
         self._path = path
         self._wal = path.with_name(f"{path.name}.wal")
@@ -91,12 +94,14 @@ class SyncedTable:
             CheckpointError: the table was filled by another query.
         """
         path = self._path
-        if not path.parent.is_dir():
-            raise ExportError(f"there is no folder {path.parent}; make it first")
-        if path.is_symlink() or path.is_dir():
-            raise ExportError(f"{path} is a folder or a link; name the file itself")
+        with disk_errors(path, "open"):
+            if not path.parent.is_dir():
+                raise ExportError(f"there is no folder {path.parent}; make it first")
+            if path.is_symlink() or path.is_dir():
+                raise ExportError(f"{path} is a folder or a link; name the file itself")
+            is_new = not path.exists()
         with self._errors():
-            self._attach(is_new=not path.exists())
+            self._attach(is_new=is_new)
 
     def close(self) -> None:
         """Put the log into the file, and let others at it."""
@@ -106,7 +111,8 @@ class SyncedTable:
 
     def bookkeeping(self) -> Bookkeeping:
         """How far the table is."""
-        found = self._rows(f"SELECT bookmark, checkpoint FROM {sql.STATE} WHERE tag = ?", self._tag)  # noqa: S608 (a constant)
+        with self._errors():
+            found = self._rows(f"SELECT bookmark, checkpoint FROM {sql.STATE} WHERE tag = ?", self._tag)  # noqa: S608 (a constant)
         return Bookkeeping(*found[0])
 
     def write(self, rows: Any, keep: Bookkeeping) -> Written:
@@ -182,9 +188,15 @@ class SyncedTable:
             if not self._exists(self._tag):
                 for statement in sql.create_table(self._tag, self._key):
                     self._connection.execute(statement)
-                line = f"INSERT INTO {sql.STATE} VALUES (?, ?, ?, NULL, NULL)"  # noqa: S608 (a constant)
+                # A line of a table that its owner has dropped may be there.
+                line = f"INSERT OR REPLACE INTO {sql.STATE} VALUES (?, ?, ?, NULL, NULL)"  # noqa: S608 (a constant)
                 self._connection.execute(line, [self._tag, self._server, self._query])
                 return
+        if self._rows(sql.primary_key(), self._tag) != [([self._key],)]:
+            raise ExportError(
+                f"the table {self._tag} in {self._path} was made anew by another program, which left out its "
+                f"primary key {self._key}; drop it, and the next sync brings all rows"
+            )
         there = {row[0] for row in self._rows(f"DESCRIBE {sql.table(self._tag)}")}
         added = wanted.keys() - there
         for column in sorted(added):
@@ -208,7 +220,9 @@ class SyncedTable:
         try:
             yield
         finally:
-            self._connection.unregister(sql.BATCH)
+            # A transaction that failed takes it back by itself, and would tell of nothing but that it failed.
+            with contextlib.suppress(duckdb.Error):
+                self._connection.unregister(sql.BATCH)
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[None]:

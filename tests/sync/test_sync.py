@@ -261,3 +261,76 @@ async def test_a_tag_without_an_instant_of_change_is_pulled_each_time(
     second = await sync(aiwyn.payments, path)
     assert (second.inserted, second.updated, second.unchanged) == (0, 1, first.inserted - 1)
     assert second.bookmark is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE _aiwyn_sync SET bookmark = 'xx'",
+        "UPDATE _aiwyn_sync SET bookmark = repeat('[', 50000)",
+        """UPDATE _aiwyn_sync SET bookmark = replace(bookmark, '"query":"', '"query":"of another ')""",
+        "UPDATE _aiwyn_sync SET checkpoint = 'xx'",
+        "UPDATE _aiwyn_sync SET checkpoint = 'xx', bookmark = 'xx'",
+        "DROP TABLE invoices",
+    ],
+)
+async def test_damaged_bookkeeping_costs_a_full_pull_and_no_row(
+    statement: str, aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    await sync(aiwyn.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute(statement)
+    firm.insert(2)
+    firm.update(firm.ids()[0])
+
+    assert (await sync(aiwyn.invoices, path)).complete
+    await same(path)
+    assert (await sync(aiwyn.invoices, path)).received < 20
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("ALTER TABLE _aiwyn_sync DROP COLUMN checkpoint", "checkpoint"),
+        ("CREATE OR REPLACE TABLE invoices AS SELECT * FROM invoices", "primary key id; drop it"),
+    ],
+)
+async def test_tables_that_another_program_changed_are_refused_with_the_reason(
+    statement: str, told: str, aiwyn: AiwynClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    await sync(aiwyn.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute(statement)
+
+    with pytest.raises(ExportError, match=told):
+        await sync(aiwyn.invoices, path)
+    assert query(path, "SELECT count(*) FROM invoices") == [(120,)]
+
+
+async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_as_it_was(
+    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    await sync(aiwyn.invoices, path)
+    key = str(firm.ids()[-1]).encode()
+    firm.update(firm.ids()[-1])
+    firm.box.faults.add(
+        "invoices.search", times=99, mutate=lambda body: body.replace(b'"id":' + key, b'"id":"inv-7"')
+    )
+
+    with pytest.raises(ExportError, match="'inv-7'"):
+        await sync(aiwyn.invoices, path)
+    firm.box.faults.clear()
+    await sync(aiwyn.invoices, path)
+    await same(path)
+
+
+@pytest.mark.parametrize("name", ["", "/", f"{'a' * 300}.duckdb"])
+async def test_a_path_that_can_be_no_file_is_refused_as_any_other(
+    name: str, aiwyn: AiwynClient, firm: Any, tmp_path: Path
+) -> None:
+    with pytest.raises((ExportError, ConfigurationError), match=r"names no file|File name too long"):
+        await sync(aiwyn.invoices, tmp_path / name if name.endswith(".duckdb") else Path(name))
+    assert firm.box.calls() == 0
