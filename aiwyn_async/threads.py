@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio.to_thread
 
@@ -18,7 +18,7 @@ async def in_thread(work: Callable[[], ResultT]) -> ResultT:
     return await to_its_end(anyio.to_thread.run_sync(work))
 
 
-async def to_its_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+async def to_its_end(work: Awaitable[ResultT]) -> ResultT:
     """Await work; a cancellation waits for its end, and goes on then.
 
     A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.

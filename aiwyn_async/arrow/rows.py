@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -36,6 +36,12 @@ class PageRows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def by_page(self) -> Iterator[list[msgspec.Raw]]:
+        """Page by page, those that have rows: a megabyte at a time stays in a processor's cache."""
+        for start, end in pairwise([0, *self._ends]):
+            if end > start:
+                yield self.rows[start:end]
 
     def misfit(self, index: int, fault: Exception) -> None:
         """Take note of a row that does not decode.

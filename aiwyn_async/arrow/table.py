@@ -9,7 +9,6 @@ something else than the row's type does, goes the slow way: decoded row by row.
 
 from __future__ import annotations
 
-import io
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -63,17 +62,21 @@ class RowSchema:
             ExportError: a value that its column cannot hold exactly.
             DecodeFailed: a row does not fit, and bad rows are refused.
         """
-        found = self._at_a_stretch(b"\n".join(rows.rows))
-        if found is None or self._is_doubtful(found, rows):
-            return self._by_rows(rows)
-        return found
+        pages: list[Any] = []
+        for page in rows.by_page():
+            found = self._at_a_stretch(b"\n".join(page))
+            if found is None:
+                return self._by_rows(rows)
+            pages.append(found)
+        table = pa.concat_tables(pages) if pages else self.arrow.empty_table()
+        return self._by_rows(rows) if self._is_doubtful(table, rows) else table
 
     def _at_a_stretch(self, text: bytes) -> Any:
         if _may_wrap_around(text):
             return None
         try:
             found: Any = pa_json.read_json(
-                io.BytesIO(text),
+                pa.BufferReader(text),
                 read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
                 parse_options=pa_json.ParseOptions(
                     explicit_schema=self.arrow, newlines_in_values=True, unexpected_field_behavior="ignore"

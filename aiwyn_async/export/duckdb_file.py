@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,21 +14,20 @@ import pyarrow as pa
 
 from aiwyn_async.duckdb_sql import attach_new, identifier
 from aiwyn_async.errors import ExportError
-from aiwyn_async.export.parquet import joined_schema, tables_of
+from aiwyn_async.export.parquet import PartTables
 
 __all__ = ["build_duckdb"]
 
 MOST_MEMORY: Final = "512MB"
 
 
-def build_duckdb(path: Path, parts: Sequence[Path], schema: Any, table: str) -> None:
+def build_duckdb(path: Path, parts: Iterator[Path], schema: Any, table: str) -> None:
     """A new file with one table; what does not fit into memory goes to disk beside it.
 
     Raises:
         ExportError: DuckDB cannot write it.
     """
-    wanted = joined_schema(parts, schema)
-    batches = (batch for found in tables_of(parts, wanted) for batch in found.to_batches())
+    source = PartTables(parts, schema)
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MOST_MEMORY,
         "temp_directory": f"{path}.spill",
@@ -36,8 +35,11 @@ def build_duckdb(path: Path, parts: Sequence[Path], schema: Any, table: str) -> 
     try:
         with duckdb.connect(":memory:", config=options) as connection:
             connection.execute(attach_new(str(path), "file"))
-            connection.register("parts", pa.RecordBatchReader.from_batches(wanted, batches))
-            connection.execute(f"CREATE TABLE file.main.{identifier(table)} AS SELECT * FROM parts")  # noqa: S608 (quoted)
+            while not source.at_end:
+                batches = (batch for found in source.tables() for batch in found.to_batches())
+                connection.register("parts", pa.RecordBatchReader.from_batches(source.schema, batches))
+                name = f"file.main.{identifier(table)}"
+                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM parts")  # noqa: S608 (quoted)
             connection.execute("DETACH file")
     except duckdb.Error as fault:
         raise ExportError(f"DuckDB cannot write the table {table}: {fault}") from fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async.errors import ExportError, IncompleteError
+from aiwyn_async.export.joining import Joining
 from aiwyn_async.export.partial import Partial
 from aiwyn_async.export.parts import Parts
 from aiwyn_async.export.source import Readable, Report, Source
@@ -129,19 +130,21 @@ class _Export:
     async def run(self) -> ExportResult:
         """Read, write, and give the file its name."""
         written_before = self._partial.rows
-        parts = Parts(self._partial, self._writer, self._source.on_bad_row, self._partial.report)
-        try:
-            await self._read(parts, written_before)
-        except IncompleteError as error:
-            raise IncompleteError(
-                f"{error}; all else is kept beside {self._target.path}, go on with --resume",
-                checkpoint=error.checkpoint,
-                report=parts.added_up(self._source.report),
-            ) from error
-        finally:
-            self._source.tell(parts.added_up(self._source.report), parts.bad_rows)
-        # What is whole gets its name even when the caller gives up at this moment.
-        size = await in_thread(self._finish)
+        before = self._partial.report
+        async with Joining(self._join, self._partial.parts()) as joining:
+            parts = Parts(self._partial, self._writer, self._source.on_bad_row, before, joining)
+            try:
+                await self._read(parts, written_before)
+            except IncompleteError as error:
+                raise IncompleteError(
+                    f"{error}; all else is kept beside {self._target.path}, go on with --resume",
+                    checkpoint=error.checkpoint,
+                    report=parts.added_up(self._source.report),
+                ) from error
+            finally:
+                self._source.tell(parts.added_up(self._source.report), parts.bad_rows)
+            # What is whole gets its name even when the caller gives up at this moment.
+            size = await to_its_end(self._finish(joining))
         self._tell(written_before)
         return ExportResult(
             path=str(self._target.path),
@@ -173,11 +176,12 @@ class _Export:
         finally:
             await parts.settle()
 
-    def _finish(self) -> int:
-        size = self._target.replace(
-            self._partial.folder, lambda path: self._writer.join(self._partial.parts(), path)
-        )
-        self._partial.drop()
+    def _join(self, parts: Iterator[Path]) -> int:
+        return self._target.replace(self._partial.folder, lambda path: self._writer.join(parts, path))
+
+    async def _finish(self, joining: Joining) -> int:
+        size = await joining.finish()
+        await in_thread(self._partial.drop)
         return size
 
     def _tell(self, written_before: int) -> None:

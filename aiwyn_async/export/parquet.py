@@ -9,7 +9,8 @@ Parts are Arrow files: a part of Parquet would be encoded, decoded and encoded a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 
-__all__ = ["join_parquet", "joined_schema", "tables_of", "write_part"]
+__all__ = ["PartTables", "join_parquet", "write_part"]
 
 
 def write_part(file: IO[bytes], table: Any) -> None:
@@ -27,33 +28,47 @@ def write_part(file: IO[bytes], table: Any) -> None:
         writer.write_table(table)
 
 
-def join_parquet(path: Path, parts: Sequence[Path], schema: Any) -> None:
+def join_parquet(path: Path, parts: Iterator[Path], schema: Any) -> None:
     """A row group a part, zstd."""
-    wanted = joined_schema(parts, schema)
-    with pq.ParquetWriter(path, wanted, compression="zstd") as writer:
-        for table in tables_of(parts, wanted):
-            writer.write_table(table, row_group_size=max(1, table.num_rows))
+    source = PartTables(parts, schema)
+    while not source.at_end:
+        with pq.ParquetWriter(path, source.schema, compression="zstd") as writer:
+            for table in source.tables():
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
-def joined_schema(parts: Sequence[Path], schema: Any) -> Any:
-    """The schema of all parts together: a key that is text in one part is text in all."""
-    found: list[Any] = []
-    for part in parts:
-        with pa_ipc.open_file(part) as file:
-            found.append(file.schema)
+class PartTables:
+    """The tables of parts, in order and in one schema: a key that is text in one part is text in all.
+
+    Whether one is text shows only when it comes, so ``tables()`` may end early. Until ``at_end``, it is to be
+    called once more, and begins with the first part again, in the new ``schema``.
+    """
+
+    def __init__(self, parts: Iterator[Path], schema: Any) -> None:
+        self.schema = schema
+        self.at_end = False
+        self._parts = parts
+        self._come: list[Path] = []
+
+    def tables(self) -> Iterator[Any]:
+        """Part by part."""
+        for part in chain(list(self._come), self._new_parts()):
+            with pa_ipc.open_file(part) as file:
+                table = file.read_all()
+            wanted = _with_text_keys(self.schema, table.schema)
+            if wanted != self.schema:
+                self.schema = wanted
+                return
+            yield table.cast(wanted)
+        self.at_end = True
+
+    def _new_parts(self) -> Iterator[Path]:
+        for part in self._parts:
+            self._come.append(part)
+            yield part
+
+
+def _with_text_keys(schema: Any, of_part: Any) -> Any:
     return pa.schema(
-        [
-            next(
-                (part.field(field.name) for part in found if part.field(field.name).type == pa.string()),
-                field,
-            )
-            for field in schema
-        ]
+        [found if (found := of_part.field(field.name)).type == pa.string() else field for field in schema]
     )
-
-
-def tables_of(parts: Sequence[Path], schema: Any) -> Iterator[Any]:
-    """Part by part, in order, in one schema."""
-    for part in parts:
-        with pa_ipc.open_file(part) as file:
-            yield file.read_all().cast(schema)

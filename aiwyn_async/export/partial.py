@@ -147,8 +147,8 @@ class Partial:
                 os.fsync(file.fileno())
         return found
 
-    def name(self, rows: int, checkpoint: Checkpoint, report: WalkReport | PullReport) -> None:
-        """Name the next part, which lies here written, in the manifest.
+    def name(self, rows: int, checkpoint: Checkpoint, report: WalkReport | PullReport) -> Path:
+        """Name the next part, which lies here written, in the manifest; where it lies.
 
         Raises:
             ExportError: the disk refuses; the parts before stay.
@@ -165,6 +165,7 @@ class Partial:
         with disk_errors(path):
             replace_content(path, msgspec.json.encode(named))
         self._manifest = named
+        return self.parts()[-1]
 
     def parts(self) -> list[Path]:
         """The whole parts, in order."""

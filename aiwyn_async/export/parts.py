@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.export.joining import Joining
 from aiwyn_async.export.partial import Partial
 from aiwyn_async.export.reports import added_up
 from aiwyn_async.export.source import Report
@@ -30,10 +31,19 @@ class Parts:
         writer: of their format.
         on_bad_row: what becomes of rows that do not fit.
         before: the report of the runs before, or None.
+        joining: is given each part with a name.
     """
 
-    def __init__(self, partial: Partial, writer: Writer, on_bad_row: OnBadRow, before: Report | None) -> None:
+    def __init__(
+        self,
+        partial: Partial,
+        writer: Writer,
+        on_bad_row: OnBadRow,
+        before: Report | None,
+        joining: Joining,
+    ) -> None:
         self._partial = partial
+        self._joining = joining
         self._writer = writer
         self._on_bad_row: OnBadRow = on_bad_row
         self._before = before
@@ -88,4 +98,4 @@ class Parts:
         self._misfits += rows.misfits
         self.bad_rows += rows.bad_rows
         told = self.added_up(report)
-        await in_thread(lambda: self._partial.name(written, checkpoint, told))
+        self._joining.add(await in_thread(lambda: self._partial.name(written, checkpoint, told)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, cast
@@ -29,8 +29,8 @@ class Writer(Protocol):
         """Write rows, telling those that do not fit; how many were written."""
         ...
 
-    def join(self, parts: Sequence[Path], path: Path) -> None:
-        """Write the whole file from its parts."""
+    def join(self, parts: Iterator[Path], path: Path) -> None:
+        """Write the whole file from its parts, which may still be coming."""
         ...
 
 
@@ -41,17 +41,16 @@ class JsonlWriter:
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines, without decoding: a row of JSON never holds a raw newline inside a string."""
-        if not len(rows):
-            return 0
-        lines = b"\n".join(rows.rows)
-        if lines.count(b"\n") >= len(rows):
-            # White space between tokens may hold one, though.
-            lines = b"\n".join(msgspec.json.format(bytes(row), indent=-1) for row in rows.rows)
-        file.write(lines)
-        file.write(b"\n")
+        for page in rows.by_page():
+            lines = b"\n".join(page)
+            if lines.count(b"\n") >= len(page):
+                # White space between tokens may hold one, though.
+                lines = b"\n".join(msgspec.json.format(bytes(row), indent=-1) for row in page)
+            file.write(lines)
+            file.write(b"\n")
         return len(rows)
 
-    def join(self, parts: Sequence[Path], path: Path) -> None:
+    def join(self, parts: Iterator[Path], path: Path) -> None:
         """One after another."""
         with path.open("wb") as file:
             _concatenate(parts, file)
@@ -88,7 +87,7 @@ class CsvWriter:
         file.write(text.getvalue().encode())
         return len(rows) - len(misfits)
 
-    def join(self, parts: Sequence[Path], path: Path) -> None:
+    def join(self, parts: Iterator[Path], path: Path) -> None:
         """The header, then the parts."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(self._fields)
@@ -138,7 +137,7 @@ class ParquetWriter:
         self._parquet.write_part(file, table)
         return int(table.num_rows)
 
-    def join(self, parts: Sequence[Path], path: Path) -> None:
+    def join(self, parts: Iterator[Path], path: Path) -> None:
         """A row group a part."""
         self._parquet.join_parquet(path, parts, self._schema.arrow)
 
@@ -157,7 +156,7 @@ class DuckdbWriter(ParquetWriter):
         self._build = build_duckdb
         self._table = table
 
-    def join(self, parts: Sequence[Path], path: Path) -> None:
+    def join(self, parts: Iterator[Path], path: Path) -> None:
         """One table."""
         self._build(path, parts, self._schema.arrow, self._table)
 
@@ -199,7 +198,7 @@ def _cell(value: msgspec.Raw) -> str:
     return str(_exact.decode(text)) if b"\\" in text else text[1:-1].decode()
 
 
-def _concatenate(parts: Sequence[Path], file: IO[bytes]) -> None:
+def _concatenate(parts: Iterator[Path], file: IO[bytes]) -> None:
     for part in parts:
         with part.open("rb") as source:
             shutil.copyfileobj(source, file, 1 << 20)

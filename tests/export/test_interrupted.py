@@ -30,9 +30,10 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
     def held(self: Any, *arguments: Any) -> Any:
         entered.set()
         go.wait(10)
-        found = real(self, *arguments)
-        ended.append(threading.current_thread().name)
-        return found
+        try:
+            return real(self, *arguments)
+        finally:
+            ended.append(threading.current_thread().name)
 
     monkeypatch.setattr(holder, step, held)
     async with (
