@@ -74,6 +74,7 @@ class CsvWriter:
         """Lines without the header."""
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
+        quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
         misfits = self._misfits(rows)
         for index, row in enumerate(rows.rows):
             if index in misfits:
@@ -83,7 +84,9 @@ class CsvWriter:
             if NOT_THERE in cells:
                 values = _keys_to_raw.decode(row)
                 cells = tuple(self._value(name, values) for name in self._fields)
-            lines.writerow(map(_cell, cells))
+            texts = [_cell(cell) for cell in cells]
+            # Before Python 3.13, a carriage return is not quoted by itself, and ends the row for its readers.
+            (quoted if "\r" in "".join(texts) else lines).writerow(texts)
         file.write(text.getvalue().encode())
         return len(rows) - len(misfits)
 
