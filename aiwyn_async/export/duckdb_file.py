@@ -40,6 +40,7 @@ def build_duckdb(path: Path, parts: Iterator[Path], schema: Any, table: str) -> 
                 connection.register("parts", pa.RecordBatchReader.from_batches(source.schema, batches))
                 name = f"file.main.{identifier(table)}"
                 connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM parts")  # noqa: S608 (quoted)
+            connection.execute("CHECKPOINT file")  # a DETACH that cannot do it keeps silent in older releases
             connection.execute("DETACH file")
     except duckdb.Error as fault:
         raise ExportError(f"DuckDB cannot write the table {table}: {fault}") from fault

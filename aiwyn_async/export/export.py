@@ -109,12 +109,12 @@ class _Export:
         """Refuse what cannot end well before anything is asked for."""
         self._target.check(force=force)
         self._partial.hold()
+        self._target.check(force=force)  # again: the one who held it may have made the file
         if resume and self._partial.exists:
             checkpoint = self._partial.load()
-            if checkpoint is not None:
-                self._source.resume(checkpoint)
-                if checkpoint.position == AGAIN:
-                    self._partial.start()
+            self._source.resume(checkpoint)
+            if checkpoint.position == AGAIN:
+                self._partial.start()
             return
         if self._partial.exists and not force:
             raise ExportError(

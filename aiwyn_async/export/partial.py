@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Annotated
 
 import msgspec
 
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export.target import Target
 from aiwyn_async.files import disk_errors, replace_content
 from aiwyn_async.pagination.page import Checkpoint
@@ -24,14 +25,14 @@ try:
 except ImportError:  # Windows: two exports of one file at a time are not told there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Partial"]
-
-ResultT = TypeVar("ResultT")
+__all__ = ["Part", "Partial"]
 
 
-class _Part(msgspec.Struct):
-    name: str
-    rows: int
+class Part(msgspec.Struct, frozen=True):
+    """A part that is written: its rows, and the hash of its bytes."""
+
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+    sha256: str
 
 
 class _Manifest(msgspec.Struct):
@@ -42,8 +43,9 @@ class _Manifest(msgspec.Struct):
 
     identity: str
     server: str
-    parts: list[_Part]
-    checkpoint: Checkpoint | None = None
+    parts: list[Part]
+    checkpoint: str
+    """As ``Checkpoint.to_json()`` writes it."""
     walk: WalkReport | None = None
     pull: PullReport | None = None
 
@@ -56,7 +58,7 @@ class Partial:
 
     def __init__(self, target: Target, identity: str, server: str) -> None:
         self.folder = target.path.parent / f".{target.path.name}.partial"
-        self._manifest = _Manifest(identity, server_name(server), [])
+        self._manifest = _Manifest(identity, server_name(server), [], "")
         self._held: int | None = None
 
     def hold(self) -> None:
@@ -66,23 +68,31 @@ class Partial:
             ExportError: one is under way.
         """
         with disk_errors(self.folder):
+            if self.folder.is_symlink():
+                # All in it is removed in the end, wherever it lies.
+                raise ExportError(f"{self.folder} is a symbolic link; remove it, or name another file")
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            folder = os.open(self.folder, os.O_RDONLY)
+            self._held = os.open(self.folder, os.O_RDONLY)
             if fcntl is not None:
                 try:
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    os.close(folder)
-                    raise ExportError(f"another export is writing into {self.folder}; wait for it") from None
-            self._held = folder
+                    fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    is_there = os.path.samestat(os.fstat(self._held), self.folder.lstat())
+                except (BlockingIOError, FileNotFoundError):
+                    is_there = False
+                if not is_there:  # or the other has just ended and taken it away
+                    os.close(self._held)
+                    self._held = None
+                    raise ExportError(f"another export is writing into {self.folder}; wait for it")
 
     def release(self) -> None:
         """Let others at the folder; an empty one goes."""
         held, self._held = self._held, None
         if held is not None:
-            os.close(held)
+            # While it is held still, so that it is not that of another.
             with contextlib.suppress(OSError):
-                self.folder.rmdir()
+                if os.path.samestat(os.fstat(held), self.folder.lstat()):
+                    self.folder.rmdir()
+            os.close(held)
 
     @property
     def exists(self) -> bool:
@@ -96,23 +106,24 @@ class Partial:
 
     def start(self) -> None:
         """Nothing of an earlier export is left."""
-        self._manifest = _Manifest(self._manifest.identity, self._manifest.server, [])
+        self._manifest = _Manifest(self._manifest.identity, self._manifest.server, [], "")
         self._clear(())
 
-    def load(self) -> Checkpoint | None:
-        """Take up what lies here; where to go on, or None when no part was finished.
+    def load(self) -> Checkpoint:
+        """Take up what lies here; where to go on.
 
         Raises:
-            ExportError: the manifest is damaged, or belongs to another format or server.
+            ExportError: the manifest or a part is damaged, or belongs to another format or server.
         """
         path = self.folder / "manifest.json"
-        with disk_errors(path):
+        with disk_errors(path, "read"):
             try:
                 found = msgspec.json.decode(path.read_bytes(), type=_Manifest)
-            except FileNotFoundError:
-                return None
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise ExportError(f"{path} is damaged; start anew with --force") from None
+                checkpoint = Checkpoint.from_json(found.checkpoint)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CheckpointError):
+                raise ExportError(
+                    f"{path} is damaged, or of another release; start anew with --force"
+                ) from None
         if found.identity != self._manifest.identity:
             raise ExportError(
                 f"{self.folder} holds parts of another format or row type; start anew with --force"
@@ -123,31 +134,38 @@ class Partial:
                 "start anew with --force"
             )
         self._manifest = found
+        for part, there in zip(found.parts, self.parts(), strict=True):
+            _check(there, part)
         # What a crash left half done is named nowhere.
-        self._clear({path.name, *(part.name for part in found.parts)})
-        return found.checkpoint
+        self._clear({path.name, *(there.name for there in self.parts())})
+        return checkpoint
 
     @property
     def report(self) -> WalkReport | PullReport | None:
         """Of all runs, up to the last whole part."""
         return self._manifest.walk or self._manifest.pull
 
-    def write(self, number: int, write: Callable[[IO[bytes]], ResultT]) -> ResultT:
-        """Write a part that is not whole before ``name()``; what ``write`` gives.
+    def write(self, number: int, write: Callable[[IO[bytes]], int]) -> Part:
+        """Write a part that is not whole before ``name()``.
+
+        Args:
+            number: from 0.
+            write: gives the number of its rows.
 
         Raises:
             ExportError: the disk refuses.
         """
         path = self.folder / _part_name(number)
         with disk_errors(path):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                found = write(file)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w+b") as file:
+                rows = write(file)
                 file.flush()
                 os.fsync(file.fileno())
-        return found
+                file.seek(0)
+                return Part(rows, hashlib.file_digest(file, "sha256").hexdigest())
 
-    def name(self, rows: int, checkpoint: Checkpoint, report: WalkReport | PullReport) -> Path:
+    def name(self, part: Part, checkpoint: Checkpoint, report: WalkReport | PullReport) -> Path:
         """Name the next part, which lies here written, in the manifest; where it lies.
 
         Raises:
@@ -156,8 +174,8 @@ class Partial:
         manifest = self._manifest
         named = msgspec.structs.replace(
             manifest,
-            parts=[*manifest.parts, _Part(_part_name(len(manifest.parts)), rows)],
-            checkpoint=checkpoint,
+            parts=[*manifest.parts, part],
+            checkpoint=checkpoint.to_json(),
             walk=report if isinstance(report, WalkReport) else None,
             pull=report if isinstance(report, PullReport) else None,
         )
@@ -169,7 +187,7 @@ class Partial:
 
     def parts(self) -> list[Path]:
         """The whole parts, in order."""
-        return [self.folder / part.name for part in self._manifest.parts]
+        return [self.folder / _part_name(number) for number in range(len(self._manifest.parts))]
 
     def drop(self) -> None:
         """Remove the folder and all in it."""
@@ -184,6 +202,18 @@ class Partial:
                     shutil.rmtree(path)
                 elif path.name not in kept:
                     path.unlink()
+
+
+def _check(path: Path, part: Part) -> None:
+    found = None
+    with (
+        disk_errors(path, "read"),
+        contextlib.suppress(FileNotFoundError, IsADirectoryError),
+        path.open("rb") as file,
+    ):
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != part.sha256:
+        raise ExportError(f"{path} is missing or damaged; start anew with --force")
 
 
 def _part_name(number: int) -> str:

@@ -18,6 +18,7 @@ class Target:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._may_replace = False
 
     def check(self, *, force: bool) -> None:
         """Refuse a target that cannot or must not be written, before anything is asked for.
@@ -26,6 +27,7 @@ class Target:
             ExportError: it exists and ``force`` is off, it is a folder or a link, or its folder is missing or
                 cannot be written.
         """
+        self._may_replace = force
         with disk_errors(self.path):
             if self.path.is_symlink():
                 raise ExportError(f"{self.path} is a symbolic link; name the file itself")
@@ -46,7 +48,8 @@ class Target:
             write: makes the file at the path that it is given.
 
         Raises:
-            ExportError: the disk refuses; what bore the name before is untouched.
+            ExportError: the disk refuses, or the file was made meanwhile and ``force`` was off; what bore the
+                name before is untouched.
         """
         path = folder / f"whole{self.path.suffix}"
         with disk_errors(self.path):
@@ -55,9 +58,16 @@ class Target:
                 write(path)
                 path.chmod(0o600)
                 size = path.stat().st_size
+                self._refuse_other()
                 move_synced(path, self.path)
             except BaseException:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 raise
         return size
+
+    def _refuse_other(self) -> None:
+        if not self._may_replace and self.path.exists():
+            raise ExportError(
+                f"{self.path} was made by another program meanwhile; move it away, and go on with --resume"
+            )

@@ -1,0 +1,152 @@
+"""What lies beside a target or at it, and is not what an export left there: refused, never joined."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, AiwynError, ExportError, ServerError
+from aiwyn_async.export import export
+from aiwyn_async.pull.progress import Progress
+from aiwyn_async.sandbox import Sandbox
+
+
+@pytest.fixture
+async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
+    async with (
+        Sandbox(invoices=600, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, retries=0) as aiwyn,
+    ):
+        yield box, aiwyn
+
+
+async def broken_export(box: Sandbox, aiwyn: AiwynClient, target: Path) -> Path:
+    """The folder of an export that has three parts."""
+
+    def is_late(body: Any) -> bool:
+        return isinstance(body, dict) and body.get("page", 0) >= 25
+
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=20), target)
+    box.faults.clear()
+    return target.parent / f".{target.name}.partial"
+
+
+def cut(part: Path) -> None:
+    part.write_bytes(part.read_bytes()[:-500])
+
+
+def turn(part: Path) -> None:
+    """As long as before."""
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+
+
+def make_a_folder_of(part: Path) -> None:
+    part.unlink()
+    part.mkdir()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("spoil", [cut, turn, Path.unlink, make_a_folder_of])
+async def test_a_part_that_is_not_as_it_was_written_is_refused_before_anything_is_sent(
+    spoil: Callable[[Path], None], suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / f"x{suffix}"
+    spoil(await broken_export(box, aiwyn, target) / "part-000001")
+    before = box.calls()
+
+    with pytest.raises(ExportError, match="part-000001 is missing or damaged; start anew with --force"):
+        await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+    assert box.calls() == before
+    assert not target.exists()
+
+    assert (await export(aiwyn.invoices.list(page_size=20), target, force=True)).rows == 600
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00\xff", b"null", b'{"zz":' + b"[" * 100_000, b'{"identity":"jsonl","server":"","parts":[]}'],
+)
+async def test_a_manifest_that_is_none_is_refused(
+    content: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    (await broken_export(box, aiwyn, target) / "manifest.json").write_bytes(content)
+    with pytest.raises(ExportError, match="is damaged, or of another release; start anew with --force"):
+        await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("change", [{"version": 99}, {"position": {"x": 1}}, {"query": "another"}])
+async def test_a_checkpoint_of_another_release_or_query_is_refused(
+    change: dict[str, Any], firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    path = await broken_export(box, aiwyn, target) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["checkpoint"] = json.dumps(json.loads(manifest["checkpoint"]) | change)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(AiwynError, match="start anew"):
+        await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+    assert not target.exists()
+
+
+async def test_a_folder_that_is_a_link_is_refused_and_what_it_leads_to_is_untouched(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    precious = tmp_path / "precious"
+    (precious / "deep").mkdir(parents=True)
+    (precious / "deep" / "file").write_text("mine")
+    (tmp_path / ".x.jsonl.partial").symlink_to(precious)
+    with pytest.raises(ExportError, match="symbolic link"):
+        await export(aiwyn.invoices.list(), tmp_path / "x.jsonl", force=True)
+    assert (precious / "deep" / "file").read_text() == "mine"
+    assert box.calls() == 0
+
+
+async def test_a_file_that_another_program_made_meanwhile_is_not_replaced(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+
+    def make_it(_: Progress) -> None:
+        target.write_text("mine")
+
+    with pytest.raises(ExportError, match=r"made by another program meanwhile.*--resume"):
+        await export(aiwyn.invoices.list(page_size=100), target, on_progress=make_it)
+    assert target.read_text() == "mine"
+
+    target.unlink()
+    assert (await export(aiwyn.invoices.list(page_size=100), target, resume=True)).rows == 600
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+async def test_csv_quotes_a_carriage_return_that_stands_alone(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    rows = b'{"id": 1, "description": "a\\rb", "notes": "c"}, {"id": 2, "description": "d"}'
+    box.faults.add("invoices.list", mutate=lambda _: b'{"deid_invoice": [' + rows + b"]}")
+    box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
+    target = tmp_path / "x.csv"
+    await export(aiwyn.invoices.list(), target)
+
+    with target.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["id"], row["description"], row["notes"]) for row in found] == [
+        ("1", "a\rb", "c"),
+        ("2", "d", ""),
+    ]
