@@ -263,7 +263,7 @@ class ByKey(Generic[RowT]):
             return
         may_shrink = can_be_the_size(error)
         is_open = ask.until is None and self._plan.last_key is None
-        if is_open and (ask.size == 1 or not may_shrink):
+        if is_open and ask.size == 1:
             await self._answers_at_all()  # and tells where the keys end
         self._plan.fail_page(ask, in_short(error), can_be_the_size=may_shrink)
 

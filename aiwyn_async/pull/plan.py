@@ -254,10 +254,10 @@ class Plan:
         segment = ask.segment
         assert segment is not None  # noqa: S101 (a page has one)
         segment.asked = False
-        if ask.size > 1 and (can_be_the_size or not self.has_begun):
+        if ask.size > 1:
             segment.page_size = ask.size // 2
-            if not can_be_the_size:  # before any page came, a refusal is of every page as large
-                self._page_size = segment.page_size
+            if not can_be_the_size and not self.has_begun:
+                self._page_size = segment.page_size  # before any page came, it is of every page as large
             return
         segment.why = why
         lowest = -1 if segment.after is None else segment.after

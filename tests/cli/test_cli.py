@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
+from unreadable_rows import ids, would_bring
 
 
 class Done:
@@ -206,12 +207,14 @@ async def test_ctrl_c_promises_nothing_where_nothing_is_kept(cli: Cli, box: Sand
 async def test_ranges_that_cannot_be_read_are_named_and_resume_asks_for_them_alone(
     cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
-    box.faults.add("invoices.search", nth=10, status=400)
+    unreadable = would_bring(box, {ids(box)[150]})
+    box.faults.add("invoices.search", times=9999, status=400, match=unreadable)
     done = await cli.run("export", "invoices", "--to", "x.duckdb", "--page-size", "20", "--ranges", "4")
     assert done.code == 5, done.err
     assert "missing are keys above" in done.err
     assert "go on with --resume" in done.err
     assert not (tmp_path / "x.duckdb").exists()
+    box.faults.clear()
     before = box.calls("invoices.search")
 
     done = await cli.run("export", "invoices", "--to", "x.duckdb", "--page-size", "20", "--resume")

@@ -19,6 +19,7 @@ import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, LoopMismatchError
 from aiwyn_async.sandbox import Sandbox
+from unreadable_rows import ids, would_bring
 
 Firm = tuple[Sandbox, AiwynClient]
 
@@ -99,8 +100,10 @@ async def test_an_error_of_the_pull_is_an_error_of_the_reader_after_the_rows_bef
 
 async def test_missing_ranges_end_the_stream_with_an_error_that_names_them(firm: Firm) -> None:
     box, aiwyn = firm
-    box.faults.add("invoices.search", nth=4, status=400)
-    with pytest.raises(pa.ArrowInvalid, match="was not read completely: missing are keys above"):
+    before, bad = ids(box)[1199:1201]
+    box.faults.add("invoices.search", times=9999, status=400, match=would_bring(box, {bad}))
+    missing = f"missing are keys above {before} up to {bad}"
+    with pytest.raises(pa.ArrowInvalid, match=f"was not read completely: {missing}"):
         await asyncio.to_thread(pa.table, aiwyn.invoices.pull(page_size=100))
 
 

@@ -33,36 +33,9 @@ from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Drift, Sandbox
 from fake_clock import FakeClock
 from looking_inside import assert_nothing_is_held
+from unreadable_rows import bounds, ids, would_bring
 
 MANY = 1_000_000
-
-
-def ids(box: Sandbox, table: str = "invoices") -> list[int]:
-    return [int(str(row[0])) for row in box.query(f"SELECT id FROM {table} ORDER BY id")]
-
-
-def bounds(body: Any) -> tuple[int | None, int | None]:
-    """The range of keys that a search asks for."""
-    where = body.get("where") or {}
-    after, until = None, None
-    for condition in where.get("_and", [where]):
-        after = condition.get("id", {}).get("_gt", after)
-        until = condition.get("id", {}).get("_lte", until)
-    return after, until
-
-
-def would_bring(box: Sandbox, bad: set[int]) -> Callable[[object], bool]:
-    """Whether a search's answer would hold one of these rows."""
-    rows = ids(box)
-
-    def match(body: Any) -> bool:
-        after, until = bounds(body)
-        found = [key for key in rows if (after is None or key > after) and (until is None or key <= until)]
-        if body["orderBy"] == [{"id": "desc"}]:
-            found.reverse()
-        return not bad.isdisjoint(found[: body["pageSize"]])
-
-    return match
 
 
 def searches(box: Sandbox) -> list[Any]:
@@ -265,10 +238,11 @@ async def test_a_range_that_fails_for_good_costs_itself_alone_and_is_healed_alon
     assert resumed.report.distinct == 3000
 
 
-async def test_two_stretches_that_fail_are_both_named(aiwyn: AiwynClient, box: Sandbox) -> None:
+@pytest.mark.parametrize("status", [400, 502])
+async def test_two_stretches_that_fail_are_both_named(status: int, aiwyn: AiwynClient, box: Sandbox) -> None:
     rows = ids(box)
     bad = {*rows[700:705], *rows[2100:2103]}
-    box.faults.add("invoices.search", status=502, times=MANY, match=would_bring(box, bad))
+    box.faults.add("invoices.search", status=status, times=MANY, match=would_bring(box, bad))
     pull = aiwyn.invoices.pull(page_size=100, ranges=4)
     found, _ = await until_it_fails(pull, IncompleteError)
     assert sorted(found) == [key for key in rows if key not in bad]
