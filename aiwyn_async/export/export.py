@@ -103,10 +103,19 @@ class _Export:
         self._writer = writer
         self._on_progress = on_progress
         self._partial = Partial(target, writer.identity, source.server)
+        self._is_made = False
+        """An earlier run made the file, and was killed before it told."""
+        self._report: Report = None
         self._started = time.perf_counter()
 
     def prepare(self, *, force: bool, resume: bool) -> None:
         """Refuse what cannot end well before anything is asked for."""
+        ended_at = self._partial.made(self._target.path) if resume and not force else None
+        if ended_at is not None:
+            self._source.resume(ended_at)
+            self._partial.hold()
+            self._is_made = True
+            return
         self._target.check(force=force)
         self._partial.hold()
         self._target.check(force=force)  # again: the one who held it may have made the file
@@ -129,6 +138,10 @@ class _Export:
 
     async def run(self) -> ExportResult:
         """Read, write, and give the file its name."""
+        if self._is_made:
+            self._source.tell(self._partial.report, [])
+            await in_thread(self._partial.drop)
+            return self._result(self._target.path.stat().st_size, self._partial.report)
         written_before = self._partial.rows
         before = self._partial.report
         async with Joining(self._join, self._partial.parts()) as joining:
@@ -144,13 +157,17 @@ class _Export:
             finally:
                 self._source.tell(parts.added_up(self._source.report), parts.bad_rows)
             # What is whole gets its name even when the caller gives up at this moment.
+            self._report = parts.added_up(self._source.report)
             size = await to_its_end(self._finish(joining))
         self._tell(written_before)
+        return self._result(size, self._report)
+
+    def _result(self, size: int, report: Report) -> ExportResult:
         return ExportResult(
             path=str(self._target.path),
             rows=self._partial.rows,
             bytes=size,
-            report=parts.added_up(self._source.report),
+            report=report,
             seconds=time.perf_counter() - self._started,
         )
 
@@ -177,7 +194,11 @@ class _Export:
             await parts.settle()
 
     def _join(self, parts: Iterator[Path]) -> int:
-        return self._target.replace(self._partial.folder, lambda path: self._writer.join(parts, path))
+        def write(path: Path) -> None:
+            self._writer.join(parts, path)
+            self._partial.note_whole(path, self._report)
+
+        return self._target.replace(self._partial.folder, write)
 
     async def _finish(self, joining: Joining) -> int:
         size = await joining.finish()

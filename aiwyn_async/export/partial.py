@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import msgspec
 
@@ -48,6 +48,8 @@ class _Manifest(msgspec.Struct):
     """As ``Checkpoint.to_json()`` writes it."""
     walk: WalkReport | None = None
     pull: PullReport | None = None
+    whole: list[int] | None = None
+    """The mark of the file that was made of all parts."""
 
 
 class Partial:
@@ -95,9 +97,13 @@ class Partial:
             os.close(held)
 
     @property
+    def _manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
     def exists(self) -> bool:
         """True when an unfinished export lies here; a folder without a whole part is none."""
-        return (self.folder / "manifest.json").exists()
+        return self._manifest_path.exists()
 
     @property
     def rows(self) -> int:
@@ -115,7 +121,7 @@ class Partial:
         Raises:
             ExportError: the manifest or a part is damaged, or belongs to another format or server.
         """
-        path = self.folder / "manifest.json"
+        path = self._manifest_path
         with disk_errors(path, "read"):
             try:
                 found = msgspec.json.decode(path.read_bytes(), type=_Manifest)
@@ -171,28 +177,50 @@ class Partial:
         Raises:
             ExportError: the disk refuses; the parts before stay.
         """
-        manifest = self._manifest
-        named = msgspec.structs.replace(
-            manifest,
-            parts=[*manifest.parts, part],
-            checkpoint=checkpoint.to_json(),
+        self._note(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
+        return self.parts()[-1]
+
+    def note_whole(self, path: Path, report: WalkReport | PullReport) -> None:
+        """Note the file that was made of all parts, before it goes to its place.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        self._note(report, whole=_mark(path))
+
+    def made(self, path: Path) -> Checkpoint | None:
+        """Where the reading ended, when an earlier run made this file and was killed before it told."""
+        try:
+            found = msgspec.json.decode(self._manifest_path.read_bytes(), type=_Manifest)
+            if found.whole != _mark(path):
+                return None
+            checkpoint = Checkpoint.from_json(found.checkpoint)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CheckpointError):
+            return None
+        if (found.identity, found.server) != (self._manifest.identity, self._manifest.server):
+            return None
+        self._manifest = found
+        return checkpoint
+
+    def _note(self, report: WalkReport | PullReport, **changes: Any) -> None:
+        noted = msgspec.structs.replace(
+            self._manifest,
             walk=report if isinstance(report, WalkReport) else None,
             pull=report if isinstance(report, PullReport) else None,
+            **changes,
         )
-        path = self.folder / "manifest.json"
-        with disk_errors(path):
-            replace_content(path, msgspec.json.encode(named))
-        self._manifest = named
-        return self.parts()[-1]
+        with disk_errors(self._manifest_path):
+            replace_content(self._manifest_path, msgspec.json.encode(noted))
+        self._manifest = noted
 
     def parts(self) -> list[Path]:
         """The whole parts, in order."""
         return [self.folder / _part_name(number) for number in range(len(self._manifest.parts))]
 
     def drop(self) -> None:
-        """Remove the folder and all in it."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Remove the folder and all in it, the manifest last: it tells that the file is whole."""
+        self._clear({self._manifest_path.name})
+        shutil.rmtree(self.folder)
 
     def _clear(self, kept: Collection[str]) -> None:
         with disk_errors(self.folder):
@@ -214,6 +242,12 @@ def _check(path: Path, part: Part) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != part.sha256:
         raise ExportError(f"{path} is missing or damaged; start anew with --force")
+
+
+def _mark(path: Path) -> list[int]:
+    """What tells a file from all others, also when it has got another name."""
+    found = path.stat()
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def _part_name(number: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ServerError
+from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
 from aiwyn_async.export import export
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
@@ -51,6 +51,39 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
             await task
 
     assert ended
+
+
+async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "x.parquet"
+    holder: Any = sys.modules["aiwyn_async.export.partial"].Partial
+
+    def end_here(_: Any) -> None:
+        raise SystemError("killed")
+
+    async with (
+        Sandbox(invoices=200, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(holder, "drop", end_here)
+            with pytest.raises(SystemError):
+                await export(aiwyn.invoices.pull(page_size=10), target)
+        content, asked = target.read_bytes(), box.calls("invoices.search")
+
+        with pytest.raises(ExportError, match="exists"):
+            await export(aiwyn.invoices.pull(page_size=10), target)
+        with pytest.raises(CheckpointError):
+            await export(aiwyn.invoices.pull(F.id > 0, page_size=10), target, resume=True)
+        done = await export(aiwyn.invoices.pull(page_size=10), target, resume=True)
+
+        assert (done.rows, done.bytes, done.report.complete) == (200, len(content), True)
+        assert box.calls("invoices.search") == asked
+        with pytest.raises(ExportError, match="exists"):
+            await export(aiwyn.invoices.pull(page_size=10), target, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+    assert target.read_bytes() == content
 
 
 async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_resume(
