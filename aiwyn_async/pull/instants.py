@@ -66,17 +66,14 @@ def earlier(one: str, other: str) -> str:
 
 
 def moved_back(text: str, by: timedelta) -> str:
-    """An instant so much earlier, naive if it was, in the zone it had.
-
-    Raises:
-        ConfigurationError: there is none so early.
-    """
+    """An instant so much earlier, or the first there is; naive if it was, in the zone it had."""
     if not by:
         return text
+    found = datetime.fromisoformat(text)
     try:
-        moved = (datetime.fromisoformat(text) - by).isoformat()
+        moved = (found - by).isoformat()
     except OverflowError:
-        raise ConfigurationError(f"overlap: {by} before {text} is before the year 1") from None
+        moved = datetime.min.replace(tzinfo=found.tzinfo).isoformat()
     return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved
 
 

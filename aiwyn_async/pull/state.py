@@ -13,6 +13,7 @@ import msgspec
 from aiwyn_async.errors import CheckpointError
 from aiwyn_async.files import disk_errors, replace_content
 from aiwyn_async.pagination.page import Checkpoint
+from aiwyn_async.pull.instants import instant_of
 
 __all__ = ["BookmarkShelf", "FileState", "State", "server_name"]
 
@@ -105,9 +106,11 @@ class BookmarkShelf:
             found = Checkpoint.from_json(text).position_for(self._endpoint, self._query).get("bookmark")
         except CheckpointError as fault:
             raise CheckpointError(f"the bookmark of {self._endpoint}: {fault}") from None
-        if not isinstance(found, str):
-            raise CheckpointError(f"the bookmark of {self._endpoint} is damaged")
-        return found
+        try:
+            instant_of(str(found))
+        except ValueError:
+            raise CheckpointError(f"the bookmark of {self._endpoint} is damaged") from None
+        return str(found)
 
     async def put(self, bookmark: str) -> None:
         """Replace the bookmark."""

@@ -269,6 +269,7 @@ async def test_a_tag_without_an_instant_of_change_is_pulled_each_time(
         "UPDATE _aiwyn_sync SET bookmark = 'xx'",
         "UPDATE _aiwyn_sync SET bookmark = repeat('[', 50000)",
         """UPDATE _aiwyn_sync SET bookmark = replace(bookmark, '"query":"', '"query":"of another ')""",
+        """UPDATE _aiwyn_sync SET bookmark = replace(bookmark, '"bookmark":"', '"bookmark":"no time ')""",
         "UPDATE _aiwyn_sync SET checkpoint = 'xx'",
         "UPDATE _aiwyn_sync SET checkpoint = 'xx', bookmark = 'xx'",
         "DROP TABLE invoices",
