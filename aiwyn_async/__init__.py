@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import StatusError as StatusError
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
     from aiwyn_async.filters import F as F
+    from aiwyn_async.models.deferred import deferred as deferred
+    from aiwyn_async.models.deferred import settled as settled
     from aiwyn_async.models.envelopes import BadRow as BadRow
     from aiwyn_async.models.invoices import Invoice as Invoice
     from aiwyn_async.models.invoices import InvoiceDetail as InvoiceDetail
@@ -91,6 +93,7 @@ _HOMES = {
         "TokenExchangeError",
     ),
     "filters": ("F",),
+    "models.deferred": ("deferred", "settled"),
     "models.envelopes": ("BadRow",),
     "models.invoices": ("Invoice", "InvoiceDetail", "InvoiceSearchRow"),
     "pagination.page": ("Checkpoint", "Page"),

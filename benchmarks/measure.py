@@ -160,6 +160,11 @@ def rate_of(sample: Sample) -> float:
     return sample.rate
 
 
+def time_of(sample: Sample) -> float:
+    """Seconds of CPU a row."""
+    return sample.cpu / sample.rows
+
+
 def thrift_of(sample: Sample) -> float:
     """Rows a second of CPU, which others on the machine disturb less."""
     return sample.rows / sample.cpu

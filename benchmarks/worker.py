@@ -17,7 +17,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -101,6 +101,22 @@ class Adder:
     @property
     def tally(self) -> Tally:
         return Tally(self.rows, self.ids, sum(self._amounts) if self._verify else None)
+
+
+async def added_up(rows: AsyncIterable[Any], job: Job) -> Tally:
+    """The tally of rows that have attributes. None is kept: the first run must leave the memory as it was."""
+    number = ids = 0
+    if not job.verify:
+        async for row in rows:
+            number += 1
+            ids += row.id
+        return Tally(number, ids)
+    total = Decimal()
+    async for row in rows:
+        number += 1
+        ids += row.id
+        total += row.total_amount
+    return Tally(number, ids, total)
 
 
 def _cpu() -> float:

@@ -10,6 +10,7 @@ import msgspec
 
 from aiwyn_async.errors import ConfigurationError, DecodeFailed
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.unreadable import text_of
 from aiwyn_async.pagination.page import Page
 
 __all__ = ["PageRows", "columns_of"]
@@ -51,8 +52,7 @@ class PageRows:
         """
         place = next(place for place, end in enumerate(self._ends) if index < end)
         page, in_page = self._numbers[place], index - (self._ends[place - 1] if place else 0)
-        # msgspec's texts tell a place and a type; a UnicodeDecodeError would quote the bytes.
-        told = str(fault) if isinstance(fault, msgspec.MsgspecError) else type(fault).__name__
+        told = text_of(fault)
         if self._on_bad_row == "raise":
             raise DecodeFailed(
                 f"a row does not fit: {told} (row {in_page} of page {page}, both from 0); "

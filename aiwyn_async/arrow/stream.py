@@ -19,6 +19,7 @@ import msgspec
 
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, LoopMismatchError
+from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Page
 
@@ -72,7 +73,7 @@ def c_stream(pull: Batches, loop: asyncio.AbstractEventLoop | None, requested_sc
         raise ConfigurationError(
             'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
         ) from None
-    schema = RowSchema(pull.row_type)
+    schema = RowSchema(plain_type(pull.row_type))
     batches = _record_batches(pull, schema, loop)
     reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
     capsule: object = reader.__arrow_c_stream__(requested_schema)

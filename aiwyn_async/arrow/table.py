@@ -21,7 +21,8 @@ from msgspec import inspect, to_builtins
 from aiwyn_async.arrow.rows import PageRows, columns_of
 from aiwyn_async.arrow.schema import arrow_type, is_nullable
 from aiwyn_async.errors import ExportError
-from aiwyn_async.models.envelopes import UNREADABLE, row_decoder
+from aiwyn_async.models.envelopes import row_decoder
+from aiwyn_async.models.unreadable import UNREADABLE
 
 __all__ = ["RowSchema"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aiwyn_async.errors import CheckpointError
+from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Checkpoint, Page
 from aiwyn_async.pagination.pager import Pager
@@ -30,7 +31,7 @@ class Source:
 
     def __init__(self, given: Readable) -> None:
         self._given = given
-        self.row_type: type[Any] = given.row_type
+        self.row_type: type[Any] = plain_type(given.row_type)
         self.on_bad_row: OnBadRow = given.on_bad_row
         self.server = given.server
         try:

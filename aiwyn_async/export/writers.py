@@ -14,8 +14,9 @@ import msgspec
 
 from aiwyn_async.arrow.rows import PageRows, columns_of
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.models.envelopes import UNREADABLE, row_decoder
+from aiwyn_async.models.envelopes import row_decoder
 from aiwyn_async.models.spelling import key_like
+from aiwyn_async.models.unreadable import UNREADABLE
 
 __all__ = ["Writer", "writer_for"]
 

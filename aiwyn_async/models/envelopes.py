@@ -16,8 +16,10 @@ import msgspec
 
 from aiwyn_async.errors import ApiError, DecodeFailed
 from aiwyn_async.models.base import Id
+from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.repair import repaired
 from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise
+from aiwyn_async.models.unreadable import UNREADABLE, text_of
 
 __all__ = [
     "BadRow",
@@ -33,9 +35,6 @@ __all__ = [
 RowT = TypeVar("RowT")
 DetailT = TypeVar("DetailT")
 OnBadRow = Literal["raise", "skip", "collect"]
-
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""Everything that decoding hostile bytes raises; invalid UTF-8 and deep nesting are no MsgspecError."""
 
 # Lists under these keys tell of something else than rows.
 NO_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
@@ -163,17 +162,12 @@ def _as_count(count: object) -> int | None:
 
 def _at_row(envelope: Envelope, index: int, fault: Exception) -> str:
     place = f"${''.join(f'.{key}' for key in envelope.items)}[{index}]"
-    text, _, where = _told(fault).partition(" - at `$")
+    text, _, where = text_of(fault).partition(" - at `$")
     return f"{text} at {place}{where.rstrip('`')}"
 
 
-def _told(fault: Exception) -> str:
-    # msgspec's texts tell a place and a type; a UnicodeDecodeError would quote the bytes.
-    return str(fault) if isinstance(fault, msgspec.MsgspecError) else type(fault).__name__
-
-
 def _malformed(fault: Exception) -> DecodeFailed:
-    return DecodeFailed(f"the body is not valid JSON: {_told(fault)}", malformed=True)
+    return DecodeFailed(f"the body is not valid JSON: {text_of(fault)}", malformed=True)
 
 
 @functools.lru_cache(maxsize=256)
@@ -243,13 +237,14 @@ def _refuse_errors(told: bytes) -> None:
 def row_decoder(row_type: Any) -> Callable[[bytes], tuple[Any, bool]]:
     """A function from the JSON of one row or object to it, and whether that took a repair."""
     strict = msgspec.json.Decoder(row_type, float_hook=Decimal)
+    as_repaired = plain_type(row_type)
 
     def decode(row: bytes) -> tuple[Any, bool]:
         try:
             found = strict.decode(row)
         except msgspec.ValidationError:
-            return repaired(row, row_type), True
-        return (repaired(row, row_type), True) if is_spelled_otherwise(found, row) else (found, False)
+            return repaired(row, as_repaired), True
+        return (repaired(row, as_repaired), True) if is_spelled_otherwise(found, row) else (found, False)
 
     return decode
 

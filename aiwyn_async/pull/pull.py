@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
+from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
@@ -342,6 +343,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 def _shape_of(row_type: Any) -> object:
     try:
-        return msgspec.json.schema(row_type)
+        return msgspec.json.schema(plain_type(row_type))
     except TypeError:  # a type of the caller's own that has no schema
         return name_of(row_type)

@@ -1,6 +1,6 @@
 """All slices of the project's own environment, in one process."""
 
-from benchmarks.slices import by_hand, exports, sdk
+from benchmarks.slices import amounts, by_hand, exports, sdk
 from benchmarks.worker import main
 
 main(
@@ -9,6 +9,9 @@ main(
         "sdk.typed_primed": sdk.typed_primed,
         "sdk.kept": sdk.kept,
         "sdk.kept_without_gc": sdk.kept_without_gc,
+        "sdk.exact": amounts.exact,
+        "sdk.floats": amounts.floats,
+        "sdk.when_read": amounts.when_read,
         "sdk.raw": sdk.raw,
         "sdk.one_by_one": sdk.one_by_one,
         "sdk.many_at_once": sdk.many_at_once,

@@ -16,7 +16,7 @@ import msgspec
 
 from aiwyn_async import Invoice
 from aiwyn_async.models.invoices import InvoiceDetail
-from benchmarks.worker import Job, Tally
+from benchmarks.worker import Job, Tally, added_up
 
 PAGE_SIZE = 1000
 IN_FLIGHT = 4
@@ -109,15 +109,7 @@ async def invoices(job: Job) -> AsyncGenerator[Invoice, None]:
 
 async def tuned(job: Job) -> Tally:
     """The SDK's own Struct, one decoder, ordered pages in flight."""
-    if job.verify:
-        found = [row async for row in invoices(job)]
-        total = sum((row.total_amount or Decimal() for row in found), Decimal())
-        return Tally(len(found), sum(row.id for row in found), total)  # type: ignore[misc]
-    rows = ids = 0
-    async for row in invoices(job):
-        rows += 1
-        ids += row.id  # type: ignore[operator]
-    return Tally(rows, ids)
+    return await added_up(invoices(job), job)
 
 
 async def raw(job: Job) -> Tally:
@@ -202,14 +194,7 @@ async def obvious(job: Job) -> Tally:
                 for row in found.deid_invoice:
                     yield row
 
-    rows = ids = 0
-    total = Decimal()
-    async for row in pages():
-        rows += 1
-        ids += row.id
-        if job.verify:
-            total += row.total_amount
-    return Tally(rows, ids, total if job.verify else None)
+    return await added_up(pages(), job)
 
 
 async def get(session: aiohttp.ClientSession, key: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from aiwyn_async import AiwynClient, F, prime_allocator
-from benchmarks.worker import Job, Tally, peak_memory
+from benchmarks.worker import Job, Tally, added_up, peak_memory
 
 
 @asynccontextmanager
@@ -35,17 +35,9 @@ async def typed(job: Job) -> Tally:
     """`async for` over exact, typed rows."""
     aiwyn = await client_of(job)
     walk = aiwyn.invoices.list()
-    if job.verify:
-        found = [row async for row in walk]
-        assert walk.report.complete, walk.report
-        ids = sum(row.id for row in found)  # type: ignore[misc]
-        return Tally(len(found), ids, sum((row.total_amount or Decimal() for row in found), Decimal()))
-    rows = ids = 0
-    async for row in walk:
-        rows += 1
-        ids += row.id  # type: ignore[operator]
+    tally = await added_up(walk, job)
     assert walk.report.complete, walk.report
-    return Tally(rows, ids)
+    return tally
 
 
 async def typed_primed(job: Job) -> Tally:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.measure import Section
 
-from . import bulk, calls, exports, filters, latency, memory, ranges, server, wire
+from . import amounts, bulk, calls, exports, filters, latency, memory, ranges, server, wire
 
 WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "hand": bulk.by_hand,
+    "amounts": amounts.exact_and_float,
     "rivals": bulk.rivals,
     "latency": latency.of_our_own,
     "latency_rivals": latency.rivals,

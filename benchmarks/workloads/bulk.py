@@ -25,6 +25,7 @@ PAGES_OF_A_RIVAL = 8
 ROUNDS_IN_ONE_PROCESS = 6
 """As many times the rounds: slices are short there, and their ratios are near 1."""
 SDK, AGAIN, PRIMED = "list()", "list() again", "list() after prime_allocator()"
+DEFERRED = "list() as deferred(Invoice), one amount read"
 TUNED, OBVIOUS = "hand-written, tuned", "hand-written, obvious"
 IN_FLIGHT = 8
 
@@ -58,6 +59,7 @@ TARGETS: dict[Rival, Target | None] = {
     AIRBYTE: at_least(2.5),
     SINGER: None,
 }
+TARGETS_OF_DEFERRED: dict[Rival, Target | None] = {OPENAPI_PYTHON_CLIENT: at_least(8)}
 
 
 def rivals(bench: Bench) -> Section:
@@ -78,6 +80,9 @@ def rivals(bench: Bench) -> Section:
         entries = [
             Entry(name, stack.enter_context(bench.ours()), slice_, served) for name, slice_ in own.items()
         ]
+        entries.append(
+            Entry(DEFERRED, stack.enter_context(bench.ours()), "sdk.when_read", served, {"amounts": 1})
+        )
         names: dict[Rival, list[str]] = {}
         for rival, worker in rivals_of(stack, section, *TARGETS).items():
             joined = _ways(rival, worker, less)
@@ -88,12 +93,14 @@ def rivals(bench: Bench) -> Section:
         ratio(section.samples, SDK, TUNED),
         ratio(section.samples, PRIMED, SDK),
         ratio(section.samples, SDK, OBVIOUS, at_least(1.05)),
+        ratio(section.samples, DEFERRED, OBVIOUS, at_least(1.5)),
     ]
-    section.figures += [
-        ratio(section.samples, SDK, best_of(section.samples, names[rival]), target)
-        for rival, target in TARGETS.items()
-        if rival in names
-    ]
+    for ours in (SDK, DEFERRED):
+        section.figures += [
+            ratio(section.samples, ours, best_of(section.samples, names[rival]), target)
+            for rival, target in (TARGETS if ours is SDK else TARGETS | TARGETS_OF_DEFERRED).items()
+            if rival in names
+        ]
     section.figures.append(ratio(section.samples, SDK, AGAIN, name="A/A: list() / list(), two processes"))
     section.notes += [
         "Obvious: a plain Struct with lists, a decoder a page, eight pages gathered at a time.",

@@ -57,10 +57,12 @@ def rivals(bench: Bench) -> Section:
     side_by_side = bench.pages(PAGES_SIDE_BY_SIDE, latency=LATENCY)
     in_line = bench.pages(PAGES_IN_LINE, latency=LATENCY)
     ours, again, deep = "list()", "list() again", {"max_concurrency": DEPTH}
+    deferred = "list() as deferred(Invoice), one amount read"
     with ExitStack() as stack:
         entries = [
             Entry(ours, stack.enter_context(bench.ours()), "sdk.typed", far, deep),
             Entry(again, stack.enter_context(bench.ours()), "sdk.typed", far, deep),
+            Entry(deferred, stack.enter_context(bench.ours()), "sdk.when_read", far, deep | {"amounts": 1}),
         ]
         found = rivals_of(stack, section, DLT, SINGER, AIRBYTE, OPENAPI_PYTHON_CLIENT)
         for rival, worker in found.items():
@@ -69,9 +71,10 @@ def rivals(bench: Bench) -> Section:
             else:
                 entries.append(Entry(rival.title, worker, "pull", in_line))
         section.samples = in_turns(entries, bench.rounds_of(5))
-    for rival in found:
-        target = at_least(5 if rival is OPENAPI_PYTHON_CLIENT else 10)
-        name = f"list() / {rival.title}, {LATENCY:g} ms"
-        section.figures.append(ratio(section.samples, ours, rival.title, target, name=name))
+    for name in (ours, deferred):
+        for rival in found:
+            target = at_least(5 if rival is OPENAPI_PYTHON_CLIENT else 10)
+            told = f"{name} / {rival.title}, {LATENCY:g} ms"
+            section.figures.append(ratio(section.samples, name, rival.title, target, name=told))
     section.figures.append(ratio(section.samples, ours, again, name="A/A: list() / list(), two processes"))
     return section

@@ -1,0 +1,85 @@
+"""Walks, pulls and exports of rows whose costly fields are decoded when they are read."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from aiwyn_async import AiwynClient, Invoice, InvoiceSearchRow, deferred
+from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sandbox.variants import Variant
+
+
+async def test_walks_and_pulls_give_equal_rows(aiwyn: AiwynClient) -> None:
+    plain = await aiwyn.invoices.list().collect()
+    rows: list[Invoice] = await aiwyn.invoices.list(page_size=20).decode_as(deferred(Invoice)).collect()
+    assert rows == plain
+    pulled = [row async for row in aiwyn.invoices.pull(page_size=20).decode_as(deferred(Invoice))]
+    assert {row.id: row for row in pulled} == {row.id: row for row in plain}
+
+
+async def test_rows_that_are_bad_or_odd_are_seen_as_ever(aiwyn: AiwynClient, box: Sandbox) -> None:
+    def with_odd_rows(body: bytes) -> bytes:
+        page = msgspec.json.decode(body)
+        page["deid_invoice"][1]["dueDate"] = "soon"
+        page["deid_invoice"][2] |= {"issueDate": "2024-01-31", "totalAmount": " 7.50 "}
+        return msgspec.json.encode(page)
+
+    box.faults.add("invoices.list", every=1, mutate=with_odd_rows)
+    walk = aiwyn.invoices.list(on_bad_row="collect").decode_as(deferred(Invoice))
+    rows = await walk.collect()
+    assert len(rows) == 94
+    assert [(bad.index, "dueDate" in bad.error) for bad in walk.bad_rows] == [(1, True)]
+    assert rows[1].total_amount == Decimal("7.50")
+    assert walk.report.repaired_rows == 1
+
+
+async def test_a_pull_goes_on_with_rows_of_either_kind(aiwyn: AiwynClient) -> None:
+    pull = aiwyn.invoices.pull(page_size=20, ordered=True)
+    async for batch in pull.batches():
+        if batch.number == 1:
+            break
+    assert pull.checkpoint is not None
+    rest = (
+        aiwyn.invoices.pull(page_size=20, ordered=True)
+        .decode_as(deferred(InvoiceSearchRow))
+        .resumed_at(pull.checkpoint)
+    )
+    assert len(await rest.collect()) == 75
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb"])
+async def test_an_export_has_the_columns_of_the_plain_rows(
+    aiwyn: AiwynClient, tmp_path: Path, suffix: str
+) -> None:
+    plain, found = tmp_path / f"plain{suffix}", tmp_path / f"found{suffix}"
+    await export(aiwyn.invoices.list(), plain)
+    await export(aiwyn.invoices.list().decode_as(deferred(Invoice)), found)
+    if suffix == ".duckdb":
+        assert found.stat().st_size == plain.stat().st_size
+    else:
+        assert found.read_bytes() == plain.read_bytes()
+
+
+async def test_an_arrow_stream_has_them_too(aiwyn: AiwynClient) -> None:
+    plain = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True))
+    found = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True).decode_as(deferred(Invoice)))
+    assert found == plain
+
+
+async def test_rows_in_another_spelling_are_found_and_read() -> None:
+    async with (
+        Sandbox(invoices=30, seed=7, variant=Variant(snake_case=True)) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        plain = await aiwyn.invoices.list().collect()
+        assert await aiwyn.invoices.list().decode_as(deferred(Invoice)).collect() == plain
+        assert all(row.total_amount for row in plain)
