@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, cast
@@ -43,11 +43,12 @@ class JsonlWriter:
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines, without decoding: a row of JSON never holds a raw newline inside a string."""
         for page in rows.by_page():
-            lines = b"\n".join(page)
-            if lines.count(b"\n") >= len(page):
-                # White space between tokens may hold one, though.
-                lines = b"\n".join(msgspec.json.format(bytes(row), indent=-1) for row in page)
-            file.write(lines)
+            # White space between tokens may hold one, though. To look before they are lines takes a third of
+            # the time that counting them takes.
+            rows_of_json: Iterable[bytes | msgspec.Raw] = page
+            if b"\n" in b"".join(page):
+                rows_of_json = (msgspec.json.format(bytes(row), indent=-1) for row in page)
+            file.write(b"\n".join(rows_of_json))
             file.write(b"\n")
         return len(rows)
 

@@ -130,10 +130,10 @@ class PageReader(Generic[RowT]):
             return [_digest(row) for row in self._rows.raw_items(response.body)]
         if self._key_of is not None and not rows.bad:
             return list(map(self._key_of, rows.rows))
-        if self._leading_key is not None:
-            heads = list(map(self._leading_key, cast("list[msgspec.Raw]", rows.rows)))
-            if all(heads) and not rows.bad:
-                return [int(head[1]) for head in cast("list[re.Match[bytes]]", heads)]
+        if self._leading_key is not None and not rows.bad:
+            leading = self._integers_in_front(self._leading_key, cast("list[msgspec.Raw]", rows.rows))
+            if leading is not None:
+                return leading
         found = self._decode(self._keys, response)
         keys: list[Id | None] = [row.key for row in found.rows]
         for index, _, _ in found.bad:
@@ -144,6 +144,19 @@ class PageReader(Generic[RowT]):
             good = iter(rows.rows)
             keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
         return keys
+
+    @staticmethod
+    def _integers_in_front(
+        leading_key: Callable[[msgspec.Raw], re.Match[bytes] | None], rows: list[msgspec.Raw]
+    ) -> list[int] | None:
+        found: list[int] = []
+        for head in map(
+            leading_key, rows
+        ):  # one by one: a thousand at once would set off a garbage collection
+            if head is None:
+                return None
+            found.append(int(head[1]))
+        return found
 
     def _good(
         self, page: Incoming[RowT], kept: Sequence[int], number: int
