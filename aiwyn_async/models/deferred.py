@@ -7,6 +7,8 @@ one column, reads few. Until then such a field is the bytes of its JSON, so noth
 from __future__ import annotations
 
 import functools
+import operator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeVar, cast
 
@@ -143,24 +145,19 @@ def _mended(value: bytes, field: FieldInfo) -> Any:
         raise DecodeFailed(text, location=field.encode_name) from None
 
 
-class _AsIfSettled:
-    """What msgspec would do with the slots themselves."""
+def _as_if_settled(do: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that does with plain rows what msgspec would do with the slots themselves."""
 
-    def __eq__(self, other: object) -> bool:
-        return settled(self) == settled(other)
+    def method(*rows: Any) -> Any:
+        return do(*map(settled, rows))
 
-    def __hash__(self) -> int:
-        return hash(settled(self))
-
-    def __repr__(self) -> str:
-        return repr(settled(self))
-
-    def __rich_repr__(self) -> Any:
-        plain: Any = settled(self)
-        return plain.__rich_repr__()
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        return settled(self).__reduce__()
+    return method
 
 
-_METHODS: Final = {name: value for name, value in vars(_AsIfSettled).items() if callable(value)}
+_COMPARED: Final = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
+_METHODS: Final = {f"__{compare.__name__}__": _as_if_settled(compare) for compare in _COMPARED} | {
+    "__hash__": _as_if_settled(hash),
+    "__repr__": _as_if_settled(repr),
+    "__rich_repr__": _as_if_settled(operator.methodcaller("__rich_repr__")),
+    "__reduce__": _as_if_settled(operator.methodcaller("__reduce__")),
+}

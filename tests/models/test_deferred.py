@@ -8,7 +8,7 @@ import pickle
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import pytest
@@ -74,6 +74,9 @@ def test_a_row_passes_for_a_plain_one_whatever_of_it_was_read(row: bytes, read: 
     assert plain == found
     assert found == decode_deferred(row)
     assert found != decode(b'{"id":0}')
+    assert not (found != plain)  # noqa: SIM202 (it has a method of its own)
+    assert not (plain != found)  # noqa: SIM202
+    assert found != cast("Any", 5)
     assert hash(found) == hash(plain)
     assert repr(found) == repr(plain)
     assert copy.copy(found) == plain
@@ -142,6 +145,10 @@ class Odd(msgspec.Struct, rename={"total": "sum total"}):
     flags: frozenset[int] = frozenset()
 
 
+class Price(msgspec.Struct, order=True):
+    amount: Decimal
+
+
 class Cheap(msgspec.Struct):
     name: str | None
 
@@ -167,6 +174,15 @@ def test_any_struct_can_be_deferred() -> None:
     with pytest.raises(DecodeFailed, match="points"):
         _ = row_decoder(made)(b'{"name":"a","sum total":1,"points":[{"x":1},{"x":1},{"x":1}]}')[0].points
     assert deferred(Cheap) is Cheap
+
+
+def test_rows_that_have_an_order_keep_it() -> None:
+    low, high = (row_decoder(deferred(Price))(b'{"amount":%d}' % amount)[0] for amount in (9, 10))
+    assert (low < high, low <= high, low > high, low >= high) == (True, True, False, False)
+    assert low < Price(Decimal(10))
+    assert sorted([high, low]) == [low, high]
+    with pytest.raises(TypeError):
+        _ = decode_deferred(b'{"id":1}') < decode_deferred(b'{"id":2}')  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("kind", [dict, msgspec.Raw, 5, Invoice(id=1)])
