@@ -151,6 +151,8 @@ class Pager(Generic[RowT]):
     def decode_as(self, row_type: type[OtherT]) -> Pager[OtherT]:
         """The same walk with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
 
+        ``deferred(Invoice)`` is a type too: it decodes an amount or a list when it is first read.
+
         A ``dict`` holds decimals for numbers with a fraction, so that money stays exact.
         """
         return self._with(row_type=row_type)
