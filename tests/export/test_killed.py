@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
+from killing import kill
 
 INVOICES = 3000
 PAGE_SIZE = 20
@@ -77,7 +78,7 @@ async def test_killed_at_random_and_resumed_it_equals_an_unbroken_run(
         if done < kills:
             await asyncio.wait([communicating], timeout=dice.uniform(seconds / 4, seconds))
             if not communicating.done():
-                process.kill()
+                kill(process)
                 done += 1
         _, err = await communicating
         assert process.returncode in {0, -9}, err

@@ -19,6 +19,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from killing import kill
+
 
 async def start(firm: Any, path: Path, *flags: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
@@ -74,7 +76,7 @@ async def test_killed_at_random_and_run_again_it_equals_a_full_pull(
         await asyncio.wait([running], timeout=dice.uniform(seconds / 4, seconds))
         change(firm, dice, 20)
         if not running.done():
-            process.kill()
+            kill(process)
             done += 1
         _, err = await running
         assert process.returncode in {0, -9}, err
