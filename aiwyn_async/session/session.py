@@ -11,7 +11,6 @@ What goes wrong on the way up is a value, not an exception, so no traceback hold
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import warnings
@@ -20,6 +19,7 @@ from typing import Final, Protocol
 from aiwyn_async.config import Clock, Config, Secret
 from aiwyn_async.errors import ApiError, Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
 from aiwyn_async.session.governor import Governor
+from aiwyn_async.session.limits import limited_to
 from aiwyn_async.session.protocol import (
     Failure,
     Outcome,
@@ -168,14 +168,14 @@ class Session:
         self.transport.check_usable()
         call = _Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
-        deadline = asyncio.timeout(self.config.deadline)
+        deadline = limited_to(self.config.deadline)
         try:
-            async with deadline:
+            with deadline:
                 outcome = await self._authorised(call)
         except _OutOfTime:
             outcome = None
         except TimeoutError:
-            if not deadline.expired():
+            if not deadline.expired:
                 raise
         if outcome is None:
             raise self._deadline_exceeded(call)

@@ -25,6 +25,7 @@ from yarl import URL
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
+from aiwyn_async.session.limits import limited_to
 from aiwyn_async.session.protocol import (
     MAX_ERROR_BODY,
     Failure,
@@ -178,19 +179,22 @@ class Transport:
         answered = False
         try:
             # The headers have no name here, since a traceback may show what has one.
-            async with session.request(
-                request.method,
-                url,
-                data=request.body,
-                headers=_headers(request, bearer),
-                timeout=_client_timeout(timeouts),
-                allow_redirects=False,
-            ) as response:
-                answered = True
-                body = await _body_of(response, self._config.max_response_bytes)
-                if isinstance(body, bytes):
-                    return Response(response.status, response.headers, body, time.perf_counter() - started)
-                kind, text = body
+            with limited_to(timeouts.attempt):
+                async with session.request(
+                    request.method,
+                    url,
+                    data=request.body,
+                    headers=_headers(request, bearer),
+                    timeout=_client_timeout(timeouts),
+                    allow_redirects=False,
+                ) as response:
+                    answered = True
+                    body = await _body_of(response, self._config.max_response_bytes)
+                    if isinstance(body, bytes):
+                        return Response(
+                            response.status, response.headers, body, time.perf_counter() - started
+                        )
+                    kind, text = body
         except asyncio.CancelledError as stopped:
             # aiohttp's frames, which hold the headers, do not travel with it.
             stopped.__context__ = None
@@ -273,7 +277,7 @@ def _headers(request: Request, bearer: Secret | None) -> dict[str, str]:
 def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
     # aiohttp's connect covers name resolution and every address that is tried, its sock_connect one of them.
     # It would cover the wait for a slot of the pool as well, but the pool has no limit.
-    return aiohttp.ClientTimeout(total=timeouts.attempt, connect=timeouts.connect, sock_read=timeouts.read)
+    return aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.read)
 
 
 async def _body_of(response: aiohttp.ClientResponse, most: int) -> bytes | tuple[FailureKind, str]:

@@ -1,0 +1,149 @@
+"""Time limits end what takes too long as asyncio's own do, with fewer timers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NamedTuple
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async.session.limits import limited_to
+from leaping_loop import run_leaping
+
+Within = Callable[[float], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def ours(seconds: float) -> AsyncGenerator[None]:
+    with limited_to(seconds):
+        yield
+
+
+@asynccontextmanager
+async def of_asyncio(seconds: float) -> AsyncGenerator[None]:
+    async with asyncio.timeout(seconds):
+        yield
+
+
+class Work(NamedTuple):
+    """Seconds: when it begins, its outer and inner limit, how long it takes, when it is cancelled."""
+
+    begins_at: float
+    outer: float
+    inner: float
+    takes: float
+    cancelled_at: float | None
+
+
+# Limits are whole, what they hold for ends in quarters: nothing ends at the moment when its time is up.
+LENGTHS = st.integers(1, 6).map(float)
+WORKS = st.lists(
+    st.builds(
+        Work,
+        begins_at=st.integers(0, 8).map(float),
+        outer=LENGTHS,
+        inner=LENGTHS.map(lambda seconds: seconds + 0.5),
+        takes=st.integers(0, 9).map(lambda seconds: seconds + 0.25),
+        cancelled_at=st.none() | st.integers(0, 15).map(lambda seconds: seconds + 0.125),
+    ),
+    max_size=12,
+)
+
+
+async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, float]]:
+    loop = asyncio.get_running_loop()
+
+    async def run(work: Work) -> tuple[str, float]:
+        await asyncio.sleep(work.begins_at)
+        ended = "done"
+        try:
+            async with within(work.outer):
+                try:
+                    async with within(work.inner):
+                        await asyncio.sleep(work.takes)
+                except TimeoutError:
+                    ended = "inner"
+        except TimeoutError:
+            ended = "outer"
+        except asyncio.CancelledError:
+            ended = "cancelled"
+        return ended, loop.time()
+
+    tasks = [asyncio.create_task(run(work)) for work in works]
+    for work, task in zip(works, tasks, strict=True):
+        if work.cancelled_at is not None and work.cancelled_at > work.begins_at:
+            loop.call_at(work.cancelled_at, task.cancel)
+    return [await task for task in tasks]
+
+
+@given(works=WORKS)
+def test_all_end_when_and_as_with_asyncios_timeouts(works: list[Work]) -> None:
+    found = run_leaping(what_becomes_of(works, ours))
+    assert found == run_leaping(what_becomes_of(works, of_asyncio))
+
+
+@pytest.mark.parametrize("within", [ours, of_asyncio])
+def test_a_cancellation_at_the_very_moment_wins(within: Within) -> None:
+    async def main() -> bool:
+        async def limited() -> None:
+            async with within(1):
+                await asyncio.sleep(9)
+
+        task = asyncio.create_task(limited())
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_at(1, task.cancel)
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert run_leaping(main())
+
+
+def test_a_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        with mock.patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
+            for _ in range(1000):
+                with limited_to(60), limited_to(300):
+                    pass
+        return call_at.call_count
+
+    assert run_leaping(main()) == 2
+
+
+def test_what_is_over_is_forgotten_when_its_timer_comes() -> None:
+    async def main() -> list[str]:
+        with limited_to(1):
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
+        ended: list[str] = []
+        try:
+            with limited_to(1):  # of the same length as one that is long over
+                await asyncio.sleep(2)
+        except TimeoutError:
+            ended.append(f"at {asyncio.get_running_loop().time()}")
+        return ended
+
+    assert run_leaping(main()) == ["at 2.5"]
+
+
+def test_a_limit_needs_a_task() -> None:
+    told: list[str] = []
+
+    def without_a_task() -> None:
+        try:
+            with limited_to(1):
+                pass
+        except RuntimeError as error:
+            told.append(str(error))
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(without_a_task)
+        await asyncio.sleep(0)
+
+    run_leaping(main())
+    assert told == ["a time limit needs a task to end"]
