@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, Final, Protocol, cast
+from typing import IO, Any, Final, Literal, Protocol, cast
 
 import msgspec
+from msgspec import inspect
 
 from aiwyn_async.arrow.rows import PageRows, columns_of
 from aiwyn_async.errors import ConfigurationError
@@ -62,65 +63,80 @@ class CsvWriter:
     """A header of the row type's fields; nested values as JSON text, decimals and dates as on the wire."""
 
     def __init__(self, row_type: type[Any]) -> None:
-        self._fields = [field.encode_name for field in columns_of(row_type)]
+        fields = columns_of(row_type)
+        self._names = [field.encode_name for field in fields]
         self._decode_all = msgspec.json.Decoder(list[row_type], float_hook=Decimal).decode  # type: ignore[valid-type]
         self._decode = row_decoder(cast("Any", row_type))
+        self._raw_places = [place for place, field in enumerate(fields) if not _is_text(field.type)]
         columns: list[Any] = [
-            (f"column_{place}", msgspec.Raw, msgspec.field(name=name, default=NOT_THERE))
-            for place, name in enumerate(self._fields)
+            (
+                f"column_{place}",
+                msgspec.Raw if place in self._raw_places else str | None,
+                msgspec.field(name=name, default=msgspec.UNSET),
+            )
+            for place, name in enumerate(self._names)
         ]
         self._cells = msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
-        self.identity = f"csv {','.join(self._fields)}"
+        self.identity = f"csv {','.join(self._names)}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines without the header."""
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        misfits = self._misfits(rows)
-        for index, row in enumerate(rows.rows):
-            if index in misfits:
-                rows.misfit(index, misfits[index])
-                continue
-            cells = msgspec.structs.astuple(self._cells(row))
-            if NOT_THERE in cells:
-                values = _keys_to_raw.decode(row)
-                cells = tuple(self._value(name, values) for name in self._fields)
-            texts = [_cell(cell) for cell in cells]
-            # Before Python 3.13, a carriage return is not quoted by itself, and ends the row for its readers.
-            (quoted if "\r" in "".join(texts) else lines).writerow(texts)
-        file.write(text.getvalue().encode())
-        return len(rows) - len(misfits)
+        first = written = 0
+        for page in rows.by_page():
+            misfits = self._misfits(page)
+            lines: list[list[str | None]] = []
+            for index, row in enumerate(page):
+                fault = misfits.get(index)
+                if fault is None:
+                    try:
+                        lines.append(self._texts(row))
+                        continue
+                    except UnicodeDecodeError as found:  # in a nested value, where no field reads it
+                        fault = found
+                rows.misfit(first + index, fault)
+            file.write(_lines(lines))
+            first, written = first + len(page), written + len(lines)
+        return written
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
         """The header, then the parts."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(self._fields)
         with path.open("wb") as file:
-            file.write(text.getvalue().encode())
+            file.write(_lines([self._names]))
             _concatenate(parts, file)
 
-    def _misfits(self, rows: PageRows) -> dict[int, Exception]:
+    def _misfits(self, page: Sequence[msgspec.Raw]) -> dict[int, Exception]:
         """The rows that do not decode, found at a stretch where there is none."""
         try:
-            self._decode_all(b"[" + b",".join(rows.rows) + b"]")
+            self._decode_all(b"[" + b",".join(page) + b"]")
         except UNREADABLE:
             pass
         else:
             return {}
         found: dict[int, Exception] = {}
-        for index, row in enumerate(rows.rows):
+        for index, row in enumerate(page):
             try:
                 self._decode(bytes(row))
             except UNREADABLE as fault:
                 found[index] = fault
         return found
 
-    @staticmethod
-    def _value(name: str, values: dict[str, msgspec.Raw]) -> msgspec.Raw:
-        # A key that is missing may be there in another spelling.
-        key = key_like(name, values)
-        return NOT_THERE if key is None else values[key]
+    def _texts(self, row: msgspec.Raw) -> list[str | None]:
+        """A row's values as texts; None stands for null and for what is not there."""
+        try:
+            texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
+        except UNREADABLE:  # a number where text should be, which is taken for its digits
+            texts = [msgspec.UNSET]
+        if msgspec.UNSET in texts:
+            return self._texts_by_key(row)
+        for place in self._raw_places:
+            texts[place] = _text_of(texts[place])
+        return texts
+
+    def _texts_by_key(self, row: msgspec.Raw) -> list[str | None]:
+        """The same where keys are missing, or come in another spelling."""
+        values = _keys_to_raw.decode(row)
+        keys = [key_like(name, values) for name in self._names]
+        return [None if key is None else _text_of(values[key]) for key in keys]
 
 
 class ParquetWriter:
@@ -187,20 +203,48 @@ def writer_for(path: Path, row_type: type[Any], table: str) -> Writer:
     return make(row_type, table)
 
 
-NOT_THERE: Final = msgspec.Raw(b"")
-
 _keys_to_raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_exact: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+_TEXTS: Final = (
+    inspect.StrType,
+    inspect.LiteralType,
+    inspect.DateTimeType,
+    inspect.DateType,
+    inspect.NoneType,
+)
 
 
-def _cell(value: msgspec.Raw) -> str:
-    """Text without its quotes, null as nothing, anything else as its JSON: so no number changes."""
-    text = bytes(value)
-    if text in {b"", b"null"}:
-        return ""
-    if not text.startswith(b'"'):
-        return text.decode()
-    return str(_exact.decode(text)) if b"\\" in text else text[1:-1].decode()
+def _is_text(kind: Any) -> bool:
+    """True when a field of this type is always text in quotes, or null."""
+    found = inspect.type_info(kind)
+    members = found.types if isinstance(found, inspect.UnionType) else (found,)
+    return all(isinstance(member, _TEXTS) for member in members)
+
+
+def _text_of(value: msgspec.Raw) -> str | None:
+    """Text without its quotes, null as None, anything else as its JSON: so no number changes."""
+    text = str(value, "utf-8")
+    if text.startswith('"'):
+        return msgspec.json.decode(text, type=str) if "\\" in text else text[1:-1]
+    return None if text == "null" else text
+
+
+def _lines(rows: Sequence[Sequence[str | None]]) -> bytes:
+    text = _csv(rows, csv.QUOTE_MINIMAL)
+    if "\r" in text:
+        # Before Python 3.13, a carriage return is not quoted by itself, and ends the row for its readers.
+        text = "".join(_csv([row], csv.QUOTE_ALL if _has_return(row) else csv.QUOTE_MINIMAL) for row in rows)
+    return text.encode()
+
+
+def _has_return(row: Sequence[str | None]) -> bool:
+    return any("\r" in text for text in row if text)
+
+
+def _csv(rows: Iterable[Sequence[str | None]], quoting: Literal[0, 1]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    return text.getvalue()
 
 
 def _concatenate(parts: Iterator[Path], file: IO[bytes]) -> None:

@@ -142,22 +142,6 @@ async def test_an_empty_result_is_a_valid_file(
     assert (done.rows, rows_of(target)) == (0, [])
 
 
-async def test_csv_quotes_what_needs_it_and_keeps_numbers_as_they_came(
-    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
-) -> None:
-    box, aiwyn = firm
-    row = b'{"id": 1, "description": "a,\\"b\\"\\n=1+1", "totalAmount": 20.00, "lineItems": [{"id": 1}]}'
-    box.faults.add("invoices.list", mutate=lambda _: b'{"deid_invoice": [' + row + b"]}")
-    box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
-    target = tmp_path / "x.csv"
-    await export(aiwyn.invoices.list(), target)
-
-    with target.open(newline="") as file:
-        found = next(csv.DictReader(file))
-    assert found["description"] == 'a,"b"\n=1+1'
-    assert (found["totalAmount"], found["lineItems"], found["notes"]) == ("20.00", '[{"id": 1}]', "")
-
-
 async def test_the_file_is_for_its_owner_alone_whatever_the_umask(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:

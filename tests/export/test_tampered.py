@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -132,21 +131,3 @@ async def test_a_file_that_another_program_made_meanwhile_is_not_replaced(
     target.unlink()
     assert (await export(aiwyn.invoices.list(page_size=100), target, resume=True)).rows == 600
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
-
-
-async def test_csv_quotes_a_carriage_return_that_stands_alone(
-    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
-) -> None:
-    box, aiwyn = firm
-    rows = b'{"id": 1, "description": "a\\rb", "notes": "c"}, {"id": 2, "description": "d"}'
-    box.faults.add("invoices.list", mutate=lambda _: b'{"deid_invoice": [' + rows + b"]}")
-    box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
-    target = tmp_path / "x.csv"
-    await export(aiwyn.invoices.list(), target)
-
-    with target.open(newline="") as file:
-        found = list(csv.DictReader(file))
-    assert [(row["id"], row["description"], row["notes"]) for row in found] == [
-        ("1", "a\rb", "c"),
-        ("2", "d", ""),
-    ]

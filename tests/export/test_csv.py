@@ -1,0 +1,103 @@
+"""CSV: what any reader of it gets back is what the server sent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiwyn_async import AiwynClient, DecodeFailed, Invoice
+from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.export import export
+from aiwyn_async.export.writers import writer_for
+from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
+from aiwyn_async.sandbox import Sandbox
+
+
+async def exported(rows: bytes, folder: Path) -> list[dict[str, str]]:
+    """What is read back of an export of such rows, which the server gives on one page."""
+    target = folder / "x.csv"
+    async with Sandbox() as box, AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
+        box.faults.add("invoices.list", mutate=lambda _: b'{"deid_invoice": [' + rows + b"]}")
+        box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
+        await export(aiwyn.invoices.list(), target)
+    with target.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+async def test_what_needs_quotes_has_them_and_numbers_stay_as_they_came(tmp_path: Path) -> None:
+    row = b'{"id": 1, "description": "a,\\"b\\"\\n=1+1", "totalAmount": 20.00, "lineItems": [{"id": 1}]}'
+    (found,) = await exported(row, tmp_path)
+    assert found["description"] == 'a,"b"\n=1+1'
+    assert (found["totalAmount"], found["lineItems"], found["notes"]) == ("20.00", '[{"id": 1}]', "")
+
+
+async def test_a_carriage_return_that_stands_alone_is_quoted(tmp_path: Path) -> None:
+    found = await exported(
+        b'{"id": 1, "description": "a\\rb", "notes": "c"}, {"id": 2, "description": "d"}', tmp_path
+    )
+    assert [(row["id"], row["description"], row["notes"]) for row in found] == [
+        ("1", "a\rb", "c"),
+        ("2", "d", ""),
+    ]
+
+
+async def test_bytes_that_are_no_utf8_are_refused_also_where_no_column_reads_them(tmp_path: Path) -> None:
+    with pytest.raises(DecodeFailed, match="row 1 of page 0"):
+        await exported(b'{"id": 1}, {"id": 2, "lineItems": [{"id": 1, "other": "\xff"}]}', tmp_path)
+
+
+amounts = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**12), max_value=10**12)
+texts = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ['"', "\r", "a\r\n", ",", "\\", " "]
+)
+rows_of_invoices = st.lists(
+    st.fixed_dictionaries(
+        {"id": st.integers(0, 2**63 - 1)},
+        optional={
+            "description": texts | st.none() | st.integers(0, 10**6),
+            "notes": texts | st.none(),
+            "issueDate": st.datetimes().map(lambda time: time.isoformat()) | st.none(),
+            "totalAmount": amounts.map(float) | st.none(),
+            "outstanding_amount": amounts.map(float),
+            "lineItems": st.lists(st.fixed_dictionaries({"id": st.integers(0, 9), "description": texts})),
+            "unknown": texts,
+        },
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(rows=rows_of_invoices, ascii_only=st.booleans())
+def test_any_rows_are_read_back_as_they_came(rows: list[dict[str, Any]], ascii_only: bool) -> None:
+    sent = [msgspec.Raw(json.dumps(row, ensure_ascii=ascii_only).encode()) for row in rows]
+    page = Page[Any](
+        sent,
+        count=None,
+        number=0,
+        checkpoint=Checkpoint(endpoint="", query="", position={}),
+        meta=PageMeta(status=200, request_id=None, attempts=(), elapsed=0.0, bytes=0),
+        raw=lambda: sent,
+    )
+    writer, part = writer_for(Path("x.csv"), Invoice, "invoices"), io.BytesIO()
+    assert writer.write_part(part, PageRows([page], "raise")) == len(rows)
+
+    names = [field.encode_name for field in msgspec.structs.fields(Invoice)]
+    found = list(csv.DictReader(io.StringIO(part.getvalue().decode(), newline=""), names))
+    assert len(found) == len(rows)
+    for read, row in zip(found, rows, strict=True):
+        told = {name: read[name] for name in names if read[name]}
+        wanted = {"outstandingAmount" if key == "outstanding_amount" else key: row[key] for key in row}
+        lines = json.loads(told.pop("lineItems", "[]"))
+        assert lines == wanted.pop("lineItems", [])
+        assert told == {
+            key: str(value) for key, value in wanted.items() if key in names and value not in {None, ""}
+        }
