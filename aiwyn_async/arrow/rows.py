@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -21,28 +21,40 @@ class PageRows:
 
     Who decodes them tells each that does not fit by ``misfit()``, and leaves it out.
 
+    Args:
+        pages: the number of each, and its rows.
+        on_bad_row: what becomes of those that do not fit.
+
     Attributes:
         rows: their JSON.
         misfits: how many did not fit.
         bad_rows: those, where they are to be collected.
     """
 
-    def __init__(self, pages: Sequence[Page[Any]], on_bad_row: OnBadRow) -> None:
-        self.rows: list[msgspec.Raw] = [row for page in pages for row in _raw_rows(page)]
+    def __init__(self, pages: Sequence[tuple[int, list[msgspec.Raw]]], on_bad_row: OnBadRow) -> None:
+        self.rows: list[msgspec.Raw] = [row for _, rows in pages for row in rows]
         self.misfits = 0
         self.bad_rows: list[BadRow] = []
-        self._on_bad_row = on_bad_row
-        self._numbers = [page.number for page in pages]
-        self._ends = list(accumulate(map(len, pages)))
+        self.on_bad_row: OnBadRow = on_bad_row
+        self._numbers = [number for number, _ in pages]
+        self._ends = list(accumulate(len(rows) for _, rows in pages))
+
+    @classmethod
+    def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow) -> Self:
+        """The rows of pages of a walk or a pull."""
+        return cls([(page.number, _raw_rows(page)) for page in pages], on_bad_row)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def by_page(self) -> Iterator[list[msgspec.Raw]]:
         """Page by page, those that have rows: a megabyte at a time stays in a processor's cache."""
-        for start, end in pairwise([0, *self._ends]):
-            if end > start:
-                yield self.rows[start:end]
+        return (rows for _, rows in self.numbered() if rows)
+
+    def numbered(self) -> Iterator[tuple[int, list[msgspec.Raw]]]:
+        """The number of each page, and its rows."""
+        for number, (start, end) in zip(self._numbers, pairwise([0, *self._ends]), strict=True):
+            yield number, self.rows[start:end]
 
     def misfit(self, index: int, fault: Exception) -> None:
         """Take note of a row that does not decode.
@@ -53,14 +65,14 @@ class PageRows:
         place = next(place for place, end in enumerate(self._ends) if index < end)
         page, in_page = self._numbers[place], index - (self._ends[place - 1] if place else 0)
         told = text_of(fault)
-        if self._on_bad_row == "raise":
+        if self.on_bad_row == "raise":
             raise DecodeFailed(
                 f"a row does not fit: {told} (row {in_page} of page {page}, both from 0); "
                 "on_bad_row='skip' or 'collect' goes on without it",
                 location=told.partition("`")[2].rstrip("`"),
             )
         self.misfits += 1
-        if self._on_bad_row == "collect":
+        if self.on_bad_row == "collect":
             self.bad_rows.append(BadRow(page, in_page, told, bytes(self.rows[index])))
 
 

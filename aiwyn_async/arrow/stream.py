@@ -101,7 +101,7 @@ def _record_batches(
         try:
             while (page := waiting.wait_for(pages.next())) is not None:
                 pull.report, pull.bad_rows = walk.report, walk.bad_rows
-                rows = PageRows([page], pull.on_bad_row)
+                rows = PageRows.of([page], pull.on_bad_row)
                 del page
                 table = schema.table(rows)
                 walk.report.bad_rows += rows.misfits

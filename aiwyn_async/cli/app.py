@@ -62,6 +62,7 @@ async def export(
     limit: int | None = None,
     page_size: int = 1000,
     ranges: int | None = None,
+    processes: int = 0,
     unordered: Flag = False,
     strict: Flag = False,
     force: Flag = False,
@@ -92,6 +93,7 @@ async def export(
         limit: rows in all.
         page_size: rows a request, 1 to 1000.
         ranges: ranges of keys read at once, 1 to 64.
+        processes: processes that write CSV beside this one, 0 to 64; the other formats gain nothing by them.
         unordered: write rows as they come; otherwise two exports of the same rows give the same file.
         strict: write no file unless it can be vouched for as complete; the parts are kept for --resume.
         force: replace the file, and drop an unfinished export.
@@ -127,6 +129,7 @@ async def export(
                 force=force,
                 resume=resume,
                 table=tag_named(tag),
+                processes=processes,
                 on_progress=shown.update,
             )
     report = done.report

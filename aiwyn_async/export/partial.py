@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows: two exports of one file at a time are not told there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Part", "Partial"]
+__all__ = ["Part", "Partial", "write_part"]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -151,25 +151,14 @@ class Partial:
         """Of all runs, up to the last whole part."""
         return self._manifest.walk or self._manifest.pull
 
-    def write(self, number: int, write: Callable[[IO[bytes]], int]) -> Part:
-        """Write a part that is not whole before ``name()``.
+    def path_of(self, number: int) -> Path:
+        """Where a part is to be written, from 0; it is not whole before ``name()``."""
+        return self.folder / f"part-{number:06}"
 
-        Args:
-            number: from 0.
-            write: gives the number of its rows.
-
-        Raises:
-            ExportError: the disk refuses.
-        """
-        path = self.folder / _part_name(number)
-        with disk_errors(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w+b") as file:
-                rows = write(file)
-                file.flush()
-                os.fsync(file.fileno())
-                file.seek(0)
-                return Part(rows, hashlib.file_digest(file, "sha256").hexdigest())
+    @property
+    def locks(self) -> tuple[int, ...]:
+        """File descriptors that hold the folder, as long as any process has one of them open."""
+        return () if self._held is None or fcntl is None else (self._held,)
 
     def name(self, part: Part, checkpoint: Checkpoint, report: WalkReport | PullReport) -> Path:
         """Name the next part, which lies here written, in the manifest; where it lies.
@@ -215,7 +204,7 @@ class Partial:
 
     def parts(self) -> list[Path]:
         """The whole parts, in order."""
-        return [self.folder / _part_name(number) for number in range(len(self._manifest.parts))]
+        return [self.path_of(number) for number in range(len(self._manifest.parts))]
 
     def drop(self) -> None:
         """Remove the folder and all in it, the manifest last: it tells that the file is whole."""
@@ -230,6 +219,26 @@ class Partial:
                     shutil.rmtree(path)
                 elif path.name not in kept:
                     path.unlink()
+
+
+def write_part(path: Path, write: Callable[[IO[bytes]], int]) -> Part:
+    """Write a part, down to the disk.
+
+    Args:
+        path: of its file.
+        write: gives the number of its rows.
+
+    Raises:
+        ExportError: the disk refuses.
+    """
+    with disk_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w+b") as file:
+            rows = write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            return Part(rows, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _check(path: Path, part: Part) -> None:
@@ -248,7 +257,3 @@ def _mark(path: Path) -> list[int]:
     """What tells a file from all others, also when it has got another name."""
     found = path.stat()
     return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
-
-
-def _part_name(number: int) -> str:
-    return f"part-{number:06}"

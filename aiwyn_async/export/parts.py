@@ -1,26 +1,23 @@
-"""Parts on their way to the disk: written side by side in threads, named in their order."""
+"""Parts on their way to the disk: written side by side, named in their order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.export.joining import Joining
+from aiwyn_async.export.part_writers import PartWriter
 from aiwyn_async.export.partial import Partial
 from aiwyn_async.export.reports import added_up
 from aiwyn_async.export.source import Report
-from aiwyn_async.export.writers import Writer
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Page
 from aiwyn_async.threads import in_thread
 
 __all__ = ["Parts"]
-
-WRITERS_AT_ONCE: Final = 2
-"""Parts written together: the reading of JSON goes on outside Python's lock."""
 
 
 class Parts:
@@ -28,7 +25,7 @@ class Parts:
 
     Args:
         partial: where the parts lie.
-        writer: of their format.
+        writer: writes them.
         on_bad_row: what becomes of rows that do not fit.
         before: the report of the runs before, or None.
         joining: is given each part with a name.
@@ -37,7 +34,7 @@ class Parts:
     def __init__(
         self,
         partial: Partial,
-        writer: Writer,
+        writer: PartWriter,
         on_bad_row: OnBadRow,
         before: Report | None,
         joining: Joining,
@@ -59,7 +56,7 @@ class Parts:
         Raises:
             ExportError, DecodeFailed: from a part before this one; nothing after it is named.
         """
-        while len(self._under_way) >= WRITERS_AT_ONCE:
+        while len(self._under_way) >= self._writer.at_once:
             await asyncio.shield(self._under_way[0])
             self._under_way.popleft()
         number, self._next = self._next, self._next + 1
@@ -87,11 +84,9 @@ class Parts:
         self, number: int, pages: Sequence[Page[Any]], report: Report, before: asyncio.Future[None] | None
     ) -> None:
         checkpoint = pages[-1].checkpoint
-        rows = PageRows(pages, self._on_bad_row)
+        rows = PageRows.of(pages, self._on_bad_row)
         del pages
-        written = await in_thread(
-            lambda: self._partial.write(number, lambda file: self._writer.write_part(file, rows))
-        )
+        written = await self._writer.write(self._partial.path_of(number), rows)
         rows.rows = []
         if before is not None:
             await asyncio.shield(before)

@@ -281,7 +281,7 @@ class _Run:
         await in_thread(lambda: self._write_now(pages))
 
     def _write_now(self, pages: list[Page[Any]]) -> None:
-        table = self._table.table_of(PageRows(pages, "raise")) if pages else None
+        table = self._table.table_of(PageRows.of(pages, "raise")) if pages else None
         written = self._table.write(table, Bookkeeping(self._kept.text, self._checkpoint))
         self.received += sum(map(len, pages))
         self.inserted += written.inserted

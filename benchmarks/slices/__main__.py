@@ -22,6 +22,7 @@ main(
         "sdk.tree": sdk.tree_of_many_clauses,
         "sdk.jsonl": exports.jsonl,
         "sdk.parquet": exports.parquet,
+        "sdk.csv": exports.csv,
         "sdk.duckdb": exports.duckdb,
         "hand.tuned": by_hand.tuned,
         "hand.obvious": by_hand.obvious,

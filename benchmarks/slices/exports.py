@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from csv import DictReader
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ async def _exported(job: Job, suffix: str, check: Callable[[Path], Tally]) -> Ou
     aiwyn = await client_of(job)
     folder = Path(tempfile.mkdtemp())
     path = folder / f"invoices{suffix}"
-    result = await export(aiwyn.invoices.list(), path)
+    result = await export(aiwyn.invoices.list(), path, processes=job.options.get("processes", 0))
     assert result.report.complete, result.report
     return _checked(path, check)
 
@@ -66,6 +67,10 @@ def _checked(path: Path, check: Callable[[Path], Tally]) -> Callable[[], Tally]:
 
 async def jsonl(job: Job) -> Outcome:
     return await _exported(job, ".jsonl", _in_lines)
+
+
+async def csv(job: Job) -> Outcome:
+    return await _exported(job, ".csv", _in_csv)
 
 
 async def parquet(job: Job) -> Outcome:
@@ -155,6 +160,12 @@ def _in_lines(path: Path) -> Tally:
     found = msgspec.json.Decoder(Line).decode_lines(path.read_bytes())
     total = sum((line.total_amount for line in found), Decimal())
     return Tally(len(found), sum(line.id for line in found), total)
+
+
+def _in_csv(path: Path) -> Tally:
+    with path.open(newline="") as file:
+        found = [(int(row["id"]), Decimal(row["totalAmount"])) for row in DictReader(file)]
+    return Tally(len(found), sum(key for key, _ in found), sum((amount for _, amount in found), Decimal()))
 
 
 def _in_parquet(path: Path) -> Tally:

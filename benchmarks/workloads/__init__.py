@@ -21,6 +21,7 @@ WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "raw": exports.raw_and_jsonl,
     "parquet": exports.parquet,
     "duckdb": exports.duckdb,
+    "csv": exports.csv,
     "filters": filters.many_clauses,
     "ranges": ranges.of_a_pull,
     "growth": memory.growth,

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -16,26 +17,24 @@ from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 
-@pytest.mark.parametrize(
-    ("module", "kind", "step"), [("partial", "Partial", "write"), ("target", "Target", "replace")]
-)
+@pytest.mark.parametrize(("module", "step"), [("part_writers", "write_part"), ("target", "Target.replace")])
 async def test_a_cancelled_export_ends_only_when_its_thread_has(
-    module: str, kind: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holder: Any = getattr(sys.modules[f"aiwyn_async.export.{module}"], kind)
-    real = getattr(holder, step)
+    place = f"aiwyn_async.export.{module}.{step}"
+    real = resolve_name(place)
     entered, go = threading.Event(), threading.Event()
     ended: list[str] = []
 
-    def held(self: Any, *arguments: Any) -> Any:
+    def held(*arguments: Any) -> Any:
         entered.set()
         go.wait(10)
         try:
-            return real(self, *arguments)
+            return real(*arguments)
         finally:
             ended.append(threading.current_thread().name)
 
-    monkeypatch.setattr(holder, step, held)
+    monkeypatch.setattr(place, held)
     async with (
         Sandbox(invoices=200, seed=11) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
