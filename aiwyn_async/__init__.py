@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from aiwyn_async.pull.report import PullReport as PullReport
     from aiwyn_async.pull.state import FileState as FileState
     from aiwyn_async.resources.collection import Found as Found
+    from aiwyn_async.session.transport import inflate_with_isal as inflate_with_isal
 
 _HOMES = {
     "allocator": ("prime_allocator",),
@@ -106,6 +107,7 @@ _HOMES = {
     "pull.report": ("PullReport",),
     "pull.state": ("FileState",),
     "resources.collection": ("Found",),
+    "session.transport": ("inflate_with_isal",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

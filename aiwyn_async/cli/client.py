@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -12,6 +12,7 @@ from aiwyn_async.allocator import prime_allocator
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.session.transport import inflate_with_isal
 
 __all__ = ["Flag", "client_of_command", "sandbox_of_command"]
 
@@ -27,7 +28,10 @@ async def client_of_command(*, sandbox: bool, invoices: int, seed: int) -> Async
         invoices: of its firm.
         seed: of its firm.
     """
-    prime_allocator()  # a process of the command line only pulls
+    # A process of the command line only pulls.
+    prime_allocator()
+    with suppress(ConfigurationError):
+        inflate_with_isal()
     if not sandbox:
         async with AiwynClient() as aiwyn:
             yield aiwyn

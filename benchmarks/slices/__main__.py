@@ -6,6 +6,7 @@ from benchmarks.worker import main
 main(
     {
         "sdk.typed": sdk.typed,
+        "sdk.typed_with_isal": sdk.typed_with_isal,
         "sdk.typed_primed": sdk.typed_primed,
         "sdk.kept": sdk.kept,
         "sdk.kept_without_gc": sdk.kept_without_gc,

@@ -8,14 +8,16 @@ import gc
 import operator
 import ssl
 import time
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import msgspec
 
-from aiwyn_async import AiwynClient, F, prime_allocator
+from aiwyn_async import AiwynClient, F, inflate_with_isal, prime_allocator
 from benchmarks.worker import Job, Tally, added_up, peak_memory
 
 
@@ -44,6 +46,15 @@ async def typed_primed(job: Job) -> Tally:
     """The same in a process that keeps the memory it was given."""
     prime_allocator()
     return await typed(job)
+
+
+async def typed_with_isal(job: Job) -> Tally:
+    """The same with ISA-L instead of zlib."""
+    inflate_with_isal()
+    try:
+        return await typed(job)
+    finally:
+        aiohttp.set_zlib_backend(zlib)  # type: ignore[arg-type]
 
 
 async def kept(job: Job) -> Tally:

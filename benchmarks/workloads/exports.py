@@ -80,8 +80,8 @@ def csv(bench: Bench) -> Section:
     pages = PAGES if bench.quick else PAGES_OF_CSV
     section = Section(
         "CSV",
-        f"`export()` by threads, which Python's lock holds to one core, and by two other processes; {pages} pages "
-        "a slice, on two cores, of which the server has one. CPU is that of the first process alone.",
+        f"`export()` by threads, which Python's lock holds to one core, and by two other processes; {pages} "
+        "pages a slice, on two cores, of which the server has one. CPU is that of the first process alone.",
     )
     served = bench.pages(pages)
     ours, again, beside = "export() to .csv", "export() to .csv, again", "export(processes=2) to .csv"

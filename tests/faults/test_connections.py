@@ -331,7 +331,7 @@ async def test_a_proxy_that_refuses_is_told_and_shows_no_credentials(connect: Co
 
 BOUNDED = """
 import asyncio, sys, zlib
-from aiwyn_async import AiwynClient, errors
+from aiwyn_async import AiwynClient, errors, inflate_with_isal
 
 MEBIBYTE = 1024 * 1024
 
@@ -345,7 +345,9 @@ def gzip_of_zeros(mebibytes):
     return b"".join([packer.compress(bytes(MEBIBYTE)) for _ in range(mebibytes)] + [packer.flush()])
 
 async def main():
-    bomb = gzip_of_zeros(256) if sys.argv[1] == "bomb" else b""
+    if "isal" in sys.argv[1]:
+        inflate_with_isal()
+    bomb = gzip_of_zeros(256) if "bomb" in sys.argv[1] else b""
 
     async def serve(reader, writer):
         await reader.readuntil(b"\\r\\n\\r\\n")
@@ -379,7 +381,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the peak from")
-@pytest.mark.parametrize("fault", ["bomb", "endless"])
+@pytest.mark.parametrize("fault", ["bomb", "bomb, isal", "endless"])
 def test_an_endless_body_costs_no_more_memory_than_its_cap(fault: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BOUNDED, fault], capture_output=True, text=True, timeout=50, check=True

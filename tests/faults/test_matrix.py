@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from aiwyn_async.errors import (
 from aiwyn_async.session.protocol import RetryClass
 from fake_clock import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, drip, send
+from inflating import isal
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, session_of
 from secrecy import CANARY, assert_no_secret
 
@@ -326,7 +328,7 @@ FAULTS = [
     ),
     ok(
         "F47 gzip of nothing",
-        b"plain",
+        b"no gzip at all",
         DecodeFailed,
         {"Content-Encoding": "gzip"},
         reads=2,
@@ -383,11 +385,31 @@ FAULTS = [
 ]
 
 REQUESTS = {"get": GET, "list": LIST, "write": WRITE, "put": PUT}
+COMPRESSED = [fault for fault in FAULTS if re.search("gzip|deflate|CRC|bomb|encoding", fault.name)]
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_a_fault(
+    fault: Fault, request_name: str, connect: Connect, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await suffer(fault, request_name, connect, clock, caplog)
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize("fault", COMPRESSED, ids=lambda fault: fault.name)
+async def test_a_fault_of_compression_is_the_same_with_isal(
+    fault: Fault,
+    request_name: str,
+    connect: Connect,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with isal():
+        await suffer(fault, request_name, connect, clock, caplog)
+
+
+async def suffer(
     fault: Fault, request_name: str, connect: Connect, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = REQUESTS[request_name]

@@ -1,0 +1,35 @@
+"""The switch to ISA-L: asked for by name, and told what is missing."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+
+import pytest
+
+from aiwyn_async import AiwynClient, ConfigurationError, inflate_with_isal
+from aiwyn_async.sandbox import Sandbox
+from fault_server import READ, FaultServer, answer, send
+from inflating import isal
+
+
+async def test_pages_that_isal_inflates_have_every_row() -> None:
+    body = b'{"deid_invoice":[' + b",".join(b'{"id":%d}' % key for key in range(1000)) + b"]}"
+    zipped = send(answer(body=gzip.compress(body), headers={"Content-Encoding": "gzip"}))
+    with isal():
+        async with (
+            FaultServer([READ, zipped]) as server,
+            AiwynClient(base_url=server.url, token="t", backoff_base=0) as aiwyn,
+        ):
+            rows = await aiwyn.invoices.list(limit=1000).collect()
+    assert [row.id for row in rows] == list(range(1000))
+
+
+async def test_without_the_extra_it_says_how_to_get_it_and_all_else_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+    with pytest.raises(ConfigurationError, match=r'pip install "aiwyn-async\[speed\]"'):
+        inflate_with_isal()
+    async with Sandbox(invoices=3) as box, AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
+        assert len(await aiwyn.invoices.list().collect()) == 3

@@ -1,0 +1,21 @@
+"""ISA-L for a while, and zlib again after it."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Generator
+from typing import Any, cast
+
+import aiohttp
+
+from aiwyn_async import inflate_with_isal
+
+
+@contextlib.contextmanager
+def isal() -> Generator[None]:
+    inflate_with_isal()
+    try:
+        yield
+    finally:
+        aiohttp.set_zlib_backend(cast("Any", zlib))
