@@ -54,6 +54,7 @@ MAX_DEPTH: Final = 64
 """Objects inside objects in a ``where``; what is deeper is a loop or an attack."""
 # Digits before or after the point: written out, a Decimal("1E+999999") would be a megabyte.
 _MAX_DIGITS: Final = 100
+_CONTROLS: Final = {"Cc", "Cs"}
 
 _PATTERNS: Final = ("_like", "_nlike", "_ilike", "_nilike", "_regex", "_iregex")
 _LISTS: Final = ("_in", "_nin")
@@ -551,7 +552,7 @@ def _clause_key(given: object, at: str) -> str:
 def _key(key: object, at: str) -> str:
     if not isinstance(key, str):
         raise ConfigurationError(f"{at}: a key of type {type(key).__name__}; use a str")
-    if not key or any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in key):
+    if not key or not (key.isprintable() or _CONTROLS.isdisjoint(map(unicodedata.category, key))):
         raise ConfigurationError(f"{at}: {_shown(key)} is empty or has control characters; use a plain name")
     return str.__str__(key)
 
