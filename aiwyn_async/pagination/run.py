@@ -148,22 +148,24 @@ class Run(Generic[RowT]):
         await self._window.aclose()
 
     async def _taken(self) -> tuple[Ask, Response]:
-        """The next answer. A wait that is long beside the caller's work makes the window one page deeper.
+        """The next answer. A wait that is long beside the caller's work deepens the window.
 
-        Where decoding is the limit, more pages in flight are only more memory to go through.
+        Where decoding is the limit, more pages in flight are only more memory to go through. So the time in
+        which this thread read what had come is no wait.
         """
-        is_full, asked_at = self._window.is_full, time.perf_counter()
+        is_full, asked_at, used = self._window.is_full, time.perf_counter(), time.thread_time()
         taken = await self._window.take()
         worked, self._taken_at = asked_at - self._taken_at, time.perf_counter()
-        if is_full and self._taken_at - asked_at > LONG_WAIT * worked:
-            self._deepen()
+        waited = self._taken_at - asked_at - (time.thread_time() - used)
+        if is_full and waited > LONG_WAIT * worked:
+            self._deepen(self._window.depth if waited > worked else 1)
         return taken
 
-    def _deepen(self) -> None:
-        """One more page in flight, within bounds."""
+    def _deepen(self, more: int) -> None:
+        """More pages in flight, within bounds."""
         page_bytes = self.report.bytes // max(1, self.report.pages)
         most = min(self._session.config.max_concurrency, MOST_BYTES_IN_FLIGHT // max(1, page_bytes))
-        self._window.depth = max(self._window.depth, min(self._window.depth + 1, most))
+        self._window.depth = max(self._window.depth, min(self._window.depth + more, most))
 
     async def _fetch(self, ask: Ask) -> Response:
         body = encode_json(self._query.fields | ask.fields)
