@@ -1,53 +1,60 @@
-"""How many pages are in flight: more where the walk waits for the server, no more where it is at work itself."""
+"""How many pages are in flight: more where the walk waits for the server, no more where it works itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import count, groupby
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async.pagination.window import Window
 from aiwyn_async.sandbox import Sandbox
-from looking_inside import session_of
 
-FIRST_DEPTH = 4
 PAGES = 60
 
 
-@pytest.mark.parametrize(
-    ("wall", "cpu", "deepest"),
-    [
-        (2, 0, 16),  # as long a wait as the work: one page more at each
-        (2, 2, FIRST_DEPTH),  # all of the wait was work of this thread
-        (0, 0, FIRST_DEPTH),
-    ],
-)
-async def test_only_a_wait_for_the_server_deepens_the_window(
-    wall: int, cpu: int, deepest: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    walls, cpus = count(0, wall), count(0, cpu)
+async def depths_of_a_walk(
+    monkeypatch: pytest.MonkeyPatch, *, walls: Iterator[int], cpus: Iterator[int]
+) -> list[int]:
+    """The depths that its window has, one after the other, by such clocks."""
+    depths: list[int] = []
+    fill = Window[Any, Any].fill
+
+    def noted(self: Window[Any, Any], next_ask: Callable[[], Any]) -> None:
+        depths.append(self.depth)
+        fill(self, next_ask)
+
+    monkeypatch.setattr(Window, "fill", noted)
     clock = SimpleNamespace(perf_counter=walls.__next__, thread_time=cpus.__next__)
     async with (
         Sandbox(invoices=PAGES * 10, seed=3) as box,
         AiwynClient(base_url=box.url, token=box.token, max_concurrency=16) as aiwyn,
     ):
         monkeypatch.setattr("aiwyn_async.pagination.run.time", clock)
-        rows = await aiwyn.invoices.list(page_size=10).collect()
-        assert len(rows) == PAGES * 10
-        assert session_of(aiwyn).governor.peak_in_flight == deepest
+        assert len(await aiwyn.invoices.list(page_size=10).collect()) == PAGES * 10
+    return [depth for depth, _ in groupby(depths)]
+
+
+async def test_a_wait_as_long_as_the_work_adds_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    depths = await depths_of_a_walk(monkeypatch, walls=count(0, 1), cpus=count(0, 0))
+    assert depths[-13:] == list(range(4, 17))
+
+
+async def test_a_wait_in_which_this_thread_was_at_work_adds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    depths = await depths_of_a_walk(monkeypatch, walls=count(0, 1), cpus=count(0, 1))
+    assert depths[-1] == 4
+
+
+async def test_no_wait_adds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    depths = await depths_of_a_walk(monkeypatch, walls=count(0, 0), cpus=count(0, 0))
+    assert depths[-1] == 4
 
 
 async def test_a_wait_longer_than_the_work_doubles_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Even calls begin a wait of 3, odd ones end it and begin work of 1.
+    # The odd turns end a wait of 3, and the even ones work of 1.
     walls = (turn // 2 * 4 + turn % 2 * 3 for turn in count(1))
-    clock = SimpleNamespace(perf_counter=walls.__next__, thread_time=count(0, 0).__next__)
-    async with (
-        Sandbox(invoices=PAGES * 10, seed=3) as box,
-        AiwynClient(base_url=box.url, token=box.token, max_concurrency=16) as aiwyn,
-    ):
-        monkeypatch.setattr("aiwyn_async.pagination.run.time", clock)
-        reached: list[int] = []
-        async for _ in aiwyn.invoices.list(page_size=10).pages():
-            reached.append(session_of(aiwyn).governor.peak_in_flight)
-    assert [deep for deep, _ in groupby(reached)][:3] == [1, 4, 8]
+    depths = await depths_of_a_walk(monkeypatch, walls=walls, cpus=count(0, 0))
+    assert depths[-3:] == [4, 8, 16]
