@@ -20,17 +20,7 @@ from aiwyn_async.export.writers import Writer
 from aiwyn_async.models.envelopes import OnBadRow
 from aiwyn_async.threads import in_thread, to_its_end
 
-__all__ = [
-    "LENGTH",
-    "Format",
-    "InProcesses",
-    "InThreads",
-    "PartWriter",
-    "Refused",
-    "Work",
-    "Written",
-    "found_type",
-]
+__all__ = ["InProcesses", "InThreads", "PartWriter"]
 
 THREADS: Final = 2
 """Parts written together: the reading of JSON goes on outside Python's lock."""

@@ -328,6 +328,14 @@ FAULTS = [
     ),
     ok(
         "F47 gzip of nothing",
+        b"plain",
+        DecodeFailed,
+        {"Content-Encoding": "gzip"},
+        reads=2,
+        fields={"malformed": True},
+    ),
+    ok(
+        "F47 gzip of plain text",
         b"no gzip at all",
         DecodeFailed,
         {"Content-Encoding": "gzip"},
@@ -385,7 +393,12 @@ FAULTS = [
 ]
 
 REQUESTS = {"get": GET, "list": LIST, "write": WRITE, "put": PUT}
-COMPRESSED = [fault for fault in FAULTS if re.search("gzip|deflate|CRC|bomb|encoding", fault.name)]
+# ISA-L takes less than the ten bytes of a header for the beginning of one.
+COMPRESSED = [
+    fault
+    for fault in FAULTS
+    if re.search("gzip|deflate|CRC|bomb|encoding", fault.name) and fault.name != "F47 gzip of nothing"
+]
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
