@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from msgspec import inspect, to_builtins
 
+from aiwyn_async.arrow.huge_numbers import may_hold_huge_number
 from aiwyn_async.arrow.rows import PageRows, columns_of
 from aiwyn_async.arrow.schema import arrow_type, is_nullable
 from aiwyn_async.errors import ExportError
@@ -25,10 +26,6 @@ from aiwyn_async.models.envelopes import row_decoder
 from aiwyn_async.models.unreadable import UNREADABLE
 
 __all__ = ["RowSchema"]
-
-# A number of 10**29 or more holds 21 digits in a row, or an exponent of two digits. pyarrow's reader (26.0.1)
-# lets such a number wrap around without a word: 3.5e29 came out as 9717633079061536536625392568.231788544.
-HUGE_NUMBER: Final = r"[0-9]{21}|[0-9][eE]\+?[0-9][0-9]"
 
 compute: Any = pc  # its functions are made at run time, which no type checker sees
 
@@ -73,7 +70,7 @@ class RowSchema:
         return self._by_rows(rows) if self._is_doubtful(table, rows) else table
 
     def _at_a_stretch(self, text: bytes) -> Any:
-        if _may_wrap_around(text):
+        if may_hold_huge_number(text):
             return None
         try:
             found: Any = pa_json.read_json(
@@ -139,12 +136,6 @@ class RowSchema:
                 f"column {field.encode_name} cannot hold a value exactly: {str(fault)[:200]}; "
                 "nothing is rounded, write .jsonl to keep it as it is"
             ) from None
-
-
-def _may_wrap_around(text: bytes) -> bool:
-    """True when a number in the text may be too large for a decimal; text that looks like one counts too."""
-    found: Any = compute.match_substring_regex(pa.array([text], pa.large_binary()), HUGE_NUMBER)
-    return bool(found[0].as_py())
 
 
 def _as_integer(key: Any) -> Any:
