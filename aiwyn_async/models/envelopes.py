@@ -16,6 +16,7 @@ import msgspec
 
 from aiwyn_async.errors import ApiError, DecodeFailed
 from aiwyn_async.models.base import Id
+from aiwyn_async.models.blocks import cut_between_rows
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.repair import repaired
 from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise
@@ -23,6 +24,7 @@ from aiwyn_async.models.unreadable import UNREADABLE, text_of
 
 __all__ = [
     "BadRow",
+    "Blocks",
     "Envelope",
     "EnvelopeReader",
     "OnBadRow",
@@ -65,6 +67,40 @@ class Rows(msgspec.Struct, Generic[RowT]):
     repaired: int = 0
 
 
+class Blocks(Generic[RowT]):
+    """A page's rows, some at a time, decoded when they are taken; ``left`` says how often there are more."""
+
+    __slots__ = ("_blocks", "_body", "_decode", "_last", "count", "left")
+
+    def __init__(
+        self,
+        body: bytes,
+        blocks: Sequence[tuple[int, int]],
+        decode: Callable[[bytes], list[RowT]],
+        *,
+        last: list[RowT],
+        count: int | None,
+    ) -> None:
+        self.count = count
+        self.left = len(blocks) + 1
+        self._body = body
+        self._blocks = iter(blocks)
+        self._decode = decode
+        self._last = last
+
+    def take(self) -> list[RowT]:
+        """The next rows, in the page's order.
+
+        Raises:
+            msgspec.MsgspecError: a row among them is bad, or the JSON broken. All of ``UNREADABLE`` can be.
+        """
+        self.left -= 1
+        if not self.left:
+            return self._last
+        start, end = next(self._blocks)
+        return self._decode(b"[%b]" % self._body[start:end])
+
+
 class EnvelopeReader(Generic[RowT]):
     """Reads pages of one endpoint as rows of one type.
 
@@ -99,6 +135,27 @@ class EnvelopeReader(Generic[RowT]):
         if found is None:
             raise DecodeFailed("the answer's envelope changes within one answer")
         return found
+
+    def in_blocks(self, body: bytes) -> Blocks[RowT] | None:
+        """The rows of a page, block by block; None where the page must be read whole.
+
+        The page's end is decoded at once: one that was cut, or that tells of an error, gives no rows. Where
+        another block does not decode, ``read()`` tells why, and gives what can be read.
+        """
+        envelope = self._envelope
+        if envelope is None or not self._has_spelled or self._spelled_otherwise:
+            return None
+        cuts = cut_between_rows(body, envelope.items)
+        if cuts is None:
+            return None
+        try:
+            last, count = _decoder(self._row_type, envelope)(body[: cuts.head] + body[cuts.blocks[-1][0] :])
+        except (*UNREADABLE, ApiError):
+            return None
+        if not last or count is None:
+            return None
+        decode = _list_decoder(self._row_type)
+        return Blocks(body, cuts.blocks[:-1], decode, last=last, count=_as_count(count))
 
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
         """The rows of a page as the bytes of their JSON."""
@@ -191,6 +248,11 @@ def _decoder(row_type: Any, envelope: Envelope) -> Callable[[bytes], tuple[list[
         return _at(answer, envelope.items), _at(answer, envelope.count or ("",))
 
     return read
+
+
+@functools.lru_cache(maxsize=256)
+def _list_decoder(row_type: Any) -> Callable[[bytes], list[Any]]:
+    return msgspec.json.Decoder(list[row_type], float_hook=Decimal).decode
 
 
 def _struct_of(leaves: dict[tuple[str, ...], Any]) -> Any:

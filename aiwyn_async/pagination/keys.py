@@ -66,6 +66,14 @@ class KeySet:
             _same_span(span, theirs[number]) for number, span in mine.items()
         )
 
+    def __contains__(self, key: Id | None) -> bool:
+        if type(key) is not int:
+            return key in self._others
+        self._dissolve_where([key])
+        span = self._spans.get(key >> SPAN_BITS, ())
+        place = key & (SPAN - 1)
+        return bool(span[place]) if isinstance(span, bytearray) else place in span
+
     # It changes, so no set or dict could look it up.
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
@@ -75,7 +83,7 @@ class KeySet:
         A None is no key, and always new.
         """
         run = _Run.of(keys)
-        if run is not None and self._lies_apart(run):
+        if run is not None and self._lies_apart(run.low, run.high):
             insort(self._runs, run)
             return None
         self._dissolve_where(keys)
@@ -101,15 +109,23 @@ class KeySet:
             elif key is not None:
                 self._others.discard(key)
 
-    def _lies_apart(self, run: _Run) -> bool:
-        """True when no key that is known lies between its ends."""
-        place = bisect_left(self._runs, (run.low,))
+    def lies_apart_from(self, keys: Sequence[Id | None]) -> bool:
+        """True when it is seen at a glance that none of these keys is in the set."""
+        try:
+            low, high = min(cast("Sequence[int]", keys)), max(cast("Sequence[int]", keys))
+        except TypeError:  # texts among them, or no key
+            return False
+        return type(low) is int and self._lies_apart(low, high)
+
+    def _lies_apart(self, low: int, high: int) -> bool:
+        """True when no key that is known lies between these two."""
+        place = bisect_left(self._runs, (low,))
         before, after = self._runs[place - 1 : place], self._runs[place : place + 1]
-        if (before and before[0].high >= run.low) or (after and after[0].low <= run.high):
+        if (before and before[0].high >= low) or (after and after[0].low <= high):
             return False
         if not self._spans:
             return True
-        first, last = run.low >> SPAN_BITS, run.high >> SPAN_BITS
+        first, last = low >> SPAN_BITS, high >> SPAN_BITS
         return last - first < 2 and first not in self._spans and last not in self._spans
 
     def _dissolve_where(self, keys: Sequence[Id | None]) -> None:

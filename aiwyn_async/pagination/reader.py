@@ -15,6 +15,8 @@ import msgspec
 from aiwyn_async.errors import DecodeFailed, RequestError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
+from aiwyn_async.pagination.in_blocks import PageInBlocks
+from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.walk import Order
@@ -56,7 +58,7 @@ class PageReader(Generic[RowT]):
         self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope)
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
-        self._key_of = _key_getter(row_type, query.key)
+        self._key_of = _key_getter(row_type, query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
@@ -77,6 +79,12 @@ class PageReader(Generic[RowT]):
         if rows.bad and self._on_bad_row == "raise":
             self._refuse(rows, response)
         return Incoming(rows, self._keys_of(rows, response), response)
+
+    def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
+        """An answer's rows, block by block, without those of known keys; None where it must be read whole."""
+        if self._key_of is None or (blocks := self._rows.in_blocks(response.body)) is None:
+            return None
+        return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
     def order_values(self, page: Incoming[RowT], order: Order) -> list[tuple[Any, ...]] | None:
         """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -17,9 +18,10 @@ from aiwyn_async.errors import (
     RequestError,
 )
 from aiwyn_async.models.base import Id
-from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.envelopes import BadRow, OnBadRow, Rows
+from aiwyn_async.pagination.in_blocks import PageInBlocks
 from aiwyn_async.pagination.keys import KeySet
-from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
+from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta, Position
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.reader import Incoming, PageReader
 from aiwyn_async.pagination.report import WalkReport
@@ -75,7 +77,9 @@ class Run(Generic[RowT]):
         self._query_hash = query.fingerprint()
         self._checkpoint: Checkpoint | None = None
         self._keyless_bodies: set[bytes] = set()
-        self._number = 0
+        self._begun: tuple[Ask, PageInBlocks[RowT]] | None = None
+        self._may_read_in_blocks = True
+        self._pages_given = 0
         self._started = self._taken_at = time.perf_counter()
         self.keys = KeySet()
         """All that this run has met."""
@@ -94,10 +98,11 @@ class Run(Generic[RowT]):
     def checkpoint(self) -> Checkpoint:
         """Where to go on after the pages given."""
         if self._checkpoint is None:
-            self._checkpoint = Checkpoint(
-                endpoint=self._query.path, query=self._query_hash, position=self._walk.position()
-            )
+            self._checkpoint = self._checkpoint_at(self._walk.position())
         return self._checkpoint
+
+    def _checkpoint_at(self, position: Position) -> Checkpoint:
+        return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=position)
 
     def prefetch(self) -> None:
         """Begin what may be asked now, so that it comes while the caller works on the rows he has."""
@@ -106,20 +111,26 @@ class Run(Generic[RowT]):
     async def next_page(self) -> Page[RowT] | None:
         """The next page with rows that are new, or None at the end."""
         while self._walk.ended_by is None:
-            before = self.checkpoint()
-            try:
-                self._window.fill(self._walk.ask)
-                ask, response = await self._taken()
-                page = await self._take_in(ask, response)
-            except (RequestError, PaginationError) as error:
-                self.report.ended_by = "error"
-                error.checkpoint = before
-                raise
-            except AiwynError:
-                self.report.ended_by = "error"
-                raise
+            with self._ended_by_errors():
+                page = await self._take_in(*await self._asked_and_taken())
             if page is not None:
                 return page
+        return None
+
+    async def next_rows(self) -> list[RowT] | None:
+        """The next rows that are new, those of a page or of a block of one; None at the end.
+
+        What comes after them is decoded when it is asked for, so the caller lets them go first. Where a page
+        is read in blocks, the checkpoint moves on with its last one.
+        """
+        while self._begun is not None or self._walk.ended_by is None:
+            with self._ended_by_errors():
+                if self._begun is None:
+                    rows = await self._rows_of_next_page()
+                else:
+                    rows = await self._rows_of_next_block(*self._begun)
+            if rows:
+                return rows
         return None
 
     def empty_page(self) -> Page[RowT]:
@@ -144,8 +155,76 @@ class Run(Generic[RowT]):
         """End what is in flight."""
         if self.report.ended_by is None:
             self.report.ended_by = self._walk.ended_by or "break"
+        if self._begun is not None:
+            (_, page), self._begun = self._begun, None
+            self._count_page(_gone_by(page), page.given, 0, use=True)
         self.report.seconds = time.perf_counter() - self._started
         await self._window.aclose()
+
+    @contextmanager
+    def _ended_by_errors(self) -> Generator[None]:
+        """An error ends the walk, and says where it can go on."""
+        before = self.checkpoint()
+        try:
+            yield
+        except (RequestError, PaginationError) as error:
+            self.report.ended_by = "error"
+            error.checkpoint = before
+            if self._begun is not None:
+                _, page = self._begun
+                error.checkpoint = self._checkpoint_at(self._walk.position_within(len(page.keys), page.given))
+            raise
+        except AiwynError:
+            self.report.ended_by = "error"
+            raise
+
+    async def _asked_and_taken(self) -> tuple[Ask, Response]:
+        self._window.fill(self._walk.ask)
+        ask, response = await self._taken()
+        self._note(response)
+        return ask, response
+
+    async def _rows_of_next_page(self) -> list[RowT]:
+        """The new rows of the next page, or of its first block."""
+        ask, response = await self._asked_and_taken()
+        if self._walk.is_settled and self._may_read_in_blocks:
+            begun = self._reader.in_blocks(response, self.keys)
+            if begun is not None:
+                self._begun = ask, begun
+                self.prefetch()
+                return await self._rows_of_next_block(ask, begun)
+        page = await self._take_in(ask, response)
+        self.prefetch()
+        return [] if page is None else page.items
+
+    async def _rows_of_next_block(self, ask: Ask, page: PageInBlocks[RowT]) -> list[RowT]:
+        rows = page.next_rows()
+        if rows is None:
+            return await self._rows_left(ask, page)
+        if page.is_read:
+            self._begun = None
+            await self._told(_gone_by(page))
+        return rows
+
+    async def _rows_left(self, ask: Ask, page: PageInBlocks[RowT]) -> list[RowT]:
+        """The new rows of a page, read whole because a block of it did not decode, without those given."""
+        whole = await self._reader.read(page.response, lambda: self._again(ask))
+        self._begun = None
+        is_other = whole.response is not page.response
+        # When nothing is wrong with the page, it was cut in wrong places, as the next ones would be.
+        self._may_read_in_blocks = bool(is_other or whole.rows.bad or whole.rows.repaired)
+        kept = await self._told(whole)
+        if is_other:
+            self._count_rows_moved_away(page.keys)
+        left = self._page(whole, page.not_given(whole.keys, kept or ()))
+        return [] if left is None else left.items
+
+    def _count_rows_moved_away(self, keys: Sequence[Id | None]) -> None:
+        """Rows that were given of a page, and are not on it any more when it is asked for again."""
+        gone = self.keys.add_new(keys)
+        moved = len(keys) if gone is None else len(gone)
+        self.report.rows += moved
+        self.report.distinct += moved
 
     async def _taken(self) -> tuple[Ask, Response]:
         """The next answer. A wait that is long beside the caller's work deepens the window.
@@ -172,8 +251,16 @@ class Run(Generic[RowT]):
         return await self._session.call(msgspec.structs.replace(self._request, body=body))
 
     async def _take_in(self, ask: Ask, response: Response) -> Page[RowT] | None:
-        self._note(response)
         page = await self._reader.read(response, lambda: self._again(ask))
+        kept = await self._told(page)
+        if kept is None:
+            return None
+        return self._page(
+            page, kept if self._given is None else self._not_given(self._given, page.keys, kept)
+        )
+
+    async def _told(self, page: Incoming[RowT]) -> Sequence[int] | None:
+        """Tell the walk and the report of a page; the places of its new rows, or None to leave it out."""
         keys = page.keys
         # Rows without a key may rightly be alike: they are never taken for one another.
         added = self.keys.add_new(keys) if self._query.key else None
@@ -189,7 +276,8 @@ class Run(Generic[RowT]):
             return None
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in kept)
-        return self._page(page, kept if self._given is None else self._not_given(self._given, keys, kept))
+        self._pages_given += bool(kept)
+        return kept
 
     def _not_given(self, given: KeySet, keys: Sequence[Id | None], kept: Sequence[int]) -> Sequence[int]:
         new = given.add_new([keys[index] for index in kept])
@@ -268,7 +356,11 @@ class Run(Generic[RowT]):
             self.report.distinct -= over
         if not kept:
             return None
-        number, self._number = self._number, self._number + 1
-        made = self._reader.page(page, kept, number=number, checkpoint=self.checkpoint())
+        made = self._reader.page(page, kept, number=self._pages_given - 1, checkpoint=self.checkpoint())
         self.report.bad_rows += len(kept) - len(made.items)
         return made
+
+
+def _gone_by(page: PageInBlocks[RowT]) -> Incoming[RowT]:
+    """What came of a page, for the walk and the report; its rows are gone."""
+    return Incoming(Rows([], page.count, []), page.keys, page.response)

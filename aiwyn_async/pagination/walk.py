@@ -100,6 +100,11 @@ class Walk(Protocol):
 
     ended_by: EndedBy | None
 
+    @property
+    def is_settled(self) -> bool:
+        """True when a page's rows may be given before it is told: new ones are used, whatever it brings."""
+        ...
+
     def ask(self) -> Ask | None:
         """The next request, or None when none may be added now."""
         ...
@@ -110,6 +115,10 @@ class Walk(Protocol):
 
     def position(self) -> Position:
         """Where to go on after all that was told, as JSON."""
+        ...
+
+    def position_within(self, rows: int, given: int) -> Position:
+        """Where to go on after so many rows of the next page, too; only of a settled walk."""
         ...
 
 
@@ -274,6 +283,15 @@ class OffsetWalk:
         )
         return dict(msgspec.to_builtins(position))
 
+    def position_within(self, rows: int, given: int) -> Position:
+        """Where to go on after so many rows of the next page, of which so many were given."""
+        return self.position() | {"given": self._given + given, "given_before": rows}
+
+    @property
+    def is_settled(self) -> bool:
+        """True from the third page on, where ``page`` is a number and no limit cuts a page."""
+        return self._told >= 2 and self._means == "number" and self._limit is None and not self._given_before
+
     @property
     def _step(self) -> int:
         return self._size if self._means == "rows_to_skip" else 1
@@ -312,13 +330,14 @@ class OffsetWalk:
         return False
 
     def _use(self, ask: Ask, came: Came, here: Position | None, given_before: int = 0) -> Told:
-        given_before = max(given_before, self._given_before)
-        self._given_before = 0
+        begun, self._given_before = self._given_before, 0
+        given_before = max(given_before, begun)
         self._told += 1
         self._rows += len(came.keys)
         self._give(came, given_before, here)
         restart = self.ended_by is None and self._goes_on_elsewhere(ask, came)
-        return Told(given_before=given_before, restart=restart)
+        own_repeats = sum(index < begun for index in came.new) if begun else 0
+        return Told(given_before=given_before, restart=restart, own_repeats=own_repeats)
 
     def _give(self, came: Came, given_before: int, here: Position | None) -> int:
         """Count the rows that are given, which the limit may cut; how many were new."""
@@ -371,7 +390,8 @@ class OffsetWalk:
             resumed = len(came.new) == len(came.keys)
             told = self._use(ask, came, here, given_before=int(resumed))
             self._go_on_from(self._rows)
-            return Told(given_before=told.given_before, restart=True, own_repeats=probe.repeated + 1)
+            repeated = probe.repeated + max(1, told.own_repeats)
+            return Told(given_before=told.given_before, restart=True, own_repeats=repeated)
         self._means = "number"
         self._rows += probe.fresh + probe.repeated
         return Told(use=False)
@@ -465,6 +485,15 @@ class KeysetWalk:
         elif asked is not None and len(came.keys) < asked.size and came.count == len(came.keys):
             self.ended_by = "count"
         return Told()
+
+    @property
+    def is_settled(self) -> bool:
+        """Never: each request stands on the page before."""
+        return False
+
+    def position_within(self, rows: int, given: int) -> Position:  # noqa: ARG002 (it is never settled)
+        """Where to go on: after the last page told."""
+        return self.position()
 
     def position(self) -> Position:
         """Where to go on after all that was told."""

@@ -19,6 +19,7 @@ def dense() -> KeySet:
     """A set whose first span is kept as flags."""
     seen = KeySet()
     seen.add_new(range(100, 100 + DENSE))
+    seen.add_new([100])  # a page that overlaps with another
     return seen
 
 
@@ -34,6 +35,29 @@ def test_it_is_a_set(pages: list[list[Id | None]], begins_dense: bool) -> None:
                 plain.add(key)
         expected = None if len(new) == len(page) else new
         assert seen.add_new(page) == expected
+
+
+@given(st.lists(keys, max_size=6), keys, st.booleans())
+def test_it_knows_what_it_holds(
+    pages: list[list[Id | None]], asked: list[Id | None], begins_dense: bool
+) -> None:
+    seen, plain = (dense(), set[Id](range(100, 100 + DENSE))) if begins_dense else (KeySet(), set[Id]())
+    for page in pages:
+        seen.add_new(page)
+        plain.update(key for key in page if key is not None)
+    lies_apart = bool(asked) and seen.lies_apart_from(asked)
+    assert [key in seen for key in asked] == [key in plain for key in asked]
+    assert not lies_apart or plain.isdisjoint(asked)
+
+
+def test_keys_beyond_those_it_holds_lie_apart() -> None:
+    seen = KeySet()
+    seen.add_new([10, 12, 14])
+    assert seen.lies_apart_from([15, 900, 20])
+    assert seen.lies_apart_from([9])
+    assert not seen.lies_apart_from([9, 15])
+    assert not seen.lies_apart_from(["a"])
+    assert not dense().lies_apart_from([5])
 
 
 @given(keys, keys)

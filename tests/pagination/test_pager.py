@@ -342,6 +342,19 @@ async def test_a_walk_goes_on_in_another_process(aiwyn: AiwynClient, box: Sandbo
     assert found + [int(word) for word in done.stdout.split()] == ids(box)
 
 
+@pytest.mark.parametrize("limit", [5, 15, 25, 35])
+async def test_a_walk_that_goes_on_behind_a_limit_is_complete(
+    aiwyn: AiwynClient, box: Sandbox, limit: int
+) -> None:
+    """The rows that the limit left of its last page come again, and that is no sign of a list that moved."""
+    first = aiwyn.invoices.list(page_size=10, limit=limit)
+    rows = await first.collect()
+    rest = aiwyn.invoices.list(page_size=10, strict=True, resume=first.checkpoint)
+    rows += await rest.collect()
+    assert [row.id for row in rows] == ids(box)
+    assert (rest.report.duplicates, rest.report.distinct, rest.report.complete) == (0, 95, True)
+
+
 async def test_a_checkpoint_belongs_to_its_query(aiwyn: AiwynClient) -> None:
     page = await aiwyn.invoices.list(page_size=10)
     text = page.checkpoint.to_json()

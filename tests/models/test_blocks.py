@@ -1,0 +1,200 @@
+"""A page cut into blocks gives what it gives whole, or nothing that is not true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aiwyn_async.errors import DecodeFailed
+from aiwyn_async.models import blocks
+from aiwyn_async.models.blocks import cut_between_rows
+from aiwyn_async.models.deferred import deferred
+from aiwyn_async.models.envelopes import Envelope, EnvelopeReader
+from aiwyn_async.models.invoices import Invoice
+from aiwyn_async.models.unreadable import UNREADABLE
+
+PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
+WRAPPED = Envelope(("data", "deid_invoice"), ("data", "deid_invoice_aggregate", "aggregate", "count"))
+
+# Texts that look like the place between two rows, and objects that begin as rows do.
+texts = st.text(max_size=6) | st.sampled_from(
+    [
+        '},{"id":1,"invoiceNumber":',
+        '"},{"id":2,"invoiceNumber":"',
+        "]}",
+        '\\"},{',
+        '[{"id":3,"invoiceNumber":',
+    ]
+)
+ids = st.integers(-5, 10**6) | texts
+inner = st.fixed_dictionaries({"id": ids, "invoiceNumber": texts})
+rows = st.lists(
+    st.fixed_dictionaries(
+        {"id": ids, "invoiceNumber": texts},
+        optional={
+            "notes": texts,
+            "totalAmount": st.decimals(-(10**9), 10**9, places=2),
+            "lineItems": st.lists(inner, max_size=3),
+            "unknown": st.lists(inner | st.lists(inner, max_size=2), max_size=3) | inner,
+        },
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def page_of(rows: list[Any], envelope: Envelope, indent: int | None) -> bytes:
+    page: dict[str, Any] = {
+        "deid_invoice": rows,
+        "deid_invoice_aggregate": {"aggregate": {"count": len(rows)}},
+    }
+    body = msgspec.json.Encoder(decimal_format="number").encode(
+        {"data": page, "error": None} if envelope is WRAPPED else page
+    )
+    return body if indent is None else msgspec.json.format(body, indent=indent)
+
+
+def reader_of(kind: Any, envelope: Envelope) -> EnvelopeReader[Any]:
+    """A reader that has met a page of this shape."""
+    reader: EnvelopeReader[Any] = EnvelopeReader(kind, envelope)
+    reader.read(page_of([{"id": 1, "invoiceNumber": "1"}], envelope, None))
+    return reader
+
+
+def taken(reader: EnvelopeReader[Any], body: bytes) -> tuple[list[Any], int | None, bool] | None:
+    """The rows that come in blocks, the count, and whether all blocks decoded."""
+    found = reader.in_blocks(body)
+    if found is None:
+        return None
+    came: list[Any] = []
+    try:
+        while found.left:
+            came += found.take()
+    except UNREADABLE:
+        return came, found.count, False
+    return came, found.count, True
+
+
+kinds = st.sampled_from([Invoice, deferred(Invoice), dict, msgspec.Raw])
+envelopes = st.sampled_from([PLAIN, WRAPPED])
+indents = st.sampled_from([None, 0, 1])
+
+
+@pytest.fixture(params=[1, 40, 250])
+def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", request.param)
+    return int(request.param)
+
+
+@pytest.mark.usefixtures("block_bytes")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(rows, kinds, envelopes, indents)
+def test_rows_in_blocks_are_the_pages(
+    rows: list[Any], kind: Any, envelope: Envelope, indent: int | None
+) -> None:
+    body = page_of(rows, envelope, indent)
+    reader = reader_of(kind, envelope)
+    whole = reader.read(body)
+    came = taken(reader, body)
+    if came is None:
+        return
+    found, count, is_whole = came
+    assert found == whole.rows[: len(found)]
+    assert count == len(rows)
+    assert len(found) == len(rows) or not is_whole
+
+
+@pytest.mark.usefixtures("block_bytes")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=600, deadline=None)
+@given(rows, kinds, envelopes, st.data())
+def test_a_damaged_page_does_not_pass_in_blocks(
+    rows: list[Any], kind: Any, envelope: Envelope, data: st.DataObject
+) -> None:
+    """If every block decodes, the page does, and to the same rows."""
+    body = page_of(rows, envelope, data.draw(indents))
+    at = data.draw(st.integers(0, len(body)))
+    gone = data.draw(st.integers(0, 3))
+    put = data.draw(
+        st.sampled_from([b"", b"{", b"}", b"[", b"]", b'"', b",", b"\\", b"},{", b"\xff", b"]]", b"1"])
+    )
+    damaged = body[:at] + put + body[at + gone :]
+    reader = reader_of(kind, envelope)
+    came = taken(reader, damaged)
+    if came is None or not came[2]:
+        return
+    found, count, _ = came
+    whole = reader.read(damaged)
+    assert (found, count) == (whole.rows, whole.count)
+
+
+def test_a_page_is_cut_about_every_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
+    body = page_of([{"id": n, "invoiceNumber": "x" * 50} for n in range(200)], PLAIN, None)
+    cuts = cut_between_rows(body, PLAIN.items)
+    assert cuts is not None
+    assert body[: cuts.head] == b'{"deid_invoice":['
+    assert [body[start:end][:6] for start, end in cuts.blocks] == [b'{"id":'] * len(cuts.blocks)
+    assert all(1000 < end - start < 1200 for start, end in cuts.blocks[:-1])
+    assert b",".join(body[start:end] for start, end in cuts.blocks) == body[cuts.head :]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"deid_invoice":null}',
+        b'{"deid_invoice":[]}',
+        b'{"deid_invoice":[{}]}',
+        b'{"deid_invoice":[{"id":1}]}',
+        b'{"deid_invoice":[{"id":[1],"invoiceNumber":"1"},{"id":[2],"invoiceNumber":"1"}]}',
+        b'{"errors":[],"deid_invoice":[{"id":1,"invoiceNumber":"1"},{"id":2,"invoiceNumber":"1"}]}',
+        b'{"deid_invoice":[{"id":1,"invoiceNumber":"1"}]}',
+    ],
+)
+def test_what_is_not_known_to_be_rows_is_not_cut(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    assert cut_between_rows(body, PLAIN.items) is None
+
+
+@pytest.mark.parametrize(
+    ("tail", "told"),
+    [
+        (b"", DecodeFailed),
+        (b"]}", None),
+        (b'],"errors":[{"message":"no"}],"deid_invoice_aggregate":{"aggregate":{"count":3}}}', None),
+        (b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}', DecodeFailed),
+    ],
+)
+def test_the_end_of_a_page_is_looked_at_before_its_rows(
+    tail: bytes, told: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut, without its count or with an error in it, a page is left to be read whole."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    three = b",".join(b'{"id":%d,"invoiceNumber":"1"}' % n for n in range(3))
+    reader = reader_of(Invoice, PLAIN)
+    assert reader.in_blocks(b'{"deid_invoice":[' + three + tail) is None
+    good = reader.in_blocks(
+        b'{"deid_invoice":[' + three + b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}}'
+    )
+    assert good is not None
+    assert good.left == 3
+    if told is not None:
+        with pytest.raises(told):
+            reader.read(b'{"deid_invoice":[' + three + tail)
+
+
+def test_a_reader_that_has_met_no_page_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another spelling of the keys is found on a first page; in blocks nobody would look for it."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    body = page_of([{"id": n, "invoiceNumber": "1"} for n in range(3)], PLAIN, None)
+    fresh: EnvelopeReader[Invoice] = EnvelopeReader(Invoice, PLAIN)
+    assert fresh.in_blocks(body) is None
+    spelled: EnvelopeReader[Invoice] = EnvelopeReader(Invoice, PLAIN)
+    other = body.replace(b"invoiceNumber", b"invoice_number")
+    assert [row.invoice_number for row in spelled.read(other).rows] == ["1"] * 3
+    assert spelled.in_blocks(other) is None
