@@ -23,7 +23,7 @@ class PageInBlocks(Generic[RowT]):
         response: the page.
         blocks: its rows, decoded as they are asked for.
         key_of: takes the key from a row.
-        known: keys whose rows are not given again; those of this page are not added to it.
+        known: keys whose rows are not given again; this page's are added.
     """
 
     def __init__(
@@ -38,12 +38,11 @@ class PageInBlocks(Generic[RowT]):
         self.count = blocks.count
         self.keys: list[Id | None] = []
         """Of all rows that came so far."""
-        self.given = 0
-        """Rows that were new among them."""
+        self.new: list[int] = []
+        """The places of those that were new."""
         self._blocks = blocks
         self._key_of = key_of
         self._known = known
-        self._met: set[Id | None] = set()
 
     @property
     def is_read(self) -> bool:
@@ -59,26 +58,20 @@ class PageInBlocks(Generic[RowT]):
         keys = list(map(self._key_of, rows))
         if None in keys:
             return None
-        new = self._new_among(keys)
+        added = self._known.add_new(keys)
+        first = len(self.keys)
         self.keys += keys
-        self.given += len(new)
-        return rows if len(new) == len(rows) else [rows[index] for index in new]
+        if added is None:
+            self.new += range(first, len(self.keys))
+            return rows
+        self.new += [first + index for index in added]
+        return [rows[index] for index in added]
+
+    def forget(self) -> None:
+        """Take the page's keys out of those known."""
+        self._known.forget(self.keys[index] for index in self.new)
 
     def not_given(self, keys: Sequence[Id | None], places: Sequence[int]) -> list[int]:
         """Of the places of a page's rows those that no block held."""
         held = set(self.keys)
         return [place for place in places if keys[place] not in held]
-
-    def _new_among(self, keys: Sequence[Id | None]) -> Sequence[int]:
-        if self._known.lies_apart_from(keys):
-            before = len(self._met)
-            self._met.update(keys)
-            if len(self._met) == before + len(keys):
-                return range(len(keys))
-            self._met = set(self.keys)
-        new: list[int] = []
-        for index, key in enumerate(keys):
-            if key not in self._met and key not in self._known:
-                new.append(index)
-            self._met.add(key)
-        return new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import sub
@@ -16,6 +16,8 @@ SPAN_BITS: Final = 16
 SPAN: Final = 1 << SPAN_BITS
 # From so many keys on, a span of flags (64 KiB) is smaller than the set of its keys.
 DENSE: Final = 1024
+# The keys of a page. A run is taken apart as a whole where another page overlaps with it.
+LONGEST_RUN: Final = 1024
 
 
 class _Run(NamedTuple):
@@ -42,11 +44,24 @@ class _Run(NamedTuple):
         return accumulate(self.steps, initial=self.low)
 
 
+def _joined(runs: Sequence[_Run]) -> list[_Run]:
+    """Runs in order; neighbours that are short and lie close have become one."""
+    found = [runs[0]]
+    for run in runs[1:]:
+        last = found[-1]
+        step = run.low - last.high
+        if step < 256 and len(last.steps) + len(run.steps) < LONGEST_RUN:
+            found[-1] = _Run(last.low, run.high, b"%b%c%b" % (last.steps, step, run.steps))
+        else:
+            found.append(run)
+    return found
+
+
 class KeySet:
     """A set of keys. A million integers that lie close take about 1 MB; strings are kept as they are.
 
-    A page whose keys lie apart from all others, as most do, is one run, known to be new by its ends. Where
-    pages overlap, their runs become spans, and each key is looked at.
+    Keys that lie apart from all others, as those of most pages do, are a run, known to be new by its ends.
+    Where runs would overlap, they become spans, and each key is looked at.
     """
 
     def __init__(self) -> None:
@@ -66,14 +81,6 @@ class KeySet:
             _same_span(span, theirs[number]) for number, span in mine.items()
         )
 
-    def __contains__(self, key: Id | None) -> bool:
-        if type(key) is not int:
-            return key in self._others
-        self._dissolve_where([key])
-        span = self._spans.get(key >> SPAN_BITS, ())
-        place = key & (SPAN - 1)
-        return bool(span[place]) if isinstance(span, bytearray) else place in span
-
     # It changes, so no set or dict could look it up.
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
@@ -83,8 +90,7 @@ class KeySet:
         A None is no key, and always new.
         """
         run = _Run.of(keys)
-        if run is not None and self._lies_apart(run.low, run.high):
-            insort(self._runs, run)
+        if run is not None and self._add_if_apart(run):
             return None
         self._dissolve_where(keys)
         old = self._add_within_a_span(keys)
@@ -109,23 +115,20 @@ class KeySet:
             elif key is not None:
                 self._others.discard(key)
 
-    def lies_apart_from(self, keys: Sequence[Id | None]) -> bool:
-        """True when it is seen at a glance that none of these keys is in the set."""
-        try:
-            low, high = min(cast("Sequence[int]", keys)), max(cast("Sequence[int]", keys))
-        except TypeError:  # texts among them, or no key
-            return False
-        return type(low) is int and self._lies_apart(low, high)
-
-    def _lies_apart(self, low: int, high: int) -> bool:
-        """True when no key that is known lies between these two."""
-        place = bisect_left(self._runs, (low,))
+    def _add_if_apart(self, run: _Run) -> bool:
+        """Add keys between whose ends none lies that is known; False when one may."""
+        place = bisect_left(self._runs, (run.low,))
         before, after = self._runs[place - 1 : place], self._runs[place : place + 1]
-        if (before and before[0].high >= low) or (after and after[0].low <= high):
+        if (before and before[0].high >= run.low) or (after and after[0].low <= run.high):
             return False
-        if not self._spans:
-            return True
-        first, last = low >> SPAN_BITS, high >> SPAN_BITS
+        if self._spans and not self._is_beside_spans(run):
+            return False
+        joined = _joined([*before, run, *after])
+        self._runs[place - len(before) : place + len(after)] = joined
+        return True
+
+    def _is_beside_spans(self, run: _Run) -> bool:
+        first, last = run.low >> SPAN_BITS, run.high >> SPAN_BITS
         return last - first < 2 and first not in self._spans and last not in self._spans
 
     def _dissolve_where(self, keys: Sequence[Id | None]) -> None:

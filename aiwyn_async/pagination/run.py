@@ -157,7 +157,7 @@ class Run(Generic[RowT]):
             self.report.ended_by = self._walk.ended_by or "break"
         if self._begun is not None:
             (_, page), self._begun = self._begun, None
-            self._count_page(_gone_by(page), page.given, 0, use=True)
+            self._count_page(_gone_by(page), len(page.new), 0, use=True)
         self.report.seconds = time.perf_counter() - self._started
         await self._window.aclose()
 
@@ -172,7 +172,9 @@ class Run(Generic[RowT]):
             error.checkpoint = before
             if self._begun is not None:
                 _, page = self._begun
-                error.checkpoint = self._checkpoint_at(self._walk.position_within(len(page.keys), page.given))
+                error.checkpoint = self._checkpoint_at(
+                    self._walk.position_within(len(page.keys), len(page.new))
+                )
             raise
         except AiwynError:
             self.report.ended_by = "error"
@@ -203,7 +205,7 @@ class Run(Generic[RowT]):
             return await self._rows_left(ask, page)
         if page.is_read:
             self._begun = None
-            await self._told(_gone_by(page))
+            await self._told(_gone_by(page), page.new)
         return rows
 
     async def _rows_left(self, ask: Ask, page: PageInBlocks[RowT]) -> list[RowT]:
@@ -213,7 +215,8 @@ class Run(Generic[RowT]):
         is_other = whole.response is not page.response
         # When nothing is wrong with the page, it was cut in wrong places, as the next ones would be.
         self._may_read_in_blocks = bool(is_other or whole.rows.bad or whole.rows.repaired)
-        kept = await self._told(whole)
+        page.forget()
+        kept = await self._told(whole, self._new(whole.keys))
         if is_other:
             self._count_rows_moved_away(page.keys)
         left = self._page(whole, page.not_given(whole.keys, kept or ()))
@@ -252,19 +255,22 @@ class Run(Generic[RowT]):
 
     async def _take_in(self, ask: Ask, response: Response) -> Page[RowT] | None:
         page = await self._reader.read(response, lambda: self._again(ask))
-        kept = await self._told(page)
+        kept = await self._told(page, self._new(page.keys))
         if kept is None:
             return None
         return self._page(
             page, kept if self._given is None else self._not_given(self._given, page.keys, kept)
         )
 
-    async def _told(self, page: Incoming[RowT]) -> Sequence[int] | None:
-        """Tell the walk and the report of a page; the places of its new rows, or None to leave it out."""
-        keys = page.keys
+    def _new(self, keys: Sequence[Id | None]) -> Sequence[int]:
+        """The places of the rows that are new, by their keys, which are known from here on."""
         # Rows without a key may rightly be alike: they are never taken for one another.
         added = self.keys.add_new(keys) if self._query.key else None
-        new: Sequence[int] = range(len(keys)) if added is None else added
+        return range(len(keys)) if added is None else added
+
+    async def _told(self, page: Incoming[RowT], new: Sequence[int]) -> Sequence[int] | None:
+        """Tell the walk and the report of a page; the places of its rows to give, or None to leave it out."""
+        keys = page.keys
         told = self._tell(page, new)
         if told.restart:
             await self._window.aclose()
