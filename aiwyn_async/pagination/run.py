@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -111,8 +110,12 @@ class Run(Generic[RowT]):
     async def next_page(self) -> Page[RowT] | None:
         """The next page with rows that are new, or None at the end."""
         while self._walk.ended_by is None:
-            with self._ended_by_errors():
+            before = self.checkpoint()
+            try:
                 page = await self._take_in(*await self._asked_and_taken())
+            except AiwynError as error:
+                self._end_by(error, before)
+                raise
             if page is not None:
                 return page
         return None
@@ -124,11 +127,15 @@ class Run(Generic[RowT]):
         is read in blocks, the checkpoint moves on with its last one.
         """
         while self._begun is not None or self._walk.ended_by is None:
-            with self._ended_by_errors():
+            before = self.checkpoint()
+            try:
                 if self._begun is None:
                     rows = await self._rows_of_next_page()
                 else:
                     rows = await self._rows_of_next_block(*self._begun)
+            except AiwynError as error:
+                self._end_by(error, before)
+                raise
             if rows:
                 return rows
         return None
@@ -161,24 +168,16 @@ class Run(Generic[RowT]):
         self.report.seconds = time.perf_counter() - self._started
         await self._window.aclose()
 
-    @contextmanager
-    def _ended_by_errors(self) -> Generator[None]:
+    def _end_by(self, error: AiwynError, before: Checkpoint) -> None:
         """An error ends the walk, and says where it can go on."""
-        before = self.checkpoint()
-        try:
-            yield
-        except (RequestError, PaginationError) as error:
-            self.report.ended_by = "error"
+        self.report.ended_by = "error"
+        if isinstance(error, (RequestError, PaginationError)):
             error.checkpoint = before
             if self._begun is not None:
                 _, page = self._begun
                 error.checkpoint = self._checkpoint_at(
                     self._walk.position_within(len(page.keys), len(page.new))
                 )
-            raise
-        except AiwynError:
-            self.report.ended_by = "error"
-            raise
 
     async def _asked_and_taken(self) -> tuple[Ask, Response]:
         self._window.fill(self._walk.ask)
