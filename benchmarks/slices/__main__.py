@@ -26,6 +26,7 @@ main(
         "sdk.csv": exports.csv,
         "sdk.duckdb": exports.duckdb,
         "hand.tuned": by_hand.tuned,
+        "hand.in_blocks": by_hand.tuned_in_blocks,
         "hand.obvious": by_hand.obvious,
         "hand.raw": by_hand.raw,
         "hand.one_by_one": by_hand.one_by_one,
