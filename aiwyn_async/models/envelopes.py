@@ -152,10 +152,11 @@ class EnvelopeReader(Generic[RowT]):
             last, count = _decoder(self._row_type, envelope)(body[: cuts.head] + body[cuts.blocks[-1][0] :])
         except (*UNREADABLE, ApiError):
             return None
-        if not last or count is None:
+        told = _as_count(count)
+        if not last or (told is None and not self._has_searched):
             return None
         decode = _list_decoder(self._row_type)
-        return Blocks(body, cuts.blocks[:-1], decode, last=last, count=_as_count(count))
+        return Blocks(body, cuts.blocks[:-1], decode, last=last, count=told)
 
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
         """The rows of a page as the bytes of their JSON."""

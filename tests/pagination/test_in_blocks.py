@@ -73,7 +73,11 @@ def counted(report: WalkReport) -> WalkReport:
 
 
 async def both_ways(
-    aiwyn: AiwynClient, box: Sandbox, mutate: Callable[[bytes], bytes] | None = None, **options: Any
+    aiwyn: AiwynClient,
+    box: Sandbox,
+    mutate: Callable[[bytes], bytes] | None = None,
+    which: Any = FOURTH,
+    **options: Any,
 ) -> tuple[Pager[Any], list[Any]]:
     """A walk with the fourth page mutated, row by row; page by page it must give and report the same."""
     found: list[list[Any]] = []
@@ -81,7 +85,7 @@ async def both_ways(
     for by_page in (True, False):
         box.faults.clear()
         if mutate is not None:
-            box.faults.add("invoices.list", **FOURTH, mutate=mutate)
+            box.faults.add("invoices.list", **which, mutate=mutate)
         pager: Pager[Any] = aiwyn.invoices.list(page_size=10, **options)
         found.append([row.id for row in await pager.collect()] if by_page else (await walked(pager))[0])
         pagers.append(pager)
@@ -230,6 +234,15 @@ async def test_a_page_that_tells_of_an_error_gives_no_rows(aiwyn: AiwynClient, b
         found + (await walked(aiwyn.invoices.list(page_size=10, resume=error.checkpoint)))[0]
         == (await walked(aiwyn.invoices.list()))[0]
     )
+
+
+@pytest.mark.parametrize("count", [None, "many", -1])
+async def test_a_list_without_a_count_is_read(aiwyn: AiwynClient, box: Sandbox, count: Any) -> None:
+    total = {"aggregate": {"count": count}}
+    mutate = changed(lambda page: page.update(deid_invoice_aggregate=total))
+    pager, found = await both_ways(aiwyn, box, mutate, which={"every": 1})
+    assert len(found) == 95
+    assert (pager.report.ended_by, pager.report.expected) == ("empty_page", None)
 
 
 async def test_a_page_without_its_count_is_read(aiwyn: AiwynClient, box: Sandbox) -> None:
