@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -239,7 +240,8 @@ class Run(Generic[RowT]):
         worked, self._taken_at = asked_at - self._taken_at, time.perf_counter()
         waited = self._taken_at - asked_at - (time.thread_time() - used)
         if is_full and waited > LONG_WAIT * worked:
-            self._deepen(self._window.depth if waited > worked else 1)
+            # So many pages could have been worked on meanwhile.
+            self._deepen(math.ceil(waited / worked) if worked else self._window.depth)
         return taken
 
     def _deepen(self, more: int) -> None:

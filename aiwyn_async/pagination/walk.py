@@ -309,9 +309,10 @@ class OffsetWalk:
         if not self._told or self._count is None or self._probe is not None:
             return False
         wanted = self._count - self._rows
-        if self._limit is not None:
-            wanted = min(wanted, self._limit - self._given)
-        return promised < wanted
+        if self._limit is not None and self._limit - self._given <= wanted:
+            return promised < self._limit - self._given
+        # Where full pages make up the count, one more has to say that these are all.
+        return promised <= wanted
 
     def _is_same(self, before: _Seen | None, came: Came) -> bool:
         """Whether the server gives all its rows whatever the page.

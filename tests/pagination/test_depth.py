@@ -53,8 +53,11 @@ async def test_no_wait_adds_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert depths[-1] == 4
 
 
-async def test_a_wait_longer_than_the_work_doubles_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The odd turns end a wait of 3, and the even ones work of 1.
-    walls = (turn // 2 * 4 + turn % 2 * 3 for turn in count(1))
-    depths = await depths_of_a_walk(monkeypatch, walls=walls, cpus=count(0, 0))
-    assert depths[-3:] == [4, 8, 16]
+@pytest.mark.parametrize(("waits", "depths"), [(3, [4, 7, 10, 13, 16]), (8, [4, 12, 16]), (100, [4, 16])])
+async def test_a_wait_adds_as_many_pages_as_it_is_longer_than_the_work(
+    monkeypatch: pytest.MonkeyPatch, waits: int, depths: list[int]
+) -> None:
+    # The odd turns end a wait, and the even ones work of 1.
+    walls = (turn // 2 * (waits + 1) + turn % 2 * waits for turn in count(1))
+    found = await depths_of_a_walk(monkeypatch, walls=walls, cpus=count(0, 0))
+    assert found[-len(depths) :] == depths

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aiwyn_async.errors import Attempt, PaginationError, PaginationLoopError
 from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.pagination.query import Query
-from aiwyn_async.pagination.walk import PageMeans
+from aiwyn_async.pagination.walk import Came, OffsetWalk, PageMeans
 from aiwyn_async.session.protocol import Request, Response
 from aiwyn_async.session.session import Session
 
@@ -314,6 +314,28 @@ async def test_many_pages_take_one_request_each_and_no_recursion() -> None:
     model = Model(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000
     assert len(model.asked) == 5_001
+
+
+@pytest.mark.parametrize(
+    ("number", "limit", "pages"),
+    [(40, None, 5), (39, None, 4), (41, None, 5), (40, 40, 4), (40, 1000, 5), (40, 30, 3)],
+)
+async def test_the_page_that_has_to_confirm_the_end_is_asked_for_with_the_last(
+    number: int, limit: int | None, pages: int
+) -> None:
+    """Where the count makes full pages; else the last page confirms it, or the limit does."""
+    walk = OffsetWalk(10, limit=limit)
+    assert walk.ask() is not None
+    assert walk.ask() is None
+    walk.tell(Came(range(10), range(10), number))
+    for page in range(1, pages):
+        ask = walk.ask()
+        assert ask is not None
+        assert ask.fields["page"] == page
+    assert walk.ask() is None
+    model = Model(list(range(number)))
+    assert await keys_of(model.pager(10, limit=limit)) == list(range(min(number, limit or number)))
+    assert [fields["page"] for fields in model.asked] == list(range(pages))
 
 
 # By key
