@@ -83,7 +83,7 @@ class Blocks(Generic[RowT]):
     ) -> None:
         self.count = count
         self.left = len(blocks) + 1
-        self._body = body
+        self._body = memoryview(body)
         self._blocks = iter(blocks)
         self._decode = decode
         self._last = last
@@ -98,7 +98,8 @@ class Blocks(Generic[RowT]):
         if not self.left:
             return self._last
         start, end = next(self._blocks)
-        return self._decode(b"[%b]" % self._body[start:end])
+        # Formatting would reserve half as much again, more than glibc gives without asking the kernel.
+        return self._decode(b"".join((b"[", self._body[start:end], b"]")))
 
 
 class EnvelopeReader(Generic[RowT]):
@@ -149,7 +150,8 @@ class EnvelopeReader(Generic[RowT]):
         if cuts is None:
             return None
         try:
-            last, count = _decoder(self._row_type, envelope)(body[: cuts.head] + body[cuts.blocks[-1][0] :])
+            end = memoryview(body)[cuts.blocks[-1][0] :]
+            last, count = _decoder(self._row_type, envelope)(b"".join((body[: cuts.head], end)))
         except (*UNREADABLE, ApiError):
             return None
         told = _as_count(count)

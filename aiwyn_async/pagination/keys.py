@@ -51,7 +51,7 @@ def _joined(runs: Sequence[_Run]) -> list[_Run]:
         last = found[-1]
         step = run.low - last.high
         if step < 256 and len(last.steps) + len(run.steps) < LONGEST_RUN:
-            found[-1] = _Run(last.low, run.high, b"%b%c%b" % (last.steps, step, run.steps))
+            found[-1] = _Run(last.low, run.high, b"".join((last.steps, bytes((step,)), run.steps)))
         else:
             found.append(run)
     return found

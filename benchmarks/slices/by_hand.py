@@ -123,7 +123,7 @@ async def invoices_in_blocks(job: Job) -> AsyncGenerator[Invoice, None]:
         while at < end:
             cut = between_rows(body, at + BLOCK_BYTES, end)
             stop = cut.start() + 1 if cut else end
-            rows = decode_block(b"[%b]" % body[at:stop])
+            rows = decode_block(b"".join((b"[", memoryview(body)[at:stop], b"]")))
             at = stop + 1
             for row in rows:
                 yield row
