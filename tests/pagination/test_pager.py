@@ -474,7 +474,7 @@ async def test_a_thousand_cancellations_leave_nothing(aiwyn: AiwynClient) -> Non
     await aiwyn.invoices.list(limit=1).collect()
     for turn in range(1000):
         by_key = turn % 4 == 3
-        pager = aiwyn.invoices.search(page_size=19) if by_key else aiwyn.invoices.list(page_size=19)
+        pager = aiwyn.invoices.search(page_size=7) if by_key else aiwyn.invoices.list(page_size=7)
         task = asyncio.ensure_future(pager.collect())
         for _ in range(chosen.randrange(1, 35)):
             await asyncio.sleep(0)
