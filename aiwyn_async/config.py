@@ -141,7 +141,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Send a write again even when it may have been applied."""
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
-    """Longest silence of the server while an answer is awaited."""
+    """Longest wait for the head of an answer, and longest silence while its body is read."""
     attempt_timeout: float = 60.0
     deadline: float = 300.0
     """Over queueing, all attempts and all waits of one call; it always holds."""

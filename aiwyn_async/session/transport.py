@@ -13,13 +13,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextvars import ContextVar
 from platform import python_version
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import aiohttp
 from aiohttp import http_exceptions
+from aiohttp.connector import Connection
 from yarl import URL
 
 from aiwyn_async._version import __version__
@@ -39,6 +40,8 @@ from aiwyn_async.session.protocol import (
 )
 
 __all__ = ["Transport", "inflate_with_isal"]
+
+T = TypeVar("T")
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
@@ -90,25 +93,53 @@ async def _send_once(
     raise broken
 
 
-class _Dial:
-    """Notes whether a request had to open a connection of its own."""
+class _Sending:
+    """What is known of a request where aiohttp hands nothing on: its time limit, and what became of it.
 
-    __slots__ = ("opened",)
+    Attributes:
+        read_timeout: seconds of silence.
+        opened: it had to open a connection of its own.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("opened", "read_timeout")
+
+    def __init__(self, read_timeout: float) -> None:
+        self.read_timeout = read_timeout
         self.opened = False
 
 
-_dial: ContextVar[_Dial] = ContextVar("_dial")
+_sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
 def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
     """Make the socket of a new connection: the one public place where aiohttp tells that it opens one.
 
-    aiohttp may do so in a task of its own, which has a copy of the context and in it the same ``_Dial``.
+    aiohttp may do so in a task of its own, which has a copy of the context and in it the same ``_Sending``.
     """
-    _dial.get().opened = True
+    _sending.get().opened = True
     return socket.socket(*address[:3])
+
+
+class _LimitedResponse(aiohttp.ClientResponse):
+    """Waits for the head of an answer no longer than read_timeout.
+
+    aiohttp's own limit of silence sets a timer anew at every piece that comes, which a small call feels.
+    """
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        return await _heard(super().start(connection), _sending.get().read_timeout)
+
+
+async def _heard(coming: Coroutine[Any, Any, T], read_timeout: float) -> T:
+    """What comes of a connection, which may not be silent for longer than that."""
+    limit = limited_to(read_timeout)
+    try:
+        with limit:
+            return await coming
+    except TimeoutError:
+        if limit.expired:
+            raise aiohttp.SocketTimeoutError from None
+        raise
 
 
 class _Pool(NamedTuple):
@@ -173,8 +204,8 @@ class Transport:
         """
         session = await self._session()
         url = self._url(request)
-        dial = _Dial()
-        _dial.set(dial)
+        sending = _Sending(timeouts.read)
+        _sending.set(sending)
         started = time.perf_counter()
         answered = False
         try:
@@ -189,7 +220,7 @@ class Transport:
                     allow_redirects=False,
                 ) as response:
                     answered = True
-                    body = await _body_of(response, self._config.max_response_bytes)
+                    body = await _body_of(response, self._config.max_response_bytes, timeouts.read)
                     if isinstance(body, bytes):
                         return Response(
                             response.status, response.headers, body, time.perf_counter() - started
@@ -205,7 +236,7 @@ class Transport:
             raise ClientClosedError("the client was closed while a request was in flight")
         if kind is FailureKind.DISCONNECTED and not answered and url.scheme == "http":
             text = f"{text}; if it speaks https there, write so in base_url"
-        reused = kind is FailureKind.DISCONNECTED and not answered and not dial.opened
+        reused = kind is FailureKind.DISCONNECTED and not answered and not sending.opened
         return Failure(kind, text, time.perf_counter() - started, reused)
 
     async def aclose(self) -> None:
@@ -246,6 +277,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             middlewares=(_send_once,),
+            response_class=_LimitedResponse,
             proxy=self._config.proxy,
             trust_env=False,
         )
@@ -277,7 +309,7 @@ def _headers(request: Request, bearer: Secret | None) -> dict[str, str]:
 def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
     # aiohttp's connect covers name resolution and every address that is tried, its sock_connect one of them.
     # It would cover the wait for a slot of the pool as well, but the pool has no limit.
-    return aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.read)
+    return aiohttp.ClientTimeout(total=None, connect=timeouts.connect)
 
 
 def inflate_with_isal() -> None:
@@ -297,33 +329,34 @@ def inflate_with_isal() -> None:
     aiohttp.set_zlib_backend(cast("Any", isal_zlib))  # it is one, and its stubs say less
 
 
-async def _body_of(response: aiohttp.ClientResponse, most: int) -> bytes | tuple[FailureKind, str]:
+async def _body_of(
+    response: aiohttp.ClientResponse, most: int, read_timeout: float
+) -> bytes | tuple[FailureKind, str]:
     """The decoded body, or why there is none that can be used."""
     encoding = ", ".join(response.headers.getall("Content-Encoding", [])).strip().lower()
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):
-        told = await _beginning(response)
+        told = await _beginning(response, read_timeout)
         return told if readable else b""
     if not readable:
         named = printable(encoding, limit=40)
         return FailureKind.UNKNOWN_ENCODING, f"the answer has a Content-Encoding not asked for: {named}"
-    body = None
-    if response.content_length is None or encoding:
-        # How much it will be is known only when it is there: no length is told, or that of other bytes.
-        body = await _read_capped(response, most)
-    elif response.content_length <= most:
-        body = await response.read()
+    # The length that is told is that of the bytes sent, which an encoding may make more of.
+    length = None if encoding else response.content_length
+    is_too_long = length is not None and length > most
+    body = None if is_too_long else await _read_capped(response, most, read_timeout)
     if body is None:
         response.close()
         return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
     return body
 
 
-async def _read_capped(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+async def _read_capped(response: aiohttp.ClientResponse, most: int, read_timeout: float) -> bytes | None:
     """The decoded body, or None as soon as it passes ``most`` bytes."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
+    while not response.content.at_eof():
+        chunk = await _next_chunk(response.content, read_timeout)
         size += len(chunk)
         if size > most:
             return None
@@ -331,7 +364,7 @@ async def _read_capped(response: aiohttp.ClientResponse, most: int) -> bytes | N
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(response: aiohttp.ClientResponse, read_timeout: float) -> bytes:
     """What came of the body of an error, 64 KiB at most.
 
     The status is the answer. A body that breaks off, stalls or does not decode must not hide it.
@@ -339,7 +372,8 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in response.content.iter_any():
+        while not response.content.at_eof():
+            chunk = await _next_chunk(response.content, read_timeout)
             chunks.append(chunk)
             size += len(chunk)
             if size >= MAX_ERROR_BODY:
@@ -348,6 +382,13 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     except (aiohttp.ClientError, OSError):
         response.close()
     return b"".join(chunks)[:MAX_ERROR_BODY]
+
+
+async def _next_chunk(content: aiohttp.StreamReader, read_timeout: float) -> bytes:
+    """What has come of a body since; nothing where its end is all that came."""
+    if content.is_eof():
+        return await content.readany()  # which waits for nothing any more
+    return await _heard(content.readany(), read_timeout)
 
 
 def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
