@@ -8,9 +8,10 @@ import os
 import re
 import ssl
 import stat
-import time
 import tomllib
 from pathlib import Path
+from time import monotonic
+from time import time as wall_clock
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -83,13 +84,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own time."""
 
-    def time(self) -> float:
-        """Wall-clock seconds since 1970, UTC."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
+    time = staticmethod(wall_clock)
+    monotonic = staticmethod(monotonic)
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds."""

@@ -9,52 +9,52 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 from typing import Final, Self
-from weakref import WeakKeyDictionary
 
-__all__ = ["Limit", "limited_to"]
-
-
-def limited_to(seconds: float) -> Limit:
-    """A context that ends with ``TimeoutError`` what takes longer; for the task that enters it."""
-    loop = asyncio.get_running_loop()
-    limits = _of_loop.get(loop)
-    if limits is None:
-        limits = _of_loop[loop] = _Limits()
-    return Limit(limits, seconds)
+__all__ = ["TimeLimit"]
 
 
-class Limit:
-    """Cancels its task when time is up, and turns that cancellation, and no other, into ``TimeoutError``.
+class TimeLimit:
+    """A context that ends what takes longer by cancelling the task that entered it, and tells so by an error.
+
+    Another's cancellation stays what it is.
+
+    Args:
+        seconds: how long it may take.
+        error: what is raised when time is up.
 
     Attributes:
         expired: time was up before the block ended.
     """
 
-    __slots__ = ("_cancelling", "_limits", "_seconds", "_task", "expired")
+    __slots__ = ("_alike", "_cancelling", "_error", "_seconds", "_task", "expired")
 
     _task: asyncio.Task[object]
+    _alike: dict[TimeLimit, float]
 
-    def __init__(self, limits: _Limits, seconds: float) -> None:
-        self._limits = limits
+    def __init__(self, seconds: float, error: type[Exception] = TimeoutError) -> None:
         self._seconds = seconds
+        self._error = error
         self._cancelling = 0
         self.expired = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a time limit needs a task to end")
         self._task = task
         self._cancelling = task.cancelling()
-        self._limits.begin(self, self._seconds)
+        alike = _under_way.get((loop, self._seconds))
+        self._alike = alike = _begin(loop, self._seconds) if alike is None else alike
+        alike[self] = loop.time() + self._seconds
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._limits.end(self, self._seconds)
+        self._alike.pop(self, None)
         if self.expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+            raise self._error from error
 
     def expire(self) -> None:
         """Time is up."""
@@ -62,34 +62,27 @@ class Limit:
         self._task.cancel()
 
 
-class _Limits:
-    """What is under way in one event loop: by its length in seconds, and then in the order of its end."""
-
-    def __init__(self) -> None:
-        self._under_way: dict[float, dict[Limit, float]] = {}
-
-    def begin(self, limit: Limit, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        alike = self._under_way.get(seconds)
-        if alike is None:
-            alike = self._under_way[seconds] = {}
-            loop.call_later(seconds, self._look, seconds)
-        alike[limit] = loop.time() + seconds
-
-    def end(self, limit: Limit, seconds: float) -> None:
-        self._under_way.get(seconds, {}).pop(limit, None)
-
-    def _look(self, seconds: float) -> None:
-        """End what is due, and come back when the next is."""
-        loop = asyncio.get_running_loop()
-        alike = self._under_way[seconds]
-        for limit, ends_at in list(alike.items()):
-            if ends_at > loop.time():
-                loop.call_at(ends_at, self._look, seconds)
-                return
-            del alike[limit]
-            limit.expire()
-        del self._under_way[seconds]
+_under_way: Final[dict[tuple[asyncio.AbstractEventLoop, float], dict[TimeLimit, float]]] = {}
+"""The limits of one length in seconds in one event loop, in the order of their ends."""
 
 
-_of_loop: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limits]] = WeakKeyDictionary()
+def _begin(loop: asyncio.AbstractEventLoop, seconds: float) -> dict[TimeLimit, float]:
+    """The first limit of a length brings their timer."""
+    for key in list(_under_way):
+        if key[0].is_closed():  # its timers never come
+            _under_way.pop(key, None)
+    alike = _under_way[loop, seconds] = {}
+    loop.call_later(seconds, _look, loop, seconds)
+    return alike
+
+
+def _look(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    """End what is due, and come back when the next is."""
+    alike = _under_way[loop, seconds]
+    for limit, ends_at in list(alike.items()):
+        if ends_at > loop.time():
+            loop.call_at(ends_at, _look, loop, seconds)
+            return
+        del alike[limit]
+        limit.expire()
+    del _under_way[loop, seconds]

@@ -147,7 +147,8 @@ class RetryQuota:
 
     def refund(self, tokens: int) -> None:
         """Give tokens back, up to the capacity."""
-        self.tokens = min(self.capacity, self.tokens + tokens)
+        if self.tokens < self.capacity:
+            self.tokens = min(self.capacity, self.tokens + tokens)
 
 
 class _NotFinal(Exception):  # noqa: N818 (never leaves this module; backoff asks for an exception)

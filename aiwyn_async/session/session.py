@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from aiwyn_async.config import Clock, Config, Secret
 from aiwyn_async.errors import ApiError, Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
 from aiwyn_async.session.governor import Governor
-from aiwyn_async.session.limits import limited_to
+from aiwyn_async.session.limits import TimeLimit
 from aiwyn_async.session.protocol import (
     Failure,
     Outcome,
@@ -168,7 +168,7 @@ class Session:
         self.transport.check_usable()
         call = _Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
-        deadline = limited_to(self.config.deadline)
+        deadline = TimeLimit(self.config.deadline)
         try:
             with deadline:
                 outcome = await self._authorised(call)

@@ -13,10 +13,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextvars import ContextVar
 from platform import python_version
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp import http_exceptions
@@ -26,7 +26,7 @@ from yarl import URL
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
-from aiwyn_async.session.limits import limited_to
+from aiwyn_async.session.limits import TimeLimit
 from aiwyn_async.session.protocol import (
     MAX_ERROR_BODY,
     Failure,
@@ -40,8 +40,6 @@ from aiwyn_async.session.protocol import (
 )
 
 __all__ = ["Transport", "inflate_with_isal"]
-
-T = TypeVar("T")
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
@@ -127,19 +125,13 @@ class _LimitedResponse(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        return await _heard(super().start(connection), _sending.get().read_timeout)
+        with _silence(_sending.get().read_timeout):
+            return await super().start(connection)
 
 
-async def _heard(coming: Coroutine[Any, Any, T], read_timeout: float) -> T:
-    """What comes of a connection, which may not be silent for longer than that."""
-    limit = limited_to(read_timeout)
-    try:
-        with limit:
-            return await coming
-    except TimeoutError:
-        if limit.expired:
-            raise aiohttp.SocketTimeoutError from None
-        raise
+def _silence(read_timeout: float) -> TimeLimit:
+    """Ends a wait for what comes of a connection as aiohttp's own limit would."""
+    return TimeLimit(read_timeout, aiohttp.SocketTimeoutError)
 
 
 class _Pool(NamedTuple):
@@ -202,7 +194,8 @@ class Transport:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.
         """
-        session = await self._session()
+        self.check_usable()
+        pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
         url = self._url(request)
         sending = _Sending(timeouts.read)
         _sending.set(sending)
@@ -210,13 +203,13 @@ class Transport:
         answered = False
         try:
             # The headers have no name here, since a traceback may show what has one.
-            with limited_to(timeouts.attempt):
-                async with session.request(
+            with TimeLimit(timeouts.attempt):
+                async with pool.session.request(
                     request.method,
                     url,
                     data=request.body,
                     headers=_headers(request, bearer),
-                    timeout=_client_timeout(timeouts),
+                    timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 ) as response:
                     answered = True
@@ -262,11 +255,6 @@ class Transport:
             raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
         return URL(self._config.base_url + path, encoded=True)
 
-    async def _session(self) -> aiohttp.ClientSession:
-        self.check_usable()
-        pool = self._pools.get(asyncio.get_running_loop())
-        return (await self._open_pool() if pool is None else pool).session
-
     async def _open_pool(self) -> _Pool:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -306,10 +294,10 @@ def _headers(request: Request, bearer: Secret | None) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+def _client_timeout(connect: float) -> aiohttp.ClientTimeout:
     # aiohttp's connect covers name resolution and every address that is tried, its sock_connect one of them.
     # It would cover the wait for a slot of the pool as well, but the pool has no limit.
-    return aiohttp.ClientTimeout(total=None, connect=timeouts.connect)
+    return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
 def inflate_with_isal() -> None:
@@ -333,7 +321,7 @@ async def _body_of(
     response: aiohttp.ClientResponse, most: int, read_timeout: float
 ) -> bytes | tuple[FailureKind, str]:
     """The decoded body, or why there is none that can be used."""
-    encoding = ", ".join(response.headers.getall("Content-Encoding", [])).strip().lower()
+    encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):
         told = await _beginning(response, read_timeout)
@@ -387,8 +375,9 @@ async def _beginning(response: aiohttp.ClientResponse, read_timeout: float) -> b
 async def _next_chunk(content: aiohttp.StreamReader, read_timeout: float) -> bytes:
     """What has come of a body since; nothing where its end is all that came."""
     if content.is_eof():
-        return await content.readany()  # which waits for nothing any more
-    return await _heard(content.readany(), read_timeout)
+        return content.read_nowait()
+    with _silence(read_timeout):
+        return await content.readany()
 
 
 def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async.session.limits import limited_to
+from aiwyn_async.session.limits import TimeLimit
 from leaping_loop import run_leaping
 
 Within = Callable[[float], AbstractAsyncContextManager[None]]
@@ -20,7 +20,7 @@ Within = Callable[[float], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def ours(seconds: float) -> AsyncGenerator[None]:
-    with limited_to(seconds):
+    with TimeLimit(seconds):
         yield
 
 
@@ -108,7 +108,7 @@ def test_a_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
         loop = asyncio.get_running_loop()
         with mock.patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
             for _ in range(1000):
-                with limited_to(60), limited_to(300):
+                with TimeLimit(60), TimeLimit(300):
                     pass
         return call_at.call_count
 
@@ -117,12 +117,12 @@ def test_a_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
 
 def test_what_is_over_is_forgotten_when_its_timer_comes() -> None:
     async def main() -> list[str]:
-        with limited_to(1):
+        with TimeLimit(1):
             await asyncio.sleep(0.5)
         await asyncio.sleep(1)
         ended: list[str] = []
         try:
-            with limited_to(1):  # of the same length as one that is long over
+            with TimeLimit(1):  # of the same length as one that is long over
                 await asyncio.sleep(2)
         except TimeoutError:
             ended.append(f"at {asyncio.get_running_loop().time()}")
@@ -136,7 +136,7 @@ def test_a_limit_needs_a_task() -> None:
 
     def without_a_task() -> None:
         try:
-            with limited_to(1):
+            with TimeLimit(1):
                 pass
         except RuntimeError as error:
             told.append(str(error))
