@@ -8,6 +8,7 @@ shape is found in that answer, and a decoder for it is built and kept.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, Literal, TypeVar, cast
@@ -40,6 +41,8 @@ OnBadRow = Literal["raise", "skip", "collect"]
 
 # Lists under these keys tell of something else than rows.
 NO_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
+# An object with others among its keys is no envelope of one.
+ENVELOPE_KEYS: Final = frozenset({"data", "error", "errors", "meta"})
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -322,7 +325,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         ApiError: the body tells of an error.
     """
     decode: Callable[[bytes], tuple[DetailT, bool]] = row_decoder(cast("Any", kind))
-    if b'"error' not in body and b'"data"' not in body:
+    if not _is_opened_by_envelope(body) and b'"error' not in body:
         # Bare, and nothing in it tells of an error: there is no need to look at its keys first.
         try:
             return decode(body)[0]
@@ -330,7 +333,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
             pass  # what is wrong with it is told below
     layers = _layers(body)
     data = layers[0].get("data")
-    inside = data is not None and layers[0].keys() <= {"data", "error", "meta", "errors"}
+    inside = data is not None and layers[0].keys() <= ENVELOPE_KEYS
     try:
         found, _ = decode(bytes(data) if inside and data is not None else body)
     except msgspec.ValidationError as misfit:
@@ -338,6 +341,11 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     except UNREADABLE as fault:
         raise _malformed(fault) from None
     return found
+
+
+_is_opened_by_envelope: Final = re.compile(
+    rb'\s*\{\s*"(?:%s)"' % "|".join(sorted(ENVELOPE_KEYS)).encode()
+).match
 
 
 def _location(misfit: str) -> str:

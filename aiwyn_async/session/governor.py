@@ -70,7 +70,8 @@ class Governor:
     def leave(self) -> None:
         """Give the slot back."""
         self.in_flight -= 1
-        self._admit()
+        if self._waiting:
+            self._admit()
 
     def pause(self, seconds: float) -> None:
         """Let nobody of this client send before that many seconds have passed."""

@@ -7,34 +7,49 @@ cancelled stay for long, and 32 calls in flight with three timers each spend a s
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
 from typing import Final, Self
 
 __all__ = ["TimeLimit"]
 
+MOST_IDLE_TIMERS: Final = 16
+
 
 class TimeLimit:
-    """A context that ends what takes longer by cancelling the task that entered it, and tells so by an error.
+    """A context that cancels what takes longer, in the task that entered it, and raises ``TimeoutError``.
 
     Another's cancellation stays what it is.
 
     Args:
         seconds: how long it may take.
-        error: what is raised when time is up.
+        silence_error: what is raised when ``expect_within()`` is not kept.
 
     Attributes:
-        expired: time was up before the block ended.
+        due: when it will have taken too long, by the event loop's clock.
+        expired: it took too long.
     """
 
-    __slots__ = ("_alike", "_cancelling", "_error", "_seconds", "_task", "expired")
+    __slots__ = (
+        "_cancelling",
+        "_ends_at",
+        "_seconds",
+        "_silence_error",
+        "_task",
+        "_timer",
+        "due",
+        "expired",
+    )
 
     _task: asyncio.Task[object]
-    _alike: dict[TimeLimit, float]
+    _cancelling: int
+    _timer: _Timer
+    _ends_at: float
+    due: float
 
-    def __init__(self, seconds: float, error: type[Exception] = TimeoutError) -> None:
+    def __init__(self, seconds: float, silence_error: type[Exception] = TimeoutError) -> None:
         self._seconds = seconds
-        self._error = error
-        self._cancelling = 0
+        self._silence_error = silence_error
         self.expired = False
 
     def __enter__(self) -> Self:
@@ -44,17 +59,27 @@ class TimeLimit:
             raise RuntimeError("a time limit needs a task to end")
         self._task = task
         self._cancelling = task.cancelling()
-        alike = _under_way.get((loop, self._seconds))
-        self._alike = alike = _begin(loop, self._seconds) if alike is None else alike
-        alike[self] = loop.time() + self._seconds
+        self._ends_at = self.due = due = loop.time() + self._seconds
+        self._timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
+        timer.under_way[self] = None
+        if due < timer.back_at:
+            timer.be_back_at(due)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._alike.pop(self, None)
+        self._timer.under_way.pop(self, None)
         if self.expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise self._error from error
+            raise (TimeoutError if self.due == self._ends_at else self._silence_error) from error
+
+    def expect_within(self, seconds: float) -> None:
+        """End the block also when it lasts so much longer, unless this is called again before."""
+        timer = self._timer
+        due = timer.loop.time() + seconds
+        self.due = due = min(self._ends_at, due)
+        if due < timer.back_at:
+            timer.be_back_at(due)
 
     def expire(self) -> None:
         """Time is up."""
@@ -62,27 +87,54 @@ class TimeLimit:
         self._task.cancel()
 
 
-_under_way: Final[dict[tuple[asyncio.AbstractEventLoop, float], dict[TimeLimit, float]]] = {}
-"""The limits of one length in seconds in one event loop, in the order of their ends."""
+class _Timer:
+    """Looks after all limits of one length in one event loop.
+
+    Attributes:
+        under_way: those limits.
+        back_at: when it looks at them next. Mostly before a new one is due, so that it need not be told.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.under_way: dict[TimeLimit, None] = {}
+        self.back_at = math.inf
+        self._handle: asyncio.TimerHandle | None = None
+
+    def be_back_at(self, due: float) -> None:
+        """Look at this time instead."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self.back_at = due
+        self._handle = self.loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        """End what is due, and come back when the next is."""
+        self.back_at, self._handle = math.inf, None
+        now = self.loop.time()
+        for limit in [limit for limit in self.under_way if limit.due <= now]:
+            del self.under_way[limit]
+            limit.expire()
+        if self.under_way:
+            self.be_back_at(min(limit.due for limit in self.under_way))
+
+    def stop(self) -> None:
+        """Do not come back."""
+        if self._handle is not None:
+            self._handle.cancel()
 
 
-def _begin(loop: asyncio.AbstractEventLoop, seconds: float) -> dict[TimeLimit, float]:
-    """The first limit of a length brings their timer."""
-    for key in list(_under_way):
-        if key[0].is_closed():  # its timers never come
-            _under_way.pop(key, None)
-    alike = _under_way[loop, seconds] = {}
-    loop.call_later(seconds, _look, loop, seconds)
-    return alike
+_timers: Final[dict[tuple[asyncio.AbstractEventLoop, float], _Timer]] = {}
 
 
-def _look(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-    """End what is due, and come back when the next is."""
-    alike = _under_way[loop, seconds]
-    for limit, ends_at in list(alike.items()):
-        if ends_at > loop.time():
-            loop.call_at(ends_at, _look, loop, seconds)
-            return
-        del alike[limit]
-        limit.expire()
-    del _under_way[loop, seconds]
+def _new_timer(loop: asyncio.AbstractEventLoop, seconds: float) -> _Timer:
+    """A timer for limits of another length. Where all lengths differ, those without any limit go."""
+    for key, timer in list(_timers.items()):
+        its_loop, _ = key
+        if its_loop.is_closed():
+            _timers.pop(key, None)
+        elif its_loop is loop and not timer.under_way and len(_timers) >= MOST_IDLE_TIMERS:
+            timer.stop()
+            del _timers[key]
+    timer = _timers[loop, seconds] = _Timer(loop)
+    return timer

@@ -158,9 +158,10 @@ class _NotFinal(Exception):  # noqa: N818 (never leaves this module; backoff ask
 
 
 class Sendable(Protocol):
-    """What is sent again and again: it knows its request, and is told when the quota ends it."""
+    """What is sent again and again: it knows its request, and is told how that ended."""
 
     request: Request
+    succeeded: bool
     retry_quota_exhausted: bool
 
 
@@ -173,6 +174,7 @@ async def send_until_final(
     """Send until the outcome is final, and return it, good or bad. ``once(call, wait)`` waits, then sends."""
     first = await once(call, 0.0)
     if is_final(call.request, first):
+        call.succeeded = True
         quota.refund(1)
         return first
     unsettled: list[Outcome] = [first]
@@ -181,6 +183,7 @@ async def send_until_final(
     async def attempt() -> Outcome:
         outcome = unsettled.pop() if unsettled else await once(call, planned[0].wait)
         if is_final(call.request, outcome):
+            call.succeeded = True
             quota.refund(planned[0].cost)
             return outcome
         raise _NotFinal(outcome)

@@ -33,7 +33,7 @@ from aiwyn_async.session.protocol import (
     may_have_been_applied,
     parse_retry_after,
 )
-from aiwyn_async.session.retry import RetryQuota, is_final, is_throttled, send_until_final
+from aiwyn_async.session.retry import RetryQuota, is_throttled, send_until_final
 from aiwyn_async.session.transport import Transport
 
 __all__ = ["Session", "TokenSource"]
@@ -81,6 +81,7 @@ class _Call:
         "resent",
         "retry_quota_exhausted",
         "started",
+        "succeeded",
     )
 
     def __init__(self, request: Request, clock: Clock, deadline: float) -> None:
@@ -93,6 +94,7 @@ class _Call:
         self.last: Outcome | None = None
         self.resent = False
         self.ambiguous = False
+        self.succeeded = False
         self.retry_quota_exhausted = False
         self._clock = clock
 
@@ -179,7 +181,7 @@ class Session:
                 raise
         if outcome is None:
             raise self._deadline_exceeded(call)
-        if isinstance(outcome, Response) and is_final(request, outcome):
+        if isinstance(outcome, Response) and call.succeeded:
             return outcome.after(call.attempts)
         raise self._error(call, outcome)
 

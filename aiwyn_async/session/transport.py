@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import socket
 import ssl
@@ -95,15 +96,24 @@ class _Sending:
     """What is known of a request where aiohttp hands nothing on: its time limit, and what became of it.
 
     Attributes:
-        read_timeout: seconds of silence.
+        read_timeout: seconds of silence, at most.
         opened: it had to open a connection of its own.
     """
 
-    __slots__ = ("opened", "read_timeout")
+    __slots__ = ("_limit", "opened", "read_timeout")
 
-    def __init__(self, read_timeout: float) -> None:
+    def __init__(self, limit: TimeLimit, read_timeout: float) -> None:
+        self._limit = limit
         self.read_timeout = read_timeout
         self.opened = False
+
+    def listen(self) -> None:
+        """From here on, silence of read_timeout ends the request as aiohttp's own limit would."""
+        self._limit.expect_within(self.read_timeout)
+
+    def stop_listening(self) -> None:
+        """From here on, silence is no reason to end it."""
+        self._limit.expect_within(math.inf)
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -125,13 +135,8 @@ class _LimitedResponse(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        with _silence(_sending.get().read_timeout):
-            return await super().start(connection)
-
-
-def _silence(read_timeout: float) -> TimeLimit:
-    """Ends a wait for what comes of a connection as aiohttp's own limit would."""
-    return TimeLimit(read_timeout, aiohttp.SocketTimeoutError)
+        _sending.get().listen()
+        return await super().start(connection)
 
 
 class _Pool(NamedTuple):
@@ -150,6 +155,8 @@ class Transport:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._base = URL(config.base_url, encoded=True)
+        self._base_path = self._base.raw_path.rstrip("/")
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._pid = os.getpid()
         self._closed = False
@@ -197,28 +204,30 @@ class Transport:
         self.check_usable()
         pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
         url = self._url(request)
-        sending = _Sending(timeouts.read)
+        limit = TimeLimit(timeouts.attempt, aiohttp.SocketTimeoutError)
+        sending = _Sending(limit, timeouts.read)
         _sending.set(sending)
         started = time.perf_counter()
         answered = False
         try:
             # The headers have no name here, since a traceback may show what has one.
-            with TimeLimit(timeouts.attempt):
-                async with pool.session.request(
+            with limit:
+                response = await pool.session.request(
                     request.method,
                     url,
                     data=request.body,
                     headers=_headers(request, bearer),
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
-                ) as response:
-                    answered = True
-                    body = await _body_of(response, self._config.max_response_bytes, timeouts.read)
-                    if isinstance(body, bytes):
-                        return Response(
-                            response.status, response.headers, body, time.perf_counter() - started
-                        )
-                    kind, text = body
+                )
+                answered = True
+                try:
+                    body = await _body_of(response, self._config.max_response_bytes, sending)
+                finally:
+                    response.release()  # which closes the connection, unless all of the answer was read
+                if isinstance(body, bytes):
+                    return Response(response.status, response.headers, body, time.perf_counter() - started)
+                kind, text = body
         except asyncio.CancelledError as stopped:
             # aiohttp's frames, which hold the headers, do not travel with it.
             stopped.__context__ = None
@@ -253,7 +262,9 @@ class Transport:
         if not path.isascii() or not path.isprintable() or " " in path:
             # A line break would end the request line, and what follows would pass for headers.
             raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
-        return URL(self._config.base_url + path, encoded=True)
+        if "?" in path or "#" in path:
+            return URL(self._config.base_url + path, encoded=True)
+        return self._base.with_path(self._base_path + path, encoded=True)
 
     async def _open_pool(self) -> _Pool:
         session = aiohttp.ClientSession(
@@ -318,13 +329,13 @@ def inflate_with_isal() -> None:
 
 
 async def _body_of(
-    response: aiohttp.ClientResponse, most: int, read_timeout: float
+    response: aiohttp.ClientResponse, most: int, sending: _Sending
 ) -> bytes | tuple[FailureKind, str]:
     """The decoded body, or why there is none that can be used."""
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):
-        told = await _beginning(response, read_timeout)
+        told = await _beginning(response, sending)
         return told if readable else b""
     if not readable:
         named = printable(encoding, limit=40)
@@ -332,19 +343,24 @@ async def _body_of(
     # The length that is told is that of the bytes sent, which an encoding may make more of.
     length = None if encoding else response.content_length
     is_too_long = length is not None and length > most
-    body = None if is_too_long else await _read_capped(response, most, read_timeout)
+    body = None if is_too_long else await _read_capped(response, most, sending)
     if body is None:
         response.close()
         return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
     return body
 
 
-async def _read_capped(response: aiohttp.ClientResponse, most: int, read_timeout: float) -> bytes | None:
+async def _read_capped(response: aiohttp.ClientResponse, most: int, sending: _Sending) -> bytes | None:
     """The decoded body, or None as soon as it passes ``most`` bytes."""
     chunks: list[bytes] = []
     size = 0
-    while not response.content.at_eof():
-        chunk = await _next_chunk(response.content, read_timeout)
+    content = response.content
+    while not content.at_eof():
+        if content.is_eof():
+            chunk = content.read_nowait()
+        else:
+            sending.listen()
+            chunk = await content.readany()
         size += len(chunk)
         if size > most:
             return None
@@ -352,16 +368,18 @@ async def _read_capped(response: aiohttp.ClientResponse, most: int, read_timeout
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _beginning(response: aiohttp.ClientResponse, read_timeout: float) -> bytes:
+async def _beginning(response: aiohttp.ClientResponse, sending: _Sending) -> bytes:
     """What came of the body of an error, 64 KiB at most.
 
     The status is the answer. A body that breaks off, stalls or does not decode must not hide it.
     """
     chunks: list[bytes] = []
     size = 0
+    sending.stop_listening()
     try:
         while not response.content.at_eof():
-            chunk = await _next_chunk(response.content, read_timeout)
+            with TimeLimit(sending.read_timeout):
+                chunk = await response.content.readany()
             chunks.append(chunk)
             size += len(chunk)
             if size >= MAX_ERROR_BODY:
@@ -370,14 +388,6 @@ async def _beginning(response: aiohttp.ClientResponse, read_timeout: float) -> b
     except (aiohttp.ClientError, OSError):
         response.close()
     return b"".join(chunks)[:MAX_ERROR_BODY]
-
-
-async def _next_chunk(content: aiohttp.StreamReader, read_timeout: float) -> bytes:
-    """What has come of a body since; nothing where its end is all that came."""
-    if content.is_eof():
-        return content.read_nowait()
-    with _silence(read_timeout):
-        return await content.readany()
 
 
 def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async.session.limits import TimeLimit
+from aiwyn_async.session.limits import MOST_IDLE_TIMERS, TimeLimit
 from leaping_loop import run_leaping
 
 Within = Callable[[float], AbstractAsyncContextManager[None]]
@@ -113,6 +113,56 @@ def test_a_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
         return call_at.call_count
 
     assert run_leaping(main()) == 2
+
+
+def test_a_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        handles: list[asyncio.TimerHandle] = []
+
+        def call_at(*args: Any) -> asyncio.TimerHandle:
+            handles.append(real(*args))
+            return handles[-1]
+
+        real = loop.call_at
+        with mock.patch.object(loop, "call_at", side_effect=call_at):
+            for number in range(1000):
+                with TimeLimit(60 + number / 1000):
+                    pass
+        return [handle.when() for handle in handles if not handle.cancelled()]
+
+    assert 0 < len(run_leaping(main())) <= MOST_IDLE_TIMERS
+
+
+@given(silences=st.lists(st.integers(1, 7), max_size=6), within=st.integers(1, 5), limit=st.integers(1, 20))
+def test_silence_is_counted_from_the_last_sign_of_life(silences: list[int], within: int, limit: int) -> None:
+    class SilentError(Exception):
+        pass
+
+    async def main() -> tuple[str, float]:
+        loop = asyncio.get_running_loop()
+        ended = "done"
+        try:
+            with TimeLimit(limit + 0.5, SilentError) as time_limit:
+                for seconds in silences:
+                    time_limit.expect_within(within + 0.25)
+                    await asyncio.sleep(seconds)
+        except SilentError:
+            ended = "silent"
+        except TimeoutError:
+            ended = "late"
+        return ended, loop.time()
+
+    heard = 0
+    wanted: tuple[str, float] | None = None
+    for seconds in silences:
+        ends = {"late": limit + 0.5, "silent": heard + within + 0.25}
+        how = min(ends, key=lambda each: ends[each])
+        if ends[how] < heard + seconds:
+            wanted = how, ends[how]
+            break
+        heard += seconds
+    assert run_leaping(main()) == (wanted or ("done", heard))
 
 
 def test_what_is_over_is_forgotten_when_its_timer_comes() -> None:
