@@ -70,7 +70,11 @@ class TimeLimit:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self._timer.under_way.pop(self, None)
-        if self.expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        task = self._task
+        # What is set in a task's context and knows its task would keep it, and its result, until the next
+        # garbage collection.
+        del self._task
+        if self.expired and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise (TimeoutError if self.due == self._ends_at else self._silence_error) from error
 
     def expect_within(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +20,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import LoopMismatchError
 from aiwyn_async.sandbox import Sandbox
-from fault_server import READ, STALL, FaultServer, answer, send
+from fault_server import READ, STALL, FaultServer, Step, answer, send
 from looking_inside import LIST, connectors_of, session_of
 from secrecy import CANARY
 
@@ -172,6 +173,25 @@ async def test_a_client_dropped_while_open_warns_once_and_leaves_no_socket() -> 
         for _ in range(10):
             await asyncio.sleep(0)
         assert connector.closed
+
+
+@pytest.mark.parametrize("answers", [[OK], [send(answer(503)), READ, OK]], ids=["at once", "second try"])
+async def test_an_answer_is_freed_with_its_task_without_the_garbage_collector(
+    connect: Connect, answers: list[Step]
+) -> None:
+    async with FaultServer([READ, OK, READ, *answers]) as server:
+        client = connect(server.url)
+        await session_of(client).call(LIST)
+        gc.disable()
+        try:
+            task = asyncio.create_task(session_of(client).call(LIST))
+            assert (await task).status == 200
+            seen = weakref.ref(task)
+            del task
+            await asyncio.sleep(0)  # the loop lets go of what it has just run
+            assert seen() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_client_that_sent_nothing_may_be_dropped(connect: Connect) -> None:

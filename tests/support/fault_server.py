@@ -10,7 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
-__all__ = ["FIN", "READ", "RST", "STALL", "Connection", "FaultServer", "Received", "answer", "drip", "send"]
+__all__ = [
+    "FIN",
+    "READ",
+    "RST",
+    "STALL",
+    "Connection",
+    "FaultServer",
+    "Received",
+    "Step",
+    "answer",
+    "drip",
+    "send",
+]
 
 
 class Received(NamedTuple):
