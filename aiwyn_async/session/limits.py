@@ -11,7 +11,7 @@ import math
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["TimeLimit"]
+__all__ = ["Stage", "TimeLimit"]
 
 MOST_IDLE_TIMERS: Final = 16
 
@@ -23,33 +23,23 @@ class TimeLimit:
 
     Args:
         seconds: how long it may take.
-        silence_error: what is raised when ``expect_within()`` is not kept.
 
     Attributes:
-        due: when it will have taken too long, by the event loop's clock.
+        ends_at: when it will have taken too long, by the event loop's clock.
+        due: when it is ended: then, or before if a ``Stage`` of it takes too long.
         expired: it took too long.
     """
 
-    __slots__ = (
-        "_cancelling",
-        "_ends_at",
-        "_seconds",
-        "_silence_error",
-        "_task",
-        "_timer",
-        "due",
-        "expired",
-    )
+    __slots__ = ("_cancelling", "_seconds", "_task", "_timer", "due", "ends_at", "expired")
 
     _task: asyncio.Task[object]
     _cancelling: int
     _timer: _Timer
-    _ends_at: float
+    ends_at: float
     due: float
 
-    def __init__(self, seconds: float, silence_error: type[Exception] = TimeoutError) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._silence_error = silence_error
         self.expired = False
 
     def __enter__(self) -> Self:
@@ -59,36 +49,90 @@ class TimeLimit:
             raise RuntimeError("a time limit needs a task to end")
         self._task = task
         self._cancelling = task.cancelling()
-        self._ends_at = self.due = due = loop.time() + self._seconds
+        self.ends_at = loop.time() + self._seconds
         self._timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
-        timer.under_way[self] = None
-        if due < timer.back_at:
-            timer.be_back_at(due)
+        timer.look_after(self, self.ends_at)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self._timer.under_way.pop(self, None)
-        task = self._task
+        is_ours = self.expired and self._takes_back_its_cancellation()
         # What is set in a task's context and knows its task would keep it, and its result, until the next
         # garbage collection.
         del self._task
-        if self.expired and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise (TimeoutError if self.due == self._ends_at else self._silence_error) from error
+        if is_ours and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
-    def expect_within(self, seconds: float) -> None:
-        """End the block also when it lasts so much longer, unless this is called again before."""
-        timer = self._timer
-        due = timer.loop.time() + seconds
-        self.due = due = min(self._ends_at, due)
-        if due < timer.back_at:
-            timer.be_back_at(due)
+    def now(self) -> float:
+        """Seconds by the event loop's clock."""
+        return self._timer.loop.time()
+
+    def be_due(self, due: float) -> None:
+        """End at this time instead, unless all ends before."""
+        self._timer.look_after(self, min(due, self.ends_at))
 
     def expire(self) -> None:
         """Time is up."""
         self.expired = True
         self._task.cancel()
+
+    def go_on(self) -> bool:
+        """Hold again after a stage that took too long; False where something else cancelled the task too."""
+        self.expired = False
+        self._timer.look_after(self, self.ends_at)
+        return self._takes_back_its_cancellation()
+
+    def _takes_back_its_cancellation(self) -> bool:
+        """No other cancelled the task."""
+        return self._task.uncancel() <= self._cancelling
+
+
+class Stage:
+    """A part of what a ``TimeLimit`` holds for, with limits of its own. A context inside that context.
+
+    It raises ``TimeoutError`` when it takes longer than ``seconds``, and ``silence_error`` when ``listen()``
+    is not called again within ``silence`` seconds. What takes as long as all may is left to the time limit.
+
+    Attributes:
+        silence: seconds of it, at most.
+    """
+
+    __slots__ = ("_ends_at", "_limit", "_seconds", "_silence_error", "silence")
+
+    _ends_at: float
+
+    def __init__(
+        self, limit: TimeLimit, seconds: float, silence: float, silence_error: type[Exception]
+    ) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self.silence = silence
+        self._silence_error = silence_error
+
+    def __enter__(self) -> Self:
+        limit = self._limit
+        self._ends_at = ends_at = limit.now() + self._seconds
+        limit.be_due(ends_at)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        limit = self._limit
+        was_due, limit.due = limit.due, limit.ends_at
+        if limit.expired and was_due < limit.ends_at and limit.go_on() and kind is asyncio.CancelledError:
+            raise (TimeoutError if was_due == self._ends_at else self._silence_error) from error
+
+    def listen(self) -> None:
+        """From here on, silence ends it."""
+        limit = self._limit
+        limit.be_due(min(limit.now() + self.silence, self._ends_at))
+
+    def stop_listening(self) -> None:
+        """From here on, silence is no reason to end it."""
+        self._limit.be_due(self._ends_at)
 
 
 class _Timer:
@@ -105,7 +149,14 @@ class _Timer:
         self.back_at = math.inf
         self._handle: asyncio.TimerHandle | None = None
 
-    def be_back_at(self, due: float) -> None:
+    def look_after(self, limit: TimeLimit, due: float) -> None:
+        """End this one then."""
+        limit.due = due
+        self.under_way[limit] = None
+        if due < self.back_at:
+            self._be_back_at(due)
+
+    def _be_back_at(self, due: float) -> None:
         """Look at this time instead."""
         if self._handle is not None:
             self._handle.cancel()
@@ -120,7 +171,7 @@ class _Timer:
             del self.under_way[limit]
             limit.expire()
         if self.under_way:
-            self.be_back_at(min(limit.due for limit in self.under_way))
+            self._be_back_at(min(limit.due for limit in self.under_way))
 
     def stop(self) -> None:
         """Do not come back."""

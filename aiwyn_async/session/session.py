@@ -76,6 +76,7 @@ class _Call:
         "bearer",
         "deadline_at",
         "last",
+        "limit",
         "phase",
         "request",
         "resent",
@@ -88,6 +89,7 @@ class _Call:
         self.request = request
         self.started = clock.monotonic()
         self.deadline_at = self.started + deadline
+        self.limit = TimeLimit(deadline)
         self.phase = "token"
         self.bearer: Secret | None = None
         self.attempts: list[Attempt] = []
@@ -170,14 +172,13 @@ class Session:
         self.transport.check_usable()
         call = _Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
-        deadline = TimeLimit(self.config.deadline)
         try:
-            with deadline:
+            with call.limit:
                 outcome = await self._authorised(call)
         except _OutOfTime:
             outcome = None
         except TimeoutError:
-            if not deadline.expired:
+            if not call.limit.expired:
                 raise
         if outcome is None:
             raise self._deadline_exceeded(call)
@@ -206,11 +207,11 @@ class Session:
         admitted_at = await self.governor.enter(call, ahead=not call.request.authorised)
         try:
             call.phase = "response"
-            outcome = await self.transport.send(call.request, call.bearer, self._timeouts)
+            outcome = await self.transport.send(call.request, call.bearer, self._timeouts, call.limit)
             if _died_idle(outcome) and call.request.retry_class is RetryClass.READ and not call.resent:
                 # The server had closed a kept-alive connection: no fault of it, and nothing was read.
                 call.resent = True
-                outcome = await self.transport.send(call.request, call.bearer, self._timeouts)
+                outcome = await self.transport.send(call.request, call.bearer, self._timeouts, call.limit)
             # Before the slot goes to another: it has to see the pause.
             self._learn(outcome, admitted_at)
         finally:

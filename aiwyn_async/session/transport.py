@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import os
 import socket
 import ssl
@@ -27,7 +26,7 @@ from yarl import URL
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
-from aiwyn_async.session.limits import TimeLimit
+from aiwyn_async.session.limits import Stage, TimeLimit
 from aiwyn_async.session.protocol import (
     MAX_ERROR_BODY,
     Failure,
@@ -92,28 +91,18 @@ async def _send_once(
     raise broken
 
 
-class _Sending:
-    """What is known of a request where aiohttp hands nothing on: its time limit, and what became of it.
+class _Sending(Stage):
+    """One attempt to send a request, where aiohttp hands nothing on: its limits, and what became of it.
 
     Attributes:
-        read_timeout: seconds of silence, at most.
         opened: it had to open a connection of its own.
     """
 
-    __slots__ = ("_limit", "opened", "read_timeout")
+    __slots__ = ("opened",)
 
-    def __init__(self, limit: TimeLimit, read_timeout: float) -> None:
-        self._limit = limit
-        self.read_timeout = read_timeout
+    def __init__(self, limit: TimeLimit, timeouts: Timeouts) -> None:
+        super().__init__(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
         self.opened = False
-
-    def listen(self) -> None:
-        """From here on, silence of read_timeout ends the request as aiohttp's own limit would."""
-        self._limit.expect_within(self.read_timeout)
-
-    def stop_listening(self) -> None:
-        """From here on, silence is no reason to end it."""
-        self._limit.expect_within(math.inf)
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -194,8 +183,10 @@ class Transport:
                     "this client is in use on another thread's event loop; make one AiwynClient a thread"
                 )
 
-    async def send(self, request: Request, bearer: Secret | None, timeouts: Timeouts) -> Outcome:
-        """Send once and read the answer to its end, whatever its status.
+    async def send(
+        self, request: Request, bearer: Secret | None, timeouts: Timeouts, limit: TimeLimit
+    ) -> Outcome:
+        """Send once and read the answer to its end, whatever its status; ``limit`` is that of the call.
 
         Raises:
             ClientClosedError: after ``aclose()``.
@@ -204,14 +195,13 @@ class Transport:
         self.check_usable()
         pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
         url = self._url(request)
-        limit = TimeLimit(timeouts.attempt, aiohttp.SocketTimeoutError)
-        sending = _Sending(limit, timeouts.read)
+        sending = _Sending(limit, timeouts)
         _sending.set(sending)
         started = time.perf_counter()
         answered = False
         try:
             # The headers have no name here, since a traceback may show what has one.
-            with limit:
+            with sending:
                 response = await pool.session.request(
                     request.method,
                     url,
@@ -378,7 +368,7 @@ async def _beginning(response: aiohttp.ClientResponse, sending: _Sending) -> byt
     sending.stop_listening()
     try:
         while not response.content.at_eof():
-            with TimeLimit(sending.read_timeout):
+            with TimeLimit(sending.silence):
                 chunk = await response.content.readany()
             chunks.append(chunk)
             size += len(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
@@ -12,31 +13,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async.session.limits import MOST_IDLE_TIMERS, TimeLimit
+from aiwyn_async.session.limits import MOST_IDLE_TIMERS, Stage, TimeLimit
 from leaping_loop import run_leaping
 
-Within = Callable[[float], AbstractAsyncContextManager[None]]
+# Given seconds, and what it gave for the limit around it.
+Within = Callable[[float, TimeLimit | None], AbstractAsyncContextManager[TimeLimit | None]]
+
+
+class SilentError(Exception):
+    """Nothing was heard for too long."""
 
 
 @asynccontextmanager
-async def ours(seconds: float) -> AsyncGenerator[None]:
-    with TimeLimit(seconds):
-        yield
+async def ours(seconds: float, around: TimeLimit | None = None) -> AsyncGenerator[TimeLimit]:  # noqa: ARG001
+    with TimeLimit(seconds) as limit:
+        yield limit
 
 
 @asynccontextmanager
-async def of_asyncio(seconds: float) -> AsyncGenerator[None]:
+async def staged(seconds: float, around: TimeLimit | None = None) -> AsyncGenerator[TimeLimit]:
+    if around is None:
+        with TimeLimit(seconds) as limit:
+            yield limit
+    else:
+        with Stage(around, seconds, math.inf, SilentError):
+            yield around
+
+
+@asynccontextmanager
+async def of_asyncio(seconds: float, around: TimeLimit | None = None) -> AsyncGenerator[None]:  # noqa: ARG001
     async with asyncio.timeout(seconds):
         yield
 
 
 class Work(NamedTuple):
-    """Seconds: when it begins, its outer and inner limit, how long it takes, when it is cancelled."""
+    """Seconds: when it begins, its outer and inner limit, how long it takes, and what comes after the inner
+    limit ended it; when it is cancelled.
+    """
 
     begins_at: float
     outer: float
     inner: float
     takes: float
+    then: float
     cancelled_at: float | None
 
 
@@ -49,6 +68,7 @@ WORKS = st.lists(
         outer=LENGTHS,
         inner=LENGTHS.map(lambda seconds: seconds + 0.5),
         takes=st.integers(0, 9).map(lambda seconds: seconds + 0.25),
+        then=st.integers(0, 4).map(lambda seconds: seconds + 0.75),
         cancelled_at=st.none() | st.integers(0, 15).map(lambda seconds: seconds + 0.125),
     ),
     max_size=12,
@@ -62,12 +82,13 @@ async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, 
         await asyncio.sleep(work.begins_at)
         ended = "done"
         try:
-            async with within(work.outer):
+            async with within(work.outer, None) as outer:
                 try:
-                    async with within(work.inner):
+                    async with within(work.inner, outer):
                         await asyncio.sleep(work.takes)
                 except TimeoutError:
                     ended = "inner"
+                    await asyncio.sleep(work.then)
         except TimeoutError:
             ended = "outer"
         except asyncio.CancelledError:
@@ -81,17 +102,18 @@ async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, 
     return [await task for task in tasks]
 
 
+@pytest.mark.parametrize("within", [ours, staged])
 @given(works=WORKS)
-def test_all_end_when_and_as_with_asyncios_timeouts(works: list[Work]) -> None:
-    found = run_leaping(what_becomes_of(works, ours))
+def test_all_end_when_and_as_with_asyncios_timeouts(within: Within, works: list[Work]) -> None:
+    found = run_leaping(what_becomes_of(works, within))
     assert found == run_leaping(what_becomes_of(works, of_asyncio))
 
 
-@pytest.mark.parametrize("within", [ours, of_asyncio])
+@pytest.mark.parametrize("within", [ours, staged, of_asyncio])
 def test_a_cancellation_at_the_very_moment_wins(within: Within) -> None:
     async def main() -> bool:
         async def limited() -> None:
-            async with within(1):
+            async with within(3, None) as outer, within(1, outer):
                 await asyncio.sleep(9)
 
         task = asyncio.create_task(limited())
@@ -136,16 +158,13 @@ def test_a_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
 
 @given(silences=st.lists(st.integers(1, 7), max_size=6), within=st.integers(1, 5), limit=st.integers(1, 20))
 def test_silence_is_counted_from_the_last_sign_of_life(silences: list[int], within: int, limit: int) -> None:
-    class SilentError(Exception):
-        pass
-
     async def main() -> tuple[str, float]:
         loop = asyncio.get_running_loop()
         ended = "done"
         try:
-            with TimeLimit(limit + 0.5, SilentError) as time_limit:
+            with TimeLimit(99) as of_all, Stage(of_all, limit + 0.5, within + 0.25, SilentError) as stage:
                 for seconds in silences:
-                    time_limit.expect_within(within + 0.25)
+                    stage.listen()
                     await asyncio.sleep(seconds)
         except SilentError:
             ended = "silent"
