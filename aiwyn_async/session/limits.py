@@ -28,13 +28,14 @@ class TimeLimit:
         ends_at: when it will have taken too long, by the event loop's clock.
         due: when it is ended: then, or before if a ``Stage`` of it takes too long.
         expired: it took too long.
+        timer: looks after it.
     """
 
-    __slots__ = ("_cancelling", "_seconds", "_task", "_timer", "due", "ends_at", "expired")
+    __slots__ = ("_cancelling", "_seconds", "_task", "due", "ends_at", "expired", "timer")
 
     _task: asyncio.Task[object]
     _cancelling: int
-    _timer: _Timer
+    timer: _Timer
     ends_at: float
     due: float
 
@@ -49,15 +50,16 @@ class TimeLimit:
             raise RuntimeError("a time limit needs a task to end")
         self._task = task
         self._cancelling = task.cancelling()
+        self.timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
         self.ends_at = loop.time() + self._seconds
-        self._timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
-        timer.look_after(self, self.ends_at)
+        timer.under_way[self] = None
+        self.be_due(self.ends_at)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._timer.under_way.pop(self, None)
+        self.timer.under_way.pop(self, None)
         is_ours = self.expired and self._takes_back_its_cancellation()
         # What is set in a task's context and knows its task would keep it, and its result, until the next
         # garbage collection.
@@ -65,13 +67,11 @@ class TimeLimit:
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
-    def now(self) -> float:
-        """Seconds by the event loop's clock."""
-        return self._timer.loop.time()
-
     def be_due(self, due: float) -> None:
-        """End at this time instead, unless all ends before."""
-        self._timer.look_after(self, min(due, self.ends_at))
+        """End at this time, which is not after ``ends_at``."""
+        self.due = due
+        if due < self.timer.back_at:
+            self.timer.be_back_at(due)
 
     def expire(self) -> None:
         """Time is up."""
@@ -81,7 +81,8 @@ class TimeLimit:
     def go_on(self) -> bool:
         """Hold again after a stage that took too long; False where something else cancelled the task too."""
         self.expired = False
-        self._timer.look_after(self, self.ends_at)
+        self.timer.under_way[self] = None
+        self.be_due(self.ends_at)
         return self._takes_back_its_cancellation()
 
     def _takes_back_its_cancellation(self) -> bool:
@@ -113,8 +114,8 @@ class Stage:
 
     def __enter__(self) -> Self:
         limit = self._limit
-        self._ends_at = ends_at = limit.now() + self._seconds
-        limit.be_due(ends_at)
+        self._ends_at = min(limit.timer.now() + self._seconds, limit.ends_at)
+        limit.be_due(self._ends_at)
         return self
 
     def __exit__(
@@ -128,7 +129,7 @@ class Stage:
     def listen(self) -> None:
         """From here on, silence ends it."""
         limit = self._limit
-        limit.be_due(min(limit.now() + self.silence, self._ends_at))
+        limit.be_due(min(limit.timer.now() + self.silence, self._ends_at))
 
     def stop_listening(self) -> None:
         """From here on, silence is no reason to end it."""
@@ -140,38 +141,33 @@ class _Timer:
 
     Attributes:
         under_way: those limits.
+        now: seconds by the event loop's clock.
         back_at: when it looks at them next. Mostly before a new one is due, so that it need not be told.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        self.now = loop.time
+        self._call_at = loop.call_at
         self.under_way: dict[TimeLimit, None] = {}
         self.back_at = math.inf
         self._handle: asyncio.TimerHandle | None = None
 
-    def look_after(self, limit: TimeLimit, due: float) -> None:
-        """End this one then."""
-        limit.due = due
-        self.under_way[limit] = None
-        if due < self.back_at:
-            self._be_back_at(due)
-
-    def _be_back_at(self, due: float) -> None:
+    def be_back_at(self, due: float) -> None:
         """Look at this time instead."""
         if self._handle is not None:
             self._handle.cancel()
         self.back_at = due
-        self._handle = self.loop.call_at(due, self._look)
+        self._handle = self._call_at(due, self._look)
 
     def _look(self) -> None:
         """End what is due, and come back when the next is."""
         self.back_at, self._handle = math.inf, None
-        now = self.loop.time()
+        now = self.now()
         for limit in [limit for limit in self.under_way if limit.due <= now]:
             del self.under_way[limit]
             limit.expire()
         if self.under_way:
-            self._be_back_at(min(limit.due for limit in self.under_way))
+            self.be_back_at(min(limit.due for limit in self.under_way))
 
     def stop(self) -> None:
         """Do not come back."""

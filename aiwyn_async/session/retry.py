@@ -123,9 +123,10 @@ def _is_unreadable(outcome: Outcome) -> bool:
 
 def _is_json(response: Response) -> bool:
     """Cheap, for every answer: the ends of the body. Decoding sees the rest."""
-    return (response.body[:1] in {b"{", b"["} and response.body[-1:] in {b"}", b"]"}) or (
-        response.body.strip()[:1] in {b"{", b"["} and not looks_cut(response.body)
-    )
+    body = response.body
+    if body.startswith((b"{", b"[")) and body.endswith((b"}", b"]")):
+        return True
+    return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
 
 
 class RetryQuota:

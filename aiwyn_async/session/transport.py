@@ -98,11 +98,7 @@ class _Sending(Stage):
         opened: it had to open a connection of its own.
     """
 
-    __slots__ = ("opened",)
-
-    def __init__(self, limit: TimeLimit, timeouts: Timeouts) -> None:
-        super().__init__(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
-        self.opened = False
+    opened = False
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -195,7 +191,7 @@ class Transport:
         self.check_usable()
         pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
         url = self._url(request)
-        sending = _Sending(limit, timeouts)
+        sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
         _sending.set(sending)
         started = time.perf_counter()
         answered = False
