@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from typing import Final, Protocol
 
 from aiwyn_async.config import Clock
+from aiwyn_async.session import forks
 
 __all__ = ["Governor", "Phased"]
 
@@ -41,7 +41,7 @@ class Governor:
         self._last_cut = float("-inf")
         # By order of admission; a dict, so that one who gives up leaves the queue at once.
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._pid = os.getpid()
+        self._fork = forks.generation()
 
     def __repr__(self) -> str:
         return f"<Governor {self.in_flight} in flight of {int(self.limit)}, {len(self._waiting)} waiting>"
@@ -51,7 +51,7 @@ class Governor:
 
         ``ahead`` of the queue goes what those in it need, as a new token.
         """
-        if self._pid != os.getpid():
+        if self._fork != forks.generation():
             self._forget_the_parents_requests()
         if self.in_flight >= int(self.limit) or self._waiting:
             caller.phase = "queue"
@@ -59,13 +59,13 @@ class Governor:
         else:
             self.in_flight += 1
         try:
-            while (left := self.paused_until - self._clock.monotonic()) > 0:
+            while (left := self.paused_until - (now := self._clock.monotonic())) > 0:
                 await caller.wait("pause", left)
         except BaseException:
             self.leave()
             raise
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
-        return self._clock.monotonic()
+        return now
 
     def leave(self) -> None:
         """Give the slot back."""
@@ -90,7 +90,7 @@ class Governor:
 
     def _forget_the_parents_requests(self) -> None:
         """In a forked child: what was in flight or waiting then is the parent's and never comes back."""
-        self._pid = os.getpid()
+        self._fork = forks.generation()
         self.in_flight = 0
         self._waiting.clear()
 

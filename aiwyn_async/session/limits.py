@@ -25,16 +25,18 @@ class TimeLimit:
         seconds: how long it may take.
 
     Attributes:
+        loop: that of the task.
         ends_at: when it will have taken too long, by the event loop's clock.
         due: when it is ended: then, or before if a ``Stage`` of it takes too long.
         expired: it took too long.
         timer: looks after it.
     """
 
-    __slots__ = ("_cancelling", "_seconds", "_task", "due", "ends_at", "expired", "timer")
+    __slots__ = ("_cancelling", "_seconds", "_task", "due", "ends_at", "expired", "loop", "timer")
 
     _task: asyncio.Task[object]
     _cancelling: int
+    loop: asyncio.AbstractEventLoop
     timer: _Timer
     ends_at: float
     due: float
@@ -44,7 +46,7 @@ class TimeLimit:
         self.expired = False
 
     def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a time limit needs a task to end")

@@ -169,11 +169,11 @@ class Session:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.
         """
-        self.transport.check_usable()
         call = _Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
         try:
-            with call.limit:
+            with call.limit as limit:
+                self.transport.check_usable(limit.loop)
                 outcome = await self._authorised(call)
         except _OutOfTime:
             outcome = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import socket
 import ssl
 import threading
@@ -26,6 +25,7 @@ from yarl import URL
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
+from aiwyn_async.session import forks
 from aiwyn_async.session.limits import Stage, TimeLimit
 from aiwyn_async.session.protocol import (
     MAX_ERROR_BODY,
@@ -143,7 +143,7 @@ class Transport:
         self._base = URL(config.base_url, encoded=True)
         self._base_path = self._base.raw_path.rstrip("/")
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
-        self._pid = os.getpid()
+        self._fork = forks.generation()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -155,12 +155,15 @@ class Transport:
         """True while a pool may hold connections."""
         return (
             not self._closed
-            and self._pid == os.getpid()
+            and self._fork == forks.generation()
             and any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
         )
 
-    def check_usable(self) -> None:
+    def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Refuse a closed client, and one that another thread uses; forget what a forked child inherited.
+
+        Args:
+            loop: the running one.
 
         Raises:
             ClientClosedError: after ``aclose()``.
@@ -168,10 +171,10 @@ class Transport:
         """
         if self._closed:
             raise ClientClosedError("the client is closed; make a new AiwynClient")
-        if self._pid != os.getpid():
+        if self._fork != forks.generation():
             _inherited.append(self._pools)
-            self._pools, self._pid = {}, os.getpid()
-        if asyncio.get_running_loop() not in self._pools:
+            self._pools, self._fork = {}, forks.generation()
+        if loop not in self._pools:
             self._pools = {loop: pool for loop, pool in self._pools.items() if not loop.is_closed()}
             thread = threading.get_ident()
             if any(pool.thread != thread for pool in self._pools.values()):
@@ -188,8 +191,7 @@ class Transport:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.
         """
-        self.check_usable()
-        pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
+        pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
         _sending.set(sending)
@@ -232,7 +234,7 @@ class Transport:
         self._closed = True
         running = asyncio.get_running_loop()
         pools, self._pools = self._pools, {}
-        if self._pid != os.getpid():
+        if self._fork != forks.generation():
             _inherited.append(pools)
             return
         # A loop that stands still closes its pool itself, when it shuts its async generators down.
@@ -252,7 +254,8 @@ class Transport:
             return URL(self._config.base_url + path, encoded=True)
         return self._base.with_path(self._base_path + path, encoded=True)
 
-    async def _open_pool(self) -> _Pool:
+    async def _open_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
+        self.check_usable(loop)  # again: the client may have been closed while the call waited
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the governor limits, so that waiting for a slot is never taken for a slow server
@@ -267,7 +270,7 @@ class Transport:
             trust_env=False,
         )
         pool = _Pool(session, _close_with_loop(session), threading.get_ident())
-        self._pools[asyncio.get_running_loop()] = pool
+        self._pools[loop] = pool
         await anext(pool.closer)
         return pool
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aiwyn_async.session import forks
 from aiwyn_async.session.governor import Governor
 from fake_clock import FakeClock
 
@@ -208,8 +208,8 @@ async def test_a_forked_child_does_not_wait_for_the_parents_requests(
 ) -> None:
     governor = Governor(1, clock)
     await governor.enter(Caller(clock))
-    parent = os.getpid()
-    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    parent = forks.generation()
+    monkeypatch.setattr(forks, "generation", lambda: parent + 1)
     await governor.enter(Caller(clock))
     assert governor.in_flight == 1
 
