@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import socket
 import ssl
 import threading
 import time
@@ -38,6 +37,7 @@ from aiwyn_async.session.protocol import (
     is_success,
     printable,
 )
+from aiwyn_async.session.sockets import ThriftySocket
 
 __all__ = ["Transport", "inflate_with_isal"]
 
@@ -104,13 +104,13 @@ class _Sending(Stage):
 _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
-def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
+def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
     """Make the socket of a new connection: the one public place where aiohttp tells that it opens one.
 
     aiohttp may do so in a task of its own, which has a copy of the context and in it the same ``_Sending``.
     """
     _sending.get().opened = True
-    return socket.socket(*address[:3])
+    return ThriftySocket(*address[:3])
 
 
 class _LimitedResponse(aiohttp.ClientResponse):

@@ -1,0 +1,62 @@
+"""A socket's reads have room for as much as comes, and for little where little comes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.session.protocol import Request
+from aiwyn_async.session.sockets import SMALL_READ, ThriftySocket
+from fault_server import READ, FaultServer, answer, send
+from looking_inside import session_of
+
+ASKED_FOR = 4 * SMALL_READ
+"""What asyncio asks for."""
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[ThriftySocket, socket.socket]]:
+    """What reads, and what is written to."""
+    near, far = socket.socketpair()
+    with ThriftySocket(fileno=near.detach()) as reader, far as writer:
+        reader.settimeout(10)
+        yield reader, writer
+
+
+def test_small_reads_have_little_room(ends: tuple[ThriftySocket, socket.socket]) -> None:
+    reader, writer = ends
+    writer.sendall(bytes(SMALL_READ + 10))
+    assert [len(reader.recv(ASKED_FOR)) for _ in range(2)] == [SMALL_READ, 10]
+
+
+def test_after_a_read_that_filled_its_room_there_is_all_that_was_asked_for(
+    ends: tuple[ThriftySocket, socket.socket],
+) -> None:
+    reader, writer = ends
+    writer.sendall(bytes(2 * SMALL_READ + 10))
+    assert [len(reader.recv(ASKED_FOR)) for _ in range(2)] == [SMALL_READ, SMALL_READ + 10]
+    writer.sendall(b"x")
+    assert reader.recv(ASKED_FOR) == b"x"
+    writer.sendall(bytes(SMALL_READ + 10))
+    assert len(reader.recv(ASKED_FOR)) == SMALL_READ
+
+
+def test_no_more_is_read_than_was_asked_for(ends: tuple[ThriftySocket, socket.socket]) -> None:
+    reader, writer = ends
+    writer.sendall(b"three")
+    assert reader.recv(3) == b"thr"
+    assert reader.recv(1, socket.MSG_PEEK) == b"e"
+    assert reader.recv(ASKED_FOR) == b"ee"
+
+
+@pytest.mark.parametrize("size", [SMALL_READ - 1, SMALL_READ, 3 * SMALL_READ + 1, 1_000_000])
+async def test_a_body_of_any_size_comes_whole(size: int, connect: Callable[..., AiwynClient]) -> None:
+    body = b"[" + b" " * (size - 2) + b"]"
+    async with FaultServer([READ, send(answer(body=body)), READ, send(answer(body=b"[]"))]) as server:
+        session = session_of(connect(server.url))
+        for whole in (body, b"[]"):
+            assert (await session.call(Request(method="GET", path="/"))).body == whole
+    assert server.connections == 1
