@@ -208,7 +208,12 @@ class Session:
         try:
             call.phase = "response"
             outcome = await self.transport.send(call.request, call.bearer, self._timeouts, call.limit)
-            if _died_idle(outcome) and call.request.retry_class is RetryClass.READ and not call.resent:
+            if (
+                isinstance(outcome, Failure)
+                and outcome.on_reused_connection
+                and call.request.retry_class is RetryClass.READ
+                and not call.resent
+            ):
                 # The server had closed a kept-alive connection: no fault of it, and nothing was read.
                 call.resent = True
                 outcome = await self.transport.send(call.request, call.bearer, self._timeouts, call.limit)
@@ -275,7 +280,3 @@ def _levels_to_the_caller() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame, level = frame.f_back, level + 1
     return level
-
-
-def _died_idle(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failure) and outcome.on_reused_connection

@@ -17,7 +17,7 @@ from platform import python_version
 from typing import Any, Final, NamedTuple, cast
 
 import aiohttp
-from aiohttp import http_exceptions
+from aiohttp import hdrs, http_exceptions
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -76,21 +76,6 @@ class _Broken(aiohttp.ClientError):
         self.text = text
 
 
-async def _send_once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending again what may have arrived.
-
-    It repeats GET, PUT and DELETE by itself, even on a fresh connection, when one breaks. Here the request's
-    retry class decides that, and every time it is sent is counted.
-    """
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
-        broken = _Broken(*_kind_and_text(fault))
-    raise broken
-
-
 class _Sending(Stage):
     """One attempt to send a request, where aiohttp hands nothing on: its limits, and what became of it.
 
@@ -113,15 +98,21 @@ def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ig
     return ThriftySocket(*address[:3])
 
 
-class _LimitedResponse(aiohttp.ClientResponse):
-    """Waits for the head of an answer no longer than read_timeout.
+class _Answer(aiohttp.ClientResponse):
+    """What aiohttp waits for, no longer than read_timeout and only once.
 
-    aiohttp's own limit of silence sets a timer anew at every piece that comes, which a small call feels.
+    aiohttp's own limit of silence sets a timer anew at every piece that comes, which a small call feels. And
+    when a connection breaks, even a fresh one, aiohttp sends GET, PUT and DELETE again by itself, which may
+    have arrived. Here the request's retry class decides that, and every time it is sent is counted.
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         _sending.get().listen()
-        return await super().start(connection)
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
+            broken = _Broken(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
+        raise broken
 
 
 class _Pool(NamedTuple):
@@ -200,7 +191,8 @@ class Transport:
         try:
             # The headers have no name here, since a traceback may show what has one.
             with sending:
-                response = await pool.session.request(
+                # What is public wraps this in an object of a generic type, which takes 5 us to make.
+                response = await pool.session._request(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                     request.method,
                     url,
                     data=request.body,
@@ -209,10 +201,12 @@ class Transport:
                     allow_redirects=False,
                 )
                 answered = True
+                most = self._config.max_response_bytes
                 try:
-                    body = await _body_of(response, self._config.max_response_bytes, sending)
+                    body = _body_at_hand(response, most) or await _body_of(response, most, sending)
                 finally:
-                    response.release()  # which closes the connection, unless all of the answer was read
+                    if not response.closed:  # as it is when all of it was read
+                        response.release()
                 if isinstance(body, bytes):
                     return Response(response.status, response.headers, body, time.perf_counter() - started)
                 kind, text = body
@@ -263,9 +257,8 @@ class Transport:
                 socket_factory=_open_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            middlewares=(_send_once,),
-            response_class=_LimitedResponse,
+            headers={hdrs.USER_AGENT: USER_AGENT, hdrs.ACCEPT: "application/json"},
+            response_class=_Answer,
             proxy=self._config.proxy,
             trust_env=False,
         )
@@ -287,9 +280,9 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 
 
 def _headers(request: Request, bearer: Secret | None) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"} if request.body is not None else {}
+    headers: dict[str, str] = {} if request.body is None else {hdrs.CONTENT_TYPE: "application/json"}
     if bearer is not None:
-        headers["Authorization"] = f"Bearer {bearer.reveal()}"
+        headers[hdrs.AUTHORIZATION] = f"Bearer {bearer.reveal()}"
     return headers
 
 
@@ -315,6 +308,14 @@ def inflate_with_isal() -> None:
     except ImportError:
         raise ConfigurationError('this needs isal; run: pip install "aiwyn-async[speed]"') from None
     aiohttp.set_zlib_backend(cast("Any", isal_zlib))  # it is one, and its stubs say less
+
+
+def _body_at_hand(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The body of an answer that came with its head, as those of small calls do; None of any other."""
+    content = response.content
+    if not content.is_eof() or content.total_bytes > most or hdrs.CONTENT_ENCODING in response.headers:
+        return None
+    return content.read_nowait() if is_success(response.status) else None
 
 
 async def _body_of(
