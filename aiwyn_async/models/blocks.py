@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BLOCK_BYTES", "Cuts", "cut_between_rows"]
+__all__ = ["BLOCK_BYTES", "Block", "Cuts", "cut_between_rows"]
 
 BLOCK_BYTES: Final = 100_000
 """About 95 invoices, whose objects take a third of what a core's own cache commonly holds. A block of more
@@ -24,36 +24,50 @@ _SCALAR: Final = rb'(?:-?[0-9]+|"[^"\\]*")'
 _first_keys: Final = re.compile(rb'(\{\s*"[^"\\]*"\s*:\s*)' + _SCALAR + rb'(\s*,\s*"[^"\\]*"\s*:)')
 
 
+Block = Sequence[memoryview]
+"""A run of rows, commas between them included: what it takes of each piece of the page."""
+
+
 class Cuts(msgspec.Struct, frozen=True):
-    """Where a page was cut.
+    """A page that was cut.
 
     Attributes:
-        head: length of what stands before the first row.
-        blocks: the ends of each run of rows, commas between runs left out; the last one ends with the body.
+        head: what stands before the first row.
+        blocks: runs of rows; the comma between two is in neither.
+        end: the rows left, and what stands behind them.
     """
 
-    head: int
-    blocks: Sequence[tuple[int, int]]
+    head: bytes
+    blocks: Sequence[Block]
+    end: Block
 
 
-def cut_between_rows(body: bytes, items: Sequence[str]) -> Cuts | None:
+def cut_between_rows(pieces: Sequence[bytes], items: Sequence[str]) -> Cuts | None:
     """Where a page can be cut, or None where it does not begin with its rows or is too short.
 
+    Where a piece ends within what tells a row's end, no cut is seen, and the block is longer.
+
     Args:
-        body: the page.
+        pieces: of the page, as they came.
         items: the path of keys to its rows.
     """
-    head = _opening(tuple(items))(body)
-    first = head and _first_keys.match(body, head.end())
+    begin = pieces[0]
+    head = _opening(tuple(items))(begin)
+    first = head and _first_keys.match(begin, head.end())
     if not head or not first:
         return None
     find_next = _between_rows(first[1], first[2])
-    blocks: list[tuple[int, int]] = []
-    start = head.end()
-    while (cut := find_next(body, start + BLOCK_BYTES)) is not None:
-        blocks.append((start, cut.start() + 1))
-        start = cut.start(1)
-    return Cuts(head.end(), [*blocks, (start, len(body))]) if blocks else None
+    blocks: list[Block] = []
+    block: list[memoryview] = []
+    start, length = head.end(), 0
+    for piece in pieces:
+        whole = memoryview(piece)
+        while (cut := find_next(piece, start + max(0, BLOCK_BYTES - length))) is not None:
+            blocks.append([*block, whole[start : cut.start() + 1]])
+            block, start, length = [], cut.start(1), 0
+        block.append(whole[start:])
+        start, length = 0, length + len(piece) - start
+    return Cuts(begin[: head.end()], blocks, block) if blocks else None
 
 
 @functools.lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ import msgspec
 
 from aiwyn_async.errors import ApiError, DecodeFailed
 from aiwyn_async.models.base import Id
-from aiwyn_async.models.blocks import cut_between_rows
+from aiwyn_async.models.blocks import Block, cut_between_rows
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.repair import repaired
 from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise
@@ -73,12 +73,11 @@ class Rows(msgspec.Struct, Generic[RowT]):
 class Blocks(Generic[RowT]):
     """A page's rows, some at a time, decoded when they are taken; ``left`` says how often there are more."""
 
-    __slots__ = ("_blocks", "_body", "_decode", "_last", "count", "left")
+    __slots__ = ("_blocks", "_decode", "_last", "count", "left")
 
     def __init__(
         self,
-        body: bytes,
-        blocks: Sequence[tuple[int, int]],
+        blocks: Sequence[Block],
         decode: Callable[[bytes], list[RowT]],
         *,
         last: list[RowT],
@@ -86,7 +85,6 @@ class Blocks(Generic[RowT]):
     ) -> None:
         self.count = count
         self.left = len(blocks) + 1
-        self._body = memoryview(body)
         self._blocks = iter(blocks)
         self._decode = decode
         self._last = last
@@ -100,9 +98,8 @@ class Blocks(Generic[RowT]):
         self.left -= 1
         if not self.left:
             return self._last
-        start, end = next(self._blocks)
         # Formatting would reserve half as much again, more than glibc gives without asking the kernel.
-        return self._decode(b"".join((b"[", self._body[start:end], b"]")))
+        return self._decode(b"".join((b"[", *next(self._blocks), b"]")))
 
 
 class EnvelopeReader(Generic[RowT]):
@@ -140,28 +137,29 @@ class EnvelopeReader(Generic[RowT]):
             raise DecodeFailed("the answer's envelope changes within one answer")
         return found
 
-    def in_blocks(self, body: bytes) -> Blocks[RowT] | None:
+    def in_blocks(self, pieces: Sequence[bytes]) -> Blocks[RowT] | None:
         """The rows of a page, block by block; None where the page must be read whole.
 
         The page's end is decoded at once: one that was cut, or that tells of an error, gives no rows. Where
         another block does not decode, ``read()`` tells why, and gives what can be read.
+
+        Args:
+            pieces: of the page's body, as they came.
         """
         envelope = self._envelope
         if envelope is None or not self._has_spelled or self._spelled_otherwise:
             return None
-        cuts = cut_between_rows(body, envelope.items)
+        cuts = cut_between_rows(pieces, envelope.items)
         if cuts is None:
             return None
         try:
-            end = memoryview(body)[cuts.blocks[-1][0] :]
-            last, count = _decoder(self._row_type, envelope)(b"".join((body[: cuts.head], end)))
+            last, count = _decoder(self._row_type, envelope)(b"".join((cuts.head, *cuts.end)))
         except (*UNREADABLE, ApiError):
             return None
         told = _as_count(count)
         if not last or (told is None and not self._has_searched):
             return None
-        decode = _list_decoder(self._row_type)
-        return Blocks(body, cuts.blocks[:-1], decode, last=last, count=told)
+        return Blocks(cuts.blocks, _list_decoder(self._row_type), last=last, count=told)
 
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
         """The rows of a page as the bytes of their JSON."""

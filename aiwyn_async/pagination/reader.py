@@ -82,7 +82,7 @@ class PageReader(Generic[RowT]):
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """An answer's rows, block by block, without those of known keys; None where it must be read whole."""
-        if self._key_of is None or (blocks := self._rows.in_blocks(response.body)) is None:
+        if self._key_of is None or (blocks := self._rows.in_blocks(response.pieces)) is None:
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 

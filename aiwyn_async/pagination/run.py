@@ -336,7 +336,7 @@ class Run(Generic[RowT]):
 
     def _note(self, response: Response) -> None:
         self.report.requests += len(response.attempts)
-        self.report.bytes += len(response.body)
+        self.report.bytes += response.length
 
     def _count_page(self, page: Incoming[RowT], fresh: int, own_repeats: int, *, use: bool) -> None:
         report, keys, rows = self.report, page.keys, page.rows

@@ -204,7 +204,7 @@ class ByKey(Generic[RowT]):
             await self._take_in_failure(ask, error, began)
             return None
         self._successes += 1
-        self._largest_page = max(self._largest_page, len(response.body))
+        self._largest_page = max(self._largest_page, response.length)
         is_first = not self._plan.has_begun
         if is_first:
             self.report.expected_at_start = page.rows.count
@@ -368,7 +368,7 @@ class ByKey(Generic[RowT]):
         self.report.requests += len(answer.attempts)
         self.report.retries += max(0, len(answer.attempts) - 1)
         if isinstance(answer, Response):
-            self.report.bytes += len(answer.body)
+            self.report.bytes += answer.length
         return answer
 
     def _is_small(self, ask: Ask) -> bool:

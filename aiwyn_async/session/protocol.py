@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import (
@@ -102,20 +103,44 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer that came whole: any status, the decoded body."""
+    """An answer that came whole: any status, the decoded body.
+
+    Attributes:
+        content: the body, or the pieces it came in. These are joined when ``body`` is asked for, and not
+            before: that is as much memory again, which takes longer to get than what finds the rows in it.
+    """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    content: bytes | tuple[bytes, ...]
     elapsed: float
     attempts: tuple[Attempt, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Response {self.status}, {len(self.body)} bytes>"
+        return f"<Response {self.status}, {self.length} bytes>"
 
     def after(self, attempts: Iterable[Attempt]) -> Response:
         """The same answer with all the attempts that led to it."""
-        return Response(self.status, self.headers, self.body, self.elapsed, tuple(attempts))
+        return Response(self.status, self.headers, self.content, self.elapsed, tuple(attempts))
+
+    @property
+    def body(self) -> bytes:
+        """All of the body."""
+        content = self.content
+        if isinstance(content, tuple):
+            content = b"".join(content)
+            force_setattr(self, "content", content)
+        return content
+
+    @property
+    def pieces(self) -> tuple[bytes, ...]:
+        """The body as it came, at least one piece."""
+        return self.content if isinstance(self.content, tuple) else (self.content,)
+
+    @property
+    def length(self) -> int:
+        """Of the body, in bytes."""
+        return sum(map(len, self.pieces))
 
     @property
     def request_id(self) -> str | None:

@@ -42,6 +42,8 @@ from aiwyn_async.session.sockets import ThriftySocket
 __all__ = ["Transport", "inflate_with_isal"]
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
+SMALL_PIECE: Final = 4096
+"""Bytes; a body in smaller pieces is joined, since each of them is an object too."""
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
 
 # Most specific first: TLS and DNS failures are connector failures, and those are OS errors, to aiohttp.
@@ -113,6 +115,13 @@ class _Answer(aiohttp.ClientResponse):
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
             broken = _Broken(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
         raise broken
+
+
+class _Unusable(NamedTuple):
+    """Why the body of an answer cannot be used."""
+
+    kind: FailureKind
+    text: str
 
 
 class _Pool(NamedTuple):
@@ -207,7 +216,7 @@ class Transport:
                 finally:
                     if not response.closed:  # as it is when all of it was read
                         response.release()
-                if isinstance(body, bytes):
+                if not isinstance(body, _Unusable):
                     return Response(response.status, response.headers, body, time.perf_counter() - started)
                 kind, text = body
         except asyncio.CancelledError as stopped:
@@ -320,8 +329,8 @@ def _body_at_hand(response: aiohttp.ClientResponse, most: int) -> bytes | None:
 
 async def _body_of(
     response: aiohttp.ClientResponse, most: int, sending: _Sending
-) -> bytes | tuple[FailureKind, str]:
-    """The decoded body, or why there is none that can be used."""
+) -> bytes | tuple[bytes, ...] | _Unusable:
+    """The decoded body, in pieces where it came in some; or why there is none that can be used."""
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):
@@ -329,19 +338,25 @@ async def _body_of(
         return told if readable else b""
     if not readable:
         named = printable(encoding, limit=40)
-        return FailureKind.UNKNOWN_ENCODING, f"the answer has a Content-Encoding not asked for: {named}"
+        return _Unusable(
+            FailureKind.UNKNOWN_ENCODING, f"the answer has a Content-Encoding not asked for: {named}"
+        )
     # The length that is told is that of the bytes sent, which an encoding may make more of.
     length = None if encoding else response.content_length
     is_too_long = length is not None and length > most
     body = None if is_too_long else await _read_capped(response, most, sending)
     if body is None:
         response.close()
-        return FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
+        return _Unusable(
+            FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
+        )
     return body
 
 
-async def _read_capped(response: aiohttp.ClientResponse, most: int, sending: _Sending) -> bytes | None:
-    """The decoded body, or None as soon as it passes ``most`` bytes."""
+async def _read_capped(
+    response: aiohttp.ClientResponse, most: int, sending: _Sending
+) -> bytes | tuple[bytes, ...] | None:
+    """The decoded body, in pieces unless they are small; or None as soon as it passes ``most`` bytes."""
     chunks: list[bytes] = []
     size = 0
     content = response.content
@@ -355,7 +370,7 @@ async def _read_capped(response: aiohttp.ClientResponse, most: int, sending: _Se
         if size > most:
             return None
         chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return tuple(chunks) if len(chunks) > 1 and size > len(chunks) * SMALL_PIECE else b"".join(chunks)
 
 
 async def _beginning(response: aiohttp.ClientResponse, sending: _Sending) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -65,9 +67,9 @@ def reader_of(kind: Any, envelope: Envelope) -> EnvelopeReader[Any]:
     return reader
 
 
-def taken(reader: EnvelopeReader[Any], body: bytes) -> tuple[list[Any], int | None, bool] | None:
+def taken(reader: EnvelopeReader[Any], pieces: Sequence[bytes]) -> tuple[list[Any], int | None, bool] | None:
     """The rows that come in blocks, the count, and whether all blocks decoded."""
-    found = reader.in_blocks(body)
+    found = reader.in_blocks(pieces)
     if found is None:
         return None
     came: list[Any] = []
@@ -82,6 +84,13 @@ def taken(reader: EnvelopeReader[Any], body: bytes) -> tuple[list[Any], int | No
 kinds = st.sampled_from([Invoice, deferred(Invoice), dict, msgspec.Raw])
 envelopes = st.sampled_from([PLAIN, WRAPPED])
 indents = st.sampled_from([None, 0, 1])
+places = st.lists(st.floats(0, 1), max_size=8)
+
+
+def in_pieces(body: bytes, places: Sequence[float]) -> list[bytes]:
+    """A body as it may come: broken in some places, told as parts of its length."""
+    ends = [0, *sorted(round(place * len(body)) for place in places), len(body)]
+    return [body[start:end] for start, end in pairwise(ends)]
 
 
 @pytest.fixture(params=[1, 40, 250])
@@ -92,14 +101,14 @@ def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("block_bytes")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
-@given(rows, kinds, envelopes, indents)
+@given(rows, kinds, envelopes, indents, places)
 def test_rows_in_blocks_are_the_pages(
-    rows: list[Any], kind: Any, envelope: Envelope, indent: int | None
+    rows: list[Any], kind: Any, envelope: Envelope, indent: int | None, places: list[float]
 ) -> None:
     body = page_of(rows, envelope, indent)
     reader = reader_of(kind, envelope)
     whole = reader.read(body)
-    came = taken(reader, body)
+    came = taken(reader, in_pieces(body, places))
     if came is None:
         return
     found, count, is_whole = came
@@ -123,7 +132,7 @@ def test_a_damaged_page_does_not_pass_in_blocks(
     )
     damaged = body[:at] + put + body[at + gone :]
     reader = reader_of(kind, envelope)
-    came = taken(reader, damaged)
+    came = taken(reader, in_pieces(damaged, data.draw(places)))
     if came is None or not came[2]:
         return
     found, count, _ = came
@@ -131,15 +140,28 @@ def test_a_damaged_page_does_not_pass_in_blocks(
     assert (found, count) == (whole.rows, whole.count)
 
 
-def test_a_page_is_cut_about_every_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("places", [[], [0.5], [0.3, 0.31, 0.9], [place / 40 for place in range(1, 40)]])
+def test_a_page_is_cut_about_every_so_many_bytes(
+    places: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
     body = page_of([{"id": n, "invoiceNumber": "x" * 50} for n in range(200)], PLAIN, None)
-    cuts = cut_between_rows(body, PLAIN.items)
+    cuts = cut_between_rows(in_pieces(body, places), PLAIN.items)
     assert cuts is not None
-    assert body[: cuts.head] == b'{"deid_invoice":['
-    assert [body[start:end][:6] for start, end in cuts.blocks] == [b'{"id":'] * len(cuts.blocks)
-    assert all(1000 < end - start < 1200 for start, end in cuts.blocks[:-1])
-    assert b",".join(body[start:end] for start, end in cuts.blocks) == body[cuts.head :]
+    assert cuts.head == b'{"deid_invoice":['
+    runs = [b"".join(block) for block in cuts.blocks]
+    assert [run[:6] for run in runs] == [b'{"id":'] * len(runs)
+    # A row's end that stands in two pieces is not seen.
+    assert all(1000 < len(run) < 1300 for run in runs)
+    assert cuts.head + b",".join([*runs, b"".join(cuts.end)]) == body
+
+
+def test_pieces_too_small_to_show_where_rows_end_are_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    body = page_of([{"id": n, "invoiceNumber": "1"} for n in range(9)], PLAIN, None)
+    for size in (1, 5, 19):
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
+        assert cut_between_rows(pieces, PLAIN.items) is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +180,7 @@ def test_a_page_is_cut_about_every_so_many_bytes(monkeypatch: pytest.MonkeyPatch
 )
 def test_what_is_not_known_to_be_rows_is_not_cut(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
-    assert cut_between_rows(body, PLAIN.items) is None
+    assert cut_between_rows([body], PLAIN.items) is None
 
 
 @pytest.mark.parametrize(
@@ -177,9 +199,9 @@ def test_the_end_of_a_page_is_looked_at_before_its_rows(
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     three = b",".join(b'{"id":%d,"invoiceNumber":"1"}' % n for n in range(3))
     reader = reader_of(Invoice, PLAIN)
-    assert reader.in_blocks(b'{"deid_invoice":[' + three + tail) is None
+    assert reader.in_blocks([b'{"deid_invoice":[', three, tail]) is None
     good = reader.in_blocks(
-        b'{"deid_invoice":[' + three + b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}}'
+        [b'{"deid_invoice":[' + three, b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}}']
     )
     assert good is not None
     assert good.left == 3
@@ -193,8 +215,8 @@ def test_a_reader_that_has_met_no_page_reads_it_whole(monkeypatch: pytest.Monkey
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     body = page_of([{"id": n, "invoiceNumber": "1"} for n in range(3)], PLAIN, None)
     fresh: EnvelopeReader[Invoice] = EnvelopeReader(Invoice, PLAIN)
-    assert fresh.in_blocks(body) is None
+    assert fresh.in_blocks([body]) is None
     spelled: EnvelopeReader[Invoice] = EnvelopeReader(Invoice, PLAIN)
     other = body.replace(b"invoiceNumber", b"invoice_number")
     assert [row.invoice_number for row in spelled.read(other).rows] == ["1"] * 3
-    assert spelled.in_blocks(other) is None
+    assert spelled.in_blocks([other]) is None

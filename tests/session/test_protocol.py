@@ -257,6 +257,18 @@ def test_the_request_id_is_found_under_the_usual_names(name: str) -> None:
     assert Response(200, {}, b"", 0.0).request_id is None
 
 
+@given(st.lists(st.binary(max_size=5), min_size=2, max_size=6).map(tuple))
+def test_a_body_in_pieces_is_the_body(pieces: tuple[bytes, ...]) -> None:
+    response = Response(200, {}, pieces, 0.0).after([])
+    whole = b"".join(pieces)
+    assert (response.pieces, response.length) == (pieces, len(whole))
+    assert (response.body, response.body, response.pieces, response.length) == (
+        *(whole, whole),
+        (whole,),
+        len(whole),
+    )
+
+
 def test_no_repr_shows_a_body() -> None:
     assert "canary" not in repr(Request(method="POST", path="/x", body=b"canary"))
     assert "canary" not in repr(Response(200, {"X": "canary"}, b"canary", 0.0))
