@@ -38,8 +38,7 @@ class PageInBlocks(Generic[RowT]):
         self.count = blocks.count
         self.keys: list[Id | None] = []
         """Of all rows that came so far."""
-        self.new: list[int] = []
-        """The places of those that were new."""
+        self._new: list[int] | None = None
         self._blocks = blocks
         self._key_of = key_of
         self._known = known
@@ -49,6 +48,11 @@ class PageInBlocks(Generic[RowT]):
         """True when there is no block left."""
         return self._blocks.left == 0
 
+    @property
+    def new(self) -> Sequence[int]:
+        """The places of those rows that were new."""
+        return range(len(self.keys)) if self._new is None else self._new
+
     def next_rows(self) -> list[RowT] | None:
         """Those rows of the next block that are new; None where the page must be read as a whole instead."""
         try:
@@ -56,16 +60,19 @@ class PageInBlocks(Generic[RowT]):
         except UNREADABLE:
             return None
         keys = list(map(self._key_of, rows))
-        if None in keys:
-            return None
-        added = self._known.add_new(keys)
         first = len(self.keys)
+        kept: Sequence[int] = range(len(keys))
+        if not self._known.add_if_apart(keys):
+            if None in keys:
+                return None
+            added = self._known.add_new(keys)
+            kept = kept if added is None else added
         self.keys += keys
-        if added is None:
-            self.new += range(first, len(self.keys))
+        if self._new is None and len(kept) == len(keys):
             return rows
-        self.new += [first + index for index in added]
-        return [rows[index] for index in added]
+        before = range(first) if self._new is None else self._new
+        self._new = [*before, *(first + index for index in kept)]
+        return [rows[index] for index in kept]
 
     def forget(self) -> None:
         """Take the page's keys out of those known."""

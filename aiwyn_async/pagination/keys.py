@@ -84,13 +84,20 @@ class KeySet:
     # It changes, so no set or dict could look it up.
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
+    def add_if_apart(self, keys: Sequence[Id | None]) -> bool:
+        """Add keys that are all new integers, where their ends show it, as those of most pages do.
+
+        False, and nothing added, where only ``add_new()`` can tell.
+        """
+        run = _Run.of(keys)
+        return run is not None and self._add_if_apart(run)
+
     def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
         """Add keys; the indices of those not seen before, or None when all are new.
 
         A None is no key, and always new.
         """
-        run = _Run.of(keys)
-        if run is not None and self._add_if_apart(run):
+        if self.add_if_apart(keys):
             return None
         self._dissolve_where(keys)
         old = self._add_within_a_span(keys)
