@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["is_spelled_otherwise", "key_like", "may_be_spelled_otherwise"]
+__all__ = ["is_spelled_otherwise", "key_like", "may_be_spelled_otherwise", "telling_field"]
 
 ValueT = TypeVar("ValueT")
 
@@ -36,6 +36,16 @@ def may_be_spelled_otherwise(decoded: object) -> bool:
         if getattr(decoded, name) is not None:
             return False
     return bool(names)
+
+
+def telling_field(row_type: Any) -> str | None:
+    """A field that shows, where it is not None, that a row's keys are spelled as declared.
+
+    None of types that have no such field, or no fields.
+    """
+    if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
+        return None
+    return next(iter(_names(row_type)[0]), None)
 
 
 def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
