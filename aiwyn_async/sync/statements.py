@@ -16,6 +16,7 @@ __all__ = [
     "STATE",
     "add_column",
     "create_table",
+    "has_any_table",
     "has_table",
     "mark_gone",
     "merge",
@@ -47,6 +48,11 @@ def create_table(tag: str, key: str) -> Sequence[str]:
         f"CREATE TABLE {table(tag)} AS {empty}",
         f"ALTER TABLE {table(tag)} ADD PRIMARY KEY ({identifier(key)})",
     )
+
+
+def has_any_table() -> str:
+    """Whether there is a table in the file."""
+    return f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{ATTACHED}' LIMIT 1"
 
 
 def has_table() -> str:

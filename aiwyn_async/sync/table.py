@@ -153,7 +153,8 @@ class SyncedTable:
         # What does not fit into memory is clients' data too: DuckDB would put it where the process stands.
         self._spill.mkdir(mode=0o700, exist_ok=True)
         self._connection.execute("SET temp_directory = ?", [str(self._spill)])
-        if is_new:
+        if not self._rows(sql.has_any_table()):
+            # New, or all that a run has left which was killed before it came to this.
             self._path.chmod(0o600)
         had_state = self._exists("_aiwyn_sync")
         if self._exists(self._tag) and not (had_state and self._is_ours()):

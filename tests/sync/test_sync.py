@@ -54,6 +54,19 @@ async def test_all_rows_at_first_and_then_what_changed(
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize(("own", "mode"), [("", 0o600), ("CREATE TABLE mine AS SELECT 1 AS one", 0o644)])
+async def test_a_file_that_a_killed_run_has_made_is_for_its_owner_alone(
+    own: str, mode: int, aiwyn: AiwynClient, tmp_path: Path
+) -> None:
+    """One without a table is such a file; the user's own keeps its mode."""
+    path = tmp_path / "firm.duckdb"
+    with duckdb.connect(str(path)) as file:
+        file.execute(own or "SELECT 1")
+    path.chmod(0o644)
+    await sync(aiwyn.invoices, path)
+    assert path.stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_many_rounds_of_changes_end_as_a_full_pull(
     seed: int, aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
