@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aiwyn_async.errors import DecodeFailed
 from aiwyn_async.models import blocks
 from aiwyn_async.models.blocks import cut_between_rows
-from aiwyn_async.models.deferred import deferred
+from aiwyn_async.models.deferred import deferred, settled
 from aiwyn_async.models.envelopes import Envelope, EnvelopeReader
 from aiwyn_async.models.invoices import Invoice
 from aiwyn_async.models.unreadable import UNREADABLE
@@ -81,6 +81,18 @@ def taken(reader: EnvelopeReader[Any], pieces: Sequence[bytes]) -> tuple[list[An
     return came, found.count, True
 
 
+def as_read(rows: list[Any]) -> list[Any]:
+    """Rows, and for one with a value that is read later and does not fit, what is told of it then."""
+
+    def read(row: Any) -> Any:
+        try:
+            return settled(row)
+        except DecodeFailed as fault:
+            return str(fault)
+
+    return [read(row) for row in rows]
+
+
 kinds = st.sampled_from([Invoice, deferred(Invoice), dict, msgspec.Raw])
 envelopes = st.sampled_from([PLAIN, WRAPPED])
 indents = st.sampled_from([None, 0, 1])
@@ -137,7 +149,7 @@ def test_a_damaged_page_does_not_pass_in_blocks(
         return
     found, count, _ = came
     whole = reader.read(damaged)
-    assert (found, count) == (whole.rows, whole.count)
+    assert (as_read(found), count) == (as_read(whole.rows), whole.count)
 
 
 @pytest.mark.parametrize("places", [[], [0.5], [0.3, 0.31, 0.9], [place / 40 for place in range(1, 40)]])
