@@ -20,7 +20,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.models.blocks import Block, cut_between_rows
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.repair import repaired
-from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise, telling_field
+from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise
 from aiwyn_async.models.unreadable import UNREADABLE, text_of
 
 __all__ = [
@@ -304,15 +304,12 @@ def row_decoder(row_type: Any) -> Callable[[bytes], tuple[Any, bool]]:
     """A function from the JSON of one row or object to it, and whether that took a repair."""
     strict = msgspec.json.Decoder(row_type, float_hook=Decimal)
     as_repaired = plain_type(row_type)
-    telling = telling_field(row_type)
 
     def decode(row: bytes) -> tuple[Any, bool]:
         try:
             found = strict.decode(row)
         except msgspec.ValidationError:
             return repaired(row, as_repaired), True
-        if telling is not None and getattr(found, telling) is not None:
-            return found, False
         return (repaired(row, as_repaired), True) if is_spelled_otherwise(found, row) else (found, False)
 
     return decode

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["is_spelled_otherwise", "key_like", "may_be_spelled_otherwise", "telling_field"]
+__all__ = ["is_spelled_otherwise", "key_like", "may_be_spelled_otherwise"]
 
 ValueT = TypeVar("ValueT")
 
@@ -28,24 +28,12 @@ def key_like(name: str, keys: Mapping[str, ValueT] | Iterable[str]) -> str | Non
 
 def may_be_spelled_otherwise(decoded: object) -> bool:
     """False when a decoded row by itself shows that its keys are spelled as declared."""
-    if not isinstance(decoded, msgspec.Struct):
-        return False
     row_type: Any = type(decoded)
     names = _names(row_type)[0]
     for name in names:  # mostly the first one tells
         if getattr(decoded, name) is not None:
             return False
     return bool(names)
-
-
-def telling_field(row_type: Any) -> str | None:
-    """A field that shows, where it is not None, that a row's keys are spelled as declared.
-
-    None of types that have no such field, or no fields.
-    """
-    if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
-        return None
-    return next(iter(_names(row_type)[0]), None)
 
 
 def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
@@ -64,6 +52,8 @@ def _bare(name: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _names(row_type: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields of more than one word, and their keys on the wire."""
+    """The fields of more than one word, and their keys on the wire; none of what is no Struct."""
+    if not issubclass(row_type, msgspec.Struct):
+        return (), ()
     fields = [field for field in msgspec.structs.fields(row_type) if "_" in field.name]
     return tuple(field.name for field in fields), tuple(field.encode_name for field in fields)

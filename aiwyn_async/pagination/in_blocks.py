@@ -65,7 +65,7 @@ class PageInBlocks(Generic[RowT]):
         if not self._known.add_if_apart(keys):
             if None in keys:
                 return None
-            added = self._known.add_new(keys)
+            added = self._known.add_each(keys)
             kept = kept if added is None else added
         self.keys += keys
         if self._new is None and len(kept) == len(keys):

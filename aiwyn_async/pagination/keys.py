@@ -97,8 +97,10 @@ class KeySet:
 
         A None is no key, and always new.
         """
-        if self.add_if_apart(keys):
-            return None
+        return None if self.add_if_apart(keys) else self.add_each(keys)
+
+    def add_each(self, keys: Sequence[Id | None]) -> list[int] | None:
+        """What ``add_new()`` does where ``add_if_apart()`` cannot tell."""
         self._dissolve_where(keys)
         old = self._add_within_a_span(keys)
         if old is None:

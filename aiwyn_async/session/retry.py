@@ -123,9 +123,8 @@ def _is_unreadable(outcome: Outcome) -> bool:
 
 def _is_json(response: Response) -> bool:
     """Cheap, for every answer: the ends of the body. Decoding sees the rest."""
-    content = response.content
-    first, last = (content[0], content[-1]) if isinstance(content, tuple) else (content, content)
-    if first.startswith((b"{", b"[")) and last.endswith((b"}", b"]")):
+    pieces = response.pieces
+    if pieces[0].startswith((b"{", b"[")) and pieces[-1].endswith((b"}", b"]")):
         return True
     body = response.body
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)

@@ -112,8 +112,7 @@ class _Call:
         told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
         self.attempts.append(Attempt(told, outcome.elapsed, wait))
         self.last = outcome
-        if self.request.retry_class is RetryClass.WRITE:
-            self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
+        self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s: %s in %.0f ms", self.request.method, self.request.path, told, outcome.elapsed * 1e3
