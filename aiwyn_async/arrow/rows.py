@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, Self
 
 import msgspec
 
 from aiwyn_async.errors import ConfigurationError, DecodeFailed
-from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
 from aiwyn_async.models.unreadable import text_of
-from aiwyn_async.pagination.page import Page
+from aiwyn_async.pagination.page import Document, Page
 
-__all__ = ["PageRows", "columns_of"]
+__all__ = ["PageRows", "RowsOfPage", "columns_of", "undecoded"]
+
+
+class RowsOfPage:
+    """The rows of one page, taken apart when that is asked for.
+
+    Args:
+        number: of the page.
+        length: how many they are.
+        take_apart: gives them one by one, as JSON.
+        document: the answer, where its rows are just these.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        length: int,
+        take_apart: Callable[[], list[msgspec.Raw]],
+        document: Document | None = None,
+    ) -> None:
+        self.number = number
+        self.document = document
+        self._length = length
+        self._take_apart = take_apart
+
+    def __len__(self) -> int:
+        return self._length
+
+    @cached_property
+    def rows(self) -> list[msgspec.Raw]:
+        """Their JSON."""
+        return self._take_apart()
 
 
 class PageRows:
@@ -22,39 +55,42 @@ class PageRows:
     Who decodes them tells each that does not fit by ``misfit()``, and leaves it out.
 
     Args:
-        pages: the number of each, and its rows.
-        on_bad_row: what becomes of those that do not fit.
+        pages: of which those without rows are left out.
+        on_bad_row: what becomes of rows that do not fit.
 
     Attributes:
-        rows: their JSON.
         misfits: how many did not fit.
         bad_rows: those, where they are to be collected.
     """
 
-    def __init__(self, pages: Sequence[tuple[int, list[msgspec.Raw]]], on_bad_row: OnBadRow) -> None:
-        self.rows: list[msgspec.Raw] = [row for _, rows in pages for row in rows]
+    def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow) -> None:
+        self.pages = [page for page in pages if len(page)]
         self.misfits = 0
         self.bad_rows: list[BadRow] = []
         self.on_bad_row: OnBadRow = on_bad_row
-        self._numbers = [number for number, _ in pages]
-        self._ends = list(accumulate(len(rows) for _, rows in pages))
+        self._ends = list(accumulate(map(len, self.pages)))
 
     @classmethod
     def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow) -> Self:
         """The rows of pages of a walk or a pull."""
-        return cls([(page.number, _raw_rows(page)) for page in pages], on_bad_row)
+        return cls([_rows_of(page) for page in pages], on_bad_row)
+
+    @classmethod
+    def of_json(cls, pages: Sequence[tuple[int, list[msgspec.Raw]]], on_bad_row: OnBadRow) -> Self:
+        """The same from the number of each page and its rows."""
+        return cls([RowsOfPage(number, len(rows), rows.copy) for number, rows in pages], on_bad_row)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._ends[-1] if self._ends else 0
 
-    def by_page(self) -> Iterator[list[msgspec.Raw]]:
-        """Page by page, those that have rows: a megabyte at a time stays in a processor's cache."""
-        return (rows for _, rows in self.numbered() if rows)
+    def row(self, index: int) -> bytes:
+        """The JSON of one."""
+        page, in_page = self._place_of(index)
+        return bytes(page.rows[in_page])
 
-    def numbered(self) -> Iterator[tuple[int, list[msgspec.Raw]]]:
-        """The number of each page, and its rows."""
-        for number, (start, end) in zip(self._numbers, pairwise([0, *self._ends]), strict=True):
-            yield number, self.rows[start:end]
+    def let_go(self) -> None:
+        """Keep only what was noted of them."""
+        self.pages = []
 
     def misfit(self, index: int, fault: Exception) -> None:
         """Take note of a row that does not decode.
@@ -62,23 +98,33 @@ class PageRows:
         Raises:
             DecodeFailed: bad rows are refused.
         """
-        place = next(place for place, end in enumerate(self._ends) if index < end)
-        page, in_page = self._numbers[place], index - (self._ends[place - 1] if place else 0)
+        page, in_page = self._place_of(index)
         told = text_of(fault)
         if self.on_bad_row == "raise":
             raise DecodeFailed(
-                f"a row does not fit: {told} (row {in_page} of page {page}, both from 0); "
+                f"a row does not fit: {told} (row {in_page} of page {page.number}, both from 0); "
                 "on_bad_row='skip' or 'collect' goes on without it",
                 location=told.partition("`")[2].rstrip("`"),
             )
         self.misfits += 1
         if self.on_bad_row == "collect":
-            self.bad_rows.append(BadRow(page, in_page, told, bytes(self.rows[index])))
+            self.bad_rows.append(BadRow(page.number, in_page, told, bytes(page.rows[in_page])))
+
+    def _place_of(self, index: int) -> tuple[RowsOfPage, int]:
+        place = bisect_right(self._ends, index)
+        return self.pages[place], index - (self._ends[place - 1] if place else 0)
 
 
-def _raw_rows(page: Page[Any]) -> list[msgspec.Raw]:
+def _rows_of(page: Page[Any]) -> RowsOfPage:
     rows = page.items
-    return rows if rows and isinstance(rows[0], msgspec.Raw) else page.raw_items()
+    if rows and isinstance(rows[0], msgspec.Raw):
+        return RowsOfPage(page.number, len(rows), rows.copy, page.document)
+    return RowsOfPage(page.number, len(rows), page.raw_items, page.document)
+
+
+def undecoded(key: str) -> type[Any]:
+    """What a walk decodes rows as that are read from documents: their key alone, where they have one."""
+    return key_only(key) if key else msgspec.Raw
 
 
 def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:

@@ -15,13 +15,12 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, Protocol, Self, TypeVar
 
-import msgspec
-
-from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow.rows import PageRows, undecoded
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, LoopMismatchError
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Page
+from aiwyn_async.pagination.query import Query
 
 __all__ = ["Batches", "c_stream"]
 
@@ -37,6 +36,7 @@ class Batches(Protocol):
     report: Any
     bad_rows: list[BadRow]
     on_bad_row: OnBadRow
+    query: Query
 
     @property
     def row_type(self) -> Any:
@@ -95,7 +95,7 @@ def _record_batches(
     pull: Batches, schema: Any, loop: asyncio.AbstractEventLoop | None
 ) -> Generator[Any, None, None]:
     """Record batches, fetched one by one. Dropping the generator ends the pull."""
-    walk = _raw(pull)
+    walk = _undecoded(pull)
     pages = _Pages(walk.batches())
     with _Waiting(loop) as waiting:
         try:
@@ -117,10 +117,10 @@ def _record_batches(
             waiting.end(pages.aclose())
 
 
-def _raw(pull: Batches) -> Batches:
+def _undecoded(pull: Batches) -> Batches:
     """The pull without decoding its rows, where its checkpoint is not bound to their type."""
     try:
-        return pull.decode_as(msgspec.Raw)
+        return pull.decode_as(undecoded(pull.query.key))
     except CheckpointError:
         return pull
 

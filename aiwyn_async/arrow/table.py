@@ -19,11 +19,12 @@ import pyarrow.json as pa_json
 from msgspec import inspect, to_builtins
 
 from aiwyn_async.arrow.huge_numbers import may_hold_huge_number
-from aiwyn_async.arrow.rows import PageRows, columns_of
+from aiwyn_async.arrow.rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.arrow.schema import arrow_type, is_nullable
 from aiwyn_async.errors import ExportError
 from aiwyn_async.models.envelopes import row_decoder
 from aiwyn_async.models.unreadable import UNREADABLE
+from aiwyn_async.pagination.page import Document
 
 __all__ = ["RowSchema"]
 
@@ -61,36 +62,45 @@ class RowSchema:
             DecodeFailed: a row does not fit, and bad rows are refused.
         """
         pages: list[Any] = []
-        for page in rows.by_page():
-            found = self._at_a_stretch(b"\n".join(page))
+        for page in rows.pages:
+            found = self._of_page(page)
             if found is None:
                 return self._by_rows(rows)
             pages.append(found)
         table = pa.concat_tables(pages) if pages else self.arrow.empty_table()
         return self._by_rows(rows) if self._is_doubtful(table, rows) else table
 
-    def _at_a_stretch(self, text: bytes) -> Any:
+    def _of_page(self, page: RowsOfPage) -> Any:
+        """A page's rows, all read at a stretch; None where they must be read one by one."""
+        text = b"\n".join(page.rows) if page.document is None else page.document.body
         if may_hold_huge_number(text):
             return None
         try:
-            found: Any = pa_json.read_json(
-                pa.BufferReader(text),
-                read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-                parse_options=pa_json.ParseOptions(
-                    explicit_schema=self.arrow, newlines_in_values=True, unexpected_field_behavior="ignore"
-                ),
-            ).select(self.arrow.names)
-            # It checks neither the digits of a decimal nor UTF-8 by itself.
+            if page.document is None:
+                found = _read_json(text, self.arrow).select(self.arrow.names)
+            else:
+                found = self._of_document(page.document)
+            # The reader checks neither the digits of a decimal nor UTF-8 by itself.
             found.validate(full=True)
         except pa.ArrowInvalid:
             # A number in quotes, a key that is no integer: the row's own type takes it, value by value.
             return None
-        return found
+        return found if found.num_rows == len(page) else None
+
+    def _of_document(self, document: Document) -> Any:
+        """Its rows, without taking them apart first."""
+        rows: Any = pa.list_(pa.struct(list(self.arrow)))
+        for key in reversed(document.rows_at):
+            rows = pa.struct([(key, rows)])
+        answer: Any = _read_json(document.body, pa.schema(list(rows)))
+        (found,) = answer.column(document.rows_at[0]).chunks  # one, since the reader's block holds all
+        for key in document.rows_at[1:]:
+            found = found.field(key)
+        batch: Any = pa.RecordBatch.from_struct_array(found.flatten())
+        return pa.Table.from_batches([batch], self.arrow)
 
     def _is_doubtful(self, table: Any, rows: PageRows) -> bool:
         """True when nulls may stand for what the row's type refuses, or finds under another spelling."""
-        if table.num_rows != len(rows):
-            return True
         if any(_lacks(table[name], self._kinds[name]) for name in self._required):
             return True
         empty: Any = None
@@ -103,7 +113,7 @@ class RowSchema:
         if empty is None:
             return False
         odd = compute.indices_nonzero(empty).to_pylist()
-        return any(self._is_repaired(bytes(rows.rows[index])) for index in odd)
+        return any(self._is_repaired(rows.row(index)) for index in odd)
 
     def _is_repaired(self, row: bytes) -> bool:
         try:
@@ -113,7 +123,7 @@ class RowSchema:
 
     def _by_rows(self, rows: PageRows) -> Any:
         objects: list[Any] = []
-        for index, row in enumerate(rows.rows):
+        for index, row in enumerate(row for page in rows.pages for row in page.rows):
             try:
                 objects.append(self._decode(bytes(row))[0])
             except UNREADABLE as fault:
@@ -136,6 +146,16 @@ class RowSchema:
                 f"column {field.encode_name} cannot hold a value exactly: {str(fault)[:200]}; "
                 "nothing is rounded, write .jsonl to keep it as it is"
             ) from None
+
+
+def _read_json(text: bytes, schema: Any) -> Any:
+    return pa_json.read_json(
+        pa.BufferReader(text),
+        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        parse_options=pa_json.ParseOptions(
+            explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior="ignore"
+        ),
+    )
 
 
 def _as_integer(key: Any) -> Any:

@@ -87,6 +87,8 @@ async def export(
     """
     source, target = Source(rows), Target(Path(to))
     writer = writer_for(target.path, source.row_type, table or source.name)
+    if writer.takes_documents:
+        source.read_documents()
     others = InProcesses(target.path, source.row_type, table or source.name, processes) if processes else None
     run = _Export(source, target, writer, others, on_progress)
     try:

@@ -108,7 +108,7 @@ class InProcesses:
         Raises:
             ExportError: also when the process has ended.
         """
-        pages = [(number, b"[" + b",".join(page) + b"]") for number, page in rows.numbered()]
+        pages = [(page.number, b"[" + b",".join(page.rows) + b"]") for page in rows.pages]
         process = self._idle.pop() if self._idle else await self._begin(rows.on_bad_row)
         try:
             await _send(process, Work(str(path), pages))

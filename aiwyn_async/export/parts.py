@@ -87,7 +87,7 @@ class Parts:
         rows = PageRows.of(pages, self._on_bad_row)
         del pages
         written = await self._writer.write(self._partial.path_of(number), rows)
-        rows.rows = []
+        rows.let_go()
         if before is not None:
             await asyncio.shield(before)
         self._misfits += rows.misfits

@@ -92,7 +92,7 @@ def _message(inbox: BinaryIO) -> bytes:
 
 
 def _done(work: Work, writer: Writer, on_bad_row: OnBadRow) -> Written | Refused:
-    rows = PageRows([(number, _rows.decode(page)) for number, page in work.pages], on_bad_row)
+    rows = PageRows.of_json([(number, _rows.decode(page)) for number, page in work.pages], on_bad_row)
     try:
         part = write_part(Path(work.path), lambda file: writer.write_part(file, rows))
     except DecodeFailed as refusal:

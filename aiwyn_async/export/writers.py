@@ -23,9 +23,15 @@ __all__ = ["Writer", "writer_for"]
 
 
 class Writer(Protocol):
-    """One format. ``identity`` tells whether parts of an earlier run can be joined with new ones."""
+    """One format.
+
+    Attributes:
+        identity: tells whether parts of an earlier run can be joined with new ones.
+        takes_documents: it reads pages as they came, rather than row by row.
+    """
 
     identity: str
+    takes_documents: bool
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Write rows, telling those that do not fit; how many were written."""
@@ -40,15 +46,16 @@ class JsonlWriter:
     """A line a row, as the server sent it."""
 
     identity = "jsonl"
+    takes_documents = False
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines, without decoding: a row of JSON never holds a raw newline inside a string."""
-        for page in rows.by_page():
+        for page in rows.pages:
             # White space between tokens may hold one, though. To look before they are lines takes a third of
             # the time that counting them takes.
-            rows_of_json: Iterable[bytes | msgspec.Raw] = page
-            if b"\n" in b"".join(page):
-                rows_of_json = (msgspec.json.format(bytes(row), indent=-1) for row in page)
+            rows_of_json: Iterable[bytes | msgspec.Raw] = page.rows
+            if b"\n" in b"".join(page.rows):
+                rows_of_json = (msgspec.json.format(bytes(row), indent=-1) for row in page.rows)
             file.write(b"\n".join(rows_of_json))
             file.write(b"\n")
         return len(rows)
@@ -61,6 +68,8 @@ class JsonlWriter:
 
 class CsvWriter:
     """A header of the row type's fields; nested values as JSON text, decimals and dates as on the wire."""
+
+    takes_documents = False
 
     def __init__(self, row_type: type[Any]) -> None:
         fields = columns_of(row_type)
@@ -82,10 +91,10 @@ class CsvWriter:
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines without the header."""
         first = written = 0
-        for page in rows.by_page():
-            misfits = self._misfits(page)
+        for page in rows.pages:
+            misfits = self._misfits(page.rows)
             lines: list[list[str | None]] = []
-            for index, row in enumerate(page):
+            for index, row in enumerate(page.rows):
                 fault = misfits.get(index)
                 if fault is None:
                     try:
@@ -141,6 +150,8 @@ class CsvWriter:
 
 class ParquetWriter:
     """Money as decimal128, times as UTC microseconds (a naive time is taken as UTC), nested lists kept."""
+
+    takes_documents = True
 
     def __init__(self, row_type: type[Any]) -> None:
         try:

@@ -118,6 +118,11 @@ class EnvelopeReader(Generic[RowT]):
         self._has_spelled = False
         self._spelled_otherwise = False
 
+    @property
+    def rows_at(self) -> tuple[str, ...]:
+        """The path of keys to the rows of the page that was read last."""
+        return self._envelope.items if self._envelope is not None else ()
+
     def read(self, body: bytes) -> Rows[RowT]:
         """The rows of a page.
 
@@ -426,4 +431,5 @@ def _is_count(value: msgspec.Raw | None, path: tuple[str, ...]) -> bool:
 @functools.lru_cache(maxsize=64)
 def key_only(key: str) -> type[Any]:
     """A Struct that reads nothing of a row but its key, as ``key``; None where it has none."""
-    return msgspec.defstruct("KeyOnly", [("key", Id | None, msgspec.field(name=key, default=None))])
+    column = ("key", Id | None, msgspec.field(name=key, default=None))
+    return msgspec.defstruct("KeyOnly", [column], gc=False)

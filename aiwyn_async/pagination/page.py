@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from aiwyn_async.errors import Attempt, CheckpointError
 from aiwyn_async.session.protocol import encode_json
 
-__all__ = ["Checkpoint", "Page", "PageMeta", "fingerprint"]
+__all__ = ["Checkpoint", "Document", "Page", "PageMeta", "fingerprint"]
 
 RowT = TypeVar("RowT")
 
@@ -85,6 +85,13 @@ class PageMeta(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class Document(NamedTuple):
+    """An answer's JSON, and the path of keys to its rows."""
+
+    body: bytes
+    rows_at: tuple[str, ...]
+
+
 class Page(Generic[RowT]):
     """One page of a walk.
 
@@ -94,9 +101,10 @@ class Page(Generic[RowT]):
         number: 0 for the first page of this walk, and so on.
         checkpoint: where to go on after this page.
         meta: about the request.
+        document: the answer, where its rows are just those of ``items``; None where some of them are not.
     """
 
-    __slots__ = ("_raw", "checkpoint", "count", "items", "meta", "number")
+    __slots__ = ("_raw", "checkpoint", "count", "document", "items", "meta", "number")
 
     def __init__(
         self,
@@ -107,12 +115,14 @@ class Page(Generic[RowT]):
         checkpoint: Checkpoint,
         meta: PageMeta,
         raw: Callable[[], list[msgspec.Raw]],
+        document: Document | None = None,
     ) -> None:
         self.items = items
         self.count = count
         self.number = number
         self.checkpoint = checkpoint
         self.meta = meta
+        self.document = document
         self._raw = raw
 
     def raw_items(self) -> list[msgspec.Raw]:

@@ -17,7 +17,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
 from aiwyn_async.pagination.in_blocks import PageInBlocks
 from aiwyn_async.pagination.keys import KeySet
-from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta
+from aiwyn_async.pagination.page import Checkpoint, Document, Page, PageMeta
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.walk import Order
 from aiwyn_async.session.protocol import Request, Response, encode_json
@@ -101,11 +101,13 @@ class PageReader(Generic[RowT]):
     ) -> Page[RowT]:
         """The page with the rows at these places; bad ones are left out, and collected if asked."""
         rows, response = page.rows, page.response
+        body, reader = response.body, self._rows
         if len(kept) == len(page.keys) and not rows.bad:
-            items = rows.rows
+            items, document = rows.rows, Document(body, reader.rows_at)
         else:
             kept, items = self._good(page, kept, number)
-        body, reader, chosen = response.body, self._rows, kept
+            document = None
+        chosen = kept
         return Page(
             items,
             count=rows.count,
@@ -115,6 +117,7 @@ class PageReader(Generic[RowT]):
                 response.status, response.request_id, response.attempts, response.elapsed, len(body)
             ),
             raw=lambda: _picked(reader.raw_items(body), chosen),
+            document=document,
         )
 
     def _decode(self, reader: EnvelopeReader[Any], response: Response) -> Rows[Any]:

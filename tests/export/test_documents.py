@@ -1,0 +1,122 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""Columns read from whole answers hold what they hold when the answers' rows are taken apart first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from aiwyn_async import AiwynClient, AiwynError, Invoice
+from aiwyn_async.arrow.rows import PageRows, RowsOfPage
+from aiwyn_async.arrow.table import RowSchema
+from aiwyn_async.export import export
+from aiwyn_async.pagination.page import Document
+from aiwyn_async.sandbox import Sandbox
+
+SCHEMA = RowSchema(Invoice)
+
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 7, 1.5, "7", "", "x", "2024-02-30", "2024-02-29T01:02:03", [], {}, [{}]]
+)
+amounts = st.sampled_from([0, 12.5, -3, 1e21, 1e30, 0.123456789, 0.1234567891, "1.50", None, "x"])
+rows_of_json = st.lists(
+    st.fixed_dictionaries(
+        {"id": st.integers(0, 2**63 - 1) | odd},
+        optional={
+            "description": st.text('aé"\\', max_size=4) | odd,
+            "issueDate": odd,
+            "totalAmount": amounts,
+            "outstanding_amount": amounts,
+            "lineItems": st.lists(st.fixed_dictionaries({"id": odd, "amount": amounts}), max_size=2) | odd,
+            "unknown": odd,
+        },
+    ),
+    max_size=4,
+)
+Outcome = tuple[object, int, list[tuple[int, int, bytes]]]
+
+
+def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
+    """The table or the error, how many did not fit, and those."""
+    rows = PageRows(pages, "collect")
+    try:
+        table: object = SCHEMA.table(rows).to_pydict()
+    except AiwynError as error:
+        table = str(error)
+    return table, rows.misfits, [(bad.page, bad.index, bad.raw) for bad in rows.bad_rows]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    pages=st.lists(rows_of_json, min_size=1, max_size=3),
+    indent=st.none() | st.integers(0, 2),
+    is_inside=st.booleans(),
+)
+@example(pages=[[{"id": 1, "totalAmount": 1e30}]], indent=None, is_inside=False)
+@example(pages=[[{"id": 1}], [{"id": "x"}]], indent=None, is_inside=False)
+def test_any_rows(pages: list[list[dict[str, Any]]], indent: int | None, is_inside: bool) -> None:
+    rows_at = ("data", "deid_invoice") if is_inside else ("deid_invoice",)
+    whole: list[RowsOfPage] = []
+    apart: list[RowsOfPage] = []
+    for number, rows in enumerate(pages):
+        told: Any = {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": 9}}}
+        body = json.dumps({"data": told, "meta": {}} if is_inside else told, indent=indent).encode()
+        raw = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
+        apart.append(RowsOfPage(number, len(rows), raw.copy))
+        whole.append(RowsOfPage(number, len(rows), raw.copy, Document(body, rows_at)))
+
+    assert outcome(whole) == outcome(apart)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"deid_invoice":[{"id":1}]}',  # one row less
+        b'{"deid_invoice":[{"id":1},{"id":2},{"id":3}]}',
+        b'{"deid_invoice":[{"id":1}],"deid_invoice":[{"id":1},{"id":2}]}',
+        b'{"deid_invoice":[{"id":1},{"id":2}]}{"deid_invoice":[]}',
+        b'{"deid_invoice":[{"id":1},{"id":2}',
+        b'{"deid_invoice":[{"id":1},{"id":2,"notes":"\xff"}]}',
+        b'{"other":[{"id":1},{"id":2}]}',
+        b"[]",
+        b"",
+    ],
+)
+def test_an_answer_that_does_not_hold_just_these_rows_gives_none_of_its_own(body: bytes) -> None:
+    rows = [msgspec.Raw(b'{"id":1}'), msgspec.Raw(b'{"id":2}')]
+    found = outcome([RowsOfPage(0, 2, lambda: rows, Document(body, ("deid_invoice",)))])
+
+    assert found == outcome([RowsOfPage(0, 2, lambda: rows)])
+
+
+@pytest.mark.parametrize("walk", ["list", "pull"])
+async def test_an_export_takes_no_page_apart_whose_rows_are_as_they_should_be(
+    walk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> NoReturn:
+        raise AssertionError("a page was taken apart")
+
+    monkeypatch.setattr(RowsOfPage, "rows", property(refused))
+    target = tmp_path / "x.parquet"
+    async with (
+        Sandbox(invoices=300, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        rows = aiwyn.invoices.list(page_size=20) if walk == "list" else aiwyn.invoices.pull(page_size=20)
+        result = await export(rows, target)
+        assert result.report.complete
+        ((count, cents),) = box.query("SELECT count(*), sum(total_cents) FROM invoices")
+
+    table = pq.read_table(target, columns=["totalAmount"])
+    assert table.num_rows == count
+    assert sum(table["totalAmount"].to_pylist()) * 100 == Decimal(str(cents))
