@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from aiwyn_async.duckdb_sql import attach_new, identifier
 from aiwyn_async.errors import ExportError
-from aiwyn_async.export.parquet import PartTables
+from aiwyn_async.export.part_tables import PartTables, read_part, write_part
 
-__all__ = ["build_duckdb"]
+__all__ = ["build_duckdb", "write_part"]
 
 MOST_MEMORY: Final = "512MB"
 
@@ -27,7 +27,7 @@ def build_duckdb(path: Path, parts: Iterator[Path], schema: Any, table: str) -> 
     Raises:
         ExportError: DuckDB cannot write it.
     """
-    source = PartTables(parts, schema)
+    source = PartTables(parts, schema, read_part)
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MOST_MEMORY,
         "temp_directory": f"{path}.spill",

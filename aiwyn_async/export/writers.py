@@ -161,10 +161,10 @@ class ParquetWriter:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
         self._parquet = parquet
         self._schema = RowSchema(row_type)
-        self.identity = f"arrow {self._schema}"
+        self.identity = f"parquet {self._schema}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """The rows as an Arrow table."""
+        """The rows as a row group."""
         table = self._schema.table(rows)
         self._parquet.write_part(file, table)
         return int(table.num_rows)
@@ -174,19 +174,29 @@ class ParquetWriter:
         self._parquet.join_parquet(path, parts, self._schema.arrow)
 
 
-class DuckdbWriter(ParquetWriter):
-    """Parts as for Parquet, and of them a table: money as DECIMAL(38, 9), times as TIMESTAMPTZ."""
+class DuckdbWriter:
+    """A table: money as DECIMAL(38, 9), times as TIMESTAMPTZ, nested lists kept."""
+
+    takes_documents = True
 
     def __init__(self, row_type: type[Any], table: str) -> None:
         try:
-            from aiwyn_async.export.duckdb_file import build_duckdb  # noqa: PLC0415 (an extra, as above)
+            from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, as above)
+            from aiwyn_async.export.duckdb_file import build_duckdb, write_part  # noqa: PLC0415
         except ImportError:
             raise ConfigurationError(
                 'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
             ) from None
-        super().__init__(row_type)
-        self._build = build_duckdb
+        self._write_table, self._build = write_part, build_duckdb
+        self._schema = RowSchema(row_type)
         self._table = table
+        self.identity = f"arrow {self._schema}"
+
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
+        """The rows as an Arrow table."""
+        table = self._schema.table(rows)
+        self._write_table(file, table)
+        return int(table.num_rows)
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
         """One table."""
