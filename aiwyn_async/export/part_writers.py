@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from aiwyn_async.threads import in_thread, to_its_end
 
 __all__ = ["InProcesses", "InThreads", "PartWriter"]
 
-THREADS: Final = 2
+MOST_THREADS: Final = 2
 """Parts written together: the reading of JSON goes on outside Python's lock."""
 MOST_PROCESSES: Final = 64
 WORKER: Final = (
@@ -49,9 +50,8 @@ class PartWriter(Protocol):
 class InThreads:
     """Parts written in threads of this process."""
 
-    at_once = THREADS
-
     def __init__(self, writer: Writer) -> None:
+        self.at_once = min(MOST_THREADS, _processors())
         self._writer = writer
 
     async def write(self, path: Path, rows: PageRows) -> Part:
@@ -141,6 +141,14 @@ class InProcesses:
         self._begun.append(process)
         await _send(process, Format(str(self._target), *self._names, self._table, on_bad_row))
         return process
+
+
+def _processors() -> int:
+    """How many this process may use: two threads of one only take its cache from each other."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # where a process cannot be bound to some of them
+        return os.cpu_count() or 1
 
 
 def _is_found(row_type: type[Any], module: str, name: str) -> bool:
