@@ -16,7 +16,7 @@ from aiwyn_async.sandbox import Sandbox
 Disk = tuple[Path, Callable[[str], None]]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".duckdb"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".duckdb", ".parquet"])
 async def test_a_disk_that_is_full_is_told_and_more_room_is_all_it_takes_to_go_on(
     suffix: str, small_disk: Disk, tmp_path: Path
 ) -> None:
