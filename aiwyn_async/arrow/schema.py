@@ -12,10 +12,14 @@ from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["arrow_type", "is_nullable"]
+__all__ = ["arrow_type", "is_nullable", "to_read"]
 
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)
+MONEY_TO_READ: Final[Any] = pa.decimal128(29, 9)
+"""What the reader of JSON is to take it for: it refuses a number of more digits than its column has, and then
+(26.0.1) brings it to the column's scale without another look, so that as ``MONEY`` 3.5e29 would come out as
+9717633079061536536625392568.231788544. A number of 29 digits cannot get too large by that."""
 INSTANT: Final[Any] = pa.timestamp("us", tz="UTC")
 
 
@@ -42,6 +46,15 @@ def arrow_type(kind: inspect.Type) -> Any:
                     "or Parquet column; write .jsonl, or give it a Struct by decode_as()"
                 )
             return _SCALARS[type(kind)]
+
+
+def to_read(kind: Any) -> Any:
+    """The type that JSON is read as for one of these types. ``view()`` makes it that."""
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(to_read(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(to_read(kind.value_type))
+    return MONEY_TO_READ if kind == MONEY else kind
 
 
 def is_nullable(kind: inspect.Type) -> bool:

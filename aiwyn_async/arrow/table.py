@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from msgspec import inspect, to_builtins
 
-from aiwyn_async.arrow.huge_numbers import may_hold_huge_number
+from aiwyn_async.arrow.places import may_have_many_places, with_few_places
 from aiwyn_async.arrow.rows import PageRows, RowsOfPage, columns_of
-from aiwyn_async.arrow.schema import arrow_type, is_nullable
+from aiwyn_async.arrow.schema import arrow_type, is_nullable, to_read
 from aiwyn_async.errors import ExportError
 from aiwyn_async.models.envelopes import row_decoder
 from aiwyn_async.models.unreadable import UNREADABLE
@@ -48,6 +48,8 @@ class RowSchema:
         # Those whose key may come in another spelling, see models.spelling.
         self._of_words = [field.encode_name for field in self._fields if "_" in field.name]
         self.arrow: Any = pa.schema([(name, arrow_type(kind)) for name, kind in self._kinds.items()])
+        self._row: Any = pa.struct(list(self.arrow))
+        self._to_read = to_read(self._row)
 
     def __str__(self) -> str:
         return str(self.arrow)
@@ -72,15 +74,12 @@ class RowSchema:
 
     def _of_page(self, page: RowsOfPage) -> Any:
         """A page's rows, all read at a stretch; None where they must be read one by one."""
-        text = b"\n".join(page.rows) if page.document is None else page.document.body
-        if may_hold_huge_number(text):
+        document = page.document or Document(b'{"rows":[%s]}' % b",".join(page.rows), ("rows",))
+        if may_have_many_places(document.body):
             return None
         try:
-            if page.document is None:
-                found = _read_json(text, self.arrow).select(self.arrow.names)
-            else:
-                found = self._of_document(page.document)
-            # The reader checks neither the digits of a decimal nor UTF-8 by itself.
+            found = self._of_document(document)
+            # The reader does not check UTF-8 by itself.
             found.validate(full=True)
         except pa.ArrowInvalid:
             # A number in quotes, a key that is no integer: the row's own type takes it, value by value.
@@ -88,15 +87,23 @@ class RowSchema:
         return found if found.num_rows == len(page) else None
 
     def _of_document(self, document: Document) -> Any:
-        """Its rows, without taking them apart first."""
-        rows: Any = pa.list_(pa.struct(list(self.arrow)))
-        for key in reversed(document.rows_at):
-            rows = pa.struct([(key, rows)])
-        answer: Any = _read_json(document.body, pa.schema(list(rows)))
-        (found,) = answer.column(document.rows_at[0]).chunks  # one, since the reader's block holds all
-        for key in document.rows_at[1:]:
+        body, rows_at = document
+        kind: Any = pa.list_(self._to_read)
+        for key in reversed(rows_at):
+            kind = pa.struct([(key, kind)])
+        answer: Any = pa_json.read_json(
+            pa.BufferReader(body),
+            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(body) + 1),
+            parse_options=pa_json.ParseOptions(
+                explicit_schema=pa.schema(list(kind)),
+                newlines_in_values=True,
+                unexpected_field_behavior="ignore",
+            ),
+        )
+        (found,) = answer.column(rows_at[0]).chunks  # one, since the reader's block holds all
+        for key in rows_at[1:]:
             found = found.field(key)
-        batch: Any = pa.RecordBatch.from_struct_array(found.flatten())
+        batch: Any = pa.RecordBatch.from_struct_array(found.flatten().view(self._row))
         return pa.Table.from_batches([batch], self.arrow)
 
     def _is_doubtful(self, table: Any, rows: PageRows) -> bool:
@@ -140,22 +147,12 @@ class RowSchema:
                 kind, values = pa.string(), [None if value is None else str(value) for value in values]
         try:
             # A naive time is taken as UTC here, as by the reader of JSON.
-            return pa.array(values, type=kind)
+            return pa.array(with_few_places(values), type=kind)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as fault:
             raise ExportError(
                 f"column {field.encode_name} cannot hold a value exactly: {str(fault)[:200]}; "
                 "nothing is rounded, write .jsonl to keep it as it is"
             ) from None
-
-
-def _read_json(text: bytes, schema: Any) -> Any:
-    return pa_json.read_json(
-        pa.BufferReader(text),
-        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        parse_options=pa_json.ParseOptions(
-            explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior="ignore"
-        ),
-    )
 
 
 def _as_integer(key: Any) -> Any:

@@ -6,14 +6,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from aiwyn_async import AiwynClient, AuthenticationError, ConfigurationError, ExportError
+from aiwyn_async import (
+    AiwynClient,
+    AuthenticationError,
+    ConfigurationError,
+    DecodeFailed,
+    ExportError,
+    Invoice,
+)
+from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow.table import RowSchema
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
 from aiwyn_async.sandbox import Sandbox
@@ -65,6 +77,31 @@ async def test_an_amount_that_fits_is_exact_to_its_last_digit(
     assert pq.read_table(target)["totalAmount"][0].as_py() == Decimal(number.decode())
     read = duckdb.execute("SELECT totalAmount FROM read_parquet(?) LIMIT 1", [str(target)]).fetchall()
     assert read[0][0] == Decimal(number.decode())
+
+
+literals = st.from_regex(r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+near_the_edge = st.builds(
+    "{}{}e{}".format, st.integers(1, 9), st.sampled_from(["", ".5"]), st.integers(26, 40)
+)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(number=literals | near_the_edge | st.integers(10**27, 10**40).map(str))
+def test_any_number_is_exact_or_refused(number: str) -> None:
+    row = msgspec.Raw(b'{"id":1,"totalAmount":%s}' % number.encode())
+    rows = PageRows.of_json([(0, [row])], "raise")
+    exact = Decimal(number)
+    # More digits than any context holds, so that nothing is rounded here either.
+    as_billionths = exact.scaleb(9, Context(prec=1000))
+    fits = abs(exact) < 10**29 and as_billionths == as_billionths.to_integral_value()
+
+    try:
+        found = RowSchema(Invoice).table(rows)["totalAmount"][0].as_py()
+    except (ExportError, DecodeFailed):
+        assert not fits or not exact  # a zero with a large exponent is refused too
+    else:
+        assert fits
+        assert found == exact
 
 
 async def test_an_export_that_wrote_nothing_does_not_stand_in_the_way_of_the_next(
