@@ -81,10 +81,14 @@ def _encode_again(path: Path, parts: Iterator[Path], schema: Any) -> None:
 
 
 def _writer(to: IO[bytes] | Path, schema: Any) -> Any:
-    """Text by dictionaries; those of amounts, times and keys would take more room than they spare."""
-    columns = _empty(schema).schema
+    """Text by dictionaries; those of amounts, times and keys would take more room than they spare.
+
+    What is nested has no statistics: readers leave out row groups by those of columns.
+    """
+    columns = list(_empty(schema).schema)
     text: Any = [column.path for column in columns if column.logical_type.type == "STRING"]
-    return pq.ParquetWriter(to, schema, compression="zstd", use_dictionary=text)
+    flat: Any = [column.path for column in columns if column.max_repetition_level == 0]
+    return pq.ParquetWriter(to, schema, compression="zstd", use_dictionary=text, write_statistics=flat)
 
 
 def _write_row_group(writer: Any, table: Any) -> None:

@@ -72,7 +72,10 @@ def test_the_file_is_to_its_last_byte_what_one_writer_makes(rows: list[list[dict
     tables = [table_of(group) for group in rows]
     by_one = io.BytesIO()
     text: Any = ["name", "lines.list.element.text"]
-    with pq.ParquetWriter(by_one, SCHEMA, compression="zstd", use_dictionary=text) as writer:
+    flat: Any = ["id", "name", "amount", "at", "is_open"]
+    with pq.ParquetWriter(
+        by_one, SCHEMA, compression="zstd", use_dictionary=text, write_statistics=flat
+    ) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 
