@@ -109,7 +109,7 @@ async def _write_structs(job: Job, path: Path) -> None:
     fields = msgspec.structs.fields(Invoice)
     schema = pa.schema([(field.encode_name, _TYPES.get(field.name, pa.string())) for field in fields])
     rows: list[Invoice] = []
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         async for row in by_hand.invoices(job):
             rows.append(row)
             if len(rows) == ROWS_A_GROUP:

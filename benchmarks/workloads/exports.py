@@ -40,8 +40,8 @@ def raw_and_jsonl(bench: Bench) -> Section:
 def parquet(bench: Bench) -> Section:
     section = Section(
         "Parquet",
-        f"`export()` beside typed rows turned into columns for pyarrow, both with ten pages a row group; "
-        f"{PAGES_OF_PARQUET} pages a slice, on one core and on two, of which the server has one.",
+        "`export()` beside typed rows turned into columns for pyarrow, both with zstd and ten pages a row "
+        f"group; {PAGES_OF_PARQUET} pages a slice, on one core and on two, of which the server has one.",
     )
     served = bench.pages(PAGES_OF_PARQUET)
     targets = {1: at_least(2), 2: at_least(3.5)}
