@@ -190,7 +190,7 @@ class DuckdbWriter:
         self._write_table, self._build = write_part, build_duckdb
         self._schema = RowSchema(row_type)
         self._table = table
-        self.identity = f"arrow {self._schema}"
+        self.identity = f"duckdb {self._schema}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """The rows as an Arrow table."""
