@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 __all__ = ["may_have_many_places", "with_few_places"]
 
-MANY_PLACES: Final = r"[:\[,\s]-?[0-9.]+[eE]-[0-9][0-9]"
+MANY_PLACES: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
 """With the 29 digits that are read, -19 is the first exponent that makes too many."""
 MOST_PLACES: Final = 47
 
@@ -50,11 +50,9 @@ def with_few_places(value: Any) -> Any:
         OverflowError: it has too many places.
     """
     match value:
-        case Decimal():
-            if not -int(value.as_tuple().exponent) > MOST_PLACES:
-                return value
+        case Decimal() if _places(value) > MOST_PLACES:
             shortest = _exact.normalize(value)
-            if -int(shortest.as_tuple().exponent) > MOST_PLACES:
+            if _places(shortest) > MOST_PLACES:
                 raise OverflowError(f"a number of more than {MOST_PLACES} places")
             return shortest
         case list():
@@ -65,6 +63,10 @@ def with_few_places(value: Any) -> Any:
             return {name: with_few_places(each) for name, each in fields.items()}
         case _:
             return value
+
+
+def _places(value: Decimal) -> int:
+    return -int(value.as_tuple().exponent)
 
 
 def _has_exponent(text: bytes) -> bool:

@@ -18,6 +18,7 @@ pieces = st.lists(like_numbers | exponents | st.binary(max_size=20), max_size=12
 @given(pieces=pieces)
 @example(pieces=[])
 @example(pieces=[b"7"])
+@example(pieces=[b"\v2e-99"])
 @example(pieces=[b"\xff\xb1\x85", b":1e-29", b"\xc3\xbf" * 40])
 def test_any_text(pieces: list[bytes]) -> None:
     text = b'{"":%s}]}' % b"".join(pieces)
