@@ -6,16 +6,27 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
-from aiwyn_async.errors import ConfigurationError, DecodeFailed
+from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeFailed
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
 from aiwyn_async.models.unreadable import text_of
 from aiwyn_async.pagination.page import Document, Page
 
-__all__ = ["PageRows", "RowsOfPage", "columns_of", "undecoded"]
+__all__ = ["PageRows", "RowsOfPage", "columns_of", "read_as", "undecoded"]
+
+
+class Decodable(Protocol):
+    """A walk or a pull."""
+
+    def decode_as(self, row_type: Any, /) -> Any:
+        """The same with rows of another type."""
+        ...
+
+
+WalkT = TypeVar("WalkT", bound=Decodable)
 
 
 class RowsOfPage:
@@ -120,6 +131,15 @@ def _rows_of(page: Page[Any]) -> RowsOfPage:
     if rows and isinstance(rows[0], msgspec.Raw):
         return RowsOfPage(page.number, len(rows), rows.copy, page.document)
     return RowsOfPage(page.number, len(rows), page.raw_items, page.document)
+
+
+def read_as(walk: WalkT, row_type: type[Any]) -> WalkT:
+    """A walk or a pull with rows of another type; a pull that was resumed is bound to its own, and stays."""
+    try:
+        other: WalkT = walk.decode_as(row_type)
+    except CheckpointError:
+        return walk
+    return other
 
 
 def undecoded(key: str) -> type[Any]:

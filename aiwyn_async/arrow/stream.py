@@ -15,8 +15,8 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from aiwyn_async.arrow.rows import PageRows, undecoded
-from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, LoopMismatchError
+from aiwyn_async.arrow.rows import PageRows, read_as, undecoded
+from aiwyn_async.errors import ConfigurationError, ExportError, LoopMismatchError
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Page
@@ -95,7 +95,7 @@ def _record_batches(
     pull: Batches, schema: Any, loop: asyncio.AbstractEventLoop | None
 ) -> Generator[Any, None, None]:
     """Record batches, fetched one by one. Dropping the generator ends the pull."""
-    walk = _undecoded(pull)
+    walk = read_as(pull, undecoded(pull.query.key))
     pages = _Pages(walk.batches())
     with _Waiting(loop) as waiting:
         try:
@@ -115,14 +115,6 @@ def _record_batches(
         finally:
             pull.report, pull.bad_rows = walk.report, walk.bad_rows
             waiting.end(pages.aclose())
-
-
-def _undecoded(pull: Batches) -> Batches:
-    """The pull without decoding its rows, where its checkpoint is not bound to their type."""
-    try:
-        return pull.decode_as(undecoded(pull.query.key))
-    except CheckpointError:
-        return pull
 
 
 class _Pages:

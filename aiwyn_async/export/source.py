@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async.arrow.rows import undecoded
-from aiwyn_async.errors import CheckpointError
+from aiwyn_async.arrow.rows import read_as, undecoded
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Checkpoint, Page
@@ -35,18 +34,11 @@ class Source:
         self.row_type: type[Any] = plain_type(given.row_type)
         self.on_bad_row: OnBadRow = given.on_bad_row
         self.server = given.server
-        self._walk: Readable = self._read_as(msgspec.Raw)
+        self._walk: Readable = read_as(given, msgspec.Raw)
 
     def read_documents(self) -> None:
         """For who takes the rows from the documents of pages."""
-        self._walk = self._read_as(undecoded(self._given.query.key))
-
-    def _read_as(self, row_type: type[Any]) -> Readable:
-        try:
-            return self._given.decode_as(row_type)
-        except CheckpointError:
-            # A pull that was resumed by the caller is bound to the type of its rows.
-            return self._given
+        self._walk = read_as(self._given, undecoded(self._given.query.key))
 
     @property
     def name(self) -> str:
