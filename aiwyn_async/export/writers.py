@@ -148,36 +148,42 @@ class CsvWriter:
         return [None if key is None else _text_of(values[key]) for key in keys]
 
 
-class ParquetWriter:
-    """Money as decimal128, times as UTC microseconds (a naive time is taken as UTC), nested lists kept."""
+class _TableWriter:
+    """Each part an Arrow table. Whoever makes one has imported what needs an extra."""
 
     takes_documents = True
+
+    def __init__(self, name: str, schema: Any, write_table: Callable[[IO[bytes], Any], None]) -> None:
+        self.identity = f"{name} {schema}"
+        self._schema = schema
+        self._write_table = write_table
+
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
+        """Columns read from whole pages, where those are as they should be."""
+        table = self._schema.table(rows)
+        self._write_table(file, table)
+        return int(table.num_rows)
+
+
+class ParquetWriter(_TableWriter):
+    """Money as decimal128, times as UTC microseconds (a naive time is taken as UTC), nested lists kept."""
 
     def __init__(self, row_type: type[Any]) -> None:
         try:
             from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, which may be missing)
-            from aiwyn_async.export import parquet  # noqa: PLC0415
+            from aiwyn_async.export.parquet import join_parquet, write_part  # noqa: PLC0415
         except ImportError:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
-        self._parquet = parquet
-        self._schema = RowSchema(row_type)
-        self.identity = f"parquet {self._schema}"
-
-    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """The rows as a row group."""
-        table = self._schema.table(rows)
-        self._parquet.write_part(file, table)
-        return int(table.num_rows)
+        super().__init__("parquet", RowSchema(row_type), write_part)
+        self._join = join_parquet
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
         """A row group a part."""
-        self._parquet.join_parquet(path, parts, self._schema.arrow)
+        self._join(path, parts, self._schema.arrow)
 
 
-class DuckdbWriter:
+class DuckdbWriter(_TableWriter):
     """A table: money as DECIMAL(38, 9), times as TIMESTAMPTZ, nested lists kept."""
-
-    takes_documents = True
 
     def __init__(self, row_type: type[Any], table: str) -> None:
         try:
@@ -187,16 +193,9 @@ class DuckdbWriter:
             raise ConfigurationError(
                 'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
             ) from None
-        self._write_table, self._build = write_part, build_duckdb
-        self._schema = RowSchema(row_type)
+        super().__init__("duckdb", RowSchema(row_type), write_part)
+        self._build = build_duckdb
         self._table = table
-        self.identity = f"duckdb {self._schema}"
-
-    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """The rows as an Arrow table."""
-        table = self._schema.table(rows)
-        self._write_table(file, table)
-        return int(table.num_rows)
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
         """One table."""
