@@ -4,7 +4,7 @@
 """Parts that are Arrow files, and the tables of parts in one schema. Needs pyarrow (the extra ``arrow``).
 
 Where the rows are to be read again, a part of Parquet would cost a row 4.0 microseconds where an Arrow file
-costs 1.1. It takes about twice the room on the disk.
+costs 1.1. It takes three times the room on the disk.
 """
 
 from __future__ import annotations
