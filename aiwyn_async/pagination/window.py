@@ -48,6 +48,7 @@ class Window(Generic[AskT, AnswerT]):
 
     async def take(self) -> tuple[AskT, AnswerT]:
         """The oldest fetch's answer, or its error."""
+        await self._turn()
         ask, fetching = self._under_way.popleft()
         try:
             return ask, await fetching
@@ -57,13 +58,23 @@ class Window(Generic[AskT, AnswerT]):
 
     async def take_first_done(self) -> tuple[AskT, AnswerT]:
         """The answer that is there first, of those that are there the oldest; or its error."""
-        if not self._under_way[0][1].done():
+        if not await self._turn():
             await asyncio.wait([each for _, each in self._under_way], return_when=asyncio.FIRST_COMPLETED)
         place = next(place for place, (_, each) in enumerate(self._under_way) if each.done())
         self._under_way.rotate(-place)
         taken = self._under_way.popleft()
         self._under_way.rotate(place)
         return taken[0], taken[1].result()
+
+    async def _turn(self) -> bool:
+        """Whether the oldest answer is there; then the loop turns once, which awaiting it would not have it do.
+
+        Else what was begun since would not be sent, and nobody else would run, as long as there are answers.
+        """
+        is_there = self._under_way[0][1].done()
+        if is_there:
+            await asyncio.sleep(0)
+        return is_there
 
     async def aclose(self) -> None:
         """End all that is under way, and wait until it has ended."""
