@@ -80,6 +80,7 @@ class Run(Generic[RowT]):
         self._begun: tuple[Ask, PageInBlocks[RowT]] | None = None
         self._may_read_in_blocks = True
         self._pages_given = 0
+        self._first_wait = 0.0
         self._started = self._taken_at = time.perf_counter()
         self.keys = KeySet()
         """All that this run has met."""
@@ -239,10 +240,17 @@ class Run(Generic[RowT]):
         taken = await self._window.take()
         worked, self._taken_at = asked_at - self._taken_at, time.perf_counter()
         waited = self._taken_at - asked_at - (time.thread_time() - used)
-        if is_full and waited > LONG_WAIT * worked:
-            # So many pages could have been worked on meanwhile.
-            self._deepen(math.ceil(waited / worked) if worked else self._window.depth)
+        if not self.report.requests:
+            # The first page is asked for alone. What its work takes is not known before it is done.
+            self._first_wait = waited
+        elif is_full:
+            self._deepen_for(waited, worked)
         return taken
+
+    def _deepen_for(self, waited: float, worked: float) -> None:
+        """As many pages more in flight as could have been worked on in a wait that is long beside the work."""
+        if waited > LONG_WAIT * worked:
+            self._deepen(math.ceil(waited / worked) if worked else self._window.depth)
 
     def _deepen(self, more: int) -> None:
         """More pages in flight, within bounds."""
@@ -273,6 +281,8 @@ class Run(Generic[RowT]):
         """Tell the walk and the report of a page; the places of its rows to give, or None to leave it out."""
         keys = page.keys
         told = self._tell(page, new)
+        if not self.report.pages:
+            self._deepen_for(self._first_wait, time.perf_counter() - self._taken_at)
         if told.restart:
             await self._window.aclose()
         if not told.use and self._query.key:

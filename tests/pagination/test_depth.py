@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count, groupby
 from types import SimpleNamespace
 from typing import Any
@@ -53,11 +54,45 @@ async def test_no_wait_adds_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert depths[-1] == 4
 
 
+def walls_of(waits: int) -> Iterator[int]:
+    """A clock by which every page is waited for so long, and then takes a work of 1."""
+    yield from (0, 0, waits, waits + 1)  # begun, asked, taken; and the first page's work is timed by itself
+    yield from (turn // 2 * (waits + 1) + turn % 2 * waits for turn in count(2))
+
+
 @pytest.mark.parametrize(("waits", "depths"), [(3, [4, 7, 10, 13, 16]), (8, [4, 12, 16]), (100, [4, 16])])
 async def test_a_wait_adds_as_many_pages_as_it_is_longer_than_the_work(
     monkeypatch: pytest.MonkeyPatch, waits: int, depths: list[int]
 ) -> None:
-    # The odd turns end a wait, and the even ones work of 1.
-    walls = (turn // 2 * (waits + 1) + turn % 2 * waits for turn in count(1))
-    found = await depths_of_a_walk(monkeypatch, walls=walls, cpus=count(0, 0))
-    assert found[-len(depths) :] == depths
+    found = await depths_of_a_walk(monkeypatch, walls=walls_of(waits), cpus=count(0, 0))
+    assert found == depths
+
+
+async def test_the_wait_for_the_first_page_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_flight: list[int] = []
+    take = Window[Any, Any].take
+
+    async def noted(self: Window[Any, Any]) -> Any:
+        in_flight.append(len(self))
+        return await take(self)
+
+    monkeypatch.setattr(Window, "take", noted)
+    await depths_of_a_walk(monkeypatch, walls=walls_of(100), cpus=count(0, 0))
+    assert in_flight[:2] == [1, 16]
+
+
+@pytest.mark.parametrize("take", [Window[int, int].take, Window[int, int].take_first_done])
+async def test_the_loop_turns_for_answers_that_are_there(
+    take: Callable[[Window[int, int]], Awaitable[tuple[int, int]]],
+) -> None:
+    async def double(ask: int) -> int:
+        return 2 * ask
+
+    window = Window(double, depth=3)
+    window.fill(iter([1, 2, 3]).__next__)
+    assert await take(window) == (1, 2)
+    turns: list[None] = []
+    for ask in 2, 3:
+        asyncio.get_running_loop().call_soon(turns.append, None)
+        assert await take(window) == (ask, 2 * ask)
+        assert len(turns) == ask - 1
