@@ -248,7 +248,7 @@ class Run(Generic[RowT]):
         return taken
 
     def _deepen_for(self, waited: float, worked: float) -> None:
-        """As many pages more in flight as could have been worked on in a wait that is long beside the work."""
+        """So many pages more as could have been worked on in a wait, where it is long beside the work."""
         if waited > LONG_WAIT * worked:
             self._deepen(math.ceil(waited / worked) if worked else self._window.depth)
 

@@ -67,7 +67,7 @@ class Window(Generic[AskT, AnswerT]):
         return taken[0], taken[1].result()
 
     async def _turn(self) -> bool:
-        """Whether the oldest answer is there; then the loop turns once, which awaiting it would not have it do.
+        """Whether the oldest answer is there; then the loop turns once, which to await it would not make it.
 
         Else what was begun since would not be sent, and nobody else would run, as long as there are answers.
         """
