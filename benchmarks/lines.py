@@ -43,6 +43,11 @@ class Child:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    def begin_anew(self) -> None:
+        """Another process in its place."""
+        self.__exit__(None, None, None)
+        self.__enter__()
+
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Send a line and wait for the answer."""
         assert self._process.stdin is not None

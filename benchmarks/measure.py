@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -96,18 +96,34 @@ class Entry:
 Samples = dict[str, list[Sample]]
 
 
-def in_turns(entries: Sequence[Entry], rounds: int) -> Samples:
-    """The samples of each entry, in rounds."""
-    for entry in entries:
-        entry.worker.pin()
-        entry.run(verify=True)
-    for worker in {id(entry.worker): entry.worker for entry in entries}.values():
-        worker.settle()
+def in_turns(entries: Sequence[Entry], rounds: int, *, anew: bool = False) -> Samples:
+    """The samples of each entry, in rounds.
+
+    Args:
+        entries: in each round they run in another order.
+        rounds: samples of each.
+        anew: processes begin anew with each round. Where each entry has its own, that is what makes their
+            rates comparable: how memory happens to lie in one holds as long as it lives, up to a tenth.
+    """
+    workers = {id(entry.worker): entry.worker for entry in entries}.values()
     samples: Samples = {entry.name: [] for entry in entries}
-    for _ in range(rounds):
+    for number in range(rounds):
+        if anew and number:
+            for worker in workers:
+                worker.begin_anew()
+        if anew or not number:
+            _warm_up(entries, workers)
         for entry in random.sample(entries, len(entries)):
             samples[entry.name].append(entry.run())
     return samples
+
+
+def _warm_up(entries: Sequence[Entry], workers: Iterable[Worker]) -> None:
+    for entry in entries:
+        entry.worker.pin()
+        entry.run(verify=True)
+    for worker in workers:
+        worker.settle()
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,8 @@ TARGETS_OF_DEFERRED: dict[Rival, Target | None] = {OPENAPI_PYTHON_CLIENT: at_lea
 def rivals(bench: Bench) -> Section:
     section = Section(
         "Typed rows beside other clients",
-        f"Each in its own environment and process, {PAGES_SIDE_BY_SIDE} pages a slice, {PAGES_OF_A_RIVAL} "
-        "for clients that are not written here, no latency.",
+        f"Each in its own environment and process, which begins anew with each round; {PAGES_SIDE_BY_SIDE} "
+        f"pages a slice, {PAGES_OF_A_RIVAL} for clients that are not written here, no latency.",
     )
     served, less = bench.pages(PAGES_SIDE_BY_SIDE), bench.pages(PAGES_OF_A_RIVAL)
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def rivals(bench: Bench) -> Section:
             joined = _ways(rival, worker, less)
             names[rival] = [entry.name for entry in joined]
             entries += joined
-        section.samples = in_turns(entries, bench.rounds)
+        section.samples = in_turns(entries, bench.rounds, anew=True)
     section.figures = [
         ratio(section.samples, SDK, TUNED),
         ratio(section.samples, PRIMED, SDK),

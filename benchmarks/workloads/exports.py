@@ -8,6 +8,8 @@ from benchmarks.bench import Bench
 from benchmarks.measure import Entry, Section, at_least, in_turns, ratio
 
 PAGES = 40
+ROUNDS_OF_RAW = 4
+"""As many times the rounds: slices are short."""
 PAGES_OF_PARQUET = 80
 """Eight parts, so that what is written side by side is more than the beginning and the end."""
 PAGES_OF_CSV = 200
@@ -27,7 +29,7 @@ def raw_and_jsonl(bench: Bench) -> Section:
     with bench.ours(steady=True) as worker:
         slices = {reading: "hand.raw", again: "hand.raw", raw: "sdk.raw", jsonl: "sdk.jsonl"}
         entries = [Entry(name, worker, slice_, served) for name, slice_ in slices.items()]
-        section.samples = in_turns(entries, bench.rounds)
+        section.samples = in_turns(entries, ROUNDS_OF_RAW * bench.rounds)
     section.figures = [
         ratio(section.samples, raw, reading, at_least(0.30)),
         ratio(section.samples, jsonl, reading, at_least(0.25)),

@@ -51,7 +51,8 @@ def rivals(bench: Bench) -> Section:
     section = Section(
         f"{LATENCY:g} ms a request, beside other clients",
         f"{pages} pages a slice for list() with {DEPTH} in flight at most, {PAGES_SIDE_BY_SIDE} for the "
-        f"generated client with as many, {PAGES_IN_LINE} for those that ask for one page after the other.",
+        f"generated client with as many, {PAGES_IN_LINE} for those that ask for one page after the other; "
+        "processes begin anew with each round.",
     )
     far = bench.pages(pages, latency=LATENCY)
     side_by_side = bench.pages(PAGES_SIDE_BY_SIDE, latency=LATENCY)
@@ -70,7 +71,7 @@ def rivals(bench: Bench) -> Section:
                 entries.append(Entry(rival.title, worker, "pull_async", side_by_side, {"in_flight": DEPTH}))
             else:
                 entries.append(Entry(rival.title, worker, "pull", in_line))
-        section.samples = in_turns(entries, bench.rounds_of(5))
+        section.samples = in_turns(entries, bench.rounds_of(5), anew=True)
     for name in (ours, deferred):
         for rival in found:
             target = at_least(5 if rival is OPENAPI_PYTHON_CLIENT else 10)
