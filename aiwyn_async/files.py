@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiwyn_async.errors import ExportError
 
-__all__ = ["disk_errors", "move_synced", "replace_content"]
+__all__ = ["disk_errors", "move_synced", "replace_content", "sync_file"]
 
 
 @contextlib.contextmanager
@@ -45,12 +45,17 @@ def move_synced(path: Path, to: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    _sync(path)
+    sync_file(path)
     path.replace(to)
-    _sync(to.parent)  # a rename survives a power cut only then
+    sync_file(to.parent)  # a rename survives a power cut only then
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async.errors import ExportError, IncompleteError
-from aiwyn_async.export.joining import Joining
+from aiwyn_async.export.joining import Grown, Joining
 from aiwyn_async.export.part_writers import InProcesses, InThreads, PartWriter
 from aiwyn_async.export.partial import Partial
 from aiwyn_async.export.parts import Parts
@@ -112,7 +112,7 @@ class _Export:
         self._writer = writer
         self._others = others
         self._on_progress = on_progress
-        self._partial = Partial(target, writer.identity, source.server)
+        self._partial = Partial(target, writer.identity, source.server, grows=writer.join is None)
         self._is_made = False
         """An earlier run made the file, and was killed before it told."""
         self._report: Report = None
@@ -155,7 +155,7 @@ class _Export:
         written_before = self._partial.rows
         before = self._partial.report
         async with (
-            Joining(self._join, self._partial.parts()) as joining,
+            self._joining() as joining,
             self._writing_parts() as part_writer,
         ):
             parts = Parts(self._partial, part_writer, self._source.on_bad_row, before, joining)
@@ -214,14 +214,26 @@ class _Export:
         finally:
             await parts.settle()
 
-    def _join(self, parts: Iterator[Path]) -> int:
-        def write(path: Path) -> None:
-            self._writer.join(parts, path)
-            self._partial.note_whole(path, self._report)
+    def _joining(self) -> Joining | Grown:
+        join = self._writer.join
+        if join is None:
+            return Grown(self._take)
 
-        return self._target.replace(self._partial.folder, write)
+        def joined(parts: Iterator[Path]) -> int:
+            def write(path: Path) -> None:
+                join(parts, path)
+                self._partial.note_whole(path, self._report)
 
-    async def _finish(self, joining: Joining) -> int:
+            return self._target.replace(self._partial.folder, write)
+
+        return Joining(joined, [place.path for place in self._partial.places()])
+
+    def _take(self) -> int:
+        path = self._partial.whole()
+        self._partial.note_whole(path, self._report)
+        return self._target.take(path)
+
+    async def _finish(self, joining: Joining | Grown) -> int:
         size = await joining.finish()
         await in_thread(self._partial.drop)
         return size

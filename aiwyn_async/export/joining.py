@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from aiwyn_async.threads import in_thread, to_its_end
 
-__all__ = ["Joining"]
+__all__ = ["Grown", "Joining"]
 
 
 class _Abandoned(Exception):  # noqa: N818 (never leaves this module)
@@ -66,3 +66,31 @@ class Joining:
             if part == "abandon":
                 raise _Abandoned
             yield Path(part)
+
+
+class Grown:
+    """The same where the parts were written into the file, one after another.
+
+    Args:
+        finish: gives it its name, and its size in bytes.
+    """
+
+    def __init__(self, finish: Callable[[], int]) -> None:
+        self._finish = finish
+
+    def add(self, part: Path) -> None:
+        """It is there."""
+
+    async def finish(self) -> int:
+        """Give the file its name; its size in bytes.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        return await in_thread(self._finish)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """What is there is kept."""

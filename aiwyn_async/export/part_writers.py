@@ -15,7 +15,7 @@ import msgspec
 
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.errors import ConfigurationError, DecodeFailed, ExportError
-from aiwyn_async.export.partial import Part, write_part
+from aiwyn_async.export.partial import Part, Place, write_part
 from aiwyn_async.export.worker import LENGTH, Format, Refused, Work, Written, found_type
 from aiwyn_async.export.writers import Writer
 from aiwyn_async.models.envelopes import OnBadRow
@@ -37,7 +37,7 @@ class PartWriter(Protocol):
 
     at_once: int
 
-    async def write(self, path: Path, rows: PageRows) -> Part:
+    async def write(self, place: Place, rows: PageRows) -> Part:
         """Write a part, and note the rows that do not fit.
 
         Raises:
@@ -54,9 +54,9 @@ class InThreads:
         self.at_once = min(MOST_THREADS, _processors())
         self._writer = writer
 
-    async def write(self, path: Path, rows: PageRows) -> Part:
+    async def write(self, place: Place, rows: PageRows) -> Part:
         """See ``PartWriter``."""
-        return await in_thread(lambda: write_part(path, lambda file: self._writer.write_part(file, rows)))
+        return await in_thread(lambda: write_part(place, lambda file: self._writer.write_part(file, rows)))
 
 
 class InProcesses:
@@ -102,7 +102,7 @@ class InProcesses:
         finally:
             await to_its_end(asyncio.gather(*map(_ended, self._begun)))
 
-    async def write(self, path: Path, rows: PageRows) -> Part:
+    async def write(self, place: Place, rows: PageRows) -> Part:
         """See ``PartWriter``.
 
         Raises:
@@ -111,7 +111,7 @@ class InProcesses:
         pages = [(page.number, b"[" + b",".join(page.rows) + b"]") for page in rows.pages]
         process = self._idle.pop() if self._idle else await self._begin(rows.on_bad_row)
         try:
-            await _send(process, Work(str(path), pages))
+            await _send(process, Work(str(place.path), place.start, pages))
             del pages
             answer = await _received(process)
         except (ConnectionError, asyncio.IncompleteReadError):

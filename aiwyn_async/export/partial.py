@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import shutil
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export.target import Target
-from aiwyn_async.files import disk_errors, replace_content
+from aiwyn_async.files import disk_errors, replace_content, sync_file
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.report import PullReport
@@ -25,14 +27,24 @@ try:
 except ImportError:  # Windows: two exports of one file at a time are not told there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Part", "Partial", "write_part"]
+__all__ = ["Part", "Partial", "Place", "write_part"]
+
+READ_BYTES: Final = 1 << 18
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part that is written: its rows, and the hash of its bytes."""
+    """A part that is written: its rows, its bytes, and their hash."""
 
     rows: Annotated[int, msgspec.Meta(ge=0)]
+    size: Annotated[int, msgspec.Meta(ge=0)]
     sha256: str
+
+
+class Place(NamedTuple):
+    """Where a part begins: in a file of its own, or behind another in one that grows."""
+
+    path: Path
+    start: int = 0
 
 
 class _Manifest(msgspec.Struct):
@@ -55,11 +67,18 @@ class _Manifest(msgspec.Struct):
 class Partial:
     """Parts, each on disk before the manifest names it; the manifest is replaced as a whole.
 
-    A crash loses at most the part that was being written, which no manifest names.
+    A crash loses at most the parts that were being written, which no manifest names.
+
+    Args:
+        target: the file to be.
+        identity: tells whether parts of an earlier run can be joined with new ones.
+        server: whom the rows come from.
+        grows: one part after another is the whole file, so they are written into one.
     """
 
-    def __init__(self, target: Target, identity: str, server: str) -> None:
+    def __init__(self, target: Target, identity: str, server: str, *, grows: bool) -> None:
         self.folder = target.path.parent / f".{target.path.name}.partial"
+        self.grows = grows
         self._manifest = _Manifest(identity, server_name(server), [], "")
         self._held: int | None = None
 
@@ -140,10 +159,11 @@ class Partial:
                 "start anew with --force"
             )
         self._manifest = found
-        for part, there in zip(found.parts, self.parts(), strict=True):
-            _check(there, part)
+        places = self.places()
+        for part, place in zip(found.parts, places, strict=True):
+            self._check(part, place)
         # What a crash left half done is named nowhere.
-        self._clear({path.name, *(there.name for there in self.parts())})
+        self._clear({path.name, *(place.path.name for place in places)})
         return checkpoint
 
     @property
@@ -151,23 +171,53 @@ class Partial:
         """Of all runs, up to the last whole part."""
         return self._manifest.walk or self._manifest.pull
 
-    def path_of(self, number: int) -> Path:
-        """Where a part is to be written, from 0; it is not whole before ``name()``."""
-        return self.folder / f"part-{number:06}"
+    @property
+    def parts(self) -> int:
+        """How many are named."""
+        return len(self._manifest.parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all named parts."""
+        return sum(part.size for part in self._manifest.parts)
+
+    def place_of(self, number: int, start: int) -> Place:
+        """Where a part is to be written, which is not whole before ``name()``.
+
+        Args:
+            number: of the part, from 0.
+            start: bytes of all parts before it.
+        """
+        return Place(self.grown, start) if self.grows else Place(self.folder / f"part-{number:06}", 0)
+
+    @property
+    def grown(self) -> Path:
+        """The file of all parts, where they are written into one."""
+        return self.folder / "parts"
+
+    def places(self) -> list[Place]:
+        """Of all named parts, in order."""
+        places: list[Place] = []
+        start = 0
+        for number, part in enumerate(self._manifest.parts):
+            places.append(self.place_of(number, start))
+            start += part.size
+        return places
 
     @property
     def locks(self) -> tuple[int, ...]:
         """File descriptors that hold the folder, as long as any process has one of them open."""
         return () if self._held is None or fcntl is None else (self._held,)
 
-    def name(self, part: Part, checkpoint: Checkpoint, report: WalkReport | PullReport) -> Path:
-        """Name the next part, which lies here written, in the manifest; where it lies.
+    def name(self, part: Part, place: Place, checkpoint: Checkpoint, report: WalkReport | PullReport) -> None:
+        """Name the next part, which was written there, in the manifest, when it is on the disk.
 
         Raises:
             ExportError: the disk refuses; the parts before stay.
         """
+        with disk_errors(place.path):
+            sync_file(place.path)
         self._note(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
-        return self.parts()[-1]
 
     def note_whole(self, path: Path, report: WalkReport | PullReport) -> None:
         """Note the file that was made of all parts, before it goes to its place.
@@ -176,6 +226,20 @@ class Partial:
             ExportError: the disk refuses.
         """
         self._note(report, whole=_mark(path))
+
+    def whole(self) -> Path:
+        """The file that grew, which ends with its last named part.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        with disk_errors(self.grown):
+            handle = os.open(self.grown, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.ftruncate(handle, self.size)
+            finally:
+                os.close(handle)
+        return self.grown
 
     def made(self, path: Path) -> Checkpoint | None:
         """Where the reading ended, when an earlier run made this file and was killed before it told."""
@@ -191,6 +255,19 @@ class Partial:
         self._manifest = found
         return checkpoint
 
+    def _check(self, part: Part, place: Place) -> None:
+        found = None
+        with (
+            disk_errors(place.path, "read"),
+            contextlib.suppress(FileNotFoundError, IsADirectoryError),
+            place.path.open("rb") as file,
+        ):
+            file.seek(place.start)
+            # In a file that grows there is more behind it; any other file is all of it the part.
+            found = _hash(file, part.size if self.grows else sys.maxsize)
+        if found != part.sha256:
+            raise ExportError(f"{place.path} is missing or damaged; start anew with --force")
+
     def _note(self, report: WalkReport | PullReport, **changes: Any) -> None:
         noted = msgspec.structs.replace(
             self._manifest,
@@ -201,10 +278,6 @@ class Partial:
         with disk_errors(self._manifest_path):
             replace_content(self._manifest_path, msgspec.json.encode(noted))
         self._manifest = noted
-
-    def parts(self) -> list[Path]:
-        """The whole parts, in order."""
-        return [self.path_of(number) for number in range(len(self._manifest.parts))]
 
     def drop(self) -> None:
         """Remove the folder and all in it, the manifest last: it tells that the file is whole."""
@@ -221,36 +294,34 @@ class Partial:
                     path.unlink()
 
 
-def write_part(path: Path, write: Callable[[IO[bytes]], int]) -> Part:
-    """Write a part, down to the disk.
+def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
+    """Write a part, at the end of its file. It is on the disk when it has got a name.
 
     Args:
-        path: of its file.
+        place: what lies behind it goes.
         write: gives the number of its rows.
 
     Raises:
         ExportError: the disk refuses.
     """
-    with disk_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w+b") as file:
+    with disk_errors(place.path):
+        handle = os.open(place.path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "r+b") as file:
+            file.truncate(place.start)
+            file.seek(place.start)
             rows = write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(0)
-            return Part(rows, hashlib.file_digest(file, "sha256").hexdigest())
+            size = file.tell() - place.start
+            file.seek(place.start)
+            return Part(rows, size, _hash(file, size))
 
 
-def _check(path: Path, part: Part) -> None:
-    found = None
-    with (
-        disk_errors(path, "read"),
-        contextlib.suppress(FileNotFoundError, IsADirectoryError),
-        path.open("rb") as file,
-    ):
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != part.sha256:
-        raise ExportError(f"{path} is missing or damaged; start anew with --force")
+def _hash(file: io.BufferedIOBase, most: int) -> str:
+    """Of so many bytes, or of as many as are there."""
+    found, room = hashlib.sha256(), memoryview(bytearray(READ_BYTES))
+    while most and (read := file.readinto(room[:most])):
+        found.update(room[:read])
+        most -= read
+    return found.hexdigest()
 
 
 def _mark(path: Path) -> list[int]:

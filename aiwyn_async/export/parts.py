@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiwyn_async.arrow.rows import PageRows
-from aiwyn_async.export.joining import Joining
+from aiwyn_async.export.joining import Grown, Joining
 from aiwyn_async.export.part_writers import PartWriter
-from aiwyn_async.export.partial import Partial
+from aiwyn_async.export.partial import Part, Partial, Place
 from aiwyn_async.export.reports import added_up
 from aiwyn_async.export.source import Report
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
-from aiwyn_async.pagination.page import Page
+from aiwyn_async.pagination.page import Checkpoint, Page
 from aiwyn_async.threads import in_thread
 
 __all__ = ["Parts"]
+
+MOST_UNNAMED: Final = 2
+"""Parts that are written and wait for the disk, while others are written."""
 
 
 class Parts:
@@ -37,16 +40,19 @@ class Parts:
         writer: PartWriter,
         on_bad_row: OnBadRow,
         before: Report | None,
-        joining: Joining,
+        joining: Joining | Grown,
     ) -> None:
         self._partial = partial
         self._joining = joining
         self._writer = writer
         self._on_bad_row: OnBadRow = on_bad_row
         self._before = before
-        self._under_way: deque[asyncio.Future[None]] = deque()
+        self._at_once = 1 if partial.grows else writer.at_once
+        self._writing: set[asyncio.Future[Part]] = set()
+        self._unnamed: deque[asyncio.Future[None]] = deque()
         self._last: asyncio.Future[None] | None = None
-        self._next = len(partial.parts())
+        self._next = partial.parts
+        self._size = partial.size
         self._misfits = 0
         self.bad_rows: list[BadRow] = []
 
@@ -56,12 +62,14 @@ class Parts:
         Raises:
             ExportError, DecodeFailed: from a part before this one; nothing after it is named.
         """
-        while len(self._under_way) >= self._writer.at_once:
-            await asyncio.shield(self._under_way[0])
-            self._under_way.popleft()
-        number, self._next = self._next, self._next + 1
-        self._last = asyncio.ensure_future(self._write(number, pages, added_up(None, report), self._last))
-        self._under_way.append(self._last)
+        await self._room()
+        place, self._next = self._partial.place_of(self._next, self._size), self._next + 1
+        rows = PageRows.of(pages, self._on_bad_row)
+        writing = asyncio.ensure_future(self._writer.write(place, rows))
+        self._writing.add(writing)
+        reached = pages[-1].checkpoint, added_up(None, report)
+        self._last = asyncio.ensure_future(self._name(place, writing, rows, reached, self._last))
+        self._unnamed.append(self._last)
 
     async def settle(self) -> None:
         """Wait for all parts.
@@ -69,8 +77,8 @@ class Parts:
         Raises:
             ExportError, DecodeFailed: from the first that failed; it and those after it are not named.
         """
-        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
-        self._under_way.clear()
+        ended = await asyncio.gather(*self._unnamed, return_exceptions=True)
+        self._unnamed.clear()
         for error in filter(None, ended):
             raise error
 
@@ -80,17 +88,31 @@ class Parts:
         found.bad_rows += self._misfits
         return found
 
-    async def _write(
-        self, number: int, pages: Sequence[Page[Any]], report: Report, before: asyncio.Future[None] | None
+    async def _room(self) -> None:
+        """Wait until another part may be written."""
+        while len(self._writing) >= self._at_once:
+            written, self._writing = await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
+            for each in written:
+                self._size += each.result().size
+        while len(self._unnamed) >= self._at_once + MOST_UNNAMED:
+            await asyncio.shield(self._unnamed[0])
+            self._unnamed.popleft()
+
+    async def _name(
+        self,
+        place: Place,
+        writing: asyncio.Future[Part],
+        rows: PageRows,
+        reached: tuple[Checkpoint, Report],
+        before: asyncio.Future[None] | None,
     ) -> None:
-        checkpoint = pages[-1].checkpoint
-        rows = PageRows.of(pages, self._on_bad_row)
-        del pages
-        written = await self._writer.write(self._partial.path_of(number), rows)
+        part = await writing
         rows.let_go()
         if before is not None:
             await asyncio.shield(before)
         self._misfits += rows.misfits
         self.bad_rows += rows.bad_rows
+        checkpoint, report = reached
         told = self.added_up(report)
-        self._joining.add(await in_thread(lambda: self._partial.name(written, checkpoint, told)))
+        await in_thread(lambda: self._partial.name(part, place, checkpoint, told))
+        self._joining.add(place.path)

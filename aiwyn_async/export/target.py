@@ -56,14 +56,23 @@ class Target:
             path.unlink(missing_ok=True)
             try:
                 write(path)
-                path.chmod(0o600)
-                size = path.stat().st_size
-                self._refuse_other()
-                move_synced(path, self.path)
+                return self.take(path)
             except BaseException:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 raise
+
+    def take(self, path: Path) -> int:
+        """Give a whole file of the same disk the name; its size in bytes.
+
+        Raises:
+            ExportError: as ``replace()`` tells; the file stays where it is.
+        """
+        with disk_errors(self.path):
+            path.chmod(0o600)
+            size = path.stat().st_size
+            self._refuse_other()
+            move_synced(path, self.path)
         return size
 
     def _refuse_other(self) -> None:

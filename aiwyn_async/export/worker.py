@@ -16,7 +16,7 @@ import msgspec
 from aiwyn_async.allocator import prime_allocator
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.errors import AiwynError, DecodeFailed
-from aiwyn_async.export.partial import Part, write_part
+from aiwyn_async.export.partial import Part, Place, write_part
 from aiwyn_async.export.writers import Writer, writer_for
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 
@@ -37,9 +37,10 @@ class Format(msgspec.Struct, frozen=True):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """A part to write: its file, and of each page the number and the rows as a JSON array."""
+    """A part to write: its place, and of each page the number and the rows as a JSON array."""
 
     path: str
+    start: int
     pages: list[tuple[int, bytes]]
 
 
@@ -94,7 +95,7 @@ def _message(inbox: BinaryIO) -> bytes:
 def _done(work: Work, writer: Writer, on_bad_row: OnBadRow) -> Written | Refused:
     rows = PageRows.of_json([(number, _rows.decode(page)) for number, page in work.pages], on_bad_row)
     try:
-        part = write_part(Path(work.path), lambda file: writer.write_part(file, rows))
+        part = write_part(Place(Path(work.path), work.start), lambda file: writer.write_part(file, rows))
     except DecodeFailed as refusal:
         return Refused(str(refusal), refusal.location)
     except AiwynError as refusal:

@@ -37,16 +37,21 @@ class Writer(Protocol):
         """Write rows, telling those that do not fit; how many were written."""
         ...
 
-    def join(self, parts: Iterator[Path], path: Path) -> None:
-        """Write the whole file from its parts, which may still be coming."""
+    @property
+    def join(self) -> Callable[[Iterator[Path], Path], None] | None:
+        """Write the whole file from its parts, which may still be coming.
+
+        None where the parts are the whole file, one after another.
+        """
         ...
 
 
 class JsonlWriter:
     """A line a row, as the server sent it."""
 
-    identity = "jsonl"
+    identity = "lines"
     takes_documents = False
+    join = None
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines, without decoding: a row of JSON never holds a raw newline inside a string."""
@@ -59,11 +64,6 @@ class JsonlWriter:
             file.write(b"\n".join(rows_of_json))
             file.write(b"\n")
         return len(rows)
-
-    def join(self, parts: Iterator[Path], path: Path) -> None:
-        """One after another."""
-        with path.open("wb") as file:
-            _concatenate(parts, file)
 
 
 class CsvWriter:
@@ -111,7 +111,9 @@ class CsvWriter:
         """The header, then the parts."""
         with path.open("wb") as file:
             file.write(_lines([self._names]))
-            _concatenate(parts, file)
+            for part in parts:
+                with part.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
 
     def _misfits(self, page: Sequence[msgspec.Raw]) -> dict[int, Exception]:
         """The rows that do not decode, found at a stretch where there is none."""
@@ -265,9 +267,3 @@ def _csv(rows: Iterable[Sequence[str | None]], quoting: Literal[0, 1]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
     return text.getvalue()
-
-
-def _concatenate(parts: Iterator[Path], file: IO[bytes]) -> None:
-    for part in parts:
-        with part.open("rb") as source:
-            shutil.copyfileobj(source, file, 1 << 20)

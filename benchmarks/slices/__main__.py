@@ -29,6 +29,8 @@ main(
         "hand.in_blocks": by_hand.tuned_in_blocks,
         "hand.obvious": by_hand.obvious,
         "hand.raw": by_hand.raw,
+        "hand.raw_rows": by_hand.raw_rows,
+        "hand.jsonl": exports.jsonl_by_hand,
         "hand.one_by_one": by_hand.one_by_one,
         "hand.many_at_once": by_hand.many_at_once,
         "hand.tree": by_hand.tree_of_many_clauses,

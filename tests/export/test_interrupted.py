@@ -17,9 +17,16 @@ from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 
-@pytest.mark.parametrize(("module", "step"), [("part_writers", "write_part"), ("target", "Target.replace")])
+@pytest.mark.parametrize(
+    ("module", "step", "suffix"),
+    [
+        ("part_writers", "write_part", ".jsonl"),
+        ("target", "Target.take", ".jsonl"),
+        ("target", "Target.replace", ".csv"),
+    ],
+)
 async def test_a_cancelled_export_ends_only_when_its_thread_has(
-    module: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, step: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = f"aiwyn_async.export.{module}.{step}"
     real = resolve_name(place)
@@ -39,7 +46,7 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
         Sandbox(invoices=200, seed=11) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
-        task = asyncio.create_task(export(aiwyn.invoices.list(page_size=10), tmp_path / "x.jsonl"))
+        task = asyncio.create_task(export(aiwyn.invoices.list(page_size=10), tmp_path / f"x{suffix}"))
         await asyncio.to_thread(entered.wait, 10)
         task.cancel()
         for _ in range(20):

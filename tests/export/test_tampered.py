@@ -53,17 +53,17 @@ def make_a_folder_of(part: Path) -> None:
     part.mkdir()
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(("suffix", "part"), [(".jsonl", "parts"), (".parquet", "part-000001")])
 @pytest.mark.parametrize("spoil", [cut, turn, Path.unlink, make_a_folder_of])
 async def test_a_part_that_is_not_as_it_was_written_is_refused_before_anything_is_sent(
-    spoil: Callable[[Path], None], suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+    spoil: Callable[[Path], None], suffix: str, part: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / f"x{suffix}"
-    spoil(await broken_export(box, aiwyn, target) / "part-000001")
+    spoil(await broken_export(box, aiwyn, target) / part)
     before = box.calls()
 
-    with pytest.raises(ExportError, match="part-000001 is missing or damaged; start anew with --force"):
+    with pytest.raises(ExportError, match=f"{part} is missing or damaged; start anew with --force"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert box.calls() == before
     assert not target.exists()

@@ -1,0 +1,90 @@
+"""A file that its parts are written into: each byte once, and nothing stays of what got no name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, ExportError, ServerError
+from aiwyn_async.export import export
+from aiwyn_async.pull.progress import Progress
+from aiwyn_async.sandbox import Sandbox
+
+INVOICES = 600
+PAGE_SIZE = 20
+
+
+@pytest.fixture
+async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
+    async with (
+        Sandbox(invoices=INVOICES, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, retries=0) as aiwyn,
+    ):
+        yield box, aiwyn
+
+
+def grown(target: Path) -> Path:
+    return target.parent / f".{target.name}.partial" / "parts"
+
+
+async def test_lines_are_not_written_again(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    seen: set[int] = set()
+
+    def look(_: Progress) -> None:
+        if grown(target).exists():
+            seen.add(grown(target).stat().st_ino)
+            names = {path.name for path in grown(target).parent.iterdir()}
+            assert {name for name in names if "manifest" not in name} == {"parts"}
+
+    done = await export(aiwyn.invoices.pull(page_size=PAGE_SIZE, ranges=1, on_progress=look), target)
+    assert done.rows == INVOICES
+    assert seen == {target.stat().st_ino}
+
+
+@pytest.mark.parametrize("left", [b'{"id":1', b'{"id":1}\n', b"\x00" * 100_000])
+async def test_what_a_crash_left_behind_the_last_named_part_is_written_over(
+    left: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    whole, target = tmp_path / "whole.jsonl", tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(page_size=PAGE_SIZE), whole)
+
+    def is_late(body: Any) -> bool:
+        return isinstance(body, dict) and body.get("page", 0) >= 25
+
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target)
+    box.faults.clear()
+    with grown(target).open("ab") as file:
+        file.write(left)
+
+    assert (await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, resume=True)).rows == INVOICES
+    assert target.read_bytes() == whole.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {whole.name, target.name}
+
+
+async def test_what_was_left_is_cut_off_also_where_no_row_is_missing(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    whole, target = tmp_path / "whole.jsonl", tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(page_size=PAGE_SIZE), whole)
+
+    def make_it(_: Progress) -> None:
+        target.write_text("mine")
+
+    with pytest.raises(ExportError, match="made by another program meanwhile"):
+        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=make_it)
+    target.unlink()
+    with grown(target).open("ab") as file:
+        file.write(b'{"id":1')
+
+    done = await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, resume=True)
+    assert (done.rows, done.bytes) == (INVOICES, whole.stat().st_size)
+    assert target.read_bytes() == whole.read_bytes()
