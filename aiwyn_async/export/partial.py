@@ -33,7 +33,7 @@ READ_BYTES: Final = 1 << 18
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part that is written: its rows, its bytes, and their CRC-32, which tells what a disk may do to them."""
+    """A part that is written: its rows, its bytes, and their CRC-32, which tells if the disk damaged them."""
 
     rows: Annotated[int, msgspec.Meta(ge=0)]
     size: Annotated[int, msgspec.Meta(ge=0)]
