@@ -169,6 +169,7 @@ class Collection(Generic[RowT, DetailT]):
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._paths: dict[Verb, str] = {}
         self.endpoints = self.endpoints.overridden(session.config.endpoints.get(self.endpoints.tag))
 
     def __repr__(self) -> str:
@@ -267,6 +268,9 @@ class Collection(Generic[RowT, DetailT]):
             raise self._session.about(error, request, response)  # noqa: B904 (the same error)
 
     def _path(self, verb: Verb) -> str:
+        return self._paths.get(verb) or self._looked_up(verb)
+
+    def _looked_up(self, verb: Verb) -> str:
         path: str | None = getattr(self.endpoints, f"{verb}_path")
         if path is None:
             raise ConfigurationError(
@@ -275,7 +279,9 @@ class Collection(Generic[RowT, DetailT]):
             )
         if verb in self.endpoints.inferred:
             self._session.warn_inferred(f"{self.endpoints.tag}.{verb}", path)
-        return f"{self._session.config.gql_prefix}{path}" if self.endpoints.below_prefix else path
+        found = f"{self._session.config.gql_prefix}{path}" if self.endpoints.below_prefix else path
+        self._paths[verb] = found
+        return found
 
 
 class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, DetailT]):

@@ -120,8 +120,9 @@ class Response(msgspec.Struct, frozen=True):
         return f"<Response {self.status}, {self.length} bytes>"
 
     def after(self, attempts: Iterable[Attempt]) -> Response:
-        """The same answer with all the attempts that led to it."""
-        return Response(self.status, self.headers, self.content, self.elapsed, tuple(attempts))
+        """This answer, which is told of all the attempts that led to it."""
+        force_setattr(self, "attempts", tuple(attempts))
+        return self
 
     @property
     def body(self) -> bytes:
