@@ -320,8 +320,18 @@ def test_an_object_that_does_not_fit_tells_where() -> None:
     with pytest.raises(DecodeFailed) as caught:
         decode_object(b'{"id":1,"totalAmount":[]}', InvoiceDetail)
     assert caught.value.location == "$.totalAmount"
-    with pytest.raises(ApiError):
-        decode_object(b'{"data":null,"errors":[{"message":"gone"}]}', InvoiceDetail)
+
+
+@pytest.mark.parametrize("start", [b'{"data":null', b'{"id":1', b'{"id":1,"data":null', b'{"data":{"id":1}'])
+@pytest.mark.parametrize("told", [b'"errors":[{"message":"gone"}]', b'"error":"gone"'])
+def test_an_object_beside_an_error_is_none(start: bytes, told: bytes) -> None:
+    with pytest.raises(ApiError, match="gone"):
+        decode_object(start + b"," + told + b"}", InvoiceDetail)
+
+
+def test_an_error_that_is_told_by_a_text_is_none() -> None:
+    found = decode_object(b'{"id":1,"notes":"\\"error\\":1, \\"errors\\":1"}', InvoiceDetail)
+    assert found.notes == '"error":1, "errors":1'
 
 
 amounts = st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=4)
