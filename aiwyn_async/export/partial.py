@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, NamedTuple
 
@@ -188,7 +188,7 @@ class Partial:
             number: of the part, from 0.
             start: bytes of all parts before it.
         """
-        return Place(self.grown, start) if self.grows else Place(self.folder / f"part-{number:06}", 0)
+        return Place(self.grown, start) if self.grows else Place(self.folder / f"part-{number:06}")
 
     @property
     def grown(self) -> Path:
@@ -231,15 +231,10 @@ class Partial:
         """The file that grew, which ends with its last named part.
 
         Raises:
-            ExportError: the disk refuses.
+            ExportError: the disk refuses, or the file is not there any more.
         """
-        with disk_errors(self.grown):
-            handle = os.open(self.grown, os.O_WRONLY | os.O_CREAT, 0o600)
-            try:
-                os.ftruncate(handle, self.size)
-            finally:
-                os.close(handle)
-        return self.grown
+        with _ended_at(Place(self.grown, self.size)):
+            return self.grown
 
     def made(self, path: Path) -> Checkpoint | None:
         """Where the reading ended, when an earlier run made this file and was killed before it told."""
@@ -266,7 +261,7 @@ class Partial:
             # In a file that grows there is more behind it; any other file is all of it the part.
             found = _crc32(file, part.size if self.grows else sys.maxsize)
         if found != part.crc32:
-            raise ExportError(f"{place.path} is missing or damaged; start anew with --force")
+            raise _damaged(place)
 
     def _note(self, report: WalkReport | PullReport, **changes: Any) -> None:
         noted = msgspec.structs.replace(
@@ -304,15 +299,28 @@ def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
     Raises:
         ExportError: the disk refuses.
     """
+    with _ended_at(place) as file:
+        rows = write(file)
+        size = file.tell() - place.start
+        file.seek(place.start)
+        return Part(rows, size, _crc32(file, size))
+
+
+@contextlib.contextmanager
+def _ended_at(place: Place) -> Generator[io.BufferedRandom]:
+    """A file that ends there now; all before is there, else somebody took it away."""
     with disk_errors(place.path):
         handle = os.open(place.path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(handle, "r+b") as file:
+            if file.seek(0, os.SEEK_END) < place.start:
+                raise _damaged(place)
             file.truncate(place.start)
             file.seek(place.start)
-            rows = write(file)
-            size = file.tell() - place.start
-            file.seek(place.start)
-            return Part(rows, size, _crc32(file, size))
+            yield file
+
+
+def _damaged(place: Place) -> ExportError:
+    return ExportError(f"{place.path} is missing or damaged; start anew with --force")
 
 
 def _crc32(file: io.BufferedIOBase, most: int) -> int:

@@ -46,6 +46,25 @@ async def test_lines_are_not_written_again(firm: tuple[Sandbox, AiwynClient], tm
     assert seen == {target.stat().st_ino}
 
 
+@pytest.mark.parametrize("at", [250, 450, INVOICES])
+async def test_a_file_that_somebody_takes_away_is_missed(
+    at: int, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    taken: list[Path] = []
+
+    def take(progress: Progress) -> None:
+        if progress.rows >= at and grown(target).exists() and not taken:
+            taken.append(grown(target))
+            grown(target).unlink()
+
+    with pytest.raises(ExportError, match=r"parts is missing or damaged|cannot write .*parts: No such file"):
+        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=take)
+    assert taken
+    assert not target.exists()
+
+
 @pytest.mark.parametrize("left", [b'{"id":1', b'{"id":1}\n', b"\x00" * 100_000])
 async def test_what_a_crash_left_behind_the_last_named_part_is_written_over(
     left: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
