@@ -254,20 +254,35 @@ class Changes(Generic[RowT]):
             await self._shelf.put(self.bookmark)
 
     def decode_as(self, row_type: type[OtherT]) -> Changes[OtherT]:
-        """The same read with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``."""
-        return Changes(
-            self._session,
-            self.query,
-            row_type,
-            column=self._column,
-            since=self._since,
-            overlap=self._overlap,
-            state=self._shelf.state,
-            page_size=self._page_size,
-            on_bad_row=self._on_bad_row,
-            resume=self._resume,
-            on_progress=self._on_progress,
-        )
+        """The same read with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
+
+        Raises:
+            ConfigurationError: no row can be decoded as that.
+            CheckpointError: it was resumed where all rows are read, with rows of this type.
+        """
+        return self._with(row_type=row_type)
+
+    def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Changes[RowT]:
+        """The same read of what a checkpoint left.
+
+        Raises:
+            CheckpointError: it belongs to another query, or to another row type where all rows are read.
+        """
+        return self._with(resume=checkpoint)
+
+    def _with(self, **changes: Any) -> Changes[Any]:
+        options: dict[str, Any] = {
+            "row_type": self.row_type,
+            "column": self._column,
+            "since": self._since,
+            "overlap": self._overlap,
+            "state": self._shelf.state,
+            "page_size": self._page_size,
+            "on_bad_row": self._on_bad_row,
+            "resume": self._resume,
+            "on_progress": self._on_progress,
+        } | changes
+        return Changes(self._session, self.query, **options)
 
     async def _frozen(self) -> Span:
         """The bounds of this read, by the server's clock."""

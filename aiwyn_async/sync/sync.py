@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow.rows import PageRows, read_as, undecoded
 from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteError
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
@@ -27,9 +28,11 @@ from aiwyn_async.pull.report import PullReport
 from aiwyn_async.pull.state import server_name
 from aiwyn_async.resources.collection import Collection, SearchableCollection
 from aiwyn_async.sync.table import Bookkeeping, SyncedTable
-from aiwyn_async.threads import in_thread
+from aiwyn_async.threads import in_thread, to_its_end
 
 __all__ = ["SyncResult", "sync"]
+
+ReadT = TypeVar("ReadT", Pull[Any], Changes[Any])
 
 PAGES_A_TRANSACTION: Final = 10
 KEYS_A_LOOKUP: Final = 500
@@ -159,6 +162,11 @@ class _Rows:
         """A hash of the condition."""
         return fingerprint(self.tag, {"where": self._where, "key": self.key})
 
+    def documents(self, read: ReadT, checkpoint: str | None = None) -> ReadT:
+        """A read from a checkpoint on, of rows of which nothing is decoded but the key."""
+        found = read_as(read, undecoded(self.key))
+        return found if checkpoint is None else found.resumed_at(checkpoint)
+
     def pull(self, among: Sequence[Id] | None = None, **more: Any) -> Pull[Any]:
         """All rows, or those of some keys."""
         options = self._options | more
@@ -242,15 +250,15 @@ class _Run:
 
     def _source(self, overlap: float | timedelta | None, resume: str | None) -> Changes[Any] | Pull[Any]:
         if self._rows.have_changes:
-            return self._rows.changes(state=self._kept, overlap=overlap, resume=resume)
-        return self._rows.pull(resume=resume)
+            return self._rows.documents(self._rows.changes(state=self._kept, overlap=overlap), resume)
+        return self._rows.documents(self._rows.pull(), resume)
 
     async def reconcile(self) -> int:
         """Mark the rows that are gone, bring those that are missing; how many were marked."""
         known = await in_thread(self._table.keys)
         found = await self._rows.difference(known)
         for lookup in self._rows.lookups(found.missing):
-            await self._merge_all(lookup)
+            await self._merge_all(self._rows.documents(lookup))
         return await in_thread(lambda: self._table.mark_gone(found.gone)) if found.gone else 0
 
     async def _acknowledge(self, source: Changes[Any]) -> None:
@@ -263,15 +271,22 @@ class _Run:
     async def _merge_all(self, source: Changes[Any] | Pull[Any]) -> None:
         keeps_place = isinstance(source, Changes) or not self._rows.have_changes
         held: list[Page[Any]] = []
+        writing: asyncio.Future[None] | None = None
         async with aclosing(source.batches()) as batches:
             try:
                 async for page in batches:
                     held.append(page)
                     if len(held) == PAGES_A_TRANSACTION:
-                        full, held = held, []
-                        await self._write(full, keeps_place=keeps_place)
+                        full, held, before, writing = held, [], writing, None
+                        if before is not None:
+                            await to_its_end(before)
+                        # While they are written, the next ones are read.
+                        writing = asyncio.ensure_future(self._write(full, keeps_place=keeps_place))
+                        del full
             finally:
                 # Also when the read broke: what came is kept, so that the next run need not ask for it again.
+                if writing is not None:
+                    await to_its_end(writing)
                 if held:
                     await self._write(held, keeps_place=keeps_place)
 

@@ -142,11 +142,29 @@ async def test_a_read_that_breaks_is_resumed_within_its_bounds(aiwyn: AiwynClien
     rest = aiwyn.invoices.changes(since=since, page_size=10, resume=text)
     assert await ids_of(rest) == changed[20:]
     assert rest.bookmark == broken.bookmark
+    others = aiwyn.invoices.changes(since=since, page_size=10).decode_as(dict).resumed_at(text)
+    assert [row["id"] for row in await others.collect()] == changed[20:]
     with pytest.raises(CheckpointError):
         aiwyn.invoices.changes(where=F.status == "PAID", resume=text)
     damaged = json.loads(text) | {"position": {"start": 5}}
     with pytest.raises(CheckpointError, match="damaged"):
         aiwyn.invoices.changes(resume=json.dumps(damaged))
+
+
+async def test_a_read_of_all_rows_is_resumed_as_rows_of_the_same_type(aiwyn: AiwynClient, firm: Any) -> None:
+    patient = aiwyn.with_options(retries=0)
+    firm.box.faults.add("invoices.search", nth=6, times=99, status=500)
+    broken = patient.invoices.changes(page_size=5).decode_as(dict)
+    with pytest.raises((ServerError, IncompleteError)):
+        await broken.collect()
+    firm.box.faults.clear()
+    assert broken.checkpoint is not None
+    given = broken.report.distinct
+
+    rest = aiwyn.invoices.changes(page_size=5).decode_as(dict).resumed_at(broken.checkpoint)
+    assert 0 < len(await rest.collect()) == len(firm.ids()) - given
+    with pytest.raises(CheckpointError):
+        aiwyn.invoices.changes(page_size=5).resumed_at(broken.checkpoint)
 
 
 async def test_a_state_is_bound_to_its_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, CheckpointError, ConfigurationError, ExportError, F, IncompleteError
-from aiwyn_async.errors import ServerError
+from aiwyn_async.errors import DecodeFailed, ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sync import sync
@@ -321,6 +321,23 @@ async def test_tables_that_another_program_changed_are_refused_with_the_reason(
     with pytest.raises(ExportError, match=told):
         await sync(aiwyn.invoices, path)
     assert query(path, "SELECT count(*) FROM invoices") == [(120,)]
+
+
+async def test_a_row_that_does_not_fit_its_type_is_refused_and_the_rows_before_it_are_kept(
+    aiwyn: AiwynClient, firm: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "mirror.duckdb"
+    whole = await sync(aiwyn.invoices, tmp_path / "whole.duckdb", page_size=2)
+
+    def spoil(body: bytes) -> bytes:
+        return body.replace(b'"totalAmount":', b'"totalAmount":[],"was":', 1)
+
+    firm.box.faults.add("invoices.search", nth=15, mutate=spoil)
+    with pytest.raises(DecodeFailed, match="totalAmount"):
+        await sync(aiwyn.invoices, path, page_size=2)
+    rest = await sync(aiwyn.invoices, path, page_size=2)
+    assert 0 < rest.received < whole.received
+    assert rest.complete
 
 
 async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_as_it_was(
