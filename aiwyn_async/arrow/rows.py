@@ -14,12 +14,15 @@ from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeFailed
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
 from aiwyn_async.models.unreadable import text_of
 from aiwyn_async.pagination.page import Document, Page
+from aiwyn_async.pagination.query import Query
 
-__all__ = ["PageRows", "RowsOfPage", "columns_of", "read_as", "undecoded"]
+__all__ = ["PageRows", "RowsOfPage", "columns_of", "documents_of", "read_as"]
 
 
 class Decodable(Protocol):
     """A walk or a pull."""
+
+    query: Query
 
     def decode_as(self, row_type: Any, /) -> Any:
         """The same with rows of another type."""
@@ -142,9 +145,13 @@ def read_as(walk: WalkT, row_type: type[Any]) -> WalkT:
     return other
 
 
-def undecoded(key: str) -> type[Any]:
-    """What a walk decodes rows as that are read from documents: their key alone, where they have one."""
-    return key_only(key) if key else msgspec.Raw
+def documents_of(walk: WalkT) -> WalkT:
+    """A walk or a pull for who takes the rows from the documents of its pages.
+
+    Of a row its key alone is decoded, where it has one.
+    """
+    key = walk.query.key
+    return read_as(walk, key_only(key) if key else msgspec.Raw)
 
 
 def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:

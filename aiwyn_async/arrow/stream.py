@@ -15,7 +15,7 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from aiwyn_async.arrow.rows import PageRows, read_as, undecoded
+from aiwyn_async.arrow.rows import PageRows, documents_of
 from aiwyn_async.errors import ConfigurationError, ExportError, LoopMismatchError
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
@@ -95,7 +95,7 @@ def _record_batches(
     pull: Batches, schema: Any, loop: asyncio.AbstractEventLoop | None
 ) -> Generator[Any, None, None]:
     """Record batches, fetched one by one. Dropping the generator ends the pull."""
-    walk = read_as(pull, undecoded(pull.query.key))
+    walk = documents_of(pull)
     pages = _Pages(walk.batches())
     with _Waiting(loop) as waiting:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async.arrow.rows import read_as, undecoded
+from aiwyn_async.arrow.rows import documents_of, read_as
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.pagination.page import Checkpoint, Page
@@ -38,7 +38,7 @@ class Source:
 
     def read_documents(self) -> None:
         """For who takes the rows from the documents of pages."""
-        self._walk = read_as(self._given, undecoded(self._given.query.key))
+        self._walk = documents_of(self._given)
 
     @property
     def name(self) -> str:

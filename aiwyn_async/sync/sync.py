@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async.arrow.rows import PageRows, read_as, undecoded
+from aiwyn_async.arrow.rows import PageRows, documents_of
 from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteError
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
@@ -31,8 +31,6 @@ from aiwyn_async.sync.table import Bookkeeping, SyncedTable
 from aiwyn_async.threads import in_thread, to_its_end
 
 __all__ = ["SyncResult", "sync"]
-
-ReadT = TypeVar("ReadT", Pull[Any], Changes[Any])
 
 PAGES_A_TRANSACTION: Final = 10
 KEYS_A_LOOKUP: Final = 500
@@ -162,11 +160,6 @@ class _Rows:
         """A hash of the condition."""
         return fingerprint(self.tag, {"where": self._where, "key": self.key})
 
-    def documents(self, read: ReadT, checkpoint: str | None = None) -> ReadT:
-        """A read from a checkpoint on, of rows of which nothing is decoded but the key."""
-        found = read_as(read, undecoded(self.key))
-        return found if checkpoint is None else found.resumed_at(checkpoint)
-
     def pull(self, among: Sequence[Id] | None = None, **more: Any) -> Pull[Any]:
         """All rows, or those of some keys."""
         options = self._options | more
@@ -249,16 +242,19 @@ class _Run:
         return source
 
     def _source(self, overlap: float | timedelta | None, resume: str | None) -> Changes[Any] | Pull[Any]:
+        source: Changes[Any] | Pull[Any]
         if self._rows.have_changes:
-            return self._rows.documents(self._rows.changes(state=self._kept, overlap=overlap), resume)
-        return self._rows.documents(self._rows.pull(), resume)
+            source = documents_of(self._rows.changes(state=self._kept, overlap=overlap))
+        else:
+            source = documents_of(self._rows.pull())
+        return source if resume is None else source.resumed_at(resume)
 
     async def reconcile(self) -> int:
         """Mark the rows that are gone, bring those that are missing; how many were marked."""
         known = await in_thread(self._table.keys)
         found = await self._rows.difference(known)
         for lookup in self._rows.lookups(found.missing):
-            await self._merge_all(self._rows.documents(lookup))
+            await self._merge_all(documents_of(lookup))
         return await in_thread(lambda: self._table.mark_gone(found.gone)) if found.gone else 0
 
     async def _acknowledge(self, source: Changes[Any]) -> None:

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from aiwyn_async import AiwynClient, F, inflate_with_isal, prime_allocator
-from benchmarks.worker import Job, Tally, added_up, peak_memory
+from benchmarks.worker import Job, Tally, added_up, counted, peak_memory
 
 
 @asynccontextmanager
@@ -76,14 +76,7 @@ async def kept_without_gc(job: Job) -> Tally:
 async def raw(job: Job) -> Tally:
     """Rows as their bytes, not decoded."""
     aiwyn = await client_of(job)
-    walk = aiwyn.invoices.list().decode_as(msgspec.Raw)
-    if job.verify:
-        ids = [msgspec.json.decode(row)["id"] async for row in walk]
-        return Tally(len(ids), sum(ids))
-    rows = 0
-    async for _ in walk:
-        rows += 1
-    return Tally(rows)
+    return await counted(aiwyn.invoices.list().decode_as(msgspec.Raw), job)
 
 
 async def one_by_one(job: Job) -> Tally:
