@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.sandbox import Sandbox
+
+
+@pytest.fixture
+async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
+    """600 invoices, and a client that tries once."""
+    async with (
+        Sandbox(invoices=600, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, retries=0) as aiwyn,
+    ):
+        yield box, aiwyn
 
 
 @pytest.fixture

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ExportError, ServerError
+from aiwyn_async import AiwynClient, ExportError
 from aiwyn_async.export import export
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
+from broken_exports import broken_export
 
 INVOICES = 600
 PAGE_SIZE = 20
-
-
-@pytest.fixture
-async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
-    async with (
-        Sandbox(invoices=INVOICES, seed=11) as box,
-        AiwynClient(base_url=box.url, api_key=box.api_key, retries=0) as aiwyn,
-    ):
-        yield box, aiwyn
 
 
 def grown(target: Path) -> Path:
@@ -73,13 +63,7 @@ async def test_what_a_crash_left_behind_the_last_named_part_is_written_over(
     whole, target = tmp_path / "whole.jsonl", tmp_path / "x.jsonl"
     await export(aiwyn.invoices.list(page_size=PAGE_SIZE), whole)
 
-    def is_late(body: Any) -> bool:
-        return isinstance(body, dict) and body.get("page", 0) >= 25
-
-    box.faults.add("invoices.list", times=99, status=500, match=is_late)
-    with pytest.raises(ServerError):
-        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target)
-    box.faults.clear()
+    await broken_export(box, aiwyn, target)
     with grown(target).open("ab") as file:
         file.write(left)
 

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, AiwynError, ExportError, ServerError
+from aiwyn_async import AiwynClient, AiwynError, ExportError
 from aiwyn_async.export import export
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
-
-
-@pytest.fixture
-async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
-    async with (
-        Sandbox(invoices=600, seed=11) as box,
-        AiwynClient(base_url=box.url, api_key=box.api_key, retries=0) as aiwyn,
-    ):
-        yield box, aiwyn
-
-
-async def broken_export(box: Sandbox, aiwyn: AiwynClient, target: Path) -> Path:
-    """The folder of an export that has three parts."""
-
-    def is_late(body: Any) -> bool:
-        return isinstance(body, dict) and body.get("page", 0) >= 25
-
-    box.faults.add("invoices.list", times=99, status=500, match=is_late)
-    with pytest.raises(ServerError):
-        await export(aiwyn.invoices.list(page_size=20), target)
-    box.faults.clear()
-    return target.parent / f".{target.name}.partial"
+from broken_exports import broken_export
 
 
 def cut(part: Path) -> None:

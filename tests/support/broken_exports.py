@@ -1,0 +1,27 @@
+"""An export that broke off, and what it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, ServerError
+from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
+
+__all__ = ["broken_export"]
+
+
+async def broken_export(box: Sandbox, aiwyn: AiwynClient, target: Path) -> Path:
+    """The folder of an export that has three parts."""
+
+    def is_late(body: Any) -> bool:
+        return isinstance(body, dict) and body.get("page", 0) >= 25
+
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=20), target)
+    box.faults.clear()
+    return target.parent / f".{target.name}.partial"
