@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import RateLimitError as RateLimitError
     from aiwyn_async.errors import RedirectRefusedError as RedirectRefusedError
     from aiwyn_async.errors import RequestError as RequestError
+    from aiwyn_async.errors import ResponseMismatchError as ResponseMismatchError
     from aiwyn_async.errors import ResponseTooLargeError as ResponseTooLargeError
     from aiwyn_async.errors import ServerError as ServerError
     from aiwyn_async.errors import StatusError as StatusError
@@ -88,6 +89,7 @@ _HOMES = {
         "RateLimitError",
         "RedirectRefusedError",
         "RequestError",
+        "ResponseMismatchError",
         "ResponseTooLargeError",
         "ServerError",
         "StatusError",

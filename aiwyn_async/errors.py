@@ -10,6 +10,7 @@
     │   │   └── DeadlineExceeded    the deadline of the call ran out: phase tells in what
     │   ├── ProtocolError           the answer was not HTTP as it should be; never sent again
     │   │   ├── RedirectRefusedError    it pointed elsewhere; credentials do not travel
+    │   │   ├── ResponseMismatchError   it belongs to another request
     │   │   └── ResponseTooLargeError   it was larger than max_response_bytes
     │   ├── StatusError             an answer with a status that is no success
     │   │   ├── InvalidRequestError     400, 422
@@ -72,6 +73,7 @@ __all__ = [
     "RateLimitError",
     "RedirectRefusedError",
     "RequestError",
+    "ResponseMismatchError",
     "ResponseTooLargeError",
     "ServerError",
     "StatusError",
@@ -94,14 +96,19 @@ class AiwynError(Exception):
     """The root: catch this to catch all that the package raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by class, args and attributes; a cause stays behind."""
-        return _restore, (type(self), self.args, self.__dict__)
+        """Pickle by class, args, attributes and a cause of this package; another cause may not pickle."""
+        cause = self.__cause__ if isinstance(self.__cause__, AiwynError) else None
+        return _restore, (type(self), self.args, self.__dict__, cause)
 
 
-def _restore(cls: type[AiwynError], args: tuple[Any, ...], state: dict[str, Any]) -> AiwynError:
+def _restore(
+    cls: type[AiwynError], args: tuple[Any, ...], state: dict[str, Any], cause: AiwynError | None = None
+) -> AiwynError:
     error = cls.__new__(cls)
     error.args = args
     error.__dict__.update(state)
+    if cause is not None:
+        error.__cause__ = cause
     return error
 
 
@@ -131,6 +138,7 @@ class RequestError(AiwynError):
         request_id: the server's name for the last answer, where it gave one.
         ambiguous: True for a write that may have been applied although no answer told so.
         retry_quota_exhausted: True when it would have been sent again, had the client's retry budget lasted.
+        retry_after: seconds that the server asked to wait, or None; of the last error if the deadline passed.
         checkpoint: where a walk over pages can go on, when the request was a page of one.
     """
 
@@ -145,6 +153,7 @@ class RequestError(AiwynError):
         request_id: str | None = None,
         ambiguous: bool = False,
         retry_quota_exhausted: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.method = method
@@ -154,6 +163,7 @@ class RequestError(AiwynError):
         self.request_id = request_id
         self.ambiguous = ambiguous
         self.retry_quota_exhausted = retry_quota_exhausted
+        self.retry_after = retry_after
         self.checkpoint: Checkpoint | None = None
 
     def __str__(self) -> str:
@@ -173,7 +183,7 @@ class ConnectionFailed(RequestError):  # noqa: N818 (the name says it)
     """No answer came.
 
     ``kind`` is one of: connect, dns, tls, connect_timeout, read_timeout, attempt_timeout, disconnected,
-    truncated, deadline.
+    truncated, no_socket, deadline.
     """
 
     def __init__(self, message: str, *, kind: str = "", **about: Any) -> None:
@@ -184,7 +194,8 @@ class ConnectionFailed(RequestError):  # noqa: N818 (the name says it)
 class DeadlineExceeded(ConnectionFailed):
     """The deadline over queueing, attempts and waits ran out.
 
-    ``phase`` tells in what: token, queue, pause, response or retry_wait.
+    ``phase`` says in what: token, queue, pause, response or retry_wait. The cause is the error of the last
+    attempt, if there was one; its ``retry_after`` is this error's too.
     """
 
     def __init__(self, message: str, *, phase: str, **about: Any) -> None:
@@ -200,6 +211,22 @@ class RedirectRefusedError(ProtocolError):
     """The server answered with a redirect. Credentials never follow one; check base_url."""
 
 
+class ResponseMismatchError(ProtocolError):
+    """The response belongs to another request, on a fresh connection too; its content was not used.
+
+    Attributes:
+        requested_key: the key that was asked for.
+        received_key: the key of the object in the response.
+    """
+
+    def __init__(
+        self, message: str, *, requested_key: int | str = "", received_key: object = None, **about: Any
+    ) -> None:
+        super().__init__(message, **about)
+        self.requested_key = requested_key
+        self.received_key = received_key
+
+
 class ResponseTooLargeError(ProtocolError):
     """The decoded body passed ``max_response_bytes`` and was dropped; ask for a smaller page_size."""
 
@@ -210,22 +237,12 @@ class StatusError(RequestError):
     Attributes:
         status: the HTTP status.
         body: the parsed JSON body, or its text, at most 64 KiB of it, credentials masked; None when empty.
-        retry_after: seconds that the server asked to wait, where it said so.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int,
-        body: object = None,
-        retry_after: float | None = None,
-        **about: Any,
-    ) -> None:
+    def __init__(self, message: str, *, status: int, body: object = None, **about: Any) -> None:
         super().__init__(message, **about)
         self.status = status
         self.body = body
-        self.retry_after = retry_after
 
 
 class InvalidRequestError(StatusError):

@@ -41,6 +41,9 @@ class Governor:
         self._last_cut = float("-inf")
         # By order of admission; a dict, so that one who gives up leaves the queue at once.
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        # Slots by the event loop that holds them: a closed loop never returns its own.
+        self._held: dict[asyncio.AbstractEventLoop, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._fork = forks.generation()
 
     def __repr__(self) -> str:
@@ -53,22 +56,39 @@ class Governor:
         """
         if self._fork != forks.generation():
             self._forget_the_parents_requests()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._forget_closed_loops()
         if self.in_flight >= int(self.limit) or self._waiting:
             caller.phase = "queue"
-            await self._wait_for_slot(ahead)
+            await self._wait_for_slot(loop, ahead)
         else:
-            self.in_flight += 1
+            self._take_slot(loop)
         try:
             while (left := self.paused_until - (now := self._clock.monotonic())) > 0:
                 await caller.wait("pause", left)
         except BaseException:
-            self.leave()
+            self.leave(loop)
             raise
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         return now
 
-    def leave(self) -> None:
-        """Give the slot back."""
+    def leave(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Release a slot.
+
+        Args:
+            loop: that acquired it; the running one by default. A coroutine that outlived its loop is closed
+                by the garbage collector, where none runs.
+        """
+        loop = loop or asyncio.get_running_loop()
+        held = self._held.get(loop)
+        if held is None:  # the loop was closed, and its slots were released with it
+            return
+        if held > 1:
+            self._held[loop] = held - 1
+        else:
+            del self._held[loop]
         self.in_flight -= 1
         if self._waiting:
             self._admit()
@@ -88,14 +108,31 @@ class Governor:
             self._last_cut = self._clock.monotonic()
             self.limit = max(FEWEST, self.limit / 2)
 
+    def out_of_sockets(self) -> None:
+        """Release one slot for good: this process could not open a socket for a request that holds it."""
+        self.limit = max(FEWEST, min(self.limit, float(self.in_flight)) - 1)
+
     def _forget_the_parents_requests(self) -> None:
         """In a forked child: what was in flight or waiting then is the parent's and never comes back."""
         self._fork = forks.generation()
         self.in_flight = 0
+        self._held.clear()
         self._waiting.clear()
 
-    async def _wait_for_slot(self, ahead: bool) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def _forget_closed_loops(self) -> None:
+        """Release the slots and drop the waiters of event loops that were closed while requests were open."""
+        for loop in [loop for loop in self._held if loop.is_closed()]:
+            self.in_flight -= self._held.pop(loop)
+        for turn in [turn for turn in self._waiting if turn.get_loop().is_closed()]:
+            del self._waiting[turn]
+        self._admit()
+
+    def _take_slot(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.in_flight += 1
+        self._held[loop] = self._held.get(loop, 0) + 1
+
+    async def _wait_for_slot(self, loop: asyncio.AbstractEventLoop, ahead: bool) -> None:
+        turn: asyncio.Future[None] = loop.create_future()
         self._waiting[turn] = None
         if ahead:
             self._waiting.move_to_end(turn, last=False)
@@ -104,12 +141,13 @@ class Governor:
         except BaseException:
             self._waiting.pop(turn, None)
             if turn.done() and not turn.cancelled():  # the slot was given and refused at once: pass it on
-                self.leave()
+                self.leave(loop)
             raise
 
     def _admit(self) -> None:
         while self._waiting and self.in_flight < int(self.limit):
             turn, _ = self._waiting.popitem(last=False)
-            if not turn.done():
-                self.in_flight += 1
+            loop = turn.get_loop()
+            if not turn.done() and not loop.is_closed():
+                self._take_slot(loop)
                 turn.set_result(None)

@@ -6,10 +6,7 @@ Nothing here awaits or knows aiohttp, so each rule is a plain function with a ta
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -18,6 +15,7 @@ from msgspec.structs import force_setattr
 
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import (
+    ApiError,
     Attempt,
     AuthenticationError,
     ConfigurationError,
@@ -35,9 +33,18 @@ from aiwyn_async.errors import (
     ServerError,
     StatusError,
 )
+from aiwyn_async.session.reasons import failure_reason, find_reason, says_failure
+from aiwyn_async.session.waits import (
+    SANE_RETRY_AFTER,
+    asks_to_come_back,
+    parse_retry_after,
+    requested_wait,
+    timestamp_of,
+)
 
 __all__ = [
     "MAX_ERROR_BODY",
+    "SANE_RETRY_AFTER",
     "Failure",
     "FailureKind",
     "Outcome",
@@ -49,6 +56,7 @@ __all__ = [
     "error_of",
     "excerpt",
     "fields_of",
+    "find_failure",
     "is_success",
     "looks_cut",
     "masked",
@@ -56,6 +64,8 @@ __all__ = [
     "parse_retry_after",
     "path_segment",
     "printable",
+    "requested_wait",
+    "server_message",
     "timestamp_of",
 ]
 
@@ -63,14 +73,15 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _sorted_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 MAX_ERROR_BODY: Final = 64 * 1024
-# A longer Retry-After is no wish of a server but garbage, and is treated as if it were absent.
-SANE_RETRY_AFTER: Final = 31 * 24 * 3600.0
 # The documentation names no such header; these are the usual ones, most telling first.
 REQUEST_ID_HEADERS: Final = ("X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "Cf-Ray")
 LONGEST_REQUEST_ID: Final = 128
 MASK: Final = "***"
-# float() would take inf, nan, 1_0 and digits of other scripts as well.
-_DELAY_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
+MAX_MASKED_DEPTH: Final = 50
+"""Nested deeper, a value is replaced: it is shown to nobody, and walking it would exhaust the stack."""
+MAX_REASON: Final = 500
+MAX_FAILURE_BODY: Final = 16 * 1024
+"""Bytes; a longer body holds rows, whatever its envelope says of success."""
 
 
 class RetryClass(enum.Enum):
@@ -242,36 +253,6 @@ def looks_cut(body: bytes) -> bool:
     return (text[:1], text[-1:]) not in {(b"{", b"}"), (b"[", b"]")} and text[:1] in {b"{", b"["}
 
 
-def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that Retry-After asks to wait, from its number or date form; None when absent or garbage.
-
-    A date is held against the answer's own ``Date``, so that a wrong clock on either side does no harm.
-    ``now`` is wall-clock seconds, for an answer without one.
-    """
-    text = headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    if _DELAY_SECONDS.fullmatch(text):
-        seconds = float(text)
-    else:
-        until = timestamp_of(text)
-        if until is None:
-            return None
-        sent_at = timestamp_of(headers.get("Date", ""))
-        seconds = max(0.0, until - (now if sent_at is None else sent_at))
-    return seconds if seconds <= SANE_RETRY_AFTER else None
-
-
-def timestamp_of(text: str) -> float | None:
-    """The seconds since 1970 of an HTTP date; None when it is none."""
-    try:
-        date = parsedate_to_datetime(text)
-        # The asctime form and the zone -0000 come out naive; HTTP dates are UTC, whatever zone is set here.
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
 def excerpt(body: bytes, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
     """The beginning of a body as printable text, at most ``limit`` characters, credentials masked."""
     return printable(body[:MAX_ERROR_BODY].decode("utf-8", "replace"), secrets, limit)
@@ -283,18 +264,20 @@ def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> st
     return "".join(letter if letter.isprintable() else " " for letter in shown)
 
 
-def masked(value: Any, secrets: Iterable[Secret]) -> Any:
+def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH) -> Any:
     """JSON with credentials masked wherever a server repeats them, in keys as in values."""
     match value:
         case str():
             for secret in secrets:
                 value = value.replace(secret.reveal(), MASK)
             return value
+        case list() | dict() if not depth:
+            return "..."
         case list():
-            return [masked(entry, secrets) for entry in cast("Iterable[Any]", value)]
+            return [masked(entry, secrets, depth - 1) for entry in cast("Iterable[Any]", value)]
         case dict():
             fields = cast("Mapping[str, Any]", value)
-            return {masked(key, secrets): masked(entry, secrets) for key, entry in fields.items()}
+            return {masked(key, secrets): masked(entry, secrets, depth - 1) for key, entry in fields.items()}
         case _:
             return value
 
@@ -323,9 +306,12 @@ def error_of(
         "retry_quota_exhausted": retry_quota_exhausted,
     }
     if isinstance(outcome, Failure):
-        return _failure_error(outcome, about)
+        return _failure_error(outcome, about, secrets)
     about["request_id"] = outcome.request_id and masked(outcome.request_id, secrets)
     if is_success(outcome.status):
+        failure = find_failure(request, outcome)
+        if failure is not None:
+            return _api_error(outcome, failure, about | {"ambiguous": ambiguous}, secrets)
         return _not_json_error(outcome, about, secrets)
     if outcome.status < 400:
         return _redirect_or_upgrade_error(outcome, about, secrets)
@@ -347,24 +333,52 @@ _REFUSED_UNREAD: Final = {*range(300, 408), *range(409, 500), 501, 505}
 
 
 def is_refused_for_now(response: Response) -> bool:
-    """True for a 503 that says when to come back: the server did not take the request on."""
-    told = response.headers.get("Retry-After", "").strip()
-    readable = _DELAY_SECONDS.fullmatch(told) is not None or timestamp_of(told) is not None
-    return response.status == 503 and readable
+    """True for a 503 or 529 that says when to come back: the server did not take the request on."""
+    return response.status in {503, 529} and asks_to_come_back(response.headers)
 
 
-def _failure_error(failure: Failure, about: dict[str, Any]) -> RequestError:
+def _failure_error(failure: Failure, about: dict[str, Any], secrets: tuple[Secret, ...]) -> RequestError:
+    text = masked(failure.text, secrets)
     match failure.kind:
         case FailureKind.PROTOCOL:
-            return ProtocolError(failure.text, **about)
+            return ProtocolError(text, **about)
         case FailureKind.UNKNOWN_ENCODING:
-            return DecodeFailed(failure.text, **about)
+            return DecodeFailed(text, **about)
         case FailureKind.TOO_LARGE:
-            return ResponseTooLargeError(failure.text, **about)
+            return ResponseTooLargeError(text, **about)
         case FailureKind.ENCODING:
-            return DecodeFailed(failure.text, malformed=True, **about)
+            return DecodeFailed(text, malformed=True, **about)
         case kind:
-            return ConnectionFailed(failure.text, kind=kind.value, **about)
+            return ConnectionFailed(text, kind=kind.value, **about)
+
+
+def find_failure(request: Request, response: Response) -> dict[str, Any] | None:
+    """Return the envelope of a success status that says ``success: false``; None of any other response.
+
+    A write whose response has data is left to its reader: some of its records may have been written.
+    """
+    # Cheap, for every response: pages of rows are longer, and other bodies seldom have the word.
+    content = response.content
+    if isinstance(content, tuple) or len(content) > MAX_FAILURE_BODY or b'"success"' not in content:
+        return None
+    try:
+        envelope = fields_of(msgspec.json.decode(content))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # the reader of the body reports it
+    is_partial = request.retry_class is RetryClass.WRITE and bool(envelope.get("data"))
+    return envelope if says_failure(envelope) and not is_partial else None
+
+
+def _api_error(
+    response: Response, envelope: dict[str, Any], about: dict[str, Any], secrets: tuple[Secret, ...]
+) -> ApiError:
+    known = masked(envelope, secrets)
+    reason = printable(failure_reason(known), limit=MAX_REASON) or "without a reason"
+    return ApiError(
+        f"status {response.status}, but the response says success: false; the server says: {reason}",
+        errors=known,
+        **about,
+    )
 
 
 def _not_json_error(response: Response, about: dict[str, Any], secrets: tuple[Secret, ...]) -> DecodeFailed:
@@ -422,7 +436,7 @@ def _status_error(
     cls, advice = _BY_STATUS.get(response.status, default)
     body = _error_body(response.body, secrets)
     told = server_message(body)
-    retry_after = parse_retry_after(response.headers, now)
+    retry_after = requested_wait(response.status, response.headers, now)
     text = f"status {response.status}: {advice}"
     if retry_after is not None:
         text += f"; it asks to wait {retry_after:g} s"
@@ -443,18 +457,8 @@ def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:
 
 
 def server_message(body: object) -> str:
-    """What an error body tells, in any of the usual shapes, as one short printable line; '' if nothing.
-
-    The API documents no error bodies; these shapes are those of GraphQL, Hasura and its own ``error`` key.
-    """
-    told = body
-    errors = fields_of(body).get("errors")
-    if errors and isinstance(errors, list):
-        told = cast("Sequence[object]", errors)[0]
-    elif nested := fields_of(fields_of(body).get("error")):
-        told = nested
-    named = (fields_of(told).get(name) for name in ("message", "error", "detail"))
-    return printable(next((text for text in (told, *named) if isinstance(text, str)), ""))
+    """Return the reason in an error body as one printable line of bounded length; '' if there is none."""
+    return printable(find_reason(body), limit=MAX_REASON)
 
 
 def fields_of(value: object) -> dict[str, Any]:

@@ -18,16 +18,18 @@ from aiwyn_async.session.protocol import (
     Request,
     Response,
     RetryClass,
+    find_failure,
     is_refused_for_now,
     is_success,
     looks_cut,
-    parse_retry_after,
+    requested_wait,
 )
+from aiwyn_async.session.waits import THROTTLED_STATUSES
 
 __all__ = ["GiveUp", "RetryQuota", "SendAgain", "decide", "is_final", "is_throttled", "send_until_final"]
 
-# 520 to 524 are what Cloudflare answers where others say 502 or 504.
-RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+# Cloudflare sends 520 to 524 for what others call 502 or 504; an overloaded server may send 529.
+RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 # The server is sure not to have applied a write that it answers so.
 NOT_APPLIED_STATUSES: Final = {425, 429}
 RETRIED_FAILURES: Final = {
@@ -59,20 +61,22 @@ class GiveUp(msgspec.Struct, frozen=True):
 
 
 def is_final(request: Request, outcome: Outcome) -> bool:
-    """True for a success that looks whole: nothing more is to be decided about it.
+    """True for a success that looks whole and says nothing else: nothing more is to be decided about it.
 
     A write may be answered without a body, as by 204; a read that brings none is no answer.
     """
     if not (isinstance(outcome, Response) and is_success(outcome.status)):
         return False
-    return _is_json(outcome) or (request.retry_class is RetryClass.WRITE and not outcome.body)
+    if _is_json(outcome):
+        return find_failure(request, outcome) is None
+    return request.retry_class is RetryClass.WRITE and not outcome.body
 
 
 def is_throttled(outcome: Outcome) -> bool:
     """True when the server asks for fewer requests, or is too busy to answer in time."""
     if isinstance(outcome, Failure):
         return outcome.kind.is_timeout
-    return outcome.status in {429, 503}
+    return outcome.status in THROTTLED_STATUSES
 
 
 def decide(
@@ -93,7 +97,7 @@ def decide(
     base = config.throttled_backoff_base if throttled else config.backoff_base
     wait = draw * min(config.backoff_cap, base * 2.0 ** min(attempt - 1, 64))
     if isinstance(outcome, Response) and outcome.status >= 400:
-        asked = parse_retry_after(outcome.headers, config.clock.time())
+        asked = requested_wait(outcome.status, outcome.headers, config.clock.time())
         if asked is not None:
             if asked > config.max_retry_after:
                 return GiveUp("the server asks for a longer wait than max_retry_after")

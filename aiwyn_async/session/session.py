@@ -31,7 +31,7 @@ from aiwyn_async.session.protocol import (
     is_success,
     masked,
     may_have_been_applied,
-    parse_retry_after,
+    requested_wait,
 )
 from aiwyn_async.session.retry import RetryQuota, is_throttled, send_until_final
 from aiwyn_async.session.transport import Transport
@@ -220,7 +220,7 @@ class Session:
             # Before the slot goes to another: it has to see the pause.
             self._learn(outcome, admitted_at)
         finally:
-            self.governor.leave()
+            self.governor.leave(call.limit.loop)
         call.note(outcome, wait)
         return outcome
 
@@ -230,7 +230,7 @@ class Session:
         elif is_throttled(outcome):
             self.governor.throttled(admitted_at)
             if isinstance(outcome, Response) and outcome.status == 429:
-                asked = parse_retry_after(outcome.headers, self.config.clock.time())
+                asked = requested_wait(outcome.status, outcome.headers, self.config.clock.time())
                 if asked is not None and asked <= self.config.max_retry_after:
                     self.governor.pause(asked)
 
