@@ -10,8 +10,8 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
-from aiwyn_async.auth import ApiKeyExchange, ReadyToken
-from aiwyn_async.config import Clock, Config, Secret
+from aiwyn_async.auth import ApiKeyExchange, ProvidedToken, ReadyToken
+from aiwyn_async.config import Clock, Config, Headers, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.resources.clients import Clients
 from aiwyn_async.resources.collection import Endpoints
@@ -51,6 +51,7 @@ class CallOptions(TypedDict, total=False):
     throttled_backoff_base: float
     backoff_cap: float
     max_retry_after: float
+    headers: Mapping[str, str]
 
 
 class ClientOptions(CallOptions, total=False):
@@ -85,7 +86,8 @@ class AiwynClient:
     Args:
         base_url: such as https://demo.api.aiwyn.ai; else AIWYN_BASE_URL, else the profile.
         api_key: exchanged for a bearer token and renewed; else AIWYN_API_KEY, else the profile.
-        token: a ready bearer token instead; else AIWYN_TOKEN.
+        token: a ready bearer token instead, or a function, also an async one, that returns one and is called
+            again when it expires or is refused; else AIWYN_TOKEN.
         profile: a table of the profile file; else AIWYN_PROFILE.
         **options: see ``Config``.
 
@@ -98,7 +100,7 @@ class AiwynClient:
         *,
         base_url: str | None = None,
         api_key: str | Secret | None = None,
-        token: str | Secret | None = None,
+        token: str | Secret | TokenProvider | None = None,
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
@@ -108,8 +110,8 @@ class AiwynClient:
             self._session = _session(config)
         except ConfigurationError as error:
             complaint = error
-        # Tracebacks can show the locals of each frame, and these hold the credential in the clear.
-        del api_key, token
+        # Tracebacks can show the locals of each frame, and these hold credentials in the clear.
+        del api_key, token, options
         if complaint is not None:
             raise complaint.with_traceback(None)
         self._is_view = False
@@ -277,7 +279,7 @@ class AiwynClient:
     def with_options(self, **options: Unpack[CallOptions]) -> AiwynClient:
         """The same client under other options: a view on its pool, token, concurrency and retry budget.
 
-        Closing the view closes nothing.
+        Closing the view closes nothing. ``headers`` are added to the client's.
 
         Raises:
             ConfigurationError: an option is unknown, out of bounds, or one that a view cannot change.
@@ -288,10 +290,17 @@ class AiwynClient:
                 f"with_options() cannot change {refused[0]!r}; it can change "
                 f"{', '.join(sorted(CallOptions.__annotations__))}"
             )
-        view = object.__new__(AiwynClient)
-        view._session = self._session.view(msgspec.structs.replace(self.config, **options))
-        view._is_view = True
-        return view
+        try:
+            config = _changed(self.config, options)
+        except ConfigurationError as error:
+            complaint = error
+        else:
+            view = object.__new__(AiwynClient)
+            view._session = self._session.view(config)
+            view._is_view = True
+            return view
+        del options  # a traceback shows the locals of this frame
+        raise complaint.with_traceback(None)
 
     async def request(self, request: Request) -> Response:
         """Send a request of your own up the same ladder: token, limits, retries, typed errors.
@@ -331,6 +340,14 @@ class AiwynClient:
             )
 
 
+def _changed(config: Config, options: CallOptions) -> Config:
+    changed = {name: value for name, value in options.items() if name != "headers"}
+    headers = options.get("headers")
+    if headers is not None:
+        changed["headers"] = Headers(config.headers).updated(headers)
+    return msgspec.structs.replace(config, **changed)
+
+
 def _session(config: Config) -> Session:
     session = Session(
         config,
@@ -346,6 +363,8 @@ def _tokens(session: Session) -> TokenSource:
     config = session.config
     if config.api_key is None:
         assert config.token is not None  # Config has one of the two  # noqa: S101
-        return ReadyToken(config.token)
+        if isinstance(config.token, Secret):
+            return ReadyToken(config.token)
+        return ProvidedToken(config.token, config, TOKEN_EXCHANGE_TIMEOUT)
     quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
     return ApiKeyExchange(config.api_key, config, session.view(quick).call)

@@ -9,17 +9,30 @@ import re
 import ssl
 import stat
 import tomllib
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from time import time as wall_clock
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["DEMO_URL", "STAGING_URL", "Clock", "Config", "EndpointOverride", "Secret", "SystemClock"]
+__all__ = [
+    "DEMO_URL",
+    "STAGING_URL",
+    "Clock",
+    "Config",
+    "EndpointOverride",
+    "Headers",
+    "Secret",
+    "SystemClock",
+    "TokenProvider",
+    "bearer_secret",
+    "secrets_in",
+]
 
 # The two hosts that the API's documentation names. It shows no production host.
 DEMO_URL: Final = "https://demo.api.aiwyn.ai"
@@ -92,6 +105,102 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+TokenProvider = Callable[[], str | Secret | Awaitable[str | Secret]]
+"""A function, also an async one, that returns a bearer token that is good now."""
+
+
+def bearer_secret(text: str) -> Secret:
+    """Return a bearer token as a ``Secret``, without the word Bearer that may come with it.
+
+    Raises:
+        ConfigurationError: it is empty, or cannot be sent.
+    """
+    scheme, _, rest = text.strip().partition(" ")
+    return Secret(rest if scheme.lower() == "bearer" and rest.strip() else text)
+
+
+# RFC 9110: a header's name is a token.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Those that describe the connection or the body, and the credential: this package sets them.
+_OWN_HEADERS: Final = {
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+_SECRET_NAME: Final = re.compile(
+    r"auth|cookie|credential|key|passw|secret|session|signature|token", re.IGNORECASE
+)
+SHORTEST_SECRET: Final = 6
+"""Characters; what is shorter is masked nowhere, since it occurs in innocent texts."""
+
+
+class Headers(dict[str, str]):
+    """Headers to send with every request. A repr shows their names and no value.
+
+    Raises:
+        ConfigurationError: a name or value cannot be sent, or this package sets the header itself.
+    """
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        for name, value in (headers or {}).items():
+            self[_checked_header_name(name)] = _checked_header_value(name, value)
+        if len({name.lower() for name in self}) < len(self):
+            raise ConfigurationError("headers has the same name twice, in upper and lower case")
+
+    def __repr__(self) -> str:
+        return f"Headers({dict.fromkeys(self, '***')})"
+
+    def updated(self, headers: Mapping[str, str]) -> Headers:
+        """Return these and those; where both have a name, in whatever case, the value of those."""
+        theirs = Headers(headers)
+        replaced = {name.lower() for name in theirs}
+        return Headers({name: value for name, value in self.items() if name.lower() not in replaced} | theirs)
+
+
+def secrets_in(headers: Mapping[str, str]) -> list[Secret]:
+    """Return the values of headers whose names say that they are credentials, word by word."""
+    return [
+        Secret(word)
+        for name, value in headers.items()
+        if _SECRET_NAME.search(name)
+        for word in value.split()
+        if len(word) >= SHORTEST_SECRET
+    ]
+
+
+def _checked_header_name(name: object) -> str:
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise ConfigurationError(f"headers: {name!r} is not a name of a header")
+    if name.lower() in _OWN_HEADERS:
+        raise ConfigurationError(
+            f"headers must not contain {name}: the client sets it itself"
+            + ("; pass token= or api_key=" if name.lower() == "authorization" else "")
+        )
+    return name
+
+
+def _checked_header_value(name: str, value: object) -> str:
+    # The value may be a credential, so it is not quoted.
+    if not isinstance(value, str):
+        raise ConfigurationError(f"headers: the value of {name} must be str, not {type(value).__name__}")
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(f"headers: the value of {name} must be printable ASCII in one line")
+    return value.strip()
+
+
 class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a tenant has otherwise than the documentation shows; None leaves an entry as it is.
 
@@ -126,8 +235,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     api_key: Secret | None = None
     """Exchanged for a bearer token at ``token_path``."""
-    token: Secret | None = None
-    """A ready bearer token (JWT), used as it is."""
+    token: Secret | TokenProvider | None = None
+    """A ready bearer token (JWT), used as it is; or a function, also an async one, that returns one. It is
+    called again when the token is about to expire or the server refuses it, so that work can outlive it."""
+    headers: Mapping[str, str] = msgspec.field(default_factory=Headers)
+    """Sent with every request; those of ``with_options()`` are added to them."""
 
     max_concurrency: int = 8
     """Requests in flight at once, at most; fewer after the server throttles."""
@@ -177,6 +289,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Check every option, so that nothing wrong is ever sent."""
         self._check_types()
         msgspec.structs.force_setattr(self, "base_url", _checked_url(self.base_url, self.allow_insecure_http))
+        msgspec.structs.force_setattr(self, "headers", Headers(self.headers))
         if self.proxy is not None:
             _check_proxy(self.proxy)
         if (self.api_key is None) == (self.token is None):
@@ -275,7 +388,8 @@ _NUMBER: Final = (int, float)
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "base_url": (str,),
     "api_key": (Secret, type(None)),
-    "token": (Secret, type(None)),
+    "token": (Secret, Callable, type(None)),  # type: ignore[dict-item]
+    "headers": (Mapping,),
     "max_concurrency": (int,),
     "retries": (int,),
     "retry_writes": (bool,),
@@ -303,7 +417,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 
 _SECRETS: Final = {"api_key", "token"}
-_OBJECTS: Final = {"ssl_context", "clock"}
+_OBJECTS: Final = {"headers", "ssl_context", "clock"}
 _NAMES: Final = frozenset(Config.__struct_fields__)
 
 _PlainOptions = msgspec.defstruct(
@@ -316,12 +430,15 @@ _PlainOptions = msgspec.defstruct(
 )
 
 
-def _secret(name: str, text: object) -> Secret:
+def _secret(name: str, text: object) -> Secret | TokenProvider:
     if isinstance(text, str):
-        return Secret(text)
-    if not isinstance(text, Secret):
-        raise ConfigurationError(f"{name} must be a str or a Secret, not {type(text).__name__}")
-    return text
+        return bearer_secret(text) if name == "token" else Secret(text)
+    if isinstance(text, Secret):
+        return text
+    if name == "token" and callable(text):
+        return text
+    wanted = "a str, a Secret or a function that returns one" if name == "token" else "a str or a Secret"
+    raise ConfigurationError(f"{name} must be {wanted}, not {type(text).__name__}")
 
 
 def _layered(*layers: dict[str, Any]) -> dict[str, Any]:
@@ -366,7 +483,12 @@ def _from_profile(profile: str | None) -> dict[str, Any]:
     if wanted and wanted not in profiles:
         raise ConfigurationError(f"no profile {wanted!r} in {path}; it has {', '.join(profiles) or 'none'}")
     found = profiles.get(wanted or "default", {})
-    if _SECRETS & found.keys() and readable_by_others:
+    headers = found.get("headers")
+    has_secret = bool(_SECRETS & found.keys()) or (
+        isinstance(headers, dict)
+        and any(_SECRET_NAME.search(name) for name in cast("dict[str, Any]", headers))
+    )
+    if has_secret and readable_by_others:
         raise ConfigurationError(f"{path} holds a credential and others can read it; run: chmod 600 {path}")
     return found
 

@@ -183,7 +183,7 @@ class ConnectionFailed(RequestError):  # noqa: N818 (the name says it)
     """No answer came.
 
     ``kind`` is one of: connect, dns, tls, connect_timeout, read_timeout, attempt_timeout, disconnected,
-    truncated, no_socket, deadline.
+    truncated, deadline.
     """
 
     def __init__(self, message: str, *, kind: str = "", **about: Any) -> None:

@@ -36,7 +36,9 @@ def declared_charset(content_type: str) -> str | None:
     return None if name.replace("-", "").replace("_", "") in {"", "utf8", "usascii", "ascii"} else name
 
 
-def as_utf8(content: bytes | tuple[bytes, ...], content_type: str) -> bytes | tuple[bytes, ...]:
+def as_utf8(
+    content: bytes | tuple[bytes, ...], content_type: str, errors: str = "strict"
+) -> bytes | tuple[bytes, ...]:
     """Return a body as UTF-8 without a byte order mark; the same object if it is that already.
 
     A byte order mark outweighs the declared charset. Without either, UTF-16 and UTF-32 are recognised by
@@ -57,7 +59,7 @@ def as_utf8(content: bytes | tuple[bytes, ...], content_type: str) -> bytes | tu
     if not mark and encoding == "utf-8":
         return content
     body = (b"".join(content) if isinstance(content, tuple) else content)[len(mark) :]
-    return body if encoding == "utf-8" else body.decode(encoding).encode()
+    return body if encoding == "utf-8" else body.decode(encoding, errors).encode()
 
 
 def _codec_of(charset: str | None, start: bytes) -> str:

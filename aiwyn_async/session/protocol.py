@@ -207,6 +207,8 @@ class Failure(msgspec.Struct, frozen=True):
     elapsed: float
     on_reused_connection: bool = False
     """It broke on a kept-alive connection before anything was answered."""
+    out_of_sockets: bool = False
+    """This process could open no socket, so the server is not to blame."""
 
 
 Outcome = Response | Failure
@@ -338,7 +340,7 @@ def is_refused_for_now(response: Response) -> bool:
 
 
 def _failure_error(failure: Failure, about: dict[str, Any], secrets: tuple[Secret, ...]) -> RequestError:
-    text = masked(failure.text, secrets)
+    text = printable(failure.text, secrets, limit=MAX_REASON)
     match failure.kind:
         case FailureKind.PROTOCOL:
             return ProtocolError(text, **about)

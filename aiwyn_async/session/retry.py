@@ -102,6 +102,8 @@ def decide(
             if asked > config.max_retry_after:
                 return GiveUp("the server asks for a longer wait than max_retry_after")
             wait = max(wait, asked)
+    if isinstance(outcome, Failure) and outcome.out_of_sockets:
+        return SendAgain(wait, 0)  # the budget spares the server, which this did not reach
     return SendAgain(wait, THROTTLED_COST if throttled else COST)
 
 

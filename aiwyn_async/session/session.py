@@ -16,7 +16,7 @@ import sys
 import warnings
 from typing import Final, Protocol
 
-from aiwyn_async.config import Clock, Config, Secret
+from aiwyn_async.config import Clock, Config, Secret, secrets_in
 from aiwyn_async.errors import ApiError, Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
 from aiwyn_async.session.governor import Governor
 from aiwyn_async.session.limits import TimeLimit
@@ -130,6 +130,7 @@ class Session:
         self.quota = quota
         self.warned: set[str] = set()
         """Inferred endpoints whose use was told."""
+        self._headers = config.headers or None
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
 
     def view(self, config: Config) -> Session:
@@ -139,11 +140,27 @@ class Session:
         session.warned = self.warned
         return session
 
+    def distrust_connections(self) -> None:
+        """Reuse no connection that is open now: one of them brought a response of another request."""
+        self.transport.distrust_connections()
+
+    async def repeat(self, request: Request, earlier: Response) -> Response:
+        """Send a read again whose response could not be used; what comes of it lists the attempts of both.
+
+        Raises:
+            RequestError: see ``call()``.
+        """
+        try:
+            response = await self.call(request)
+        except RequestError as error:
+            error.attempts = (*earlier.attempts, *error.attempts)
+            raise
+        return response.after((*earlier.attempts, *response.attempts))
+
     def about(self, error: RequestError, request: Request, response: Response) -> RequestError:
         """An error found in an answer, with what is known of its request; what it quotes is masked."""
         if isinstance(error, ApiError):
-            known = (None if self.tokens is None else self.tokens.held, self.config.api_key)
-            secrets = [secret for secret in known if secret is not None]
+            secrets = self._secrets(None)
             error.args = (masked(error.args[0], secrets),)
             error.errors = masked(error.errors, secrets)
         error.method, error.path = request.method, request.path
@@ -207,7 +224,9 @@ class Session:
         admitted_at = await self.governor.enter(call, ahead=not call.request.authorised)
         try:
             call.phase = "response"
-            outcome = await self.transport.send(call.request, call.bearer, self._timeouts, call.limit)
+            outcome = await self.transport.send(
+                call.request, call.bearer, self._timeouts, call.limit, self._headers
+            )
             if (
                 isinstance(outcome, Failure)
                 and outcome.on_reused_connection
@@ -216,7 +235,9 @@ class Session:
             ):
                 # The server had closed a kept-alive connection: no fault of it, and nothing was read.
                 call.resent = True
-                outcome = await self.transport.send(call.request, call.bearer, self._timeouts, call.limit)
+                outcome = await self.transport.send(
+                    call.request, call.bearer, self._timeouts, call.limit, self._headers
+                )
             # Before the slot goes to another: it has to see the pause.
             self._learn(outcome, admitted_at)
         finally:
@@ -227,6 +248,8 @@ class Session:
     def _learn(self, outcome: Outcome, admitted_at: float) -> None:
         if isinstance(outcome, Response) and is_success(outcome.status):
             self.governor.succeeded()
+        elif isinstance(outcome, Failure) and outcome.out_of_sockets:
+            self.governor.out_of_sockets()
         elif is_throttled(outcome):
             self.governor.throttled(admitted_at)
             if isinstance(outcome, Response) and outcome.status == 429:
@@ -236,22 +259,30 @@ class Session:
 
     def _error(self, call: _Call, outcome: Outcome) -> RequestError:
         clock = self.config.clock
-        known = (call.bearer, self.config.api_key, self.config.token)
         return error_of(
             call.request,
             outcome,
             now=clock.time(),
             elapsed=clock.monotonic() - call.started,
             attempts=tuple(call.attempts),
-            secrets=tuple(secret for secret in known if secret is not None),
+            secrets=self._secrets(call.bearer),
             ambiguous=call.ambiguous,
             retry_quota_exhausted=call.retry_quota_exhausted,
         )
 
+    def _secrets(self, bearer: Secret | None) -> tuple[Secret, ...]:
+        """Return what is masked where a server repeats it."""
+        held = None if self.tokens is None else self.tokens.held
+        known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))
+        return tuple(secret for secret in known if secret is not None)
+
     def _deadline_exceeded(self, call: _Call) -> DeadlineExceeded:
+        cause = None if call.last is None else self._error(call, call.last)
+        text = f"the deadline of {self.config.deadline:g} s does not last ({_PHASES[call.phase]})"
         error = DeadlineExceeded(
-            f"the deadline of {self.config.deadline:g} s does not last ({_PHASES[call.phase]})",
+            text if cause is None else f"{text}; the last attempt failed: {cause.args[0]}",
             phase=call.phase,
+            retry_after=self._pause_left(call) if cause is None else cause.retry_after,
             method=call.request.method,
             path=call.request.path,
             attempts=tuple(call.attempts),
@@ -259,9 +290,13 @@ class Session:
             ambiguous=call.ambiguous
             or (call.request.retry_class is RetryClass.WRITE and call.phase == "response"),
         )
-        if call.last is not None:
-            error.__cause__ = self._error(call, call.last)
+        error.__cause__ = cause
         return error
+
+    def _pause_left(self, call: _Call) -> float | None:
+        """Return the rest of a pause that the server asked another call for."""
+        left = self.governor.paused_until - self.config.clock.monotonic()
+        return left if call.phase == "pause" and left > 0 else None
 
 
 _PHASES: Final = {

@@ -7,11 +7,13 @@ tracebacks hold it again, so none of them leaves this module.
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
+import re
 import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextvars import ContextVar
 from http.cookies import BaseCookie, SimpleCookie
 from platform import python_version
@@ -26,6 +28,8 @@ from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
 from aiwyn_async.session import forks
+from aiwyn_async.session.charsets import UnknownCharsetError, as_utf8
+from aiwyn_async.session.connections import Connector, has_second_response
 from aiwyn_async.session.limits import Stage, TimeLimit
 from aiwyn_async.session.protocol import (
     MAX_ERROR_BODY,
@@ -43,9 +47,30 @@ from aiwyn_async.session.sockets import ThriftySocket
 __all__ = ["Transport", "inflate_with_isal"]
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
+LONGEST_NAME: Final = 8192
+"""Characters of a name in a header, no more than aiohttp reads; whoever shortens it masks credentials first."""
 SMALL_PIECE: Final = 4096
 """Bytes; a body in smaller pieces is joined, since each of them is an object too."""
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
+
+PARTIAL_CONTENT: Final = 206
+OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# What a server says by an alert that ends the handshake, which TLS 1.3 delivers with the first read only.
+_ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
+_HANDSHAKE_ALERTS: Final = {
+    "ACCESS_DENIED",
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_UNKNOWN",
+    "DECRYPT_ERROR",
+    "HANDSHAKE_FAILURE",
+    "INSUFFICIENT_SECURITY",
+    "NO_CERTIFICATE",
+    "UNKNOWN_CA",
+    "UNSUPPORTED_CERTIFICATE",
+}
 
 # Most specific first: TLS and DNS failures are connector failures, and those are OS errors, to aiohttp.
 _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
@@ -84,9 +109,11 @@ class _Sending(Stage):
 
     Attributes:
         opened: it had to open a connection of its own.
+        connected: it has a connection, so the request may have been sent.
     """
 
     opened = False
+    connected = False
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -101,6 +128,10 @@ def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ig
     return ThriftySocket(*address[:3])
 
 
+def _note_connected() -> None:
+    _sending.get().connected = True
+
+
 class _Answer(aiohttp.ClientResponse):
     """What aiohttp waits for, no longer than read_timeout and only once.
 
@@ -110,11 +141,18 @@ class _Answer(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        _sending.get().listen()
+        sending = _sending.get()
+        sending.listen()
+        protocol = connection.protocol  # the connection has none any more when it was released
         try:
-            return await super().start(connection)
+            response = await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
             broken = _Broken(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
+        else:
+            # Of two responses on a fresh connection the first one is meant; on others it may be a leftover.
+            if sending.opened or not has_second_response(protocol):
+                return response
+            broken = _Broken(FailureKind.DISCONNECTED, "two responses arrived for one request")
         raise broken
 
 
@@ -138,6 +176,7 @@ class _Pool(NamedTuple):
     session: aiohttp.ClientSession
     closer: AsyncGenerator[None, None]
     thread: int
+    connector: Connector
 
 
 # Pools that a forked child inherited. Closing them would end the parent's TLS sessions; dropping them would
@@ -152,6 +191,7 @@ class Transport:
         self._config = config
         self._base = URL(config.base_url, encoded=True)
         self._base_path = self._base.raw_path.rstrip("/")
+        self._proxy = None if config.proxy is None else URL(config.proxy)
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._fork = forks.generation()
         self._closed = False
@@ -192,10 +232,27 @@ class Transport:
                     "this client is in use on another thread's event loop; make one AiwynClient a thread"
                 )
 
+    def distrust_connections(self) -> None:
+        """Reuse no connection that is open now: one of them brought a response of another request."""
+        for pool in self._pools.values():
+            pool.connector.distrust()
+
     async def send(
-        self, request: Request, bearer: Secret | None, timeouts: Timeouts, limit: TimeLimit
+        self,
+        request: Request,
+        bearer: Secret | None,
+        timeouts: Timeouts,
+        limit: TimeLimit,
+        headers: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Send once and read the answer to its end, whatever its status; ``limit`` is that of the call.
+        """Send once and read the response to its end, whatever its status.
+
+        Args:
+            request: what to send.
+            bearer: the token to send with it.
+            timeouts: of this attempt.
+            limit: that of the whole call.
+            headers: to send beside those of the request.
 
         Raises:
             ClientClosedError: after ``aclose()``.
@@ -206,7 +263,7 @@ class Transport:
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
         _sending.set(sending)
         started = time.perf_counter()
-        answered = False
+        answered = out_of_sockets = False
         try:
             # The headers have no name here, since a traceback may show what has one.
             with sending:
@@ -215,7 +272,7 @@ class Transport:
                     request.method,
                     url,
                     data=request.body,
-                    headers=_headers(request, bearer),
+                    headers=_headers(request, bearer, headers),
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 )
@@ -227,6 +284,8 @@ class Transport:
                     if not response.closed:  # as it is when all of it was read
                         response.release()
                 if not isinstance(body, _Unusable):
+                    body = _in_utf8(response, body)
+                if not isinstance(body, _Unusable):
                     return Response(response.status, response.headers, body, time.perf_counter() - started)
                 kind, text = body
         except asyncio.CancelledError as stopped:
@@ -235,12 +294,17 @@ class Transport:
             raise stopped.with_traceback(None) from None
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as fault:
             kind, text = _kind_and_text(fault)
+            out_of_sockets = _is_out_of_sockets(fault)
+            if self._proxy is not None and not sending.connected and not out_of_sockets:
+                kind, text = _of_proxy(self._proxy, fault, kind, text)
         if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
         if kind is FailureKind.DISCONNECTED and not answered and url.scheme == "http":
             text = f"{text}; if it speaks https there, write so in base_url"
-        reused = kind is FailureKind.DISCONNECTED and not answered and not sending.opened
-        return Failure(kind, text, time.perf_counter() - started, reused)
+        # What is not HTTP on a kept-alive connection may be the rest of a response that nobody asked for.
+        unanswered = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL} and not answered
+        reused = unanswered and sending.connected and not sending.opened
+        return Failure(kind, text, time.perf_counter() - started, reused, out_of_sockets)
 
     async def aclose(self) -> None:
         """Close every connection; a second call does nothing. Requests in flight fail."""
@@ -269,19 +333,21 @@ class Transport:
 
     async def _open_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         self.check_usable(loop)  # again: the client may have been closed while the call waited
+        connector = Connector(
+            _note_connected,
+            limit=0,  # the governor limits, so that waiting for a slot is never taken for a slow server
+            ssl=self._config.ssl_context or True,
+            socket_factory=_open_socket,
+        )
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # the governor limits, so that waiting for a slot is never taken for a slow server
-                ssl=self._config.ssl_context or True,
-                socket_factory=_open_socket,
-            ),
+            connector=connector,
             cookie_jar=_NoCookies(),
             headers={hdrs.USER_AGENT: USER_AGENT, hdrs.ACCEPT: "application/json"},
             response_class=_Answer,
             proxy=self._config.proxy,
             trust_env=False,
         )
-        pool = _Pool(session, _close_with_loop(session), threading.get_ident())
+        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector)
         self._pools[loop] = pool
         await anext(pool.closer)
         return pool
@@ -298,8 +364,10 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         await session.close()
 
 
-def _headers(request: Request, bearer: Secret | None) -> dict[str, str]:
-    headers: dict[str, str] = {} if request.body is None else {hdrs.CONTENT_TYPE: "application/json"}
+def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] | None) -> dict[str, str]:
+    headers: dict[str, str] = dict(extra) if extra else {}
+    if request.body is not None:
+        headers[hdrs.CONTENT_TYPE] = "application/json"
     if bearer is not None:
         headers[hdrs.AUTHORIZATION] = f"Bearer {bearer.reveal()}"
     return headers
@@ -334,7 +402,8 @@ def _body_at_hand(response: aiohttp.ClientResponse, most: int) -> bytes | None:
     content = response.content
     if not content.is_eof() or content.total_bytes > most or hdrs.CONTENT_ENCODING in response.headers:
         return None
-    return content.read_nowait() if is_success(response.status) else None
+    is_whole = is_success(response.status) and response.status != PARTIAL_CONTENT
+    return content.read_nowait() if is_whole else None
 
 
 async def _body_of(
@@ -347,10 +416,13 @@ async def _body_of(
         told = await _beginning(response, sending)
         return told if readable else b""
     if not readable:
-        named = printable(encoding, limit=40)
         return _Unusable(
-            FailureKind.UNKNOWN_ENCODING, f"the answer has a Content-Encoding not asked for: {named}"
+            FailureKind.UNKNOWN_ENCODING,
+            f"the answer has a Content-Encoding not asked for: {printable(encoding, limit=LONGEST_NAME)}",
         )
+    if response.status == PARTIAL_CONTENT:
+        response.close()
+        return _Unusable(FailureKind.PROTOCOL, "status 206: only a part of what was asked for, in full")
     # The length that is told is that of the bytes sent, which an encoding may make more of.
     length = None if encoding else response.content_length
     is_too_long = length is not None and length > most
@@ -361,6 +433,22 @@ async def _body_of(
             FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
         )
     return body
+
+
+def _in_utf8(
+    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...]
+) -> bytes | tuple[bytes, ...] | _Unusable:
+    """Return the body as UTF-8; that of an error as well as it can be read."""
+    is_error = not is_success(response.status)
+    try:
+        return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace" if is_error else "strict")
+    except UnknownCharsetError as error:
+        charset = printable(str(error.args[0]), limit=LONGEST_NAME)
+        text = f"the response declares an unknown charset: {charset}"
+        return body if is_error else _Unusable(FailureKind.UNKNOWN_ENCODING, text)
+    except UnicodeError:
+        text = "the body is not valid text in the charset of its Content-Type or byte order mark"
+        return body if is_error else _Unusable(FailureKind.ENCODING, text)
 
 
 async def _read_capped(
@@ -409,12 +497,21 @@ def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
     if isinstance(fault, _Broken):
         return fault.kind, fault.text
     os_error = getattr(fault, "os_error", None)
+    alert = _ALERT.search(str(os_error or fault))
+    if alert is not None and alert[1] in _HANDSHAKE_ALERTS:
+        return FailureKind.TLS, _alert_text(alert[1])
     if isinstance(os_error, ssl.SSLError) or isinstance(fault, (aiohttp.ClientSSLError, ssl.SSLError)):
         return FailureKind.TLS, _tls_text(fault)
     if isinstance(fault, aiohttp.ClientPayloadError) and isinstance(
         fault.__cause__, http_exceptions.ContentEncodingError
     ):
         return FailureKind.ENCODING, "the body does not decode as its Content-Encoding says"
+    if _is_out_of_sockets(fault):
+        return (
+            FailureKind.CONNECT,
+            "no file descriptor or memory is left for a connection; raise the limit (ulimit -n) "
+            "or lower max_concurrency",
+        )
     # The last entry fits every fault.
     kind, text = next(
         (kind, text)
@@ -428,6 +525,36 @@ def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
     elif isinstance(fault, aiohttp.ClientHttpProxyError):
         text = f"{text}: status {fault.status}"
     return kind, text
+
+
+def _is_out_of_sockets(fault: Exception) -> bool:
+    return getattr(getattr(fault, "os_error", fault), "errno", None) in OUT_OF_SOCKETS
+
+
+def _of_proxy(proxy: URL, fault: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:
+    """Return kind and text of a failure to connect through a proxy, naming it if it is to blame."""
+    named = f"the proxy {proxy.host}:{proxy.port}"
+    if isinstance(fault, aiohttp.ClientHttpProxyError):
+        return kind, text
+    if isinstance(fault, aiohttp.ClientConnectorError):
+        if (fault.host, fault.port) != (proxy.raw_host, proxy.port):
+            return kind, f"{text} (through {named})"
+        reason = "its host name cannot be resolved" if kind is FailureKind.DNS else fault.os_error.strerror
+        return kind, text if kind is FailureKind.TLS else f"cannot connect to {named}: {reason or 'failed'}"
+    if kind is FailureKind.CONNECT_TIMEOUT:
+        return kind, f"{text} through {named}"
+    # Whatever it sent was no tunnel, so the request itself was not sent.
+    return FailureKind.CONNECT, f"{named} closed the connection or did not respond as a proxy does"
+
+
+def _alert_text(alert: str) -> str:
+    if alert in {"CERTIFICATE_REQUIRED", "NO_CERTIFICATE"}:
+        return (
+            "the server requires a client certificate; pass an ssl_context= "
+            "into which load_cert_chain() loaded one"
+        )
+    reason = alert.lower().replace("_", " ")
+    return f"the server refused the TLS handshake ({reason}); does it require another client certificate?"
 
 
 def _tls_text(fault: Exception) -> str:

@@ -21,7 +21,7 @@ REPEATING_WRITES = Config(base_url="https://a.test", token=Secret("t"), clock=Fa
 UNREADABLE = Response(200, {}, b'{"a":', 0.0)
 NEVER_SENT = {"connect", "dns", "connect_timeout"}
 READS_REPEAT = NEVER_SENT | {"read_timeout", "attempt_timeout", "disconnected", "truncated", "encoding"}
-STATUSES_REPEAT = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+STATUSES_REPEAT = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 ONCE = {"encoding"}
 
 
@@ -116,6 +116,7 @@ def test_what_is_throttling() -> None:
     assert [status for status in range(100, 600) if is_throttled(Response(status, {}, b"", 0.0))] == [
         429,
         503,
+        529,
     ]
 
 
