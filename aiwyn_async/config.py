@@ -436,7 +436,7 @@ def _secret(name: str, text: object) -> Secret | TokenProvider:
     if isinstance(text, Secret):
         return text
     if name == "token" and callable(text):
-        return text
+        return cast("TokenProvider", text)
     wanted = "a str, a Secret or a function that returns one" if name == "token" else "a str or a Secret"
     raise ConfigurationError(f"{name} must be {wanted}, not {type(text).__name__}")
 

@@ -17,6 +17,7 @@ from aiwyn_async.errors import (
     DecodeFailed,
     NotFoundError,
     RequestError,
+    ResponseMismatchError,
 )
 from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.models.base import Id
@@ -31,6 +32,7 @@ from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.reconcile import KeyDifference, key_difference
 from aiwyn_async.pull.state import State
 from aiwyn_async.resources.iterables import each
+from aiwyn_async.resources.keys import is_same_key, key_of
 from aiwyn_async.session.protocol import Request, Response, path_segment
 from aiwyn_async.session.session import Session
 
@@ -226,13 +228,16 @@ class Collection(Generic[RowT, DetailT]):
             RequestError: another of its subclasses; see ``errors``.
         """
         request = Request(method="GET", path=f"{self._path('get')}/{path_segment(key)}")
+        response = await self._session.call(request)
         try:
-            return self._detail(request, await self._session.call(request))
+            return self._detail(request, response, key)
         except DecodeFailed as fault:
             if not fault.malformed:
                 raise
+        except ResponseMismatchError:
+            pass  # it came on a connection that is not used again
         # A document cut on its way decodes when it is asked for again; a broken one does not.
-        return self._detail(request, await self._session.call(request))
+        return self._detail(request, await self._session.repeat(request, response), key)
 
     async def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> AsyncGenerator[Found[DetailT], None]:
         """Objects by their keys, looked up together and given in the order of the keys.
@@ -261,11 +266,21 @@ class Collection(Generic[RowT, DetailT]):
         finally:
             await window.aclose()
 
-    def _detail(self, request: Request, response: Response) -> DetailT:
+    def _detail(self, request: Request, response: Response, key: Id) -> DetailT:
         try:
-            return decode_object(response.body, self.detail_type)
+            detail = decode_object(response.body, self.detail_type)
         except RequestError as error:
             raise self._session.about(error, request, response)  # noqa: B904 (the same error)
+        found = key_of(detail, self.endpoints.key)
+        if found == key or is_same_key(key, found):
+            return detail
+        self._session.distrust_connections()
+        mismatch = ResponseMismatchError(
+            f"asked for key {key!r}, but received the object with key {found!r}",
+            requested_key=key,
+            received_key=found,
+        )
+        raise self._session.about(mismatch, request, response)
 
     def _path(self, verb: Verb) -> str:
         return self._paths.get(verb) or self._looked_up(verb)

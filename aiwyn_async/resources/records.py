@@ -30,6 +30,8 @@ __all__ = ["RecordWrite", "Records"]
 MAX_BATCH: Final = 100
 """Records a request, at most: the documentation's limit."""
 BATCHES_IN_FLIGHT: Final = 4
+MISMATCHES: Final = {"UNREADABLE_ANSWER", "RESULTS_DO_NOT_MATCH"}
+"""Codes of outcomes whose response is not one to the records that were sent."""
 
 RecordInput = Record | Mapping[str, Any]
 Records_ = Iterable[RecordInput] | AsyncIterable[RecordInput]
@@ -209,7 +211,11 @@ class RecordWrite:
             raise
         except RequestError as error:
             return _all_alike(batch, error)
-        return _outcomes(batch, response.body)
+        outcomes = _outcomes(batch, response.body)
+        if any(outcome.code in MISMATCHES for outcome in outcomes):
+            # It may be another request's response, and the next one on that connection this one's.
+            self._session.distrust_connections()
+        return outcomes
 
 
 def _all_alike(batch: _Batch, error: RequestError) -> list[RecordOutcome]:
@@ -230,6 +236,7 @@ class _Result(msgspec.Struct):
     status: str | None = None
     id: Id | None = None
     error: _Error | str | None = None
+    system_ref: Any = msgspec.field(name="systemRef", default=msgspec.UNSET)
 
 
 class _Data(msgspec.Struct):
@@ -254,13 +261,68 @@ def _outcomes(batch: _Batch, body: bytes) -> list[RecordOutcome]:
     if results is None and answer.error is not None:
         code, message = _told(answer.error)
         return _unclear(batch, code or "ERROR", message or "the answer tells of an error")
+    if results is not None and not _shows_known_references(batch, results):
+        return _unclear(
+            batch,
+            "RESULTS_DO_NOT_MATCH",
+            "the response shows references of records that were not sent; it belongs to another request",
+        )
     if results is None or len(results) != len(batch.records):
         return _unclear(
             batch,
             "RESULTS_DO_NOT_MATCH",
             f"the answer tells of {len(results or [])} results for {len(batch.records)} records",
         )
-    return [_outcome(batch.start + place, result) for place, result in enumerate(results)]
+    in_order = _in_order_of(batch, results)
+    if in_order is None:
+        return _unclear(
+            batch,
+            "RESULTS_DO_NOT_MATCH",
+            "the references in the response are not in the order of the records",
+        )
+    return [_outcome(batch.start + place, result) for place, result in enumerate(in_order)]
+
+
+def _shows_known_references(batch: _Batch, results: Sequence[_Result]) -> bool:
+    """Return whether every reference that a response shows is one that was sent."""
+    shown = [result for result in results if _shows_reference(result)]
+    if not shown or any(record.system_ref is None for record in batch.records):
+        return True  # to a record without a reference the server may assign one
+    sent = {_reference(record.system_ref) for record in batch.records}
+    return all(_reference(result.system_ref) in sent for result in shown)
+
+
+def _in_order_of(batch: _Batch, results: Sequence[_Result]) -> Sequence[_Result] | None:
+    """Return the results in the order of the records, by the references if all of them show one.
+
+    None if a reference stands at another place and the others do not say which result is whose.
+    """
+    sent = [_reference(record.system_ref) for record in batch.records]
+    shown = [_reference(result.system_ref) if _shows_reference(result) else None for result in results]
+    if all(
+        found is None or found == expected or record.system_ref is None
+        for record, expected, found in zip(batch.records, sent, shown, strict=True)
+    ):
+        return results
+    by_reference = dict(zip(shown, results, strict=True))
+    return [by_reference[reference] for reference in sent] if by_reference.keys() == set(sent) else None
+
+
+def _shows_reference(result: _Result) -> bool:
+    return result.system_ref is not msgspec.UNSET and result.system_ref is not None
+
+
+def _reference(system_ref: object) -> bytes:
+    """Return the same bytes for references that are equal as JSON: 1.0 is 1, and keys have no order."""
+    return encode_json(_plain_numbers.decode(encode_json(system_ref)), in_order=True)
+
+
+def _plain_number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+_plain_numbers: Final = msgspec.json.Decoder(float_hook=_plain_number)
 
 
 def _outcome(index: int, result: _Result) -> RecordOutcome:

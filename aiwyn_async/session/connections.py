@@ -69,16 +69,24 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, on_connect: Callable[[], None], **options: Any) -> None:
         """Args: ``on_connect`` is called in the task of each request as soon as it has a connection."""
-        super().__init__(**options)
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
         self._on_connect = on_connect
         self._generation = 0
-        self._factory = functools.partial(_Protocol, loop=asyncio.get_running_loop())
+        make_protocol: Callable[[], ResponseHandler] = functools.partial(
+            _Protocol, loop=asyncio.get_running_loop()
+        )
+        setattr(self, "_factory", make_protocol)  # noqa: B010 (aiohttp types it as a partial of its own class)
 
     def distrust(self) -> None:
         """Reuse none of the connections that are open now."""
         self._generation += 1
 
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: ClientTimeout,  # noqa: ASYNC109 (aiohttp's signature)
+    ) -> Connection:
         """See ``aiohttp.BaseConnector``."""
         while True:
             connection = await super().connect(req, traces, timeout)

@@ -48,13 +48,17 @@ __all__ = ["Transport", "inflate_with_isal"]
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
 LONGEST_NAME: Final = 8192
-"""Characters of a name in a header, no more than aiohttp reads; whoever shortens it masks credentials first."""
+"""Characters of a name in a header, as many as aiohttp reads; it is shortened once credentials are masked."""
 SMALL_PIECE: Final = 4096
 """Bytes; a body in smaller pieces is joined, since each of them is an object too."""
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
 
 PARTIAL_CONTENT: Final = 206
 OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+OUT_OF_SOCKETS_TEXT: Final = (
+    "no file descriptor or memory is left for a connection; raise the limit (ulimit -n) "
+    "or lower max_concurrency"
+)
 # What a server says by an alert that ends the handshake, which TLS 1.3 delivers with the first read only.
 _ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
 _HANDSHAKE_ALERTS: Final = {
@@ -507,11 +511,7 @@ def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
     ):
         return FailureKind.ENCODING, "the body does not decode as its Content-Encoding says"
     if _is_out_of_sockets(fault):
-        return (
-            FailureKind.CONNECT,
-            "no file descriptor or memory is left for a connection; raise the limit (ulimit -n) "
-            "or lower max_concurrency",
-        )
+        return FailureKind.CONNECT, OUT_OF_SOCKETS_TEXT
     # The last entry fits every fault.
     kind, text = next(
         (kind, text)
