@@ -32,7 +32,7 @@ from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.reconcile import KeyDifference, key_difference
 from aiwyn_async.pull.state import State
 from aiwyn_async.resources.iterables import each
-from aiwyn_async.resources.keys import is_same_key, key_of
+from aiwyn_async.resources.keys import is_same_key, key_getter
 from aiwyn_async.session.protocol import Request, Response, path_segment
 from aiwyn_async.session.session import Session
 
@@ -173,6 +173,7 @@ class Collection(Generic[RowT, DetailT]):
         self._session = session
         self._paths: dict[Verb, str] = {}
         self.endpoints = self.endpoints.overridden(session.config.endpoints.get(self.endpoints.tag))
+        self._key_of = key_getter(self.detail_type, self.endpoints.key)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._session.config.base_url}>"
@@ -271,7 +272,7 @@ class Collection(Generic[RowT, DetailT]):
             detail = decode_object(response.body, self.detail_type)
         except RequestError as error:
             raise self._session.about(error, request, response)  # noqa: B904 (the same error)
-        found = key_of(detail, self.endpoints.key)
+        found = self._key_of(detail)
         if found == key or is_same_key(key, found):
             return detail
         self._session.distrust_connections()

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import uuid
-from collections.abc import Hashable
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final, cast
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
-__all__ = ["is_same_key", "key_of"]
+__all__ = ["is_same_key", "key_getter"]
 
 _CANONICAL: Final = re.compile(r"0|-?[1-9][0-9]{0,99}", re.ASCII)
 """An integer as JSON writes it, of a length that int() takes."""
 
 
-def key_of(found: object, name: str | None) -> object:
-    """Return the value of an object's key; None if the object, or its type, has none.
+def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
+    """Return a function from an object of a type to the value of its key; to None if it has none.
 
     Args:
-        found: a Struct or a dict.
+        kind: a Struct or ``dict``.
         name: of the key on the wire.
     """
-    if isinstance(found, dict):
-        return cast("dict[str, Any]", found).get(name or "")
-    attribute = _attribute(cast("Hashable", type(found)), name)
-    return None if attribute is None else getattr(found, attribute)
-
-
-@functools.lru_cache(maxsize=256)
-def _attribute(kind: Hashable, name: str | None) -> str | None:
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
-        return None
-    return next((field.name for field in msgspec.structs.fields(kind) if field.encode_name == name), None)
+    if issubclass(kind, dict):
+        return lambda found: found.get(name)
+    fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()
+    attribute = next((field.name for field in fields if field.encode_name == name), None)
+    return attrgetter(attribute) if attribute is not None else lambda _: None
 
 
 def is_same_key(asked: object, found: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -20,66 +20,100 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest, ClientTimeout
     from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "has_second_response"]
+__all__ = ["Connector", "ProxyConnector"]
 
 READABLE: Final = 1
 """POLLIN of every system that has poll()."""
 
 
-class _Protocol(ResponseHandler):
-    """Closes its connection when bytes arrive while no request is open.
+class _Shared:
+    """What the connections of a pool know of it.
 
     Attributes:
-        has_served: a request was open before.
-        generation: of the connector when the connection was opened.
+        acquired: those that a request is open on, as aiohttp keeps them.
+        generation: connections of an earlier one are not reused.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self.has_served = False
+    __slots__ = ("acquired", "generation")
+
+    def __init__(self, acquired: Container[object]) -> None:
+        self.acquired = acquired
         self.generation = 0
-        self._is_idle = False
-        self._poll: Callable[[], bool] | None = None
 
-    def begin(self) -> None:
-        """A request is about to be sent."""
-        self._is_idle = False
 
-    def rest(self) -> None:
-        """The connection was released."""
-        self._is_idle = self.has_served = True
+class _Protocol(ResponseHandler):
+    """A connection that bytes received while no request is open make unusable."""
 
-    def data_received(self, data: bytes) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, shared: _Shared) -> None:
+        super().__init__(loop)
+        self._acquired = shared.acquired
+        self._shared = shared
+        self._generation = shared.generation
+        self._has_served = False
+        self._poll: Callable[[], object] | None = None
+
+    def data_received(
+        self, data: bytes, _receive: Callable[[ResponseHandler, bytes], None] = ResponseHandler.data_received
+    ) -> None:
         """See ``asyncio.Protocol``."""
-        if self._is_idle and data:  # aiohttp resumes its parser with no bytes
+        if self in self._acquired:
+            self._has_served = True
+        elif self._has_served and data:
             self.abort()
-        else:
-            super().data_received(data)
+            return
+        _receive(self, data)
 
-    def has_unread_bytes(self) -> bool:
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
+        """See ``asyncio.Protocol``; aiohttp resumes after every piece what is mostly not paused, for 3 us."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+    def is_connected(self) -> bool:
+        """Return whether the connection can be used. aiohttp asks before it reuses one."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        if not self._has_served or self in self._acquired:
+            return True
+        # Of what arrived with the end of the last response, whole responses are in the buffer.
+        is_clean = not self._buffer and self._generation == self._shared.generation
+        return is_clean and not self._has_unread_bytes(transport)
+
+    def _has_unread_bytes(self, transport: asyncio.BaseTransport) -> bool:
         """Return whether bytes, or the end of the stream, wait where the event loop has not read yet."""
-        if self._poll is None:
-            assert self.transport is not None  # a connection that is not connected is not reused  # noqa: S101
-            self._poll = _poll_of(self.transport.get_extra_info("socket").fileno())
-        return self._poll()
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = _poll_of(transport.get_extra_info("socket").fileno())
+        return bool(poll())
 
 
 class Connector(aiohttp.TCPConnector):
     """A pool of connections, which drops those that a response nobody asked for arrived on."""
 
-    def __init__(self, on_connect: Callable[[], None], **options: Any) -> None:
-        """Args: ``on_connect`` is called in the task of each request as soon as it has a connection."""
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
-        self._on_connect = on_connect
-        self._generation = 0
+        self._shared = _Shared(self._acquired)
         make_protocol: Callable[[], ResponseHandler] = functools.partial(
-            _Protocol, loop=asyncio.get_running_loop()
+            _Protocol, asyncio.get_running_loop(), self._shared
         )
         setattr(self, "_factory", make_protocol)  # noqa: B010 (aiohttp types it as a partial of its own class)
 
     def distrust(self) -> None:
         """Reuse none of the connections that are open now."""
-        self._generation += 1
+        self._shared.generation += 1
+
+
+class ProxyConnector(Connector):
+    """A pool of connections through a proxy.
+
+    Args:
+        on_connect: called in the task of each request as soon as it has a connection.
+        **options: see ``aiohttp.TCPConnector``.
+    """
+
+    def __init__(self, on_connect: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._on_connect = on_connect
 
     async def connect(
         self,
@@ -88,36 +122,15 @@ class Connector(aiohttp.TCPConnector):
         timeout: ClientTimeout,  # noqa: ASYNC109 (aiohttp's signature)
     ) -> Connection:
         """See ``aiohttp.BaseConnector``."""
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if not isinstance(protocol, _Protocol):  # one of a class that aiohttp makes itself
-                break
-            if not protocol.has_served:
-                protocol.generation = self._generation
-            elif (
-                protocol.generation != self._generation
-                or protocol.should_close
-                or protocol.has_unread_bytes()
-            ):
-                connection.close()
-                continue
-            protocol.begin()
-            connection.add_callback(protocol.rest)
-            break
+        connection = await super().connect(req, traces, timeout)
         self._on_connect()
         return connection
 
 
-def has_second_response(protocol: ResponseHandler | None) -> bool:
-    """Return whether another response arrived with the one that was read last."""
-    return protocol is not None and len(protocol) > 0
-
-
-def _poll_of(descriptor: int) -> Callable[[], bool]:
-    """Return a function that says whether a descriptor can be read from at once."""
+def _poll_of(descriptor: int) -> Callable[[], object]:
+    """Return a function whose result is true if a descriptor can be read from at once."""
     if not hasattr(select, "poll"):  # Windows; elsewhere select() refuses descriptors from 1024 on
-        return lambda: bool(select.select([descriptor], [], [], 0)[0])
+        return lambda: select.select([descriptor], [], [], 0)[0]
     poller = select.poll()
     poller.register(descriptor, READABLE)
-    return lambda: bool(poller.poll(0))
+    return functools.partial(poller.poll, 0)

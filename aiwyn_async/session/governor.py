@@ -41,9 +41,11 @@ class Governor:
         self._last_cut = float("-inf")
         # By order of admission; a dict, so that one who gives up leaves the queue at once.
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        # Slots by the event loop that holds them: a closed loop never returns its own.
-        self._held: dict[asyncio.AbstractEventLoop, int] = {}
+        # Slots by the event loop that holds them, since a closed loop never returns its own: those of the
+        # loop that was used last, and of others.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._held_here = 0
+        self._held_elsewhere: dict[asyncio.AbstractEventLoop, int] = {}
         self._fork = forks.generation()
 
     def __repr__(self) -> str:
@@ -58,13 +60,13 @@ class Governor:
             self._forget_the_parents_requests()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop = loop
-            self._forget_closed_loops()
+            self._change_loop(loop)
         if self.in_flight >= int(self.limit) or self._waiting:
             caller.phase = "queue"
             await self._wait_for_slot(loop, ahead)
         else:
-            self._take_slot(loop)
+            self.in_flight += 1
+            self._held_here += 1
         try:
             while (left := self.paused_until - (now := self._clock.monotonic())) > 0:
                 await caller.wait("pause", left)
@@ -82,13 +84,12 @@ class Governor:
                 by the garbage collector, where none runs.
         """
         loop = loop or asyncio.get_running_loop()
-        held = self._held.get(loop)
-        if held is None:  # the loop was closed, and its slots were released with it
-            return
-        if held > 1:
-            self._held[loop] = held - 1
+        if loop is self._loop and self._held_here:
+            self._held_here -= 1
+        elif self._held_elsewhere.get(loop):
+            self._held_elsewhere[loop] -= 1
         else:
-            del self._held[loop]
+            return  # the loop was closed, and its slots were released with it
         self.in_flight -= 1
         if self._waiting:
             self._admit()
@@ -116,20 +117,27 @@ class Governor:
         """In a forked child: what was in flight or waiting then is the parent's and never comes back."""
         self._fork = forks.generation()
         self.in_flight = 0
-        self._held.clear()
+        self._held_here = 0
+        self._held_elsewhere.clear()
         self._waiting.clear()
 
-    def _forget_closed_loops(self) -> None:
-        """Release the slots and drop the waiters of event loops that were closed while requests were open."""
-        for loop in [loop for loop in self._held if loop.is_closed()]:
-            self.in_flight -= self._held.pop(loop)
+    def _change_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Count the slots of another event loop; release those of closed loops, and drop their waiters."""
+        if self._loop is not None and self._held_here:
+            self._held_elsewhere[self._loop] = self._held_here
+        self._loop, self._held_here = loop, self._held_elsewhere.pop(loop, 0)
+        for other in [other for other in self._held_elsewhere if other.is_closed()]:
+            self.in_flight -= self._held_elsewhere.pop(other)
         for turn in [turn for turn in self._waiting if turn.get_loop().is_closed()]:
             del self._waiting[turn]
         self._admit()
 
     def _take_slot(self, loop: asyncio.AbstractEventLoop) -> None:
         self.in_flight += 1
-        self._held[loop] = self._held.get(loop, 0) + 1
+        if loop is self._loop:
+            self._held_here += 1
+        else:
+            self._held_elsewhere[loop] = self._held_elsewhere.get(loop, 0) + 1
 
     async def _wait_for_slot(self, loop: asyncio.AbstractEventLoop, ahead: bool) -> None:
         turn: asyncio.Future[None] = loop.create_future()

@@ -6,6 +6,7 @@ Nothing here awaits or knows aiohttp, so each rule is a plain function with a ta
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
@@ -80,7 +81,11 @@ MASK: Final = "***"
 MAX_MASKED_DEPTH: Final = 50
 """Nested deeper, a value is replaced: it is shown to nobody, and walking it would exhaust the stack."""
 MAX_REASON: Final = 500
-MAX_FAILURE_BODY: Final = 16 * 1024
+_SUCCESS: Final = b'"success"'
+_NO_SUCCESS: Final = re.compile(rb'"success"\s*:\s*false')
+ENVELOPE_EDGE: Final = 400
+"""Bytes at the start and end of a body within which its envelope says whether it is a success."""
+MAX_FAILURE_BODY: Final = 64 * 1024
 """Bytes; a longer body holds rows, whatever its envelope says of success."""
 
 
@@ -359,9 +364,13 @@ def find_failure(request: Request, response: Response) -> dict[str, Any] | None:
 
     A write whose response has data is left to its reader: some of its records may have been written.
     """
-    # Cheap, for every response: pages of rows are longer, and other bodies seldom have the word.
     content = response.content
-    if isinstance(content, tuple) or len(content) > MAX_FAILURE_BODY or b'"success"' not in content:
+    # For every response, so what is no envelope is recognised by its ends.
+    if isinstance(content, tuple) or content.startswith(b'{"id"'):
+        return None
+    if content.find(_SUCCESS, 0, ENVELOPE_EDGE) < 0 and content.find(_SUCCESS, -ENVELOPE_EDGE) < 0:
+        return None
+    if len(content) > MAX_FAILURE_BODY or _NO_SUCCESS.search(content) is None:
         return None
     try:
         envelope = fields_of(msgspec.json.decode(content))

@@ -29,7 +29,7 @@ from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
 from aiwyn_async.session import forks
 from aiwyn_async.session.charsets import UnknownCharsetError, as_utf8
-from aiwyn_async.session.connections import Connector, has_second_response
+from aiwyn_async.session.connections import Connector, ProxyConnector
 from aiwyn_async.session.limits import Stage, TimeLimit
 from aiwyn_async.session.protocol import (
     MAX_ERROR_BODY,
@@ -113,7 +113,7 @@ class _Sending(Stage):
 
     Attributes:
         opened: it had to open a connection of its own.
-        connected: it has a connection, so the request may have been sent.
+        connected: behind a proxy: it has a connection, so the request may have been sent.
     """
 
     opened = False
@@ -147,14 +147,13 @@ class _Answer(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         sending = _sending.get()
         sending.listen()
-        protocol = connection.protocol  # the connection has none any more when it was released
         try:
             response = await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
             broken = _Broken(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
         else:
             # Of two responses on a fresh connection the first one is meant; on others it may be a leftover.
-            if sending.opened or not has_second_response(protocol):
+            if sending.opened or not self._protocol:  # its length is that of its queue of responses
                 return response
             broken = _Broken(FailureKind.DISCONNECTED, "two responses arrived for one request")
         raise broken
@@ -288,7 +287,10 @@ class Transport:
                     if not response.closed:  # as it is when all of it was read
                         response.release()
                 if not isinstance(body, _Unusable):
-                    body = _in_utf8(response, body)
+                    try:
+                        body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
+                    except (UnknownCharsetError, UnicodeError) as fault:
+                        body = _undecodable(response, body, fault)
                 if not isinstance(body, _Unusable):
                     return Response(response.status, response.headers, body, time.perf_counter() - started)
                 kind, text = body
@@ -307,7 +309,7 @@ class Transport:
             text = f"{text}; if it speaks https there, write so in base_url"
         # What is not HTTP on a kept-alive connection may be the rest of a response that nobody asked for.
         unanswered = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL} and not answered
-        reused = unanswered and sending.connected and not sending.opened
+        reused = unanswered and not sending.opened
         return Failure(kind, text, time.perf_counter() - started, reused, out_of_sockets)
 
     async def aclose(self) -> None:
@@ -337,11 +339,13 @@ class Transport:
 
     async def _open_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         self.check_usable(loop)  # again: the client may have been closed while the call waited
-        connector = Connector(
-            _note_connected,
-            limit=0,  # the governor limits, so that waiting for a slot is never taken for a slow server
-            ssl=self._config.ssl_context or True,
-            socket_factory=_open_socket,
+        options: dict[str, Any] = {
+            "limit": 0,  # the governor limits, so that waiting for a slot is never taken for a slow server
+            "ssl": self._config.ssl_context or True,
+            "socket_factory": _open_socket,
+        }
+        connector = (
+            Connector(**options) if self._proxy is None else ProxyConnector(_note_connected, **options)
         )
         session = aiohttp.ClientSession(
             connector=connector,
@@ -439,20 +443,20 @@ async def _body_of(
     return body
 
 
-def _in_utf8(
-    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...]
+def _undecodable(
+    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...], fault: LookupError | UnicodeError
 ) -> bytes | tuple[bytes, ...] | _Unusable:
-    """Return the body as UTF-8; that of an error as well as it can be read."""
-    is_error = not is_success(response.status)
-    try:
-        return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace" if is_error else "strict")
-    except UnknownCharsetError as error:
-        charset = printable(str(error.args[0]), limit=LONGEST_NAME)
-        text = f"the response declares an unknown charset: {charset}"
-        return body if is_error else _Unusable(FailureKind.UNKNOWN_ENCODING, text)
-    except UnicodeError:
-        text = "the body is not valid text in the charset of its Content-Type or byte order mark"
-        return body if is_error else _Unusable(FailureKind.ENCODING, text)
+    """Return why a body is not text in its charset; that of an error as well as it can be read."""
+    is_unknown = isinstance(fault, UnknownCharsetError)
+    if not is_success(response.status):
+        return body if is_unknown else as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace")
+    if is_unknown:
+        charset = printable(str(fault.args[0]), limit=LONGEST_NAME)
+        return _Unusable(FailureKind.UNKNOWN_ENCODING, f"the response declares an unknown charset: {charset}")
+    return _Unusable(
+        FailureKind.ENCODING,
+        "the body is not valid text in the charset of its Content-Type or byte order mark",
+    )
 
 
 async def _read_capped(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -72,7 +73,7 @@ async def test_a_list(client: AiwynClient) -> None:
 
 @pytest.mark.parametrize("key", ["../admin", "a/b", "a?b=c", "a#b", "a b", "ä", "%2e%2e%2f", "..;", "a\\b"])
 async def test_a_key_stays_one_segment_on_the_wire(key: str, connect: Callable[..., AiwynClient]) -> None:
-    async with FaultServer([READ, send(answer(body=b'{"id":1}'))]) as server:
+    async with FaultServer([READ, send(answer(body=json.dumps({"id": key}).encode()))]) as server:
         await connect(server.url).invoices.get(key)
     target = server.requests[0].target
     assert target.startswith("/gql/v1/invoice/")
