@@ -69,7 +69,7 @@ def _codec_of(charset: str | None, start: bytes) -> str:
         return by_zeros or "utf-8"
     try:
         name = codecs.lookup(charset).name
-        if name in _NO_CHARSETS:
+        if name.replace("-", "_") in _NO_CHARSETS:
             raise UnknownCharsetError(charset)
         "a".encode(name)  # refuses codecs from bytes to bytes
     except (LookupError, ValueError):

@@ -331,7 +331,9 @@ def may_have_been_applied(request: Request, outcome: Outcome) -> bool:
         return False
     if isinstance(outcome, Failure):
         return not outcome.kind.never_sent
-    return outcome.status not in _REFUSED_UNREAD and not is_refused_for_now(outcome)
+    if outcome.status in _REFUSED_UNREAD or is_refused_for_now(outcome):
+        return False
+    return not is_success(outcome.status) or find_failure(request, outcome) is None
 
 
 # Below 500 a server answers after it has looked at a request and before it has acted on it, but for 408;
