@@ -155,6 +155,8 @@ class Headers(dict[str, str]):
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         super().__init__()
+        if headers is not None and not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("headers must be a mapping of names to values")
         for name, value in (headers or {}).items():
             self[_checked_header_name(name)] = _checked_header_value(name, value)
         if len({name.lower() for name in self}) < len(self):

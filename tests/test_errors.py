@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -72,6 +73,31 @@ def test_every_error_comes_back_from_a_pickle_as_it_was(cls: type[AiwynError], p
     assert told_of(back) == told_of(error)
     assert told_of(copy.copy(error)) == told_of(error)
     assert back.__notes__ == ["a note"]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_the_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
+    again: Callable[[AiwynError], AiwynError],
+) -> None:
+    last = RateLimitError("no", status=429, retry_after=3.0, **ABOUT)
+    last.__cause__ = ConnectionFailed("before", kind="dns", **ABOUT)
+    error = DeadlineExceeded("late", phase="retry_wait", retry_after=3.0, **ABOUT)
+    error.__cause__ = last
+    back = again(again(error))
+    assert isinstance(back, DeadlineExceeded)
+    assert (back.retry_after, back.phase, back.kind) == (3.0, "retry_wait", "deadline")
+    assert told_of(back.__cause__) == told_of(last)  # type: ignore[arg-type]
+    assert isinstance(back.__cause__, RateLimitError)
+    assert back.__cause__.retry_after == 3.0
+    assert told_of(back.__cause__.__cause__) == told_of(last.__cause__)  # type: ignore[arg-type]
+
+
+def test_every_error_of_a_request_has_a_retry_after() -> None:
+    for cls in CLASSES:
+        if issubclass(cls, RequestError):
+            error = one_of(cls)
+            assert isinstance(error, RequestError)
+            assert error.retry_after == (3.0 if issubclass(cls, StatusError) else None)
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

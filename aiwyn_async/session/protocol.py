@@ -347,12 +347,13 @@ def is_refused_for_now(response: Response) -> bool:
 
 
 def _failure_error(failure: Failure, about: dict[str, Any], secrets: tuple[Secret, ...]) -> RequestError:
-    text = printable(failure.text, secrets, limit=MAX_REASON)
+    text = failure.text
     match failure.kind:
         case FailureKind.PROTOCOL:
             return ProtocolError(text, **about)
         case FailureKind.UNKNOWN_ENCODING:
-            return DecodeFailed(text, **about)
+            # It quotes a header of the response, which may repeat a credential.
+            return DecodeFailed(printable(text, secrets), **about)
         case FailureKind.TOO_LARGE:
             return ResponseTooLargeError(text, **about)
         case FailureKind.ENCODING:

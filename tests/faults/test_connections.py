@@ -11,10 +11,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import trustme
@@ -23,7 +24,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.errors import ConnectionFailed, RedirectRefusedError
 from aiwyn_async.session.protocol import Request
 from fake_clock import FakeClock
-from fault_server import FIN, READ, RST, STALL, FaultServer, answer, send
+from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
 from secrecy import CANARY, assert_no_secret
 
@@ -184,6 +185,133 @@ async def test_requests_travel_over_tls_that_the_own_context_trusts(
         await session.call(GET)
         await session.call(LIST)
     assert (server.connections, len(server.requests)) == (1, 2)
+
+
+# Client certificates and proxies
+
+
+class AskingForACertificate:
+    """A TLS server on a thread that refuses clients without a certificate of its authority.
+
+    Unlike asyncio's servers it sends the alert that says so.
+    """
+
+    def __init__(self, authority: trustme.CA, version: ssl.TLSVersion) -> None:
+        self.requests = 0
+        self.context = serving(authority.issue_cert("localhost"))
+        self.context.minimum_version = self.context.maximum_version = version
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(self.context)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://localhost:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listening.accept()
+            except OSError:
+                return
+            with accepted, suppress(OSError):
+                accepted.settimeout(5)
+                with self.context.wrap_socket(accepted, server_side=True) as connection:
+                    if connection.recv(65536):
+                        self.requests += 1
+                        connection.sendall(answer())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("request_", [GET, LIST, WRITE])
+@pytest.mark.parametrize("is_given", [False, True], ids=["missing", "refused"])
+async def test_a_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
+    version: ssl.TLSVersion, request_: Request, is_given: bool, connect: Connect, authority: trustme.CA
+) -> None:
+    context = trusting(authority)
+    if is_given:
+        trustme.CA().issue_cert("client@example.org").configure_cert(context)
+    with AskingForACertificate(authority, version) as server:
+        client = connect(server.url, ssl_context=context)
+        with pytest.raises(ConnectionFailed, match="client certificate") as caught:
+            await session_of(client).call(request_)
+    assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
+    assert not caught.value.ambiguous
+    assert server.requests == 0
+    assert_no_secret(caught.value)
+    await assert_nothing_is_held(client)
+
+
+async def test_a_client_certificate_that_the_server_trusts_is_used(
+    connect: Connect, authority: trustme.CA
+) -> None:
+    context = trusting(authority)
+    authority.issue_cert("client@example.org").configure_cert(context)
+    with AskingForACertificate(authority, ssl.TLSVersion.TLSv1_3) as server:
+        client = connect(server.url, ssl_context=context)
+        assert (await session_of(client).call(WRITE)).status == 200
+        await client.aclose()
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9", "https://api.example.org"])
+async def test_a_proxy_that_cannot_be_reached_is_called_a_proxy(
+    target: str, connect: Connect, closed_port: int
+) -> None:
+    client = connect(target, proxy=f"http://user:{CANARY}@127.0.0.1:{closed_port}", token="t", retries=0)
+    with pytest.raises(
+        ConnectionFailed, match=f"cannot connect to the proxy 127.0.0.1:{closed_port}"
+    ) as caught:
+        await session_of(client).call(WRITE)
+    assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
+    assert_no_secret(caught.value)
+
+
+async def test_a_proxy_whose_name_does_not_resolve_is_called_a_proxy(connect: Connect) -> None:
+    client = connect("https://api.example.org", proxy="http://nope.invalid:3128", retries=0)
+    with pytest.raises(ConnectionFailed, match=r"the proxy nope\.invalid:3128: its host name") as caught:
+        await session_of(client).call(GET)
+    assert caught.value.kind == "dns"
+
+
+@pytest.mark.parametrize("step", [FIN, RST, send(b"SSH-2.0-x\r\n")])
+@pytest.mark.parametrize("request_", [GET, WRITE])
+async def test_a_proxy_that_opens_no_tunnel_is_called_a_proxy(
+    step: Step, request_: Request, connect: Connect
+) -> None:
+    async with FaultServer([READ, step]) as proxy:
+        client = connect("https://api.example.org", proxy=f"http://127.0.0.1:{proxy.port}", retries=0)
+        with pytest.raises(ConnectionFailed, match=f"the proxy 127.0.0.1:{proxy.port}") as caught:
+            await session_of(client).call(request_)
+    assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
+
+
+async def test_a_proxy_that_is_silent_is_called_a_proxy(connect: Connect) -> None:
+    async with FaultServer([READ, STALL]) as proxy:
+        client = connect(
+            "https://api.example.org",
+            proxy=f"http://127.0.0.1:{proxy.port}",
+            retries=0,
+            connect_timeout=0.06,
+        )
+        with pytest.raises(ConnectionFailed, match=f"the proxy 127.0.0.1:{proxy.port}") as caught:
+            await session_of(client).call(WRITE)
+    assert (caught.value.kind, caught.value.ambiguous) == ("connect_timeout", False)
+
+
+async def test_a_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(connect: Connect) -> None:
+    async with FaultServer([READ, RST]) as proxy:
+        client = connect("http://127.0.0.1:9", proxy=f"http://127.0.0.1:{proxy.port}", retries=0)
+        with pytest.raises(ConnectionFailed) as caught:
+            await session_of(client).call(WRITE)
+    assert "the proxy" not in str(caught.value)
+    assert caught.value.ambiguous
 
 
 # Kept-alive connections

@@ -1,0 +1,76 @@
+"""What a deadline says of the errors before it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    RateLimitError,
+    ServerError,
+    TokenExchangeError,
+)
+from fake_clock import FakeClock
+from fault_server import READ, RST, STALL, FaultServer, answer, send
+from looking_inside import LIST, WRITE, session_of
+from secrecy import CANARY, assert_no_secret
+
+Connect = Callable[..., AiwynClient]
+ECHO = f'{{"message":"too many of {CANARY}"}}'.encode()
+LIMITED = send(answer(429, ECHO, {"Retry-After": "60"}))
+
+
+async def test_a_deadline_keeps_the_last_error_and_its_retry_after(connect: Connect) -> None:
+    async with FaultServer([READ, LIMITED]) as server:
+        with pytest.raises(DeadlineExceeded, match=r"429.*60 s.*too many of") as caught:
+            await session_of(connect(server.url, deadline=5)).call(LIST)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert (error.phase, error.retry_after) == ("retry_wait", 60)
+        assert isinstance(error.__cause__, RateLimitError)
+        assert (error.__cause__.status, error.__cause__.retry_after) == (429, 60)
+    assert len(server.requests) == 1
+    assert_no_secret(caught.value)
+
+
+async def test_a_deadline_in_mid_response_keeps_the_error_before_it(connect: Connect) -> None:
+    async with FaultServer([READ, send(answer(503, b'{"message":"busy"}'))], [READ, STALL]) as server:
+        with pytest.raises(DeadlineExceeded, match="busy") as caught:
+            await session_of(connect(server.url, deadline=0.3, backoff_base=0)).call(LIST)
+    assert (caught.value.phase, caught.value.retry_after) == ("response", None)
+    assert isinstance(caught.value.__cause__, ServerError)
+
+
+async def test_a_deadline_after_a_broken_connection_keeps_it(connect: Connect) -> None:
+    async with FaultServer([READ, RST], [READ, STALL]) as server:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await session_of(connect(server.url, deadline=0.3, backoff_base=0, retry_writes=True)).call(WRITE)
+    assert isinstance(caught.value.__cause__, ConnectionFailed)
+    assert caught.value.__cause__.kind == "disconnected"
+    assert caught.value.ambiguous
+
+
+async def test_a_deadline_in_a_pause_that_another_call_was_asked_for_says_how_long_it_lasts(
+    connect: Connect, clock: FakeClock
+) -> None:
+    client = connect("http://127.0.0.1:9", deadline=5)
+    session_of(client).governor.pause(30)
+    clock.advance(10)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await session_of(client).call(LIST)
+    assert (caught.value.phase, caught.value.retry_after) == ("pause", 20)
+    assert caught.value.__cause__ is None
+
+
+async def test_a_failed_exchange_keeps_the_servers_retry_after(connect: Connect) -> None:
+    async with FaultServer([READ, LIMITED]) as server:
+        with pytest.raises(TokenExchangeError) as caught:
+            await session_of(connect(server.url, api_key=CANARY)).call(LIST)
+    assert caught.value.retry_after == 60
+    assert isinstance(caught.value.__cause__, DeadlineExceeded)
+    assert isinstance(caught.value.__cause__.__cause__, RateLimitError)
+    assert_no_secret(caught.value)
