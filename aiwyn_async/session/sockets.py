@@ -8,9 +8,12 @@ kernel an answer, which take an eighth of the time of a small one.
 from __future__ import annotations
 
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["ThriftySocket"]
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["ThriftySocket", "TlsSocket"]
 
 SMALL_READ: Final = 64 * 1024
 """Bytes that glibc has at hand: it takes 128 KiB and more from the kernel, as long as nothing that large was
@@ -30,3 +33,26 @@ class ThriftySocket(socket.socket):
         received = super().recv(min(bufsize, self._room), flags)
         self._room = bufsize if len(received) >= SMALL_READ else SMALL_READ
         return received
+
+
+class TlsSocket(ThriftySocket):
+    """Reads what the peer sent last, although it closed the connection before it could be written to.
+
+    A TLS 1.3 server refuses a client's certificate by an alert that is sent once the client has begun to
+    write. asyncio drops a connection at the first write that fails, and the alert with it.
+    """
+
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        """See ``socket.socket.send()``."""
+        try:
+            return super().send(data, flags)
+        except (BrokenPipeError, ConnectionResetError):
+            if not self._has_unread_bytes():
+                raise
+            return memoryview(data).nbytes
+
+    def _has_unread_bytes(self) -> bool:
+        try:
+            return bool(super().recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False

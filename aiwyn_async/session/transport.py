@@ -42,7 +42,7 @@ from aiwyn_async.session.protocol import (
     is_success,
     printable,
 )
-from aiwyn_async.session.sockets import ThriftySocket
+from aiwyn_async.session.sockets import ThriftySocket, TlsSocket
 
 __all__ = ["Transport", "inflate_with_isal"]
 
@@ -130,6 +130,11 @@ def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ig
     """
     _sending.get().opened = True
     return ThriftySocket(*address[:3])
+
+
+def _open_tls_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
+    _sending.get().opened = True
+    return TlsSocket(*address[:3])
 
 
 def _note_connected() -> None:
@@ -342,7 +347,7 @@ class Transport:
         options: dict[str, Any] = {
             "limit": 0,  # the governor limits, so that waiting for a slot is never taken for a slow server
             "ssl": self._config.ssl_context or True,
-            "socket_factory": _open_socket,
+            "socket_factory": _open_tls_socket if self._base.scheme == "https" else _open_socket,
         }
         connector = (
             Connector(**options) if self._proxy is None else ProxyConnector(_note_connected, **options)
