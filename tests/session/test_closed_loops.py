@@ -1,0 +1,137 @@
+"""What a closed event loop held is available in the next one."""
+
+# pyright: reportPrivateUsage=false
+# (a test of leaks looks inside)
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiwyn_async.session.governor import Governor
+from fake_clock import FakeClock
+
+
+class Caller:
+    """What enters a governor."""
+
+    phase = ""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    async def wait(self, phase: str, seconds: float) -> None:
+        self.phase = phase
+        await self._clock.sleep(seconds)
+
+
+def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
+    """Begin these in an event loop that is closed while they run, as a crashed notebook cell does."""
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(coroutine) for coroutine in coroutines]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    return tasks
+
+
+async def hold(governor: Governor) -> None:
+    loop = asyncio.get_running_loop()
+    await governor.enter(Caller(FakeClock()))
+    try:
+        await asyncio.Event().wait()
+    finally:
+        governor.leave(loop)
+
+
+async def visit(governor: Governor) -> None:
+    async with asyncio.timeout(5):
+        await governor.enter(Caller(FakeClock()))
+    governor.leave()
+
+
+def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> None:
+    governor = Governor(2, clock)
+    tasks = abandon(*(hold(governor) for _ in range(5)))
+    assert (governor.in_flight, len(governor._waiting)) == (2, 3)
+    asyncio.run(visit(governor))
+    assert (governor.in_flight, len(governor._waiting)) == (0, 0)
+    # The garbage collector closes the coroutines later, and what they release was released already.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        del tasks
+        gc.collect()
+    assert governor.in_flight == 0
+    asyncio.run(visit(governor))
+
+
+def test_a_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -> None:
+    governor = Governor(1, clock)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(governor.enter(Caller(clock)))
+    loop.close()
+    governor.leave(loop)
+    assert governor.in_flight == 0
+    governor.leave(loop)
+    assert governor.in_flight == 0
+
+
+def test_a_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
+    governor = Governor(2, clock)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    first.run_until_complete(governor.enter(Caller(clock)))
+    second.run_until_complete(governor.enter(Caller(clock)))
+    assert governor.in_flight == 2
+    second.close()
+    first.run_until_complete(visit(governor))
+    assert governor.in_flight == 1
+    governor.leave(first)
+    assert governor.in_flight == 0
+    first.close()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=6), st.integers(1, 3))
+def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most: int) -> None:
+    governor = Governor(most, FakeClock())
+    kept: list[asyncio.Task[Any]] = []
+    for number, collect in rounds:
+        kept += abandon(*(hold(governor) for _ in range(number)))
+        if collect:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                kept.clear()
+        asyncio.run(visit(governor))
+        assert (governor.in_flight, len(governor._waiting)) == (0, 0)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "raised"])
+def test_an_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
+    governor = Governor(1, clock)
+
+    async def leave_in_the_middle() -> None:
+        tasks = [asyncio.create_task(hold(governor)) for _ in range(3)]
+        await asyncio.sleep(0)
+        if end == "cancelled":
+            tasks[0].cancel()
+            await asyncio.sleep(0)
+            return
+        raise ZeroDivisionError
+
+    run: Callable[[], None] = lambda: asyncio.run(leave_in_the_middle())  # noqa: E731
+    if end == "raised":
+        with pytest.raises(ZeroDivisionError):
+            run()
+    else:
+        run()
+    asyncio.run(visit(governor))
+    assert governor.in_flight == 0
