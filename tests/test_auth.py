@@ -38,6 +38,17 @@ def jwt(claims: Any) -> Secret:
         ({"token": "a", "jeton": "b"}, "jeton", "b"),
         ({"data": {"jeton": "b"}}, "jeton", "b"),
         ({"token": "a"}, "jeton", None),
+        ({"data": {"jeton": "b"}}, "data.jeton", "b"),
+        ({"data": {"auth": {"jeton": "b"}}}, "data.auth.jeton", "b"),
+        ({"data.jeton": "a", "data": {"jeton": "b"}}, "data.jeton", "a"),
+        ({"data": {"jeton": "b"}}, "data.other", None),
+        ({"data": ["jeton"]}, "data.jeton.x", None),
+        ({"token": "a"}, ".token", None),
+        ({"token": "Bearer a"}, None, "a"),
+        ({"token": " bearer  a "}, None, "a"),
+        ({"data": {"jeton": "BEARER b"}}, "data.jeton", "b"),
+        ({"token": "Bearer"}, None, "Bearer"),
+        ({"token": "Bearer a b"}, None, None),
         ({"token": ""}, None, None),
         ({"token": "a b"}, None, None),
         ({"token": "ä"}, None, None),
@@ -106,6 +117,21 @@ def test_a_deep_answer_is_no_crash() -> None:
         ({"exp": NOW + 600}, None, None, 600),
         ({"exp": NOW + 600}, 100, None, 500),
         ({"exp": NOW - 1}, None, None, -1),
+        # A Date header that is a day wrong, in either direction.
+        ({"iat": NOW, "exp": NOW + 3600}, 86400, None, 3600),
+        ({"iat": NOW, "exp": NOW + 3600}, -86400, None, 3600),
+        ({"exp": NOW + 600}, 86400, None, 600),
+        ({"exp": NOW + 600}, 86400, 300, 300),
+        # One that leaves a good token a few seconds would have it renewed all the time.
+        ({"iat": NOW, "exp": NOW + 3600}, 3595, None, 3600),
+        ({"exp": NOW + 3600}, 3595, None, 3600),
+        # This machine's clock is a day wrong, and the server's right.
+        ({"iat": NOW + 86400, "exp": NOW + 90000}, 86400, None, 3600),
+        ({"iat": NOW - 86400, "exp": NOW - 82800}, -86400, None, 3600),
+        ({"exp": NOW - 82800}, -86400, None, 3600),
+        # Expired by both.
+        ({"iat": NOW - 7200, "exp": NOW - 3600}, 0, None, -3600),
+        ({"exp": NOW - 10}, 5, None, -10),
         ({"iat": NOW, "exp": NOW - 1}, None, None, -1),
         ({"iat": NOW, "exp": NOW + 60}, None, 3600, 60),
         ({}, None, None, 3600),
@@ -121,6 +147,17 @@ def test_how_long_a_token_lasts(
 ) -> None:
     date = None if date_offset is None else formatdate(NOW + date_offset, usegmt=True)
     assert lifetime_of(jwt(claims), NOW, date, told) == lifetime
+
+
+@given(st.floats(60, 90_000), st.floats(-1e6, 1e6), st.booleans(), st.booleans())
+def test_a_good_token_outlives_a_clock_that_is_wrong(
+    lifetime: float, skew: float, has_iat: bool, server_is_wrong: bool
+) -> None:
+    claims = {"exp": NOW + lifetime} | ({"iat": NOW} if has_iat else {})
+    here, there = (NOW, NOW + skew) if server_is_wrong else (NOW + skew, NOW)
+    left = lifetime_of(jwt(claims), here, formatdate(there, usegmt=True))
+    assert left >= min(lifetime, 300) - 1 or abs(skew) <= 300
+    assert left > 0 or lifetime <= 301
 
 
 @pytest.mark.parametrize("token", ["opaque", "a.b", "a.b.c", "..", "a.%%%.c", "a.e30.c", f"a.{'A' * 9}.c"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import logging
 from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 
+ECHOED_AS_KEY = f'{{"{CANARY}":1}}'.encode()
 ECHO = f'{{"message":"no {CANARY}"}}'.encode()
 
 
@@ -200,3 +204,39 @@ async def test_closing_while_tasks_wait_for_a_token_tells_them_so(connect: Conne
     for result in results:
         assert isinstance(result, AiwynError)
         assert_no_secret(result)
+
+
+@pytest.mark.parametrize("day", [86400.0, -86400.0])
+async def test_a_server_whose_clock_is_a_day_wrong_gives_a_token_once(
+    day: float, connect: Connect, clock: FakeClock
+) -> None:
+    claims = json.dumps({"iat": clock.time(), "exp": clock.time() + 3600}).encode()
+    token = f"a.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c"
+    dated = {"Date": formatdate(clock.time() + day, usegmt=True)}
+    exchanged = send(answer(200, json.dumps({"token": f"Bearer {token}"}).encode(), dated))
+    async with FaultServer([READ, exchanged, *[READ, send(answer())] * 20]) as server:
+        session = session_of(connect(server.url, api_key="k"))
+        for _ in range(20):
+            await session.call(LIST)
+            clock.advance(60)
+    assert [request.headers.get("authorization") for request in server.requests[1:]] == [
+        f"Bearer {token}"
+    ] * 20
+
+
+async def test_a_key_of_the_answer_that_is_the_api_key_is_masked(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FaultServer(told(200, ECHOED_AS_KEY)) as server:
+        with pytest.raises(TokenExchangeError, match=r"keys: \*\*\*") as caught:
+            await session_of(connect(server.url, api_key=CANARY)).call(LIST)
+    assert_no_secret(caught.value)
+    assert CANARY not in caplog.text
+
+
+async def test_the_path_of_the_token_can_have_dots(connect: Connect) -> None:
+    nested = send(answer(200, b'{"result":{"auth":{"jeton":"good"}}}'))
+    async with FaultServer([READ, nested, READ, send(answer())]) as server:
+        client = connect(server.url, api_key="k", token_response_key="result.auth.jeton")
+        await session_of(client).call(LIST)
+    assert server.requests[1].headers["authorization"] == "Bearer good"

@@ -88,12 +88,13 @@ def test_no_value_is_shown(name: str) -> None:
 
 def test_a_refused_value_is_shown_nowhere() -> None:
     client = AiwynClient(base_url="https://a.test", token="t")
-    for make in (
+    makers: list[Callable[[], AiwynClient]] = [
         lambda: AiwynClient(base_url="https://a.test", token="t", headers={"X-Key": f"{CANARY}\n"}),
         lambda: client.with_options(headers={"X-Key": f"{CANARY}\n"}),
         lambda: AiwynClient(base_url="https://a.test", token="t", headers={"X-Key": CANARY}, retries=-1),
         lambda: client.with_options(headers={"X-Key": CANARY}, retries=-1),
-    ):
+    ]
+    for make in makers:
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert CANARY not in str(caught.value)
