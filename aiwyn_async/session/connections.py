@@ -65,7 +65,7 @@ class _Protocol(ResponseHandler):
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
         """See ``asyncio.Protocol``; aiohttp resumes after every piece what is mostly not paused, for 3 us."""
-        if self._reading_paused or self._buffer_paused:
+        if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def is_connected(self) -> bool:
