@@ -17,10 +17,18 @@ import warnings
 from typing import Final, Protocol
 
 from aiwyn_async.config import Clock, Config, Secret, secrets_in
-from aiwyn_async.errors import ApiError, Attempt, DeadlineExceeded, InferredEndpointWarning, RequestError
+from aiwyn_async.errors import (
+    ApiError,
+    Attempt,
+    DeadlineExceeded,
+    InferredEndpointWarning,
+    RequestError,
+    ResponseMismatchError,
+)
 from aiwyn_async.session.governor import Governor
 from aiwyn_async.session.limits import TimeLimit
 from aiwyn_async.session.protocol import (
+    MAX_REASON,
     Failure,
     Outcome,
     Request,
@@ -31,6 +39,7 @@ from aiwyn_async.session.protocol import (
     is_success,
     masked,
     may_have_been_applied,
+    printable,
     requested_wait,
 )
 from aiwyn_async.session.retry import RetryQuota, is_throttled, send_until_final
@@ -159,10 +168,13 @@ class Session:
 
     def about(self, error: RequestError, request: Request, response: Response) -> RequestError:
         """An error found in an answer, with what is known of its request; what it quotes is masked."""
-        if isinstance(error, ApiError):
+        if isinstance(error, (ApiError, ResponseMismatchError)):
             secrets = self._secrets(None)
-            error.args = (masked(error.args[0], secrets),)
-            error.errors = masked(error.errors, secrets)
+            error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
+            if isinstance(error, ApiError):
+                error.errors = masked(error.errors, secrets)
+            else:
+                error.received_key = masked(error.received_key, secrets)
         error.method, error.path = request.method, request.path
         error.attempts, error.request_id = response.attempts, response.request_id
         return error

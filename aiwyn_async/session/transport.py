@@ -537,7 +537,8 @@ def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
 
 
 def _is_out_of_sockets(fault: Exception) -> bool:
-    return getattr(getattr(fault, "os_error", fault), "errno", None) in OUT_OF_SOCKETS
+    # Later on the same numbers may mean that a request was sent.
+    return isinstance(fault, aiohttp.ClientConnectorError) and fault.os_error.errno in OUT_OF_SOCKETS
 
 
 def _of_proxy(proxy: URL, fault: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:

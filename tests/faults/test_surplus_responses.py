@@ -23,6 +23,7 @@ from aiwyn_async.resources.keys import is_same_key
 from fake_clock import FakeClock
 from fault_server import READ, Connection, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until
+from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 
@@ -201,6 +202,20 @@ async def test_a_server_that_mistakes_keys_gets_an_error_that_names_both(
     assert [attempt.outcome for attempt in error.attempts] == ["200", "200"]
     assert isinstance(error, ProtocolError)
     assert (server.connections, len(server.requests)) == (2, 2)
+
+
+ODD_KEY = json.dumps({"id": f"{CANARY}\u202e{'x' * 5000}\n"}).encode()
+
+
+async def test_the_key_of_another_object_is_shown_in_one_short_line_without_credentials(
+    server: FaultServer, client: AiwynClient
+) -> None:
+    server.play([READ, send(answer(body=ODD_KEY))])
+    with pytest.raises(ResponseMismatchError) as caught:
+        await client.invoices.get(2)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 700
+    assert_no_secret(caught.value)
 
 
 @pytest.mark.parametrize(
