@@ -182,15 +182,20 @@ class ParquetWriter(_TableWriter):
     def __init__(self, row_type: type[Any]) -> None:
         try:
             from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, which may be missing)
-            from aiwyn_async.export.parquet import join_parquet, write_part  # noqa: PLC0415
+            from aiwyn_async.export.parquet import (  # noqa: PLC0415
+                join_parquet,
+                with_large_row_groups,
+                write_part,
+            )
         except ImportError:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
         super().__init__("parquet", RowSchema(row_type), write_part)
         self._join = join_parquet
+        self._with_large_row_groups = with_large_row_groups
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
-        """A row group a part."""
-        self._join(path, parts, self._schema.arrow)
+        """A row group per part; small parts are joined first."""
+        self._join(path, self._with_large_row_groups(parts, path.parent), self._schema.arrow)
 
 
 class DuckdbWriter(_TableWriter):
