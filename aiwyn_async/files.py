@@ -47,8 +47,9 @@ def local_path(to: str | Path) -> Path:
         ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``.
     """
     if URL.match(str(to)):
+        url = re.sub(r":/+", "://", str(to), count=1)
         raise ConfigurationError(
-            f"{to} is a URL, and remote targets are not supported; write to a local path and copy the file"
+            f"{url} is a URL, and remote targets are not supported; write to a local path and copy the file"
         )
     return Path(to)
 

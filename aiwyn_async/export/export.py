@@ -227,8 +227,7 @@ class _Export:
                 await self._read(parts, written_before)
             except IncompleteError as error:
                 raise IncompleteError(
-                    f"{error}; all other rows are kept beside {self._target.path}, "
-                    "pass resume=True to continue",
+                    f"{error}; all other rows are kept beside {self._target.path}, go on with resume=True",
                     checkpoint=error.checkpoint,
                     report=parts.added_up(self._source.report),
                 ) from error

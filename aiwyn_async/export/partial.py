@@ -24,8 +24,9 @@ from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.report import PullReport
 from aiwyn_async.pull.state import server_name
 
-__all__ = ["Part", "Partial", "Place", "write_part"]
+__all__ = ["Part", "Partial", "Place", "has_unfinished", "write_part"]
 
+MANIFEST: Final = "manifest.json"
 READ_BYTES: Final = 1 << 18
 RECENT_SECONDS: Final = 12 * 3600
 """``replace=True`` continues an unfinished export that began less than this ago, so of the same night."""
@@ -88,7 +89,7 @@ class Partial:
     """
 
     def __init__(self, target: Target, identity: str, server: str, *, limit: int | None, grows: bool) -> None:
-        self.folder = target.path.parent / f".{target.path.name}.partial"
+        self.folder = _folder_of(target.path)
         self.grows = grows
         self.bad_rows: list[BadRow] = []
         self._finished_path = target.path.parent / f".{target.path.name}.done"
@@ -131,7 +132,7 @@ class Partial:
 
     @property
     def _manifest_path(self) -> Path:
-        return self.folder / "manifest.json"
+        return self.folder / MANIFEST
 
     @property
     def exists(self) -> bool:
@@ -362,6 +363,15 @@ class Partial:
                     shutil.rmtree(path)
                 elif path.name not in kept:
                     path.unlink()
+
+
+def has_unfinished(path: Path) -> bool:
+    """True if an unfinished export of a file lies beside it."""
+    return (_folder_of(path) / MANIFEST).exists()
+
+
+def _folder_of(path: Path) -> Path:
+    return path.parent / f".{path.name}.partial"
 
 
 def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
