@@ -47,7 +47,7 @@ def local_path(to: str | Path) -> Path:
         ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``.
     """
     if URL.match(str(to)):
-        url = re.sub(r":/+", "://", str(to), count=1)
+        url = re.sub(r":/(?!/)", "://", str(to), count=1)
         raise ConfigurationError(
             f"{url} is a URL, and remote targets are not supported; write to a local path and copy the file"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -320,6 +321,8 @@ def _advice(to: Path, *, replace: bool) -> Generator[None]:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse and run; the exit code. What goes wrong is one line on stderr, never a traceback."""
+    # Without a handler, Python prints a warning of a failed token renewal, and the error would repeat it.
+    logging.getLogger("aiwyn_async").addHandler(logging.NullHandler())
     try:
         with warnings.catch_warnings():
             # A line of its own each time, and no line of this program's code.

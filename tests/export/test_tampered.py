@@ -60,7 +60,9 @@ async def test_a_manifest_that_is_none_is_refused(
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     (await broken_export(box, aiwyn, target) / "manifest.json").write_bytes(content)
-    with pytest.raises(ExportError, match="is damaged, or of another release; pass force=True to start again"):
+    with pytest.raises(
+        ExportError, match="is damaged, or of another release; pass force=True to start again"
+    ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert not target.exists()
 
