@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -282,6 +283,8 @@ async def serve_sandbox(
         data(f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={box.api_key}".encode())
         say(f"{invoices} invoices; Ctrl-C ends it")
 
+    if not 0 <= latency < math.inf:
+        raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")
     box = sandbox_of_command(invoices=invoices, seed=seed, port=port, latency=latency)
     try:
         await serve(box, ready=ready)
@@ -339,9 +342,12 @@ def run(arguments: Sequence[str]) -> int:
         what = "terminated" if termination.received else "interrupted"
         say("; ".join(filter(None, [what, INTERRUPTED.get(arguments[0])])))
         return Exit.TERMINATED if termination.received else Exit.INTERRUPTED
-    except BrokenPipeError:
-        drop(sys.stdout)  # of a help page that was read far enough
-        return Exit.OK
+    except OSError as error:  # of a help page, whose reader may have seen enough
+        drop(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            return Exit.OK
+        say(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
+        return Exit.FAILURE
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,57 +15,8 @@ import duckdb
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
+from command_line import Cli
 from unreadable_rows import ids, would_bring
-
-
-class Done:
-    def __init__(self, code: int, out: bytes, err: bytes) -> None:
-        self.code = code
-        self.out = out.decode()
-        self.err = err.decode()
-
-
-class Cli:
-    def __init__(self, box: Sandbox, folder: Path) -> None:
-        self.folder = folder
-        self.env = {
-            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
-            "HOME": str(folder),
-            "AIWYN_BASE_URL": box.url,
-            "AIWYN_API_KEY": box.api_key,
-        }
-
-    async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
-        return await self.start_into(subprocess.PIPE, subprocess.PIPE, *arguments, **env)
-
-    async def start_into(
-        self, stdout: int, stderr: int, *arguments: str, **env: str
-    ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-W", "error", "-m", "aiwyn_async.cli", *arguments),
-            cwd=self.folder,
-            env=self.env | env,
-            stdout=stdout,
-            stderr=stderr,
-        )
-
-    async def run(self, *arguments: str, **env: str) -> Done:
-        process = await self.start(*arguments, **env)
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return Done(process.returncode, out, err)
-
-
-@pytest.fixture
-async def box() -> AsyncIterator[Sandbox]:
-    async with Sandbox(invoices=400, seed=3) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def cli(box: Sandbox, tmp_path: Path) -> Cli:
-    return Cli(box, tmp_path)
 
 
 async def test_the_first_command_of_the_readme_pulls_a_whole_firm_from_its_own_sandbox(

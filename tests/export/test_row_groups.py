@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -74,7 +75,7 @@ def test_joined_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -
     lengths = [table.num_rows for table in tables]
     assert all(length <= max(25, *sizes) for length in lengths)
     # Two neighbours are both small only if together they would be too large.
-    for one, other in zip(lengths, lengths[1:], strict=False):
+    for one, other in pairwise(lengths):
         assert not (one < 10 and other < 10) or one + other > 25
 
 

@@ -58,11 +58,12 @@ LACKS = [
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".duckdb"])
-@pytest.mark.parametrize(("fail", "code", "text"), LACKS)
+@pytest.mark.parametrize("lack", LACKS)
 async def test_an_export_goes_on_with_one_warning_where_an_operation_is_lacking(
-    fail: Any, code: int, text: str, suffix: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lack: tuple[Any, int, str], suffix: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, aiwyn = firm
+    fail, code, text = lack
     fail(monkeypatch, code)
     for number in range(2):
         with warnings.catch_warnings(record=True) as seen:
