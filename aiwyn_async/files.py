@@ -85,14 +85,14 @@ def disk_errors(path: Path, doing: str = "write") -> Generator[None]:
         raise ExportError(f"cannot {doing} {path}: {fault.strerror or fault}") from fault
 
 
-def restrict_to_owner(path: Path) -> None:
-    """Set the mode 0600. A file system without modes keeps its own rules, and a warning says so.
+def restrict_to_owner(path: Path, mode: int = 0o600) -> None:
+    """Set the mode of a file. A file system without modes keeps its own rules, and a warning says so.
 
     Raises:
         OSError: the disk refuses for another reason.
     """
     try:
-        path.chmod(0o600)
+        path.chmod(mode)
     except OSError as error:
         if error.errno not in NO_MODES:
             raise

@@ -33,6 +33,7 @@ from aiwyn_async.errors import (
     AiwynError,
     ConfigurationError,
     ExportError,
+    IncompleteError,
     InferredEndpointWarning,
     PaginationError,
     RequestError,
@@ -42,6 +43,7 @@ from aiwyn_async.export import Readable
 from aiwyn_async.export import export as export_rows
 from aiwyn_async.export.partial import has_unfinished
 from aiwyn_async.files import local_path
+from aiwyn_async.resources.records import RecordWrite
 from aiwyn_async.sandbox import Sandbox, serve
 from aiwyn_async.session.protocol import encode_json
 
@@ -243,7 +245,8 @@ async def upsert(
 ) -> int:
     """Write records from a JSONL file: a line a record, with type, systemRef and attributes.
 
-    Each record that was not written is told on stderr, with its line. Exit code 5 tells that there is one.
+    Each record that was not written is told on stderr, with its line. Exit code 5 tells that there is one, or
+    that a malformed line ended the command after records before it were sent.
 
     Args:
         file: the records; - reads stdin.
@@ -255,15 +258,36 @@ async def upsert(
         write = aiwyn.records.update if update else aiwyn.records.upsert
         with RecordLines(file) as records, progress_of_command("records") as shown:
             writing = write(records, batch_size=batch_size)
-            async for outcome in writing:
-                shown.count(writing.report.total)
-                if json:
-                    data(encode_json(outcome))
-                if not outcome.ok:
-                    why = " ".join(filter(None, [outcome.code, outcome.message]))
-                    say(f"line {records.line_of(outcome.index)} {outcome.status}: {why}")
+            with _counts(writing):
+                async for outcome in writing:
+                    shown.count(writing.report.total)
+                    if json:
+                        data(encode_json(outcome))
+                    if not outcome.ok:
+                        why = " ".join(filter(None, [outcome.code, outcome.message]))
+                        say(f"line {records.line_of(outcome.index)} {outcome.status}: {why}")
     say(str(writing.report))
     return Exit.OK if writing.report.ok else Exit.INCOMPLETE
+
+
+@contextlib.contextmanager
+def _counts(writing: RecordWrite) -> Generator[None]:
+    """Say what was written before an error or Ctrl-C ended it.
+
+    Raises:
+        IncompleteError: a record is malformed, and others were written before it.
+    """
+    try:
+        yield
+    except (AiwynError, asyncio.CancelledError) as error:
+        if not writing.report.total:
+            raise
+        say(str(writing.report))
+        if isinstance(error, ConfigurationError):
+            raise IncompleteError(
+                f"{error}; the records before it were sent, those after it were not"
+            ) from error
+        raise
 
 
 @app.command(name="sandbox")

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Collection, Generator
@@ -17,7 +18,14 @@ import msgspec
 
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export.target import Target
-from aiwyn_async.files import disk_errors, lock_folder, move_synced, replace_content, sync_file
+from aiwyn_async.files import (
+    disk_errors,
+    lock_folder,
+    move_synced,
+    replace_content,
+    restrict_to_owner,
+    sync_file,
+)
 from aiwyn_async.models.envelopes import BadRow
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.report import WalkReport
@@ -72,6 +80,8 @@ class _Manifest(msgspec.Struct):
     """When its first rows were requested, in seconds of the epoch."""
     bad_rows: list[BadRow] = []
     """All that were collected; noted when the file is made."""
+    check: int = 0
+    """CRC-32 of all else, so that a damaged or edited manifest does not pass for one with fewer parts."""
 
 
 class Partial:
@@ -113,6 +123,20 @@ class Partial:
                 os.close(self._held)
                 self._held = None
                 raise ExportError(f"another export is writing into {self.folder}; wait for it")
+            self._make_private(self._held)
+
+    def _make_private(self, folder: int) -> None:
+        """A folder that was there before may be open to others, or be another's."""
+        found = os.fstat(folder)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            own = os.fstat(file.fileno()).st_uid  # on a share it need not be the id of this process
+        if found.st_uid != own:
+            raise ExportError(f"{self.folder} belongs to another user; remove it, or name another file")
+        if found.st_mode & 0o077:
+            restrict_to_owner(self.folder, 0o700)
+            for path in self.folder.iterdir():
+                if path.is_file() and not path.is_symlink():
+                    restrict_to_owner(path)
 
     def _is_held(self) -> bool:
         try:
@@ -183,7 +207,7 @@ class Partial:
         path = self._manifest_path
         with disk_errors(path, "read"):
             try:
-                found = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+                found = _decoded(path.read_bytes())
                 checkpoint = Checkpoint.from_json(found.checkpoint)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CheckpointError):
                 raise ExportError(
@@ -339,6 +363,7 @@ class Partial:
             pull=report if isinstance(report, PullReport) else None,
             **changes,
         )
+        noted.check = _check_value(noted)
         with disk_errors(self._manifest_path):
             replace_content(self._manifest_path, msgspec.json.encode(noted))
         self._manifest = noted
@@ -395,7 +420,7 @@ def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
 def _ended_at(place: Place) -> Generator[io.BufferedRandom]:
     """A file that ends there now; all before is there, else somebody took it away."""
     with disk_errors(place.path):
-        handle = os.open(place.path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(place.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(handle, "r+b") as file:
             if file.seek(0, os.SEEK_END) < place.start:
                 raise _damaged(place)
@@ -420,9 +445,25 @@ def _crc32(file: io.BufferedIOBase, most: int) -> int:
 def _manifest_at(path: Path) -> _Manifest | None:
     """A manifest; None if there is none, or it is damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        return _decoded(path.read_bytes())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _decoded(content: bytes) -> _Manifest:
+    """A manifest that is as it was written.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is not.
+    """
+    found = msgspec.json.decode(content, type=_Manifest)
+    if found.check != _check_value(found):
+        raise msgspec.ValidationError("the check value differs")
+    return found
+
+
+def _check_value(manifest: _Manifest) -> int:
+    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(manifest, check=0)))
 
 
 def _read_bad_rows(path: Path) -> list[BadRow]:

@@ -230,8 +230,29 @@ async def test_upsert_tells_a_line_that_is_no_record_after_writing_those_before_
 ) -> None:
     (tmp_path / "rows.jsonl").write_text(record_lines(3) + '{"systemRef": 1}\n')
     done = await cli.run("upsert", "--file", "rows.jsonl")
-    assert (done.code, "rows.jsonl, line 7 is no record" in done.err) == (2, True)
+    assert (done.code, "rows.jsonl, line 7 is no record" in done.err) == (5, True)
+    assert done.err.splitlines()[0] == "3 records: 3 created, 0 updated, 0 failed, 0 ambiguous"
+    assert "the records before it were sent, those after it were not" in done.err
     assert box.scalar("SELECT count(*) FROM records") == 3
+
+
+async def test_upsert_refuses_a_first_line_that_is_no_record(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"systemRef": 1}\n')
+    done = await cli.run("upsert", "--file", "rows.jsonl")
+    assert (done.code, "rows.jsonl, line 1 is no record" in done.err) == (2, True)
+
+
+async def test_upsert_tells_what_was_written_before_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(500))
+    stalled = box.faults.add("records.upsert", nth=3, action="stall")
+    process = await cli.start("upsert", "--file", "rows.jsonl")
+    async with asyncio.timeout(30):
+        while not stalled.hits or box.scalar("SELECT count(*) FROM records") != 400:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130, err
+    assert b"200 records: 200 created" in err
 
 
 async def test_upsert_of_a_file_that_is_not_there(cli: Cli) -> None:

@@ -203,22 +203,21 @@ async def test_replace_continues_what_the_last_run_did_not_finish(firm: Firm, tm
     assert box.calls("invoices.list") - before < 15
 
 
-@pytest.mark.parametrize("spoiled_by", ["age", "clock", "older release", "damage", "lost part", "query"])
+@pytest.mark.parametrize("spoiled_by", ["age", "clock", "edited", "damage", "lost part", "query"])
 async def test_replace_begins_again_where_the_unfinished_export_cannot_be_continued(
-    spoiled_by: str, firm: Firm, tmp_path: Path
+    spoiled_by: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     folder = await broken_export(box, aiwyn, target)
     path = folder / "manifest.json"
-    manifest = json.loads(path.read_bytes())
+    now = time.time
     if spoiled_by == "age":
-        path.write_text(json.dumps(manifest | {"began": time.time() - 13 * 3600}))
+        monkeypatch.setattr("aiwyn_async.export.partial.time.time", lambda: now() + 13 * 3600)
     elif spoiled_by == "clock":
-        path.write_text(json.dumps(manifest | {"began": time.time() + 3600}))
-    elif spoiled_by == "older release":
-        del manifest["began"]
-        path.write_text(json.dumps(manifest))
+        monkeypatch.setattr("aiwyn_async.export.partial.time.time", lambda: now() - 3600)
+    elif spoiled_by == "edited":
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"began": now()}))
     elif spoiled_by == "damage":
         path.write_bytes(b"\xff{")
     elif spoiled_by == "lost part":
