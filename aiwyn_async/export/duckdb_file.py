@@ -122,17 +122,12 @@ class DatabaseFile:
         )
         lower = [self._table.lower()]
         if connection.execute(views.format("lower(view_name) = ?"), lower).fetchone():
-            raise ExportError(
-                f"{path} has a view {self._table}; pass table= with another name, or drop the view"
-            )
+            raise ExportError(f"{path} has a view {self._table}; drop or rename it, or name another file")
         if not connection.execute(synced).fetchone():
             return
         kept = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(tag) = ?"
         if connection.execute(kept, lower).fetchone():
-            raise ExportError(
-                f"sync() keeps the table {self._table} in {path} up to date; "
-                "pass table= with another name, or name another file"
-            )
+            raise ExportError(f"a sync keeps the table {self._table} in {path} up to date; name another file")
 
 
 def _share_mode_with_log(path: Path, connection: duckdb.DuckDBPyConnection) -> None:

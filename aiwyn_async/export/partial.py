@@ -475,9 +475,12 @@ def _read_bad_rows(path: Path) -> list[BadRow]:
 
 
 def _mark(path: Path) -> list[int] | None:
-    """What tells a file from all others, also when it has got another name; None if it is not there."""
+    """Size and time of the last change, which a rename keeps; None if the file is not there.
+
+    Device and inode are no part of it: on shares they differ after each mount.
+    """
     try:
         found = path.stat()
     except OSError:
         return None
-    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
+    return [found.st_size, found.st_mtime_ns]
