@@ -360,7 +360,9 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return Exit.USAGE
     except AiwynError as error:
-        say("; ".join([f"error: {as_flags(str(error))}", *getattr(error, "__notes__", ())]))
+        text = "; ".join([as_flags(str(error)), *getattr(error, "__notes__", ())])
+        say(f"error: {text}")
+        _print_failure(text, arguments)
         return exit_of(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         what = "terminated" if termination.received else "interrupted"
@@ -372,6 +374,13 @@ def run(arguments: Sequence[str]) -> int:
             return Exit.OK
         say(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
         return Exit.FAILURE
+
+
+def _print_failure(text: str, arguments: Sequence[str]) -> None:
+    """With ``--json``, a result without a path: exit code 5 alone does not say whether there is a file."""
+    if arguments[0] in {"export", "sync"} and "--json" in arguments:
+        with contextlib.suppress(ExportError):  # stdout may be what failed
+            data(encode_json({"path": None, "complete": False, "error": text}))
 
 
 def _run(arguments: Sequence[str]) -> int:

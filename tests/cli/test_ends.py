@@ -188,6 +188,16 @@ async def test_a_network_failure_tells_how_to_continue(cli: Cli, box: Sandbox) -
     assert "pass --resume to continue it or --force to discard it" in refused.err
 
 
+async def test_a_failed_run_prints_json_without_a_path(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.search", times=999, status=500)
+    for command in (("export", "invoices", "--to", "x.csv"), ("sync", "invoices", "--to", "x.duckdb")):
+        done = await cli.run(*command, "--json", AIWYN_RETRIES="0")
+        assert done.code != 0
+        told = json.loads(done.out)
+        assert (told["path"], told["complete"]) == (None, False)
+        assert done.err.splitlines()[-1] == f"error: {told['error']}"
+
+
 async def test_a_failed_token_exchange_is_told_once(cli: Cli) -> None:
     done = await cli.run("count", "invoices", AIWYN_BASE_URL="http://127.0.0.1:9")
     assert (done.code, len(done.err.splitlines())) == (7, 1), done.err
