@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import ResponseTooLargeError as ResponseTooLargeError
     from aiwyn_async.errors import ServerError as ServerError
     from aiwyn_async.errors import StatusError as StatusError
+    from aiwyn_async.errors import StorageWarning as StorageWarning
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
     from aiwyn_async.filters import F as F
     from aiwyn_async.models.deferred import deferred as deferred
@@ -93,6 +94,7 @@ _HOMES = {
         "ResponseTooLargeError",
         "ServerError",
         "StatusError",
+        "StorageWarning",
         "TokenExchangeError",
     ),
     "filters": ("F",),

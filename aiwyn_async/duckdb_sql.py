@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["attach_new", "attach_old", "identifier"]
+__all__ = ["IN_USE", "attach_new", "attach_old", "identifier"]
 
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files: DuckDB 1.2 and every later one reads them."""
+
+IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
+"""Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
 
 
 def identifier(text: str) -> str:

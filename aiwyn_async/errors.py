@@ -77,6 +77,7 @@ __all__ = [
     "ResponseTooLargeError",
     "ServerError",
     "StatusError",
+    "StorageWarning",
     "TokenExchangeError",
     "WebhookVerificationError",
 ]
@@ -348,3 +349,7 @@ class WebhookVerificationError(AiwynError):
 
 class InferredEndpointWarning(UserWarning):
     """An endpoint is used whose path or method the documentation does not show; told once a client."""
+
+
+class StorageWarning(UserWarning):
+    """A file system lacks an operation (file modes, locks or syncing a folder); the work goes on without."""

@@ -1,16 +1,79 @@
-"""Files that are there whole or not at all, also after a power cut."""
+"""Files that are there whole or not at all, also after a power cut; and disks that cannot do all of it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import tempfile
+import warnings
 from collections.abc import Generator
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Final
 
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import ConfigurationError, ExportError, StorageWarning
 
-__all__ = ["disk_errors", "move_synced", "replace_content", "sync_file"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "disk_errors",
+    "local_path",
+    "lock_folder",
+    "move_synced",
+    "replace_content",
+    "restrict_to_owner",
+    "storage_notes",
+    "sync_file",
+]
+
+# What file systems of shares (CIFS, NFS, FUSE, FAT) answer if they lack an operation. ENOSPC, EIO and the
+# like are not among them: those end the work.
+LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+NO_MODES: Final = LACKING | {errno.EPERM, errno.EACCES}
+NO_LOCKS: Final = LACKING | {errno.ENOLCK}
+# Two letters at least, so that a Windows drive is not a scheme; Path() leaves one slash of two.
+URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
+
+
+def local_path(to: str | Path) -> Path:
+    """Return the path of a target, which must be on a file system.
+
+    Raises:
+        ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``.
+    """
+    if URL.match(str(to)):
+        url = re.sub(r":/(?!/)", "://", str(to), count=1)
+        raise ConfigurationError(
+            f"{url} is a URL, and remote targets are not supported; write to a local path and copy the file"
+        )
+    return Path(to)
+
+
+_noted: ContextVar[set[str] | None] = ContextVar("noted", default=None)
+
+
+@contextlib.contextmanager
+def storage_notes() -> Generator[None]:
+    """Within, what a file system lacks is warned of once per operation."""
+    token = _noted.set(set())
+    try:
+        yield
+    finally:
+        _noted.reset(token)
+
+
+def _note(operation: str, text: str) -> None:
+    noted = _noted.get()
+    if noted is not None:
+        if operation in noted:
+            return
+        noted.add(operation)
+    warnings.warn(text, StorageWarning, stacklevel=3)
 
 
 @contextlib.contextmanager
@@ -20,6 +83,48 @@ def disk_errors(path: Path, doing: str = "write") -> Generator[None]:
         yield
     except OSError as fault:
         raise ExportError(f"cannot {doing} {path}: {fault.strerror or fault}") from fault
+
+
+def restrict_to_owner(path: Path, mode: int = 0o600) -> None:
+    """Set the mode of a file. A file system without modes keeps its own rules, and a warning says so.
+
+    Raises:
+        OSError: the disk refuses for another reason.
+    """
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in NO_MODES:
+            raise
+        _note(
+            "chmod",
+            f"cannot set the mode of files in {path.parent} ({error.strerror}); "
+            "its file system decides who can read them",
+        )
+
+
+def lock_folder(handle: int, folder: Path) -> bool:
+    """Lock an open folder; False if another process holds the lock.
+
+    Without locks on this platform or file system it is True, and a warning says so.
+
+    Raises:
+        OSError: the disk refuses for another reason.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        _note(
+            "flock",
+            f"cannot lock {folder} ({error.strerror}); make sure that no other export writes the same file",
+        )
+    return True
 
 
 def replace_content(path: Path, content: bytes) -> None:
@@ -51,13 +156,20 @@ def move_synced(path: Path, to: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk.
+    """Wait until a file, or the names in a folder, are on the disk; warn if the file system cannot do it.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk refuses for another reason.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+        _note(
+            "fsync",
+            f"cannot sync {path} ({error.strerror}); a power cut may lose what was written last",
+        )
     finally:
         os.close(handle)

@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import math
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from aiwyn_async._version import __version__
-from aiwyn_async.cli.client import Flag, client_of_command, sandbox_of_command
+from aiwyn_async.cli.bad_rows import BadRowsFile
+from aiwyn_async.cli.client import client_of_command, sandbox_of_command
 from aiwyn_async.cli.doctor import examine
 from aiwyn_async.cli.exits import Exit, exit_of
+from aiwyn_async.cli.flags import as_flags
+from aiwyn_async.cli.options import Flag, RowOptions, Whole
 from aiwyn_async.cli.output import data, drop, printable, say
 from aiwyn_async.cli.progress import progress_of_command
 from aiwyn_async.cli.records import RecordLines
+from aiwyn_async.cli.signals import termination
 from aiwyn_async.cli.sync import sync
 from aiwyn_async.cli.tags import Filters, pull_of, tag_named, walk_of
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import AiwynError, ConfigurationError, InferredEndpointWarning
+from aiwyn_async.errors import (
+    AiwynError,
+    ConfigurationError,
+    ExportError,
+    IncompleteError,
+    InferredEndpointWarning,
+    PaginationError,
+    RequestError,
+    StorageWarning,
+)
 from aiwyn_async.export import Readable
 from aiwyn_async.export import export as export_rows
+from aiwyn_async.export.partial import has_unfinished
+from aiwyn_async.files import local_path
+from aiwyn_async.resources.records import RecordWrite
 from aiwyn_async.sandbox import Sandbox, serve
 from aiwyn_async.session.protocol import encode_json
 
 __all__ = ["app", "run"]
 
-# What becomes of the work that Ctrl-C ends, where there is any.
+# What becomes of the work that Ctrl-C or SIGTERM ends, where there is any.
 INTERRUPTED: Final[Mapping[str, str]] = {
     "export": "what was finished is kept, go on with --resume",
     "sync": "what came is kept, the next sync goes on",
     "upsert": "records that were sent may be written, the others are not",
 }
+
+_ROWS: Final = RowOptions()
 
 app = App(
     name="aiwyn",
@@ -59,18 +80,20 @@ async def export(
     start_date: str | None = None,
     end_date: str | None = None,
     where: str | None = None,
-    limit: int | None = None,
-    page_size: int = 1000,
-    ranges: int | None = None,
-    processes: int = 0,
+    limit: Whole | None = None,
+    page_size: Whole = 1000,
+    ranges: Whole | None = None,
+    processes: Whole = 0,
     unordered: Flag = False,
     strict: Flag = False,
     force: Flag = False,
     resume: Flag = False,
+    replace: Flag = False,
+    rows: RowOptions = _ROWS,
     json: Flag = False,
     sandbox: Flag = False,
-    sandbox_invoices: int = 10_000,
-    seed: int = 7,
+    sandbox_invoices: Whole = 10_000,
+    seed: Whole = 7,
 ) -> int:
     """Write all rows of a tag into a file.
 
@@ -79,8 +102,11 @@ async def export(
     the list is walked page by page.
 
     The file appears under its name only when it is whole. Exit code 5 tells that the rows came but cannot be
-    vouched for as complete, or that ranges of keys could not be read: then there is no file yet, and
-    ``--resume`` asks for those ranges.
+    vouched for as complete, that rows were skipped, or that ranges of keys could not be read: then there is
+    no file yet, and ``--resume`` asks for those ranges.
+
+    An existing file is refused, unless ``--force``, ``--resume`` or ``--replace`` is given. In a command that
+    runs every night, use ``--replace``.
 
     Args:
         tag: invoices, clients, payments, ...
@@ -96,8 +122,11 @@ async def export(
         processes: processes that write CSV beside this one, 0 to 64; the other formats gain nothing by them.
         unordered: write rows as they come; otherwise two exports of the same rows give the same file.
         strict: write no file unless it can be vouched for as complete; the parts are kept for --resume.
-        force: replace the file, and drop an unfinished export.
-        resume: go on with an unfinished export.
+        force: replace the file, and discard an unfinished export; in a .duckdb file, other tables are kept.
+        resume: continue an unfinished export; with a finished one nothing is requested.
+        replace: write the file new each time, and continue what the last run of this command did not finish
+            in the 12 hours before.
+        rows: how rows and values are written.
         json: tell the result as JSON on stdout.
         sandbox: pull from a sandbox that is started for this command.
         sandbox_invoices: invoices of its firm.
@@ -106,39 +135,39 @@ async def export(
     filters = Filters(
         status=status, client_id=client_id, start_date=start_date, end_date=end_date, where=where
     )
+    skipped = BadRowsFile(local_path(to), is_needed=rows.skips)
     async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         walk: Readable
+        options = {"page_size": page_size, "strict": strict, **rows.of_read()}
         if limit is not None or filters.of_the_list():
             if ranges is not None:
                 raise ConfigurationError("--ranges is for a pull; it goes with no filter but --where")
-            walk = walk_of(aiwyn, tag, filters, limit=limit, page_size=page_size, strict=strict)
+            walk = walk_of(aiwyn, tag, filters, limit=limit, **options)
         else:
-            walk = pull_of(
-                aiwyn,
-                tag,
-                filters,
-                page_size=page_size,
-                ranges=ranges,
-                ordered=not unordered,
-                strict=strict,
-            )
-        with progress_of_command(tag_named(tag)) as shown:
+            walk = pull_of(aiwyn, tag, filters, ranges=ranges, ordered=not unordered, **options)
+        with progress_of_command(tag_named(tag)) as shown, _advice(to, replace=replace):
             done = await export_rows(
                 walk,
                 to,
                 force=force,
                 resume=resume,
+                replace=replace,
                 table=tag_named(tag),
                 processes=processes,
                 on_progress=shown.update,
+                **rows.of_values(),
             )
+    skipped.replace(walk.bad_rows)
     report = done.report
     of = "" if report.expected is None or limit is not None else f" of {report.expected}"
     say(f"{done.rows}{of} {tag_named(tag)} in {done.path}: {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s")
     if json:
         told = {name: getattr(done, name) for name in ("path", "rows", "bytes", "seconds")}
         doubts = report.doubts()
-        data(encode_json(told | {"expected": report.expected, "complete": not doubts, "doubts": doubts}))
+        told |= {"expected": report.expected, "complete": not doubts, "doubts": doubts}
+        data(encode_json(told | {"bad_rows": report.bad_rows}))
+    if walk.bad_rows:
+        skipped.tell(report.bad_rows)
     if not report.complete:
         for doubt in report.doubts():
             say(f"not vouched for as complete: {doubt}")
@@ -153,8 +182,8 @@ async def get(
     /,
     *,
     sandbox: Flag = False,
-    sandbox_invoices: int = 10_000,
-    seed: int = 7,
+    sandbox_invoices: Whole = 10_000,
+    seed: Whole = 7,
 ) -> int:
     """Print one object as JSON.
 
@@ -182,8 +211,8 @@ async def count(
     end_date: str | None = None,
     where: str | None = None,
     sandbox: Flag = False,
-    sandbox_invoices: int = 10_000,
-    seed: int = 7,
+    sandbox_invoices: Whole = 10_000,
+    seed: Whole = 7,
 ) -> int:
     """Print how many rows there are.
 
@@ -207,10 +236,17 @@ async def count(
 
 
 @app.command
-async def upsert(*, file: Path, update: Flag = False, batch_size: int = 100, json: Flag = False) -> int:
+async def upsert(
+    *,
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    update: Flag = False,
+    batch_size: Whole = 100,
+    json: Flag = False,
+) -> int:
     """Write records from a JSONL file: a line a record, with type, systemRef and attributes.
 
-    Each record that was not written is told on stderr, with its line. Exit code 5 tells that there is one.
+    Each record that was not written is told on stderr, with its line. Exit code 5 tells that there is one, or
+    that a malformed line ended the command after records before it were sent.
 
     Args:
         file: the records; - reads stdin.
@@ -222,19 +258,42 @@ async def upsert(*, file: Path, update: Flag = False, batch_size: int = 100, jso
         write = aiwyn.records.update if update else aiwyn.records.upsert
         with RecordLines(file) as records, progress_of_command("records") as shown:
             writing = write(records, batch_size=batch_size)
-            async for outcome in writing:
-                shown.count(writing.report.total)
-                if json:
-                    data(encode_json(outcome))
-                if not outcome.ok:
-                    why = " ".join(filter(None, [outcome.code, outcome.message]))
-                    say(f"line {records.line_of(outcome.index)} {outcome.status}: {why}")
+            with _counts(writing):
+                async for outcome in writing:
+                    shown.count(writing.report.total)
+                    if json:
+                        data(encode_json(outcome))
+                    if not outcome.ok:
+                        why = " ".join(filter(None, [outcome.code, outcome.message]))
+                        say(f"line {records.line_of(outcome.index)} {outcome.status}: {why}")
     say(str(writing.report))
     return Exit.OK if writing.report.ok else Exit.INCOMPLETE
 
 
+@contextlib.contextmanager
+def _counts(writing: RecordWrite) -> Generator[None]:
+    """Say what was written before an error or Ctrl-C ended it.
+
+    Raises:
+        IncompleteError: a record is malformed, and others were written before it.
+    """
+    try:
+        yield
+    except (AiwynError, asyncio.CancelledError) as error:
+        if not writing.report.total:
+            raise
+        say(str(writing.report))
+        if isinstance(error, ConfigurationError):
+            raise IncompleteError(
+                f"{error}; the records before it were sent, those after it were not"
+            ) from error
+        raise
+
+
 @app.command(name="sandbox")
-async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0, latency: float = 0.0) -> int:
+async def serve_sandbox(
+    *, invoices: Whole = 10_000, seed: Whole = 7, port: Whole = 0, latency: float = 0.0
+) -> int:
     """Serve a sandbox of the API on 127.0.0.1 until Ctrl-C.
 
     Args:
@@ -248,6 +307,8 @@ async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0,
         data(f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={box.api_key}".encode())
         say(f"{invoices} invoices; Ctrl-C ends it")
 
+    if not 0 <= latency < math.inf:
+        raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")
     box = sandbox_of_command(invoices=invoices, seed=seed, port=port, latency=latency)
     try:
         await serve(box, ready=ready)
@@ -257,7 +318,7 @@ async def serve_sandbox(*, invoices: int = 10_000, seed: int = 7, port: int = 0,
 
 
 @app.command
-async def doctor(*, sandbox: Flag = False, sandbox_invoices: int = 100, seed: int = 7) -> int:
+async def doctor(*, sandbox: Flag = False, sandbox_invoices: Whole = 100, seed: Whole = 7) -> int:
     """Look at configuration, reachability, token, clock and one page; tell what is wrong and what to do.
 
     Args:
@@ -273,25 +334,53 @@ async def doctor(*, sandbox: Flag = False, sandbox_invoices: int = 100, seed: in
     return worst
 
 
+@contextlib.contextmanager
+def _advice(to: Path, *, replace: bool) -> Generator[None]:
+    """Have an error say how to continue what was kept."""
+    try:
+        yield
+    except (RequestError, PaginationError, ExportError) as error:
+        if "resume" not in str(error) and has_unfinished(to):
+            how = "run the command again to continue" if replace else "go on with --resume"
+            error.add_note(f"what was finished is kept, {how}")
+        raise
+
+
 def run(arguments: Sequence[str]) -> int:
     """Parse and run; the exit code. What goes wrong is one line on stderr, never a traceback."""
+    # Without a handler, Python prints a warning of a failed token renewal, and the error would repeat it.
+    logging.getLogger("aiwyn_async").addHandler(logging.NullHandler())
     try:
         with warnings.catch_warnings():
             # A line of its own each time, and no line of this program's code.
             warnings.simplefilter("always", InferredEndpointWarning)
+            warnings.simplefilter("once", StorageWarning)
             warnings.showwarning = _say_warning
             return _run(arguments)
     except CycloptsError:
         return Exit.USAGE
     except AiwynError as error:
-        say(f"error: {error}")
+        text = "; ".join([as_flags(str(error)), *getattr(error, "__notes__", ())])
+        say(f"error: {text}")
+        _print_failure(text, arguments)
         return exit_of(error)
-    except KeyboardInterrupt:
-        say("; ".join(filter(None, ["interrupted", INTERRUPTED.get(arguments[0])])))
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        drop(sys.stdout)  # of a help page that was read far enough
-        return Exit.OK
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        what = "terminated" if termination.received else "interrupted"
+        say("; ".join(filter(None, [what, INTERRUPTED.get(arguments[0])])))
+        return Exit.TERMINATED if termination.received else Exit.INTERRUPTED
+    except OSError as error:  # of a help page, whose reader may have seen enough
+        drop(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            return Exit.OK
+        say(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
+        return Exit.FAILURE
+
+
+def _print_failure(text: str, arguments: Sequence[str]) -> None:
+    """With ``--json``, a result without a path: exit code 5 alone does not say whether there is a file."""
+    if arguments[0] in {"export", "sync"} and "--json" in arguments:
+        with contextlib.suppress(ExportError):  # stdout may be what failed
+            data(encode_json({"path": None, "complete": False, "error": text}))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -300,9 +389,10 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    say(f"note: {message}")
+    say(f"note: {as_flags(str(message))}")
 
 
 async def _awaited(result: Any) -> int:
-    found = await result if asyncio.iscoroutine(result) else result
+    with termination.cancels_this_task():
+        found = await result if asyncio.iscoroutine(result) else result
     return found if isinstance(found, int) else Exit.OK

@@ -1,12 +1,10 @@
-"""What several commands have: their client, and the kind of their switches."""
+"""The client of a command."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from aiwyn_async.allocator import prime_allocator
 from aiwyn_async.client import AiwynClient
@@ -14,9 +12,7 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.session.transport import inflate_with_isal
 
-__all__ = ["Flag", "client_of_command", "sandbox_of_command"]
-
-Flag = Annotated[bool, Parameter(negative=())]
+__all__ = ["client_of_command", "sandbox_of_command"]
 
 
 @asynccontextmanager

@@ -32,6 +32,7 @@ class Exit(enum.IntEnum):
     RATE_LIMIT = 6
     NETWORK = 7
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 _EXITS: Final[tuple[tuple[type[AiwynError], Exit], ...]] = (

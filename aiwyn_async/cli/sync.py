@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from aiwyn_async.cli.client import Flag, client_of_command
+from aiwyn_async.cli.bad_rows import BadRowsFile
+from aiwyn_async.cli.client import client_of_command
 from aiwyn_async.cli.exits import Exit
+from aiwyn_async.cli.options import Flag, RowOptions, Whole
 from aiwyn_async.cli.output import data, say
 from aiwyn_async.cli.progress import progress_of_command
 from aiwyn_async.cli.tags import tag_named, where_tree
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.files import local_path
+from aiwyn_async.models.envelopes import BadRow
 from aiwyn_async.session.protocol import encode_json
 
 if TYPE_CHECKING:
     from aiwyn_async.sync import SyncResult
 
 __all__ = ["sync"]
+
+_ROWS: Final = RowOptions()
 
 
 async def sync(
@@ -27,26 +33,31 @@ async def sync(
     *,
     to: Path,
     where: str | None = None,
+    full: Flag = False,
     reconcile_deletes: Flag = False,
     overlap: float | None = None,
-    page_size: int = 1000,
+    page_size: Whole = 1000,
+    rows: RowOptions = _ROWS,
     json: Flag = False,
     sandbox: Flag = False,
-    sandbox_invoices: int = 10_000,
-    seed: int = 7,
+    sandbox_invoices: Whole = 10_000,
+    seed: Whole = 7,
 ) -> int:
     """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
 
     A run that ends early, even by a kill, is taken up by the next one. Exit code 5 tells that the rows
-    came but cannot be vouched for as complete, or that ranges of keys could not be read.
+    came but cannot be vouched for as complete, that rows were skipped, or that ranges of keys could not be
+    read.
 
     Args:
         tag: invoices, clients, payments, ...
         to: the DuckDB file; other tables in it are left alone.
         where: rows that fit a condition, as JSON; for tags with a search.
+        full: read all rows again, not only what changed.
         reconcile_deletes: mark rows that are gone, by a sweep over all keys.
         overlap: seconds to read again before the bookmark; 300 by default.
         page_size: rows a request, 1 to 1000.
+        rows: how rows and values are written.
         json: tell the result as JSON on stdout.
         sandbox: sync with a sandbox that is started for this command.
         sandbox_invoices: invoices of its firm.
@@ -54,6 +65,8 @@ async def sync(
     """
     synchronise = _sync_function()
     plural = tag_named(tag)
+    given = {"full": True} if full else {}
+    skipped = BadRowsFile(local_path(to), is_needed=rows.skips)
     async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         with progress_of_command(plural) as shown:
             done = await synchronise(
@@ -64,8 +77,21 @@ async def sync(
                 overlap=overlap,
                 page_size=page_size,
                 on_progress=shown.update,
+                **given,
+                **rows.of_read(),
+                **rows.of_values(),
             )
-    return _told(done, json=json)
+    bad_rows: list[BadRow] = getattr(done, "bad_rows", [])
+    if full:
+        skipped.replace(bad_rows)
+    else:
+        # Rows that were skipped before stay missing until they change, or are read again.
+        skipped.add(bad_rows)
+    code = _told(done, json=json)
+    if bad_rows:
+        skipped.tell(len(bad_rows))
+        return Exit.INCOMPLETE
+    return code
 
 
 def _told(done: SyncResult, *, json: bool) -> int:
@@ -75,7 +101,8 @@ def _told(done: SyncResult, *, json: bool) -> int:
         f"in {done.path}: {done.seconds:.1f} s"
     )
     if json:
-        told = {name: value for name, value in msgspec.structs.asdict(done).items() if name != "report"}
+        left_out = {"report", "bad_rows"}
+        told = {name: value for name, value in msgspec.structs.asdict(done).items() if name not in left_out}
         data(encode_json(told | {"complete": done.complete}))
     for doubt in done.doubts:
         say(f"not vouched for as complete: {doubt}")

@@ -77,7 +77,8 @@ def walk_of(client: AiwynClient, name: str, filters: Filters, **walk: Any) -> Pa
             raise ConfigurationError(
                 f"--where is a search of its own; put {_flag(next(iter(given)))} into it"
             )
-        searched: Pager[Any] = collection.search(_condition(client, plural, filters.where), **walk)
+        condition = _condition(client, plural, filters.where)
+        searched: Pager[Any] = collection.search(condition, **walk)
         return searched
     unknown = sorted(given.keys() - TAGS[plural].filters)
     if unknown:

@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from aiwyn_async.errors import ExportError, IncompleteError
+from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, IncompleteError
 from aiwyn_async.export.joining import Grown, Joining
 from aiwyn_async.export.part_writers import InProcesses, InThreads, PartWriter
 from aiwyn_async.export.partial import Partial
@@ -18,7 +18,9 @@ from aiwyn_async.export.parts import Parts
 from aiwyn_async.export.source import Readable, Report, Source
 from aiwyn_async.export.target import Target
 from aiwyn_async.export.writers import Writer, writer_for
-from aiwyn_async.pagination.page import Page
+from aiwyn_async.files import local_path, storage_notes
+from aiwyn_async.models.envelopes import BadRow
+from aiwyn_async.pagination.page import Checkpoint, Page
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.by_passes import AGAIN
 from aiwyn_async.pull.progress import Progress, progress_of
@@ -28,7 +30,7 @@ from aiwyn_async.threads import in_thread, to_its_end
 __all__ = ["ExportResult", "export"]
 
 PAGES_A_PART: Final = 10
-"""A part is what a crash can cost, and in Parquet a row group."""
+"""A part is what a crash can cost. Small parts are joined into one row group of Parquet at the end."""
 
 
 class ExportResult(msgspec.Struct, frozen=True):
@@ -47,6 +49,7 @@ async def export(
     *,
     force: bool = False,
     resume: bool = False,
+    replace: bool = False,
     table: str | None = None,
     processes: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -56,7 +59,19 @@ async def export(
     The file appears under its name only when it is whole. Until then the work lies in parts in a hidden
     folder beside it, and ``resume`` goes on after the last whole part; a pull by passes begins anew, since
     no small checkpoint can tell the rows it gave. Where ranges of a pull could not be read, all other rows
-    are kept there, and a resumed export asks for those ranges alone.
+    are kept there, and a resumed export asks for those ranges alone. A finished export leaves a small hidden
+    file, ``.<name>.done``, by which ``resume`` recognizes it.
+
+    An existing file is refused unless one of these is given:
+
+    - ``force`` writes it new, and discards an unfinished export.
+    - ``resume`` continues the unfinished export of the same query. If that export is finished, and the file
+      is as it left it, the same result is returned and nothing is requested.
+    - ``replace`` is for schedulers: it writes the file new each time, and continues only what the last run of
+      the same query did not finish in the 12 hours before. It does not fail because something exists.
+
+    In an existing ``.duckdb`` file, ``force`` and ``replace`` replace the one table in a transaction and keep
+    all others. A table that ``sync()`` keeps up to date is refused.
 
     Rows are written from the bytes of the pages. JSONL has each as the server sent it, with every field, also
     one that does not fit the row's type. The others have the fields of that type; a row that does not fit it
@@ -68,34 +83,51 @@ async def export(
         rows: what ``list()``, ``search()`` or ``pull()`` gave. Its ``report`` and ``bad_rows`` are, in the
             end, those of the export.
         to: the file; its suffix names the format.
-        force: replace a file that exists, and drop the parts of an unfinished export.
-        resume: go on with the unfinished export of the same query.
+        force: replace an existing file, and discard an unfinished export.
+        resume: continue the unfinished export of the same query; return the result of a finished one.
+        replace: replace an existing file; continue an unfinished export of the same query if it is recent.
         table: name of the table in a DuckDB file; by default what the endpoint is called.
         processes: have parts written by so many other processes, 0 to 64; 0 writes them in threads of this
             one. For CSV, which Python's lock bounds: the other formats gain nothing. Each takes about 80 MB.
         on_progress: called after each page.
 
     Raises:
-        ExportError: the target exists, cannot be written, or has an unfinished export; the disk is full; a
-            value does not fit its column.
+        ExportError: the target exists, cannot be written, is in use, or has an unfinished export; the disk is
+            full; a value does not fit its column.
         DecodeFailed: a row does not fit its type.
         IncompleteError: ranges of a pull could not be read; or ``strict``, and something is in doubt.
         CheckpointError: resumed with another query.
-        ConfigurationError: the suffix is unknown, or an extra is missing; other processes cannot import the
-            type of the rows.
+        ConfigurationError: the suffix is unknown, or an extra is missing; the target is a URL; more than one
+            of force, resume and replace is given; other processes cannot import the type of the rows.
         AiwynError: whatever the walk or pull raises; what was written stays for ``resume``.
     """
-    source, target = Source(rows), Target(Path(to))
-    writer = writer_for(target.path, source.row_type, table or source.name)
+    mode = _mode(force=force, resume=resume, replace=replace)
+    source, path = Source(rows), local_path(to)
+    writer = writer_for(path, source.row_type, table or source.name)
+    target = Target(path, writer.shared_file)
     if writer.takes_documents:
         source.read_documents()
     others = InProcesses(target.path, source.row_type, table or source.name, processes) if processes else None
     run = _Export(source, target, writer, others, on_progress)
-    try:
-        await in_thread(lambda: run.prepare(force=force, resume=resume))
-        return await run.run()
-    finally:
-        run.release()
+    with storage_notes():
+        try:
+            await in_thread(lambda: run.prepare(mode))
+            return await run.run()
+        finally:
+            run.release()
+
+
+_Mode = Literal["new", "force", "resume", "replace"]
+
+
+def _mode(**given: bool) -> _Mode:
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise ConfigurationError(
+            f"{' and '.join(f'{name}=True' for name in names)} exclude each other; "
+            "pass replace=True alone for an export that runs again and again"
+        )
+    return cast("_Mode", names[0]) if names else "new"
 
 
 class _Export:
@@ -112,35 +144,69 @@ class _Export:
         self._writer = writer
         self._others = others
         self._on_progress = on_progress
-        self._partial = Partial(target, writer.identity, source.server, grows=writer.join is None)
-        self._is_made = False
-        """An earlier run made the file, and was killed before it told."""
+        self._partial = Partial(
+            target, writer.identity, source.server, limit=source.limit, grows=writer.join is None
+        )
+        self._is_finished = False
+        """An earlier run finished the file."""
         self._report: Report = None
+        self._unread_before = 0
         self._started = time.perf_counter()
 
-    def prepare(self, *, force: bool, resume: bool) -> None:
-        """Refuse what cannot end well before anything is asked for."""
-        ended_at = self._partial.made(self._target.path) if resume and not force else None
-        if ended_at is not None:
-            self._source.resume(ended_at)
-            self._partial.hold()
-            self._is_made = True
-            return
-        self._target.check(force=force)
+    def prepare(self, mode: _Mode) -> None:
+        """Refuse what cannot end well before anything is requested."""
+        self._target.check_folder()
         self._partial.hold()
-        self._target.check(force=force)  # again: the one who held it may have made the file
-        if resume and self._partial.exists:
-            checkpoint = self._partial.load()
-            self._source.resume(checkpoint)
-            if checkpoint.position == AGAIN:
-                self._partial.start()
-            return
-        if self._partial.exists and not force:
+        if mode == "resume" and self._find_finished():
+            self._is_finished = True
+        elif mode == "resume" and self._partial.exists:
+            self._continue(self._load(), may_replace=self._partial.may_replace)
+        elif not (mode == "replace" and self._continue_recent()):
+            self._start(mode)
+
+    def _start(self, mode: _Mode) -> None:
+        may_replace = mode in {"force", "replace"}
+        self._target.check_file(may_replace=may_replace)
+        if self._partial.exists and not may_replace:
             raise ExportError(
-                f"{self._target.path} has an unfinished export beside it; resume it (--resume), "
-                "or drop it and start anew (--force)"
+                f"an unfinished export of {self._target.path} exists; "
+                "pass resume=True to continue it or force=True to discard it"
             )
-        self._partial.start()
+        self._partial.start(may_replace=may_replace)
+
+    def _load(self) -> Checkpoint:
+        checkpoint = self._partial.load()
+        self._source.resume(checkpoint)
+        return checkpoint
+
+    def _continue(self, checkpoint: Checkpoint, *, may_replace: bool) -> None:
+        self._target.check_file(may_replace=may_replace)
+        self._partial.may_replace = may_replace
+        if checkpoint.position == AGAIN:
+            self._partial.start(may_replace=may_replace)
+
+    def _continue_recent(self) -> bool:
+        """Continue the export that the last run left, unless that is too old, damaged or of another query."""
+        if not self._partial.is_recent(self._target.path):
+            return False
+        try:
+            checkpoint = self._load()
+        except (ExportError, CheckpointError):
+            return False
+        self._continue(checkpoint, may_replace=True)
+        return True
+
+    def _find_finished(self) -> bool:
+        ended_at = self._partial.finished(self._target.path)
+        if ended_at is None:
+            return False
+        try:
+            self._source.resume(ended_at)
+        except CheckpointError:
+            if self._partial.exists:
+                raise
+            return False  # the file is refused like any other that exists
+        return True
 
     def release(self) -> None:
         """Let other exports at the file."""
@@ -148,10 +214,8 @@ class _Export:
 
     async def run(self) -> ExportResult:
         """Read, write, and give the file its name."""
-        if self._is_made:
-            self._source.tell(self._partial.report, [])
-            await in_thread(self._partial.drop)
-            return self._result(self._target.path.stat().st_size, self._partial.report)
+        if self._is_finished:
+            return await self._finished_before()
         written_before = self._partial.rows
         before = self._partial.report
         async with (
@@ -163,17 +227,27 @@ class _Export:
                 await self._read(parts, written_before)
             except IncompleteError as error:
                 raise IncompleteError(
-                    f"{error}; all else is kept beside {self._target.path}, go on with --resume",
+                    f"{error}; all other rows are kept beside {self._target.path}, go on with resume=True",
                     checkpoint=error.checkpoint,
                     report=parts.added_up(self._source.report),
                 ) from error
             finally:
-                self._source.tell(parts.added_up(self._source.report), parts.bad_rows)
+                self._source.tell(parts.added_up(self._source.report), self._partial.bad_rows)
             # What is whole gets its name even when the caller gives up at this moment.
             self._report = parts.added_up(self._source.report)
             size = await to_its_end(self._finish(joining))
         self._tell(written_before)
         return self._result(size, self._report)
+
+    async def _finished_before(self) -> ExportResult:
+        report = self._partial.report
+        self._source.tell(report, self._partial.bad_rows)
+        await in_thread(self._partial.finish)
+        if self._source.strict and not (report and report.complete):
+            raise IncompleteError(
+                f"{self._target.path} is finished but was not proven complete: {report}", report=report
+            )
+        return self._result(self._target.path.stat().st_size, report)
 
     @asynccontextmanager
     async def _writing_parts(self) -> AsyncGenerator[PartWriter]:
@@ -200,7 +274,7 @@ class _Export:
                     held.append(page)
                     if len(held) == PAGES_A_PART:
                         full, held = held, []
-                        await parts.add(full, self._source.report)
+                        await parts.add(full, self._source.report, self._unread())
                     if not self._source.tells_progress:
                         self._tell(written_before)
         finally:
@@ -210,9 +284,15 @@ class _Export:
     async def _write_rest(self, parts: Parts, held: list[Page[Any]], report: Report) -> None:
         try:
             if held:
-                await parts.add(held, report)
+                await parts.add(held, report, self._unread())
         finally:
             await parts.settle()
+
+    def _unread(self) -> list[BadRow]:
+        """Rows that could not be read from their pages, since the last part."""
+        found = self._source.bad_rows[self._unread_before :]
+        self._unread_before += len(found)
+        return found
 
     def _joining(self) -> Joining | Grown:
         join = self._writer.join
@@ -224,7 +304,10 @@ class _Export:
                 join(parts, path)
                 self._partial.note_whole(path, self._report)
 
-            return self._target.replace(self._partial.folder, write)
+            size = self._target.replace(self._partial.folder, write)
+            # It is another file if its table was written into an existing one.
+            self._partial.note_whole(self._target.path, self._report)
+            return size
 
         return Joining(joined, [place.path for place in self._partial.places()])
 
@@ -235,7 +318,7 @@ class _Export:
 
     async def _finish(self, joining: Joining | Grown) -> int:
         size = await joining.finish()
-        await in_thread(self._partial.drop)
+        await in_thread(self._partial.finish)
         return size
 
     def _tell(self, written_before: int) -> None:

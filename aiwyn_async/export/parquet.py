@@ -3,8 +3,8 @@
 # pyright: reportMissingTypeStubs=false
 """Tables to the parts of a Parquet file, and from those to the file. Needs pyarrow (the extra ``arrow``).
 
-A part is a Parquet file with one row group. They are joined as they are: to encode their rows again would
-cost a row more than a fifth of all that its export takes.
+A part is a Parquet file with one row group. Parts are joined as they are: encoding their rows again would
+cost a row more than a fifth of all that its export takes. Only parts of small pages are encoded again.
 """
 
 from __future__ import annotations
@@ -13,20 +13,67 @@ import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aiwyn_async.export.parquet_footer import MAGIC, file_of, footer_of, moved
 from aiwyn_async.export.part_tables import PartTables
 
-__all__ = ["join_parquet", "write_part"]
+__all__ = ["join_parquet", "with_large_row_groups", "write_part"]
+
+MIN_ROWS: Final = 5_000
+"""A part with fewer rows is joined with its neighbours: readers pay for each row group and column."""
+MAX_ROWS: Final = 100_000
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""In memory, of the rows that are joined into one row group."""
 
 
 def write_part(file: IO[bytes], table: Any) -> None:
     """A Parquet file with one row group."""
     with _writer(file, table.schema) as writer:
         _write_row_group(writer, table)
+
+
+def with_large_row_groups(parts: Iterator[Path], folder: Path) -> Iterator[Path]:
+    """Parts, with neighbours that are small joined into new ones of at most 100,000 rows or 64 MB.
+
+    Their rows are encoded again, which costs little where pages are so small that requests take the time.
+
+    Args:
+        parts: may still be arriving.
+        folder: for the new ones, which stay until the file is finished.
+    """
+    small: list[Path] = []
+    rows = size = made = 0
+    schema: Any = None
+    for part in parts:
+        found = pq.read_metadata(part)
+        is_small = found.num_rows < MIN_ROWS
+        fits = is_small and rows + found.num_rows <= MAX_ROWS and size < MAX_BYTES
+        if small and not (fits and found.schema.equals(schema)):
+            yield _as_one(small, folder / f"joined-{made:06}")
+            small, rows, size, made = [], 0, 0, made + 1
+        if is_small:
+            small.append(part)
+            schema = found.schema
+            rows += found.num_rows
+            size += sum(found.row_group(group).total_byte_size for group in range(found.num_row_groups))
+        else:
+            yield part
+    if small:
+        yield _as_one(small, folder / f"joined-{made:06}")
+
+
+def _as_one(parts: list[Path], path: Path) -> Path:
+    """One part with the rows of several, which have one schema."""
+    if len(parts) == 1:
+        return parts[0]
+    tables = [pq.read_table(part) for part in parts]
+    with path.open("wb") as file:
+        write_part(file, pa.concat_tables(tables))
+    return path
 
 
 def join_parquet(path: Path, parts: Iterator[Path], schema: Any) -> None:

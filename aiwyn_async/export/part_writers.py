@@ -118,7 +118,7 @@ class InProcesses:
             await _ended(process)
             raise ExportError(
                 f"a process that wrote parts ended with exit code {process.returncode}; "
-                "what was written before is kept, go on with --resume"
+                "what was written before is kept, pass resume=True to continue"
             ) from None
         self._idle.append(process)
         if isinstance(answer, Refused):

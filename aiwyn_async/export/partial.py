@@ -7,6 +7,8 @@ import io
 import os
 import shutil
 import sys
+import tempfile
+import time
 import zlib
 from collections.abc import Callable, Collection, Generator
 from pathlib import Path
@@ -16,20 +18,26 @@ import msgspec
 
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export.target import Target
-from aiwyn_async.files import disk_errors, replace_content, sync_file
+from aiwyn_async.files import (
+    disk_errors,
+    lock_folder,
+    move_synced,
+    replace_content,
+    restrict_to_owner,
+    sync_file,
+)
+from aiwyn_async.models.envelopes import BadRow
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.report import PullReport
 from aiwyn_async.pull.state import server_name
 
-try:
-    import fcntl
-except ImportError:  # Windows: two exports of one file at a time are not told there
-    fcntl = None  # type: ignore[assignment]
+__all__ = ["Part", "Partial", "Place", "has_unfinished", "write_part"]
 
-__all__ = ["Part", "Partial", "Place", "write_part"]
-
+MANIFEST: Final = "manifest.json"
 READ_BYTES: Final = 1 << 18
+RECENT_SECONDS: Final = 12 * 3600
+"""``replace=True`` continues an unfinished export that began less than this ago, so of the same night."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -38,6 +46,8 @@ class Part(msgspec.Struct, frozen=True):
     rows: Annotated[int, msgspec.Meta(ge=0)]
     size: Annotated[int, msgspec.Meta(ge=0)]
     crc32: int
+    bad: bool = False
+    """Rows of its pages were left out and collected, in a file of their own."""
 
 
 class Place(NamedTuple):
@@ -62,24 +72,38 @@ class _Manifest(msgspec.Struct):
     pull: PullReport | None = None
     whole: list[int] | None = None
     """The mark of the file that was made of all parts."""
+    limit: int | None = None
+    """Of the read. A checkpoint does not bind it, but it decides what a finished file holds."""
+    replaces: bool = False
+    """The file may replace an existing one, also when another run finishes it."""
+    began: float = 0.0
+    """When its first rows were requested, in seconds of the epoch."""
+    bad_rows: list[BadRow] = []
+    """All that were collected; noted when the file is made."""
+    check: int = 0
+    """CRC-32 of all else, so that a damaged or edited manifest does not pass for one with fewer parts."""
 
 
 class Partial:
     """Parts, each on disk before the manifest names it; the manifest is replaced as a whole.
 
-    A crash loses at most the parts that were being written, which no manifest names.
+    A crash loses at most the parts that were being written, which no manifest names. When the file is
+    finished, its manifest stays beside it, so that the same export can be resumed and asks for nothing.
 
     Args:
         target: the file to be.
         identity: tells whether parts of an earlier run can be joined with new ones.
         server: whom the rows come from.
+        limit: of the read.
         grows: one part after another is the whole file, so they are written into one.
     """
 
-    def __init__(self, target: Target, identity: str, server: str, *, grows: bool) -> None:
-        self.folder = target.path.parent / f".{target.path.name}.partial"
+    def __init__(self, target: Target, identity: str, server: str, *, limit: int | None, grows: bool) -> None:
+        self.folder = _folder_of(target.path)
         self.grows = grows
-        self._manifest = _Manifest(identity, server_name(server), [], "")
+        self.bad_rows: list[BadRow] = []
+        self._finished_path = target.path.parent / f".{target.path.name}.done"
+        self._manifest = _Manifest(identity, server_name(server), [], "", limit=limit)
         self._held: int | None = None
 
     def hold(self) -> None:
@@ -94,16 +118,31 @@ class Partial:
                 raise ExportError(f"{self.folder} is a symbolic link; remove it, or name another file")
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._held = os.open(self.folder, os.O_RDONLY)
-            if fcntl is not None:
-                try:
-                    fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    is_there = os.path.samestat(os.fstat(self._held), self.folder.lstat())
-                except (BlockingIOError, FileNotFoundError):
-                    is_there = False
-                if not is_there:  # or the other has just ended and taken it away
-                    os.close(self._held)
-                    self._held = None
-                    raise ExportError(f"another export is writing into {self.folder}; wait for it")
+            # The other export may have just ended and removed the folder.
+            if not (lock_folder(self._held, self.folder) and self._is_held()):
+                os.close(self._held)
+                self._held = None
+                raise ExportError(f"another export is writing into {self.folder}; wait for it")
+            self._make_private(self._held)
+
+    def _make_private(self, folder: int) -> None:
+        """A folder that was there before may be open to others, or be another's."""
+        found = os.fstat(folder)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            own = os.fstat(file.fileno()).st_uid  # on a share it need not be the id of this process
+        if found.st_uid != own:
+            raise ExportError(f"{self.folder} belongs to another user; remove it, or name another file")
+        if found.st_mode & 0o077:
+            restrict_to_owner(self.folder, 0o700)
+            for path in self.folder.iterdir():
+                if path.is_file() and not path.is_symlink():
+                    restrict_to_owner(path)
+
+    def _is_held(self) -> bool:
+        try:
+            return self._held is not None and os.path.samestat(os.fstat(self._held), self.folder.lstat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Let others at the folder; an empty one goes."""
@@ -117,7 +156,7 @@ class Partial:
 
     @property
     def _manifest_path(self) -> Path:
-        return self.folder / "manifest.json"
+        return self.folder / MANIFEST
 
     @property
     def exists(self) -> bool:
@@ -129,10 +168,35 @@ class Partial:
         """Rows in all whole parts."""
         return sum(part.rows for part in self._manifest.parts)
 
-    def start(self) -> None:
-        """Nothing of an earlier export is left."""
-        self._manifest = _Manifest(self._manifest.identity, self._manifest.server, [], "")
+    @property
+    def may_replace(self) -> bool:
+        """True if the file may replace an existing one."""
+        return self._manifest.replaces
+
+    @may_replace.setter
+    def may_replace(self, may_replace: bool) -> None:
+        self._manifest.replaces = may_replace
+
+    def start(self, *, may_replace: bool) -> None:
+        """Begin with nothing of an earlier export left."""
+        self._manifest = _Manifest(
+            self._manifest.identity,
+            self._manifest.server,
+            [],
+            "",
+            limit=self._manifest.limit,
+            replaces=may_replace,
+            began=time.time(),
+        )
+        self.bad_rows = []
         self._clear(())
+
+    def is_recent(self, path: Path) -> bool:
+        """Whether the export here is unfinished, and began so lately that its rows go with new ones."""
+        found = _manifest_at(self._manifest_path)
+        if found is None or (found.whole is not None and found.whole == _mark(path)):
+            return False
+        return 0 <= time.time() - found.began < RECENT_SECONDS
 
     def load(self) -> Checkpoint:
         """Take up what lies here; where to go on.
@@ -143,28 +207,37 @@ class Partial:
         path = self._manifest_path
         with disk_errors(path, "read"):
             try:
-                found = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+                found = _decoded(path.read_bytes())
                 checkpoint = Checkpoint.from_json(found.checkpoint)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CheckpointError):
                 raise ExportError(
-                    f"{path} is damaged, or of another release; start anew with --force"
+                    f"{path} is damaged, or of another release; pass force=True to start again"
                 ) from None
         if found.identity != self._manifest.identity:
             raise ExportError(
-                f"{self.folder} holds parts of another format or row type; start anew with --force"
+                f"{self.folder} holds parts of another format or row type; pass force=True to start again"
             )
         if found.server != self._manifest.server:
             raise ExportError(
                 f"{self.folder} holds rows of {found.server}, not of {self._manifest.server}; "
-                "start anew with --force"
+                "pass force=True to start again"
             )
-        self._manifest = found
+        limit, self._manifest = self._manifest.limit, found
+        found.limit = limit
         places = self.places()
+        bad: list[Path] = []
         for part, place in zip(found.parts, places, strict=True):
             self._check(part, place)
+        for number, part in enumerate(found.parts):
+            if part.bad:
+                bad.append(self._bad_rows_path(number))
+                self.bad_rows += _read_bad_rows(bad[-1])
         # What a crash left half done is named nowhere.
-        self._clear({path.name, *(place.path.name for place in places)})
+        self._clear({path.name, *(each.name for each in (*bad, *(place.path for place in places)))})
         return checkpoint
+
+    def _bad_rows_path(self, number: int) -> Path:
+        return self.folder / f"bad-{number:06}"
 
     @property
     def report(self) -> WalkReport | PullReport | None:
@@ -207,9 +280,16 @@ class Partial:
     @property
     def locks(self) -> tuple[int, ...]:
         """File descriptors that hold the folder, as long as any process has one of them open."""
-        return () if self._held is None or fcntl is None else (self._held,)
+        return () if self._held is None else (self._held,)
 
-    def name(self, part: Part, place: Place, checkpoint: Checkpoint, report: WalkReport | PullReport) -> None:
+    def name(
+        self,
+        part: Part,
+        place: Place,
+        checkpoint: Checkpoint,
+        report: WalkReport | PullReport,
+        bad_rows: list[BadRow],
+    ) -> None:
         """Name the next part, which was written there, in the manifest, when it is on the disk.
 
         Raises:
@@ -217,7 +297,11 @@ class Partial:
         """
         with disk_errors(place.path):
             sync_file(place.path)
+            if bad_rows:
+                replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(bad_rows))
+                part = msgspec.structs.replace(part, bad=True)
         self._note(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
+        self.bad_rows += bad_rows
 
     def note_whole(self, path: Path, report: WalkReport | PullReport) -> None:
         """Note the file that was made of all parts, before it goes to its place.
@@ -225,7 +309,9 @@ class Partial:
         Raises:
             ExportError: the disk refuses.
         """
-        self._note(report, whole=_mark(path))
+        mark = _mark(path)
+        if mark != self._manifest.whole:
+            self._note(report, whole=mark, bad_rows=self.bad_rows)
 
     def whole(self) -> Path:
         """The file that grew, which ends with its last named part.
@@ -236,19 +322,26 @@ class Partial:
         with _ended_at(Place(self.grown, self.size)):
             return self.grown
 
-    def made(self, path: Path) -> Checkpoint | None:
-        """Where the reading ended, when an earlier run made this file and was killed before it told."""
-        try:
-            found = msgspec.json.decode(self._manifest_path.read_bytes(), type=_Manifest)
-            if found.whole != _mark(path):
+    def finished(self, path: Path) -> Checkpoint | None:
+        """Take up the manifest of a finished file; the checkpoint at which its reading ended.
+
+        None if this export did not write the file, or it was changed since.
+        """
+        for manifest_path in (self._manifest_path, self._finished_path):
+            found = _manifest_at(manifest_path)
+            if found is None or found.whole is None or found.whole != _mark(path):
+                continue
+            if (found.identity, found.server, found.limit) != (
+                self._manifest.identity,
+                self._manifest.server,
+                self._manifest.limit,
+            ):
                 return None
-            checkpoint = Checkpoint.from_json(found.checkpoint)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CheckpointError):
-            return None
-        if (found.identity, found.server) != (self._manifest.identity, self._manifest.server):
-            return None
-        self._manifest = found
-        return checkpoint
+            with contextlib.suppress(CheckpointError):
+                checkpoint = Checkpoint.from_json(found.checkpoint)
+                self._manifest, self.bad_rows = found, found.bad_rows
+                return checkpoint
+        return None
 
     def _check(self, part: Part, place: Place) -> None:
         found = None
@@ -270,14 +363,22 @@ class Partial:
             pull=report if isinstance(report, PullReport) else None,
             **changes,
         )
+        noted.check = _check_value(noted)
         with disk_errors(self._manifest_path):
             replace_content(self._manifest_path, msgspec.json.encode(noted))
         self._manifest = noted
 
-    def drop(self) -> None:
-        """Remove the folder and all in it, the manifest last: it tells that the file is whole."""
-        self._clear({self._manifest_path.name})
-        shutil.rmtree(self.folder)
+    def finish(self) -> None:
+        """Remove the folder and all in it; the manifest, which tells that the file is whole, goes beside it.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        if self.exists:
+            self._clear({self._manifest_path.name})
+            with disk_errors(self._finished_path):
+                move_synced(self._manifest_path, self._finished_path)
+            shutil.rmtree(self.folder)
 
     def _clear(self, kept: Collection[str]) -> None:
         with disk_errors(self.folder):
@@ -287,6 +388,15 @@ class Partial:
                     shutil.rmtree(path)
                 elif path.name not in kept:
                     path.unlink()
+
+
+def has_unfinished(path: Path) -> bool:
+    """True if an unfinished export of a file lies beside it."""
+    return (_folder_of(path) / MANIFEST).exists()
+
+
+def _folder_of(path: Path) -> Path:
+    return path.parent / f".{path.name}.partial"
 
 
 def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
@@ -310,7 +420,7 @@ def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
 def _ended_at(place: Place) -> Generator[io.BufferedRandom]:
     """A file that ends there now; all before is there, else somebody took it away."""
     with disk_errors(place.path):
-        handle = os.open(place.path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(place.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(handle, "r+b") as file:
             if file.seek(0, os.SEEK_END) < place.start:
                 raise _damaged(place)
@@ -320,7 +430,7 @@ def _ended_at(place: Place) -> Generator[io.BufferedRandom]:
 
 
 def _damaged(place: Place) -> ExportError:
-    return ExportError(f"{place.path} is missing or damaged; start anew with --force")
+    return ExportError(f"{place.path} is missing or damaged; pass force=True to start again")
 
 
 def _crc32(file: io.BufferedIOBase, most: int) -> int:
@@ -332,7 +442,45 @@ def _crc32(file: io.BufferedIOBase, most: int) -> int:
     return found
 
 
-def _mark(path: Path) -> list[int]:
-    """What tells a file from all others, also when it has got another name."""
-    found = path.stat()
-    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
+def _manifest_at(path: Path) -> _Manifest | None:
+    """A manifest; None if there is none, or it is damaged."""
+    try:
+        return _decoded(path.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _decoded(content: bytes) -> _Manifest:
+    """A manifest that is as it was written.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is not.
+    """
+    found = msgspec.json.decode(content, type=_Manifest)
+    if found.check != _check_value(found):
+        raise msgspec.ValidationError("the check value differs")
+    return found
+
+
+def _check_value(manifest: _Manifest) -> int:
+    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(manifest, check=0)))
+
+
+def _read_bad_rows(path: Path) -> list[BadRow]:
+    with disk_errors(path, "read"):
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[BadRow])
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _damaged(Place(path)) from None
+
+
+def _mark(path: Path) -> list[int] | None:
+    """Size and time of the last change, which a rename keeps; None if the file is not there.
+
+    Device and inode are no part of it: on shares they differ after each mount.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.export.joining import Grown, Joining
@@ -21,6 +21,14 @@ __all__ = ["Parts"]
 
 MOST_UNNAMED: Final = 2
 """Parts that are written and wait for the disk, while others are written."""
+
+
+class _Reached(NamedTuple):
+    """How far the reading is after the pages of a part, and the rows of these that it left out."""
+
+    checkpoint: Checkpoint
+    report: Report
+    unread: list[BadRow]
 
 
 class Parts:
@@ -54,10 +62,14 @@ class Parts:
         self._next = partial.parts
         self._size = partial.size
         self._misfits = 0
-        self.bad_rows: list[BadRow] = []
 
-    async def add(self, pages: Sequence[Page[Any]], report: Report) -> None:
+    async def add(self, pages: Sequence[Page[Any]], report: Report, unread: list[BadRow]) -> None:
         """Begin to write a part, once there is room for it.
+
+        Args:
+            pages: whose rows it has.
+            report: of this run, up to these pages.
+            unread: rows that were left out of these pages when they were read.
 
         Raises:
             ExportError, DecodeFailed: from a part before this one; nothing after it is named.
@@ -67,7 +79,7 @@ class Parts:
         rows = PageRows.of(pages, self._on_bad_row)
         writing = asyncio.ensure_future(self._writer.write(place, rows))
         self._writing.add(writing)
-        reached = pages[-1].checkpoint, added_up(None, report)
+        reached = _Reached(pages[-1].checkpoint, added_up(None, report), unread)
         self._last = asyncio.ensure_future(self._name(place, writing, rows, reached, self._last))
         self._unnamed.append(self._last)
 
@@ -103,7 +115,7 @@ class Parts:
         place: Place,
         writing: asyncio.Future[Part],
         rows: PageRows,
-        reached: tuple[Checkpoint, Report],
+        reached: _Reached,
         before: asyncio.Future[None] | None,
     ) -> None:
         part = await writing
@@ -111,8 +123,7 @@ class Parts:
         if before is not None:
             await asyncio.shield(before)
         self._misfits += rows.misfits
-        self.bad_rows += rows.bad_rows
-        checkpoint, report = reached
-        told = self.added_up(report)
-        await in_thread(lambda: self._partial.name(part, place, checkpoint, told))
+        told = self.added_up(reached.report)
+        bad_rows = [*reached.unread, *rows.bad_rows]
+        await in_thread(lambda: self._partial.name(part, place, reached.checkpoint, told, bad_rows))
         self._joining.add(place.path)

@@ -34,6 +34,8 @@ class Source:
         self.row_type: type[Any] = plain_type(given.row_type)
         self.on_bad_row: OnBadRow = given.on_bad_row
         self.server = given.server
+        self.strict = given.strict
+        self.limit: int | None = given.limit if isinstance(given, Pager) else None
         self._walk: Readable = read_as(given, msgspec.Raw)
 
     def read_documents(self) -> None:
@@ -72,6 +74,11 @@ class Source:
     def report(self) -> Report:
         """Of this run."""
         return self._walk.report
+
+    @property
+    def bad_rows(self) -> list[BadRow]:
+        """Rows that this run could not read from their pages."""
+        return self._walk.bad_rows
 
     def tell(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Let the caller see at his own object what became of it."""

@@ -15,6 +15,7 @@ from msgspec import inspect
 
 from aiwyn_async.arrow.rows import PageRows, columns_of
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export.target import SharedFile
 from aiwyn_async.models.envelopes import row_decoder
 from aiwyn_async.models.spelling import key_like
 from aiwyn_async.models.unreadable import UNREADABLE
@@ -32,6 +33,11 @@ class Writer(Protocol):
 
     identity: str
     takes_documents: bool
+
+    @property
+    def shared_file(self) -> SharedFile | None:
+        """Writes into an existing file; None if that is replaced as a whole."""
+        ...
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Write rows, telling those that do not fit; how many were written."""
@@ -51,6 +57,7 @@ class JsonlWriter:
 
     identity = "lines"
     takes_documents = False
+    shared_file = None
     join = None
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
@@ -70,6 +77,7 @@ class CsvWriter:
     """A header of the row type's fields; nested values as JSON text, decimals and dates as on the wire."""
 
     takes_documents = False
+    shared_file = None
 
     def __init__(self, row_type: type[Any]) -> None:
         fields = columns_of(row_type)
@@ -154,6 +162,7 @@ class _TableWriter:
     """Each part an Arrow table. Whoever makes one has imported what needs an extra."""
 
     takes_documents = True
+    shared_file: SharedFile | None = None
 
     def __init__(self, name: str, schema: Any, write_table: Callable[[IO[bytes], Any], None]) -> None:
         self.identity = f"{name} {schema}"
@@ -173,15 +182,20 @@ class ParquetWriter(_TableWriter):
     def __init__(self, row_type: type[Any]) -> None:
         try:
             from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, which may be missing)
-            from aiwyn_async.export.parquet import join_parquet, write_part  # noqa: PLC0415
+            from aiwyn_async.export.parquet import (  # noqa: PLC0415
+                join_parquet,
+                with_large_row_groups,
+                write_part,
+            )
         except ImportError:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
         super().__init__("parquet", RowSchema(row_type), write_part)
         self._join = join_parquet
+        self._with_large_row_groups = with_large_row_groups
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
-        """A row group a part."""
-        self._join(path, parts, self._schema.arrow)
+        """A row group per part; small parts are joined first."""
+        self._join(path, self._with_large_row_groups(parts, path.parent), self._schema.arrow)
 
 
 class DuckdbWriter(_TableWriter):
@@ -190,12 +204,17 @@ class DuckdbWriter(_TableWriter):
     def __init__(self, row_type: type[Any], table: str) -> None:
         try:
             from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, as above)
-            from aiwyn_async.export.duckdb_file import build_duckdb, write_part  # noqa: PLC0415
+            from aiwyn_async.export.duckdb_file import (  # noqa: PLC0415
+                DatabaseFile,
+                build_duckdb,
+                write_part,
+            )
         except ImportError:
             raise ConfigurationError(
                 'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
             ) from None
-        super().__init__("duckdb", RowSchema(row_type), write_part)
+        super().__init__(f"duckdb {table}", RowSchema(row_type), write_part)
+        self.shared_file = DatabaseFile(table)
         self._build = build_duckdb
         self._table = table
 

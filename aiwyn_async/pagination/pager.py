@@ -82,6 +82,11 @@ class Pager(Generic[RowT]):
         """The base_url that is asked."""
         return self._session.config.base_url
 
+    @property
+    def limit(self) -> int | None:
+        """Rows in all, or None."""
+        return self._limit
+
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """The first page."""
         return self._first_page().__await__()

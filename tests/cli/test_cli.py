@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,57 +15,8 @@ import duckdb
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
+from command_line import Cli
 from unreadable_rows import ids, would_bring
-
-
-class Done:
-    def __init__(self, code: int, out: bytes, err: bytes) -> None:
-        self.code = code
-        self.out = out.decode()
-        self.err = err.decode()
-
-
-class Cli:
-    def __init__(self, box: Sandbox, folder: Path) -> None:
-        self.folder = folder
-        self.env = {
-            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
-            "HOME": str(folder),
-            "AIWYN_BASE_URL": box.url,
-            "AIWYN_API_KEY": box.api_key,
-        }
-
-    async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
-        return await self.start_into(subprocess.PIPE, subprocess.PIPE, *arguments, **env)
-
-    async def start_into(
-        self, stdout: int, stderr: int, *arguments: str, **env: str
-    ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-W", "error", "-m", "aiwyn_async.cli", *arguments),
-            cwd=self.folder,
-            env=self.env | env,
-            stdout=stdout,
-            stderr=stderr,
-        )
-
-    async def run(self, *arguments: str, **env: str) -> Done:
-        process = await self.start(*arguments, **env)
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return Done(process.returncode, out, err)
-
-
-@pytest.fixture
-async def box() -> AsyncIterator[Sandbox]:
-    async with Sandbox(invoices=400, seed=3) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def cli(box: Sandbox, tmp_path: Path) -> Cli:
-    return Cli(box, tmp_path)
 
 
 async def test_the_first_command_of_the_readme_pulls_a_whole_firm_from_its_own_sandbox(
@@ -280,8 +230,29 @@ async def test_upsert_tells_a_line_that_is_no_record_after_writing_those_before_
 ) -> None:
     (tmp_path / "rows.jsonl").write_text(record_lines(3) + '{"systemRef": 1}\n')
     done = await cli.run("upsert", "--file", "rows.jsonl")
-    assert (done.code, "rows.jsonl, line 7 is no record" in done.err) == (2, True)
+    assert (done.code, "rows.jsonl, line 7 is no record" in done.err) == (5, True)
+    assert done.err.splitlines()[0] == "3 records: 3 created, 0 updated, 0 failed, 0 ambiguous"
+    assert "the records before it were sent, those after it were not" in done.err
     assert box.scalar("SELECT count(*) FROM records") == 3
+
+
+async def test_upsert_refuses_a_first_line_that_is_no_record(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"systemRef": 1}\n')
+    done = await cli.run("upsert", "--file", "rows.jsonl")
+    assert (done.code, "rows.jsonl, line 1 is no record" in done.err) == (2, True)
+
+
+async def test_upsert_tells_what_was_written_before_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(500))
+    stalled = box.faults.add("records.upsert", nth=3, action="stall")
+    process = await cli.start("upsert", "--file", "rows.jsonl")
+    async with asyncio.timeout(30):
+        while not stalled.hits or box.scalar("SELECT count(*) FROM records") != 400:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130, err
+    assert b"200 records: 200 created" in err
 
 
 async def test_upsert_of_a_file_that_is_not_there(cli: Cli) -> None:

@@ -72,7 +72,7 @@ async def test_every_row_arrives_with_sums_equal_to_the_servers_to_the_cent(
     assert done.report.complete
     cents = box.scalar("SELECT sum(total_cents) FROM invoices")
     assert sum(row["totalAmount"] for row in rows) * 100 == cents
-    assert sorted(path.name for path in tmp_path.iterdir()) == [target.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{target.name}.done", target.name]
 
 
 async def test_parquet_is_read_by_another_library_with_exact_types(

@@ -73,7 +73,7 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(holder, "drop", end_here)
+            patch.setattr(holder, "finish", end_here)
             with pytest.raises(SystemError):
                 await export(aiwyn.invoices.pull(page_size=10), target)
         content, asked = target.read_bytes(), box.calls("invoices.search")
@@ -86,9 +86,10 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
 
         assert (done.rows, done.bytes, done.report.complete) == (200, len(content), True)
         assert box.calls("invoices.search") == asked
-        with pytest.raises(ExportError, match="exists"):
-            await export(aiwyn.invoices.pull(page_size=10), target, resume=True)
-    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+        again = await export(aiwyn.invoices.pull(page_size=10), target, resume=True)
+        assert (again.rows, again.bytes, again.report) == (done.rows, done.bytes, done.report)
+        assert box.calls("invoices.search") == asked
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{target.name}.done", target.name]
     assert target.read_bytes() == content
 
 

@@ -6,6 +6,7 @@ More kills than the few of a usual run: ``pytest tests/export/test_killed.py --k
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import subprocess
@@ -96,9 +97,76 @@ async def test_killed_at_random_and_resumed_it_equals_an_unbroken_run(
                 _, err = await told.communicate()
                 assert told.returncode == 0, err
                 assert content_of(target) == content_of(whole)
-            assert [path.name for path in tmp_path.glob("*x*") if path.name != target.name] == []
+            assert {path.name for path in tmp_path.glob("*x.*")} == {target.name, f".{target.name}.done"}
             if done >= kills:
                 break
             target.unlink()  # another one
         else:
             assert process.returncode == -9
+
+
+@pytest.mark.timeout(900)
+async def test_killed_while_it_replaces_a_table_the_database_keeps_the_others_and_either_table(
+    kills: int, box: Sandbox, tmp_path: Path
+) -> None:
+    target = tmp_path / "x.duckdb"
+    with duckdb.connect(str(target)) as file:
+        file.execute("CREATE TABLE budget AS SELECT range AS month FROM range(12)")
+        file.execute("CREATE TABLE invoices AS SELECT range AS id FROM range(5)")
+    began = time.perf_counter()
+    unbroken = await start(box, tmp_path / "whole.duckdb")
+    await unbroken.communicate()
+    seconds = time.perf_counter() - began
+    dice = random.Random(kills)
+    done = finished = 0
+    while done < kills or not finished:
+        process = await start(box, target, "--replace")
+        communicating = asyncio.ensure_future(process.communicate())
+        if done < kills:
+            await asyncio.wait([communicating], timeout=dice.uniform(seconds / 4, seconds * 1.1))
+            if not communicating.done():
+                kill(process)
+                done += 1
+        _, err = await communicating
+        assert process.returncode in {0, -9}, err
+        finished += process.returncode == 0
+        with duckdb.connect(str(target)) as file:
+            assert file.execute("SELECT count(*) FROM budget").fetchone() == (12,)
+            assert file.execute("SELECT count(DISTINCT id) FROM invoices").fetchone() in {(5,), (INVOICES,)}
+    assert not (tmp_path / f".{target.name}.partial").exists()
+
+
+REPLACE = """
+import sys
+from pathlib import Path
+from aiwyn_async.export.duckdb_file import DatabaseFile
+print("begins", flush=True)
+DatabaseFile("invoices").write(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.timeout(900)
+def test_killed_within_the_transaction_the_database_has_either_table(kills: int, tmp_path: Path) -> None:
+    new, target = tmp_path / "new.duckdb", tmp_path / "x.duckdb"
+    for path, rows in ((new, 100_000), (target, 60_000)):
+        with duckdb.connect(str(path)) as file:
+            file.execute(f"CREATE TABLE invoices AS SELECT range AS id, md5(range::text) FROM range({rows})")
+            file.execute("CREATE TABLE budget AS SELECT range AS month FROM range(12)")
+    dice = random.Random(kills)
+    for _ in range(3 * kills):
+        process = subprocess.Popen(
+            [sys.executable, "-c", REPLACE, str(new), str(target)], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(dice.uniform(0, 0.15))
+        process.kill()
+        process.communicate()
+        with duckdb.connect(str(target)) as file:
+            assert file.execute("SELECT count(*) FROM budget").fetchone() == (12,)
+            assert file.execute("SELECT count(DISTINCT id) FROM invoices").fetchone() in {
+                (60_000,),
+                (100_000,),
+            }
+            file.execute("CREATE OR REPLACE TABLE invoices AS SELECT * FROM invoices LIMIT 60000")

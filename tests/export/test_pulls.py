@@ -66,7 +66,7 @@ async def test_missing_ranges_leave_no_file_and_a_resumed_export_asks_for_them_a
     target = tmp_path / "x.jsonl"
     bad = keys_of(box)[1234]
     fault = box.faults.add("invoices.search", every=1, status=500, match=lambda body: covers(body, bad))
-    with pytest.raises(IncompleteError, match=rf"up to {bad}.*go on with --resume") as caught:
+    with pytest.raises(IncompleteError, match=rf"up to {bad}.*go on with resume=True") as caught:
         await export(aiwyn.invoices.pull(page_size=50), target)
     assert fault.hits
     assert not target.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ async def test_a_part_that_is_not_as_it_was_written_is_refused_before_anything_i
     spoil(await broken_export(box, aiwyn, target) / part)
     before = box.calls()
 
-    with pytest.raises(ExportError, match=f"{part} is missing or damaged; start anew with --force"):
+    with pytest.raises(ExportError, match=f"{part} is missing or damaged; pass force=True to start again"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert box.calls() == before
     assert not target.exists()
@@ -60,7 +61,9 @@ async def test_a_manifest_that_is_none_is_refused(
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     (await broken_export(box, aiwyn, target) / "manifest.json").write_bytes(content)
-    with pytest.raises(ExportError, match="is damaged, or of another release; start anew with --force"):
+    with pytest.raises(
+        ExportError, match="is damaged, or of another release; pass force=True to start again"
+    ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert not target.exists()
 
@@ -75,9 +78,64 @@ async def test_a_checkpoint_of_another_release_or_query_is_refused(
     manifest = json.loads(path.read_bytes())
     manifest["checkpoint"] = json.dumps(json.loads(manifest["checkpoint"]) | change)
     path.write_text(json.dumps(manifest))
-    with pytest.raises(AiwynError, match="start anew"):
+    with pytest.raises(AiwynError, match=r"start (anew|again)"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["parts", "rows", "limit", "checkpoint"])
+async def test_a_manifest_that_was_edited_is_refused(
+    name: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.parquet"
+    path = await broken_export(box, aiwyn, target) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    if name == "parts":
+        del manifest["parts"][1]
+    elif name == "rows":
+        manifest["parts"][0]["rows"] -= 1
+    elif name == "limit":
+        manifest["limit"] = 5
+    else:
+        manifest["checkpoint"] = manifest["checkpoint"].replace("1", "2", 1)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(
+        ExportError, match="is damaged, or of another release; pass force=True to start again"
+    ):
+        await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+
+
+async def test_a_folder_that_was_open_to_others_is_closed(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.parquet"
+    folder = await broken_export(box, aiwyn, target)
+    folder.chmod(0o777)
+    for path in folder.iterdir():
+        path.chmod(0o666)
+    modes: set[int] = set()
+
+    def look(_: Progress) -> None:
+        if folder.exists():  # until the end
+            modes.update(path.stat().st_mode & 0o777 for path in (folder, *folder.glob("part-*")))
+
+    await export(aiwyn.invoices.list(page_size=20), target, resume=True, on_progress=look)
+    assert modes == {0o700, 0o600}
+
+
+async def test_a_folder_of_another_user_is_refused(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+    box, aiwyn = firm
+    folder = tmp_path / ".x.jsonl.partial"
+    folder.mkdir()
+    try:
+        os.chown(folder, 65_534, 65_534)
+    except PermissionError:
+        pytest.skip("this user may not give a folder away")
+    with pytest.raises(ExportError, match="belongs to another user"):
+        await export(aiwyn.invoices.list(), tmp_path / "x.jsonl", force=True)
+    assert box.calls() == 0
 
 
 async def test_a_folder_that_is_a_link_is_refused_and_what_it_leads_to_is_untouched(
@@ -103,10 +161,10 @@ async def test_a_file_that_another_program_made_meanwhile_is_not_replaced(
     def make_it(_: Progress) -> None:
         target.write_text("mine")
 
-    with pytest.raises(ExportError, match=r"made by another program meanwhile.*--resume"):
+    with pytest.raises(ExportError, match=r"another program created.*resume=True"):
         await export(aiwyn.invoices.list(page_size=100), target, on_progress=make_it)
     assert target.read_text() == "mine"
 
     target.unlink()
     assert (await export(aiwyn.invoices.list(page_size=100), target, resume=True)).rows == 600
-    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{target.name}.done", target.name]

@@ -1,0 +1,219 @@
+"""How commands end: by a signal, also while they are loaded, or by a fault, and what they advise then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aiwyn_async.cli.flags import as_flags
+from aiwyn_async.sandbox import Sandbox
+from broken_exports import is_late
+from command_line import Cli
+
+LOADING = """
+import importlib.abc, os, signal, sys
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+
+sys.meta_path.insert(0, Interrupting())
+from aiwyn_async.cli import main
+main()
+"""
+
+
+async def test_sigterm_keeps_what_was_finished_and_replace_continues(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
+    stalled = box.faults.add("invoices.list", nth=30, action="stall")
+    process = await cli.start(*command, "--replace")
+    manifest = tmp_path / ".x.jsonl.partial" / "manifest.json"
+    async with asyncio.timeout(30):
+        while not (stalled.hits and manifest.exists()):  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.01)
+
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+
+    assert process.returncode == 143, err
+    assert err.splitlines() == [b"terminated; what was finished is kept, go on with --resume"]
+    assert not (tmp_path / "x.jsonl").exists()
+    box.faults.clear()
+    before = box.calls("invoices.list")
+    done = await cli.run(*command, "--replace")
+    assert done.code == 0, done.err
+    ids = [json.loads(line)["id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 400
+    assert box.calls("invoices.list") - before < 35
+
+
+async def test_sigterm_ends_a_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
+    """As one that a shell script runs in the background does."""
+    box.faults.add("invoices.search", action="stall")
+    arguments = ["-m", "aiwyn_async.cli", "count", "invoices", "--where", "{}"]
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        f"os.execv(sys.executable, [sys.executable, *{arguments!r}])"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=cli.folder, env=cli.env, stderr=subprocess.PIPE
+    )
+    async with asyncio.timeout(30):
+        while not box.calls("invoices.search"):  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (143, b"terminated\n")
+
+
+async def test_sync_ends_at_sigterm_and_the_next_one_continues(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.search", nth=20, action="stall")
+    process = await cli.start("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
+    async with asyncio.timeout(30):
+        while box.calls("invoices.search") < 20:  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    assert process.returncode == 143, err
+    assert err.splitlines()[-1].startswith(b"terminated; ")
+    box.faults.clear()
+    done = await cli.run("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async.cli.app"])
+@pytest.mark.parametrize(
+    ("name", "code", "text"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+)
+def test_a_signal_while_the_command_is_loaded_ends_in_one_line(
+    name: str, code: int, text: str, module: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, module, name],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (code, f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--help"], 1, "No space left on device"),
+        (["export", "invoices", "--to", "x.csv", "--where", "\udcff"], 2, "--where"),
+        (["export", "invoices", "--to", "\udcff/x.csv"], 1, "there is no folder"),
+        (["get", "invoice", "\udcff"], 2, "key"),
+    ],
+)
+async def test_odd_arguments_and_a_full_disk_end_in_one_line_without_a_traceback(
+    arguments: list[str], code: int, text: str, cli: Cli
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await cli.start_into(full, subprocess.PIPE, *arguments)
+    os.close(full)
+    _, err = await process.communicate()
+    assert process.returncode == code, err
+    assert text in err.decode()
+    assert b"Traceback" not in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["export", "invoices", "--to", "x.csv", "--force", "--resume"], "--force and --resume exclude"),
+        (["export", "invoices", "--to", "x.csv", "--replace", "--resume"], "--resume and --replace exclude"),
+        (["export", "invoices", "--to", "s3://bucket/x.csv"], "s3://bucket/x.csv is a URL, and remote"),
+        (["sync", "invoices", "--to", "s3://bucket/x.duckdb"], "s3://bucket/x.duckdb is a URL, and remote"),
+        (["export", "invoices", "--to", "x.csv", "--on-bad-row", "ignore"], "--on-bad-row"),
+        (["export", "invoices", "--to", "x.csv", "--ids", "number"], "--ids"),
+        (["export", "invoices", "--to", "x.csv", "--round-money", "9.5"], "--round-money"),
+        (["export", "invoices", "--to", "x.csv", "--date-columns", "a,,b"], "--date-columns needs names"),
+        (["export", "invoices", "--to", "x.csv", "--limit", "1.5"], "expected a whole number, got '1.5'"),
+        (["export", "invoices", "--to", "x.csv", "--page-size", "99.6"], "expected a whole number"),
+        (["sandbox", "--latency", "-1"], "latency"),
+        (["sandbox", "--invoices", "1.5"], "expected a whole number"),
+        (["count", "contacts", "--where", "{}"], "no search of contacts"),
+        (["count", "projects", "--where", "{}"], "no search of projects"),
+        (["export", "payments", "--to", "x.csv", "--limit", "5", "--where", "{}"], "no search of payments"),
+    ],
+)
+async def test_wrong_arguments_are_refused_before_anything_is_requested(
+    arguments: list[str], text: str, cli: Cli, box: Sandbox
+) -> None:
+    done = await cli.run(*arguments)
+    assert done.code == 2, done.err
+    assert text in done.err
+    assert "Traceback" not in done.err
+    assert "unexpected" not in done.err
+    assert box.calls() == 0
+
+
+async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
+    with (tmp_path / "rows.jsonl").open("rb") as records:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-m", "aiwyn_async.cli", "upsert", "--file", "-"),
+            cwd=cli.folder,
+            env=cli.env,
+            stdin=records,
+            stderr=subprocess.PIPE,
+        )
+        _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert box.scalar("SELECT count(*) FROM records") == 1
+
+
+async def test_a_network_failure_tells_how_to_continue(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
+    failed = await cli.run(*command)
+    assert failed.code == 1
+    assert failed.err.endswith("; what was finished is kept, go on with --resume\n")
+    again = await cli.run(*command, "--replace")
+    assert again.err.endswith("; what was finished is kept, run the command again to continue\n")
+    refused = await cli.run(*command)
+    assert "pass --resume to continue it or --force to discard it" in refused.err
+
+
+async def test_a_failed_run_prints_json_without_a_path(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.search", times=999, status=500)
+    for command in (("export", "invoices", "--to", "x.csv"), ("sync", "invoices", "--to", "x.duckdb")):
+        done = await cli.run(*command, "--json", AIWYN_RETRIES="0")
+        assert done.code != 0
+        told = json.loads(done.out)
+        assert (told["path"], told["complete"]) == (None, False)
+        assert done.err.splitlines()[-1] == f"error: {told['error']}"
+
+
+async def test_a_failed_token_exchange_is_told_once(cli: Cli) -> None:
+    done = await cli.run("count", "invoices", AIWYN_BASE_URL="http://127.0.0.1:9")
+    assert (done.code, len(done.err.splitlines())) == (7, 1), done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x exists; pass force=True to replace it", "x exists; pass --force to replace it"),
+        ('pass on_bad_row="skip" or "collect" to go on', "pass --on-bad-row skip or collect to go on"),
+        ("on_bad_row='skip' or 'collect' goes on", "--on-bad-row skip or collect goes on"),
+        ('pass ids="text", or extra="json"', "pass --ids text, or --extra-column"),
+        ("pass round_money=9 or full=True", "pass --round-money 9 or --full"),
+        ('date_columns=("issueDate", "dueDate")', "--date-columns issueDate,dueDate"),
+        ("enforce=True, force=False", "enforce=True, force=False"),
+    ],
+)
+def test_advice_of_the_library_names_flags(text: str, expected: str) -> None:
+    assert as_flags(text) == expected

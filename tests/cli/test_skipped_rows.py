@@ -1,0 +1,105 @@
+"""Rows that a command skips: counted, kept in a file beside the target, and told by the exit code."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async.cli.bad_rows import BadRowsFile
+from aiwyn_async.errors import ExportError
+from aiwyn_async.models.envelopes import BadRow
+from aiwyn_async.sandbox import Sandbox
+from command_line import Cli
+
+EXPORT = ("export", "invoices", "--to", "x.parquet", "--page-size", "100")
+
+
+def spoil(count: int) -> Callable[[bytes], bytes]:
+    """Give the first rows of a page a total that is not a number."""
+
+    def mutate(body: bytes) -> bytes:
+        answer = json.loads(body)
+        for row in answer["deid_invoice"][:count]:
+            row["totalAmount"] = "a lot"
+        return json.dumps(answer).encode()
+
+    return mutate
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def is_first_page(body: Any) -> bool:
+    return isinstance(body, dict) and body.get("pageSize") == 100
+
+
+@pytest.mark.parametrize("how", ["skip", "collect"])
+async def test_skipped_rows_are_counted_and_written_beside_the_file(
+    how: str, cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    box.faults.add("invoices.search", times=1, match=is_first_page, mutate=spoil(3))
+    refused = await cli.run(*EXPORT)
+    assert refused.code == 1
+    assert "--on-bad-row skip" in refused.err
+    assert "on_bad_row" not in refused.err
+    box.faults.clear()
+    box.faults.add("invoices.search", times=1, match=is_first_page, mutate=spoil(3))
+
+    done = await cli.run(*EXPORT, "--force", "--json", "--on-bad-row", how)
+
+    assert done.code == 5, done.err
+    bad = tmp_path / "x.parquet.bad.jsonl"
+    assert "skipped 3 rows that could not be decoded; see x.parquet.bad.jsonl\n" in done.err
+    assert (json.loads(done.out)["rows"], json.loads(done.out)["bad_rows"]) == (397, 3)
+    found = lines_of(bad)
+    assert [json.loads(line["raw"])["totalAmount"] for line in found] == ["a lot"] * 3
+    assert [line["index"] for line in found] == [0, 1, 2]
+    assert all("a lot" in line["error"] or "totalAmount" in line["error"] for line in found)
+    assert stat.S_IMODE(bad.stat().st_mode) == 0o600
+
+    # A finished export tells the same when it is resumed, and a clean run removes the file.
+    bad.unlink()
+    again = await cli.run(*EXPORT, "--resume", "--on-bad-row", how)
+    assert (again.code, lines_of(bad)) == (5, found)
+    box.faults.clear()
+    clean = await cli.run(*EXPORT, "--replace")
+    assert (clean.code, bad.exists()) == (0, False), clean.err
+
+
+async def test_a_file_of_this_name_that_no_command_wrote_is_left_alone(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    bad = tmp_path / "x.parquet.bad.jsonl"
+    bad.write_text("mine\n")
+    done = await cli.run(*EXPORT, "--on-bad-row", "skip")
+    assert (done.code, "is not a file of skipped rows" in done.err) == (1, True)
+    assert box.calls() == 0
+    assert (await cli.run(*EXPORT)).code == 0
+    assert bad.read_text() == "mine\n"
+
+
+def test_rows_that_later_runs_skip_are_added_to_those_of_earlier_ones(tmp_path: Path) -> None:
+    target = tmp_path / "firm.duckdb"
+    first, second = BadRow(0, 1, "why", b'{"id":1}'), BadRow(7, 2, "why", b'{"id":"\xff"}')
+    for rows in ([first], [first, second], []):
+        BadRowsFile(target, is_needed=True).add(rows)
+    path = tmp_path / "firm.duckdb.bad.jsonl"
+    assert [line["raw"] for line in lines_of(path)] == ['{"id":1}', '{"id":"\ufffd"}']
+
+    BadRowsFile(target, is_needed=False).replace([])
+
+    assert not path.exists()
+    BadRowsFile(target, is_needed=False).replace([])
+
+
+def test_a_file_that_cannot_be_read_is_refused_only_if_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "x.csv.bad.jsonl").mkdir()
+    with pytest.raises(ExportError, match="cannot read"):
+        BadRowsFile(tmp_path / "x.csv", is_needed=True)
+    BadRowsFile(tmp_path / "x.csv", is_needed=False).replace([])

@@ -1,0 +1,313 @@
+"""Exports that are run again: resumed when finished, replaced every night, refused when mixed up."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from aiwyn_async import (
+    AiwynClient,
+    AiwynError,
+    ConfigurationError,
+    ExportError,
+    F,
+    IncompleteError,
+    ServerError,
+)
+from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
+from broken_exports import broken_export, is_late
+
+Firm = tuple[Sandbox, AiwynClient]
+SUFFIXES = [".jsonl", ".csv", ".parquet", ".duckdb"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("read", ["list", "pull"])
+async def test_resume_of_a_finished_export_returns_its_result_and_requests_nothing(
+    read: str, suffix: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / f"x{suffix}"
+    done = await export(getattr(aiwyn.invoices, read)(page_size=100), target)
+    content, calls = target.read_bytes(), box.calls()
+
+    for _ in range(2):
+        rows = getattr(aiwyn.invoices, read)(page_size=100)
+        again = await export(rows, target, resume=True)
+
+        assert (again.path, again.rows, again.bytes, again.report) == (
+            done.path,
+            done.rows,
+            done.bytes,
+            done.report,
+        )
+        assert rows.report == done.report
+    assert (box.calls(), target.read_bytes()) == (calls, content)
+    assert {path.name for path in tmp_path.iterdir()} == {target.name, f".{target.name}.done"}
+
+
+async def test_resume_of_a_finished_export_by_full_scans_requests_nothing(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    done = await export(aiwyn.payments.pull(), tmp_path / "x.csv")
+    calls = box.calls()
+    again = await export(aiwyn.payments.pull(), tmp_path / "x.csv", resume=True)
+    assert (again.rows, again.report, box.calls()) == (done.rows, done.report, calls)
+
+
+async def test_resume_refuses_a_finished_file_of_another_query_limit_or_content(
+    firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(page_size=100), target)
+    calls = box.calls()
+
+    for other in (
+        aiwyn.invoices.list(page_size=100, status="PAID"),
+        aiwyn.invoices.list(page_size=100, limit=5),
+        aiwyn.invoices.pull(),
+    ):
+        with pytest.raises(ExportError, match="already exists"):
+            await export(other, target, resume=True)
+    target.write_bytes(target.read_bytes() + b"\n")
+    with pytest.raises(ExportError, match="already exists"):
+        await export(aiwyn.invoices.list(page_size=100), target, resume=True)
+    assert box.calls() == calls
+
+
+async def test_resume_of_a_finished_export_knows_the_rows_that_were_left_out(
+    firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    box.faults.add("invoices.list", nth=2, times=9, mutate=_spoil_first_row)
+    target = tmp_path / "x.parquet"
+    rows = aiwyn.invoices.list(page_size=100, on_bad_row="collect")
+    await export(rows, target)
+    again = aiwyn.invoices.list(page_size=100, on_bad_row="collect")
+
+    done = await export(again, target, resume=True)
+
+    assert (done.rows, done.report.bad_rows, len(again.bad_rows)) == (595, 5, 5)
+    assert again.bad_rows == rows.bad_rows
+
+
+async def test_rows_left_out_before_a_crash_are_known_after_the_resume(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.csv"
+    spoiled = box.faults.add("invoices.list", nth=2, times=1, mutate=_spoil_first_row)
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=20, on_bad_row="collect"), target)
+    assert spoiled.hits
+    box.faults.clear()
+
+    rows = aiwyn.invoices.list(page_size=20, on_bad_row="collect")
+    done = await export(rows, target, resume=True)
+
+    assert (done.rows, done.report.bad_rows) == (599, 1)
+    assert [b'"a lot"' in bad.raw for bad in rows.bad_rows] == [True]
+
+
+def _spoil_first_row(body: bytes) -> bytes:
+    answer = json.loads(body)
+    if answer["deid_invoice"]:
+        answer["deid_invoice"][0]["totalAmount"] = "a lot"
+    return json.dumps(answer).encode()
+
+
+async def test_strict_resume_of_an_export_that_was_not_proven_complete_is_refused(
+    firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    box.faults.add(
+        "invoices.list", times=99, mutate=lambda body: body.replace(b'"count":600', b'"count":700')
+    )
+    target = tmp_path / "x.jsonl"
+    done = await export(aiwyn.invoices.list(), target)
+    assert not done.report.complete
+    with pytest.raises(IncompleteError, match="not proven complete"):
+        await export(aiwyn.invoices.list(strict=True), target, resume=True)
+
+
+@pytest.mark.parametrize("given", [("force", "resume"), ("force", "replace"), ("resume", "replace")])
+async def test_ways_to_treat_an_existing_file_exclude_each_other(
+    given: tuple[str, str], firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    options: dict[str, Any] = dict.fromkeys(given, True)
+    target = tmp_path / "x.jsonl"
+    await broken_export(box, aiwyn, target)
+    calls = box.calls()
+    with pytest.raises(ConfigurationError, match="exclude each other; pass replace=True"):
+        await export(aiwyn.invoices.list(page_size=20), target, **options)
+    assert box.calls() == calls
+
+
+async def test_an_export_that_began_with_force_replaces_the_file_when_it_is_resumed(
+    firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(limit=5), target)
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=20), target, force=True)
+    box.faults.clear()
+    assert len(target.read_text().splitlines()) == 5
+
+    done = await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+
+    assert (done.rows, len(target.read_text().splitlines())) == (600, 600)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_replace_writes_the_file_new_each_time(suffix: str, firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    target = tmp_path / f"x{suffix}"
+    for rows in (600, 607, 614):
+        done = await export(aiwyn.invoices.pull(), target, replace=True)
+        assert (done.rows, done.report.complete) == (rows, True)
+        box.insert("invoices", count=7)
+    assert rows_in(target) == 614
+
+
+def rows_in(path: Path) -> int:
+    if path.suffix == ".duckdb":
+        with duckdb.connect(str(path), read_only=True) as file:
+            return len(file.execute("SELECT id FROM invoices").fetchall())
+    found = duckdb.execute(f"SELECT count(*) FROM '{path}'").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+async def test_replace_continues_what_the_last_run_did_not_finish(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    target.write_text("of yesterday\n")
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=20), target, replace=True)
+    box.faults.clear()
+    assert target.read_text() == "of yesterday\n"
+    before = box.calls("invoices.list")
+
+    done = await export(aiwyn.invoices.list(page_size=20), target, replace=True)
+
+    assert (done.rows, rows_in(target)) == (600, 600)
+    assert box.calls("invoices.list") - before < 15
+
+
+@pytest.mark.parametrize("spoiled_by", ["age", "clock", "edited", "damage", "lost part", "query"])
+async def test_replace_begins_again_where_the_unfinished_export_cannot_be_continued(
+    spoiled_by: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    folder = await broken_export(box, aiwyn, target)
+    path = folder / "manifest.json"
+    now = time.time
+    if spoiled_by == "age":
+        monkeypatch.setattr("aiwyn_async.export.partial.time.time", lambda: now() + 13 * 3600)
+    elif spoiled_by == "clock":
+        monkeypatch.setattr("aiwyn_async.export.partial.time.time", lambda: now() - 3600)
+    elif spoiled_by == "edited":
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"began": now()}))
+    elif spoiled_by == "damage":
+        path.write_bytes(b"\xff{")
+    elif spoiled_by == "lost part":
+        (folder / "parts").unlink()
+    before = box.calls("invoices.list")
+
+    status = "PAID" if spoiled_by == "query" else None
+    done = await export(aiwyn.invoices.list(page_size=20, status=status), target, replace=True)
+
+    expected = box.scalar("SELECT count(*) FROM invoices WHERE status = ?", (status,)) if status else 600
+    assert isinstance(expected, int)
+    assert (done.rows, rows_in(target), done.report.complete) == (expected, expected, True)
+    assert box.calls("invoices.list") - before >= expected // 20
+
+
+async def test_replace_after_a_kill_that_left_the_finished_file_reads_again(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.parquet"
+
+    def end_here(_: Any) -> None:
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aiwyn_async.export.partial.Partial.finish", end_here)
+        with pytest.raises(SystemError):
+            await export(aiwyn.invoices.pull(page_size=10), target)
+    box.insert("invoices", count=7)
+
+    assert (await export(aiwyn.invoices.pull(page_size=10), target, replace=True)).rows == 607
+
+
+async def test_replace_refuses_links_folders_and_a_running_export(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere")
+    for name, text in [("folder.csv", "is a folder"), ("link.csv", "symbolic link")]:
+        with pytest.raises(ExportError, match=text):
+            await export(aiwyn.invoices.list(), tmp_path / name, replace=True)
+    assert box.calls() == 0
+
+
+async def test_a_finished_export_does_not_hide_a_deleted_file(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(), target)
+    target.unlink()
+    assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600
+    assert rows_in(target) == 600
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"{}", b'{"identity":1}'])
+async def test_a_damaged_manifest_of_a_finished_export_is_like_none(
+    content: bytes, firm: Firm, tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(), target)
+    (tmp_path / ".x.jsonl.done").write_bytes(content)
+    with pytest.raises(ExportError, match="already exists"):
+        await export(aiwyn.invoices.list(), target, resume=True)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "s3://bucket/x.parquet",
+        "gs://b/x.csv",
+        "abfs://c@a/x.duckdb",
+        "https://h/x.jsonl",
+        "file:///tmp/x.csv",
+    ],
+)
+async def test_a_url_as_target_is_refused_in_a_sentence_of_its_own(to: str, firm: Firm) -> None:
+    box, aiwyn = firm
+    for target in (to, Path(to)):
+        with pytest.raises(
+            ConfigurationError, match=r"^\w+://\S+ is a URL, and remote targets are not supported"
+        ):
+            await export(aiwyn.invoices.list(), target)
+    assert box.calls() == 0
+
+
+async def test_errors_name_keyword_arguments(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    await broken_export(box, aiwyn, target)
+    with pytest.raises(ExportError, match="pass resume=True to continue it or force=True to discard it"):
+        await export(aiwyn.invoices.list(page_size=20), target)
+    await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+    with pytest.raises(AiwynError, match="already exists; pass force=True to replace it"):
+        await export(aiwyn.invoices.search(F.id > 0), target)

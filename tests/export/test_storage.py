@@ -1,0 +1,86 @@
+"""File systems that lack modes, locks or folder sync: the work goes on, with one warning per operation."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, ExportError, StorageWarning
+from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
+
+Firm = tuple[Sandbox, AiwynClient]
+
+
+def fail_chmod(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def chmod(path: Any, *_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(os, "chmod", chmod)
+
+
+def fail_sync_of_folders(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def fail_lock(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def flock(_: int, __: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+LACKS = [
+    (fail_chmod, errno.EPERM, "cannot set the mode of files"),
+    (fail_chmod, errno.EACCES, "cannot set the mode of files"),
+    (fail_chmod, errno.ENOTSUP, "cannot set the mode of files"),
+    (fail_chmod, errno.ENOSYS, "cannot set the mode of files"),
+    (fail_sync_of_folders, errno.EINVAL, "cannot sync"),
+    (fail_sync_of_folders, errno.ENOTSUP, "cannot sync"),
+    (fail_lock, errno.ENOLCK, "cannot lock"),
+    (fail_lock, errno.EOPNOTSUPP, "cannot lock"),
+    (fail_lock, errno.ENOSYS, "cannot lock"),
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".duckdb"])
+@pytest.mark.parametrize("lack", LACKS)
+async def test_an_export_goes_on_with_one_warning_where_an_operation_is_lacking(
+    lack: tuple[Any, int, str], suffix: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, aiwyn = firm
+    fail, code, text = lack
+    fail(monkeypatch, code)
+    for number in range(2):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            done = await export(aiwyn.invoices.list(page_size=20), tmp_path / f"{number}{suffix}")
+        assert [(each.category, text in str(each.message)) for each in seen] == [(StorageWarning, True)]
+        assert done.rows == 600
+
+
+@pytest.mark.parametrize(
+    ("fail", "code"),
+    [(fail_chmod, errno.EIO), (fail_sync_of_folders, errno.EIO), (fail_lock, errno.EIO)],
+)
+async def test_a_disk_that_fails_in_another_way_ends_the_export(
+    fail: Any, code: int, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, aiwyn = firm
+    fail(monkeypatch, code)
+    with pytest.raises(ExportError, match="Input/output error"):
+        await export(aiwyn.invoices.list(page_size=20), tmp_path / "x.jsonl")

@@ -1,0 +1,56 @@
+"""The command line as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from aiwyn_async.sandbox import Sandbox
+
+__all__ = ["Cli", "Done"]
+
+
+class Done:
+    """A process that has ended: its exit code, and what it wrote."""
+
+    def __init__(self, code: int, out: bytes, err: bytes) -> None:
+        self.code = code
+        self.out = out.decode()
+        self.err = err.decode()
+
+
+class Cli:
+    """Runs commands against a sandbox, in a folder."""
+
+    def __init__(self, box: Sandbox, folder: Path) -> None:
+        self.folder = folder
+        self.env = {
+            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+            "HOME": str(folder),
+            "AIWYN_BASE_URL": box.url,
+            "AIWYN_API_KEY": box.api_key,
+        }
+
+    async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+        return await self.start_into(subprocess.PIPE, subprocess.PIPE, *arguments, **env)
+
+    async def start_into(
+        self, stdout: int, stderr: int, *arguments: str, **env: str
+    ) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-W", "error", "-m", "aiwyn_async.cli", *arguments),
+            cwd=self.folder,
+            env=self.env | env,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    async def run(self, *arguments: str, **env: str) -> Done:
+        process = await self.start(*arguments, **env)
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Done(process.returncode, out, err)
