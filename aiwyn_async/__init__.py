@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
     from aiwyn_async.filters import F as F
     from aiwyn_async.models.deferred import deferred as deferred
-    from aiwyn_async.models.deferred import settled as settled
+    from aiwyn_async.models.plain import settled as settled
     from aiwyn_async.models.envelopes import BadRow as BadRow
     from aiwyn_async.models.invoices import Invoice as Invoice
     from aiwyn_async.models.invoices import InvoiceDetail as InvoiceDetail
@@ -94,7 +94,8 @@ _HOMES = {
         "TokenExchangeError",
     ),
     "filters": ("F",),
-    "models.deferred": ("deferred", "settled"),
+    "models.deferred": ("deferred",),
+    "models.plain": ("settled",),
     "models.envelopes": ("BadRow",),
     "models.invoices": ("Invoice", "InvoiceDetail", "InvoiceSearchRow"),
     "pagination.page": ("Checkpoint", "Page"),

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow.rows import Noticed, PageRows
 from aiwyn_async.export.joining import Grown, Joining
 from aiwyn_async.export.part_writers import PartWriter
 from aiwyn_async.export.partial import Part, Partial, Place
@@ -53,7 +53,7 @@ class Parts:
         self._last: asyncio.Future[None] | None = None
         self._next = partial.parts
         self._size = partial.size
-        self._misfits = 0
+        self._noticed = Noticed()
         self.bad_rows: list[BadRow] = []
 
     async def add(self, pages: Sequence[Page[Any]], report: Report) -> None:
@@ -85,7 +85,7 @@ class Parts:
     def added_up(self, report: Report) -> Report:
         """A report of this run as one of the whole export, with the rows that did not fit their columns."""
         found = added_up(self._before, report)
-        found.bad_rows += self._misfits
+        self._noticed.add_to(found)
         return found
 
     async def _room(self) -> None:
@@ -110,7 +110,7 @@ class Parts:
         rows.let_go()
         if before is not None:
             await asyncio.shield(before)
-        self._misfits += rows.misfits
+        rows.noticed.add_to(self._noticed)
         self.bad_rows += rows.bad_rows
         checkpoint, report = reached
         told = self.added_up(report)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from aiwyn_async.errors import DecodeFailed
 from aiwyn_async.models import blocks
 from aiwyn_async.models.blocks import cut_between_rows
-from aiwyn_async.models.deferred import deferred, settled
+from aiwyn_async.models.deferred import deferred
+from aiwyn_async.models.plain import settled
 from aiwyn_async.models.envelopes import Envelope, EnvelopeReader
 from aiwyn_async.models.invoices import Invoice
 from aiwyn_async.models.unreadable import UNREADABLE
