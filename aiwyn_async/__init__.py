@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
     from aiwyn_async.filters import F as F
     from aiwyn_async.models.deferred import deferred as deferred
-    from aiwyn_async.models.plain import settled as settled
     from aiwyn_async.models.envelopes import BadRow as BadRow
     from aiwyn_async.models.invoices import Invoice as Invoice
     from aiwyn_async.models.invoices import InvoiceDetail as InvoiceDetail
     from aiwyn_async.models.invoices import InvoiceSearchRow as InvoiceSearchRow
+    from aiwyn_async.models.plain import settled as settled
     from aiwyn_async.pagination.page import Checkpoint as Checkpoint
     from aiwyn_async.pagination.page import Page as Page
     from aiwyn_async.pagination.pager import Pager as Pager

@@ -53,7 +53,7 @@ class Cells:
         """
         return {name: make(values[name], name) for name, make in self._make.items()}
 
-    def _maker(self, kind: inspect.Type, path: str) -> Make:
+    def _maker(self, kind: inspect.Type, path: str) -> Make:  # noqa: PLR0911 (one for each kind)
         match kind:
             case inspect.Metadata(type=inner):
                 return self._maker(inner, path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 import msgspec
 
@@ -75,9 +76,10 @@ class RowsOfPage:
         if self._key_at is not None:
             return self._key_at(index)
         try:
-            return exact_decoder(key_only("id"))(bytes(self.rows[index])).row.key
+            key: Id | None = _decode_id(bytes(self.rows[index])).row.key
         except UNREADABLE:
             return None
+        return key
 
     def as_one(self) -> bytes:
         """All rows, with commas between them, as JSON."""
@@ -186,8 +188,16 @@ def _rows_of(page: Page[Any]) -> RowsOfPage:
     rows = page.items
     if rows and isinstance(rows[0], msgspec.Raw):
         return RowsOfPage(page.number, len(rows), rows.copy, page.document)
-    key_at = (lambda index: rows[index].key) if rows and is_key_only(type(rows[0])) else None
+    key_at = functools.partial(_key_at, rows) if rows and is_key_only(type(rows[0])) else None
     return RowsOfPage(page.number, len(rows), page.raw_items, page.document, key_at)
+
+
+def _key_at(rows: Sequence[Any], index: int) -> Id | None:
+    key: Id | None = rows[index].key
+    return key
+
+
+_decode_id: Final = exact_decoder(cast("Any", key_only("id")))
 
 
 def read_as(walk: WalkT, row_type: type[Any]) -> WalkT:

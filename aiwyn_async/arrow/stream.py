@@ -18,8 +18,8 @@ from typing import Any, Final, Protocol, Self, TypeVar
 from aiwyn_async.arrow.options import AS_THEY_ARE, ColumnOptions
 from aiwyn_async.arrow.rows import PageRows, documents_of
 from aiwyn_async.errors import ConfigurationError, ExportError, LoopMismatchError
-from aiwyn_async.models.plain import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.plain import plain_type
 from aiwyn_async.pagination.page import Page
 from aiwyn_async.pagination.query import Query
 

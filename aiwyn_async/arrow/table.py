@@ -3,8 +3,8 @@
 # pyright: reportMissingTypeStubs=false
 """Rows to Arrow tables, exactly. Needs pyarrow (the extra ``arrow``).
 
-pyarrow reads the JSON of a page in one call, outside Python's lock, and refuses nearly all that the contract of
-values reads otherwise. What it refuses, or would read otherwise, is decoded row by row.
+pyarrow reads the JSON of a page in one call, outside Python's lock, and refuses nearly all that the contract
+of values reads otherwise. What it refuses, or would read otherwise, is decoded row by row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from aiwyn_async.arrow.options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
 from aiwyn_async.arrow.places import may_have_many_places
 from aiwyn_async.arrow.rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.arrow.schema import DAY, INSTANT, arrow_type, is_nullable, to_read, with_text_ids
-from aiwyn_async.models.checked import AS_DECLARED
 from aiwyn_async.models.exact import ExactRow, exact_decoder
 from aiwyn_async.models.row_decoder import Fast, RowDecoder
 from aiwyn_async.models.unreadable import UNREADABLE
@@ -108,14 +107,14 @@ class RowSchema:
         if found is None and self._decoder.adapt(bytes(row) for row in page.rows):
             self._note_unknown(rows, page, first)
             found = self._read(page, json)
-        if found is None or self._decoder.form.extra and self._options.extra:
+        if found is None or (self._decoder.extra_keys and self._options.extra):
             return None
         if self._options.extra:
             found = found.append_column(EXTRA_COLUMN, pa.nulls(len(page), pa.string()))
         return cast_to(found, self.arrow)
 
     def _note_unknown(self, rows: PageRows, page: RowsOfPage, first: int) -> None:
-        if self._decoder.form == AS_DECLARED:
+        if not self._decoder.extra_keys:
             return
         for index, row in enumerate(page.rows):
             try:
@@ -134,23 +133,20 @@ class RowSchema:
             return None
         if any(_lacks(found[name], self._kinds[name]) for name in self._required):
             return None
-        if self._decoder.form.extra and not self._decoder.knows_keys(lambda fast: _decode_list(fast, json)):
+        if self._decoder.extra_keys and not self._decoder.knows_keys(lambda fast: _decode_list(fast, json)):
             return None
         return found
 
     def _of_json(self, json: bytes) -> Any:
         """Raises ``ArrowInvalid`` for JSON that cannot be read as these columns."""
-        kind, form = self._to_read, self._decoder.form
-        for owner, name, key in form.spelled:
-            kind = _renamed(kind, self._row_type, owner, name, key)
         document = b'{"rows":[%s]}' % json
         answer: Any = pa_json.read_json(
             pa.BufferReader(document),
             read_options=pa_json.ReadOptions(use_threads=False, block_size=len(document) + 1),
             parse_options=pa_json.ParseOptions(
-                explicit_schema=pa.schema([("rows", pa.list_(kind))]),
+                explicit_schema=pa.schema([("rows", pa.list_(self._to_read))]),
                 newlines_in_values=True,
-                unexpected_field_behavior="ignore" if form.extra else "error",
+                unexpected_field_behavior="ignore" if self._decoder.extra_keys else "error",
             ),
         )
         (found,) = answer.column("rows").chunks  # one, since the reader's block holds all
@@ -246,44 +242,12 @@ def _text_at(kind: Any, steps: list[str]) -> Any:
     )
 
 
-def _renamed(kind: Any, row_type: Any, owner: Any, name: str, key: str) -> Any:
-    """A type to read, in which one field of one Struct, at any depth, is under another key."""
-    if pa.types.is_list(kind):
-        return pa.list_(_renamed(kind.value_type, row_type, owner, name, key))
-    if not pa.types.is_struct(kind):
-        return kind
-    inner = {field.encode_name: _struct_of(field.type) for field in msgspec.structs.fields(row_type)}
-    made: list[tuple[str, Any]] = []
-    for place, declared in enumerate(inner):
-        each = kind.field(place)
-        below = inner[declared]
-        deeper = each.type if below is None else _renamed(each.type, below, owner, name, key)
-        made.append((key if row_type is owner and declared == name else each.name, deeper))
-    return pa.struct(made)
-
-
-def _struct_of(kind: Any) -> Any:
-    found = inspect.type_info(kind)
-    stack: list[inspect.Type] = [found]
-    while stack:
-        match stack.pop():
-            case inspect.UnionType(types=types):
-                stack += types
-            case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-                stack.append(item)
-            case inspect.StructType(cls=cls):
-                return cls
-            case _:
-                continue
-    return None
-
-
 def _decode_list(fast: Fast, json: bytes) -> object:
-    return fast.decoder(list[fast.kind]).decode(b"[%s]" % json)
+    return fast.decoder(fast.rows).decode(b"[%s]" % json)
 
 
 def _days(texts: Any) -> Any:
-    """The calendar days of timestamps as they are on the wire. Raises ``ArrowInvalid`` for one in another form."""
+    """The calendar days of timestamps as they are on the wire; ``ArrowInvalid`` for one in another form."""
     usual = compute.match_substring_regex(texts, _TIME)
     if not compute.all(usual, min_count=0).as_py():
         raise pa.ArrowInvalid("a timestamp in another form")
@@ -295,7 +259,7 @@ def _days(texts: Any) -> Any:
 
 
 def _is_within_bounds(column: Any) -> bool:
-    """Whether every instant or day of a column, and of what is nested in it, is within the years 1 to 9999."""
+    """Whether all instants and days of a column, nested ones too, are within the years 1 to 9999."""
     kind = column.type
     if pa.types.is_list(kind):
         return _is_within_bounds(compute.list_flatten(column))

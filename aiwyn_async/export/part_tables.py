@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 
 from aiwyn_async.arrow.table import cast_to, joined_schema
@@ -38,8 +37,8 @@ def read_part(part: Path) -> Any:
 class PartTables:
     """The tables of parts, in order and in one schema: an id that is text in one part is text in all.
 
-    Whether one is text shows only when it is read, so ``tables()`` may end early. Until ``at_end``, it is to be
-    called once more, and begins with the first part again, in the new ``schema``.
+    Whether one is text shows only when it is read, so ``tables()`` may end early. Until ``at_end``, call it
+    once more: it begins with the first part again, in the new ``schema``.
 
     Args:
         parts: may still be coming.

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from aiwyn_async.arrow.rows import documents_of, read_as
-from aiwyn_async.models.plain import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.plain import plain_type
 from aiwyn_async.pagination.page import Checkpoint, Page
 from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.pull.progress import Progress
@@ -76,7 +76,7 @@ class Source:
     def tell(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Let the caller see at his own object what became of it."""
         self._given.report = report
-        self._given.bad_rows = bad_rows
+        self._given.bad_rows = [*self._walk.bad_rows, *bad_rows]
 
 
 def _both(

@@ -19,7 +19,6 @@ from msgspec import inspect
 from aiwyn_async.arrow.options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
 from aiwyn_async.arrow.rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.models.checked import Form
 from aiwyn_async.models.exact import ExactRow, exact_decoder, is_usual, tokens_of
 from aiwyn_async.models.row_decoder import Fast, RowDecoder
 from aiwyn_async.models.unreadable import UNREADABLE
@@ -92,6 +91,7 @@ class CsvWriter:
         self._days = [place for place, name in enumerate(self._names) if name in options.date_columns]
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._raw_places = [place for place, field in enumerate(self._fields) if not _is_text(field.type)]
+        self._cells = _cells_decoder(row_type)
         self.identity = f"csv {','.join(self._names)} {options}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
@@ -135,7 +135,7 @@ class CsvWriter:
             return False
 
     def _line(self, rows: PageRows, index: int, row: msgspec.Raw, *, is_exact: bool) -> list[str | None]:
-        if is_exact and not (self._options.extra and self._decoder.form.extra):
+        if is_exact and not (self._options.extra and self._decoder.extra_keys):
             with contextlib.suppress(*UNREADABLE):
                 return self._wire_texts(row)
         exact = exact_decoder(self._row_type)(bytes(row))
@@ -144,13 +144,12 @@ class CsvWriter:
         tokens = tokens_of(self._row_type, bytes(row))
         line = [_cell(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
         for place in self._days:
-            line[place] = line[place] and line[place][:DAY_LENGTH]
+            line[place] = (line[place] or "")[:DAY_LENGTH] or None
         return [*line, _extra_text(exact)] if self._options.extra else line
 
     def _wire_texts(self, row: msgspec.Raw) -> list[str | None]:
         """A row's values as they are on the wire; None for null and for a missing field."""
-        decode = _cells_decoder(self._row_type, self._decoder.form)
-        texts: list[Any] = list(msgspec.structs.astuple(decode(row)))
+        texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
         for place in self._raw_places:
             texts[place] = texts[place] and _text_of(texts[place])
         for place in self._days:
@@ -259,15 +258,13 @@ def _refuse_same_names(fields: Iterable[msgspec.structs.FieldInfo]) -> None:
             )
 
 
-@functools.lru_cache(maxsize=64)
-def _cells_decoder(row_type: Any, form: Form) -> Callable[[msgspec.Raw], msgspec.Struct]:
-    """A decoder of a row whose fields are text, or JSON where they may be something else; None where missing."""
-    spelled = {name: key for owner, name, key in form.spelled if owner is row_type}
+def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
+    """A decoder of a row into text, and JSON of the fields that are not text; None for a missing one."""
     columns: list[Any] = [
         (
             f"column_{place}",
             str | None if _is_text(field.type) else msgspec.Raw | None,
-            msgspec.field(name=spelled.get(field.encode_name, field.encode_name), default=None),
+            msgspec.field(name=field.encode_name, default=None),
         )
         for place, field in enumerate(columns_of(row_type))
     ]
@@ -283,7 +280,7 @@ def _cell(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) -> st
 
 
 def _decode_list(json: bytes, fast: Fast) -> Any:
-    return fast.decoder(list[fast.kind]).decode(json)
+    return fast.decoder(fast.rows).decode(json)
 
 
 def _extra_text(exact: ExactRow) -> str | None:

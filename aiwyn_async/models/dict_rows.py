@@ -31,8 +31,8 @@ def _conversion(kind: inspect.Type) -> Convert | None:
             return _conversion(inner)
         case inspect.UnionType(types=types):
             members = [member for member in types if not isinstance(member, inspect.NoneType)]
-            inner = _conversion(members[0]) if len(members) == 1 else None
-            return inner and _nullable(inner)
+            convert = _conversion(members[0]) if len(members) == 1 else None
+            return None if convert is None else _nullable(convert)
         case inspect.DecimalType():
             return as_money
         case inspect.StructType(fields=fields):
@@ -40,8 +40,8 @@ def _conversion(kind: inspect.Type) -> Convert | None:
             conversions = {name: convert for name, convert in found.items() if convert is not None}
             return _object(conversions, Names(found)) if conversions else None
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            inner = _conversion(item)
-            return inner and _list(inner)
+            convert = _conversion(item)
+            return None if convert is None else _list(convert)
         case _:
             return None
 
@@ -77,7 +77,7 @@ def _list(convert: Convert) -> Convert:
         if type(values) is not list:
             return values
         found: list[Any] = []
-        for index, value in enumerate(cast("list[Any]", values)):
+        for index, value in enumerate(cast("list[object]", values)):
             try:
                 found.append(convert(value))
             except RefusedValueError as fault:

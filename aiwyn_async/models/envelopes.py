@@ -11,7 +11,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 import msgspec
 
@@ -71,7 +71,7 @@ class BadRow(msgspec.Struct, frozen=True):
     key: Id | None = None
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True):
     """A row of a page that is refused: its index, the reason, the path to the value, and its bytes."""
 
     index: int
@@ -274,7 +274,7 @@ class EnvelopeReader(Generic[RowT]):
         return None if items is None else _RawRows([bytes(item) for item in items], _as_count(count))
 
 
-class _RawRows(NamedTuple):
+class _RawRows(msgspec.Struct, frozen=True):
     """The rows of a page as bytes, and its count; ``mended`` are those that held half a surrogate pair."""
 
     rows: list[bytes]
@@ -338,7 +338,7 @@ def _malformed(fault: Exception) -> DecodeFailed:
 def _page_decoder(fast: Fast, envelope: Envelope) -> Callable[[bytes], tuple[list[Any] | None, object]]:
     """A function from a body to its rows and count, for one envelope; the rows are None in another one."""
     leaves: dict[tuple[str, ...], Any] = {
-        envelope.items: list[fast.kind],
+        envelope.items: fast.rows,
         ("errors",): msgspec.Raw,
         ("error",): msgspec.Raw,
     }
@@ -358,7 +358,7 @@ def _page_decoder(fast: Fast, envelope: Envelope) -> Callable[[bytes], tuple[lis
 
 @functools.lru_cache(maxsize=256)
 def _list_decoder(fast: Fast) -> Callable[[bytes], list[Any]]:
-    return fast.decoder(list[fast.kind]).decode
+    return fast.decoder(fast.rows).decode
 
 
 def _struct_of(leaves: dict[tuple[str, ...], Any]) -> Any:

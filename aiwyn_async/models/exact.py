@@ -1,4 +1,4 @@
-"""One row from its JSON, exactly as the contract of values says: the slow path, which all others must equal."""
+"""Decode one row exactly as the contract of values says: the slow path, which all others must equal."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
 
 @functools.lru_cache(maxsize=1024)
 def value_decoder(kind: Any) -> Callable[[bytes], Any]:
-    """A decoder of the JSON of one value of a type, which raises one of ``UNREADABLE`` for one that is refused."""
+    """A decoder of the JSON of one value. It raises one of ``UNREADABLE`` for one that is refused."""
     made = checked(kind)
     decode_fast = msgspec.json.Decoder(made, float_hook=values.sane_decimal).decode
     fit = _fit_of(inspect.type_info(kind))
@@ -84,7 +84,7 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
-    """Whether the JSON of a value of a type is in the form that is decoded fast, and so needs no other one."""
+    """Whether the JSON of a value is in the form that is decoded fast."""
     decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.sane_decimal).decode
 
     def check(token: bytes) -> bool:
@@ -108,7 +108,7 @@ def _names_of(row_type: Any) -> Names:
     return Names(field.encode_name for field in msgspec.structs.fields(row_type))
 
 
-def _fit_of(kind: inspect.Type) -> Fit:
+def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
     match kind:
         case inspect.Metadata(type=inner):
             return _fit_of(inner)
@@ -212,7 +212,7 @@ def _plain(value: Any) -> Any:
         case NumberText():
             return values.any_decimal(value)
         case list():
-            return [_plain(item) for item in cast("list[Any]", value)]
+            return [_plain(item) for item in cast("list[object]", value)]
         case dict():
             return {key: _plain(item) for key, item in cast("dict[str, Any]", value).items()}
         case _:

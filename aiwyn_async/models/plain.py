@@ -1,4 +1,4 @@
-"""Rows of generated subclasses that pass for rows of their plain type: they compare, hash, print and pickle alike."""
+"""Rows of generated subclasses that compare, hash, print and pickle as rows of their plain type."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def like_plain(row_type: Any) -> dict[str, Any]:
     return methods | {"_plain_type": plain_type(row_type), "__doc__": row_type.__doc__}
 
 
-def field_of(field: FieldInfo, key: str | None = None) -> Any:
-    """A field with the default of another, under its name on the wire or another key."""
-    name = field.encode_name if key is None else key
+def field_of(field: FieldInfo) -> Any:
+    """A field with the name on the wire and the default of another."""
+    name = field.encode_name
     if field.required:
         return msgspec.field(name=name)
     if field.default_factory is not msgspec.NODEFAULT:

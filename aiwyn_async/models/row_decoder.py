@@ -1,7 +1,7 @@
 """Rows of one read, decoded fast where that is exact.
 
-A decoder learns from a page that it cannot decode fast the form in which the server writes its objects, so that
-the next pages are decoded fast again. Where it cannot, rows are decoded one by one.
+From a page that it cannot decode fast, a decoder learns which other keys and numbers the server writes, so
+that the next pages are decoded fast again. If that does not help, rows are decoded one by one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from msgspec.structs import fields
 from aiwyn_async.models import values
 from aiwyn_async.models.base import Model
 from aiwyn_async.models.checked import (
-    AS_DECLARED,
-    Form,
+    NO_EXTRA_KEYS,
+    ExtraKeys,
     checked,
     exact_amount,
     is_checkable,
@@ -27,7 +27,7 @@ from aiwyn_async.models.checked import (
 )
 from aiwyn_async.models.dict_rows import exact_amounts_in
 from aiwyn_async.models.exact import ExactRow, exact_decoder, keys_of
-from aiwyn_async.models.spelling import Names, bare
+from aiwyn_async.models.spelling import bare
 from aiwyn_async.models.unreadable import UNREADABLE
 
 __all__ = ["RAW", "Fast", "RowDecoder", "row_decoder"]
@@ -41,6 +41,11 @@ class Fast(NamedTuple):
     kind: Any
     float_hook: Callable[[str], Any] | None = None
     dec_hook: Callable[[type, Any], Any] | None = None
+
+    @property
+    def rows(self) -> Any:
+        """The type of a list of them."""
+        return list[self.kind]  # type: ignore[name-defined]
 
     def decoder(self, kind: Any) -> msgspec.json.Decoder[Any]:
         """A decoder of a type that holds such rows."""
@@ -59,7 +64,7 @@ class RowDecoder(Generic[RowT]):
 
     Attributes:
         fast: what to decode a page as; then ``is_exact()`` says whether its rows are the right ones.
-        form: in which the server writes its objects, as far as this decoder knows.
+        extra_keys: that the server's objects have beside their fields, as far as this decoder knows.
     """
 
     def __init__(self, row_type: Any, model: Any = None) -> None:
@@ -67,7 +72,7 @@ class RowDecoder(Generic[RowT]):
         self._is_key = is_key_only(row_type)
         self._is_checked = is_checkable(row_type)
         self.reports_unknown = self._is_checked and issubclass(row_type, Model)
-        self.form = AS_DECLARED
+        self.extra_keys = NO_EXTRA_KEYS
         self._takes_amounts = False
         self._amounts = exact_amounts_in(model) if typing.get_origin(row_type) or row_type is dict else None
         self.fast = self._made_fast()
@@ -93,34 +98,30 @@ class RowDecoder(Generic[RowT]):
             return True
         if reads_otherwise(self._row_type, json):
             return False
-        if self.form.extra and (self.reports_unknown or any(map(_lacks_a_field(self._row_type), rows))):
+        if self.extra_keys and (self.reports_unknown or any(map(_lacks_a_field(self._row_type), rows))):
             return self.knows_keys(decode_as)
         return True
 
     def knows_keys(self, decode_as: Callable[[Fast], object]) -> bool:
-        """Whether rows have no keys but those of ``form``."""
+        """Whether rows have no keys but those of their fields and ``extra_keys``."""
         try:
-            decode_as(Fast(_keys_alone(self._row_type, self.form)))
+            decode_as(Fast(_keys_alone(self._row_type, self.extra_keys)))
         except UNREADABLE:
             return False
         return True
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
-        """Learn the form of the rows of a page that was not decoded fast; whether that may help."""
+        """Learn from the rows of a page that was not decoded fast; whether that may help with the next."""
         if not self._is_checked:
             return False
-        before, self._takes_amounts = (self.form, self._takes_amounts), True
+        before, self._takes_amounts = (self.extra_keys, self._takes_amounts), True
         seen: dict[Any, dict[str, None]] = {}
         for row in rows:
             _collect_keys(self._row_type, row, seen)
-        learned = [_form_of(kind, keys) for kind, keys in seen.items()]
-        if None not in learned:
-            forms = [self.form, *filter(None, learned)]
-            self.form = Form(
-                frozenset().union(*(form.spelled for form in forms)),
-                frozenset().union(*(form.extra for form in forms)),
-            )
-        if before == (self.form, self._takes_amounts):
+        extra = [_extra_keys(kind, keys) for kind, keys in seen.items()]
+        if None not in extra:
+            self.extra_keys = self.extra_keys.union(*filter(None, extra))
+        if before == (self.extra_keys, self._takes_amounts):
             return False
         self.fast = self._made_fast()
         return True
@@ -148,7 +149,8 @@ class RowDecoder(Generic[RowT]):
         if not self._is_checked:
             return RAW if self._row_type is msgspec.Raw else Fast(self._row_type, values.any_decimal)
         hook = exact_amount if self._takes_amounts else None
-        return Fast(checked(self._row_type, self.form), values.sane_decimal, hook)
+        kind = checked(self._row_type, with_extra_keys=bool(self.extra_keys))
+        return Fast(kind, values.sane_decimal, hook)
 
 
 @functools.lru_cache(maxsize=256)
@@ -194,7 +196,8 @@ def _nested_in(kind: Any) -> Mapping[str, Any]:
 def _struct_within(kind: Any) -> Any:
     if is_checkable(kind):
         return kind
-    return next(filter(None, map(_struct_within, typing.get_args(kind))), None)
+    within: list[Any] = [_struct_within(each) for each in typing.get_args(kind)]
+    return next((each for each in within if each is not None), None)
 
 
 def _collect_keys(kind: Any, json: bytes, seen: dict[Any, dict[str, None]]) -> None:
@@ -210,8 +213,8 @@ def _collect_keys(kind: Any, json: bytes, seen: dict[Any, dict[str, None]]) -> N
         return
     seen.setdefault(kind, {}).update(dict.fromkeys(wire))
     for name, inner in _nested_in(kind).items():
-        for key in _spellings(name, wire):
-            _collect_keys(inner, bytes(wire[key]), seen)
+        if name in wire:
+            _collect_keys(inner, bytes(wire[name]), seen)
 
 
 def _items_of(json: bytes) -> list[msgspec.Raw]:
@@ -224,36 +227,26 @@ def _items_of(json: bytes) -> list[msgspec.Raw]:
 _decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def _spellings(name: str, keys: Iterable[str]) -> list[str]:
-    return [key for key in keys if bare(key) == bare(name)]
-
-
-def _form_of(kind: Any, keys: Iterable[str]) -> Form | None:
-    """The form of objects with these keys; None if two of them claim one field, so that each row differs."""
-    declared = [field.encode_name for field in fields(kind)]
-    matched = Names(declared).match(keys)
-    known = {bare(name) for name in declared}
-    if any(bare(key) in known for key in matched.unknown):
-        return None
-    return Form(
-        frozenset((kind, name, key) for name, key in matched.keys.items() if name != key),
-        frozenset((kind, key) for key in matched.unknown),
-    )
+def _extra_keys(kind: Any, keys: Iterable[str]) -> ExtraKeys | None:
+    """The keys of no field; None if one may be a field in another spelling."""
+    declared = {field.encode_name for field in fields(kind)}
+    known = set(map(bare, declared))
+    extra = [key for key in keys if key not in declared]
+    return None if any(bare(key) in known for key in extra) else frozenset((kind, key) for key in extra)
 
 
 @functools.lru_cache(maxsize=256)
-def _keys_alone(kind: Any, form: Form) -> Any:
-    """A Struct that reads the keys of an object alone, and refuses those that a form does not know."""
-    spelled = {name: key for owner, name, key in form.spelled if owner is kind}
+def _keys_alone(kind: Any, extra_keys: ExtraKeys) -> Any:
+    """A Struct that reads the keys of an object alone, and refuses those that are not known."""
     nested = _nested_in(kind)
     names = [field.encode_name for field in fields(kind)]
     columns: list[tuple[str, Any, Any]] = []
-    for place, name in enumerate([*names, *(key for owner, key in form.extra if owner is kind)]):
+    for place, name in enumerate([*names, *(key for owner, key in extra_keys if owner is kind)]):
         inner: Any = msgspec.Raw
         if name in nested:
-            of_object = _keys_alone(nested[name], form)
+            of_object: Any = _keys_alone(nested[name], extra_keys)
             inner = of_object | list[of_object] | None
-        columns.append((f"key_{place}", inner, msgspec.field(name=spelled.get(name, name), default=None)))
+        columns.append((f"key_{place}", inner, msgspec.field(name=name, default=None)))
     return msgspec.defstruct("KeysAlone", columns, forbid_unknown_fields=True, gc=False)
 
 

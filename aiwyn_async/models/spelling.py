@@ -1,7 +1,8 @@
 """Keys in another spelling than declared: snake_case or kebab-case for camelCase, and the reverse.
 
-Decided key by key: a key that is not the name of a field, but equals one without case, ``_`` and ``-``, is that
-field. Where two keys claim one field, or two fields share such a spelling, each value stays under its own name.
+Decided key by key: a key that is not the name of a field, but equals one without case, ``_`` and ``-``, is
+that field. If two keys claim one field, or two fields share such a spelling, each value stays under its own
+name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rows of a page that is not JSON as a whole: a row's end is found by brackets and strings alone.
 
-One row with a raw control character, ``NaN`` or half a surrogate pair makes msgspec refuse the document. Half a
-pair is legal JSON and becomes U+FFFD, as in other readers; what is not JSON is one bad row.
+One row with a raw control character, ``NaN`` or half a surrogate pair makes msgspec refuse the document. Half
+a pair is legal JSON and becomes U+FFFD, as in other readers; what is not JSON is one bad row.
 """
 
 from __future__ import annotations

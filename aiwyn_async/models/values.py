@@ -91,7 +91,8 @@ _TIMESTAMP: Final = re.compile(
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _USUAL_TIMESTAMP: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+    r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _USUAL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -248,7 +249,7 @@ def _refused(expected: str, value: Any) -> RefusedValueError:
     return RefusedValueError(f"expected {expected}, got {_shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> str:  # noqa: PLR0911 (one for each kind)
     """A value as an error quotes it."""
     match value:
         case None:

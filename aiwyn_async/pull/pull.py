@@ -13,8 +13,8 @@ import msgspec
 from aiwyn_async.arrow.options import column_options
 from aiwyn_async.arrow.stream import ArrowStream
 from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
-from aiwyn_async.models.plain import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.plain import plain_type
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
@@ -168,12 +168,12 @@ class Pull(Generic[RowT]):
 
         Args:
             ids: "text" makes every column of ids text; "auto" makes it integers, and refuses text.
-            date_columns: wire names of columns that hold the calendar day of a timestamp, as it is on the wire.
+            date_columns: wire names of columns that hold the calendar day of a timestamp, as on the wire.
             round_money: decimal places, 0 to 9, that amounts are rounded to; rounded amounts are counted.
             extra: "json" adds the column ``extra``: the fields that the row type does not have, as JSON.
 
         Raises:
-            ConfigurationError: an option is not one of its values, or names a column that it cannot be used for.
+            ConfigurationError: an option is wrong, or names a column that it cannot be used for.
         """
         options = column_options(
             plain_type(self.row_type),

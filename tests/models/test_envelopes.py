@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async.errors import ApiError, DecodeFailed
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Rows, decode_object
-from aiwyn_async.models.invoices import Invoice, InvoiceDetail
+from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Refusal, Rows, decode_object
 from aiwyn_async.models.exact import exact_decoder
+from aiwyn_async.models.invoices import Invoice, InvoiceDetail
 from aiwyn_async.models.unreadable import UNREADABLE
 from aiwyn_async.session.protocol import encode_json
 
@@ -206,7 +206,9 @@ def test_money_in_a_dict_is_exact_too(kind: Any, other: str) -> None:
     assert found["totalAmount"] == Decimal("12345678901234567.89")
 
 
-@pytest.mark.parametrize("text", ["1e999999999", '"1e999999999"', "1e-999999999", '"NaN"', '"-Infinity"', '"1_000.5"'])
+@pytest.mark.parametrize(
+    "text", ["1e999999999", '"1e999999999"', "1e-999999999", '"NaN"', '"-Infinity"', '"1_000.5"']
+)
 @pytest.mark.parametrize("neighbour", ["", ',{"id":2}'])
 def test_money_that_is_not_a_finite_number_of_sane_length_refuses_its_row(text: str, neighbour: str) -> None:
     found = read(page_of(f'{{"id":1,"totalAmount":{text}}}{neighbour}'))
@@ -270,7 +272,9 @@ def test_one_bad_row_costs_no_other(index: int) -> None:
     rows[index] = '{"id":5,"madeUp": 1, "totalAmount":{"x":"\u00e9"}}'
     found = read(page_of(*rows))
     assert [each.id for each in found.rows] == [i for i in range(1000) if i != index]
-    assert found.bad == [(index, "expected a number, got an object", "totalAmount", rows[index].encode())]
+    assert found.bad == [
+        Refusal(index, "expected a number, got an object", "totalAmount", rows[index].encode())
+    ]
     assert found.repaired == 0
 
 
