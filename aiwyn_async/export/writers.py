@@ -116,10 +116,13 @@ class CsvWriter:
         is_exact = self._is_exact(page)
         if not is_exact and self._decoder.adapt(bytes(row) for row in page.rows):
             is_exact = self._is_exact(page)
+        if is_exact and not (self._options.extra and self._decoder.extra_keys):
+            with contextlib.suppress(*UNREADABLE):
+                return [self._wire_texts(row) for row in page.rows]
         lines: list[list[str | None]] = []
         for index, row in enumerate(page.rows, first):
             try:
-                lines.append(self._line(rows, index, row, is_exact=is_exact))
+                lines.append(self._line(rows, index, row))
             except UNREADABLE as fault:
                 rows.misfit(index, fault)
         return lines
@@ -134,10 +137,7 @@ class CsvWriter:
         except UNREADABLE:
             return False
 
-    def _line(self, rows: PageRows, index: int, row: msgspec.Raw, *, is_exact: bool) -> list[str | None]:
-        if is_exact and not (self._options.extra and self._decoder.extra_keys):
-            with contextlib.suppress(*UNREADABLE):
-                return self._wire_texts(row)
+    def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
         exact = exact_decoder(self._row_type)(bytes(row))
         rows.noticed.repaired_rows += exact.is_repaired
         rows.note_unknown(index, exact.unknown)
@@ -151,7 +151,7 @@ class CsvWriter:
         """A row's values as they are on the wire; None for null and for a missing field."""
         texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
         for place in self._raw_places:
-            texts[place] = texts[place] and _text_of(texts[place])
+            texts[place] = None if texts[place] is None else _text_of(texts[place])
         for place in self._days:
             texts[place] = texts[place] and texts[place][:DAY_LENGTH]
         return [*texts, None] if self._options.extra else texts
@@ -263,7 +263,7 @@ def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
     columns: list[Any] = [
         (
             f"column_{place}",
-            str | None if _is_text(field.type) else msgspec.Raw | None,
+            str | None if _is_text(field.type) else msgspec.Raw,
             msgspec.field(name=field.encode_name, default=None),
         )
         for place, field in enumerate(columns_of(row_type))

@@ -94,6 +94,7 @@ class Rows(msgspec.Struct, Generic[RowT]):
         bad: those that are refused.
         repaired: rows in which a value was brought to the form of its field.
         unknown: keys that are no field, with their path, and the index of the first row that has each.
+        is_broken: a row is not JSON, which may be so on the wire only this time.
     """
 
     rows: list[RowT]
@@ -101,6 +102,7 @@ class Rows(msgspec.Struct, Generic[RowT]):
     bad: list[Refusal]
     repaired: int = 0
     unknown: dict[str, int] = {}
+    is_broken: bool = False
 
 
 class Blocks(Generic[RowT]):
@@ -184,7 +186,7 @@ class EnvelopeReader(Generic[RowT]):
             pieces: of the page's body, as they arrived.
         """
         envelope = self._envelope
-        if envelope is None or not self._decoder.is_steady:
+        if envelope is None:
             return None
         cuts = cut_between_rows(pieces, envelope.items)
         if cuts is None:
@@ -246,7 +248,7 @@ class EnvelopeReader(Generic[RowT]):
 
     def _read_by_row(self, raw: _RawRows) -> Rows[RowT]:
         """Row by row, so that one odd row costs no other."""
-        found: Rows[RowT] = Rows([], raw.count, [])
+        found: Rows[RowT] = Rows([], raw.count, [], is_broken=raw.is_broken)
         for index, item in enumerate(raw.rows):
             try:
                 row, is_repaired, unknown = self._decoder.exact(item)
@@ -281,6 +283,7 @@ class _RawRows(msgspec.Struct, frozen=True):
     count: int | None
     mended: frozenset[int] = frozenset()
     is_torn: bool = False
+    is_broken: bool = False
 
 
 def _torn_rows(envelope: Envelope, body: bytes, fault: Exception) -> _RawRows:
@@ -296,13 +299,17 @@ def _torn_rows(envelope: Envelope, body: bytes, fault: Exception) -> _RawRows:
         _, count = _page_decoder(RAW, envelope)(split.rest)
     except UNREADABLE:
         raise _malformed(fault) from None
-    rows, mended = list(split.rows), set[int]()
+    rows, mended, is_broken = list(split.rows), set[int](), False
     for index, row in enumerate(rows):
-        whole = row if _is_json(row) else with_whole_surrogates(row)
-        if whole != row and _is_json(whole):
+        if _is_json(row):
+            continue
+        whole = with_whole_surrogates(row)
+        if _is_json(whole):
             rows[index] = whole
             mended.add(index)
-    return _RawRows(rows, _as_count(count), frozenset(mended), is_torn=True)
+        else:
+            is_broken = True
+    return _RawRows(rows, _as_count(count), frozenset(mended), is_torn=True, is_broken=is_broken)
 
 
 def _is_json(row: bytes) -> bool:

@@ -77,11 +77,6 @@ class RowDecoder(Generic[RowT]):
         self._amounts = exact_amounts_in(model) if typing.get_origin(row_type) or row_type is dict else None
         self.fast = self._made_fast()
 
-    @property
-    def is_steady(self) -> bool:
-        """Whether a page may be decoded in blocks: nothing is known to need its rows one by one."""
-        return self._amounts is None
-
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[Fast], object]) -> bool:
         """Whether rows that were decoded fast are what ``exact()`` would return.
 

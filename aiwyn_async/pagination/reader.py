@@ -64,7 +64,7 @@ class PageReader(Generic[RowT]):
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
-        """The rows and keys of an answer; one that was cut is asked for ``again``, once.
+        """The rows and keys of a response; one that is not JSON is requested ``again``, once.
 
         Raises:
             DecodeFailed: it is no JSON of the expected shape, or a row is bad and bad rows are refused.
@@ -78,6 +78,10 @@ class PageReader(Generic[RowT]):
             # A document cut on its way decodes when it is asked for again; a broken one does not.
             response = await again()
             rows = self._decode(self._rows, response)
+        else:
+            if rows.is_broken:
+                response = await again()
+                rows = self._decode(self._rows, response)
         keys = self._keys_of(rows, response)
         if rows.bad and self._on_bad_row == "raise":
             self._refuse(rows, keys, response)

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import msgspec
-import polars
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -120,7 +120,7 @@ async def test_text_ids_in_a_stream_name_the_column_and_the_option(serve: Serve)
     with pytest.raises(pa.ArrowInvalid, match=r'clientId is text.*ids="text"'):
         await asyncio.to_thread(pa.table, pull)
     table = await asyncio.to_thread(pa.table, pull.arrow_stream(ids="text"))
-    frame = await asyncio.to_thread(polars.DataFrame, pull.arrow_stream(ids="text"))
+    frame = await asyncio.to_thread(pl.DataFrame, pull.arrow_stream(ids="text"))
 
     assert table["clientId"].to_pylist() == ["C-100"]
     assert table["id"].to_pylist() == ["1"]
