@@ -22,6 +22,7 @@ from aiwyn_async import (
     AiwynClient,
     CheckpointError,
     ConfigurationError,
+    DecodeFailed,
     ExportError,
     F,
     InvalidRequestError,
