@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
     from aiwyn_async.filters import F as F
     from aiwyn_async.models.deferred import deferred as deferred
-    from aiwyn_async.models.deferred import settled as settled
     from aiwyn_async.models.envelopes import BadRow as BadRow
     from aiwyn_async.models.invoices import Invoice as Invoice
     from aiwyn_async.models.invoices import InvoiceDetail as InvoiceDetail
     from aiwyn_async.models.invoices import InvoiceSearchRow as InvoiceSearchRow
+    from aiwyn_async.models.plain import settled as settled
     from aiwyn_async.pagination.page import Checkpoint as Checkpoint
     from aiwyn_async.pagination.page import Page as Page
     from aiwyn_async.pagination.pager import Pager as Pager
@@ -98,7 +98,8 @@ _HOMES = {
         "TokenExchangeError",
     ),
     "filters": ("F",),
-    "models.deferred": ("deferred", "settled"),
+    "models.deferred": ("deferred",),
+    "models.plain": ("settled",),
     "models.envelopes": ("BadRow",),
     "models.invoices": ("Invoice", "InvoiceDetail", "InvoiceSearchRow"),
     "pagination.page": ("Checkpoint", "Page"),

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 import msgspec
 
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeFailed
+from aiwyn_async.models.base import Id
+from aiwyn_async.models.blocks import rows_within
+from aiwyn_async.models.checked import is_key_only
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
-from aiwyn_async.models.unreadable import text_of
+from aiwyn_async.models.exact import ExactRow, exact_decoder
+from aiwyn_async.models.spelling import without_indexes
+from aiwyn_async.models.unreadable import UNREADABLE, explain
 from aiwyn_async.pagination.page import Document, Page
 from aiwyn_async.pagination.query import Query
 
-__all__ = ["PageRows", "RowsOfPage", "columns_of", "documents_of", "read_as"]
+__all__ = ["Noticed", "PageRows", "RowsOfPage", "columns_of", "documents_of", "read_as"]
 
 
 class Decodable(Protocol):
@@ -33,53 +40,92 @@ WalkT = TypeVar("WalkT", bound=Decodable)
 
 
 class RowsOfPage:
-    """The rows of one page, taken apart when that is asked for.
+    """The rows of one page, split into single rows only when that is asked for.
 
     Args:
         number: of the page.
-        length: how many they are.
-        take_apart: gives them one by one, as JSON.
-        document: the answer, where its rows are just these.
+        length: the number of rows.
+        split: returns them one by one, as JSON.
+        document: the response, if its rows are exactly these.
+        key_at: returns the key of a row by its index; None if no key was read.
     """
 
     def __init__(
         self,
         number: int,
         length: int,
-        take_apart: Callable[[], list[msgspec.Raw]],
+        split: Callable[[], list[msgspec.Raw]],
         document: Document | None = None,
+        key_at: Callable[[int], Id | None] | None = None,
     ) -> None:
         self.number = number
         self.document = document
         self._length = length
-        self._take_apart = take_apart
+        self._split = split
+        self._key_at = key_at
 
     def __len__(self) -> int:
         return self._length
 
     @cached_property
     def rows(self) -> list[msgspec.Raw]:
-        """Their JSON."""
-        return self._take_apart()
+        """The JSON of each."""
+        return self._split()
+
+    def key_at(self, index: int) -> Id | None:
+        """The key of a row, if it is known or is an ``id`` that can be read."""
+        if self._key_at is not None:
+            return self._key_at(index)
+        try:
+            key: Id | None = _decode_id(bytes(self.rows[index])).row.key
+        except UNREADABLE:
+            return None
+        return key
+
+    def as_one(self) -> bytes:
+        """All rows, with commas between them, as JSON."""
+        found = None if self.document is None else rows_within(*self.document)
+        return b",".join(self.rows) if found is None else found
+
+
+class Noticed(msgspec.Struct):
+    """What was noticed of rows while they were written.
+
+    Attributes:
+        bad_rows: the number of refused rows.
+        repaired_rows: rows in which a value was brought to the form of its field.
+        rounded_amounts: amounts that were rounded.
+        unknown_fields: the fields that the row type does not have, and the key of the first row with each.
+    """
+
+    bad_rows: int = 0
+    repaired_rows: int = 0
+    rounded_amounts: int = 0
+    unknown_fields: dict[str, Id | None] = {}
+
+    def add_to(self, report: Any) -> None:
+        """Add it to another one, or to the report of a read."""
+        report.bad_rows += self.bad_rows
+        report.repaired_rows += self.repaired_rows
+        report.rounded_amounts += self.rounded_amounts
+        report.unknown_fields = self.unknown_fields | report.unknown_fields
 
 
 class PageRows:
-    """All rows of some pages, in order, not yet decoded.
-
-    Who decodes them tells each that does not fit by ``misfit()``, and leaves it out.
+    """All rows of some pages, in order, not yet decoded, and what is noticed while they are.
 
     Args:
         pages: of which those without rows are left out.
-        on_bad_row: what becomes of rows that do not fit.
+        on_bad_row: what becomes of rows that are refused.
 
     Attributes:
-        misfits: how many did not fit.
-        bad_rows: those, where they are to be collected.
+        noticed: what was noticed of them so far.
+        bad_rows: those that are refused, if they are collected.
     """
 
     def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow) -> None:
         self.pages = [page for page in pages if len(page)]
-        self.misfits = 0
+        self.noticed = Noticed()
         self.bad_rows: list[BadRow] = []
         self.on_bad_row: OnBadRow = on_bad_row
         self._ends = list(accumulate(map(len, self.pages)))
@@ -106,23 +152,45 @@ class PageRows:
         """Keep only what was noted of them."""
         self.pages = []
 
+    def note_unknown(self, index: int, paths: Iterable[str]) -> None:
+        """Note the fields of a row that its type does not have."""
+        for path in paths:
+            name = without_indexes(path)
+            if name not in self.noticed.unknown_fields:
+                page, in_page = self._place_of(index)
+                self.noticed.unknown_fields[name] = page.key_at(in_page)
+
+    def note_unknown_of(self, page: RowsOfPage, first: int, decode: Callable[[bytes], ExactRow]) -> None:
+        """Note the fields that the row type does not have of all rows of a page.
+
+        Args:
+            page: one of these pages.
+            first: the index of its first row.
+            decode: decodes a row.
+        """
+        for index, row in enumerate(page.rows, first):
+            with contextlib.suppress(*UNREADABLE):  # a refused row is noted when its page is decoded
+                self.note_unknown(index, decode(bytes(row)).unknown)
+
     def misfit(self, index: int, fault: Exception) -> None:
-        """Take note of a row that does not decode.
+        """Note a row that is refused.
 
         Raises:
-            DecodeFailed: bad rows are refused.
+            DecodeFailed: refused rows are an error.
         """
         page, in_page = self._place_of(index)
-        told = text_of(fault)
+        key = page.key_at(in_page)
+        reason, path = explain(fault)
+        error = f"{path}: {reason}" if path else reason
         if self.on_bad_row == "raise":
+            named = f"row {in_page} of page {page.number}" + ("" if key is None else f" (id {key})")
             raise DecodeFailed(
-                f"a row does not fit: {told} (row {in_page} of page {page.number}, both from 0); "
-                "on_bad_row='skip' or 'collect' goes on without it",
-                location=told.partition("`")[2].rstrip("`"),
+                f'cannot decode {named}: {error}; pass on_bad_row="skip" or "collect" to continue without it',
+                location=f"$.{path}" if path else "$",
             )
-        self.misfits += 1
+        self.noticed.bad_rows += 1
         if self.on_bad_row == "collect":
-            self.bad_rows.append(BadRow(page.number, in_page, told, bytes(page.rows[in_page])))
+            self.bad_rows.append(BadRow(page.number, in_page, error, bytes(page.rows[in_page]), key))
 
     def _place_of(self, index: int) -> tuple[RowsOfPage, int]:
         place = bisect_right(self._ends, index)
@@ -133,7 +201,16 @@ def _rows_of(page: Page[Any]) -> RowsOfPage:
     rows = page.items
     if rows and isinstance(rows[0], msgspec.Raw):
         return RowsOfPage(page.number, len(rows), rows.copy, page.document)
-    return RowsOfPage(page.number, len(rows), page.raw_items, page.document)
+    key_at = functools.partial(_key_at, rows) if rows and is_key_only(type(rows[0])) else None
+    return RowsOfPage(page.number, len(rows), page.raw_items, page.document, key_at)
+
+
+def _key_at(rows: Sequence[Any], index: int) -> Id | None:
+    key: Id | None = rows[index].key
+    return key
+
+
+_decode_id: Final = exact_decoder(cast("Any", key_only("id")))
 
 
 def read_as(walk: WalkT, row_type: type[Any]) -> WalkT:

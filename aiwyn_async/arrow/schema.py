@@ -12,7 +12,7 @@ from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["arrow_type", "is_nullable", "to_read"]
+__all__ = ["DAY", "arrow_type", "is_nullable", "to_read", "with_text_ids"]
 
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)
@@ -21,10 +21,15 @@ MONEY_TO_READ: Final[Any] = pa.decimal128(29, 9)
 (26.0.1) brings it to the column's scale without another look, so that as ``MONEY`` 3.5e29 would come out as
 9717633079061536536625392568.231788544. A number of 29 digits cannot get too large by that."""
 INSTANT: Final[Any] = pa.timestamp("us", tz="UTC")
+DAY: Final[Any] = pa.date32()
 
 
-def arrow_type(kind: inspect.Type) -> Any:
+def arrow_type(kind: inspect.Type, integer_ids: bool = True) -> Any:  # noqa: FBT002 (private to this package)
     """The Arrow type that holds every value of a field's type exactly.
+
+    Args:
+        kind: of the field.
+        integer_ids: ids are integers; else text.
 
     Raises:
         ConfigurationError: there is none.
@@ -32,13 +37,14 @@ def arrow_type(kind: inspect.Type) -> Any:
     match kind:
         case inspect.UnionType(types=types):
             members = [member for member in types if not isinstance(member, inspect.NoneType)]
-            # A key is an integer in all that is documented; any other open union is text.
             integers = [member for member in members if isinstance(member, inspect.IntType)]
-            return arrow_type((integers or members)[0])
+            if integers and len(members) > 1:  # an id, which is an integer in all that is documented
+                return pa.int64() if integer_ids else pa.string()
+            return arrow_type(members[0], integer_ids)
         case inspect.StructType(fields=fields):
-            return pa.struct([(field.encode_name, arrow_type(field.type)) for field in fields])
+            return pa.struct([(field.encode_name, arrow_type(field.type, integer_ids)) for field in fields])
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return pa.list_(arrow_type(item))
+            return pa.list_(arrow_type(item, integer_ids))
         case _:
             if type(kind) not in _SCALARS:
                 raise ConfigurationError(
@@ -46,6 +52,18 @@ def arrow_type(kind: inspect.Type) -> Any:
                     "or Parquet column; write .jsonl, or give it a Struct by decode_as()"
                 )
             return _SCALARS[type(kind)]
+
+
+def with_text_ids(kind: Any, other: Any) -> Any:
+    """One of two types of a column, in which an id is text if it is text in either of them."""
+    if pa.types.is_struct(kind) and pa.types.is_struct(other):
+        names = [field.name for field in kind]
+        return pa.struct(
+            [(name, with_text_ids(kind.field(name).type, other.field(name).type)) for name in names]
+        )
+    if pa.types.is_list(kind) and pa.types.is_list(other):
+        return pa.list_(with_text_ids(kind.value_type, other.value_type))
+    return pa.string() if pa.string() in {kind, other} else kind
 
 
 def to_read(kind: Any) -> Any:

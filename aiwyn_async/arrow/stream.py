@@ -15,14 +15,15 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from aiwyn_async.arrow.options import AS_THEY_ARE, ColumnOptions
 from aiwyn_async.arrow.rows import PageRows, documents_of
 from aiwyn_async.errors import ConfigurationError, ExportError, LoopMismatchError
-from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.plain import plain_type
 from aiwyn_async.pagination.page import Page
 from aiwyn_async.pagination.query import Query
 
-__all__ = ["Batches", "c_stream"]
+__all__ = ["ArrowStream", "Batches", "c_stream"]
 
 ResultT = TypeVar("ResultT")
 
@@ -52,13 +53,19 @@ class Batches(Protocol):
         ...
 
 
-def c_stream(pull: Batches, loop: asyncio.AbstractEventLoop | None, requested_schema: object) -> object:
+def c_stream(
+    pull: Batches,
+    loop: asyncio.AbstractEventLoop | None,
+    requested_schema: object,
+    options: ColumnOptions = AS_THEY_ARE,
+) -> object:
     """A capsule named ``arrow_array_stream``: a record batch a page, money decimal128, times UTC.
 
     Args:
         pull: read from its beginning.
         loop: the event loop that its client is used in; where it does not run, one of its own is run.
         requested_schema: as the protocol has it; pyarrow casts to it where it can.
+        options: how values become columns.
 
     Raises:
         LoopMismatchError: this thread runs an event loop, which waiting would bring to a halt.
@@ -73,11 +80,30 @@ def c_stream(pull: Batches, loop: asyncio.AbstractEventLoop | None, requested_sc
         raise ConfigurationError(
             'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
         ) from None
-    schema = RowSchema(plain_type(pull.row_type))
+    schema = RowSchema(plain_type(pull.row_type), options)
     batches = _record_batches(pull, schema, loop)
     reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
     capsule: object = reader.__arrow_c_stream__(requested_schema)
     return capsule
+
+
+class ArrowStream:
+    """A pull as an Arrow C stream, with a choice of columns: pyarrow, polars and DuckDB read it.
+
+    Args:
+        pull: read from its beginning by each reader.
+        loop: the event loop that its client is used in.
+        options: how values become columns.
+    """
+
+    def __init__(self, pull: Batches, loop: asyncio.AbstractEventLoop | None, options: ColumnOptions) -> None:
+        self._pull = pull
+        self._loop = loop
+        self._options = options
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Begin to read the pull. See ``Pull.__arrow_c_stream__``."""
+        return c_stream(self._pull, self._loop, requested_schema, self._options)
 
 
 def _refuse_in_a_loop() -> None:
@@ -104,17 +130,27 @@ def _record_batches(
                 rows = PageRows.of([page], pull.on_bad_row)
                 del page
                 table = schema.table(rows)
-                walk.report.bad_rows += rows.misfits
+                rows.noticed.add_to(walk.report)
                 walk.bad_rows += rows.bad_rows
-                if table.schema != schema.arrow:
-                    raise ExportError(
-                        "a key is no integer, and a stream cannot change its columns under way; "
-                        "use decode_as() with a Struct whose key is a str"
-                    )
+                _check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
         finally:
             pull.report, pull.bad_rows = walk.report, walk.bad_rows
             waiting.end(pages.aclose())
+
+
+def _check_ids(found: Any, wanted: Any) -> None:
+    """Refuse text in a column whose type is fixed.
+
+    Raises:
+        ExportError: it names the columns, and the option to begin with.
+    """
+    columns = [field.name for field, other in zip(found, wanted, strict=True) if field != other]
+    if columns:
+        raise ExportError(
+            f"an id in {', '.join(columns)} is text, and a stream cannot change the type of a column; "
+            'read arrow_stream(ids="text") of the pull instead'
+        )
 
 
 class _Pages:

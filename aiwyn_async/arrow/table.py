@@ -3,161 +3,273 @@
 # pyright: reportMissingTypeStubs=false
 """Rows to Arrow tables, exactly. Needs pyarrow (the extra ``arrow``).
 
-pyarrow reads the rows' JSON at a stretch, outside Python's lock. What it cannot take, or would take for
-something else than the row's type does, goes the slow way: decoded row by row.
+pyarrow reads the JSON of a page in one call, outside Python's lock, and refuses nearly all that the contract
+of values reads otherwise. What it refuses, or would read otherwise, is decoded row by row.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
-from msgspec import inspect, to_builtins
+from msgspec import inspect
 
-from aiwyn_async.arrow.places import may_have_many_places, with_few_places
+from aiwyn_async.arrow.cells import Cells
+from aiwyn_async.arrow.options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
+from aiwyn_async.arrow.places import may_have_many_places
 from aiwyn_async.arrow.rows import PageRows, RowsOfPage, columns_of
-from aiwyn_async.arrow.schema import arrow_type, is_nullable, to_read
-from aiwyn_async.errors import ExportError
-from aiwyn_async.models.envelopes import row_decoder
+from aiwyn_async.arrow.schema import DAY, INSTANT, arrow_type, is_nullable, to_read, with_text_ids
+from aiwyn_async.models.exact import ExactRow, exact_decoder
+from aiwyn_async.models.row_decoder import Fast, RowDecoder
 from aiwyn_async.models.unreadable import UNREADABLE
-from aiwyn_async.pagination.page import Document
+from aiwyn_async.models.values import RefusedValueError
+from aiwyn_async.session.protocol import encode_json
 
-__all__ = ["RowSchema"]
+__all__ = ["RowSchema", "cast_to", "joined_schema"]
 
 compute: Any = pc  # its functions are made at run time, which no type checker sees
+
+_TIME: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
+)
+# Microseconds and days since 1970 of the first and the last instant that Python, and so the contract, knows.
+_INSTANTS: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+_DAYS: Final = (-719_162, 2_932_896)
 
 
 class RowSchema:
     """The Arrow schema of a row type: its fields under their names on the wire, in their order.
 
+    Args:
+        row_type: a Struct.
+        options: how values become columns.
+
     Raises:
         ConfigurationError: a field has no column, or the type has no fields.
     """
 
-    def __init__(self, row_type: type[Any]) -> None:
+    def __init__(self, row_type: type[Any], options: ColumnOptions = AS_THEY_ARE) -> None:
+        self._row_type: Any = row_type
+        self._options = options
         self._fields = columns_of(row_type)
-        self._decode = row_decoder(cast("Any", row_type))
+        self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._kinds = {field.encode_name: inspect.type_info(field.type) for field in self._fields}
         self._required = [
             name for name, kind in self._kinds.items() if not is_nullable(kind) or _has_required(kind)
         ]
-        # Those whose key may come in another spelling, see models.spelling.
-        self._of_words = [field.encode_name for field in self._fields if "_" in field.name]
-        self.arrow: Any = pa.schema([(name, arrow_type(kind)) for name, kind in self._kinds.items()])
-        self._row: Any = pa.struct(list(self.arrow))
-        self._to_read = to_read(self._row)
+        columns = [(name, self._type_of(name, integer_ids=options.ids == "auto")) for name in self._kinds]
+        extra = [(EXTRA_COLUMN, pa.string())] if options.extra else []
+        self.arrow: Any = pa.schema(columns + extra)
+        # Read in one call, no id is text, and no amount has more than nine places.
+        read = [(name, self._type_of(name, integer_ids=True)) for name in self._kinds]
+        self._row: Any = pa.struct(read)
+        self._reads_fast = options.round_money in {None, 9}
+        self._to_read = to_read(
+            pa.struct([(name, pa.string() if name in options.date_columns else kind) for name, kind in read])
+        )
 
     def __str__(self) -> str:
-        return str(self.arrow)
+        return f"{self.arrow} {self._options}"
 
     def table(self, rows: PageRows) -> Any:
-        """The rows as a table, without those that do not fit.
+        """Decode rows into a table, without those that are refused.
 
-        Its columns are those of ``arrow``, but for a key that is no integer, whose column is text.
+        Its columns are those of ``arrow``, but ids are text in a column, or a nested field, that has text.
 
         Raises:
-            ExportError: a value that its column cannot hold exactly.
-            DecodeFailed: a row does not fit, and bad rows are refused.
+            DecodeFailed: a row is refused, and refused rows are an error.
         """
-        pages: list[Any] = []
+        tables: list[Any] = []
+        first = 0
         for page in rows.pages:
-            found = self._of_page(page)
-            if found is None:
-                return self._by_rows(rows)
-            pages.append(found)
-        table = pa.concat_tables(pages) if pages else self.arrow.empty_table()
-        return self._by_rows(rows) if self._is_doubtful(table, rows) else table
+            found = self._of_page(rows, page, first)
+            tables.append(self._by_rows(rows, page, first) if found is None else found)
+            first += len(page)
+        if not tables:
+            return self.arrow.empty_table()
+        schema = joined_schema([table.schema for table in tables])
+        return pa.concat_tables([cast_to(table, schema) for table in tables])
 
-    def _of_page(self, page: RowsOfPage) -> Any:
-        """A page's rows, all read at a stretch; None where they must be read one by one."""
-        document = page.document or Document(b'{"rows":[%s]}' % b",".join(page.rows), ("rows",))
-        if may_have_many_places(document.body):
+    def _type_of(self, name: str, *, integer_ids: bool) -> Any:
+        return DAY if name in self._options.date_columns else arrow_type(self._kinds[name], integer_ids)
+
+    def _of_page(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
+        """A page's rows, read in one call; None if they must be decoded one by one."""
+        json = page.as_one()
+        if not self._reads_fast or may_have_many_places(json):
             return None
+        found = self._read(page, json)
+        if found is None and self._decoder.adapt(bytes(row) for row in page.rows):
+            rows.note_unknown_of(page, first, exact_decoder(self._row_type))
+            found = self._read(page, json)
+        if found is None or (self._decoder.extra_keys and self._options.extra):
+            return None
+        if self._options.extra:
+            found = found.append_column(EXTRA_COLUMN, pa.nulls(len(page), pa.string()))
+        return cast_to(found, self.arrow)
+
+    def _read(self, page: RowsOfPage, json: bytes) -> Any:
         try:
-            found = self._of_document(document)
+            found = self._of_json(json)
             # The reader does not check UTF-8 by itself.
             found.validate(full=True)
         except pa.ArrowInvalid:
-            # A number in quotes, a key that is no integer: the row's own type takes it, value by value.
             return None
-        return found if found.num_rows == len(page) else None
+        if found.num_rows != len(page) or not all(map(_is_within_bounds, found.columns)):
+            return None
+        if any(_lacks(found[name], self._kinds[name]) for name in self._required):
+            return None
+        if self._decoder.extra_keys and not self._decoder.knows_keys(lambda fast: _decode_list(fast, json)):
+            return None
+        return found
 
-    def _of_document(self, document: Document) -> Any:
-        body, rows_at = document
-        kind: Any = pa.list_(self._to_read)
-        for key in reversed(rows_at):
-            kind = pa.struct([(key, kind)])
+    def _of_json(self, json: bytes) -> Any:
+        """Raises ``ArrowInvalid`` for JSON that cannot be read as these columns."""
+        document = b'{"rows":[%s]}' % json
         answer: Any = pa_json.read_json(
-            pa.BufferReader(body),
-            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(body) + 1),
+            pa.BufferReader(document),
+            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(document) + 1),
             parse_options=pa_json.ParseOptions(
-                explicit_schema=pa.schema(list(kind)),
+                explicit_schema=pa.schema([("rows", pa.list_(self._to_read))]),
                 newlines_in_values=True,
-                unexpected_field_behavior="ignore",
+                unexpected_field_behavior="ignore" if self._decoder.extra_keys else "error",
             ),
         )
-        (found,) = answer.column(rows_at[0]).chunks  # one, since the reader's block holds all
-        for key in rows_at[1:]:
-            found = found.field(key)
-        batch: Any = pa.RecordBatch.from_struct_array(found.flatten().view(self._row))
-        return pa.Table.from_batches([batch], self.arrow)
+        (found,) = answer.column("rows").chunks  # one, since the reader's block holds all
+        return self._as_columns(found.flatten())
 
-    def _is_doubtful(self, table: Any, rows: PageRows) -> bool:
-        """True when nulls may stand for what the row's type refuses, or finds under another spelling."""
-        if any(_lacks(table[name], self._kinds[name]) for name in self._required):
-            return True
-        empty: Any = None
-        for name in self._of_words:
-            column = table[name]
-            if not column.null_count:
-                return False
-            is_null = column.is_null()
-            empty = is_null if empty is None else compute.and_(empty, is_null)
-        if empty is None:
-            return False
-        odd = compute.indices_nonzero(empty).to_pylist()
-        return any(self._is_repaired(rows.row(index)) for index in odd)
+    def _as_columns(self, found: Any) -> Any:
+        if not self._options.date_columns:
+            batch: Any = pa.RecordBatch.from_struct_array(found.view(self._row))
+            return pa.Table.from_batches([batch])
+        days = self._options.date_columns
+        columns = [
+            _days(column) if field.name in days else column.view(field.type)
+            for column, field in zip(found.flatten(), self._row, strict=True)
+        ]
+        return pa.table(columns, schema=pa.schema(list(self._row)))
 
-    def _is_repaired(self, row: bytes) -> bool:
-        try:
-            return self._decode(row)[1]
-        except UNREADABLE:
-            return True
-
-    def _by_rows(self, rows: PageRows) -> Any:
-        objects: list[Any] = []
-        for index, row in enumerate(row for page in rows.pages for row in page.rows):
+    def _by_rows(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
+        """Decode a page row by row."""
+        decoded: list[tuple[int, ExactRow]] = []
+        for index, row in enumerate(page.rows):
             try:
-                objects.append(self._decode(bytes(row))[0])
+                decoded.append((first + index, exact_decoder(self._row_type)(bytes(row))))
             except UNREADABLE as fault:
-                rows.misfit(index, fault)
-        return pa.table({field.encode_name: self._column(field, objects) for field in self._fields})
+                rows.misfit(first + index, fault)
+        cells = Cells(self._kinds, self._options)
+        objects = self._cells_of(cells, decoded)
+        if cells.text_ids:  # those before the first text are text too
+            cells.rounded = 0
+            objects = self._cells_of(cells, decoded)
+        kept: list[dict[str, Any]] = []
+        for (index, exact), found in zip(decoded, objects, strict=True):
+            if isinstance(found, RefusedValueError):
+                rows.misfit(index, found)
+                continue
+            rows.noticed.repaired_rows += exact.is_repaired
+            rows.note_unknown(index, exact.unknown)
+            if self._options.extra:
+                found[EXTRA_COLUMN] = _as_json(exact)
+            kept.append(found)
+        rows.noticed.rounded_amounts += cells.rounded
+        return pa.table(
+            [
+                pa.array([row[field.name] for row in kept], self._with_text(field, cells))
+                for field in self.arrow
+            ],
+            schema=pa.schema([(field.name, self._with_text(field, cells)) for field in self.arrow]),
+        )
 
-    def _column(self, field: Any, objects: list[Any]) -> Any:
-        found = [getattr(row, field.name) for row in objects]
-        values: list[Any] = to_builtins(found, builtin_types=(Decimal, datetime, date))
-        kind = self.arrow.field(field.encode_name).type
-        if kind == pa.int64():
-            values = [_as_integer(value) for value in values]
-            if any(isinstance(value, str) for value in values):
-                kind, values = pa.string(), [None if value is None else str(value) for value in values]
-        try:
-            # A naive time is taken as UTC here, as by the reader of JSON.
-            return pa.array(with_few_places(values), type=kind)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as fault:
-            raise ExportError(
-                f"column {field.encode_name} cannot hold a value exactly: {str(fault)[:200]}; "
-                "nothing is rounded, write .jsonl to keep it as it is"
-            ) from None
+    def _cells_of(
+        self, cells: Cells, decoded: Iterable[tuple[int, ExactRow]]
+    ) -> list[dict[str, Any] | RefusedValueError]:
+        found: list[dict[str, Any] | RefusedValueError] = []
+        for _, exact in decoded:
+            values = {field.encode_name: getattr(exact.row, field.name) for field in self._fields}
+            try:
+                found.append(cells.of(values))
+            except RefusedValueError as fault:
+                found.append(fault)
+        return found
+
+    def _with_text(self, field: Any, cells: Cells) -> Any:
+        kind = field.type
+        for path in cells.text_ids:
+            name, *steps = path.split(".")
+            if name == field.name:
+                kind = _text_at(kind, steps)
+        return kind
 
 
-def _as_integer(key: Any) -> Any:
-    """A key in quotes as its integer, when it is one and loses nothing by it."""
-    return int(key) if isinstance(key, str) and key.isdecimal() and str(int(key)) == key else key
+def joined_schema(schemas: Sequence[Any]) -> Any:
+    """A schema that holds the rows of all: an id is text if it is text in one of them."""
+    first = schemas[0]
+    for other in schemas[1:]:
+        if other != first:
+            first = pa.schema(
+                [(field.name, with_text_ids(field.type, other.field(field.name).type)) for field in first]
+            )
+    return first
+
+
+def cast_to(table: Any, schema: Any) -> Any:
+    """A table in a schema in which more ids are text."""
+    return table if table.schema == schema else table.cast(schema)
+
+
+def _text_at(kind: Any, steps: list[str]) -> Any:
+    if pa.types.is_list(kind):
+        return pa.list_(_text_at(kind.value_type, steps))
+    if not steps:
+        return pa.string()
+    return pa.struct(
+        [(each.name, _text_at(each.type, steps[1:]) if each.name == steps[0] else each.type) for each in kind]
+    )
+
+
+def _decode_list(fast: Fast, json: bytes) -> object:
+    return fast.decoder(fast.rows).decode(b"[%s]" % json)
+
+
+def _days(texts: Any) -> Any:
+    """The calendar days of timestamps as they are on the wire; ``ArrowInvalid`` for one in another form."""
+    usual = compute.match_substring_regex(texts, _TIME)
+    if not compute.all(usual, min_count=0).as_py():
+        raise pa.ArrowInvalid("a timestamp in another form")
+    days = compute.utf8_slice_codeunits(texts, 0, 10).cast(DAY)
+    bounds = compute.min_max(days.cast(pa.int32())).as_py()
+    if bounds["min"] is not None and not _DAYS[0] < bounds["min"] <= bounds["max"] < _DAYS[1]:
+        raise pa.ArrowInvalid("a day that may be beyond the bounds in UTC")
+    return days
+
+
+def _is_within_bounds(column: Any) -> bool:
+    """Whether all instants and days of a column, nested ones too, are within the years 1 to 9999."""
+    kind = column.type
+    if pa.types.is_list(kind):
+        return _is_within_bounds(compute.list_flatten(column))
+    if pa.types.is_struct(kind):
+        return all(_is_within_bounds(compute.struct_field(column, place)) for place in range(kind.num_fields))
+    if kind not in {INSTANT, DAY} or len(column) == column.null_count:
+        return True
+    numbers, (low, high) = (
+        (column.cast(pa.int64()), _INSTANTS) if kind == INSTANT else (column.cast(pa.int32()), _DAYS)
+    )
+    bounds = compute.min_max(numbers).as_py()
+    return bool(low <= bounds["min"] and bounds["max"] <= high)
+
+
+def _as_json(exact: ExactRow) -> str | None:
+    """The fields that the row type does not have, as one JSON object."""
+    if not exact.unknown:
+        return None
+    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
 
 
 def _has_required(kind: inspect.Type) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from aiwyn_async.arrow.options import column_options
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, IncompleteError
 from aiwyn_async.export.joining import Grown, Joining
 from aiwyn_async.export.part_writers import InProcesses, InThreads, PartWriter
@@ -52,6 +53,10 @@ async def export(
     replace: bool = False,
     table: str | None = None,
     processes: int = 0,
+    ids: Literal["auto", "text"] = "auto",
+    date_columns: Iterable[str] = (),
+    round_money: int | None = None,
+    extra: Literal["json"] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
     """Write all rows of a walk or a pull into a file: ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
@@ -89,6 +94,15 @@ async def export(
         table: name of the table in a DuckDB file; by default what the endpoint is called.
         processes: have parts written by so many other processes, 0 to 64; 0 writes them in threads of this
             one. For CSV, which Python's lock bounds: the other formats gain nothing. Each takes about 80 MB.
+        ids: "auto" makes a column of ids an integer column, or text if one of them is text; "text" makes it
+            text always, so that files of different days have the same columns.
+        date_columns: wire names of columns that hold the calendar day of a timestamp, as it is on the wire;
+            otherwise a time without a zone becomes midnight or another instant in UTC, which a reader in
+            New York may show as the day before.
+        round_money: decimal places, 0 to 9, that amounts are rounded to in Parquet and DuckDB, half to even.
+            Rounded amounts are counted. Otherwise an amount that a column cannot hold refuses its row.
+        extra: "json" adds the column ``extra``: the fields that the row type does not have, as JSON. The
+            report names them in any case, as ``unknown_fields``.
         on_progress: called after each page.
 
     Raises:
@@ -103,11 +117,18 @@ async def export(
     """
     mode = _mode(force=force, resume=resume, replace=replace)
     source, path = Source(rows), local_path(to)
-    writer = writer_for(path, source.row_type, table or source.name)
+    options = column_options(
+        source.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
+    )
+    writer = writer_for(path, source.row_type, table or source.name, options)
     target = Target(path, writer.shared_file)
     if writer.takes_documents:
         source.read_documents()
-    others = InProcesses(target.path, source.row_type, table or source.name, processes) if processes else None
+    others = (
+        InProcesses(target.path, source.row_type, table or source.name, processes, options)
+        if processes
+        else None
+    )
     run = _Export(source, target, writer, others, on_progress)
     with storage_notes():
         try:

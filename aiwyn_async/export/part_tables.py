@@ -14,8 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
 import pyarrow.ipc as pa_ipc
+
+from aiwyn_async.arrow.table import cast_to, joined_schema
 
 __all__ = ["PartTables", "read_part", "write_part"]
 
@@ -34,14 +35,14 @@ def read_part(part: Path) -> Any:
 
 
 class PartTables:
-    """The tables of parts, in order and in one schema: a key that is text in one part is text in all.
+    """The tables of parts, in order and in one schema: an id that is text in one part is text in all.
 
-    Whether one is text shows only when it comes, so ``tables()`` may end early. Until ``at_end``, it is to be
-    called once more, and begins with the first part again, in the new ``schema``.
+    Whether one is text shows only when it is read, so ``tables()`` may end early. Until ``at_end``, call it
+    once more: it begins with the first part again, in the new ``schema``.
 
     Args:
         parts: may still be coming.
-        schema: of a table whose keys are integers.
+        schema: of a table whose ids are integers.
         read: the table of a part.
     """
 
@@ -56,20 +57,14 @@ class PartTables:
         """Part by part."""
         for part in chain(list(self._come), self._new_parts()):
             table = self._read(part)
-            wanted = _with_text_keys(self.schema, table.schema)
+            wanted = joined_schema([self.schema, table.schema])
             if wanted != self.schema:
                 self.schema = wanted
                 return
-            yield table.cast(wanted)
+            yield cast_to(table, wanted)
         self.at_end = True
 
     def _new_parts(self) -> Iterator[Path]:
         for part in self._parts:
             self._come.append(part)
             yield part
-
-
-def _with_text_keys(schema: Any, of_part: Any) -> Any:
-    return pa.schema(
-        [found if (found := of_part.field(field.name)).type == pa.string() else field for field in schema]
-    )

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from aiwyn_async.arrow.options import ColumnOptions
 from aiwyn_async.arrow.rows import PageRows
 from aiwyn_async.errors import ConfigurationError, DecodeFailed, ExportError
 from aiwyn_async.export.partial import Part, Place, write_part
@@ -67,12 +68,15 @@ class InProcesses:
         row_type: of the rows.
         table: in a DuckDB file.
         processes: how many, 1 to 64.
+        options: how values become columns.
 
     Raises:
         ConfigurationError: they cannot import the type, or are too many.
     """
 
-    def __init__(self, target: Path, row_type: type[Any], table: str, processes: int) -> None:
+    def __init__(
+        self, target: Path, row_type: type[Any], table: str, processes: int, options: ColumnOptions
+    ) -> None:
         if not 1 <= processes <= MOST_PROCESSES:
             raise ConfigurationError(f"processes must be 0 to {MOST_PROCESSES}, not {processes}")
         module, name = row_type.__module__, row_type.__qualname__
@@ -85,6 +89,7 @@ class InProcesses:
         self._target = target
         self._names = module, name
         self._table = table
+        self._options = options
         self._locks: Sequence[int] = ()
         self._begun: list[asyncio.subprocess.Process] = []
         self._idle: list[asyncio.subprocess.Process] = []
@@ -125,7 +130,7 @@ class InProcesses:
             if answer.location is None:
                 raise ExportError(answer.message)
             raise DecodeFailed(answer.message, location=answer.location)
-        rows.misfits, rows.bad_rows = answer.misfits, answer.bad_rows
+        rows.noticed, rows.bad_rows = answer.noticed, answer.bad_rows
         return answer.part
 
     async def _begin(self, on_bad_row: OnBadRow) -> asyncio.subprocess.Process:
@@ -139,7 +144,7 @@ class InProcesses:
             pass_fds=self._locks,
         )
         self._begun.append(process)
-        await _send(process, Format(str(self._target), *self._names, self._table, on_bad_row))
+        await _send(process, Format(str(self._target), *self._names, self._table, on_bad_row, self._options))
         return process
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow.rows import Noticed, PageRows
 from aiwyn_async.export.joining import Grown, Joining
 from aiwyn_async.export.part_writers import PartWriter
 from aiwyn_async.export.partial import Part, Partial, Place
@@ -61,7 +61,7 @@ class Parts:
         self._last: asyncio.Future[None] | None = None
         self._next = partial.parts
         self._size = partial.size
-        self._misfits = 0
+        self._noticed = Noticed()
 
     async def add(self, pages: Sequence[Page[Any]], report: Report, unread: list[BadRow]) -> None:
         """Begin to write a part, once there is room for it.
@@ -97,7 +97,7 @@ class Parts:
     def added_up(self, report: Report) -> Report:
         """A report of this run as one of the whole export, with the rows that did not fit their columns."""
         found = added_up(self._before, report)
-        found.bad_rows += self._misfits
+        self._noticed.add_to(found)
         return found
 
     async def _room(self) -> None:
@@ -122,7 +122,7 @@ class Parts:
         rows.let_go()
         if before is not None:
             await asyncio.shield(before)
-        self._misfits += rows.misfits
+        rows.noticed.add_to(self._noticed)
         told = self.added_up(reached.report)
         bad_rows = [*reached.unread, *rows.bad_rows]
         await in_thread(lambda: self._partial.name(part, place, reached.checkpoint, told, bad_rows))

@@ -20,9 +20,19 @@ def added_up(before: Any, now: Any) -> Any:
         now: of the same kind.
     """
     if before is None:
-        return msgspec.structs.replace(now)
-    summed = ("duplicates", "bad_rows", "repaired_rows", "pages", "requests", "bytes", "seconds")
-    changes = {name: getattr(before, name) + getattr(now, name) for name in summed}
+        return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
+    summed = (
+        "duplicates",
+        "bad_rows",
+        "repaired_rows",
+        "rounded_amounts",
+        "pages",
+        "requests",
+        "bytes",
+        "seconds",
+    )
+    changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
+    changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
     changes["keys_checked"] = before.keys_checked and now.keys_checked
     if before.expected_at_start is not None:
         changes["expected_at_start"] = before.expected_at_start

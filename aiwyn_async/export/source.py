@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from aiwyn_async.arrow.rows import documents_of, read_as
-from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.plain import plain_type
 from aiwyn_async.pagination.page import Checkpoint, Page
 from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.pull.progress import Progress

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from aiwyn_async.allocator import prime_allocator
-from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow.options import ColumnOptions
+from aiwyn_async.arrow.rows import Noticed, PageRows
 from aiwyn_async.errors import AiwynError, DecodeFailed
 from aiwyn_async.export.partial import Part, Place, write_part
 from aiwyn_async.export.writers import Writer, writer_for
@@ -34,6 +35,7 @@ class Format(msgspec.Struct, frozen=True):
     row_type: str
     table: str
     on_bad_row: OnBadRow
+    options: ColumnOptions
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -45,10 +47,10 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True, tag=True):
-    """A part that was written, and the rows that did not fit."""
+    """A part that was written, and what was noticed of its rows."""
 
     part: Part
-    misfits: int
+    noticed: Noticed
     bad_rows: list[BadRow]
 
 
@@ -67,7 +69,9 @@ def main() -> None:
     prime_allocator()
     inbox, outbox = sys.stdin.buffer, sys.stdout.buffer
     wanted = msgspec.msgpack.decode(_message(inbox), type=Format)
-    writer = writer_for(Path(wanted.target), found_type(wanted.module, wanted.row_type), wanted.table)
+    writer = writer_for(
+        Path(wanted.target), found_type(wanted.module, wanted.row_type), wanted.table, wanted.options
+    )
     while message := _message(inbox):
         work = msgspec.msgpack.decode(message, type=Work)
         del message
@@ -100,4 +104,4 @@ def _done(work: Work, writer: Writer, on_bad_row: OnBadRow) -> Written | Refused
         return Refused(str(refusal), refusal.location)
     except AiwynError as refusal:
         return Refused(str(refusal))
-    return Written(part, rows.misfits, rows.bad_rows)
+    return Written(part, rows.noticed, rows.bad_rows)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
 import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, Final, Literal, Protocol, cast
+from typing import IO, Any, Final, Literal, Protocol
 
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async.arrow.rows import PageRows, columns_of
+from aiwyn_async.arrow.options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
+from aiwyn_async.arrow.rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export.target import SharedFile
-from aiwyn_async.models.envelopes import row_decoder
-from aiwyn_async.models.spelling import key_like
+from aiwyn_async.models.exact import ExactRow, exact_decoder, is_usual, tokens_of
+from aiwyn_async.models.row_decoder import Fast, RowDecoder
 from aiwyn_async.models.unreadable import UNREADABLE
+from aiwyn_async.session.protocol import encode_json
 
 __all__ = ["Writer", "writer_for"]
+
+DAY_LENGTH: Final = len("2024-05-01")
 
 
 class Writer(Protocol):
@@ -74,88 +81,89 @@ class JsonlWriter:
 
 
 class CsvWriter:
-    """A header of the row type's fields; nested values as JSON text, decimals and dates as on the wire."""
+    """A header of the row type's fields; nested values as JSON text, amounts and times as on the wire.
+
+    A row of which a value was brought to another form is written from its decoded values.
+    """
 
     takes_documents = False
     shared_file = None
 
-    def __init__(self, row_type: type[Any]) -> None:
-        fields = columns_of(row_type)
-        self._names = [field.encode_name for field in fields]
-        self._decode_all = msgspec.json.Decoder(list[row_type], float_hook=Decimal).decode  # type: ignore[valid-type]
-        self._decode = row_decoder(cast("Any", row_type))
-        self._raw_places = [place for place, field in enumerate(fields) if not _is_text(field.type)]
-        columns: list[Any] = [
-            (
-                f"column_{place}",
-                msgspec.Raw if place in self._raw_places else str | None,
-                msgspec.field(name=name, default=msgspec.UNSET),
-            )
-            for place, name in enumerate(self._names)
-        ]
-        self._cells = msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
-        self.identity = f"csv {','.join(self._names)}"
+    def __init__(self, row_type: type[Any], options: ColumnOptions) -> None:
+        if options.round_money is not None:
+            raise ConfigurationError("round_money: CSV holds every digit; leave it out")
+        self._fields = columns_of(row_type)
+        self._row_type: Any = row_type
+        self._options = options
+        self._names = [field.encode_name for field in self._fields]
+        self._days = [place for place, name in enumerate(self._names) if name in options.date_columns]
+        self._decoder: RowDecoder[Any] = RowDecoder(row_type)
+        self._raw_places = [place for place, field in enumerate(self._fields) if not _is_text(field.type)]
+        self._cells = _cells_decoder(row_type)
+        self.identity = f"csv {','.join(self._names)} {options}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Lines without the header."""
         first = written = 0
         for page in rows.pages:
-            misfits = self._misfits(page.rows)
-            lines: list[list[str | None]] = []
-            for index, row in enumerate(page.rows):
-                fault = misfits.get(index)
-                if fault is None:
-                    try:
-                        lines.append(self._texts(row))
-                        continue
-                    except UnicodeDecodeError as found:  # in a nested value, where no field reads it
-                        fault = found
-                rows.misfit(first + index, fault)
+            lines = self._lines(rows, page, first)
             file.write(_lines(lines))
             first, written = first + len(page), written + len(lines)
         return written
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
         """The header, then the parts."""
+        names = [*self._names, EXTRA_COLUMN] if self._options.extra else self._names
         with path.open("wb") as file:
-            file.write(_lines([self._names]))
+            file.write(_lines([names]))
             for part in parts:
                 with part.open("rb") as source:
                     shutil.copyfileobj(source, file, 1 << 20)
 
-    def _misfits(self, page: Sequence[msgspec.Raw]) -> dict[int, Exception]:
-        """The rows that do not decode, found at a stretch where there is none."""
-        try:
-            self._decode_all(b"[" + b",".join(page) + b"]")
-        except UNREADABLE:
-            pass
-        else:
-            return {}
-        found: dict[int, Exception] = {}
-        for index, row in enumerate(page):
+    def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> list[list[str | None]]:
+        is_exact = self._is_exact(page)
+        if not is_exact and self._decoder.adapt(bytes(row) for row in page.rows):
+            rows.note_unknown_of(page, first, exact_decoder(self._row_type))
+            is_exact = self._is_exact(page)
+        if is_exact and not (self._options.extra and self._decoder.extra_keys):
+            with contextlib.suppress(*UNREADABLE):
+                return [self._wire_texts(row) for row in page.rows]
+        lines: list[list[str | None]] = []
+        for index, row in enumerate(page.rows, first):
             try:
-                self._decode(bytes(row))
+                lines.append(self._line(rows, index, row))
             except UNREADABLE as fault:
-                found[index] = fault
-        return found
+                rows.misfit(index, fault)
+        return lines
 
-    def _texts(self, row: msgspec.Raw) -> list[str | None]:
-        """A row's values as texts; None stands for null and for what is not there."""
+    def _is_exact(self, page: RowsOfPage) -> bool:
+        """Whether the cells of a page may be its values as they are on the wire."""
+        fast = self._decoder.fast
+        json = b"[" + b",".join(page.rows) + b"]"
+        decode = functools.partial(_decode_list, json)
         try:
-            texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
-        except UNREADABLE:  # a number where text should be, which is taken for its digits
-            texts = [msgspec.UNSET]
-        if msgspec.UNSET in texts:
-            return self._texts_by_key(row)
-        for place in self._raw_places:
-            texts[place] = _text_of(texts[place])
-        return texts
+            return self._decoder.is_exact(decode(fast), json, decode)
+        except UNREADABLE:
+            return False
 
-    def _texts_by_key(self, row: msgspec.Raw) -> list[str | None]:
-        """The same where keys are missing, or come in another spelling."""
-        values = _keys_to_raw.decode(row)
-        keys = [key_like(name, values) for name in self._names]
-        return [None if key is None else _text_of(values[key]) for key in keys]
+    def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
+        exact = exact_decoder(self._row_type)(bytes(row))
+        rows.noticed.repaired_rows += exact.is_repaired
+        rows.note_unknown(index, exact.unknown)
+        tokens = tokens_of(self._row_type, bytes(row))
+        line = [_cell(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
+        for place in self._days:
+            line[place] = (line[place] or "")[:DAY_LENGTH] or None
+        return [*line, _extra_text(exact)] if self._options.extra else line
+
+    def _wire_texts(self, row: msgspec.Raw) -> list[str | None]:
+        """A row's values as they are on the wire; None for null and for a missing field."""
+        texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
+        for place in self._raw_places:
+            texts[place] = None if texts[place] is None else _text_of(texts[place])
+        for place in self._days:
+            texts[place] = texts[place] and texts[place][:DAY_LENGTH]
+        return [*texts, None] if self._options.extra else texts
 
 
 class _TableWriter:
@@ -179,7 +187,7 @@ class _TableWriter:
 class ParquetWriter(_TableWriter):
     """Money as decimal128, times as UTC microseconds (a naive time is taken as UTC), nested lists kept."""
 
-    def __init__(self, row_type: type[Any]) -> None:
+    def __init__(self, row_type: type[Any], options: ColumnOptions) -> None:
         try:
             from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, which may be missing)
             from aiwyn_async.export.parquet import (  # noqa: PLC0415
@@ -189,7 +197,7 @@ class ParquetWriter(_TableWriter):
             )
         except ImportError:
             raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
-        super().__init__("parquet", RowSchema(row_type), write_part)
+        super().__init__("parquet", RowSchema(row_type, options), write_part)
         self._join = join_parquet
         self._with_large_row_groups = with_large_row_groups
 
@@ -201,7 +209,7 @@ class ParquetWriter(_TableWriter):
 class DuckdbWriter(_TableWriter):
     """A table: money as DECIMAL(38, 9), times as TIMESTAMPTZ, nested lists kept."""
 
-    def __init__(self, row_type: type[Any], table: str) -> None:
+    def __init__(self, row_type: type[Any], table: str, options: ColumnOptions) -> None:
         try:
             from aiwyn_async.arrow.table import RowSchema  # noqa: PLC0415 (an extra, as above)
             from aiwyn_async.export.duckdb_file import (  # noqa: PLC0415
@@ -213,7 +221,8 @@ class DuckdbWriter(_TableWriter):
             raise ConfigurationError(
                 'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
             ) from None
-        super().__init__(f"duckdb {table}", RowSchema(row_type), write_part)
+        super().__init__(f"duckdb {table}", RowSchema(row_type, options), write_part)
+        _refuse_same_names(columns_of(row_type))
         self.shared_file = DatabaseFile(table)
         self._build = build_duckdb
         self._table = table
@@ -223,28 +232,99 @@ class DuckdbWriter(_TableWriter):
         self._build(path, parts, self._schema.arrow, self._table)
 
 
-_WRITERS: Final[Mapping[str, Callable[[type[Any], str], Writer]]] = {
-    ".jsonl": lambda _row_type, _table: JsonlWriter(),
-    ".ndjson": lambda _row_type, _table: JsonlWriter(),
-    ".csv": lambda row_type, _table: CsvWriter(row_type),
-    ".parquet": lambda row_type, _table: ParquetWriter(row_type),
+def _jsonl(options: ColumnOptions) -> JsonlWriter:
+    if options != AS_THEY_ARE:
+        raise ConfigurationError(
+            "JSONL holds each row as the server sent it; leave out ids, date_columns, round_money and extra"
+        )
+    return JsonlWriter()
+
+
+_WRITERS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions], Writer]]] = {
+    ".jsonl": lambda _row_type, _table, options: _jsonl(options),
+    ".ndjson": lambda _row_type, _table, options: _jsonl(options),
+    ".csv": lambda row_type, _table, options: CsvWriter(row_type, options),
+    ".parquet": lambda row_type, _table, options: ParquetWriter(row_type, options),
     ".duckdb": DuckdbWriter,
 }
 
 
-def writer_for(path: Path, row_type: type[Any], table: str) -> Writer:
+def writer_for(path: Path, row_type: type[Any], table: str, options: ColumnOptions = AS_THEY_ARE) -> Writer:
     """The writer of the format that a file's suffix names.
 
     Raises:
-        ConfigurationError: it names none, an extra is missing, or the rows have no columns.
+        ConfigurationError: it names none, an extra is missing, the rows have no columns, or the format has
+            no such option.
     """
     make = _WRITERS.get(path.suffix.lower())
     if make is None:
         raise ConfigurationError(f"{path.name}: the suffix must be one of {', '.join(_WRITERS)}")
-    return make(row_type, table)
+    return make(row_type, table, options)
 
 
-_keys_to_raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+def _refuse_same_names(fields: Iterable[msgspec.structs.FieldInfo]) -> None:
+    """DuckDB does not tell the names of columns apart by case.
+
+    Raises:
+        ConfigurationError: it names both fields.
+    """
+    seen: dict[str, str] = {}
+    for field in fields:
+        other = seen.setdefault(field.encode_name.lower(), field.encode_name)
+        if other != field.encode_name:
+            raise ConfigurationError(
+                f"the fields {other!r} and {field.encode_name!r} differ in case alone, which DuckDB does not "
+                "tell apart; rename one, or write .parquet"
+            )
+
+
+def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
+    """A decoder of a row into text, and JSON of the fields that are not text; None for a missing one."""
+    columns: list[Any] = [
+        (
+            f"column_{place}",
+            str | None if _is_text(field.type) else msgspec.Raw,
+            msgspec.field(name=field.encode_name, default=None),
+        )
+        for place, field in enumerate(columns_of(row_type))
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
+
+
+def _cell(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) -> str | None:
+    """A value as it is on the wire if that is its usual form; else as it was decoded."""
+    if token is not None and is_usual(field.type)(token):
+        with contextlib.suppress(*UNREADABLE):
+            return _text_of(msgspec.Raw(token))
+    return _text_of_value(getattr(row, field.name))
+
+
+def _decode_list(json: bytes, fast: Fast) -> Any:
+    return fast.decoder(fast.rows).decode(json)
+
+
+def _extra_text(exact: ExactRow) -> str | None:
+    if not exact.unknown:
+        return None
+    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
+
+
+def _text_of_value(value: Any) -> str | None:
+    """A decoded value as a cell: what is not text as its JSON."""
+    match value:
+        case None:
+            return None
+        case str():
+            return value
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case _:
+            return encode_json(value).decode()
+
 
 _TEXTS: Final = (
     inspect.StrType,

@@ -14,11 +14,14 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BLOCK_BYTES", "Block", "Cuts", "cut_between_rows"]
+__all__ = ["BLOCK_BYTES", "Block", "Cuts", "cut_between_rows", "rows_within"]
 
 BLOCK_BYTES: Final = 100_000
 """About 95 invoices, whose objects take a third of what a core's own cache commonly holds. A block of more
 than 128 KiB would be memory that glibc takes from the kernel anew each time."""
+
+LONGEST_TAIL: Final = 4096
+"""Bytes after the rows of a page in which their end is looked for."""
 
 _SCALAR: Final = rb'(?:-?[0-9]+|"[^"\\]*")'
 _first_keys: Final = re.compile(rb'(\{\s*"[^"\\]*"\s*:\s*)' + _SCALAR + rb'(\s*,\s*"[^"\\]*"\s*:)')
@@ -68,6 +71,33 @@ def cut_between_rows(pieces: Sequence[bytes], items: Sequence[str]) -> Cuts | No
         block.append(whole[start:])
         start, length = 0, length + len(piece) - start
     return Cuts(begin[: head.end()], blocks, block) if blocks else None
+
+
+def rows_within(body: bytes, items: Sequence[str]) -> bytes | None:
+    """The rows of a page and the commas between them; None if the page does not begin with its rows.
+
+    Args:
+        body: of the response.
+        items: the path of keys to its rows.
+    """
+    head = _opening(tuple(items))(body)
+    end = len(body)
+    while head and (end := body.rfind(b"]", max(head.end(), len(body) - LONGEST_TAIL), end)) >= 0:
+        # The bracket closes the list of rows if the page without them is JSON.
+        if _is_json(body[: head.end()] + body[end:]):
+            return body[head.end() : end]
+    return None
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        _decode_raw(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+_decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 @functools.lru_cache(maxsize=64)

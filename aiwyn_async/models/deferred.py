@@ -7,9 +7,6 @@ one column, reads few. Until then such a field is the bytes of its JSON, so noth
 from __future__ import annotations
 
 import functools
-import operator
-from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -17,10 +14,11 @@ from msgspec import Raw, inspect
 from msgspec.structs import FieldInfo, fields
 
 from aiwyn_async.errors import ConfigurationError, DecodeFailed
-from aiwyn_async.models.repair import repaired
-from aiwyn_async.models.unreadable import UNREADABLE, text_of
+from aiwyn_async.models.exact import value_decoder
+from aiwyn_async.models.plain import field_of, like_plain, plain_type
+from aiwyn_async.models.unreadable import UNREADABLE, explain
 
-__all__ = ["deferred", "plain_type", "settled"]
+__all__ = ["deferred"]
 
 RowT = TypeVar("RowT")
 
@@ -48,23 +46,6 @@ def deferred(row_type: type[RowT]) -> type[RowT]:
     return cast("type[RowT]", _deferred(plain_type(row_type)))
 
 
-def settled(row: RowT) -> RowT:
-    """A row with all its fields decoded, of the type that ``deferred()`` was given; any other row as it is.
-
-    Raises:
-        DecodeFailed: a value does not fit.
-    """
-    row_type = plain_type(type(row))
-    if row_type is type(row):
-        return row
-    return cast("RowT", row_type(**{field.name: getattr(row, field.name) for field in fields(row_type)}))
-
-
-def plain_type(row_type: Any) -> Any:
-    """The type that ``deferred()`` was given; any other as it is."""
-    return getattr(row_type, "_plain_type", row_type)
-
-
 @functools.lru_cache(maxsize=256)
 def _deferred(row_type: Any) -> type[Any]:
     costly = {field.name for field in fields(row_type) if _is_costly(inspect.type_info(field.type))}
@@ -74,11 +55,11 @@ def _deferred(row_type: Any) -> type[Any]:
         f"Deferred{row_type.__name__}",
         # All of them, in their order: the order of the wire decodes fastest.
         [
-            (field.name, Raw if field.name in costly else field.type, _with_its_default(field))
+            (field.name, Raw if field.name in costly else field.type, field_of(field))
             for field in fields(row_type)
         ],
         bases=(row_type,),
-        namespace=_METHODS | {"_plain_type": row_type},
+        namespace=like_plain(row_type),
         module=row_type.__module__,
         kw_only=True,
         frozen=row_type.__struct_config__.frozen,
@@ -109,55 +90,22 @@ _COSTLY: Final = (
 )
 
 
-def _with_its_default(field: FieldInfo) -> Any:
-    if field.required:
-        return msgspec.field(name=field.encode_name)
-    if field.default_factory is not msgspec.NODEFAULT:
-        return msgspec.field(name=field.encode_name, default_factory=field.default_factory)
-    return msgspec.field(name=field.encode_name, default=field.default)
-
-
 def _decoded_when_read(field: FieldInfo, slot: Any) -> property:
-    """An attribute over the slot that msgspec fills: what comes of its first reading is kept there."""
+    """An attribute over the slot that msgspec fills, which keeps the value once it is decoded."""
     get, keep = slot.__get__, slot.__set__
-    # As in a row, numbers whose field has no type of its own stay exact.
-    decode = msgspec.json.Decoder(field.type, float_hook=Decimal).decode
+    decode = value_decoder(field.type)
 
     def read(row: Any) -> Any:
         value = get(row)
         if type(value) is Raw:
             try:
-                value = decode(value)
-            except UNREADABLE:
-                value = _mended(bytes(value), field)
+                value = decode(bytes(value))
+            except UNREADABLE as fault:
+                reason, path = explain(fault)
+                joint = "" if not path or path.startswith("[") else "."
+                text = f"cannot decode {field.encode_name}{joint}{path}: {reason}"
+                raise DecodeFailed(text, location=field.encode_name) from None
             keep(row, value)
         return value
 
     return property(read)
-
-
-def _mended(value: bytes, field: FieldInfo) -> Any:
-    """What is odd but clear is repaired, as it is in a row."""
-    try:
-        return repaired(value, field.type)
-    except UNREADABLE as fault:
-        text = f"a row's {field.encode_name} does not fit: {text_of(fault)}"
-        raise DecodeFailed(text, location=field.encode_name) from None
-
-
-def _as_if_settled(do: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that does with plain rows what msgspec would do with the slots themselves."""
-
-    def method(*rows: Any) -> Any:
-        return do(*map(settled, rows))
-
-    return method
-
-
-_COMPARED: Final = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
-_METHODS: Final = {f"__{compare.__name__}__": _as_if_settled(compare) for compare in _COMPARED} | {
-    "__hash__": _as_if_settled(hash),
-    "__repr__": _as_if_settled(repr),
-    "__rich_repr__": _as_if_settled(operator.methodcaller("__rich_repr__")),
-    "__reduce__": _as_if_settled(operator.methodcaller("__reduce__")),
-}

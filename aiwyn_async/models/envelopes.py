@@ -7,6 +7,7 @@ shape is found in that answer, and a decoder for it is built and kept.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -17,10 +18,11 @@ import msgspec
 from aiwyn_async.errors import ApiError, DecodeFailed
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.blocks import Block, cut_between_rows
-from aiwyn_async.models.deferred import plain_type
-from aiwyn_async.models.repair import repaired
-from aiwyn_async.models.spelling import is_spelled_otherwise, may_be_spelled_otherwise
-from aiwyn_async.models.unreadable import UNREADABLE, text_of
+from aiwyn_async.models.row_decoder import RAW, Fast, RowDecoder, row_decoder
+from aiwyn_async.models.spelling import without_indexes
+from aiwyn_async.models.torn import split_page, with_whole_surrogates, without_items
+from aiwyn_async.models.unreadable import UNREADABLE, InexactError, explain, text_of
+from aiwyn_async.models.values import any_decimal
 
 __all__ = [
     "BadRow",
@@ -28,10 +30,10 @@ __all__ = [
     "Envelope",
     "EnvelopeReader",
     "OnBadRow",
+    "Refusal",
     "Rows",
     "decode_object",
     "key_only",
-    "row_decoder",
 ]
 
 RowT = TypeVar("RowT")
@@ -52,25 +54,59 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class BadRow(msgspec.Struct, frozen=True):
-    """A row that does not decode: its place in the page, why, and its own JSON."""
+    """A row that is refused.
+
+    Attributes:
+        page: the number of its page.
+        index: of the row within the page, from 0.
+        error: the field and the reason, such as ``totalAmount: expected a number, got 'a lot'``.
+        raw: its JSON, or the bytes that are not JSON.
+        key: its key, if that could be read.
+    """
 
     page: int
     index: int
     error: str
     raw: bytes
+    key: Id | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A row of a page that is refused: its index, the reason, the path to the value, and its bytes."""
+
+    index: int
+    reason: str
+    path: str
+    raw: bytes
+
+    @property
+    def error(self) -> str:
+        """The reason with its path."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
 class Rows(msgspec.Struct, Generic[RowT]):
-    """A decoded page: rows, the count or None, the place of each bad row."""
+    """A decoded page.
+
+    Attributes:
+        rows: those that decode.
+        count: rows that match in all, as the server says, or None.
+        bad: those that are refused.
+        repaired: rows in which a value was brought to the form of its field.
+        unknown: keys that are no field, with their path, and the index of the first row that has each.
+        is_broken: a row is not JSON, which may be so on the wire only this time.
+    """
 
     rows: list[RowT]
     count: int | None
-    bad: list[tuple[int, str, bytes]]
+    bad: list[Refusal]
     repaired: int = 0
+    unknown: dict[str, int] = {}
+    is_broken: bool = False
 
 
 class Blocks(Generic[RowT]):
-    """A page's rows, some at a time, decoded when they are taken; ``left`` says how often there are more."""
+    """A page's rows, some at a time, decoded when they are taken; ``left`` is how often there are more."""
 
     __slots__ = ("_blocks", "_decode", "_last", "count", "left")
 
@@ -89,11 +125,7 @@ class Blocks(Generic[RowT]):
         self._last = last
 
     def take(self) -> list[RowT]:
-        """The next rows, in the page's order.
-
-        Raises:
-            msgspec.MsgspecError: a row among them is bad, or the JSON broken. All of ``UNREADABLE`` can be.
-        """
+        """The next rows, in the page's order. Raises one of ``UNREADABLE`` if the page must be read whole."""
         self.left -= 1
         if not self.left:
             return self._last
@@ -102,20 +134,20 @@ class Blocks(Generic[RowT]):
 
 
 class EnvelopeReader(Generic[RowT]):
-    """Reads pages of one endpoint as rows of one type.
+    """Reads the pages of one read as rows of one type.
 
     Args:
         row_type: a Struct, ``dict`` or ``msgspec.Raw``.
         declared: the envelope that the endpoint is known to have; None to find it.
+        model: the row type of the resource, whose amounts a dict row holds exactly.
     """
 
-    def __init__(self, row_type: type[RowT], declared: Envelope | None) -> None:
-        self._row_type: Any = row_type
+    def __init__(self, row_type: type[RowT], declared: Envelope | None, model: Any = None) -> None:
+        self._decoder: RowDecoder[RowT] = RowDecoder(row_type, model)
         self._declared = declared
         self._envelope = declared
         self._has_searched = False
-        self._has_spelled = False
-        self._spelled_otherwise = False
+        self._known_keys: set[str] = set()
 
     @property
     def rows_at(self) -> tuple[str, ...]:
@@ -123,92 +155,172 @@ class EnvelopeReader(Generic[RowT]):
         return self._envelope.items if self._envelope is not None else ()
 
     def read(self, body: bytes) -> Rows[RowT]:
-        """The rows of a page.
+        """Decode a page.
 
         Raises:
-            DecodeFailed: the body is no JSON object with one list of rows in it.
-            ApiError: the body tells of an error.
+            DecodeFailed: the body is not a JSON object with one list of rows in it.
+            ApiError: the body is an error.
         """
+        unknown: dict[str, int] = {}
         if self._envelope is not None:
             found = self._read_as(self._envelope, body)
             # Rows without a count may have it elsewhere than declared; one page is searched for it.
             if found is not None and (found.count is not None or self._has_searched):
                 return found
+            unknown = {} if found is None else found.unknown
         self._has_searched = True
-        self._envelope = find_envelope(body, self._declared)
+        self._envelope = find_envelope(body if _is_json(body) else without_items(body), self._declared)
         found = self._read_as(self._envelope, body)
         if found is None:
-            raise DecodeFailed("the answer's envelope changes within one answer")
+            raise DecodeFailed("the response has another envelope than its keys show")
+        found.unknown = unknown | found.unknown
         return found
 
     def in_blocks(self, pieces: Sequence[bytes]) -> Blocks[RowT] | None:
-        """The rows of a page, block by block; None where the page must be read whole.
+        """Decode a page block by block; None if it must be read whole.
 
-        The page's end is decoded at once: one that was cut, or that tells of an error, gives no rows. Where
-        another block does not decode, ``read()`` tells why, and gives what can be read.
+        The page's end is decoded at once: a page that was cut, or that is an error, yields no rows. If
+        another block does not decode, ``read()`` says why, and returns what can be read.
 
         Args:
-            pieces: of the page's body, as they came.
+            pieces: of the page's body, as they arrived.
         """
         envelope = self._envelope
-        if envelope is None or not self._has_spelled or self._spelled_otherwise:
+        if envelope is None:
             return None
         cuts = cut_between_rows(pieces, envelope.items)
         if cuts is None:
             return None
+        end = b"".join((cuts.head, *cuts.end))
         try:
-            last, count = _decoder(self._row_type, envelope)(b"".join((cuts.head, *cuts.end)))
+            last, count = self._decode_fast(envelope, end)
         except (*UNREADABLE, ApiError):
             return None
         told = _as_count(count)
         if not last or (told is None and not self._has_searched):
             return None
-        return Blocks(cuts.blocks, _list_decoder(self._row_type), last=last, count=told)
+        return Blocks(cuts.blocks, self._decode_block, last=last, count=told)
 
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
-        """The rows of a page as the bytes of their JSON."""
-        return EnvelopeReader(msgspec.Raw, self._envelope).read(body).rows
+        """The rows of a page as the bytes of their JSON, those that are refused included."""
+        envelope = self._envelope or find_envelope(body, self._declared)
+        found = self._raw_rows(envelope, body)
+        return [] if found is None else [msgspec.Raw(row) for row in found.rows]
+
+    def _decode_block(self, block: bytes) -> list[RowT]:
+        rows: list[RowT] = _list_decoder(self._decoder.fast)(block)
+        if not self._decoder.is_exact(rows, block, lambda fast: _list_decoder(fast)(block)):
+            raise InexactError
+        return rows
+
+    def _decode_fast(self, envelope: Envelope, body: bytes) -> tuple[list[RowT] | None, object]:
+        """The rows and the count of a page, if msgspec decodes them as the contract of values does."""
+        items, count = _page_decoder(self._decoder.fast, envelope)(body)
+        if items and not self._decoder.is_exact(
+            items, body, lambda fast: _page_decoder(fast, envelope)(body)
+        ):
+            raise InexactError
+        return items, count
 
     def _read_as(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
-        """The rows, or None when the body has no such envelope."""
-        if self._spelled_otherwise:
-            return self._read_by_row(envelope, body)
+        """Decode a page; None if it has no such envelope."""
         try:
-            items, count = _decoder(self._row_type, envelope)(body)
+            items, count = self._decode_fast(envelope, body)
         except UNREADABLE:
-            return self._read_by_row(envelope, body)
-        if items and not self._has_spelled:
-            self._has_spelled = True
-            if may_be_spelled_otherwise(items[0]):
-                first = _decoder(msgspec.Raw, envelope)(body)[0]
-                if first and is_spelled_otherwise(items[0], bytes(first[0])):
-                    self._spelled_otherwise = True
-                    return self._read_by_row(envelope, body)
+            return self._read_slowly(envelope, body)
         return None if items is None else Rows(items, _as_count(count), [])
 
-    def _read_by_row(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
+    def _read_slowly(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
+        raw = self._raw_rows(envelope, body)
+        if raw is None:
+            return None
+        unknown: dict[str, int] = {}
+        if not raw.is_torn and self._decoder.adapt(raw.rows):
+            with contextlib.suppress(*UNREADABLE):
+                items, _ = self._decode_fast(envelope, body)
+                if items is not None and not self._decoder.reports_unknown:
+                    return Rows(items, raw.count, [])
+                if items is not None:
+                    for index, row in enumerate(raw.rows):
+                        self._note_keys(index, self._decoder.exact(row).unknown, unknown)
+                    return Rows(items, raw.count, [], unknown=unknown)
+        return self._read_by_row(raw)
+
+    def _read_by_row(self, raw: _RawRows) -> Rows[RowT]:
         """Row by row, so that one odd row costs no other."""
+        found: Rows[RowT] = Rows([], raw.count, [], is_broken=raw.is_broken)
+        for index, item in enumerate(raw.rows):
+            try:
+                row, is_repaired, unknown = self._decoder.exact(item)
+            except UNREADABLE as fault:
+                found.bad.append(Refusal(index, *explain(fault), item))
+            else:
+                found.rows.append(row)
+                found.repaired += is_repaired or index in raw.mended
+                self._note_keys(index, unknown, found.unknown)
+        return found
+
+    def _note_keys(self, index: int, paths: Iterable[str], unknown: dict[str, int]) -> None:
+        for key in map(without_indexes, paths):
+            if key not in self._known_keys:
+                self._known_keys.add(key)
+                unknown[key] = index
+
+    def _raw_rows(self, envelope: Envelope, body: bytes) -> _RawRows | None:
         try:
-            raw, count = _decoder(msgspec.Raw, envelope)(body)
+            items, count = _page_decoder(RAW, envelope)(body)
         except msgspec.ValidationError:
             return None
         except UNREADABLE as fault:
-            raise _malformed(fault) from None
-        if raw is None:
-            return None
-        rows: list[RowT] = []
-        bad: list[tuple[int, str, bytes]] = []
-        repaired_rows = 0
-        decode = row_decoder(self._row_type)
-        for index, item in enumerate(raw):
-            try:
-                row, is_repaired = decode(bytes(item))
-            except UNREADABLE as fault:
-                bad.append((index, _at_row(envelope, index, fault), bytes(item)))
-            else:
-                rows.append(row)
-                repaired_rows += is_repaired
-        return Rows(rows, _as_count(count), bad, repaired_rows)
+            return _torn_rows(envelope, body, fault)
+        return None if items is None else _RawRows([bytes(item) for item in items], _as_count(count))
+
+
+class _RawRows(msgspec.Struct, frozen=True):
+    """The rows of a page as bytes, and its count; ``mended`` are those that held half a surrogate pair."""
+
+    rows: list[bytes]
+    count: int | None
+    mended: frozenset[int] = frozenset()
+    is_torn: bool = False
+    is_broken: bool = False
+
+
+def _torn_rows(envelope: Envelope, body: bytes, fault: Exception) -> _RawRows:
+    """The rows of a page that is not JSON as a whole.
+
+    Raises:
+        DecodeFailed: it is not the rows alone that are not JSON.
+    """
+    split = split_page(body, envelope.items)
+    if split is None:
+        raise _malformed(fault)
+    try:
+        _, count = _page_decoder(RAW, envelope)(split.rest)
+    except UNREADABLE:
+        raise _malformed(fault) from None
+    rows, mended, is_broken = list(split.rows), set[int](), False
+    for index, row in enumerate(rows):
+        if _is_json(row):
+            continue
+        whole = with_whole_surrogates(row)
+        if _is_json(whole):
+            rows[index] = whole
+            mended.add(index)
+        else:
+            is_broken = True
+    return _RawRows(rows, _as_count(count), frozenset(mended), is_torn=True, is_broken=is_broken)
+
+
+def _is_json(row: bytes) -> bool:
+    try:
+        _decode_raw(row)
+    except UNREADABLE:
+        return False
+    return True
+
+
+_decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def _as_count(count: object) -> int | None:
@@ -225,28 +337,21 @@ def _as_count(count: object) -> int | None:
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
-def _at_row(envelope: Envelope, index: int, fault: Exception) -> str:
-    place = f"${''.join(f'.{key}' for key in envelope.items)}[{index}]"
-    text, _, where = text_of(fault).partition(" - at `$")
-    return f"{text} at {place}{where.rstrip('`')}"
-
-
 def _malformed(fault: Exception) -> DecodeFailed:
     return DecodeFailed(f"the body is not valid JSON: {text_of(fault)}", malformed=True)
 
 
 @functools.lru_cache(maxsize=256)
-def _decoder(row_type: Any, envelope: Envelope) -> Callable[[bytes], tuple[list[Any] | None, object]]:
-    """A function from a body to its rows and count, for one shape; the rows are None in another shape."""
+def _page_decoder(fast: Fast, envelope: Envelope) -> Callable[[bytes], tuple[list[Any] | None, object]]:
+    """A function from a body to its rows and count, for one envelope; the rows are None in another one."""
     leaves: dict[tuple[str, ...], Any] = {
-        envelope.items: list[row_type],
+        envelope.items: fast.rows,
         ("errors",): msgspec.Raw,
         ("error",): msgspec.Raw,
     }
     if envelope.count is not None:
         leaves[envelope.count] = Any
-    # Numbers whose field has no type of its own stay exact too.
-    decoder = msgspec.json.Decoder(_struct_of(leaves), float_hook=Decimal)
+    decoder = fast.decoder(_struct_of(leaves))
 
     def read(body: bytes) -> tuple[list[Any] | None, object]:
         answer = decoder.decode(body)
@@ -259,8 +364,8 @@ def _decoder(row_type: Any, envelope: Envelope) -> Callable[[bytes], tuple[list[
 
 
 @functools.lru_cache(maxsize=256)
-def _list_decoder(row_type: Any) -> Callable[[bytes], list[Any]]:
-    return msgspec.json.Decoder(list[row_type], float_hook=Decimal).decode
+def _list_decoder(fast: Fast) -> Callable[[bytes], list[Any]]:
+    return fast.decoder(fast.rows).decode
 
 
 def _struct_of(leaves: dict[tuple[str, ...], Any]) -> Any:
@@ -303,45 +408,30 @@ def _refuse_errors(told: bytes) -> None:
         raise ApiError(f"the answer tells of an error: {printable or 'without a message'}", errors=errors)
 
 
-@functools.lru_cache(maxsize=256)
-def row_decoder(row_type: Any) -> Callable[[bytes], tuple[Any, bool]]:
-    """A function from the JSON of one row or object to it, and whether that took a repair."""
-    strict = msgspec.json.Decoder(row_type, float_hook=Decimal)
-    as_repaired = plain_type(row_type)
-
-    def decode(row: bytes) -> tuple[Any, bool]:
-        try:
-            found = strict.decode(row)
-        except msgspec.ValidationError:
-            return repaired(row, as_repaired), True
-        return (repaired(row, as_repaired), True) if is_spelled_otherwise(found, row) else (found, False)
-
-    return decode
-
-
 def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     """A bare by-id object, or one inside ``{"data": {...}, "error": null, "meta": {...}}``.
 
     Raises:
-        DecodeFailed: the body is no JSON object, or misses its key.
-        ApiError: the body tells of an error.
+        DecodeFailed: the body is not a JSON object, or has no key.
+        ApiError: the body is an error.
     """
-    decode: Callable[[bytes], tuple[DetailT, bool]] = row_decoder(cast("Any", kind))
+    decode = row_decoder(cast("Any", kind))
     if _is_bare(body):
-        try:
-            return decode(body)[0]
-        except UNREADABLE:
-            pass  # what is wrong with it is told below
+        with contextlib.suppress(*UNREADABLE):  # what is wrong with it is said below
+            return cast("DetailT", decode(body).row)
+    body = body if _is_json(body) else with_whole_surrogates(body)
     layers = _layers(body)
     data = layers[0].get("data")
     inside = data is not None and layers[0].keys() <= ENVELOPE_KEYS
     try:
-        found, _ = decode(bytes(data) if inside and data is not None else body)
-    except msgspec.ValidationError as misfit:
-        raise DecodeFailed(f"the answer does not fit: {misfit}", location=_location(str(misfit))) from None
+        found = decode(bytes(data) if inside and data is not None else body).row
     except UNREADABLE as fault:
-        raise _malformed(fault) from None
-    return found
+        reason, path = explain(fault)
+        where = f"$.{path}" if path and not path.startswith("[") else f"${path}"
+        raise DecodeFailed(
+            f"cannot decode the object: {path + ': ' if path else ''}{reason}", location=where
+        ) from None
+    return cast("DetailT", found)
 
 
 class _ObjectEnvelope(msgspec.Struct, gc=False):
@@ -365,11 +455,7 @@ def _is_bare(body: bytes) -> bool:
     return found.data is found.error is found.errors is msgspec.UNSET
 
 
-def _location(misfit: str) -> str:
-    return misfit.rpartition("`")[0].rpartition("`")[2]
-
-
-_untyped: Final = msgspec.json.Decoder(float_hook=Decimal)
+_untyped: Final = msgspec.json.Decoder(float_hook=any_decimal)
 _keys_and_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -444,6 +530,6 @@ def _is_count(value: msgspec.Raw | None, path: tuple[str, ...]) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def key_only(key: str) -> type[Any]:
-    """A Struct that reads nothing of a row but its key, as ``key``; None where it has none."""
+    """A Struct that reads nothing of a row but its key, as ``key``; None if the row has none."""
     column = ("key", Id | None, msgspec.field(name=key, default=None))
-    return msgspec.defstruct("KeyOnly", [column], gc=False)
+    return msgspec.defstruct("KeyOnly", [column], gc=False, namespace={"_is_key_only": True})

@@ -1,59 +1,55 @@
-"""Keys that are spelled another way than declared: snake_case where camelCase is documented, or the reverse.
+"""Keys in another spelling than declared: snake_case or kebab-case for camelCase, and the reverse.
 
-Such rows decode without an error, as rows of nothing: unknown keys are ignored, missing ones are optional.
-So a row in which every field of more than one word is empty is looked at once more.
+Decided key by key: a key that is not the name of a field, but equals one without case, ``_`` and ``-``, is
+that field. If two keys claim one field, or two fields share such a spelling, each value stays under its own
+name.
 """
 
 from __future__ import annotations
 
-import functools
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import NamedTuple
 
-import msgspec
-
-__all__ = ["is_spelled_otherwise", "key_like", "may_be_spelled_otherwise"]
-
-ValueT = TypeVar("ValueT")
-
-_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+__all__ = ["Matched", "Names", "bare", "without_indexes"]
 
 
-def key_like(name: str, keys: Mapping[str, ValueT] | Iterable[str]) -> str | None:
-    """The key that is this name, or spells it otherwise; None where there is none."""
-    if name in keys:
-        return name
-    return next((key for key in keys if _bare(key) == _bare(name)), None)
+class Matched(NamedTuple):
+    """The keys of an object: the key of each field that has one, and those of no field."""
+
+    keys: Mapping[str, str]
+    unknown: tuple[str, ...]
 
 
-def may_be_spelled_otherwise(decoded: object) -> bool:
-    """False when a decoded row by itself shows that its keys are spelled as declared."""
-    row_type: Any = type(decoded)
-    names = _names(row_type)[0]
-    for name in names:  # mostly the first one tells
-        if getattr(decoded, name) is not None:
-            return False
-    return bool(names)
+class Names:
+    """The names of an object's fields, as declared for the wire."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(names)
+        claims = Counter(map(bare, self._names))
+        self._by_bare = {bare(name): name for name in self._names if claims[bare(name)] == 1}
+
+    def match(self, keys: Iterable[str]) -> Matched:
+        """Find the field of each key of an object."""
+        found = {key: key for key in keys if key in self._names}
+        others = [key for key in dict.fromkeys(keys) if key not in self._names]
+        claims = Counter(map(bare, others))
+        unknown: list[str] = []
+        for key in others:
+            name = self._by_bare.get(bare(key))
+            if name is None or name in found or claims[bare(key)] > 1:
+                unknown.append(key)
+            else:
+                found[name] = key
+        return Matched(found, tuple(unknown))
 
 
-def is_spelled_otherwise(decoded: object, row: bytes) -> bool:
-    """True when a row's JSON has keys of the decoded row's fields in another spelling."""
-    if not may_be_spelled_otherwise(decoded):
-        return False
-    row_type: Any = type(decoded)
-    keys = _names(row_type)[1]
-    found = _keys.decode(row)
-    return any(key not in found and key_like(key, found) is not None for key in keys)
+def bare(name: str) -> str:
+    """A name without what its spellings differ in."""
+    return name.replace("_", "").replace("-", "").lower()
 
 
-def _bare(name: str) -> str:
-    return name.replace("_", "").lower()
-
-
-@functools.lru_cache(maxsize=256)
-def _names(row_type: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields of more than one word, and their keys on the wire; none of what is no Struct."""
-    if not issubclass(row_type, msgspec.Struct):
-        return (), ()
-    fields = [field for field in msgspec.structs.fields(row_type) if "_" in field.name]
-    return tuple(field.name for field in fields), tuple(field.encode_name for field in fields)
+def without_indexes(path: str) -> str:
+    """The path to a field of every item of a list: ``lineItems[0].note`` becomes ``lineItems.note``."""
+    return re.sub(r"\[[0-9]+\]", "", path)

@@ -26,6 +26,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         by_key: walk by ``where`` and ``orderBy``; otherwise by ``page``.
         page_means: what the endpoint takes ``page`` for.
         size_key: the body's name for the page size.
+        model: the row type of the resource, whose amounts a dict row holds exactly; None if there is none.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     by_key: bool = False
     page_means: PageMeans = "detect"
     size_key: str = "pageSize"
+    model: Any = None
 
     def order(self) -> Order:
         """The order of a walk by key: the caller's columns, and the key to make it unique."""

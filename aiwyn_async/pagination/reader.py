@@ -55,14 +55,16 @@ class PageReader(Generic[RowT]):
         self._request = Request(method="POST", path=query.path)
         self._key = query.key
         self._on_bad_row = on_bad_row
-        self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope)
+        self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope, query.model)
+        self.unknown_fields: dict[str, Id | None] = {}
+        """The fields that the row type does not have, and the key of the first row with each."""
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
         self._key_of = _key_getter(row_type, query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
-        """The rows and keys of an answer; one that was cut is asked for ``again``, once.
+        """The rows and keys of a response; one that is not JSON is requested ``again``, once.
 
         Raises:
             DecodeFailed: it is no JSON of the expected shape, or a row is bad and bad rows are refused.
@@ -76,9 +78,16 @@ class PageReader(Generic[RowT]):
             # A document cut on its way decodes when it is asked for again; a broken one does not.
             response = await again()
             rows = self._decode(self._rows, response)
+        else:
+            if rows.is_broken:
+                response = await again()
+                rows = self._decode(self._rows, response)
+        keys = self._keys_of(rows, response)
         if rows.bad and self._on_bad_row == "raise":
-            self._refuse(rows, response)
-        return Incoming(rows, self._keys_of(rows, response), response)
+            self._refuse(rows, keys, response)
+        for name, index in rows.unknown.items():
+            self.unknown_fields.setdefault(name, keys[index])
+        return Incoming(rows, keys, response)
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """An answer's rows, block by block, without those of known keys; None where it must be read whole."""
@@ -126,12 +135,17 @@ class PageReader(Generic[RowT]):
         except RequestError as error:
             raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
 
-    def _refuse(self, rows: Rows[RowT], response: Response) -> None:
-        _, text, _ = rows.bad[0]
+    def _refuse(self, rows: Rows[RowT], keys: Sequence[Id | None], response: Response) -> None:
+        refusal = rows.bad[0]
+        key = keys[refusal.index]
+        named = f"row {refusal.index}" if key is None else f"row {refusal.index} ({self._key} {key})"
         more = f" (and {len(rows.bad) - 1} more rows of this page)" if len(rows.bad) > 1 else ""
+        path = "".join(f".{step}" for step in self._rows.rows_at) + f"[{refusal.index}]"
+        joint = "." if refusal.path else ""
         error = DecodeFailed(
-            f"a row does not fit: {text}{more}; on_bad_row='skip' or 'collect' goes on without it",
-            location=text.rpartition(" at ")[2],
+            f"cannot decode {named}: {refusal.error}{more}; "
+            'pass on_bad_row="skip" or "collect" to continue without it',
+            location=f"${path}{joint}{refusal.path}",
         )
         raise self._session.about(error, self._request, response)
 
@@ -147,11 +161,11 @@ class PageReader(Generic[RowT]):
                 return leading
         found = self._decode(self._keys, response)
         keys: list[Id | None] = [row.key for row in found.rows]
-        for index, _, _ in found.bad:
-            keys.insert(index, None)
+        for refusal in found.bad:
+            keys.insert(refusal.index, None)
         if self._key_of is not None:
             # A row type may hold the key in another form than the wire.
-            bad = {index for index, _, _ in rows.bad}
+            bad = {refusal.index for refusal in rows.bad}
             good = iter(rows.rows)
             keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
         return keys
@@ -174,10 +188,12 @@ class PageReader(Generic[RowT]):
     ) -> tuple[Sequence[int], list[RowT]]:
         """Of the rows kept, those that decode."""
         wanted = set(kept)
-        bad = {index for index, _, _ in page.rows.bad}
+        bad = {refusal.index for refusal in page.rows.bad}
         if self._on_bad_row == "collect":
             self.bad_rows += [
-                BadRow(number, index, text, raw) for index, text, raw in page.rows.bad if index in wanted
+                BadRow(number, refusal.index, refusal.error, refusal.raw, page.keys[refusal.index])
+                for refusal in page.rows.bad
+                if refusal.index in wanted
             ]
         good = iter(page.rows.rows)
         by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from aiwyn_async.models.base import Id
+
 __all__ = ["EndedBy", "WalkReport"]
 
 EndedBy = Literal["empty_page", "count", "limit", "break", "error"]
@@ -20,6 +22,8 @@ class WalkReport(msgspec.Struct, kw_only=True):
         duplicates: rows received again and not given again.
         bad_rows: rows that do not decode, left out.
         repaired_rows: rows that decode only after a value was brought to its field's form.
+        rounded_amounts: amounts that were rounded, where that was asked for.
+        unknown_fields: the fields that the row type does not have, and the key of the first row with each.
         expected: the newest count of the server, or None when it gives none.
         expected_at_start: its first count.
         ended_by: what ended the walk; None while it goes on.
@@ -33,6 +37,8 @@ class WalkReport(msgspec.Struct, kw_only=True):
     duplicates: int = 0
     bad_rows: int = 0
     repaired_rows: int = 0
+    rounded_amounts: int = 0
+    unknown_fields: dict[str, Id | None] = msgspec.field(default_factory=dict[str, Id | None])
     expected: int | None = None
     expected_at_start: int | None = None
     ended_by: EndedBy | None = None

@@ -89,7 +89,13 @@ class Run(Generic[RowT]):
         self._given = given
         self.bad_rows: list[BadRow] = self._reader.bad_rows
         rows = walk.position()["given"]
-        self.report = WalkReport(rows=rows, distinct=rows, resumed=resumed, by_key_alone=query.by_key_alone)
+        self.report = WalkReport(
+            rows=rows,
+            distinct=rows,
+            resumed=resumed,
+            by_key_alone=query.by_key_alone,
+            unknown_fields=self._reader.unknown_fields,
+        )
 
     @property
     def depth(self) -> int:

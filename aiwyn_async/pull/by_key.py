@@ -120,6 +120,7 @@ class ByKey(Generic[RowT]):
         self._given_beyond = 0
         self._plan = Plan(page_size, ranges=ranges, ordered=ordered)
         self.report = report
+        report.unknown_fields = self._reader.unknown_fields
         self.bad_rows = self._reader.bad_rows
         if resume is not None:
             self._take_up(_checked(resume))

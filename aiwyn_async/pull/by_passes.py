@@ -157,6 +157,7 @@ class ByPasses(Generic[RowT]):
         report.duplicates += walk.duplicates
         report.bad_rows = max(report.bad_rows, walk.bad_rows)
         report.repaired_rows = max(report.repaired_rows, walk.repaired_rows)
+        report.unknown_fields = walk.unknown_fields | report.unknown_fields
         report.keys_checked = report.keys_checked and walk.keys_checked
         report.without_key = max(report.without_key, self._given.without_key)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
+from aiwyn_async.arrow.options import column_options
+from aiwyn_async.arrow.stream import ArrowStream
 from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
-from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.models.plain import plain_type
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
@@ -153,6 +155,34 @@ class Pull(Generic[RowT]):
         from aiwyn_async.arrow.stream import c_stream  # noqa: PLC0415 (it needs an extra)
 
         return c_stream(self, self._loop, requested_schema)
+
+    def arrow_stream(
+        self,
+        *,
+        ids: Literal["auto", "text"] = "auto",
+        date_columns: Iterable[str] = (),
+        round_money: int | None = None,
+        extra: Literal["json"] | None = None,
+    ) -> ArrowStream:
+        """The pull as an Arrow C stream with a choice of columns.
+
+        Args:
+            ids: "text" makes every column of ids text; "auto" makes it integers, and refuses text.
+            date_columns: wire names of columns that hold the calendar day of a timestamp, as on the wire.
+            round_money: decimal places, 0 to 9, that amounts are rounded to; rounded amounts are counted.
+            extra: "json" adds the column ``extra``: the fields that the row type does not have, as JSON.
+
+        Raises:
+            ConfigurationError: an option is wrong, or names a column that it cannot be used for.
+        """
+        options = column_options(
+            plain_type(self.row_type),
+            ids=ids,
+            date_columns=date_columns,
+            round_money=round_money,
+            extra=extra,
+        )
+        return ArrowStream(self, self._loop, options)
 
     async def collect(self) -> list[RowT]:
         """All rows in a list. Memory grows with them: about 1 KB an invoice."""

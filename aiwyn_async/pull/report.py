@@ -51,6 +51,8 @@ class PullReport(msgspec.Struct, kw_only=True):
         duplicates: rows that came again and were dropped.
         bad_rows: rows that do not decode, left out.
         repaired_rows: rows that decode only after a value was brought to its field's form.
+        rounded_amounts: amounts that were rounded, where that was asked for.
+        unknown_fields: the fields that the row type does not have, and the key of the first row with each.
         expected_at_start, expected_at_end: the server's count at the beginning and at the end; None where it
             gives none.
         unseen: rows that the server counts at the end among the keys there were at the start, and that did
@@ -77,6 +79,8 @@ class PullReport(msgspec.Struct, kw_only=True):
     duplicates: int = 0
     bad_rows: int = 0
     repaired_rows: int = 0
+    rounded_amounts: int = 0
+    unknown_fields: dict[str, Id | None] = msgspec.field(default_factory=dict[str, Id | None])
     expected_at_start: int | None = None
     expected_at_end: int | None = None
     unseen: int = 0

@@ -218,6 +218,7 @@ class Collection(Generic[RowT, DetailT]):
             key=self.endpoints.key or NO_KEY,
             envelope=self.endpoints.list_envelope,
             page_means=self.endpoints.page_means,
+            model=self.row_type,
         )
         return Pager(self._session, query, self.row_type, **walk)
 
@@ -420,6 +421,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             by_key=paging != "page" and key is not None,
             page_means=self.endpoints.page_means,
             size_key=self.endpoints.search_size_key,
+            model=self.hit_type,
         )
 
 

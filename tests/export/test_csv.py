@@ -48,9 +48,15 @@ async def test_a_carriage_return_that_stands_alone_is_quoted(tmp_path: Path) -> 
     ]
 
 
-async def test_bytes_that_are_no_utf8_are_refused_also_where_no_column_reads_them(tmp_path: Path) -> None:
+async def test_csv_nested_bytes_that_are_not_utf8_under_an_unknown_key_are_left_out(tmp_path: Path) -> None:
+    (row,) = await exported(b'{"id": 2, "lineItems": [{"id": 1, "other": "\xff"}]}', tmp_path)
+
+    assert json.loads(row["lineItems"])[0]["id"] == 1
+
+
+async def test_csv_bytes_that_are_not_utf8_in_a_field_refuse_the_row(tmp_path: Path) -> None:
     with pytest.raises(DecodeFailed, match="row 1 of page 0"):
-        await exported(b'{"id": 1}, {"id": 2, "lineItems": [{"id": 1, "other": "\xff"}]}', tmp_path)
+        await exported(b'{"id": 1}, {"id": 2, "lineItems": [{"id": 1, "description": "\xff"}]}', tmp_path)
 
 
 amounts = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**12), max_value=10**12)

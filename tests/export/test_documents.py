@@ -53,7 +53,7 @@ def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
         table: object = SCHEMA.table(rows).to_pydict()
     except AiwynError as error:
         table = str(error)
-    return table, rows.misfits, [(bad.page, bad.index, bad.raw) for bad in rows.bad_rows]
+    return table, rows.noticed.bad_rows, [(bad.page, bad.index, bad.raw) for bad in rows.bad_rows]
 
 
 @settings(deadline=None, max_examples=300)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from aiwyn_async.errors import DecodeFailed
 from aiwyn_async.models import blocks
 from aiwyn_async.models.blocks import cut_between_rows
-from aiwyn_async.models.deferred import deferred, settled
+from aiwyn_async.models.deferred import deferred
 from aiwyn_async.models.envelopes import Envelope, EnvelopeReader
 from aiwyn_async.models.invoices import Invoice
+from aiwyn_async.models.plain import settled
 from aiwyn_async.models.unreadable import UNREADABLE
 
 PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
@@ -220,15 +221,3 @@ def test_the_end_of_a_page_is_looked_at_before_its_rows(
     if told is not None:
         with pytest.raises(told):
             reader.read(b'{"deid_invoice":[' + three + tail)
-
-
-def test_a_reader_that_has_met_no_page_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another spelling of the keys is found on a first page; in blocks nobody would look for it."""
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
-    body = page_of([{"id": n, "invoiceNumber": "1"} for n in range(3)], PLAIN, None)
-    fresh: EnvelopeReader[Invoice] = EnvelopeReader(Invoice, PLAIN)
-    assert fresh.in_blocks([body]) is None
-    spelled: EnvelopeReader[Invoice] = EnvelopeReader(Invoice, PLAIN)
-    other = body.replace(b"invoiceNumber", b"invoice_number")
-    assert [row.invoice_number for row in spelled.read(other).rows] == ["1"] * 3
-    assert spelled.in_blocks([other]) is None

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aiwyn_async import ConfigurationError, DecodeFailed, Invoice, deferred, settled
-from aiwyn_async.models.envelopes import EnvelopeReader, row_decoder
+from aiwyn_async.models.envelopes import EnvelopeReader
+from aiwyn_async.models.row_decoder import row_decoder
+from aiwyn_async.models.unreadable import UNREADABLE
 
 NAMES = [field.name for field in msgspec.structs.fields(Invoice)]
 COSTLY = [name for name in NAMES if name.endswith(("amount", "subtotal", "items", "payments"))]
@@ -101,7 +103,7 @@ def test_a_value_that_does_not_fit_is_told_by_its_field_and_costs_no_other(value
     row = f'{{"id":1,"totalAmount":{value},"paidAmount":2.50}}'.encode("utf-8", "surrogateescape")
     found = decode_deferred(row)
     for _ in range(2):
-        with pytest.raises(DecodeFailed, match=r"^a row's totalAmount does not fit: ") as told:
+        with pytest.raises(DecodeFailed, match=r"^cannot decode totalAmount: ") as told:
             _ = found.total_amount
         assert told.value.location == "totalAmount"
         assert "xff" not in str(told.value)
@@ -167,7 +169,7 @@ def test_any_struct_can_be_deferred() -> None:
     bare: Odd = row_decoder(made)(b'{"name":"a","sum total":1}')[0]
     assert bare == plain(b'{"name":"a","sum total":1}')[0]
     assert bare.points is not row_decoder(made)(b'{"name":"b","sum total":1}')[0].points
-    with pytest.raises(msgspec.ValidationError, match="sum total"):
+    with pytest.raises(UNREADABLE, match="sum total"):
         row_decoder(made)(b'{"name":"a"}')
     with pytest.raises(DecodeFailed, match="sum total"):
         _ = row_decoder(made)(b'{"name":"a","sum total":"much"}')[0].total

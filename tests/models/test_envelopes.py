@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal, Overflow
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async.errors import ApiError, DecodeFailed
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Rows, decode_object
+from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Refusal, Rows, decode_object
+from aiwyn_async.models.exact import exact_decoder
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
-from aiwyn_async.models.repair import repaired
+from aiwyn_async.models.unreadable import UNREADABLE
 from aiwyn_async.session.protocol import encode_json
 
 DECLARED = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
@@ -131,11 +132,6 @@ DEEP = b'{"id":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         b'{"deid_invoice":[{"id":1},{"i',
         b'{"deid_invoice":[{"id":1}]} trailing',
         b'\xef\xbb\xbf{"deid_invoice":[]}',
-        page_of('{"id":NaN}'),
-        page_of('{"id":1,"totalAmount":Infinity}'),
-        page_of('{"id":1,"notes":"\\ud800"}'),
-        page_of('{"id":"x","issueDate":5},{"id":1').replace(b"}]", b""),
-        b'{"deid_invoice":[' + DEEP + b"]}",
         b'{"other":' + b"[" * 100_000,
         # The misfit stands before the place where the body breaks off.
         page_of('{"id":null}', '{"id":2}')[:40],
@@ -210,27 +206,23 @@ def test_money_in_a_dict_is_exact_too(kind: Any, other: str) -> None:
     assert found["totalAmount"] == Decimal("12345678901234567.89")
 
 
-@pytest.mark.parametrize("text", ["1e999999999", '"1e999999999"', "1e-999999999"])
-def test_an_amount_with_a_huge_exponent_is_held_and_harmless_to_add(text: str) -> None:
-    amount = row(f'"totalAmount":{text}').total_amount
-    assert amount is not None
-    assert encode_json(amount) == str(amount).encode()
-    assert len(str(amount)) < 20
-    if amount > 1:
-        with pytest.raises(Overflow):
-            _ = amount + 1
-    else:
-        assert amount + 1 == 1
+@pytest.mark.parametrize(
+    "text", ["1e999999999", '"1e999999999"', "1e-999999999", '"NaN"', '"-Infinity"', '"1_000.5"']
+)
+@pytest.mark.parametrize("neighbour", ["", ',{"id":2}'])
+def test_money_that_is_not_a_finite_number_of_sane_length_refuses_its_row(text: str, neighbour: str) -> None:
+    found = read(page_of(f'{{"id":1,"totalAmount":{text}}}{neighbour}'))
+    assert [refusal.path for refusal in found.bad] == ["totalAmount"]
+    assert len(found.rows) == bool(neighbour)
 
 
-def test_no_huge_exponent_becomes_a_number_of_a_billion_digits() -> None:
+@pytest.mark.parametrize("text", ["1e999999999", '"1e999999999"'])
+def test_a_huge_exponent_never_becomes_a_number_of_a_billion_digits(text: str) -> None:
     class Own(msgspec.Struct):
         id: int
 
-    with pytest.raises(msgspec.ValidationError):
-        repaired(b'{"id":1e999999999}', Own)
-    with pytest.raises(msgspec.ValidationError):
-        repaired(b'{"id":"1e999999999"}', Own)
+    with pytest.raises(UNREADABLE):
+        exact_decoder(Own)(f'{{"id":{text}}}'.encode())
 
 
 @pytest.mark.parametrize(
@@ -259,7 +251,7 @@ def test_what_may_mean_two_dates_is_no_date(text: str) -> None:
     """Read as seconds since 1970, 20240101 would be a day in August 1970."""
     found = read(page_of(f'{{"id":1,"dueDate":{text}}}'))
     assert found.rows == []
-    assert found.bad[0][1].endswith("at $.deid_invoice[0].dueDate")
+    assert found.bad[0].path == "dueDate"
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -281,11 +273,7 @@ def test_one_bad_row_costs_no_other(index: int) -> None:
     found = read(page_of(*rows))
     assert [each.id for each in found.rows] == [i for i in range(1000) if i != index]
     assert found.bad == [
-        (
-            index,
-            f"Expected `decimal | null`, got `object` at $.deid_invoice[{index}].totalAmount",
-            rows[index].encode(),
-        )
+        Refusal(index, "expected a number, got an object", "totalAmount", rows[index].encode())
     ]
     assert found.repaired == 0
 
@@ -293,15 +281,15 @@ def test_one_bad_row_costs_no_other(index: int) -> None:
 def test_all_rows_may_be_bad() -> None:
     found = read(page_of("5", "null", "[]", '{"id":null}', '{"id":1,"lineItems":[{"amount":"x"}]}', "{}"))
     assert (found.rows, len(found.bad)) == ([], 6)
-    assert found.bad[4][1].endswith("$.deid_invoice[4].lineItems[0].amount")
+    assert found.bad[4].error == "lineItems[0].amount: expected a number, got 'x'"
 
 
 def test_invalid_utf8_is_one_bad_row_and_its_bytes_are_kept_but_not_quoted() -> None:
     found = read(page_of('{"id":1}', '{"id":2,"notes":"@"}').replace(b"@", b"\xff\xfe"))
     assert [each.id for each in found.rows] == [1]
-    index, text, raw = found.bad[0]
-    assert (index, raw) == (1, b'{"id":2,"notes":"\xff\xfe"}')
-    assert text == "UnicodeDecodeError at $.deid_invoice[1]"
+    refusal = found.bad[0]
+    assert (refusal.index, refusal.raw) == (1, b'{"id":2,"notes":"\xff\xfe"}')
+    assert "xff" not in refusal.error
 
 
 def test_a_key_given_twice_counts_as_its_last() -> None:
@@ -339,7 +327,7 @@ instants = st.none() | st.datetimes(timezones=st.none() | st.just(UTC))
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
 invoices = st.builds(
     Invoice,
-    id=st.integers(-(2**63), 2**64 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    id=st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
     status=texts,
     client_name=texts,
     total_amount=amounts,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
+import pytest
 
+from aiwyn_async import deferred
 from aiwyn_async.models.engagements import EngagementSearchRow
 from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, decode_object
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
@@ -23,7 +26,7 @@ def test_snake_case_rows_of_a_camel_case_type_arrive_whole_nested_ones_too() -> 
     assert first.line_items is not None
     assert first.line_items[0].unit_price == Decimal(3)
     assert (second.id, second.total_amount) == (2, None)
-    assert found.repaired == 2
+    assert found.repaired == 0
 
 
 def test_camel_case_rows_of_a_snake_case_type_arrive_whole() -> None:
@@ -48,10 +51,55 @@ def test_rows_that_are_empty_but_for_their_key_are_left_alone() -> None:
     assert found.repaired == 0
 
 
-def test_a_type_of_single_words_is_never_looked_at_twice() -> None:
-    class Plain(msgspec.Struct):
-        id: int
-        name: str | None = None
+@pytest.mark.parametrize(
+    "key", ["total_amount", "TotalAmount", "total-amount", "TOTAL_AMOUNT", "totalamount"]
+)
+@pytest.mark.parametrize("kind", [Invoice, deferred(Invoice)])
+def test_spelling_is_decided_per_key(key: str, kind: Any) -> None:
+    """All other fields are spelled as declared, so the page as a whole shows nothing."""
+    row = f'{{"id":1,"invoiceNumber":"A","{key}":5.5,"clientId":3}}'
+    body = f'{{"rows":[{row},{{"id":2,"totalAmount":7.5}},{row}]}}'.encode()
 
-    found = EnvelopeReader(Plain, Envelope(("rows",))).read(b'{"rows": [{"id": 1, "na_me": "x"}]}')
-    assert found.rows == [Plain(1)]
+    found = EnvelopeReader(kind, Envelope(("rows",))).read(body)
+
+    assert [each.total_amount for each in found.rows] == [Decimal("5.5"), Decimal("7.5"), Decimal("5.5")]
+    assert found.unknown == {}
+
+
+def test_spelling_of_two_keys_that_claim_one_field_is_left_alone() -> None:
+    rows = b'{"id":1,"total_amount":5.5,"TotalAmount":6.5},{"id":2,"totalAmount":1.5,"total_amount":9}'
+    body = b'{"rows":[%s]}' % rows
+
+    found = EnvelopeReader(Invoice, Envelope(("rows",))).read(body)
+
+    assert [each.total_amount for each in found.rows] == [None, Decimal("1.5")]
+    assert found.unknown == {"total_amount": 0, "TotalAmount": 0}
+
+
+class Twice(msgspec.Struct):
+    id: int
+    total: int | None = None
+    Total: int | None = None
+
+
+def test_spelling_of_two_fields_that_differ_in_case_is_exact() -> None:
+    body = b'{"rows":[{"id":1,"Total":1},{"id":2,"total":2},{"id":3,"TOTAL":3}]}'
+
+    found = EnvelopeReader(Twice, Envelope(("rows",))).read(body)
+
+    assert [(each.total, each.Total) for each in found.rows] == [(None, 1), (2, None), (None, None)]
+
+
+class Plain(msgspec.Struct):
+    id: int
+    name: str | None = None
+
+
+def test_spelling_of_an_own_type_is_matched_beside_keys_that_it_leaves_out() -> None:
+    reader = EnvelopeReader(Plain, Envelope(("rows",)))
+    first = b'{"rows":[{"id":1,"name":"a","other":1},{"id":2,"name":"b","other":2}]}'
+    second = b'{"rows":[{"id":3,"name":"c","other":1},{"id":4,"na_me":"d","other":2}]}'
+
+    found = [[each.name for each in reader.read(body).rows] for body in (first, first, second)]
+
+    assert found == [["a", "b"], ["a", "b"], ["c", "d"]]

@@ -1,0 +1,154 @@
+"""Row types to decode pages with: msgspec refuses what the contract of values would read otherwise.
+
+``checked(Invoice)`` is a subclass of ``Invoice`` under its name, and its rows compare, hash, print and pickle
+as those of ``Invoice``. Its decoder also refuses, at no cost per row, keys of no field, money that is not a
+JSON number with a fraction, and integers of more than 64 bits. Such a page is read again, more slowly.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import types
+import typing
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec.structs import fields
+
+from aiwyn_async.models import values
+from aiwyn_async.models.plain import field_of, like_plain
+
+__all__ = [
+    "NO_EXTRA_KEYS",
+    "ExtraKeys",
+    "checked",
+    "exact_amount",
+    "is_checkable",
+    "is_key_only",
+    "reads_otherwise",
+]
+
+
+ExtraKeys = frozenset[tuple[Any, str]]
+"""The keys that objects of a server have beside their fields, each with the Struct of its object."""
+
+NO_EXTRA_KEYS: Final[ExtraKeys] = frozenset()
+
+
+class _JsonNumber:
+    """A ``Decimal`` that a decoder's ``float_hook`` made: to msgspec a generic type, checked by its origin.
+
+    So JSON numbers with a fraction are decoded as fast as with ``Decimal`` itself. Text, which ``Decimal``
+    would take in forms such as "NaN" and "1_000", is refused, or is passed to a ``dec_hook``.
+    """
+
+    __origin__ = Decimal
+    __args__ = ()
+    __parameters__ = ()
+
+    def __call__(self) -> None:
+        """Only what is callable may be part of an annotation."""
+
+    def __or__(self, other: Any) -> Any:
+        return typing.Union[self, other]  # noqa: UP007 (it is not a type)
+
+    __ror__ = __or__
+
+
+_MONEY: Final[Any] = _JsonNumber()
+_INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+def exact_amount(_kind: type, value: Any) -> Decimal:
+    """A ``dec_hook`` that also takes integers and numbers in quotes for money."""
+    return value if type(value) is Decimal else values.as_money(value)
+
+
+def is_checkable(kind: Any) -> bool:
+    """Whether a type is a Struct that is an object of optional keys on the wire."""
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or is_key_only(kind):
+        return False
+    config = kind.__struct_config__
+    return not (config.array_like or config.tag or config.forbid_unknown_fields)
+
+
+def is_key_only(kind: Any) -> bool:
+    """Whether a type reads the key of a row alone: ``envelopes.key_only()`` makes it."""
+    return hasattr(kind, "_is_key_only")
+
+
+@functools.lru_cache(maxsize=512)
+def checked(kind: Any, *, with_extra_keys: bool = False) -> Any:  # noqa: PLR0911 (one for each kind)
+    """The type to decode a row type, or the annotation of a field, with.
+
+    Args:
+        kind: a Struct, or an annotation that contains some.
+        with_extra_keys: do not refuse keys of no field.
+    """
+    if is_checkable(kind):
+        return _checked_struct(kind, with_extra_keys=with_extra_keys)
+    if kind is Decimal:
+        return _MONEY
+    if kind is int:
+        return _INTEGER
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in {typing.Union, types.UnionType}:
+        return _checked_union(arguments, with_extra_keys=with_extra_keys)
+    if origin in {tuple, list, dict}:
+        made = [each if each is ... else checked(each, with_extra_keys=with_extra_keys) for each in arguments]
+        container: Any = origin
+        return container[tuple(made)]
+    if origin is Annotated and arguments[0] is not Decimal:
+        return Annotated[(checked(arguments[0], with_extra_keys=with_extra_keys), *arguments[1:])]
+    return kind
+
+
+def _checked_union(members: tuple[Any, ...], *, with_extra_keys: bool) -> Any:
+    made = [checked(member, with_extra_keys=with_extra_keys) for member in members]
+    if _MONEY in made and len(made) - (types.NoneType in members) > 1:
+        made = list(members)  # msgspec has no union of a generic type with another one
+    return functools.reduce(lambda one, other: one | other, made)
+
+
+def _checked_struct(kind: Any, *, with_extra_keys: bool) -> Any:
+    config = kind.__struct_config__
+    return msgspec.defstruct(
+        kind.__name__,
+        [
+            (field.name, checked(field.type, with_extra_keys=with_extra_keys), field_of(field))
+            for field in fields(kind)
+        ],
+        bases=(kind,),
+        namespace=like_plain(kind),
+        module=kind.__module__,
+        kw_only=True,
+        frozen=config.frozen,
+        gc=config.gc,
+        forbid_unknown_fields=not with_extra_keys,
+    )
+
+
+def reads_otherwise(kind: Any, json: bytes) -> bool:
+    """Whether msgspec may read a timestamp in this JSON otherwise than the contract of values.
+
+    It rounds digits beyond the microsecond, and knows no bounds in UTC.
+    """
+    return _has_timestamps(kind) and any(find(json) for find in _READ_OTHERWISE)
+
+
+# One expression each: they begin with a literal, which makes the search twice as fast as alternatives.
+_READ_OTHERWISE: Final = (
+    re.compile(rb"\.[0-9]{7}").search,
+    re.compile(rb"-12-31(?<=9999-12-31)").search,
+    re.compile(rb"-01-01(?<=0001-01-01)").search,
+)
+
+
+@functools.lru_cache(maxsize=256)
+def _has_timestamps(kind: Any) -> bool:
+    if is_checkable(kind):
+        return any(_has_timestamps(field.type) for field in fields(kind))
+    return kind in {datetime, date} or any(map(_has_timestamps, typing.get_args(kind)))

@@ -1,0 +1,276 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""Odd but possible rows from a real server into real files, read back by other libraries."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from aiwyn_async import ConfigurationError, DecodeFailed
+from aiwyn_async.export import export
+from aiwyn_async.models.base import Model
+from aiwyn_async.models.checked import checked
+from aiwyn_async.models.invoices import Invoice
+
+from .conftest import Serve
+
+ODD = (
+    '{"id":1,"invoiceNumber":"A","total_amount":5.5,"clientId":3}',
+    r'{"id":2,"notes":"a\ud83d","dueDate":"2024-05-01T23:59:59.9999999Z"}',
+    '{"id":3,"notes":"a\tb"}',
+    '{"id":4,"totalAmount":"NaN"}',
+    '{"id":5,"totalAmount":1E+999999}',
+    '{"id":6,"totalAmount":"","dueDate":"","lineItems":""}',
+    '{"id":7,"dueDate":"9999-12-31T23:59:59-05:00"}',
+    '{"id":8,"totalAmount":7}',
+)
+GOOD = [1, 2, 6, 8]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    match path.suffix:
+        case ".parquet":
+            return list(pq.read_table(path).to_pylist())
+        case ".duckdb":
+            with duckdb.connect(str(path), read_only=True) as connection:
+                return list(connection.sql("SELECT * FROM invoices").to_arrow_table().to_pylist())
+        case _:
+            with path.open(newline="") as file:
+                return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+async def test_files_hold_the_rows_that_typed_reads_have(serve: Serve, tmp_path: Path, suffix: str) -> None:
+    aiwyn = serve(*ODD)
+    pager = aiwyn.invoices.list(on_bad_row="collect")
+
+    result = await export(pager, tmp_path / f"invoices.{suffix}")
+
+    rows = rows_of(tmp_path / f"invoices.{suffix}")
+    assert [int(row["id"]) for row in rows] == GOOD
+    assert [row["totalAmount"] or None for row in rows][::3] in ([Decimal("5.5"), Decimal(7)], ["5.5", "7"])
+    assert result.report.bad_rows == 4
+    assert [bad.raw[:7] for bad in pager.bad_rows] == [b'{"id":%d' % key for key in (3, 4, 5, 7)]
+    assert result.report.repaired_rows >= 1
+
+
+@pytest.mark.parametrize("read", ["list", "search", "pull", "deferred", "dict", "raw"])
+async def test_reads_skip_or_collect_one_odd_row(serve: Serve, read: str) -> None:
+    aiwyn = serve('{"id":1}', '{"id":2,"notes":"a\tb"}', '{"id":3}')
+    options: Any = {"on_bad_row": "collect"}
+    reads: dict[str, Callable[[], Any]] = {
+        "list": lambda: aiwyn.invoices.list(**options),
+        "search": lambda: aiwyn.invoices.search(paging="page", **options),
+        "pull": lambda: aiwyn.invoices.pull(paging="page", **options),
+        "deferred": lambda: aiwyn.invoices.list(**options),
+        "dict": lambda: aiwyn.invoices.list(**options).decode_as(dict),
+        "raw": lambda: aiwyn.invoices.list(**options).decode_as(msgspec.Raw),
+    }
+    found = reads[read]()
+
+    rows = await found.collect()
+
+    assert len(rows) == 2
+    assert [bad.index for bad in found.bad_rows] == [1]
+
+
+async def test_refused_row_is_named_with_its_key_and_value(serve: Serve, tmp_path: Path) -> None:
+    aiwyn = serve('{"id":4711,"totalAmount":"a lot"}')
+
+    with pytest.raises(DecodeFailed, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
+        await aiwyn.invoices.list().collect()
+    with pytest.raises(DecodeFailed, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
+        await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
+
+
+# Ids
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+async def test_text_ids_stay_text(serve: Serve, tmp_path: Path, suffix: str) -> None:
+    aiwyn = serve(
+        '{"id":"00123","clientId":"C-100","lineItems":[{"id":"1"}]}', '{"id":456,"lineItems":[{"id":2}]}'
+    )
+
+    await export(aiwyn.invoices.list(), tmp_path / f"invoices.{suffix}")
+
+    rows = rows_of(tmp_path / f"invoices.{suffix}")
+    assert [(row["id"], row["clientId"] or None) for row in rows] == [("00123", "C-100"), ("456", None)]
+    if suffix != "csv":
+        assert [row["lineItems"][0]["id"] for row in rows] == ["1", "2"]
+
+
+async def test_text_ids_in_a_stream_name_the_column_and_the_option(serve: Serve) -> None:
+    aiwyn = serve('{"id":1,"clientId":"C-100"}')
+    pull = aiwyn.invoices.pull(paging="page")
+
+    with pytest.raises(pa.ArrowInvalid, match=r'clientId is text.*ids="text"'):
+        await asyncio.to_thread(pa.table, pull)
+    table = await asyncio.to_thread(pa.table, pull.arrow_stream(ids="text"))
+    frame = await asyncio.to_thread(pl.DataFrame, pull.arrow_stream(ids="text"))
+
+    assert table["clientId"].to_pylist() == ["C-100"]
+    assert table["id"].to_pylist() == ["1"]
+    assert frame["clientId"].to_list() == ["C-100"]
+
+
+async def test_ids_as_text_give_the_same_columns_whatever_arrives(serve: Serve, tmp_path: Path) -> None:
+    await export(serve('{"id":1}').invoices.list(), tmp_path / "one.parquet", ids="text")
+
+    assert pq.read_schema(tmp_path / "one.parquet").field("id").type == pa.string()
+
+
+# Amounts
+
+
+async def test_float_artefact_refuses_its_row_or_is_rounded_and_counted(serve: Serve, tmp_path: Path) -> None:
+    aiwyn = serve('{"id":1,"totalAmount":0.30000000000000004}', '{"id":2,"totalAmount":1.5}')
+    refused = await export(aiwyn.invoices.list(on_bad_row="skip"), tmp_path / "a.parquet")
+    rounded = await export(aiwyn.invoices.list(), tmp_path / "b.parquet", round_money=9)
+
+    assert (refused.rows, refused.report.bad_rows) == (1, 1)
+    assert pq.read_table(tmp_path / "b.parquet")["totalAmount"].to_pylist() == [
+        Decimal("0.3"),
+        Decimal("1.5"),
+    ]
+    assert (rounded.report.rounded_amounts, rounded.report.complete) == (1, True)
+    with pytest.raises(DecodeFailed, match="pass round_money=9"):
+        await export(aiwyn.invoices.list(), tmp_path / "c.parquet")
+
+
+async def test_amounts_of_dict_rows_are_decimals_whatever_is_on_the_wire(serve: Serve) -> None:
+    aiwyn = serve('{"id":1,"totalAmount":7,"lineItems":[{"amount":1}]}', '{"id":2,"totalAmount":7.5}')
+
+    first, second = await aiwyn.invoices.list().decode_as(dict).collect()
+
+    assert [type(row["totalAmount"]) for row in (first, second)] == [Decimal, Decimal]
+    assert type(first["lineItems"][0]["amount"]) is Decimal
+
+
+# Days
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+async def test_date_columns_hold_the_day_on_the_wire(serve: Serve, tmp_path: Path, suffix: str) -> None:
+    aiwyn = serve(
+        '{"id":1,"issueDate":"2024-01-01","dueDate":"2024-01-31T23:59:59-05:00"}',
+        '{"id":2,"issueDate":"2024-01-01T00:00:00","dueDate":"2024-05-01T23:59:59.9999999Z"}',
+        '{"id":3,"dueDate":""}',
+    )
+    await export(
+        aiwyn.invoices.list(), tmp_path / f"invoices.{suffix}", date_columns=("issueDate", "dueDate")
+    )
+
+    rows = rows_of(tmp_path / f"invoices.{suffix}")
+    days = [date(2024, 1, 31), date(2024, 5, 1), None]
+    found = [row["dueDate"] or None for row in rows]
+    assert found == ([day and day.isoformat() for day in days] if suffix == "csv" else days)
+
+
+async def test_timestamps_beyond_the_microsecond_are_cut_everywhere(serve: Serve, tmp_path: Path) -> None:
+    aiwyn = serve(
+        '{"id":1,"dueDate":"2024-05-01T23:59:59.9999999Z"}', '{"id":2,"dueDate":"2024-05-01T00:00:00Z"}'
+    )
+    last = datetime(2024, 5, 1, 23, 59, 59, 999999, tzinfo=UTC)
+    await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
+    await export(aiwyn.invoices.list(), tmp_path / "x.csv")
+
+    (row, _) = await aiwyn.invoices.list().collect()
+
+    assert row.due_date == last
+    assert pq.read_table(tmp_path / "x.parquet")["dueDate"][0].as_py() == last
+    assert rows_of(tmp_path / "x.csv")[0]["dueDate"] == "2024-05-01T23:59:59.999999Z"
+
+
+# Fields that the type does not have
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+async def test_unknown_fields_are_named_and_can_be_kept(serve: Serve, tmp_path: Path, suffix: str) -> None:
+    aiwyn = serve(
+        '{"id":1}', '{"id":2,"region":"EU","lineItems":[{"id":1,"sku":"x"}]}', '{"id":3,"region":"US"}'
+    )
+    plain = await export(aiwyn.invoices.list(), tmp_path / f"a.{suffix}")
+    await export(aiwyn.invoices.list(), tmp_path / f"b.{suffix}", extra="json", table="invoices")
+
+    assert plain.report.unknown_fields == {"region": 2, "lineItems.sku": 2}
+    kept = [
+        msgspec.json.decode(row["extra"]) if row["extra"] else None
+        for row in rows_of(tmp_path / f"b.{suffix}")
+    ]
+    assert kept == [None, {"region": "EU", "lineItems[0].sku": "x"}, {"region": "US"}]
+
+
+@pytest.mark.parametrize("read", ["list", "pull"])
+async def test_unknown_fields_are_in_the_report_of_a_typed_read(serve: Serve, read: str) -> None:
+    aiwyn = serve('{"id":1}', '{"id":2,"region":"EU"}')
+    found: Any = aiwyn.invoices.list() if read == "list" else aiwyn.invoices.pull(paging="page")
+
+    await found.collect()
+
+    assert found.report.unknown_fields == {"region": 2}
+    assert found.report.complete
+
+
+# Refused before anything is sent
+
+
+class Twice(Model, frozen=True, kw_only=True):
+    id: int
+    total: int | None = None
+    upper: int | None = msgspec.field(name="Total", default=None)
+
+
+async def test_columns_that_differ_in_case_are_refused_for_duckdb(serve: Serve, tmp_path: Path) -> None:
+    aiwyn = serve('{"id":1,"total":1,"Total":2}')
+
+    with pytest.raises(ConfigurationError, match="'total' and 'Total'"):
+        await export(aiwyn.invoices.list().decode_as(Twice), tmp_path / "x.duckdb")
+    await export(aiwyn.invoices.list().decode_as(Twice), tmp_path / "x.parquet")
+    assert rows_of(tmp_path / "x.parquet") == [{"id": 1, "total": 1, "Total": 2}]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "option"),
+    [
+        ("parquet", {"ids": "number"}),
+        ("parquet", {"date_columns": "issueDate"}),
+        ("parquet", {"date_columns": ("totalAmount",)}),
+        ("parquet", {"round_money": 10}),
+        ("parquet", {"round_money": True}),
+        ("parquet", {"extra": "yes"}),
+        ("jsonl", {"ids": "text"}),
+        ("csv", {"round_money": 2}),
+    ],
+)
+async def test_column_options_are_checked_first(
+    serve: Serve, tmp_path: Path, suffix: str, option: dict[str, Any]
+) -> None:
+    aiwyn = serve('{"id":1}')
+
+    with pytest.raises(ConfigurationError, match=next(iter(option))):
+        await export(aiwyn.invoices.list(), tmp_path / f"x.{suffix}", **option)
+
+
+def test_checked_rows_are_invoices_in_all_that_shows() -> None:
+    row = msgspec.json.decode(b'{"id":1,"lineItems":[{"id":2}]}', type=checked(Invoice))
+    plain = msgspec.json.decode(b'{"id":1,"lineItems":[{"id":2}]}', type=Invoice)
+
+    assert isinstance(row, Invoice)
+    assert row == plain
+    assert plain == row
+    assert hash(row) == hash(plain)
+    assert repr(row) == repr(plain)
