@@ -21,8 +21,18 @@ def added_up(before: Any, now: Any) -> Any:
     """
     if before is None:
         return msgspec.structs.replace(now)
-    summed = ("duplicates", "bad_rows", "repaired_rows", "pages", "requests", "bytes", "seconds")
+    summed = (
+        "duplicates",
+        "bad_rows",
+        "unconfirmed",
+        "repaired_rows",
+        "pages",
+        "requests",
+        "bytes",
+        "seconds",
+    )
     changes = {name: getattr(before, name) + getattr(now, name) for name in summed}
+    changes["earlier"] = before.earlier  # what this run continues is summed already
     changes["keys_checked"] = before.keys_checked and now.keys_checked
     if before.expected_at_start is not None:
         changes["expected_at_start"] = before.expected_at_start
@@ -34,6 +44,8 @@ def _of_walk(before: WalkReport, now: WalkReport) -> dict[str, Any]:
     # A resumed walk begins its count of rows with those given before, and knows nothing else of them.
     return {
         "rows": before.rows + now.rows - before.distinct,
+        "gaps": before.gaps + now.gaps,
+        "misplaced": before.misplaced + now.misplaced,
         "expected": before.expected if now.expected is None else now.expected,
     }
 
@@ -43,6 +55,7 @@ def _of_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
     return {
         "rows": before.rows + now.rows,
         "retries": before.retries + now.retries,
+        "order_checked": before.order_checked and now.order_checked,
         "ranges_done": before.ranges_done + now.ranges_done,
         "peak_concurrency": max(before.peak_concurrency, now.peak_concurrency),
         "smallest_page": min(before.smallest_page, now.smallest_page) or now.smallest_page,

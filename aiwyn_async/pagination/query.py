@@ -20,7 +20,7 @@ CARRIED: Final = "carried"
 """Under this name a position holds what is the report's and not the walk's."""
 
 
-class Carried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Carried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the report of a resumed read needs of the runs before: the first count, and their problems."""
 
     expected_at_start: int | None = None

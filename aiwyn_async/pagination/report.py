@@ -14,7 +14,7 @@ EndedBy = Literal["empty_page", "count", "limit", "break", "error"]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Earlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Earlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The problems of the runs that a resumed read continues. A checkpoint holds them."""
 
     duplicates: _Count = 0
