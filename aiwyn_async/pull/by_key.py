@@ -270,7 +270,8 @@ class ByKey(Generic[RowT]):
     async def _is_end(self, ask: Ask, page: Incoming[RowT]) -> bool:
         if (page.rows.count or 0) > len(page.keys):
             return False
-        end = Ask(purpose="end", after=ask.after, until=ask.until, size=len(page.keys))
+        # One row more than the page has, which shows a row that is missing at its beginning.
+        end = Ask(purpose="end", after=ask.after, until=ask.until, size=len(page.keys) + 1)
         try:
             return await self._ask_keys(end) == list(reversed(page.keys))
         except RequestError:
@@ -376,6 +377,10 @@ class ByKey(Generic[RowT]):
             return
         try:
             report.expected_at_end = await self._ask_count(None)
+            if report.expected_at_end is not None and report.expected_at_end < report.distinct:
+                # Rows were deleted, or the count is a fault.
+                again = await self._ask_count(None)
+                report.expected_at_end = max(report.expected_at_end, again or 0)
             surplus = (report.expected_at_end or 0) - report.distinct
             if surplus > 0 and plan.last_key is not None and not report.missing:
                 within = await self._ask_count(plan.last_key)

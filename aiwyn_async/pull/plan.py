@@ -305,6 +305,8 @@ class Plan:
         reached = [each.after for each in self._segments if isinstance(each.after, int)]
         if _are_integers(keys) and keys[0] >= max(reached, default=keys[0]):  # else it is not the last
             self.last_key = keys[0]
+        else:
+            self.reject(keys)
 
     def tell_probe(self, ask: Ask, *, works: bool) -> None:
         """Take in whether the row after a key could be read."""

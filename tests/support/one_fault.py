@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-__all__ = ["CONTENTS", "NAME", "Content", "OneFault"]
+from aiwyn_async import AiwynClient
+from fake_clock import FakeClock
+
+__all__ = ["CONTENTS", "Content", "OneFault", "numbered", "serving"]
 
 Row = dict[str, Any]
 Content = Literal["empty", "short", "headless", "holed", "repeated", "stale", "swapped"]
@@ -40,7 +45,10 @@ class OneFault:
         self.counted = counted
         self.cap = cap
         self.requests = 0
-        self.was_wrong = False
+        self.missing: set[int] = set()
+        """Keys left out of every page, without any other row in their place."""
+        self.only_as_last: set[int] = set()
+        """Keys shown only to a request for the last row."""
         self._served: list[bytes] = []
         self._kept: bytes | None = None
 
@@ -63,9 +71,7 @@ class OneFault:
             return self._kept
         if number != self.at or self.content is None:
             return right
-        wrong = self._changed(fields, right)
-        self.was_wrong = wrong != right
-        return wrong
+        return self._changed(fields, right)
 
     def _changed(self, fields: dict[str, Any], right: bytes) -> bytes:
         cut: dict[str, Callable[[list[Row]], list[Row]]] = {
@@ -100,7 +106,9 @@ class OneFault:
             rows.sort(key=lambda row: row["id"], reverse=fields["orderBy"] == [{"id": "desc"}])
         size = min(self.cap, fields["pageSize"])
         first = fields.get("page", 0) * size
-        page: dict[str, Any] = {NAME: rows[first : first + size]}
+        shown = rows[first : first + size]
+        hidden = self.missing if size == 1 else self.missing | self.only_as_last
+        page: dict[str, Any] = {NAME: [row for row in shown if row["id"] not in hidden]}
         if self.counted:
             page[f"{NAME}_aggregate"] = {"aggregate": {"count": len(rows)}}
         return msgspec.json.encode(page)
@@ -113,3 +121,18 @@ def _holds(where: dict[str, Any], row: Row) -> bool:
     return all(
         bounds[operator](row["id"], bound) for each in where.values() for operator, bound in each.items()
     )
+
+
+def numbered(keys: Iterable[int]) -> list[Row]:
+    """Rows with these keys."""
+    return [{"id": key} for key in keys]
+
+
+@asynccontextmanager
+async def serving(server: OneFault, clock: FakeClock) -> AsyncIterator[AiwynClient]:
+    """A client of such a server."""
+    async with (
+        TestServer(server.application()) as running,
+        AiwynClient(base_url=str(running.make_url("")).rstrip("/"), token="t", clock=clock) as client,
+    ):
+        yield client
