@@ -8,6 +8,7 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import PaginationError
+from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sandbox.variants import Variant
 from fake_clock import FakeClock
@@ -19,8 +20,8 @@ async def read(server: OneFault, clock: FakeClock, *, by_key: bool) -> tuple[lis
     found: list[Any] = []
     async with serving(server, clock) as client:
         invoices = client.invoices
-        pager = invoices.search(page_size=10) if by_key else invoices.list(page_size=10)
-        pager = pager.decode_as(dict)
+        begun: Pager[Any] = invoices.search(page_size=10) if by_key else invoices.list(page_size=10)
+        pager = begun.decode_as(dict)
         try:
             async for row in pager:
                 found.append(row["id"])  # noqa: PERF401 (an error ends it)
@@ -92,7 +93,7 @@ async def test_a_resumed_read_names_the_problems_of_the_runs_before(clock: FakeC
     rows[12]["totalAmount"] = "a lot"
     async with serving(OneFault(rows, None, None, counted=True), clock) as client:
         resource = client.invoices
-        read = resource.search if by_key else resource.list
+        read: Any = resource.search if by_key else resource.list
         first = read(page_size=10, on_bad_row="skip")
         pages = first.pages()
         await anext(pages)
@@ -122,5 +123,6 @@ async def test_a_list_without_counts_requests_its_last_pages_twice(clock: FakeCl
         AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as client,
     ):
         assert len(await client.invoices.list(page_size=10).collect()) == 95
-        pages = [request.body["page"] for request in box.requests if request.route == "invoices.list"]  # type: ignore[index,call-overload]
+        bodies: list[Any] = [request.body for request in box.requests if request.route == "invoices.list"]
+        pages = [body["page"] for body in bodies]
         assert pages == [*range(10), 9, 10, 10]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -129,7 +129,7 @@ def numbered(keys: Iterable[int]) -> list[Row]:
 
 
 @asynccontextmanager
-async def serving(server: OneFault, clock: FakeClock) -> AsyncIterator[AiwynClient]:
+async def serving(server: OneFault, clock: FakeClock) -> AsyncGenerator[AiwynClient]:
     """A client of such a server."""
     async with (
         TestServer(server.application()) as running,
