@@ -24,6 +24,7 @@ def added_up(before: Any, now: Any) -> Any:
     summed = (
         "duplicates",
         "bad_rows",
+        "unconfirmed",
         "repaired_rows",
         "rounded_amounts",
         "pages",
@@ -33,6 +34,7 @@ def added_up(before: Any, now: Any) -> Any:
     )
     changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
     changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
+    changes["earlier"] = before.earlier  # what this run continues is summed already
     changes["keys_checked"] = before.keys_checked and now.keys_checked
     if before.expected_at_start is not None:
         changes["expected_at_start"] = before.expected_at_start
@@ -44,6 +46,8 @@ def _of_walk(before: WalkReport, now: WalkReport) -> dict[str, Any]:
     # A resumed walk begins its count of rows with those given before, and knows nothing else of them.
     return {
         "rows": before.rows + now.rows - before.distinct,
+        "gaps": before.gaps + now.gaps,
+        "misplaced": before.misplaced + now.misplaced,
         "expected": before.expected if now.expected is None else now.expected,
     }
 
@@ -53,6 +57,7 @@ def _of_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
     return {
         "rows": before.rows + now.rows,
         "retries": before.retries + now.retries,
+        "order_checked": before.order_checked and now.order_checked,
         "ranges_done": before.ranges_done + now.ranges_done,
         "peak_concurrency": max(before.peak_concurrency, now.peak_concurrency),
         "smallest_page": min(before.smallest_page, now.smallest_page) or now.smallest_page,

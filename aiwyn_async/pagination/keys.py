@@ -110,6 +110,21 @@ class KeySet:
         repeated = set(old)
         return [index for index in range(len(keys)) if index not in repeated]
 
+    def has_all(self, keys: Sequence[Id | None]) -> bool:
+        """True if there are keys and all of them are known. The first key decides for most pages."""
+        return bool(keys) and all(self._has(key) for key in keys)
+
+    def _has(self, key: Id | None) -> bool:
+        if type(key) is not int:
+            return key in self._others
+        span = self._spans.get(key >> SPAN_BITS)
+        if span is not None:
+            place = key & (SPAN - 1)
+            if span[place] if isinstance(span, bytearray) else place in span:
+                return True
+        place = bisect_right(self._runs, (key + 1,)) - 1
+        return place >= 0 and self._runs[place].high >= key and key in self._runs[place].upwards()
+
     def forget(self, keys: Iterable[Id | None]) -> None:
         """Take keys out again, those of rows that were looked at and not given."""
         gone = list(keys)

@@ -10,7 +10,7 @@ import msgspec
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
 from aiwyn_async.pagination.page import Checkpoint, Page, Position
-from aiwyn_async.pagination.query import Query
+from aiwyn_async.pagination.query import Carried, Query
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pagination.run import Run
 from aiwyn_async.pagination.walk import MAX_PAGE_SIZE, Walk
@@ -194,6 +194,7 @@ class Pager(Generic[RowT]):
             limit=self._limit,
             on_bad_row=self.on_bad_row,
             resumed=self._resume is not None,
+            carried=Carried.of(self._position),
         )
         self.report, self.bad_rows, self.checkpoint = run.report, run.bad_rows, run.checkpoint()
         return run

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async.errors import CheckpointError
 from aiwyn_async.filters import keyset_after, order_columns
 from aiwyn_async.models.envelopes import Envelope
 from aiwyn_async.pagination.page import Position, fingerprint
+from aiwyn_async.pagination.report import Earlier
 from aiwyn_async.pagination.walk import KeysetWalk, OffsetWalk, Order, PageMeans, Walk
 
-__all__ = ["Query"]
+__all__ = ["CARRIED", "Carried", "Query"]
+
+CARRIED: Final = "carried"
+"""Under this name a position holds what is the report's and not the walk's."""
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the report of a resumed read needs of the runs before: the first count, and their problems."""
+
+    expected_at_start: int | None = None
+    problems: Earlier = Earlier()
+
+    @classmethod
+    def of(cls, position: Position | None) -> Carried:
+        """What a position holds.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        try:
+            return msgspec.convert((position or {}).get(CARRIED, {}), cls)
+        except (msgspec.MsgspecError, RecursionError):
+            raise CheckpointError("the checkpoint is damaged; start a new read without resume") from None
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +85,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: the position is damaged.
         """
+        if resume is not None:
+            Carried.of(resume)
+            resume = {name: value for name, value in resume.items() if name != CARRIED}
         if not self.by_key:
             return OffsetWalk(
                 page_size, limit=limit, means=self.page_means, size_key=self.size_key, resume=resume

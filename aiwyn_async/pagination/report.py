@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from aiwyn_async.models.base import Id
 
-__all__ = ["EndedBy", "WalkReport"]
+__all__ = ["Earlier", "EndedBy", "WalkReport"]
 
 EndedBy = Literal["empty_page", "count", "limit", "break", "error"]
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Earlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The problems of the runs that a resumed read continues. A checkpoint holds them."""
+
+    duplicates: _Count = 0
+    bad_rows: _Count = 0
+    gaps: _Count = 0
+    unconfirmed: _Count = 0
+    misplaced: _Count = 0
 
 
 class WalkReport(msgspec.Struct, kw_only=True):
@@ -30,6 +43,10 @@ class WalkReport(msgspec.Struct, kw_only=True):
         resumed: the walk began at a checkpoint; its keys from before are not known here.
         keys_checked: rows were compared by key, so that ``duplicates`` means something.
         by_key_alone: rows inserted meanwhile cannot shift the walk, so that a count that grows tells nothing.
+        gaps: pages within a numbered list with fewer rows than the pages around them, or none.
+        unconfirmed: pages that were requested again because of what they lacked, and differed.
+        misplaced: rows in a response that was not used, and in no other.
+        earlier: problems of the runs that this one continues.
     """
 
     rows: int = 0
@@ -45,6 +62,10 @@ class WalkReport(msgspec.Struct, kw_only=True):
     resumed: bool = False
     keys_checked: bool = True
     by_key_alone: bool = False
+    gaps: int = 0
+    unconfirmed: int = 0
+    misplaced: int = 0
+    earlier: Earlier = Earlier()
     pages: int = 0
     requests: int = 0
     bytes: int = 0
@@ -78,9 +99,17 @@ class WalkReport(msgspec.Struct, kw_only=True):
         """True when the walk ended by a fact and nothing speaks against its being complete."""
         return not self.doubts()
 
+    @property
+    def problems_so_far(self) -> Earlier:
+        """The problems of this run and of those before it, as a later run has to know them."""
+        return Earlier(
+            **{name: getattr(self, name) + getattr(self.earlier, name) for name in Earlier.__struct_fields__}
+        )
+
     def doubts(self) -> list[str]:
         """All that speaks against this being a complete read, in sentences; empty when nothing does."""
         found: list[str] = []
+        every = self.problems_so_far
         if self.ended_by not in {"empty_page", "count", "limit"}:
             found.append("the walk did not reach the end")
         elif self.missing and self.ended_by != "limit":
@@ -92,12 +121,24 @@ class WalkReport(msgspec.Struct, kw_only=True):
             )
         if self.expected != self.expected_at_start and not (self.by_key_alone and self._grew):
             found.append(f"the count went from {self.expected_at_start} to {self.expected} during the walk")
-        if self.duplicates:
+        if every.duplicates:
             found.append(
-                f"{self.duplicates} rows came twice: the list moved, so others may have been passed over"
+                f"{every.duplicates} rows came twice: the list moved, so others may have been passed over"
             )
-        if self.bad_rows:
-            found.append(f"{self.bad_rows} rows do not decode and were left out")
+        if every.gaps and self.expected != self.distinct:
+            found.append(
+                f"{every.gaps} pages had fewer rows than the pages around them, so rows may be missing"
+            )
+        if every.unconfirmed:
+            found.append(
+                f"{every.unconfirmed} pages differed each time they were requested, so rows may be missing"
+            )
+        if every.misplaced:
+            found.append(
+                f"{every.misplaced} rows were in a response that was not used, and did not arrive in another"
+            )
+        if every.bad_rows:
+            found.append(f"{every.bad_rows} rows do not decode and were left out")
         return found
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,10 +19,11 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, Rows
+from aiwyn_async.pagination.confirm import Evidence, confirmed
 from aiwyn_async.pagination.in_blocks import PageInBlocks
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, PageMeta, Position
-from aiwyn_async.pagination.query import Query
+from aiwyn_async.pagination.query import CARRIED, Carried, Query
 from aiwyn_async.pagination.reader import Incoming, PageReader
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pagination.walk import Ask, Came, Told, Walk, WalkLoop, WalkUnordered
@@ -52,6 +53,7 @@ class Run(Generic[RowT]):
         on_bad_row: what to do with a row that does not decode.
         resumed: the walk began at a checkpoint.
         given: keys whose rows are not given again; those that are given are added.
+        carried: what the report needs of the runs before.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Run(Generic[RowT]):
         on_bad_row: OnBadRow,
         resumed: bool,
         given: KeySet | None = None,
+        carried: Carried | None = None,
     ) -> None:
         self._session = session
         self._query = query
@@ -77,6 +80,8 @@ class Run(Generic[RowT]):
         self._query_hash = query.fingerprint()
         self._checkpoint: Checkpoint | None = None
         self._keyless_bodies: set[bytes] = set()
+        self._rejected: set[Id] = set()
+        """Keys of the responses that were not used, which have to arrive in others."""
         self._begun: tuple[Ask, PageInBlocks[RowT]] | None = None
         self._may_read_in_blocks = True
         self._pages_given = 0
@@ -89,12 +94,15 @@ class Run(Generic[RowT]):
         self._given = given
         self.bad_rows: list[BadRow] = self._reader.bad_rows
         rows = walk.position()["given"]
+        carried = Carried() if carried is None else carried
         self.report = WalkReport(
             rows=rows,
             distinct=rows,
             resumed=resumed,
             by_key_alone=query.by_key_alone,
             unknown_fields=self._reader.unknown_fields,
+            expected_at_start=carried.expected_at_start,
+            earlier=carried.problems,
         )
 
     @property
@@ -109,6 +117,11 @@ class Run(Generic[RowT]):
         return self._checkpoint
 
     def _checkpoint_at(self, position: Position) -> Checkpoint:
+        self._count_misplaced()
+        carried = Carried(
+            expected_at_start=self.report.expected_at_start, problems=self.report.problems_so_far
+        )
+        position = position | {CARRIED: msgspec.to_builtins(carried)}
         return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=position)
 
     def prefetch(self) -> None:
@@ -162,6 +175,7 @@ class Run(Generic[RowT]):
             IncompleteError: ``strict``, and something speaks against the walk's being complete.
         """
         self.report.ended_by = self._walk.ended_by
+        self._count_misplaced()
         if strict and not self.report.complete:
             text = f"{self._query.path} was not read completely: {'; '.join(self.report.doubts())}"
             raise IncompleteError(text, checkpoint=self.checkpoint(), report=self.report)
@@ -210,21 +224,37 @@ class Run(Generic[RowT]):
         rows = page.next_rows()
         if rows is None:
             return await self._rows_left(ask, page)
-        if page.is_read:
+        if not page.is_read:
+            return rows
+        first = self._answer(_gone_by(page))
+        if self._walk.evidence(first.came, known=not page.new) == Evidence.SUFFICIENT:
             self._begun = None
-            await self._told(_gone_by(page), page.new)
-        return rows
+            await self._told(first, page.new)
+            return rows
+        page.forget()
+        best = await self._confirmed(ask, first)
+        self._begun = None
+        if best is first:
+            await self._told(first, self._new(page.keys))
+            return rows
+        return rows + await self._rows_beyond(page, best)
 
     async def _rows_left(self, ask: Ask, page: PageInBlocks[RowT]) -> list[RowT]:
         """The new rows of a page, read whole because a block of it did not decode, without those given."""
         whole = await self._reader.read(page.response, lambda: self._again(ask))
-        self._begun = None
         is_other = whole.response is not page.response
         # When nothing is wrong with the page, it was cut in wrong places, as the next ones would be.
         self._may_read_in_blocks = bool(is_other or whole.rows.bad or whole.rows.repaired)
         page.forget()
-        kept = await self._told(whole, self._new(whole.keys))
-        if is_other:
+        best = await self._confirmed(ask, self._answer(whole))
+        self._begun = None
+        return await self._rows_beyond(page, best)
+
+    async def _rows_beyond(self, page: PageInBlocks[RowT], best: _Answer[RowT]) -> list[RowT]:
+        """The new rows of a page's final response, without those that were given from the first one."""
+        whole = best.page
+        kept = await self._told(best, self._new(whole.keys))
+        if whole.response is not page.response:
             self._count_rows_moved_away(page.keys)
         left = self._page(whole, page.not_given(whole.keys, kept or ()))
         return [] if left is None else left.items
@@ -270,12 +300,41 @@ class Run(Generic[RowT]):
 
     async def _take_in(self, ask: Ask, response: Response) -> Page[RowT] | None:
         page = await self._reader.read(response, lambda: self._again(ask))
-        kept = await self._told(page, self._new(page.keys))
+        best = await self._confirmed(ask, self._answer(page))
+        page = best.page
+        kept = await self._told(best, self._new(page.keys))
         if kept is None:
             return None
         return self._page(
             page, kept if self._given is None else self._not_given(self._given, page.keys, kept)
         )
+
+    def _count_misplaced(self) -> None:
+        self.report.misplaced = sum(not self.keys.has_all([key]) for key in self._rejected)
+
+    async def _confirmed(self, ask: Ask, first: _Answer[RowT]) -> _Answer[RowT]:
+        """The answer to use: another one where the first could be a fault and is not repeated."""
+        if self._evidence_of(first) == Evidence.SUFFICIENT:
+            return first
+
+        async def again() -> _Answer[RowT]:
+            response = await self._again(ask)
+            return self._answer(await self._reader.read(response, lambda: self._again(ask)))
+
+        rejected: list[_Answer[RowT]] = []
+        best, is_confirmed = await confirmed(first, self._evidence_of, again, rejected=rejected)
+        self.report.unconfirmed += not is_confirmed
+        for other in rejected:
+            self._rejected.update(key for key in other.keys if key is not None)
+        return best
+
+    def _evidence_of(self, answer: _Answer[RowT]) -> Evidence:
+        known = bool(self._query.key) and self.keys.has_all(answer.keys)
+        return self._walk.evidence(answer.came, known=known)
+
+    def _answer(self, page: Incoming[RowT]) -> _Answer[RowT]:
+        came = Came(page.keys, (), page.rows.count, self._order_values(page), self._is_repeat(page))
+        return _Answer(page, came)
 
     def _new(self, keys: Sequence[Id | None]) -> Sequence[int]:
         """The places of the rows that are new, by their keys, which are known from here on."""
@@ -283,10 +342,11 @@ class Run(Generic[RowT]):
         added = self.keys.add_new(keys) if self._query.key else None
         return range(len(keys)) if added is None else added
 
-    async def _told(self, page: Incoming[RowT], new: Sequence[int]) -> Sequence[int] | None:
+    async def _told(self, answer: _Answer[RowT], new: Sequence[int]) -> Sequence[int] | None:
         """Tell the walk and the report of a page; the places of its rows to give, or None to leave it out."""
-        keys = page.keys
-        told = self._tell(page, new)
+        page, keys = answer.page, answer.keys
+        told = self._tell(msgspec.structs.replace(answer.came, new=new))
+        self.report.gaps += told.after_gap
         if not self.report.pages:
             self._deepen_for(self._first_wait, time.perf_counter() - self._taken_at)
         if told.restart:
@@ -311,8 +371,7 @@ class Run(Generic[RowT]):
         self._note(response)
         return response
 
-    def _tell(self, page: Incoming[RowT], new: Sequence[int]) -> Told:
-        came = Came(page.keys, new, page.rows.count, self._order_values(page), self._is_repeat(page))
+    def _tell(self, came: Came) -> Told:
         self._checkpoint = None
         try:
             return self._walk.tell(came)
@@ -330,9 +389,10 @@ class Run(Generic[RowT]):
 
     def _is_repeat(self, page: Incoming[RowT]) -> bool:
         """Without keys, only a page's bytes can tell that the server gives it again."""
-        if None not in page.keys:
+        if not page.keys or (self._query.key and None not in page.keys):
             return False
-        digest = hashlib.blake2b(page.response.body, digest_size=12).digest()
+        told_apart_by = page.response.body if self._query.key else "".join(map(str, page.keys)).encode()
+        digest = hashlib.blake2b(told_apart_by, digest_size=12).digest()
         known = digest in self._keyless_bodies
         self._keyless_bodies.add(digest)
         return known
@@ -379,9 +439,22 @@ class Run(Generic[RowT]):
             self.report.distinct -= over
         if not kept:
             return None
-        made = self._reader.page(page, kept, number=self._pages_given - 1, checkpoint=self.checkpoint())
-        self.report.bad_rows += len(kept) - len(made.items)
-        return made
+        if page.rows.bad:
+            # Before the checkpoint is made, which has to know of them.
+            self.report.bad_rows += len({index for index, _, _ in page.rows.bad}.intersection(kept))
+        return self._reader.page(page, kept, number=self._pages_given - 1, checkpoint=self.checkpoint())
+
+
+class _Answer(NamedTuple, Generic[RowT]):
+    """A response to a page's request, as the walk sees it; which of its rows are new is not known yet."""
+
+    page: Incoming[RowT]
+    came: Came
+
+    @property
+    def keys(self) -> Sequence[Id | None]:
+        """The keys of its rows."""
+        return self.page.keys
 
 
 def _gone_by(page: PageInBlocks[RowT]) -> Incoming[RowT]:

@@ -18,6 +18,7 @@ import msgspec
 from aiwyn_async.errors import CheckpointError, ConfigurationError
 from aiwyn_async.filters import Direction
 from aiwyn_async.models.base import Id
+from aiwyn_async.pagination.confirm import Evidence
 from aiwyn_async.pagination.page import Position
 from aiwyn_async.pagination.report import EndedBy
 
@@ -44,6 +45,8 @@ MAX_PAGE_SIZE: Final = 1000
 
 # So many pages in a row without one new row are no drift any more.
 MOST_STALE_PAGES: Final = 8
+# A numbered list that counts more rows is read past one empty page, not past two in a row.
+MAX_EMPTY_PAGES: Final = 2
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -79,12 +82,14 @@ class Told(msgspec.Struct, frozen=True):
         given_before: so many rows at its head were given already, by an earlier run too.
         restart: the pages in flight are void.
         own_repeats: rows that came twice because of how the walk asked, and not because the list moved.
+        after_gap: the page before this one was short or empty, although the list continues here.
     """
 
     use: bool = True
     given_before: int = 0
     restart: bool = False
     own_repeats: int = 0
+    after_gap: bool = False
 
 
 class WalkLoop(Exception):  # noqa: N818 (becomes PaginationLoopError, which knows the checkpoint)
@@ -107,6 +112,13 @@ class Walk(Protocol):
 
     def ask(self) -> Ask | None:
         """The next request, or None when none may be added now."""
+        ...
+
+    def evidence(self, came: Came, *, known: bool) -> Evidence:
+        """Rate the oldest page asked for, before it is told; ``known``: all its rows were received before.
+
+        ``came.new`` is not looked at.
+        """
         ...
 
     def tell(self, came: Came) -> Told:
@@ -180,7 +192,8 @@ class OffsetWalk:
     """By ``page`` and ``pageSize``.
 
     The end is a fact: an empty page, or a short page whose count agrees with the rows seen. A full page
-    never ends the walk, whatever the count says.
+    never ends the walk, whatever the count says. An empty page does not end it while later pages are in
+    flight, nor the first time if the count promises rows beyond it.
 
     Some endpoints call ``page`` a number of rows to skip. When the second page begins with the first one's
     second row, either ``page`` skips rows or the list moved; one request that only a skip answers with the
@@ -217,6 +230,8 @@ class OffsetWalk:
         self._given = 0  # rows given
         self._given_before = 0  # rows at the head of the next page that were given already
         self._count: int | None = None
+        self._first_count: int | None = None
+        self._empty = 0  # empty pages in a row
         self._before: _Seen | None = None
         self._probe: _Probe | None = None
         self._stale = 0
@@ -239,6 +254,22 @@ class OffsetWalk:
         self._in_flight.append(ask)
         return ask
 
+    def evidence(self, came: Came, *, known: bool) -> Evidence:
+        """Rate the oldest page that was asked for."""
+        length, count = len(came.keys), came.count
+        first_count = count if self._first_count is None else self._first_count
+        is_counted = count == self._rows + length == first_count
+        if not length:
+            is_end = is_counted and self._rows > 0 and self._probe is None
+            return Evidence.SUFFICIENT if is_end else Evidence.UNPROVEN
+        if known or came.is_repeat:
+            return Evidence.SUFFICIENT if count == self._given else Evidence.WRONG
+        is_last = self._limit is not None and self._given + length >= self._limit
+        if self._probe is not None or is_counted or is_last or length >= self._in_flight[0].size:
+            return Evidence.SUFFICIENT
+        # With a count, a first page that is short is likely a smaller page size of the server's own.
+        return Evidence.SUFFICIENT if count is not None and not self._told else Evidence.UNPROVEN
+
     def tell(self, came: Came) -> Told:
         """Take in the oldest page that was asked for.
 
@@ -249,11 +280,14 @@ class OffsetWalk:
         ask = self._in_flight.popleft()
         if came.count is not None:
             self._count = came.count
+            if self._first_count is None:
+                self._first_count = came.count
         if self._probe is not None:
             return self._tell_probe(self._probe, ask, came, here)
         if not came.keys:
-            self.ended_by = "empty_page"
-            return Told()
+            return self._tell_empty()
+        is_after_gap = self._is_after_gap and bool(came.new)
+        self._empty = 0
         before, self._before = self._before, _Seen.of(came.keys)
         if self._is_same(before, came):
             self.ended_by = "count"
@@ -262,7 +296,22 @@ class OffsetWalk:
             if before is not None and _is_shifted_by_one(before, came.keys):
                 return self._begin_probe(before, came, here)
             self._means = "number"
-        return self._use(ask, came, here)
+        told = self._use(ask, came, here)
+        return msgspec.structs.replace(told, after_gap=True) if is_after_gap else told
+
+    def _tell_empty(self) -> Told:
+        self._empty += 1
+        begin = self._next if self._means == "rows_to_skip" else self._next * self._size
+        is_promised_more = self._count is not None and begin < self._count
+        if not self._in_flight and not (is_promised_more and self._empty < MAX_EMPTY_PAGES):
+            self.ended_by = "empty_page"
+        return Told()
+
+    @property
+    def _is_after_gap(self) -> bool:
+        """Whether the last page told was too short for a page with others behind it."""
+        is_short = self._before is not None and self._before.length < self._size
+        return self._empty > 0 or (is_short and self._means == "number")
 
     def position(self) -> Position:
         """Where to go on after all that was told."""
@@ -306,7 +355,7 @@ class OffsetWalk:
 
     def _may_run_ahead(self) -> bool:
         promised = sum(ask.size for ask in self._in_flight)
-        if not self._told or self._count is None or self._probe is not None:
+        if not self._told or self._count is None or self._probe is not None or self._empty:
             return False
         wanted = self._count - self._rows
         if self._limit is not None and self._limit - self._given <= wanted:
@@ -450,6 +499,9 @@ class KeysetWalk:
         self._after: tuple[Any, ...] | None = None
         self._given = 0
         self._stale = 0
+        self._longest = 0  # rows of the longest page
+        self._first_total: int | None = None  # rows in all, by the first count
+        self._in_order: Sequence[tuple[Any, ...]] | None = None  # the values that were checked last
         self._asked: Ask | None = None
         if resume is not None:
             self._resume(resume)
@@ -464,6 +516,21 @@ class KeysetWalk:
         self._asked = Ask({**self._fields(self._after), self._size_key: size}, size)
         return self._asked
 
+    def evidence(self, came: Came, *, known: bool) -> Evidence:
+        """Rate the page that was asked for."""
+        length, count = len(came.keys), came.count
+        if not length:
+            is_counted = count == 0 and self._given == self._first_total and self._given > 0
+            return Evidence.SUFFICIENT if is_counted else Evidence.UNPROVEN
+        if known or came.order_values[-1] == self._after or self._is_out_of_order(came.order_values):
+            return Evidence.WRONG
+        is_last = self._limit is not None and self._given + length >= self._limit
+        if is_last or count == length or (self._asked is not None and length >= self._asked.size):
+            return Evidence.SUFFICIENT
+        # The server may have a smaller page size of its own: that of its longest page.
+        is_short = length < self._longest or (not self._longest and count is None)
+        return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
+
     def tell(self, came: Came) -> Told:
         """Take in the page that was asked for.
 
@@ -472,10 +539,14 @@ class KeysetWalk:
             WalkUnordered: the rows are not in the order asked for.
         """
         asked, self._asked = self._asked, None
+        if came.count is not None and self._first_total is None:
+            self._first_total = self._given + came.count
         if not came.keys:
             self.ended_by = "empty_page"
             return Told()
-        self._check_order(came.order_values)
+        if self._is_out_of_order(came.order_values):
+            raise WalkUnordered
+        self._longest = max(self._longest, len(came.keys))
         self._stale = 0 if came.new else self._stale + 1
         if came.order_values[-1] == self._after or self._stale >= MOST_STALE_PAGES:
             raise WalkLoop
@@ -520,10 +591,15 @@ class KeysetWalk:
             self._given -= over
             self._after = came.order_values[-1 - over]
 
-    def _check_order(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        if rows is self._in_order:
+            return False
         first = [rows[0]] if self._after is None else [self._after, rows[0]]
-        if any(_goes_back(self._order, earlier, later) for earlier, later in pairwise([*first, *rows[1:]])):
-            raise WalkUnordered
+        is_out = any(
+            _goes_back(self._order, earlier, later) for earlier, later in pairwise([*first, *rows[1:]])
+        )
+        self._in_order = None if is_out else rows
+        return is_out
 
 
 def _goes_back(order: Order, earlier: tuple[Any, ...], later: tuple[Any, ...]) -> bool:

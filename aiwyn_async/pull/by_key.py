@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
@@ -24,13 +23,15 @@ from aiwyn_async.errors import (
 from aiwyn_async.filters import key_between
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import EnvelopeReader, OnBadRow, key_only
+from aiwyn_async.pagination.confirm import Evidence, confirmed
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.reader import Incoming, PageReader
+from aiwyn_async.pagination.report import Earlier
 from aiwyn_async.pagination.window import Window
 from aiwyn_async.pull.failures import ATTEMPTS_A_PAGE, can_be_the_size, in_short, with_attempts
-from aiwyn_async.pull.plan import Ask, KeyFilterRefused, Plan
+from aiwyn_async.pull.plan import Ask, KeyFilterRefused, Plan, highest_of, lowest_of
 from aiwyn_async.pull.progress import RangeProgress
 from aiwyn_async.pull.report import KeyRange, PullReport
 from aiwyn_async.session.protocol import Request, Response, encode_json
@@ -63,6 +64,8 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     given_beyond: int
     last_key: int | None
     expected: int | None
+    order_checked: bool = True
+    problems: Earlier = Earlier()
 
 
 class ByKey(Generic[RowT]):
@@ -136,6 +139,7 @@ class ByKey(Generic[RowT]):
             left=found.left,
             last_key=found.last_key,
         )
+        self._plan.order_checked, self.report.earlier = found.order_checked, found.problems
 
     @property
     def given(self) -> KeySet | None:
@@ -150,11 +154,17 @@ class ByKey(Generic[RowT]):
     def position(self) -> Position:
         """What is left after all pages given."""
         position = _Position(
-            left=[*self._plan.under_way, *(KeyRange(lost.after, lost.until) for lost in self.report.missing)],
+            left=[
+                *self._plan.under_way,
+                *self._plan.suspect,
+                *(KeyRange(lost.after, lost.until) for lost in self.report.missing),
+            ],
             given=self.report.distinct,
             given_beyond=self._given_beyond,
             last_key=self._plan.last_key,
             expected=self.report.expected_at_start,
+            order_checked=self._plan.order_checked,
+            problems=self.report.problems_so_far,
         )
         return dict(msgspec.to_builtins(position))
 
@@ -199,6 +209,7 @@ class ByKey(Generic[RowT]):
     async def _take_in_page(self, ask: Ask, response: Response, began: int) -> Page[RowT] | None:
         try:
             page = await self._reader.read(response, lambda: self._again(ask))
+            page, is_last = await self._confirmed(ask, page)
         except RequestError as error:
             if isinstance(error, DecodeFailed) and not error.malformed:
                 raise
@@ -209,7 +220,9 @@ class ByKey(Generic[RowT]):
         is_first = not self._plan.has_begun
         if is_first:
             self.report.expected_at_start = page.rows.count
-        kept = self._new_among(page.keys, self._plan.tell_page(ask, page.keys, page.rows.count))
+        kept = self._new_among(
+            page.keys, self._plan.tell_page(ask, page.keys, page.rows.count, is_last=is_last)
+        )
         if page.keys and not is_first:
             self._key_filter_works = True
             if type(page.keys[0]) is int:
@@ -218,9 +231,52 @@ class ByKey(Generic[RowT]):
         if not kept:
             return None
         number, self._number = self._number, self._number + 1
-        made = self._reader.page(page, kept, number=number, checkpoint=self.checkpoint())
-        self.report.bad_rows += len(kept) - len(made.items)
-        return made
+        if page.rows.bad:
+            # Before the checkpoint is made, which has to know of them.
+            self.report.bad_rows += len({index for index, _, _ in page.rows.bad}.intersection(kept))
+        return self._reader.page(page, kept, number=number, checkpoint=self.checkpoint())
+
+    async def _confirmed(self, ask: Ask, page: Incoming[RowT]) -> tuple[Incoming[RowT], bool]:
+        """The page to use, and whether it is known to be the last of its range.
+
+        A short page is the last if the last rows of its range, requested downwards, are the same. Anything
+        else that could be a fault is requested again.
+        """
+        evidence = self._evidence_of(ask, page)
+        if evidence == Evidence.SUFFICIENT:
+            return page, False
+        if page.keys and evidence == Evidence.UNPROVEN and await self._is_end(ask, page):
+            return page, True
+
+        async def again() -> Incoming[RowT]:
+            return await self._reader.read(await self._again(ask), lambda: self._again(ask))
+
+        rejected: list[Incoming[RowT]] = []
+        best, is_confirmed = await confirmed(
+            page, lambda each: self._evidence_of(ask, each), again, rejected=rejected
+        )
+        self.report.unconfirmed += not is_confirmed
+        for other in rejected:
+            self._plan.reject(other.keys)
+        return best, False
+
+    def _evidence_of(self, ask: Ask, page: Incoming[RowT]) -> Evidence:
+        report = self.report
+        if not page.keys and page.rows.count == 0 and report.distinct == report.expected_at_start != 0:
+            return Evidence.SUFFICIENT
+        if self._seen is not None and self._seen.has_all(page.keys):
+            return Evidence.WRONG
+        return self._plan.evidence(ask, page.keys, page.rows.count)
+
+    async def _is_end(self, ask: Ask, page: Incoming[RowT]) -> bool:
+        if (page.rows.count or 0) > len(page.keys):
+            return False
+        # One row more than the page has, which shows a row that is missing at its beginning.
+        end = Ask(purpose="end", after=ask.after, until=ask.until, size=len(page.keys) + 1)
+        try:
+            return await self._ask_keys(end) == list(reversed(page.keys))
+        except RequestError:
+            return False
 
     def _new_among(self, keys: Sequence[Id | None], kept: int) -> Sequence[int]:
         """Of the first rows of a page, those that were not given before."""
@@ -254,7 +310,7 @@ class ByKey(Generic[RowT]):
         if ask.purpose == "page" and is_refusal and not await self._takes_the_key_filter(ask):
             raise KeyFilterRefused(str(error)) from error
         if ask.purpose == "last":
-            self._plan.tell_last(())
+            self._plan.tell_last(None)
             return
         is_alive = self._successes > began or await self._answers_at_all()
         if not is_alive:
@@ -305,7 +361,7 @@ class ByKey(Generic[RowT]):
         if ask.purpose == "probe":
             self._plan.tell_probe(ask, works=works)
         else:
-            self._plan.tell_last(keys)
+            self._plan.tell_last(keys if works else None)
 
     async def _close_the_books(self) -> None:
         """Ask for the count once more, and hold it against what came."""
@@ -322,6 +378,10 @@ class ByKey(Generic[RowT]):
             return
         try:
             report.expected_at_end = await self._ask_count(None)
+            if report.expected_at_end is not None and report.expected_at_end < report.distinct:
+                # Rows were deleted, or the count is a fault.
+                again = await self._ask_count(None)
+                report.expected_at_end = max(report.expected_at_end, again or 0)
             surplus = (report.expected_at_end or 0) - report.distinct
             if surplus > 0 and plan.last_key is not None and not report.missing:
                 within = await self._ask_count(plan.last_key)
@@ -355,7 +415,8 @@ class ByKey(Generic[RowT]):
 
     async def _fetch(self, ask: Ask) -> Response | RequestError:
         """An answer, or the error as a value: that one request failed is no reason to end the others."""
-        session = self._brief if ask.purpose == "probe" or self._is_small(ask) else self._patient
+        is_brief = ask.purpose in {"probe", "end"} or self._is_small(ask)
+        session = self._brief if is_brief else self._patient
         self._in_flight += 1
         self.report.peak_concurrency = max(self.report.peak_concurrency, self._in_flight)
         try:
@@ -379,7 +440,7 @@ class ByKey(Generic[RowT]):
         own = self._query.fields.get("where")
         conditions = [*([own] if own else []), *key_between(self._query.key, ask.after, ask.until)]
         where: Any = {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
-        direction = "desc" if ask.purpose == "last" else "asc"
+        direction = "desc" if ask.purpose in {"last", "end"} else "asc"
         body = self._query.fields | {
             "orderBy": [{self._query.key: direction}],
             self._query.size_key: ask.size,
@@ -403,16 +464,8 @@ def _in_order(ranges: list[KeyRange]) -> list[KeyRange]:
     """
     if any(isinstance(bound, str) for each in ranges for bound in (each.after, each.until)):
         return ranges  # a server's collation orders them
-    ordered = sorted(ranges, key=_lowest)
-    edges = [edge for each in ordered for edge in (_lowest(each), _highest(each))]
+    ordered = sorted(ranges, key=lowest_of)
+    edges = [edge for each in ordered for edge in (lowest_of(each), highest_of(each))]
     if edges != sorted(edges):
         raise ValueError
     return ordered
-
-
-def _lowest(each: KeyRange) -> float:
-    return each.after if isinstance(each.after, int) else -math.inf
-
-
-def _highest(each: KeyRange) -> float:
-    return each.until if isinstance(each.until, int) else math.inf

@@ -160,6 +160,7 @@ class ByPasses(Generic[RowT]):
         report.unknown_fields = walk.unknown_fields | report.unknown_fields
         report.keys_checked = report.keys_checked and walk.keys_checked
         report.without_key = max(report.without_key, self._given.without_key)
+        report.gaps = walk.gaps  # of the last pass: rows that it lacks and another has were given
 
     async def _begin_again_smaller(self, run: Run[RowT], error: RequestError) -> None:
         """A page failed that may be too large: pages are numbered by one size, so the pass begins again.

@@ -7,6 +7,7 @@ more can be asked, the largest range under way is cut in half, and its upper hal
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from operator import le, lt
@@ -15,15 +16,16 @@ from typing import Any, Final, Literal, TypeGuard
 import msgspec
 
 from aiwyn_async.models.base import Id
+from aiwyn_async.pagination.confirm import Evidence
 from aiwyn_async.pull.progress import RangeProgress
 from aiwyn_async.pull.report import KeyRange, MissingRange
 
-__all__ = ["Ask", "KeyFilterRefused", "Plan"]
+__all__ = ["Ask", "KeyFilterRefused", "Plan", "highest_of", "lowest_of"]
 
 MOST_PROBES: Final = 400
 """Requests of one row that look for the end of what cannot be read; then the rest of it is given up."""
 
-Purpose = Literal["page", "last", "first", "count", "probe"]
+Purpose = Literal["page", "last", "first", "count", "probe", "end"]
 
 
 class KeyFilterRefused(Exception):  # noqa: N818 (never leaves this package)
@@ -35,7 +37,8 @@ class Ask(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     Attributes:
         purpose: "page" brings rows; "last" and "first" show the ends of the list and that the server answers;
-            "count" the number of rows; "probe" whether what begins after a key can be read.
+            "count" the number of rows; "probe" whether what begins after a key can be read; "end" the last
+            rows of a range, downwards.
         size: rows asked for.
         segment: the one that it reads, for a page and a probe.
         urgent: in an ordered pull, ahead of what is in flight.
@@ -52,7 +55,18 @@ class Ask(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 class Segment:
     """A range that is being read. ``after`` moves up with every page; ``until`` comes down when it is cut."""
 
-    __slots__ = ("after", "asked", "begin", "page_size", "rows", "search", "span", "until", "why")
+    __slots__ = (
+        "after",
+        "asked",
+        "begin",
+        "lacks_last",
+        "page_size",
+        "rows",
+        "search",
+        "span",
+        "until",
+        "why",
+    )
 
     def __init__(self, after: Id | None, until: Id | None, page_size: int, span: int) -> None:
         self.begin = after
@@ -64,6 +78,8 @@ class Segment:
         """How much of the key line a page takes, by the last one."""
         self.asked = False
         self.why = ""
+        self.lacks_last = False
+        """It ended once below the highest key, which has to be in it, and is read again from there."""
         self.search: Search | None = None
         """Under way when even a page of one row fails, as ``why`` tells."""
 
@@ -136,10 +152,19 @@ class Plan:
         self._ranges = ranges
         self._ordered = ordered
         begin = [KeyRange(None, None)] if left is None else left
+        self._begin = begin
         self._segments = [Segment(each.after, each.until, page_size, page_size) for each in begin]
         is_open = left is not None and any(each.until is None for each in left)
         self._needs_last = is_open and ranges > 1 and last_key is None
         self._waits_for_last = False
+        self._verified: Segment | None = None
+        """The range that ended twice below the highest key, which is asked for again."""
+        self._longest = 0
+        """Rows of the longest page: the server may have a smaller page size of its own."""
+        self._received: list[tuple[int, int]] = []
+        """The lowest and the highest key of each page."""
+        self._rejected: set[int] = set()
+        """Keys of the responses that were not used, which have to arrive in others."""
         self._probes = 0
         self._count_beyond = 0
         """The highest count that was of more rows than came with it, so that it was not of the page alone."""
@@ -174,7 +199,10 @@ class Plan:
         if self._needs_last:
             self._needs_last = False
             self._waits_for_last = True
-            return Ask(purpose="last", after=self._segments[0].begin)
+            after = self._segments[0].begin if self._verified is None else None
+            return Ask(purpose="last", after=after)
+        if not self._segments:
+            self._take_up_suspect()
         if self._waits_for_last or not self._segments:
             return None
         segment = self._next_segment()
@@ -192,10 +220,36 @@ class Plan:
         after, until = segment.after, segment.until
         return Ask(purpose="page", after=after, until=until, size=size, segment=segment, urgent=urgent)
 
-    def tell_page(self, ask: Ask, keys: Sequence[Id | None], count: int | None) -> int:
+    def evidence(self, ask: Ask, keys: Sequence[Id | None], count: int | None) -> Evidence:
+        """Rate a page before it is told."""
+        if not keys:
+            return Evidence.UNPROVEN
+        if _refusal(ask, keys) is not None:
+            return Evidence.WRONG
+        if self.order_checked and not _are_integers(keys) and not _follow(ask.after, keys):
+            return Evidence.UNPROVEN
+        length = len(keys)
+        if length >= ask.size or self._is_all(length, count):
+            return Evidence.SUFFICIENT
+        is_short = length < self._longest or (not self._longest and (count is None or count <= length))
+        return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
+
+    def reject(self, keys: Sequence[Id | None]) -> None:
+        """Note a response that is not used: its rows have to arrive in another."""
+        self._rejected.update(key for key in keys if isinstance(key, int))
+
+    def tell_page(
+        self, ask: Ask, keys: Sequence[Id | None], count: int | None, *, is_last: bool = False
+    ) -> int:
         """Take in a page; how many of its rows, from the first on, belong to the range that it was asked for.
 
         The others belong to a range that was cut off meanwhile.
+
+        Args:
+            ask: the request.
+            keys: of its rows; a page without any ends the range.
+            count: the server's.
+            is_last: the page is known to be the last one of the range.
 
         Raises:
             KeyFilterRefused: the rows are not those that were asked for, or not in order.
@@ -205,8 +259,9 @@ class Plan:
         self._check(ask, keys)
         segment.asked = False
         segment.page_size = min(self._page_size, 2 * segment.page_size)
-        is_whole = not keys or (self._is_all(len(keys), count) and len(keys) < ask.size)
+        is_whole = not keys or is_last or (self._is_all(len(keys), count) and len(keys) < ask.size)
         kept = len(keys)
+        self._longest = max(self._longest, kept)
         if _are_integers(keys):
             if len(keys) > 1:
                 segment.span = max(1, (keys[-1] - keys[0]) * self._page_size // (len(keys) - 1))
@@ -214,11 +269,16 @@ class Plan:
                 self._stride = segment.span if segment.span <= self._page_size else segment.span * 9 // 10
             if isinstance(segment.until, int):
                 kept = bisect_right(keys, segment.until)
-                is_whole = is_whole or keys[-1] >= segment.until
+                # A response that begins beyond the range may be that of another request.
+                is_whole = kept > 0 and (is_whole or keys[-1] >= segment.until)
+            if kept:
+                self._received.append((keys[0], keys[kept - 1]))
         if kept:
             segment.after = keys[kept - 1]
             segment.rows += kept
-        if is_whole:
+        if is_whole and self._ends_below_last(segment):
+            self._look_for_last(segment)
+        elif is_whole:
             if 2 * segment.rows < self._page_size:
                 self._stride *= 2
             self._finish(segment)
@@ -228,18 +288,25 @@ class Plan:
         self.has_begun = True
         return kept
 
-    def tell_last(self, keys: Sequence[Id | None]) -> None:
-        """Take in the highest key there is.
+    def tell_last(self, keys: Sequence[Id | None] | None) -> None:
+        """Take in the highest key there is; None if the request failed.
 
         Raises:
             KeyFilterRefused: the last row has no key, which no key filter would find.
         """
         self._waits_for_last = False
-        if None in keys:
+        if keys is not None and None in keys:
             raise KeyFilterRefused("rows come without their key")
+        if self._verified is not None:
+            self._verify_last(self._verified, keys)
+            return
+        if keys is None:
+            return
         reached = [each.after for each in self._segments if isinstance(each.after, int)]
         if _are_integers(keys) and keys[0] >= max(reached, default=keys[0]):  # else it is not the last
             self.last_key = keys[0]
+        else:
+            self.reject(keys)
 
     def tell_probe(self, ask: Ask, *, works: bool) -> None:
         """Take in whether the row after a key could be read."""
@@ -267,6 +334,58 @@ class Plan:
             self._go_on_searching(segment, segment.search)
         else:
             self._give_up(segment, segment.until)
+
+    def _ends_below_last(self, segment: Segment) -> bool:
+        """Whether the highest key lies in the rest of this range, which has no more rows."""
+        if self.last_key is None or isinstance(segment.after, str) or isinstance(segment.until, str):
+            return False
+        is_above = segment.after is None or segment.after < self.last_key
+        return is_above and (segment.until is None or segment.until >= self.last_key)
+
+    def _look_for_last(self, segment: Segment) -> None:
+        """Read the rest of a range again, and then ask for the highest key again: it may be deleted."""
+        if not segment.lacks_last:
+            segment.lacks_last = True
+            return
+        segment.asked = True
+        self._verified = segment
+        self._needs_last = True
+
+    def _verify_last(self, segment: Segment, keys: Sequence[Id | None] | None) -> None:
+        self._verified = None
+        highest = keys[0] if keys and _are_integers(keys) else None
+        is_there = isinstance(highest, int) and lowest_of(segment) < highest <= (self.last_key or 0)
+        if keys is not None and not is_there:
+            self._finish(segment)  # it was deleted
+            return
+        segment.why = f"the highest key, {self.last_key}, was not received"
+        self._give_up(segment, segment.until)
+
+    @property
+    def suspect(self) -> list[KeyRange]:
+        """Ranges without a row between others, of which a response that was not used held rows."""
+        found: list[KeyRange] = []
+        for key in sorted(self._rejected):
+            begin = next((each for each in self._begin if _is_within(key, each)), None)
+            is_received = any(low <= key <= high for low, high in self._received)
+            is_left = any(_is_within(key, each) for each in [*self.under_way, *self.missing, *found])
+            if begin is None or is_received or is_left:
+                continue
+            lower = [high for _, high in self._received if lowest_of(begin) < high < key]
+            upper = [low - 1 for low, _ in self._received if key < low <= highest_of(begin)]
+            found.append(KeyRange(max(lower, default=begin.after), min(upper, default=begin.until)))
+        return found
+
+    def _take_up_suspect(self) -> None:
+        """Read such ranges again; an ordered pull, which is past them, names them as missing."""
+        suspect = self.suspect
+        self._rejected.clear()
+        for each in suspect:
+            if self._ordered:
+                why = "its rows were in a response that was not used"
+                self._lose(MissingRange(each.after, each.until, why))
+            else:
+                self._segments.append(Segment(each.after, each.until, self._page_size, self._page_size))
 
     def _is_all(self, rows: int, count: int | None) -> bool:
         """Whether these rows are all there are by the count that came with them.
@@ -354,20 +473,45 @@ class Plan:
         return upper
 
     def _check(self, ask: Ask, keys: Sequence[Id | None]) -> None:
-        if None in keys:
-            raise KeyFilterRefused("rows come without their key")
-        if _are_integers(keys):
-            if not all(map(lt, keys, keys[1:])):
-                raise KeyFilterRefused("rows do not come in the order of their keys")
-            is_above = not isinstance(ask.after, int) or keys[0] > ask.after
-            is_below = not isinstance(ask.until, int) or keys[-1] <= ask.until
-            if not (is_above and is_below):
-                raise KeyFilterRefused("rows come from outside the range of keys that was asked for")
-        elif ask.after is not None and ask.after in keys:
-            raise KeyFilterRefused("rows come again")
-        elif keys:
-            before = [] if ask.after is None else [ask.after]
-            self.order_checked = self.order_checked and _are_in_an_order(map(str, [*before, *keys]))
+        refusal = _refusal(ask, keys)
+        if refusal is not None:
+            raise KeyFilterRefused(refusal)
+        if keys and not _are_integers(keys):
+            self.order_checked = self.order_checked and _follow(ask.after, keys)
+
+
+def _refusal(ask: Ask, keys: Sequence[Id | None]) -> str | None:
+    """Why a request does not allow these rows; None if it does."""
+    if None in keys:
+        return "rows come without their key"
+    if _are_integers(keys):
+        if not all(map(lt, keys, keys[1:])):
+            return "rows do not come in the order of their keys"
+        is_above = not isinstance(ask.after, int) or keys[0] > ask.after
+        is_below = not isinstance(ask.until, int) or keys[-1] <= ask.until
+        return (
+            None if is_above and is_below else "rows come from outside the range of keys that was asked for"
+        )
+    return "rows come again" if ask.after is not None and ask.after in keys else None
+
+
+def _follow(after: Id | None, keys: Sequence[Id | None]) -> bool:
+    """Whether text keys are in an order known here, after the key before them."""
+    return _are_in_an_order(map(str, [*([] if after is None else [after]), *keys]))
+
+
+def lowest_of(each: KeyRange | Segment) -> float:
+    """The bound below a range, for comparison."""
+    return each.after if isinstance(each.after, int) else -math.inf
+
+
+def highest_of(each: KeyRange) -> float:
+    """The bound above a range, for comparison."""
+    return each.until if isinstance(each.until, int) else math.inf
+
+
+def _is_within(key: int, each: KeyRange) -> bool:
+    return lowest_of(each) < key <= highest_of(each)
 
 
 def _are_integers(keys: Sequence[Id | None]) -> TypeGuard[Sequence[int]]:

@@ -19,6 +19,7 @@ from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
 from aiwyn_async.pagination.query import Query
+from aiwyn_async.pagination.report import Earlier
 from aiwyn_async.pull.by_key import ByKey, KeyFilterRefused
 from aiwyn_async.pull.by_passes import AGAIN, ByPasses
 from aiwyn_async.pull.progress import Progress, progress_of
@@ -338,7 +339,7 @@ class _Use(Generic[RowT]):
             )
         report.why_passes = why
         # All is read anew: what a run before could not read, and what it gave.
-        report.missing = []
+        report.missing, report.earlier, report.unconfirmed = [], Earlier(), 0
         report.distinct -= self._given_before
         self._given_before = 0
         return self._pull.by_passes(report, given)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from aiwyn_async.models.base import Id
+from aiwyn_async.pagination.report import Earlier
 from aiwyn_async.session.protocol import encode_json
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class PullReport(msgspec.Struct, kw_only=True):
         keys_checked: rows were told apart by a key.
         without_key: rows of a pass that lacked their key.
         order_checked: the keys came in an order that can be held against the one asked for.
+        gaps: pages within the last full pass with fewer rows than the pages around them, or none.
+        unconfirmed: pages that were requested again because of what they lacked, and differed.
+        earlier: problems of the runs that this one continues.
         requests: sent, retries included.
         retries: requests sent again.
         peak_concurrency: most requests in flight at once.
@@ -91,6 +95,9 @@ class PullReport(msgspec.Struct, kw_only=True):
     keys_checked: bool = True
     without_key: int = 0
     order_checked: bool = True
+    gaps: int = 0
+    unconfirmed: int = 0
+    earlier: Earlier = Earlier()
     pages: int = 0
     requests: int = 0
     retries: int = 0
@@ -142,6 +149,14 @@ class PullReport(msgspec.Struct, kw_only=True):
             "A row that both of them passed over, because the list moved in the same way twice, is not here."
         )
 
+    @property
+    def problems_so_far(self) -> Earlier:
+        """The problems of this run and of those before it, as a later run has to know them."""
+        return Earlier(
+            bad_rows=self.bad_rows + self.earlier.bad_rows,
+            unconfirmed=self.unconfirmed + self.earlier.unconfirmed,
+        )
+
     def doubts(self) -> list[str]:
         """All that speaks against this being a complete read, in sentences; empty when nothing does."""
         found: list[str] = []
@@ -162,9 +177,32 @@ class PullReport(msgspec.Struct, kw_only=True):
             found.append(
                 "keys are text in an order not known here, and there is no count to hold them against"
             )
-        if self.bad_rows:
-            found.append(f"{self.bad_rows} rows do not decode and were left out")
+        return found + self._problems_of_pages()
+
+    def _problems_of_pages(self) -> list[str]:
+        found: list[str] = []
+        every = self.problems_so_far
+        if self.gaps and self.expected != self.distinct:
+            found.append(
+                f"{self.gaps} pages had fewer rows than the pages around them, so rows may be missing"
+            )
+        if self._is_short_of_first_count:
+            found.append(
+                f"the server counted {self.expected_at_start} rows at the start and {self.distinct} arrived; "
+                "the count at the end could not be read"
+            )
+        if every.unconfirmed:
+            found.append(
+                f"{every.unconfirmed} pages differed each time they were requested, so rows may be missing"
+            )
+        if every.bad_rows:
+            found.append(f"{every.bad_rows} rows do not decode and were left out")
         return found
+
+    @property
+    def _is_short_of_first_count(self) -> bool:
+        is_uncounted = self.ended and self.expected_at_end is None and not self.missing
+        return is_uncounted and self.distinct < (self.expected_at_start or 0)
 
     def to_json(self) -> str:
         """The report as one line of JSON, with ``complete``, ``doubts`` and ``drift``."""

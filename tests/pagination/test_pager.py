@@ -104,7 +104,7 @@ async def test_the_first_row_and_the_count_ask_for_one_row(aiwyn: AiwynClient, b
     assert first.id == ids(box)[0]
     assert await aiwyn.invoices.list(limit=5).count() == 95
     assert await aiwyn.invoices.list(client_id=1).first() is None
-    assert [body["pageSize"] for body in bodies(box)] == [1, 1, 1]
+    assert [body["pageSize"] for body in bodies(box)] == [1, 1, 1, 1], "an empty page is requested twice"
 
 
 async def test_a_count_that_the_server_does_not_give_is_counted(aiwyn: AiwynClient, box: Sandbox) -> None:

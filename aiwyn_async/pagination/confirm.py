@@ -1,0 +1,72 @@
+"""Whether a response proves what it shows, and when to request a page again before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import IntEnum
+from typing import Final, Protocol, TypeVar
+
+from aiwyn_async.models.base import Id
+
+__all__ = ["Evidence", "HasKeys", "confirmed"]
+
+MAX_REPEATS: Final = 2
+"""Requests beyond the first: the second shows a difference, the third decides it."""
+
+
+class Evidence(IntEnum):
+    """How far a response can be relied on by itself."""
+
+    WRONG = 0
+    """Rows that the request does not allow, or only rows received before."""
+    UNPROVEN = 1
+    """No rows, or fewer than requested, without a count that agrees."""
+    SUFFICIENT = 2
+
+
+class HasKeys(Protocol):
+    """A decoded page."""
+
+    @property
+    def keys(self) -> Sequence[Id | None]:
+        """The keys of its rows."""
+        ...
+
+
+PageT = TypeVar("PageT", bound=HasKeys)
+
+
+async def confirmed(
+    page: PageT,
+    evidence_of: Callable[[PageT], Evidence],
+    again: Callable[[], Awaitable[PageT]],
+    *,
+    rejected: list[PageT],
+) -> tuple[PageT, bool]:
+    """Return the page to use, and whether it is confirmed: by itself, or by two responses with the same keys.
+
+    A page that is not sufficient by itself is requested again, at most twice.
+
+    Args:
+        page: the first response.
+        evidence_of: rates a response.
+        again: requests the same page again.
+        rejected: collects the responses that are not used.
+    """
+    best, evidence = page, evidence_of(page)
+    answers: list[PageT] = [page]
+    is_confirmed = evidence == Evidence.SUFFICIENT
+    while not is_confirmed and len(answers) <= MAX_REPEATS:
+        other = await again()
+        same = next((each for each in answers if list(each.keys) == list(other.keys)), None)
+        if same is not None:
+            is_confirmed = same is best
+            break
+        answers.append(other)
+        other_evidence = evidence_of(other)
+        # Of two that the request allows, the one with more rows: the list may have become shorter.
+        if (other_evidence > Evidence.WRONG, len(other.keys)) > (evidence > Evidence.WRONG, len(best.keys)):
+            best, evidence = other, other_evidence
+        is_confirmed = other_evidence == Evidence.SUFFICIENT
+    rejected += [each for each in answers if each is not best]
+    return best, is_confirmed

@@ -1,0 +1,128 @@
+"""One faulty page at every position of a list or a search: every row arrives, or a problem is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import PaginationError
+from aiwyn_async.pagination.pager import Pager
+from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sandbox.variants import Variant
+from fake_clock import FakeClock
+from one_fault import CONTENTS, Content, OneFault, numbered, serving
+
+
+async def read(server: OneFault, clock: FakeClock, *, by_key: bool) -> tuple[list[Any], bool]:
+    """The keys that arrived, and whether the read calls itself complete."""
+    found: list[Any] = []
+    async with serving(server, clock) as client:
+        invoices = client.invoices
+        begun: Pager[Any] = invoices.search(page_size=10) if by_key else invoices.list(page_size=10)
+        pager = begun.decode_as(dict)
+        try:
+            async for row in pager:
+                found.append(row["id"])  # noqa: PERF401 (an error ends it)
+        except PaginationError:
+            return found, False
+        assert pager.report.complete == (not pager.report.doubts())
+        return found, pager.report.complete
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("by_key", [False, True])
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("cap", [1000, 8])
+async def test_one_faulty_page_is_made_good_or_named(
+    clock: FakeClock, content: Content, by_key: bool, counted: bool, cap: int
+) -> None:
+    rows = numbered(range(5, 100))
+    keys = [row["id"] for row in rows]
+    plain = OneFault(rows, None, None, counted=counted, cap=cap)
+    found, is_complete = await read(plain, clock, by_key=by_key)
+    assert found == keys
+    assert is_complete
+    silent: list[int] = []
+    for position in range(plain.requests):
+        server = OneFault(rows, content, position, counted=counted, cap=cap)
+        found, is_complete = await read(server, clock, by_key=by_key)
+        assert len(found) == len(set(found))
+        if is_complete and sorted(found) != keys:
+            silent.append(position)
+    assert silent == []
+
+
+@pytest.mark.parametrize("content", ["empty", "short"])
+@pytest.mark.parametrize("position", range(11))
+async def test_an_empty_or_short_page_loses_nothing(
+    clock: FakeClock, content: Content, position: int
+) -> None:
+    """Without a count, where nothing else would show it."""
+    for by_key in (False, True):
+        server = OneFault(numbered(range(95)), content, position, counted=False)
+        assert await read(server, clock, by_key=by_key) == (list(range(95)), True)
+
+
+async def test_a_short_page_that_stays_short_is_named(clock: FakeClock) -> None:
+    """293 of 300 rows, of a list without counts."""
+    rows = numbered(range(300))
+    server = OneFault(rows, None, None, counted=False)
+    server.missing = set(range(143, 150))
+    async with serving(server, clock) as client:
+        pager = client.invoices.list(page_size=50).decode_as(dict)
+        assert len(await pager.collect()) == 293
+    assert not pager.report.complete
+    assert "fewer rows" in pager.report.doubts()[0]
+
+
+async def test_an_empty_page_that_stays_empty_does_not_hide_the_pages_behind_it(clock: FakeClock) -> None:
+    server = OneFault(numbered(range(100)), None, None, counted=True)
+    server.missing = set(range(50, 60))
+    async with serving(server, clock) as client:
+        pager = client.invoices.list(page_size=10).decode_as(dict)
+        found = [row["id"] for row in await pager.collect()]
+    assert found == [*range(50), *range(60, 100)]
+    assert not pager.report.complete
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_a_resumed_read_names_the_problems_of_the_runs_before(clock: FakeClock, by_key: bool) -> None:
+    rows: list[dict[str, Any]] = numbered(range(40))
+    rows[12]["totalAmount"] = "a lot"
+    async with serving(OneFault(rows, None, None, counted=True), clock) as client:
+        resource = client.invoices
+        read: Any = resource.search if by_key else resource.list
+        first = read(page_size=10, on_bad_row="skip")
+        pages = first.pages()
+        await anext(pages)
+        second = await anext(pages)
+        await pages.aclose()
+        rest = read(page_size=10, on_bad_row="skip", resume=second.checkpoint.to_json())
+        assert len(await rest.collect()) == 20
+        assert rest.report.bad_rows == 0
+        assert not rest.report.complete
+        assert "1 rows do not decode" in rest.report.doubts()[0]
+
+
+async def test_a_count_that_agrees_costs_no_request_more(clock: FakeClock) -> None:
+    async with (
+        Sandbox(invoices=95, seed=7) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as client,
+    ):
+        await client.invoices.list(page_size=10).collect()
+        assert box.calls("invoices.list") == 10
+        await client.invoices.search(page_size=19).collect()
+        assert box.calls("invoices.search") == 6
+
+
+async def test_a_list_without_counts_requests_its_last_pages_twice(clock: FakeClock) -> None:
+    async with (
+        Sandbox(invoices=95, seed=7, variant=Variant(count="absent")) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as client,
+    ):
+        assert len(await client.invoices.list(page_size=10).collect()) == 95
+        bodies: list[Any] = [request.body for request in box.requests if request.route == "invoices.list"]
+        pages = [body["page"] for body in bodies]
+        assert pages == [*range(10), 9, 10, 10]

@@ -1,0 +1,138 @@
+"""A server whose response to one page request is wrong, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from aiwyn_async import AiwynClient
+from fake_clock import FakeClock
+
+__all__ = ["CONTENTS", "Content", "OneFault", "numbered", "serving"]
+
+Row = dict[str, Any]
+Content = Literal["empty", "short", "headless", "holed", "repeated", "stale", "swapped"]
+CONTENTS: tuple[Content, ...] = ("empty", "short", "headless", "holed", "repeated", "stale", "swapped")
+NAME = "deid_invoice"
+
+
+class OneFault:
+    """Rows on loopback, listed by page number or searched by key.
+
+    empty: no rows. short, headless, holed: rows are cut off its end, its beginning, or from within.
+    repeated: the response to the request before. stale: an earlier response, to the first request.
+    swapped: the response to the request after it, which gets this one's.
+
+    Args:
+        rows: all rows.
+        content: what is wrong.
+        at: which request is answered so, from 0; None for none.
+        counted: responses have a count.
+        cap: rows per page, at most, whatever is requested.
+    """
+
+    def __init__(
+        self, rows: list[Row], content: Content | None, at: int | None, *, counted: bool, cap: int = 1000
+    ) -> None:
+        self.rows = rows
+        self.content = content
+        self.at = at
+        self.counted = counted
+        self.cap = cap
+        self.requests = 0
+        self.missing: set[int] = set()
+        """Keys left out of every page, without any other row in their place."""
+        self.only_as_last: set[int] = set()
+        """Keys shown only to a request for the last row."""
+        self._served: list[bytes] = []
+        self._kept: bytes | None = None
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """One page."""
+        body = self._wrong(await request.json(), self.requests)
+        self.requests += 1
+        return web.Response(body=body, content_type="application/json")
+
+    def application(self) -> web.Application:
+        """An application that answers every path."""
+        app = web.Application()
+        app.router.add_post("/{path:.*}", self.answer)
+        return app
+
+    def _wrong(self, fields: dict[str, Any], number: int) -> bytes:
+        right = self._page(fields)
+        self._served.append(right)
+        if self._kept is not None and number == (self.at or 0) + 1:
+            return self._kept
+        if number != self.at or self.content is None:
+            return right
+        return self._changed(fields, right)
+
+    def _changed(self, fields: dict[str, Any], right: bytes) -> bytes:
+        cut: dict[str, Callable[[list[Row]], list[Row]]] = {
+            "empty": lambda _: [],
+            "short": lambda rows: rows[: len(rows) * 2 // 3],
+            "headless": lambda rows: rows[len(rows) // 3 :],
+            "holed": lambda rows: rows[: len(rows) // 3] + rows[-(len(rows) // 3) :] if len(rows) > 2 else [],
+        }
+        if self.content in cut:
+            page = msgspec.json.decode(right)
+            page[NAME] = cut[self.content](page[NAME])
+            return msgspec.json.encode(page)
+        if self.content == "swapped":
+            self._kept = right
+            return self._page(self._next_of(fields, right))
+        return self._served[-2 if self.content == "repeated" else 0] if len(self._served) > 1 else right
+
+    def _next_of(self, fields: dict[str, Any], right: bytes) -> dict[str, Any]:
+        """What the request after this one is likely to ask for."""
+        if "orderBy" not in fields:
+            return fields | {"page": fields["page"] + 1}
+        keys = [row["id"] for row in msgspec.json.decode(right)[NAME]]
+        if not keys:
+            return fields
+        own = fields.get("where")
+        beyond: dict[str, Any] = {"id": {"_gt": keys[-1]}}
+        return fields | {"where": {"_and": [own, beyond]} if own else beyond}
+
+    def _page(self, fields: dict[str, Any]) -> bytes:
+        rows = [row for row in self.rows if _holds(fields.get("where") or {}, row)]
+        if "orderBy" in fields:
+            rows.sort(key=lambda row: row["id"], reverse=fields["orderBy"] == [{"id": "desc"}])
+        size = min(self.cap, fields["pageSize"])
+        first = fields.get("page", 0) * size
+        shown = rows[first : first + size]
+        hidden = self.missing if size == 1 else self.missing | self.only_as_last
+        page: dict[str, Any] = {NAME: [row for row in shown if row["id"] not in hidden]}
+        if self.counted:
+            page[f"{NAME}_aggregate"] = {"aggregate": {"count": len(rows)}}
+        return msgspec.json.encode(page)
+
+
+def _holds(where: dict[str, Any], row: Row) -> bool:
+    bounds = {"_gt": lambda key, bound: key > bound, "_lte": lambda key, bound: key <= bound}
+    if "_and" in where:
+        return all(_holds(each, row) for each in where["_and"])
+    return all(
+        bounds[operator](row["id"], bound) for each in where.values() for operator, bound in each.items()
+    )
+
+
+def numbered(keys: Iterable[int]) -> list[Row]:
+    """Rows with these keys."""
+    return [{"id": key} for key in keys]
+
+
+@asynccontextmanager
+async def serving(server: OneFault, clock: FakeClock) -> AsyncGenerator[AiwynClient]:
+    """A client of such a server."""
+    async with (
+        TestServer(server.application()) as running,
+        AiwynClient(base_url=str(running.make_url("")).rstrip("/"), token="t", clock=clock) as client,
+    ):
+        yield client
