@@ -15,6 +15,7 @@ from aiohttp import web
 
 from .auth import Tokens
 from .books import Books
+from .collation import Collation
 from .deliveries import Delivery, Outbox, Sender
 from .drift import Drift
 from .faults import Faults
@@ -64,6 +65,8 @@ class Sandbox:
         sender: How event subscriptions are signed, repeated and timed.
         variant: Answer in a way that the documentation leaves open.
         sizes: Rows of a tag, by its name, where they shall not follow from `invoices`.
+        collation: How texts compare and sort: `C` by code points, `en_US` approximately as Postgres does in a
+            database of that locale (letters before accents before case before punctuation).
         clock: Seconds since the epoch, for tokens.
         monotonic: Seconds, for the rate limit and `ServedRequest.at`.
         log_bodies: Keep request bodies in `requests`.
@@ -90,6 +93,7 @@ class Sandbox:
         sender: Sender | None = None,
         variant: Variant | None = None,
         sizes: Mapping[str, int] | None = None,
+        collation: Collation = "C",
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
@@ -106,6 +110,7 @@ class Sandbox:
             clients=clients,
             path=None if path is None else Path(path),
             sizes=sizes,
+            collation=collation,
         )
         self._outbox = Outbox(sender or Sender(clock=clock), Subscriptions(self._store).subscribers)
         self._store.told = self._outbox.take

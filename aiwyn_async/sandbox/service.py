@@ -8,7 +8,8 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import cast
+from decimal import Decimal
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
@@ -53,7 +54,8 @@ class ServedRequest:
         route: `invoices.list`, `auth.token`, ..., or `unknown`.
         method: The HTTP method.
         path: The path, without query.
-        body: The decoded JSON, None when there was none. An API key is never kept.
+        body: The decoded JSON, None when there was none. An API key is never kept. Fractions in the body of a
+            list or search are Decimals.
         status: What was answered; 0 when the connection was ended without an answer.
         at: Monotonic seconds at arrival.
         authorization: Whether the request had an Authorization header.
@@ -180,7 +182,7 @@ class Service:
             self._record(route, request, None, refusal, arrived)
             return refusal
         raw = await request.read()
-        body, problem = _decoded(raw)
+        body, problem = _decoded(raw, exact=route.endswith((".list", ".search")))
         faults = self.faults.due(route, body)
         waits = self.latency + sum(fault.delay for fault in faults)
         if waits and await paused(waits, self.stopping):
@@ -302,11 +304,15 @@ def _resource_routes() -> Iterator[str]:
         yield from (f"{resource.name}.{verb}" for verb in resource.paths)
 
 
-def _decoded(raw: bytes) -> tuple[object, str | None]:
+_EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _decoded(raw: bytes, *, exact: bool) -> tuple[object, str | None]:
+    """The body, and what is wrong with it; if `exact`, numbers with a fraction are Decimals."""
     if not raw:
         return None, None
     try:
-        return msgspec.json.decode(raw), None
+        return _EXACT.decode(raw) if exact else msgspec.json.decode(raw), None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, "the body is not JSON"
 
