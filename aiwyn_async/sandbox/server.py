@@ -20,6 +20,7 @@ from .deliveries import Delivery, Outbox, Sender
 from .drift import Drift
 from .faults import Faults
 from .handlers import PageLimits
+from .http_log import LOGGER
 from .records import RecordFailure
 from .schema import RESOURCES
 from .service import HOST, Bucket, RateLimit, ServedRequest
@@ -168,6 +169,7 @@ class Sandbox:
                 service.app(),
                 handler_cancellation=True,
                 access_log=None,
+                logger=LOGGER,
                 shutdown_timeout=0.5,
             )
             await self._runner.setup()
@@ -302,6 +304,8 @@ class Sandbox:
         count: int = 1,
     ) -> list[int]:
         """Add rows of the firm's own making, with some fields set.
+
+        Each one's `updatedAt` is later than that of every row before it, unless it is among the fields.
 
         Args:
             resource: The name of a resource, such as `invoices`.

@@ -9,11 +9,13 @@ from typing import cast
 import msgspec
 
 from . import seed as firm
-from .schema import Column, Kind, Resource
+from .schema import RESOURCES, Column, Kind, Resource
 from .shelf import Shelf
 from .values import BadRequestError, SqlValue, instant_text, row_value, to_decimal
 
 __all__ = ["Store"]
+
+_SECOND = 1_000_000
 
 
 class Store(Shelf):
@@ -33,16 +35,34 @@ class Store(Shelf):
             while any(self._has(resource, ids.at(number)) for number in range(first, first + count)):
                 first += 1
             fresh = [ids.at(number) for number in range(first, first + count)]
-            self._generate(resource, first, first + count, self._remember)
+            born: dict[str, list[int]] = {}
+
+            def remember(made: Resource, ids: list[int]) -> None:
+                self._remember(made, ids)
+                born.setdefault(made.name, []).extend(ids)
+
+            self._generate(resource, first, first + count, remember)
             if self._read_ids(f"SELECT count(*) FROM {resource.name} WHERE id >= ?", (fresh[0],))[0] < count:
                 raise BadRequestError(f"{resource.name}: the firm has no rows to make these from")
             self._remember(resource, fresh)
-            if changes:
-                fresh = [self._rewrite(resource, row_id, changes) for row_id in fresh]
+            fresh = self._finish(resource, fresh, changes or {})
+            for name, made in born.items():
+                self._finish(RESOURCES[name], made, {})
             self.connection.execute(
                 "UPDATE sandbox_meta SET value = ? WHERE key = ?", (first + count, f"next_{resource.name}")
             )
             return fresh
+
+    def _finish(self, resource: Resource, fresh: Sequence[int], changes: Mapping[str, object]) -> list[int]:
+        """Set fields of new rows, and an `updatedAt` later than that of every other row."""
+        stamp = resource.by_wire.get("updatedAt")
+        if stamp is None or stamp.key in changes:
+            return [self._rewrite(resource, row_id, changes) for row_id in fresh] if changes else [*fresh]
+        latest = self._latest(resource, stamp)
+        return [
+            self._rewrite(resource, row_id, {**changes, stamp.key: instant_text(latest + number * _SECOND)})
+            for number, row_id in enumerate(fresh, 1)
+        ]
 
     def _has(self, resource: Resource, row_id: int) -> bool:
         ids = self._ids[resource.name]
@@ -63,7 +83,7 @@ class Store(Shelf):
         with self._lock, self._change():
             stamp = resource.by_wire.get("updatedAt")
             if stamp is not None and stamp.key not in changes:
-                changes = {**changes, stamp.key: self._later(resource, stamp)}
+                changes = {**changes, stamp.key: instant_text(self._latest(resource, stamp) + _SECOND)}
             self._rewrite(resource, row_id, changes)
 
     def delete(self, resource: Resource, row_id: int) -> None:
@@ -106,9 +126,12 @@ class Store(Shelf):
             raise KeyError(f"{resource.name} has no id {row_id}")
         ids.pop(place)
 
-    def _later(self, resource: Resource, stamp: Column) -> str:
-        sql = f"SELECT coalesce(max({stamp.sql}), 0) FROM {resource.name}"
-        return instant_text(self._read_ids(sql)[0] + 1_000_000)
+    def _latest(self, resource: Resource, stamp: Column) -> int:
+        """The latest creation or change of any row, rounded up to a second, which all forms of dates show."""
+        created = resource.by_wire.get("createdAt", stamp)
+        found = self.query(f"SELECT max({stamp.sql}), max({created.sql}) FROM {resource.name}")[0]
+        latest = max((int(str(value)) for value in found if value is not None), default=0)
+        return -(-latest // _SECOND) * _SECOND
 
     def _rewrite(self, resource: Resource, row_id: int, changes: Mapping[str, object]) -> int:
         body = self.body(resource, row_id)
