@@ -11,6 +11,7 @@ It shares no code with the client, so that a mistake in one shows against the ot
 from .deliveries import Delivery, DeliveryAttempt, Sender, Signer, standard_webhooks, timestamped_hex
 from .drift import Drift
 from .faults import Action, Fault, Faults
+from .firm_options import FirmOptions
 from .records import RecordFailure
 from .server import Sandbox
 from .service import RateLimit, ServedRequest
@@ -24,6 +25,7 @@ __all__ = [
     "Drift",
     "Fault",
     "Faults",
+    "FirmOptions",
     "RateLimit",
     "RecordFailure",
     "Sandbox",

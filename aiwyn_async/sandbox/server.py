@@ -19,6 +19,7 @@ from .collation import Collation
 from .deliveries import Delivery, Outbox, Sender
 from .drift import Drift
 from .faults import Faults
+from .firm_options import FirmOptions
 from .handlers import PageLimits
 from .http_log import LOGGER
 from .records import RecordFailure
@@ -68,6 +69,7 @@ class Sandbox:
         sizes: Rows of a tag, by its name, where they shall not follow from `invoices`.
         collation: How texts compare and sort: `C` by code points, `en_US` approximately as Postgres does in a
             database of that locale (letters before accents before case before punctuation).
+        firm: What is special about the firm: currencies, refunds, missing clients, syncs in bursts.
         clock: Seconds since the epoch, for tokens.
         monotonic: Seconds, for the rate limit and `ServedRequest.at`.
         log_bodies: Keep request bodies in `requests`.
@@ -95,6 +97,7 @@ class Sandbox:
         variant: Variant | None = None,
         sizes: Mapping[str, int] | None = None,
         collation: Collation = "C",
+        firm: FirmOptions | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
@@ -112,6 +115,7 @@ class Sandbox:
             path=None if path is None else Path(path),
             sizes=sizes,
             collation=collation,
+            options=firm,
         )
         self._outbox = Outbox(sender or Sender(clock=clock), Subscriptions(self._store).subscribers)
         self._store.told = self._outbox.take
@@ -305,7 +309,8 @@ class Sandbox:
     ) -> list[int]:
         """Add rows of the firm's own making, with some fields set.
 
-        Each one's `updatedAt` is later than that of every row before it, unless it is among the fields.
+        Each one's `updatedAt` is later than that of every row before it, unless it is among the fields. With
+        `FirmOptions.sync_minutes`, the rows of one call share one.
 
         Args:
             resource: The name of a resource, such as `invoices`.
@@ -338,6 +343,15 @@ class Sandbox:
             KeyError: There is no such row.
         """
         self._store.delete(RESOURCES[resource], row_id)
+
+    def refresh(self, resource: str | None = None) -> None:
+        """Move the `updatedAt` of every row to one instant, later than all, as a full refresh does.
+
+        Args:
+            resource: The name of a resource; all of them by default.
+        """
+        for name in RESOURCES if resource is None else (resource,):
+            self._store.refresh(RESOURCES[name])
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """The rows of a SELECT. Money is in cents (`total_cents`), instants in UTC microseconds."""

@@ -199,12 +199,7 @@ class Service:
             refusal = _error(421, "this server answers to its own host name only")
             self._record(route, request, None, refusal, arrived)
             return refusal
-        try:
-            raw = await request.read()
-        except web.RequestPayloadError:
-            body, problem = None, "the body cannot be read; check its Content-Encoding"
-        else:
-            body, problem = _decoded(raw, exact=route.endswith((".list", ".search")))
+        body, problem = await _read(request, exact=route.endswith((".list", ".search")))
         faults = self.faults.due(route, body)
         waits = self.latency + sum(fault.delay for fault in faults)
         if waits and await paused(waits, self.stopping):
@@ -335,6 +330,14 @@ def _resource_routes() -> Iterator[str]:
 
 
 _EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+
+
+async def _read(request: web.Request, *, exact: bool) -> tuple[object, str | None]:
+    """The decoded body, and what is wrong with it."""
+    try:
+        return _decoded(await request.read(), exact=exact)
+    except web.RequestPayloadError:
+        return None, "the body cannot be read; check its Content-Encoding"
 
 
 def _decoded(raw: bytes, *, exact: bool) -> tuple[object, str | None]:

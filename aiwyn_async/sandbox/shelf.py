@@ -17,6 +17,7 @@ import msgspec
 from . import seed as firm
 from .collation import Collation
 from .files import check_file
+from .firm_options import FirmOptions
 from .orders import OrderCache, Selection
 from .schema import RESOURCES, Resource
 from .sql import row_json
@@ -44,6 +45,7 @@ class Shelf:
         path: A file to keep, or None for memory or a temporary file.
         sizes: How many rows of other tags, by tag; each scales with the tags it belongs to by default.
         collation: How texts compare and sort, see `collation`.
+        options: What is special about the firm.
 
     Raises:
         ValueError: A size is below what a firm can do with.
@@ -60,7 +62,9 @@ class Shelf:
         path: Path | None = None,
         sizes: Mapping[str, int] | None = None,
         collation: Collation = "C",
+        options: FirmOptions | None = None,
     ) -> None:
+        self.options = options or FirmOptions()
         self.collation: Collation = collation
         self._functions = Functions()
         wanted = dict(sizes or {})
@@ -101,6 +105,7 @@ class Shelf:
 
     def _open(self) -> None:
         facts = {"version": firm.SCHEMA_VERSION, "seed": self.seed, **self.sizes}
+        facts["options"] = self.options.fingerprint
         found = self._path is not None and self._path.exists()
         if found and self._path is not None:
             check_file(self._path, facts)
@@ -150,11 +155,15 @@ class Shelf:
             self._generate(RESOURCES[name], 0, rows)
         if self._cancelled:
             raise RuntimeError("the sandbox was stopped while its firm was being made")
+        self._adapt()
         firm.create_indexes(connection)
         sizes = {f"next_{name}": self._next[name] for name in RESOURCES}
         connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", list({**facts, **sizes}.items()))
         connection.execute("COMMIT")
         self._unfinished = False
+
+    def _adapt(self) -> None:
+        """Change the rows that were just made as `options` say; a store that can write does."""
 
     def _generate(
         self,
