@@ -22,6 +22,7 @@ from .faults import Faults
 from .firm_options import FirmOptions
 from .handlers import PageLimits
 from .http_log import LOGGER
+from .loop_thread import LoopThread
 from .records import RecordFailure
 from .schema import RESOURCES
 from .service import HOST, Bucket, RateLimit, ServedRequest
@@ -40,6 +41,9 @@ class Sandbox:
 
         async with Sandbox(invoices=1000, seed=7) as box:
             print(box.url, box.api_key)
+
+    Code without a loop enters it with a plain `with`: it serves from a thread, and all but the coroutines of
+    this class may be called from the code's own.
 
     What the documents leave open is our inference: the token exchange is `POST /v1/auth/token` with
     `{"jwtApiKey": key}`, answered by `{"token": jwt, "expiresIn": seconds}`; searches are answered in the
@@ -104,6 +108,8 @@ class Sandbox:
     ) -> None:
         if invoices < 0 or (clients is not None and clients < 1):
             raise ValueError("a firm has no fewer than 0 invoices and 1 client")
+        if latency < 0:
+            raise ValueError(f"latency must not be negative, got {latency:g}")
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
         self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
@@ -134,6 +140,7 @@ class Sandbox:
         self.latency = latency
         self.drift = drift
         self._runner: web.AppRunner | None = None
+        self._thread: LoopThread | None = None
         self._worker: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
@@ -141,6 +148,31 @@ class Sandbox:
         return f"<Sandbox {where}, {self._store!r}, {self._service!r}>"
 
     # Lifecycle
+
+    def __enter__(self) -> Self:
+        """Serve from a thread, with a loop of its own, for code that has none."""
+        if self._thread is not None or self._runner is not None:
+            raise RuntimeError("the sandbox is running already")
+        self._thread = LoopThread("aiwyn-sandbox")
+        try:
+            self._thread.run(self.start())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            try:
+                thread.run(self.stop())
+            finally:
+                thread.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
