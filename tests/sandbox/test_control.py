@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,6 +150,29 @@ def test_a_fault_is_read_from_text() -> None:
 def test_a_fault_that_is_no_fault_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=text.partition(":")[0]):
         parse_fault(text)
+
+
+def test_the_command_line_takes_faults_a_limit_a_key_and_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "firm.sqlite3"
+    command = [sys.executable, "-m", "aiwyn_async.cli", "sandbox", "--invoices", "20", "--api-key", "known"]
+    options = ["--fault", "invoices.list:status=500", "--rate-limit", "1", "--path", str(path)]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip().partition("=")[2]
+            assert process.stdout.readline().strip() == "export AIWYN_API_KEY=known"
+            statuses = [call(url, "POST", "/gql/v1/invoices", {})[0] for _ in range(3)]
+            assert statuses == [500, 401, 429], "a fault, no token, and above the limit"
+            counts = call(url, "GET", "/_sandbox/counts", X_Sandbox_Key="known")[1]
+            assert counts["calls"] == {"invoices.list": 3}
+        finally:
+            process.terminate()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert errors.startswith("making 20 invoices\n")
+    assert path.exists()
 
 
 def test_a_sandbox_of_another_process_takes_faults_and_a_key() -> None:
