@@ -6,6 +6,7 @@ nothing is cached, and a budget of steps bounds the time.
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,6 +56,7 @@ class _State:
     moves: dict[str, "_State"] = field(default_factory=dict[str, "_State"])
 
 
+_END_OF_TEXT = ("",)
 _FOUND = _State(frozenset(), "")
 _MISSED = _State(frozenset(), "")
 
@@ -90,9 +92,8 @@ class Regex:
             return _Captures(self, text).search()
         state = self._state(frozenset(), "")
         work = _Work(text)
-        for at in range(len(text) + 1):
-            after = text[at : at + 1]
-            following = state.moves.get(after) if self._is_cacheable else None
+        for at, after in enumerate(itertools.chain(text, _END_OF_TEXT)):
+            following = state.moves.get(after)
             if following is None:
                 following = self._move(state, after, at, work)
                 if self._is_cacheable:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from aiohttp import web
 
@@ -108,6 +108,8 @@ class Sandbox:
     ) -> None:
         if invoices < 0 or (clients is not None and clients < 1):
             raise ValueError("a firm has no fewer than 0 invoices and 1 client")
+        if collation not in get_args(Collation):
+            raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
         if latency < 0:
             raise ValueError(f"latency must not be negative, got {latency:g}")
         if isinstance(rate_limit, int | float):

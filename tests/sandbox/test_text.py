@@ -85,6 +85,11 @@ def test_a_collation_orders_and_compares_texts() -> None:
         made.close()
 
 
+def test_an_unknown_collation_is_refused() -> None:
+    with pytest.raises(ValueError, match="C, en_US"):
+        Sandbox(collation="de_DE")  # type: ignore[arg-type]
+
+
 async def test_a_list_sorts_by_the_collation(http: Any) -> None:
     async with Sandbox(invoices=3000, seed=7, collation="en_US") as box:
         for body in ({"pageSize": 100}, {"pageSize": 100, "orderBy": [{"name": "asc"}]}):
