@@ -1,7 +1,7 @@
 """What a firm's data may hold besides the plain case: currencies, refunds, missing clients, syncs in bursts.
 
 The vendor's public help centre describes each of these for the product. How the API shows them is not
-documented; what stands here is our inference.
+documented; these forms are our inference.
 """
 
 import zlib

@@ -317,7 +317,7 @@ class Service:
 
 
 def _matches(template: str, path: str) -> bool:
-    """Whether a path fits a route's; a part in braces stands for any one."""
+    """Whether a path fits a route's; a part in braces fits any one."""
     wanted, given = template.split("/"), path.split("/")
     return len(wanted) == len(given) and all(
         part.startswith("{") or part == own for part, own in zip(wanted, given, strict=True)
