@@ -44,7 +44,7 @@ from aiwyn_async.export import export as export_rows
 from aiwyn_async.export.partial import has_unfinished
 from aiwyn_async.files import local_path
 from aiwyn_async.resources.records import RecordWrite
-from aiwyn_async.sandbox import Sandbox, serve
+from aiwyn_async.sandbox import Sandbox, parse_fault, serve
 from aiwyn_async.session.protocol import encode_json
 
 __all__ = ["app", "run"]
@@ -292,7 +292,15 @@ def _counts(writing: RecordWrite) -> Generator[None]:
 
 @app.command(name="sandbox")
 async def serve_sandbox(
-    *, invoices: Whole = 10_000, seed: Whole = 7, port: Whole = 0, latency: float = 0.0
+    *,
+    invoices: Whole = 10_000,
+    seed: Whole = 7,
+    port: Whole = 0,
+    latency: float = 0.0,
+    rate_limit: float | None = None,
+    api_key: str | None = None,
+    path: str | None = None,
+    fault: tuple[str, ...] = (),
 ) -> int:
     """Serve a sandbox of the API on 127.0.0.1 until Ctrl-C.
 
@@ -301,6 +309,10 @@ async def serve_sandbox(
         seed: of its firm; the same seed gives the same firm.
         port: 0 takes a free one.
         latency: seconds before each answer.
+        rate_limit: requests per second; the server answers 429 above it.
+        api_key: the key that clients exchange for a token; random unless given.
+        path: a file to keep the firm in.
+        fault: a planned fault, such as invoices.list:status=503,nth=2; may be repeated.
     """
 
     def ready(box: Sandbox) -> None:
@@ -309,11 +321,24 @@ async def serve_sandbox(
 
     if not 0 <= latency < math.inf:
         raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")
-    box = sandbox_of_command(invoices=invoices, seed=seed, port=port, latency=latency)
+    box = sandbox_of_command(
+        invoices=invoices,
+        seed=seed,
+        port=port,
+        latency=latency,
+        rate_limit=rate_limit,
+        api_key=api_key,
+        path=path,
+    )
     try:
+        for text in fault:
+            parse_fault(text).add_to(box.faults)
+        say(f"making {invoices:,} invoices")
         await serve(box, ready=ready)
-    except (OSError, OverflowError) as fault:
-        raise ConfigurationError(f"cannot serve on port {port}: {fault}") from None
+    except ValueError as wrong:
+        raise ConfigurationError(f"no sandbox: {wrong}") from None
+    except (OSError, OverflowError) as failure:
+        raise ConfigurationError(f"cannot serve on port {port}: {failure}") from None
     return Exit.OK
 
 

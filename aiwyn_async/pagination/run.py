@@ -441,7 +441,7 @@ class Run(Generic[RowT]):
             return None
         if page.rows.bad:
             # Before the checkpoint is made, which has to know of them.
-            self.report.bad_rows += len({index for index, _, _ in page.rows.bad}.intersection(kept))
+            self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(kept))
         return self._reader.page(page, kept, number=self._pages_given - 1, checkpoint=self.checkpoint())
 
 

@@ -233,7 +233,7 @@ class ByKey(Generic[RowT]):
         number, self._number = self._number, self._number + 1
         if page.rows.bad:
             # Before the checkpoint is made, which has to know of them.
-            self.report.bad_rows += len({index for index, _, _ in page.rows.bad}.intersection(kept))
+            self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(kept))
         return self._reader.page(page, kept, number=number, checkpoint=self.checkpoint())
 
     async def _confirmed(self, ask: Ask, page: Incoming[RowT]) -> tuple[Incoming[RowT], bool]:

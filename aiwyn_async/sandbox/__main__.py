@@ -1,4 +1,4 @@
-"""`python -m aiwyn_async.sandbox`: serve until interrupted, and say where on one line of JSON."""
+"""`python -m aiwyn_async.sandbox`: serve until interrupted, and print the address as a line of JSON."""
 
 import argparse
 import asyncio
@@ -7,10 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from .control import parse_fault
 from .server import Sandbox
 from .serving import serve
 
 __all__ = ["main"]
+
+_MANY_INVOICES = 50_000
+"""Making a larger firm takes seconds."""
 
 
 def _announce(box: Sandbox) -> None:
@@ -19,8 +23,7 @@ def _announce(box: Sandbox) -> None:
     sys.stdout.flush()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve a firm until SIGINT or SIGTERM."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aiwyn_async.sandbox", description=main.__doc__)
     parser.add_argument("--invoices", type=int, default=1000, help="how many invoices the firm has")
     parser.add_argument("--seed", type=int, default=7, help="which firm")
@@ -29,17 +32,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate-limit", type=float, default=None, help="requests per second, 429 above it")
     parser.add_argument("--api-key", default=None, help="the key to exchange; random unless given")
     parser.add_argument("--path", default=None, help="a file to keep the firm in")
-    options = parser.parse_args(arguments)
-    box = Sandbox(
-        options.invoices,
-        options.seed,
-        port=options.port,
-        latency=options.latency,
-        rate_limit=options.rate_limit,
-        api_key=options.api_key,
-        path=options.path,
-        log_bodies=False,
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="ROUTE:NAME=VALUE,...",
+        help="a fault, such as invoices.list:status=503,nth=2; may be repeated",
     )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a firm until SIGINT or SIGTERM."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        box = Sandbox(
+            options.invoices,
+            options.seed,
+            port=options.port,
+            latency=options.latency,
+            rate_limit=options.rate_limit,
+            api_key=options.api_key,
+            path=options.path,
+            log_bodies=False,
+        )
+        for text in options.fault:
+            parse_fault(text).add_to(box.faults)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.invoices >= _MANY_INVOICES:
+        sys.stderr.write(f"making {options.invoices:,} invoices\n")
     asyncio.run(serve(box, ready=_announce))
     return 0
 

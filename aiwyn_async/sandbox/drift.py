@@ -18,6 +18,9 @@ class Drift:
         update: Rows whose status (posted to closed, closed to posted), notes and `updatedAt` change.
         delete: Rows removed, never the last one.
         seed: Which rows.
+        every: The changes of so many pages arrive together after the last of them, as those of a sync do:
+            rows inserted or updated share one `updatedAt`.
+        refresh_every: After so many pages, a full refresh moves the `updatedAt` of all rows at once.
 
     The rows changed are kept in `inserted`, `updated` and `deleted`: a test can tell what a pull may miss.
     """
@@ -26,26 +29,44 @@ class Drift:
     update: int = 0
     delete: int = 0
     seed: int = 1
+    every: int = 1
+    refresh_every: int | None = None
     inserted: list[int] = field(default_factory=list[int])
     updated: list[int] = field(default_factory=list[int])
     deleted: list[int] = field(default_factory=list[int])
     rounds: int = 0
+    pages: int = 0
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.every < 1 or (self.refresh_every is not None and self.refresh_every < 1):
+            raise ValueError("every and refresh_every count from 1")
         self._random = random.Random(self.seed)  # noqa: S311 - a test's choice, no secret
 
     def apply(self, store: Store, resource: Resource) -> None:
-        """Change the firm once."""
+        """Count a page that was served, and change the firm if it is time to."""
+        self.pages += 1
+        if self.pages % self.every == 0:
+            self._change(store, resource)
+        if self.refresh_every is not None and self.pages % self.refresh_every == 0:
+            store.refresh(resource)
+
+    def _change(self, store: Store, resource: Resource) -> None:
         self.rounds += 1
-        for row_id in self._choose(store, resource, self.delete, spare=1):
+        for row_id in self._choose(store, resource, self.delete * self.every, spare=1):
             store.delete(resource, row_id)
             self.deleted.append(row_id)
-        for row_id in self._choose(store, resource, self.update, spare=0):
-            store.update(resource, row_id, self._changes(store, resource, row_id))
+        shared = self._shared_stamp(store, resource)
+        for row_id in self._choose(store, resource, self.update * self.every, spare=0):
+            store.update(resource, row_id, {**self._changes(store, resource, row_id), **shared})
             self.updated.append(row_id)
         if self.insert:
-            self.inserted += store.insert(resource, self.insert)
+            self.inserted += store.insert(resource, self.insert * self.every, shared)
+
+    def _shared_stamp(self, store: Store, resource: Resource) -> dict[str, object]:
+        """The `updatedAt` of all changes of a burst; without bursts, each change has its own."""
+        stamp = store.next_change(resource) if self.every > 1 else None
+        return {} if stamp is None else {"updatedAt": stamp}
 
     def _choose(self, store: Store, resource: Resource, count: int, *, spare: int) -> list[int]:
         ids = store.ids(resource)

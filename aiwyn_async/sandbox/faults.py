@@ -149,6 +149,11 @@ class Faults:
         self._plan.append(fault)
         return fault
 
+    @property
+    def planned(self) -> list[Fault]:
+        """The faults planned, those that have ended included."""
+        return list(self._plan)
+
     def register(self, routes: Collection[str]) -> None:
         """Make more routes known."""
         self._routes = (*self._routes, *routes)

@@ -22,7 +22,8 @@ def check_file(path: Path, facts: Mapping[str, int]) -> None:
         with contextlib.closing(
             sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         ) as connection:
-            held = dict(connection.execute("SELECT key, value FROM sandbox_meta").fetchall())
+            # A file without the entry is older than the options, and holds the plain case.
+            held = {"options": 0} | dict(connection.execute("SELECT key, value FROM sandbox_meta").fetchall())
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{path} is not a sandbox's file") from error
     for name, value in facts.items():

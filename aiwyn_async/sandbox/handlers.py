@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from .collation import Collation
 from .details import detail
 from .schema import Filter, PageMeans, Resource
 from .store import Store
-from .values import BadRequestError
-from .where import compile_order
+from .values import BadRequestError, whole_number
+from .where import check_filter, compile_order, order_term
 
 __all__ = ["NotFoundError", "PageLimits", "get_one", "list_page", "search_page"]
 
@@ -37,8 +38,8 @@ class PageLimits:
 
 
 def _integer(body: Body, key: str, default: int) -> int:
-    value = body.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int):
+    value = whole_number(body.get(key, default))
+    if value is None:
         raise BadRequestError(f"{key}: expected an integer")
     return value
 
@@ -86,10 +87,10 @@ def list_page(store: Store, resource: Resource, body: Body, limits: PageLimits, 
             value = body[item.wire]
             if item.allowed is not None and (not isinstance(value, str) or value not in item.allowed):
                 raise BadRequestError(f"{item.wire}: must be one of {', '.join(sorted(item.allowed))}")
+            check_filter(resource, item, value)
             conditions.append({item.column: {item.operator: _operand(item, value)}})
-    selection = store.select(
-        resource, {"_and": conditions} if conditions else {}, _default_order(resource, body), salt
-    )
+    order = _default_order(resource, body, store.collation)
+    selection = store.select(resource, {"_and": conditions} if conditions else {}, order, salt)
     rows = store.page_text(resource, selection.page(skip, size))
     return _envelope(resource, rows, selection.count, limits)
 
@@ -102,14 +103,18 @@ def _operand(item: Filter, value: object) -> object:
     return f"%{literal}%"
 
 
-def _default_order(resource: Resource, body: Body) -> tuple[str, ...]:
+def _default_order(resource: Resource, body: Body, collation: Collation) -> tuple[str, ...]:
     order = resource.default_order
     if resource.sort_order_key and resource.sort_order_key in body:
         direction = body[resource.sort_order_key]
         if not isinstance(direction, str) or direction not in {"asc", "desc"}:
             raise BadRequestError(f"{resource.sort_order_key}: must be asc or desc")
         order = tuple((column, direction) for column, _ in order)
-    return tuple(f"t.{column} {direction.upper()}" for column, direction in order)
+    columns = {column.sql: column for column in resource.columns}
+    return tuple(
+        f"{order_term(columns[name], 't', collation) if name in columns else f't.{name}'} {direction.upper()}"
+        for name, direction in order
+    )
 
 
 def search_page(store: Store, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
@@ -121,7 +126,7 @@ def search_page(store: Store, resource: Resource, body: Body, limits: PageLimits
     _check_keys(body, {*resource.page_size_keys, "page", "where", "orderBy"})
     size = _page_size(resource, body, limits, resource.search_page_size)
     skip = _skip(resource, body, size)
-    order = compile_order(resource, body.get("orderBy", cast("list[object]", [])))
+    order = compile_order(resource, body.get("orderBy", cast("list[object]", [])), store.collation)
     selection = store.select(resource, body.get("where", cast("dict[str, object]", {})), order, salt)
     rows = store.page_text(resource, selection.page(skip, size), found=True)
     return _envelope(resource, rows, selection.count, limits)

@@ -6,17 +6,20 @@ It is made from the declarations that the server serves by, and kept beside this
 
 writes `openapi.json`. It describes this sandbox, which answers as the documents of the Aiwyn API show where
 they show it; `x-aiwyn-evidence` says of each operation whether its method and path were seen there
-(`confirmed`) or are our inference (`inferred`).
+(`confirmed`) or are our inference (`inferred`). On a field it is given if the field differs from its operation:
+`confirmed`, `example` (seen in an example body alone), `prose` or `inferred`. On the status of an error it
+says whether the documents list it. Examples, enums and bounds of documented fields are the documents' own.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from .books import Books
 from .details import detail
 from .envelope import VERSION
+from .evidence import EVIDENCE, Part, annotate, documented_errors, facts_of, parameter_facts
 from .records import NewRecordType, RecordsRequest, RecordTypeChanges
 from .schema import RESOURCES, Resource
 from .shapes import (
@@ -64,6 +67,8 @@ _CONFIRMED = frozenset(
     }
 )
 """Method and path both seen in the documents."""
+
+_UNDOCUMENTED_OPERATORS = ("_nlike", "_nilike", "_iregex")
 
 _WRITES: Mapping[str, tuple[str, str, type | None, int, type, tuple[int, ...]]] = {
     "records.upsert": ("upsertRecords", "Upsert up to 100 records", RecordsRequest, 200, RecordsResponse, ()),
@@ -150,6 +155,7 @@ _PARAMETERS: Mapping[str, Json] = {
 _REASONS = {
     400: "The request is refused",
     401: "No valid token",
+    403: "The credentials do not permit this; the sandbox answers so as a planned fault only",
     404: "There is no such thing",
     413: "The body is too large",
     429: "Too many requests; `Retry-After` has the seconds",
@@ -166,13 +172,37 @@ def _content(schema: Json) -> Json:
 def _responses(status: int, answer: Json, more: tuple[int, ...], refusal: str) -> Json:
     found: Json = {str(status): {"description": "Done", "content": _content(answer)}}
     for code in sorted({*_USUAL, *more}):
-        found[str(code)] = {"description": _REASONS[code], "content": _content(reference(refusal))}
+        found[str(code)] = _refusal(code, refusal)
     return found
 
 
-def _parameters(path: str) -> list[Json]:
+def _refusal(code: int, refusal: str) -> Json:
+    return {"description": _REASONS[code], "content": _content(reference(refusal))}
+
+
+def _with_documented_errors(method: str, path: str, responses: Json, evidence: str) -> Json:
+    """The responses with those that are documented, and with the evidence of each where it is another."""
+    documented = documented_errors(method, path)
+    refusal = "FailureResponse" if path.startswith("/api/") else "ErrorsResponse"
+    missing = [code for code in documented if str(code) not in responses]
+    every = responses | {str(code): _refusal(code, refusal) for code in missing}
+    for code, response in every.items():
+        shown = "confirmed" if int(code) in documented else "inferred"
+        if int(code) >= 400 and shown != evidence:
+            response[EVIDENCE] = shown
+    return dict(sorted(every.items()))
+
+
+def _parameters(method: str, path: str) -> list[Json]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]} for name in names]
+    found: list[Json] = []
+    for name in names:
+        parameter = {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+        fact = parameter_facts(method, path, name)
+        if fact is not None and fact.example is not None:
+            parameter["example"] = fact.example
+        found.append(parameter)
+    return found
 
 
 def _operation(
@@ -187,12 +217,18 @@ def _operation(
     body_required: bool = True,
 ) -> Json:
     found: Json = {"operationId": operation_id, "summary": summary, "tags": [tag]}
-    if parameters := _parameters(path):
+    if parameters := _parameters(method, path):
         found["parameters"] = parameters
     if body is not None:
         found["requestBody"] = {"required": body_required, "content": _content(body)}
-    evidence = "confirmed" if (method, path) in _CONFIRMED else "inferred"
-    return {**found, "responses": responses, "x-aiwyn-evidence": evidence}
+    evidence = _evidence((method, path))
+    responses = _with_documented_errors(method, path, responses, evidence)
+    return {**found, "responses": responses, EVIDENCE: evidence}
+
+
+def _evidence(*operations: tuple[str, str]) -> str:
+    """Whether one of some operations was seen."""
+    return "inferred" if _CONFIRMED.isdisjoint(operations) else "confirmed"
 
 
 def _page(resource: Resource, row: Json) -> Json:
@@ -255,6 +291,39 @@ def _read_operations(books: Books, resource: Resource, components: Components) -
     return found
 
 
+def _annotate_reads(resource: Resource, schemas: Json) -> None:
+    """Put what is documented of a resource's fields into its schemas."""
+    name = singular(resource.name)
+    operations = {verb: ("GET" if verb == "get" else "POST", path) for verb, path in resource.paths.items()}
+    pages = {verb: found for verb, found in operations.items() if verb != "get"}
+    own_row = f"{name}SearchPage" in schemas
+    shared = [found for verb, found in pages.items() if verb == "list" or not own_row]
+    if shared:
+        annotate(schemas, f"{name}Page", facts_of("response", *shared), _evidence(*shared))
+    if own_row:
+        search = operations["search"]
+        annotate(schemas, f"{name}SearchPage", facts_of("response", search), _evidence(search))
+    if "get" in operations:
+        one = operations["get"]
+        annotate(schemas, f"{name}Detail", facts_of("response", one), _evidence(one))
+    for verb, operation in pages.items():
+        request = f"{name}{verb.title()}Request"
+        annotate(schemas, request, facts_of("request", operation), _evidence(operation))
+
+
+def _annotate_writes(schemas: Json) -> None:
+    """Put what is documented of the fields of records and their types into their schemas."""
+    for part, place in (("request", 2), ("response", 4)):
+        by_schema: dict[str, list[tuple[str, str]]] = {}
+        for route, write in _WRITES.items():
+            schema = cast("type | None", write[place])
+            if schema is not None:
+                by_schema.setdefault(schema.__name__, []).append(WRITE_ROUTES[route])
+        for schema_name, operations in by_schema.items():
+            facts = facts_of(cast("Part", part), *operations)
+            annotate(schemas, schema_name, facts, _evidence(*operations))
+
+
 def _write_operations() -> Json:
     found: Json = {}
     for route, (method, path) in WRITE_ROUTES.items():
@@ -290,7 +359,29 @@ def _declared_schemas() -> Json:
     types |= {TokenRequest, TokenResponse, ErrorsResponse, FailureResponse}
     in_order = sorted(types, key=lambda item: item.__name__)
     _, found = msgspec.json.schema_components(in_order, ref_template="#/components/schemas/{name}")
-    return {**comparison_schemas(), "OrderDirection": {"type": "string", "enum": list(DIRECTIONS)}, **found}
+    comparisons = comparison_schemas()
+    for operator in _UNDOCUMENTED_OPERATORS:
+        schema = comparisons["TextComparison"]["properties"][operator]
+        comparisons["TextComparison"]["properties"][operator] = {**schema, EVIDENCE: "inferred"}
+    declared = {**comparisons, "OrderDirection": {"type": "string", "enum": list(DIRECTIONS)}, **found}
+    return cast("Json", _with_plain_nulls(declared))
+
+
+def _with_plain_nulls(node: Any) -> Any:
+    """A copy with `anyOf` of a plain type and null as a list of types, which more generators read."""
+    if isinstance(node, list):
+        return [_with_plain_nulls(item) for item in cast("list[object]", node)]
+    if not isinstance(node, dict):
+        return node
+    fields: Json = {key: _with_plain_nulls(value) for key, value in cast("Json", node).items()}
+    choices = cast("list[Json]", fields.get("anyOf", []))
+    plain = [
+        choice for choice in choices if choice != {"type": "null"} and isinstance(choice.get("type"), str)
+    ]
+    if len(choices) != 2 or len(plain) != 1 or {"type": "null"} not in choices:
+        return fields
+    del fields["anyOf"]
+    return {**fields, **plain[0], "type": [plain[0]["type"], "null"]}
 
 
 def describe() -> Json:
@@ -305,6 +396,11 @@ def describe() -> Json:
                 paths.setdefault(path, {}).update(operations)
     finally:
         books.close()
+    # Through JSON, for no two fields to share a schema that is changed.
+    schemas = msgspec.json.decode(msgspec.json.encode({**components.schemas, **_declared_schemas()}))
+    for resource in RESOURCES.values():
+        _annotate_reads(resource, schemas)
+    _annotate_writes(schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Aiwyn API sandbox", "version": VERSION, "description": (__doc__ or "").strip()},
@@ -313,7 +409,7 @@ def describe() -> Json:
         "paths": paths | _write_operations(),
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "schemas": dict(sorted({**components.schemas, **_declared_schemas()}.items())),
+            "schemas": dict(sorted(schemas.items())),
         },
     }
 

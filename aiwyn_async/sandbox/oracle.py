@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
-from .schema import RESOURCES, Column, Kind, Resource
+from .schema import RESOURCES, Column, DateForm, Kind, Resource
 
 __all__ = ["Row", "Truth", "evaluate", "like", "matches"]
 
@@ -95,6 +95,8 @@ def _comparable(column: Column, value: object) -> Decimal | dt.datetime | str | 
         return Decimal(str(value))
     if column.kind is Kind.INSTANT:
         moment = dt.datetime.fromisoformat(str(value))
+        if column.form in {DateForm.NAIVE, DateForm.DATE}:
+            moment = moment.replace(tzinfo=dt.UTC)
         return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return cast("str | int", value)
 

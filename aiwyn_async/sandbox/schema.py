@@ -31,6 +31,7 @@ from .tags.wip import WIP
 __all__ = [
     "CLIENTS",
     "INVOICES",
+    "PAYMENTS",
     "RESOURCES",
     "Column",
     "DateForm",

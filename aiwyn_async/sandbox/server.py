@@ -9,16 +9,20 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from aiohttp import web
 
 from .auth import Tokens
 from .books import Books
+from .collation import Collation
 from .deliveries import Delivery, Outbox, Sender
 from .drift import Drift
 from .faults import Faults
+from .firm_options import FirmOptions
 from .handlers import PageLimits
+from .http_log import LOGGER
+from .loop_thread import LoopThread
 from .records import RecordFailure
 from .schema import RESOURCES
 from .service import HOST, Bucket, RateLimit, ServedRequest
@@ -37,6 +41,9 @@ class Sandbox:
 
         async with Sandbox(invoices=1000, seed=7) as box:
             print(box.url, box.api_key)
+
+    Code without a loop enters it with a plain `with`: it serves from a thread, and all but the coroutines of
+    this class may be called from the code's own.
 
     What the documents leave open is our inference: the token exchange is `POST /v1/auth/token` with
     `{"jwtApiKey": key}`, answered by `{"token": jwt, "expiresIn": seconds}`; searches are answered in the
@@ -64,6 +71,9 @@ class Sandbox:
         sender: How event subscriptions are signed, repeated and timed.
         variant: Answer in a way that the documentation leaves open.
         sizes: Rows of a tag, by its name, where they shall not follow from `invoices`.
+        collation: How texts compare and sort: `C` by code points, `en_US` approximately as Postgres does in a
+            database of that locale (letters before accents before case before punctuation).
+        firm: What is special about the firm: currencies, refunds, missing clients, syncs in bursts.
         clock: Seconds since the epoch, for tokens.
         monotonic: Seconds, for the rate limit and `ServedRequest.at`.
         log_bodies: Keep request bodies in `requests`.
@@ -90,12 +100,18 @@ class Sandbox:
         sender: Sender | None = None,
         variant: Variant | None = None,
         sizes: Mapping[str, int] | None = None,
+        collation: Collation = "C",
+        firm: FirmOptions | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
     ) -> None:
         if invoices < 0 or (clients is not None and clients < 1):
             raise ValueError("a firm has no fewer than 0 invoices and 1 client")
+        if collation not in get_args(Collation):
+            raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
+        if latency < 0:
+            raise ValueError(f"latency must not be negative, got {latency:g}")
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
         self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
@@ -106,6 +122,8 @@ class Sandbox:
             clients=clients,
             path=None if path is None else Path(path),
             sizes=sizes,
+            collation=collation,
+            options=firm,
         )
         self._outbox = Outbox(sender or Sender(clock=clock), Subscriptions(self._store).subscribers)
         self._store.told = self._outbox.take
@@ -124,6 +142,7 @@ class Sandbox:
         self.latency = latency
         self.drift = drift
         self._runner: web.AppRunner | None = None
+        self._thread: LoopThread | None = None
         self._worker: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
@@ -131,6 +150,31 @@ class Sandbox:
         return f"<Sandbox {where}, {self._store!r}, {self._service!r}>"
 
     # Lifecycle
+
+    def __enter__(self) -> Self:
+        """Serve from a thread, with a loop of its own, for code that has none."""
+        if self._thread is not None or self._runner is not None:
+            raise RuntimeError("the sandbox is running already")
+        self._thread = LoopThread("aiwyn-sandbox")
+        try:
+            self._thread.run(self.start())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            try:
+                thread.run(self.stop())
+            finally:
+                thread.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -163,6 +207,7 @@ class Sandbox:
                 service.app(),
                 handler_cancellation=True,
                 access_log=None,
+                logger=LOGGER,
                 shutdown_timeout=0.5,
             )
             await self._runner.setup()
@@ -298,6 +343,9 @@ class Sandbox:
     ) -> list[int]:
         """Add rows of the firm's own making, with some fields set.
 
+        Each one's `updatedAt` is later than that of every row before it, unless it is among the fields. With
+        `FirmOptions.sync_minutes`, the rows of one call share one.
+
         Args:
             resource: The name of a resource, such as `invoices`.
             values: Fields to set, by their names in a row. The books then tie out only as far as these do.
@@ -329,6 +377,15 @@ class Sandbox:
             KeyError: There is no such row.
         """
         self._store.delete(RESOURCES[resource], row_id)
+
+    def refresh(self, resource: str | None = None) -> None:
+        """Move the `updatedAt` of every row to one instant, later than all, as a full refresh does.
+
+        Args:
+            resource: The name of a resource; all of them by default.
+        """
+        for name in RESOURCES if resource is None else (resource,):
+            self._store.refresh(RESOURCES[name])
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """The rows of a SELECT. Money is in cents (`total_cents`), instants in UTC microseconds."""

@@ -8,7 +8,8 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import cast
+from decimal import Decimal
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
@@ -53,7 +54,8 @@ class ServedRequest:
         route: `invoices.list`, `auth.token`, ..., or `unknown`.
         method: The HTTP method.
         path: The path, without query.
-        body: The decoded JSON, None when there was none. An API key is never kept.
+        body: The decoded JSON, None when there was none. An API key is never kept. Fractions in the body of a
+            list or search are Decimals.
         status: What was answered; 0 when the connection was ended without an answer.
         at: Monotonic seconds at arrival.
         authorization: Whether the request had an Authorization header.
@@ -117,6 +119,7 @@ class Service:
         self._monotonic = monotonic
         self._log_bodies = log_bodies
         self._pages = 0
+        self._read_paths: list[tuple[str, str]] = []
 
     def __repr__(self) -> str:
         return f"<Service {self.calls.total()} requests, {len(self.faults)} faults>"
@@ -139,6 +142,9 @@ class Service:
         app.router.add_post("/v1/auth/token", self._route("auth.token", self._exchange))
         for declared in RESOURCES.values():
             resource = declared if self.variant is None else self.variant.applied(declared)
+            self._read_paths += [
+                ("GET" if verb == "get" else "POST", path) for verb, path in resource.paths.items()
+            ]
             if resource.list_path:
                 served = functools.partial(self._page, resource, list_page)
                 app.router.add_post(resource.list_path, self._route(f"{resource.name}.list", served))
@@ -167,11 +173,25 @@ class Service:
             return await handler(request)
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            refusal = _error(error.status, error.reason, headers=headers)
+            known = self._documented_path(request) if error.status == 404 else None
+            refusal = _error(error.status, known or error.reason, headers=headers)
             if not self._is_own_host(request):
                 refusal = _error(421, "this server answers to its own host name only")
             self._record("unknown", request, None, refusal, self._monotonic())
             return refusal
+
+    def _documented_path(self, request: web.Request) -> str | None:
+        """Where a path leads that the documentation's prose shows without its prefix."""
+        _, _, rest = request.path.partition("/v1/")
+        if not request.path.startswith("/v1/"):
+            return None
+        for method, path in self._read_paths:
+            if _matches(path.partition("/v1/")[2] or path, rest):
+                return (
+                    f"there is no {request.path}; the documentation's examples leave out a part of the path,"
+                    f" use {method} {path}"
+                )
+        return None
 
     async def _served(self, route: str, answer: _Answer, request: web.Request) -> web.StreamResponse:
         arrived = self._monotonic()
@@ -179,8 +199,7 @@ class Service:
             refusal = _error(421, "this server answers to its own host name only")
             self._record(route, request, None, refusal, arrived)
             return refusal
-        raw = await request.read()
-        body, problem = _decoded(raw)
+        body, problem = await _read(request, exact=route.endswith((".list", ".search")))
         faults = self.faults.due(route, body)
         waits = self.latency + sum(fault.delay for fault in faults)
         if waits and await paused(waits, self.stopping):
@@ -297,16 +316,36 @@ class Service:
         )
 
 
+def _matches(template: str, path: str) -> bool:
+    """Whether a path fits a route's; a part in braces fits any one."""
+    wanted, given = template.split("/"), path.split("/")
+    return len(wanted) == len(given) and all(
+        part.startswith("{") or part == own for part, own in zip(wanted, given, strict=True)
+    )
+
+
 def _resource_routes() -> Iterator[str]:
     for resource in RESOURCES.values():
         yield from (f"{resource.name}.{verb}" for verb in resource.paths)
 
 
-def _decoded(raw: bytes) -> tuple[object, str | None]:
+_EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+
+
+async def _read(request: web.Request, *, exact: bool) -> tuple[object, str | None]:
+    """The decoded body, and what is wrong with it."""
+    try:
+        return _decoded(await request.read(), exact=exact)
+    except web.RequestPayloadError:
+        return None, "the body cannot be read; check its Content-Encoding"
+
+
+def _decoded(raw: bytes, *, exact: bool) -> tuple[object, str | None]:
+    """The body, and what is wrong with it; if `exact`, numbers with a fraction are Decimals."""
     if not raw:
         return None, None
     try:
-        return msgspec.json.decode(raw), None
+        return _EXACT.decode(raw) if exact else msgspec.json.decode(raw), None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, "the body is not JSON"
 

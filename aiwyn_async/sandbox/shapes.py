@@ -3,6 +3,7 @@
 By-id objects are made by code and not declared, so their schemas are read off those of a seeded firm.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -33,6 +34,11 @@ _OPERANDS: Mapping[Kind, Json] = {
     Kind.BOOLEAN: {"type": "boolean"},
     Kind.DECIMAL: {"anyOf": [{"type": "number"}, {"type": "string"}]},
     Kind.INSTANT: {"type": "string", "description": "An ISO date or date-time; without a zone it is UTC."},
+}
+_FORMATS = {
+    # RFC 3339 wants an offset.
+    "date-time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
+    "date": re.compile(r"\d{4}-\d\d-\d\d"),
 }
 DIRECTIONS = ("asc", "asc_nulls_first", "asc_nulls_last", "desc", "desc_nulls_first", "desc_nulls_last")
 
@@ -124,7 +130,7 @@ def list_request(resource: Resource) -> Json:
             operand if item.allowed is None else {"type": "string", "enum": sorted(item.allowed)}
         )
     if resource.sort_order_key:
-        fields[resource.sort_order_key] = {"type": "string", "enum": ["asc", "desc"]}
+        fields[resource.sort_order_key] = {"type": "string", "enum": ["asc", "desc"], "default": "desc"}
     return _object(fields)
 
 
@@ -178,7 +184,20 @@ class Components:
             kinds = ["number"]
         if null:
             kinds.append("null")
-        return {"type": kinds[0] if len(kinds) == 1 else kinds} if present else {}
+        if not present:
+            return {}
+        return {"type": kinds[0] if len(kinds) == 1 else kinds, **_format(present)}
+
+
+def _format(values: Sequence[object]) -> Json:
+    """The format that all values have."""
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return {"format": "int64"}
+    texts = [value for value in values if isinstance(value, str)]
+    for name, pattern in _FORMATS.items():
+        if len(texts) == len(values) and all(map(pattern.fullmatch, texts)):
+            return {"format": name}
+    return {}
 
 
 def _kind(value: object) -> str:

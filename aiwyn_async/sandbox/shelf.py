@@ -15,12 +15,14 @@ from typing import cast
 import msgspec
 
 from . import seed as firm
+from .collation import Collation
 from .files import check_file
+from .firm_options import FirmOptions
 from .orders import OrderCache, Selection
 from .schema import RESOURCES, Resource
 from .sql import row_json
 from .values import BadRequestError, SqlValue
-from .where import Query, compile_where, register_functions, split_key_range
+from .where import Functions, Query, compile_where, split_key_range
 
 __all__ = ["Shelf"]
 
@@ -42,6 +44,8 @@ class Shelf:
         clients: How many clients; scales with the invoices by default.
         path: A file to keep, or None for memory or a temporary file.
         sizes: How many rows of other tags, by tag; each scales with the tags it belongs to by default.
+        collation: How texts compare and sort, see `collation`.
+        options: What is special about the firm.
 
     Raises:
         ValueError: A size is below what a firm can do with.
@@ -57,7 +61,12 @@ class Shelf:
         clients: int | None = None,
         path: Path | None = None,
         sizes: Mapping[str, int] | None = None,
+        collation: Collation = "C",
+        options: FirmOptions | None = None,
     ) -> None:
+        self.options = options or FirmOptions()
+        self.collation: Collation = collation
+        self._functions = Functions()
         wanted = dict(sizes or {})
         if clients is not None:
             wanted["clients"] = clients
@@ -96,6 +105,7 @@ class Shelf:
 
     def _open(self) -> None:
         facts = {"version": firm.SCHEMA_VERSION, "seed": self.seed, **self.sizes}
+        facts["options"] = self.options.fingerprint
         found = self._path is not None and self._path.exists()
         if found and self._path is not None:
             check_file(self._path, facts)
@@ -113,7 +123,7 @@ class Shelf:
             "secure_delete=OFF",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        register_functions(connection)
+        self._functions.register(connection)
         if not found:
             self._fill(facts)
         connection.execute("PRAGMA journal_mode=MEMORY")
@@ -145,11 +155,15 @@ class Shelf:
             self._generate(RESOURCES[name], 0, rows)
         if self._cancelled:
             raise RuntimeError("the sandbox was stopped while its firm was being made")
+        self._adapt()
         firm.create_indexes(connection)
         sizes = {f"next_{name}": self._next[name] for name in RESOURCES}
         connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", list({**facts, **sizes}.items()))
         connection.execute("COMMIT")
         self._unfinished = False
+
+    def _adapt(self) -> None:
+        """Change the rows that were just made as `options` say; a store that can write does."""
 
     def _generate(
         self,
@@ -215,14 +229,16 @@ class Shelf:
         """
         with self._lock:
             if order and order[0] not in {"t.id ASC", "t.id DESC"}:
-                ids = self._ordered(resource, compile_where(resource, where), (*order, _scatter(salt)))
+                ids = self._ordered(
+                    resource, compile_where(resource, where, self.collation), (*order, _scatter(salt))
+                )
                 return Selection(ids, 0, len(ids))
-            compile_where(resource, where)
+            compile_where(resource, where, self.collation)
             low, high, rest = split_key_range(where)
             ids = (
                 self._ids[resource.name]
                 if rest == {}
-                else self._ordered(resource, compile_where(resource, rest), ())
+                else self._ordered(resource, compile_where(resource, rest, self.collation), ())
             )
             start = 0 if low is None else bisect.bisect_left(ids, low)
             stop = len(ids) if high is None else bisect.bisect_right(ids, high)
@@ -240,6 +256,9 @@ class Shelf:
         try:
             rows = self.connection.execute(sql, parameters).fetchall()
         except sqlite3.OperationalError as fault:
+            failure, self._functions.failure = self._functions.failure, None
+            if failure is not None:
+                raise BadRequestError(failure, code="data-exception") from fault
             # SQLite bounds how large an expression may be: "parser stack overflow" and its kin.
             raise BadRequestError("where: too many conditions inside one another") from fault
         return array("q", itertools.chain.from_iterable(cast("list[tuple[int]]", rows)))

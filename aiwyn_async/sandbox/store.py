@@ -9,7 +9,8 @@ from typing import cast
 import msgspec
 
 from . import seed as firm
-from .schema import Column, Kind, Resource
+from .adaptations import adapt, move_changes, set_currencies
+from .schema import RESOURCES, Column, Kind, Resource
 from .shelf import Shelf
 from .values import BadRequestError, SqlValue, instant_text, row_value, to_decimal
 
@@ -33,16 +34,57 @@ class Store(Shelf):
             while any(self._has(resource, ids.at(number)) for number in range(first, first + count)):
                 first += 1
             fresh = [ids.at(number) for number in range(first, first + count)]
-            self._generate(resource, first, first + count, self._remember)
+            born: dict[str, list[int]] = {}
+
+            def remember(made: Resource, ids: list[int]) -> None:
+                self._remember(made, ids)
+                born.setdefault(made.name, []).extend(ids)
+
+            self._generate(resource, first, first + count, remember)
             if self._read_ids(f"SELECT count(*) FROM {resource.name} WHERE id >= ?", (fresh[0],))[0] < count:
                 raise BadRequestError(f"{resource.name}: the firm has no rows to make these from")
             self._remember(resource, fresh)
-            if changes:
-                fresh = [self._rewrite(resource, row_id, changes) for row_id in fresh]
+            if self.options.currencies != ("USD",):
+                for name, made in ((resource.name, fresh), *born.items()):
+                    set_currencies(self, RESOURCES[name], self.options.currencies, made)
+            fresh = self._finish(resource, fresh, changes or {})
+            for name, made in born.items():
+                self._finish(RESOURCES[name], made, {})
             self.connection.execute(
                 "UPDATE sandbox_meta SET value = ? WHERE key = ?", (first + count, f"next_{resource.name}")
             )
             return fresh
+
+    def _adapt(self) -> None:
+        adapt(self, self.options)
+
+    def refresh(self, resource: Resource) -> None:
+        """Move the `updatedAt` of every row to one instant, later than all there were."""
+        stamp = resource.by_wire.get("updatedAt")
+        if stamp is None:
+            return
+        with self._lock, self._change():
+            move_changes(self, resource, str(self._latest(resource, stamp) + self.options.step_us))
+
+    def next_change(self, resource: Resource) -> str | None:
+        """An `updatedAt` later than all there are, or None if rows have none."""
+        stamp = resource.by_wire.get("updatedAt")
+        if stamp is None:
+            return None
+        return instant_text(self._latest(resource, stamp) + self.options.step_us)
+
+    def _finish(self, resource: Resource, fresh: Sequence[int], changes: Mapping[str, object]) -> list[int]:
+        """Set fields of new rows, and an `updatedAt` later than that of every other row."""
+        stamp = resource.by_wire.get("updatedAt")
+        if stamp is None or stamp.key in changes:
+            return [self.rewrite(resource, row_id, changes) for row_id in fresh] if changes else [*fresh]
+        latest, step = self._latest(resource, stamp), self.options.step_us
+        # Rows of one sync share its instant.
+        steps = [number if self.options.sync_minutes is None else 1 for number in range(1, len(fresh) + 1)]
+        return [
+            self.rewrite(resource, row_id, {**changes, stamp.key: instant_text(latest + number * step)})
+            for number, row_id in zip(steps, fresh, strict=True)
+        ]
 
     def _has(self, resource: Resource, row_id: int) -> bool:
         ids = self._ids[resource.name]
@@ -63,8 +105,8 @@ class Store(Shelf):
         with self._lock, self._change():
             stamp = resource.by_wire.get("updatedAt")
             if stamp is not None and stamp.key not in changes:
-                changes = {**changes, stamp.key: self._later(resource, stamp)}
-            self._rewrite(resource, row_id, changes)
+                changes = {**changes, stamp.key: self.next_change(resource)}
+            self.rewrite(resource, row_id, changes)
 
     def delete(self, resource: Resource, row_id: int) -> None:
         """Remove a row.
@@ -106,11 +148,22 @@ class Store(Shelf):
             raise KeyError(f"{resource.name} has no id {row_id}")
         ids.pop(place)
 
-    def _later(self, resource: Resource, stamp: Column) -> str:
-        sql = f"SELECT coalesce(max({stamp.sql}), 0) FROM {resource.name}"
-        return instant_text(self._read_ids(sql)[0] + 1_000_000)
+    def _latest(self, resource: Resource, stamp: Column) -> int:
+        """The latest creation or change of any row, rounded up to a sync, or to a second."""
+        created = resource.by_wire.get("createdAt", stamp)
+        found = self.query(f"SELECT max({stamp.sql}), max({created.sql}) FROM {resource.name}")[0]
+        latest = max((int(str(value)) for value in found if value is not None), default=0)
+        # Syncs keep to their clock.
+        step = self.options.step_us
+        return -(-latest // step) * step
 
-    def _rewrite(self, resource: Resource, row_id: int, changes: Mapping[str, object]) -> int:
+    def rewrite(self, resource: Resource, row_id: int, changes: Mapping[str, object]) -> int:
+        """Set fields of a row within a transaction, and return its id, which is a field as well.
+
+        Raises:
+            BadRequestError: A field is unknown or does not fit.
+            KeyError: There is no such row.
+        """
         body = self.body(resource, row_id)
         if body is None:
             raise KeyError(f"{resource.name} has no id {row_id}")

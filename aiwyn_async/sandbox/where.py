@@ -14,13 +14,25 @@ from typing import cast
 
 import msgspec
 
-from .schema import RESOURCES, Column, Kind, Nested, Resource
+from .characters import fold
+from .collation import Collation, sort_key
+from .regex import RegexSyntaxError, RegexTooComplexError, compiled
+from .schema import RESOURCES, Column, DateForm, Filter, Kind, Nested, Resource
 from .values import BadRequestError, SqlValue, decimal_bounds, instant_us, plain_value
 
-__all__ = ["Query", "compile_order", "compile_where", "register_functions", "split_key_range"]
+__all__ = [
+    "Functions",
+    "Query",
+    "check_filter",
+    "compile_order",
+    "compile_where",
+    "order_term",
+    "split_key_range",
+]
 
 _MAX_DEPTH = 40
 _MAX_PATTERN = 256
+_ORDERINGS = {"_gt", "_gte", "_lt", "_lte"}
 _COMPARISONS = {"_eq": "=", "_neq": "<>", "_gt": ">", "_gte": ">=", "_lt": "<", "_lte": "<="}
 _MEMBERSHIP = {"_in": "IN", "_nin": "NOT IN"}
 _MATCHES = {
@@ -86,38 +98,59 @@ class _Scope:
         expression: Callable[[Column], str],
         resource: Resource | None,
         alias: str,
+        collation: Collation,
     ) -> None:
         self.columns = columns
         self.expression = expression
         self.resource = resource
         self.alias = alias
+        self.collation: Collation = collation
 
     @classmethod
-    def of(cls, resource: Resource, alias: str) -> "_Scope":
-        return cls(resource.by_wire, lambda column: f"{alias}.{column.sql}", resource, alias)
+    def of(cls, resource: Resource, alias: str, collation: Collation) -> "_Scope":
+        return cls(resource.by_wire, lambda column: f"{alias}.{column.sql}", resource, alias, collation)
 
     @classmethod
-    def within(cls, nested: Nested, alias: str) -> "_Scope":
+    def within(cls, nested: Nested, alias: str, collation: Collation) -> "_Scope":
         def expression(column: Column) -> str:
             raw = f"json_extract({alias}.value, '$.{column.sql}')"
             if column.kind is Kind.DECIMAL:
                 return f"CAST(round({raw} * {10**column.scale}) AS INTEGER)"
-            return f"instant_us({raw})" if column.kind is Kind.INSTANT else raw
+            if column.kind is Kind.INSTANT:
+                return f"instant_us({raw}, '{column.form}')"
+            return raw
 
-        return cls({column.wire: column for column in nested.columns}, expression, None, alias)
+        return cls({column.wire: column for column in nested.columns}, expression, None, alias, collation)
 
 
-def compile_where(resource: Resource, tree: object) -> Query:
+def compile_where(resource: Resource, tree: object, collation: Collation = "C") -> Query:
     """The condition on rows of `resource`, whose table goes by the alias `t`.
 
     Args:
         resource: Whose columns and relations the tree may name.
         tree: Decoded JSON. `{}` is true, `_and: []` true, `_or: []` false; keys at one level all hold.
+        collation: How texts compare.
 
     Raises:
         BadRequestError: An unknown column or operator, an operand that does not fit, or more than 40 levels.
     """
-    return _tree(_Scope.of(resource, "t"), tree, "where", 0)
+    return _tree(_Scope.of(resource, "t", collation), tree, "where", 0)
+
+
+def check_filter(resource: Resource, item: Filter, value: object) -> None:
+    """Check the value of a list request's field, so that an error names the field that was sent.
+
+    Raises:
+        BadRequestError: The value does not fit the column.
+    """
+    column = resource.by_wire.get(item.column)
+    if column is None:
+        return
+    if value is None:
+        raise BadRequestError(f"{item.wire}: must not be null")
+    is_list = isinstance(value, list) and item.operator in _MEMBERSHIP
+    for operand in cast("list[object]", value if is_list else [value]):
+        _operand(column, operand, item.wire)
 
 
 def _tree(scope: _Scope, tree: object, place: str, depth: int) -> Query:
@@ -140,7 +173,7 @@ def _branch(scope: _Scope, name: str, value: object, place: str, depth: int) -> 
         return Query(f"(NOT {inner.sql})", inner.parameters)
     column = scope.columns.get(name)
     if column is not None:
-        return _conditions(scope.expression(column), column, value, place)
+        return _conditions(scope, column, value, place)
     return _exists(scope, name, value, place, depth)
 
 
@@ -150,7 +183,7 @@ def _exists(scope: _Scope, name: str, value: object, place: str, depth: int) -> 
         for relation in scope.resource.relations:
             if relation.wire == name:
                 target = RESOURCES[relation.resource]
-                inner = _tree(_Scope.of(target, alias), value, place, depth + 1)
+                inner = _tree(_Scope.of(target, alias, scope.collation), value, place, depth + 1)
                 link = f"{alias}.id = {scope.alias}.{relation.local.sql}"
                 return Query(
                     f"EXISTS (SELECT 1 FROM {target.name} AS {alias} WHERE {link} AND {inner.sql})",
@@ -158,7 +191,7 @@ def _exists(scope: _Scope, name: str, value: object, place: str, depth: int) -> 
                 )
         for nested in scope.resource.nested:
             if nested.wire == name:
-                inner = _tree(_Scope.within(nested, alias), value, place, depth + 1)
+                inner = _tree(_Scope.within(nested, alias, scope.collation), value, place, depth + 1)
                 body = f"(SELECT body FROM {scope.resource.bodies} WHERE id = {scope.alias}.id)"
                 elements = f"json_each({body}, '$.{nested.wire}') AS {alias}"
                 return Query(f"EXISTS (SELECT 1 FROM {elements} WHERE {inner.sql})", inner.parameters)
@@ -168,21 +201,25 @@ def _exists(scope: _Scope, name: str, value: object, place: str, depth: int) -> 
     )
 
 
-def _conditions(expression: str, column: Column, value: object, place: str) -> Query:
+def _conditions(scope: _Scope, column: Column, value: object, place: str) -> Query:
     parts = [
-        _condition(expression, column, operator, operand, f"{place}.{operator}")
+        _condition(scope, column, operator, operand, f"{place}.{operator}")
         for operator, operand in _mapping(value, place).items()
     ]
     return _join(parts, "AND", _TRUE)
 
 
-def _condition(expression: str, column: Column, operator: str, operand: object, place: str) -> Query:
+def _condition(scope: _Scope, column: Column, operator: str, operand: object, place: str) -> Query:
+    expression = scope.expression(column)
     if operator == "_is_null":
         if not isinstance(operand, bool):
             raise BadRequestError(f"{place}: expected true or false")
         return Query(f"({expression} IS {'NULL' if operand else 'NOT NULL'})")
     if operator in _COMPARISONS:
-        return Query(f"({expression} {_COMPARISONS[operator]} ?)", (_operand(column, operand, place),))
+        value = _operand(column, operand, place)
+        if operator in _ORDERINGS and isinstance(value, str) and scope.collation == "en_US":
+            expression, value = f"sort_key({expression})", sort_key(value)
+        return Query(f"({expression} {_COMPARISONS[operator]} ?)", (value,))
     if operator in _MEMBERSHIP:
         if not isinstance(operand, list):
             raise BadRequestError(f"{place}: expected a list")
@@ -202,7 +239,7 @@ def _operand(column: Column, operand: object, place: str) -> SqlValue:
     if column.kind is Kind.DECIMAL:
         return decimal_bounds(operand, place, column.scale)
     if column.kind is Kind.INSTANT:
-        return instant_us(operand, place)
+        return instant_us(operand, place, column.form)
     return plain_value(column.kind, operand, place)
 
 
@@ -213,11 +250,14 @@ def _pattern(operator: str, operand: object, place: str) -> str:
         raise BadRequestError(f"{place}: pattern longer than {_MAX_PATTERN} characters")
     try:
         if operator.endswith("regex"):
-            re.compile(operand)
+            compiled(operand, ignore_case=operator == "_iregex")
         else:
-            _like(operand, re.NOFLAG)
-    except (re.error, OverflowError) as error:
-        raise BadRequestError(f"{place}: bad pattern: {error}") from None
+            _like(operand)
+    except RegexSyntaxError as error:
+        # Postgres' words and Hasura's code for its errors of class 22.
+        raise BadRequestError(f"invalid regular expression: {error}", code="data-exception") from None
+    except (RegexTooComplexError, _LikeError) as error:
+        raise BadRequestError(str(error), code="data-exception") from None
     return operand
 
 
@@ -258,91 +298,119 @@ def _is_range(value: object) -> bool:
     )
 
 
-def compile_order(resource: Resource, order_by: object) -> tuple[str, ...]:
+def compile_order(resource: Resource, order_by: object, collation: Collation = "C") -> tuple[str, ...]:
     """The terms of ORDER BY for rows of `resource` under the alias `t`.
 
     Args:
         resource: Whose columns and relations may be named.
         order_by: A list of one-key objects, `{"createdAt": "desc"}` or `{"client": {"name": "asc"}}`.
+        collation: How texts are ordered.
 
     Raises:
         BadRequestError: Anything else.
     """
     items = cast("list[object]", order_by) if isinstance(order_by, list) else [order_by]
-    terms = [_order_term(resource, item, "t", f"orderBy[{i}]", 0) for i, item in enumerate(items)]
+    root = _Scope.of(resource, "t", collation)
+    terms = [_order_term(root, item, f"orderBy[{i}]", 0) for i, item in enumerate(items)]
     # Ids alone are never null. Any other term may be, whatever is declared: a relation may lead nowhere.
     return tuple(
         f"{value} {direction.split()[0] if value == 't.id' else direction}" for value, direction in terms
     )
 
 
-def _order_term(
-    resource: Resource,
-    item: object,
-    alias: str,
-    place: str,
-    depth: int,
-) -> tuple[str, str]:
+def _order_term(scope: _Scope, item: object, place: str, depth: int) -> tuple[str, str]:
     pair = _mapping(item, place)
     if len(pair) != 1:
         raise BadRequestError(f"{place}: expected an object of exactly one key")
     ((name, wanted),) = pair.items()
     place = f"{place}.{name}"
-    if (column := resource.by_wire.get(name)) is not None:
+    if (column := scope.columns.get(name)) is not None:
         direction = _DIRECTIONS.get(wanted) if isinstance(wanted, str) else None
         if direction is None:
             raise BadRequestError(f"{place}: expected asc or desc")
-        return f"{alias}.{column.sql}", direction
-    for relation in resource.relations:
+        return order_term(column, scope.alias, scope.collation), direction
+    for relation in scope.resource.relations if scope.resource else ():
         if relation.wire == name:
-            other, target = f"o{depth}", RESOURCES[relation.resource]
-            value, direction = _order_term(target, wanted, other, place, depth + 1)
-            link = f"{other}.id = {alias}.{relation.local.sql}"
-            return f"(SELECT {value} FROM {target.name} AS {other} WHERE {link})", direction
+            target = RESOURCES[relation.resource]
+            inner = _Scope.of(target, f"o{depth}", scope.collation)
+            value, direction = _order_term(inner, wanted, place, depth + 1)
+            link = f"{inner.alias}.id = {scope.alias}.{relation.local.sql}"
+            return f"(SELECT {value} FROM {target.name} AS {inner.alias} WHERE {link})", direction
     raise BadRequestError(f"{place}: unknown field")
 
 
+def order_term(column: Column, alias: str, collation: Collation) -> str:
+    """What a column is ordered by."""
+    expression = f"{alias}.{column.sql}"
+    return f"sort_key({expression})" if column.kind is Kind.TEXT and collation == "en_US" else expression
+
+
+class _LikeError(Exception):
+    """A LIKE pattern that Postgres refuses."""
+
+
 @functools.lru_cache(maxsize=256)
-def _like(pattern: str, flags: re.RegexFlag) -> re.Pattern[str]:
-    """A LIKE pattern as a regular expression: `%`, `_`, and a backslash before what is meant literally."""
-    parts: list[str] = []
+def _like(pattern: str) -> re.Pattern[str]:
+    """A LIKE pattern as a regular expression: `%`, `_`, and a backslash before what is meant literally.
+
+    The first place where a part between two `%` fits is as good as any later one. So each is an atomic group,
+    and many `%` do not backtrack.
+    """
+    parts = [""]
     signs = iter(pattern)
     for sign in signs:
-        if sign == "\\":
-            literal = next(signs, None)
-            if literal is None:
-                raise re.error("a LIKE pattern must not end with its escape character")
-            parts.append(re.escape(literal))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(sign) or re.escape(sign))
-    return re.compile("".join(parts), flags | re.DOTALL)
+        if sign == "%":
+            parts.append("")
+            continue
+        literal = next(signs, None) if sign == "\\" else sign
+        if literal is None:
+            raise _LikeError("LIKE pattern must not end with escape character")
+        parts[-1] += "." if sign == "_" else re.escape(literal)
+    first, *middle = parts
+    if not middle:
+        return re.compile(first, re.DOTALL)
+    *middle, last = middle
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in middle if part) + f".*{last}", re.DOTALL)
 
 
-@functools.lru_cache(maxsize=256)
-def _regex(pattern: str, flags: re.RegexFlag) -> re.Pattern[str]:
-    return re.compile(pattern, flags)
+def _like_match(value: str | None, pattern: str) -> bool | None:
+    return None if value is None else _like(pattern).fullmatch(value) is not None
 
 
-def _like_match(value: str | None, pattern: str, *, flags: re.RegexFlag = re.NOFLAG) -> bool | None:
-    return None if value is None else _like(pattern, flags).fullmatch(value) is not None
+def _ilike_match(value: str | None, pattern: str) -> bool | None:
+    return None if value is None else _like(fold(pattern)).fullmatch(fold(value)) is not None
 
 
-def _regex_match(value: str | None, pattern: str, *, flags: re.RegexFlag = re.NOFLAG) -> bool | None:
-    return None if value is None else _regex(pattern, flags).search(value) is not None
+def _instant_of(value: str | None, form: str) -> int | None:
+    return None if value is None else instant_us(value, "row", DateForm(form))
 
 
-def _instant_of(value: str | None) -> int | None:
-    return None if value is None else instant_us(value, "row")
+def _sort_key_of(value: str | None) -> bytes | None:
+    return None if value is None else sort_key(value)
 
 
-def register_functions(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions the compiled SQL calls."""
-    functions: list[tuple[str, int, Callable[..., SqlValue]]] = [
-        ("like_match", 2, _like_match),
-        ("ilike_match", 2, functools.partial(_like_match, flags=re.IGNORECASE)),
-        ("regex_match", 2, _regex_match),
-        ("iregex_match", 2, functools.partial(_regex_match, flags=re.IGNORECASE)),
-        ("instant_us", 1, _instant_of),
-    ]
-    for name, arity, function in functions:
-        connection.create_function(name, arity, function, deterministic=True)
+class Functions:
+    """What the compiled SQL calls. SQLite hides why a function failed, so the last failure is kept here."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+
+    def register(self, connection: sqlite3.Connection) -> None:
+        """Give the functions to a connection."""
+        functions: list[tuple[str, int, Callable[..., SqlValue]]] = [
+            ("like_match", 2, _like_match),
+            ("ilike_match", 2, _ilike_match),
+            ("regex_match", 2, functools.partial(self._regex_match, ignore_case=False)),
+            ("iregex_match", 2, functools.partial(self._regex_match, ignore_case=True)),
+            ("instant_us", 2, _instant_of),
+            ("sort_key", 1, _sort_key_of),
+        ]
+        for name, arity, function in functions:
+            connection.create_function(name, arity, function, deterministic=True)
+
+    def _regex_match(self, value: str | None, pattern: str, *, ignore_case: bool) -> bool | None:
+        try:
+            return None if value is None else compiled(pattern, ignore_case=ignore_case).search(value)
+        except RegexTooComplexError as error:
+            self.failure = str(error)
+            raise

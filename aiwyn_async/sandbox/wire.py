@@ -146,9 +146,9 @@ class SecretResponse(msgspec.Struct):
 
 
 class FailureResponse(msgspec.Struct):
-    """A refusal by /api/v1. The documents list statuses and no body."""
+    """A refusal by /api/v1. The documents list statuses and no body; `data` is null here."""
 
-    data: None
+    data: dict[str, Any] | None
     error: ErrorInfo
     meta: EnvelopeMeta
 

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from .books import Books
+from .control import add_control
 from .envelope import Refusal, failure, success
 from .records import Records, RecordTypes
 from .service import Service
@@ -50,6 +51,7 @@ class WritingService(Service):
     def __init__(self, *, books: Books, clock: Callable[[], float], **options: Any) -> None:
         super().__init__(store=books, **options)
         self.records = Records(books)
+        self._books = books
         self._clock = clock
         self._types = RecordTypes(books)
         self._subscriptions = Subscriptions(books)
@@ -63,6 +65,7 @@ class WritingService(Service):
             served = functools.partial(self._write, work)
             app.router.add_route(method, path, self._route(name, served))
         app.router.add_get("/openapi.json", self._describe, allow_head=False)
+        add_control(app, self, self._books, self._api_key, self._is_own_host)
         return app
 
     def _works(self) -> dict[str, _Work]:

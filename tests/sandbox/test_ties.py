@@ -41,7 +41,7 @@ WRONG = {
     " ON p.id = json_extract(v, '$.id') WHERE p.invoice_id IS NOT n.invoice"
     " OR p.amount_cents IS NOT CAST(round(json_extract(v, '$.amount') * 100) AS INTEGER)"
     " OR p.payment_method IS NOT json_extract(v, '$.paymentMethod') OR p.status IS NOT json_extract(v, '$.status')"
-    " OR p.confirmation_date_us IS NOT instant_us(json_extract(v, '$.paymentDate'))",
+    " OR p.confirmation_date_us IS NOT instant_us(json_extract(v, '$.paymentDate'), 'Z')",
     "payments pay what was paid": "SELECT 1 WHERE (SELECT sum(amount_cents) FROM payments)"
     " IS NOT (SELECT sum(paid_cents) FROM invoices)",
     "each invoice's payments pay it": "SELECT 1 FROM invoices i WHERE paid_cents <> coalesce((SELECT"

@@ -14,7 +14,8 @@ __all__ = ["address", "amount", "instant", "number", "only", "team", "telephone"
 def amount(cents: SqlValue) -> msgspec.Raw:
     """Money with its two decimals."""
     whole = int(str(cents))
-    return msgspec.Raw(f"{whole // 100}.{whole % 100:02d}".encode())
+    sign = "-" if whole < 0 else ""
+    return msgspec.Raw(f"{sign}{abs(whole) // 100}.{abs(whole) % 100:02d}".encode())
 
 
 def instant(microseconds: SqlValue) -> str:

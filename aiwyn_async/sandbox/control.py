@@ -1,0 +1,239 @@
+"""Control of a running sandbox over HTTP, for tests in another process or another language.
+
+Every request needs the sandbox's API key in the header `X-Sandbox-Key`. None of them is counted, recorded or
+hit by a fault.
+
+    GET    /_sandbox/counts     calls by route, token exchanges, and each fault's hits
+    GET    /_sandbox/requests   the latest requests, oldest first; `?last=20` for fewer
+    POST   /_sandbox/faults     plan a fault: the arguments of `Faults.add`, without functions
+    DELETE /_sandbox/faults     forget all faults
+    POST   /_sandbox/tokens     refuse every token issued so far
+    PUT    /_sandbox/latency    {"seconds": 0.5}
+    POST   /_sandbox/rows       {"resource": "invoices", "count": 3, "values": {...}}: insert rows
+    POST   /_sandbox/refresh    {"resource": "invoices"}, or {} for all: a full refresh
+    POST   /_sandbox/reset      forget faults, counts and requests; the rows stay
+"""
+
+import asyncio
+import functools
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from .books import Books
+from .envelope import read
+from .faults import Action, Fault, Faults
+from .schema import RESOURCES, Resource
+from .service import Service
+from .values import BadRequestError
+
+__all__ = ["CONTROL_PREFIX", "FaultSpec", "add_control", "parse_fault"]
+
+CONTROL_PREFIX = "/_sandbox/"
+_KEY_HEADER = "X-Sandbox-Key"
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+T = TypeVar("T")
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+
+
+class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
+    """A fault as text or JSON describes it; see `Faults.add`."""
+
+    route: str
+    nth: Count | None = None
+    every: Count | None = None
+    times: Count | None = None
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    headers: dict[str, str] = {}
+    body: str | None = None
+    delay: Seconds = 0.0
+    action: Action | None = None
+    interval: Seconds = 0.1
+    when: Literal["before", "after"] = "before"
+
+    def add_to(self, faults: Faults) -> Fault:
+        """Plan the fault.
+
+        Raises:
+            ValueError: There is no such route, or the arguments exclude each other.
+        """
+        options = msgspec.structs.asdict(self)
+        route, body = options.pop("route"), options.pop("body")
+        return faults.add(route, body=None if body is None else body.encode(), **options)
+
+
+def parse_fault(text: str) -> FaultSpec:
+    """Read a fault from text, as `--fault` takes it: `invoices.list:status=503,nth=2,header.Retry-After=1`.
+
+    Raises:
+        ValueError: The text is not of this form, or an option is unknown.
+    """
+    route, _, rest = text.partition(":")
+    options: dict[str, Any] = {"route": route}
+    headers: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r}: expected NAME=VALUE, got {part!r}")
+        if name.startswith("header."):
+            headers[name.removeprefix("header.")] = value
+        else:
+            options[name] = value
+    try:
+        return msgspec.convert({**options, "headers": headers}, FaultSpec, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+
+
+class _Latency(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: Seconds
+
+
+class _Rows(msgspec.Struct, forbid_unknown_fields=True):
+    resource: str
+    count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+    values: dict[str, Any] = {}
+
+
+class _Refresh(msgspec.Struct, forbid_unknown_fields=True):
+    resource: str | None = None
+
+
+class _Control:
+    """The handlers.
+
+    Args:
+        service: What is controlled.
+        books: Its rows.
+        key: The key that requests need.
+        is_own_host: Whether a request names this server as its host.
+    """
+
+    def __init__(
+        self, service: Service, books: Books, key: str, is_own_host: Callable[[web.Request], bool]
+    ) -> None:
+        self._service = service
+        self._books = books
+        self._key = key
+        self._is_own_host = is_own_host
+
+    def handler(
+        self, work: Callable[[web.Request], Awaitable[object]]
+    ) -> Callable[..., Awaitable[web.Response]]:
+        """A handler that checks the key, and answers errors of the request with a 400."""
+
+        async def handle(request: web.Request) -> web.Response:
+            if not self._is_own_host(request):
+                return _json({"error": "this server answers to its own host name only"}, 421)
+            given = request.headers.get(_KEY_HEADER, "")
+            if not secrets.compare_digest(given.encode("utf-8", "replace"), self._key.encode()):
+                return _json({"error": f"the header {_KEY_HEADER} must hold the API key of the sandbox"}, 401)
+            try:
+                return _json(await work(request))
+            except (BadRequestError, ValueError) as error:
+                return _json({"error": str(error)}, 400)
+
+        return handle
+
+    async def counts(self, _request: web.Request) -> object:
+        """Calls by route, token exchanges and faults."""
+        faults = [
+            {"route": fault.route, "seen": fault.seen, "hits": fault.hits}
+            for fault in self._service.faults.planned
+        ]
+        return {
+            "calls": dict(self._service.calls),
+            "tokenExchanges": self._service.token_exchanges,
+            "faults": faults,
+        }
+
+    async def requests(self, request: web.Request) -> object:
+        """The latest requests."""
+        last = int(request.query.get("last", "100"))
+        return {"requests": list(self._service.requests)[-last:] if last > 0 else []}
+
+    async def add_fault(self, request: web.Request) -> object:
+        """Plan a fault."""
+        fault = (await _body(request, FaultSpec)).add_to(self._service.faults)
+        return {"route": fault.route, "planned": len(self._service.faults)}
+
+    async def clear_faults(self, _request: web.Request) -> object:
+        """Forget all faults."""
+        self._service.faults.clear()
+        return {"planned": 0}
+
+    async def expire_tokens(self, _request: web.Request) -> object:
+        """Refuse every token issued so far."""
+        self._service.tokens.revoke_all()
+        return {"expired": True}
+
+    async def set_latency(self, request: web.Request) -> object:
+        """Set the latency."""
+        self._service.latency = (await _body(request, _Latency)).seconds
+        return {"seconds": self._service.latency}
+
+    async def insert(self, request: web.Request) -> object:
+        """Insert rows."""
+        rows = await _body(request, _Rows)
+        resource = _resource(rows.resource)
+        return {"ids": await self._run(lambda: self._books.insert(resource, rows.count, rows.values))}
+
+    async def refresh(self, request: web.Request) -> object:
+        """Move the `updatedAt` of all rows."""
+        name = (await _body(request, _Refresh)).resource
+        for resource in RESOURCES.values() if name is None else (_resource(name),):
+            await self._run(functools.partial(self._books.refresh, resource))
+        return {"refreshed": name or "all"}
+
+    async def reset(self, _request: web.Request) -> object:
+        """Forget faults, counts and requests."""
+        self._service.faults.clear()
+        self._service.calls.clear()
+        self._service.requests.clear()
+        self._service.token_exchanges = 0
+        return {"reset": True}
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._service.worker, work)
+
+
+def _resource(name: str) -> Resource:
+    if name not in RESOURCES:
+        raise BadRequestError(f"no resource is called {name!r}; resources are {', '.join(RESOURCES)}")
+    return RESOURCES[name]
+
+
+async def _body(request: web.Request, model: type[T]) -> T:
+    raw = await request.read()
+    try:
+        return read(msgspec.json.decode(raw) if raw else {}, model)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequestError("the body is not JSON") from None
+
+
+def _json(data: object, status: int = 200) -> web.Response:
+    return web.Response(body=_ENCODER.encode(data), status=status, content_type="application/json")
+
+
+def add_control(
+    app: web.Application, service: Service, books: Books, key: str, is_own_host: Callable[[web.Request], bool]
+) -> None:
+    """Add the control routes to an application."""
+    control = _Control(service, books, key, is_own_host)
+    for method, name, work in (
+        ("GET", "counts", control.counts),
+        ("GET", "requests", control.requests),
+        ("POST", "faults", control.add_fault),
+        ("DELETE", "faults", control.clear_faults),
+        ("POST", "tokens", control.expire_tokens),
+        ("PUT", "latency", control.set_latency),
+        ("POST", "rows", control.insert),
+        ("POST", "refresh", control.refresh),
+        ("POST", "reset", control.reset),
+    ):
+        app.router.add_route(method, f"{CONTROL_PREFIX}{name}", control.handler(work))

@@ -1,0 +1,214 @@
+"""A sandbox is controlled from another thread, another process and another language."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async.sandbox import Sandbox, parse_fault
+from aiwyn_async.sandbox.control import FaultSpec
+
+
+@pytest.fixture
+def served() -> Iterator[Sandbox]:
+    with Sandbox(invoices=30, seed=7) as box:
+        yield box
+
+
+def call(url: str, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"{url}{path}", data, {k.replace("_", "-"): v for k, v in headers.items()}, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def control(box: Sandbox, method: str, name: str, body: object = None) -> tuple[int, Any]:
+    return call(box.url, method, f"/_sandbox/{name}", body, X_Sandbox_Key=box.api_key)
+
+
+def listed(box: Sandbox) -> tuple[int, Any]:
+    return call(box.url, "POST", "/gql/v1/invoices", {"pageSize": 5}, Authorization=f"Bearer {box.token}")
+
+
+def test_a_sandbox_serves_code_without_a_loop(served: Sandbox) -> None:
+    status, answer = listed(served)
+    assert (status, len(answer["deid_invoice"])) == (200, 5)
+    (row_id,) = served.insert("invoices", {"notes": "new"})
+    _, found = call(served.url, "GET", f"/gql/v1/invoice/{row_id}", Authorization=f"Bearer {served.token}")
+    assert found["notes"] == "new"
+    assert served.calls("invoices.list") == 1
+
+
+def test_a_sandbox_in_a_thread_leaves_nothing() -> None:
+    before = threading.active_count()
+    box = Sandbox(invoices=5, seed=7)
+    with box:
+        assert listed(box)[0] == 200
+        with pytest.raises(RuntimeError, match="running already"), box:
+            pass
+    assert threading.active_count() == before
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = box.url
+
+
+def test_a_sandbox_that_does_not_start_leaves_no_thread(served: Sandbox) -> None:
+    before = threading.active_count()
+    with pytest.raises(OSError, match="in use"), Sandbox(invoices=5, port=int(served.url.rpartition(":")[2])):
+        pass
+    assert threading.active_count() == before
+
+
+def test_faults_and_counts_are_controlled_over_http(served: Sandbox) -> None:
+    fault = {"route": "invoices.list", "status": 503, "headers": {"Retry-After": "1"}, "times": 1}
+    assert control(served, "POST", "faults", fault) == (200, {"route": "invoices.list", "planned": 1})
+    assert [listed(served)[0] for _ in range(2)] == [503, 200]
+    _, counts = control(served, "GET", "counts")
+    assert counts == {
+        "calls": {"invoices.list": 2},
+        "tokenExchanges": 0,
+        "faults": [{"route": "invoices.list", "seen": 2, "hits": 1}],
+    }
+    _, found = control(served, "GET", "requests?last=1")
+    assert [(item["route"], item["status"], item["body"]) for item in found["requests"]] == [
+        ("invoices.list", 200, {"pageSize": 5})
+    ]
+    assert control(served, "POST", "reset") == (200, {"reset": True})
+    assert control(served, "GET", "counts")[1] == {"calls": {}, "tokenExchanges": 0, "faults": []}
+    control(served, "POST", "faults", {"route": "*", "action": "close", "every": 1})
+    assert control(served, "DELETE", "faults") == (200, {"planned": 0})
+    assert listed(served)[0] == 200
+
+
+def test_rows_tokens_and_latency_are_controlled_over_http(served: Sandbox) -> None:
+    status, answer = control(
+        served, "POST", "rows", {"resource": "invoices", "count": 2, "values": {"notes": "x"}}
+    )
+    assert (status, len(answer["ids"])) == (200, 2)
+    assert served.scalar("SELECT count(*) FROM invoices WHERE notes = 'x'") == 2
+    assert control(served, "POST", "refresh", {"resource": "invoices"}) == (200, {"refreshed": "invoices"})
+    assert served.scalar("SELECT count(DISTINCT updated_at_us) FROM invoices") == 1
+    assert control(served, "POST", "refresh", {})[0] == 200
+    token = served.token
+    assert control(served, "POST", "tokens")[0] == 200
+    assert call(served.url, "POST", "/gql/v1/invoices", {}, Authorization=f"Bearer {token}")[0] == 401
+    assert control(served, "PUT", "latency", {"seconds": 0.001}) == (200, {"seconds": 0.001})
+    assert served.latency == 0.001
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "body"),
+    [
+        ("POST", "faults", {"route": "nowhere"}),
+        ("POST", "faults", {"route": "*", "status": 99}),
+        ("POST", "faults", {"route": "*", "nope": 1}),
+        ("POST", "faults", {"route": "*", "action": "raw"}),
+        ("PUT", "latency", {"seconds": -1}),
+        ("POST", "rows", {"resource": "nothing"}),
+        ("POST", "rows", {"resource": "invoices", "values": {"nope": 1}}),
+        ("POST", "refresh", []),
+        ("GET", "requests?last=x", None),
+    ],
+)
+def test_a_bad_control_request_is_refused(served: Sandbox, method: str, name: str, body: object) -> None:
+    status, answer = control(served, method, name, body)
+    assert (status, list(answer)) == (400, ["error"])
+
+
+def test_control_needs_the_key_and_the_host(served: Sandbox) -> None:
+    assert call(served.url, "GET", "/_sandbox/counts")[0] == 401
+    assert call(served.url, "GET", "/_sandbox/counts", X_Sandbox_Key="wrong")[0] == 401
+    assert call(served.url, "POST", "/_sandbox/reset", X_Sandbox_Key=served.token)[0] == 401
+    evil = call(served.url, "GET", "/_sandbox/counts", X_Sandbox_Key=served.api_key, Host="evil.example")
+    assert evil[0] == 421
+
+
+def test_a_fault_is_read_from_text() -> None:
+    assert parse_fault("invoices.list:status=503,nth=2,header.Retry-After=1") == FaultSpec(
+        "invoices.list", nth=2, status=503, headers={"Retry-After": "1"}
+    )
+    assert parse_fault("*:delay=0.5,every=3,action=reset") == FaultSpec(
+        "*", every=3, delay=0.5, action="reset"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["invoices.list:status", "a:status=x", "a:status=700", "a:nope=1", "a:action=explode"]
+)
+def test_a_fault_that_is_no_fault_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=text.partition(":")[0]):
+        parse_fault(text)
+
+
+def test_the_command_line_takes_faults_a_limit_a_key_and_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "firm.sqlite3"
+    command = [sys.executable, "-m", "aiwyn_async.cli", "sandbox", "--invoices", "20", "--api-key", "known"]
+    options = ["--fault", "invoices.list:status=500", "--rate-limit", "1", "--path", str(path)]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip().partition("=")[2]
+            assert process.stdout.readline().strip() == "export AIWYN_API_KEY=known"
+            statuses = [call(url, "POST", "/gql/v1/invoices", {})[0] for _ in range(3)]
+            assert statuses == [500, 401, 429], "a fault, no token, and above the limit"
+            counts = call(url, "GET", "/_sandbox/counts", X_Sandbox_Key="known")[1]
+            assert counts["calls"] == {"invoices.list": 3}
+        finally:
+            process.terminate()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert errors.startswith("making 20 invoices\n")
+    assert path.exists()
+
+
+def test_a_sandbox_of_another_process_takes_faults_and_a_key() -> None:
+    command = [sys.executable, "-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "known"]
+    with subprocess.Popen(
+        [*command, "--fault", "auth.token:status=500"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            found = json.loads(process.stdout.readline())
+            assert found["api_key"] == "known"
+            statuses = [
+                call(found["url"], "POST", "/v1/auth/token", {"jwtApiKey": "known"})[0] for _ in range(2)
+            ]
+            assert statuses == [500, 200]
+            _, counts = call(found["url"], "GET", "/_sandbox/counts", X_Sandbox_Key="known")
+            assert (counts["calls"], counts["tokenExchanges"]) == ({"auth.token": 2}, 1)
+        finally:
+            process.terminate()
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--fault", "nowhere:status=500"], ["--latency", "-1"], ["--rate-limit", "0"]]
+)
+def test_a_sandbox_with_a_bad_option_does_not_start(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aiwyn_async.sandbox", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

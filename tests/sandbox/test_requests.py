@@ -1,0 +1,163 @@
+"""Bad requests, and paths that the documentation's prose shows wrongly."""
+
+import asyncio
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sandbox.schema import RESOURCES
+
+PROSE_PATHS = [
+    ("POST", "/v1/draft_invoice_histories", "/gql/v1/draft_invoice_histories"),
+    ("POST", "/v1/draft_invoice_histories/search", "/gql/v1/draft_invoice_histories/search"),
+    ("GET", "/v1/draft_invoice/56789", "/gql/v1/draft_invoice/{id}"),
+    ("POST", "/v1/clients", "/gql/v1/clients"),
+    ("GET", "/v1/client/789", "/gql/v1/client/{id}"),
+    ("POST", "/v1/contacts", "/gql/v1/contacts"),
+    ("GET", "/v1/contact/23456", "/gql/v1/contact/{id}"),
+    ("POST", "/v1/engagements/search", "/gql/v1/engagements/search"),
+    ("GET", "/v1/engagement/34567", "/gql/v1/engagement/{id}"),
+    ("POST", "/v1/invoices", "/gql/v1/invoices"),
+    ("POST", "/v1/invoices/search", "/gql/v1/invoices/search"),
+    ("GET", "/v1/invoice/45678", "/gql/v1/invoice/{id}"),
+    ("POST", "/v1/payments", "/gql/v1/payments"),
+    ("GET", "/v1/payment/12345", "/gql/v1/payment/{id}"),
+    ("POST", "/v1/projects", "/gql/v1/projects"),
+    ("GET", "/v1/project/67890", "/gql/v1/project/{id}"),
+    ("POST", "/v1/staff/search", "/gql/v1/staff/search"),
+    ("POST", "/v1/wip", "/gql/v1/wip"),
+    ("POST", "/v1/wips/search", "/gql/v1/wips/search"),
+    ("GET", "/v1/wip/89012", "/gql/v1/wip/{id}"),
+]
+
+
+@pytest.mark.parametrize(("method", "prose", "real"), PROSE_PATHS)
+async def test_a_path_of_the_prose_is_answered_with_the_real_one(
+    box: Sandbox, http: Any, method: str, prose: str, real: str
+) -> None:
+    headers = {"Authorization": f"Bearer {box.token}"}
+    async with http.request(method, f"{box.url}{prose}", headers=headers) as answer:
+        assert answer.status == 404
+        assert f"{method} {real}" in (await answer.json())["errors"][0]["message"]
+
+
+async def test_another_unknown_path_is_answered_plainly(post: Any) -> None:
+    for path in ("/v1/nothing", "/v2/invoices", "/invoices", "/v1/"):
+        status, answer = await post(path, {})
+        assert (status, answer["errors"][0]["message"]) == (404, "Not Found")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("invoices", {"startDate": "yesterday"}, "startDate: 'yesterday' is not an ISO date-time"),
+        ("invoices", {"endDate": 5}, "endDate: expected an ISO date-time as a string"),
+        ("invoices", {"startDate": "2024-02-30"}, "startDate: '2024-02-30' is out of range"),
+        ("invoices", {"startDate": None}, "startDate: must not be null"),
+        ("invoices", {"clientId": "7720"}, "clientId: expected integer"),
+        ("payments", {"startDate": ""}, "startDate: '' is not an ISO date-time"),
+        ("wip", {"jobId": 1.5}, "jobId: expected integer"),
+        ("staff", {"active": "yes"}, "active: expected boolean"),
+        ("staff", {"lastName": 5}, "lastName: expected text"),
+    ],
+)
+async def test_a_bad_filter_is_answered_by_its_name(post: Any, path: str, body: Any, message: str) -> None:
+    status, answer = await post(f"/gql/v1/{path}", body)
+    assert (status, answer["errors"][0]["message"]) == (400, message)
+
+
+async def test_a_filter_takes_a_whole_number_with_a_fraction(box: Sandbox, post: Any) -> None:
+    client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
+    _, answer = await post("/gql/v1/invoices", {"clientId": float(client)})
+    assert {row["clientId"] for row in answer["deid_invoice"]} == {client}
+
+
+MALFORMED = [
+    b"garbage\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01",
+    b"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: x\r\n\r\n",
+    b"POST {path} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    b"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+    b"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\nabcd",
+    b"GET /\xff HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    b"GET http://[ HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("request_bytes", MALFORMED, ids=range(len(MALFORMED)))
+async def test_a_malformed_request_is_answered_and_nothing_is_printed(
+    box: Sandbox, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, request_bytes: bytes
+) -> None:
+    """aiohttp logs a traceback of each, which goes to stderr where no logging is set up."""
+    host = box.url.removeprefix("http://")
+    sent = request_bytes.replace(b"{path}", b"/gql/v1/invoices").replace(b"{host}", host.encode())
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(sent)
+    status = (await reader.readline()).split()[1]
+    writer.close()
+    assert status in {b"400", b"401"}
+    async with asyncio.timeout(5):
+        await box.stop()
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_an_error_of_a_handler_is_logged(
+    caplog: pytest.LogCaptureFixture, post: Any, box: Sandbox
+) -> None:
+    def failing(_body: bytes) -> bytes:
+        raise ZeroDivisionError
+
+    box.faults.add("invoices.list", mutate=failing)
+    with pytest.raises(Exception, match="500"):
+        await post("/gql/v1/invoices", {})
+    assert "ZeroDivisionError" in caplog.text
+
+
+def changed_at(box: Sandbox, resource: str) -> dict[int, int]:
+    rows = box.query(f"SELECT id, updated_at_us FROM {resource}")
+    return {int(str(row_id)): int(str(instant)) for row_id, instant in rows}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [name for name, found in RESOURCES.items() if "updatedAt" in found.by_wire],
+)
+async def test_inserted_rows_are_newer_than_all_others(box: Sandbox, resource: str) -> None:
+    latest = max(changed_at(box, resource).values())
+    ids = box.insert(resource, count=3)
+    stamps = [changed_at(box, resource)[row_id] for row_id in ids]
+    assert latest < stamps[0] < stamps[1] < stamps[2]
+    box.update(resource, ids[0], {"id": ids[0]})
+    assert changed_at(box, resource)[ids[0]] > stamps[2]
+    (later,) = box.insert(resource)
+    assert changed_at(box, resource)[later] == max(changed_at(box, resource).values())
+
+
+async def test_rows_that_come_along_with_inserted_ones_are_newer_too(box: Sandbox) -> None:
+    before = changed_at(box, "payments")
+    box.insert("invoices", count=10)
+    after = changed_at(box, "payments")
+    fresh = [stamp for row_id, stamp in after.items() if row_id not in before]
+    assert fresh
+    assert min(fresh) > max(before.values())
+    assert len(set(fresh)) == len(fresh)
+
+
+async def test_an_incremental_reader_sees_every_inserted_row(box: Sandbox, post: Any) -> None:
+    (newest,) = box.query("SELECT max(updated_at_us) FROM invoices")[0]
+    after = dt.datetime.fromtimestamp(int(str(newest)) / 1e6, dt.UTC).isoformat()
+    ids = box.insert("invoices", {"notes": "new"}, count=13)
+    where = {"updatedAt": {"_gt": after}}
+    _, answer = await post("/gql/v1/invoices/search", {"pageSize": 50, "where": where})
+    assert [row["id"] for row in answer["deid_invoice"]] == ids
+
+
+async def test_an_update_time_of_the_callers_own_is_kept(box: Sandbox, post: Any) -> None:
+    (row_id,) = box.insert("invoices", {"updatedAt": "2001-01-01T00:00:00Z"})
+    _, answer = await post("/gql/v1/invoices/search", {"where": {"id": {"_eq": row_id}}})
+    assert answer["deid_invoice"][0]["updatedAt"] == "2001-01-01T00:00:00Z"
