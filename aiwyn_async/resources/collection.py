@@ -5,7 +5,7 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
@@ -18,11 +18,12 @@ from aiwyn_async.errors import (
     NotFoundError,
     RequestError,
 )
-from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
+from aiwyn_async.filters import OrderBy, Where, order_columns, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
+from aiwyn_async.pagination.ties import holds_instants
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
 from aiwyn_async.pull.changes import Changes
@@ -403,7 +404,14 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             by_key=paging != "page" and key is not None,
             page_means=self.endpoints.page_means,
             size_key=self.endpoints.search_size_key,
+            instants=self._instants(order_columns(order)),
         )
+
+    def _instants(self, order: Sequence[tuple[tuple[str, ...], object]]) -> frozenset[tuple[str, ...]]:
+        """Of the columns of an order, those that hold instants; and the one that tells of changes."""
+        paths = {path for path, _ in order if holds_instants(self.hit_type, path)}
+        column = self.endpoints.change_column
+        return frozenset(paths if column is None else {*paths, (column,)})
 
 
 def wire_date(name: str, value: date | str | None) -> str | None:
