@@ -23,7 +23,7 @@ from aiwyn_async.pagination.walk import Order
 from aiwyn_async.session.protocol import Request, Response, encode_json
 from aiwyn_async.session.session import Session
 
-__all__ = ["Incoming", "PageReader"]
+__all__ = ["Incoming", "PageReader", "key_getter"]
 
 RowT = TypeVar("RowT")
 
@@ -58,7 +58,7 @@ class PageReader(Generic[RowT]):
         self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope)
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
-        self._key_of = _key_getter(row_type, query.key) if query.key else None
+        self._key_of = key_getter(row_type, query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
@@ -199,7 +199,7 @@ def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
     return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
 
 
-def _key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
+def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
     """How to take the key from a row; None when the row may not hold it, and the page must be asked."""
     if row_type is dict:
         return functools.partial(_key_in, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.pagination.instants import first_shown_as, instant_of, last_shown_as
+from aiwyn_async.pagination.instants import first_shown_as, instant_of, last_shown_as, shown_unit
 
 __all__ = [
     "as_overlap",
@@ -15,6 +15,7 @@ __all__ = [
     "instant_of",
     "last_shown_as",
     "moved_back",
+    "shown_unit",
 ]
 
 

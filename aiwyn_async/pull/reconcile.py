@@ -10,6 +10,7 @@ import msgspec
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import key_only
+from aiwyn_async.pull.keys import plain_key
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.report import PullReport
 
@@ -45,9 +46,9 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
     left: dict[Id, Id] = {}
     if isinstance(known, AsyncIterable):
-        left.update([(_plain(key), key) async for key in known])
+        left.update([(plain_key(key), key) async for key in known])
     else:
-        left.update((_plain(key), key) for key in known)
+        left.update((plain_key(key), key) for key in known)
     sweep = pull.decode_as(key_only(pull.query.key))
     missing: list[Id] = []
     without_key = 0
@@ -55,7 +56,7 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
         key: Id | None = row.key
         if key is None:
             without_key += 1
-        elif left.pop(_plain(key), None) is None:
+        elif left.pop(plain_key(key), None) is None:
             missing.append(key)
     if without_key or not sweep.report.complete:
         doubts = sweep.report.doubts() or [f"{without_key} rows came without a key"]
@@ -66,11 +67,3 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
             report=sweep.report,
         )
     return KeyDifference(list(left.values()), missing, sweep.report)
-
-
-def _plain(key: Id) -> Id:
-    """A key as its number, when that loses nothing of it."""
-    try:
-        return int(key) if str(int(key)) == key else key
-    except ValueError:
-        return key

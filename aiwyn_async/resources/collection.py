@@ -409,7 +409,8 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
 
     def _instants(self, order: Sequence[tuple[tuple[str, ...], object]]) -> frozenset[tuple[str, ...]]:
         """Of the columns of an order, those that hold instants; and the one that tells of changes."""
-        paths = {path for path, _ in order if holds_instants(self.hit_type, path)}
+        row_type: Any = self.hit_type
+        paths = {path for path, _ in order if holds_instants(row_type, path)}
         column = self.endpoints.change_column
         return frozenset(paths if column is None else {*paths, (column,)})
 

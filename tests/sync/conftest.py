@@ -21,7 +21,7 @@ class Firm:
 
     def __init__(self, box: Sandbox) -> None:
         self.box = box
-        self._now = datetime(2030, 1, 1, tzinfo=UTC)
+        self._now = datetime(2025, 1, 1, tzinfo=UTC)  # after all rows of the seed, and in the past
 
     def tick(self) -> str:
         self._now += timedelta(seconds=1, microseconds=1)
