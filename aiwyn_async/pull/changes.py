@@ -224,6 +224,11 @@ class Changes(Generic[RowT]):
         return () if self._use.span is None else self._use.span.notes
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """What may be missing although the read itself was proven complete, such as rows dated ahead."""
+        return () if self._use.span is None else self._use.span.problems
+
+    @property
     def bookmark(self) -> str | None:
         """What ``ack()`` keeps, as on the wire; None before that is known.
 
@@ -254,7 +259,7 @@ class Changes(Generic[RowT]):
         found = use.unproven()
         if use.has_ended and use.bad_rows:
             found.append(f"{use.bad_rows} rows do not decode and were left out")
-        return found + ([] if use.span is None else list(use.span.problems))
+        return [*found, *self.problems]
 
     async def __aiter__(self) -> AsyncGenerator[RowT, None]:
         """Every row that changed."""

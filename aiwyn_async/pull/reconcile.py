@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterable, Iterable
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import key_only
+from aiwyn_async.pull.instants import instant_of
 from aiwyn_async.pull.keys import plain_key
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.report import PullReport
 
-__all__ = ["KeyDifference", "key_difference"]
+__all__ = ["KeyDifference", "key_difference", "row_difference"]
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class KeyDifference(msgspec.Struct, frozen=True):
@@ -24,40 +30,61 @@ class KeyDifference(msgspec.Struct, frozen=True):
         gone: known keys that the server has no more, or that no longer fit the condition.
         missing: keys of the server that are not known.
         report: of the sweep; it is complete.
+        changed: known keys whose instant of change differs from the known one, where instants were compared.
     """
 
     gone: list[Id]
     missing: list[Id]
     report: PullReport
+    changed: list[Id] = []
 
 
 async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id]) -> KeyDifference:
     """Hold the keys of a pull against known ones, which are read before the pull begins.
 
-    A key in quotes is the same as its number. Memory grows with the known keys: about 60 bytes each.
+    A key in quotes is the same as its number, if it is written like it: "123" is 123, "00123" is not. Memory
+    grows with the known keys: about 60 bytes each.
 
     Raises:
         ConfigurationError: rows have no key, or the pull was resumed.
         IncompleteError: the sweep cannot be vouched for as complete, so that no key may be called gone.
     """
+    if isinstance(known, AsyncIterable):
+        return await row_difference(pull, [(key, None) async for key in known], None)
+    return await row_difference(pull, ((key, None) for key in known), None)
+
+
+async def row_difference(
+    pull: Pull[Any], known: Iterable[tuple[Id, int | None]], column: str | None
+) -> KeyDifference:
+    """Compare the keys of a pull, and the instants of change, with known ones.
+
+    Args:
+        pull: reads the rows to compare with.
+        known: keys, each with its instant in microseconds since 1970, or None for a null.
+        column: wire name of the instant; None compares the keys alone.
+
+    Raises:
+        ConfigurationError: rows have no key, or the pull was resumed.
+        IncompleteError: the sweep is not proven complete, so that no key may be called gone.
+    """
     if pull.is_resumed:
         raise ConfigurationError("a pull that was resumed reads only some of the keys; pass a new one")
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
-    left: dict[Id, Id] = {}
-    if isinstance(known, AsyncIterable):
-        left.update([(plain_key(key), key) async for key in known])
-    else:
-        left.update((plain_key(key), key) for key in known)
-    sweep = pull.decode_as(key_only(pull.query.key))
+    left = {plain_key(key): (key, instant) for key, instant in known}
+    sweep = pull.decode_as(key_only(pull.query.key) if column is None else _key_and(pull.query.key, column))
     missing: list[Id] = []
+    changed: list[Id] = []
     without_key = 0
     async for row in sweep:
         key: Id | None = row.key
         if key is None:
             without_key += 1
-        elif left.pop(plain_key(key), None) is None:
+        elif (found := left.pop(plain_key(key), None)) is None:
             missing.append(key)
+        elif column is not None and found[1] != _micros(row.instant):
+            changed.append(key)
     if without_key or not sweep.report.complete:
         doubts = sweep.report.doubts() or [f"{without_key} rows came without a key"]
         raise IncompleteError(
@@ -66,4 +93,24 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
             checkpoint=sweep.checkpoint,
             report=sweep.report,
         )
-    return KeyDifference(list(left.values()), missing, sweep.report)
+    return KeyDifference([key for key, _ in left.values()], missing, sweep.report, changed)
+
+
+@functools.lru_cache(maxsize=64)
+def _key_and(key: str, column: str) -> type[Any]:
+    """A Struct of the key and the instant of a row, each as it was sent."""
+    fields = [
+        ("key", Id | None, msgspec.field(name=key, default=None)),
+        ("instant", Any, msgspec.field(name=column, default=None)),
+    ]
+    return msgspec.defstruct("KeyAndInstant", fields, gc=False)
+
+
+def _micros(instant: object) -> object:
+    """Return an instant in microseconds since 1970; what is not an instant equals none."""
+    if instant is None:
+        return None
+    try:
+        return (instant_of(str(instant)) - EPOCH) // MICROSECOND
+    except ValueError:
+        return instant
