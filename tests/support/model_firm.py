@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-__all__ = ["FirmServer", "ModelFirm", "Row", "serve"]
+__all__ = ["COMPARISONS", "FirmServer", "ModelFirm", "Row", "exact_firm", "micros_of", "serve"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -58,7 +58,7 @@ class ModelFirm:
         plain: keys are integers and pages have counts.
     """
 
-    def __init__(self, dice: random.Random, *, plain: bool) -> None:
+    def __init__(self, dice: random.Random, *, plain: bool = True) -> None:
         self.dice = dice
         self.now = micros_of("2025-03-01T12:00:00Z") + dice.randrange(DAY)
         self.unit = dice.choice([1, 1, 1000, SECOND, SECOND, SECOND, MINUTE])
@@ -76,6 +76,11 @@ class ModelFirm:
         self.empty_pages = 0
         self.during: Callable[[], None] | None = None
         self.requests = 0
+        self.more: dict[int | str, dict[str, Any]] = {}
+        """Fields of rows on the wire, beside or instead of the usual ones."""
+        self.has_date = True
+        self.compares_text = False
+        """Instants are compared as the text that is shown."""
 
     def key(self) -> int | str:
         """The next key."""
@@ -104,6 +109,13 @@ class ModelFirm:
         self.rows[key] = Row(at, f"version {self.versions}", self.dice.randrange(10_000))
         self.seen.add((key, self.shown(at)))
 
+    def put(self, key: int | str, at: str | None, **more: Any) -> None:
+        """A row of an exact instant, which the clock has reached."""
+        micros = None if at is None else micros_of(at)
+        self.write(key, micros)
+        if more:
+            self.more[key] = more
+
     def answer(self, body: Any) -> dict[str, Any]:
         """What a search returns."""
         found = [key for key in self.rows if self.fits(key, body.get("where", {}))]
@@ -123,7 +135,8 @@ class ModelFirm:
         """A row on the wire."""
         row = self.rows[key]
         at = None if row.at is None else self.text(row.at)
-        return {"id": key, "notes": row.notes, "totalAmount": row.amount / 4, "updatedAt": at}
+        wire = {"id": key, "notes": row.notes, "totalAmount": row.amount / 4, "updatedAt": at}
+        return wire | self.more.get(key, {})
 
     def place(self, key: int | str, column: str, _direction: str) -> tuple[bool, Any]:
         """Where a row stands in an order; nulls are last upwards and first downwards."""
@@ -132,7 +145,10 @@ class ModelFirm:
 
     def value(self, key: int | str, column: str) -> Any:
         """The value that the server compares."""
-        return {"id": key, "updatedAt": self.rows[key].at}[column]
+        if column != "updatedAt":
+            return self.wire(key)[column]
+        at = self.rows[key].at
+        return self.text(at) if self.compares_text and at is not None else at
 
     def fits(self, key: int | str, where: Any) -> bool:
         """Whether a row meets a condition."""
@@ -152,9 +168,17 @@ class ModelFirm:
         value = self.value(key, column)
         if operator == "_is_null":
             return (value is None) == operand
-        if column == "updatedAt":
+        if column == "updatedAt" and not self.compares_text:
             operand = micros_of(operand)
         return value is not None and COMPARISONS[operator](value, operand)
+
+
+def exact_firm(*, now: str = "2025-03-02T12:00:00Z", unit: int = 1, zone: str = "Z") -> ModelFirm:
+    """An empty firm that shows instants with as many digits as ``unit`` has, and counts."""
+    firm = ModelFirm(random.Random(1))
+    firm.now, firm.unit, firm.zone = micros_of(now), unit, zone
+    firm.rounds = firm.has_text_keys = False
+    return firm
 
 
 class FirmServer:
@@ -172,7 +196,9 @@ class FirmServer:
         if firm.during is not None:
             firm.during()
         date = format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)
-        return web.Response(body=answer, content_type="application/json", headers={"Date": date})
+        return web.Response(
+            body=answer, content_type="application/json", headers={"Date": date if firm.has_date else ""}
+        )
 
 
 @asynccontextmanager

@@ -162,9 +162,7 @@ def differences(
     rows = {row[0]: row[1:] for row in reader.execute(select).fetchall()}
     reader.execute("DETACH firm")
     live = {key: row[:3] for key, row in rows.items() if row[3]}
-    wanted = {
-        key: (row.notes, Decimal(row.amount) / 4, firm.shown(row.at)) for key, row in firm.rows.items()
-    }
+    wanted = {key: (row.notes, Decimal(row.amount) / 4, firm.shown(row.at)) for key, row in firm.rows.items()}
     return [
         f"row {key}: {live.get(key)} instead of {wanted.get(key)}"
         for key in (live.keys() if deletes else set()) | wanted.keys()
