@@ -454,6 +454,7 @@ class KeysetWalk:
         self._instants = instants
         self._after: tuple[Any, ...] | None = None
         self._ties: Ties | None = None
+        self._was_empty = False
         self._given = 0
         self._stale = 0
         self._asked: Ask | None = None
@@ -512,6 +513,10 @@ class KeysetWalk:
         self._check_each(by_key, [(key,) for key in (*known, *keys)])
         if keys and keys[-1] == ties.last_key:
             raise WalkLoop
+        if not keys and not self._was_empty:
+            self._was_empty = True
+            return Told(counts_all=False)  # the same page is requested again before it is believed
+        self._was_empty = False
         self._given += len(came.new)
         if self._limit is not None and self._given >= self._limit:
             self.ended_by = "limit"

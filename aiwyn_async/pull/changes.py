@@ -439,16 +439,19 @@ class Changes(Generic[RowT]):
         if newest.at is not None and instant_of(newest.at) > newest.clock.latest:
             dated = await self._newest(until=_in_form_of(newest.at, newest.clock.latest))
             if _is_certainly_ahead(newest.at, newest.clock):
-                bookmark = "the start" if dated.at is None else dated.at
+                stays = "the start" if dated.at is None else dated.at
                 problem = (
                     f"row {newest.key} of {self.query.path} is dated {newest.at}, after {newest.clock}; the "
-                    f"bookmark stays at {bookmark}, and later rows are read each time"
+                    f"bookmark stays at {stays}, and later rows are read each time"
                 )
                 problems = (problem,)
+        bookmark = dated.at
+        if bookmark is not None and instant_of(bookmark) > dated.clock.now:
+            bookmark = _in_form_of(bookmark, dated.clock.now)
         span = Span(
             start=None,
             until=newest.at,
-            bookmark=dated.at,
+            bookmark=bookmark,
             bookmark_key=dated.key,
             newest=newest.key,
             before=self._since if kept is None else kept.at,

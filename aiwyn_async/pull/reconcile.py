@@ -50,7 +50,7 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
         IncompleteError: the sweep cannot be vouched for as complete, so that no key may be called gone.
     """
     if isinstance(known, AsyncIterable):
-        return await row_difference(pull, [(key, None) async for key in known], None)
+        known = [key async for key in known]
     return await row_difference(pull, ((key, None) for key in known), None)
 
 
@@ -61,7 +61,8 @@ async def row_difference(
 
     Args:
         pull: reads the rows to compare with.
-        known: keys, each with its instant in microseconds since 1970, or None for a null.
+        known: keys, each with its instant in microseconds since 1970, or None for a null and where only keys
+            are compared.
         column: wire name of the instant; None compares the keys alone.
 
     Raises:
@@ -72,19 +73,24 @@ async def row_difference(
         raise ConfigurationError("a pull that was resumed reads only some of the keys; pass a new one")
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
-    left = {plain_key(key): (key, instant) for key, instant in known}
+    left: dict[Id, int | None] = {}
+    as_known: dict[Id, Id] = {}
+    for key, instant in known:
+        plain = plain_key(key)
+        left[plain] = instant
+        if plain is not key:
+            as_known[plain] = key
     sweep = pull.decode_as(key_only(pull.query.key) if column is None else _key_and(pull.query.key, column))
     missing: list[Id] = []
     changed: list[Id] = []
     without_key = 0
     async for row in sweep:
-        key: Id | None = row.key
-        if key is None:
+        if row.key is None:
             without_key += 1
-        elif (found := left.pop(plain_key(key), None)) is None:
-            missing.append(key)
-        elif column is not None and found[1] != _micros(row.instant):
-            changed.append(key)
+        elif (plain := plain_key(row.key)) not in left:
+            missing.append(row.key)
+        elif left.pop(plain) != (None if column is None else _micros(row.instant)):
+            changed.append(row.key)
     if without_key or not sweep.report.complete:
         doubts = sweep.report.doubts() or [f"{without_key} rows came without a key"]
         raise IncompleteError(
@@ -93,7 +99,7 @@ async def row_difference(
             checkpoint=sweep.checkpoint,
             report=sweep.report,
         )
-    return KeyDifference([key for key, _ in left.values()], missing, sweep.report, changed)
+    return KeyDifference([as_known.get(key, key) for key in left], missing, sweep.report, changed)
 
 
 @functools.lru_cache(maxsize=64)

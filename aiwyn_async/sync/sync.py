@@ -404,9 +404,11 @@ class _Run:
         column = self._rows.change_column
         if column is not None and not self._table.has_instants(column):
             column = None
-        known = await in_thread(lambda: self._table.keys(column))
+        keys = await in_thread(lambda: self._table.keys(column))
+        count, known = len(keys), iter(keys)
+        del keys  # the iterator lets go of them at its end, before the sweep begins
         found = await self._rows.difference(known, column)
-        absent = await self._look_up([*found.missing, *found.changed], among=len(known))
+        absent = await self._look_up([*found.missing, *found.changed], among=count)
         if absent:
             named = ", ".join(repr(key) for key in absent[:NAMED_KEYS])
             self._problems.append(

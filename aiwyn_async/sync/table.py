@@ -137,8 +137,8 @@ class SyncedTable:
             if path.is_symlink() or path.is_dir():
                 raise ExportError(f"{path} is a folder or a link; name the file itself")
             is_new = not path.exists()
-            if not is_new and path.stat().st_size and not _is_database(path):
-                raise ExportError(f"{path} is not a DuckDB database; name another file")
+            if not is_new and not _is_database(path):
+                raise ExportError(f"{path} is not a DuckDB database; name another file, or remove it")
         with self._errors():
             self._attach(is_new=is_new)
 

@@ -6,8 +6,9 @@ The server compares instants in microseconds and may show fewer digits, floored 
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -81,6 +82,10 @@ class ModelFirm:
         self.has_date = True
         self.compares_text = False
         """Instants are compared as the text that is shown."""
+        self.has_mixed_keys = False
+        """Keys are compared as text, and may be shown as numbers."""
+        self.order_of: Callable[[int | str, str], Any] | None = None
+        """The place of a key by a column, where it is another than by value."""
 
     def key(self) -> int | str:
         """The next key."""
@@ -121,7 +126,7 @@ class ModelFirm:
         found = [key for key in self.rows if self.fits(key, body.get("where", {}))]
         for order in reversed(body.get("orderBy", [])):
             ((column, direction),) = order.items()
-            found.sort(key=lambda key: self.place(key, column, direction), reverse=direction == "desc")
+            found.sort(key=functools.partial(self.place, column=column), reverse=direction == "desc")
         page = found[: body["pageSize"]]
         if self.empty_pages and len(page) > 1:
             self.empty_pages -= 1
@@ -138,13 +143,17 @@ class ModelFirm:
         wire = {"id": key, "notes": row.notes, "totalAmount": row.amount / 4, "updatedAt": at}
         return wire | self.more.get(key, {})
 
-    def place(self, key: int | str, column: str, _direction: str) -> tuple[bool, Any]:
+    def place(self, key: int | str, column: str) -> tuple[bool, Any]:
         """Where a row stands in an order; nulls are last upwards and first downwards."""
+        if self.order_of is not None:
+            return False, self.order_of(key, column)
         value = self.value(key, column)
         return value is None, 0 if value is None else value
 
     def value(self, key: int | str, column: str) -> Any:
         """The value that the server compares."""
+        if column == "id" and self.has_mixed_keys:
+            return str(self.wire(key)["id"])
         if column != "updatedAt":
             return self.wire(key)[column]
         at = self.rows[key].at
@@ -167,7 +176,7 @@ class ModelFirm:
         """Whether a value compares with an operand; null does so with none."""
         value = self.value(key, column)
         if operator == "_is_null":
-            return (value is None) == operand
+            return bool((value is None) == operand)
         if column == "updatedAt" and not self.compares_text:
             operand = micros_of(operand)
         return value is not None and COMPARISONS[operator](value, operand)
@@ -202,7 +211,7 @@ class FirmServer:
 
 
 @asynccontextmanager
-async def serve() -> AsyncIterator[FirmServer]:
+async def serve() -> AsyncGenerator[FirmServer]:
     """A server on a free port of loopback."""
     server = FirmServer()
     app = web.Application()

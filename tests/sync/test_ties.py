@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, F, PaginationError
+from aiwyn_async.filters import Direction
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import InvoiceSearchRow
-from aiwyn_async.pagination.ties import goes_back, holds_instants
+from aiwyn_async.pagination.ties import Order, goes_back, holds_instants
 from aiwyn_async.sync import sync
 from model_firm import COMPARISONS, FirmServer, ModelFirm, exact_firm
 
 UNITS = [1, 1000, 1_000_000, 60_000_000]
-COLUMN = (("updatedAt",), "asc")
+COLUMN: tuple[tuple[str, ...], Direction] = (("updatedAt",), "asc")
 
 
 def firm_of_close_instants(count: int, unit: int, seed: int, *, rounds: bool, spread: int) -> ModelFirm:
@@ -95,7 +97,7 @@ async def test_an_order_that_the_server_does_not_keep_is_still_refused(
     firm = served.firm
     for number in range(1, 11):
         firm.put(number, f"2025-03-02T0{number % 5}:00:00Z")
-    firm.place = lambda key, _column, _direction: (False, key)  # type: ignore[method-assign]
+    firm.order_of = lambda key, _column: key
     with pytest.raises(PaginationError, match="order"):
         await reader.invoices.search(order_by=F.updated_at.asc(), page_size=3).collect()
 
@@ -108,10 +110,7 @@ async def test_text_that_looks_like_dates_is_in_an_order_of_the_servers(
     firm = served.firm
     for number, text in enumerate(texts, 1):
         firm.put(number, "2025-03-02T10:00:00Z", reference=text)
-    firm.place = lambda key, column, _: (
-        False,
-        texts.index(firm.wire(key)["reference"]) if column == "reference" else key,
-    )  # type: ignore[method-assign]
+    firm.order_of = lambda key, column: texts.index(firm.wire(key)["reference"]) if column != "id" else key
     assert len(await reader.invoices.search(order_by=F.reference.asc()).collect()) == len(texts)
 
 
@@ -139,12 +138,12 @@ def test_only_a_column_declared_as_a_datetime_holds_instants(
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=2, max_size=20), st.sampled_from(UNITS), st.booleans())
-def test_rows_in_the_servers_order_never_go_back(micros: list[int], unit: int, rounds: bool) -> None:  # noqa: FBT001
+def test_rows_in_the_servers_order_never_go_back(micros: list[int], unit: int, rounds: bool) -> None:
     firm = exact_firm(unit=unit)
     firm.rounds = rounds
-    order = (COLUMN, (("id",), "asc"))
+    order: Order = (COLUMN, (("id",), "asc"))
     rows: list[tuple[Any, Id]] = [
         (firm.text(at), key) for key, at in sorted(enumerate(micros), key=lambda each: each[1])
     ]
-    for one, other in zip(rows, rows[1:], strict=False):
+    for one, other in pairwise(rows):
         assert not goes_back(order, one, other, frozenset({("updatedAt",)}))
