@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -130,10 +131,8 @@ def _instant_column(order: Order, instants: Paths, row: Values) -> int | None:
 
 def _is_near(shown: object, other: str) -> bool:
     """Return whether two shown instants may be of rows that compare as equal."""
-    try:
-        return abs(instant_of(str(shown)) - instant_of(other)) <= shown_unit(other)
-    except ValueError:
-        return False
+    one, two = _parsed(str(shown)), _parsed(other)
+    return one is not None and two is not None and abs(one - two) <= shown_unit(other)
 
 
 def goes_back(
@@ -145,23 +144,31 @@ def goes_back(
     that is not visible; with ``may_be_near``, so are those of neighbouring ones.
     """
     for (path, direction), one, other in zip(order, earlier, later, strict=True):
-        is_instant = path in instants and isinstance(one, str) and isinstance(other, str)
-        if one == other and not is_instant:
+        if path in instants and isinstance(one, str) and isinstance(other, str):
+            is_tie = one == other or (may_be_near and _is_near(other, one))
+            return not is_tie and _precedes(_parsed(other), _parsed(one), direction)
+        if one == other:
             continue
         if one is None or other is None:
             nulls_first = direction == "desc" or direction.endswith("nulls_first")
             return (other is None) == nulls_first
-        if isinstance(one, str) and not is_instant:
-            return False
-        try:
-            if not is_instant:
-                return bool(one > other) != direction.startswith("desc")
-            first, second = instant_of(one), instant_of(other)
-        except (TypeError, ValueError):
-            return False
-        is_tie = first == second or (may_be_near and _is_near(other, one))
-        return not is_tie and (first > second) != direction.startswith("desc")
+        return not isinstance(one, str) and _precedes(other, one, direction)
     return False
+
+
+def _parsed(shown: str) -> datetime | None:
+    try:
+        return instant_of(shown)
+    except ValueError:
+        return None
+
+
+def _precedes(one: Any, other: Any, direction: Direction) -> bool:
+    """Return whether a value precedes another; values that do not compare do not."""
+    try:
+        return bool(one > other if direction.startswith("desc") else one < other)
+    except TypeError:
+        return False
 
 
 @functools.lru_cache(maxsize=256)

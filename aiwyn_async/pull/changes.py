@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -309,26 +309,36 @@ class Changes(Generic[RowT]):
             raise
 
     def _without_arrived(self, span: Span, page: Page[RowT]) -> Span:
-        """Strike off the rows that must arrive and are on this page."""
-        awaited = {plain_key(key) for key in (span.newest, span.witness) if key is not None}
-        if not awaited:
+        """Strike off the rows that must arrive and are on this page, as new as they must be."""
+        awaited = {"newest": (span.newest, span.until), "witness": (span.witness, span.before)}
+        places = {plain_key(key): name for name, (key, _) in awaited.items() if key is not None}
+        if not places:
             return span
-        arrived = awaited.intersection(self._keys_of(page))
-        if not arrived:
-            return span
-        newest, witness = (
-            None if key is None or plain_key(key) in arrived else key for key in (span.newest, span.witness)
-        )
-        return msgspec.structs.replace(span, newest=newest, witness=witness)
+        arrived: dict[str, None] = {}
+        for index, key in enumerate(self._keys_of(page)):
+            if key is None or plain_key(key) not in places:
+                continue
+            at = self._instant_of(page.raw_items()[index])
+            for name, (wanted, least) in awaited.items():
+                is_it = wanted is not None and plain_key(wanted) == plain_key(key)
+                # An older one is of a replica that lags behind, or of a server that was set back.
+                if is_it and least is not None and at is not None and at >= instant_of(least):
+                    arrived[name] = None
+        return msgspec.structs.replace(span, **arrived) if arrived else span
 
-    def _keys_of(self, page: Page[RowT]) -> Iterator[Id]:
+    def _keys_of(self, page: Page[RowT]) -> Iterable[Id | None]:
         key_of = key_getter(self.row_type, self.query.key)
         if key_of is not None:
-            keys: Iterable[Id | None] = map(key_of, page.items)
-        else:
-            decode = msgspec.json.Decoder(key_only(self.query.key)).decode
-            keys = (decode(raw).key for raw in page.raw_items())
-        return (plain_key(key) for key in keys if key is not None)
+            return map(key_of, page.items)
+        decode = msgspec.json.Decoder(key_only(self.query.key)).decode
+        return (decode(raw).key for raw in page.raw_items())
+
+    def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
+        found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(self._column)
+        try:
+            return None if found is None else instant_of(msgspec.json.decode(found, type=str))
+        except (ValueError, msgspec.MsgspecError):
+            return None
 
     async def _following(self, use: _Use[RowT], span: Span) -> Span | None:
         """Return the next part to read, after having checked the one that was read; None at the end."""

@@ -37,6 +37,7 @@ OTHER_FORMATS: Final = frozenset(
         *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
     }
 )
+DELETED_AT_TYPE: Final = "TIMESTAMP WITH TIME ZONE"
 MAGIC: Final = b"DUCK"
 MAGIC_AT: Final = 8
 """Bytes before it in a DuckDB file; DuckDB itself opens other files as views, and would write nothing."""
@@ -290,7 +291,7 @@ class SyncedTable:
         there = self._types(sql.table(self._tag))
         missing = {name: type_text(kind) for name, kind in wanted.items() if folded(name) not in there}
         if folded(sql.DELETED_AT) not in there:
-            missing[sql.DELETED_AT] = "TIMESTAMPTZ"
+            missing[sql.DELETED_AT] = DELETED_AT_TYPE
         changed = self._wider_types(wanted, there)
         for column in sorted(missing):
             self._connection.execute(sql.add_column(self._tag, column, missing[column]))
@@ -310,14 +311,20 @@ class SyncedTable:
             own = there.get(folded(name), kind)
             both = type_for_both(own, kind, self._declared[name])
             if both is None:
-                raise ExportError(
-                    f"column {name} of the table {self._tag} in {self._path} has the type {type_text(own)} "
-                    f"instead of {type_text(kind)}, so values would be changed; restore the type (ALTER "
-                    "TABLE), or drop the table, and put other types into a view"
-                )
+                raise self._altered(name, type_text(own), type_text(kind))
             if both != type_text(own):
                 found[name] = both
+        deleted_at = there.get(folded(sql.DELETED_AT))
+        if deleted_at is not None and type_text(deleted_at) != DELETED_AT_TYPE:
+            raise self._altered(sql.DELETED_AT, type_text(deleted_at), DELETED_AT_TYPE)
         return found
+
+    def _altered(self, name: str, own: str, wanted: str) -> ExportError:
+        return ExportError(
+            f"column {name} of the table {self._tag} in {self._path} has the type {own} instead of {wanted}, "
+            "so values would be changed; restore the type (ALTER TABLE), or drop the table, and put other "
+            "types into a view"
+        )
 
     def _exists(self, table: str) -> bool:
         return bool(self._rows(sql.has_table(), table))

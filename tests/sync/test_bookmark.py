@@ -182,6 +182,30 @@ async def test_a_server_that_compares_instants_as_text_is_found_out(
     assert notes(path) == wanted(firm)
 
 
+async def test_a_newest_row_that_arrives_in_an_older_version_keeps_the_bookmark(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    """A replica answers the read that lags behind the one that was asked for the newest row."""
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-03-02T10:00:00Z")
+    firm.put(2, "2025-03-02T10:01:00Z")
+    await sync(reader.invoices, path)
+    lagging = dict(firm.rows)
+    firm.put(1, "2025-03-02T10:02:00Z")
+    current = firm.rows
+
+    def lag() -> None:
+        firm.rows = lagging if firm.requests % 4 in {1, 2} else current
+
+    firm.requests, firm.during = 0, lag
+    result = await sync(reader.invoices, path)
+    assert not result.complete
+    assert any("row 1, the newest at the start" in doubt for doubt in result.doubts)
+    firm.during, firm.rows = None, current
+    assert (await sync(reader.invoices, path)).complete
+    assert notes(path) == wanted(firm)
+
+
 def without_rows(body: bytes) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(body) | {"deid_invoice": []})
 

@@ -63,7 +63,13 @@ async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
 
 @pytest.mark.parametrize(
     ("column", "kind"),
-    [("dueDate", "DATE"), ("totalAmount", "DOUBLE"), ("notes", "INTEGER"), ("updatedAt", "TIMESTAMP")],
+    [
+        ("dueDate", "DATE"),
+        ("totalAmount", "DOUBLE"),
+        ("notes", "INTEGER"),
+        ("updatedAt", "TIMESTAMP"),
+        ("_deleted_at", "DATE"),
+    ],
 )
 async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
     column: str, kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
