@@ -6,6 +6,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Generic, TypeVar, cast, get_args
@@ -54,6 +55,7 @@ class PageReader(Generic[RowT]):
         self._session = session
         self._request = Request(method="POST", path=query.path)
         self._key = query.key
+        self._instants = query.instants
         self._on_bad_row = on_bad_row
         self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope)
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
@@ -87,14 +89,19 @@ class PageReader(Generic[RowT]):
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
     def order_values(self, page: Incoming[RowT], order: Order) -> list[tuple[Any, ...]] | None:
-        """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one."""
+        """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one.
+
+        Rows that lack one are left out if bad rows are, unless no other row is there to continue after.
+        """
         if len(order) == 1 and None not in page.keys:
             return list(zip(page.keys))
         found = self._decode(self._dicts, page.response)
         values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
-        if found.bad or any(msgspec.UNSET in row or row[-1] is None for row in values):
-            return None
-        return values
+        if self._on_bad_row == "raise":
+            good = [row for row in values if _has_place(row)]
+            return good if len(good) == len(page.keys) else None
+        instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
+        return [row for row in values if _has_place(row, instants)] or None
 
     def page(
         self, page: Incoming[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
@@ -213,6 +220,15 @@ def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
 def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     value = row.get(key)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _has_place(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
+    """Return whether a row's order values can be continued after: none is absent or of another kind."""
+    return (
+        msgspec.UNSET not in values
+        and isinstance(values[-1], (int, str, Decimal))
+        and all(values[index] is None or isinstance(values[index], str) for index in instants)
+    )
 
 
 def _value_at(path: tuple[str, ...], row: Any) -> Any:

@@ -152,8 +152,8 @@ class ModelFirm:
 
     def value(self, key: int | str, column: str) -> Any:
         """The value that the server compares."""
-        if column == "id" and self.has_mixed_keys:
-            return str(self.wire(key)["id"])
+        if column == "id":
+            return str(self.wire(key)["id"]) if self.has_mixed_keys else key
         if column != "updatedAt":
             return self.wire(key)[column]
         at = self.rows[key].at

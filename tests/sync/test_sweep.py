@@ -149,6 +149,31 @@ async def test_the_newest_row_may_be_a_bad_one(
         assert result.skipped == 1
 
 
+@pytest.mark.parametrize(
+    "bad", [{"id": None}, {"id": []}, {"updatedAt": 5}, {"lineItems": [{"amount": "a lot"}]}]
+)
+async def test_a_bad_row_among_the_changes_holds_up_no_other(
+    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 13):
+        firm.put(number, f"2025-03-02T01:{number:02}:00Z")
+    await sync(reader.invoices, path)
+    for number in range(1, 10):
+        firm.put(number, f"2025-03-02T02:{number:02}:00Z")
+    firm.more[5] = bad
+    for _ in range(2):
+        result = await sync(reader.invoices, path, on_bad_row="skip", page_size=4)
+        assert (result.skipped >= 1, result.complete) == (True, False), result
+        assert {key: text for key, text in held(path).items() if key != 5} == {
+            key: text for key, text in wanted(firm).items() if key != 5
+        }
+    del firm.more[5]
+    await sync(reader.invoices, path, full=True)
+    assert held(path) == wanted(firm)
+    assert (await sync(reader.invoices, path)).complete
+
+
 async def test_an_unknown_way_with_bad_rows_is_refused_before_anything_is_requested(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
