@@ -91,17 +91,17 @@ class PageReader(Generic[RowT]):
     def order_values(self, page: Incoming[RowT], order: Order) -> list[tuple[Any, ...]] | None:
         """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one.
 
-        Rows that lack one are left out if bad rows are, unless no other row is there to continue after.
+        Ordered by an instant, rows that lack one are left out if bad rows are: the next page begins at the
+        instant of a row before, so that none is passed over.
         """
         if len(order) == 1 and None not in page.keys:
             return list(zip(page.keys))
         found = self._decode(self._dicts, page.response)
         values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
-        if self._on_bad_row == "raise":
-            good = [row for row in values if _has_place(row)]
-            return good if len(good) == len(page.keys) else None
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
-        return [row for row in values if _has_place(row, instants)] or None
+        if instants and self._on_bad_row != "raise":
+            return [row for row in values if _has_place(row, instants)] or None
+        return values if len(values) == len(page.keys) and all(map(_has_place, values)) else None
 
     def page(
         self, page: Incoming[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
