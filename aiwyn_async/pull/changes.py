@@ -93,7 +93,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class _Use(Generic[RowT]):
     """One use of a ``Changes``: its reads, how far it is, and what is wrong with it."""
 
-    def __init__(self, span: Span | None) -> None:
+    def __init__(self, span: Span | None, *, leaves_bad_rows: bool) -> None:
+        self._leaves_bad_rows = leaves_bad_rows
         self.reads: list[Pull[RowT] | Pager[RowT]] = []
         self.span = span
         self.checkpoint: Checkpoint | None = None
@@ -114,12 +115,25 @@ class _Use(Generic[RowT]):
         """Return why the read is not proven complete; then the bookmark must stay."""
         if not self.has_ended:
             return ["the read did not reach its end"]
-        return [doubt for read in self.reads for doubt in _doubts_of(read)] + self.problems
+        return [doubt for read in self.reads for doubt in self._doubts_of(read)] + self.problems
 
     @property
     def bad_rows(self) -> int:
-        """Rows that do not decode and were left out."""
-        return sum(read.report.bad_rows for read in self.reads)
+        """Rows that do not decode, or have no key to merge them by, if such are left out."""
+        reports = [read.report for read in self.reads]
+        without_key = sum(report.without_key for report in reports if isinstance(report, PullReport))
+        return sum(report.bad_rows for report in reports) + (without_key if self._leaves_bad_rows else 0)
+
+    def _doubts_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
+        """Return why one read is not proven complete, apart from rows that may be left out."""
+        if isinstance(read, Pull):
+            without_key = 0 if self._leaves_bad_rows else read.report.without_key
+            return msgspec.structs.replace(read.report, bad_rows=0, without_key=without_key).doubts()
+        report = msgspec.structs.replace(read.report, bad_rows=0)
+        if report.missing == 0 and report.expected is not None:
+            # Rows that changed during the read have left the span.
+            report = msgspec.structs.replace(report, expected_at_start=report.expected)
+        return report.doubts()
 
 
 class Changes(Generic[RowT]):
@@ -191,7 +205,7 @@ class Changes(Generic[RowT]):
         self._shelf = BookmarkShelf(state, query.path, self._fingerprint)
         self._resume = resume
         self._resumed = None if resume is None else self._span_of(resume)
-        self._use: _Use[RowT] = _Use(self._resumed)
+        self._use = self._new_use()
         if self._resumed is not None:
             self._reading(self._resumed)  # a damaged position is told now, before anything is sent
 
@@ -258,7 +272,7 @@ class Changes(Generic[RowT]):
         use = self._use
         found = use.unproven()
         if use.has_ended and use.bad_rows:
-            found.append(f"{use.bad_rows} rows do not decode and were left out")
+            found.append(f"{use.bad_rows} rows do not decode and were left out, or have no key")
         return [*found, *self.problems]
 
     async def __aiter__(self) -> AsyncGenerator[RowT, None]:
@@ -276,7 +290,7 @@ class Changes(Generic[RowT]):
             CheckpointError: the bookmark of ``state`` belongs to another query.
             RequestError: the server cannot be read any more; ``checkpoint`` tells where to go on.
         """
-        use = self._use = _Use(self._resumed)  # ack() is of the latest use
+        use = self._use = self._new_use()  # ack() is of the latest use
         span: Span | None = self._resumed or await self._frozen()
         while span is not None:
             use.span = span
@@ -285,6 +299,9 @@ class Changes(Generic[RowT]):
                     yield page
             span = await self._following(use, use.span)
         use.has_ended = True
+
+    def _new_use(self) -> _Use[RowT]:
+        return _Use(self._resumed, leaves_bad_rows=self._on_bad_row != "raise")
 
     async def _part(self, use: _Use[RowT], span: Span) -> AsyncGenerator[Page[RowT], None]:
         """Read one part, and note in ``use`` how far it is."""
@@ -574,17 +591,6 @@ def _in_form_of(shown: str, moment: datetime) -> str:
     """Return an instant as text, without a zone if the shown one has none."""
     naive = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
     return naive if datetime.fromisoformat(shown).tzinfo is None else f"{naive}Z"
-
-
-def _doubts_of(read: Pull[Any] | Pager[Any]) -> list[str]:
-    """Return why one read is not proven complete, apart from rows that do not decode."""
-    if isinstance(read, Pull):
-        return msgspec.structs.replace(read.report, bad_rows=0).doubts()
-    report = msgspec.structs.replace(read.report, bad_rows=0)
-    if report.missing == 0 and report.expected is not None:
-        # Rows that changed during the read have left the span.
-        report = msgspec.structs.replace(report, expected_at_start=report.expected)
-    return report.doubts()
 
 
 def changed_within(column: str, start: str, until: str | None) -> dict[str, Any]:

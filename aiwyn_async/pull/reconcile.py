@@ -31,12 +31,14 @@ class KeyDifference(msgspec.Struct, frozen=True):
         missing: keys of the server that are not known.
         report: of the sweep; it is complete.
         changed: known keys whose instant of change differs from the known one, where instants were compared.
+        unnamed: rows without a readable key; any known key may be one of theirs, so that none is gone.
     """
 
     gone: list[Id]
     missing: list[Id]
     report: PullReport
     changed: list[Id] = []
+    unnamed: int = 0
 
 
 async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id]) -> KeyDifference:
@@ -55,7 +57,11 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
 
 
 async def row_difference(
-    pull: Pull[Any], known: Iterable[tuple[Id, int | None]], column: str | None
+    pull: Pull[Any],
+    known: Iterable[tuple[Id, int | None]],
+    column: str | None,
+    *,
+    allow_unnamed: bool = False,
 ) -> KeyDifference:
     """Compare the keys of a pull, and the instants of change, with known ones.
 
@@ -64,6 +70,7 @@ async def row_difference(
         known: keys, each with its instant in microseconds since 1970, or None for a null and where only keys
             are compared.
         column: wire name of the instant; None compares the keys alone.
+        allow_unnamed: rows without a readable key are counted; otherwise they make the sweep incomplete.
 
     Raises:
         ConfigurationError: rows have no key, or the pull was resumed.
@@ -73,33 +80,43 @@ async def row_difference(
         raise ConfigurationError("a pull that was resumed reads only some of the keys; pass a new one")
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
-    left: dict[Id, int | None] = {}
-    as_known: dict[Id, Id] = {}
-    for key, instant in known:
-        plain = plain_key(key)
-        left[plain] = instant
-        if plain is not key:
-            as_known[plain] = key
+    left, as_known = _by_plain_key(known)
     sweep = pull.decode_as(key_only(pull.query.key) if column is None else _key_and(pull.query.key, column))
     missing: list[Id] = []
     changed: list[Id] = []
-    without_key = 0
+    unnamed = 0
     async for row in sweep:
         if row.key is None:
-            without_key += 1
+            unnamed += 1
         elif (plain := plain_key(row.key)) not in left:
             missing.append(row.key)
         elif left.pop(plain) != (None if column is None else _micros(row.instant)):
             changed.append(row.key)
-    if without_key or not sweep.report.complete:
-        doubts = sweep.report.doubts() or [f"{without_key} rows came without a key"]
+    unnamed += sweep.report.bad_rows
+    doubts = msgspec.structs.replace(sweep.report, bad_rows=0, without_key=0).doubts()
+    if unnamed and not allow_unnamed:
+        doubts.append(f"{unnamed} rows came without a readable key")
+    if doubts:
         raise IncompleteError(
             f"the keys of {pull.query.path} were not read completely, so none is called gone: "
             + "; ".join(doubts),
             checkpoint=sweep.checkpoint,
             report=sweep.report,
         )
-    return KeyDifference([as_known.get(key, key) for key in left], missing, sweep.report, changed)
+    gone = [] if unnamed else [as_known.get(key, key) for key in left]
+    return KeyDifference(gone, missing, sweep.report, changed, unnamed)
+
+
+def _by_plain_key(known: Iterable[tuple[Id, int | None]]) -> tuple[dict[Id, int | None], dict[Id, Id]]:
+    """The instants by the plain form of their keys, and the keys that are known in another form."""
+    instants: dict[Id, int | None] = {}
+    as_known: dict[Id, Id] = {}
+    for key, instant in known:
+        plain = plain_key(key)
+        instants[plain] = instant
+        if plain is not key:
+            as_known[plain] = key
+    return instants, as_known
 
 
 @functools.lru_cache(maxsize=64)

@@ -190,6 +190,7 @@ class _Rows:
         self._has_search = isinstance(collection, SearchableCollection)
         self._where = to_where(where)
         self._options = options
+        self._leaves_bad_rows = options["on_bad_row"] != "raise"
         if not self._has_search and (self._where is not None or self.have_changes):
             what = "change_column" if self._where is None else "where"
             raise ConfigurationError(f"no search of {self.tag} is documented, so it has no {what}")
@@ -228,7 +229,8 @@ class _Rows:
 
     async def difference(self, known: Iterable[tuple[Id, int | None]], column: str | None) -> KeyDifference:
         """What a sweep over the keys, and the instants of change, finds."""
-        return await row_difference(self.pull(on_progress=None), known, column)
+        sweep = self.pull(on_progress=None)
+        return await row_difference(sweep, known, column, allow_unnamed=self._leaves_bad_rows)
 
 
 class _Skipped:
@@ -337,14 +339,18 @@ class _Run:
         """The instant from which the next run reads."""
         if self._kept.text is None:
             return None
-        return str(Checkpoint.from_json(self._kept.text).position.get("bookmark"))
+        try:
+            return str(Checkpoint.from_json(self._kept.text).position["bookmark"])
+        except (CheckpointError, KeyError):
+            return None
 
     def doubts(self, source: Changes[Any] | Pull[Any]) -> list[str]:
         """All that speaks against the table's being complete."""
         if isinstance(source, Changes):
             found = [*source.unproven(), *source.problems]
         else:
-            found = msgspec.structs.replace(source.report, bad_rows=0).doubts()
+            without_key = source.report.without_key if self._on_bad_row == "raise" else 0
+            found = msgspec.structs.replace(source.report, bad_rows=0, without_key=without_key).doubts()
         return [*found, *self.skipped.doubts(), *self._problems]
 
     async def read(self, overlap: float | timedelta | None, *, full: bool) -> Changes[Any] | Pull[Any]:
@@ -414,6 +420,10 @@ class _Run:
             self._problems.append(
                 f"{len(absent)} rows that differ on the server did not arrive when they were requested by "
                 f"their keys ({named}): they were deleted since, or the server does not find them"
+            )
+        if found.unnamed:
+            self._problems.append(
+                f"no row was marked as deleted, since {found.unnamed} rows came without a readable key"
             )
         return await in_thread(lambda: self._table.mark_gone(found.gone)) if found.gone else 0
 

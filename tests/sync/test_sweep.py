@@ -174,6 +174,24 @@ async def test_a_bad_row_among_the_changes_holds_up_no_other(
     assert (await sync(reader.invoices, path)).complete
 
 
+async def test_a_sweep_marks_nothing_while_a_row_has_no_readable_key(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    del firm.rows[2]
+    firm.put(3, "2025-02-01T00:00:00Z")
+    firm.more[5] = {"id": None}
+    result = await sync(reader.invoices, path, on_bad_row="skip", reconcile_deletes=True)
+    assert (result.deleted, result.updated) == (0, 1)
+    assert any("no row was marked as deleted" in doubt for doubt in result.doubts)
+    del firm.more[5]
+    assert (await sync(reader.invoices, path, reconcile_deletes=True, full=True)).deleted == 1
+    assert held(path) == wanted(firm)
+
+
 async def test_an_unknown_way_with_bad_rows_is_refused_before_anything_is_requested(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
