@@ -454,7 +454,6 @@ class KeysetWalk:
         self._instants = instants
         self._after: tuple[Any, ...] | None = None
         self._ties: Ties | None = None
-        self._was_empty = False
         self._given = 0
         self._stale = 0
         self._asked: Ask | None = None
@@ -484,7 +483,8 @@ class KeysetWalk:
         if not came.keys:
             self.ended_by = "empty_page"
             return Told()
-        self._check_order(came.order_values)
+        if self._is_out_of_order(came.order_values):
+            raise WalkUnordered
         self._stale = 0 if came.new else self._stale + 1
         is_same = came.order_values[-1] == self._after and self._ties is None
         if is_same or self._stale >= MOST_STALE_PAGES:
@@ -508,15 +508,10 @@ class KeysetWalk:
     def _tell_by_key(self, ties: Ties, asked: Ask | None, came: Came) -> Told:
         """Take in a page of the rows of one instant, which are read by their key."""
         keys = [row[-1] for row in came.order_values]
-        by_key: Order = [(self._order[-1][0], "asc")]
-        known = [] if ties.last_key is None else [ties.last_key]
-        self._check_each(by_key, [(key,) for key in (*known, *keys)])
+        if self._is_out_of_order(came.order_values):
+            raise WalkUnordered
         if keys and keys[-1] == ties.last_key:
             raise WalkLoop
-        if not keys and not self._was_empty:
-            self._was_empty = True
-            return Told(counts_all=False)  # the same page is requested again before it is believed
-        self._was_empty = False
         self._given += len(came.new)
         if self._limit is not None and self._given >= self._limit:
             self.ended_by = "limit"
@@ -563,16 +558,17 @@ class KeysetWalk:
             self._given -= over
             self._after = came.order_values[-1 - over]
 
-    def _check_order(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        if self._after is not None and goes_back(
-            self._order, self._after, rows[0], self._instants, may_be_near=True
-        ):
-            raise WalkUnordered
-        self._check_each(self._order, rows)
-
-    def _check_each(self, order: Order, rows: Sequence[tuple[Any, ...]]) -> None:
-        if any(goes_back(order, earlier, later, self._instants) for earlier, later in pairwise(rows)):
-            raise WalkUnordered
+    def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        if self._ties is not None and self._ties.by_key:
+            last = [] if self._ties.last_key is None else [(self._ties.last_key,)]
+            by_key: Order = [(self._order[-1][0], "asc")]
+            keys = [*last, *((row[-1],) for row in rows)]
+            return any(goes_back(by_key, one, other, self._instants) for one, other in pairwise(keys))
+        return (
+            bool(rows)
+            and self._after is not None
+            and goes_back(self._order, self._after, rows[0], self._instants, may_be_near=True)
+        ) or any(goes_back(self._order, one, other, self._instants) for one, other in pairwise(rows))
 
 
 def _checked_position(position: Position, kind: type[PositionT]) -> PositionT:
