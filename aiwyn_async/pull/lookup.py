@@ -11,6 +11,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.reader import Incoming, PageReader
 from aiwyn_async.pull.instants import instant_of
+from aiwyn_async.pull.keys import key_and_instant
 from aiwyn_async.session.protocol import Request, Response, encode_json, timestamp_of
 from aiwyn_async.session.session import Session
 
@@ -61,18 +62,18 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
         PaginationError: the column does not hold instants.
         RequestError: the server cannot be read.
     """
-    reader: PageReader[dict[str, Any]] = PageReader(session, query, dict, "skip")
+    reader: PageReader[Any] = PageReader(session, query, key_and_instant(query.key, column), "skip")
     page = await _page(session, reader, query, 1)
     if not page.rows.rows:  # none is there, or it cannot be decoded: an empty page is not believed at once
         page = await _page(session, reader, query, FEW_ROWS)
-    row = page.rows.rows[0] if page.rows.rows else {}
-    at = _checked(row.get(column), column, query.path)
-    return FirstRow(row.get(query.key), at, page.rows.count, _clock_of(session, page.response))
+    clock = _clock_of(session, page.response)
+    if not page.rows.rows:
+        return FirstRow(None, None, page.rows.count, clock)
+    row = page.rows.rows[0]
+    return FirstRow(row.key, _checked(row.instant, column, query.path), page.rows.count, clock)
 
 
-async def _page(
-    session: Session, reader: PageReader[dict[str, Any]], query: Query, size: int
-) -> Incoming[dict[str, Any]]:
+async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> Incoming[Any]:
     body = encode_json(query.fields | {query.size_key: size})
     request = Request(method="POST", path=query.path, body=body)
     return await reader.read(await session.call(request), functools.partial(session.call, request))

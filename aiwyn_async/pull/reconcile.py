@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,7 +12,7 @@ from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import key_only
 from aiwyn_async.pull.instants import instant_of
-from aiwyn_async.pull.keys import plain_key
+from aiwyn_async.pull.keys import key_and_instant, plain_key
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.report import PullReport
 
@@ -81,7 +80,9 @@ async def row_difference(
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
     left, as_known = _by_plain_key(known)
-    sweep = pull.decode_as(key_only(pull.query.key) if column is None else _key_and(pull.query.key, column))
+    sweep = pull.decode_as(
+        key_only(pull.query.key) if column is None else key_and_instant(pull.query.key, column)
+    )
     missing: list[Id] = []
     changed: list[Id] = []
     unnamed = 0
@@ -117,16 +118,6 @@ def _by_plain_key(known: Iterable[tuple[Id, int | None]]) -> tuple[dict[Id, int 
         if plain is not key:
             as_known[plain] = key
     return instants, as_known
-
-
-@functools.lru_cache(maxsize=64)
-def _key_and(key: str, column: str) -> type[Any]:
-    """A Struct of the key and the instant of a row, each as it was sent."""
-    fields = [
-        ("key", Id | None, msgspec.field(name=key, default=None)),
-        ("instant", Any, msgspec.field(name=column, default=None)),
-    ]
-    return msgspec.defstruct("KeyAndInstant", fields, gc=False)
 
 
 def _micros(instant: object) -> object:
