@@ -477,7 +477,8 @@ class Changes(Generic[RowT]):
             bookmark = _in_form_of(bookmark, dated.clock.now)
         span = Span(
             start=None,
-            until=newest.at,
+            # A newest row that does not decode is above that bound, and must be received to be named.
+            until=newest.at if newest.is_readable else None,
             bookmark=bookmark,
             bookmark_key=dated.key,
             newest=newest.key,

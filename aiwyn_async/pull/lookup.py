@@ -46,13 +46,14 @@ class Clock(NamedTuple):
 class FirstRow(NamedTuple):
     """The first row of a query: its key, its instant as on the wire, the server's count (total) and clock.
 
-    ``key`` and ``at`` are None if there is no row.
+    ``key`` and ``at`` are None if there is no row. ``is_readable`` is False if rows before it do not decode.
     """
 
     key: Id | None
     at: str | None
     total: int | None
     clock: Clock
+    is_readable: bool = True
 
 
 async def first_row(session: Session, query: Query, column: str) -> FirstRow:
@@ -67,10 +68,12 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     if not page.rows.rows:  # none is there, or it cannot be decoded: an empty page is not believed at once
         page = await _page(session, reader, query, FEW_ROWS)
     clock = _clock_of(session, page.response)
+    is_readable = not page.rows.bad
     if not page.rows.rows:
-        return FirstRow(None, None, page.rows.count, clock)
+        return FirstRow(None, None, page.rows.count, clock, is_readable)
     row = page.rows.rows[0]
-    return FirstRow(row.key, _checked(row.instant, column, query.path), page.rows.count, clock)
+    at = _checked(row.instant, column, query.path)
+    return FirstRow(row.key, at, page.rows.count, clock, is_readable)
 
 
 async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> Incoming[Any]:

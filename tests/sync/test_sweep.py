@@ -137,16 +137,22 @@ async def test_a_bad_row_that_is_deleted_is_no_problem_any_more(
     assert held(path) == wanted(firm)
 
 
+@pytest.mark.parametrize("bad", [{"totalAmount": "a lot"}, {"id": []}])
 async def test_the_newest_row_may_be_a_bad_one(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
     firm.put(1, "2025-03-02T01:00:00Z")
-    firm.put(2, "2025-03-02T02:00:00Z", totalAmount="a lot")
+    firm.put(2, "2025-03-02T02:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(1, "2025-03-02T03:00:00Z")
+    firm.put(2, "2025-03-02T04:00:00Z", **bad)
     for _ in range(2):
         result = await sync(reader.invoices, path, on_bad_row="skip")
-        assert result.bookmark == "2025-03-02T02:00:00.000000Z"
-        assert result.skipped == 1
+        assert (result.skipped >= 1, result.complete) == (True, False)
+        assert held(path)[1] == firm.rows[1].notes
+        with pytest.raises(DecodeFailed):
+            await sync(reader.invoices, path)
 
 
 @pytest.mark.parametrize(
