@@ -354,7 +354,8 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         Args:
             since: where to begin while ``state`` has no bookmark; a naive datetime is sent naive.
             overlap: seconds or a timedelta to begin earlier by, for rows that are committed late; by default
-                5 minutes before a bookmark of ``state``, and none before ``since``.
+                5 minutes before a bookmark of ``state`` (65 if its instants have no zone), and none before
+                ``since``. Some firms' data arrives every 4 to 24 hours: pass a day there.
             where: a condition built with ``F``, or a tree as the wire has it. A row that ceases to fit it is
                 seen by ``reconcile_keys()`` alone.
             state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and
