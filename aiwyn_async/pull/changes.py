@@ -37,6 +37,7 @@ from aiwyn_async.pull.instants import (
 )
 from aiwyn_async.pull.keys import plain_key
 from aiwyn_async.pull.lookup import Clock, FirstRow, first_row
+from aiwyn_async.pull.problems import unproven
 from aiwyn_async.pull.progress import Progress, progress_of
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.report import PullReport
@@ -126,14 +127,11 @@ class _Use(Generic[RowT]):
 
     def _doubts_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
         """Return why one read is not proven complete, apart from rows that may be left out."""
-        if isinstance(read, Pull):
-            without_key = 0 if self._leaves_bad_rows else read.report.without_key
-            return msgspec.structs.replace(read.report, bad_rows=0, without_key=without_key).doubts()
-        report = msgspec.structs.replace(read.report, bad_rows=0)
-        if report.missing == 0 and report.expected is not None:
+        report = read.report
+        if isinstance(report, WalkReport) and report.missing == 0 and report.expected is not None:
             # Rows that changed during the read have left the span.
             report = msgspec.structs.replace(report, expected_at_start=report.expected)
-        return report.doubts()
+        return unproven(report, allow_without_key=self._leaves_bad_rows)
 
 
 class Changes(Generic[RowT]):

@@ -13,6 +13,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import key_only
 from aiwyn_async.pull.instants import instant_of
 from aiwyn_async.pull.keys import key_and_instant, plain_key
+from aiwyn_async.pull.problems import unproven
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.report import PullReport
 
@@ -94,7 +95,7 @@ async def row_difference(
         elif left.pop(plain) != (None if column is None else _micros(row.instant)):
             changed.append(row.key)
     unnamed += sweep.report.bad_rows
-    doubts = msgspec.structs.replace(sweep.report, bad_rows=0, without_key=0).doubts()
+    doubts = unproven(sweep.report, allow_without_key=True)
     if unnamed and not allow_unnamed:
         doubts.append(f"{unnamed} rows came without a readable key")
     if doubts:

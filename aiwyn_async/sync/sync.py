@@ -24,6 +24,7 @@ from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.changes import Changes
 from aiwyn_async.pull.instants import as_overlap
 from aiwyn_async.pull.keys import plain_key
+from aiwyn_async.pull.problems import unproven
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.reconcile import KeyDifference, row_difference
@@ -349,8 +350,7 @@ class _Run:
         if isinstance(source, Changes):
             found = [*source.unproven(), *source.problems]
         else:
-            without_key = source.report.without_key if self._on_bad_row == "raise" else 0
-            found = msgspec.structs.replace(source.report, bad_rows=0, without_key=without_key).doubts()
+            found = unproven(source.report, allow_without_key=self._on_bad_row != "raise")
         return [*found, *self.skipped.doubts(), *self._problems]
 
     async def read(self, overlap: float | timedelta | None, *, full: bool) -> Changes[Any] | Pull[Any]:
@@ -433,7 +433,7 @@ class _Run:
         for lookup in self._rows.lookups(keys, among=among):
             source = documents_of(lookup)
             await self._merge_all(source)
-            self._problems += msgspec.structs.replace(source.report, bad_rows=0).doubts()
+            self._problems += unproven(source.report, allow_without_key=self._on_bad_row != "raise")
         absent, self._awaited = list(self._awaited.values()), {}
         return absent
 
