@@ -144,8 +144,8 @@ class Changes(Generic[RowT]):
     is older than the bookmark, or the row that was dated at the bookmark is gone or set back: the server may
     have been restored, and rows that went further back would not come otherwise. ``notes`` says so.
 
-    The bookmark does not pass the server's clock (the ``Date`` of a response, with 5 minutes of grace). Rows
-    dated later come each time; ``doubts()`` names the newest.
+    The bookmark does not pass the server's clock (the ``Date`` of a response, or this machine's clock if there
+    is none). Rows dated later come each time; if the newest is more than 5 minutes ahead, ``doubts()`` names it.
 
     The bookmark moves by ``ack()`` alone, so a crash before it repeats rows, and never skips one; rows at the
     bookmark itself come again too. Merge them by key. Deletions are not seen: see ``reconcile_keys()``.
@@ -315,7 +315,7 @@ class Changes(Generic[RowT]):
                     page.number += number
                     if isinstance(read, Pager) and self._on_progress is not None:
                         seconds = time.perf_counter() - use.started
-                        self._on_progress(progress_of(self.report, seconds=seconds))
+                        self._on_progress(progress_of(use.report, seconds=seconds))
                     yield page
                     use.checkpoint = after
         except (RequestError, PaginationError) as error:
@@ -326,12 +326,12 @@ class Changes(Generic[RowT]):
     def _without_arrived(self, span: Span, page: Page[RowT]) -> Span:
         """Strike off the rows that must arrive and are on this page, as new as they must be."""
         awaited = {"newest": (span.newest, span.until), "witness": (span.witness, span.before)}
-        places = {plain_key(key): name for name, (key, _) in awaited.items() if key is not None}
-        if not places:
+        keys = {plain_key(key) for key, _ in awaited.values() if key is not None}
+        if not keys:
             return span
         arrived: dict[str, None] = {}
         for index, key in enumerate(self._keys_of(page)):
-            if key is None or plain_key(key) not in places:
+            if key is None or plain_key(key) not in keys:
                 continue
             at = self._instant_of(page.raw_items()[index])
             for name, (wanted, least) in awaited.items():
