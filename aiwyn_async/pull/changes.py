@@ -144,8 +144,9 @@ class Changes(Generic[RowT]):
     is older than the bookmark, or the row that was dated at the bookmark is gone or set back: the server may
     have been restored, and rows that went further back would not come otherwise. ``notes`` says so.
 
-    The bookmark does not pass the server's clock (the ``Date`` of a response, or this machine's clock if there
-    is none). Rows dated later come each time; if the newest is more than 5 minutes ahead, ``doubts()`` names it.
+    The bookmark does not pass the server's clock (the ``Date`` of a response, or this machine's clock if
+    there is none). Rows dated later come each time; if the newest is more than 5 minutes ahead, ``doubts()``
+    names it.
 
     The bookmark moves by ``ack()`` alone, so a crash before it repeats rows, and never skips one; rows at the
     bookmark itself come again too. Merge them by key. Deletions are not seen: see ``reconcile_keys()``.
