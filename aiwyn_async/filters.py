@@ -291,7 +291,9 @@ def order_columns(order_by: OrderBy) -> list[tuple[tuple[str, ...], Direction]]:
 
 
 def keyset_after(
-    order: Sequence[tuple[tuple[str, ...], Direction]], values: Sequence[object]
+    order: Sequence[tuple[tuple[str, ...], Direction]],
+    values: Sequence[object],
+    ties: Condition | None = None,
 ) -> dict[str, JSON]:
     """Give the ``where`` of all rows that come after the row with these values.
 
@@ -302,6 +304,7 @@ def keyset_after(
         order: As `order_columns` gives it. The last column must be unique and never null; an order over an
             aggregate has no such condition.
         values: The row's value for each column of the order, None for null.
+        ties: Which of the rows that equal all these values come after; then no column needs to be unique.
 
     Raises `ConfigurationError` when the two do not match or the last value is None.
 
@@ -309,17 +312,20 @@ def keyset_after(
         >>> keyset_after([(("id",), "asc")], [42])
         {'id': {'_gt': 42}}
     """
-    if not order or len(order) != len(values):
+    if (not order and ties is None) or len(order) != len(values):
         raise ConfigurationError(
             f"values: {len(values)} given for {len(order)} columns of order; give one for each"
         )
-    if values[-1] is None:
-        raise ConfigurationError(
-            "values: the last is None; order by a key that is unique and never null last"
-        )
-    path, direction = order[-1]
-    after = _condition(path, _beyond(direction), values[-1])
-    for (path, direction), value in zip(reversed(order[:-1]), reversed(values[:-1]), strict=True):
+    if ties is None:
+        if values[-1] is None:
+            raise ConfigurationError(
+                "values: the last is None; order by a key that is unique and never null last"
+            )
+        path, direction = order[-1]
+        ties = _condition(path, _beyond(direction), values[-1])
+        order, values = order[:-1], values[:-1]
+    after = ties
+    for (path, direction), value in zip(reversed(order), reversed(values), strict=True):
         after = _after_column(path, direction, value, ties=after)
     return after.to_dict()
 

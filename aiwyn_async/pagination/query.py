@@ -12,6 +12,7 @@ from aiwyn_async.filters import keyset_after, order_columns
 from aiwyn_async.models.envelopes import Envelope
 from aiwyn_async.pagination.page import Position, fingerprint
 from aiwyn_async.pagination.report import Earlier
+from aiwyn_async.pagination.ties import Ties
 from aiwyn_async.pagination.walk import KeysetWalk, OffsetWalk, Order, PageMeans, Walk
 
 __all__ = ["CARRIED", "Carried", "Query"]
@@ -51,6 +52,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         page_means: what the endpoint takes ``page`` for.
         size_key: the body's name for the page size.
         model: the row type of the resource, whose amounts a dict row holds exactly; None if there is none.
+        instants: columns that hold instants, of which a server may show fewer digits than it compares.
     """
 
     path: str
@@ -61,6 +63,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     page_means: PageMeans = "detect"
     size_key: str = "pageSize"
     model: Any = None
+    instants: frozenset[tuple[str, ...]] = frozenset()
 
     def order(self) -> Order:
         """The order of a walk by key: the caller's columns, and the key to make it unique."""
@@ -96,21 +99,26 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             page_size,
             self._keyset_fields(),
             order=self.order(),
+            instants=frozenset(path for path, _ in self.order()) & self.instants,
             limit=limit,
             size_key=self.size_key,
             resume=resume,
         )
 
-    def _keyset_fields(self) -> Callable[[tuple[Any, ...] | None], dict[str, Any]]:
+    def _keyset_fields(self) -> Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]]:
         order = self.order()
         order_by = [_nested(path, direction) for path, direction in order]
+        by_key = [_nested(order[-1][0], "asc")]
 
-        def fields(after: tuple[Any, ...] | None) -> dict[str, Any]:
+        def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
             where = self.fields.get("where")
             if after is not None:
-                beyond = keyset_after(order, after)
+                beyond = keyset_after(order, after) if ties is None else ties.condition(order, after)
                 where = {"_and": [where, beyond]} if where else beyond
-            return {"orderBy": order_by} | ({} if where is None else {"where": where})
+            is_by_key = ties is not None and ties.by_key
+            return {"orderBy": by_key if is_by_key else order_by} | (
+                {} if where is None else {"where": where}
+            )
 
         return fields
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Generic, TypeVar, cast, get_args
@@ -23,7 +24,7 @@ from aiwyn_async.pagination.walk import Order
 from aiwyn_async.session.protocol import Request, Response, encode_json
 from aiwyn_async.session.session import Session
 
-__all__ = ["Incoming", "PageReader"]
+__all__ = ["Incoming", "PageReader", "key_getter"]
 
 RowT = TypeVar("RowT")
 
@@ -54,13 +55,14 @@ class PageReader(Generic[RowT]):
         self._session = session
         self._request = Request(method="POST", path=query.path)
         self._key = query.key
+        self._instants = query.instants
         self._on_bad_row = on_bad_row
         self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope, query.model)
         self.unknown_fields: dict[str, Id | None] = {}
         """The fields that the row type does not have, and the key of the first row with each."""
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
-        self._key_of = _key_getter(row_type, query.key) if query.key else None
+        self._key_of = key_getter(row_type, query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
@@ -96,14 +98,19 @@ class PageReader(Generic[RowT]):
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
     def order_values(self, page: Incoming[RowT], order: Order) -> list[tuple[Any, ...]] | None:
-        """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one."""
+        """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one.
+
+        Ordered by an instant, rows that lack one are left out if bad rows are: the next page begins at the
+        instant of a row before, so that none is passed over.
+        """
         if len(order) == 1 and None not in page.keys:
             return list(zip(page.keys))
         found = self._decode(self._dicts, page.response)
         values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
-        if found.bad or any(msgspec.UNSET in row or row[-1] is None for row in values):
-            return None
-        return values
+        instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
+        if instants and self._on_bad_row != "raise":
+            return [row for row in values if _has_place(row, instants)] or None
+        return values if len(values) == len(page.keys) and all(map(_has_place, values)) else None
 
     def page(
         self, page: Incoming[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
@@ -215,7 +222,7 @@ def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
     return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
 
 
-def _key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
+def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
     """How to take the key from a row; None when the row may not hold it, and the page must be asked."""
     if row_type is dict:
         return functools.partial(_key_in, key)
@@ -229,6 +236,15 @@ def _key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
 def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     value = row.get(key)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _has_place(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
+    """Return whether a row's order values can be continued after: none is absent or of another kind."""
+    return (
+        msgspec.UNSET not in values
+        and isinstance(values[-1], (int, str, Decimal))
+        and all(values[index] is None or isinstance(values[index], str) for index in instants)
+    )
 
 
 def _value_at(path: tuple[str, ...], row: Any) -> Any:

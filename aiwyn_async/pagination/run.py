@@ -354,7 +354,7 @@ class Run(Generic[RowT]):
         if not told.use and self._query.key:
             self.keys.forget(keys[index] for index in new)
         kept = [index for index in new if index >= told.given_before] if told.given_before else new
-        self._count_page(page, len(kept), told.own_repeats, use=told.use)
+        self._count_page(page, len(kept), told.own_repeats, use=told.use, counts_all=told.counts_all)
         if not told.use:
             return None
         if not self._query.key:
@@ -414,10 +414,12 @@ class Run(Generic[RowT]):
         self.report.requests += len(response.attempts)
         self.report.bytes += response.length
 
-    def _count_page(self, page: Incoming[RowT], fresh: int, own_repeats: int, *, use: bool) -> None:
+    def _count_page(
+        self, page: Incoming[RowT], fresh: int, own_repeats: int, *, use: bool, counts_all: bool = True
+    ) -> None:
         report, keys, rows = self.report, page.keys, page.rows
         report.pages += 1
-        if rows.count is not None:
+        if rows.count is not None and counts_all:
             # The count of a walk by key is of the rows that are left.
             count = rows.count + (report.distinct if self._query.by_key else 0)
             report.expected = count

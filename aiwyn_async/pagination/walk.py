@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
 from aiwyn_async.errors import CheckpointError, ConfigurationError
-from aiwyn_async.filters import Direction
 from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.confirm import Evidence
 from aiwyn_async.pagination.page import Position
 from aiwyn_async.pagination.report import EndedBy
+from aiwyn_async.pagination.ties import Order, Ties, goes_back
 
 __all__ = [
     "MAX_PAGE_SIZE",
@@ -38,7 +37,6 @@ __all__ = [
 
 PositionT = TypeVar("PositionT", bound=msgspec.Struct)
 PageMeans = Literal["number", "rows_to_skip", "detect"]
-Order = Sequence[tuple[tuple[str, ...], Direction]]
 
 MAX_PAGE_SIZE: Final = 1000
 """Rows a page, at most: the bound that the documentation gives wherever it gives one."""
@@ -82,6 +80,7 @@ class Told(msgspec.Struct, frozen=True):
         given_before: so many rows at its head were given already, by an earlier run too.
         restart: the pages in flight are void.
         own_repeats: rows that came twice because of how the walk asked, and not because the list moved.
+        counts_all: the count that came with the page is of all rows that are left.
         after_gap: the page before this one was short or empty, although the list continues here.
     """
 
@@ -89,6 +88,7 @@ class Told(msgspec.Struct, frozen=True):
     given_before: int = 0
     restart: bool = False
     own_repeats: int = 0
+    counts_all: bool = True
     after_gap: bool = False
 
 
@@ -186,6 +186,7 @@ class _KeysetPosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     after: list[Any] | None
     given: _Whole
     ended_by: _WalkEnd | None
+    ties: Ties | None = None
 
 
 class OffsetWalk:
@@ -470,8 +471,10 @@ class KeysetWalk:
 
     Args:
         page_size: rows to ask for at a time.
-        fields: from the last row's order values (None for the first page) to the body's fields.
+        fields: from the last row's order values (None for the first page) and its ties to the body's fields.
         order: what the rows are ordered by, so that the server can be held to it.
+        instants: the columns of the order that hold instants, of which a server may show fewer digits than
+            it compares.
         limit: rows to give in all.
         size_key: the body's key for the page size.
         resume: a ``position()`` of an earlier walk.
@@ -483,9 +486,10 @@ class KeysetWalk:
     def __init__(
         self,
         page_size: int,
-        fields: Callable[[tuple[Any, ...] | None], dict[str, Any]],
+        fields: Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]],
         *,
         order: Order = ((("id",), "asc"),),
+        instants: frozenset[tuple[str, ...]] = frozenset(),
         limit: int | None = None,
         size_key: str = "pageSize",
         resume: Position | None = None,
@@ -496,7 +500,9 @@ class KeysetWalk:
         self._size_key = size_key
         self._fields = fields
         self._order = order
+        self._instants = instants
         self._after: tuple[Any, ...] | None = None
+        self._ties: Ties | None = None
         self._given = 0
         self._stale = 0
         self._longest = 0  # rows of the longest page
@@ -513,7 +519,7 @@ class KeysetWalk:
         if self.ended_by is not None or self._asked is not None:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._given)
-        self._asked = Ask({**self._fields(self._after), self._size_key: size}, size)
+        self._asked = Ask({**self._fields(self._after, self._ties), self._size_key: size}, size)
         return self._asked
 
     def evidence(self, came: Came, *, known: bool) -> Evidence:
@@ -539,6 +545,8 @@ class KeysetWalk:
             WalkUnordered: the rows are not in the order asked for.
         """
         asked, self._asked = self._asked, None
+        if self._ties is not None and self._ties.by_key:
+            return self._tell_by_key(self._ties, asked, came)
         if came.count is not None and self._first_total is None:
             self._first_total = self._given + came.count
         if not came.keys:
@@ -548,15 +556,42 @@ class KeysetWalk:
             raise WalkUnordered
         self._longest = max(self._longest, len(came.keys))
         self._stale = 0 if came.new else self._stale + 1
-        if came.order_values[-1] == self._after or self._stale >= MOST_STALE_PAGES:
+        is_same = came.order_values[-1] == self._after and self._ties is None
+        if is_same or self._stale >= MOST_STALE_PAGES:
             raise WalkLoop
-        self._after = came.order_values[-1]
+        before, self._after = self._after, came.order_values[-1]
         self._given += len(came.new)
         if self._limit is not None and self._given >= self._limit:
             self._end_by_limit(came)
         elif asked is not None and len(came.keys) < asked.size and came.count == len(came.keys):
             self.ended_by = "count"
+        self._note_ties(before, came)
         return Told()
+
+    def _note_ties(self, before: tuple[Any, ...] | None, came: Came) -> None:
+        if self._instants:
+            over = max(0, self._given - self._limit) if self._limit is not None else 0
+            known = None if before is None or self._ties is None else (before, self._ties)
+            rows = came.order_values[: len(came.order_values) - over]
+            self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(came.new))
+
+    def _tell_by_key(self, ties: Ties, asked: Ask | None, came: Came) -> Told:
+        """Take in a page of the rows of one instant, which are read by their key."""
+        keys = [row[-1] for row in came.order_values]
+        if self._is_out_of_order(came.order_values):
+            raise WalkUnordered
+        if keys and keys[-1] == ties.last_key:
+            raise WalkLoop
+        self._given += len(came.new)
+        if self._limit is not None and self._given >= self._limit:
+            self.ended_by = "limit"
+            over, self._given = self._given - self._limit, self._limit
+            keys = keys[: len(keys) - over]
+        self._ties = msgspec.structs.replace(ties, last_key=keys[-1]) if keys else ties
+        is_short = asked is not None and len(came.keys) < asked.size and came.count == len(came.keys)
+        if self.ended_by is None and (not keys or is_short):
+            self._ties = ties.after_instant(self._after or ())
+        return Told(own_repeats=len(came.keys) - len(came.new), counts_all=False)
 
     @property
     def is_settled(self) -> bool:
@@ -570,7 +605,8 @@ class KeysetWalk:
     def position(self) -> Position:
         """Where to go on after all that was told."""
         after = None if self._after is None else list(self._after)
-        return {"after": after, "given": self._given, "ended_by": self.ended_by}
+        ties = {} if self._ties is None else {"ties": msgspec.to_builtins(self._ties)}
+        return {"after": after, "given": self._given, "ended_by": self.ended_by, **ties}
 
     def _resume(self, position: Position) -> None:
         found = _checked_position(position, _KeysetPosition)
@@ -578,9 +614,10 @@ class KeysetWalk:
             raise _damaged()
         self._after = None if found.after is None else tuple(found.after)
         self._given = found.given
+        self._ties = found.ties
         try:
-            self._fields(self._after)
-        except ConfigurationError:
+            self._fields(self._after, self._ties)
+        except (ConfigurationError, ValueError, TypeError, IndexError):
             raise _damaged() from None
         self.ended_by = None if found.ended_by == "limit" else found.ended_by
 
@@ -594,37 +631,21 @@ class KeysetWalk:
     def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         if rows is self._in_order:
             return False
-        first = [rows[0]] if self._after is None else [self._after, rows[0]]
-        is_out = any(
-            _goes_back(self._order, earlier, later) for earlier, later in pairwise([*first, *rows[1:]])
-        )
+        is_out = self._goes_back_within(rows)
         self._in_order = None if is_out else rows
         return is_out
 
-
-def _goes_back(order: Order, earlier: tuple[Any, ...], later: tuple[Any, ...]) -> bool:
-    """True when ``later`` stands before ``earlier`` in the order, as far as a client can tell."""
-    for (_, direction), one, other in zip(order, earlier, later, strict=True):
-        if one == other:
-            continue
-        if one is None or other is None:
-            nulls_first = direction == "desc" or direction.endswith("nulls_first")
-            return (other is None) == nulls_first
-        if isinstance(one, str):
-            one, other = _as_instants(one, other)  # noqa: PLW2901 (the same values in another form)
-        try:
-            return bool(one > other) != direction.startswith("desc")
-        except TypeError:
-            return False
-    return False
-
-
-def _as_instants(one: str, other: object) -> tuple[Any, Any]:
-    """Two datetimes as such. Other strings go by a collation that only the server knows."""
-    try:
-        return datetime.fromisoformat(one), datetime.fromisoformat(str(other))
-    except ValueError:
-        return None, None
+    def _goes_back_within(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        if self._ties is not None and self._ties.by_key:
+            last = [] if self._ties.last_key is None else [(self._ties.last_key,)]
+            by_key: Order = [(self._order[-1][0], "asc")]
+            keys = [*last, *((row[-1],) for row in rows)]
+            return any(goes_back(by_key, one, other, self._instants) for one, other in pairwise(keys))
+        return (
+            bool(rows)
+            and self._after is not None
+            and goes_back(self._order, self._after, rows[0], self._instants, may_be_near=True)
+        ) or any(goes_back(self._order, one, other, self._instants) for one, other in pairwise(rows))
 
 
 def _checked_position(position: Position, kind: type[PositionT]) -> PositionT:

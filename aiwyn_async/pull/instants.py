@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime, timedelta
 
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.pagination.instants import first_shown_as, instant_of, last_shown_as, shown_unit
 
-__all__ = ["as_overlap", "as_text", "earlier", "instant_of", "last_shown_as", "moved_back"]
-
-DIGITS: Final = 6
-"""Of a second's fraction, in Postgres and in Python."""
-
-_PARTS: Final = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)"
-    r"(?:(?P<time>[Tt ]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?"
-)
+__all__ = [
+    "as_overlap",
+    "as_text",
+    "earlier",
+    "first_shown_as",
+    "instant_of",
+    "last_shown_as",
+    "moved_back",
+    "shown_unit",
+]
 
 
 def as_text(name: str, value: datetime | str) -> str:
@@ -50,16 +50,6 @@ def as_overlap(value: float | timedelta) -> timedelta:
     return found
 
 
-def instant_of(text: str) -> datetime:
-    """What a text means, to compare it with others: one without a zone counts as UTC.
-
-    Raises:
-        ValueError: it is no ISO 8601 date-time.
-    """
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
 def earlier(one: str, other: str) -> str:
     """The text that means the earlier instant; the first when both mean the same."""
     return other if instant_of(other) < instant_of(one) else one
@@ -75,21 +65,3 @@ def moved_back(text: str, by: timedelta) -> str:
     except OverflowError:
         moved = datetime.min.replace(tzinfo=found.tzinfo).isoformat()
     return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved
-
-
-def last_shown_as(text: str) -> str:
-    """The last instant that a server may show by this text, whose own columns hold microseconds.
-
-    Example:
-        >>> last_shown_as("2024-01-15T10:30:00.12Z")
-        '2024-01-15T10:30:00.129999Z'
-    """
-    found = _PARTS.fullmatch(text)
-    if found is None:
-        return text
-    time, fraction, zone = found["time"], found["fraction"] or "", found["zone"] or ""
-    if time is None:
-        return f"{text}T23:59:59.{'9' * DIGITS}"
-    if len(fraction) >= DIGITS:
-        return text
-    return f"{found['day']}{time}.{fraction.ljust(DIGITS, '9')}{zone}"

@@ -5,17 +5,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from aiwyn_async.errors import CheckpointError
 from aiwyn_async.files import disk_errors, replace_content
+from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pull.instants import instant_of
 
-__all__ = ["BookmarkShelf", "FileState", "State", "server_name"]
+__all__ = ["Bookmark", "BookmarkShelf", "FileState", "State", "server_name"]
+
+
+class Bookmark(NamedTuple):
+    """Where an incremental read left off: the instant, and the key of the row that had it."""
+
+    at: str
+    key: Id | None = None
 
 
 class State(Protocol):
@@ -89,7 +97,7 @@ class BookmarkShelf:
         self._endpoint = endpoint
         self._query = query
 
-    async def get(self) -> str | None:
+    async def get(self) -> Bookmark | None:
         """The bookmark, None before the first.
 
         Raises:
@@ -103,20 +111,23 @@ class BookmarkShelf:
         if text is None:
             return None
         try:
-            found = Checkpoint.from_json(text).position_for(self._endpoint, self._query).get("bookmark")
+            position = Checkpoint.from_json(text).position_for(self._endpoint, self._query)
         except CheckpointError as fault:
             raise CheckpointError(f"the bookmark of {self._endpoint}: {fault}") from None
+        at, key = str(position.get("bookmark")), position.get("key")
         try:
-            instant_of(str(found))
+            instant_of(at)
         except ValueError:
             raise CheckpointError(f"the bookmark of {self._endpoint} is damaged") from None
-        return str(found)
+        return Bookmark(at, key if isinstance(key, (int, str)) else None)
 
-    async def put(self, bookmark: str) -> None:
+    async def put(self, bookmark: Bookmark) -> None:
         """Replace the bookmark."""
         if self.state is None:
             return
-        kept = Checkpoint(endpoint=self._endpoint, query=self._query, position={"bookmark": bookmark})
+        key = {} if bookmark.key is None else {"key": bookmark.key}
+        position = {"bookmark": bookmark.at, **key}
+        kept = Checkpoint(endpoint=self._endpoint, query=self._query, position=position)
         done = self.state.put(self._endpoint, kept.to_json())
         if inspect.isawaitable(done):
             await done

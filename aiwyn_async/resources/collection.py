@@ -5,7 +5,7 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
@@ -19,11 +19,12 @@ from aiwyn_async.errors import (
     RequestError,
     ResponseMismatchError,
 )
-from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
+from aiwyn_async.filters import OrderBy, Where, order_columns, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
+from aiwyn_async.pagination.ties import holds_instants
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
 from aiwyn_async.pull.changes import Changes
@@ -371,7 +372,8 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         Args:
             since: where to begin while ``state`` has no bookmark; a naive datetime is sent naive.
             overlap: seconds or a timedelta to begin earlier by, for rows that are committed late; by default
-                5 minutes before a bookmark of ``state``, and none before ``since``.
+                5 minutes before a bookmark of ``state`` (65 if its instants have no zone), and none before
+                ``since``. Some firms' data arrives every 4 to 24 hours: pass a day there.
             where: a condition built with ``F``, or a tree as the wire has it. A row that ceases to fit it is
                 seen by ``reconcile_keys()`` alone.
             state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and
@@ -422,7 +424,15 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             page_means=self.endpoints.page_means,
             size_key=self.endpoints.search_size_key,
             model=self.hit_type,
+            instants=self._instants(order_columns(order)),
         )
+
+    def _instants(self, order: Sequence[tuple[tuple[str, ...], object]]) -> frozenset[tuple[str, ...]]:
+        """Of the columns of an order, those that hold instants; and the one that tells of changes."""
+        row_type: Any = self.hit_type
+        paths = {path for path, _ in order if holds_instants(row_type, path)}
+        column = self.endpoints.change_column
+        return frozenset(paths if column is None else {*paths, (column,)})
 
 
 def wire_date(name: str, value: date | str | None) -> str | None:

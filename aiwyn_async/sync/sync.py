@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -17,13 +17,17 @@ from aiwyn_async.arrow.rows import PageRows, documents_of
 from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteError
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
-from aiwyn_async.pagination.page import Page, fingerprint
+from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
+from aiwyn_async.pagination.page import Checkpoint, Page, fingerprint
+from aiwyn_async.pagination.pager import check_decoding
 from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.pull.changes import Changes
 from aiwyn_async.pull.instants import as_overlap
+from aiwyn_async.pull.keys import plain_key
+from aiwyn_async.pull.problems import unproven
 from aiwyn_async.pull.progress import Progress
 from aiwyn_async.pull.pull import Pull
-from aiwyn_async.pull.reconcile import KeyDifference
+from aiwyn_async.pull.reconcile import KeyDifference, row_difference
 from aiwyn_async.pull.report import PullReport
 from aiwyn_async.pull.state import server_name
 from aiwyn_async.resources.collection import Collection, SearchableCollection
@@ -34,7 +38,10 @@ __all__ = ["SyncResult", "sync"]
 
 PAGES_A_TRANSACTION: Final = 10
 KEYS_A_LOOKUP: Final = 500
-"""Keys in one condition, for rows that a sweep found missing."""
+"""Keys in one condition, for rows that a sweep found missing or changed."""
+MOST_LOOKED_UP: Final = 0.25
+"""Of all rows; if more differ, one pull of all takes fewer requests."""
+NAMED_KEYS: Final = 10
 
 
 class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +57,10 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
         report: of the pull or the walk.
         doubts: what speaks against the table's being complete, in sentences.
         seconds: in all.
+        skipped: rows that are left out because they do not decode, those of earlier runs included; each run
+            asks for them again.
+        bad_rows: these rows, where they are collected.
+        notes: what happened that is not a problem, such as that all rows were read again, in sentences.
     """
 
     path: str
@@ -63,6 +74,9 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
     report: PullReport | WalkReport
     doubts: list[str]
     seconds: float
+    skipped: int = 0
+    bad_rows: list[BadRow] = []
+    notes: list[str] = []
 
     @property
     def complete(self) -> bool:
@@ -79,6 +93,8 @@ async def sync(
     overlap: float | timedelta | None = None,
     page_size: int = 1000,
     on_progress: Callable[[Progress], None] | None = None,
+    full: bool = False,
+    on_bad_row: OnBadRow = "raise",
 ) -> SyncResult:
     """Bring a table of a DuckDB file up to date with a tag of the API.
 
@@ -88,29 +104,46 @@ async def sync(
     that hold the checkpoint or the bookmark too: a run that is killed anywhere goes on where it was, and
     merges nothing twice to another end. When the row type has a new field, all rows are pulled again.
 
+    The bookmark moves only after a read that is proven complete, and never past the server's clock. If the
+    server's newest change is older than the bookmark, all rows are read again, and ``notes`` says so.
+
     Rows that are gone on the server, or do not fit ``where`` any more, stay as they are, unless
-    ``reconcile_deletes`` sweeps over all keys and sets their ``_deleted_at``. The sweep also brings the rows
-    that are missing here, such as those committed later than ``overlap`` allows for.
+    ``reconcile_deletes`` sweeps over all keys and sets their ``_deleted_at``. The sweep also compares the
+    instants of change, and brings the rows that are missing or differ: those that were committed later than
+    ``overlap`` allows for, or whose instant was set back. A change that leaves the instant as it was is found
+    by ``full`` alone, unless it is within ``overlap``.
+
+    Ids that are not integers make their column text (VARCHAR), once; the integers in it become their text.
 
     Args:
         collection: such as ``aiwyn.invoices``.
         to: the file; it may hold other tables. Its mode is 0600 when it is made.
         where: a condition, for a tag that has a search; another one is refused for the same file.
         reconcile_deletes: mark the rows that are gone.
-        overlap: seconds or a timedelta to read again before the bookmark; 5 minutes by default.
+        overlap: seconds or a timedelta to read again before the bookmark; 5 minutes by default, or 65 if the
+            instants have no zone. Some firms' data arrives every 4 to 24 hours: take a day there.
         page_size: rows a request, 1 to 1000.
         on_progress: called after each page.
+        full: read all rows, as if there were no bookmark. This clears what earlier runs left open.
+        on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out ("skip"),
+            or leave it out and keep it in the result's ``bad_rows`` ("collect"). Its key is kept in the file,
+            and the next runs ask for it again until it decodes or is gone.
 
     Raises:
-        ExportError: the file cannot be written, is in use, or has a table of this name that no sync made.
+        ExportError: the file cannot be written, is in use, is not a DuckDB database, or has a table of this
+            name that no sync made or whose columns were altered.
         CheckpointError: the table was filled by another query.
-        ConfigurationError: an argument is wrong, or rows have no key.
+        ConfigurationError: an argument is wrong, the file is named like one of another format, or rows have
+            no key.
         IncompleteError: ranges of keys could not be read; all else is kept, and the next run asks for them.
             Or the sweep was not complete, so that no row was marked.
         RequestError: the server cannot be read; what came is kept, and the next run goes on.
     """
     started = time.perf_counter()
-    rows = _Rows(collection, where, {"page_size": page_size, "on_progress": on_progress})
+    check_decoding(dict, on_bad_row)
+    walk_on_bad_row: OnBadRow = "raise" if on_bad_row == "raise" else "collect"
+    options = {"page_size": page_size, "on_progress": on_progress, "on_bad_row": walk_on_bad_row}
+    rows = _Rows(collection, where, options)
     pull = rows.pull()
     if overlap is not None:
         as_overlap(overlap)  # refused before a file is made
@@ -118,9 +151,11 @@ async def sync(
     table = SyncedTable(Path(to), rows.tag, rows.key, pull.row_type, server=server, query=rows.fingerprint())
     try:
         await in_thread(table.open)
-        run = _Run(rows, table)
-        source = await run.read(overlap)
+        run = _Run(rows, table, walk_on_bad_row)
+        source = await run.read(overlap, full=full)
+        await run.retry_skipped()
         deleted = await run.reconcile() if reconcile_deletes else None
+        await run.keep()
     finally:
         await in_thread(table.close)
     return SyncResult(
@@ -131,10 +166,13 @@ async def sync(
         updated=run.updated,
         unchanged=run.received - run.inserted - run.updated,
         deleted=deleted,
-        bookmark=source.bookmark if isinstance(source, Changes) else None,
+        bookmark=run.bookmark,
         report=source.report,
-        doubts=source.doubts() if isinstance(source, Changes) else source.report.doubts(),
+        doubts=run.doubts(source),
         seconds=time.perf_counter() - started,
+        skipped=run.skipped.count,
+        bad_rows=run.skipped.bad_rows if on_bad_row == "collect" else [],
+        notes=list(source.notes) if isinstance(source, Changes) else [],
     )
 
 
@@ -147,11 +185,13 @@ class _Rows:
             raise ConfigurationError(f"rows of {collection.endpoints.tag} have no key to merge them by")
         self.tag = collection.endpoints.tag
         self.key = key
-        self.have_changes = collection.endpoints.change_column is not None
+        self.change_column = collection.endpoints.change_column
+        self.have_changes = self.change_column is not None
         self._collection: Any = collection
         self._has_search = isinstance(collection, SearchableCollection)
         self._where = to_where(where)
         self._options = options
+        self._leaves_bad_rows = options["on_bad_row"] != "raise"
         if not self._has_search and (self._where is not None or self.have_changes):
             what = "change_column" if self._where is None else "where"
             raise ConfigurationError(f"no search of {self.tag} is documented, so it has no {what}")
@@ -178,17 +218,99 @@ class _Rows:
         found: Changes[Any] = self._collection.changes(where=self._where, **self._options, **more)
         return found
 
-    def lookups(self, keys: Sequence[Id]) -> list[Pull[Any]]:
-        """Pulls that bring the rows of these keys; where none can be looked up, one pull of all."""
-        if not self._has_search:
-            return [self.pull()] if keys else []
+    def lookups(self, keys: Sequence[Id], *, among: int | None = None) -> list[Pull[Any]]:
+        """Pulls that bring the rows of these keys; one pull of all if they are many of so many rows."""
+        if not keys:
+            return []
+        is_much = among is not None and len(keys) > max(KEYS_A_LOOKUP, among * MOST_LOOKED_UP)
+        if not self._has_search or is_much:
+            return [self.pull()]
         starts = range(0, len(keys), KEYS_A_LOOKUP)
         return [self.pull(keys[start : start + KEYS_A_LOOKUP]) for start in starts]
 
-    async def difference(self, known: Sequence[Id]) -> KeyDifference:
-        """What a sweep over the keys finds."""
-        found: KeyDifference = await self._collection.reconcile_keys(known, self.pull(on_progress=None))
-        return found
+    async def difference(self, known: Iterable[tuple[Id, int | None]], column: str | None) -> KeyDifference:
+        """What a sweep over the keys, and the instants of change, finds."""
+        sweep = self.pull(on_progress=None)
+        return await row_difference(sweep, known, column, allow_unnamed=self._leaves_bad_rows)
+
+
+class _Skipped:
+    """The rows that were left out because they do not decode, by their keys."""
+
+    def __init__(self, key: str, text: str | None) -> None:
+        self._decode = msgspec.json.Decoder(key_only(key)).decode
+        self._rows: dict[Id, BadRow | None] = {}
+        self._without_key: list[BadRow] = []
+        self._lost = 0
+        """Rows whose key could not be read, in an earlier run: a full read alone brings them."""
+        if text is not None:
+            kept = msgspec.json.decode(text, type=_KeptSkipped)
+            self._rows, self._lost = dict.fromkeys(kept.keys), kept.without_key
+
+    def to_json(self) -> str | None:
+        """The keys as text; None if no row is left out."""
+        lost = self._lost + len(self._without_key)
+        if not self._rows and not lost:
+            return None
+        return msgspec.json.encode(_KeptSkipped(list(self._rows), lost)).decode()
+
+    @property
+    def keys(self) -> list[Id]:
+        """The keys of all rows that are left out."""
+        return list(self._rows)
+
+    @property
+    def count(self) -> int:
+        """How many rows are left out."""
+        return len(self._rows) + len(self._without_key) + self._lost
+
+    @property
+    def bad_rows(self) -> list[BadRow]:
+        """The rows that were received in this run and do not decode."""
+        return [row for row in self._rows.values() if row is not None] + self._without_key
+
+    def is_of_this_run(self, key: Id) -> bool:
+        """Return whether the row was received in this run."""
+        return self._rows.get(key) is not None
+
+    def add(self, rows: Iterable[BadRow]) -> None:
+        """Leave out rows that do not decode."""
+        for row in rows:
+            key = row.key if row.key is not None else self._key_of(row.raw)
+            if key is None:
+                self._without_key.append(row)
+            else:
+                self._rows[key] = row
+
+    def _key_of(self, raw: bytes) -> Id | None:
+        try:
+            key: Id | None = self._decode(raw).key
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return None
+        return key
+
+    def discard(self, keys: Iterable[Id]) -> None:
+        """Rows that decode now, or are gone."""
+        plain = set(map(plain_key, keys))
+        self._rows = {key: row for key, row in self._rows.items() if plain_key(key) not in plain}
+
+    def begin_full(self) -> None:
+        """All rows are read: what is still bad comes again."""
+        self._rows, self._without_key, self._lost = {}, [], 0
+
+    def doubts(self) -> list[str]:
+        """Return a sentence that names the rows, if there are any."""
+        if not self.count:
+            return []
+        named = ", ".join(repr(key) for key in self.keys[:NAMED_KEYS])
+        more = f", and {self.count - NAMED_KEYS} more" if self.count > NAMED_KEYS else ""
+        which = f" ({named}{more})" if named else ""
+        return [f"{self.count} rows do not decode and were left out{which}"]
+
+
+class _KeptSkipped(msgspec.Struct, frozen=True):
+    keys: list[Id]
+    without_key: int = 0
 
 
 class _Kept:
@@ -205,27 +327,55 @@ class _Kept:
 
 
 class _Run:
-    def __init__(self, rows: _Rows, table: SyncedTable) -> None:
+    def __init__(self, rows: _Rows, table: SyncedTable, on_bad_row: OnBadRow) -> None:
         self._rows = rows
         self._table = table
+        self._on_bad_row: OnBadRow = on_bad_row
         self._kept = _Kept(None)
         self._checkpoint: str | None = None
+        self._awaited: dict[Id, Id] = {}
+        """Keys of rows that were looked up and did not arrive yet, by their plain form."""
+        self._problems: list[str] = []
+        self.skipped = _Skipped(rows.key, None)
         self.received = self.inserted = self.updated = 0
 
-    async def read(self, overlap: float | timedelta | None) -> Changes[Any] | Pull[Any]:
+    @property
+    def bookmark(self) -> str | None:
+        """The instant from which the next run reads."""
+        if self._kept.text is None:
+            return None
+        try:
+            return str(Checkpoint.from_json(self._kept.text).position["bookmark"])
+        except (CheckpointError, KeyError):
+            return None
+
+    def doubts(self, source: Changes[Any] | Pull[Any]) -> list[str]:
+        """All that speaks against the table's being complete."""
+        if isinstance(source, Changes):
+            found = [*source.unproven(), *source.problems]
+        else:
+            found = unproven(source.report, allow_without_key=self._on_bad_row != "raise")
+        return [*found, *self.skipped.doubts(), *self._problems]
+
+    async def read(self, overlap: float | timedelta | None, *, full: bool) -> Changes[Any] | Pull[Any]:
         """Merge what is new, and then the bookmark.
 
         A checkpoint or a bookmark that is damaged, or that another release wrote, is read as if there were
         none: rows that come again are merged to the same end.
         """
         before = await in_thread(self._table.bookkeeping)
-        for start in (before, Bookkeeping(before.bookmark)):
+        with contextlib.suppress(msgspec.MsgspecError):
+            self.skipped = _Skipped(self._rows.key, before.skipped)
+        for start in () if full else (before, Bookkeeping(before.bookmark)):
             with contextlib.suppress(CheckpointError):
                 return await self._read(overlap, start)
+        self.skipped.begin_full()
         return await self._read(overlap, Bookkeeping())
 
     async def _read(self, overlap: float | timedelta | None, start: Bookkeeping) -> Changes[Any] | Pull[Any]:
         self._kept.text = start.bookmark
+        if start.bookmark is None and start.checkpoint is None:
+            self.skipped.begin_full()
         source = self._source(overlap, start.checkpoint)
         try:
             await self._merge_all(source)
@@ -233,12 +383,12 @@ class _Run:
             # All but the ranges that could not be read is here; the next run asks for those alone.
             if source.checkpoint is not None:
                 self._checkpoint = source.checkpoint.to_json()
-                await self._write([])
+                await self.keep()
             raise
         if isinstance(source, Changes):
             await self._acknowledge(source)
         self._checkpoint = None
-        await self._write([])
+        await self.keep()
         return source
 
     def _source(self, overlap: float | timedelta | None, resume: str | None) -> Changes[Any] | Pull[Any]:
@@ -249,20 +399,53 @@ class _Run:
             source = documents_of(self._rows.pull())
         return source if resume is None else source.resumed_at(resume)
 
+    async def keep(self) -> None:
+        """Write how far this is."""
+        await self._write([])
+
+    async def retry_skipped(self) -> None:
+        """Ask again for the rows that earlier runs left out and that did not come in this one."""
+        keys = [key for key in self.skipped.keys if not self.skipped.is_of_this_run(key)]
+        if keys:
+            self.skipped.discard(await self._look_up(keys))
+
     async def reconcile(self) -> int:
-        """Mark the rows that are gone, bring those that are missing; how many were marked."""
-        known = await in_thread(self._table.keys)
-        found = await self._rows.difference(known)
-        for lookup in self._rows.lookups(found.missing):
-            await self._merge_all(documents_of(lookup))
+        """Mark the rows that are gone, bring those that are missing or differ; how many were marked."""
+        column = self._rows.change_column
+        if column is not None and not self._table.has_instants(column):
+            column = None
+        keys = await in_thread(lambda: self._table.keys(column))
+        count, known = len(keys), iter(keys)
+        del keys  # the iterator lets go of them at its end, before the sweep begins
+        found = await self._rows.difference(known, column)
+        absent = await self._look_up([*found.missing, *found.changed], among=count)
+        if absent:
+            named = ", ".join(repr(key) for key in absent[:NAMED_KEYS])
+            self._problems.append(
+                f"{len(absent)} rows that differ on the server did not arrive when they were requested by "
+                f"their keys ({named}): they were deleted since, or the server does not find them"
+            )
+        if found.unnamed:
+            self._problems.append(
+                f"no row was marked as deleted, since {found.unnamed} rows came without a readable key"
+            )
         return await in_thread(lambda: self._table.mark_gone(found.gone)) if found.gone else 0
 
+    async def _look_up(self, keys: Sequence[Id], *, among: int | None = None) -> list[Id]:
+        """Merge the rows of these keys; those that did not arrive."""
+        self._awaited = {plain_key(key): key for key in keys}
+        for lookup in self._rows.lookups(keys, among=among):
+            source = documents_of(lookup)
+            await self._merge_all(source)
+            self._problems += unproven(source.report, allow_without_key=self._on_bad_row != "raise")
+        absent, self._awaited = list(self._awaited.values()), {}
+        return absent
+
     async def _acknowledge(self, source: Changes[Any]) -> None:
-        try:
+        if not source.unproven():
             await source.ack()
-        except IncompleteError:
-            # Passes over the list did not agree: all rows are read again the next time.
-            self._kept.text = None
+        elif isinstance(source.report, PullReport):
+            self._kept.text = None  # all rows are read again the next time
 
     async def _merge_all(self, source: Changes[Any] | Pull[Any]) -> None:
         keeps_place = isinstance(source, Changes) or not self._rows.have_changes
@@ -283,6 +466,7 @@ class _Run:
                 # Also when the read broke: what came is kept, so that the next run need not ask for it again.
                 if writing is not None:
                     await to_its_end(writing)
+                self.skipped.add(source.bad_rows)
                 if held:
                     await self._write(held, keeps_place=keeps_place)
 
@@ -292,8 +476,25 @@ class _Run:
         await in_thread(lambda: self._write_now(pages))
 
     def _write_now(self, pages: list[Page[Any]]) -> None:
-        table = self._table.table_of(PageRows.of(pages, "raise")) if pages else None
-        written = self._table.write(table, Bookkeeping(self._kept.text, self._checkpoint))
+        table = self._table_of(pages) if pages else None
+        keep = Bookkeeping(self._kept.text, self._checkpoint, self.skipped.to_json())
+        written = self._table.write(table, keep)
         self.received += sum(map(len, pages))
         self.inserted += written.inserted
         self.updated += written.updated
+
+    def _table_of(self, pages: list[Page[Any]]) -> Any:
+        rows = PageRows.of(pages, self._on_bad_row)
+        table = self._table.table_of(rows)
+        if self._awaited or self.skipped.count:
+            keys: list[Id] = table[self._rows.key].to_pylist()
+            self.skipped.discard(keys)
+            self._strike_off(keys)
+        self.skipped.add(rows.bad_rows)
+        self._strike_off(self.skipped.keys)
+        return table
+
+    def _strike_off(self, keys: Iterable[Id]) -> None:
+        if self._awaited:
+            for key in keys:
+                self._awaited.pop(plain_key(key), None)

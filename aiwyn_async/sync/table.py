@@ -15,15 +15,32 @@ from typing import Any, Final, NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import inspect
 
+from aiwyn_async.arrow.rows import columns_of
 from aiwyn_async.arrow.table import RowSchema
 from aiwyn_async.duckdb_sql import attach_new, attach_old
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
 from aiwyn_async.files import disk_errors
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import statements as sql
+from aiwyn_async.sync.columns import folded, same_name_twice, type_for_both, type_text
 
 __all__ = ["Bookkeeping", "SyncedTable", "Written"]
+
+compute: Any = pc  # its functions are made at run time, which no type checker sees
+
+OTHER_FORMATS: Final = frozenset(
+    {
+        *(".arrow", ".avro", ".csv", ".feather", ".gz", ".ipc", ".json", ".jsonl", ".ndjson", ".orc"),
+        *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
+    }
+)
+DELETED_AT_TYPE: Final = "TIMESTAMP WITH TIME ZONE"
+MAGIC: Final = b"DUCK"
+MAGIC_AT: Final = 8
+"""Bytes before it in a DuckDB file; DuckDB itself opens other files as views, and would write nothing."""
 
 # By their words: what class they are of changes with DuckDB's release.
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
@@ -39,10 +56,17 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 class Bookkeeping(NamedTuple):
-    """How far a table is: the text of its bookmark, and the checkpoint of a run that was not finished."""
+    """How far a table is.
+
+    Attributes:
+        bookmark: its text.
+        checkpoint: of a run that was not finished.
+        skipped: the keys of the rows that were left out because they do not decode, as JSON.
+    """
 
     bookmark: str | None = None
     checkpoint: str | None = None
+    skipped: str | None = None
 
 
 class Written(NamedTuple):
@@ -66,7 +90,8 @@ class SyncedTable:
         query: a hash of the condition that they fit.
 
     Raises:
-        ConfigurationError: the path names no file, or the row type has a field that has no column.
+        ConfigurationError: the path names no file or one of another format, or the row type has a field that
+            has no column.
     """
 
     def __init__(
@@ -74,6 +99,19 @@ class SyncedTable:
     ) -> None:
         if not path.name:
             raise ConfigurationError(f"{str(path)!r} names no file")
+        if path.suffix.lower() in OTHER_FORMATS:
+            raise ConfigurationError(
+                f"{path} is not named like a DuckDB database; sync to a file such as "
+                f"{path.with_suffix('.duckdb').name}, or use export() for a {path.suffix} file"
+            )
+        fields = columns_of(row_type)
+        twice = same_name_twice([*(field.encode_name for field in fields), sql.DELETED_AT])
+        if twice:
+            raise ConfigurationError(
+                f"columns whose names differ by case only cannot be in one DuckDB table: {', '.join(twice)}; "
+                "rename a field of the row type, or use export() to a .parquet or .jsonl file"
+            )
+        self._declared = {field.encode_name: inspect.type_info(field.type) for field in fields}
         self._schema = RowSchema(row_type)
         self._path = path
         self._wal = path.with_name(f"{path.name}.wal")
@@ -100,6 +138,8 @@ class SyncedTable:
             if path.is_symlink() or path.is_dir():
                 raise ExportError(f"{path} is a folder or a link; name the file itself")
             is_new = not path.exists()
+            if not is_new and not _is_database(path):
+                raise ExportError(f"{path} is not a DuckDB database; name another file, or remove it")
         with self._errors():
             self._attach(is_new=is_new)
 
@@ -112,7 +152,7 @@ class SyncedTable:
     def bookkeeping(self) -> Bookkeeping:
         """How far the table is."""
         with self._errors():
-            found = self._rows(f"SELECT bookmark, checkpoint FROM {sql.STATE} WHERE tag = ?", self._tag)  # noqa: S608 (a constant)
+            found = self._rows(sql.SELECT_STATE, self._tag)
         return Bookkeeping(*found[0])
 
     def write(self, rows: Any, keep: Bookkeeping) -> Written:
@@ -124,17 +164,63 @@ class SyncedTable:
         with self._errors(), self._transaction():
             done: Counter[str] = Counter()
             if rows is not None:
+                rows = self._last_of_each_key(rows)
                 with self._batch(rows):
-                    done.update(
-                        action for (action,) in self._rows(sql.merge(self._tag, self._key, rows.column_names))
-                    )
+                    statement = sql.merge(self._tag, self._key, rows.column_names, self._fit_batch())
+                    done.update(action for (action,) in self._rows(statement))
             self._keep(keep)
         return Written(done["INSERT"], done["UPDATE"])
 
-    def keys(self) -> list[Id]:
-        """The keys of all rows that are not marked as deleted."""
+    def _last_of_each_key(self, rows: Any) -> Any:
+        """A row that changed during the read may be in a batch twice; the later one is newer."""
+        keys = rows[self._key]
+        if compute.count_distinct(keys, mode="all").as_py() == len(keys):
+            return rows
+        last = {key: index for index, key in enumerate(keys.to_pylist())}
+        return rows.take(list(last.values()))
+
+    def _fit_batch(self) -> dict[str, str]:
+        """Make columns text whose ids in the batch are; return what the batch's columns must be cast to."""
+        there = self._types(sql.table(self._tag))
+        wanted: dict[str, str] = {}
+        casts: dict[str, str] = {}
+        for name, kind in self._types(sql.BATCH).items():
+            own = there[folded(name)]
+            both = type_for_both(own, kind) or type_text(own)  # else the cast says what does not fit
+            if both != type_text(own):
+                wanted[name] = both
+            if both != type_text(kind):
+                casts[name] = both
+        if wanted:
+            self._change_types(wanted)
+        return casts
+
+    def _change_types(self, types: dict[str, str]) -> None:
+        for statement in sql.change_types(self._tag, self._key, types):
+            self._connection.execute(statement)
+
+    def _types(self, relation: str) -> dict[str, Any]:
+        """The types of a table's columns; those of the batch by their names, of the table without case."""
+        found: Any = self._connection.sql(sql.rows_of(relation))
+        names = found.columns if relation == sql.BATCH else map(folded, found.columns)
+        return dict(zip(names, found.types, strict=True))
+
+    def keys(self, instant: str | None = None) -> list[tuple[Id, int | None]]:
+        """The keys of all rows that are not marked as deleted, and their instants in microseconds.
+
+        Args:
+            instant: the column of these; None leaves them out.
+        """
         with self._errors():
-            return [key for (key,) in self._rows(sql.select_keys(self._tag, self._key))]
+            return self._rows(sql.select_keys(self._tag, self._key, instant))
+
+    def has_instants(self, column: str) -> bool:
+        """Return whether a column holds instants that can be compared."""
+        return (
+            isinstance(self._schema.arrow.field(column).type, pa.TimestampType)
+            if column in self._declared
+            else False
+        )
 
     def mark_gone(self, keys: Sequence[Id]) -> int:
         """Mark rows as deleted now; how many."""
@@ -163,13 +249,14 @@ class SyncedTable:
             )
         if not had_state:
             self._connection.execute(sql.MAKE_STATE)
+        self._connection.execute(sql.MORE_STATE)
         # Nothing but bookkeeping was written by now, so no other user can have read more in the log.
         self._make_log_private()
         with self._transaction():
             self._fit_columns()
 
     def _is_ours(self) -> bool:
-        found = self._rows(f"SELECT server, query FROM {sql.STATE} WHERE tag = ?", self._tag)  # noqa: S608 (a constant)
+        found = self._rows(sql.SELECT_OWNER, self._tag)
         for server, query in found:
             if server != self._server:
                 raise ExportError(
@@ -183,34 +270,67 @@ class SyncedTable:
         return bool(found)
 
     def _fit_columns(self) -> None:
-        """Make the table, or give it the columns that the row type has more; then all rows are read again."""
+        """Make the table, or give it what the row type has more; then all rows are read again.
+
+        Raises:
+            ExportError: a column has another type, so that values would be changed.
+        """
         with self._batch(self._schema.arrow.empty_table()):
-            wanted = {row[0]: row[1] for row in self._rows(f"DESCRIBE {sql.BATCH}")}
+            wanted = self._types(sql.BATCH)
             if not self._exists(self._tag):
                 for statement in sql.create_table(self._tag, self._key):
                     self._connection.execute(statement)
-                # A line of a table that its owner has dropped may be there.
-                line = f"INSERT OR REPLACE INTO {sql.STATE} VALUES (?, ?, ?, NULL, NULL)"  # noqa: S608 (a constant)
-                self._connection.execute(line, [self._tag, self._server, self._query])
+                self._connection.execute(sql.INSERT_STATE, [self._tag, self._server, self._query])
                 return
-        if self._rows(sql.primary_key(), self._tag) != [([self._key],)]:
+        keys = [list(map(folded, names)) for (names,) in self._rows(sql.primary_key(), self._tag)]
+        if keys != [[folded(self._key)]]:
             raise ExportError(
                 f"the table {self._tag} in {self._path} was made anew by another program, which left out its "
                 f"primary key {self._key}; drop it, and the next sync brings all rows"
             )
-        there = {row[0] for row in self._rows(f"DESCRIBE {sql.table(self._tag)}")}
-        added = wanted.keys() - there
-        for column in sorted(added):
-            self._connection.execute(sql.add_column(self._tag, column, wanted[column]))
-        if added:
+        there = self._types(sql.table(self._tag))
+        missing = {name: type_text(kind) for name, kind in wanted.items() if folded(name) not in there}
+        if folded(sql.DELETED_AT) not in there:
+            missing[sql.DELETED_AT] = DELETED_AT_TYPE
+        changed = self._wider_types(wanted, there)
+        for column in sorted(missing):
+            self._connection.execute(sql.add_column(self._tag, column, missing[column]))
+        if changed:
+            self._change_types(changed)
+        if missing or changed:
             self._keep(Bookkeeping())
+
+    def _wider_types(self, wanted: dict[str, Any], there: dict[str, Any]) -> dict[str, str]:
+        """The columns that need another type to hold what the row type has more.
+
+        Raises:
+            ExportError: a column has a type that would change values.
+        """
+        found: dict[str, str] = {}
+        for name, kind in wanted.items():
+            own = there.get(folded(name), kind)
+            both = type_for_both(own, kind, self._declared[name])
+            if both is None:
+                raise self._altered(name, type_text(own), type_text(kind))
+            if both != type_text(own):
+                found[name] = both
+        deleted_at = there.get(folded(sql.DELETED_AT))
+        if deleted_at is not None and type_text(deleted_at) != DELETED_AT_TYPE:
+            raise self._altered(sql.DELETED_AT, type_text(deleted_at), DELETED_AT_TYPE)
+        return found
+
+    def _altered(self, name: str, own: str, wanted: str) -> ExportError:
+        return ExportError(
+            f"column {name} of the table {self._tag} in {self._path} has the type {own} instead of {wanted}, "
+            "so values would be changed; restore the type (ALTER TABLE), or drop the table, and put other "
+            "types into a view"
+        )
 
     def _exists(self, table: str) -> bool:
         return bool(self._rows(sql.has_table(), table))
 
     def _keep(self, keep: Bookkeeping) -> None:
-        line = f"UPDATE {sql.STATE} SET bookmark = ?, checkpoint = ? WHERE tag = ?"  # noqa: S608 (a constant)
-        self._connection.execute(line, [keep.bookmark, keep.checkpoint, self._tag])
+        self._connection.execute(sql.UPDATE_STATE, [*keep, self._tag])
 
     def _rows(self, statement: str, *values: str) -> list[Any]:
         return self._connection.execute(statement, list(values)).fetchall()
@@ -240,7 +360,7 @@ class SyncedTable:
 
     def _make_log_private(self) -> None:
         """DuckDB makes a log by the umask, with its first write: let that be one without clients' data."""
-        self._connection.execute(f"UPDATE {sql.STATE} SET server = server")  # noqa: S608 (a constant)
+        self._connection.execute(sql.TOUCH_STATE)
         with contextlib.suppress(FileNotFoundError):
             self._wal.chmod(0o600)
 
@@ -254,3 +374,8 @@ class SyncedTable:
             if any(sign in text for sign in IN_USE):
                 raise ExportError(f"{self._path} is in use by another sync or program") from fault
             raise ExportError(f"DuckDB cannot keep {self._tag} in {self._path}: {text}") from fault
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC

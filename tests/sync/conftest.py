@@ -12,6 +12,8 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
+from fake_clock import FakeClock
+from model_firm import FirmServer, exact_firm, serve
 
 Fact = tuple[Any, ...]
 
@@ -21,7 +23,7 @@ class Firm:
 
     def __init__(self, box: Sandbox) -> None:
         self.box = box
-        self._now = datetime(2030, 1, 1, tzinfo=UTC)
+        self._now = datetime(2025, 1, 1, tzinfo=UTC)  # after all rows of the seed, and in the past
 
     def tick(self) -> str:
         self._now += timedelta(seconds=1, microseconds=1)
@@ -123,3 +125,18 @@ def same(aiwyn: AiwynClient) -> Callable[[Path], Any]:
         assert held(path) == await pulled(aiwyn)
 
     return compare
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[FirmServer]:
+    """A server of a firm that a test makes up row by row."""
+    async with serve() as server:
+        server.firm = exact_firm()
+        yield server
+
+
+@pytest.fixture
+async def reader(served: FirmServer) -> AsyncIterator[AiwynClient]:
+    """A client of that server."""
+    async with AiwynClient(base_url=served.url, token="t", clock=FakeClock()) as client:
+        yield client

@@ -1,0 +1,83 @@
+"""Instants as a server shows them, which may be coarser than what it compares. Pure: text in, text out."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+__all__ = ["first_shown_as", "instant_of", "last_shown_as", "shown_unit"]
+
+DIGITS: Final = 6
+"""Of a second's fraction, in Postgres and in Python."""
+
+_PARTS: Final = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"(?:(?P<time>[Tt ]\d\d:\d\d)(?P<seconds>:\d\d(?:[.,](?P<fraction>\d+))?)?"
+    r"(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?"
+)
+
+
+def instant_of(text: str) -> datetime:
+    """Parse a text to compare it with others; one without a zone counts as UTC.
+
+    Raises:
+        ValueError: it is not an ISO 8601 date-time.
+    """
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def shown_unit(text: str) -> timedelta:
+    """Return the step between two instants shown with as many digits: a day, a minute, a second or less.
+
+    Example:
+        >>> shown_unit("2024-01-15T10:30:00.12Z")
+        datetime.timedelta(microseconds=10000)
+    """
+    found = _PARTS.fullmatch(text)
+    if found is None:
+        return timedelta(microseconds=1)
+    if found["time"] is None:
+        return timedelta(days=1)
+    if found["seconds"] is None:
+        return timedelta(minutes=1)
+    return timedelta(microseconds=10 ** max(0, DIGITS - len(found["fraction"] or "")))
+
+
+def first_shown_as(text: str) -> str:
+    """Return the earliest instant that a server may show by this text, even if it rounds up.
+
+    Example:
+        >>> first_shown_as("2024-01-15T10:30:00Z")
+        '2024-01-15T10:29:59Z'
+    """
+    found = datetime.fromisoformat(text)
+    try:
+        found -= shown_unit(text)
+    except OverflowError:
+        return text
+    if len(text) == len("2024-01-15"):
+        return found.date().isoformat()
+    moved = found.isoformat()
+    return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved
+
+
+def last_shown_as(text: str) -> str:
+    """The last instant that a server may show by this text, whose own columns hold microseconds.
+
+    Example:
+        >>> last_shown_as("2024-01-15T10:30:00.12Z")
+        '2024-01-15T10:30:00.129999Z'
+    """
+    found = _PARTS.fullmatch(text)
+    if found is None:
+        return text
+    time, seconds, zone = found["time"], found["seconds"], found["zone"] or ""
+    if time is None:
+        return f"{text}T23:59:59.{'9' * DIGITS}"
+    if seconds is None:
+        return f"{found['day']}{time}:59.{'9' * DIGITS}{zone}"
+    if len(found["fraction"] or "") >= DIGITS:
+        return text
+    return f"{found['day']}{time}{seconds[:3]}.{(found['fraction'] or '').ljust(DIGITS, '9')}{zone}"

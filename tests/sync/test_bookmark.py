@@ -1,0 +1,283 @@
+"""A bookmark moves only as far as is proven, and never past the server's clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+
+from aiwyn_async import AiwynClient, IncompleteError
+from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sync import sync
+from model_firm import FirmServer, ModelFirm, exact_firm, micros_of
+
+
+class Shelf:
+    """A state in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def get(self, key: str, /) -> str | None:
+        return self.kept.get(key)
+
+    def put(self, key: str, value: str, /) -> None:
+        self.kept[key] = value
+
+
+def notes(path: Path) -> dict[Any, str]:
+    with duckdb.connect(str(path), read_only=True) as file:
+        return dict(file.execute("SELECT id, notes FROM invoices WHERE _deleted_at IS NULL").fetchall())
+
+
+def wanted(firm: ModelFirm) -> dict[Any, str]:
+    return {key: row.notes for key, row in firm.rows.items()}
+
+
+@pytest.mark.parametrize("zone", ["Z", "+00:00", ""])
+@pytest.mark.parametrize("ahead", ["2025-03-03T01:00:00", "2099-12-31T00:00:00"])
+async def test_a_row_dated_ahead_does_not_hide_later_changes(
+    ahead: str, zone: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", exact_firm(unit=1_000_000, zone=zone)
+    served.firm = firm
+    firm.put(1, "2025-03-02T10:00:00Z")
+    firm.put(2, "2025-03-02T11:00:00Z")
+    firm.put(3, ahead + "Z")
+    first = await sync(reader.invoices, path)
+    assert first.bookmark == f"2025-03-02T11:00:00{zone}"
+    assert notes(path) == wanted(firm)
+    is_named = zone != "" or ahead.startswith("2099")  # without a zone it may be local time
+    assert [
+        doubt for doubt in first.doubts if f"row 3 of /gql/v1/invoices/search is dated {ahead}" in doubt
+    ] == (first.doubts if is_named else [])
+    assert first.complete is not is_named
+
+    for hour in (13, 14):  # while that row stays as it is
+        firm.now = micros_of(f"2025-03-02T{hour}:30:00Z")
+        firm.put(1, f"2025-03-02T{hour}:00:00Z")
+        again = await sync(reader.invoices, path)
+        assert notes(path) == wanted(firm)
+        assert again.bookmark == f"2025-03-02T{hour}:00:00{zone}"
+        assert again.complete is not is_named
+
+    firm.now = micros_of("2025-03-03T15:00:00Z")
+    firm.put(3, "2025-03-03T14:00:00Z")
+    last = await sync(reader.invoices, path)
+    assert last.complete
+    assert last.bookmark == f"2025-03-03T14:00:00{zone}"
+    assert notes(path) == wanted(firm)
+
+
+async def test_the_bookmark_is_the_servers_clock_if_the_newest_row_is_dated_a_little_ahead(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-03-02T12:04:00Z")
+    first = await sync(reader.invoices, path)
+    assert (first.complete, first.bookmark) == (True, "2025-03-02T12:00:00Z")
+    firm.put(2, "2025-03-02T12:01:00Z")
+    assert (await sync(reader.invoices, path, overlap=0)).inserted == 1
+
+
+async def test_a_bookmark_that_an_earlier_release_set_too_far_is_left(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-03-02T10:00:00Z")
+    firm.put(2, "2025-03-02T11:00:00Z")
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("UPDATE _aiwyn_sync SET bookmark = replace(bookmark, '2025-03-02T11', '2099-12-31T00')")
+    firm.put(1, "2025-03-02T11:30:00Z")
+    result = await sync(reader.invoices, path)
+    assert result.complete
+    assert any("older than the bookmark" in note for note in result.notes)
+    assert notes(path) == wanted(firm)
+
+
+async def test_without_a_date_this_machines_clock_counts_and_the_problem_says_so(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    served.firm.has_date = False
+    served.firm.put(1, "2025-06-15T15:00:00Z")  # the clock of these tests stands at 15:06:40
+    served.firm.put(2, "2025-06-15T17:00:00Z")
+    result = await sync(reader.invoices, tmp_path / "firm.duckdb")
+    assert result.bookmark == "2025-06-15T15:00:00.000000Z"
+    (problem,) = result.doubts
+    assert "this machine's clock (the server sends no Date)" in problem
+
+
+async def test_a_newest_row_deleted_and_an_older_one_redated_are_noticed(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 6):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    del firm.rows[5]
+    firm.put(4, "2025-03-01T00:00:00Z")
+    firm.put(1, "2025-02-01T00:00:00Z")
+    result = await sync(reader.invoices, path)
+    assert result.complete
+    assert any("all rows were read again" in note for note in result.notes)
+    assert notes(path) == wanted(firm) | {5: "version 5"}, "a row that is gone is found by a sweep"
+    assert (await sync(reader.invoices, path)).notes == []
+
+
+@pytest.mark.parametrize("newest", ["gone", "set back"])
+async def test_a_restored_server_with_newer_rows_is_noticed_by_the_row_at_the_bookmark(
+    newest: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 6):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    backup = dict(firm.rows)
+    firm.put(2, "2025-03-02T06:00:00Z")
+    firm.put(5 if newest == "set back" else 6, "2025-03-02T07:00:00Z")
+    await sync(reader.invoices, path)
+    firm.rows = backup
+    firm.put(9, "2025-03-02T11:00:00Z")
+    result = await sync(reader.invoices, path)
+    assert result.complete
+    assert any("may have been restored" in note for note in result.notes)
+    assert {key: text for key, text in notes(path).items() if key != 6} == wanted(firm)
+
+
+async def test_a_row_that_leaves_the_condition_is_no_sign_of_a_restored_server(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    where = {"status": {"_eq": "OVERDUE"}}
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z", status="OVERDUE")
+    await sync(reader.invoices, path, where=where)
+    firm.put(8, "2025-03-02T09:00:00Z", status="PAID")
+    result = await sync(reader.invoices, path, where=where)
+    assert (result.notes, result.complete) == ([], True)
+    assert result.received == 1, "that at the bookmark before"
+
+
+@pytest.mark.parametrize("unit", [1000, 1_000_000])
+async def test_a_server_that_compares_instants_as_text_is_found_out(
+    unit: int, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    """Its newest row does not fit the upper bound, which has more digits."""
+    path = tmp_path / "firm.duckdb"
+    served.firm = firm = exact_firm(unit=unit)
+    firm.compares_text = True
+    for number in range(1, 6):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    assert (await sync(reader.invoices, path)).complete
+    firm.put(2, "2025-03-02T08:00:00Z")
+    for _ in range(2):
+        result = await sync(reader.invoices, path)
+        assert not result.complete
+        assert any("row 2, the newest at the start" in doubt for doubt in result.doubts)
+        assert str(result.bookmark).startswith("2025-03-02T05:00:00"), "it stays"
+    assert (await sync(reader.invoices, path, full=True)).complete
+    assert notes(path) == wanted(firm)
+
+
+async def test_a_newest_row_that_arrives_in_an_older_version_keeps_the_bookmark(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    """A replica answers the read that lags behind the one that was asked for the newest row."""
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-03-02T10:00:00Z")
+    firm.put(2, "2025-03-02T10:01:00Z")
+    await sync(reader.invoices, path)
+    lagging = dict(firm.rows)
+    firm.put(1, "2025-03-02T10:02:00Z")
+    current = firm.rows
+
+    def lag() -> None:
+        firm.rows = lagging if firm.requests % 4 in {1, 2} else current
+
+    firm.requests, firm.during = 0, lag
+    result = await sync(reader.invoices, path)
+    assert not result.complete
+    assert any("row 1, the newest at the start" in doubt for doubt in result.doubts)
+    firm.during, firm.rows = None, current
+    assert (await sync(reader.invoices, path)).complete
+    assert notes(path) == wanted(firm)
+
+
+def without_rows(body: bytes) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(body) | {"deid_invoice": []})
+
+
+@pytest.mark.parametrize("nth", [4, 8, 12])
+async def test_a_read_with_a_lost_page_keeps_the_bookmark_until_all_rows_are_there(
+    nth: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    async with (
+        Sandbox(invoices=300, seed=7) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        # Twice in a row, so that asking again does not help.
+        box.faults.add("invoices.search", nth=nth, times=2, mutate=without_rows)
+        found: list[bool] = []
+        for _ in range(3):
+            found.append((await sync(aiwyn.invoices, path, page_size=20)).complete)
+            assert not found[-1] or len(notes(path)) == 300
+        assert found[-1]
+
+
+async def test_a_lost_page_of_changes_is_a_problem_and_ack_refuses(
+    served: FirmServer, reader: AiwynClient
+) -> None:
+    firm, shelf = served.firm, Shelf()
+    for number in range(1, 41):
+        firm.put(number, f"2025-03-02T08:00:{number:02}Z")
+    first = reader.invoices.changes(state=shelf, page_size=5)
+    await first.collect()
+    await first.ack()
+    for number in range(1, 31):
+        firm.put(number, f"2025-03-02T09:00:{number:02}Z")
+    before = dict(shelf.kept)
+    firm.empty_pages = 100
+    broken = reader.invoices.changes(state=shelf, page_size=5)
+    await broken.collect()
+    firm.empty_pages = 0
+    assert not broken.complete
+    assert broken.doubts()
+    with pytest.raises(IncompleteError, match="the bookmark stays"):
+        await broken.ack()
+    assert shelf.kept == before
+    assert broken.bookmark == first.bookmark
+    again = reader.invoices.changes(state=shelf, page_size=5)
+    assert len(await again.collect()) >= 30
+    assert again.complete
+    await again.ack()
+    assert shelf.kept != before
+
+
+async def test_rows_that_leave_the_span_during_a_read_are_no_problem(
+    served: FirmServer, reader: AiwynClient
+) -> None:
+    firm, shelf = served.firm, Shelf()
+    for number in range(1, 41):
+        firm.put(number, f"2025-03-02T08:00:{number:02}Z")
+    first = reader.invoices.changes(state=shelf)
+    await first.collect()
+    await first.ack()
+    for number in range(1, 31):
+        firm.put(number, f"2025-03-02T09:00:{number:02}Z")
+    changes = reader.invoices.changes(state=shelf, page_size=5, overlap=0)
+    moved = iter(range(28, 20, -1))
+
+    def move() -> None:
+        number = next(moved, None)
+        if number is not None:
+            firm.put(number, f"2025-03-02T10:00:{number:02}Z")
+
+    async for _ in changes.batches():
+        move()
+    assert changes.complete, changes.doubts()
+    await changes.ack()
+    assert changes.bookmark == "2025-03-02T09:00:30.000000Z"

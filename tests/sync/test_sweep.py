@@ -1,0 +1,207 @@
+"""What a sweep compares, what a full read brings, and rows that do not decode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from aiwyn_async import AiwynClient, ConfigurationError
+from aiwyn_async.errors import DecodeFailed
+from aiwyn_async.sync import sync
+from model_firm import FirmServer, ModelFirm, exact_firm
+
+
+def held(path: Path) -> dict[Any, str]:
+    with duckdb.connect(str(path), read_only=True) as file:
+        return dict(file.execute("SELECT id, notes FROM invoices WHERE _deleted_at IS NULL").fetchall())
+
+
+def wanted(firm: ModelFirm) -> dict[Any, str]:
+    return {key: row.notes for key, row in firm.rows.items()}
+
+
+@pytest.mark.parametrize("zone", ["", "Z"])
+@pytest.mark.parametrize("way", ["sweep", "full", "overlap"])
+async def test_a_change_in_the_hour_that_comes_twice_in_autumn_is_found(
+    way: str, zone: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    served.firm = firm = exact_firm(now="2025-10-26T03:00:00Z", unit=1_000_000, zone=zone)
+    path = tmp_path / "firm.duckdb"
+    ways: dict[str, Any] = {"sweep": {"reconcile_deletes": True}, "full": {"full": True}}
+    firm.put(1, "2025-10-26T00:00:00Z")
+    firm.put(2, "2025-10-26T02:55:00Z")
+    await sync(reader.invoices, path)
+    firm.put(1, "2025-10-26T02:10:00Z")
+    plain = await sync(reader.invoices, path)
+    # Without a zone the default overlap is more than that hour.
+    assert (held(path) == wanted(firm)) is (zone == "")
+    assert plain.complete
+    result = await sync(reader.invoices, path, **ways.get(way, {"overlap": 3600}))
+    assert held(path) == wanted(firm)
+    assert result.complete
+
+
+async def test_a_sweep_brings_rows_whose_instant_went_back_or_forward_and_no_others(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 31):
+        firm.put(number, f"2025-03-01T10:{number:02}:00Z")
+    firm.put(40, "2025-03-02T11:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(3, "2025-02-01T00:00:00Z")
+    firm.put(4, "2025-03-01T12:00:00Z")
+    firm.put(5, None)
+    del firm.rows[6]
+    result = await sync(reader.invoices, path, reconcile_deletes=True)
+    assert (result.updated, result.deleted, result.complete) == (3, 1, True)
+    assert result.received <= 5
+    assert held(path) == wanted(firm)
+    again = await sync(reader.invoices, path, reconcile_deletes=True)
+    assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
+
+
+async def test_many_rows_that_differ_are_read_by_one_pull(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 801):
+        firm.write(number, firm.now - number)
+    firm.put(900, "2025-03-02T12:00:00Z")
+    await sync(reader.invoices, path)
+    for number in range(1, 700):
+        firm.write(number, firm.now - 10**9 - number)
+    served.firm.requests = 0
+    result = await sync(reader.invoices, path, reconcile_deletes=True)
+    assert (result.updated, result.complete) == (699, True)
+    assert held(path) == wanted(firm)
+
+
+async def test_a_change_that_leaves_the_instant_is_found_by_a_full_read(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-02-01T00:00:00Z")
+    firm.put(2, "2025-03-02T00:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(1, "2025-02-01T00:00:00Z")
+    await sync(reader.invoices, path, reconcile_deletes=True)
+    assert held(path) != wanted(firm)
+    result = await sync(reader.invoices, path, full=True)
+    assert (result.received, result.updated, result.complete) == (2, 1, True)
+    assert held(path) == wanted(firm)
+
+
+@pytest.mark.parametrize("on_bad_row", ["skip", "collect"])
+async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
+    on_bad_row: Any, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    firm.more[3] = {"totalAmount": []}
+    with pytest.raises(DecodeFailed, match="totalAmount"):
+        await sync(reader.invoices, path)
+    first = await sync(reader.invoices, path, on_bad_row=on_bad_row, page_size=3)
+    assert (first.skipped, first.complete) == (1, False)
+    assert first.doubts == ["1 rows do not decode and were left out (3)"]
+    assert [b'"id":3' in row.raw for row in first.bad_rows] == ([True] if on_bad_row == "collect" else [])
+    assert held(path).keys() == firm.rows.keys() - {3}
+
+    firm.put(8, "2025-03-02T10:00:00Z")
+    for deletes in (False, True):  # the bookmark moved on, and the row is not forgotten
+        again = await sync(reader.invoices, path, on_bad_row=on_bad_row, reconcile_deletes=deletes)
+        assert (again.skipped, again.complete) == (1, False)
+        assert again.received < 5
+        assert again.bookmark == "2025-03-02T10:00:00.000000Z"
+
+    del firm.more[3]  # it decodes, at the instant it had
+    last = await sync(reader.invoices, path, on_bad_row=on_bad_row)
+    assert (last.skipped, last.complete, last.inserted) == (0, True, 1)
+    assert held(path) == wanted(firm)
+
+
+async def test_a_bad_row_that_is_deleted_is_no_problem_any_more(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-03-02T01:00:00Z")
+    firm.put(2, "2025-03-02T02:00:00Z", totalAmount="a lot")
+    firm.put(3, "2025-03-02T03:00:00Z")
+    assert (await sync(reader.invoices, path, on_bad_row="skip")).skipped == 1
+    del firm.rows[2]
+    assert (await sync(reader.invoices, path)).complete
+    assert held(path) == wanted(firm)
+
+
+@pytest.mark.parametrize("bad", [{"totalAmount": "a lot"}, {"id": []}])
+async def test_the_newest_row_may_be_a_bad_one(
+    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm.put(1, "2025-03-02T01:00:00Z")
+    firm.put(2, "2025-03-02T02:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(1, "2025-03-02T03:00:00Z")
+    firm.put(2, "2025-03-02T04:00:00Z", **bad)
+    for _ in range(2):
+        result = await sync(reader.invoices, path, on_bad_row="skip")
+        assert (result.skipped >= 1, result.complete) == (True, False)
+        assert held(path)[1] == firm.rows[1].notes
+        with pytest.raises(DecodeFailed):
+            await sync(reader.invoices, path)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"id": None}, {"id": []}, {"updatedAt": 5}, {"lineItems": [{"amount": "a lot"}]}]
+)
+async def test_a_bad_row_among_the_changes_holds_up_no_other(
+    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 13):
+        firm.put(number, f"2025-03-02T01:{number:02}:00Z")
+    await sync(reader.invoices, path)
+    for number in range(1, 10):
+        firm.put(number, f"2025-03-02T02:{number:02}:00Z")
+    firm.more[5] = bad
+    for _ in range(2):
+        result = await sync(reader.invoices, path, on_bad_row="skip", page_size=4)
+        assert (result.skipped >= 1, result.complete) == (True, False), result
+        assert {key: text for key, text in held(path).items() if key != 5} == {
+            key: text for key, text in wanted(firm).items() if key != 5
+        }
+    del firm.more[5]
+    await sync(reader.invoices, path, full=True)
+    assert held(path) == wanted(firm)
+    assert (await sync(reader.invoices, path)).complete
+
+
+async def test_a_sweep_marks_nothing_while_a_row_has_no_readable_key(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    del firm.rows[2]
+    firm.put(3, "2025-02-01T00:00:00Z")
+    firm.more[5] = {"id": None}
+    result = await sync(reader.invoices, path, on_bad_row="skip", reconcile_deletes=True)
+    assert (result.deleted, result.updated) == (0, 1)
+    assert any("no row was marked as deleted" in doubt for doubt in result.doubts)
+    del firm.more[5]
+    assert (await sync(reader.invoices, path, reconcile_deletes=True, full=True)).deleted == 1
+    assert held(path) == wanted(firm)
+
+
+async def test_an_unknown_way_with_bad_rows_is_refused_before_anything_is_requested(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    wrong: Any = "ignore"
+    with pytest.raises(ConfigurationError, match="on_bad_row"):
+        await sync(reader.invoices, tmp_path / "firm.duckdb", on_bad_row=wrong)
+    assert served.firm.requests == 0

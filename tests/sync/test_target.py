@@ -1,0 +1,272 @@
+"""What may be a target of a sync, and what its columns may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from aiwyn_async import AiwynClient, ConfigurationError, ExportError
+from aiwyn_async.models.base import Id
+from aiwyn_async.sync import sync
+from aiwyn_async.sync.columns import type_for_both
+from aiwyn_async.sync.table import Bookkeeping, SyncedTable
+from looking_inside import session_of
+from model_firm import FirmServer
+
+
+def query(path: Path, sql: str) -> list[Any]:
+    with duckdb.connect(str(path), read_only=True) as file:
+        return file.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize(
+    "name", ["x.parquet", "x.csv", "x.jsonl", "x.json", "X.PARQUET", "x.csv.gz", "x.sqlite"]
+)
+async def test_a_file_of_another_format_is_refused_before_anything_is_requested(
+    name: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"x\.(csv\.)?duckdb|X\.duckdb"):
+        await sync(reader.invoices, tmp_path / name)
+    assert served.firm.requests == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json", "text", "empty"])
+async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
+    kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, table = tmp_path / "firm.db", pa.table({"id": [1, 2]})
+    match kind:
+        case "parquet":
+            pq.write_table(table, path)
+        case "csv":
+            pa_csv.write_csv(table, path)
+        case "json":
+            path.write_text('{"id": 1}\n')
+        case "text":
+            path.write_text("notes")
+        case _:
+            path.touch()
+    before = path.read_bytes()
+    with pytest.raises(ExportError, match="is not a DuckDB database"):
+        await sync(reader.invoices, path)
+    assert served.firm.requests == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("dueDate", "DATE"),
+        ("totalAmount", "DOUBLE"),
+        ("notes", "INTEGER"),
+        ("updatedAt", "TIMESTAMP"),
+        ("_deleted_at", "DATE"),
+    ],
+)
+async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
+    column: str, kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("UPDATE invoices SET notes = NULL")
+        file.execute(f'ALTER TABLE invoices ALTER "{column}" TYPE {kind}')
+    served.firm.requests = 0
+    with pytest.raises(ExportError, match=rf"column {column} of the table invoices .* has the type {kind}"):
+        await sync(reader.invoices, path)
+    assert served.firm.requests == 0
+
+
+async def test_tables_and_columns_compare_without_case(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("ALTER TABLE invoices RENAME TO other")
+        file.execute('ALTER TABLE other RENAME TO "Invoices"')
+        file.execute('ALTER TABLE "Invoices" RENAME "notes" TO "NOTES"')
+    served.firm.put(1, "2025-03-02T02:00:00Z")
+    assert (await sync(reader.invoices, path)).updated == 1
+    assert query(path, "SELECT notes FROM invoices") == [("version 2",)]
+
+
+async def test_columns_that_differ_by_case_only_are_refused_before_anything_is_requested(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    class Twice(msgspec.Struct):
+        id: Id
+        total: str | None = None
+        other: str | None = msgspec.field(name="Total", default=None)
+
+    kind: Any = type(reader.invoices)
+    invoices: Any = type("Invoices", (kind,), {"hit_type": Twice})(session_of(reader))
+    with pytest.raises(ConfigurationError, match="total, Total"):
+        await sync(invoices, tmp_path / "firm.duckdb")
+    assert served.firm.requests == 0
+
+
+UUIDS = [f"3f2504e0-4f89-11d3-9a0c-0305e82c33{number:02}" for number in range(10)]
+
+
+@pytest.mark.parametrize("keys", [["00123", "00456", "00789"], UUIDS, ["a", "B", "ä"], [1, "x2", 3]])
+async def test_text_ids_are_kept_as_text_and_live_rows_stay(
+    keys: list[Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    if len({type(key) for key in keys}) > 1:
+        firm.has_mixed_keys = True
+        for key in keys:
+            firm.more[key] = {"id": str(key)}
+    for hour, key in enumerate(keys):
+        firm.put(key, f"2025-03-02T0{hour}:00:00Z")
+    results = [await sync(reader.invoices, path, reconcile_deletes=True, page_size=2) for _ in range(3)]
+    assert [(each.inserted, each.deleted, each.doubts) for each in results] == [
+        (len(keys), 0, []),
+        (0, 0, []),
+        (0, 0, []),
+    ]
+    wanted = sorted((str(key), row.notes) for key, row in firm.rows.items())
+    assert query(path, "SELECT id, notes FROM invoices ORDER BY id") == wanted
+    assert query(path, "SELECT count(*) FROM invoices WHERE _deleted_at IS NOT NULL") == [(0,)]
+
+
+async def test_integer_columns_become_text_once_when_text_arrives(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 6):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z", clientId=number * 10)
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("ALTER TABLE invoices ADD COLUMN mine INTEGER")
+        file.execute("UPDATE invoices SET mine = id")
+    firm.put(6, "2025-03-02T06:00:00Z", clientId="C-100")
+    await sync(reader.invoices, path)
+    firm.put(7, "2025-03-02T07:00:00Z", clientId=70)
+    result = await sync(reader.invoices, path, reconcile_deletes=True)
+    assert (result.complete, result.deleted) == (True, 0)
+    rows = query(path, "SELECT id, clientId, mine FROM invoices ORDER BY id")
+    assert rows == [
+        *((number, str(number * 10), number) for number in range(1, 6)),
+        (6, "C-100", None),
+        (7, "70", None),
+    ]
+    kinds = {row[0]: (row[1], row[3]) for row in query(path, "DESCRIBE invoices")}
+    assert kinds["clientId"] == ("VARCHAR", None)
+    assert kinds["id"] == ("BIGINT", "PRI"), "the primary key is made again"
+    assert query(path, "SELECT count(*) FROM duckdb_tables()") == [(2,)]
+    for number in range(1, 8):
+        firm.put(number, f"2025-03-02T08:0{number}:00Z", clientId=number)
+    assert (await sync(reader.invoices, path)).updated == 7
+
+
+async def test_a_key_that_becomes_text_keeps_its_rows(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    path, firm = tmp_path / "firm.duckdb", served.firm
+    for number in range(1, 6):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(6, "2025-03-02T06:00:00Z", id="INV-6")
+    firm.has_mixed_keys = True
+    result = await sync(reader.invoices, path)
+    assert result.inserted == 1
+    assert query(path, "SELECT id FROM invoices ORDER BY id") == [
+        (text,) for text in ("1", "2", "3", "4", "5", "INV-6")
+    ]
+    kinds = {row[0]: (row[1], row[3]) for row in query(path, "DESCRIBE invoices")}
+    assert kinds["id"] == ("VARCHAR", "PRI")
+    firm.put(2, "2025-03-02T07:00:00Z")
+    assert (await sync(reader.invoices, path)).updated == 1
+
+
+class Line(msgspec.Struct, rename="camel"):
+    id: Id | None = None
+    text: str | None = None
+
+
+class WithLines(msgspec.Struct, rename="camel"):
+    id: Id
+    line_items: tuple[Line, ...] | None = None
+
+
+class SlimLine(msgspec.Struct, rename="camel"):
+    id: Id | None = None
+
+
+class WithSlimLines(msgspec.Struct, rename="camel"):
+    id: Id
+    line_items: tuple[SlimLine, ...] | None = None
+
+
+def batch(keys: list[int], line_ids: list[Any]) -> Any:
+    kind = pa.string() if any(isinstance(each, str) for each in line_ids) else pa.int64()
+    lines = pa.array(
+        [[{"id": each, "text": "t"}] for each in line_ids],
+        pa.list_(pa.struct([("id", kind), ("text", pa.string())])),
+    )
+    return pa.table({"id": keys, "lineItems": lines})
+
+
+def test_nested_ids_become_text_too(tmp_path: Path) -> None:
+    path = tmp_path / "firm.duckdb"
+    batches: list[tuple[list[int], list[Any]]] = [([1, 2], [10, 20]), ([3], ["L-3"]), ([4, 1], [40, 11])]
+    for keys, lines in batches:
+        table = SyncedTable(path, "invoices", "id", WithLines, server="s", query="q")
+        table.open()
+        try:
+            table.write(batch(keys, lines), Bookkeeping())
+        finally:
+            table.close()
+    rows = query(path, "SELECT id, lineItems FROM invoices ORDER BY id")
+    texts = {1: "11", 2: "20", 3: "L-3", 4: "40"}
+    assert rows == [(key, [{"id": text, "text": "t"}]) for key, text in texts.items()]
+
+
+def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "firm.duckdb"
+    slim: Any = pa.array([[{"id": 10}]], pa.list_(pa.struct([("id", pa.int64())])))
+    writes: list[tuple[type[Any], Any]] = [
+        (WithSlimLines, pa.table({"id": [1], "lineItems": slim})),
+        (WithLines, batch([2], [20])),
+    ]
+    for row_type, rows in writes:
+        table = SyncedTable(path, "invoices", "id", row_type, server="s", query="q")
+        table.open()
+        try:
+            table.write(rows, Bookkeeping("kept"))
+        finally:
+            table.close()
+    assert query(path, "SELECT id, lineItems FROM invoices ORDER BY id") == [
+        (1, [{"id": 10, "text": None}]),
+        (2, [{"id": 20, "text": "t"}]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "other", "both"),
+    [
+        ("BIGINT", "BIGINT", "BIGINT"),
+        ("BIGINT", "VARCHAR", "VARCHAR"),
+        ("VARCHAR", "BIGINT", "VARCHAR"),
+        ("DATE", "TIMESTAMPTZ", None),
+        ("STRUCT(id BIGINT, a DATE)[]", "STRUCT(id VARCHAR, a DATE)[]", 'STRUCT("id" VARCHAR, "a" DATE)[]'),
+        ("STRUCT(ID BIGINT)", "STRUCT(id BIGINT, b DATE)", 'STRUCT("ID" BIGINT, "b" DATE)'),
+        ("STRUCT(id BIGINT, b DATE)", "STRUCT(id BIGINT)", None),
+        ("BIGINT[]", "BIGINT", None),
+    ],
+)
+def test_the_type_for_both(there: str, other: str, both: str | None) -> None:
+    with duckdb.connect() as connection:
+        one, two = connection.sql(f"SELECT NULL::{there} AS a, NULL::{other} AS b").types
+        assert type_for_both(one, two) == both
