@@ -9,6 +9,7 @@ import msgspec
 
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint, Page, Position
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.report import WalkReport
@@ -86,13 +87,15 @@ class Pager(Generic[RowT]):
         """The first page."""
         return self._first_page().__await__()
 
-    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
-        """Every row of every page, in the server's order."""
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over every row of every page, in the server's order; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
+
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         run = self._begin()
         try:
             while (rows := await run.next_rows()) is not None:
-                for row in rows:
-                    yield row
+                yield rows
                 self.checkpoint = run.checkpoint()
                 # Let go before the next are decoded, rows stay in the processor's cache.
                 del rows
@@ -103,14 +106,17 @@ class Pager(Generic[RowT]):
         finally:
             await run.aclose()
 
-    async def pages(self) -> AsyncGenerator[Page[RowT], None]:
-        """Every page. Those whose rows were all given before are left out."""
+    def pages(self) -> Iteration[Page[RowT]]:
+        """Iterate over the pages; those whose rows were all yielded before are left out."""
+        return Iteration(self._page_chunks())
+
+    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         run = self._begin()
         try:
             while (page := await run.next_page()) is not None:
                 run.prefetch()
                 after = page.checkpoint
-                yield page
+                yield (page,)
                 self.checkpoint = after
                 del page
             self._end(run)

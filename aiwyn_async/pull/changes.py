@@ -19,6 +19,7 @@ from aiwyn_async.errors import (
     RequestError,
 )
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, check_decoding, check_whole, name_of
 from aiwyn_async.pagination.query import Query
@@ -171,21 +172,31 @@ class Changes(Generic[RowT]):
             return report.doubts()
         return [f"{report.bad_rows} rows do not decode and were left out"] if report.bad_rows else []
 
-    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
-        """Every row that changed."""
-        async with aclosing(self.batches()) as batches:
-            async for batch in batches:
-                for row in batch.items:
-                    yield row
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over every row that changed; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
 
-    async def batches(self) -> AsyncGenerator[Page[RowT], None]:
-        """Every row that changed, a page at a time. A page's ``checkpoint`` goes on after it.
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
+                yield page.items
+
+    def batches(self) -> Iteration[Page[RowT]]:
+        """Iterate over every row that changed, a page at a time. A page's ``checkpoint`` goes on after it.
 
         Raises:
             IncompleteError: ranges could not be read; all other rows were given.
             CheckpointError: the bookmark of ``state`` belongs to another query.
             RequestError: the server cannot be read any more; ``checkpoint`` tells where to go on.
         """
+        return Iteration(self._page_chunks())
+
+    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
+                yield (page,)
+
+    async def _pages(self) -> AsyncGenerator[Page[RowT], None]:
         reads: list[Pull[RowT] | Pager[RowT]] = []
         self._has_ended, self._reads, self._span, self.checkpoint = False, reads, self._resumed, None
         self._started = time.perf_counter()

@@ -13,6 +13,7 @@ import msgspec
 from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
 from aiwyn_async.models.deferred import plain_type
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
@@ -108,34 +109,37 @@ class Pull(Generic[RowT]):
         """The base_url that is asked."""
         return self._session.config.base_url
 
-    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
-        """Every row."""
-        # Not by way of batches(): a loop that shuts down closes all generators at once, and one that is
-        # closing another is in its way.
-        use = _Use(self)
-        try:
-            while (batch := await use.next_page()) is not None:
-                rows = batch.items
-                # The batch and its bytes are let go before the next one is decoded.
-                del batch
-                for row in rows:
-                    yield row
-                del rows
-        finally:
-            await use.aclose()
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over every row; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
 
-    async def batches(self) -> AsyncGenerator[Page[RowT], None]:
-        """Every row, a page at a time. A page's ``checkpoint`` goes on after it.
+    def batches(self) -> Iteration[Page[RowT]]:
+        """Iterate over every row, a page at a time. A page's ``checkpoint`` goes on after it.
 
         Raises:
             IncompleteError: ranges could not be read; all other rows were given. Or ``strict``, and something
                 speaks against the pull's being complete.
             RequestError: the server cannot be read at all any more; ``checkpoint`` tells where to go on.
         """
+        return Iteration(self._page_chunks())
+
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        use = _Use(self)
+        try:
+            while (batch := await use.next_page()) is not None:
+                rows = batch.items
+                # The batch and its bytes are released before the next one is decoded.
+                del batch
+                yield rows
+                del rows
+        finally:
+            await use.aclose()
+
+    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         use = _Use(self)
         try:
             while (page := await use.next_page()) is not None:
-                yield page
+                yield (page,)
                 del page
         finally:
             await use.aclose()

@@ -21,6 +21,7 @@ from aiwyn_async.errors import (
 from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
 from aiwyn_async.pagination.walk import PageMeans
@@ -234,7 +235,7 @@ class Collection(Generic[RowT, DetailT]):
         # A document cut on its way decodes when it is asked for again; a broken one does not.
         return self._detail(request, await self._session.call(request))
 
-    async def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> AsyncGenerator[Found[DetailT], None]:
+    def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> Iteration[Found[DetailT]]:
         """Objects by their keys, looked up together and given in the order of the keys.
 
         A key that the server has nothing under comes as ``Found(key, None)``. Keys are taken as they are
@@ -242,8 +243,17 @@ class Collection(Generic[RowT, DetailT]):
 
         Raises:
             RequestError: a lookup failed for another reason; those before it were given.
+            ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
+        if isinstance(keys, (str, bytes, bytearray, Mapping)):
+            raise ConfigurationError(
+                f"keys must be a collection of keys, not a {type(keys).__name__}; pass a list such as [key]"
+            )
+        return Iteration(self._look_ups(keys))
 
+    async def _look_ups(
+        self, keys: Iterable[Id] | AsyncIterable[Id]
+    ) -> AsyncGenerator[tuple[Found[DetailT]], None]:
         async def look_up(key: Id) -> DetailT | None:
             try:
                 return await self.get(key)
@@ -255,9 +265,9 @@ class Collection(Generic[RowT, DetailT]):
             async for key in each(keys):
                 window.begin(key)
                 if window.is_full:
-                    yield Found(*await window.take())
+                    yield (Found(*await window.take()),)
             while len(window):
-                yield Found(*await window.take())
+                yield (Found(*await window.take()),)
         finally:
             await window.aclose()
 
