@@ -93,6 +93,11 @@ class _Chunks(Generic[ItemT]):
         self.left = iter(chunk)
         return True
 
+    def fail(self, failure: BaseException) -> None:
+        """Keep an error, which ends the iteration; a cancelled step does not."""
+        if self._failure is None and not isinstance(failure, asyncio.CancelledError):
+            self._failure = failure
+
     async def aclose(self) -> None:
         """Cancel the step under way and close the source."""
         self._is_closed = True
@@ -133,7 +138,8 @@ async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
     except GeneratorExit:
         await chunks.aclose()
         raise
-    except BaseException:
+    except BaseException as failure:
+        chunks.fail(failure)
         chunks.was_interrupted = True
         raise
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar, overload
 
 import msgspec
 
@@ -106,7 +106,7 @@ class Changes(Generic[RowT]):
         resume: Checkpoint | str | bytes | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         check_decoding(row_type, on_bad_row)
         if not query.by_key:
             raise ConfigurationError(f"rows of {query.path} have no key to merge changes by; use pull()")
@@ -176,6 +176,9 @@ class Changes(Generic[RowT]):
         """Iterate over every row that changed; a cancelled step can be repeated."""
         return Iteration(self._chunks())
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError("Changes are read asynchronously; use 'async for row in changes'")
+
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         async with aclosing(self._pages()) as pages:
             async for page in pages:
@@ -244,8 +247,9 @@ class Changes(Generic[RowT]):
     async def collect(self) -> list[RowT]:
         """All rows that changed, in a list. Memory grows with them: about 1 KB an invoice."""
         rows: list[RowT] = []
-        async for batch in self.batches():
-            rows += batch.items
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
+                rows += page.items
         return rows
 
     async def ack(self) -> None:
@@ -264,7 +268,11 @@ class Changes(Generic[RowT]):
         if self.bookmark is not None:
             await self._shelf.put(self.bookmark)
 
-    def decode_as(self, row_type: type[OtherT]) -> Changes[OtherT]:
+    @overload
+    def decode_as(self, row_type: type[dict[Any, Any]]) -> Changes[dict[str, Any]]: ...
+    @overload
+    def decode_as(self, row_type: type[OtherT]) -> Changes[OtherT]: ...
+    def decode_as(self, row_type: type[Any]) -> Changes[Any]:
         """The same read with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:

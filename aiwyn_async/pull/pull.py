@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar, overload
 
 import msgspec
 
@@ -72,9 +73,9 @@ class Pull(Generic[RowT]):
         resume: Checkpoint | str | bytes | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         if ranges is not None:
-            check_whole("ranges", ranges, 1, MOST_RANGES)
+            ranges = check_whole("ranges", ranges, 1, MOST_RANGES)
         check_decoding(row_type, on_bad_row)
         self.query = query
         self.row_type = row_type
@@ -123,6 +124,9 @@ class Pull(Generic[RowT]):
         """
         return Iteration(self._page_chunks())
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a Pull is read asynchronously; use 'async for row in pull'")
+
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         use = _Use(self)
         try:
@@ -161,11 +165,16 @@ class Pull(Generic[RowT]):
     async def collect(self) -> list[RowT]:
         """All rows in a list. Memory grows with them: about 1 KB an invoice."""
         rows: list[RowT] = []
-        async for batch in self.batches():
-            rows += batch.items
+        async with aclosing(self._page_chunks()) as pages:
+            async for (page,) in pages:
+                rows += page.items
         return rows
 
-    def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]:
+    @overload
+    def decode_as(self, row_type: type[dict[Any, Any]]) -> Pull[dict[str, Any]]: ...
+    @overload
+    def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]: ...
+    def decode_as(self, row_type: type[Any]) -> Pull[Any]:
         """The same pull with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:

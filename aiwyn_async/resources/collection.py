@@ -5,6 +5,7 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
@@ -18,7 +19,7 @@ from aiwyn_async.errors import (
     NotFoundError,
     RequestError,
 )
-from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
+from aiwyn_async.filters import OrderBy, Where, instant_text, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.iteration import Iteration
@@ -416,18 +417,38 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         )
 
 
-def wire_date(name: str, value: date | str | None) -> str | None:
-    """A date filter as the wire has it: ISO 8601, a naive datetime left naive.
+def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
+    """Return a date filter as ISO 8601 text; a date without a time means the whole day.
+
+    A naive datetime stays naive; an aware one is sent in UTC with ``Z``.
+
+    Args:
+        name: of the argument.
+        value: a date, a datetime or ISO 8601 text.
+        is_end: a date without a time stands for its last instant instead of its first.
 
     Raises:
-        ConfigurationError: the text is no ISO 8601 date.
+        ConfigurationError: it is none of these, or not a time (``NaT``).
     """
-    if value is None or isinstance(value, date):
-        return None if value is None else value.isoformat()
-    try:
-        datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        raise ConfigurationError(
-            f"{name} must be a date, a datetime or ISO 8601 text, not {value!r}"
-        ) from None
-    return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            raise _no_date(name, value) from None
+    elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
+        text = instant_text(value, name) if isinstance(value, datetime) else value.isoformat()
+    else:
+        raise _no_date(name, value)
+    if not _DAY.fullmatch(text):
+        return text
+    return f"{date.fromisoformat(text).isoformat()}T{'23:59:59.999999' if is_end else '00:00:00'}"
+
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
+
+
+def _no_date(name: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {value!r}")
