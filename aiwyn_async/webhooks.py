@@ -45,8 +45,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
         id_key: Or the key of the JSON body that holds it; read after the signature was found good.
         timestamp_header: The header that holds the time of sending, where there is one.
         timestamp_prefix: Or what the part of the signature header that holds it begins with, such as `t=`.
-        timestamp_format: How that time is written: epoch "seconds", epoch "milliseconds", or "iso" for ISO 8601
-            text with an offset or `Z`.
+        timestamp_format: How that time is written: epoch "seconds" or "milliseconds", or "iso" for ISO 8601 text
+            with an offset or `Z`.
         signed: What is signed, in terms of `{id}`, `{timestamp}` and `{body}`.
         separator: What stands between the parts of the signature header.
         prefix: What a signature begins with; parts that begin otherwise are passed over.
@@ -75,13 +75,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
     future_tolerance: float = 300.0
 
     def __post_init__(self) -> None:
-        for placeholder in _ANY_PLACEHOLDER.findall(self.signed):
-            if not _PLACEHOLDER.fullmatch(placeholder):
-                raise ConfigurationError(
-                    f"signed has the unknown placeholder {placeholder}; use {{id}}, {{timestamp}} and {{body}}"
-                )
-        if self.timestamp_format not in {"seconds", "milliseconds", "iso"}:
-            raise ConfigurationError("timestamp_format must be 'seconds', 'milliseconds' or 'iso'")
+        _check_written(self.signed, self.timestamp_format)
         names = _PLACEHOLDER.findall(self.signed)
         if names.count("body") != 1 or len(names) != len(set(names)):
             raise ConfigurationError("signed must name {body} once, and {id} and {timestamp} at most once")
@@ -102,6 +96,16 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError("tolerance and future_tolerance are finite seconds, not below 0")
         if not self.separator or not self.signature_header:
             raise ConfigurationError("separator and signature_header may not be empty")
+
+
+def _check_written(signed: str, timestamp_format: str) -> None:
+    for placeholder in _ANY_PLACEHOLDER.findall(signed):
+        if not _PLACEHOLDER.fullmatch(placeholder):
+            raise ConfigurationError(
+                f"signed has the unknown placeholder {placeholder}; use only {{id}}, {{timestamp}}, {{body}}"
+            )
+    if timestamp_format not in {"seconds", "milliseconds", "iso"}:
+        raise ConfigurationError("timestamp_format must be 'seconds', 'milliseconds' or 'iso'")
 
 
 STANDARD_WEBHOOKS: Final = Scheme(

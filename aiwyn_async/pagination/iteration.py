@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from aiwyn_async.errors import PaginationError
@@ -12,10 +12,9 @@ from aiwyn_async.errors import PaginationError
 __all__ = ["Iteration"]
 
 ItemT = TypeVar("ItemT")
-T = TypeVar("T")
 
 
-class Iteration(AsyncIterator[ItemT]):
+class Iteration(AsyncGenerator[ItemT, None]):
     """Iterate over the items of chunks; a step that was cancelled can be repeated without losing any.
 
     An async generator that is cancelled is finished, and its next step ends the loop as if all had been read.
@@ -41,6 +40,14 @@ class Iteration(AsyncIterator[ItemT]):
             self._chunks.was_interrupted = False
             self._items = _items(self._chunks)
         return self._items.__anext__()
+
+    def asend(self, _value: None, /) -> Coroutine[Any, Any, ItemT]:
+        """Take the next item; nothing can be sent."""
+        return self.__anext__()
+
+    async def athrow(self, *error: Any) -> ItemT:
+        """Raise an error at the item that was yielded last."""
+        return await self._items.athrow(*error)
 
     async def aclose(self) -> None:
         """End the iteration and everything in flight."""

@@ -151,7 +151,7 @@ class Pager(Generic[RowT]):
         if page.count is not None:
             return page.count
         counted = self._with(**keys, limit=None)
-        async with aclosing(counted._page_chunks()) as pages:
+        async with aclosing(counted.pages()) as pages:
             async for _ in pages:
                 pass
         return counted.report.distinct
