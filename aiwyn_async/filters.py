@@ -591,7 +591,7 @@ def instant_text(value: datetime, at: str) -> str:
             text = value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
     except (OverflowError, ValueError):
         raise ConfigurationError(f"{at}: the instant is outside the years 1 to 9999 in UTC") from None
-    if not isinstance(text, str) or text in {"NaT", "NaTZ"}:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if text in {"NaT", "NaTZ"}:
         raise ConfigurationError(f"{at}: not a time (NaT); leave the condition out, or give a datetime")
     return text
 

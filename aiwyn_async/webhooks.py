@@ -45,7 +45,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
         id_key: Or the key of the JSON body that holds it; read after the signature was found good.
         timestamp_header: The header that holds the time of sending, where there is one.
         timestamp_prefix: Or what the part of the signature header that holds it begins with, such as `t=`.
-        timestamp_format: How that time is written: epoch "seconds" or "milliseconds", or "iso" for ISO 8601 text
+        timestamp_format: How that time is written: epoch "seconds" or "milliseconds", or "iso"
             with an offset or `Z`.
         signed: What is signed, in terms of `{id}`, `{timestamp}` and `{body}`.
         separator: What stands between the parts of the signature header.

@@ -58,7 +58,7 @@ class PageReader(Generic[RowT]):
         self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope)
         self._keys: EnvelopeReader[Any] = EnvelopeReader(_key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
-        self._key_of = _key_getter(row_type, query.key) if query.key else None
+        self._key_of = _key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
