@@ -252,7 +252,7 @@ def check_whole(name: str, value: object, least: int, most: int | None) -> int:
     Raises:
         ConfigurationError: it names the argument.
     """
-    is_whole = isinstance(value, Integral) and type(value) is not bool and not getattr(value, "shape", ())
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
     whole = int(cast("int", value)) if is_whole else least - 1
     if whole < least or (most is not None and whole > most):
         bounds = f"from {least} to {most}" if most else f"of at least {least}"
