@@ -8,15 +8,18 @@ _ilike _regex _is_null`` (for staff search neither ``_like`` nor ``_regex`` nor 
 Hasura, and so perhaps refused by the server: ``_nlike _nilike _iregex`` and the orders that place nulls.
 """
 
+import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from typing import Final, Literal, TypeAlias, cast, final, get_args
+from numbers import Integral, Real
+from typing import Final, Literal, NoReturn, TypeAlias, cast, final, get_args
 from uuid import UUID
 
 from aiwyn_async.errors import ConfigurationError
@@ -32,6 +35,7 @@ __all__ = [
     "OrderBy",
     "Value",
     "Where",
+    "instant_text",
     "key_between",
     "keyset_after",
     "order_columns",
@@ -57,6 +61,8 @@ _MAX_DIGITS: Final = 100
 _CONTROLS: Final = {"Cc", "Cs"}
 
 _PATTERNS: Final = ("_like", "_nlike", "_ilike", "_nilike", "_regex", "_iregex")
+_LIKE_PATTERNS: Final = ("_like", "_nlike", "_ilike", "_nilike")
+_LIKE_SPECIAL: Final = re.compile(r"[\\%_]")
 _LISTS: Final = ("_in", "_nin")
 _COMPARISONS: Final = ("_eq", "_neq", "_gt", "_gte", "_lt", "_lte", *_LISTS, *_PATTERNS, "_is_null")
 _OPERATORS: Final = ("_and", "_or", "_not", *_COMPARISONS)
@@ -167,6 +173,36 @@ class Column:
         """Match as `regex` does, whatever the case. Inferred from Hasura, not documented by Aiwyn."""
         return _condition(self._path, "_iregex", pattern)
 
+    def contains(self, text: str, *, ignore_case: bool = False) -> "Condition":
+        """Match text that contains this one; ``% _`` and backslashes in it stand for themselves."""
+        return self._literal("%", text, "%", "contains", ignore_case=ignore_case)
+
+    def startswith(self, text: str, *, ignore_case: bool = False) -> "Condition":
+        """Match text that starts with this one, taken literally as by `contains`."""
+        return self._literal("", text, "%", "startswith", ignore_case=ignore_case)
+
+    def endswith(self, text: str, *, ignore_case: bool = False) -> "Condition":
+        """Match text that ends with this one, taken literally as by `contains`."""
+        return self._literal("%", text, "", "endswith", ignore_case=ignore_case)
+
+    def _literal(self, before: str, text: str, after: str, method: str, *, ignore_case: bool) -> "Condition":
+        at = f"{self!r}.{method}"
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{at}: {_shown(text)} is not text; use a str")
+        pattern = before + _LIKE_SPECIAL.sub(r"\\\g<0>", text) + after
+        return _condition(self._path, "_ilike" if ignore_case else "_like", pattern)
+
+    def between(self, low: Value, high: Value) -> "Condition":
+        """Match values from ``low`` to ``high``, both included."""
+        return (self >= low) & (self <= high)
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Refuse the call of a misspelt method, which is a column like any other name."""
+        name = self._path[-1]
+        near = difflib.get_close_matches(_snake(name), _METHODS, n=1, cutoff=0.5)
+        meant = f"; did you mean {near[0]}()?" if near else f"; its methods are {', '.join(_METHODS)}"
+        raise TypeError(f"{self!r} is a column and cannot be called{meant}")
+
     def is_null(self, null: bool = True, /) -> "Condition":  # noqa: FBT002 - is_null(False) is how it is said
         """Match rows where the column is null, or with False those where it is not."""
         return _condition(self._path, "_is_null", null)
@@ -189,6 +225,11 @@ class Column:
 
     def __repr__(self) -> str:
         return _spelled(self._path)
+
+
+_METHODS: Final = tuple(
+    name for name, member in vars(Column).items() if not name.startswith("_") and callable(member)
+)
 
 
 @final
@@ -466,7 +507,15 @@ def _operand(operator: str, operand: object, at: str) -> JSON:
         raise ConfigurationError(f"{at}: {_shown(operand)} is no bool; use True or False")
     if operator in _PATTERNS and not isinstance(operand, str):
         raise ConfigurationError(f"{at}: {_shown(operand)} is no pattern; use a str")
+    if operator in _LIKE_PATTERNS and isinstance(operand, str) and _ends_in_lone_backslash(operand):
+        raise ConfigurationError(
+            f"{at}: the pattern ends in a lone backslash, which escapes nothing; write two, or use contains()"
+        )
     return _scalar(operand, at)
+
+
+def _ends_in_lone_backslash(pattern: str) -> bool:
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
 
 
 def _listed(values: tuple[object, ...], at: str) -> list[Scalar]:
@@ -480,7 +529,7 @@ def _listed(values: tuple[object, ...], at: str) -> list[Scalar]:
     return encoded
 
 
-def _scalar(value: object, at: str) -> Scalar:
+def _scalar(value: object, at: str) -> Scalar:  # noqa: C901 - one case per kind of value
     encoded: Scalar
     match value:
         case Enum():
@@ -492,9 +541,13 @@ def _scalar(value: object, at: str) -> Scalar:
         case int() | float() | Decimal():
             encoded = _number(value, at)
         case datetime():
-            encoded = _instant(value)
+            encoded = instant_text(value, at)
         case date():
             encoded = value.isoformat()
+        case Integral() if not _is_array(value):
+            encoded = _number(int(value), at)
+        case Real() if not _is_array(value):
+            encoded = _number(float(value), at)
         case UUID():
             encoded = str(value)
         case None:
@@ -531,9 +584,26 @@ def _number(value: float | Decimal, at: str) -> int | float | Decimal:
     return Decimal(format(value, "f"))
 
 
-def _instant(value: datetime) -> str:
-    text = value.isoformat()
-    return text.removesuffix("+00:00") + "Z" if value.utcoffset() == timedelta(0) else text
+def _is_array(value: object) -> bool:
+    return bool(getattr(value, "shape", ()))
+
+
+def instant_text(value: datetime, at: str) -> str:
+    """Write an aware datetime in UTC, as columns without a zone drop offsets; a naive one as it is."""
+    try:
+        if value.utcoffset() is None:
+            text = value.isoformat()
+        else:
+            text = value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+    except (OverflowError, ValueError):
+        raise ConfigurationError(f"{at}: the instant is outside the years 1 to 9999 in UTC") from None
+    if text in {"NaT", "NaTZ"}:
+        raise ConfigurationError(f"{at}: not a time (NaT); leave the condition out, or give a datetime")
+    return text
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
 
 
 def _camel(name: str, at: str) -> str:

@@ -10,10 +10,14 @@ that matches what you receive, or describe another one. Nothing here does I/O.
 
 import base64
 import binascii
+import contextlib
 import hmac
+import inspect
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -23,10 +27,13 @@ from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 __all__ = ["STANDARD_WEBHOOKS", "STRIPE_LIKE", "Scheme", "WebhookEvent", "WebhookVerifier"]
 
 _PLACEHOLDER = re.compile(r"\{(id|timestamp|body)\}")
+_ANY_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+_ISO_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _MOST_SIGNATURES: Final = 32
 """More in one header is no rotation of secrets but somebody trying."""
 _LONGEST_ID: Final = 256
-_LONGEST_TIMESTAMP: Final = 12  # digits: enough for the year 33658
+_LONGEST_TIMESTAMP: Final = {"seconds": 12, "milliseconds": 15}  # digits: enough for the year 33658
+_decode_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class Scheme(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +43,10 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
         signature_header: The header that holds the signatures.
         id_header: The header that holds the delivery's id, where there is one.
         id_key: Or the key of the JSON body that holds it; read after the signature was found good.
-        timestamp_header: The header that holds the time of sending in epoch seconds, where there is one.
+        timestamp_header: The header that holds the time of sending, where there is one.
         timestamp_prefix: Or what the part of the signature header that holds it begins with, such as `t=`.
+        timestamp_format: How that time is written: epoch "seconds" or "milliseconds", or "iso"
+            with an offset or `Z`.
         signed: What is signed, in terms of `{id}`, `{timestamp}` and `{body}`.
         separator: What stands between the parts of the signature header.
         prefix: What a signature begins with; parts that begin otherwise are passed over.
@@ -54,6 +63,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
     id_key: str | None = None
     timestamp_header: str | None = None
     timestamp_prefix: str | None = None
+    timestamp_format: Literal["seconds", "milliseconds", "iso"] = "seconds"
     signed: str = "{id}.{timestamp}.{body}"
     separator: str = " "
     prefix: str = ""
@@ -65,6 +75,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
     future_tolerance: float = 300.0
 
     def __post_init__(self) -> None:
+        _check_written(self.signed, self.timestamp_format)
         names = _PLACEHOLDER.findall(self.signed)
         if names.count("body") != 1 or len(names) != len(set(names)):
             raise ConfigurationError("signed must name {body} once, and {id} and {timestamp} at most once")
@@ -85,6 +96,16 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError("tolerance and future_tolerance are finite seconds, not below 0")
         if not self.separator or not self.signature_header:
             raise ConfigurationError("separator and signature_header may not be empty")
+
+
+def _check_written(signed: str, timestamp_format: str) -> None:
+    for placeholder in _ANY_PLACEHOLDER.findall(signed):
+        if not _PLACEHOLDER.fullmatch(placeholder):
+            raise ConfigurationError(
+                f"signed has the unknown placeholder {placeholder}; use only {{id}}, {{timestamp}}, {{body}}"
+            )
+    if timestamp_format not in {"seconds", "milliseconds", "iso"}:
+        raise ConfigurationError("timestamp_format must be 'seconds', 'milliseconds' or 'iso'")
 
 
 STANDARD_WEBHOOKS: Final = Scheme(
@@ -123,14 +144,14 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The body as it was signed."""
 
     def json(self) -> Any:
-        """The payload as JSON.
+        """Return the payload as JSON, with a Decimal for each number that has a fraction.
 
         Raises:
             WebhookVerificationError: It is no JSON, although it was signed.
         """
         try:
-            return msgspec.json.decode(self.payload)
-        except (ValueError, RecursionError):
+            return _decode_json(self.payload)
+        except (ValueError, RecursionError, ArithmeticError):
             # msgspec's own errors are ValueErrors, as is the one about UTF-8.
             raise WebhookVerificationError("the payload is signed but is not JSON") from None
 
@@ -143,7 +164,8 @@ class WebhookVerifier:
             decoded as the scheme says, bytes are the key itself.
         scheme: How the sender signs.
         seen: Asked with the id of a delivery that is good otherwise; True refuses it as a repetition. It is
-            to remember the id in the same step, so that two at once are not both new.
+            to remember the id in the same step, so that two at once are not both new. An async function
+            needs `await verify_async(...)`.
         clock: Seconds since the epoch.
 
     Raises:
@@ -156,7 +178,7 @@ class WebhookVerifier:
         secrets: str | bytes | Sequence[str | bytes],
         scheme: Scheme,
         *,
-        seen: Callable[[str], bool] | None = None,
+        seen: Callable[[str], bool | Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.scheme = scheme
@@ -188,24 +210,51 @@ class WebhookVerifier:
             WebhookVerificationError: The delivery is not to be trusted, for whatever reason.
             TypeError: `body` is no bytes or `headers` no mapping, which is the caller's mistake.
         """
+        if _is_async(self._seen):
+            raise TypeError("seen is an async function; use await verifier.verify_async(body, headers)")
+        event = self._verified(body, headers)
+        if (seen := self._asked(event.id)) is not None:
+            if inspect.isawaitable(seen):
+                if inspect.iscoroutine(seen):
+                    seen.close()
+                raise TypeError("seen returned an awaitable; use await verifier.verify_async(body, headers)")
+            _refuse_repetition(seen)
+        return event
+
+    async def verify_async(
+        self, body: bytes | bytearray | memoryview, headers: Mapping[str, str]
+    ) -> WebhookEvent:
+        """Check a delivery as `verify` does; `seen` may be an async function.
+
+        Raises:
+            WebhookVerificationError: The delivery is not to be trusted, for whatever reason.
+            TypeError: `body` is no bytes or `headers` no mapping, which is the caller's mistake.
+        """
+        event = self._verified(body, headers)
+        if (seen := self._asked(event.id)) is not None:
+            _refuse_repetition(await seen if inspect.isawaitable(seen) else seen)
+        return event
+
+    def _verified(self, body: object, headers: Mapping[str, str]) -> WebhookEvent:
         payload = _raw(body)
         found = _Headers(headers)
         scheme = self.scheme
         parts = found.required(scheme.signature_header).split(scheme.separator)
         event_id = "" if scheme.id_header is None else self._checked_id(found.required(scheme.id_header))
         stamp = self._timestamp(found, parts)
+        sent = self._epoch_seconds(stamp) if "timestamp" in self._signed[1::2] else None
         signatures = [part.removeprefix(scheme.prefix) for part in parts if part.startswith(scheme.prefix)]
         if not self._is_signed(payload, event_id, stamp, signatures):
             raise WebhookVerificationError(
                 "no signature matches: check the secret, and that the body is the raw bytes as they arrived"
             )
-        if stamp:
-            self._check_age(int(stamp))
-        event = WebhookEvent(
-            id=event_id or self._id_within(payload), timestamp=int(stamp) if stamp else None, payload=payload
+        if sent is not None:
+            self._check_age(sent)
+        return WebhookEvent(
+            id=event_id or self._id_within(payload),
+            timestamp=None if sent is None else int(sent),
+            payload=payload,
         )
-        self._check_new(event.id)
-        return event
 
     def _timestamp(self, headers: "_Headers", parts: Sequence[str]) -> str:
         scheme = self.scheme
@@ -219,10 +268,20 @@ class WebhookVerifier:
             text = stamps[0]
         else:
             return ""
-        # int() takes spaces, signs, underscores and the digits of any script; a timestamp has none of them.
-        if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_TIMESTAMP):
-            raise WebhookVerificationError("the timestamp is not a whole number of epoch seconds")
         return text
+
+    def _epoch_seconds(self, text: str) -> float:
+        """Convert the time of sending, which is signed as it was sent."""
+        written = self.scheme.timestamp_format
+        if written == "iso":
+            with contextlib.suppress(ValueError, OverflowError):
+                if _ISO_TIMESTAMP.fullmatch(text):
+                    return datetime.fromisoformat(text).astimezone(UTC).timestamp()
+            raise WebhookVerificationError("the timestamp is not an ISO 8601 time with an offset")
+        # int() takes spaces, signs, underscores and the digits of any script; a timestamp has none of them.
+        if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_TIMESTAMP[written]):
+            raise WebhookVerificationError(f"the timestamp is not a whole number of epoch {written}")
+        return int(text) / 1000 if written == "milliseconds" else int(text)
 
     def _checked_id(self, text: str) -> str:
         follows = self._signed[self._signed.index("id") + 1] if "id" in self._signed[1::2] else ""
@@ -249,7 +308,7 @@ class WebhookVerifier:
                 found |= hmac.compare_digest(written, candidate)
         return found
 
-    def _check_age(self, sent: int) -> None:
+    def _check_age(self, sent: float) -> None:
         age = self._clock() - sent
         if age > self.scheme.tolerance:
             raise WebhookVerificationError("the delivery is too old: check the clock, or it was sent again")
@@ -260,21 +319,31 @@ class WebhookVerifier:
         if self.scheme.id_key is None:
             return ""
         try:
-            decoded: object = msgspec.json.decode(payload)
-        except (ValueError, RecursionError):
+            decoded: object = _decode_json(payload)
+        except (ValueError, RecursionError, ArithmeticError):
             return ""
         found = (
             cast("dict[str, object]", decoded).get(self.scheme.id_key) if isinstance(decoded, dict) else None
         )
         return found if isinstance(found, str) and _is_plain(found) else ""
 
-    def _check_new(self, event_id: str) -> None:
+    def _asked(self, event_id: str) -> bool | Awaitable[bool] | None:
         if self._seen is None:
-            return
+            return None
         if not event_id:
             raise WebhookVerificationError("the delivery has no id, so whether it is new cannot be told")
-        if self._seen(event_id):
-            raise WebhookVerificationError("the delivery was seen before")
+        return self._seen(event_id)
+
+
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+    )
+
+
+def _refuse_repetition(seen: object) -> None:
+    if seen:
+        raise WebhookVerificationError("the delivery was seen before")
 
 
 class _Headers:

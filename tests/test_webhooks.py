@@ -187,7 +187,7 @@ def test_a_repetition_is_refused_and_a_forgery_is_not_remembered() -> None:
         checking.verify(BODY, signed())
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b'"\\ud800"', b"1e999", b"[" * 100_000])
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b'"\\ud800"', b"[" * 100_000])
 def test_a_signed_payload_that_is_no_json_raises_the_same_error(payload: bytes) -> None:
     headers = standard_webhooks(SECRET, "msg_1", NOW, payload)
     event = verifier().verify(payload, headers)

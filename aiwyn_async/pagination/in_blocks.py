@@ -49,6 +49,11 @@ class PageInBlocks(Generic[RowT]):
         return self._blocks.left == 0
 
     @property
+    def left(self) -> int:
+        """How many blocks are left."""
+        return self._blocks.left
+
+    @property
     def new(self) -> Sequence[int]:
         """The places of those rows that were new."""
         return range(len(self.keys)) if self._new is None else self._new

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import aclosing
+from functools import lru_cache
+from itertools import chain
+from numbers import Integral
+from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 
 import msgspec
 
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint, Page, Position
 from aiwyn_async.pagination.query import Carried, Query
 from aiwyn_async.pagination.report import WalkReport
@@ -56,9 +61,9 @@ class Pager(Generic[RowT]):
         on_bad_row: OnBadRow = "raise",
         resume: Checkpoint | str | bytes | None = None,
     ) -> None:
-        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         if limit is not None:
-            check_whole("limit", limit, 1, None)
+            limit = check_whole("limit", limit, 1, None)
         check_decoding(row_type, on_bad_row)
         self.query = query
         self.row_type = row_type
@@ -91,13 +96,18 @@ class Pager(Generic[RowT]):
         """The first page."""
         return self._first_page().__await__()
 
-    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
-        """Every row of every page, in the server's order."""
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over every row of every page, in the server's order; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a Pager is read asynchronously; use 'async for row in pager'")
+
+    async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
         run = self._begin()
         try:
             while (rows := await run.next_rows()) is not None:
-                for row in rows:
-                    yield row
+                yield chain(rows, chain.from_iterable(run.blocks_at_hand()))
                 self.checkpoint = run.checkpoint()
                 # Let go before the next are decoded, rows stay in the processor's cache.
                 del rows
@@ -108,14 +118,17 @@ class Pager(Generic[RowT]):
         finally:
             await run.aclose()
 
-    async def pages(self) -> AsyncGenerator[Page[RowT], None]:
-        """Every page. Those whose rows were all given before are left out."""
+    def pages(self) -> Iteration[Page[RowT]]:
+        """Iterate over the pages; those whose rows were all yielded before are left out."""
+        return Iteration(self._page_chunks())
+
+    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         run = self._begin()
         try:
             while (page := await run.next_page()) is not None:
                 run.prefetch()
                 after = page.checkpoint
-                yield page
+                yield (page,)
                 self.checkpoint = after
                 del page
             self._end(run)
@@ -125,8 +138,9 @@ class Pager(Generic[RowT]):
     async def collect(self) -> list[RowT]:
         """All rows in a list. Memory grows with them: about 1 KB an invoice."""
         rows: list[RowT] = []
-        async for page in self.pages():
-            rows += page.items
+        async with aclosing(self._page_chunks()) as pages:
+            async for (page,) in pages:
+                rows += page.items
         return rows
 
     async def first(self) -> RowT | None:
@@ -142,8 +156,9 @@ class Pager(Generic[RowT]):
         if page.count is not None:
             return page.count
         counted = self._with(**keys, limit=None)
-        async for _ in counted.pages():
-            pass
+        async with aclosing(counted.pages()) as pages:
+            async for _ in pages:
+                pass
         return counted.report.distinct
 
     def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Pager[RowT]:
@@ -154,7 +169,11 @@ class Pager(Generic[RowT]):
         """
         return self._with(resume=checkpoint)
 
-    def decode_as(self, row_type: type[OtherT]) -> Pager[OtherT]:
+    @overload
+    def decode_as(self, row_type: type[dict[Any, Any]]) -> Pager[dict[str, Any]]: ...
+    @overload
+    def decode_as(self, row_type: type[OtherT]) -> Pager[OtherT]: ...
+    def decode_as(self, row_type: type[Any]) -> Pager[Any]:
         """The same walk with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
 
         ``deferred(Invoice)`` is a type too: it decodes an amount or a list when it is first read.
@@ -222,20 +241,29 @@ def check_decoding(row_type: object, on_bad_row: object) -> None:
     if on_bad_row not in {"raise", "skip", "collect"}:
         raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
     try:
-        msgspec.json.Decoder(cast("Any", row_type))
+        _check_decodable(cast("Any", row_type))
     except TypeError as fault:
         raise ConfigurationError(f"rows cannot be decoded as {name_of(row_type)}: {fault}") from None
 
 
-def check_whole(name: str, value: object, least: int, most: int | None) -> None:
-    """Refuse what is no whole number within bounds.
+# A decoder reads the annotations of its type, which takes longer than all else before a request.
+@lru_cache(maxsize=256)
+def _check_decodable(row_type: Any) -> None:
+    msgspec.json.Decoder(row_type)
+
+
+def check_whole(name: str, value: object, least: int, most: int | None) -> int:
+    """Return the value as an int, or refuse what is not a whole number within bounds.
 
     Raises:
         ConfigurationError: it names the argument.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most and value > most):
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
+    whole = int(cast("int", value)) if is_whole else least - 1
+    if whole < least or (most is not None and whole > most):
         bounds = f"from {least} to {most}" if most else f"of at least {least}"
         raise ConfigurationError(f"{name} must be a whole number {bounds}, not {value!r}")
+    return whole
 
 
 def name_of(row_type: object) -> str:

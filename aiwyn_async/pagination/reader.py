@@ -62,7 +62,7 @@ class PageReader(Generic[RowT]):
         """The fields that the row type does not have, and the key of the first row with each."""
         self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
         self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
-        self._key_of = key_getter(row_type, query.key) if query.key else None
+        self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
@@ -132,7 +132,7 @@ class PageReader(Generic[RowT]):
             meta=PageMeta(
                 response.status, response.request_id, response.attempts, response.elapsed, len(body)
             ),
-            raw=lambda: _picked(reader.raw_items(body), chosen),
+            raw=_RawItems(reader, body, chosen),
             document=document,
         )
 
@@ -208,6 +208,40 @@ class PageReader(Generic[RowT]):
         return kept, [by_index[index] for index in kept]
 
 
+class _RawItems:
+    """Cuts a page's rows out of its body when they are asked for; pickled as those rows."""
+
+    __slots__ = ("_body", "_kept", "_reader")
+
+    def __init__(self, reader: EnvelopeReader[Any], body: bytes, kept: Sequence[int]) -> None:
+        self._reader = reader
+        self._body = body
+        self._kept = kept
+
+    def __call__(self) -> list[msgspec.Raw]:
+        return _picked(self._reader.raw_items(self._body), self._kept)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _raw_rows, ([bytes(row) for row in self()],)
+
+
+class _RawRows:
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: list[bytes]) -> None:
+        self._rows = rows
+
+    def __call__(self) -> list[msgspec.Raw]:
+        return [msgspec.Raw(row) for row in self._rows]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _raw_rows, (self._rows,)
+
+
+def _raw_rows(rows: list[bytes]) -> _RawRows:
+    return _RawRows(rows)
+
+
 def _digest(row: msgspec.Raw) -> str:
     return hashlib.blake2b(row, digest_size=9).hexdigest()
 
@@ -222,6 +256,7 @@ def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
     return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
 
 
+@functools.lru_cache(maxsize=256)  # reading a type's annotations takes a fifth of a small search
 def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
     """How to take the key from a row; None when the row may not hold it, and the page must be asked."""
     if row_type is dict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -84,6 +84,7 @@ class Run(Generic[RowT]):
         """Keys of the responses that were not used, which have to arrive in others."""
         self._begun: tuple[Ask, PageInBlocks[RowT]] | None = None
         self._may_read_in_blocks = True
+        self._is_unreadable = False
         self._pages_given = 0
         self._first_wait = 0.0
         self._started = self._taken_at = time.perf_counter()
@@ -161,6 +162,15 @@ class Run(Generic[RowT]):
                 return rows
         return None
 
+    def blocks_at_hand(self) -> Iterator[list[RowT]]:
+        """Decode the blocks of a page that need no wait, each when it is asked for."""
+        while self._begun is not None and self._begun[1].left > 1:
+            rows = self._begun[1].next_rows()
+            if rows is None:
+                self._is_unreadable = True
+                return
+            yield rows
+
     def empty_page(self) -> Page[RowT]:
         """What awaiting a walk with no rows gives."""
         meta = PageMeta(200, None, (), 0.0, self.report.bytes)
@@ -221,8 +231,9 @@ class Run(Generic[RowT]):
         return [] if page is None else page.items
 
     async def _rows_of_next_block(self, ask: Ask, page: PageInBlocks[RowT]) -> list[RowT]:
-        rows = page.next_rows()
+        rows = None if self._is_unreadable else page.next_rows()
         if rows is None:
+            self._is_unreadable = False
             return await self._rows_left(ask, page)
         if not page.is_read:
             return rows

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar, cast, overload
 
 import msgspec
 
@@ -20,6 +20,7 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, check_decoding, check_whole, name_of
 from aiwyn_async.pagination.query import Query
@@ -188,7 +189,7 @@ class Changes(Generic[RowT]):
         resume: Checkpoint | str | bytes | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         check_decoding(row_type, on_bad_row)
         if not query.by_key:
             raise ConfigurationError(f"rows of {query.path} have no key to merge changes by; use pull()")
@@ -274,21 +275,34 @@ class Changes(Generic[RowT]):
             found.append(f"{use.bad_rows} rows do not decode and were left out, or have no key")
         return [*found, *self.problems]
 
-    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
-        """Every row that changed."""
-        async with aclosing(self.batches()) as batches:
-            async for batch in batches:
-                for row in batch.items:
-                    yield row
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over every row that changed; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
 
-    async def batches(self) -> AsyncGenerator[Page[RowT], None]:
-        """Every row that changed, a page at a time. A page's ``checkpoint`` goes on after it.
+    def __iter__(self) -> NoReturn:
+        raise TypeError("Changes are read asynchronously; use 'async for row in changes'")
+
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
+                yield page.items
+
+    def batches(self) -> Iteration[Page[RowT]]:
+        """Iterate over every row that changed, a page at a time. A page's ``checkpoint`` goes on after it.
 
         Raises:
             IncompleteError: ranges could not be read; all other rows were given.
             CheckpointError: the bookmark of ``state`` belongs to another query.
             RequestError: the server cannot be read any more; ``checkpoint`` tells where to go on.
         """
+        return Iteration(self._page_chunks())
+
+    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
+                yield (page,)
+
+    async def _pages(self) -> AsyncGenerator[Page[RowT], None]:
         use = self._use = self._new_use()  # ack() is of the latest use
         span: Span | None = self._resumed or await self._frozen()
         while span is not None:
@@ -343,7 +357,7 @@ class Changes(Generic[RowT]):
         return msgspec.structs.replace(span, **arrived) if arrived else span
 
     def _keys_of(self, page: Page[RowT]) -> Iterable[Id | None]:
-        key_of = key_getter(self.row_type, self.query.key)
+        key_of = key_getter(cast("Any", self.row_type), self.query.key)
         if key_of is not None:
             return map(key_of, page.items)
         decode = msgspec.json.Decoder(key_only(self.query.key)).decode
@@ -403,8 +417,9 @@ class Changes(Generic[RowT]):
     async def collect(self) -> list[RowT]:
         """All rows that changed, in a list. Memory grows with them: about 1 KB an invoice."""
         rows: list[RowT] = []
-        async for batch in self.batches():
-            rows += batch.items
+        async with aclosing(self._pages()) as pages:
+            async for page in pages:
+                rows += page.items
         return rows
 
     async def ack(self) -> None:
@@ -425,7 +440,11 @@ class Changes(Generic[RowT]):
         if span is not None and span.bookmark is not None:
             await self._shelf.put(Bookmark(span.bookmark, span.bookmark_key))
 
-    def decode_as(self, row_type: type[OtherT]) -> Changes[OtherT]:
+    @overload
+    def decode_as(self, row_type: type[dict[Any, Any]]) -> Changes[dict[str, Any]]: ...
+    @overload
+    def decode_as(self, row_type: type[OtherT]) -> Changes[OtherT]: ...
+    def decode_as(self, row_type: type[Any]) -> Changes[Any]:
         """The same read with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:

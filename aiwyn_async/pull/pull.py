@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, overload
 
 import msgspec
 
@@ -15,6 +16,7 @@ from aiwyn_async.arrow.stream import ArrowStream
 from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
 from aiwyn_async.models.envelopes import BadRow, OnBadRow
 from aiwyn_async.models.plain import plain_type
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
@@ -74,9 +76,9 @@ class Pull(Generic[RowT]):
         resume: Checkpoint | str | bytes | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         if ranges is not None:
-            check_whole("ranges", ranges, 1, MOST_RANGES)
+            ranges = check_whole("ranges", ranges, 1, MOST_RANGES)
         check_decoding(row_type, on_bad_row)
         self.query = query
         self.row_type = row_type
@@ -111,34 +113,40 @@ class Pull(Generic[RowT]):
         """The base_url that is asked."""
         return self._session.config.base_url
 
-    async def __aiter__(self) -> AsyncGenerator[RowT, None]:
-        """Every row."""
-        # Not by way of batches(): a loop that shuts down closes all generators at once, and one that is
-        # closing another is in its way.
-        use = _Use(self)
-        try:
-            while (batch := await use.next_page()) is not None:
-                rows = batch.items
-                # The batch and its bytes are let go before the next one is decoded.
-                del batch
-                for row in rows:
-                    yield row
-                del rows
-        finally:
-            await use.aclose()
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over every row; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
 
-    async def batches(self) -> AsyncGenerator[Page[RowT], None]:
-        """Every row, a page at a time. A page's ``checkpoint`` goes on after it.
+    def batches(self) -> Iteration[Page[RowT]]:
+        """Iterate over every row, a page at a time. A page's ``checkpoint`` goes on after it.
 
         Raises:
             IncompleteError: ranges could not be read; all other rows were given. Or ``strict``, and something
                 speaks against the pull's being complete.
             RequestError: the server cannot be read at all any more; ``checkpoint`` tells where to go on.
         """
+        return Iteration(self._page_chunks())
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a Pull is read asynchronously; use 'async for row in pull'")
+
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        use = _Use(self)
+        try:
+            while (batch := await use.next_page()) is not None:
+                rows = batch.items
+                # The batch and its bytes are released before the next one is decoded.
+                del batch
+                yield rows
+                del rows
+        finally:
+            await use.aclose()
+
+    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         use = _Use(self)
         try:
             while (page := await use.next_page()) is not None:
-                yield page
+                yield (page,)
                 del page
         finally:
             await use.aclose()
@@ -188,11 +196,16 @@ class Pull(Generic[RowT]):
     async def collect(self) -> list[RowT]:
         """All rows in a list. Memory grows with them: about 1 KB an invoice."""
         rows: list[RowT] = []
-        async for batch in self.batches():
-            rows += batch.items
+        async with aclosing(self._page_chunks()) as pages:
+            async for (page,) in pages:
+                rows += page.items
         return rows
 
-    def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]:
+    @overload
+    def decode_as(self, row_type: type[dict[Any, Any]]) -> Pull[dict[str, Any]]: ...
+    @overload
+    def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]: ...
+    def decode_as(self, row_type: type[Any]) -> Pull[Any]:
         """The same pull with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:

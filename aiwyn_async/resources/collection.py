@@ -5,6 +5,7 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
@@ -19,9 +20,10 @@ from aiwyn_async.errors import (
     RequestError,
     ResponseMismatchError,
 )
-from aiwyn_async.filters import OrderBy, Where, order_columns, to_order_by, to_where
+from aiwyn_async.filters import OrderBy, Where, instant_text, order_columns, to_order_by, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
+from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
 from aiwyn_async.pagination.ties import holds_instants
@@ -242,7 +244,7 @@ class Collection(Generic[RowT, DetailT]):
         # A document cut on its way decodes when it is asked for again; a broken one does not.
         return self._detail(request, await self._session.repeat(request, response), key)
 
-    async def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> AsyncGenerator[Found[DetailT], None]:
+    def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> Iteration[Found[DetailT]]:
         """Objects by their keys, looked up together and given in the order of the keys.
 
         A key that the server has nothing under comes as ``Found(key, None)``. Keys are taken as they are
@@ -250,8 +252,17 @@ class Collection(Generic[RowT, DetailT]):
 
         Raises:
             RequestError: a lookup failed for another reason; those before it were given.
+            ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
+        if isinstance(keys, (str, bytes, bytearray, Mapping)):
+            raise ConfigurationError(
+                f"keys must be a collection of keys, not a {type(keys).__name__}; pass a list such as [key]"
+            )
+        return Iteration(self._look_ups(keys))
 
+    async def _look_ups(
+        self, keys: Iterable[Id] | AsyncIterable[Id]
+    ) -> AsyncGenerator[tuple[Found[DetailT]], None]:
         async def look_up(key: Id) -> DetailT | None:
             try:
                 return await self.get(key)
@@ -263,9 +274,9 @@ class Collection(Generic[RowT, DetailT]):
             async for key in each(keys):
                 window.begin(key)
                 if window.is_full:
-                    yield Found(*await window.take())
+                    yield (Found(*await window.take()),)
             while len(window):
-                yield Found(*await window.take())
+                yield (Found(*await window.take()),)
         finally:
             await window.aclose()
 
@@ -435,18 +446,38 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         return frozenset(paths if column is None else {*paths, (column,)})
 
 
-def wire_date(name: str, value: date | str | None) -> str | None:
-    """A date filter as the wire has it: ISO 8601, a naive datetime left naive.
+def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
+    """Return a date filter as ISO 8601 text; a date without a time means the whole day.
+
+    A naive datetime stays naive; an aware one is sent in UTC with ``Z``.
+
+    Args:
+        name: of the argument.
+        value: a date, a datetime or ISO 8601 text.
+        is_end: a date without a time stands for its last instant instead of its first.
 
     Raises:
-        ConfigurationError: the text is no ISO 8601 date.
+        ConfigurationError: it is none of these, or not a time (``NaT``).
     """
-    if value is None or isinstance(value, date):
-        return None if value is None else value.isoformat()
-    try:
-        datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        raise ConfigurationError(
-            f"{name} must be a date, a datetime or ISO 8601 text, not {value!r}"
-        ) from None
-    return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            raise _no_date(name, value) from None
+    elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
+        text = instant_text(value, name) if isinstance(value, datetime) else value.isoformat()
+    else:
+        raise _no_date(name, value)
+    if not _DAY.fullmatch(text):
+        return text
+    return f"{date.fromisoformat(text).isoformat()}T{'23:59:59.999999' if is_end else '00:00:00'}"
+
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
+
+
+def _no_date(name: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {value!r}")

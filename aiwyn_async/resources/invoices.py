@@ -67,7 +67,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
             "clientId": client_id,
             "status": status,
             "startDate": wire_date("start_date", start_date),
-            "endDate": wire_date("end_date", end_date),
+            "endDate": wire_date("end_date", end_date, is_end=True),
             "sortOrder": sort_order,
         }
         return self._list(filters, walk)

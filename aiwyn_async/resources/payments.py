@@ -53,6 +53,6 @@ class Payments(Collection[Payment, PaymentDetail]):
             "clientId": client_id,
             "paymentMethod": payment_method,
             "startDate": wire_date("start_date", start_date),
-            "endDate": wire_date("end_date", end_date),
+            "endDate": wire_date("end_date", end_date, is_end=True),
         }
         return self._list(filters | dict(extra or {}), walk)

@@ -1,0 +1,172 @@
+"""Async iterators that survive a cancelled step."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from aiwyn_async.errors import PaginationError
+
+__all__ = ["Iteration"]
+
+ItemT = TypeVar("ItemT")
+
+
+class Iteration(AsyncGenerator[ItemT, None]):
+    """Iterate over the items of chunks; a step that was cancelled can be repeated without losing any.
+
+    An async generator that is cancelled is finished, and its next step ends the loop as if all had been read.
+    Here each chunk is read in a task of its own, which a cancelled step leaves running for the next step to
+    await. After an error every further step raises a ``PaginationError``.
+
+    Args:
+        chunks: yields lists of items; closed when the iteration ends or is dropped.
+    """
+
+    __slots__ = ("__weakref__", "_chunks", "_items")
+
+    def __init__(self, chunks: AsyncGenerator[Iterable[ItemT], None]) -> None:
+        self._chunks = _Chunks(chunks)
+        self._items = _items(self._chunks)
+
+    def __aiter__(self) -> Iteration[ItemT]:
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, ItemT]:
+        # The generator's own awaitable: one more coroutine would cost several times as much per row.
+        if self._chunks.was_interrupted:
+            self._chunks.was_interrupted = False
+            self._items = _items(self._chunks)
+        return self._items.__anext__()
+
+    def asend(self, _value: None, /) -> Coroutine[Any, Any, ItemT]:
+        """Take the next item; nothing can be sent."""
+        return self.__anext__()
+
+    async def athrow(self, *error: Any) -> ItemT:
+        """Raise an error at the item that was yielded last."""
+        return await self._items.athrow(*error)
+
+    async def aclose(self) -> None:
+        """End the iteration and everything in flight."""
+        try:
+            await self._items.aclose()
+        finally:
+            await self._chunks.aclose()
+
+    def __del__(self) -> None:
+        # The loop's hooks close only a generator that is suspended, not one that a cancellation finished.
+        if self._chunks.was_interrupted:
+            self._chunks.close_soon()
+
+
+class _Chunks(Generic[ItemT]):
+    """The state of an iteration, which outlives the generator that reads it."""
+
+    __slots__ = ("_failure", "_is_closed", "_loop", "_source", "_step", "left", "was_interrupted")
+
+    def __init__(self, source: AsyncGenerator[Iterable[ItemT], None]) -> None:
+        self.left: Iterator[ItemT] = iter(())
+        self.was_interrupted = False
+        self._source = source
+        self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
+        self._failure: BaseException | None = None
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def advance(self) -> bool:
+        """Read the next chunk; False at the end."""
+        if self._failure is not None:
+            self._raise_again(self._failure)
+        if self._is_closed:
+            return False
+        if self._step is None:
+            self._loop = asyncio.get_running_loop()
+            self._step = _started(anext(self._source, None), self._loop)
+        step = self._step
+        if not step.done():
+            await asyncio.wait([step])
+        self._step = None
+        try:
+            chunk = step.result()
+        except BaseException as failure:
+            self._failure = failure
+            raise
+        if chunk is None:
+            self._is_closed = True
+            return False
+        self.left = iter(chunk)
+        return True
+
+    def fail(self, failure: BaseException) -> None:
+        """Keep an error, which ends the iteration; a cancelled step does not."""
+        if self._failure is None and not isinstance(failure, asyncio.CancelledError):
+            self._failure = failure
+
+    async def aclose(self) -> None:
+        """Cancel the step under way and close the source."""
+        self._is_closed = True
+        self.left = iter(())
+        if self._step is not None:
+            self._step.cancel()
+            await asyncio.wait([self._step])
+            if not self._step.cancelled():
+                self._step.exception()
+            self._step = None
+        await self._source.aclose()
+
+    def close_soon(self) -> None:
+        """Close in a task of the loop that the iteration ran in."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_close, loop, self)
+
+    def _raise_again(self, failure: BaseException) -> None:
+        checkpoint = getattr(failure, "checkpoint", None)
+        raise PaginationError(
+            f"this iteration failed before its end ({type(failure).__name__}: {failure}); "
+            "start another one, or resume from the checkpoint",
+            checkpoint=checkpoint,
+        ) from failure
+
+
+async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
+    item: Any = None
+    try:
+        while True:
+            for item in chunks.left:
+                yield item
+            # Released before the next chunk is decoded.
+            item = None
+            if not await chunks.advance():
+                return
+    except GeneratorExit:
+        await chunks.aclose()
+        raise
+    except BaseException as failure:
+        chunks.fail(failure)
+        chunks.was_interrupted = True
+        raise
+
+
+def _close(loop: asyncio.AbstractEventLoop, chunks: _Chunks[Any]) -> None:
+    closing = loop.create_task(chunks.aclose())
+    _closing.add(closing)
+    closing.add_done_callback(_closing.discard)
+
+
+# A loop keeps only weak references to its tasks.
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def _step_of(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _started(awaitable: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+    """A task of this awaitable; where Python can, it runs at once up to its first suspension."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(_step_of(awaitable), loop=loop, eager_start=True)
+    return loop.create_task(_step_of(awaitable))
