@@ -1,9 +1,8 @@
 """What the documentation shows of each field, put into the description of the sandbox.
 
-`x-aiwyn-evidence` on an operation says whether method and path were seen in the documentation. On a field it is
-given if the field differs from its operation: `confirmed` (a field listing), `example` (an example body
-alone), `prose` (named in a sentence) or `inferred` (our guess). On a response it says whether the status is
-documented for the operation.
+`x-aiwyn-evidence` on an operation says whether method and path were seen in the documentation. A field has it
+if it differs from its operation: `confirmed` (a field listing), `example` (an example body alone), `prose`
+(named in a sentence) or `inferred` (our guess). A response has it if its status differs in the same way.
 """
 
 from collections.abc import Mapping

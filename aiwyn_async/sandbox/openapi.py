@@ -6,7 +6,7 @@ It is made from the declarations that the server serves by, and kept beside this
 
 writes `openapi.json`. It describes this sandbox, which answers as the documents of the Aiwyn API show where
 they show it; `x-aiwyn-evidence` says of each operation whether its method and path were seen there
-(`confirmed`) or are our inference (`inferred`). On a field it is given if the field differs from its operation:
+(`confirmed`) or are our inference (`inferred`). A field has it if it differs from its operation:
 `confirmed`, `example` (seen in an example body alone), `prose` or `inferred`. On the status of an error it
 says whether the documents list it. Examples, enums and bounds of documented fields are the documents' own.
 """
