@@ -84,7 +84,7 @@ class RowsOfPage:
 
     def as_one(self) -> bytes:
         """All rows, with commas between them, as JSON."""
-        found = None if self.document is None else rows_within(*self.document)
+        found = None if self.document is None else rows_within(self.document.body, self.document.rows_at)
         return b",".join(self.rows) if found is None else found
 
 

@@ -84,7 +84,7 @@ class _Chunks(Generic[ItemT]):
             return False
         if self._step is None:
             self._loop = asyncio.get_running_loop()
-            self._step = _started(anext(self._source, None), self._loop)
+            self._step = _started(_next_unknown_to_the_loop(self._source), self._loop)
         step = self._step
         if not step.done():
             await asyncio.wait([step])
@@ -159,6 +159,19 @@ def _close(loop: asyncio.AbstractEventLoop, chunks: _Chunks[Any]) -> None:
 
 # A loop keeps only weak references to its tasks.
 _closing: set[asyncio.Task[None]] = set()
+
+
+def _next_unknown_to_the_loop(source: AsyncGenerator[Any, None]) -> Any:
+    """The next chunk of a generator that a loop that shuts down does not close itself.
+
+    It closes all generators that it knows at once, and would be in the way of the one that closes this.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    try:
+        return anext(source, None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 async def _step_of(awaitable: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from aiwyn_async.errors import Attempt, CheckpointError
-from aiwyn_async.session.protocol import encode_json
+from aiwyn_async.session.protocol import Response, encode_json
 
 __all__ = ["Checkpoint", "Document", "Page", "PageMeta", "fingerprint"]
 
@@ -86,10 +86,18 @@ class PageMeta(msgspec.Struct, frozen=True):
 
 
 class Document(NamedTuple):
-    """An answer's JSON, and the path of keys to its rows."""
+    """A response's JSON, and the path of keys to its rows."""
 
-    body: bytes
+    content: bytes | Response
     rows_at: tuple[str, ...]
+
+    @property
+    def body(self) -> bytes:
+        """The JSON, in one piece."""
+        return self.content if isinstance(self.content, bytes) else self.content.body
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Document, (self.body, self.rows_at)  # without the headers of the response
 
 
 class Page(Generic[RowT]):

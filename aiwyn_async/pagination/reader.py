@@ -117,9 +117,9 @@ class PageReader(Generic[RowT]):
     ) -> Page[RowT]:
         """The page with the rows at these places; bad ones are left out, and collected if asked."""
         rows, response = page.rows, page.response
-        body, reader = response.body, self._rows
+        reader = self._rows
         if len(kept) == len(page.keys) and not rows.bad:
-            items, document = rows.rows, Document(body, reader.rows_at)
+            items, document = rows.rows, Document(response, reader.rows_at)
         else:
             kept, items = self._good(page, kept, number)
             document = None
@@ -130,15 +130,15 @@ class PageReader(Generic[RowT]):
             number=number,
             checkpoint=checkpoint,
             meta=PageMeta(
-                response.status, response.request_id, response.attempts, response.elapsed, len(body)
+                response.status, response.request_id, response.attempts, response.elapsed, response.length
             ),
-            raw=_RawItems(reader, body, chosen),
+            raw=_RawItems(reader, response, chosen),
             document=document,
         )
 
     def _decode(self, reader: EnvelopeReader[Any], response: Response) -> Rows[Any]:
         try:
-            return reader.read(response.body)
+            return reader.read_pieces(response.pieces, lambda: response.body)
         except RequestError as error:
             raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
 
@@ -211,15 +211,15 @@ class PageReader(Generic[RowT]):
 class _RawItems:
     """Cuts a page's rows out of its body when they are asked for; pickled as those rows."""
 
-    __slots__ = ("_body", "_kept", "_reader")
+    __slots__ = ("_kept", "_reader", "_response")
 
-    def __init__(self, reader: EnvelopeReader[Any], body: bytes, kept: Sequence[int]) -> None:
+    def __init__(self, reader: EnvelopeReader[Any], response: Response, kept: Sequence[int]) -> None:
         self._reader = reader
-        self._body = body
+        self._response = response
         self._kept = kept
 
     def __call__(self) -> list[msgspec.Raw]:
-        return _picked(self._reader.raw_items(self._body), self._kept)
+        return _picked(self._reader.raw_items(self._response.body), self._kept)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _raw_rows, ([bytes(row) for row in self()],)
