@@ -81,7 +81,7 @@ async def row_difference(
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
     left, as_known = _by_plain_key(known)
-    sweep = pull.decode_as(
+    sweep: Pull[Any] = pull.decode_as(
         key_only(pull.query.key) if column is None else key_and_instant(pull.query.key, column)
     )
     missing: list[Id] = []

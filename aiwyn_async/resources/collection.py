@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 
 import msgspec
 
@@ -25,7 +25,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint
-from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
+from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query, name_of
 from aiwyn_async.pagination.ties import holds_instants
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
@@ -256,7 +256,7 @@ class Collection(Generic[RowT, DetailT]):
         """
         if isinstance(keys, (str, bytes, bytearray, Mapping)):
             raise ConfigurationError(
-                f"keys must be a collection of keys, not a {type(keys).__name__}; pass a list such as [key]"
+                f"keys must be a collection of keys, not {name_of(cast("object", type(keys)))}; pass a list such as [key]"
             )
         return Iteration(self._look_ups(keys))
 

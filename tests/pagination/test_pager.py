@@ -127,7 +127,7 @@ class Keyed(msgspec.Struct, rename="camel"):
 @pytest.mark.parametrize("by_key", [False, True])
 async def test_rows_of_any_type(aiwyn: AiwynClient, box: Sandbox, kind: Any, by_key: bool) -> None:
     pager = aiwyn.invoices.search(page_size=30) if by_key else aiwyn.invoices.list(page_size=30)
-    rows = await pager.decode_as(kind).collect()
+    rows: list[Any] = await pager.decode_as(kind).collect()
     assert len(rows) == 95
     total = Decimal(str(box.scalar("SELECT sum(total_cents) FROM invoices"))) / 100
     if kind in {Slim, Keyed}:

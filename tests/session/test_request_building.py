@@ -27,6 +27,9 @@ from secrecy import CANARY
 BASE = "https://api.example.org/root"
 
 
+ONE_ROW = b'{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":1}}}'
+
+
 class Answer(aiohttp.ClientResponse):
     """aioresponses does not know the argument that aiohttp 3.14 asks for."""
 
@@ -62,7 +65,7 @@ async def test_a_get(client: AiwynClient) -> None:
 
 async def test_a_list(client: AiwynClient) -> None:
     with aioresponses() as mocked:
-        mocked.post(f"{BASE}/gql/v1/invoices", body=b'{"deid_invoice":[]}', response_class=Answer)
+        mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=Answer)
         await client.invoices.list(page_size=2, status="POSTED")
     method, url, sent = the_call(mocked)
     assert (method, url.path) == ("POST", "/root/gql/v1/invoices")
