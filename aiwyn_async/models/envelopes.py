@@ -95,6 +95,7 @@ class Rows(msgspec.Struct, Generic[RowT]):
         repaired: rows in which a value was brought to the form of its field.
         unknown: keys that are no field, with their path, and the index of the first row that has each.
         is_broken: a row is not JSON, which may be so on the wire only this time.
+        was_slow: the page was not decoded fast at first, for what its rows hold.
     """
 
     rows: list[RowT]
@@ -103,6 +104,7 @@ class Rows(msgspec.Struct, Generic[RowT]):
     repaired: int = 0
     unknown: dict[str, int] = {}
     is_broken: bool = False
+    was_slow: bool = False
 
 
 class Blocks(Generic[RowT]):
@@ -260,16 +262,16 @@ class EnvelopeReader(Generic[RowT]):
             with contextlib.suppress(*UNREADABLE):
                 items, _ = self._decode_fast(envelope, body)
                 if items is not None and not self._decoder.reports_unknown:
-                    return Rows(items, raw.count, [])
+                    return Rows(items, raw.count, [], was_slow=True)
                 if items is not None:
                     for index, row in enumerate(raw.rows):
                         self._note_keys(index, self._decoder.exact(row).unknown, unknown)
-                    return Rows(items, raw.count, [], unknown=unknown)
+                    return Rows(items, raw.count, [], unknown=unknown, was_slow=True)
         return self._read_by_row(raw)
 
     def _read_by_row(self, raw: _RawRows) -> Rows[RowT]:
         """Row by row, so that one odd row costs no other."""
-        found: Rows[RowT] = Rows([], raw.count, [], is_broken=raw.is_broken)
+        found: Rows[RowT] = Rows([], raw.count, [], is_broken=raw.is_broken, was_slow=True)
         for index, item in enumerate(raw.rows):
             try:
                 row, is_repaired, unknown = self._decoder.exact(item)

@@ -255,7 +255,7 @@ class Run(Generic[RowT]):
         whole = await self._reader.read(page.response, lambda: self._again(ask))
         is_other = whole.response is not page.response
         # When nothing is wrong with the page, it was cut in wrong places, as the next ones would be.
-        self._may_read_in_blocks = bool(is_other or whole.rows.bad or whole.rows.repaired)
+        self._may_read_in_blocks = is_other or whole.rows.was_slow
         page.forget()
         best = await self._confirmed(ask, self._answer(whole))
         self._begun = None

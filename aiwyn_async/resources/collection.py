@@ -255,8 +255,9 @@ class Collection(Generic[RowT, DetailT]):
             ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
         if isinstance(keys, (str, bytes, bytearray, Mapping)):
+            kind = name_of(cast("object", type(keys)))
             raise ConfigurationError(
-                f"keys must be a collection of keys, not {name_of(cast("object", type(keys)))}; pass a list such as [key]"
+                f"keys must be a collection of keys, not {kind}; pass a list such as [key]"
             )
         return Iteration(self._look_ups(keys))
 
