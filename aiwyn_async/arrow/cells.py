@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
+import msgspec
 from msgspec import inspect
 
 from aiwyn_async.arrow.options import ColumnOptions
@@ -51,14 +52,14 @@ class Cells:
         Raises:
             RefusedValueError: a column cannot hold a value exactly.
         """
-        return {name: make(values[name], name) for name, make in self._make.items()}
+        return {name: _or_none(make, values[name], name) for name, make in self._make.items()}
 
     def _maker(self, kind: inspect.Type, path: str) -> Make:  # noqa: PLR0911 (one for each kind)
         match kind:
             case inspect.Metadata(type=inner):
                 return self._maker(inner, path)
             case inspect.UnionType(types=types):
-                members = [member for member in types if not isinstance(member, inspect.NoneType)]
+                members = [each for each in types if not isinstance(each, inspect.NoneType)]
                 if {type(member) for member in members} >= {inspect.IntType, inspect.StrType}:
                     return _nullable(self._id)
                 return _nullable(self._maker(members[0], path))
@@ -68,7 +69,8 @@ class Cells:
                     for field in fields
                 ]
                 return lambda value, at: {
-                    name: make(getattr(value, attribute), f"{at}.{name}") for name, attribute, make in makers
+                    name: _or_none(make, getattr(value, attribute), f"{at}.{name}")
+                    for name, attribute, make in makers
                 }
             case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
                 make = self._maker(item, path)
@@ -104,6 +106,10 @@ class Cells:
 
     def _day(self, value: datetime | date | None, path: str) -> date | None:  # noqa: ARG002 (as all makers)
         return value.date() if isinstance(value, datetime) else value
+
+
+def _or_none(make: Make, value: Any, path: str) -> Any:
+    return None if value is msgspec.UNSET else make(value, path)
 
 
 def _nullable(make: Make) -> Make:

@@ -36,7 +36,7 @@ def arrow_type(kind: inspect.Type, integer_ids: bool = True) -> Any:  # noqa: FB
     """
     match kind:
         case inspect.UnionType(types=types):
-            members = [member for member in types if not isinstance(member, inspect.NoneType)]
+            members = [each for each in types if not isinstance(each, inspect.NoneType)]
             integers = [member for member in members if isinstance(member, inspect.IntType)]
             if integers and len(members) > 1:  # an id, which is an integer in all that is documented
                 return pa.int64() if integer_ids else pa.string()

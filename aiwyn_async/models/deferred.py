@@ -43,7 +43,10 @@ def deferred(row_type: type[RowT]) -> type[RowT]:
     kind: Any = row_type
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         raise ConfigurationError("deferred() takes the type of a row that is a Struct, such as Invoice")
-    return cast("type[RowT]", _deferred(plain_type(row_type)))
+    try:
+        return cast("type[RowT]", _deferred(plain_type(row_type)))
+    except TypeError as fault:
+        raise ConfigurationError(f"rows cannot be decoded as {row_type.__name__}: {fault}") from None
 
 
 @functools.lru_cache(maxsize=256)
@@ -103,7 +106,9 @@ def _decoded_when_read(field: FieldInfo, slot: Any) -> property:
             except UNREADABLE as fault:
                 reason, path = explain(fault)
                 joint = "" if not path or path.startswith("[") else "."
-                text = f"cannot decode {field.encode_name}{joint}{path}: {reason}"
+                key = getattr(row, "id", None)
+                named = "" if key is None else f" of the row with id {key}"
+                text = f"cannot decode {field.encode_name}{joint}{path}{named}: {reason}"
                 raise DecodeFailed(text, location=field.encode_name) from None
             keep(row, value)
         return value

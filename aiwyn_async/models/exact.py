@@ -114,7 +114,9 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
             return _fit_of(inner)
         case inspect.UnionType(types=types):
             return _fit_of_union(types)
-        case inspect.StructType(cls=cls, fields=fields) if is_checkable(cls):
+        case inspect.StructType(cls=cls, fields=fields, forbid_unknown_fields=is_strict) if is_checkable(cls):
+            return _object({field.encode_name: _fit_of(field.type) for field in fields}, is_strict=is_strict)
+        case inspect.DataclassType(fields=fields) | inspect.TypedDictType(fields=fields):
             return _object({field.encode_name: _fit_of(field.type) for field in fields})
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
             return _list(_fit_of(item))
@@ -128,16 +130,19 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
 
 def _fit_of_union(types: tuple[inspect.Type, ...]) -> Fit:
     members = [member for member in types if not isinstance(member, inspect.NoneType)]
+    is_nullable = any(isinstance(member, inspect.NoneType) for member in types)
     kinds = {type(member) for member in members}
     if kinds == {inspect.IntType, inspect.StrType}:
         fit = _SCALARS[_Id]
     elif kinds <= {inspect.StrType, inspect.LiteralType}:
         fit = _SCALARS[inspect.StrType]
+    elif kinds == {inspect.IntType, inspect.DecimalType}:
+        fit = _scalar(lambda value: value if type(value) is int else values.as_money(value), _is_number)
     elif len(members) == 1:
         fit = _fit_of(members[0])
     else:
         return _as_it_is
-    return _nullable(fit, takes_blank=kinds <= _BLANK_IS_NULL) if len(members) < len(types) else fit
+    return _nullable(fit, takes_blank=kinds <= _BLANK_IS_NULL) if is_nullable else fit
 
 
 def _nullable(fit: Fit, *, takes_blank: bool) -> Fit:
@@ -152,7 +157,7 @@ def _nullable(fit: Fit, *, takes_blank: bool) -> Fit:
     return fit_or_null
 
 
-def _object(fields: Mapping[str, Fit]) -> Fit:
+def _object(fields: Mapping[str, Fit], *, is_strict: bool = False) -> Fit:
     names = Names(fields)
 
     def fit(token: bytes, notes: _Notes) -> Any:
@@ -160,6 +165,8 @@ def _object(fields: Mapping[str, Fit]) -> Fit:
             raise RefusedValueError(f"expected an object, got {_kind_of(token)}")
         wire = keys_of(token)
         matched = names.match(wire)
+        if is_strict and matched.unknown:
+            raise RefusedValueError(f"expected no field {matched.unknown[0]!r}")
         notes.unknown |= {key: bytes(wire[key]) for key in matched.unknown}
         found: dict[str, Any] = {}
         for name, key in matched.keys.items():

@@ -21,6 +21,7 @@ from aiwyn_async.models.checked import (
     ExtraKeys,
     checked,
     exact_amount,
+    has_unchecked_amounts,
     is_checkable,
     is_key_only,
     reads_otherwise,
@@ -71,6 +72,7 @@ class RowDecoder(Generic[RowT]):
         self._row_type = row_type
         self._is_key = is_key_only(row_type)
         self._is_checked = is_checkable(row_type)
+        self._is_unchecked = has_unchecked_amounts(row_type)
         self.reports_unknown = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
         self._takes_amounts = False
@@ -95,8 +97,8 @@ class RowDecoder(Generic[RowT]):
         if self._is_key:
             return all(row.key is not None for row in rows)
         if not self._is_checked:
-            return True
-        if reads_otherwise(self._row_type, json):
+            return not self._is_unchecked
+        if self._is_unchecked or reads_otherwise(self._row_type, json):
             return False
         if self.extra_keys and (self.reports_unknown or any(map(_lacks_a_field(self._row_type), rows))):
             return self.knows_keys(decode_as)
@@ -132,7 +134,9 @@ class RowDecoder(Generic[RowT]):
             return row_decoder(self._row_type)(row)
         if self._amounts is not None:
             return ExactRow(self._amounts(_decode_one(self.fast, row)), is_repaired=False, unknown={})
-        return exact_decoder(self._row_type)(row) if _is_struct(self._row_type) else self._any(row)
+        if _is_struct(self._row_type) or self._is_unchecked:
+            return exact_decoder(self._row_type)(row)
+        return self._any(row)
 
     def _any(self, row: bytes) -> ExactRow:
         return ExactRow(_decode_one(self.fast, row), is_repaired=False, unknown={})
@@ -157,7 +161,7 @@ class RowDecoder(Generic[RowT]):
 def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """A decoder of the JSON of one row or object. It raises one of ``UNREADABLE`` for one that is refused."""
     exact = exact_decoder(row_type)
-    if not is_checkable(row_type):
+    if not is_checkable(row_type) or has_unchecked_amounts(row_type):
         return exact
     fast = Fast(checked(row_type), values.sane_decimal, exact_amount)
     decode_fast = fast.decoder(fast.kind).decode

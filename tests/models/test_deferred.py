@@ -103,7 +103,7 @@ def test_a_value_that_does_not_fit_is_told_by_its_field_and_costs_no_other(value
     row = f'{{"id":1,"totalAmount":{value},"paidAmount":2.50}}'.encode("utf-8", "surrogateescape")
     found = decode_deferred(row)
     for _ in range(2):
-        with pytest.raises(DecodeFailed, match=r"^cannot decode totalAmount: ") as told:
+        with pytest.raises(DecodeFailed, match=r"^cannot decode totalAmount of the row with id 1: ") as told:
             _ = found.total_amount
         assert told.value.location == "totalAmount"
         assert "xff" not in str(told.value)
