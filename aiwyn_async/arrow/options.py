@@ -50,15 +50,15 @@ def column_options(
     Raises:
         ConfigurationError: an option is not one of its values, or names a column that it cannot be used for.
     """
-    if ids not in {"auto", "text"}:
+    if ids not in ("auto", "text"):
         raise ConfigurationError(f'ids must be "auto" or "text", got {ids!r}')
-    if extra not in {None, "json"}:
+    if extra not in (None, "json"):
         raise ConfigurationError(f'extra must be "json" or None, got {extra!r}')
     if round_money is not None and (type(round_money) is not int or not 0 <= round_money <= MOST_PLACES):
         raise ConfigurationError(
             f"round_money must be an integer from 0 to {MOST_PLACES}, got {round_money!r}"
         )
-    if isinstance(date_columns, str):
+    if isinstance(date_columns, str) or not isinstance(date_columns, Iterable):
         raise ConfigurationError("date_columns must be several names, such as ('issueDate', 'dueDate')")
     days = tuple(date_columns)
     if not (days or extra):

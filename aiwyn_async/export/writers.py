@@ -142,7 +142,7 @@ class CsvWriter:
         json = b"[" + b",".join(page.rows) + b"]"
         decode = functools.partial(_decode_list, json)
         try:
-            return self._decoder.is_exact(decode(fast), json, decode)
+            return self._decoder.is_exact(decode(fast), json, decode) and not self._decoder.hooks_times
         except UNREADABLE:
             return False
 

@@ -14,19 +14,21 @@ import types
 import typing
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import fields
 
 from aiwyn_async.models import values
-from aiwyn_async.models.plain import field_of, like_plain
+from aiwyn_async.models.plain import field_of, like_plain, plain_type
+from aiwyn_async.models.values import RefusedValueError
 
 __all__ = [
     "NO_EXTRA_KEYS",
     "ExtraKeys",
+    "Options",
     "checked",
-    "exact_amount",
+    "exact_value",
     "has_unchecked_amounts",
     "is_checkable",
     "is_key_only",
@@ -40,16 +42,18 @@ ExtraKeys = frozenset[tuple[Any, str]]
 NO_EXTRA_KEYS: Final[ExtraKeys] = frozenset()
 
 
-class _JsonNumber:
-    """A ``Decimal`` that a decoder's ``float_hook`` made: to msgspec a generic type, checked by its origin.
+class _Hooked:
+    """A type whose values a hook of the decoder makes: to msgspec a generic type, checked by its origin.
 
-    So JSON numbers with a fraction are decoded as fast as with ``Decimal`` itself. Text, which ``Decimal``
-    would take in forms such as "NaN" and "1_000", is refused, or is passed to a ``dec_hook``.
+    A ``Decimal`` is made by the ``float_hook``, as fast as msgspec makes one itself. Text, which ``Decimal``
+    would take in forms such as "NaN" and "1_000", is refused, or is passed to the ``dec_hook``.
     """
 
-    __origin__ = Decimal
     __args__ = ()
     __parameters__ = ()
+
+    def __init__(self, origin: type) -> None:
+        self.__origin__ = origin
 
     def __call__(self) -> None:
         """Only what is callable may be part of an annotation."""
@@ -60,13 +64,18 @@ class _JsonNumber:
     __ror__ = __or__
 
 
-_MONEY: Final[Any] = _JsonNumber()
+_MONEY: Final[Any] = _Hooked(Decimal)
+_TIMESTAMP: Final[Any] = _Hooked(datetime)
 _INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-def exact_amount(_kind: type, value: Any) -> Decimal:
-    """A ``dec_hook`` that also takes integers and numbers in quotes for money."""
-    return value if type(value) is Decimal else values.as_money(value)
+def exact_value(kind: Any, value: Any) -> Any:
+    """A ``dec_hook`` for integers and numbers in quotes as money, and for timestamps of the usual form."""
+    if kind is _MONEY:
+        return value if type(value) is Decimal else values.as_money(value)
+    if type(value) is not str or not values.is_usual_timestamp(value):
+        raise RefusedValueError("expected a timestamp of the usual form")
+    return values.as_timestamp(value)
 
 
 def is_checkable(kind: Any) -> bool:
@@ -82,54 +91,64 @@ def is_key_only(kind: Any) -> bool:
     return hasattr(kind, "_is_key_only")
 
 
-@functools.lru_cache(maxsize=512)
-def checked(kind: Any, *, with_extra_keys: bool = False) -> Any:  # noqa: PLR0911 (one for each kind)
-    """The type to decode a row type, or the annotation of a field, with.
+class Options(NamedTuple):
+    """How pages of a read are decoded.
 
-    Args:
-        kind: a Struct, or an annotation that contains some.
-        with_extra_keys: do not refuse keys of no field.
+    Attributes:
+        with_extra_keys: keys of no field are not refused.
+        with_hooked_times: timestamps are decoded by the ``dec_hook``: exactly, and more slowly.
     """
+
+    with_extra_keys: bool = False
+    with_hooked_times: bool = False
+
+
+USUAL: Final = Options()
+
+
+@functools.lru_cache(maxsize=512)
+def checked(kind: Any, options: Options = USUAL) -> Any:  # noqa: PLR0911 (one for each kind)
+    """The type to decode a row type, or the annotation of a field, with."""
     if is_checkable(kind):
-        return _checked_struct(kind, with_extra_keys=with_extra_keys)
+        return _checked_struct(kind, options)
     if kind is Decimal:
         return _MONEY
+    if kind is datetime and options.with_hooked_times:
+        return _TIMESTAMP
     if kind is int:
         return _INTEGER
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in {typing.Union, types.UnionType}:
-        return _checked_union(arguments, with_extra_keys=with_extra_keys)
+        return _checked_union(arguments, options)
     if origin in {tuple, list, dict}:
-        made = [each if each is ... else checked(each, with_extra_keys=with_extra_keys) for each in arguments]
+        made = [each if each is ... else checked(each, options) for each in arguments]
         container: Any = origin
         return container[tuple(made)]
-    if origin is Annotated and arguments[0] not in {Decimal, int}:
-        return Annotated[(checked(arguments[0], with_extra_keys=with_extra_keys), *arguments[1:])]
+    if origin is Annotated and arguments[0] not in {Decimal, int, datetime}:
+        return Annotated[(checked(arguments[0], options), *arguments[1:])]
     return kind
 
 
-def _checked_union(members: tuple[Any, ...], *, with_extra_keys: bool) -> Any:
-    made = [checked(member, with_extra_keys=with_extra_keys) for member in members]
-    if _MONEY in made and len(made) - (types.NoneType in members) > 1:
+def _checked_union(members: tuple[Any, ...], options: Options) -> Any:
+    made = [checked(member, options) for member in members]
+    is_wide = len(made) - (types.NoneType in members) > 1
+    if is_wide and any(isinstance(each, _Hooked) for each in made):
         made = list(members)  # msgspec has no union of a generic type with another one
     return functools.reduce(lambda one, other: one | other, made)
 
 
-def _checked_struct(kind: Any, *, with_extra_keys: bool) -> Any:
+def _checked_struct(kind: Any, options: Options) -> Any:
     config = kind.__struct_config__
     return msgspec.defstruct(
         kind.__name__,
-        [
-            (field.name, checked(field.type, with_extra_keys=with_extra_keys), field_of(field))
-            for field in fields(kind)
-        ],
+        [(field.name, checked(field.type, options), field_of(field)) for field in fields(kind)],
         bases=(kind,),
-        namespace=like_plain(kind),
+        namespace=like_plain(kind, is_decoded=plain_type(kind) is kind),
         module=kind.__module__,
         kw_only=True,
         frozen=config.frozen,
         gc=config.gc,
-        forbid_unknown_fields=config.forbid_unknown_fields or not with_extra_keys,
+        forbid_unknown_fields=config.forbid_unknown_fields or not options.with_extra_keys,
     )
 
 

@@ -62,7 +62,7 @@ def _deferred(row_type: Any) -> type[Any]:
             for field in fields(row_type)
         ],
         bases=(row_type,),
-        namespace=like_plain(row_type),
+        namespace=like_plain(row_type, is_decoded=False),
         module=row_type.__module__,
         kw_only=True,
         frozen=row_type.__struct_config__.frozen,

@@ -258,15 +258,19 @@ class EnvelopeReader(Generic[RowT]):
         if raw is None:
             return None
         unknown: dict[str, int] = {}
-        if not raw.is_torn and self._decoder.adapt(raw.rows):
+        had_hook = self._decoder.fast.dec_hook is not None
+        known = self._decoder.extra_keys
+        while not raw.is_torn and self._decoder.adapt(raw.rows):
             with contextlib.suppress(*UNREADABLE):
                 items, _ = self._decode_fast(envelope, body)
-                if items is not None and not self._decoder.reports_unknown:
-                    return Rows(items, raw.count, [], was_slow=True)
-                if items is not None:
-                    for index, row in enumerate(raw.rows):
-                        self._note_keys(index, self._decoder.exact(row).unknown, unknown)
-                    return Rows(items, raw.count, [], unknown=unknown, was_slow=True)
+                if items is None:
+                    continue
+                if self._decoder.reports_unknown:
+                    new = {key for _, key in self._decoder.extra_keys - known}
+                    self._note_first_rows(raw.rows, new, unknown)
+                return Rows(items, raw.count, [], unknown=unknown, was_slow=True)
+        if not had_hook:
+            self._decoder.without_hook()
         return self._read_by_row(raw)
 
     def _read_by_row(self, raw: _RawRows) -> Rows[RowT]:
@@ -282,6 +286,15 @@ class EnvelopeReader(Generic[RowT]):
                 found.repaired += is_repaired or index in raw.mended
                 self._note_keys(index, unknown, found.unknown)
         return found
+
+    def _note_first_rows(self, rows: Iterable[bytes], new: set[str], unknown: dict[str, int]) -> None:
+        """Note the first row that has each of these keys."""
+        for index, row in enumerate(rows):
+            if not new:
+                return
+            paths = self._decoder.exact(row).unknown
+            self._note_keys(index, paths, unknown)
+            new.difference_update(path.rpartition(".")[2] for path in paths)
 
     def _note_keys(self, index: int, paths: Iterable[str], unknown: dict[str, int]) -> None:
         for key in map(without_indexes, paths):

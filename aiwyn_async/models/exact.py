@@ -10,7 +10,13 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async.models import values
-from aiwyn_async.models.checked import checked, is_checkable, reads_otherwise
+from aiwyn_async.models.checked import (
+    checked,
+    exact_value,
+    has_unchecked_amounts,
+    is_checkable,
+    reads_otherwise,
+)
 from aiwyn_async.models.spelling import Names
 from aiwyn_async.models.unreadable import UNREADABLE
 from aiwyn_async.models.values import NumberText, RefusedValueError, parse
@@ -115,7 +121,12 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
         case inspect.UnionType(types=types):
             return _fit_of_union(types)
         case inspect.StructType(cls=cls, fields=fields, forbid_unknown_fields=is_strict) if is_checkable(cls):
-            return _object({field.encode_name: _fit_of(field.type) for field in fields}, is_strict=is_strict)
+            kinds = {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
+            fits = {
+                field.encode_name: _fast_first(kinds[field.encode_name], _fit_of(field.type))
+                for field in fields
+            }
+            return _object(fits, is_strict=is_strict)
         case inspect.DataclassType(fields=fields) | inspect.TypedDictType(fields=fields):
             return _object({field.encode_name: _fit_of(field.type) for field in fields})
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
@@ -126,6 +137,22 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
             return lambda token, _: msgspec.Raw(token)
         case _:
             return _SCALARS.get(type(kind), _as_it_is)
+
+
+def _fast_first(kind: Any, fit: Fit) -> Fit:
+    """Decode a field fast if that is exact, which it is for nearly all."""
+    if has_unchecked_amounts(kind):
+        return fit
+    decode = msgspec.json.Decoder(checked(kind), float_hook=values.sane_decimal, dec_hook=exact_value).decode
+
+    def fit_fast(token: bytes, notes: _Notes) -> Any:
+        try:
+            value = decode(token)
+        except UNREADABLE:
+            return fit(token, notes)
+        return fit(token, notes) if reads_otherwise(kind, token) else value
+
+    return fit_fast
 
 
 def _fit_of_union(types: tuple[inspect.Type, ...]) -> Fit:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
-from msgspec.structs import FieldInfo, fields
+from msgspec.structs import FieldInfo
 
 __all__ = ["field_of", "like_plain", "plain_type", "settled"]
 
@@ -23,7 +23,8 @@ def settled(row: RowT) -> RowT:
     row_type = plain_type(type(row))
     if row_type is type(row):
         return row
-    return cast("RowT", row_type(**{field.name: getattr(row, field.name) for field in fields(row_type)}))
+    names: tuple[str, ...] = row_type.__struct_fields__
+    return cast("RowT", row_type(**{name: getattr(row, name) for name in names}))
 
 
 def plain_type(row_type: Any) -> Any:
@@ -31,9 +32,16 @@ def plain_type(row_type: Any) -> Any:
     return getattr(row_type, "_plain_type", row_type)
 
 
-def like_plain(row_type: Any) -> dict[str, Any]:
-    """The namespace of a subclass whose rows pass for those of this type."""
+def like_plain(row_type: Any, *, is_decoded: bool) -> dict[str, Any]:
+    """The namespace of a subclass whose rows pass for those of this type.
+
+    Args:
+        row_type: the type.
+        is_decoded: its rows hold no values that are still to be decoded.
+    """
     methods = _METHODS | (_COMPARISONS if row_type.__struct_config__.eq else {})
+    if is_decoded and row_type.__struct_config__.eq:
+        methods["__eq__"] = _are_equal
     return methods | {"_plain_type": plain_type(row_type), "__doc__": row_type.__doc__}
 
 
@@ -54,6 +62,12 @@ def _as_if_settled(do: Callable[..., Any]) -> Callable[..., Any]:
         return do(*map(settled, rows))
 
     return method
+
+
+def _are_equal(row: Any, other: Any) -> Any:
+    if type(row) is type(other):
+        return msgspec.Struct.__eq__(row, other)
+    return settled(row) == settled(other)
 
 
 _COMPARED: Final = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)

@@ -19,8 +19,9 @@ from aiwyn_async.models.base import Model
 from aiwyn_async.models.checked import (
     NO_EXTRA_KEYS,
     ExtraKeys,
+    Options,
     checked,
-    exact_amount,
+    exact_value,
     has_unchecked_amounts,
     is_checkable,
     is_key_only,
@@ -66,6 +67,7 @@ class RowDecoder(Generic[RowT]):
     Attributes:
         fast: what to decode a page as; then ``is_exact()`` says whether its rows are the right ones.
         extra_keys: that the server's objects have beside their fields, as far as this decoder knows.
+        hooks_times: timestamps are read otherwise than msgspec does, so that they differ from the wire.
     """
 
     def __init__(self, row_type: Any, model: Any = None) -> None:
@@ -75,7 +77,8 @@ class RowDecoder(Generic[RowT]):
         self._is_unchecked = has_unchecked_amounts(row_type)
         self.reports_unknown = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
-        self._takes_amounts = False
+        self._has_other_spellings = False
+        self._has_hook = self.hooks_times = self._times_differ = False
         self._amounts = exact_amounts_in(model) if typing.get_origin(row_type) or row_type is dict else None
         self.fast = self._made_fast()
 
@@ -98,7 +101,8 @@ class RowDecoder(Generic[RowT]):
             return all(row.key is not None for row in rows)
         if not self._is_checked:
             return not self._is_unchecked
-        if self._is_unchecked or reads_otherwise(self._row_type, json):
+        self._times_differ = not self.hooks_times and reads_otherwise(self._row_type, json)
+        if self._is_unchecked or self._times_differ:
             return False
         if self.extra_keys and (self.reports_unknown or any(map(_lacks_a_field(self._row_type), rows))):
             return self.knows_keys(decode_as)
@@ -114,19 +118,38 @@ class RowDecoder(Generic[RowT]):
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
         """Learn from the rows of a page that was not decoded fast; whether that may help with the next."""
-        if not self._is_checked:
+        if not self._is_checked or self._has_other_spellings:
             return False
-        before, self._takes_amounts = (self.extra_keys, self._takes_amounts), True
-        seen: dict[Any, dict[str, None]] = {}
+        before = self.extra_keys, self._has_hook, self.hooks_times
+        self._has_hook, self.hooks_times = True, self.hooks_times or self._times_differ
         for row in rows:
-            _collect_keys(self._row_type, row, seen)
-        extra = [_extra_keys(kind, keys) for kind, keys in seen.items()]
-        if None not in extra:
-            self.extra_keys = self.extra_keys.union(*filter(None, extra))
-        if before == (self.extra_keys, self._takes_amounts):
+            if not self._has_known_keys(row):
+                self._learn_keys(row)
+        if before == (self.extra_keys, self._has_hook, self.hooks_times):
             return False
         self.fast = self._made_fast()
         return True
+
+    def _has_known_keys(self, row: bytes) -> bool:
+        if self._has_other_spellings:
+            return True
+        try:
+            _decode_one(Fast(_keys_alone(self._row_type, self.extra_keys)), row)
+        except UNREADABLE:
+            return False
+        return True
+
+    def _learn_keys(self, row: bytes) -> None:
+        seen: dict[Any, dict[str, None]] = {}
+        _collect_keys(self._row_type, row, seen)
+        extra = [_extra_keys(kind, keys) for kind, keys in seen.items()]
+        self._has_other_spellings = None in extra
+        self.extra_keys = self.extra_keys.union(*filter(None, extra))
+
+    def without_hook(self) -> None:
+        """Decode fast without a hook again: on this page it did not help, and it takes time."""
+        self._has_hook = self.hooks_times = False
+        self.fast = self._made_fast()
 
     def exact(self, row: bytes) -> ExactRow:
         """Decode one row, exactly. Raises one of ``UNREADABLE`` if it is refused."""
@@ -152,8 +175,8 @@ class RowDecoder(Generic[RowT]):
     def _made_fast(self) -> Fast:
         if not self._is_checked:
             return RAW if self._row_type is msgspec.Raw else Fast(self._row_type, values.any_decimal)
-        hook = exact_amount if self._takes_amounts else None
-        kind = checked(self._row_type, with_extra_keys=bool(self.extra_keys))
+        hook = exact_value if self._has_hook else None
+        kind = checked(self._row_type, Options(bool(self.extra_keys), self.hooks_times))
         return Fast(kind, values.sane_decimal, hook)
 
 
@@ -163,7 +186,7 @@ def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     exact = exact_decoder(row_type)
     if not is_checkable(row_type) or has_unchecked_amounts(row_type):
         return exact
-    fast = Fast(checked(row_type), values.sane_decimal, exact_amount)
+    fast = Fast(checked(row_type), values.sane_decimal, exact_value)
     decode_fast = fast.decoder(fast.kind).decode
 
     def decode(row: bytes) -> ExactRow:

@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = ["Matched", "Names", "bare", "without_indexes"]
+
+
+MOST_MATCHED: Final = 256
+"""Orders of keys that are kept: the objects of a server have few."""
 
 
 class Matched(NamedTuple):
@@ -28,10 +32,20 @@ class Names:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
         claims = Counter(map(bare, self._names))
+        self._matched: dict[tuple[str, ...], Matched] = {}
         self._by_bare = {bare(name): name for name in self._names if claims[bare(name)] == 1}
 
     def match(self, keys: Iterable[str]) -> Matched:
         """Find the field of each key of an object."""
+        keys = tuple(keys)
+        matched = self._matched.get(keys)
+        if matched is None:
+            if len(self._matched) >= MOST_MATCHED:
+                self._matched.clear()
+            matched = self._matched[keys] = self._match(keys)
+        return matched
+
+    def _match(self, keys: tuple[str, ...]) -> Matched:
         found = {key: key for key in keys if key in self._names}
         others = [key for key in dict.fromkeys(keys) if key not in self._names]
         claims = Counter(map(bare, others))

@@ -91,7 +91,7 @@ _TIMESTAMP: Final = re.compile(
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _USUAL_TIMESTAMP: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _USUAL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -205,7 +205,7 @@ def as_date(value: Any) -> date:
 
 
 def is_usual_timestamp(value: Any) -> bool:
-    """Whether a timestamp is written in the form of RFC 3339, with or without a zone, to the microsecond."""
+    """Whether a timestamp is written in the form of RFC 3339, with or without a zone."""
     return _USUAL_TIMESTAMP.fullmatch(value) is not None
 
 
