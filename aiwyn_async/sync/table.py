@@ -23,7 +23,8 @@ from aiwyn_async.arrow.rows import columns_of
 from aiwyn_async.arrow.table import RowSchema
 from aiwyn_async.duckdb_sql import attach_new, attach_old
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
-from aiwyn_async.files import disk_errors
+from aiwyn_async.export.target import logs_beside
+from aiwyn_async.files import disk_errors, restrict_to_owner
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import statements as sql
 from aiwyn_async.sync.columns import folded, same_name_twice, type_for_both, type_text
@@ -150,6 +151,11 @@ class SyncedTable:
             if path.is_symlink() or path.is_dir():
                 raise ExportError(f"{path} is a folder or a link; name the file itself")
             is_new = not path.exists()
+            for log in logs_beside(path) if is_new else ():
+                raise ExportError(
+                    f"{log} is the log of an earlier database of this name, which DuckDB would replay into "
+                    "the new one; remove it, or name another file"
+                )
             if not is_new and not _is_database(path):
                 raise ExportError(f"{path} is not a DuckDB database; name another file, or remove it")
         with self._errors():
@@ -253,7 +259,7 @@ class SyncedTable:
         self._connection.execute("SET temp_directory = ?", [str(self._spill)])
         if not self._rows(sql.has_any_table()):
             # New, or all that a run has left which was killed before it came to this.
-            self._path.chmod(0o600)
+            restrict_to_owner(self._path)
         had_state = self._exists("_aiwyn_sync")
         if self._exists(self._tag) and not (had_state and self._is_ours()):
             raise ExportError(
@@ -392,7 +398,7 @@ class SyncedTable:
         """DuckDB makes a log by the umask, with its first write: let that be one without clients' data."""
         self._connection.execute(sql.TOUCH_STATE)
         with contextlib.suppress(FileNotFoundError):
-            self._wal.chmod(0o600)
+            restrict_to_owner(self._wal)
 
     @contextlib.contextmanager
     def _errors(self) -> Generator[None]:
