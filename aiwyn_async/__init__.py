@@ -10,6 +10,7 @@ from aiwyn_async._version import __version__
 
 if TYPE_CHECKING:
     from aiwyn_async.allocator import prime_allocator as prime_allocator
+    from aiwyn_async.arrow.stream import ArrowStream as ArrowStream
     from aiwyn_async.client import AiwynClient as AiwynClient
     from aiwyn_async.config import DEMO_URL as DEMO_URL
     from aiwyn_async.config import STAGING_URL as STAGING_URL
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import DecodeFailed as DecodeFailed
     from aiwyn_async.errors import ExportError as ExportError
     from aiwyn_async.errors import IncompleteError as IncompleteError
+    from aiwyn_async.errors import InferredEndpointWarning as InferredEndpointWarning
     from aiwyn_async.errors import InvalidRequestError as InvalidRequestError
     from aiwyn_async.errors import LoopMismatchError as LoopMismatchError
     from aiwyn_async.errors import NotFoundError as NotFoundError
     from aiwyn_async.errors import PaginationError as PaginationError
     from aiwyn_async.errors import PaginationLoopError as PaginationLoopError
+    from aiwyn_async.errors import PartialWriteError as PartialWriteError
     from aiwyn_async.errors import PermissionDeniedError as PermissionDeniedError
     from aiwyn_async.errors import ProtocolError as ProtocolError
     from aiwyn_async.errors import RateLimitError as RateLimitError
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import StatusError as StatusError
     from aiwyn_async.errors import StorageWarning as StorageWarning
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
+    from aiwyn_async.errors import WebhookVerificationError as WebhookVerificationError
     from aiwyn_async.filters import F as F
     from aiwyn_async.models.deferred import deferred as deferred
     from aiwyn_async.models.envelopes import BadRow as BadRow
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "allocator": ("prime_allocator",),
+    "arrow.stream": ("ArrowStream",),
     "client": ("AiwynClient",),
     "config": ("DEMO_URL", "STAGING_URL", "Config", "Secret"),
     "errors": (
@@ -80,11 +85,13 @@ _HOMES = {
         "DecodeFailed",
         "ExportError",
         "IncompleteError",
+        "InferredEndpointWarning",
         "InvalidRequestError",
         "LoopMismatchError",
         "NotFoundError",
         "PaginationError",
         "PaginationLoopError",
+        "PartialWriteError",
         "PermissionDeniedError",
         "ProtocolError",
         "RateLimitError",
@@ -96,6 +103,7 @@ _HOMES = {
         "StatusError",
         "StorageWarning",
         "TokenExchangeError",
+        "WebhookVerificationError",
     ),
     "filters": ("F",),
     "models.deferred": ("deferred",),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import aiwyn_async
+from aiwyn_async import errors
 
 EXTRAS = {"aiohttp", "backoff", "anyio", "pyarrow", "duckdb", "cyclopts", "rich", "uvloop"}
 
@@ -35,13 +36,19 @@ def test_filters_and_errors_load_neither_aiohttp_nor_an_extra() -> None:
 
 def test_the_client_loads_no_extra() -> None:
     assert not (EXTRAS - {"aiohttp", "backoff", "anyio"}) & loaded_after(
-        "from aiwyn_async import AiwynClient"
+        "from aiwyn_async import AiwynClient, ArrowStream"
     )
 
 
 @pytest.mark.parametrize("name", aiwyn_async.__all__)
 def test_every_exported_name_can_be_imported(name: str) -> None:
     assert getattr(aiwyn_async, name) is not None
+
+
+def test_every_error_and_warning_is_exported() -> None:
+    found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    own = {kind.__name__ for kind in found if kind.__module__ == errors.__name__}
+    assert own <= set(aiwyn_async.__all__)
 
 
 def test_what_type_checkers_see_is_what_can_be_imported() -> None:

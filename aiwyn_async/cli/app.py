@@ -21,6 +21,7 @@ from aiwyn_async.cli.client import client_of_command, sandbox_of_command
 from aiwyn_async.cli.doctor import examine
 from aiwyn_async.cli.exits import Exit, exit_of
 from aiwyn_async.cli.flags import as_flags
+from aiwyn_async.cli.notices import say_noticed
 from aiwyn_async.cli.options import Flag, RowOptions, Whole
 from aiwyn_async.cli.output import data, drop, printable, say
 from aiwyn_async.cli.progress import progress_of_command
@@ -161,6 +162,7 @@ async def export(
     report = done.report
     of = "" if report.expected is None or limit is not None else f" of {report.expected}"
     say(f"{done.rows}{of} {tag_named(tag)} in {done.path}: {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s")
+    say_noticed(report, tag_named(tag), to, rows)
     if json:
         told = {name: getattr(done, name) for name in ("path", "rows", "bytes", "seconds")}
         doubts = report.doubts()

@@ -10,13 +10,14 @@ import msgspec
 from aiwyn_async.cli.bad_rows import BadRowsFile
 from aiwyn_async.cli.client import client_of_command
 from aiwyn_async.cli.exits import Exit
+from aiwyn_async.cli.flags import as_flags
+from aiwyn_async.cli.notices import say_noticed
 from aiwyn_async.cli.options import Flag, RowOptions, Whole
 from aiwyn_async.cli.output import data, say
 from aiwyn_async.cli.progress import progress_of_command
 from aiwyn_async.cli.tags import tag_named, where_tree
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.files import local_path
-from aiwyn_async.models.envelopes import BadRow
 from aiwyn_async.session.protocol import encode_json
 
 if TYPE_CHECKING:
@@ -65,11 +66,10 @@ async def sync(
     """
     synchronise = _sync_function()
     plural = tag_named(tag)
-    given = {"full": True} if full else {}
     skipped = BadRowsFile(local_path(to), is_needed=rows.skips)
     async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
         with progress_of_command(plural) as shown:
-            done = await synchronise(
+            done: SyncResult = await synchronise(
                 getattr(aiwyn, plural),
                 to,
                 where=None if where is None else where_tree(where),
@@ -77,20 +77,19 @@ async def sync(
                 overlap=overlap,
                 page_size=page_size,
                 on_progress=shown.update,
-                **given,
+                full=full,
                 **rows.of_read(),
                 **rows.of_values(),
             )
-    bad_rows: list[BadRow] = getattr(done, "bad_rows", [])
     if full:
-        skipped.replace(bad_rows)
+        skipped.replace(done.bad_rows)
     else:
         # Rows that were skipped before stay missing until they change, or are read again.
-        skipped.add(bad_rows)
+        skipped.add(done.bad_rows)
     code = _told(done, json=json)
-    if bad_rows:
-        skipped.tell(len(bad_rows))
-        return Exit.INCOMPLETE
+    say_noticed(done.report, plural, to, rows)
+    if done.bad_rows:
+        skipped.tell(len(done.bad_rows))
     return code
 
 
@@ -104,6 +103,8 @@ def _told(done: SyncResult, *, json: bool) -> int:
         left_out = {"report", "bad_rows"}
         told = {name: value for name, value in msgspec.structs.asdict(done).items() if name not in left_out}
         data(encode_json(told | {"complete": done.complete}))
+    for note in done.notes:
+        say(f"note: {as_flags(note)}")
     for doubt in done.doubts:
         say(f"not vouched for as complete: {doubt}")
     return Exit.OK if done.complete else Exit.INCOMPLETE

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from aiwyn_async.errors import ExportError
 from aiwyn_async.files import disk_errors, move_synced, restrict_to_owner, sync_file
 
-__all__ = ["SharedFile", "Target"]
+__all__ = ["SharedFile", "Target", "logs_beside"]
 
 LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB appends to a database's name for its write-ahead log, replayed when the file is opened."""
@@ -143,7 +143,10 @@ class Target:
             sync_file(self.path.parent)
 
     def _logs(self) -> list[Path]:
-        if self._shared is None:
-            return []
-        logs = [self.path.with_name(self.path.name + suffix) for suffix in LOGS]
-        return [log for log in logs if log.exists() or log.is_symlink()]
+        return [] if self._shared is None else logs_beside(self.path)
+
+
+def logs_beside(path: Path) -> list[Path]:
+    """Return the files beside a DuckDB file, or beside where it would be, that DuckDB takes for its log."""
+    logs = [path.with_name(path.name + suffix) for suffix in LOGS]
+    return [log for log in logs if log.exists() or log.is_symlink()]

@@ -51,7 +51,7 @@ RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
 SUMMED: Final = (
-    *("rows", "distinct", "duplicates", "bad_rows", "repaired_rows"),
+    *("rows", "distinct", "duplicates", "bad_rows", "repaired_rows", "rounded_amounts"),
     *("pages", "requests", "bytes", "seconds"),
 )
 USUAL_OVERLAP: Final = timedelta(minutes=5)
@@ -626,9 +626,13 @@ def _in_all(walks: Sequence[WalkReport]) -> WalkReport:
     counts = [walk.expected for walk in walks]
     at_start = [walk.expected_at_start for walk in walks]
     sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED}
+    unknown: dict[str, Id | None] = {}
+    for walk in walks:
+        unknown |= {name: key for name, key in walk.unknown_fields.items() if name not in unknown}
     return msgspec.structs.replace(
         walks[-1],
         **sums,
+        unknown_fields=unknown,
         expected=None if None in counts else sum(filter(None, counts)),
         expected_at_start=None if None in at_start else sum(filter(None, at_start)),
         keys_checked=all(walk.keys_checked for walk in walks),

@@ -255,7 +255,7 @@ class Collection(Generic[RowT, DetailT]):
             ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
         if isinstance(keys, (str, bytes, bytearray, Mapping)):
-            kind = name_of(cast("object", type(keys)))
+            kind = name_of(cast("object", keys).__class__)
             raise ConfigurationError(
                 f"keys must be a collection of keys, not {kind}; pass a list such as [key]"
             )

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from aiwyn_async.arrow.rows import PageRows, documents_of
+from aiwyn_async.arrow.options import column_options
+from aiwyn_async.arrow.rows import Noticed, PageRows, documents_of
 from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteError
+from aiwyn_async.files import local_path, storage_notes
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
@@ -54,7 +56,8 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
             were marked as deleted and are there again.
         deleted: rows that were marked as gone; None when that was not asked for.
         bookmark: the instant from which the next sync reads, as on the wire; None where the tag has none.
-        report: of the pull or the walk.
+        report: of the pull or the walk. Its ``unknown_fields``, ``repaired_rows`` and ``rounded_amounts`` are
+            of all rows that this run wrote.
         doubts: what speaks against the table's being complete, in sentences.
         seconds: in all.
         skipped: rows that are left out because they do not decode, those of earlier runs included; each run
@@ -95,6 +98,10 @@ async def sync(
     on_progress: Callable[[Progress], None] | None = None,
     full: bool = False,
     on_bad_row: OnBadRow = "raise",
+    ids: Literal["auto", "text"] = "auto",
+    date_columns: Iterable[str] = (),
+    round_money: int | None = None,
+    extra: Literal["json"] | None = None,
 ) -> SyncResult:
     """Bring a table of a DuckDB file up to date with a tag of the API.
 
@@ -128,18 +135,30 @@ async def sync(
         on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out ("skip"),
             or leave it out and keep it in the result's ``bad_rows`` ("collect"). Its key is kept in the file,
             and the next runs ask for it again until it decodes or is gone.
+        ids: "auto" keeps columns of ids integers until text arrives; "text" makes them text from the start.
+        date_columns: wire names of columns that hold the calendar day of a timestamp, as it is on the wire.
+            Pass the same names each time: a table that was made with others is refused. A sweep compares keys
+            alone if the instant of change is among them.
+        round_money: decimal places, 0 to 9, that amounts are rounded to, half to even. Rounded amounts are
+            counted in the report. Rows that were written before keep their amounts until they are read
+            again, as by ``full``.
+        extra: "json" adds the column ``extra``: the fields that the row type does not have, as JSON. All rows
+            are read again when it is added; a table that has it is refused without this option. The report
+            names the fields in any case, as ``unknown_fields``.
 
     Raises:
         ExportError: the file cannot be written, is in use, is not a DuckDB database, or has a table of this
-            name that no sync made or whose columns were altered.
+            name that no sync made or whose columns were altered; or the file is missing and the log of an
+            earlier database of its name is not.
         CheckpointError: the table was filled by another query.
-        ConfigurationError: an argument is wrong, the file is named like one of another format, or rows have
-            no key.
+        ConfigurationError: an argument is wrong, the target is a URL or named like a file of another format,
+            or rows have no key.
         IncompleteError: ranges of keys could not be read; all else is kept, and the next run asks for them.
             Or the sweep was not complete, so that no row was marked.
         RequestError: the server cannot be read; what came is kept, and the next run goes on.
     """
     started = time.perf_counter()
+    path = local_path(to)
     check_decoding(dict, on_bad_row)
     walk_on_bad_row: OnBadRow = "raise" if on_bad_row == "raise" else "collect"
     options = {"page_size": page_size, "on_progress": on_progress, "on_bad_row": walk_on_bad_row}
@@ -147,17 +166,29 @@ async def sync(
     pull = rows.pull()
     if overlap is not None:
         as_overlap(overlap)  # refused before a file is made
-    server = server_name(pull.server)
-    table = SyncedTable(Path(to), rows.tag, rows.key, pull.row_type, server=server, query=rows.fingerprint())
-    try:
-        await in_thread(table.open)
-        run = _Run(rows, table, walk_on_bad_row)
-        source = await run.read(overlap, full=full)
-        await run.retry_skipped()
-        deleted = await run.reconcile() if reconcile_deletes else None
-        await run.keep()
-    finally:
-        await in_thread(table.close)
+    table = SyncedTable(
+        path,
+        rows.tag,
+        rows.key,
+        pull.row_type,
+        server=server_name(pull.server),
+        query=rows.fingerprint(),
+        options=column_options(
+            pull.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
+        ),
+    )
+    with storage_notes():
+        try:
+            await in_thread(table.open)
+            run = _Run(rows, table, walk_on_bad_row)
+            source = await run.read(overlap, full=full)
+            await run.retry_skipped()
+            deleted = await run.reconcile() if reconcile_deletes else None
+            await run.keep()
+        finally:
+            await in_thread(table.close)
+    doubts, report = run.doubts(source), source.report
+    run.noticed.add_to(report)
     return SyncResult(
         path=str(to),
         table=rows.tag,
@@ -167,8 +198,8 @@ async def sync(
         unchanged=run.received - run.inserted - run.updated,
         deleted=deleted,
         bookmark=run.bookmark,
-        report=source.report,
-        doubts=run.doubts(source),
+        report=report,
+        doubts=doubts,
         seconds=time.perf_counter() - started,
         skipped=run.skipped.count,
         bad_rows=run.skipped.bad_rows if on_bad_row == "collect" else [],
@@ -337,6 +368,7 @@ class _Run:
         """Keys of rows that were looked up and did not arrive yet, by their plain form."""
         self._problems: list[str] = []
         self.skipped = _Skipped(rows.key, None)
+        self.noticed = Noticed()
         self.received = self.inserted = self.updated = 0
 
     @property
@@ -434,10 +466,12 @@ class _Run:
     async def _look_up(self, keys: Sequence[Id], *, among: int | None = None) -> list[Id]:
         """Merge the rows of these keys; those that did not arrive."""
         self._awaited = {plain_key(key): key for key in keys}
+        refused = self.noticed.bad_rows
         for lookup in self._rows.lookups(keys, among=among):
             source = documents_of(lookup)
             await self._merge_all(source)
             self._problems += unproven(source.report, allow_without_key=self._on_bad_row != "raise")
+        self.noticed.bad_rows = refused  # the report counts those of the read itself; `skipped` has all
         absent, self._awaited = list(self._awaited.values()), {}
         return absent
 
@@ -486,6 +520,7 @@ class _Run:
     def _table_of(self, pages: list[Page[Any]]) -> Any:
         rows = PageRows.of(pages, self._on_bad_row)
         table = self._table.table_of(rows)
+        rows.noticed.add_to(self.noticed)
         if self._awaited or self.skipped.count:
             keys: list[Id] = table[self._rows.key].to_pylist()
             self.skipped.discard(keys)

@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import inspect
 
+from aiwyn_async.arrow.options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
 from aiwyn_async.arrow.rows import columns_of
 from aiwyn_async.arrow.table import RowSchema
 from aiwyn_async.duckdb_sql import attach_new, attach_old
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
-from aiwyn_async.files import disk_errors
+from aiwyn_async.export.target import logs_beside
+from aiwyn_async.files import disk_errors, restrict_to_owner
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import statements as sql
 from aiwyn_async.sync.columns import folded, same_name_twice, type_for_both, type_text
@@ -37,7 +39,8 @@ OTHER_FORMATS: Final = frozenset(
         *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
     }
 )
-DELETED_AT_TYPE: Final = "TIMESTAMP WITH TIME ZONE"
+DATE_TYPE: Final = "DATE"
+INSTANT_TYPE: Final = "TIMESTAMP WITH TIME ZONE"
 MAGIC: Final = b"DUCK"
 MAGIC_AT: Final = 8
 """Bytes before it in a DuckDB file; DuckDB itself opens other files as views, and would write nothing."""
@@ -88,6 +91,7 @@ class SyncedTable:
         row_type: of its rows.
         server: whom they come from.
         query: a hash of the condition that they fit.
+        options: how values become columns.
 
     Raises:
         ConfigurationError: the path names no file or one of another format, or the row type has a field that
@@ -95,7 +99,15 @@ class SyncedTable:
     """
 
     def __init__(
-        self, path: Path, tag: str, key: str, row_type: type[Any], *, server: str, query: str
+        self,
+        path: Path,
+        tag: str,
+        key: str,
+        row_type: type[Any],
+        *,
+        server: str,
+        query: str,
+        options: ColumnOptions = AS_THEY_ARE,
     ) -> None:
         if not path.name:
             raise ConfigurationError(f"{str(path)!r} names no file")
@@ -104,15 +116,16 @@ class SyncedTable:
                 f"{path} is not named like a DuckDB database; sync to a file such as "
                 f"{path.with_suffix('.duckdb').name}, or use export() for a {path.suffix} file"
             )
-        fields = columns_of(row_type)
-        twice = same_name_twice([*(field.encode_name for field in fields), sql.DELETED_AT])
+        self._declared = {
+            field.encode_name: inspect.type_info(field.type) for field in columns_of(row_type)
+        } | ({EXTRA_COLUMN: inspect.StrType()} if options.extra else {})
+        twice = same_name_twice([*self._declared, sql.DELETED_AT])
         if twice:
             raise ConfigurationError(
                 f"columns whose names differ by case only cannot be in one DuckDB table: {', '.join(twice)}; "
                 "rename a field of the row type, or use export() to a .parquet or .jsonl file"
             )
-        self._declared = {field.encode_name: inspect.type_info(field.type) for field in fields}
-        self._schema = RowSchema(row_type)
+        self._schema = RowSchema(row_type, options)
         self._path = path
         self._wal = path.with_name(f"{path.name}.wal")
         self._spill = path.with_name(f".{path.name}.spill")
@@ -138,6 +151,11 @@ class SyncedTable:
             if path.is_symlink() or path.is_dir():
                 raise ExportError(f"{path} is a folder or a link; name the file itself")
             is_new = not path.exists()
+            for log in logs_beside(path) if is_new else ():
+                raise ExportError(
+                    f"{log} is the log of an earlier database of this name, which DuckDB would replay into "
+                    "the new one; remove it, or name another file"
+                )
             if not is_new and not _is_database(path):
                 raise ExportError(f"{path} is not a DuckDB database; name another file, or remove it")
         with self._errors():
@@ -241,7 +259,7 @@ class SyncedTable:
         self._connection.execute("SET temp_directory = ?", [str(self._spill)])
         if not self._rows(sql.has_any_table()):
             # New, or all that a run has left which was killed before it came to this.
-            self._path.chmod(0o600)
+            restrict_to_owner(self._path)
         had_state = self._exists("_aiwyn_sync")
         if self._exists(self._tag) and not (had_state and self._is_ours()):
             raise ExportError(
@@ -291,7 +309,8 @@ class SyncedTable:
         there = self._types(sql.table(self._tag))
         missing = {name: type_text(kind) for name, kind in wanted.items() if folded(name) not in there}
         if folded(sql.DELETED_AT) not in there:
-            missing[sql.DELETED_AT] = DELETED_AT_TYPE
+            missing[sql.DELETED_AT] = INSTANT_TYPE
+        self._check_extra(wanted, there)
         changed = self._wider_types(wanted, there)
         for column in sorted(missing):
             self._connection.execute(sql.add_column(self._tag, column, missing[column]))
@@ -315,15 +334,32 @@ class SyncedTable:
             if both != type_text(own):
                 found[name] = both
         deleted_at = there.get(folded(sql.DELETED_AT))
-        if deleted_at is not None and type_text(deleted_at) != DELETED_AT_TYPE:
-            raise self._altered(sql.DELETED_AT, type_text(deleted_at), DELETED_AT_TYPE)
+        if deleted_at is not None and type_text(deleted_at) != INSTANT_TYPE:
+            raise self._altered(sql.DELETED_AT, type_text(deleted_at), INSTANT_TYPE)
         return found
 
+    def _check_extra(self, wanted: dict[str, Any], there: dict[str, Any]) -> None:
+        """Refuse to update rows without the column ``extra`` that they were written with.
+
+        Raises:
+            ExportError: the table has the column, and the option is not given.
+        """
+        own = there.get(EXTRA_COLUMN)
+        if own is not None and own.id == "varchar" and EXTRA_COLUMN not in map(folded, wanted):
+            raise ExportError(
+                f"the table {self._tag} in {self._path} has a column {EXTRA_COLUMN}, which would keep old "
+                f'values; pass extra="json" to update it, or drop or rename the column'
+            )
+
     def _altered(self, name: str, own: str, wanted: str) -> ExportError:
+        advice = "restore the type (ALTER TABLE), or drop the table, and put other types into a view"
+        if (own, wanted) == (DATE_TYPE, INSTANT_TYPE):
+            advice = f"pass date_columns=('{name}',) if a sync with that option made it; else {advice}"
+        elif (own, wanted) == (INSTANT_TYPE, DATE_TYPE):
+            advice = f"leave {name} out of date_columns, or drop the table, so that all rows are read again"
         return ExportError(
             f"column {name} of the table {self._tag} in {self._path} has the type {own} instead of {wanted}, "
-            "so values would be changed; restore the type (ALTER TABLE), or drop the table, and put other "
-            "types into a view"
+            f"so values would be changed; {advice}"
         )
 
     def _exists(self, table: str) -> bool:
@@ -362,7 +398,7 @@ class SyncedTable:
         """DuckDB makes a log by the umask, with its first write: let that be one without clients' data."""
         self._connection.execute(sql.TOUCH_STATE)
         with contextlib.suppress(FileNotFoundError):
-            self._wal.chmod(0o600)
+            restrict_to_owner(self._wal)
 
     @contextlib.contextmanager
     def _errors(self) -> Generator[None]:

@@ -1,0 +1,89 @@
+"""Targets that are not local, file systems without modes, and logs of databases that are gone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from aiwyn_async import AiwynClient, ConfigurationError, ExportError, StorageWarning
+from aiwyn_async.sync import sync
+from model_firm import FirmServer
+
+
+@pytest.mark.parametrize("to", ["s3://bucket/firm.duckdb", Path("gs://bucket/firm.duckdb")])
+async def test_a_url_is_refused_before_anything_is_requested(
+    to: Any, served: FirmServer, reader: AiwynClient
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"://bucket/firm.duckdb is a URL"):
+        await sync(reader.invoices, to)
+    assert served.firm.requests == 0
+
+
+def fail_chmod(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def chmod(path: Any, *_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(os, "chmod", chmod)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
+async def test_a_file_system_without_modes_is_warned_of_once_per_sync(
+    code: int, served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    fail_chmod(monkeypatch, code)
+    for inserted in (1, 0):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            result = await sync(reader.invoices, tmp_path / "firm.duckdb")
+        assert [each.category for each in seen] == [StorageWarning]
+        assert "cannot set the mode of files" in str(seen[0].message)
+        assert (result.inserted, result.complete) == (inserted, True)
+
+
+async def test_a_disk_that_fails_in_another_way_ends_the_sync(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_chmod(monkeypatch, errno.EIO)
+    with pytest.raises(ExportError, match="Input/output error"):
+        await sync(reader.invoices, tmp_path / "firm.duckdb")
+    assert served.firm.requests == 0
+
+
+@pytest.mark.parametrize("suffix", [".wal", ".wal.checkpoint", ".wal.recovery"])
+async def test_a_log_without_its_database_is_refused_before_anything_is_requested(
+    suffix: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    path = tmp_path / "firm.duckdb"
+    log = path.with_name(path.name + suffix)
+    log.write_bytes(b"of another database")
+    with pytest.raises(ExportError, match=r"is the log of an earlier database .* remove it"):
+        await sync(reader.invoices, path)
+    assert (served.firm.requests, path.exists(), log.read_bytes()) == (0, False, b"of another database")
+    log.unlink()
+    assert (await sync(reader.invoices, path)).inserted == 1
+
+
+async def test_the_log_of_a_database_that_is_there_is_replayed(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path
+) -> None:
+    """A run that was killed leaves one."""
+    path = tmp_path / "firm.duckdb"
+    with duckdb.connect(str(path)) as file:
+        file.execute("CREATE TABLE mine (one INTEGER)")
+    with duckdb.connect(str(path), config={"wal_autocheckpoint": "1TB"}) as file:
+        file.execute("INSERT INTO mine VALUES (7)")
+        log, before = path.with_name("firm.duckdb.wal").read_bytes(), path.read_bytes()
+    path.write_bytes(before)
+    path.with_name("firm.duckdb.wal").write_bytes(log)
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    assert (await sync(reader.invoices, path)).inserted == 1
+    with duckdb.connect(str(path), read_only=True) as file:
+        assert file.execute("SELECT one FROM mine").fetchall() == [(7,)]
