@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -16,8 +16,8 @@ from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeFailed
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.blocks import rows_within
 from aiwyn_async.models.checked import is_key_only
-from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
-from aiwyn_async.models.exact import ExactRow, exact_decoder
+from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_decoder, key_only
+from aiwyn_async.models.exact import ExactRow
 from aiwyn_async.models.spelling import without_indexes
 from aiwyn_async.models.unreadable import UNREADABLE, explain
 from aiwyn_async.pagination.page import Document, Page
@@ -74,13 +74,7 @@ class RowsOfPage:
 
     def key_at(self, index: int) -> Id | None:
         """The key of a row, if it is known or is an ``id`` that can be read."""
-        if self._key_at is not None:
-            return self._key_at(index)
-        try:
-            key: Id | None = _decode_id(bytes(self.rows[index])).row.key
-        except UNREADABLE:
-            return None
-        return key
+        return _decode_id(bytes(self.rows[index])) if self._key_at is None else self._key_at(index)
 
     def as_one(self) -> bytes:
         """All rows, with commas between them, as JSON."""
@@ -210,7 +204,7 @@ def _key_at(rows: Sequence[Any], index: int) -> Id | None:
     return key
 
 
-_decode_id: Final = exact_decoder(cast("Any", key_only("id")))
+_decode_id: Final = key_decoder("id")
 
 
 def read_as(walk: WalkT, row_type: type[Any]) -> WalkT:

@@ -246,6 +246,7 @@ class _Export:
             parts = Parts(self._partial, part_writer, self._source.on_bad_row, before, joining)
             try:
                 await self._read(parts, written_before)
+                self._check_whole(parts.added_up(self._source.report))
             except IncompleteError as error:
                 raise IncompleteError(
                     f"{error}; all other rows are kept beside {self._target.path}, go on with resume=True",
@@ -259,6 +260,13 @@ class _Export:
             size = await to_its_end(self._finish(joining))
         self._tell(written_before)
         return self._result(size, self._report)
+
+    def _check_whole(self, report: Report) -> None:
+        """Refuse what ``strict`` refuses: the read checked itself, but not the values that are written."""
+        if self._source.strict and report is not None and not report.complete:
+            raise IncompleteError(
+                f"{self._target.path} would not be complete: {'; '.join(report.doubts())}", report=report
+            )
 
     async def _finished_before(self) -> ExportResult:
         report = self._partial.report

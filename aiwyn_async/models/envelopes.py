@@ -33,6 +33,7 @@ __all__ = [
     "Refusal",
     "Rows",
     "decode_object",
+    "key_decoder",
     "key_only",
 ]
 
@@ -569,3 +570,18 @@ def key_only(key: str) -> type[Any]:
     """A Struct that reads nothing of a row but its key, as ``key``; None if the row has none."""
     column = ("key", Id | None, msgspec.field(name=key, default=None))
     return msgspec.defstruct("KeyOnly", [column], gc=False, namespace={"_is_key_only": True})
+
+
+@functools.lru_cache(maxsize=64)
+def key_decoder(key: str) -> Callable[[bytes], Id | None]:
+    """A decoder of the key of a row; None if the row has none, or none that can be read."""
+    decoder: RowDecoder[Any] = RowDecoder(key_only(key))
+
+    def decode(row: bytes) -> Id | None:
+        try:
+            found: Id | None = decoder.exact(row).row.key
+        except UNREADABLE:
+            return None
+        return found
+
+    return decode

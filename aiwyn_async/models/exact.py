@@ -15,6 +15,7 @@ from aiwyn_async.models.checked import (
     exact_value,
     has_unchecked_amounts,
     is_checkable,
+    is_key_only,
     reads_otherwise,
 )
 from aiwyn_async.models.spelling import Names
@@ -120,7 +121,9 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
             return _fit_of(inner)
         case inspect.UnionType(types=types):
             return _fit_of_union(types)
-        case inspect.StructType(cls=cls, fields=fields, forbid_unknown_fields=is_strict) if is_checkable(cls):
+        case inspect.StructType(cls=cls, fields=fields, forbid_unknown_fields=is_strict) if is_checkable(
+            cls
+        ) or is_key_only(cls):
             kinds = {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
             fits = {
                 field.encode_name: _fast_first(kinds[field.encode_name], _fit_of(field.type))

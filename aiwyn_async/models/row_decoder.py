@@ -30,6 +30,7 @@ from aiwyn_async.models.checked import (
 from aiwyn_async.models.dict_rows import exact_amounts_in
 from aiwyn_async.models.exact import ExactRow, exact_decoder, keys_of
 from aiwyn_async.models.spelling import bare
+from aiwyn_async.models.torn import up_to_value
 from aiwyn_async.models.unreadable import UNREADABLE
 
 __all__ = ["RAW", "Fast", "RowDecoder", "row_decoder"]
@@ -155,6 +156,8 @@ class RowDecoder(Generic[RowT]):
         """Decode one row, exactly. Raises one of ``UNREADABLE`` if it is refused."""
         if self._is_checked:
             return row_decoder(self._row_type)(row)
+        if self._is_key:
+            return _exact_key(self._row_type, row)
         if self._amounts is not None:
             return ExactRow(self._amounts(_decode_one(self.fast, row)), is_repaired=False, unknown={})
         if _is_struct(self._row_type) or self._is_unchecked:
@@ -199,6 +202,19 @@ def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
         )
 
     return decode
+
+
+def _exact_key(kind: Any, row: bytes) -> ExactRow:
+    """The key of a row, also of one that is not JSON behind it."""
+    decode = exact_decoder(kind)
+    try:
+        return decode(row)
+    except UNREADABLE:
+        name = bare(fields(kind)[0].encode_name)
+        front = up_to_value(row, lambda key: bare(key) == name)
+        if front is None:
+            raise
+        return decode(front)
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,15 +7,16 @@ a pair is legal JSON and becomes U+FFFD, as in other readers; what is not JSON i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-__all__ = ["SplitPage", "split_page", "with_whole_surrogates", "without_items"]
+__all__ = ["SplitPage", "split_page", "up_to_value", "with_whole_surrogates", "without_items"]
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
 _COLON: Final = re.compile(rb"\s*:\s*")
+_SCALAR: Final = re.compile(rb'\s*:\s*(?:"(?:[^"\\]|\\.)*"|[-+.0-9eE]+)(?=\s*[,}])', re.DOTALL)
 _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -82,6 +83,22 @@ def without_items(body: bytes) -> bytes:
                 opened.clear()
             depth -= 1
     return b"".join((*kept, body[start:]))
+
+
+def up_to_value(row: bytes, is_key: Callable[[str], bool]) -> bytes | None:
+    """Cut an object off behind the text or number of a key, and close it; None if it has no such key."""
+    depth = 0
+    for token in _TOKENS.finditer(row):
+        mark = token[0]
+        if mark in {b"{", b"["}:
+            depth += 1
+        elif mark in _OPENS:
+            depth -= 1
+        elif depth == 1 and mark != b"," and (value := _SCALAR.match(row, token.end())):
+            key = _key_of(mark)
+            if key is not None and is_key(key):
+                return row[: value.end()] + b"}"
+    return None
 
 
 def with_whole_surrogates(json: bytes) -> bytes:

@@ -16,6 +16,7 @@ import msgspec
 from aiwyn_async.errors import DecodeFailed, RequestError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
+from aiwyn_async.models.spelling import Names
 from aiwyn_async.pagination.in_blocks import PageInBlocks
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Document, Page, PageMeta
@@ -269,7 +270,7 @@ def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
 
 
 def _key_in(key: str, row: dict[str, Any]) -> Id | None:
-    value = row.get(key)
+    value = _value_under(key, row)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
@@ -287,5 +288,18 @@ def _value_at(path: tuple[str, ...], row: Any) -> Any:
     for name in path:
         if row is None:
             return None
-        row = cast("dict[str, Any]", row).get(name, msgspec.UNSET) if isinstance(row, dict) else msgspec.UNSET
+        row = _value_under(name, cast("dict[str, Any]", row)) if isinstance(row, dict) else msgspec.UNSET
     return row
+
+
+def _value_under(name: str, row: dict[str, Any]) -> Any:
+    """The value of a key, which may be in another spelling than declared; UNSET if it has none."""
+    if name in row:
+        return row[name]
+    key = _names_of(name).match(row).keys.get(name)
+    return msgspec.UNSET if key is None else row[key]
+
+
+@functools.lru_cache(maxsize=256)
+def _names_of(name: str) -> Names:
+    return Names((name,))

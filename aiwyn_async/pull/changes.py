@@ -19,7 +19,9 @@ from aiwyn_async.errors import (
     RequestError,
 )
 from aiwyn_async.models.base import Id
-from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
+from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_decoder
+from aiwyn_async.models.row_decoder import row_decoder
+from aiwyn_async.models.unreadable import UNREADABLE
 from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, check_decoding, check_whole, name_of
@@ -36,7 +38,7 @@ from aiwyn_async.pull.instants import (
     moved_back,
     shown_unit,
 )
-from aiwyn_async.pull.keys import plain_key
+from aiwyn_async.pull.keys import key_and_instant, plain_key
 from aiwyn_async.pull.lookup import Clock, FirstRow, first_row
 from aiwyn_async.pull.problems import unproven
 from aiwyn_async.pull.progress import Progress, progress_of
@@ -360,14 +362,15 @@ class Changes(Generic[RowT]):
         key_of = key_getter(cast("Any", self.row_type), self.query.key)
         if key_of is not None:
             return map(key_of, page.items)
-        decode = msgspec.json.Decoder(key_only(self.query.key)).decode
-        return (decode(raw).key for raw in page.raw_items())
+        return map(key_decoder(self.query.key), map(bytes, page.raw_items()))
 
     def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
-        found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(self._column)
         try:
-            return None if found is None else instant_of(msgspec.json.decode(found, type=str))
-        except (ValueError, msgspec.MsgspecError):
+            found = row_decoder(cast("Any", key_and_instant(self.query.key, self._column)))(
+                bytes(raw)
+            ).row.instant
+            return None if found is None else instant_of(found)
+        except (*UNREADABLE, ValueError, TypeError):
             return None
 
     async def _following(self, use: _Use[RowT], span: Span) -> Span | None:

@@ -19,7 +19,7 @@ from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteEr
 from aiwyn_async.files import local_path, storage_notes
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
-from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_only
+from aiwyn_async.models.envelopes import BadRow, OnBadRow, key_decoder
 from aiwyn_async.pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async.pagination.pager import check_decoding
 from aiwyn_async.pagination.report import WalkReport
@@ -195,7 +195,7 @@ async def sync(
         received=run.received,
         inserted=run.inserted,
         updated=run.updated,
-        unchanged=run.received - run.inserted - run.updated,
+        unchanged=run.received - run.inserted - run.updated - len(run.skipped.bad_rows),
         deleted=deleted,
         bookmark=run.bookmark,
         report=report,
@@ -269,7 +269,7 @@ class _Skipped:
     """The rows that were left out because they do not decode, by their keys."""
 
     def __init__(self, key: str, text: str | None) -> None:
-        self._decode = msgspec.json.Decoder(key_only(key)).decode
+        self._key_of = key_decoder(key)
         self._rows: dict[Id, BadRow | None] = {}
         self._without_key: list[BadRow] = []
         self._lost = 0
@@ -307,18 +307,11 @@ class _Skipped:
     def add(self, rows: Iterable[BadRow]) -> None:
         """Leave out rows that do not decode."""
         for row in rows:
-            key = row.key if row.key is not None else self._key_of(row.raw)
+            key = row.key if row.key is not None else self._key_of(bytes(row.raw))
             if key is None:
                 self._without_key.append(row)
             else:
                 self._rows[key] = row
-
-    def _key_of(self, raw: bytes) -> Id | None:
-        try:
-            key: Id | None = self._decode(raw).key
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return None
-        return key
 
     def discard(self, keys: Iterable[Id]) -> None:
         """Rows that decode now, or are gone."""
