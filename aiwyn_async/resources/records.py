@@ -20,6 +20,7 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
+from aiwyn_async.pagination.pager import check_whole
 from aiwyn_async.pagination.window import Window
 from aiwyn_async.resources.iterables import each
 from aiwyn_async.session.protocol import Request, RetryClass, encode_json
@@ -92,8 +93,7 @@ class RecordWrite:
         *,
         raise_on_partial: bool,
     ) -> None:
-        if isinstance(batch_size, bool) or not 1 <= batch_size <= MAX_BATCH:
-            raise ConfigurationError(f"batch_size must be a whole number from 1 to {MAX_BATCH}")
+        batch_size = check_whole("batch_size", batch_size, 1, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; put a single one in a list")
         self.report = WriteReport()
