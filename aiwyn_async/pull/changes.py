@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Generic, NoReturn, TypeVar, cast, overload
+from typing import Any, Final, Generic, Never, NoReturn, TypeVar, cast, overload
 
 import msgspec
 
@@ -440,6 +440,9 @@ class Changes(Generic[RowT]):
         if span is not None and span.bookmark is not None:
             await self._shelf.put(Bookmark(span.bookmark, span.bookmark_key))
 
+    # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
+    @overload
+    def decode_as(self, row_type: type[Never]) -> Changes[Any]: ...
     @overload
     def decode_as(self, row_type: type[dict[Any, Any]]) -> Changes[dict[str, Any]]: ...
     @overload
