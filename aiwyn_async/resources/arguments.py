@@ -57,8 +57,10 @@ def check_keys(name: str, keys: Any) -> None:
     Raises:
         ConfigurationError: it names the argument.
     """
-    is_several = isinstance(keys, (Iterable, AsyncIterable)) and getattr(keys, "shape", None) != ()
+    kind: str = type(keys).__name__
+    has_no_length: bool = getattr(keys, "shape", None) == ()
+    is_several = isinstance(keys, (Iterable, AsyncIterable)) and not has_no_length
     if not is_several or isinstance(keys, (str, bytes, bytearray, Mapping)):
         raise ConfigurationError(
-            f"{name} must be a collection of keys, not {type(keys).__name__}; pass a list such as [key]"
+            f"{name} must be a collection of keys, not {kind}; pass a list such as [key]"
         )
