@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Generic, NoReturn, TypeVar
 
 from aiwyn_async.errors import PaginationError
+from aiwyn_async.threads import running_loop
 
-__all__ = ["Iteration"]
+__all__ = ["Iteration", "Owned"]
 
 ItemT = TypeVar("ItemT")
 
@@ -33,6 +35,9 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
     def __aiter__(self) -> Iteration[ItemT]:
         return self
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("rows and pages are read asynchronously; use 'async for'")
 
     def __anext__(self) -> Coroutine[Any, Any, ItemT]:
         # The generator's own awaitable: one more coroutine would cost several times as much per row.
@@ -62,6 +67,30 @@ class Iteration(AsyncGenerator[ItemT, None]):
             self._chunks.close_soon()
 
 
+class Owned(Generic[ItemT]):
+    """A context that closes a generator at its end, and that alone does so, as ``aclosing`` does not."""
+
+    def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
+        self._source = source
+        self._has_begun = False
+
+    async def __aenter__(self) -> Owned[ItemT]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._source.aclose()
+
+    def __aiter__(self) -> Owned[ItemT]:
+        return self
+
+    def __anext__(self) -> Awaitable[ItemT]:
+        if self._has_begun:
+            return anext(self._source)
+        self._has_begun = True
+        with _unknown_to_the_loop():
+            return anext(self._source)
+
+
 class _Chunks(Generic[ItemT]):
     """The state of an iteration, which outlives the generator that reads it."""
 
@@ -83,8 +112,12 @@ class _Chunks(Generic[ItemT]):
         if self._is_closed:
             return False
         if self._step is None:
-            self._loop = asyncio.get_running_loop()
-            self._step = _started(anext(self._source, None), self._loop)
+            loop = running_loop()
+            is_first, self._loop = self._loop is None, loop
+            with _unknown_to_the_loop() if is_first else nullcontext():
+                next_chunk = anext(self._source, None)
+            self._step = _started(next_chunk, loop)
+            self._step.add_done_callback(_retrieve)
         step = self._step
         if not step.done():
             await asyncio.wait([step])
@@ -159,6 +192,27 @@ def _close(loop: asyncio.AbstractEventLoop, chunks: _Chunks[Any]) -> None:
 
 # A loop keeps only weak references to its tasks.
 _closing: set[asyncio.Task[None]] = set()
+
+
+@contextmanager
+def _unknown_to_the_loop() -> Generator[None]:
+    """Keep the event loop from closing a generator whose first step is made here.
+
+    A loop that ends closes all generators that it knows at once, and so would close this one a second time
+    while its owner closes it, which is an error.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _retrieve(step: asyncio.Task[Any]) -> None:
+    """Keep asyncio from reporting an error that nobody waits for any more, of an iteration that was left."""
+    if not step.cancelled():
+        step.exception()
 
 
 async def _step_of(awaitable: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
@@ -111,6 +111,9 @@ class RecordWrite:
     def __await__(self) -> Generator[Any, None, WriteReport]:
         """Write all, and give the report."""
         return self._write_all().__await__()
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a RecordWrite is read asynchronously; use 'async for outcome in write'")
 
     def __aiter__(self) -> Iteration[RecordOutcome]:
         """Write, and yield each record's outcome in order; a cancelled step can be repeated."""
