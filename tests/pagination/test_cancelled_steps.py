@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -165,3 +167,28 @@ async def test_a_read_that_failed_raises_at_each_further_step(
             await anext(items)
         assert again.value.checkpoint == error.checkpoint
         assert again.value.__cause__ is error
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+@pytest.mark.parametrize("name", READS)
+def test_a_loop_that_ends_closes_a_read_that_was_left(box: Sandbox, name: str, cancelled: bool) -> None:
+    errors: list[Any] = []
+    left: list[Any] = []
+
+    async def begin() -> None:
+        async with AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
+            keys = [row[0] for row in box.query("SELECT id FROM invoices")]
+            items = READS[name](aiwyn, keys)
+            left.append(items)
+            await anext(items)
+            if cancelled:
+                with contextlib.suppress(asyncio.CancelledError):
+                    while True:
+                        await Cancellation(1, "suspended").step(anext(items))
+
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(lambda _, context: errors.append(context))
+        runner.run(begin())
+    left.clear()
+    gc.collect()
+    assert errors == []
