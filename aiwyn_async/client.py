@@ -32,6 +32,7 @@ from aiwyn_async.session.protocol import Request, Response
 from aiwyn_async.session.retry import RetryQuota
 from aiwyn_async.session.session import Session, TokenSource
 from aiwyn_async.session.transport import Transport
+from aiwyn_async.threads import running_loop
 
 __all__ = ["AiwynClient", "CallOptions", "ClientOptions"]
 
@@ -311,6 +312,7 @@ class AiwynClient:
         return await self._session.call(request)
 
     async def __aenter__(self) -> Self:
+        running_loop()  # under trio, the first request would raise the same error
         return self
 
     async def __aexit__(

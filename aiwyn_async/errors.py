@@ -126,7 +126,7 @@ class ClientClosedError(AiwynError, RuntimeError):
 
 
 class LoopMismatchError(AiwynError, RuntimeError):
-    """The client is in use on another thread's event loop; make one client a thread."""
+    """The client is used in a thread without an asyncio event loop, or on another thread's event loop."""
 
 
 class RequestError(AiwynError):

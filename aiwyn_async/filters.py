@@ -41,6 +41,8 @@ __all__ = [
     "order_columns",
     "to_order_by",
     "to_where",
+    "utc_text",
+    "wire_value",
 ]
 
 Scalar: TypeAlias = bool | int | float | Decimal | str
@@ -296,18 +298,22 @@ F: Final = Fields()
 """Where every filter and order begins: ``F.total_amount > 100``, ``F.created_at.desc()``."""
 
 
-def to_where(where: Where) -> dict[str, JSON] | None:
+def to_where(where: Where, *, allow_unknown_operators: bool = False) -> dict[str, JSON] | None:
     """Check a condition or a raw ``where`` object and give it as a new dict, fit for the wire.
 
     A raw object may hold conditions, and any value `F` takes: ``{"dueDate": {"_gte": date.today()}}``.
 
     Args:
         where: A `Condition`, a dict such as ``{"status": {"_eq": "PAID"}}``, or None for no filter.
+        allow_unknown_operators: Send operators that are not known here as they are: ``{"tags": {"_contains":
+            ["a"]}}``. Their operands may be any JSON; the names and operands of known ones are still checked.
 
     Raises `ConfigurationError`, naming the place: an unknown operator, an operand of the wrong kind, an empty
     list of values, None where a value belongs, a key that is empty or has control characters, too much depth.
     """
-    return None if where is None else _boolean(where, "where", 1)
+    if where is None:
+        return None
+    return _boolean(where, "where", 1, allow_unknown=allow_unknown_operators)
 
 
 def to_order_by(order_by: OrderBy) -> list[dict[str, JSON]]:
@@ -461,22 +467,30 @@ def _order(given: object, at: str) -> Order:
     return Order(tuple(path), direction)
 
 
-def _boolean(node: object, at: str, depth: int) -> dict[str, JSON]:
+def _boolean(node: object, at: str, depth: int, *, allow_unknown: bool = False) -> dict[str, JSON]:
     """Copy an object of columns, relations and ``_and _or _not``."""
-    return {key: _clause(key, inner, f"{at}.{key}", depth) for key, inner in _entries(node, at, depth)}
+    entries = _entries(node, at, depth, allow_unknown=allow_unknown)
+    return {
+        key: _clause(key, inner, f"{at}.{key}", depth, allow_unknown=allow_unknown) for key, inner in entries
+    }
 
 
-def _clause(key: str, inner: object, at: str, depth: int) -> JSON:
+def _clause(key: str, inner: object, at: str, depth: int, *, allow_unknown: bool) -> JSON:
     if key in {"_and", "_or"}:
-        return [_boolean(one, f"{at}[{index}]", depth + 1) for index, one in enumerate(_list(inner, at))]
+        return [
+            _boolean(one, f"{at}[{index}]", depth + 1, allow_unknown=allow_unknown)
+            for index, one in enumerate(_list(inner, at))
+        ]
     if key == "_not":
-        return _boolean(inner, at, depth + 1)
+        return _boolean(inner, at, depth + 1, allow_unknown=allow_unknown)
+    if key.startswith("_") and key not in _OPERATORS:
+        return _wire_value(inner, at, depth + 1)
     if key in _COMPARISONS:
         raise ConfigurationError(f'{at}: stands outside a column; write {{"column": {{"{key}": ...}}}}')
-    entries = _entries(inner, at, depth + 1)
-    compared = [inner_key in _COMPARISONS for inner_key, _ in entries]
+    entries = _entries(inner, at, depth + 1, allow_unknown=allow_unknown)
+    compared = [_is_comparison(inner_key) for inner_key, _ in entries]
     if not any(compared):
-        return _boolean(inner, at, depth + 1)
+        return _boolean(inner, at, depth + 1, allow_unknown=allow_unknown)
     if not all(compared):
         raise ConfigurationError(
             f"{at}: compares a column and names others inside it; split it in two under _and"
@@ -484,7 +498,11 @@ def _clause(key: str, inner: object, at: str, depth: int) -> JSON:
     return {operator: _operand(operator, operand, f"{at}.{operator}") for operator, operand in entries}
 
 
-def _entries(node: object, at: str, depth: int) -> list[tuple[str, object]]:
+def _is_comparison(key: str) -> bool:
+    return key in _COMPARISONS or (key.startswith("_") and key not in _OPERATORS)
+
+
+def _entries(node: object, at: str, depth: int, *, allow_unknown: bool) -> list[tuple[str, object]]:
     if depth > MAX_DEPTH:
         raise ConfigurationError(f"where: more than {MAX_DEPTH} objects deep; join conditions in one list")
     if isinstance(node, Condition):
@@ -494,10 +512,12 @@ def _entries(node: object, at: str, depth: int) -> list[tuple[str, object]]:
             f'{at}: {_shown(node)} is no condition; use F.id == 1 or {{"id": {{"_eq": 1}}}}'
         )
     entries = cast("Mapping[object, object]", node).items()
-    return [(_clause_key(key, at), inner) for key, inner in entries]
+    return [(_clause_key(key, at, allow_unknown=allow_unknown), inner) for key, inner in entries]
 
 
 def _operand(operator: str, operand: object, at: str) -> JSON:
+    if operator not in _COMPARISONS:
+        return _wire_value(operand, at, 1)
     if operator in _LISTS:
         values = _list(operand, at)
         if not values:
@@ -520,7 +540,9 @@ def _ends_in_lone_backslash(pattern: str) -> bool:
 
 def _listed(values: tuple[object, ...], at: str) -> list[Scalar]:
     sole = values[0] if len(values) == 1 else values
-    if not isinstance(sole, Iterable) or isinstance(sole, (str, bytes, bytearray, dict)):
+    # An array of no dimension has the methods of an iterable, and cannot be iterated over.
+    is_sole_value = isinstance(sole, (str, bytes, bytearray, dict)) or getattr(sole, "shape", None) == ()
+    if is_sole_value or not isinstance(sole, Iterable):
         sole = values
     encoded = [_scalar(one, f"{at}[{index}]") for index, one in enumerate(cast("Iterable[object]", sole))]
     if isinstance(sole, AbstractSet):
@@ -561,6 +583,30 @@ def _scalar(value: object, at: str) -> Scalar:  # noqa: C901 - one case per kind
     return encoded
 
 
+def wire_value(value: object, at: str) -> JSON:
+    """Return any value of a body in the types of JSON, as `to_where` does with operands.
+
+    Raises `ConfigurationError`, naming the place: NaN, ``NaT``, an array, or what else has no JSON.
+    """
+    return _wire_value(value, at, 1)
+
+
+def _wire_value(value: object, at: str, depth: int) -> JSON:
+    if depth > MAX_DEPTH:
+        raise ConfigurationError(f"{at}: more than {MAX_DEPTH} objects deep")
+    if value is None:
+        return None
+    if isinstance(value, Condition):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        inner = cast("Mapping[object, object]", value)
+        return {_key(key, at): _wire_value(one, f"{at}.{key}", depth + 1) for key, one in inner.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        several = cast("Iterable[object]", value)
+        return [_wire_value(one, f"{at}[{index}]", depth + 1) for index, one in enumerate(several)]
+    return _scalar(value, at)
+
+
 def _text(value: str, at: str) -> str:
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ConfigurationError(f"{at}: half a surrogate pair is no UTF-8; decode the text again")
@@ -590,16 +636,25 @@ def _is_array(value: object) -> bool:
 
 def instant_text(value: datetime, at: str) -> str:
     """Write an aware datetime in UTC, as columns without a zone drop offsets; a naive one as it is."""
+    if value != value:  # noqa: PLR0124 - pandas.NaT is a datetime, and as unequal to itself as NaN
+        raise ConfigurationError(f"{at}: not a time (NaT); leave it out, or pass a datetime")
     try:
         if value.utcoffset() is None:
-            text = value.isoformat()
-        else:
-            text = value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+            return value.isoformat()
+        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
     except (OverflowError, ValueError):
         raise ConfigurationError(f"{at}: the instant is outside the years 1 to 9999 in UTC") from None
-    if text in {"NaT", "NaTZ"}:
-        raise ConfigurationError(f"{at}: not a time (NaT); leave the condition out, or give a datetime")
-    return text
+
+
+def utc_text(text: str, at: str) -> str:
+    """Return ISO 8601 text with an offset in UTC with ``Z``; any other text as it is.
+
+    Raises:
+        ValueError: it is not ISO 8601 text.
+        ConfigurationError: the instant is outside the years 1 to 9999 in UTC.
+    """
+    instant = datetime.fromisoformat(text)
+    return instant_text(instant, at) if instant.utcoffset() else text
 
 
 def _snake(name: str) -> str:
@@ -618,10 +673,13 @@ def _name(name: object, at: str) -> str:
     return key
 
 
-def _clause_key(given: object, at: str) -> str:
+def _clause_key(given: object, at: str, *, allow_unknown: bool) -> str:
     key = _key(given, at)
-    if key.startswith("_") and key not in _OPERATORS:
-        raise ConfigurationError(f"{at}: unknown operator {_shown(key)}; use one of {', '.join(_OPERATORS)}")
+    if key.startswith("_") and key not in _OPERATORS and not allow_unknown:
+        raise ConfigurationError(
+            f"{at}: unknown operator {_shown(key)}; use one of {', '.join(_OPERATORS)}, "
+            "or pass allow_unknown_operators=True"
+        )
     return key
 
 
@@ -643,4 +701,8 @@ def _shown(given: object) -> str:
     """Name a wrong argument without its contents, unless it is the short text someone mistyped."""
     if isinstance(given, str):
         return repr(given if len(given) <= 40 else given[:40] + "...")
-    return "None" if given is None else f"a {type(given).__name__}"
+    if given is None:
+        return "None"
+    kind: type[object] = type(given)
+    # "a bool is no value" would not help somebody whose value is a numpy.bool.
+    return f"a {'numpy.' if kind.__module__ == 'numpy' else ''}{kind.__name__}"

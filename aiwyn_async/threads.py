@@ -1,4 +1,4 @@
-"""Blocking work in a thread, which a cancellation does not leave half done."""
+"""The event loop of this thread; blocking work in another, which a cancellation does not leave half done."""
 
 from __future__ import annotations
 
@@ -8,13 +8,31 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-__all__ = ["in_thread", "to_its_end"]
+from aiwyn_async.errors import LoopMismatchError
+
+__all__ = ["in_thread", "running_loop", "to_its_end"]
 
 ResultT = TypeVar("ResultT")
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the asyncio event loop that runs in this thread.
+
+    Raises:
+        LoopMismatchError: none runs, as under trio.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise LoopMismatchError(
+            "aiwyn_async needs a running asyncio event loop; under trio, run it in a thread of its own: "
+            "await trio.to_thread.run_sync(asyncio.run, main())"
+        ) from None
+
+
 async def in_thread(work: Callable[[], ResultT]) -> ResultT:
     """Run work in a thread; a cancellation waits for its end, and goes on then."""
+    running_loop()
     return await to_its_end(anyio.to_thread.run_sync(work))
 
 

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -30,6 +31,7 @@ from aiwyn_async.filters import (
     to_order_by,
     to_where,
 )
+from number_likes import Array, Bool, Float32, Int64, NotATime, ZeroDimensions
 
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 DIRECTIONS: tuple[Direction, ...] = (
@@ -124,6 +126,71 @@ def test_each_operator_has_its_name_on_the_wire(condition: Condition, comparison
     assert condition.to_dict() == {"a": comparison}
 
 
+@pytest.mark.parametrize(
+    ("condition", "comparison"),
+    [
+        (F.a.contains("50%"), {"_like": "%50\\%%"}),
+        (F.a.startswith("a_b"), {"_like": "a\\_b%"}),
+        (F.a.endswith("C:\\"), {"_like": "%C:\\\\"}),
+        (F.a.contains(""), {"_like": "%%"}),
+        (F.a.contains("x", ignore_case=True), {"_ilike": "%x%"}),
+        (F.a.startswith("x", ignore_case=True), {"_ilike": "x%"}),
+        (F.a.endswith("x", ignore_case=True), {"_ilike": "%x"}),
+        (F.a.like("a\\\\"), {"_like": "a\\\\"}),
+        (F.a.regex("a\\"), {"_regex": "a\\"}),
+    ],
+)
+def test_literal_text_is_escaped_in_a_pattern(condition: Condition, comparison: dict[str, JSON]) -> None:
+    assert condition.to_dict() == {"a": comparison}
+
+
+def test_between_includes_both_ends() -> None:
+    assert F.a.between(1, 5).to_dict() == {"_and": [{"a": {"_gte": 1}}, {"a": {"_lte": 5}}]}
+
+
+LETTERS = st.text(st.sampled_from("ab%_\\"), max_size=6)
+
+
+@given(text=LETTERS, value=LETTERS)
+def test_literal_patterns_match_as_the_methods_of_text_do(text: str, value: str) -> None:
+    """A column named like a method is still reached with brackets, and the pattern means the plain text."""
+    for made, expected in (
+        (F.a.contains(text), text in value),
+        (F.a.startswith(text), value.startswith(text)),
+        (F.a.endswith(text), value.endswith(text)),
+    ):
+        assert is_like(cast("str", operand(made)), value) == expected
+
+
+def is_like(pattern: str, value: str) -> bool:
+    """Whether SQL's LIKE matches, with a backslash as the escape."""
+    parts = re.findall(r"\\(.)|([%_])|(.)", pattern, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    regex = "".join(
+        wild[special] if special else re.escape(escaped or plain) for escaped, special, plain in parts
+    )
+    return re.fullmatch(regex, value, re.DOTALL) is not None
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (lambda: X.a.startwith("x"), r"F\.a\.startwith.* did you mean startswith\(\)\?"),
+        (lambda: X.a.start_with("x"), r"startswith\(\)"),
+        (lambda: X.a.starts_with("x"), r"startswith\(\)"),
+        (lambda: X.a.contain("x"), r"contains\(\)"),
+        (X.a.isnull, r"is_null\(\)"),
+        (X.a.isNull, r"is_null\(\)"),
+        (lambda: X.a.notin(1), r"not_in\(\)"),
+        (lambda: X.client.name.i_like("x"), r"F\.client\.name\.iLike.* did you mean ilike\(\)\?"),
+        (lambda: X.a.qqqq("x"), "its methods are in_, not_in, like"),
+    ],
+)
+def test_a_misspelt_method_names_the_near_one(use: Callable[[], object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        use()
+
+
 def test_a_value_on_the_left_turns_the_comparison_round() -> None:
     assert (date(2024, 1, 1) <= F.due_date).to_dict() == {"dueDate": {"_gte": "2024-01-01"}}
 
@@ -197,6 +264,8 @@ def test_a_long_chain_is_still_one_list() -> None:
         (Letters("text"), b'"text"'),
         (Status.POSTED, b'"POSTED"'),
         (Level.HIGH, b"3"),
+        (Int64(5), b"5"),
+        (Float32(0.5), b"0.5"),
         (UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
     ],
 )
@@ -223,6 +292,8 @@ def test_a_decimal_arrives_to_the_last_digit(value: Decimal) -> None:
         (({Status.POSTED, Status.CLOSED},), ["CLOSED", "POSTED"]),
         ((Status,), ["POSTED", "CLOSED"]),
         ((7,), [7]),
+        ((Array(Int64(2), Int64(1)),), [2, 1]),
+        ((Int64(7),), [7]),
     ],
 )
 def test_in_takes_values_or_one_collection(given_values: tuple[Any, ...], wire: list[JSON]) -> None:
@@ -288,6 +359,25 @@ def test_no_filter_stays_none_and_an_empty_one_empty() -> None:
         (lambda: X.a.is_null(None), "bool"),
         (lambda: X.a.is_null(1), "bool"),
         (lambda: X.a.has(None), r"F\.a\.has"),
+        (lambda: X.a == NotATime(), r"F\.a\._eq: not a time \(NaT\)"),
+        (lambda: X.a.in_(NotATime()), r"F\.a\.in_\[0\]: not a time"),
+        (lambda: X.a == Float32(math.nan), r"F\.a\._eq: NaN"),
+        (lambda: X.a.in_(Array(1, Float32(math.nan))), r"F\.a\.in_\[1\]: NaN"),
+        (lambda: X.a == Array(1, 2), r"F\.a\._eq: a Array"),
+        (lambda: X.a == ZeroDimensions(), r"F\.a\._eq: a ZeroDimensions"),
+        (lambda: X.a.in_(ZeroDimensions()), r"F\.a\.in_\[0\]: a ZeroDimensions"),
+        (lambda: X.a == Bool(), r"F\.a\._eq: a Bool"),
+        (lambda: X.a == datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), "years 1 to 9999"),
+        (lambda: X.a.like("50%\\"), r"F\.a\._like: the pattern ends in a lone backslash"),
+        (lambda: X.a.ilike("\\"), "lone backslash"),
+        (lambda: X.a.not_like("a\\\\\\"), "lone backslash"),
+        (lambda: X.a.not_ilike("a\\"), "lone backslash"),
+        (lambda: X.a.contains(5), r"F\.a\.contains: a int is not text"),
+        (lambda: X.a.startswith(None), r"F\.a\.startswith"),
+        (lambda: X.a.endswith(b"x"), r"F\.a\.endswith"),
+        (lambda: X.a.contains("\ud800"), "surrogate"),
+        (lambda: X.a.between(None, 2), "is_null"),
+        (lambda: X.a.between(1, math.nan), r"F\.a\._lte"),
         (lambda: X.a.asc(nulls="middle"), "nulls"),
         (lambda: X._eq, "underscore"),
         (lambda: X.client._eq, r"F\.client.*underscore"),
@@ -338,6 +428,9 @@ WRONG_TREES: list[tuple[Any, str]] = [
     ({"a": {"_in": [None]}}, "is_null"),
     ({"a": {"_eq": [1]}}, "a list"),
     ({"a": {"_ilike": 5}}, "pattern"),
+    ({"a": {"_like": "a\\"}}, r"where\.a\._like: the pattern ends in a lone backslash"),
+    ({"a": {"_gte": NotATime()}}, r"where\.a\._gte: not a time"),
+    ({"a": {"_in": Array(1)}}, "no list"),
     ({5: {"_eq": 1}}, "type int"),
     ({"": {"_eq": 1}}, "empty"),
     ({"a\tb": {"_eq": 1}}, "control"),
@@ -351,6 +444,44 @@ WRONG_TREES: list[tuple[Any, str]] = [
 def test_a_raw_where_is_refused_with_its_place(where: object, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         to_where(untyped(where))
+
+
+@pytest.mark.parametrize(
+    ("where", "sent"),
+    [
+        ({"tags": {"_contains": ["a", Int64(1)]}}, {"tags": {"_contains": ["a", 1]}}),
+        ({"a": {"_has_key": "x", "_eq": Status.POSTED}}, {"a": {"_has_key": "x", "_eq": "POSTED"}}),
+        ({"a": {"_cast": {"String": {"_ilike": "1%"}}}}, {"a": {"_cast": {"String": {"_ilike": "1%"}}}}),
+        ({"_exists": {"_where": F.a == 1}}, {"_exists": {"_where": {"a": {"_eq": 1}}}}),
+        (
+            {"_or": [{"client": {"x": {"_st_d_within": None}}}]},
+            {"_or": [{"client": {"x": {"_st_d_within": None}}}]},
+        ),
+        ({"_not": {"a": {"_niregex": "x"}}}, {"_not": {"a": {"_niregex": "x"}}}),
+    ],
+)
+def test_unknown_operators_are_sent_only_if_they_are_allowed(where: object, sent: object) -> None:
+    assert to_where(untyped(where), allow_unknown_operators=True) == sent
+    with pytest.raises(ConfigurationError, match=r"unknown operator .*allow_unknown_operators=True"):
+        to_where(untyped(where))
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"a": {"_contains": [math.nan]}}, r"where\.a\._contains\[0\]: NaN"),
+        ({"a": {"_contains": object()}}, r"where\.a\._contains: a object"),
+        ({"a": {"_contains": {"": 1}}}, r"where\.a\._contains.*empty"),
+        ({"a": {"_contains": 1, "_in": []}}, "no values"),
+        ({"a": {"_contains": 1, "b": {"_eq": 1}}}, "split it in two"),
+        ({"_eq": 1}, "outside a column"),
+        (deep(MAX_DEPTH + 1), "64 objects deep"),
+        ({"_x": deep(MAX_DEPTH + 1)}, "64 objects deep"),
+    ],
+)
+def test_all_else_is_still_checked_beside_unknown_operators(where: object, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        to_where(untyped(where), allow_unknown_operators=True)
 
 
 def test_depth_is_bounded_and_no_loop_is_walked_for_ever() -> None:

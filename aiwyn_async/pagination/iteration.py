@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, NoReturn, TypeVar
 
 from aiwyn_async.errors import PaginationError
+from aiwyn_async.threads import running_loop
 
-__all__ = ["Iteration"]
+__all__ = ["Iteration", "Owned"]
 
 ItemT = TypeVar("ItemT")
 
@@ -34,11 +36,16 @@ class Iteration(AsyncGenerator[ItemT, None]):
     def __aiter__(self) -> Iteration[ItemT]:
         return self
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError("rows and pages are read asynchronously; use 'async for'")
+
     def __anext__(self) -> Coroutine[Any, Any, ItemT]:
         # The generator's own awaitable: one more coroutine would cost several times as much per row.
-        if self._chunks.was_interrupted:
-            self._chunks.was_interrupted = False
+        if self._chunks.needs_generator:
+            self._chunks.needs_generator = False
             self._items = _items(self._chunks)
+            with _owned_by_us():
+                return self._items.__anext__()
         return self._items.__anext__()
 
     def asend(self, _value: None, /) -> Coroutine[Any, Any, ItemT]:
@@ -51,40 +58,64 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
     async def aclose(self) -> None:
         """End the iteration and everything in flight."""
+        self._chunks.needs_generator = False
         try:
             await self._items.aclose()
         finally:
             await self._chunks.aclose()
 
     def __del__(self) -> None:
-        # The loop's hooks close only a generator that is suspended, not one that a cancellation finished.
-        if self._chunks.was_interrupted:
-            self._chunks.close_soon()
+        # Without its other reference, the guard is closed by the loop, and closes the rest.
+        self._chunks.guard = None
+
+
+class Owned(Generic[ItemT]):
+    """A context that closes a generator at its end, and that alone does so, as ``aclosing`` does not."""
+
+    def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
+        self._source = source
+        self._has_begun = False
+
+    async def __aenter__(self) -> Owned[ItemT]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._source.aclose()
+
+    def __aiter__(self) -> Owned[ItemT]:
+        return self
+
+    def __anext__(self) -> Awaitable[ItemT]:
+        if self._has_begun:
+            return anext(self._source)
+        self._has_begun = True
+        with _owned_by_us():
+            return anext(self._source)
 
 
 class _Chunks(Generic[ItemT]):
     """The state of an iteration, which outlives the generator that reads it."""
 
-    __slots__ = ("_failure", "_is_closed", "_loop", "_source", "_step", "left", "was_interrupted")
+    __slots__ = ("_closing", "_failure", "_is_ended", "_source", "_step", "guard", "left", "needs_generator")
 
     def __init__(self, source: AsyncGenerator[Iterable[ItemT], None]) -> None:
         self.left: Iterator[ItemT] = iter(())
-        self.was_interrupted = False
+        self.needs_generator = True
+        self.guard: AsyncGenerator[None, None] | None = None
         self._source = source
         self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
         self._failure: BaseException | None = None
-        self._is_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ended = False
+        self._closing = asyncio.Lock()
 
     async def advance(self) -> bool:
         """Read the next chunk; False at the end."""
         if self._failure is not None:
             self._raise_again(self._failure)
-        if self._is_closed:
+        if self._is_ended:
             return False
         if self._step is None:
-            self._loop = asyncio.get_running_loop()
-            self._step = _started(_next_unknown_to_the_loop(self._source), self._loop)
+            self._step = await self._begin_step()
         step = self._step
         if not step.done():
             await asyncio.wait([step])
@@ -93,12 +124,26 @@ class _Chunks(Generic[ItemT]):
             chunk = step.result()
         except BaseException as failure:
             self._failure = failure
+            await self._end()
             raise
         if chunk is None:
-            self._is_closed = True
+            await self._end()
             return False
         self.left = iter(chunk)
         return True
+
+    async def _begin_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
+        loop = running_loop()
+        if self.guard is None:
+            self.guard = _guard(self)
+            await anext(self.guard)
+            with _owned_by_us():
+                next_chunk = anext(self._source, None)
+        else:
+            next_chunk = anext(self._source, None)
+        step = _started(next_chunk, loop)
+        step.add_done_callback(_retrieve)
+        return step
 
     def fail(self, failure: BaseException) -> None:
         """Keep an error, which ends the iteration; a cancelled step does not."""
@@ -106,22 +151,25 @@ class _Chunks(Generic[ItemT]):
             self._failure = failure
 
     async def aclose(self) -> None:
-        """Cancel the step under way and close the source."""
-        self._is_closed = True
+        """Cancel the step under way and close the source; whoever calls at the same time waits for that."""
         self.left = iter(())
-        if self._step is not None:
-            self._step.cancel()
-            await asyncio.wait([self._step])
-            if not self._step.cancelled():
-                self._step.exception()
-            self._step = None
-        await self._source.aclose()
+        async with self._closing:
+            if self._step is not None:
+                self._step.cancel()
+                await asyncio.wait([self._step])
+                self._step = None
+            await self._source.aclose()
+        await self._end()
 
-    def close_soon(self) -> None:
-        """Close in a task of the loop that the iteration ran in."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_close, loop, self)
+    async def _end(self) -> None:
+        self._is_ended = True
+        if self.guard is not None:
+            await self.guard.aclose()
+
+    async def close_unless_ended(self) -> None:
+        """Close, for the guard."""
+        if not self._is_ended:
+            await self.aclose()
 
     def _raise_again(self, failure: BaseException) -> None:
         checkpoint = getattr(failure, "checkpoint", None)
@@ -143,35 +191,45 @@ async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
             if not await chunks.advance():
                 return
     except GeneratorExit:
-        await chunks.aclose()
         raise
     except BaseException as failure:
         chunks.fail(failure)
-        chunks.was_interrupted = True
+        chunks.needs_generator = True
         raise
 
 
-def _close(loop: asyncio.AbstractEventLoop, chunks: _Chunks[Any]) -> None:
-    closing = loop.create_task(chunks.aclose())
-    _closing.add(closing)
-    closing.add_done_callback(_closing.discard)
+async def _guard(chunks: _Chunks[Any]) -> AsyncGenerator[None, None]:
+    """The one generator of an iteration that the event loop knows, and closes when it ends."""
+    try:
+        yield
+    finally:
+        chunks.guard = None
+        await chunks.close_unless_ended()
 
 
-# A loop keeps only weak references to its tasks.
-_closing: set[asyncio.Task[None]] = set()
+@contextmanager
+def _owned_by_us() -> Generator[None]:
+    """Keep the event loop from closing a generator whose first step is made here.
 
-
-def _next_unknown_to_the_loop(source: AsyncGenerator[Any, None]) -> Any:
-    """The next chunk of a generator that a loop that shuts down does not close itself.
-
-    It closes all generators that it knows at once, and would be in the way of the one that closes this.
+    A loop that ends closes all generators that it knows at once, and so would close this one a second time
+    while its owner closes it, which is an error.
     """
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
     try:
-        return anext(source, None)
+        yield
     finally:
         sys.set_asyncgen_hooks(*hooks)
+
+
+def _leave(_: AsyncGenerator[Any, Any]) -> None:
+    """Drop a generator without closing it: its owner had no loop left to close it in."""
+
+
+def _retrieve(step: asyncio.Task[Any]) -> None:
+    """Keep asyncio from reporting an error that nobody waits for any more, of an iteration that was left."""
+    if not step.cancelled():
+        step.exception()
 
 
 async def _step_of(awaitable: Any) -> Any:

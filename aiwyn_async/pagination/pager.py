@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import lru_cache
 from itertools import chain
 from numbers import Integral
-from typing import Any, Generic, NoReturn, TypeVar, cast, overload
+from typing import Any, Generic, Never, NoReturn, TypeVar, cast, overload
 
 import msgspec
 
@@ -169,6 +169,9 @@ class Pager(Generic[RowT]):
         """
         return self._with(resume=checkpoint)
 
+    # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
+    @overload
+    def decode_as(self, row_type: type[Never]) -> Pager[Any]: ...
     @overload
     def decode_as(self, row_type: type[dict[Any, Any]]) -> Pager[dict[str, Any]]: ...
     @overload
@@ -238,7 +241,7 @@ def check_decoding(row_type: object, on_bad_row: object) -> None:
     Raises:
         ConfigurationError: this type, or this way with bad rows.
     """
-    if on_bad_row not in {"raise", "skip", "collect"}:
+    if not isinstance(on_bad_row, str) or on_bad_row not in {"raise", "skip", "collect"}:
         raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
     try:
         _check_decodable(cast("Any", row_type))

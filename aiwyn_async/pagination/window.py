@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from aiwyn_async.threads import running_loop
+
 __all__ = ["Window"]
 
 AskT = TypeVar("AskT")
@@ -43,8 +45,9 @@ class Window(Generic[AskT, AnswerT]):
 
     def begin(self, ask: AskT, *, first: bool = False) -> None:
         """Begin one fetch, whatever the depth; ``first`` makes it the one that ``take()`` gives next."""
+        loop = running_loop()
         add = self._under_way.appendleft if first else self._under_way.append
-        add((ask, asyncio.ensure_future(self._fetch(ask))))
+        add((ask, asyncio.ensure_future(self._fetch(ask), loop=loop)))
 
     async def take(self) -> tuple[AskT, AnswerT]:
         """The oldest fetch's answer, or its error."""
@@ -78,6 +81,8 @@ class Window(Generic[AskT, AnswerT]):
 
     async def aclose(self) -> None:
         """End all that is under way, and wait until it has ended."""
+        if not self._under_way:
+            return
         fetches = [fetching for _, fetching in self._under_way]
         for fetching in fetches:
             fetching.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.filters import instant_text, utc_text
 from aiwyn_async.pagination.instants import first_shown_as, instant_of, last_shown_as, shown_unit
 
 __all__ = [
@@ -20,19 +21,18 @@ __all__ = [
 
 
 def as_text(name: str, value: datetime | str) -> str:
-    """A caller's instant as the wire has it; a naive one stays naive.
+    """Return a caller's instant as it is sent: in UTC with ``Z``, or naive if it has no offset.
 
     Raises:
-        ConfigurationError: the text is no ISO 8601 date-time.
+        ConfigurationError: it is not a time (``NaT``), or the text is not an ISO 8601 date-time.
     """
     if isinstance(value, datetime):
-        text = value.isoformat()
-        return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+        return instant_text(value, name)
     try:
         instant_of(value)
+        return utc_text(value, name)
     except (ValueError, TypeError, AttributeError):
         raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, not {value!r}") from None
-    return value
 
 
 def as_overlap(value: float | timedelta) -> timedelta:
@@ -42,7 +42,7 @@ def as_overlap(value: float | timedelta) -> timedelta:
         ConfigurationError: it is neither, or negative.
     """
     try:
-        found = value if isinstance(value, timedelta) else timedelta(seconds=value)
+        found = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
     except (TypeError, ValueError, OverflowError):
         found = timedelta(-1)
     if found < timedelta(0):

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, overload
+from typing import Any, Final, Generic, Literal, Never, NoReturn, TypeVar, overload
 
 import msgspec
 
@@ -201,6 +201,9 @@ class Pull(Generic[RowT]):
                 rows += page.items
         return rows
 
+    # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
+    @overload
+    def decode_as(self, row_type: type[Never]) -> Pull[Any]: ...
     @overload
     def decode_as(self, row_type: type[dict[Any, Any]]) -> Pull[dict[str, Any]]: ...
     @overload

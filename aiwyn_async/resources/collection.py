@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -20,12 +20,20 @@ from aiwyn_async.errors import (
     RequestError,
     ResponseMismatchError,
 )
-from aiwyn_async.filters import OrderBy, Where, instant_text, order_columns, to_order_by, to_where
+from aiwyn_async.filters import (
+    OrderBy,
+    Where,
+    instant_text,
+    order_columns,
+    to_order_by,
+    to_where,
+    utc_text,
+)
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.iteration import Iteration
 from aiwyn_async.pagination.page import Checkpoint
-from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query, name_of
+from aiwyn_async.pagination.pager import MAX_PAGE_SIZE, Pager, Query
 from aiwyn_async.pagination.ties import holds_instants
 from aiwyn_async.pagination.walk import PageMeans
 from aiwyn_async.pagination.window import Window
@@ -34,6 +42,7 @@ from aiwyn_async.pull.progress import Progress
 from aiwyn_async.pull.pull import Pull
 from aiwyn_async.pull.reconcile import KeyDifference, key_difference
 from aiwyn_async.pull.state import State
+from aiwyn_async.resources.arguments import as_fields, as_id, check_keys, check_word
 from aiwyn_async.resources.iterables import each
 from aiwyn_async.resources.keys import is_same_key, key_getter
 from aiwyn_async.session.protocol import Request, Response, path_segment
@@ -208,16 +217,17 @@ class Collection(Generic[RowT, DetailT]):
             pull: a ``pull()`` of this tag, for its condition; all rows by default.
 
         Raises:
-            ConfigurationError: rows have no key.
+            ConfigurationError: rows have no key, or ``known`` is not a collection of keys.
             IncompleteError: the sweep cannot be vouched for as complete: no row is to be called gone.
             RequestError: the server cannot be read.
         """
+        check_keys("known", known)
         return await key_difference(self.pull() if pull is None else pull, known)
 
     def _list(self, filters: Mapping[str, object], walk: WalkOptions) -> Pager[RowT]:
         query = Query(
             path=self._path("list"),
-            fields={name: value for name, value in filters.items() if value is not None},
+            fields=as_fields(filters),
             key=self.endpoints.key or NO_KEY,
             envelope=self.endpoints.list_envelope,
             page_means=self.endpoints.page_means,
@@ -232,6 +242,7 @@ class Collection(Generic[RowT, DetailT]):
             NotFoundError: nothing is there under this key.
             RequestError: another of its subclasses; see ``errors``.
         """
+        key = as_id("key", key)
         request = Request(method="GET", path=f"{self._path('get')}/{path_segment(key)}")
         response = await self._session.call(request)
         try:
@@ -254,11 +265,7 @@ class Collection(Generic[RowT, DetailT]):
             RequestError: a lookup failed for another reason; those before it were given.
             ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
-        if isinstance(keys, (str, bytes, bytearray, Mapping)):
-            kind = name_of(cast("object", keys).__class__)
-            raise ConfigurationError(
-                f"keys must be a collection of keys, not {kind}; pass a list such as [key]"
-            )
+        check_keys("keys", keys)
         return Iteration(self._look_ups(keys))
 
     async def _look_ups(
@@ -275,9 +282,9 @@ class Collection(Generic[RowT, DetailT]):
             async for key in each(keys):
                 window.begin(key)
                 if window.is_full:
-                    yield (Found(*await window.take()),)
+                    yield (_found(*await window.take()),)
             while len(window):
-                yield (Found(*await window.take()),)
+                yield (_found(*await window.take()),)
         finally:
             await window.aclose()
 
@@ -326,6 +333,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         *,
         order_by: OrderBy = None,
         paging: Paging | None = None,
+        allow_unknown_operators: bool = False,
         **walk: Unpack[WalkOptions],
     ) -> Pager[HitT]:
         """Rows that fit a condition, in an order, as a ``Pager``.
@@ -339,15 +347,22 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             order_by: orders built with ``F.column.asc()``, or one-key objects as the wire has them.
             paging: "page" walks by page number instead, for an order by columns that the rows do not hold;
                 that searches take ``page`` is not documented. The default is "key" where rows have one.
+            allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
             **walk: see ``WalkOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return Pager(self._session, self._search_query(where, order_by, paging), self.hit_type, **walk)
+        query = self._search_query(where, order_by, paging, allow_unknown=allow_unknown_operators)
+        return Pager(self._session, query, self.hit_type, **walk)
 
     def pull(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, where: Where = None, *, paging: Paging | None = None, **options: Unpack[PullOptions]
+        self,
+        where: Where = None,
+        *,
+        paging: Paging | None = None,
+        allow_unknown_operators: bool = False,
+        **options: Unpack[PullOptions],
     ) -> Pull[HitT]:
         """Every row that fits a condition, in bulk, as a ``Pull``: drift-proof, parallel, resumable.
 
@@ -357,12 +372,14 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         Args:
             where: a condition built with ``F``, or a tree as the wire has it; all rows by default.
             paging: "page" reads by page number from the start. The default is "key" where rows have one.
+            allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
             **options: see ``PullOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return Pull(self._session, self._search_query(where, None, paging), self.hit_type, **options)
+        query = self._search_query(where, None, paging, allow_unknown=allow_unknown_operators)
+        return Pull(self._session, query, self.hit_type, **options)
 
     def changes(
         self,
@@ -370,6 +387,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         since: datetime | str | None = None,
         overlap: float | timedelta | None = None,
         where: Where = None,
+        allow_unknown_operators: bool = False,
         state: State | None = None,
         page_size: int = MAX_PAGE_SIZE,
         on_bad_row: OnBadRow = "raise",
@@ -388,6 +406,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
                 ``since``. Some firms' data arrives every 4 to 24 hours: pass a day there.
             where: a condition built with ``F``, or a tree as the wire has it. A row that ceases to fit it is
                 seen by ``reconcile_keys()`` alone.
+            allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
             state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and
                 ``put(key, value)``.
             page_size: rows a request, 1 to 1000.
@@ -407,7 +426,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             )
         return Changes(
             self._session,
-            self._search_query(where, None, None),
+            self._search_query(where, None, None, allow_unknown=allow_unknown_operators),
             self.hit_type,
             column=column,
             since=since,
@@ -419,13 +438,15 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             on_progress=on_progress,
         )
 
-    def _search_query(self, where: Where, order_by: OrderBy, paging: Paging | None) -> Query:
+    def _search_query(
+        self, where: Where, order_by: OrderBy, paging: Paging | None, *, allow_unknown: bool
+    ) -> Query:
         key = self.endpoints.key
-        if paging not in {None, "key", "page"}:
-            raise ConfigurationError("paging must be 'key' or 'page'")
+        check_word("paging", paging, ("key", "page"))
         if paging == "key" and key is None:
             raise ConfigurationError(f"rows of {self.endpoints.tag} have no key; pass paging='page'")
-        tree, order = to_where(where), to_order_by(order_by)
+        tree = to_where(where, allow_unknown_operators=allow_unknown)
+        order = to_order_by(order_by)
         fields: dict[str, Any] = {} if tree is None else {"where": tree}
         return Query(
             path=self._path("search"),
@@ -447,10 +468,14 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         return frozenset(paths if column is None else {*paths, (column,)})
 
 
+def _found(key: Id, item: DetailT | None) -> Found[DetailT]:
+    return Found(as_id("key", key), item)
+
+
 def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
     """Return a date filter as ISO 8601 text; a date without a time means the whole day.
 
-    A naive datetime stays naive; an aware one is sent in UTC with ``Z``.
+    A naive datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
 
     Args:
         name: of the argument.
@@ -463,9 +488,8 @@ def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> s
     if value is None:
         return None
     if isinstance(value, str):
-        text = value
         try:
-            datetime.fromisoformat(text)
+            text = utc_text(value, name)
         except ValueError:
             raise _no_date(name, value) from None
     elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -481,4 +505,5 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
 
 
 def _no_date(name: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {value!r}")
+    shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+    return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {shown}")

@@ -85,7 +85,9 @@ class EventSubscriptions:
         body |= dict(extra or {})
         if not body:
             raise ConfigurationError("update() has nothing to change")
-        return await self._write("update", "PUT", f"/{path_segment(subscription_id)}", body)
+        return await self._write(
+            "update", "PUT", f"/{path_segment(subscription_id, what='subscription_id')}", body
+        )
 
     async def deactivate(self, subscription_id: Id) -> None:
         """End a subscription.
@@ -94,7 +96,7 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         self._session.warn_inferred("event_subscriptions.deactivate", "DELETE /event-subscriptions/{id}")
-        await self._call("DELETE", f"/{path_segment(subscription_id)}")
+        await self._call("DELETE", f"/{path_segment(subscription_id, what='subscription_id')}")
 
     async def secret(self, subscription_id: Id) -> Secret:
         """The secret that deliveries are signed with; ``reveal()`` gives its text.
@@ -104,7 +106,7 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         self._session.warn_inferred("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
-        path = f"/{path_segment(subscription_id)}/secret"
+        path = f"/{path_segment(subscription_id, what='subscription_id')}/secret"
         found = _secret_in(await self._call("GET", path))
         if found is None:
             raise DecodeFailed("the answer holds no secret", method="GET", path=path)

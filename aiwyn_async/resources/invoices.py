@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Final, Literal, Unpack
 
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.filters import wire_value
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
 from aiwyn_async.pagination.pager import Pager
+from aiwyn_async.resources.arguments import check_word, optional_id
 from aiwyn_async.resources.collection import Endpoints, SearchableCollection, WalkOptions, wire_date
 
 __all__ = ["Invoices"]
@@ -61,11 +62,10 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        if sort_order not in {None, "asc", "desc"}:
-            raise ConfigurationError("sort_order must be 'asc' or 'desc'")
+        check_word("sort_order", sort_order, ("asc", "desc"))
         filters = {
-            "clientId": client_id,
-            "status": status,
+            "clientId": optional_id("client_id", client_id),
+            "status": wire_value(status, "status"),
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
             "sortOrder": sort_order,

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final, Unpack
 
+from aiwyn_async.filters import wire_value
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
 from aiwyn_async.pagination.pager import Pager
+from aiwyn_async.resources.arguments import optional_id
 from aiwyn_async.resources.collection import Collection, Endpoints, WalkOptions, wire_date
 
 __all__ = ["Payments"]
@@ -50,8 +52,8 @@ class Payments(Collection[Payment, PaymentDetail]):
             ConfigurationError: an argument is wrong; nothing was sent.
         """
         filters = {
-            "clientId": client_id,
-            "paymentMethod": payment_method,
+            "clientId": optional_id("client_id", client_id),
+            "paymentMethod": wire_value(payment_method, "payment_method"),
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
         }

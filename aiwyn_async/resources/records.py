@@ -6,7 +6,8 @@ Source: https://api.doc.aiwyn.ai/bundle/records/createorupdaterecords.md, update
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from contextlib import aclosing
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
@@ -20,6 +21,8 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
+from aiwyn_async.pagination.iteration import Iteration
+from aiwyn_async.pagination.pager import check_whole
 from aiwyn_async.pagination.window import Window
 from aiwyn_async.resources.iterables import each
 from aiwyn_async.session.protocol import Request, RetryClass, encode_json
@@ -92,8 +95,7 @@ class RecordWrite:
         *,
         raise_on_partial: bool,
     ) -> None:
-        if isinstance(batch_size, bool) or not 1 <= batch_size <= MAX_BATCH:
-            raise ConfigurationError(f"batch_size must be a whole number from 1 to {MAX_BATCH}")
+        batch_size = check_whole("batch_size", batch_size, 1, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; put a single one in a list")
         self.report = WriteReport()
@@ -110,8 +112,14 @@ class RecordWrite:
         """Write all, and give the report."""
         return self._write_all().__await__()
 
-    async def __aiter__(self) -> AsyncGenerator[RecordOutcome, None]:
-        """Write, and give each record's outcome in the order of the input."""
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a RecordWrite is read asynchronously; use 'async for outcome in write'")
+
+    def __aiter__(self) -> Iteration[RecordOutcome]:
+        """Write, and yield each record's outcome in order; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
+
+    async def _chunks(self) -> AsyncGenerator[list[RecordOutcome], None]:
         if self._begun:
             raise ConfigurationError(
                 "this write was begun already; build another with the records still to write"
@@ -128,13 +136,11 @@ class RecordWrite:
                 # The same record in two batches at once could be applied in either order.
                 while window.is_full or any(batch.keys & other.keys for other in in_flight):
                     del in_flight[0]
-                    for outcome in await self._taken(window):
-                        yield outcome
+                    yield await self._taken(window)
                 window.begin(batch)
                 in_flight.append(batch)
             while len(window):
-                for outcome in await self._taken(window):
-                    yield outcome
+                yield await self._taken(window)
         finally:
             await window.aclose()
         if broken is not None:
@@ -143,8 +149,9 @@ class RecordWrite:
             raise PartialWriteError(f"not every record was written: {self.report}", report=self.report)
 
     async def _write_all(self) -> WriteReport:
-        async for _ in self:
-            pass
+        async with aclosing(self._chunks()) as chunks:
+            async for _ in chunks:
+                pass
         return self.report
 
     async def _taken(self, window: Window[_Batch, list[RecordOutcome]]) -> list[RecordOutcome]:

@@ -12,6 +12,7 @@ from typing import Final, Unpack
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.wip import WipEntry, WipEntryDetail, WipEntrySearchRow
 from aiwyn_async.pagination.pager import Pager
+from aiwyn_async.resources.arguments import optional_id
 from aiwyn_async.resources.collection import Endpoints, SearchableCollection, WalkOptions
 
 __all__ = ["Wip"]
@@ -51,4 +52,4 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list({"clientId": client_id} | dict(extra or {}), walk)
+        return self._list({"clientId": optional_id("client_id", client_id)} | dict(extra or {}), walk)

@@ -11,6 +11,8 @@ import math
 from types import TracebackType
 from typing import Final, Self
 
+from aiwyn_async.threads import running_loop
+
 __all__ = ["Stage", "TimeLimit"]
 
 MOST_IDLE_TIMERS: Final = 16
@@ -46,7 +48,7 @@ class TimeLimit:
         self.expired = False
 
     def __enter__(self) -> Self:
-        self.loop = loop = asyncio.get_running_loop()
+        self.loop = loop = running_loop()
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a time limit needs a task to end")

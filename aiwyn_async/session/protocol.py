@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -228,9 +229,10 @@ def path_segment(value: object, *, what: str = "key") -> str:
     """
     if type(value) is int:
         return str(value)
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+    is_array = getattr(value, "shape", ()) != ()
+    if isinstance(value, bool) or is_array or not isinstance(value, (Integral, str)):
         raise ConfigurationError(f"{what} must be an int or a str, not {type(value).__name__}")
-    text = str(value)
+    text = str(value if isinstance(value, str) else int(value))
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(f"{what} is empty or holds control characters")
     if text.lower().replace("%2e", ".") in {".", ".."}:

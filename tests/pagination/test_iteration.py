@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import PaginationError
+from aiwyn_async.errors import LoopMismatchError, PaginationError
+from aiwyn_async.export import export
 from aiwyn_async.pagination.iteration import Iteration
 
 
@@ -75,6 +77,46 @@ async def test_a_page_survives_pickling(aiwyn: AiwynClient) -> None:
     assert [bytes(row) for row in copied.raw_items()] == [bytes(row) for row in page.raw_items()]
 
 
-def test_a_plain_for_loop_names_async_for(aiwyn: AiwynClient) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda aiwyn: aiwyn.invoices.list(),
+        lambda aiwyn: aiwyn.invoices.list().pages(),
+        lambda aiwyn: aiwyn.invoices.pull(),
+        lambda aiwyn: aiwyn.invoices.pull().batches(),
+        lambda aiwyn: aiwyn.invoices.changes(),
+        lambda aiwyn: aiwyn.invoices.get_many([1]),
+        lambda aiwyn: aiwyn.records.upsert([]),
+    ],
+)
+def test_a_plain_for_loop_names_async_for(aiwyn: AiwynClient, make: Callable[[AiwynClient], Any]) -> None:
     with pytest.raises(TypeError, match="async for"):
-        iter(aiwyn.invoices.list())
+        iter(make(aiwyn))
+
+
+FIRST_CALLS: dict[str, Callable[[AiwynClient], Awaitable[Any]]] = {
+    "rows": lambda client: anext(aiter(client.invoices.list())),
+    "page": lambda client: client.invoices.search(),
+    "collect": lambda client: client.invoices.search().collect(),
+    "count": lambda client: client.invoices.list().count(),
+    "pull": lambda client: anext(client.invoices.pull().batches()),
+    "pull to a list": lambda client: client.invoices.pull().collect(),
+    "changes": lambda client: client.invoices.changes().collect(),
+    "get": lambda client: client.invoices.get(1),
+    "get_many": lambda client: anext(client.invoices.get_many([1])),
+    "keys": lambda client: client.invoices.reconcile_keys([1]),
+    "write": lambda client: client.records.upsert([{"type": "TEST", "attributes": {}}]),
+    "with": lambda client: client.__aenter__(),
+    "export": lambda client: export(client.invoices.list(), "invoices.csv"),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_CALLS)
+def test_without_an_asyncio_loop_the_first_call_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What trio does: run a coroutine without an event loop of asyncio."""
+    monkeypatch.chdir(tmp_path)
+    client = AiwynClient(base_url="http://127.0.0.1:9", api_key="key")
+    with pytest.raises(LoopMismatchError, match=r"needs a running asyncio event loop; under trio"):
+        next(FIRST_CALLS[name](client).__await__())

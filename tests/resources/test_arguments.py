@@ -1,0 +1,253 @@
+"""Arguments of reads: what they may be, what they are sent as, and what is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.errors import ConfigurationError, InvalidRequestError
+from aiwyn_async.filters import F
+from aiwyn_async.sandbox import Sandbox
+from number_likes import Array, Bool, Float32, Int64, NotATime, ZeroDimensions
+
+NAN = float("nan")
+NEW_YORK = timezone(timedelta(hours=-5))
+AHEAD = timezone(timedelta(hours=5, minutes=30))
+
+
+def untyped(value: object) -> Any:
+    """Pass what a type checker would refuse."""
+    return value
+
+
+class Status(Enum):
+    POSTED = "POSTED"
+
+
+def last_body(box: Sandbox, route: str) -> dict[str, Any]:
+    body = [request.body for request in box.requests if request.route == route][-1]
+    assert isinstance(body, dict)
+    return body
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("given", "start", "end"),
+    [
+        (date(2024, 12, 31), "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
+        ("2024-12-31", "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
+        ("20241231", "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
+        ("2025-W01-2", "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
+        (datetime(2024, 12, 31), "2024-12-31T00:00:00", "2024-12-31T00:00:00"),  # noqa: DTZ001
+        ("2024-12-31T00:00", "2024-12-31T00:00", "2024-12-31T00:00"),
+        (datetime(2024, 12, 31, 8, tzinfo=UTC), "2024-12-31T08:00:00Z", "2024-12-31T08:00:00Z"),
+        (datetime(2024, 12, 31, 20, tzinfo=NEW_YORK), "2025-01-01T01:00:00Z", "2025-01-01T01:00:00Z"),
+        (datetime(2024, 12, 31, 3, tzinfo=AHEAD), "2024-12-30T21:30:00Z", "2024-12-30T21:30:00Z"),
+        ("2024-12-31T20:00:00-05:00", "2025-01-01T01:00:00Z", "2025-01-01T01:00:00Z"),
+        ("2024-12-31T20:00:00Z", "2024-12-31T20:00:00Z", "2024-12-31T20:00:00Z"),
+    ],
+)
+async def test_a_date_is_a_whole_day_and_an_aware_time_is_in_utc(
+    aiwyn: AiwynClient, box: Sandbox, given: Any, start: str, end: str
+) -> None:
+    await aiwyn.invoices.list(start_date=given, end_date=given, limit=1)
+    body = last_body(box, "invoices.list")
+    assert (body["startDate"], body["endDate"]) == (start, end)
+    await aiwyn.payments.list(start_date=given, end_date=given, limit=1)
+    body = last_body(box, "payments.list")
+    assert (body["startDate"], body["endDate"]) == (start, end)
+
+
+@pytest.mark.parametrize("name", ["start_date", "end_date"])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2024-13-01", "", 20241231, NotATime(), NAN, Int64(1), Array(date.min), True]
+)
+def test_what_is_not_a_date_is_refused_by_name(aiwyn: AiwynClient, name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        aiwyn.invoices.list(**untyped({name: value}))
+
+
+@pytest.mark.parametrize(
+    ("since", "sent"),
+    [
+        (datetime(2024, 1, 1, 20, tzinfo=NEW_YORK), "2024-01-02T01:00:00Z"),
+        (datetime(2024, 1, 1, 3, tzinfo=AHEAD), "2023-12-31T21:30:00Z"),
+        (datetime(2024, 1, 1, 3, tzinfo=UTC), "2024-01-01T03:00:00Z"),
+        (datetime(2024, 1, 1, 3), "2024-01-01T03:00:00"),  # noqa: DTZ001
+        ("2024-01-01T03:00:00+05:30", "2023-12-31T21:30:00Z"),
+        ("2024-01-01T03:00:00.123456789Z", "2024-01-01T03:00:00.123456789Z"),
+        ("2024-01-01", "2024-01-01"),
+    ],
+)
+async def test_since_is_sent_in_utc(aiwyn: AiwynClient, box: Sandbox, since: Any, sent: str) -> None:
+    async for _ in aiwyn.invoices.changes(since=since):
+        pass
+    bodies = [request.body for request in box.requests if request.route == "invoices.search"]
+    assert f"'_gte': '{sent}'" in str(bodies)
+
+
+@pytest.mark.parametrize("value", [NotATime(), NAN, Int64(5), date(2024, 1, 1), Array("2024-01-01"), "soon"])
+def test_a_since_that_is_not_a_time_is_refused(aiwyn: AiwynClient, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="since"):
+        aiwyn.invoices.changes(since=untyped(value))
+
+
+# Numbers
+
+
+async def test_integral_numbers_are_whole_numbers(aiwyn: AiwynClient, box: Sandbox) -> None:
+    seven = untyped(Int64(7))
+    assert len(await aiwyn.invoices.list(page_size=seven, limit=seven).collect()) == 7
+    assert last_body(box, "invoices.list")["pageSize"] == 7
+    rows = await aiwyn.invoices.pull(page_size=untyped(Int64(50)), ranges=untyped(Int64(2))).collect()
+    assert len(rows) == 95
+    aiwyn.invoices.changes(page_size=seven, overlap=untyped(Int64(60)))
+    await aiwyn.invoices.list(client_id=seven, limit=1)
+    assert last_body(box, "invoices.list")["clientId"] == 7
+
+
+@pytest.mark.parametrize("name", ["page_size", "limit", "ranges"])
+@pytest.mark.parametrize(
+    "value", [Bool(), True, NAN, 7.0, Float32(7.0), "7", Array(7), ZeroDimensions(), NotATime(), Int64(0)]
+)
+def test_what_is_not_a_whole_number_is_refused_by_name(aiwyn: AiwynClient, name: str, value: object) -> None:
+    read = untyped(aiwyn.invoices.pull if name == "ranges" else aiwyn.invoices.search)
+    with pytest.raises(ConfigurationError, match=name):
+        read(**{name: value})
+
+
+@pytest.mark.parametrize("value", [NAN, Array(1), 1.5, True, "100", Int64(101)])
+def test_a_batch_size_that_is_not_a_whole_number_is_refused(aiwyn: AiwynClient, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="batch_size"):
+        aiwyn.records.upsert([], batch_size=untyped(value))
+
+
+# Ids
+
+NO_IDS = [Bool(), True, NAN, 7.0, Float32(7.0), Decimal(7), Array(7), ZeroDimensions(), NotATime()]
+
+
+@pytest.mark.parametrize("value", NO_IDS)
+@pytest.mark.parametrize("resource", ["invoices", "payments", "wip"])
+def test_a_client_id_that_is_not_an_id_is_refused(aiwyn: AiwynClient, resource: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="client_id must be an int or a str"):
+        getattr(aiwyn, resource).list(client_id=value)
+
+
+@pytest.mark.parametrize("value", [*NO_IDS, None])
+async def test_a_key_that_is_not_an_id_is_refused(aiwyn: AiwynClient, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="key must be an int or a str"):
+        await aiwyn.invoices.get(untyped(value))
+    with pytest.raises(ConfigurationError, match="key must be an int or a str"):
+        await anext(aiwyn.invoices.get_many([untyped(value)]))
+    with pytest.raises(ConfigurationError, match="subscription_id must be an int or a str"):
+        await aiwyn.event_subscriptions.deactivate(untyped(value))
+
+
+async def test_integral_keys_are_looked_up(aiwyn: AiwynClient, box: Sandbox) -> None:
+    key: Any = box.query("SELECT id FROM invoices LIMIT 1")[0][0]
+    assert (await aiwyn.invoices.get(untyped(Int64(key)))).id == key
+    found = [answer async for answer in aiwyn.invoices.get_many(untyped(Array(Int64(key), Int64(1))))]
+    assert [(type(answer.key), answer.key, answer.missing) for answer in found] == [
+        (int, key, False),
+        (int, 1, True),
+    ]
+
+
+@pytest.mark.parametrize("keys", ["12", b"12", {12: 1}, 12, Int64(12), ZeroDimensions(), None])
+async def test_one_key_is_not_a_collection_of_keys(aiwyn: AiwynClient, box: Sandbox, keys: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"keys must be a collection of keys, .* \[key\]"):
+        aiwyn.invoices.get_many(untyped(keys))
+    with pytest.raises(ConfigurationError, match="known must be a collection of keys"):
+        await aiwyn.invoices.reconcile_keys(untyped(keys))
+    assert not box.requests
+
+
+# Other fields of a body
+
+
+async def test_fields_of_a_body_are_sent_in_the_types_of_json(aiwyn: AiwynClient, box: Sandbox) -> None:
+    await aiwyn.invoices.list(status=untyped(Status.POSTED), limit=1)
+    assert last_body(box, "invoices.list")["status"] == "POSTED"
+    when = datetime(2024, 12, 31, 20, tzinfo=NEW_YORK)
+    extra = {"type": ("A", Int64(3)), "range": {"from": when, "to": None}, "none": None}
+    with pytest.raises(InvalidRequestError):  # the sandbox knows no such fields
+        await aiwyn.payments.list(extra=extra, limit=1)
+    body = last_body(box, "payments.list")
+    assert body["type"] == ["A", 3]
+    assert body["range"] == {"from": "2025-01-01T01:00:00Z", "to": None}
+    assert "none" not in body
+
+
+@pytest.mark.parametrize("value", [NAN, NotATime(), Array(1), Bool(), object(), {"a": [1, NAN]}])
+def test_a_field_that_has_no_json_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="jobId"):
+        aiwyn.wip.list(extra={"jobId": value})
+    with pytest.raises(ConfigurationError, match="jobId"):
+        aiwyn.offices.list({"jobId": value})
+    with pytest.raises(ConfigurationError, match="status"):
+        aiwyn.invoices.list(status=untyped(value))
+    with pytest.raises(ConfigurationError, match="payment_method"):
+        aiwyn.payments.list(payment_method=untyped(value))
+
+
+@pytest.mark.parametrize("value", [Array("asc"), ["asc"], 1, "ASC", NAN])
+def test_an_option_that_is_not_one_of_its_words_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
+    for name, read in (
+        ("sort_order", aiwyn.invoices.list),
+        ("on_bad_row", aiwyn.invoices.list),
+        ("on_bad_row", aiwyn.invoices.changes),
+        ("paging", aiwyn.invoices.search),
+        ("paging", aiwyn.invoices.pull),
+    ):
+        with pytest.raises(ConfigurationError, match=name):
+            untyped(read)(**{name: value})
+
+
+# Literal text
+
+
+async def test_literal_text_is_found_on_the_server(aiwyn: AiwynClient, box: Sandbox) -> None:
+    rows = box.query("SELECT id, invoice_number FROM invoices")
+    number = str(rows[0][1])
+    part = number[1:-1]
+    search: Callable[[Any], Awaitable[list[Any]]] = lambda where: aiwyn.invoices.search(where).collect()  # noqa: E731
+    column = F.invoice_number
+    for where, fits in (
+        (column.contains(part), lambda text: part in text),
+        (column.startswith(number[:3]), lambda text: text.startswith(number[:3])),
+        (column.endswith(number[-2:]), lambda text: text.endswith(number[-2:])),
+        (column.contains("%"), lambda text: "%" in text),
+        (column.contains("_"), lambda text: "_" in text),
+        (column.contains(number.lower(), ignore_case=True), lambda text: text == number),
+    ):
+        assert {row.id for row in await search(where)} == {key for key, text in rows if fits(text)}
+
+
+async def async_keys() -> AsyncIterator[int]:
+    yield 1
+
+
+async def test_async_keys_are_a_collection(aiwyn: AiwynClient) -> None:
+    assert [answer.missing async for answer in aiwyn.invoices.get_many(async_keys())] == [True]
+
+
+@pytest.mark.parametrize("read", ["search", "pull", "changes"])
+async def test_an_unknown_operator_reaches_the_server_if_it_is_allowed(
+    aiwyn: AiwynClient, box: Sandbox, read: str
+) -> None:
+    where = {"status": {"_niregex": "^x"}}
+    with pytest.raises(ConfigurationError, match="allow_unknown_operators"):
+        getattr(aiwyn.invoices, read)(where=where)
+    rows = getattr(aiwyn.invoices, read)(where=where, allow_unknown_operators=True)
+    with pytest.raises(InvalidRequestError):  # the sandbox knows no such operator
+        await anext(aiter(rows))
+    assert "_niregex" in str(box.requests[-1].body)

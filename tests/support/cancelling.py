@@ -1,0 +1,64 @@
+"""Cancel an awaitable at a chosen suspension point, as a timeout around a step would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Generator
+from typing import Any, Generic, Literal, TypeVar
+
+__all__ = ["Cancellation", "When"]
+
+ResultT = TypeVar("ResultT")
+When = Literal["suspended", "woken", "never"]
+
+
+class Cancellation:
+    """Count the suspensions of all steps that it runs, and cancel at one of them, or at every one.
+
+    Args:
+        at: the suspension to cancel at, from 1 on; None cancels the first one of every step.
+        when: "suspended" cancels before the event loop runs again, "woken" when the wait is over.
+    """
+
+    def __init__(self, at: int | None, when: When) -> None:
+        self.at = at
+        self.when: When = when
+        self.suspensions = 0
+        self.cancelled = 0
+
+    def step(self, awaitable: Awaitable[ResultT]) -> _Step[ResultT]:
+        """Run one step, which raises CancelledError if it is cancelled."""
+        return _Step(awaitable, self)
+
+    def is_now(self, when: When) -> bool:
+        """Whether to cancel at the present suspension."""
+        return self.when == when and self.at in {None, self.suspensions}
+
+
+class _Step(Generic[ResultT]):
+    def __init__(self, awaitable: Awaitable[ResultT], cancellation: Cancellation) -> None:
+        self._awaitable = awaitable
+        self._cancellation = cancellation
+
+    def __await__(self) -> Generator[Any, None, ResultT]:
+        cancellation = self._cancellation
+        inner = self._awaitable.__await__()
+        try:
+            waiting: Any = next(inner)
+            while True:
+                cancellation.suspensions += 1
+                if cancellation.is_now("suspended"):
+                    # Only a task may await a future, and this one is not awaited.
+                    waiting._asyncio_future_blocking = False
+                    cancellation.cancelled += 1
+                    waiting = inner.throw(asyncio.CancelledError())
+                    continue
+                yield waiting
+                if cancellation.is_now("woken"):
+                    cancellation.cancelled += 1
+                    waiting = inner.throw(asyncio.CancelledError())
+                else:
+                    waiting = next(inner)
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result

@@ -1,0 +1,36 @@
+"""Only type-checked, never run: rows of reads have the types that users expect."""
+
+from typing import Any, assert_type
+
+import msgspec
+
+from aiwyn_async import AiwynClient, Changes, Invoice, InvoiceSearchRow, Pager, Pull
+
+
+class Row(msgspec.Struct):
+    """A row type of the caller's own."""
+
+    id: int
+
+
+async def check(aiwyn: AiwynClient) -> None:
+    """Rows as they are, as dicts and as own types."""
+    assert_type(aiwyn.invoices.list(), Pager[Invoice])
+    assert_type(aiwyn.invoices.list().decode_as(dict), Pager[dict[str, Any]])
+    assert_type(aiwyn.invoices.search().decode_as(dict), Pager[dict[str, Any]])
+    assert_type(aiwyn.invoices.search().decode_as(Row), Pager[Row])
+    assert_type(aiwyn.invoices.pull().decode_as(dict), Pull[dict[str, Any]])
+    assert_type(aiwyn.invoices.pull().decode_as(Row), Pull[Row])
+    assert_type(aiwyn.invoices.changes().decode_as(dict), Changes[dict[str, Any]])
+    assert_type(aiwyn.invoices.changes().decode_as(Row), Changes[Row])
+    assert_type(await aiwyn.invoices.search().decode_as(dict).collect(), list[dict[str, Any]])
+    anything: Any = Row
+    assert_type(aiwyn.invoices.search().decode_as(anything), Pager[Any])
+    assert_type(aiwyn.invoices.pull().decode_as(anything), Pull[Any])
+    assert_type(aiwyn.invoices.changes().decode_as(anything), Changes[Any])
+    async for row in aiwyn.invoices.search().decode_as(dict):
+        assert_type(row, dict[str, Any])
+    async for plain in aiwyn.invoices.search():
+        assert_type(plain, InvoiceSearchRow)
+    async for page in aiwyn.invoices.pull().decode_as(dict).batches():
+        assert_type(page.items, list[dict[str, Any]])
