@@ -32,6 +32,7 @@ __all__ = [
     "has_unchecked_amounts",
     "is_checkable",
     "is_key_only",
+    "is_object",
     "reads_otherwise",
 ]
 
@@ -78,12 +79,32 @@ def exact_value(kind: Any, value: Any) -> Any:
     return values.as_timestamp(value)
 
 
-def is_checkable(kind: Any) -> bool:
+def is_object(kind: Any) -> bool:
     """Whether a type is a Struct that is an object of optional keys on the wire."""
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or is_key_only(kind):
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return False
     config = kind.__struct_config__
     return not (config.array_like or config.tag)
+
+
+@functools.lru_cache(maxsize=512)
+def is_checkable(kind: Any) -> bool:
+    """Whether a type is such a Struct, and a subclass of it with other annotations can be made."""
+    return is_object(kind) and not is_key_only(kind) and not _is_recursive(kind)
+
+
+def _is_recursive(kind: Any) -> bool:
+    left, seen = [field.type for field in fields(kind)], set[int]()
+    while left:
+        each = left.pop()
+        if each is kind:
+            return True
+        if not is_object(each):
+            left += typing.get_args(each)
+        elif id(each) not in seen:
+            seen.add(id(each))
+            left += [field.type for field in fields(each)]
+    return False
 
 
 def is_key_only(kind: Any) -> bool:
@@ -157,7 +178,7 @@ def has_unchecked_amounts(kind: Any) -> bool:
     """Whether msgspec decodes an amount by rules of its own: in a dataclass, or in a wider union."""
     if is_checkable(kind):
         return any(has_unchecked_amounts(field.type) for field in fields(kind))
-    if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
+    if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind) or is_object(kind):
         return True
     members = typing.get_args(kind)
     if typing.get_origin(kind) in {typing.Union, types.UnionType} and Decimal in members:
@@ -174,8 +195,10 @@ def reads_otherwise(kind: Any, json: bytes) -> bool:
     """
     if not _has_timestamps(kind):
         return False
-    return _ODD_AFTER_T(json) is not None or (
-        _OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None
+    return (
+        _ODD_AFTER_T(json) is not None
+        or (_OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None)
+        or (b"\\u00" in json and _ESCAPED(json) is not None)
     )
 
 
@@ -183,6 +206,7 @@ HEAD: Final = 8192
 
 _ODD_AFTER_T: Final = re.compile(rb"T(?:.{9}[0-9]{7}|(?<=9999-12-31T)|(?<=0001-01-01T))", re.DOTALL).search
 _OTHER_SEPARATOR: Final = re.compile(rb"-[0-9]{2}[t ][0-9]{2}:[0-9]{2}").search
+_ESCAPED: Final = re.compile(rb"\\u00(?:2[dDeE]|3[0-9aA]|54)").search
 _ODD_ANYWHERE: Final = re.compile(rb"\.[0-9]{7}|9999-12-31|0001-01-01").search
 
 

@@ -172,9 +172,10 @@ class EnvelopeReader(Generic[RowT]):
                 return found
             unknown = {} if found is None else found.unknown
         self._has_searched = True
-        self._envelope = find_envelope(body if _is_json(body) else without_items(body), self._declared)
+        self._envelope = self._find_envelope(body)
         found = self._read_as(self._envelope, body)
         if found is None:
+            _layers(body)  # which raises for a body that is not JSON
             raise DecodeFailed("the response has another envelope than its keys show")
         found.unknown = unknown | found.unknown
         return found
@@ -227,9 +228,14 @@ class EnvelopeReader(Generic[RowT]):
 
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
         """The rows of a page as the bytes of their JSON, those that are refused included."""
-        envelope = self._envelope or find_envelope(body, self._declared)
-        found = self._raw_rows(envelope, body)
+        found = None if self._envelope is None else self._raw_rows(self._envelope, body)
+        if found is None:  # a later page may have had another envelope
+            found = self._raw_rows(self._find_envelope(body), body)
         return [] if found is None else [msgspec.Raw(row) for row in found.rows]
+
+    def _find_envelope(self, body: bytes) -> Envelope:
+        whole = body if _is_json(body) else with_whole_surrogates(without_items(body))
+        return find_envelope(whole, self._declared)
 
     def _decode_block(self, block: bytes) -> list[RowT]:
         rows: list[RowT] = _list_decoder(self._decoder.fast)(block)
@@ -323,17 +329,17 @@ class _RawRows(msgspec.Struct, frozen=True):
     is_broken: bool = False
 
 
-def _torn_rows(envelope: Envelope, body: bytes, fault: Exception) -> _RawRows:
-    """The rows of a page that is not JSON as a whole.
+def _torn_rows(envelope: Envelope, body: bytes, fault: Exception) -> _RawRows | None:
+    """The rows of a page that is not JSON as a whole; None if it has no such envelope.
 
     Raises:
         DecodeFailed: it is not the rows alone that are not JSON.
     """
     split = split_page(body, envelope.items)
     if split is None:
-        raise _malformed(fault)
+        return None
     try:
-        _, count = _page_decoder(RAW, envelope)(split.rest)
+        _, count = _page_decoder(RAW, envelope)(with_whole_surrogates(split.rest))
     except UNREADABLE:
         raise _malformed(fault) from None
     rows, mended, is_broken = list(split.rows), set[int](), False
@@ -559,7 +565,10 @@ def _find_count(layers: Iterable[dict[str, msgspec.Raw]], items: str, declared: 
 def _is_count(value: msgspec.Raw | None, path: tuple[str, ...]) -> bool:
     if value is None:
         return False
-    found: Any = _untyped.decode(value)
+    try:
+        found: Any = _untyped.decode(value)
+    except UNREADABLE:
+        return False
     for key in path:
         found = cast("dict[str, Any]", found).get(key) if isinstance(found, dict) else None
     return _as_count(found) is not None

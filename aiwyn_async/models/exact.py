@@ -14,8 +14,7 @@ from aiwyn_async.models.checked import (
     checked,
     exact_value,
     has_unchecked_amounts,
-    is_checkable,
-    is_key_only,
+    is_object,
     reads_otherwise,
 )
 from aiwyn_async.models.spelling import Names
@@ -121,17 +120,10 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
             return _fit_of(inner)
         case inspect.UnionType(types=types):
             return _fit_of_union(types)
-        case inspect.StructType(cls=cls, fields=fields, forbid_unknown_fields=is_strict) if is_checkable(
-            cls
-        ) or is_key_only(cls):
-            kinds = {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
-            fits = {
-                field.encode_name: _fast_first(kinds[field.encode_name], _fit_of(field.type))
-                for field in fields
-            }
-            return _object(fits, is_strict=is_strict)
+        case inspect.StructType(cls=cls) if is_object(cls):
+            return _when_needed(lambda: _fit_of_struct(kind))
         case inspect.DataclassType(fields=fields) | inspect.TypedDictType(fields=fields):
-            return _object({field.encode_name: _fit_of(field.type) for field in fields})
+            return _when_needed(lambda: _object({field.encode_name: _fit_of(field.type) for field in fields}))
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
             return _list(_fit_of(item))
         case inspect.DictType(value_type=value):
@@ -140,6 +132,24 @@ def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
             return lambda token, _: msgspec.Raw(token)
         case _:
             return _SCALARS.get(type(kind), _as_it_is)
+
+
+def _when_needed(make: Callable[[], Fit]) -> Fit:
+    """Make the function at its first use: an object may hold others of its own type."""
+    made = functools.cache(make)
+
+    def fit(token: bytes, notes: _Notes) -> Any:
+        return made()(token, notes)
+
+    return fit
+
+
+def _fit_of_struct(kind: inspect.StructType) -> Fit:
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind.cls)}
+    fits = {
+        field.encode_name: _fast_first(kinds[field.encode_name], _fit_of(field.type)) for field in kind.fields
+    }
+    return _object(fits, is_strict=kind.forbid_unknown_fields)
 
 
 def _fast_first(kind: Any, fit: Fit) -> Fit:

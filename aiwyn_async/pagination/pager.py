@@ -151,7 +151,7 @@ class Pager(Generic[RowT]):
 
     async def count(self) -> int:
         """How many rows match: the server's count, or, where it gives none, a walk that reads the keys."""
-        keys = {"row_type": key_only(self.query.key), "resume": None}
+        keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip"}
         page = await self._with(**keys, page_size=1, limit=1)
         if page.count is not None:
             return page.count

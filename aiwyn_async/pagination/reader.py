@@ -104,8 +104,8 @@ class PageReader(Generic[RowT]):
         Ordered by an instant, rows that lack one are left out if bad rows are: the next page begins at the
         instant of a row before, so that none is passed over.
         """
-        if len(order) == 1 and None not in page.keys:
-            return list(zip(page.keys))
+        if len(order) == 1 and (None not in page.keys or self._on_bad_row != "raise"):
+            return [(key,) for key in page.keys if key is not None] or None
         found = self._decode(self._dicts, page.response)
         values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]

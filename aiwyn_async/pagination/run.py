@@ -102,6 +102,7 @@ class Run(Generic[RowT]):
             resumed=resumed,
             by_key_alone=query.by_key_alone,
             unknown_fields=self._reader.unknown_fields,
+            expected=carried.expected_at_start,  # until a page counts anew
             expected_at_start=carried.expected_at_start,
             earlier=carried.problems,
         )

@@ -119,6 +119,8 @@ class ByKey(Generic[RowT]):
         self._number = 0
         self._seen: KeySet | None = KeySet()
         """The keys given; None from where their order vouches for their being new."""
+        self._text_keys = KeySet()
+        """The keys given since then in pages that end with text."""
         self._key_filter_works = False
         self._given_beyond = 0
         self._plan = Plan(page_size, ranges=ranges, ordered=ordered)
@@ -281,6 +283,7 @@ class ByKey(Generic[RowT]):
     def _new_among(self, keys: Sequence[Id | None], kept: int) -> Sequence[int]:
         """Of the first rows of a page, those that were not given before."""
         if self._seen is None:
+            self._check_text_keys(keys[:kept])
             return range(kept)
         new = self._seen.add_new(keys[:kept])
         if kept and new == []:
@@ -289,6 +292,11 @@ class ByKey(Generic[RowT]):
             return range(kept)
         self.report.duplicates += kept - len(new)
         return new
+
+    def _check_text_keys(self, keys: Sequence[Id | None]) -> None:
+        """Refuse a page of text keys that came before, which their order does not show."""
+        if keys and isinstance(keys[-1], str) and self._text_keys.add_new(keys) == []:
+            raise KeyFilterRefused("rows come again")
 
     def _count(self, page: Incoming[RowT], kept: Sequence[int]) -> None:
         report, highest = self.report, self._plan.last_key

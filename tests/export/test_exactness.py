@@ -21,6 +21,7 @@ from aiwyn_async import (
     AuthenticationError,
     ConfigurationError,
     DecodeFailed,
+    IncompleteError,
     Invoice,
 )
 from aiwyn_async.arrow.rows import PageRows
@@ -128,3 +129,22 @@ async def test_a_field_without_a_parquet_column_is_a_typed_error_before_anything
         await export(aiwyn.invoices.list().decode_as(Slim), tmp_path / "x.parquet")
 
     assert box.calls() == 0
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "duckdb"])
+async def test_strict_export_of_a_row_that_does_not_decode_makes_no_file(
+    suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    set_first_total(box, b'"a lot"')
+    target = tmp_path / f"x.{suffix}"
+
+    with pytest.raises(IncompleteError, match="1 rows do not decode"):
+        await export(aiwyn.invoices.list(strict=True, on_bad_row="skip"), target)
+    assert not target.exists()
+    with pytest.raises(IncompleteError, match="1 rows do not decode"):
+        await export(aiwyn.invoices.list(strict=True, on_bad_row="skip"), target, resume=True)
+    assert not target.exists()
+
+    done = await export(aiwyn.invoices.list(on_bad_row="skip"), target, resume=True)
+    assert (done.rows, done.report.bad_rows if done.report else 0) == (49, 1)

@@ -343,3 +343,44 @@ def test_any_invoices_split_into_any_pages_come_back_as_they_were(rows: list[Inv
     bodies = [encode_json({"items": page, "total": len(rows)}) for page in pages]
     assert [each for body in bodies for each in reader.read(body).rows] == rows
     assert [msgspec.json.decode(raw, type=Invoice) for b in bodies for raw in reader.raw_items(b)] == rows
+
+
+def test_reader_finds_torn_rows_in_an_envelope_that_is_not_declared() -> None:
+    reader = EnvelopeReader(Invoice, Envelope(("deid_invoice",)))
+    for body in (
+        b'{"data":[{"id":1},{"id":2,"notes":"a\tb"},{"id":3}],"total":3}',
+        b'{"data":{"deid_invoice":[{"id":1},{"id":2,"notes":"a\tb"},{"id":3}]}}',
+    ):
+        found = reader.read(body)
+
+        assert [row.id for row in found.rows] == [1, 3]
+        assert [refusal.index for refusal in found.bad] == [1]
+        assert len(reader.raw_items(body)) == 3
+
+
+def test_reader_ignores_half_surrogate_pairs_beside_the_rows() -> None:
+    body = rb'{"meta":{"a":"\ud83d"},"deid_invoice":[{"id":1}]}'
+
+    assert [row.id for row in EnvelopeReader(Invoice, Envelope(("deid_invoice",))).read(body).rows] == [1]
+
+
+@pytest.mark.parametrize("total", [b'"\xe9"', b"9" * 5000])
+def test_reader_takes_an_unreadable_count_for_none(total: bytes) -> None:
+    body = b'{"total":' + total + b',"deid_invoice":[{"id":1}]}'
+
+    assert EnvelopeReader(Invoice, Envelope(("deid_invoice",))).read(body).count is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (r"2024-05-01T23:59:59\u002e9999999Z", "2024-05-01T23:59:59.999999+00:00"),
+        (r"2024-05-01\u005423:59:59.9999999Z", "2024-05-01T23:59:59.999999+00:00"),
+    ],
+)
+def test_reader_cuts_digits_of_a_timestamp_that_is_written_with_escapes(sent: str, meant: str) -> None:
+    body = f'{{"deid_invoice":[{{"id":1,"dueDate":"{sent}"}}]}}'.encode()
+
+    (row,) = EnvelopeReader(Invoice, Envelope(("deid_invoice",))).read(body).rows
+
+    assert row.due_date == datetime.fromisoformat(meant)

@@ -94,3 +94,26 @@ class NotDecodable(msgspec.Struct):
 def test_deferred_refuses_a_type_that_no_row_can_be_decoded_as() -> None:
     with pytest.raises(ConfigurationError, match="NotDecodable"):
         deferred(NotDecodable)
+
+
+class Tree(msgspec.Struct, rename="camel"):
+    id: int
+    total_amount: Decimal | None = None
+    parent: Tree | None = None
+    children: list[Tree] = []
+
+
+class Forest(msgspec.Struct):
+    id: int
+    tree: Tree | None = None
+
+
+def test_own_types_may_hold_objects_of_their_own_type() -> None:
+    row = '{"id":1,"total_amount":"5","parent":{"id":2,"totalAmount":7},"children":[{"id":3}]}'
+
+    (tree,) = read(Tree, row).rows
+    assert tree == Tree(1, Decimal(5), Tree(2, Decimal(7)), [Tree(3)])
+    assert read(Forest, f'{{"id":1,"tree":{row}}}').rows == [Forest(1, tree)]
+    assert [
+        refusal.error for refusal in read(Tree, '{"id":1,"parent":{"id":2,"totalAmount":"NaN"}}').bad
+    ] == ["parent.totalAmount: expected a number, got 'NaN'"]

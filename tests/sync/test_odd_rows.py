@@ -1,0 +1,66 @@
+"""Keys and instants in another spelling, and rows that are not JSON, in syncs and reads of changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.sync import sync
+
+
+def spell(firm: Any, *names: tuple[bytes, bytes]) -> None:
+    """Have every search answer with other names of fields."""
+
+    def respell(body: bytes) -> bytes:
+        for declared, sent in names:
+            body = body.replace(b'"%b":' % declared, b'"%b":' % sent)
+        return body
+
+    firm.box.faults.add("invoices.search", every=1, mutate=respell)
+
+
+SPELLINGS = {
+    "snake": [(b"updatedAt", b"updated_at"), (b"totalAmount", b"total_amount")],
+    "kebab": [(b"updatedAt", b"updated-at")],
+    "capitals": [(b"updatedAt", b"UpdatedAt"), (b"id", b"ID")],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_keys_and_instants_in_another_spelling_are_synced(
+    spelling: str, firm: Any, aiwyn: AiwynClient, tmp_path: Path
+) -> None:
+    spell(firm, *SPELLINGS[spelling])
+    path = tmp_path / "firm.duckdb"
+    first = await sync(aiwyn.invoices, path)
+    firm.update(firm.ids()[40])
+    (new,) = firm.insert()
+    second = await sync(aiwyn.invoices, path, reconcile_deletes=True)
+
+    assert (first.inserted, first.doubts, first.bookmark is not None) == (120, [], True)
+    assert (second.inserted, second.updated, second.deleted, second.doubts) == (1, 1, 0, [])
+    found = await aiwyn.invoices.changes(since="2025-01-01T00:00:00Z").collect()
+    assert sorted(row.id for row in found) == sorted([firm.ids()[40], new])
+
+
+async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
+    firm: Any, aiwyn: AiwynClient, tmp_path: Path
+) -> None:
+    key = firm.ids()[50]
+    firm.box.faults.add(
+        "invoices.search",
+        every=1,
+        mutate=lambda body: re.sub(rb'("id":%d,)' % key, rb'\1"torn":"' + b"\t" + rb'",', body),
+    )
+    path = tmp_path / "firm.duckdb"
+    runs = [
+        await sync(aiwyn.invoices, path, page_size=25, on_bad_row="collect", reconcile_deletes=True)
+        for _ in range(2)
+    ]
+
+    assert [(run.skipped, [row.key for row in run.bad_rows]) for run in runs] == [(1, [key])] * 2
+    assert (runs[0].inserted, runs[0].unchanged) == (119, 0)
