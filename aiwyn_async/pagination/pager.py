@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
 from functools import lru_cache
@@ -95,6 +96,9 @@ class Pager(Generic[RowT]):
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """The first page."""
         return self._first_page().__await__()
+
+    def __deepcopy__(self, _memo: object) -> Pager[RowT]:
+        return copy.copy(self)  # its client, and the reports of its latest use, are shared
 
     def __aiter__(self) -> Iteration[RowT]:
         """Iterate over every row of every page, in the server's order; a cancelled step can be repeated."""
