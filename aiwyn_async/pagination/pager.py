@@ -78,7 +78,8 @@ class Pager(Generic[RowT]):
         self._limit = limit
         self._resume = resume
         self._position = self._position_of(resume)
-        self._walk(limit)  # a damaged position is told now, before anything is sent
+        if resume is not None:
+            self._walk(limit)  # raises now, before anything is sent, if the position is damaged
 
     def __repr__(self) -> str:
         return f"<Pager {self.query.path} of {name_of(self.row_type)}: {self.report}>"
