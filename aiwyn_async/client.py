@@ -303,6 +303,12 @@ class AiwynClient:
         del options  # a traceback shows the locals of this frame
         raise complaint.with_traceback(None)
 
+    def __copy__(self) -> AiwynClient:
+        return self.with_options()
+
+    def __deepcopy__(self, _memo: object) -> AiwynClient:
+        return self.with_options()
+
     async def request(self, request: Request) -> Response:
         """Send a request of your own up the same ladder: token, limits, retries, typed errors.
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from time import time as wall_clock
-from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Final, Literal, Protocol, Self, cast, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -72,6 +72,12 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret('***')"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a Secret is not pickled; read the credential anew where it is needed")

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Ite
 from contextlib import contextmanager
 from typing import Any, Generic, NoReturn, TypeVar
 
-from aiwyn_async.errors import PaginationError
+from aiwyn_async.errors import ConfigurationError, PaginationError
 from aiwyn_async.threads import running_loop
 
 __all__ = ["Iteration", "Owned"]
@@ -63,6 +63,11 @@ class Iteration(AsyncGenerator[ItemT, None]):
             await self._items.aclose()
         finally:
             await self._chunks.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "an iteration cannot be copied or pickled; keep its checkpoint, and resume from that"
+        )
 
     def __del__(self) -> None:
         # Without its other reference, the guard is closed by the loop, and closes the rest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
 from functools import lru_cache
@@ -77,7 +78,8 @@ class Pager(Generic[RowT]):
         self._limit = limit
         self._resume = resume
         self._position = self._position_of(resume)
-        self._walk(limit)  # a damaged position is told now, before anything is sent
+        if resume is not None:
+            self._walk(limit)  # raises now, before anything is sent, if the position is damaged
 
     def __repr__(self) -> str:
         return f"<Pager {self.query.path} of {name_of(self.row_type)}: {self.report}>"
@@ -95,6 +97,9 @@ class Pager(Generic[RowT]):
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """The first page."""
         return self._first_page().__await__()
+
+    def __deepcopy__(self, _memo: object) -> Pager[RowT]:
+        return copy.copy(self)  # its client, and the reports of its latest use, are shared
 
     def __aiter__(self) -> Iteration[RowT]:
         """Iterate over every row of every page, in the server's order; a cancelled step can be repeated."""

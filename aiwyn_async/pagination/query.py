@@ -95,18 +95,18 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             return OffsetWalk(
                 page_size, limit=limit, means=self.page_means, size_key=self.size_key, resume=resume
             )
+        order = self.order()
         return KeysetWalk(
             page_size,
-            self._keyset_fields(),
-            order=self.order(),
-            instants=frozenset(path for path, _ in self.order()) & self.instants,
+            self._keyset_fields(order),
+            order=order,
+            instants=frozenset(path for path, _ in order) & self.instants,
             limit=limit,
             size_key=self.size_key,
             resume=resume,
         )
 
-    def _keyset_fields(self) -> Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]]:
-        order = self.order()
+    def _keyset_fields(self, order: Order) -> Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]]:
         order_by = [_nested(path, direction) for path, direction in order]
         by_key = [_nested(order[-1][0], "asc")]
 

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from functools import cached_property
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Generic, TypeVar, cast, get_args
@@ -61,10 +62,17 @@ class PageReader(Generic[RowT]):
         self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope, query.model)
         self.unknown_fields: dict[str, Id | None] = {}
         """The fields that the row type does not have, and the key of the first row with each."""
-        self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
-        self._dicts: EnvelopeReader[dict[str, Any]] = EnvelopeReader(dict, query.envelope)
+        self._envelope = query.envelope
         self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
+
+    @cached_property
+    def _keys(self) -> EnvelopeReader[Any]:
+        return EnvelopeReader(key_only(self._key), self._envelope)
+
+    @cached_property
+    def _dicts(self) -> EnvelopeReader[dict[str, Any]]:
+        return EnvelopeReader(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
         """The rows and keys of a response; one that is not JSON is requested ``again``, once.

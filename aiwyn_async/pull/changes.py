@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -275,6 +276,9 @@ class Changes(Generic[RowT]):
         if use.has_ended and use.bad_rows:
             found.append(f"{use.bad_rows} rows do not decode and were left out, or have no key")
         return [*found, *self.problems]
+
+    def __deepcopy__(self, _memo: object) -> Changes[RowT]:
+        return copy.copy(self)  # its client, and the reports of its latest use, are shared
 
     def __aiter__(self) -> Iteration[RowT]:
         """Iterate over every row that changed; a cancelled step can be repeated."""

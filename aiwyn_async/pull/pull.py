@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
@@ -112,6 +113,9 @@ class Pull(Generic[RowT]):
     def server(self) -> str:
         """The base_url that is asked."""
         return self._session.config.base_url
+
+    def __deepcopy__(self, _memo: object) -> Pull[RowT]:
+        return copy.copy(self)  # its client, and the reports of its latest use, are shared
 
     def __aiter__(self) -> Iteration[RowT]:
         """Iterate over every row; a cancelled step can be repeated."""

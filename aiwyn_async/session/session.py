@@ -14,12 +14,13 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from aiwyn_async.config import Clock, Config, Secret, secrets_in
 from aiwyn_async.errors import (
     ApiError,
     Attempt,
+    ConfigurationError,
     DeadlineExceeded,
     InferredEndpointWarning,
     RequestError,
@@ -148,6 +149,18 @@ class Session:
         session.tokens = self.tokens
         session.warned = self.warned
         return session
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Session:
+        return self  # what reads through it can be copied; a second pool would outlive its client
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "a client, and what reads or writes through it, cannot be pickled: it holds connections and "
+            "credentials; make an AiwynClient in each process"
+        )
 
     def distrust_connections(self) -> None:
         """Reuse no connection that is open now: one of them brought a response of another request."""

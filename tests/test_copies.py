@@ -1,0 +1,191 @@
+"""Every public value is copied and pickled, or refuses with a sentence that says what to do."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import pickle
+import re
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import aiwyn_async
+from aiwyn_async import AiwynClient, BadRow, Checkpoint, F, FileState, Secret, deferred
+from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export import export
+from aiwyn_async.models.invoices import InvoiceSearchRow
+from aiwyn_async.models.records import Record, RecordType, RecordTypeField
+from aiwyn_async.pull.progress import Progress
+from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sync import sync
+from aiwyn_async.webhooks import STANDARD_WEBHOOKS, WebhookEvent, WebhookVerifier
+
+MODULES = (
+    *("aiwyn_async", "aiwyn_async.webhooks", "aiwyn_async.export", "aiwyn_async.sync"),
+    *("aiwyn_async.filters", "aiwyn_async.models.records"),
+)
+CLIENTS = {"AiwynClient", "Changes", "Pager", "Pull"}
+SECRETS = {"Config", "Secret"}
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox(invoices=30, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
+    async with AiwynClient(base_url=box.url, api_key=box.api_key) as client:
+        yield client
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+def shown(value: Any) -> object:
+    """What must be the same in a copy."""
+    if isinstance(value, aiwyn_async.Page):
+        page: Any = value
+        raw = [bytes(row) for row in page.raw_items()]
+        return (page.items, raw, page.count, page.number, page.checkpoint, page.meta, page.document)
+    return value if isinstance(value, msgspec.Struct) else re.sub(" at 0x.*", "", repr(value))
+
+
+async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
+    """A value of every public type that holds data, most of them as a read makes them."""
+    progress: list[Progress] = []
+    listed, pull = aiwyn.invoices.list(), aiwyn.invoices.pull(page_size=10, on_progress=progress.append)
+    search = aiwyn.invoices.search(page_size=7)
+    page, rows = await search, await listed.collect()
+    await pull.collect()
+    changes = aiwyn.invoices.changes()
+    await changes.collect()
+    found = [answer async for answer in aiwyn.invoices.get_many([rows[0].id, 1])]
+    write = await aiwyn.records.upsert([{"type": "TEST", "systemRef": 1, "attributes": {}}])
+    outcomes = [each async for each in aiwyn.records.upsert([{"type": "TEST", "attributes": {}}])]
+    return [
+        *(page, page.meta, page.items[0], rows[0], found[0].item, *found, search.checkpoint, search.report),
+        *(listed.report, pull.report, pull.checkpoint, progress[-1], changes.report, changes.checkpoint),
+        *(
+            await aiwyn.invoices.reconcile_keys([1]),
+            write,
+            outcomes[0],
+            BadRow(0, 1, "broken", b"{}", 7),
+        ),
+        *(F, F.client.name, F.a.contains("x") & (F.b > Decimal(1)), F.a.desc()),
+        *(STANDARD_WEBHOOKS, WebhookEvent(id="1", timestamp=1, payload=b"{}")),
+        *(Record(type="A", attributes={}), FileState(folder / "state.json")),
+        await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
+        await sync(aiwyn.invoices, folder / "firm.duckdb"),
+    ]
+
+
+async def test_every_public_value_is_copied_and_pickled(aiwyn: AiwynClient, tmp_path: Path) -> None:
+    found = await values(aiwyn, tmp_path)
+    for value in found:
+        for made in (copy.copy(value), copy.deepcopy(value), pickled(value)):
+            assert shown(made) == shown(value)
+    others = {WebhookVerifier, RecordType, RecordTypeField}  # descriptions, see below
+    kinds = {kind for value in found for kind in type(value).__mro__} | others
+    names = {
+        name: getattr(importlib.import_module(module), name) for module in MODULES for name in public(module)
+    }
+    missing = {
+        name
+        for name, kind in names.items()
+        if inspect.isclass(kind) and not issubclass(kind, BaseException) and kind not in kinds
+    }
+    assert missing - CLIENTS - SECRETS == set()
+
+
+def public(module: str) -> list[str]:
+    names: list[str] = importlib.import_module(module).__all__
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_functions_and_types_are_pickled_by_name(module: str) -> None:
+    for name in public(module):
+        value = getattr(importlib.import_module(module), name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert pickled(value) is value
+
+
+def test_descriptions_are_copied() -> None:
+    verifier = WebhookVerifier(b"key", STANDARD_WEBHOOKS)
+    assert repr(copy.deepcopy(verifier)) == repr(copy.copy(verifier)) == repr(verifier)
+    record_type = msgspec.convert({"name": "a", "fields": []}, RecordType)
+    assert pickled(record_type) == copy.deepcopy(record_type) == record_type
+
+
+async def test_rows_are_pickled_as_their_plain_type(aiwyn: AiwynClient) -> None:
+    rows = await aiwyn.invoices.search().collect()
+    assert type(pickled(rows[0])) is InvoiceSearchRow
+    assert pickled(rows) == copy.deepcopy(rows) == rows
+    late = await aiwyn.invoices.search().decode_as(deferred(InvoiceSearchRow)).collect()
+    assert pickled(late) == rows
+    assert pickled(await aiwyn.invoices.search().decode_as(dict).collect())[0]["id"] == rows[0].id
+
+
+USERS: dict[str, Callable[[AiwynClient], Any]] = {
+    "client": lambda aiwyn: aiwyn,
+    "view": lambda aiwyn: aiwyn.with_options(retries=0),
+    "resource": lambda aiwyn: aiwyn.invoices,
+    "collection": lambda aiwyn: aiwyn.collection("/gql/v1/invoices"),
+    "pager": lambda aiwyn: aiwyn.invoices.list(page_size=7),
+    "pull": lambda aiwyn: aiwyn.invoices.pull(page_size=7),
+    "changes": lambda aiwyn: aiwyn.invoices.changes(page_size=7),
+    "write": lambda aiwyn: aiwyn.records.upsert([]),
+}
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_what_holds_a_client_is_copied_as_a_view_and_not_pickled(
+    aiwyn: AiwynClient, box: Sandbox, name: str
+) -> None:
+    value = USERS[name](aiwyn)
+    with pytest.raises(ConfigurationError, match="make an AiwynClient in each process") as caught:
+        pickle.dumps(value)
+    assert box.api_key not in str(caught.value)
+    for copied in (copy.copy(value), copy.deepcopy(value)):
+        assert type(copied) is type(value)
+        assert repr(copied).removeprefix("<AiwynClient view of ")  # nothing is missing in it
+        if isinstance(copied, AiwynClient):
+            assert await copied.invoices.list().count() == 30
+            await copied.aclose()
+        elif name in {"pager", "pull", "changes"}:
+            assert len(await copied.collect()) == 30
+        elif name == "resource":
+            assert len(await copied.list().collect()) == 30
+    assert await aiwyn.invoices.list().count() == 30  # closing a copy closes nothing
+
+
+async def test_an_iteration_is_neither_copied_nor_pickled(aiwyn: AiwynClient) -> None:
+    rows = aiter(aiwyn.invoices.list(page_size=7))
+    first = await anext(rows)
+    for make in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(ConfigurationError, match="keep its checkpoint"):
+            make(rows)
+    assert len([first, *[row async for row in rows]]) == 30
+
+
+def test_a_secret_is_shared_by_copies_and_not_pickled() -> None:
+    secret = Secret("canary")
+    assert copy.copy(secret) is copy.deepcopy([secret])[0] is secret
+    with pytest.raises(TypeError, match="not pickled") as caught:
+        pickle.dumps(secret)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_checkpoint_survives_a_copy(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(endpoint="/x", query="q", position={"after": [Decimal("1.10")]})
+    assert pickled(checkpoint) == copy.deepcopy(checkpoint) == checkpoint
+    assert pickled(FileState(tmp_path / "state.json")).get("x") is None
