@@ -58,7 +58,7 @@ def column_options(
         raise ConfigurationError(
             f"round_money must be an integer from 0 to {MOST_PLACES}, got {round_money!r}"
         )
-    if isinstance(date_columns, str) or not isinstance(date_columns, Iterable):
+    if isinstance(date_columns, str) or not hasattr(date_columns, "__iter__"):
         raise ConfigurationError("date_columns must be several names, such as ('issueDate', 'dueDate')")
     days = tuple(date_columns)
     if not (days or extra):

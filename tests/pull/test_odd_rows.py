@@ -34,7 +34,7 @@ async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
 async def test_torn_row_costs_no_other_row_and_is_named_by_its_key(
     name: str, fault: str, box: Sandbox, aiwyn: AiwynClient
 ) -> None:
-    key = box.query("SELECT id FROM invoices ORDER BY id LIMIT 1 OFFSET 1201")[0][0]
+    key = int(str(box.query("SELECT id FROM invoices ORDER BY id LIMIT 1 OFFSET 1201")[0][0]))
     for route in ("invoices.list", "invoices.search"):
         box.faults.add(
             route,
@@ -63,9 +63,7 @@ async def test_key_written_as_a_whole_decimal_is_that_number(
 
 async def test_count_does_not_depend_on_the_first_row(box: Sandbox, aiwyn: AiwynClient) -> None:
     torn = b'"torn":\t,"id":'
-    box.faults.add(
-        "invoices.list", every=1, mutate=lambda body: body.replace(b'"id":', b'"torn":\t,"id":', 1)
-    )
+    box.faults.add("invoices.list", every=1, mutate=lambda body: body.replace(b'"id":', torn, 1))
 
     assert await aiwyn.invoices.list().count() == 1_500
 
