@@ -198,7 +198,7 @@ def reads_otherwise(kind: Any, json: bytes) -> bool:
     return (
         _ODD_AFTER_T(json) is not None
         or (_OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None)
-        or (b"\\u00" in json and _ESCAPED(json) is not None)
+        or (b"\\" in json and _ESCAPED(json) is not None)
     )
 
 

@@ -180,27 +180,6 @@ class EnvelopeReader(Generic[RowT]):
         found.unknown = unknown | found.unknown
         return found
 
-    def read_pieces(self, pieces: Sequence[bytes], join: Callable[[], bytes]) -> Rows[RowT]:
-        """Decode a page from the pieces of its body, which are joined only if that is needed.
-
-        Block by block, the JSON and the rows made of it stay in the processor's cache.
-
-        Args:
-            pieces: as they arrived.
-            join: returns the body in one piece.
-
-        Raises:
-            DecodeFailed, ApiError: as ``read()``.
-        """
-        blocks = self.in_blocks(pieces) if self._decoder.is_costly else None
-        if blocks is not None:
-            rows: list[RowT] = []
-            with contextlib.suppress(*UNREADABLE):  # what is wrong is found by reading it whole
-                while blocks.left:
-                    rows += blocks.take()
-                return Rows(rows, blocks.count, [])
-        return self.read(join())
-
     def in_blocks(self, pieces: Sequence[bytes]) -> Blocks[RowT] | None:
         """Decode a page block by block; None if it must be read whole.
 

@@ -83,11 +83,6 @@ class RowDecoder(Generic[RowT]):
         self._amounts = exact_amounts_in(model) if typing.get_origin(row_type) or row_type is dict else None
         self.fast = self._made_fast()
 
-    @property
-    def is_costly(self) -> bool:
-        """Whether a row is decoded into many values."""
-        return self._row_type is not msgspec.Raw and not self._is_key
-
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[Fast], object]) -> bool:
         """Whether rows that were decoded fast are what ``exact()`` would return.
 

@@ -147,7 +147,7 @@ class PageReader(Generic[RowT]):
 
     def _decode(self, reader: EnvelopeReader[Any], response: Response) -> Rows[Any]:
         try:
-            return reader.read_pieces(response.pieces, lambda: response.body)
+            return reader.read(response.body)
         except RequestError as error:
             raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
 
