@@ -384,20 +384,20 @@ class _Claims(msgspec.Struct):
     iat: float | None = None
 
 
-def lifetime_of(token: Secret, now: float, server_date: str | None, told: float | None = None) -> float:
+def lifetime_of(token: Secret, now: float, server_date: str | None, stated: float | None = None) -> float:
     """Seconds that a token is good for from the moment it was asked for; 0 or less when it has expired.
 
     From its claims ``exp - iat``, and not past ``exp`` by the server's clock or this machine's ``now``. Each
-    of the two may be wrong, so a token has expired only if it has by both. A token that is no JWT is taken
-    to last as long as the answer ``told``, or the documented hour. It is never verified: that is the server's
-    work, which answers 401 to a token that was trusted for too long.
+    of the two may be wrong, so a token has expired only if it has by both. A token that is not a JWT is taken
+    to last as long as the answer ``stated``, or the documented hour. It is never verified: the server does
+    that, and answers 401 to a token that was trusted for too long.
     """
     claims = _claims(token)
     if claims.exp is None:
-        return told if told is not None else DOCUMENTED_LIFETIME
+        return stated if stated is not None else DOCUMENTED_LIFETIME
     server_now = timestamp_of(server_date or "")
     if claims.iat is None:
-        return _left_without_issue_time(claims.exp, now, server_now, told)
+        return _left_without_issue_time(claims.exp, now, server_now, stated)
     lifetime = claims.exp - claims.iat
     if server_now is None or lifetime <= 0:
         return lifetime
@@ -409,7 +409,7 @@ def lifetime_of(token: Secret, now: float, server_date: str | None, told: float 
     return lifetime if max(lefts) > 0 else max(lefts)
 
 
-def _left_without_issue_time(exp: float, now: float, server_now: float | None, told: float | None) -> float:
+def _left_without_issue_time(exp: float, now: float, server_now: float | None, stated: float | None) -> float:
     left = exp - now
     if server_now is None:
         return left
@@ -417,8 +417,8 @@ def _left_without_issue_time(exp: float, now: float, server_now: float | None, t
     if left_by_server > 0 and abs(left_by_server - left) <= CLOCK_SKEW:
         return left_by_server
     # The clocks disagree. What the answer says of the token's life depends on neither.
-    if told is not None and told > 0 and max(left, left_by_server) > 0:
-        return told
+    if stated is not None and stated > 0 and max(left, left_by_server) > 0:
+        return stated
     return max(left, left_by_server)
 
 

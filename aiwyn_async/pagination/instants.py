@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["first_shown_as", "instant_of", "last_shown_as", "shown_unit"]
+__all__ = ["first_shown_as", "instant_of", "is_instant", "last_shown_as", "shown_unit"]
 
 DIGITS: Final = 6
 """Of a second's fraction, in Postgres and in Python."""
@@ -26,6 +26,14 @@ def instant_of(text: str) -> datetime:
     """
     found = datetime.fromisoformat(text)
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def is_instant(value: object) -> bool:
+    """Return whether a value is the text of an instant."""
+    try:
+        return isinstance(value, str) and instant_of(value) is not None
+    except ValueError:
+        return False
 
 
 def shown_unit(text: str) -> timedelta:

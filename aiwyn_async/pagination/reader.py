@@ -19,6 +19,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
 from aiwyn_async.models.spelling import Names
 from aiwyn_async.pagination.in_blocks import PageInBlocks
+from aiwyn_async.pagination.instants import is_instant
 from aiwyn_async.pagination.keys import KeySet
 from aiwyn_async.pagination.page import Checkpoint, Document, Page, PageMeta
 from aiwyn_async.pagination.query import Query
@@ -287,7 +288,7 @@ def _has_place(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
     return (
         msgspec.UNSET not in values
         and isinstance(values[-1], (int, str, Decimal))
-        and all(values[index] is None or isinstance(values[index], str) for index in instants)
+        and all(values[index] is None or is_instant(values[index]) for index in instants)
     )
 
 

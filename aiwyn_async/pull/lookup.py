@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
+from aiwyn_async.pagination.instants import is_instant
 from aiwyn_async.pagination.query import Query
 from aiwyn_async.pagination.reader import Incoming, PageReader
-from aiwyn_async.pull.instants import instant_of
 from aiwyn_async.pull.keys import key_and_instant
 from aiwyn_async.session.protocol import Request, Response, encode_json, timestamp_of
 from aiwyn_async.session.session import Session
@@ -65,33 +65,27 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     """
     reader: PageReader[Any] = PageReader(session, query, key_and_instant(query.key, column), "skip")
     page = await _page(session, reader, query, 1)
-    if not page.rows.rows:  # none is there, or it cannot be decoded: an empty page is not believed at once
+    if _first_dated(page) is None:  # no row, or an odd one: an empty page is not believed at once
         page = await _page(session, reader, query, FEW_ROWS)
-    clock = _clock_of(session, page.response)
-    is_readable = not page.rows.bad
-    if not page.rows.rows:
+    rows, clock = page.rows.rows, _clock_of(session, page.response)
+    row = _first_dated(page)
+    if rows and row is None:
+        raise PaginationError(f"{column} of {query.path} holds no ISO 8601 date-time, so it tells no changes")
+    is_readable = not page.rows.bad and (not rows or row is rows[0])
+    if row is None:
         return FirstRow(None, None, page.rows.count, clock, is_readable)
-    row = page.rows.rows[0]
-    at = _checked(row.instant, column, query.path)
-    return FirstRow(row.key, at, page.rows.count, clock, is_readable)
+    return FirstRow(row.key, row.instant, page.rows.count, clock, is_readable)
+
+
+def _first_dated(page: Incoming[Any]) -> Any:
+    """The first row whose instant is one, or is null."""
+    return next((row for row in page.rows.rows if row.instant is None or is_instant(row.instant)), None)
 
 
 async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> Incoming[Any]:
     body = encode_json(query.fields | {query.size_key: size})
     request = Request(method="POST", path=query.path, body=body)
     return await reader.read(await session.call(request), functools.partial(session.call, request))
-
-
-def _checked(found: object, column: str, path: str) -> str | None:
-    if found is None:
-        return None
-    try:
-        instant_of(found)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    except (ValueError, TypeError):
-        raise PaginationError(
-            f"{column} of {path} holds no ISO 8601 date-time, so it tells no changes"
-        ) from None
-    return str(found)
 
 
 def _clock_of(session: Session, response: Response) -> Clock:

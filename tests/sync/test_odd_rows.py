@@ -64,3 +64,15 @@ async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
 
     assert [(run.skipped, [row.key for row in run.bad_rows]) for run in runs] == [(1, [key])] * 2
     assert (runs[0].inserted, runs[0].unchanged) == (119, 0)
+
+
+async def test_instant_that_is_none_costs_a_read_of_changes_no_other_row(
+    firm: Any, aiwyn: AiwynClient
+) -> None:
+    key = firm.ids()[50]
+    instant = rb'("id":%d,[^{}]*(?:\{[^{}]*\}[^{}]*)*?"updatedAt":)"[^"]*"' % key
+    firm.box.faults.add("invoices.search", every=1, mutate=lambda body: re.sub(instant, rb'\1"soon"', body))
+    read = aiwyn.invoices.changes(since="2000-01-01T00:00:00Z", page_size=25, on_bad_row="collect")
+
+    assert len(await read.collect()) == 119
+    assert [row.key for row in read.bad_rows] == [key]
