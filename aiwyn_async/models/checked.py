@@ -189,16 +189,17 @@ def has_unchecked_amounts(kind: Any) -> bool:
 def reads_otherwise(kind: Any, json: bytes) -> bool:
     """Whether msgspec may read a timestamp in this JSON otherwise than the contract of values.
 
-    It rounds digits beyond the microsecond, and knows no bounds in UTC. Both are looked for in all timestamps
-    with a ``T``, and in others if there is one in the first ``HEAD`` bytes: a server writes them alike. To
-    search for all of them would take a third of the time of decoding.
+    It rounds digits beyond the microsecond, and knows no bounds in UTC. Both are searched for in all
+    timestamps with a ``T``, and in others if there is one in the first ``HEAD`` bytes: a server writes them
+    alike. Escapes in timestamps are searched for there too. To search for all of these everywhere would take
+    a third of the time of decoding.
     """
     if not _has_timestamps(kind):
         return False
     return (
         _ODD_AFTER_T(json) is not None
         or (_OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None)
-        or (b"\\" in json and _ESCAPED(json) is not None)
+        or _ESCAPED(json, 0, HEAD) is not None
     )
 
 

@@ -30,10 +30,13 @@ def instant_of(text: str) -> datetime:
 
 def is_instant(value: object) -> bool:
     """Return whether a value is the text of an instant."""
+    if not isinstance(value, str):
+        return False
     try:
-        return isinstance(value, str) and instant_of(value) is not None
+        instant_of(value)
     except ValueError:
         return False
+    return True
 
 
 def shown_unit(text: str) -> timedelta:
