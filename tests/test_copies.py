@@ -55,7 +55,8 @@ def shown(value: Any) -> object:
     if isinstance(value, aiwyn_async.Page):
         page: Any = value
         raw = [bytes(row) for row in page.raw_items()]
-        return (page.items, raw, page.count, page.number, page.checkpoint, page.meta, page.document)
+        document = page.document and (page.document.body, page.document.rows_at)
+        return (page.items, raw, page.count, page.number, page.checkpoint, page.meta, document)
     return value if isinstance(value, msgspec.Struct) else re.sub(" at 0x.*", "", repr(value))
 
 
