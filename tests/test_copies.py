@@ -30,7 +30,7 @@ MODULES = (
     *("aiwyn_async", "aiwyn_async.webhooks", "aiwyn_async.export", "aiwyn_async.sync"),
     *("aiwyn_async.filters", "aiwyn_async.models.records"),
 )
-CLIENTS = {"AiwynClient", "Changes", "Pager", "Pull"}
+CLIENTS = {"AiwynClient", "ArrowStream", "Changes", "Pager", "Pull"}
 SECRETS = {"Config", "Secret"}
 
 
