@@ -70,7 +70,9 @@ def _deferred(row_type: Any) -> type[Any]:
     )
     for field in fields(row_type):
         if field.name in costly:
-            setattr(made, field.name, _decoded_when_read(field, getattr(row_type, field.name)))
+            slot = getattr(row_type, field.name)
+            is_frozen = row_type.__struct_config__.frozen
+            setattr(made, field.name, _decoded_when_read(field, slot, is_frozen=is_frozen))
     return cast("type[Any]", made)
 
 
@@ -93,7 +95,7 @@ _COSTLY: Final = (
 )
 
 
-def _decoded_when_read(field: FieldInfo, slot: Any) -> property:
+def _decoded_when_read(field: FieldInfo, slot: Any, *, is_frozen: bool) -> property:
     """An attribute over the slot that msgspec fills, which keeps the value once it is decoded."""
     get, keep = slot.__get__, slot.__set__
     decode = value_decoder(field.type)
@@ -113,4 +115,4 @@ def _decoded_when_read(field: FieldInfo, slot: Any) -> property:
             keep(row, value)
         return value
 
-    return property(read)
+    return property(read, None if is_frozen else keep)

@@ -191,3 +191,19 @@ def test_rows_that_have_an_order_keep_it() -> None:
 def test_what_is_no_struct_is_refused(kind: Any) -> None:
     with pytest.raises(ConfigurationError, match="such as Invoice"):
         deferred(kind)
+
+
+class Mutable(msgspec.Struct, rename="camel"):
+    id: int
+    total_amount: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        self.total_amount = self.total_amount or Decimal(0)
+
+
+def test_deferred_row_of_a_mutable_type_can_be_changed() -> None:
+    (row,) = msgspec.json.decode(b'[{"id":1,"totalAmount":5.5}]', type=list[deferred(Mutable)])  # type: ignore[misc]
+
+    assert row.total_amount == Decimal("5.5")
+    row.total_amount = Decimal(7)
+    assert (row.total_amount, settled(row)) == (Decimal(7), Mutable(1, Decimal(7)))
