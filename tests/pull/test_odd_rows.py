@@ -13,7 +13,7 @@ from aiwyn_async.sandbox import Sandbox
 TORN = {
     "a control character": b'"torn":"\t",',
     "not a number": b'"torn":NaN,',
-    "nesting": b'"torn":' + b"[" * 3000 + b"]" * 3000 + b",",
+    "nesting": b'"torn":' + b"[" * 20_000 + b"]" * 20_000 + b",",
 }
 
 
