@@ -157,9 +157,6 @@ class RowDecoder(Generic[RowT]):
             return ExactRow(self._amounts(_decode_one(self.fast, row)), is_repaired=False, unknown={})
         if _is_struct(self._row_type) or self._is_unchecked:
             return exact_decoder(self._row_type)(row)
-        return self._any(row)
-
-    def _any(self, row: bytes) -> ExactRow:
         return ExactRow(_decode_one(self.fast, row), is_repaired=False, unknown={})
 
     def _are_exact_dicts(self, rows: Sequence[Any]) -> bool:

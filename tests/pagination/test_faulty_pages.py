@@ -7,28 +7,19 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import PaginationError
 from aiwyn_async.pagination.pager import Pager
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sandbox.variants import Variant
 from fake_clock import FakeClock
-from one_fault import CONTENTS, Content, OneFault, numbered, serving
+from one_fault import CONTENTS, Content, OneFault, keys_received, numbered, serving
 
 
 async def read(server: OneFault, clock: FakeClock, *, by_key: bool) -> tuple[list[Any], bool]:
     """The keys that arrived, and whether the read calls itself complete."""
-    found: list[Any] = []
     async with serving(server, clock) as client:
         invoices = client.invoices
         begun: Pager[Any] = invoices.search(page_size=10) if by_key else invoices.list(page_size=10)
-        pager = begun.decode_as(dict)
-        try:
-            async for row in pager:
-                found.append(row["id"])  # noqa: PERF401 (an error ends it)
-        except PaginationError:
-            return found, False
-        assert pager.report.complete == (not pager.report.doubts())
-        return found, pager.report.complete
+        return await keys_received(begun.decode_as(dict))
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -8,7 +8,7 @@ import pytest
 
 from aiwyn_async import PaginationError
 from fake_clock import FakeClock
-from one_fault import CONTENTS, Content, OneFault, numbered, serving
+from one_fault import CONTENTS, Content, OneFault, keys_received, numbered, serving
 
 WAYS: dict[str, dict[str, Any]] = {
     "1 range": {"ranges": 1},
@@ -21,16 +21,8 @@ WAYS: dict[str, dict[str, Any]] = {
 
 async def read(server: OneFault, clock: FakeClock, **options: Any) -> tuple[list[Any], bool]:
     """The keys that arrived, and whether the pull calls itself complete."""
-    found: list[Any] = []
     async with serving(server, clock) as client:
-        pull = client.invoices.pull(page_size=10, **options).decode_as(dict)
-        try:
-            async for row in pull:
-                found.append(row["id"])  # noqa: PERF401 (an error ends it)
-        except PaginationError:
-            return found, False
-        assert pull.report.complete == (not pull.report.doubts())
-        return found, pull.report.complete
+        return await keys_received(client.invoices.pull(page_size=10, **options).decode_as(dict))
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -23,12 +23,6 @@ async def box() -> AsyncIterator[Sandbox]:
         yield found
 
 
-@pytest.fixture
-async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
-    async with AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as client:
-        yield client
-
-
 @pytest.mark.parametrize("fault", TORN)
 @pytest.mark.parametrize("name", ["list", "search", "pull"])
 async def test_torn_row_costs_no_other_row_and_is_named_by_its_key(

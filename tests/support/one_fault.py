@@ -10,10 +10,10 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient
+from aiwyn_async import AiwynClient, Pager, PaginationError, Pull
 from fake_clock import FakeClock
 
-__all__ = ["CONTENTS", "Content", "OneFault", "numbered", "serving"]
+__all__ = ["CONTENTS", "Content", "OneFault", "keys_received", "numbered", "serving"]
 
 Row = dict[str, Any]
 Content = Literal["empty", "short", "headless", "holed", "repeated", "stale", "swapped"]
@@ -136,3 +136,15 @@ async def serving(server: OneFault, clock: FakeClock) -> AsyncGenerator[AiwynCli
         AiwynClient(base_url=str(running.make_url("")).rstrip("/"), token="t", clock=clock) as client,
     ):
         yield client
+
+
+async def keys_received(read: Pager[dict[str, Any]] | Pull[dict[str, Any]]) -> tuple[list[Any], bool]:
+    """The keys that arrived, and whether the read calls itself complete."""
+    found: list[Any] = []
+    try:
+        async for row in read:
+            found.append(row["id"])  # noqa: PERF401 (an error ends it)
+    except PaginationError:
+        return found, False
+    assert read.report.complete == (not read.report.doubts())
+    return found, read.report.complete
