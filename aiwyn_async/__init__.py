@@ -9,8 +9,22 @@ from typing import TYPE_CHECKING
 from aiwyn_async._version import __version__
 
 if TYPE_CHECKING:
-    from aiwyn_async.allocator import prime_allocator as prime_allocator
-    from aiwyn_async.arrow.stream import ArrowStream as ArrowStream
+    from aiwyn_async._changes.bookmarks import FileState as FileState
+    from aiwyn_async._changes.changes import Changes as Changes
+    from aiwyn_async._changes.reconcile import KeyDifference as KeyDifference
+    from aiwyn_async._decoding.envelope import BadRow as BadRow
+    from aiwyn_async._decoding.lazy import deferred as deferred
+    from aiwyn_async._decoding.plain_types import settled as settled
+    from aiwyn_async._http.transport import inflate_with_isal as inflate_with_isal
+    from aiwyn_async._pagination.page import Checkpoint as Checkpoint
+    from aiwyn_async._pagination.page import Page as Page
+    from aiwyn_async._pagination.pager import Pager as Pager
+    from aiwyn_async._pagination.report import WalkReport as WalkReport
+    from aiwyn_async._pull.progress import Progress as Progress
+    from aiwyn_async._pull.pull import Pull as Pull
+    from aiwyn_async._pull.report import PullReport as PullReport
+    from aiwyn_async._resources.collection import Found as Found
+    from aiwyn_async.arrow._stream import ArrowStream as ArrowStream
     from aiwyn_async.client import AiwynClient as AiwynClient
     from aiwyn_async.config import DEMO_URL as DEMO_URL
     from aiwyn_async.config import STAGING_URL as STAGING_URL
@@ -48,28 +62,14 @@ if TYPE_CHECKING:
     from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
     from aiwyn_async.errors import WebhookVerificationError as WebhookVerificationError
     from aiwyn_async.filters import F as F
-    from aiwyn_async.models.deferred import deferred as deferred
-    from aiwyn_async.models.envelopes import BadRow as BadRow
     from aiwyn_async.models.invoices import Invoice as Invoice
     from aiwyn_async.models.invoices import InvoiceDetail as InvoiceDetail
     from aiwyn_async.models.invoices import InvoiceSearchRow as InvoiceSearchRow
-    from aiwyn_async.models.plain import settled as settled
-    from aiwyn_async.pagination.page import Checkpoint as Checkpoint
-    from aiwyn_async.pagination.page import Page as Page
-    from aiwyn_async.pagination.pager import Pager as Pager
-    from aiwyn_async.pagination.report import WalkReport as WalkReport
-    from aiwyn_async.pull.changes import Changes as Changes
-    from aiwyn_async.pull.progress import Progress as Progress
-    from aiwyn_async.pull.pull import Pull as Pull
-    from aiwyn_async.pull.reconcile import KeyDifference as KeyDifference
-    from aiwyn_async.pull.report import PullReport as PullReport
-    from aiwyn_async.pull.state import FileState as FileState
-    from aiwyn_async.resources.collection import Found as Found
-    from aiwyn_async.session.transport import inflate_with_isal as inflate_with_isal
+    from aiwyn_async.tuning import prime_allocator as prime_allocator
 
 _HOMES = {
-    "allocator": ("prime_allocator",),
-    "arrow.stream": ("ArrowStream",),
+    "tuning": ("prime_allocator",),
+    "arrow._stream": ("ArrowStream",),
     "client": ("AiwynClient",),
     "config": ("DEMO_URL", "STAGING_URL", "Config", "Secret"),
     "errors": (
@@ -106,21 +106,21 @@ _HOMES = {
         "WebhookVerificationError",
     ),
     "filters": ("F",),
-    "models.deferred": ("deferred",),
-    "models.plain": ("settled",),
-    "models.envelopes": ("BadRow",),
+    "_decoding.lazy": ("deferred",),
+    "_decoding.plain_types": ("settled",),
+    "_decoding.envelope": ("BadRow",),
     "models.invoices": ("Invoice", "InvoiceDetail", "InvoiceSearchRow"),
-    "pagination.page": ("Checkpoint", "Page"),
-    "pagination.pager": ("Pager",),
-    "pagination.report": ("WalkReport",),
-    "pull.changes": ("Changes",),
-    "pull.progress": ("Progress",),
-    "pull.pull": ("Pull",),
-    "pull.reconcile": ("KeyDifference",),
-    "pull.report": ("PullReport",),
-    "pull.state": ("FileState",),
-    "resources.collection": ("Found",),
-    "session.transport": ("inflate_with_isal",),
+    "_pagination.page": ("Checkpoint", "Page"),
+    "_pagination.pager": ("Pager",),
+    "_pagination.report": ("WalkReport",),
+    "_changes.changes": ("Changes",),
+    "_pull.progress": ("Progress",),
+    "_pull.pull": ("Pull",),
+    "_changes.reconcile": ("KeyDifference",),
+    "_pull.report": ("PullReport",),
+    "_changes.bookmarks": ("FileState",),
+    "_resources.collection": ("Found",),
+    "_http.transport": ("inflate_with_isal",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

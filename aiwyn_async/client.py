@@ -10,29 +10,29 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
-from aiwyn_async.auth import ApiKeyExchange, ProvidedToken, ReadyToken
+from aiwyn_async._core.threads import running_loop
+from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
+from aiwyn_async._http.concurrency import Governor
+from aiwyn_async._http.messages import Request, Response
+from aiwyn_async._http.retry import RetryQuota
+from aiwyn_async._http.session import Session, TokenSource
+from aiwyn_async._http.transport import Transport
+from aiwyn_async._resources.clients import Clients
+from aiwyn_async._resources.collection import Endpoints
+from aiwyn_async._resources.contacts import Contacts
+from aiwyn_async._resources.draft_invoices import DraftInvoices
+from aiwyn_async._resources.engagements import Engagements
+from aiwyn_async._resources.event_subscriptions import EventSubscriptions
+from aiwyn_async._resources.invoices import Invoices
+from aiwyn_async._resources.payments import Payments
+from aiwyn_async._resources.projects import Projects
+from aiwyn_async._resources.record_types import RecordTypes
+from aiwyn_async._resources.records import Records
+from aiwyn_async._resources.staff import Staff
+from aiwyn_async._resources.untyped import Untyped, unverified
+from aiwyn_async._resources.wip import Wip
 from aiwyn_async.config import Clock, Config, Headers, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.resources.clients import Clients
-from aiwyn_async.resources.collection import Endpoints
-from aiwyn_async.resources.contacts import Contacts
-from aiwyn_async.resources.draft_invoices import DraftInvoices
-from aiwyn_async.resources.engagements import Engagements
-from aiwyn_async.resources.event_subscriptions import EventSubscriptions
-from aiwyn_async.resources.invoices import Invoices
-from aiwyn_async.resources.payments import Payments
-from aiwyn_async.resources.projects import Projects
-from aiwyn_async.resources.record_types import RecordTypes
-from aiwyn_async.resources.records import Records
-from aiwyn_async.resources.staff import Staff
-from aiwyn_async.resources.untyped import Untyped, unverified
-from aiwyn_async.resources.wip import Wip
-from aiwyn_async.session.governor import Governor
-from aiwyn_async.session.protocol import Request, Response
-from aiwyn_async.session.retry import RetryQuota
-from aiwyn_async.session.session import Session, TokenSource
-from aiwyn_async.session.transport import Transport
-from aiwyn_async.threads import running_loop
 
 __all__ = ["AiwynClient", "CallOptions", "ClientOptions"]
 

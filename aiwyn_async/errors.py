@@ -40,12 +40,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from aiwyn_async.models.records import WriteReport
-
     # For the types of attributes alone: this floor stands below those that define them.
-    from aiwyn_async.pagination.page import Checkpoint
-    from aiwyn_async.pagination.report import WalkReport
-    from aiwyn_async.pull.report import PullReport
+    from aiwyn_async._pagination.page import Checkpoint
+    from aiwyn_async._pagination.report import WalkReport
+    from aiwyn_async._pull.report import PullReport
+    from aiwyn_async.models.records import WriteReport
 
 __all__ = [
     "AiwynError",

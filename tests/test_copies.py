@@ -17,11 +17,11 @@ import pytest
 
 import aiwyn_async
 from aiwyn_async import AiwynClient, BadRow, Checkpoint, F, FileState, Secret, deferred
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export import export
 from aiwyn_async.models.invoices import InvoiceSearchRow
 from aiwyn_async.models.records import Record, RecordType, RecordTypeField
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, WebhookEvent, WebhookVerifier

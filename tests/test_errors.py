@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import errors
+from aiwyn_async._pagination.report import WalkReport
 from aiwyn_async.errors import (
     AiwynError,
     Attempt,
@@ -23,7 +24,6 @@ from aiwyn_async.errors import (
     StatusError,
 )
 from aiwyn_async.models.records import WriteReport
-from aiwyn_async.pagination.report import WalkReport
 
 CLASSES: list[type[AiwynError]] = [
     value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, AiwynError)

@@ -195,7 +195,7 @@ async def test_sandbox_serves_until_it_is_interrupted(cli: Cli) -> None:
 
 
 async def test_without_its_extra_the_command_tells_how_to_install_it(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['cyclopts'] = None; from aiwyn_async.cli import main; main()"
+    code = "import sys; sys.modules['cyclopts'] = None; from aiwyn_async._cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
     )
@@ -309,7 +309,7 @@ async def test_a_stderr_that_is_full_does_not_fail_an_export(cli: Cli, tmp_path:
 
 
 async def test_a_closed_stdout_is_told_and_a_closed_stderr_is_no_matter(cli: Cli) -> None:
-    command = f"{sys.executable} -m aiwyn_async.cli count invoices"
+    command = f"{sys.executable} -m aiwyn_async count invoices"
     for closing, expected in [
         (">&-", (1, b"", b"error: cannot write the result: stdout is closed\n")),
         ("2>&-", (0, b"400\n", b"")),

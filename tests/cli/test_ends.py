@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aiwyn_async.cli.flags import as_flags
+from aiwyn_async._cli.flags import as_flags
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
 from command_line import Cli
@@ -26,7 +26,7 @@ class Interrupting(importlib.abc.MetaPathFinder):
             os.kill(os.getpid(), getattr(signal, sys.argv[2]))
 
 sys.meta_path.insert(0, Interrupting())
-from aiwyn_async.cli import main
+from aiwyn_async._cli import main
 main()
 """
 
@@ -60,7 +60,7 @@ async def test_sigterm_keeps_what_was_finished_and_replace_continues(
 async def test_sigterm_ends_a_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
     """As one that a shell script runs in the background does."""
     box.faults.add("invoices.search", action="stall")
-    arguments = ["-m", "aiwyn_async.cli", "count", "invoices", "--where", "{}"]
+    arguments = ["-m", "aiwyn_async", "count", "invoices", "--where", "{}"]
     code = (
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
         f"os.execv(sys.executable, [sys.executable, *{arguments!r}])"
@@ -91,7 +91,7 @@ async def test_sync_ends_at_sigterm_and_the_next_one_continues(cli: Cli, box: Sa
     assert done.code == 0, done.err
 
 
-@pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async.cli.app"])
+@pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async._cli.app"])
 @pytest.mark.parametrize(
     ("name", "code", "text"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
 )
@@ -165,7 +165,7 @@ async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> Non
     (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
     with (tmp_path / "rows.jsonl").open("rb") as records:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-m", "aiwyn_async.cli", "upsert", "--file", "-"),
+            *(sys.executable, "-W", "error", "-m", "aiwyn_async", "upsert", "--file", "-"),
             cwd=cli.folder,
             env=cli.env,
             stdin=records,

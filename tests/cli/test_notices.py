@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from aiwyn_async.cli.notices import say_noticed
-from aiwyn_async.cli.options import RowOptions
-from aiwyn_async.pull.report import PullReport
+from aiwyn_async._cli.notices import say_noticed
+from aiwyn_async._cli.options import RowOptions
+from aiwyn_async._pull.report import PullReport
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from aiwyn_async.cli.progress import PlainLines, ProgressBar
-from aiwyn_async.pull.progress import Progress, RangeProgress
+from aiwyn_async._cli.progress import PlainLines, ProgressBar
+from aiwyn_async._pull.progress import Progress, RangeProgress
 
 
 class Watch:

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from aiwyn_async import AiwynClient, ApiError, ConfigurationError, DecodeFailed
+from aiwyn_async._resources.untyped import UNVERIFIED_TAGS
 from aiwyn_async.errors import InferredEndpointWarning
-from aiwyn_async.resources.untyped import UNVERIFIED_TAGS
 
 
 class Answers:

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, DecodeFailed, Invoice
-from aiwyn_async.arrow.rows import PageRows
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export import export
-from aiwyn_async.export.writers import writer_for
+from aiwyn_async.export._writers import writer_for
 from aiwyn_async.sandbox import Sandbox
 
 

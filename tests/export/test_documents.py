@@ -17,10 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, AiwynError, Invoice
-from aiwyn_async.arrow.rows import PageRows, RowsOfPage
-from aiwyn_async.arrow.table import RowSchema
+from aiwyn_async._pagination.page import Document
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export import export
-from aiwyn_async.pagination.page import Document
 from aiwyn_async.sandbox import Sandbox
 
 SCHEMA = RowSchema(Invoice)

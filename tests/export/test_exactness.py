@@ -24,8 +24,8 @@ from aiwyn_async import (
     IncompleteError,
     Invoice,
 )
-from aiwyn_async.arrow.rows import PageRows
-from aiwyn_async.arrow.table import RowSchema
+from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
 from aiwyn_async.sandbox import Sandbox

@@ -28,8 +28,8 @@ from aiwyn_async import (
     InvalidRequestError,
     ServerError,
 )
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 SUFFIXES = [".jsonl", ".csv", ".parquet", ".duckdb"]

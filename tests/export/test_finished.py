@@ -213,9 +213,9 @@ async def test_replace_begins_again_where_the_unfinished_export_cannot_be_contin
     path = folder / "manifest.json"
     now = time.time
     if spoiled_by == "age":
-        monkeypatch.setattr("aiwyn_async.export.partial.time.time", lambda: now() + 13 * 3600)
+        monkeypatch.setattr("aiwyn_async.export._partial.time.time", lambda: now() + 13 * 3600)
     elif spoiled_by == "clock":
-        monkeypatch.setattr("aiwyn_async.export.partial.time.time", lambda: now() - 3600)
+        monkeypatch.setattr("aiwyn_async.export._partial.time.time", lambda: now() - 3600)
     elif spoiled_by == "edited":
         path.write_text(json.dumps(json.loads(path.read_bytes()) | {"began": now()}))
     elif spoiled_by == "damage":
@@ -243,7 +243,7 @@ async def test_replace_after_a_kill_that_left_the_finished_file_reads_again(
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("aiwyn_async.export.partial.Partial.finish", end_here)
+        patch.setattr("aiwyn_async.export._partial.Partial.finish", end_here)
         with pytest.raises(SystemError):
             await export(aiwyn.invoices.pull(page_size=10), target)
     box.insert("invoices", count=7)

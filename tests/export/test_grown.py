@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aiwyn_async import AiwynClient, ExportError
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import broken_export
 

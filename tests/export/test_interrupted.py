@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 
 @pytest.mark.parametrize(
     ("module", "step", "suffix"),
     [
-        ("part_writers", "write_part", ".jsonl"),
-        ("target", "Target.take", ".jsonl"),
-        ("target", "Target.replace", ".csv"),
+        ("_part_writers", "write_part", ".jsonl"),
+        ("_target", "Target.take", ".jsonl"),
+        ("_target", "Target.replace", ".csv"),
     ],
 )
 async def test_a_cancelled_export_ends_only_when_its_thread_has(
@@ -63,7 +63,7 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "x.parquet"
-    holder: Any = sys.modules["aiwyn_async.export.partial"].Partial
+    holder: Any = sys.modules["aiwyn_async.export._partial"].Partial
 
     def end_here(_: Any) -> None:
         raise SystemError("killed")

@@ -36,7 +36,7 @@ async def box() -> AsyncIterator[Sandbox]:
 async def start(box: Sandbox, target: Path, *flags: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "aiwyn_async.cli", "export", "invoices", "--to", target.name),
+        *("-m", "aiwyn_async", "export", "invoices", "--to", target.name),
         *("--page-size", str(PAGE_SIZE), *flags),
         cwd=target.parent,
         env={
@@ -139,7 +139,7 @@ async def test_killed_while_it_replaces_a_table_the_database_keeps_the_others_an
 REPLACE = """
 import sys
 from pathlib import Path
-from aiwyn_async.export.duckdb_file import DatabaseFile
+from aiwyn_async.export._duckdb_file import DatabaseFile
 print("begins", flush=True)
 DatabaseFile("invoices").write(Path(sys.argv[1]), Path(sys.argv[2]))
 """

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.export.parquet import join_parquet, write_part
-from aiwyn_async.export.parquet_footer import MAGIC, file_of, footer_of, moved
+from aiwyn_async.export._parquet import join_parquet, write_part
+from aiwyn_async.export._parquet_footer import MAGIC, file_of, footer_of, moved
 
 MONEY = pa.decimal128(38, 9)
 SCHEMA = pa.schema(

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, DecodeFailed, ExportError, Invoice
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 INVOICES = 600
@@ -129,7 +129,7 @@ async def test_while_a_process_of_a_killed_export_is_at_its_part_nobody_else_may
 import asyncio, os, signal, sys
 from pathlib import Path
 from aiwyn_async import AiwynClient
-from aiwyn_async.export import export, part_writers
+from aiwyn_async.export import _part_writers as part_writers, export
 
 async def main(url, key, target):
     begin = asyncio.create_subprocess_exec

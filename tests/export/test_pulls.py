@@ -21,8 +21,8 @@ from aiwyn_async import (
     IncompleteError,
     ServerError,
 )
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 
 SUFFIXES = [".jsonl", ".csv", ".parquet", ".duckdb"]
@@ -205,7 +205,7 @@ async def test_without_its_extra_a_format_is_refused_with_the_way_to_get_it(
     for name in [
         name for name in sys.modules if name.startswith(("aiwyn_async.export.", "aiwyn_async.arrow."))
     ]:
-        if name.rpartition(".")[2] in {"table", "schema", "parquet", "duckdb_file"}:
+        if name.rpartition(".")[2] in {"_table", "_schema", "_parquet", "_duckdb_file"}:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError, match=rf'pip install "aiwyn-async\[{extra}\]"'):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, AiwynError, ExportError
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import broken_export
 

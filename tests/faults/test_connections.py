@@ -21,8 +21,8 @@ import pytest
 import trustme
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http.messages import Request
 from aiwyn_async.errors import ConnectionFailed, RedirectRefusedError
-from aiwyn_async.session.protocol import Request
 from fake_clock import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of

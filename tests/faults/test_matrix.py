@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http.messages import RetryClass
 from aiwyn_async.errors import (
     AuthenticationError,
     ConflictError,
@@ -28,7 +29,6 @@ from aiwyn_async.errors import (
     ServerError,
     StatusError,
 )
-from aiwyn_async.session.protocol import RetryClass
 from fake_clock import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, drip, send
 from inflating import isal

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._resources.keys import is_same_key
 from aiwyn_async.errors import ConnectionFailed, ProtocolError, ResponseMismatchError
-from aiwyn_async.resources.keys import is_same_key
 from fake_clock import FakeClock
 from fault_server import READ, Connection, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until

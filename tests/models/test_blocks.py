@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aiwyn_async._decoding import blocks
+from aiwyn_async._decoding.blocks import cut_between_rows
+from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader
+from aiwyn_async._decoding.lazy import deferred
+from aiwyn_async._decoding.plain_types import settled
+from aiwyn_async._decoding.unreadable import UNREADABLE
 from aiwyn_async.errors import DecodeFailed
-from aiwyn_async.models import blocks
-from aiwyn_async.models.blocks import cut_between_rows
-from aiwyn_async.models.deferred import deferred
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader
 from aiwyn_async.models.invoices import Invoice
-from aiwyn_async.models.plain import settled
-from aiwyn_async.models.unreadable import UNREADABLE
 
 PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 WRAPPED = Envelope(("data", "deid_invoice"), ("data", "deid_invoice_aggregate", "aggregate", "count"))

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aiwyn_async import ConfigurationError, DecodeFailed, Invoice, deferred, settled
-from aiwyn_async.models.envelopes import EnvelopeReader
-from aiwyn_async.models.row_decoder import row_decoder
-from aiwyn_async.models.unreadable import UNREADABLE
+from aiwyn_async._decoding.envelope import EnvelopeReader
+from aiwyn_async._decoding.row_decoder import row_decoder
+from aiwyn_async._decoding.unreadable import UNREADABLE
 
 NAMES = [field.name for field in msgspec.structs.fields(Invoice)]
 COSTLY = [name for name in NAMES if name.endswith(("amount", "subtotal", "items", "payments"))]

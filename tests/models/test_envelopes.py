@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, Refusal, Rows, decode_object
+from aiwyn_async._decoding.exact import exact_decoder
+from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import ApiError, DecodeFailed
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Refusal, Rows, decode_object
-from aiwyn_async.models.exact import exact_decoder
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
-from aiwyn_async.models.unreadable import UNREADABLE
-from aiwyn_async.session.protocol import encode_json
 
 DECLARED = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 

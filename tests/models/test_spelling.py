@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from aiwyn_async import deferred
+from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, decode_object
 from aiwyn_async.models.engagements import EngagementSearchRow
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, decode_object
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
 
 SNAKE = (

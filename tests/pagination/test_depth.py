@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.pagination.window import Window
+from aiwyn_async._pagination.prefetch import Window
 from aiwyn_async.sandbox import Sandbox
 
 PAGES = 60
@@ -34,7 +34,7 @@ async def depths_of_a_walk(
         Sandbox(invoices=PAGES * 10, seed=3) as box,
         AiwynClient(base_url=box.url, token=box.token, max_concurrency=16) as aiwyn,
     ):
-        monkeypatch.setattr("aiwyn_async.pagination.run.time", clock)
+        monkeypatch.setattr("aiwyn_async._pagination.page_iterator.time", clock)
         assert len(await aiwyn.invoices.list(page_size=10).collect()) == PAGES * 10
     return [depth for depth, _ in groupby(depths)]
 

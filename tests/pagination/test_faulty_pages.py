@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.pagination.pager import Pager
+from aiwyn_async._pagination.pager import Pager
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sandbox.variants import Variant
 from fake_clock import FakeClock

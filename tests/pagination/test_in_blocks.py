@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, Invoice, deferred
+from aiwyn_async._decoding import blocks
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._pagination.report import WalkReport
 from aiwyn_async.errors import ApiError, DecodeFailed, RequestError
-from aiwyn_async.models import blocks
-from aiwyn_async.pagination.pager import Pager
-from aiwyn_async.pagination.report import WalkReport
 from aiwyn_async.sandbox import Drift, Sandbox
 
 Page = dict[str, Any]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async.errors import LoopMismatchError, PaginationError
 from aiwyn_async.export import export
-from aiwyn_async.pagination.iteration import Iteration
 
 
 async def cancelled_at(awaitable: Any, turns: int) -> tuple[bool, Any]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiwyn_async._pagination.seen_keys import DENSE, SPAN, KeySet
 from aiwyn_async.models.base import Id
-from aiwyn_async.pagination.keys import DENSE, SPAN, KeySet
 
 near = st.integers(-5, 40)
 edges = st.sampled_from((SPAN - 1, SPAN, SPAN + 1, -SPAN, -SPAN - 1, 2**63, -(2**63), 2**200))

@@ -20,6 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._pagination.page import Checkpoint, Page
+from aiwyn_async._pagination.pager import Pager, Query
 from aiwyn_async.errors import (
     CheckpointError,
     ConfigurationError,
@@ -28,8 +30,6 @@ from aiwyn_async.errors import (
     ServerError,
 )
 from aiwyn_async.filters import F
-from aiwyn_async.pagination.page import Checkpoint, Page
-from aiwyn_async.pagination.pager import Pager, Query
 from aiwyn_async.sandbox import Drift, Sandbox
 from aiwyn_async.sandbox.handlers import PageLimits, list_page
 from aiwyn_async.sandbox.schema import RESOURCES

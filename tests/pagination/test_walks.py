@@ -14,12 +14,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from aiwyn_async._http.messages import Request, Response
+from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.strategy import Came, OffsetWalk, PageMeans
 from aiwyn_async.errors import Attempt, PaginationError, PaginationLoopError
-from aiwyn_async.pagination.pager import Pager
-from aiwyn_async.pagination.query import Query
-from aiwyn_async.pagination.walk import Came, OffsetWalk, PageMeans
-from aiwyn_async.session.protocol import Request, Response
-from aiwyn_async.session.session import Session
 
 Count = Literal["exact", "absent", "capped", "wrong", "null"]
 Row = dict[str, Any]
@@ -305,7 +305,7 @@ async def test_as_many_rows_inserted_as_a_page_has_are_no_loop() -> None:
 async def test_any_depth_of_the_window_gives_the_same(
     depth: int, skips: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiwyn_async.pagination.run.FIRST_DEPTH", depth)
+    monkeypatch.setattr("aiwyn_async._pagination.page_iterator.FIRST_DEPTH", depth)
     model = Model(list(range(57)), skips=skips)
     assert await keys_of(model.pager(5)) == list(range(57))
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.pull.plan import Ask, KeyFilterRefused, Plan
-from aiwyn_async.pull.report import KeyRange
+from aiwyn_async._pull.range_plan import Ask, KeyFilterRefused, Plan
+from aiwyn_async._pull.report import KeyRange
 
 
 class Server:

@@ -29,7 +29,7 @@ from aiwyn_async import (
     RequestError,
     ServerError,
 )
-from aiwyn_async.pull.progress import Progress
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.sandbox import Drift, Sandbox
 from fake_clock import FakeClock
 from looking_inside import assert_nothing_is_held

@@ -154,7 +154,7 @@ def test_a_fault_that_is_no_fault_is_refused(text: str) -> None:
 
 def test_the_command_line_takes_faults_a_limit_a_key_and_a_file(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
-    command = [sys.executable, "-m", "aiwyn_async.cli", "sandbox", "--invoices", "20", "--api-key", "known"]
+    command = [sys.executable, "-m", "aiwyn_async", "sandbox", "--invoices", "20", "--api-key", "known"]
     options = ["--fault", "invoices.list:status=500", "--rate-limit", "1", "--path", str(path)]
     with subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8, declared_charset
 from aiwyn_async.errors import DecodeFailed, InvalidRequestError
-from aiwyn_async.session.charsets import UnknownCharsetError, as_utf8, declared_charset
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import LIST, WRITE, session_of
 from secrecy import CANARY

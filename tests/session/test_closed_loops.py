@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.session.governor import Governor
+from aiwyn_async._http.concurrency import Governor
 from fake_clock import FakeClock
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.auth import ApiKeyExchange
+from aiwyn_async._http.auth import ApiKeyExchange
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import (
     ClientClosedError,

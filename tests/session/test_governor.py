@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.session import forks
-from aiwyn_async.session.governor import Governor
+from aiwyn_async._http import forks
+from aiwyn_async._http.concurrency import Governor
 from fake_clock import FakeClock
 
 

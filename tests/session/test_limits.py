@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async.session.limits import MOST_IDLE_TIMERS, Stage, TimeLimit
+from aiwyn_async._http.timeouts import MOST_IDLE_TIMERS, Stage, TimeLimit
 from leaping_loop import run_leaping
 
 # Given seconds, and what it gave for the limit around it.

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiwyn_async.config import Secret
-from aiwyn_async.errors import ConfigurationError, RedirectRefusedError
-from aiwyn_async.session.protocol import (
+from aiwyn_async._http.messages import (
     SANE_RETRY_AFTER,
     Failure,
     FailureKind,
@@ -32,6 +30,8 @@ from aiwyn_async.session.protocol import (
     server_message,
     timestamp_of,
 )
+from aiwyn_async.config import Secret
+from aiwyn_async.errors import ConfigurationError, RedirectRefusedError
 
 NOW = 1_750_000_000.0
 READ = Request(method="POST", path="/x")

@@ -17,9 +17,9 @@ from aioresponses import aioresponses
 from yarl import URL
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http.messages import Request
+from aiwyn_async._http.transport import USER_AGENT
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.session.protocol import Request
-from aiwyn_async.session.transport import USER_AGENT
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import session_of
 from secrecy import CANARY

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, RetryClass
+from aiwyn_async._http.retry import GiveUp, RetryQuota, SendAgain, decide, is_final, is_throttled
 from aiwyn_async.config import Config, Secret
-from aiwyn_async.session.protocol import Failure, FailureKind, Outcome, Request, Response, RetryClass
-from aiwyn_async.session.retry import GiveUp, RetryQuota, SendAgain, decide, is_final, is_throttled
 from fake_clock import FakeClock
 
 READ = Request(method="POST", path="/x")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.session.protocol import Request
-from aiwyn_async.session.sockets import SMALL_READ, ThriftySocket
+from aiwyn_async._http.messages import Request
+from aiwyn_async._http.sockets import SMALL_READ, ThriftySocket
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import session_of
 

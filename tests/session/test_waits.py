@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http.retry_after import RESET_HEADERS, SANE_RETRY_AFTER, requested_wait
 from aiwyn_async.errors import RateLimitError, ServerError
-from aiwyn_async.session.waits import RESET_HEADERS, SANE_RETRY_AFTER, requested_wait
 from fake_clock import FakeClock
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import LIST, WRITE, session_of

@@ -42,7 +42,7 @@ class Cli:
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-W", "error", "-m", "aiwyn_async.cli", *arguments),
+            *("-W", "error", "-m", "aiwyn_async", *arguments),
             cwd=self.folder,
             env=self.env | env,
             stdout=stdout,

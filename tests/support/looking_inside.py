@@ -11,12 +11,12 @@ from collections.abc import Callable
 import aiohttp
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.auth import ApiKeyExchange
+from aiwyn_async._http.auth import ApiKeyExchange
+from aiwyn_async._http.messages import Request, RetryClass
+from aiwyn_async._http.session import Session
+from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import AiwynError
-from aiwyn_async.session.protocol import Request, RetryClass
-from aiwyn_async.session.session import Session
-from aiwyn_async.session.transport import Transport
 
 LIST = Request(method="POST", path="/gql/v1/invoices", body=b'{"page":0}')
 GET = Request(method="GET", path="/gql/v1/invoices/1")

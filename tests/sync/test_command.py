@@ -20,7 +20,7 @@ async def run(
 ) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-W", "error", "-m", "aiwyn_async.cli", "sync", *arguments),
+        *("-W", "error", "-m", "aiwyn_async", "sync", *arguments),
         cwd=folder,
         env={
             **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},

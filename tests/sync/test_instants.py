@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async.pull.instants import as_overlap, as_text, earlier, instant_of, last_shown_as, moved_back
+from aiwyn_async._changes.timestamps import (
+    as_overlap,
+    as_text,
+    earlier,
+    instant_of,
+    last_shown_as,
+    moved_back,
+)
 
 NAIVE = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -25,7 +25,7 @@ from killing import kill
 async def start(firm: Any, path: Path, *flags: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-W", "error", "-m", "aiwyn_async.cli", "sync", "invoices", "--to", path.name),
+        *("-W", "error", "-m", "aiwyn_async", "sync", "invoices", "--to", path.name),
         *("--page-size", "3", "--json", *flags),
         cwd=path.parent,
         env={

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, CheckpointError, ConfigurationError, ExportError, F, IncompleteError
+from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import DecodeFailed, ServerError
 from aiwyn_async.models.base import Id
-from aiwyn_async.pull.progress import Progress
 from aiwyn_async.sync import sync
 from looking_inside import session_of
 

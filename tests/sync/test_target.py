@@ -15,8 +15,8 @@ import pytest
 from aiwyn_async import AiwynClient, ConfigurationError, ExportError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
-from aiwyn_async.sync.columns import type_for_both
-from aiwyn_async.sync.table import Bookkeeping, SyncedTable
+from aiwyn_async.sync._columns import type_for_both
+from aiwyn_async.sync._table import Bookkeeping, SyncedTable
 from looking_inside import session_of
 from model_firm import FirmServer
 

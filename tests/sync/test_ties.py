@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, F, PaginationError
+from aiwyn_async._pagination.ties import Order, goes_back, holds_instants
 from aiwyn_async.filters import Direction
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import InvoiceSearchRow
-from aiwyn_async.pagination.ties import Order, goes_back, holds_instants
 from aiwyn_async.sync import sync
 from model_firm import COMPARISONS, FirmServer, ModelFirm, exact_firm
 

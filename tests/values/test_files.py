@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async import ConfigurationError, DecodeFailed
+from aiwyn_async._decoding.checked_types import checked
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
-from aiwyn_async.models.checked import checked
 from aiwyn_async.models.invoices import Invoice
 
 from .conftest import Serve

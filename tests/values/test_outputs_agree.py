@@ -24,14 +24,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import DecodeFailed, Invoice, deferred
-from aiwyn_async.arrow.rows import PageRows, RowsOfPage
-from aiwyn_async.arrow.table import RowSchema
-from aiwyn_async.export.writers import writer_for
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Rows
-from aiwyn_async.models.exact import exact_decoder, value_decoder
-from aiwyn_async.models.values import as_timestamp
-from aiwyn_async.pagination.page import Document
-from aiwyn_async.session.protocol import encode_json
+from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, Rows
+from aiwyn_async._decoding.exact import exact_decoder, value_decoder
+from aiwyn_async._decoding.values import as_timestamp
+from aiwyn_async._http.messages import encode_json
+from aiwyn_async._pagination.page import Document
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._table import RowSchema
+from aiwyn_async.export._writers import writer_for
 
 EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "400"))
 ENVELOPE = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))

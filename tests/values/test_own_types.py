@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import ConfigurationError, deferred
-from aiwyn_async.models.envelopes import Envelope, EnvelopeReader, Rows
+from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, Rows
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Incremental reads: changes since a bookmark."""

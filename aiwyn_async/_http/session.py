@@ -1,0 +1,342 @@
+"""One request, from a resource method to bytes and back: a ladder of small rungs, read from the top.
+
+- ``call``: the deadline over all of it; the typed error when the last outcome is a bad one
+- ``_authorised``: the bearer token; after a 401 one renewal and one more try
+- ``send_until_final`` (in ``retry``): how often, and after which waits
+- ``_once``: one attempt: the governor's slot, the free resend on a dead kept-alive connection
+- ``Transport.send``: the socket
+
+What goes wrong on the way up is a value, not an exception, so no traceback holds a frame with a credential.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import Final, NoReturn, Protocol
+
+from aiwyn_async._http.concurrency import Governor
+from aiwyn_async._http.messages import (
+    MAX_REASON,
+    Failure,
+    Outcome,
+    Request,
+    Response,
+    RetryClass,
+    Timeouts,
+    error_of,
+    is_success,
+    masked,
+    may_have_been_applied,
+    printable,
+    requested_wait,
+)
+from aiwyn_async._http.retry import RetryQuota, is_throttled, send_until_final
+from aiwyn_async._http.timeouts import TimeLimit
+from aiwyn_async._http.transport import Transport
+from aiwyn_async.config import Clock, Config, Secret, secrets_in
+from aiwyn_async.errors import (
+    ApiError,
+    Attempt,
+    ConfigurationError,
+    DeadlineExceeded,
+    InferredEndpointWarning,
+    RequestError,
+    ResponseMismatchError,
+)
+
+__all__ = ["Session", "TokenSource"]
+
+logger: Final = logging.getLogger("aiwyn_async")
+
+
+class TokenSource(Protocol):
+    """Where bearer tokens come from; ``auth`` has the two kinds."""
+
+    async def bearer(self) -> Secret:
+        """A token that is good now."""
+        ...
+
+    async def renewed(self, refused: Secret) -> Secret | None:
+        """Another token than the refused one, or None where there is none to be had."""
+        ...
+
+    @property
+    def held(self) -> Secret | None:
+        """The token in use, to be masked where a server repeats it."""
+        ...
+
+    async def aclose(self) -> None:
+        """End a renewal that is under way."""
+        ...
+
+
+class _OutOfTime(Exception):  # noqa: N818 (never leaves this module)
+    """The wait that a call is about to begin ends after its deadline."""
+
+
+class _Call:
+    """The state of one call on its way down and up the ladder."""
+
+    __slots__ = (
+        "_clock",
+        "ambiguous",
+        "attempts",
+        "bearer",
+        "deadline_at",
+        "last",
+        "limit",
+        "phase",
+        "request",
+        "resent",
+        "retry_quota_exhausted",
+        "started",
+        "succeeded",
+    )
+
+    def __init__(self, request: Request, clock: Clock, deadline: float) -> None:
+        self.request = request
+        self.started = clock.monotonic()
+        self.deadline_at = self.started + deadline
+        self.limit = TimeLimit(deadline)
+        self.phase = "token"
+        self.bearer: Secret | None = None
+        self.attempts: list[Attempt] = []
+        self.last: Outcome | None = None
+        self.resent = False
+        self.ambiguous = False
+        self.succeeded = False
+        self.retry_quota_exhausted = False
+        self._clock = clock
+
+    async def wait(self, phase: str, seconds: float) -> None:
+        """Sleep that long; not at all when the deadline comes first, since nothing would be sent after it."""
+        self.phase = phase
+        if self._clock.monotonic() + seconds >= self.deadline_at:
+            raise _OutOfTime
+        await self._clock.sleep(seconds)
+
+    def note(self, outcome: Outcome, wait: float) -> None:
+        """Keep what came of an attempt, before which so many seconds were waited."""
+        told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
+        self.attempts.append(Attempt(told, outcome.elapsed, wait))
+        self.last = outcome
+        self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "%s %s: %s in %.0f ms", self.request.method, self.request.path, told, outcome.elapsed * 1e3
+            )
+
+
+class Session:
+    """Sends requests for one set of options over a transport, governor and quota that views share."""
+
+    def __init__(self, config: Config, transport: Transport, governor: Governor, quota: RetryQuota) -> None:
+        self.config = config
+        self.tokens: TokenSource | None = None
+        self.transport = transport
+        self.governor = governor
+        self.quota = quota
+        self.warned: set[str] = set()
+        """Inferred endpoints whose use was told."""
+        self._headers = config.headers or None
+        self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
+
+    def view(self, config: Config) -> Session:
+        """The same pool, token, governor and quota under other options."""
+        session = Session(config, self.transport, self.governor, self.quota)
+        session.tokens = self.tokens
+        session.warned = self.warned
+        return session
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Session:
+        return self  # what reads through it can be copied; a second pool would outlive its client
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "a client, and what reads or writes through it, cannot be pickled: it holds connections and "
+            "credentials; make an AiwynClient in each process"
+        )
+
+    def distrust_connections(self) -> None:
+        """Reuse no connection that is open now: one of them brought a response of another request."""
+        self.transport.distrust_connections()
+
+    async def repeat(self, request: Request, earlier: Response) -> Response:
+        """Send a read again whose response could not be used; what comes of it lists the attempts of both.
+
+        Raises:
+            RequestError: see ``call()``.
+        """
+        try:
+            response = await self.call(request)
+        except RequestError as error:
+            error.attempts = (*earlier.attempts, *error.attempts)
+            raise
+        return response.after((*earlier.attempts, *response.attempts))
+
+    def about(self, error: RequestError, request: Request, response: Response) -> RequestError:
+        """An error found in an answer, with what is known of its request; what it quotes is masked."""
+        if isinstance(error, (ApiError, ResponseMismatchError)):
+            secrets = self._secrets(None)
+            error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
+            if isinstance(error, ApiError):
+                error.errors = masked(error.errors, secrets)
+            else:
+                error.received_key = masked(error.received_key, secrets)
+        error.method, error.path = request.method, request.path
+        error.attempts, error.request_id = response.attempts, response.request_id
+        return error
+
+    def warn_inferred(self, use: str, path: str) -> None:
+        """Tell once a client that an endpoint is used which the documentation does not show."""
+        if self.config.warn_inferred and use not in self.warned:
+            self.warned.add(use)
+            warnings.warn(
+                f"{use}: the path {path} is inferred, the documentation does not show it; "
+                "set it in the option endpoints if the server differs, or pass warn_inferred=False",
+                InferredEndpointWarning,
+                stacklevel=_levels_to_the_caller(),
+            )
+
+    async def call(self, request: Request) -> Response:
+        """Send a request until its outcome is final; the answer, which is a success.
+
+        Raises:
+            RequestError: one of its subclasses; see ``errors``.
+            ClientClosedError: after ``aclose()``.
+            LoopMismatchError: another thread's event loop uses this client.
+        """
+        call = _Call(request, self.config.clock, self.config.deadline)
+        outcome: Outcome | None = None
+        try:
+            with call.limit as limit:
+                self.transport.check_usable(limit.loop)
+                outcome = await self._authorised(call)
+        except _OutOfTime:
+            outcome = None
+        except TimeoutError:
+            if not call.limit.expired:
+                raise
+        if outcome is None:
+            raise self._deadline_exceeded(call)
+        if isinstance(outcome, Response) and call.succeeded:
+            return outcome.after(call.attempts)
+        raise self._error(call, outcome)
+
+    async def _authorised(self, call: _Call) -> Outcome:
+        if not call.request.authorised or self.tokens is None:
+            return await send_until_final(call, self._once, self.config, self.quota)
+        call.bearer = await self.tokens.bearer()
+        outcome = await send_until_final(call, self._once, self.config, self.quota)
+        if not (isinstance(outcome, Response) and outcome.status == 401):
+            return outcome
+        call.phase = "token"
+        renewed = await self.tokens.renewed(call.bearer)
+        if renewed is None:
+            return outcome
+        call.bearer = renewed
+        return await send_until_final(call, self._once, self.config, self.quota)
+
+    async def _once(self, call: _Call, wait: float) -> Outcome:
+        if wait:
+            await call.wait("retry_wait", wait)
+        # Those in the queue may all be waiting for the token that an unauthorised request brings.
+        admitted_at = await self.governor.enter(call, ahead=not call.request.authorised)
+        try:
+            call.phase = "response"
+            outcome = await self.transport.send(
+                call.request, call.bearer, self._timeouts, call.limit, self._headers
+            )
+            if (
+                isinstance(outcome, Failure)
+                and outcome.on_reused_connection
+                and call.request.retry_class is RetryClass.READ
+                and not call.resent
+            ):
+                # The server had closed a kept-alive connection: no fault of it, and nothing was read.
+                call.resent = True
+                outcome = await self.transport.send(
+                    call.request, call.bearer, self._timeouts, call.limit, self._headers
+                )
+            # Before the slot goes to another: it has to see the pause.
+            self._learn(outcome, admitted_at)
+        finally:
+            self.governor.leave(call.limit.loop)
+        call.note(outcome, wait)
+        return outcome
+
+    def _learn(self, outcome: Outcome, admitted_at: float) -> None:
+        if isinstance(outcome, Response) and is_success(outcome.status):
+            self.governor.succeeded()
+        elif isinstance(outcome, Failure) and outcome.out_of_sockets:
+            self.governor.out_of_sockets()
+        elif is_throttled(outcome):
+            self.governor.throttled(admitted_at)
+            if isinstance(outcome, Response) and outcome.status == 429:
+                asked = requested_wait(outcome.status, outcome.headers, self.config.clock.time())
+                if asked is not None and asked <= self.config.max_retry_after:
+                    self.governor.pause(asked)
+
+    def _error(self, call: _Call, outcome: Outcome) -> RequestError:
+        clock = self.config.clock
+        return error_of(
+            call.request,
+            outcome,
+            now=clock.time(),
+            elapsed=clock.monotonic() - call.started,
+            attempts=tuple(call.attempts),
+            secrets=self._secrets(call.bearer),
+            ambiguous=call.ambiguous,
+            retry_quota_exhausted=call.retry_quota_exhausted,
+        )
+
+    def _secrets(self, bearer: Secret | None) -> tuple[Secret, ...]:
+        """Return what is masked where a server repeats it."""
+        held = None if self.tokens is None else self.tokens.held
+        known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))
+        return tuple(secret for secret in known if secret is not None)
+
+    def _deadline_exceeded(self, call: _Call) -> DeadlineExceeded:
+        cause = None if call.last is None else self._error(call, call.last)
+        text = f"the deadline of {self.config.deadline:g} s does not last ({_PHASES[call.phase]})"
+        error = DeadlineExceeded(
+            text if cause is None else f"{text}; the last attempt failed: {cause.args[0]}",
+            phase=call.phase,
+            retry_after=self._pause_left(call) if cause is None else cause.retry_after,
+            method=call.request.method,
+            path=call.request.path,
+            attempts=tuple(call.attempts),
+            elapsed=self.config.clock.monotonic() - call.started,
+            ambiguous=call.ambiguous
+            or (call.request.retry_class is RetryClass.WRITE and call.phase == "response"),
+        )
+        error.__cause__ = cause
+        return error
+
+    def _pause_left(self, call: _Call) -> float | None:
+        """Return the rest of a pause that the server asked another call for."""
+        left = self.governor.paused_until - self.config.clock.monotonic()
+        return left if call.phase == "pause" and left > 0 else None
+
+
+_PHASES: Final = {
+    "token": "waiting for a token",
+    "queue": "waiting for one of max_concurrency slots",
+    "pause": "in a pause that the server asked for",
+    "response": "waiting for the answer",
+    "retry_wait": "waiting to send again",
+}
+
+
+def _levels_to_the_caller() -> int:
+    """How far up the first frame outside this package is, so that a warning points at the user's line."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1  # noqa: SLF001 (what warnings.warn itself looks at)  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,89 @@
+"""A page whose rows are given while the rest of it is still bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from aiwyn_async._decoding.envelope import Blocks
+from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._http.messages import Response
+from aiwyn_async._pagination.seen_keys import KeySet
+from aiwyn_async.models.base import Id
+
+__all__ = ["PageInBlocks"]
+
+RowT = TypeVar("RowT")
+
+
+class PageInBlocks(Generic[RowT]):
+    """A page that is decoded block by block, each let go before the next, which is faster than all at once.
+
+    Args:
+        response: the page.
+        blocks: its rows, decoded as they are asked for.
+        key_of: takes the key from a row.
+        known: keys whose rows are not given again; this page's are added.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        blocks: Blocks[RowT],
+        *,
+        key_of: Callable[[RowT], Id | None],
+        known: KeySet,
+    ) -> None:
+        self.response = response
+        self.count = blocks.count
+        self.keys: list[Id | None] = []
+        """Of all rows that came so far."""
+        self._new: list[int] | None = None
+        self._blocks = blocks
+        self._key_of = key_of
+        self._known = known
+
+    @property
+    def is_read(self) -> bool:
+        """True when there is no block left."""
+        return self._blocks.left == 0
+
+    @property
+    def left(self) -> int:
+        """How many blocks are left."""
+        return self._blocks.left
+
+    @property
+    def new(self) -> Sequence[int]:
+        """The places of those rows that were new."""
+        return range(len(self.keys)) if self._new is None else self._new
+
+    def next_rows(self) -> list[RowT] | None:
+        """Those rows of the next block that are new; None where the page must be read as a whole instead."""
+        try:
+            rows = self._blocks.take()
+        except UNREADABLE:
+            return None
+        keys = list(map(self._key_of, rows))
+        first = len(self.keys)
+        kept: Sequence[int] = range(len(keys))
+        if not self._known.add_if_apart(keys):
+            if None in keys:
+                return None
+            added = self._known.add_each(keys)
+            kept = kept if added is None else added
+        self.keys += keys
+        if self._new is None and len(kept) == len(keys):
+            return rows
+        before = range(first) if self._new is None else self._new
+        self._new = [*before, *(first + index for index in kept)]
+        return [rows[index] for index in kept]
+
+    def forget(self) -> None:
+        """Take the page's keys out of those known."""
+        self._known.forget(self.keys[index] for index in self.new)
+
+    def not_given(self, keys: Sequence[Id | None], places: Sequence[int]) -> list[int]:
+        """Of the places of a page's rows those that no block held."""
+        held = set(self.keys)
+        return [place for place in places if keys[place] not in held]

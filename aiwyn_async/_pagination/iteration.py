@@ -1,0 +1,248 @@
+"""Async iterators that survive a cancelled step."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, NoReturn, TypeVar
+
+from aiwyn_async._core.threads import running_loop
+from aiwyn_async.errors import ConfigurationError, PaginationError
+
+__all__ = ["Iteration", "Owned"]
+
+ItemT = TypeVar("ItemT")
+
+
+class Iteration(AsyncGenerator[ItemT, None]):
+    """Iterate over the items of chunks; a step that was cancelled can be repeated without losing any.
+
+    An async generator that is cancelled is finished, and its next step ends the loop as if all had been read.
+    Here each chunk is read in a task of its own, which a cancelled step leaves running for the next step to
+    await. After an error every further step raises a ``PaginationError``.
+
+    Args:
+        chunks: yields lists of items; closed when the iteration ends or is dropped.
+    """
+
+    __slots__ = ("__weakref__", "_chunks", "_items")
+
+    def __init__(self, chunks: AsyncGenerator[Iterable[ItemT], None]) -> None:
+        self._chunks = _Chunks(chunks)
+        self._items = _items(self._chunks)
+
+    def __aiter__(self) -> Iteration[ItemT]:
+        return self
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("rows and pages are read asynchronously; use 'async for'")
+
+    def __anext__(self) -> Coroutine[Any, Any, ItemT]:
+        # The generator's own awaitable: one more coroutine would cost several times as much per row.
+        if self._chunks.needs_generator:
+            self._chunks.needs_generator = False
+            self._items = _items(self._chunks)
+            with _owned_by_us():
+                return self._items.__anext__()
+        return self._items.__anext__()
+
+    def asend(self, _value: None, /) -> Coroutine[Any, Any, ItemT]:
+        """Take the next item; nothing can be sent."""
+        return self.__anext__()
+
+    async def athrow(self, *error: Any) -> ItemT:
+        """Raise an error at the item that was yielded last."""
+        return await self._items.athrow(*error)
+
+    async def aclose(self) -> None:
+        """End the iteration and everything in flight."""
+        self._chunks.needs_generator = False
+        try:
+            await self._items.aclose()
+        finally:
+            await self._chunks.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "an iteration cannot be copied or pickled; keep its checkpoint, and resume from that"
+        )
+
+    def __del__(self) -> None:
+        # Without its other reference, the guard is closed by the loop, and closes the rest.
+        self._chunks.guard = None
+
+
+class Owned(Generic[ItemT]):
+    """A context that closes a generator at its end, and that alone does so, as ``aclosing`` does not."""
+
+    def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
+        self._source = source
+        self._has_begun = False
+
+    async def __aenter__(self) -> Owned[ItemT]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._source.aclose()
+
+    def __aiter__(self) -> Owned[ItemT]:
+        return self
+
+    def __anext__(self) -> Awaitable[ItemT]:
+        if self._has_begun:
+            return anext(self._source)
+        self._has_begun = True
+        with _owned_by_us():
+            return anext(self._source)
+
+
+class _Chunks(Generic[ItemT]):
+    """The state of an iteration, which outlives the generator that reads it."""
+
+    __slots__ = ("_closing", "_failure", "_is_ended", "_source", "_step", "guard", "left", "needs_generator")
+
+    def __init__(self, source: AsyncGenerator[Iterable[ItemT], None]) -> None:
+        self.left: Iterator[ItemT] = iter(())
+        self.needs_generator = True
+        self.guard: AsyncGenerator[None, None] | None = None
+        self._source = source
+        self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
+        self._failure: BaseException | None = None
+        self._is_ended = False
+        self._closing = asyncio.Lock()
+
+    async def advance(self) -> bool:
+        """Read the next chunk; False at the end."""
+        if self._failure is not None:
+            self._raise_again(self._failure)
+        if self._is_ended:
+            return False
+        if self._step is None:
+            self._step = await self._begin_step()
+        step = self._step
+        if not step.done():
+            await asyncio.wait([step])
+        self._step = None
+        try:
+            chunk = step.result()
+        except BaseException as failure:
+            self._failure = failure
+            await self._end()
+            raise
+        if chunk is None:
+            await self._end()
+            return False
+        self.left = iter(chunk)
+        return True
+
+    async def _begin_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
+        loop = running_loop()
+        if self.guard is None:
+            self.guard = _guard(self)
+            await anext(self.guard)
+            with _owned_by_us():
+                next_chunk = anext(self._source, None)
+        else:
+            next_chunk = anext(self._source, None)
+        step = _started(next_chunk, loop)
+        step.add_done_callback(_retrieve)
+        return step
+
+    def fail(self, failure: BaseException) -> None:
+        """Keep an error, which ends the iteration; a cancelled step does not."""
+        if self._failure is None and not isinstance(failure, asyncio.CancelledError):
+            self._failure = failure
+
+    async def aclose(self) -> None:
+        """Cancel the step under way and close the source; whoever calls at the same time waits for that."""
+        self.left = iter(())
+        async with self._closing:
+            if self._step is not None:
+                self._step.cancel()
+                await asyncio.wait([self._step])
+                self._step = None
+            await self._source.aclose()
+        await self._end()
+
+    async def _end(self) -> None:
+        self._is_ended = True
+        if self.guard is not None:
+            await self.guard.aclose()
+
+    async def close_unless_ended(self) -> None:
+        """Close, for the guard."""
+        if not self._is_ended:
+            await self.aclose()
+
+    def _raise_again(self, failure: BaseException) -> None:
+        checkpoint = getattr(failure, "checkpoint", None)
+        raise PaginationError(
+            f"this iteration failed before its end ({type(failure).__name__}: {failure}); "
+            "start another one, or resume from the checkpoint",
+            checkpoint=checkpoint,
+        ) from failure
+
+
+async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
+    item: Any = None
+    try:
+        while True:
+            for item in chunks.left:
+                yield item
+            # Released before the next chunk is decoded.
+            item = None
+            if not await chunks.advance():
+                return
+    except GeneratorExit:
+        raise
+    except BaseException as failure:
+        chunks.fail(failure)
+        chunks.needs_generator = True
+        raise
+
+
+async def _guard(chunks: _Chunks[Any]) -> AsyncGenerator[None, None]:
+    """The one generator of an iteration that the event loop knows, and closes when it ends."""
+    try:
+        yield
+    finally:
+        chunks.guard = None
+        await chunks.close_unless_ended()
+
+
+@contextmanager
+def _owned_by_us() -> Generator[None]:
+    """Keep the event loop from closing a generator whose first step is made here.
+
+    A loop that ends closes all generators that it knows at once, and so would close this one a second time
+    while its owner closes it, which is an error.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _leave(_: AsyncGenerator[Any, Any]) -> None:
+    """Drop a generator without closing it: its owner had no loop left to close it in."""
+
+
+def _retrieve(step: asyncio.Task[Any]) -> None:
+    """Keep asyncio from reporting an error that nobody waits for any more, of an iteration that was left."""
+    if not step.cancelled():
+        step.exception()
+
+
+async def _step_of(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _started(awaitable: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+    """A task of this awaitable; where Python can, it runs at once up to its first suspension."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(_step_of(awaitable), loop=loop, eager_start=True)
+    return loop.create_task(_step_of(awaitable))

@@ -1,0 +1,130 @@
+"""What a walk asks, page after page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._pagination.page import Position, fingerprint
+from aiwyn_async._pagination.report import Earlier
+from aiwyn_async._pagination.strategy import KeysetWalk, OffsetWalk, Order, PageMeans, Walk
+from aiwyn_async._pagination.ties import Ties
+from aiwyn_async.errors import CheckpointError
+from aiwyn_async.filters import keyset_after, order_columns
+
+__all__ = ["CARRIED", "Carried", "Query"]
+
+CARRIED: Final = "carried"
+"""Under this name a position holds what is the report's and not the walk's."""
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the report of a resumed read needs of the runs before: the first count, and their problems."""
+
+    expected_at_start: int | None = None
+    problems: Earlier = Earlier()
+
+    @classmethod
+    def of(cls, position: Position | None) -> Carried:
+        """What a position holds.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        try:
+            return msgspec.convert((position or {}).get(CARRIED, {}), cls)
+        except (msgspec.MsgspecError, RecursionError):
+            raise CheckpointError("the checkpoint is damaged; start a new read without resume") from None
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What a walk asks, page after page.
+
+    Attributes:
+        path: of the endpoint, below base_url.
+        fields: the body without its paging, in wire names.
+        key: wire name of the rows' unique key.
+        envelope: the declared place of rows and count; None to find it.
+        by_key: walk by ``where`` and ``orderBy``; otherwise by ``page``.
+        page_means: what the endpoint takes ``page`` for.
+        size_key: the body's name for the page size.
+        model: the row type of the resource, whose amounts a dict row holds exactly; None if there is none.
+        instants: columns that hold instants, of which a server may show fewer digits than it compares.
+    """
+
+    path: str
+    fields: dict[str, Any]
+    key: str = "id"
+    envelope: Envelope | None = None
+    by_key: bool = False
+    page_means: PageMeans = "detect"
+    size_key: str = "pageSize"
+    model: Any = None
+    instants: frozenset[tuple[str, ...]] = frozenset()
+
+    def order(self) -> Order:
+        """The order of a walk by key: the caller's columns, and the key to make it unique."""
+        columns = order_columns(self.fields.get("orderBy"))
+        paths = [path for path, _ in columns]
+        if (self.key,) in paths:  # unique: what comes after it orders nothing
+            return columns[: paths.index((self.key,)) + 1]
+        return [*columns, ((self.key,), "asc")]
+
+    @property
+    def by_key_alone(self) -> bool:
+        """True for a walk that rows inserted or deleted meanwhile cannot shift."""
+        return self.by_key and len(self.order()) == 1
+
+    def fingerprint(self) -> str:
+        """A hash of what is asked, for a checkpoint to be bound to."""
+        return fingerprint(self.path, {"fields": self.fields, "by_key": self.by_key, "key": self.key})
+
+    def walk(self, page_size: int, limit: int | None, resume: Position | None) -> Walk:
+        """A new walk of this query.
+
+        Raises:
+            CheckpointError: the position is damaged.
+        """
+        if resume is not None:
+            Carried.of(resume)
+            resume = {name: value for name, value in resume.items() if name != CARRIED}
+        if not self.by_key:
+            return OffsetWalk(
+                page_size, limit=limit, means=self.page_means, size_key=self.size_key, resume=resume
+            )
+        order = self.order()
+        return KeysetWalk(
+            page_size,
+            self._keyset_fields(order),
+            order=order,
+            instants=frozenset(path for path, _ in order) & self.instants,
+            limit=limit,
+            size_key=self.size_key,
+            resume=resume,
+        )
+
+    def _keyset_fields(self, order: Order) -> Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]]:
+        order_by = [_nested(path, direction) for path, direction in order]
+        by_key = [_nested(order[-1][0], "asc")]
+
+        def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
+            where = self.fields.get("where")
+            if after is not None:
+                beyond = keyset_after(order, after) if ties is None else ties.condition(order, after)
+                where = {"_and": [where, beyond]} if where else beyond
+            is_by_key = ties is not None and ties.by_key
+            return {"orderBy": by_key if is_by_key else order_by} | (
+                {} if where is None else {"where": where}
+            )
+
+        return fields
+
+
+def _nested(path: tuple[str, ...], direction: str) -> dict[str, Any]:
+    wire: Any = direction
+    for name in reversed(path):
+        wire = {name: wire}
+    return dict(wire)

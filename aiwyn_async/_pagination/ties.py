@@ -1,0 +1,188 @@
+"""Rows that share one shown instant: how keyset pagination continues within and after them.
+
+A server may compare more digits of an instant than it shows. Rows of one shown instant are then in an order
+that the client cannot see, and "after the last row" cannot be expressed by its shown values. So the next
+page starts at that instant again, without the rows already received. An instant of more rows than one
+condition can exclude is read by key.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_shown_as, shown_unit
+from aiwyn_async.filters import Column, Condition, Direction, keyset_after
+from aiwyn_async.models.base import Id
+
+__all__ = ["Order", "Ties", "goes_back", "holds_instants"]
+
+Order = Sequence[tuple[tuple[str, ...], Direction]]
+Paths = frozenset[tuple[str, ...]]
+Values = tuple[Any, ...]
+
+MOST_KNOWN_KEYS: Final = 500
+"""Keys excluded by one condition; an instant with more rows is read by key."""
+
+
+class Ties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to continue after a row whose place in the server's order is not visible.
+
+    Attributes:
+        column: index of the instant among the columns of the order.
+        known: keys received that may compare as equal to the last row's instant, by their shown instant.
+        past: all rows up to this shown instant were received.
+        by_key: the rows of the last row's instant are being read by key.
+        last_key: the last key of these.
+    """
+
+    column: Annotated[int, msgspec.Meta(ge=0)]
+    known: dict[str, list[Id]]
+    past: str | None = None
+    by_key: bool = False
+    last_key: Id | None = None
+
+    def condition(self, order: Order, after: Values) -> dict[str, Any]:
+        """Return the condition of the rows after a row; while reading by key, of those of its instant."""
+        path, direction = order[self.column]
+        instant, prefix, shown = Column(path), order[: self.column], after[self.column]
+        is_descending = direction.startswith("desc")
+        if self.by_key:
+            return self._of_instant(order, after, is_descending=is_descending)
+        if is_descending:
+            rest = self._without_received(order, instant <= last_shown_as(shown))
+        else:
+            rest = self._without_received(order, instant >= first_shown_as(shown))
+        if not (direction == "desc" or direction.endswith("nulls_first")):
+            rest |= instant.is_null()
+        return keyset_after(prefix, after[: self.column], rest)
+
+    def _of_instant(self, order: Order, after: Values, *, is_descending: bool) -> dict[str, Any]:
+        instant, shown = Column(order[self.column][0]), after[self.column]
+        first = shown if is_descending else first_shown_as(shown)
+        within = (instant >= first) & (instant <= last_shown_as(shown))
+        for (path, _), value in zip(order[: self.column], after, strict=False):
+            within &= Column(path).is_null() if value is None else Column(path) == value
+        if self.last_key is not None:
+            within &= Column(order[-1][0]) > self.last_key
+        return self._without_received(order, within).to_dict()
+
+    def _without_received(self, order: Order, rows: Condition) -> Condition:
+        path, direction = order[self.column]
+        if self.past is not None and direction.startswith("desc"):
+            rows &= Column(path) < self.past
+        elif self.past is not None:
+            rows &= Column(path) > last_shown_as(self.past)
+        keys = [key for each in self.known.values() for key in each]
+        return rows & Column(order[-1][0]).not_in(keys) if keys else rows
+
+    def after_instant(self, after: Values) -> Ties:
+        """Return where to continue once all rows of the instant were read by key."""
+        return Ties(column=self.column, known={}, past=after[self.column])
+
+    @staticmethod
+    def following(
+        order: Order,
+        instants: Paths,
+        before: tuple[Values, Ties] | None,
+        rows: Sequence[Values],
+        *,
+        has_new: bool,
+    ) -> Ties | None:
+        """Return where to continue after a page; None if the place of its last row is visible.
+
+        Args:
+            order: what the rows are ordered by, the key last.
+            instants: the columns that hold instants.
+            before: the last row of the page before, and where it continued.
+            rows: the order values of the page.
+            has_new: some of its rows were not received before.
+        """
+        last = rows[-1]
+        column = _instant_column(order, instants, last)
+        if column is None:
+            return None
+        known: dict[str, list[Id]] = {}
+        past: str | None = None
+        if before is not None and before[1].column == column and before[0][:column] == last[:column]:
+            known = {
+                shown: list(keys) for shown, keys in before[1].known.items() if _is_near(shown, last[column])
+            }
+            past = before[1].past
+        for row in reversed(rows):
+            if row[:column] != last[:column] or not _is_near(row[column], last[column]):
+                break
+            known.setdefault(row[column], []).append(row[-1])
+        by_key = not has_new or sum(map(len, known.values())) > MOST_KNOWN_KEYS
+        return Ties(column=column, known=known, past=past, by_key=by_key)
+
+
+def _instant_column(order: Order, instants: Paths, row: Values) -> int | None:
+    for index, (path, _) in enumerate(order[:-1]):
+        if path in instants and isinstance(row[index], str):
+            return index if _is_near(row[index], row[index]) else None
+    return None
+
+
+def _is_near(shown: object, other: str) -> bool:
+    """Return whether two shown instants may be of rows that compare as equal."""
+    one, two = _parsed(str(shown)), _parsed(other)
+    return one is not None and two is not None and abs(one - two) <= shown_unit(other)
+
+
+def goes_back(
+    order: Order, earlier: Values, later: Values, instants: Paths, *, may_be_near: bool = False
+) -> bool:
+    """Return whether ``later`` precedes ``earlier`` in the order, as far as a client can see.
+
+    Text is ordered by a collation that only the server knows. Rows of one shown instant are in an order
+    that is not visible; with ``may_be_near``, so are those of neighbouring ones.
+    """
+    for (path, direction), one, other in zip(order, earlier, later, strict=True):
+        if path in instants and isinstance(one, str) and isinstance(other, str):
+            is_tie = one == other or (may_be_near and _is_near(other, one))
+            return not is_tie and _precedes(_parsed(other), _parsed(one), direction)
+        if one == other:
+            continue
+        if one is None or other is None:
+            nulls_first = direction == "desc" or direction.endswith("nulls_first")
+            return (other is None) == nulls_first
+        return not isinstance(one, str) and _precedes(other, one, direction)
+    return False
+
+
+def _parsed(shown: str) -> datetime | None:
+    try:
+        return instant_of(shown)
+    except ValueError:
+        return None
+
+
+def _precedes(one: Any, other: Any, direction: Direction) -> bool:
+    """Return whether a value precedes another; values that do not compare do not."""
+    try:
+        return bool(one > other if direction.startswith("desc") else one < other)
+    except TypeError:
+        return False
+
+
+@functools.lru_cache(maxsize=256)
+def holds_instants(row_type: Any, path: tuple[str, ...]) -> bool:
+    """Return whether a row type declares a column, by its names on the wire, as a datetime."""
+    try:
+        kinds = _members(inspect.type_info(row_type))
+    except (TypeError, NotImplementedError):  # a type of the caller's own that cannot be inspected
+        return False
+    for name in path:
+        fields = [field for kind in kinds if isinstance(kind, inspect.StructType) for field in kind.fields]
+        kinds = [member for field in fields if field.encode_name == name for member in _members(field.type)]
+    return any(isinstance(kind, inspect.DateTimeType) for kind in kinds)
+
+
+def _members(kind: inspect.Type) -> Sequence[inspect.Type]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)

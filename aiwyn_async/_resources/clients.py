@@ -1,0 +1,47 @@
+"""Clients: https://api.doc.aiwyn.ai/bundle/client/getclients.md, filterclientsdynamic.md, getclientbyid.md.
+
+The paths of the search and of the by-id object are inferred. So is the place of the count, which the
+documentation only promises.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Unpack
+
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async.models.clients import Client, ClientDetail, ClientSearchRow
+
+__all__ = ["Clients"]
+
+ENVELOPE: Final = Envelope(("clients",), ("total", "aggregate", "count"))
+ENDPOINTS: Final = Endpoints(
+    tag="clients",
+    list_path="/clients",
+    search_path="/clients/search",
+    get_path="/client",
+    list_envelope=ENVELOPE,
+    search_envelope=ENVELOPE,
+    inferred=frozenset({"search", "get"}),
+)
+
+
+class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
+    """``aiwyn.clients``."""
+
+    endpoints = ENDPOINTS
+    row_type = Client
+    hit_type = ClientSearchRow
+    detail_type = ClientDetail
+
+    def list(self, **walk: Unpack[WalkOptions]) -> Pager[Client]:
+        """Every client, by name; the endpoint takes no filters. A ``Pager`` of ``Client`` rows.
+
+        Args:
+            **walk: see ``WalkOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        return self._list({}, walk)

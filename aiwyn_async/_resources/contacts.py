@@ -1,0 +1,35 @@
+"""Contacts: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid (tag Contact).
+
+The list's answer is not documented, so its envelope is found in it. No search is documented.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Unpack
+
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.collection import Collection, Endpoints, WalkOptions
+from aiwyn_async.models.contacts import Contact, ContactDetail
+
+__all__ = ["Contacts"]
+
+ENDPOINTS: Final = Endpoints(tag="contacts", list_path="/contacts", get_path="/contact")
+
+
+class Contacts(Collection[Contact, ContactDetail]):
+    """``aiwyn.contacts``."""
+
+    endpoints = ENDPOINTS
+    row_type = Contact
+    detail_type = ContactDetail
+
+    def list(self, **walk: Unpack[WalkOptions]) -> Pager[Contact]:
+        """Every contact, by last and first name; no filters are documented. A ``Pager`` of ``Contact`` rows.
+
+        Args:
+            **walk: see ``WalkOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        return self._list({}, walk)

@@ -1,0 +1,167 @@
+"""Event subscriptions (webhooks): https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
+
+Only the catalog's path was seen. The other paths, methods and all keys are inferred, and say so at first
+use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._decoding.envelope import decode_object
+from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
+from aiwyn_async._http.session import Session
+from aiwyn_async.config import Secret
+from aiwyn_async.errors import ConfigurationError, DecodeFailed
+from aiwyn_async.models.base import Id
+from aiwyn_async.models.event_subscriptions import EventOperation, EventSubscription
+
+__all__ = ["EventSubscriptions"]
+
+OPERATIONS: Final = {"CREATE", "UPDATE", "DELETE"}
+
+
+class EventSubscriptions:
+    """``aiwyn.event_subscriptions``. A subscription is never created twice by a repetition."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def catalog(self) -> dict[str, Any]:
+        """The events one can subscribe to, as JSON; the documentation's sample is an empty object.
+
+        Raises:
+            RequestError: see ``errors``.
+        """
+        body = await self._call("GET", "/catalog")
+        kind: type[dict[str, Any]] = dict
+        return decode_object(body, kind)
+
+    async def create(
+        self,
+        *,
+        target_url: str,
+        entity_types: Sequence[str],
+        operations: Sequence[EventOperation] = ("CREATE", "UPDATE", "DELETE"),
+        extra: Mapping[str, object] | None = None,
+    ) -> EventSubscription:
+        """Subscribe a URL to operations on entity types.
+
+        Args:
+            target_url: where deliveries are sent.
+            entity_types: names from the catalog.
+            operations: CREATE, UPDATE, DELETE.
+            extra: more fields of the body, which is not documented.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+            RequestError: see ``errors``; when its ``ambiguous`` is True, look before you create again.
+        """
+        body = _picked(target_url=target_url, entity_types=entity_types, operations=operations)
+        if not entity_types or not operations:
+            raise ConfigurationError("a subscription needs at least one entity type and one operation")
+        return await self._write("create", "POST", "", body | dict(extra or {}))
+
+    async def update(
+        self,
+        subscription_id: Id,
+        *,
+        target_url: str | None = None,
+        entity_types: Sequence[str] | None = None,
+        operations: Sequence[EventOperation] | None = None,
+        active: bool | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> EventSubscription:
+        """Change a subscription; only what is given changes.
+
+        Raises:
+            ConfigurationError: nothing to change, or an argument is wrong; nothing was sent.
+            RequestError: see ``errors``.
+        """
+        body = _picked(target_url=target_url, entity_types=entity_types, operations=operations, active=active)
+        body |= dict(extra or {})
+        if not body:
+            raise ConfigurationError("update() has nothing to change")
+        return await self._write(
+            "update", "PUT", f"/{path_segment(subscription_id, what='subscription_id')}", body
+        )
+
+    async def deactivate(self, subscription_id: Id) -> None:
+        """End a subscription.
+
+        Raises:
+            RequestError: see ``errors``.
+        """
+        self._session.warn_inferred("event_subscriptions.deactivate", "DELETE /event-subscriptions/{id}")
+        await self._call("DELETE", f"/{path_segment(subscription_id, what='subscription_id')}")
+
+    async def secret(self, subscription_id: Id) -> Secret:
+        """The secret that deliveries are signed with; ``reveal()`` gives its text.
+
+        Raises:
+            DecodeFailed: the answer holds no text under ``secret``.
+            RequestError: see ``errors``.
+        """
+        self._session.warn_inferred("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
+        path = f"/{path_segment(subscription_id, what='subscription_id')}/secret"
+        found = _secret_in(await self._call("GET", path))
+        if found is None:
+            raise DecodeFailed("the answer holds no secret", method="GET", path=path)
+        return found
+
+    async def _write(self, verb: str, method: str, below: str, body: dict[str, object]) -> EventSubscription:
+        self._session.warn_inferred(f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}")
+        return decode_object(await self._call(method, below, body), EventSubscription)
+
+    async def _call(self, method: str, below: str, body: dict[str, object] | None = None) -> bytes:
+        request = Request(
+            method=method,
+            path=f"{self._session.config.api_prefix}/event-subscriptions{below}",
+            body=None if body is None else encode_json(body),
+            retry_class=RetryClass.READ if method == "GET" else RetryClass.WRITE,
+        )
+        return (await self._session.call(request)).body
+
+
+def _secret_in(body: bytes) -> Secret | None:
+    """The secret in an answer. Raises nothing: this frame holds it in the clear."""
+    try:
+        answer = _secret_answer.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    text = answer.secret or (answer.data.secret if answer.data is not None else None)
+    return Secret(text) if text and text.isascii() and text.strip() else None
+
+
+class _HasSecret(msgspec.Struct):
+    secret: str | None = None
+
+
+class _SecretAnswer(msgspec.Struct):
+    secret: str | None = None
+    data: _HasSecret | None = None
+
+
+_secret_answer: Final = msgspec.json.Decoder(_SecretAnswer)
+
+
+def _picked(
+    *,
+    target_url: str | None,
+    entity_types: Sequence[str] | None,
+    operations: Sequence[str] | None,
+    active: bool | None = None,
+) -> dict[str, object]:
+    if target_url is not None and not target_url.startswith(("https://", "http://")):
+        raise ConfigurationError("target_url must start with https:// or http://")
+    for name, texts in (("entity_types", entity_types), ("operations", operations)):
+        if isinstance(texts, str):
+            raise ConfigurationError(f"{name} must be a sequence of texts, not one text")
+    unknown = sorted(set(operations or ()) - OPERATIONS)
+    if unknown:
+        raise ConfigurationError(f"operations knows CREATE, UPDATE and DELETE, not {unknown[0]!r}")
+    named = {"targetUrl": target_url, "entityTypes": entity_types, "operations": operations, "active": active}
+    return {key: value for key, value in named.items() if value is not None}

@@ -1,0 +1,60 @@
+"""Payments: https://api.doc.aiwyn.ai/bundle/payments/getpayments.md, getpaymentbyid.md (tag Payments).
+
+The list's answer is not documented, so its envelope is found in it. No search is documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final, Unpack
+
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.arguments import optional_id
+from aiwyn_async._resources.collection import Collection, Endpoints, WalkOptions, wire_date
+from aiwyn_async.filters import wire_value
+from aiwyn_async.models.base import Id
+from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
+
+__all__ = ["Payments"]
+
+ENDPOINTS: Final = Endpoints(tag="payments", list_path="/payments", get_path="/payment")
+
+
+class Payments(Collection[Payment, PaymentDetail]):
+    """``aiwyn.payments``."""
+
+    endpoints = ENDPOINTS
+    row_type = Payment
+    detail_type = PaymentDetail
+
+    def list(
+        self,
+        *,
+        client_id: Id | None = None,
+        payment_method: PaymentMethod | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
+        extra: Mapping[str, object] | None = None,
+        **walk: Unpack[WalkOptions],
+    ) -> Pager[Payment]:
+        """Payments page by page, as a ``Pager`` of ``Payment`` rows.
+
+        Args:
+            client_id: of one client.
+            payment_method: one of the documented values; others go as given.
+            start_date: lower bound of a date range.
+            end_date: its upper bound; that its key is ``endDate`` is inferred, the documentation is cut.
+            extra: more fields of the body, for what lies beyond the cut.
+            **walk: see ``WalkOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        filters = {
+            "clientId": optional_id("client_id", client_id),
+            "paymentMethod": wire_value(payment_method, "payment_method"),
+            "startDate": wire_date("start_date", start_date),
+            "endDate": wire_date("end_date", end_date, is_end=True),
+        }
+        return self._list(filters | dict(extra or {}), walk)

@@ -1,0 +1,51 @@
+"""Staff: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, getstaffbyid (tag Staff).
+
+Only the search was seen. The paths of the list and of the by-id object are inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Unpack
+
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async.models.staff import StaffMember, StaffMemberDetail, StaffMemberSearchRow
+
+__all__ = ["Staff"]
+
+ENVELOPE: Final = Envelope(("staff",))
+ENDPOINTS: Final = Endpoints(
+    tag="staff",
+    list_path="/staff",
+    search_path="/staff/search",
+    get_path="/staff",
+    list_envelope=ENVELOPE,
+    search_envelope=ENVELOPE,
+    inferred=frozenset({"list", "get"}),
+)
+
+
+class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberDetail]):
+    """``aiwyn.staff``."""
+
+    endpoints = ENDPOINTS
+    row_type = StaffMember
+    hit_type = StaffMemberSearchRow
+    detail_type = StaffMemberDetail
+
+    def list(
+        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[WalkOptions]
+    ) -> Pager[StaffMember]:
+        """Staff by name, as a ``Pager`` of ``StaffMember`` rows.
+
+        Args:
+            extra: more fields of the body. The documentation speaks of filters by name, department, activity
+                and type without showing their keys; ``search()`` has filters that it does show.
+            **walk: see ``WalkOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        return self._list(extra or {}, walk)

@@ -1,0 +1,55 @@
+"""Work in progress: https://api.doc.aiwyn.ai/bundle/time/getwip.md (tag Time), filterwipsdynamic.md.
+
+The path of the by-id object is inferred. No answer of list or search is documented, so their envelope is
+found in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Unpack
+
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.arguments import optional_id
+from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async.models.base import Id
+from aiwyn_async.models.wip import WipEntry, WipEntryDetail, WipEntrySearchRow
+
+__all__ = ["Wip"]
+
+ENDPOINTS: Final = Endpoints(
+    tag="wip",
+    list_path="/wip",
+    search_path="/wips/search",
+    get_path="/wip",
+    inferred=frozenset({"get"}),
+)
+
+
+class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
+    """``aiwyn.wip``, also ``aiwyn.time``."""
+
+    endpoints = ENDPOINTS
+    row_type = WipEntry
+    hit_type = WipEntrySearchRow
+    detail_type = WipEntryDetail
+
+    def list(
+        self,
+        *,
+        client_id: Id | None = None,
+        extra: Mapping[str, object] | None = None,
+        **walk: Unpack[WalkOptions],
+    ) -> Pager[WipEntry]:
+        """Entries of work in progress, as a ``Pager`` of ``WipEntry`` rows.
+
+        Args:
+            client_id: of one client.
+            extra: more fields of the body. The documentation speaks of filters by job, type and date range
+                and is cut before their keys; ``search()`` has filters that it does show.
+            **walk: see ``WalkOptions``.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+        """
+        return self._list({"clientId": optional_id("client_id", client_id)} | dict(extra or {}), walk)
