@@ -1,138 +1,409 @@
-"""An async-first Python SDK for the Aiwyn API: a pull is complete, or it says exactly what is missing.
+"""An async-first Python SDK for the Aiwyn API: a read is complete, or it says exactly what is missing.
 
-Names are imported when they are first used: ``import aiwyn_async`` loads neither aiohttp nor an extra.
+Names that need aiohttp are imported on first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aiwyn_async._core.reports import (
+    KeyRange,
+    ListReport,
+    MissingRange,
+    PullReport,
+    ReadReport,
+    StopReason,
+)
 from aiwyn_async._version import __version__
+from aiwyn_async.config import (
+    DEMO_URL,
+    STAGING_URL,
+    Clock,
+    Config,
+    EndpointOverride,
+    Secret,
+    SystemClock,
+    TokenProvider,
+)
+from aiwyn_async.errors import (
+    AiwynError,
+    ApiError,
+    Attempt,
+    AuthenticationError,
+    CheckpointError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    DeadlineExceededError,
+    DecodeError,
+    ExportError,
+    IncompleteError,
+    InvalidRequestError,
+    LoopMismatchError,
+    NotFoundError,
+    PaginationError,
+    PaginationLoopError,
+    PartialWriteError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
+    RedirectRefusedError,
+    RequestError,
+    ResponseMismatchError,
+    ResponseTooLargeError,
+    ServerError,
+    StatusError,
+    StorageWarning,
+    TokenExchangeError,
+    TransportError,
+    UndocumentedEndpointWarning,
+    WebhookVerificationError,
+)
+from aiwyn_async.filters import (
+    F,
+)
+from aiwyn_async.models import (
+    Address,
+    Client,
+    ClientDetail,
+    ClientEngagement,
+    ClientFinancialSummary,
+    ClientPrimaryContact,
+    ClientSearchRow,
+    CommunicationPreferences,
+    Contact,
+    ContactDetail,
+    DraftInvoiceClient,
+    DraftInvoiceDetail,
+    DraftInvoiceHistory,
+    DraftInvoiceHistorySearchRow,
+    DraftInvoiceLineItem,
+    DraftInvoiceReview,
+    DraftInvoiceSummary,
+    Engagement,
+    EngagementDetail,
+    EngagementProject,
+    EngagementSearchRow,
+    EventOperation,
+    EventSubscription,
+    Id,
+    Invoice,
+    InvoiceDetail,
+    InvoiceDetailStatus,
+    InvoiceLineItem,
+    InvoicePayment,
+    InvoiceSearchRow,
+    InvoiceStatus,
+    LineItem,
+    Model,
+    Payment,
+    PaymentDetail,
+    PaymentMethod,
+    PaymentStatus,
+    Project,
+    ProjectDetail,
+    ProjectMilestone,
+    Record,
+    RecordOutcome,
+    RecordType,
+    RecordTypeField,
+    StaffMember,
+    StaffMemberDetail,
+    StaffMemberSearchRow,
+    TeamMember,
+    WipApproval,
+    WipEntry,
+    WipEntryDetail,
+    WipEntrySearchRow,
+    WriteReport,
+)
 
 if TYPE_CHECKING:
-    from aiwyn_async._changes.bookmarks import FileState as FileState
-    from aiwyn_async._changes.changes import Changes as Changes
-    from aiwyn_async._changes.reconcile import KeyDifference as KeyDifference
-    from aiwyn_async._decoding.envelope import BadRow as BadRow
-    from aiwyn_async._decoding.lazy import deferred as deferred
-    from aiwyn_async._decoding.plain_types import settled as settled
-    from aiwyn_async._http.transport import inflate_with_isal as inflate_with_isal
-    from aiwyn_async._pagination.page import Checkpoint as Checkpoint
-    from aiwyn_async._pagination.page import Page as Page
-    from aiwyn_async._pagination.pager import Pager as Pager
-    from aiwyn_async._pagination.report import WalkReport as WalkReport
-    from aiwyn_async._pull.progress import Progress as Progress
-    from aiwyn_async._pull.pull import Pull as Pull
-    from aiwyn_async._pull.report import PullReport as PullReport
-    from aiwyn_async._resources.collection import Found as Found
-    from aiwyn_async.arrow._stream import ArrowStream as ArrowStream
-    from aiwyn_async.client import AiwynClient as AiwynClient
-    from aiwyn_async.config import DEMO_URL as DEMO_URL
-    from aiwyn_async.config import STAGING_URL as STAGING_URL
-    from aiwyn_async.config import Config as Config
-    from aiwyn_async.config import Secret as Secret
-    from aiwyn_async.errors import AiwynError as AiwynError
-    from aiwyn_async.errors import ApiError as ApiError
-    from aiwyn_async.errors import AuthenticationError as AuthenticationError
-    from aiwyn_async.errors import CheckpointError as CheckpointError
-    from aiwyn_async.errors import ClientClosedError as ClientClosedError
-    from aiwyn_async.errors import ConfigurationError as ConfigurationError
-    from aiwyn_async.errors import ConflictError as ConflictError
-    from aiwyn_async.errors import ConnectionFailed as ConnectionFailed
-    from aiwyn_async.errors import DeadlineExceeded as DeadlineExceeded
-    from aiwyn_async.errors import DecodeFailed as DecodeFailed
-    from aiwyn_async.errors import ExportError as ExportError
-    from aiwyn_async.errors import IncompleteError as IncompleteError
-    from aiwyn_async.errors import InferredEndpointWarning as InferredEndpointWarning
-    from aiwyn_async.errors import InvalidRequestError as InvalidRequestError
-    from aiwyn_async.errors import LoopMismatchError as LoopMismatchError
-    from aiwyn_async.errors import NotFoundError as NotFoundError
-    from aiwyn_async.errors import PaginationError as PaginationError
-    from aiwyn_async.errors import PaginationLoopError as PaginationLoopError
-    from aiwyn_async.errors import PartialWriteError as PartialWriteError
-    from aiwyn_async.errors import PermissionDeniedError as PermissionDeniedError
-    from aiwyn_async.errors import ProtocolError as ProtocolError
-    from aiwyn_async.errors import RateLimitError as RateLimitError
-    from aiwyn_async.errors import RedirectRefusedError as RedirectRefusedError
-    from aiwyn_async.errors import RequestError as RequestError
-    from aiwyn_async.errors import ResponseMismatchError as ResponseMismatchError
-    from aiwyn_async.errors import ResponseTooLargeError as ResponseTooLargeError
-    from aiwyn_async.errors import ServerError as ServerError
-    from aiwyn_async.errors import StatusError as StatusError
-    from aiwyn_async.errors import StorageWarning as StorageWarning
-    from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
-    from aiwyn_async.errors import WebhookVerificationError as WebhookVerificationError
-    from aiwyn_async.filters import F as F
-    from aiwyn_async.models.invoices import Invoice as Invoice
-    from aiwyn_async.models.invoices import InvoiceDetail as InvoiceDetail
-    from aiwyn_async.models.invoices import InvoiceSearchRow as InvoiceSearchRow
-    from aiwyn_async.tuning import prime_allocator as prime_allocator
+    from aiwyn_async._changes.bookmarks import (
+        FileState,
+        StateBackend,
+    )
+    from aiwyn_async._changes.changes import (
+        Changes,
+    )
+    from aiwyn_async._changes.reconcile import (
+        KeyDiff,
+    )
+    from aiwyn_async._decoding.envelope import (
+        BadRow,
+        OnBadRow,
+    )
+    from aiwyn_async._decoding.lazy import (
+        deferred,
+    )
+    from aiwyn_async._decoding.plain_types import (
+        materialize,
+    )
+    from aiwyn_async._pagination.iteration import (
+        Iteration,
+    )
+    from aiwyn_async._pagination.page import (
+        Checkpoint,
+        Page,
+        PageMeta,
+    )
+    from aiwyn_async._pagination.pager import (
+        Pager,
+    )
+    from aiwyn_async._pull.progress import (
+        Progress,
+        RangeProgress,
+    )
+    from aiwyn_async._pull.pull import (
+        Pull,
+    )
+    from aiwyn_async._resources.clients import (
+        Clients,
+    )
+    from aiwyn_async._resources.collection import (
+        Collection,
+        ListOptions,
+        LookupResult,
+        PullOptions,
+        SearchableCollection,
+    )
+    from aiwyn_async._resources.contacts import (
+        Contacts,
+    )
+    from aiwyn_async._resources.draft_invoices import (
+        DraftInvoices,
+    )
+    from aiwyn_async._resources.engagements import (
+        Engagements,
+    )
+    from aiwyn_async._resources.event_subscriptions import (
+        EventSubscriptions,
+    )
+    from aiwyn_async._resources.invoices import (
+        Invoices,
+    )
+    from aiwyn_async._resources.payments import (
+        Payments,
+    )
+    from aiwyn_async._resources.projects import (
+        Projects,
+    )
+    from aiwyn_async._resources.record_types import (
+        RecordTypes,
+    )
+    from aiwyn_async._resources.records import (
+        Records,
+        RecordWrite,
+    )
+    from aiwyn_async._resources.staff import (
+        Staff,
+    )
+    from aiwyn_async._resources.untyped import (
+        UntypedCollection,
+    )
+    from aiwyn_async._resources.wip import (
+        Wip,
+    )
+    from aiwyn_async.arrow._stream import (
+        ArrowStream,
+    )
+    from aiwyn_async.client import (
+        AiwynClient,
+        CallOptions,
+        ClientOptions,
+    )
 
-_HOMES = {
-    "tuning": ("prime_allocator",),
-    "arrow._stream": ("ArrowStream",),
-    "client": ("AiwynClient",),
-    "config": ("DEMO_URL", "STAGING_URL", "Config", "Secret"),
-    "errors": (
-        "AiwynError",
-        "ApiError",
-        "AuthenticationError",
-        "CheckpointError",
-        "ClientClosedError",
-        "ConfigurationError",
-        "ConflictError",
-        "ConnectionFailed",
-        "DeadlineExceeded",
-        "DecodeFailed",
-        "ExportError",
-        "IncompleteError",
-        "InferredEndpointWarning",
-        "InvalidRequestError",
-        "LoopMismatchError",
-        "NotFoundError",
-        "PaginationError",
-        "PaginationLoopError",
-        "PartialWriteError",
-        "PermissionDeniedError",
-        "ProtocolError",
-        "RateLimitError",
-        "RedirectRefusedError",
-        "RequestError",
-        "ResponseMismatchError",
-        "ResponseTooLargeError",
-        "ServerError",
-        "StatusError",
-        "StorageWarning",
-        "TokenExchangeError",
-        "WebhookVerificationError",
-    ),
-    "filters": ("F",),
-    "_decoding.lazy": ("deferred",),
-    "_decoding.plain_types": ("settled",),
-    "_decoding.envelope": ("BadRow",),
-    "models.invoices": ("Invoice", "InvoiceDetail", "InvoiceSearchRow"),
-    "_pagination.page": ("Checkpoint", "Page"),
-    "_pagination.pager": ("Pager",),
-    "_pagination.report": ("WalkReport",),
-    "_changes.changes": ("Changes",),
-    "_pull.progress": ("Progress",),
-    "_pull.pull": ("Pull",),
-    "_changes.reconcile": ("KeyDifference",),
-    "_pull.report": ("PullReport",),
-    "_changes.bookmarks": ("FileState",),
-    "_resources.collection": ("Found",),
-    "_http.transport": ("inflate_with_isal",),
+_LAZY = {
+    "FileState": "_changes.bookmarks",
+    "StateBackend": "_changes.bookmarks",
+    "Changes": "_changes.changes",
+    "KeyDiff": "_changes.reconcile",
+    "BadRow": "_decoding.envelope",
+    "OnBadRow": "_decoding.envelope",
+    "deferred": "_decoding.lazy",
+    "materialize": "_decoding.plain_types",
+    "Iteration": "_pagination.iteration",
+    "Checkpoint": "_pagination.page",
+    "Page": "_pagination.page",
+    "PageMeta": "_pagination.page",
+    "Pager": "_pagination.pager",
+    "Progress": "_pull.progress",
+    "RangeProgress": "_pull.progress",
+    "Pull": "_pull.pull",
+    "Clients": "_resources.clients",
+    "Collection": "_resources.collection",
+    "ListOptions": "_resources.collection",
+    "LookupResult": "_resources.collection",
+    "PullOptions": "_resources.collection",
+    "SearchableCollection": "_resources.collection",
+    "Contacts": "_resources.contacts",
+    "DraftInvoices": "_resources.draft_invoices",
+    "Engagements": "_resources.engagements",
+    "EventSubscriptions": "_resources.event_subscriptions",
+    "Invoices": "_resources.invoices",
+    "Payments": "_resources.payments",
+    "Projects": "_resources.projects",
+    "RecordTypes": "_resources.record_types",
+    "RecordWrite": "_resources.records",
+    "Records": "_resources.records",
+    "Staff": "_resources.staff",
+    "UntypedCollection": "_resources.untyped",
+    "Wip": "_resources.wip",
+    "ArrowStream": "arrow._stream",
+    "AiwynClient": "client",
+    "CallOptions": "client",
+    "ClientOptions": "client",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-# A test holds this against what type checkers see above.
-__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "DEMO_URL",
+    "STAGING_URL",
+    "Address",
+    "AiwynClient",
+    "AiwynError",
+    "ApiError",
+    "ArrowStream",
+    "Attempt",
+    "AuthenticationError",
+    "BadRow",
+    "CallOptions",
+    "Changes",
+    "Checkpoint",
+    "CheckpointError",
+    "Client",
+    "ClientClosedError",
+    "ClientDetail",
+    "ClientEngagement",
+    "ClientFinancialSummary",
+    "ClientOptions",
+    "ClientPrimaryContact",
+    "ClientSearchRow",
+    "Clients",
+    "Clock",
+    "Collection",
+    "CommunicationPreferences",
+    "Config",
+    "ConfigurationError",
+    "ConflictError",
+    "Contact",
+    "ContactDetail",
+    "Contacts",
+    "DeadlineExceededError",
+    "DecodeError",
+    "DraftInvoiceClient",
+    "DraftInvoiceDetail",
+    "DraftInvoiceHistory",
+    "DraftInvoiceHistorySearchRow",
+    "DraftInvoiceLineItem",
+    "DraftInvoiceReview",
+    "DraftInvoiceSummary",
+    "DraftInvoices",
+    "EndpointOverride",
+    "Engagement",
+    "EngagementDetail",
+    "EngagementProject",
+    "EngagementSearchRow",
+    "Engagements",
+    "EventOperation",
+    "EventSubscription",
+    "EventSubscriptions",
+    "ExportError",
+    "F",
+    "FileState",
+    "Id",
+    "IncompleteError",
+    "InvalidRequestError",
+    "Invoice",
+    "InvoiceDetail",
+    "InvoiceDetailStatus",
+    "InvoiceLineItem",
+    "InvoicePayment",
+    "InvoiceSearchRow",
+    "InvoiceStatus",
+    "Invoices",
+    "Iteration",
+    "KeyDiff",
+    "KeyRange",
+    "LineItem",
+    "ListOptions",
+    "ListReport",
+    "LookupResult",
+    "LoopMismatchError",
+    "MissingRange",
+    "Model",
+    "NotFoundError",
+    "OnBadRow",
+    "Page",
+    "PageMeta",
+    "Pager",
+    "PaginationError",
+    "PaginationLoopError",
+    "PartialWriteError",
+    "Payment",
+    "PaymentDetail",
+    "PaymentMethod",
+    "PaymentStatus",
+    "Payments",
+    "PermissionDeniedError",
+    "Progress",
+    "Project",
+    "ProjectDetail",
+    "ProjectMilestone",
+    "Projects",
+    "ProtocolError",
+    "Pull",
+    "PullOptions",
+    "PullReport",
+    "RangeProgress",
+    "RateLimitError",
+    "ReadReport",
+    "Record",
+    "RecordOutcome",
+    "RecordType",
+    "RecordTypeField",
+    "RecordTypes",
+    "RecordWrite",
+    "Records",
+    "RedirectRefusedError",
+    "RequestError",
+    "ResponseMismatchError",
+    "ResponseTooLargeError",
+    "SearchableCollection",
+    "Secret",
+    "ServerError",
+    "Staff",
+    "StaffMember",
+    "StaffMemberDetail",
+    "StaffMemberSearchRow",
+    "StateBackend",
+    "StatusError",
+    "StopReason",
+    "StorageWarning",
+    "SystemClock",
+    "TeamMember",
+    "TokenExchangeError",
+    "TokenProvider",
+    "TransportError",
+    "UndocumentedEndpointWarning",
+    "UntypedCollection",
+    "WebhookVerificationError",
+    "Wip",
+    "WipApproval",
+    "WipEntry",
+    "WipEntryDetail",
+    "WipEntrySearchRow",
+    "WriteReport",
+    "__version__",
+    "deferred",
+    "materialize",
+]
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
+    module = _LAZY.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 

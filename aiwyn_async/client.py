@@ -12,13 +12,13 @@ import msgspec
 
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
-from aiwyn_async._http.concurrency import Governor
+from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.messages import Request, Response
-from aiwyn_async._http.retry import RetryQuota
+from aiwyn_async._http.retry import RetryBudget
 from aiwyn_async._http.session import Session, TokenSource
 from aiwyn_async._http.transport import Transport
 from aiwyn_async._resources.clients import Clients
-from aiwyn_async._resources.collection import Endpoints
+from aiwyn_async._resources.collection import Endpoint
 from aiwyn_async._resources.contacts import Contacts
 from aiwyn_async._resources.draft_invoices import DraftInvoices
 from aiwyn_async._resources.engagements import Engagements
@@ -29,7 +29,7 @@ from aiwyn_async._resources.projects import Projects
 from aiwyn_async._resources.record_types import RecordTypes
 from aiwyn_async._resources.records import Records
 from aiwyn_async._resources.staff import Staff
-from aiwyn_async._resources.untyped import Untyped, unverified
+from aiwyn_async._resources.untyped import UntypedCollection, unverified
 from aiwyn_async._resources.wip import Wip
 from aiwyn_async.config import Clock, Config, Headers, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
@@ -59,7 +59,7 @@ class ClientOptions(CallOptions, total=False):
     """Options of a client; ``Config`` tells each one's meaning, unit and default."""
 
     max_concurrency: int
-    retry_quota: int
+    retry_budget: int
     max_response_bytes: int
     gql_prefix: str
     api_prefix: str
@@ -67,7 +67,7 @@ class ClientOptions(CallOptions, total=False):
     token_request_key: str
     token_response_key: str
     endpoints: Mapping[str, Mapping[str, str]]
-    warn_inferred: bool
+    warn_undocumented: bool
     allow_insecure_http: bool
     proxy: str
     ssl_context: Any
@@ -121,7 +121,7 @@ class AiwynClient:
         if "_session" not in self.__dict__:
             return "<AiwynClient refused its options>"
         view = "view of " if self._is_view else ""
-        return f"<AiwynClient {view}{self._session.config.base_url} {self._session.governor!r}>"
+        return f"<AiwynClient {view}{self._session.config.base_url} {self._session.limiter!r}>"
 
     @property
     def config(self) -> Config:
@@ -194,54 +194,54 @@ class AiwynClient:
         return self.wip
 
     @cached_property
-    def client_business_entities(self) -> Untyped:
+    def client_business_entities(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("client_business_entities"))
+        return UntypedCollection(self._session, unverified("client_business_entities"))
 
     @cached_property
-    def contact_clients(self) -> Untyped:
+    def contact_clients(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("contact_clients"))
+        return UntypedCollection(self._session, unverified("contact_clients"))
 
     @cached_property
-    def contact_infos(self) -> Untyped:
+    def contact_infos(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("contact_infos"))
+        return UntypedCollection(self._session, unverified("contact_infos"))
 
     @cached_property
-    def departments(self) -> Untyped:
+    def departments(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("departments"))
+        return UntypedCollection(self._session, unverified("departments"))
 
     @cached_property
-    def industries(self) -> Untyped:
+    def industries(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("industries"))
+        return UntypedCollection(self._session, unverified("industries"))
 
     @cached_property
-    def job_templates(self) -> Untyped:
+    def job_templates(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("job_templates"))
+        return UntypedCollection(self._session, unverified("job_templates"))
 
     @cached_property
-    def jobs(self) -> Untyped:
+    def jobs(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("jobs"))
+        return UntypedCollection(self._session, unverified("jobs"))
 
     @cached_property
-    def last_mile(self) -> Untyped:
+    def last_mile(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("last_mile"))
+        return UntypedCollection(self._session, unverified("last_mile"))
 
     @cached_property
-    def offices(self) -> Untyped:
+    def offices(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("offices"))
+        return UntypedCollection(self._session, unverified("offices"))
 
     @cached_property
-    def service_lines(self) -> Untyped:
+    def service_lines(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return Untyped(self._session, unverified("service_lines"))
+        return UntypedCollection(self._session, unverified("service_lines"))
 
     def collection(
         self,
@@ -250,7 +250,7 @@ class AiwynClient:
         key: str | None = "id",
         search_path: str | None = None,
         get_path: str | None = None,
-    ) -> Untyped:
+    ) -> UntypedCollection:
         """Any endpoint with the full surface of a tag; rows are dicts, the envelope is found in the answer.
 
         Args:
@@ -265,10 +265,10 @@ class AiwynClient:
         for given in (path, search_path, get_path):
             if given is not None and (not given.startswith("/") or "?" in given or "#" in given):
                 raise ConfigurationError(f"a path starts with / and has no query: {given!r} does not")
-        return Untyped(
+        return UntypedCollection(
             self._session,
-            Endpoints(
-                tag=path,
+            Endpoint(
+                resource=path,
                 list_path=path,
                 search_path=search_path or f"{path}/search",
                 get_path=get_path or path,
@@ -360,8 +360,8 @@ def _session(config: Config) -> Session:
     session = Session(
         config,
         Transport(config),
-        Governor(config.max_concurrency, config.clock),
-        RetryQuota(config.retry_quota),
+        ConcurrencyLimiter(config.max_concurrency, config.clock),
+        RetryBudget(config.retry_budget),
     )
     session.tokens = _tokens(session)
     return session

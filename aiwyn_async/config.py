@@ -216,10 +216,10 @@ class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         list_path, search_path, get_path: below ``gql_prefix``; a key is appended to ``get_path``.
         key: wire name of the rows' unique key.
         items_key, count_key: where an answer keeps its rows and its count, nested keys joined with dots.
-        page_means: "number", "rows_to_skip" or "detect".
-        search_size_key: the search body's name for the page size.
-        change_column: wire name of the column with the instant of a row's latest change, which ``changes()``
-            and ``sync`` filter and order the search by.
+        page_style: "page", "offset" or "auto".
+        search_page_size_key: the search body's name for the page size.
+        modified_at_field: wire name of the field with the time of a row's last change, by which ``changes()``
+            and ``sync`` filter and order the search.
     """
 
     list_path: str | None = None
@@ -228,9 +228,9 @@ class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     key: str | None = None
     items_key: str | None = None
     count_key: str | None = None
-    page_means: Literal["number", "rows_to_skip", "detect"] | None = None
-    search_size_key: str | None = None
-    change_column: str | None = None
+    page_style: Literal["page", "offset", "auto"] | None = None
+    search_page_size_key: str | None = None
+    modified_at_field: str | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,7 +268,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap: float = 20.0
     max_retry_after: float = 120.0
     """A longer Retry-After is not waited for but raised at once."""
-    retry_quota: int = 500
+    retry_budget: int = 500
     """Tokens of the client's retry budget; a retry costs 14, or 5 after a 429."""
     max_response_bytes: int = 64 * 1024 * 1024
     """Decoded body above which an answer is refused while it streams."""
@@ -283,7 +283,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoints: dict[str, EndpointOverride] = msgspec.field(default_factory=dict[str, EndpointOverride])
     """By tag, what the server has otherwise: ``{"clients": {"items_key": "customers"}}``."""
-    warn_inferred: bool = True
+    warn_undocumented: bool = True
     """Warn at the first use of an endpoint that the documentation does not show."""
 
     allow_insecure_http: bool = False
@@ -327,7 +327,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for name, least in (
             ("max_concurrency", 1),
             ("retries", 0),
-            ("retry_quota", 0),
+            ("retry_budget", 0),
             ("max_response_bytes", 1024),
         ):
             if getattr(self, name) < least:
@@ -409,7 +409,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "throttled_backoff_base": _NUMBER,
     "backoff_cap": _NUMBER,
     "max_retry_after": _NUMBER,
-    "retry_quota": (int,),
+    "retry_budget": (int,),
     "max_response_bytes": (int,),
     "gql_prefix": (str,),
     "api_prefix": (str,),
@@ -417,7 +417,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "token_request_key": (str,),
     "token_response_key": (str, type(None)),
     "endpoints": (dict,),
-    "warn_inferred": (bool,),
+    "warn_undocumented": (bool,),
     "allow_insecure_http": (bool,),
     "proxy": (str, type(None)),
     "ssl_context": (ssl.SSLContext, type(None)),

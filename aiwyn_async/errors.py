@@ -6,8 +6,8 @@
     ├── ClientClosedError           the client was closed (also a RuntimeError)
     ├── LoopMismatchError           the client is in use in another thread (also a RuntimeError)
     ├── RequestError                one request went wrong: method, path, attempts, elapsed
-    │   ├── ConnectionFailed        no answer came: kind tells why
-    │   │   └── DeadlineExceeded    the deadline of the call ran out: phase tells in what
+    │   ├── TransportError        no answer came: kind tells why
+    │   │   └── DeadlineExceededError    the deadline of the call ran out: phase tells in what
     │   ├── ProtocolError           the answer was not HTTP as it should be; never sent again
     │   │   ├── RedirectRefusedError    it pointed elsewhere; credentials do not travel
     │   │   ├── ResponseMismatchError   it belongs to another request
@@ -22,7 +22,7 @@
     │   │   └── ServerError             5xx
     │   ├── TokenExchangeError      no bearer token could be had for the API key
     │   ├── ApiError                a success status, and an error told in the body
-    │   └── DecodeFailed            the body is not JSON, or not of the expected shape
+    │   └── DecodeError            the body is not JSON, or not of the expected shape
     ├── PaginationError             a walk over pages cannot go on: checkpoint, report
     │   ├── PaginationLoopError     the server gives the same page again
     │   └── IncompleteError         strict=True, and rows are missing or cannot be vouched for
@@ -41,9 +41,8 @@ import msgspec
 
 if TYPE_CHECKING:
     # For the types of attributes alone: this floor stands below those that define them.
+    from aiwyn_async._core.reports import ListReport, PullReport
     from aiwyn_async._pagination.page import Checkpoint
-    from aiwyn_async._pagination.report import WalkReport
-    from aiwyn_async._pull.report import PullReport
     from aiwyn_async.models.records import WriteReport
 
 __all__ = [
@@ -55,12 +54,10 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
-    "ConnectionFailed",
-    "DeadlineExceeded",
-    "DecodeFailed",
+    "DeadlineExceededError",
+    "DecodeError",
     "ExportError",
     "IncompleteError",
-    "InferredEndpointWarning",
     "InvalidRequestError",
     "LoopMismatchError",
     "NotFoundError",
@@ -78,6 +75,8 @@ __all__ = [
     "StatusError",
     "StorageWarning",
     "TokenExchangeError",
+    "TransportError",
+    "UndocumentedEndpointWarning",
     "WebhookVerificationError",
 ]
 
@@ -137,7 +136,7 @@ class RequestError(AiwynError):
         elapsed: seconds over all attempts and waits.
         request_id: the server's name for the last answer, where it gave one.
         ambiguous: True for a write that may have been applied although no answer told so.
-        retry_quota_exhausted: True when it would have been sent again, had the client's retry budget lasted.
+        retry_budget_exhausted: True when it would have been sent again, had the client's retry budget lasted.
         retry_after: seconds that the server asked to wait, or None; of the last error if the deadline passed.
         checkpoint: where a walk over pages can go on, when the request was a page of one.
     """
@@ -152,7 +151,7 @@ class RequestError(AiwynError):
         elapsed: float = 0.0,
         request_id: str | None = None,
         ambiguous: bool = False,
-        retry_quota_exhausted: bool = False,
+        retry_budget_exhausted: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
@@ -162,7 +161,7 @@ class RequestError(AiwynError):
         self.elapsed = elapsed
         self.request_id = request_id
         self.ambiguous = ambiguous
-        self.retry_quota_exhausted = retry_quota_exhausted
+        self.retry_budget_exhausted = retry_budget_exhausted
         self.retry_after = retry_after
         self.checkpoint: Checkpoint | None = None
 
@@ -172,14 +171,14 @@ class RequestError(AiwynError):
             parts.append(f" ({len(self.attempts)} attempts in {self.elapsed:.1f} s)")
         if self.request_id:
             parts.append(f" [request id {self.request_id}]")
-        if self.retry_quota_exhausted:
+        if self.retry_budget_exhausted:
             parts.append(" It was not sent again: the client's retry budget is used up.")
         if self.ambiguous:
             parts.append(" The write may have been applied: look before you send it again.")
         return "".join(parts)
 
 
-class ConnectionFailed(RequestError):  # noqa: N818 (the name says it)
+class TransportError(RequestError):
     """No answer came.
 
     ``kind`` is one of: connect, dns, tls, connect_timeout, read_timeout, attempt_timeout, disconnected,
@@ -191,7 +190,7 @@ class ConnectionFailed(RequestError):  # noqa: N818 (the name says it)
         self.kind = kind
 
 
-class DeadlineExceeded(ConnectionFailed):
+class DeadlineExceededError(TransportError):
     """The deadline over queueing, attempts and waits ran out.
 
     ``phase`` says in what: token, queue, pause, response or retry_wait. The cause is the error of the last
@@ -288,7 +287,7 @@ class ApiError(RequestError):
         self.errors = errors
 
 
-class DecodeFailed(RequestError):  # noqa: N818 (the name says it)
+class DecodeError(RequestError):
     """The body is not JSON, or not of the expected shape.
 
     Attributes:
@@ -315,7 +314,7 @@ class PaginationError(AiwynError):
         message: str,
         *,
         checkpoint: Checkpoint | None = None,
-        report: WalkReport | PullReport | None = None,
+        report: ListReport | PullReport | None = None,
     ) -> None:
         super().__init__(message)
         self.checkpoint = checkpoint
@@ -346,7 +345,7 @@ class WebhookVerificationError(AiwynError):
     """A delivery that is not to be trusted, whatever is wrong with it; answer it with a 400."""
 
 
-class InferredEndpointWarning(UserWarning):
+class UndocumentedEndpointWarning(UserWarning):
     """An endpoint is used whose path or method the documentation does not show; told once a client."""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from aiwyn_async import prime_allocator
+from aiwyn_async.tuning import prime_allocator
 
 if {primed}:
     prime_allocator()

@@ -19,14 +19,14 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.config import Config, Secret, SystemClock
 from aiwyn_async.errors import (
     ConfigurationError,
-    ConnectionFailed,
-    DeadlineExceeded,
-    InferredEndpointWarning,
+    DeadlineExceededError,
     RateLimitError,
     RequestError,
     ResponseTooLargeError,
     ServerError,
     TokenExchangeError,
+    TransportError,
+    UndocumentedEndpointWarning,
 )
 from fake_clock import FakeClock
 from fault_server import READ, STALL, FaultServer, answer, drip, send
@@ -190,7 +190,7 @@ def test_the_environment_gives_every_option_of_plain_type(monkeypatch: pytest.Mo
     monkeypatch.setenv("AIWYN_WARN_INFERRED", "0")
     monkeypatch.setenv("AIWYN_MAX_CONCURRENCY", "")
     found = Config.load()
-    assert (found.read_timeout, found.retry_writes, found.warn_inferred) == (2.5, True, False)
+    assert (found.read_timeout, found.retry_writes, found.warn_undocumented) == (2.5, True, False)
     assert found.max_concurrency == 8
     monkeypatch.setenv("AIWYN_RETRIES", "many")
     with pytest.raises(ConfigurationError, match="retries"):
@@ -267,7 +267,7 @@ def test_a_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch
         {"retries": 1.5},
         {"retries": "many"},
         {"max_concurrency": 0},
-        {"retry_quota": -1},
+        {"retry_budget": -1},
         {"max_response_bytes": 10},
         {"connect_timeout": 0},
         {"read_timeout": -1},
@@ -288,7 +288,7 @@ def test_a_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch
         {"token_path": "/ä"},
         {"token_request_key": ""},
         {"endpoints": {"clients": {"nope": 1}}},
-        {"endpoints": {"clients": {"page_means": "nope"}}},
+        {"endpoints": {"clients": {"page_style": "nope"}}},
         {"proxy": "proxy:3128"},
         {"proxy": "socks5://proxy"},
         {"proxy": "http://"},
@@ -382,16 +382,16 @@ async def test_the_timeouts_have_their_effect(connect: Connect) -> None:
     head = b"HTTP/1.1 200 OK\r\n\r\n{"
     async with FaultServer([READ, send(head), drip(b" ", 0.02)]) as dripping:
         error = await failed(connect(dripping.url, attempt_timeout=0.07, retries=0))
-        assert isinstance(error, ConnectionFailed)
+        assert isinstance(error, TransportError)
         assert error.kind == "attempt_timeout"
         error = await failed(connect(dripping.url, deadline=0.07))
-        assert isinstance(error, DeadlineExceeded)
+        assert isinstance(error, DeadlineExceededError)
     async with FaultServer([READ, STALL]) as silent:
         error = await failed(connect(silent.url, read_timeout=0.05, retries=0))
-        assert isinstance(error, ConnectionFailed)
+        assert isinstance(error, TransportError)
         assert error.kind == "read_timeout"
         error = await failed(connect(silent.url.replace("http", "https"), connect_timeout=0.05, retries=0))
-        assert isinstance(error, ConnectionFailed)
+        assert isinstance(error, TransportError)
         assert error.kind == "connect_timeout"
 
 
@@ -401,7 +401,7 @@ async def test_the_retry_options_have_their_effect(connect: Connect, clock: Fake
         assert len((await failed(connect(server.url, retries=0))).attempts) == 1
         assert len((await failed(connect(server.url), WRITE)).attempts) == 1
         assert len((await failed(connect(server.url, retry_writes=True), WRITE)).attempts) == 3
-        assert len((await failed(connect(server.url, retry_quota=14))).attempts) == 2
+        assert len((await failed(connect(server.url, retry_budget=14))).attempts) == 2
         clock.sleeps.clear()
         await failed(connect(server.url, backoff_base=0))
         assert clock.sleeps == []
@@ -423,7 +423,7 @@ async def test_the_retry_options_have_their_effect(connect: Connect, clock: Fake
 async def test_the_limits_have_their_effect(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, b"{" + b" " * 2000 + b"}"))]) as server:
         assert isinstance(await failed(connect(server.url, max_response_bytes=1024)), ResponseTooLargeError)
-        assert session_of(connect(server.url, max_concurrency=3)).governor.most == 3
+        assert session_of(connect(server.url, max_concurrency=3)).limiter.max_limit == 3
 
 
 async def test_the_addresses_have_their_effect(connect: Connect) -> None:
@@ -431,7 +431,9 @@ async def test_the_addresses_have_their_effect(connect: Connect) -> None:
     async with FaultServer([READ, row]) as server:
         await connect(server.url, gql_prefix="/graph").invoices.get(1)
         assert server.requests[-1].target.startswith("/graph/")
-        await connect(server.url, api_prefix="/rest", warn_inferred=False).event_subscriptions.deactivate(1)
+        await connect(server.url, api_prefix="/rest", warn_undocumented=False).event_subscriptions.deactivate(
+            1
+        )
         assert server.requests[-1].target == "/rest/event-subscriptions/1"
         client = connect(
             server.url,
@@ -453,9 +455,9 @@ async def test_the_addresses_have_their_effect(connect: Connect) -> None:
 
 async def test_inferred_endpoints_are_told_unless_turned_off(connect: Connect) -> None:
     async with FaultServer([READ, send(answer())]) as server:
-        with pytest.warns(InferredEndpointWarning):
+        with pytest.warns(UndocumentedEndpointWarning):
             await connect(server.url).event_subscriptions.deactivate(1)
-        await connect(server.url, warn_inferred=False).event_subscriptions.deactivate(1)
+        await connect(server.url, warn_undocumented=False).event_subscriptions.deactivate(1)
 
 
 async def test_a_proxy_is_asked_instead_of_the_host(connect: Connect) -> None:

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from aiwyn_async import errors
-from aiwyn_async._pagination.report import WalkReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async.errors import (
     AiwynError,
     Attempt,
-    ConnectionFailed,
-    DeadlineExceeded,
+    DeadlineExceededError,
     PartialWriteError,
     RateLimitError,
     RequestError,
     StatusError,
+    TransportError,
 )
 from aiwyn_async.models.records import WriteReport
 
@@ -35,7 +35,7 @@ ABOUT: dict[str, Any] = {
     "elapsed": 2.0,
     "request_id": "abc",
     "ambiguous": True,
-    "retry_quota_exhausted": True,
+    "retry_budget_exhausted": True,
 }
 
 
@@ -44,16 +44,16 @@ def one_of(cls: type[AiwynError]) -> AiwynError:
     made: AiwynError
     if issubclass(cls, StatusError):
         made = cls("no", status=429, body={"a": [1]}, retry_after=3.0, **ABOUT)
-    elif issubclass(cls, DeadlineExceeded):
+    elif issubclass(cls, DeadlineExceededError):
         made = cls("no", phase="queue", **ABOUT)
-    elif issubclass(cls, ConnectionFailed):
+    elif issubclass(cls, TransportError):
         made = cls("no", kind="dns", **ABOUT)
     elif issubclass(cls, RequestError):
         made = cls("no", **ABOUT)
     elif issubclass(cls, PartialWriteError):
         made = cls("no", report=WriteReport())
     elif issubclass(cls, errors.PaginationError):
-        made = cls("no", report=WalkReport())
+        made = cls("no", report=ListReport())
     else:
         made = cls("no")
     return made
@@ -80,11 +80,11 @@ def test_the_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
     again: Callable[[AiwynError], AiwynError],
 ) -> None:
     last = RateLimitError("no", status=429, retry_after=3.0, **ABOUT)
-    last.__cause__ = ConnectionFailed("before", kind="dns", **ABOUT)
-    error = DeadlineExceeded("late", phase="retry_wait", retry_after=3.0, **ABOUT)
+    last.__cause__ = TransportError("before", kind="dns", **ABOUT)
+    error = DeadlineExceededError("late", phase="retry_wait", retry_after=3.0, **ABOUT)
     error.__cause__ = last
     back = again(again(error))
-    assert isinstance(back, DeadlineExceeded)
+    assert isinstance(back, DeadlineExceededError)
     assert (back.retry_after, back.phase, back.kind) == (3.0, "retry_wait", "deadline")
     assert told_of(back.__cause__) == told_of(last)  # type: ignore[arg-type]
     assert isinstance(back.__cause__, RateLimitError)

@@ -16,7 +16,7 @@ from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError
 from aiwyn_async.models.base import Id
 
-__all__ = ["Bookmark", "BookmarkShelf", "FileState", "State", "server_name"]
+__all__ = ["Bookmark", "BookmarkStore", "FileState", "StateBackend", "server_name"]
 
 
 class Bookmark(NamedTuple):
@@ -26,7 +26,7 @@ class Bookmark(NamedTuple):
     key: Id | None = None
 
 
-class State(Protocol):
+class StateBackend(Protocol):
     """Keeps texts by a key: a file, a table, a key-value store. Both methods may be async."""
 
     def get(self, key: str, /) -> str | Awaitable[str | None] | None:
@@ -83,7 +83,7 @@ class FileState:
                 raise CheckpointError(f"{self.path} holds no bookmarks, or is damaged") from None
 
 
-class BookmarkShelf:
+class BookmarkStore:
     """The bookmark of one query in a state, which another query of the same endpoint refuses.
 
     Args:
@@ -92,7 +92,7 @@ class BookmarkShelf:
         query: a hash of the query.
     """
 
-    def __init__(self, state: State | None, endpoint: str, query: str) -> None:
+    def __init__(self, state: StateBackend | None, endpoint: str, query: str) -> None:
         self.state = state
         self._endpoint = endpoint
         self._query = query

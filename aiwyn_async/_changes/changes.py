@@ -11,33 +11,31 @@ from typing import Any, Final, Generic, Never, NoReturn, TypeVar, cast, overload
 
 import msgspec
 
-from aiwyn_async._changes.bookmarks import Bookmark, BookmarkShelf, State, server_name
-from aiwyn_async._changes.lookup import Clock, FirstRow, first_row
+from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, StateBackend, server_name
+from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
 from aiwyn_async._changes.timestamps import (
-    as_overlap,
-    as_text,
-    earlier,
+    earliest,
     instant_of,
     last_shown_as,
-    moved_back,
     shown_unit,
+    subtract,
+    to_timedelta,
+    to_wire,
 )
+from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder
 from aiwyn_async._decoding.row_decoder import row_decoder
 from aiwyn_async._decoding.unreadable import UNREADABLE
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration, Owned
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
-from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, Pager, check_decoding, check_whole, name_of
+from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, Pager, check_decoding, check_integer, type_name
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.reader import key_getter
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pull.failures import ATTEMPTS_A_PAGE, with_attempts
+from aiwyn_async._pull.failures import ATTEMPTS_PER_PAGE, with_attempts
 from aiwyn_async._pull.keys import key_and_instant, plain_key
-from aiwyn_async._pull.problems import unproven
 from aiwyn_async._pull.progress import Progress, progress_of
 from aiwyn_async._pull.pull import Pull
-from aiwyn_async._pull.report import PullReport
 from aiwyn_async.errors import (
     CheckpointError,
     ConfigurationError,
@@ -52,17 +50,17 @@ __all__ = ["Changes", "Span", "changed_within"]
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
-SUMMED: Final = (
-    *("rows", "distinct", "duplicates", "bad_rows", "repaired_rows", "rounded_amounts"),
+SUMMED_FIELDS: Final = (
+    *("rows_received", "rows_yielded", "duplicates", "bad_rows", "repaired_rows", "rounded_amounts"),
     *("pages", "requests", "bytes", "seconds"),
 )
-USUAL_OVERLAP: Final = timedelta(minutes=5)
+DEFAULT_OVERLAP: Final = timedelta(minutes=5)
 """How late a row may be committed, after the instant it bears, and still not be missed."""
 
 
 LOCAL_OVERLAP: Final = timedelta(minutes=65)
 """The same for instants without a zone: they may be of a clock that is set back by an hour in autumn."""
-MOST_AHEAD_OF_UTC: Final = timedelta(hours=14)
+MAX_AHEAD_OF_UTC: Final = timedelta(hours=14)
 """Local time, which an instant without a zone may be."""
 
 
@@ -94,7 +92,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     problems: tuple[str, ...] = ()
 
 
-class _Use(Generic[RowT]):
+class _ChangesIteration(Generic[RowT]):
     """One use of a ``Changes``: its reads, how far it is, and what is wrong with it."""
 
     def __init__(self, span: Span | None, *, leaves_bad_rows: bool) -> None:
@@ -108,37 +106,37 @@ class _Use(Generic[RowT]):
         self.started = time.perf_counter()
 
     @property
-    def report(self) -> PullReport | WalkReport:
-        """What was received: a ``PullReport`` if all rows were read, else one ``WalkReport``."""
+    def report(self) -> PullReport | ListReport:
+        """What was received: a ``PullReport`` if all rows were read, else one ``ListReport``."""
         reports = [read.report for read in self.reads]
         pulls = [report for report in reports if isinstance(report, PullReport)]
-        walks = [report for report in reports if isinstance(report, WalkReport)]
-        return pulls[-1] if pulls else _in_all(walks) if walks else PullReport()
+        walks = [report for report in reports if isinstance(report, ListReport)]
+        return pulls[-1] if pulls else _sum_of(walks) if walks else PullReport()
 
-    def unproven(self) -> list[str]:
+    def blocking_problems(self) -> list[str]:
         """Return why the read is not proven complete; then the bookmark must stay."""
         if not self.has_ended:
             return ["the read did not reach its end"]
-        return [doubt for read in self.reads for doubt in self._doubts_of(read)] + self.problems
+        return [doubt for read in self.reads for doubt in self._problems_of(read)] + self.problems
 
     @property
     def bad_rows(self) -> int:
         """Rows that do not decode, or have no key to merge them by, if such are left out."""
         reports = [read.report for read in self.reads]
-        without_key = sum(report.without_key for report in reports if isinstance(report, PullReport))
+        without_key = sum(report.rows_without_key for report in reports if isinstance(report, PullReport))
         return sum(report.bad_rows for report in reports) + (without_key if self._leaves_bad_rows else 0)
 
-    def _doubts_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
+    def _problems_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
         """Return why one read is not proven complete, apart from rows that may be left out."""
         report = read.report
-        if isinstance(report, WalkReport) and report.missing == 0 and report.expected is not None:
+        if isinstance(report, ListReport) and report.missing == 0 and report.total_count is not None:
             # Rows that changed during the read have left the span.
-            report = msgspec.structs.replace(report, expected_at_start=report.expected)
-        return unproven(report, allow_without_key=self._leaves_bad_rows)
+            report = msgspec.structs.replace(report, total_count_at_start=report.total_count)
+        return report.blocking_problems(allow_rows_without_key=self._leaves_bad_rows)
 
 
 class Changes(Generic[RowT]):
-    """A read of what changed, which has not begun: rows by ``async for``, or pages of them by ``batches()``.
+    """A read of what changed, which has not begun: rows by ``async for``, or pages of them by ``pages()``.
 
     Rows come in the order of the change column, then of the key, up to the newest change that the server
     shows at the start, by its clock and not by this machine's. What changes during the read lies above that
@@ -148,8 +146,8 @@ class Changes(Generic[RowT]):
     have been restored, and rows that went further back would not come otherwise. ``notes`` says so.
 
     The bookmark does not pass the server's clock (the ``Date`` of a response, or this machine's clock if
-    there is none). Rows dated later come each time; if the newest is more than 5 minutes ahead, ``doubts()``
-    names it.
+    there is none). Rows dated later are yielded each time; if the newest is more than 5 minutes ahead,
+    ``problems()`` names it.
 
     The bookmark moves by ``ack()`` alone, so a crash before it repeats rows, and never skips one; rows at the
     bookmark itself come again too. Merge them by key. Deletions are not seen: see ``reconcile_keys()``.
@@ -167,7 +165,7 @@ class Changes(Generic[RowT]):
             no zone: local time is set back by an hour in autumn), none before ``since``.
         state: keeps the bookmark: a ``FileState`` or any object with ``get(key)`` and ``put(key, value)``.
         page_size: rows a request, 1 to 1000.
-        on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out, or leave
+        on_bad_row: what to do with a row that does not decode: raise ``DecodeError``, leave it out, or leave
             it out and keep it in ``bad_rows``.
         resume: a checkpoint of an earlier read of the same query: its bounds hold on.
         on_progress: called after each batch.
@@ -185,34 +183,34 @@ class Changes(Generic[RowT]):
         column: str,
         since: datetime | str | None = None,
         overlap: float | timedelta | None = None,
-        state: State | None = None,
+        state: StateBackend | None = None,
         page_size: int = MAX_PAGE_SIZE,
         on_bad_row: OnBadRow = "raise",
         resume: Checkpoint | str | bytes | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_integer("page_size", page_size, 1, MAX_PAGE_SIZE)
         check_decoding(row_type, on_bad_row)
         if not query.by_key:
             raise ConfigurationError(f"rows of {query.path} have no key to merge changes by; use pull()")
         self.query = query
         self.row_type = row_type
-        self._session = with_attempts(session, ATTEMPTS_A_PAGE)
+        self._session = with_attempts(session, ATTEMPTS_PER_PAGE)
         self._column = column
-        self._since = None if since is None else as_text("since", since)
-        self._overlap = None if overlap is None else as_overlap(overlap)
+        self._since = None if since is None else to_wire("since", since)
+        self._overlap = None if overlap is None else to_timedelta(overlap)
         self._page_size = page_size
         self._on_bad_row: OnBadRow = on_bad_row
         self._on_progress = on_progress
-        self._shelf = BookmarkShelf(state, query.path, self._fingerprint)
+        self._store = BookmarkStore(state, query.path, self._fingerprint)
         self._resume = resume
         self._resumed = None if resume is None else self._span_of(resume)
-        self._use = self._new_use()
+        self._iteration = self._new_iteration()
         if self._resumed is not None:
             self._reading(self._resumed)  # a damaged position is told now, before anything is sent
 
     def __repr__(self) -> str:
-        return f"<Changes {self.query.path} of {name_of(self.row_type)}: {self.report}>"
+        return f"<Changes {self.query.path} of {type_name(self.row_type)}: {self.report}>"
 
     @property
     def server(self) -> str:
@@ -220,29 +218,29 @@ class Changes(Generic[RowT]):
         return self._session.config.base_url
 
     @property
-    def report(self) -> PullReport | WalkReport:
-        """What came: a ``PullReport`` where all rows are read, a ``WalkReport`` of those that changed."""
-        return self._use.report
+    def report(self) -> PullReport | ListReport:
+        """What came: a ``PullReport`` where all rows are read, a ``ListReport`` of those that changed."""
+        return self._iteration.report
 
     @property
     def checkpoint(self) -> Checkpoint | None:
         """Where to go on after the rows given; None before the read has begun."""
-        return self._use.checkpoint
+        return self._iteration.checkpoint
 
     @property
     def bad_rows(self) -> list[BadRow]:
         """Rows that do not decode, where they are collected."""
-        return [bad for read in self._use.reads for bad in read.bad_rows]
+        return [bad for read in self._iteration.reads for bad in read.bad_rows]
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What happened that is not a problem, such as that all rows were read again, in sentences."""
-        return () if self._use.span is None else self._use.span.notes
+        return () if self._iteration.span is None else self._iteration.span.notes
 
     @property
-    def problems(self) -> tuple[str, ...]:
+    def possible_gaps(self) -> tuple[str, ...]:
         """What may be missing although the read itself was proven complete, such as rows dated ahead."""
-        return () if self._use.span is None else self._use.span.problems
+        return () if self._iteration.span is None else self._iteration.span.problems
 
     @property
     def bookmark(self) -> str | None:
@@ -251,31 +249,35 @@ class Changes(Generic[RowT]):
         It is the newest change at the start, but at most the server's clock. After a read that was not
         proven complete, it is the bookmark before.
         """
-        span = self._use.span
+        span = self._iteration.span
         if span is None:
             return None
-        return span.before if self._use.has_ended and self._use.unproven() else span.bookmark
+        return (
+            span.before
+            if self._iteration.has_ended and self._iteration.blocking_problems()
+            else span.bookmark
+        )
 
     @property
     def complete(self) -> bool:
         """True when nothing speaks against all that changed up to the bookmark being here."""
-        return not self.doubts()
+        return not self.problems()
 
-    def unproven(self) -> list[str]:
+    def blocking_problems(self) -> list[str]:
         """Return why the read is not proven complete; ``ack()`` refuses while there is a reason."""
-        return self._use.unproven()
+        return self._iteration.blocking_problems()
 
-    def doubts(self) -> list[str]:
+    def problems(self) -> list[str]:
         """All that speaks against this being complete, in sentences; empty when nothing does.
 
         A count that shrinks is not a problem here: a row that changes during the read leaves the span for
         the next one.
         """
-        use = self._use
-        found = use.unproven()
+        use = self._iteration
+        found = use.blocking_problems()
         if use.has_ended and use.bad_rows:
             found.append(f"{use.bad_rows} rows do not decode and were left out, or have no key")
-        return [*found, *self.problems]
+        return [*found, *self.possible_gaps]
 
     def __deepcopy__(self, _memo: object) -> Changes[RowT]:
         return copy.copy(self)  # its client, and the reports of its latest use, are shared
@@ -292,7 +294,7 @@ class Changes(Generic[RowT]):
             async for page in pages:
                 yield page.items
 
-    def batches(self) -> Iteration[Page[RowT]]:
+    def pages(self) -> Iteration[Page[RowT]]:
         """Iterate over every row that changed, a page at a time. A page's ``checkpoint`` goes on after it.
 
         Raises:
@@ -308,7 +310,7 @@ class Changes(Generic[RowT]):
                 yield (page,)
 
     async def _pages(self) -> AsyncGenerator[Page[RowT], None]:
-        use = self._use = self._new_use()  # ack() is of the latest use
+        use = self._iteration = self._new_iteration()  # ack() is of the latest use
         span: Span | None = self._resumed or await self._frozen()
         while span is not None:
             use.span = span
@@ -318,17 +320,17 @@ class Changes(Generic[RowT]):
             span = await self._following(use, use.span)
         use.has_ended = True
 
-    def _new_use(self) -> _Use[RowT]:
-        return _Use(self._resumed, leaves_bad_rows=self._on_bad_row != "raise")
+    def _new_iteration(self) -> _ChangesIteration[RowT]:
+        return _ChangesIteration(self._resumed, leaves_bad_rows=self._on_bad_row != "raise")
 
-    async def _part(self, use: _Use[RowT], span: Span) -> AsyncGenerator[Page[RowT], None]:
+    async def _part(self, use: _ChangesIteration[RowT], span: Span) -> AsyncGenerator[Page[RowT], None]:
         """Read one part, and note in ``use`` how far it is."""
         read = self._reading(span)
         number = sum(each.report.pages for each in use.reads)
         use.reads.append(read)
         use.checkpoint = self._bind(span, span.inner)
         try:
-            async with Owned(read.batches() if isinstance(read, Pull) else read.pages()) as pages:
+            async with Owned(read.pages()) as pages:
                 async for page in pages:
                     use.span = span = self._without_arrived(span, page)
                     after = page.checkpoint = self._bind(span, page.checkpoint)
@@ -376,7 +378,7 @@ class Changes(Generic[RowT]):
         except (*UNREADABLE, ValueError, TypeError):
             return None
 
-    async def _following(self, use: _Use[RowT], span: Span) -> Span | None:
+    async def _following(self, use: _ChangesIteration[RowT], span: Span) -> Span | None:
         """Return the next part to read, after having checked the one that was read; None at the end."""
         read = use.reads[-1]
         if isinstance(read, Pager):
@@ -397,18 +399,18 @@ class Changes(Generic[RowT]):
             span, start=None, nulls=False, inner=None, witness=None, notes=(*span.notes, note)
         )
 
-    async def _check_count(self, use: _Use[RowT], read: Pager[RowT]) -> None:
+    async def _check_count(self, use: _ChangesIteration[RowT], read: Pager[RowT]) -> None:
         """Ask for the count again if it shrank: rows may have left the span, or were not received."""
         report = read.report
-        if report.missing or (report.expected_at_start or 0) <= report.distinct:
+        if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
             return
         found = await first_row(self._session, read.query, self._column)
-        if found.total is not None and found.total > report.distinct:
+        if found.total is not None and found.total > report.rows_yielded:
             use.problems.append(
-                f"the server counts {found.total} changed rows and {report.distinct} were received"
+                f"the server counts {found.total} changed rows and {report.rows_yielded} were received"
             )
 
-    async def _check_newest(self, use: _Use[RowT], span: Span) -> None:
+    async def _check_newest(self, use: _ChangesIteration[RowT], span: Span) -> None:
         """The newest row at the start must have arrived, unless it changed or was deleted since."""
         if span.newest is None or span.until is None or use.bad_rows:
             return
@@ -432,19 +434,19 @@ class Changes(Generic[RowT]):
         """Move the bookmark of ``state`` to where this read ended. Call it when the rows are safe.
 
         Raises:
-            IncompleteError: the read did not reach its end, or is not proven complete; see ``doubts()``.
+            IncompleteError: the read did not reach its end, or is not proven complete; see ``problems()``.
             ConfigurationError: there is no ``state``; keep ``bookmark`` yourself.
         """
-        if self._shelf.state is None:
+        if self._store.state is None:
             raise ConfigurationError("ack() needs state=; without it, keep .bookmark and pass it as since=")
-        if self.unproven():
+        if self.blocking_problems():
             text = f"{self.query.path} was not read completely, so the bookmark stays: "
             raise IncompleteError(
-                text + "; ".join(self.unproven()), checkpoint=self.checkpoint, report=self.report
+                text + "; ".join(self.blocking_problems()), checkpoint=self.checkpoint, report=self.report
             )
-        span = self._use.span
+        span = self._iteration.span
         if span is not None and span.bookmark is not None:
-            await self._shelf.put(Bookmark(span.bookmark, span.bookmark_key))
+            await self._store.put(Bookmark(span.bookmark, span.bookmark_key))
 
     # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
     @overload
@@ -462,7 +464,7 @@ class Changes(Generic[RowT]):
         """
         return self._with(row_type=row_type)
 
-    def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Changes[RowT]:
+    def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Changes[RowT]:
         """The same read of what a checkpoint left.
 
         Raises:
@@ -476,7 +478,7 @@ class Changes(Generic[RowT]):
             "column": self._column,
             "since": self._since,
             "overlap": self._overlap,
-            "state": self._shelf.state,
+            "state": self._store.state,
             "page_size": self._page_size,
             "on_bad_row": self._on_bad_row,
             "resume": self._resume,
@@ -486,7 +488,7 @@ class Changes(Generic[RowT]):
 
     async def _frozen(self) -> Span:
         """The bounds of this read, by the server's clock."""
-        kept = await self._shelf.get()
+        kept = await self._store.get()
         newest = await self._newest()
         dated = newest  # the newest row that is not dated in the future
         problems: tuple[str, ...] = ()
@@ -515,7 +517,7 @@ class Changes(Generic[RowT]):
         return await self._from_since(span) if kept is None else await self._from_bookmark(span, kept)
 
     async def _from_since(self, span: Span) -> Span:
-        start = None if self._since is None else moved_back(self._since, self._overlap or timedelta(0))
+        start = None if self._since is None else subtract(self._since, self._overlap or timedelta(0))
         return msgspec.structs.replace(span, start=start)
 
     async def _from_bookmark(self, span: Span, kept: Bookmark) -> Span:
@@ -530,11 +532,11 @@ class Changes(Generic[RowT]):
                 "deleted or the server was restored, so all rows were read again"
             )
             return msgspec.structs.replace(span, notes=(note,))
-        usual = LOCAL_OVERLAP if datetime.fromisoformat(kept.at).tzinfo is None else USUAL_OVERLAP
+        usual = LOCAL_OVERLAP if datetime.fromisoformat(kept.at).tzinfo is None else DEFAULT_OVERLAP
         overlap = usual if self._overlap is None else self._overlap
-        begin = earlier(kept.at, span.bookmark or kept.at)
+        begin = earliest(kept.at, span.bookmark or kept.at)
         # A server that rounds shows an instant up to one unit too late.
-        start = moved_back(begin, max(overlap, shown_unit(begin)))
+        start = subtract(begin, max(overlap, shown_unit(begin)))
         return msgspec.structs.replace(span, start=start, witness=None if went_back else kept.key)
 
     async def _left_condition(self, kept: Bookmark) -> bool:
@@ -609,9 +611,9 @@ class Changes(Generic[RowT]):
             raise CheckpointError("the checkpoint is damaged; start anew") from None
 
 
-def _is_certainly_ahead(at: str, clock: Clock) -> bool:
+def _is_certainly_ahead(at: str, clock: ServerClock) -> bool:
     """Return whether an instant is in the future in every time zone that it may be of."""
-    grace = MOST_AHEAD_OF_UTC if datetime.fromisoformat(at).tzinfo is None else timedelta(0)
+    grace = MAX_AHEAD_OF_UTC if datetime.fromisoformat(at).tzinfo is None else timedelta(0)
     return instant_of(at) - grace > clock.latest
 
 
@@ -630,11 +632,11 @@ def changed_within(column: str, start: str, until: str | None) -> dict[str, Any]
     return {column: bounds}
 
 
-def _in_all(walks: Sequence[WalkReport]) -> WalkReport:
+def _sum_of(walks: Sequence[ListReport]) -> ListReport:
     """One report of walks over parts."""
-    counts = [walk.expected for walk in walks]
-    at_start = [walk.expected_at_start for walk in walks]
-    sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED}
+    counts = [walk.total_count for walk in walks]
+    at_start = [walk.total_count_at_start for walk in walks]
+    sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED_FIELDS}
     unknown: dict[str, Id | None] = {}
     for walk in walks:
         unknown |= {name: key for name, key in walk.unknown_fields.items() if name not in unknown}
@@ -642,8 +644,8 @@ def _in_all(walks: Sequence[WalkReport]) -> WalkReport:
         walks[-1],
         **sums,
         unknown_fields=unknown,
-        expected=None if None in counts else sum(filter(None, counts)),
-        expected_at_start=None if None in at_start else sum(filter(None, at_start)),
-        keys_checked=all(walk.keys_checked for walk in walks),
-        by_key_alone=False,
+        total_count=None if None in counts else sum(filter(None, counts)),
+        total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
+        deduplicated=all(walk.deduplicated for walk in walks),
+        keyset_only=False,
     )

@@ -9,20 +9,20 @@ from typing import Any, Final, NamedTuple
 from aiwyn_async._http.messages import Request, Response, encode_json, timestamp_of
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.reader import Incoming, PageReader
+from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.timestamps import is_instant
 from aiwyn_async._pull.keys import key_and_instant
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
-__all__ = ["Clock", "FirstRow", "first_row"]
+__all__ = ["FirstRow", "ServerClock", "first_row"]
 
 GRACE: Final = timedelta(minutes=5)
-GRACE_OF_OWN_CLOCK: Final = timedelta(hours=1)
+LOCAL_CLOCK_GRACE: Final = timedelta(hours=1)
 FEW_ROWS: Final = 25
 
 
-class Clock(NamedTuple):
+class ServerClock(NamedTuple):
     """The time at which a response was sent.
 
     Attributes:
@@ -36,7 +36,7 @@ class Clock(NamedTuple):
     @property
     def latest(self) -> datetime:
         """The latest instant that a row can have been changed at, with some grace."""
-        return self.now + (GRACE if self.is_servers else GRACE_OF_OWN_CLOCK)
+        return self.now + (GRACE if self.is_servers else LOCAL_CLOCK_GRACE)
 
     def __str__(self) -> str:
         whose = "the server's clock" if self.is_servers else "this machine's clock (the server sends no Date)"
@@ -52,7 +52,7 @@ class FirstRow(NamedTuple):
     key: Id | None
     at: str | None
     total: int | None
-    clock: Clock
+    clock: ServerClock
     is_readable: bool = True
 
 
@@ -77,19 +77,19 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     return FirstRow(row.key, row.instant, page.rows.count, clock, is_readable)
 
 
-def _first_dated(page: Incoming[Any]) -> Any:
+def _first_dated(page: DecodedPage[Any]) -> Any:
     """The first row whose instant is one, or is null."""
     return next((row for row in page.rows.rows if row.instant is None or is_instant(row.instant)), None)
 
 
-async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> Incoming[Any]:
-    body = encode_json(query.fields | {query.size_key: size})
+async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> DecodedPage[Any]:
+    body = encode_json(query.fields | {query.page_size_key: size})
     request = Request(method="POST", path=query.path, body=body)
     return await reader.read(await session.call(request), functools.partial(session.call, request))
 
 
-def _clock_of(session: Session, response: Response) -> Clock:
+def _clock_of(session: Session, response: Response) -> ServerClock:
     sent_at = timestamp_of(response.headers.get("Date", ""))
     if sent_at is None:
-        return Clock(datetime.fromtimestamp(session.config.clock.time(), UTC), is_servers=False)
-    return Clock(datetime.fromtimestamp(sent_at, UTC), is_servers=True)
+        return ServerClock(datetime.fromtimestamp(session.config.clock.time(), UTC), is_servers=False)
+    return ServerClock(datetime.fromtimestamp(sent_at, UTC), is_servers=True)

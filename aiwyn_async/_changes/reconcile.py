@@ -9,21 +9,20 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async._changes.timestamps import instant_of
+from aiwyn_async._core.reports import PullReport
 from aiwyn_async._decoding.envelope import key_only
 from aiwyn_async._pull.keys import key_and_instant, plain_key
-from aiwyn_async._pull.problems import unproven
 from aiwyn_async._pull.pull import Pull
-from aiwyn_async._pull.report import PullReport
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id
 
-__all__ = ["KeyDifference", "key_difference", "row_difference"]
+__all__ = ["KeyDiff", "diff_keys", "diff_rows"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class KeyDifference(msgspec.Struct, frozen=True):
+class KeyDiff(msgspec.Struct, frozen=True):
     """What a sweep over the keys found.
 
     Attributes:
@@ -34,14 +33,14 @@ class KeyDifference(msgspec.Struct, frozen=True):
         unnamed: rows without a readable key; any known key may be one of theirs, so that none is gone.
     """
 
-    gone: list[Id]
-    missing: list[Id]
+    deleted: list[Id]
+    untracked: list[Id]
     report: PullReport
     changed: list[Id] = []
     unnamed: int = 0
 
 
-async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id]) -> KeyDifference:
+async def diff_keys(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id]) -> KeyDiff:
     """Hold the keys of a pull against known ones, which are read before the pull begins.
 
     A key in quotes is the same as its number, if it is written like it: "123" is 123, "00123" is not. Memory
@@ -53,16 +52,16 @@ async def key_difference(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id
     """
     if isinstance(known, AsyncIterable):
         known = [key async for key in known]
-    return await row_difference(pull, ((key, None) for key in known), None)
+    return await diff_rows(pull, ((key, None) for key in known), None)
 
 
-async def row_difference(
+async def diff_rows(
     pull: Pull[Any],
     known: Iterable[tuple[Id, int | None]],
     column: str | None,
     *,
     allow_unnamed: bool = False,
-) -> KeyDifference:
+) -> KeyDiff:
     """Compare the keys of a pull, and the instants of change, with known ones.
 
     Args:
@@ -95,7 +94,7 @@ async def row_difference(
         elif left.pop(plain) != (None if column is None else _micros(row.instant)):
             changed.append(row.key)
     unnamed += sweep.report.bad_rows
-    doubts = unproven(sweep.report, allow_without_key=True)
+    doubts = sweep.report.blocking_problems(allow_rows_without_key=True)
     if unnamed and not allow_unnamed:
         doubts.append(f"{unnamed} rows came without a readable key")
     if doubts:
@@ -106,7 +105,7 @@ async def row_difference(
             report=sweep.report,
         )
     gone = [] if unnamed else [as_known.get(key, key) for key in left]
-    return KeyDifference(gone, missing, sweep.report, changed, unnamed)
+    return KeyDiff(gone, missing, sweep.report, changed, unnamed)
 
 
 def _by_plain_key(known: Iterable[tuple[Id, int | None]]) -> tuple[dict[Id, int | None], dict[Id, Id]]:

@@ -9,18 +9,18 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import instant_text, utc_text
 
 __all__ = [
-    "as_overlap",
-    "as_text",
-    "earlier",
+    "earliest",
     "first_shown_as",
     "instant_of",
     "last_shown_as",
-    "moved_back",
     "shown_unit",
+    "subtract",
+    "to_timedelta",
+    "to_wire",
 ]
 
 
-def as_text(name: str, value: datetime | str) -> str:
+def to_wire(name: str, value: datetime | str) -> str:
     """Return a caller's instant as it is sent: in UTC with ``Z``, or naive if it has no offset.
 
     Raises:
@@ -35,7 +35,7 @@ def as_text(name: str, value: datetime | str) -> str:
         raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, not {value!r}") from None
 
 
-def as_overlap(value: float | timedelta) -> timedelta:
+def to_timedelta(value: float | timedelta) -> timedelta:
     """Seconds or a timedelta as the latter.
 
     Raises:
@@ -50,12 +50,12 @@ def as_overlap(value: float | timedelta) -> timedelta:
     return found
 
 
-def earlier(one: str, other: str) -> str:
+def earliest(one: str, other: str) -> str:
     """The text that means the earlier instant; the first when both mean the same."""
     return other if instant_of(other) < instant_of(one) else one
 
 
-def moved_back(text: str, by: timedelta) -> str:
+def subtract(text: str, by: timedelta) -> str:
     """An instant so much earlier, or the first there is; naive if it was, in the zone it had."""
     if not by:
         return text

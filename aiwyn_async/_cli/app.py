@@ -38,10 +38,10 @@ from aiwyn_async.errors import (
     ConfigurationError,
     ExportError,
     IncompleteError,
-    InferredEndpointWarning,
     PaginationError,
     RequestError,
     StorageWarning,
+    UndocumentedEndpointWarning,
 )
 from aiwyn_async.export import Readable
 from aiwyn_async.export import export as export_rows
@@ -160,18 +160,18 @@ async def export(
             )
     skipped.replace(walk.bad_rows)
     report = done.report
-    of = "" if report.expected is None or limit is not None else f" of {report.expected}"
+    of = "" if report.total_count is None or limit is not None else f" of {report.total_count}"
     say(f"{done.rows}{of} {tag_named(tag)} in {done.path}: {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s")
     say_noticed(report, tag_named(tag), to, rows)
     if json:
         told = {name: getattr(done, name) for name in ("path", "rows", "bytes", "seconds")}
-        doubts = report.doubts()
-        told |= {"expected": report.expected, "complete": not doubts, "doubts": doubts}
+        doubts = report.problems()
+        told |= {"expected": report.total_count, "complete": not doubts, "doubts": doubts}
         data(encode_json(told | {"bad_rows": report.bad_rows}))
     if walk.bad_rows:
         skipped.tell(report.bad_rows)
     if not report.complete:
-        for doubt in report.doubts():
+        for doubt in report.problems():
             say(f"not vouched for as complete: {doubt}")
         return Exit.INCOMPLETE
     return Exit.OK
@@ -380,7 +380,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with warnings.catch_warnings():
             # A line of its own each time, and no line of this program's code.
-            warnings.simplefilter("always", InferredEndpointWarning)
+            warnings.simplefilter("always", UndocumentedEndpointWarning)
             warnings.simplefilter("once", StorageWarning)
             warnings.showwarning = _say_warning
             return _run(arguments)

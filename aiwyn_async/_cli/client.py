@@ -6,11 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from aiwyn_async._http.transport import inflate_with_isal
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.tuning import prime_allocator
+from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 
 __all__ = ["client_of_command", "sandbox_of_command"]
 

@@ -9,12 +9,12 @@ from aiwyn_async.errors import (
     AiwynError,
     AuthenticationError,
     ConfigurationError,
-    ConnectionFailed,
     IncompleteError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
     TokenExchangeError,
+    TransportError,
 )
 
 __all__ = ["Exit", "exit_of"]
@@ -42,7 +42,7 @@ _EXITS: Final[tuple[tuple[type[AiwynError], Exit], ...]] = (
     (NotFoundError, Exit.NOT_FOUND),
     (IncompleteError, Exit.INCOMPLETE),
     (RateLimitError, Exit.RATE_LIMIT),
-    (ConnectionFailed, Exit.NETWORK),
+    (TransportError, Exit.NETWORK),
 )
 
 

@@ -7,15 +7,14 @@ from typing import Final
 
 from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.output import say
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pull.report import PullReport
+from aiwyn_async._core.reports import ListReport, PullReport
 
 __all__ = ["say_noticed"]
 
 MOST_NAMED: Final = 10
 
 
-def say_noticed(report: WalkReport | PullReport, plural: str, to: Path, rows: RowOptions) -> None:
+def say_noticed(report: ListReport | PullReport, plural: str, to: Path, rows: RowOptions) -> None:
     """Say which fields have no column, and how many amounts were rounded.
 
     Args:

@@ -96,7 +96,7 @@ class PlainLines:
         if now - self._told < SECONDS_A_LINE:
             return
         self._told = now
-        of = "" if progress.expected is None else f" of {progress.expected:,}"
+        of = "" if progress.total is None else f" of {progress.total:,}"
         told = [f"{progress.rows:,}{of} {self._what}", _rate(progress), _left(progress), _retries(progress)]
         self._tell(", ".join(filter(None, told)))
 
@@ -143,7 +143,7 @@ class ProgressBar:
         self._bars.update(
             self._all,
             completed=progress.rows,
-            total=progress.expected,
+            total=progress.total,
             told=" ".join(filter(None, told)),
         )
         shown = {each.name: each for each in progress.ranges} if len(progress.ranges) > 1 else {}
@@ -152,7 +152,7 @@ class ProgressBar:
         for name, each in shown.items():
             if name not in self._ranges:
                 self._ranges[name] = self._bars.add_task(f"  {name}", total=1.0, told="")
-            self._bars.update(self._ranges[name], completed=each.at, told=f"{each.rows:,} rows")
+            self._bars.update(self._ranges[name], completed=each.fraction, told=f"{each.rows:,} rows")
 
 
 def _rate(progress: Progress) -> str:

@@ -105,7 +105,7 @@ def _told(done: SyncResult, *, json: bool) -> int:
         data(encode_json(told | {"complete": done.complete}))
     for note in done.notes:
         say(f"note: {as_flags(note)}")
-    for doubt in done.doubts:
+    for doubt in done.problems:
         say(f"not vouched for as complete: {doubt}")
     return Exit.OK if done.complete else Exit.INCOMPLETE
 

@@ -20,7 +20,7 @@ BLOCK_BYTES: Final = 100_000
 """About 95 invoices, whose objects take a third of what a core's own cache commonly holds. A block of more
 than 128 KiB would be memory that glibc takes from the kernel anew each time."""
 
-LONGEST_TAIL: Final = 4096
+MAX_TAIL: Final = 4096
 """Bytes after the rows of a page in which their end is looked for."""
 
 _SCALAR: Final = rb'(?:-?[0-9]+|"[^"\\]*")'
@@ -82,7 +82,7 @@ def rows_within(body: bytes, items: Sequence[str]) -> bytes | None:
     """
     head = _opening(tuple(items))(body)
     end = len(body)
-    while head and (end := body.rfind(b"]", max(head.end(), len(body) - LONGEST_TAIL), end)) >= 0:
+    while head and (end := body.rfind(b"]", max(head.end(), len(body) - MAX_TAIL), end)) >= 0:
         # The bracket closes the list of rows if the page without them is JSON.
         if _is_json(body[: head.end()] + body[end:]):
             return body[head.end() : end]

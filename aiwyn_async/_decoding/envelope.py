@@ -19,19 +19,19 @@ from aiwyn_async._decoding.blocks import Block, cut_between_rows
 from aiwyn_async._decoding.key_case import without_indexes
 from aiwyn_async._decoding.malformed import split_page, with_whole_surrogates, without_items
 from aiwyn_async._decoding.row_decoder import RAW, Fast, RowDecoder, row_decoder
-from aiwyn_async._decoding.unreadable import UNREADABLE, InexactError, explain, text_of
+from aiwyn_async._decoding.unreadable import UNREADABLE, InexactError, error_text, explain
 from aiwyn_async._decoding.values import any_decimal
-from aiwyn_async.errors import ApiError, DecodeFailed
+from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.base import Id
 
 __all__ = [
     "BadRow",
     "Blocks",
+    "DecodedRows",
     "Envelope",
     "EnvelopeReader",
     "OnBadRow",
-    "Refusal",
-    "Rows",
+    "RowError",
     "decode_object",
     "key_decoder",
     "key_only",
@@ -72,7 +72,7 @@ class BadRow(msgspec.Struct, frozen=True):
     key: Id | None = None
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RowError(msgspec.Struct, frozen=True):
     """A row of a page that is refused: its index, the reason, the path to the value, and its bytes."""
 
     index: int
@@ -86,7 +86,7 @@ class Refusal(msgspec.Struct, frozen=True):
         return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
-class Rows(msgspec.Struct, Generic[RowT]):
+class DecodedRows(msgspec.Struct, Generic[RowT]):
     """A decoded page.
 
     Attributes:
@@ -101,7 +101,7 @@ class Rows(msgspec.Struct, Generic[RowT]):
 
     rows: list[RowT]
     count: int | None
-    bad: list[Refusal]
+    bad: list[RowError]
     repaired: int = 0
     unknown: dict[str, int] = {}
     is_broken: bool = False
@@ -157,11 +157,11 @@ class EnvelopeReader(Generic[RowT]):
         """The path of keys to the rows of the page that was read last."""
         return self._envelope.items if self._envelope is not None else ()
 
-    def read(self, body: bytes) -> Rows[RowT]:
+    def read(self, body: bytes) -> DecodedRows[RowT]:
         """Decode a page.
 
         Raises:
-            DecodeFailed: the body is not a JSON object with one list of rows in it.
+            DecodeError: the body is not a JSON object with one list of rows in it.
             ApiError: the body is an error.
         """
         unknown: dict[str, int] = {}
@@ -176,7 +176,7 @@ class EnvelopeReader(Generic[RowT]):
         found = self._read_as(self._envelope, body)
         if found is None:
             _layers(body)  # which raises for a body that is not JSON
-            raise DecodeFailed("the response has another envelope than its keys show")
+            raise DecodeError("the response has another envelope than its keys show")
         found.unknown = unknown | found.unknown
         return found
 
@@ -231,15 +231,15 @@ class EnvelopeReader(Generic[RowT]):
             raise InexactError
         return items, count
 
-    def _read_as(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
+    def _read_as(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
         """Decode a page; None if it has no such envelope."""
         try:
             items, count = self._decode_fast(envelope, body)
         except UNREADABLE:
             return self._read_slowly(envelope, body)
-        return None if items is None else Rows(items, _as_count(count), [])
+        return None if items is None else DecodedRows(items, _as_count(count), [])
 
-    def _read_slowly(self, envelope: Envelope, body: bytes) -> Rows[RowT] | None:
+    def _read_slowly(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
         raw = self._raw_rows(envelope, body)
         if raw is None:
             return None
@@ -254,19 +254,19 @@ class EnvelopeReader(Generic[RowT]):
                 if self._decoder.reports_unknown:
                     new = {key for _, key in self._decoder.extra_keys - known}
                     self._note_first_rows(raw.rows, new, unknown)
-                return Rows(items, raw.count, [], unknown=unknown, was_slow=True)
+                return DecodedRows(items, raw.count, [], unknown=unknown, was_slow=True)
         if not had_hook:
             self._decoder.without_hook()
         return self._read_by_row(raw)
 
-    def _read_by_row(self, raw: _RawRows) -> Rows[RowT]:
+    def _read_by_row(self, raw: _RawRows) -> DecodedRows[RowT]:
         """Row by row, so that one odd row costs no other."""
-        found: Rows[RowT] = Rows([], raw.count, [], is_broken=raw.is_broken, was_slow=True)
+        found: DecodedRows[RowT] = DecodedRows([], raw.count, [], is_broken=raw.is_broken, was_slow=True)
         for index, item in enumerate(raw.rows):
             try:
                 row, is_repaired, unknown = self._decoder.exact(item)
             except UNREADABLE as fault:
-                found.bad.append(Refusal(index, *explain(fault), item))
+                found.bad.append(RowError(index, *explain(fault), item))
             else:
                 found.rows.append(row)
                 found.repaired += is_repaired or index in raw.mended
@@ -312,7 +312,7 @@ def _torn_rows(envelope: Envelope, body: bytes, fault: Exception) -> _RawRows | 
     """The rows of a page that is not JSON as a whole; None if it has no such envelope.
 
     Raises:
-        DecodeFailed: it is not the rows alone that are not JSON.
+        DecodeError: it is not the rows alone that are not JSON.
     """
     split = split_page(body, envelope.items)
     if split is None:
@@ -359,8 +359,8 @@ def _as_count(count: object) -> int | None:
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
-def _malformed(fault: Exception) -> DecodeFailed:
-    return DecodeFailed(f"the body is not valid JSON: {text_of(fault)}", malformed=True)
+def _malformed(fault: Exception) -> DecodeError:
+    return DecodeError(f"the body is not valid JSON: {error_text(fault)}", malformed=True)
 
 
 @functools.lru_cache(maxsize=256)
@@ -434,7 +434,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     """A bare by-id object, or one inside ``{"data": {...}, "error": null, "meta": {...}}``.
 
     Raises:
-        DecodeFailed: the body is not a JSON object, or has no key.
+        DecodeError: the body is not a JSON object, or has no key.
         ApiError: the body is an error.
     """
     decode = row_decoder(cast("Any", kind))
@@ -450,7 +450,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     except UNREADABLE as fault:
         reason, path = explain(fault)
         where = f"$.{path}" if path and not path.startswith("[") else f"${path}"
-        raise DecodeFailed(
+        raise DecodeError(
             f"cannot decode the object: {path + ': ' if path else ''}{reason}", location=where
         ) from None
     return cast("DetailT", found)
@@ -487,7 +487,7 @@ def _layers(body: bytes) -> list[dict[str, msgspec.Raw]]:
         msgspec.json.decode(body, type=msgspec.Raw)
         top = _keys_and_values.decode(body)
     except msgspec.ValidationError:
-        raise DecodeFailed("expected a JSON object, got another kind of value", location="$") from None
+        raise DecodeError("expected a JSON object, got another kind of value", location="$") from None
     except UNREADABLE as fault:
         raise _malformed(fault) from None
     for key in ("errors", "error"):
@@ -501,7 +501,7 @@ def find_envelope(body: bytes, declared: Envelope | None) -> Envelope:
     """The envelope of an answer: the declared keys, another schema prefix, or the one list that is there.
 
     Raises:
-        DecodeFailed: there is no list, or more than one that could be meant.
+        DecodeError: there is no list, or more than one that could be meant.
     """
     layers = _layers(body)
     for depth, layer in enumerate(layers):
@@ -511,7 +511,7 @@ def find_envelope(body: bytes, declared: Envelope | None) -> Envelope:
         if key is not None:
             return Envelope((*prefix, key), _find_count(layers, key, declared))
     seen = ", ".join(sorted({key for layer in layers for key in layer})[:20]) or "none"
-    raise DecodeFailed(
+    raise DecodeError(
         f"no single list of rows in the answer (its keys: {seen}); set the endpoint's items key"
     )
 

@@ -48,7 +48,7 @@ class _Notes:
         self.unknown: dict[str, bytes] = {}
 
 
-Fit = Callable[[bytes, _Notes], Any]
+Convert = Callable[[bytes, _Notes], Any]
 """From the JSON of a value to what ``msgspec.convert`` takes for it."""
 
 keys_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -61,7 +61,7 @@ _items_of: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """A decoder of the JSON of one row. It raises one of ``UNREADABLE`` for a row that is refused."""
     made = checked(row_type)
-    fit = _fit_of(inspect.type_info(row_type))
+    fit = _converter(inspect.type_info(row_type))
 
     def decode(row: bytes) -> ExactRow:
         notes = _Notes()
@@ -75,7 +75,7 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
     """A decoder of the JSON of one value. It raises one of ``UNREADABLE`` for one that is refused."""
     made = checked(kind)
     decode_fast = msgspec.json.Decoder(made, float_hook=values.sane_decimal).decode
-    fit = _fit_of(inspect.type_info(kind))
+    fit = _converter(inspect.type_info(kind))
 
     def decode(token: bytes) -> Any:
         try:
@@ -114,27 +114,29 @@ def _names_of(row_type: Any) -> Names:
     return Names(field.encode_name for field in msgspec.structs.fields(row_type))
 
 
-def _fit_of(kind: inspect.Type) -> Fit:  # noqa: PLR0911 (one for each kind)
+def _converter(kind: inspect.Type) -> Convert:  # noqa: PLR0911 (one for each kind)
     match kind:
         case inspect.Metadata(type=inner):
-            return _fit_of(inner)
+            return _converter(inner)
         case inspect.UnionType(types=types):
-            return _fit_of_union(types)
+            return _union_converter(types)
         case inspect.StructType(cls=cls) if is_object(cls):
-            return _when_needed(lambda: _fit_of_struct(kind))
+            return _when_needed(lambda: _struct_converter(kind))
         case inspect.DataclassType(fields=fields) | inspect.TypedDictType(fields=fields):
-            return _when_needed(lambda: _object({field.encode_name: _fit_of(field.type) for field in fields}))
+            return _when_needed(
+                lambda: _object({field.encode_name: _converter(field.type) for field in fields})
+            )
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return _list(_fit_of(item))
+            return _list(_converter(item))
         case inspect.DictType(value_type=value):
-            return _mapping(_fit_of(value))
+            return _mapping(_converter(value))
         case inspect.RawType():
             return lambda token, _: msgspec.Raw(token)
         case _:
             return _SCALARS.get(type(kind), _as_it_is)
 
 
-def _when_needed(make: Callable[[], Fit]) -> Fit:
+def _when_needed(make: Callable[[], Convert]) -> Convert:
     """Make the function at its first use: an object may hold others of its own type."""
     made = functools.cache(make)
 
@@ -144,15 +146,16 @@ def _when_needed(make: Callable[[], Fit]) -> Fit:
     return fit
 
 
-def _fit_of_struct(kind: inspect.StructType) -> Fit:
+def _struct_converter(kind: inspect.StructType) -> Convert:
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind.cls)}
     fits = {
-        field.encode_name: _fast_first(kinds[field.encode_name], _fit_of(field.type)) for field in kind.fields
+        field.encode_name: _fast_first(kinds[field.encode_name], _converter(field.type))
+        for field in kind.fields
     }
     return _object(fits, is_strict=kind.forbid_unknown_fields)
 
 
-def _fast_first(kind: Any, fit: Fit) -> Fit:
+def _fast_first(kind: Any, fit: Convert) -> Convert:
     """Decode a field fast if that is exact, which it is for nearly all."""
     if has_unchecked_amounts(kind):
         return fit
@@ -168,7 +171,7 @@ def _fast_first(kind: Any, fit: Fit) -> Fit:
     return fit_fast
 
 
-def _fit_of_union(types: tuple[inspect.Type, ...]) -> Fit:
+def _union_converter(types: tuple[inspect.Type, ...]) -> Convert:
     members = [member for member in types if not isinstance(member, inspect.NoneType)]
     is_nullable = any(isinstance(member, inspect.NoneType) for member in types)
     kinds = {type(member) for member in members}
@@ -179,13 +182,13 @@ def _fit_of_union(types: tuple[inspect.Type, ...]) -> Fit:
     elif kinds == {inspect.IntType, inspect.DecimalType}:
         fit = _scalar(lambda value: value if type(value) is int else values.as_money(value), _is_number)
     elif len(members) == 1:
-        fit = _fit_of(members[0])
+        fit = _converter(members[0])
     else:
         return _as_it_is
     return _nullable(fit, takes_blank=kinds <= _BLANK_IS_NULL) if is_nullable else fit
 
 
-def _nullable(fit: Fit, *, takes_blank: bool) -> Fit:
+def _nullable(fit: Convert, *, takes_blank: bool) -> Convert:
     def fit_or_null(token: bytes, notes: _Notes) -> Any:
         if token == b"null":
             return None
@@ -197,7 +200,7 @@ def _nullable(fit: Fit, *, takes_blank: bool) -> Fit:
     return fit_or_null
 
 
-def _object(fields: Mapping[str, Fit], *, is_strict: bool = False) -> Fit:
+def _object(fields: Mapping[str, Convert], *, is_strict: bool = False) -> Convert:
     names = Names(fields)
 
     def fit(token: bytes, notes: _Notes) -> Any:
@@ -216,7 +219,7 @@ def _object(fields: Mapping[str, Fit], *, is_strict: bool = False) -> Fit:
     return fit
 
 
-def _within(step: str, fit: Fit, token: bytes, notes: _Notes) -> Any:
+def _within(step: str, fit: Convert, token: bytes, notes: _Notes) -> Any:
     """The value of a field or an item; the paths of what is found in it begin with this step."""
     before, notes.unknown = notes.unknown, {}
     try:
@@ -231,7 +234,7 @@ def _within(step: str, fit: Fit, token: bytes, notes: _Notes) -> Any:
     return value
 
 
-def _list(fit: Fit) -> Fit:
+def _list(fit: Convert) -> Convert:
     def fit_items(token: bytes, notes: _Notes) -> Any:
         if not token.startswith(b"["):
             raise RefusedValueError(f"expected a list, got {_kind_of(token)}")
@@ -240,7 +243,7 @@ def _list(fit: Fit) -> Fit:
     return fit_items
 
 
-def _mapping(fit: Fit) -> Fit:
+def _mapping(fit: Convert) -> Convert:
     def fit_values(token: bytes, notes: _Notes) -> Any:
         if not token.startswith(b"{"):
             raise RefusedValueError(f"expected an object, got {_kind_of(token)}")
@@ -266,7 +269,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _scalar(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Fit:
+def _scalar(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Convert:
     """Any other form than the usual one counts as repaired."""
 
     def fit(token: bytes, notes: _Notes) -> Any:
@@ -291,7 +294,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in {int, NumberText, str}
 
 
-_SCALARS: Final[dict[type[inspect.Type], Fit]] = {
+_SCALARS: Final[dict[type[inspect.Type], Convert]] = {
     _Id: _scalar(values.as_id, lambda value: type(value) in {int, str}),
     inspect.IntType: _scalar(values.as_integer, lambda value: type(value) is int),
     inspect.FloatType: _scalar(values.as_float, lambda value: type(value) in {int, NumberText}),

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 __all__ = ["Matched", "Names", "bare", "without_indexes"]
 
 
-MOST_MATCHED: Final = 256
+MAX_MATCHED: Final = 256
 """Orders of keys that are kept: the objects of a server have few."""
 
 
@@ -40,7 +40,7 @@ class Names:
         keys = tuple(keys)
         matched = self._matched.get(keys)
         if matched is None:
-            if len(self._matched) >= MOST_MATCHED:
+            if len(self._matched) >= MAX_MATCHED:
                 self._matched.clear()
             matched = self._matched[keys] = self._match(keys)
         return matched

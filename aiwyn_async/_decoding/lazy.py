@@ -16,7 +16,7 @@ from msgspec.structs import FieldInfo, fields
 from aiwyn_async._decoding.exact import value_decoder
 from aiwyn_async._decoding.plain_types import field_of, like_plain, plain_type
 from aiwyn_async._decoding.unreadable import UNREADABLE, explain
-from aiwyn_async.errors import ConfigurationError, DecodeFailed
+from aiwyn_async.errors import ConfigurationError, DecodeError
 
 __all__ = ["deferred"]
 
@@ -29,10 +29,10 @@ def deferred(row_type: type[RowT]) -> type[RowT]:
     Made for ``decode_as()``. An attribute gives what it gives in a row of ``row_type``; so do ``==``,
     ``hash()``, ``repr()`` and ``pickle``. What differs:
 
-    - A value that does not fit raises ``DecodeFailed`` where it is read; ``on_bad_row`` sees other fields.
-    - A row keeps the bytes of its page (about 1 MB) in memory. Keep ``settled(row)`` instead.
+    - A value that does not fit raises ``DecodeError`` where it is read; ``on_bad_row`` sees other fields.
+    - A row keeps the bytes of its page (about 1 MB) in memory. Keep ``materialize(row)`` instead.
     - msgspec's own functions, such as ``msgspec.structs.asdict()``, find ``msgspec.Raw`` where nothing was
-      read yet. Give them ``settled(row)``.
+      read yet. Give them ``materialize(row)``.
 
     Args:
         row_type: a Struct, such as ``Invoice``.
@@ -111,7 +111,7 @@ def _decoded_when_read(field: FieldInfo, slot: Any, *, is_frozen: bool) -> prope
                 key = getattr(row, "id", None)
                 named = "" if key is None else f" of the row with id {key}"
                 text = f"cannot decode {field.encode_name}{joint}{path}{named}: {reason}"
-                raise DecodeFailed(text, location=field.encode_name) from None
+                raise DecodeError(text, location=field.encode_name) from None
             keep(row, value)
         return value
 

@@ -41,7 +41,7 @@ def split_page(body: bytes, path: Sequence[str]) -> SplitPage | None:
         body: of the response.
         path: of keys to the list of rows.
     """
-    begin = _begin_of(body, path)
+    begin = _start_of(body, path)
     if begin is None:
         return None
     rows: list[bytes] = []
@@ -106,7 +106,7 @@ def with_whole_surrogates(json: bytes) -> bytes:
     return _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], json)
 
 
-def _begin_of(body: bytes, path: Sequence[str]) -> int | None:
+def _start_of(body: bytes, path: Sequence[str]) -> int | None:
     """The place behind the bracket that opens the list of rows."""
     depth, level = 0, 0
     for token in _TOKENS.finditer(body):

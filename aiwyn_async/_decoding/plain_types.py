@@ -9,16 +9,16 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 from msgspec.structs import FieldInfo
 
-__all__ = ["field_of", "like_plain", "plain_type", "settled"]
+__all__ = ["field_of", "like_plain", "materialize", "plain_type"]
 
 RowT = TypeVar("RowT")
 
 
-def settled(row: RowT) -> RowT:
+def materialize(row: RowT) -> RowT:
     """A row with all its fields decoded, of the type that ``deferred()`` was given; any other row as it is.
 
     Raises:
-        DecodeFailed: a value does not fit.
+        DecodeError: a value does not fit.
     """
     row_type = plain_type(type(row))
     if row_type is type(row):
@@ -59,7 +59,7 @@ def _as_if_settled(do: Callable[..., Any]) -> Callable[..., Any]:
     """A method that does with plain rows what msgspec would do with the slots themselves."""
 
     def method(*rows: Any) -> Any:
-        return do(*map(settled, rows))
+        return do(*map(materialize, rows))
 
     return method
 
@@ -67,7 +67,7 @@ def _as_if_settled(do: Callable[..., Any]) -> Callable[..., Any]:
 def _are_equal(row: Any, other: Any) -> Any:
     if type(row) is type(other):
         return msgspec.Struct.__eq__(row, other)
-    return settled(row) == settled(other)
+    return materialize(row) == materialize(other)
 
 
 _COMPARED: Final = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)

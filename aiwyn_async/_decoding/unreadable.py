@@ -8,7 +8,7 @@ import msgspec
 
 from aiwyn_async._decoding.values import RefusedValueError
 
-__all__ = ["UNREADABLE", "InexactError", "explain", "text_of"]
+__all__ = ["UNREADABLE", "InexactError", "error_text", "explain"]
 
 
 class InexactError(Exception):
@@ -27,7 +27,7 @@ UNREADABLE: Final = (
 ``MsgspecError``."""
 
 
-def text_of(fault: Exception) -> str:
+def error_text(fault: Exception) -> str:
     """What an error of decoding says. A ``UnicodeDecodeError`` quotes bytes, so it is named only."""
     if isinstance(fault, (msgspec.MsgspecError, RefusedValueError)):
         return str(fault)
@@ -44,5 +44,5 @@ def explain(fault: Exception) -> tuple[str, str]:
     """The reason of a refusal, and the path from the row to the value, empty for the row itself."""
     if isinstance(fault, RefusedValueError):
         return fault.reason, fault.path
-    reason, _, path = text_of(fault).partition(" - at `$")
+    reason, _, path = error_text(fault).partition(" - at `$")
     return reason, path.rstrip("`").removeprefix(".")

@@ -49,7 +49,7 @@ from typing import Any, Final
 import msgspec
 
 __all__ = [
-    "MOST_DIGITS",
+    "MAX_DIGITS",
     "NumberText",
     "RefusedValueError",
     "any_decimal",
@@ -68,13 +68,13 @@ __all__ = [
     "sane_decimal",
 ]
 
-MOST_DIGITS: Final = 1000
+MAX_DIGITS: Final = 1000
 """Of a number, and the largest exponent: no amount comes near it, and a larger one is costly to add to."""
 
 sane_decimal: Final[Callable[[str], Decimal]] = Context(
-    prec=MOST_DIGITS,
-    Emin=-MOST_DIGITS,
-    Emax=MOST_DIGITS,
+    prec=MAX_DIGITS,
+    Emin=-MAX_DIGITS,
+    Emax=MAX_DIGITS,
     traps=[Clamped, Inexact, InvalidOperation, Overflow, Subnormal, Underflow],
 ).create_decimal
 """A number's text as a Decimal; raises an ``ArithmeticError`` beyond ``MOST_DIGITS``."""
@@ -156,7 +156,7 @@ def as_integer(value: Any) -> int:
 
 def as_money(value: Any) -> Decimal:
     """An exact amount."""
-    if type(value) is Decimal and value.is_finite() and abs(value.adjusted()) <= MOST_DIGITS:
+    if type(value) is Decimal and value.is_finite() and abs(value.adjusted()) <= MAX_DIGITS:
         return value
     return _number(value, "a number")
 
@@ -232,7 +232,7 @@ def _in_bounds(instant: datetime) -> datetime:
 
 def _number(value: Any, expected: str) -> Decimal:
     if type(value) is int:
-        text = str(value) if abs(value) < 10**MOST_DIGITS else ""
+        text = str(value) if abs(value) < 10**MAX_DIGITS else ""
     elif isinstance(value, str):
         text = value.strip() if value.isascii() else ""
     else:
@@ -242,7 +242,7 @@ def _number(value: Any, expected: str) -> Decimal:
     try:
         return sane_decimal(text)
     except ArithmeticError:
-        raise _refused(f"{expected} of at most {MOST_DIGITS} digits", value) from None
+        raise _refused(f"{expected} of at most {MAX_DIGITS} digits", value) from None
 
 
 def _refused(expected: str, value: Any) -> RefusedValueError:

@@ -82,7 +82,7 @@ class _Fetched(msgspec.Struct, frozen=True):
         return "<token fetched>"
 
 
-class _RenewedToken:
+class _RenewableToken:
     """A token that is fetched once, however many tasks ask, and again before it expires.
 
     With 300 s left it is renewed in the background, with 60 s left everybody waits for the new one; both
@@ -185,7 +185,7 @@ class _RenewedToken:
         raise copy.copy(result) from result.__cause__
 
 
-class ProvidedToken(_RenewedToken):
+class ProvidedToken(_RenewableToken):
     """A token that a function of the caller returns, called again when it expires or is refused.
 
     Args:
@@ -240,7 +240,7 @@ class ProvidedToken(_RenewedToken):
         return await provided if inspect.isawaitable(provided) else provided
 
 
-class ApiKeyExchange(_RenewedToken):
+class ApiKeyExchange(_RenewableToken):
     """Exchanges an API key for a token.
 
     Args:
@@ -256,7 +256,7 @@ class ApiKeyExchange(_RenewedToken):
 
     async def _fetch(self) -> _Fetched:
         for _ in range(2):
-            response = await self._ask()
+            response = await self._exchange_key()
             answer = token_in(response.body, self._config.token_response_key)
             if answer.token is None:
                 raise TokenExchangeError(
@@ -272,7 +272,7 @@ class ApiKeyExchange(_RenewedToken):
                 return _Fetched(answer.token, lifetime)
         raise TokenExchangeError("the server gives tokens that have expired already", **self._where())
 
-    async def _ask(self) -> Response:
+    async def _exchange_key(self) -> Response:
         refused: RequestError
         try:
             return await self._send(
@@ -309,7 +309,7 @@ class ApiKeyExchange(_RenewedToken):
         return {"method": "POST", "path": self._config.token_path}
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _TokenResponse(msgspec.Struct, frozen=True):
     """What an exchange's answer holds: a token or none, seconds told, and what keys were seen."""
 
     token: Secret | None
@@ -320,7 +320,7 @@ class _Answer(msgspec.Struct, frozen=True):
         return f"<token {'found' if self.token else 'missing'}>"
 
 
-def token_in(body: bytes, key: str | None) -> _Answer:
+def token_in(body: bytes, key: str | None) -> _TokenResponse:
     """The token of an exchange's answer, under ``key`` or the usual ones, bare or inside ``data``.
 
     A ``key`` with dots is a path, unless the answer has a key of just that name.
@@ -330,10 +330,10 @@ def token_in(body: bytes, key: str | None) -> _Answer:
     try:
         answer: object = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Answer(None, None, "no JSON")
+        return _TokenResponse(None, None, "no JSON")
     top = fields_of(answer)
     if not isinstance(answer, dict):
-        return _Answer(None, None, "no JSON object")
+        return _TokenResponse(None, None, "no JSON object")
     layers = [(top, name) for name in ((key,) if key else USUAL_TOKEN_KEYS)]
     data = fields_of(top.get("data"))
     layers += [(data, name) for _, name in layers]
@@ -343,8 +343,8 @@ def token_in(body: bytes, key: str | None) -> _Answer:
     for layer, name in layers:
         token = _secret(layer.get(name))
         if token is not None:
-            return _Answer(token, _lifetime_in(layer, data, top), "")
-    return _Answer(None, None, f"keys: {printable(', '.join(sorted(top))) or 'none'}")
+            return _TokenResponse(token, _lifetime_in(layer, data, top), "")
+    return _TokenResponse(None, None, f"keys: {printable(', '.join(sorted(top))) or 'none'}")
 
 
 def _below(fields: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-LONGEST_MARK: Final = 4
+MAX_MARK_LENGTH: Final = 4
 _JSON_STARTS: Final = (b"{", b"[")
 _PARAMETER: Final = re.compile(r";\s*charset\s*=\s*[\"']?\s*([^\s\"';,]*)", re.IGNORECASE)
 # Codecs of Python that turn text into text, and that no server means.
@@ -52,7 +52,7 @@ def as_utf8(
     charset = declared_charset(content_type)
     if charset is None and start.startswith(_JSON_STARTS) and start[1:2] != b"\0":
         return content
-    if isinstance(content, tuple) and len(start) < LONGEST_MARK:
+    if isinstance(content, tuple) and len(start) < MAX_MARK_LENGTH:
         start = b"".join(content)
     mark, encoding = next(((mark, name) for mark, name in _MARKS if start.startswith(mark)), (b"", ""))
     encoding = encoding or _codec_of(charset, start)

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 from aiwyn_async._http import forks
 from aiwyn_async.config import Clock
 
-__all__ = ["Governor", "Phased"]
+__all__ = ["ConcurrencyLimiter", "Phased"]
 
-FEWEST: Final = 1.0
+MIN_LIMIT: Final = 1.0
 
 
 class Phased(Protocol):
@@ -24,16 +24,16 @@ class Phased(Protocol):
         ...
 
 
-class Governor:
+class ConcurrencyLimiter:
     """Admits requests: at most ``limit`` in flight, none before ``paused_until``.
 
     The limit halves when the server throttles and creeps back by one a round of successes, as TCP's window
     does. One burst of refusals counts once: only a request that was admitted after the last cut cuts again.
     """
 
-    def __init__(self, most: int, clock: Clock) -> None:
-        self.most = most
-        self.limit = float(most)
+    def __init__(self, max_limit: int, clock: Clock) -> None:
+        self.max_limit = max_limit
+        self.limit = float(max_limit)
         self.in_flight = 0
         self.peak_in_flight = 0
         self.paused_until = float("-inf")
@@ -51,19 +51,19 @@ class Governor:
     def __repr__(self) -> str:
         return f"<Governor {self.in_flight} in flight of {int(self.limit)}, {len(self._waiting)} waiting>"
 
-    async def enter(self, caller: Phased, *, ahead: bool = False) -> float:
+    async def acquire(self, caller: Phased, *, priority: bool = False) -> float:
         """Wait for a slot and for the end of a pause; the time of admission. Pair it with ``leave()``.
 
         ``ahead`` of the queue goes what those in it need, as a new token.
         """
         if self._fork != forks.generation():
-            self._forget_the_parents_requests()
+            self._reset_after_fork()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._change_loop(loop)
         if self.in_flight >= int(self.limit) or self._waiting:
             caller.phase = "queue"
-            await self._wait_for_slot(loop, ahead)
+            await self._wait_for_slot(loop, priority)
         else:
             self.in_flight += 1
             self._held_here += 1
@@ -71,12 +71,12 @@ class Governor:
             while (left := self.paused_until - (now := self._clock.monotonic())) > 0:
                 await caller.wait("pause", left)
         except BaseException:
-            self.leave(loop)
+            self.release(loop)
             raise
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         return now
 
-    def leave(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def release(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Release a slot.
 
         Args:
@@ -100,20 +100,20 @@ class Governor:
 
     def succeeded(self) -> None:
         """An answer came: one more slot a round of successes."""
-        if self.limit < self.most:
-            self.limit = min(float(self.most), self.limit + 1 / self.limit)
+        if self.limit < self.max_limit:
+            self.limit = min(float(self.max_limit), self.limit + 1 / self.limit)
 
     def throttled(self, admitted_at: float) -> None:
         """The server was too busy for a request admitted then: half the slots."""
         if admitted_at > self._last_cut:
             self._last_cut = self._clock.monotonic()
-            self.limit = max(FEWEST, self.limit / 2)
+            self.limit = max(MIN_LIMIT, self.limit / 2)
 
     def out_of_sockets(self) -> None:
         """Release one slot for good: this process could not open a socket for a request that holds it."""
-        self.limit = max(FEWEST, min(self.limit, float(self.in_flight)) - 1)
+        self.limit = max(MIN_LIMIT, min(self.limit, float(self.in_flight)) - 1)
 
-    def _forget_the_parents_requests(self) -> None:
+    def _reset_after_fork(self) -> None:
         """In a forked child: what was in flight or waiting then is the parent's and never comes back."""
         self._fork = forks.generation()
         self.in_flight = 0
@@ -139,17 +139,17 @@ class Governor:
         else:
             self._held_elsewhere[loop] = self._held_elsewhere.get(loop, 0) + 1
 
-    async def _wait_for_slot(self, loop: asyncio.AbstractEventLoop, ahead: bool) -> None:
+    async def _wait_for_slot(self, loop: asyncio.AbstractEventLoop, priority: bool) -> None:
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting[turn] = None
-        if ahead:
+        if priority:
             self._waiting.move_to_end(turn, last=False)
         try:
             await turn
         except BaseException:
             self._waiting.pop(turn, None)
             if turn.done() and not turn.cancelled():  # the slot was given and refused at once: pass it on
-                self.leave(loop)
+                self.release(loop)
             raise
 
     def _admit(self) -> None:

@@ -30,8 +30,7 @@ from aiwyn_async.errors import (
     AuthenticationError,
     ConfigurationError,
     ConflictError,
-    ConnectionFailed,
-    DecodeFailed,
+    DecodeError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -42,6 +41,7 @@ from aiwyn_async.errors import (
     ResponseTooLargeError,
     ServerError,
     StatusError,
+    TransportError,
 )
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
     "RetryClass",
     "Timeouts",
     "encode_json",
-    "error_of",
     "excerpt",
     "fields_of",
     "find_failure",
@@ -69,6 +68,7 @@ __all__ = [
     "requested_wait",
     "server_message",
     "timestamp_of",
+    "to_error",
 ]
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -77,7 +77,7 @@ _sorted_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="de
 MAX_ERROR_BODY: Final = 64 * 1024
 # The documentation names no such header; these are the usual ones, most telling first.
 REQUEST_ID_HEADERS: Final = ("X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "Cf-Ray")
-LONGEST_REQUEST_ID: Final = 128
+MAX_REQUEST_ID_LENGTH: Final = 128
 MASK: Final = "***"
 MAX_MASKED_DEPTH: Final = 50
 """Nested deeper, a value is replaced: it is shown to nobody, and walking it would exhaust the stack."""
@@ -165,7 +165,7 @@ class Response(msgspec.Struct, frozen=True):
         """The server's name for the request; that it gives one, and in which header, is inferred."""
         for name in REQUEST_ID_HEADERS:
             if name in self.headers:
-                return printable(self.headers[name], limit=LONGEST_REQUEST_ID).strip() or None
+                return printable(self.headers[name], limit=MAX_REQUEST_ID_LENGTH).strip() or None
         return None
 
     @property
@@ -291,7 +291,7 @@ def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH)
             return value
 
 
-def error_of(
+def to_error(
     request: Request,
     outcome: Outcome,
     *,
@@ -300,7 +300,7 @@ def error_of(
     attempts: tuple[Attempt, ...],
     secrets: tuple[Secret, ...] = (),
     ambiguous: bool = False,
-    retry_quota_exhausted: bool = False,
+    retry_budget_exhausted: bool = False,
 ) -> RequestError:
     """The typed error for an outcome that is final.
 
@@ -312,7 +312,7 @@ def error_of(
         "attempts": attempts,
         "elapsed": elapsed,
         "ambiguous": ambiguous or may_have_been_applied(request, outcome),
-        "retry_quota_exhausted": retry_quota_exhausted,
+        "retry_budget_exhausted": retry_budget_exhausted,
     }
     if isinstance(outcome, Failure):
         return _failure_error(outcome, about, secrets)
@@ -355,13 +355,13 @@ def _failure_error(failure: Failure, about: dict[str, Any], secrets: tuple[Secre
             return ProtocolError(text, **about)
         case FailureKind.UNKNOWN_ENCODING:
             # It quotes a header of the response, which may repeat a credential.
-            return DecodeFailed(printable(text, secrets), **about)
+            return DecodeError(printable(text, secrets), **about)
         case FailureKind.TOO_LARGE:
             return ResponseTooLargeError(text, **about)
         case FailureKind.ENCODING:
-            return DecodeFailed(text, malformed=True, **about)
+            return DecodeError(text, malformed=True, **about)
         case kind:
-            return ConnectionFailed(text, kind=kind.value, **about)
+            return TransportError(text, kind=kind.value, **about)
 
 
 def find_failure(request: Request, response: Response) -> dict[str, Any] | None:
@@ -397,17 +397,15 @@ def _api_error(
     )
 
 
-def _not_json_error(response: Response, about: dict[str, Any], secrets: tuple[Secret, ...]) -> DecodeFailed:
+def _not_json_error(response: Response, about: dict[str, Any], secrets: tuple[Secret, ...]) -> DecodeError:
     kind = printable(response.content_type, secrets, limit=80) or "no content type"
     if not response.body.strip():
-        return DecodeFailed(f"{response.status} with an empty body where JSON was expected", **about)
+        return DecodeError(f"{response.status} with an empty body where JSON was expected", **about)
     if looks_cut(response.body):
         text = f"the JSON body breaks off after {len(response.body)} bytes"
-        return DecodeFailed(text, malformed=True, **about)
+        return DecodeError(text, malformed=True, **about)
     start = excerpt(response.body, secrets)
-    return DecodeFailed(
-        f"expected a JSON object or array, got {kind}: {start!r}; is base_url right?", **about
-    )
+    return DecodeError(f"expected a JSON object or array, got {kind}: {start!r}; is base_url right?", **about)
 
 
 def _redirect_or_upgrade_error(

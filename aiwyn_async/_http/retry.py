@@ -26,7 +26,7 @@ from aiwyn_async._http.messages import (
 from aiwyn_async._http.retry_after import THROTTLED_STATUSES
 from aiwyn_async.config import Config
 
-__all__ = ["GiveUp", "RetryQuota", "SendAgain", "decide", "is_final", "is_throttled", "send_until_final"]
+__all__ = ["Retry", "RetryBudget", "Stop", "is_final", "is_throttled", "retry_decision", "send_until_final"]
 
 # Cloudflare sends 520 to 524 for what others call 502 or 504; an overloaded server may send 529.
 RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
@@ -47,17 +47,17 @@ COST: Final = 14
 THROTTLED_COST: Final = 5
 
 
-class SendAgain(msgspec.Struct, frozen=True):
+class Retry(msgspec.Struct, frozen=True):
     """Send once more, after ``wait`` seconds, for ``cost`` tokens of the quota."""
 
     wait: float
     cost: int
 
 
-class GiveUp(msgspec.Struct, frozen=True):
+class Stop(msgspec.Struct, frozen=True):
     """The outcome is final, ``because`` of this."""
 
-    because: str
+    reason: str
 
 
 def is_final(request: Request, outcome: Outcome) -> bool:
@@ -79,20 +79,20 @@ def is_throttled(outcome: Outcome) -> bool:
     return outcome.status in THROTTLED_STATUSES
 
 
-def decide(
+def retry_decision(
     request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
-) -> SendAgain | GiveUp:
+) -> Retry | Stop:
     """Pure: send again, and when, or give up. ``attempt`` counts from 1; ``draw`` is in [0, 1).
 
     Full jitter: the wait is ``draw`` of the back-off, which doubles with each attempt; a Retry-After is
     its floor.
     """
     if not _may_be_repeated(request, outcome, config):
-        return GiveUp("it is not one to be repeated")
+        return Stop("it is not one to be repeated")
     # A body that cannot be read may have been cut on its way; twice the same is no accident.
     most = 1 + (min(config.retries, 1) if _is_unreadable(outcome) else config.retries)
     if attempt >= most:
-        return GiveUp("the attempts are used up")
+        return Stop("the attempts are used up")
     throttled = isinstance(outcome, Response) and outcome.status == 429
     base = config.throttled_backoff_base if throttled else config.backoff_base
     wait = draw * min(config.backoff_cap, base * 2.0 ** min(attempt - 1, 64))
@@ -100,11 +100,11 @@ def decide(
         asked = requested_wait(outcome.status, outcome.headers, config.clock.time())
         if asked is not None:
             if asked > config.max_retry_after:
-                return GiveUp("the server asks for a longer wait than max_retry_after")
+                return Stop("the server asks for a longer wait than max_retry_after")
             wait = max(wait, asked)
     if isinstance(outcome, Failure) and outcome.out_of_sockets:
-        return SendAgain(wait, 0)  # the budget spares the server, which this did not reach
-    return SendAgain(wait, THROTTLED_COST if throttled else COST)
+        return Retry(wait, 0)  # the budget spares the server, which this did not reach
+    return Retry(wait, THROTTLED_COST if throttled else COST)
 
 
 def _may_be_repeated(request: Request, outcome: Outcome, config: Config) -> bool:
@@ -136,7 +136,7 @@ def _is_json(response: Response) -> bool:
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
 
 
-class RetryQuota:
+class RetryBudget:
     """A client's budget of retries, so that a dead server is not stormed (as botocore's, with its figures).
 
     A retry takes tokens; a first success gives one back, a success after retries gives back its last cost.
@@ -165,19 +165,19 @@ class _NotFinal(Exception):  # noqa: N818 (never leaves this module; backoff ask
         self.outcome = outcome
 
 
-class Sendable(Protocol):
+class Retryable(Protocol):
     """What is sent again and again: it knows its request, and is told how that ended."""
 
     request: Request
     succeeded: bool
-    retry_quota_exhausted: bool
+    retry_budget_exhausted: bool
 
 
-CallT = TypeVar("CallT", bound=Sendable)
+CallT = TypeVar("CallT", bound=Retryable)
 
 
 async def send_until_final(
-    call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, quota: RetryQuota
+    call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, quota: RetryBudget
 ) -> Outcome:
     """Send until the outcome is final, and return it, good or bad. ``once(call, wait)`` waits, then sends."""
     first = await once(call, 0.0)
@@ -186,7 +186,7 @@ async def send_until_final(
         quota.refund(1)
         return first
     unsettled: list[Outcome] = [first]
-    planned = [SendAgain(0.0, 0)]
+    planned = [Retry(0.0, 0)]
 
     async def attempt() -> Outcome:
         outcome = unsettled.pop() if unsettled else await once(call, planned[0].wait)
@@ -201,11 +201,11 @@ async def send_until_final(
         # pause that all requests of a client share.
         failed: _NotFinal = yield 0.0
         for number in itertools.count(1):
-            decision = decide(call.request, failed.outcome, number, config, draw=random.random())  # noqa: S311
-            if isinstance(decision, GiveUp):
+            decision = retry_decision(call.request, failed.outcome, number, config, draw=random.random())  # noqa: S311
+            if isinstance(decision, Stop):
                 return
             if not quota.take(decision.cost):
-                call.retry_quota_exhausted = True
+                call.retry_budget_exhausted = True
                 return
             planned[0] = decision
             failed = yield 0.0

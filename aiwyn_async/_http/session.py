@@ -16,7 +16,7 @@ import sys
 import warnings
 from typing import Final, NoReturn, Protocol
 
-from aiwyn_async._http.concurrency import Governor
+from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.messages import (
     MAX_REASON,
     Failure,
@@ -25,14 +25,14 @@ from aiwyn_async._http.messages import (
     Response,
     RetryClass,
     Timeouts,
-    error_of,
     is_success,
     masked,
     may_have_been_applied,
     printable,
     requested_wait,
+    to_error,
 )
-from aiwyn_async._http.retry import RetryQuota, is_throttled, send_until_final
+from aiwyn_async._http.retry import RetryBudget, is_throttled, send_until_final
 from aiwyn_async._http.timeouts import TimeLimit
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Clock, Config, Secret, secrets_in
@@ -40,10 +40,10 @@ from aiwyn_async.errors import (
     ApiError,
     Attempt,
     ConfigurationError,
-    DeadlineExceeded,
-    InferredEndpointWarning,
+    DeadlineExceededError,
     RequestError,
     ResponseMismatchError,
+    UndocumentedEndpointWarning,
 )
 
 __all__ = ["Session", "TokenSource"]
@@ -72,7 +72,7 @@ class TokenSource(Protocol):
         ...
 
 
-class _OutOfTime(Exception):  # noqa: N818 (never leaves this module)
+class _DeadlinePassed(Exception):  # noqa: N818 (never leaves this module)
     """The wait that a call is about to begin ends after its deadline."""
 
 
@@ -89,8 +89,8 @@ class _Call:
         "limit",
         "phase",
         "request",
-        "resent",
-        "retry_quota_exhausted",
+        "retried",
+        "retry_budget_exhausted",
         "started",
         "succeeded",
     )
@@ -104,20 +104,20 @@ class _Call:
         self.bearer: Secret | None = None
         self.attempts: list[Attempt] = []
         self.last: Outcome | None = None
-        self.resent = False
+        self.retried = False
         self.ambiguous = False
         self.succeeded = False
-        self.retry_quota_exhausted = False
+        self.retry_budget_exhausted = False
         self._clock = clock
 
     async def wait(self, phase: str, seconds: float) -> None:
         """Sleep that long; not at all when the deadline comes first, since nothing would be sent after it."""
         self.phase = phase
         if self._clock.monotonic() + seconds >= self.deadline_at:
-            raise _OutOfTime
+            raise _DeadlinePassed
         await self._clock.sleep(seconds)
 
-    def note(self, outcome: Outcome, wait: float) -> None:
+    def record(self, outcome: Outcome, wait: float) -> None:
         """Keep what came of an attempt, before which so many seconds were waited."""
         told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
         self.attempts.append(Attempt(told, outcome.elapsed, wait))
@@ -132,22 +132,24 @@ class _Call:
 class Session:
     """Sends requests for one set of options over a transport, governor and quota that views share."""
 
-    def __init__(self, config: Config, transport: Transport, governor: Governor, quota: RetryQuota) -> None:
+    def __init__(
+        self, config: Config, transport: Transport, limiter: ConcurrencyLimiter, retry_budget: RetryBudget
+    ) -> None:
         self.config = config
         self.tokens: TokenSource | None = None
         self.transport = transport
-        self.governor = governor
-        self.quota = quota
-        self.warned: set[str] = set()
+        self.limiter = limiter
+        self.retry_budget = retry_budget
+        self.warned_paths: set[str] = set()
         """Inferred endpoints whose use was told."""
         self._headers = config.headers or None
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
 
     def view(self, config: Config) -> Session:
         """The same pool, token, governor and quota under other options."""
-        session = Session(config, self.transport, self.governor, self.quota)
+        session = Session(config, self.transport, self.limiter, self.retry_budget)
         session.tokens = self.tokens
-        session.warned = self.warned
+        session.warned_paths = self.warned_paths
         return session
 
     def __copy__(self) -> Session:
@@ -179,7 +181,7 @@ class Session:
             raise
         return response.after((*earlier.attempts, *response.attempts))
 
-    def about(self, error: RequestError, request: Request, response: Response) -> RequestError:
+    def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
         """An error found in an answer, with what is known of its request; what it quotes is masked."""
         if isinstance(error, (ApiError, ResponseMismatchError)):
             secrets = self._secrets(None)
@@ -192,14 +194,14 @@ class Session:
         error.attempts, error.request_id = response.attempts, response.request_id
         return error
 
-    def warn_inferred(self, use: str, path: str) -> None:
+    def warn_undocumented(self, use: str, path: str) -> None:
         """Tell once a client that an endpoint is used which the documentation does not show."""
-        if self.config.warn_inferred and use not in self.warned:
-            self.warned.add(use)
+        if self.config.warn_undocumented and use not in self.warned_paths:
+            self.warned_paths.add(use)
             warnings.warn(
                 f"{use}: the path {path} is inferred, the documentation does not show it; "
-                "set it in the option endpoints if the server differs, or pass warn_inferred=False",
-                InferredEndpointWarning,
+                "set it in the option endpoints if the server differs, or pass warn_undocumented=False",
+                UndocumentedEndpointWarning,
                 stacklevel=_levels_to_the_caller(),
             )
 
@@ -217,7 +219,7 @@ class Session:
             with call.limit as limit:
                 self.transport.check_usable(limit.loop)
                 outcome = await self._authorised(call)
-        except _OutOfTime:
+        except _DeadlinePassed:
             outcome = None
         except TimeoutError:
             if not call.limit.expired:
@@ -230,9 +232,9 @@ class Session:
 
     async def _authorised(self, call: _Call) -> Outcome:
         if not call.request.authorised or self.tokens is None:
-            return await send_until_final(call, self._once, self.config, self.quota)
+            return await send_until_final(call, self._once, self.config, self.retry_budget)
         call.bearer = await self.tokens.bearer()
-        outcome = await send_until_final(call, self._once, self.config, self.quota)
+        outcome = await send_until_final(call, self._once, self.config, self.retry_budget)
         if not (isinstance(outcome, Response) and outcome.status == 401):
             return outcome
         call.phase = "token"
@@ -240,13 +242,13 @@ class Session:
         if renewed is None:
             return outcome
         call.bearer = renewed
-        return await send_until_final(call, self._once, self.config, self.quota)
+        return await send_until_final(call, self._once, self.config, self.retry_budget)
 
     async def _once(self, call: _Call, wait: float) -> Outcome:
         if wait:
             await call.wait("retry_wait", wait)
         # Those in the queue may all be waiting for the token that an unauthorised request brings.
-        admitted_at = await self.governor.enter(call, ahead=not call.request.authorised)
+        admitted_at = await self.limiter.acquire(call, priority=not call.request.authorised)
         try:
             call.phase = "response"
             outcome = await self.transport.send(
@@ -256,35 +258,35 @@ class Session:
                 isinstance(outcome, Failure)
                 and outcome.on_reused_connection
                 and call.request.retry_class is RetryClass.READ
-                and not call.resent
+                and not call.retried
             ):
                 # The server had closed a kept-alive connection: no fault of it, and nothing was read.
-                call.resent = True
+                call.retried = True
                 outcome = await self.transport.send(
                     call.request, call.bearer, self._timeouts, call.limit, self._headers
                 )
             # Before the slot goes to another: it has to see the pause.
             self._learn(outcome, admitted_at)
         finally:
-            self.governor.leave(call.limit.loop)
-        call.note(outcome, wait)
+            self.limiter.release(call.limit.loop)
+        call.record(outcome, wait)
         return outcome
 
     def _learn(self, outcome: Outcome, admitted_at: float) -> None:
         if isinstance(outcome, Response) and is_success(outcome.status):
-            self.governor.succeeded()
+            self.limiter.succeeded()
         elif isinstance(outcome, Failure) and outcome.out_of_sockets:
-            self.governor.out_of_sockets()
+            self.limiter.out_of_sockets()
         elif is_throttled(outcome):
-            self.governor.throttled(admitted_at)
+            self.limiter.throttled(admitted_at)
             if isinstance(outcome, Response) and outcome.status == 429:
                 asked = requested_wait(outcome.status, outcome.headers, self.config.clock.time())
                 if asked is not None and asked <= self.config.max_retry_after:
-                    self.governor.pause(asked)
+                    self.limiter.pause(asked)
 
     def _error(self, call: _Call, outcome: Outcome) -> RequestError:
         clock = self.config.clock
-        return error_of(
+        return to_error(
             call.request,
             outcome,
             now=clock.time(),
@@ -292,7 +294,7 @@ class Session:
             attempts=tuple(call.attempts),
             secrets=self._secrets(call.bearer),
             ambiguous=call.ambiguous,
-            retry_quota_exhausted=call.retry_quota_exhausted,
+            retry_budget_exhausted=call.retry_budget_exhausted,
         )
 
     def _secrets(self, bearer: Secret | None) -> tuple[Secret, ...]:
@@ -301,10 +303,10 @@ class Session:
         known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))
         return tuple(secret for secret in known if secret is not None)
 
-    def _deadline_exceeded(self, call: _Call) -> DeadlineExceeded:
+    def _deadline_exceeded(self, call: _Call) -> DeadlineExceededError:
         cause = None if call.last is None else self._error(call, call.last)
         text = f"the deadline of {self.config.deadline:g} s does not last ({_PHASES[call.phase]})"
-        error = DeadlineExceeded(
+        error = DeadlineExceededError(
             text if cause is None else f"{text}; the last attempt failed: {cause.args[0]}",
             phase=call.phase,
             retry_after=self._pause_left(call) if cause is None else cause.retry_after,
@@ -320,7 +322,7 @@ class Session:
 
     def _pause_left(self, call: _Call) -> float | None:
         """Return the rest of a pause that the server asked another call for."""
-        left = self.governor.paused_until - self.config.clock.monotonic()
+        left = self.limiter.paused_until - self.config.clock.monotonic()
         return left if call.phase == "pause" and left > 0 else None
 
 

@@ -15,7 +15,7 @@ from aiwyn_async._core.threads import running_loop
 
 __all__ = ["Stage", "TimeLimit"]
 
-MOST_IDLE_TIMERS: Final = 16
+MAX_IDLE_TIMERS: Final = 16
 
 
 class TimeLimit:
@@ -57,7 +57,7 @@ class TimeLimit:
         self.timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
         self.ends_at = loop.time() + self._seconds
         timer.under_way[self] = None
-        self.be_due(self.ends_at)
+        self.reschedule(self.ends_at)
         return self
 
     def __exit__(
@@ -71,7 +71,7 @@ class TimeLimit:
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
-    def be_due(self, due: float) -> None:
+    def reschedule(self, due: float) -> None:
         """End at this time, which is not after ``ends_at``."""
         self.due = due
         if due < self.timer.back_at:
@@ -82,11 +82,11 @@ class TimeLimit:
         self.expired = True
         self._task.cancel()
 
-    def go_on(self) -> bool:
+    def resume(self) -> bool:
         """Hold again after a stage that took too long; False where something else cancelled the task too."""
         self.expired = False
         self.timer.under_way[self] = None
-        self.be_due(self.ends_at)
+        self.reschedule(self.ends_at)
         return self._takes_back_its_cancellation()
 
     def _takes_back_its_cancellation(self) -> bool:
@@ -119,7 +119,7 @@ class Stage:
     def __enter__(self) -> Self:
         limit = self._limit
         self._ends_at = min(limit.timer.now() + self._seconds, limit.ends_at)
-        limit.be_due(self._ends_at)
+        limit.reschedule(self._ends_at)
         return self
 
     def __exit__(
@@ -127,17 +127,17 @@ class Stage:
     ) -> None:
         limit = self._limit
         was_due, limit.due = limit.due, limit.ends_at
-        if limit.expired and was_due < limit.ends_at and limit.go_on() and kind is asyncio.CancelledError:
+        if limit.expired and was_due < limit.ends_at and limit.resume() and kind is asyncio.CancelledError:
             raise (TimeoutError if was_due == self._ends_at else self._silence_error) from error
 
     def listen(self) -> None:
         """From here on, silence ends it."""
         limit = self._limit
-        limit.be_due(min(limit.timer.now() + self.silence, self._ends_at))
+        limit.reschedule(min(limit.timer.now() + self.silence, self._ends_at))
 
     def stop_listening(self) -> None:
         """From here on, silence is no reason to end it."""
-        self._limit.be_due(self._ends_at)
+        self._limit.reschedule(self._ends_at)
 
 
 class _Timer:
@@ -188,7 +188,7 @@ def _new_timer(loop: asyncio.AbstractEventLoop, seconds: float) -> _Timer:
         its_loop, _ = key
         if its_loop.is_closed():
             _timers.pop(key, None)
-        elif its_loop is loop and not timer.under_way and len(_timers) >= MOST_IDLE_TIMERS:
+        elif its_loop is loop and not timer.under_way and len(_timers) >= MAX_IDLE_TIMERS:
             timer.stop()
             del _timers[key]
     timer = _timers[loop, seconds] = _Timer(loop)

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextvars import ContextVar
 from http.cookies import BaseCookie, SimpleCookie
 from platform import python_version
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from aiohttp import hdrs, http_exceptions
@@ -44,10 +44,10 @@ from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
 
-__all__ = ["Transport", "inflate_with_isal"]
+__all__ = ["Transport"]
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
-LONGEST_NAME: Final = 8192
+MAX_NAME_LENGTH: Final = 8192
 """Characters of a name in a header, as many as aiohttp reads; it is shortened once credentials are masked."""
 SMALL_PIECE: Final = 4096
 """Bytes; a body in smaller pieces is joined, since each of them is an object too."""
@@ -99,7 +99,7 @@ _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
 )
 
 
-class _Broken(aiohttp.ClientError):
+class _BrokenResponse(aiohttp.ClientError):
     """A connection that broke before an answer, told by kind and text alone."""
 
     def __init__(self, kind: FailureKind, text: str) -> None:
@@ -141,7 +141,7 @@ def _note_connected() -> None:
     _sending.get().connected = True
 
 
-class _Answer(aiohttp.ClientResponse):
+class _ClientResponse(aiohttp.ClientResponse):
     """What aiohttp waits for, no longer than read_timeout and only once.
 
     aiohttp's own limit of silence sets a timer anew at every piece that comes, which a small call feels. And
@@ -155,12 +155,12 @@ class _Answer(aiohttp.ClientResponse):
         try:
             response = await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
-            broken = _Broken(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
+            broken = _BrokenResponse(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
         else:
             # Of two responses on a fresh connection the first one is meant; on others it may be a leftover.
             if sending.opened or not self._protocol:  # its length is that of its queue of responses
                 return response
-            broken = _Broken(FailureKind.DISCONNECTED, "two responses arrived for one request")
+            broken = _BrokenResponse(FailureKind.DISCONNECTED, "two responses arrived for one request")
         raise broken
 
 
@@ -173,7 +173,7 @@ class _NoCookies(aiohttp.DummyCookieJar):
         return self._none
 
 
-class _Unusable(NamedTuple):
+class _UnusableBody(NamedTuple):
     """Why the body of an answer cannot be used."""
 
     kind: FailureKind
@@ -291,12 +291,12 @@ class Transport:
                 finally:
                     if not response.closed:  # as it is when all of it was read
                         response.release()
-                if not isinstance(body, _Unusable):
+                if not isinstance(body, _UnusableBody):
                     try:
                         body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
                     except (UnknownCharsetError, UnicodeError) as fault:
                         body = _undecodable(response, body, fault)
-                if not isinstance(body, _Unusable):
+                if not isinstance(body, _UnusableBody):
                     return Response(response.status, response.headers, body, time.perf_counter() - started)
                 kind, text = body
         except asyncio.CancelledError as stopped:
@@ -356,7 +356,7 @@ class Transport:
             connector=connector,
             cookie_jar=_NoCookies(),
             headers={hdrs.USER_AGENT: USER_AGENT, hdrs.ACCEPT: "application/json"},
-            response_class=_Answer,
+            response_class=_ClientResponse,
             proxy=self._config.proxy,
             trust_env=False,
         )
@@ -393,23 +393,6 @@ def _client_timeout(connect: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
-def inflate_with_isal() -> None:
-    """Have aiohttp inflate gzip and deflate with Intel's ISA-L instead of zlib. Needs the extra ``speed``.
-
-    Call it once, before the first request. It holds for all of aiohttp in this process, and for what an
-    aiohttp server of it compresses, so it is no default of a library; the command line calls it. A body of
-    less than ten bytes that is no gzip, and says it is, comes out empty then instead of being refused.
-
-    Raises:
-        ConfigurationError: isal is missing.
-    """
-    try:
-        from isal import isal_zlib  # noqa: PLC0415 (an extra, which may be missing)
-    except ImportError:
-        raise ConfigurationError('this needs isal; run: pip install "aiwyn-async[speed]"') from None
-    aiohttp.set_zlib_backend(cast("Any", isal_zlib))  # it is one, and its stubs say less
-
-
 def _body_at_hand(response: aiohttp.ClientResponse, most: int) -> bytes | None:
     """The body of an answer that came with its head, as those of small calls do; None of any other."""
     content = response.content
@@ -421,7 +404,7 @@ def _body_at_hand(response: aiohttp.ClientResponse, most: int) -> bytes | None:
 
 async def _body_of(
     response: aiohttp.ClientResponse, most: int, sending: _Sending
-) -> bytes | tuple[bytes, ...] | _Unusable:
+) -> bytes | tuple[bytes, ...] | _UnusableBody:
     """The decoded body, in pieces where it came in some; or why there is none that can be used."""
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     readable = encoding in READABLE_ENCODINGS
@@ -429,20 +412,20 @@ async def _body_of(
         told = await _beginning(response, sending)
         return told if readable else b""
     if not readable:
-        return _Unusable(
+        return _UnusableBody(
             FailureKind.UNKNOWN_ENCODING,
-            f"the answer has a Content-Encoding not asked for: {printable(encoding, limit=LONGEST_NAME)}",
+            f"the answer has a Content-Encoding not asked for: {printable(encoding, limit=MAX_NAME_LENGTH)}",
         )
     if response.status == PARTIAL_CONTENT:
         response.close()
-        return _Unusable(FailureKind.PROTOCOL, "status 206: only a part of what was asked for, in full")
+        return _UnusableBody(FailureKind.PROTOCOL, "status 206: only a part of what was asked for, in full")
     # The length that is told is that of the bytes sent, which an encoding may make more of.
     length = None if encoding else response.content_length
     is_too_long = length is not None and length > most
     body = None if is_too_long else await _read_capped(response, most, sending)
     if body is None:
         response.close()
-        return _Unusable(
+        return _UnusableBody(
             FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
         )
     return body
@@ -450,15 +433,17 @@ async def _body_of(
 
 def _undecodable(
     response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...], fault: LookupError | UnicodeError
-) -> bytes | tuple[bytes, ...] | _Unusable:
+) -> bytes | tuple[bytes, ...] | _UnusableBody:
     """Return why a body is not text in its charset; that of an error as well as it can be read."""
     is_unknown = isinstance(fault, UnknownCharsetError)
     if not is_success(response.status):
         return body if is_unknown else as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace")
     if is_unknown:
-        charset = printable(str(fault.args[0]), limit=LONGEST_NAME)
-        return _Unusable(FailureKind.UNKNOWN_ENCODING, f"the response declares an unknown charset: {charset}")
-    return _Unusable(
+        charset = printable(str(fault.args[0]), limit=MAX_NAME_LENGTH)
+        return _UnusableBody(
+            FailureKind.UNKNOWN_ENCODING, f"the response declares an unknown charset: {charset}"
+        )
+    return _UnusableBody(
         FailureKind.ENCODING,
         "the body is not valid text in the charset of its Content-Type or byte order mark",
     )
@@ -507,7 +492,7 @@ async def _beginning(response: aiohttp.ClientResponse, sending: _Sending) -> byt
 
 
 def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
-    if isinstance(fault, _Broken):
+    if isinstance(fault, _BrokenResponse):
         return fault.kind, fault.text
     os_error = getattr(fault, "os_error", None)
     alert = _ALERT.search(str(os_error or fault))

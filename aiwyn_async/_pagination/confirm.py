@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from aiwyn_async.models.base import Id
 
-__all__ = ["Evidence", "HasKeys", "confirmed"]
+__all__ = ["Evidence", "HasKeys", "confirm"]
 
 MAX_REPEATS: Final = 2
 """Requests beyond the first: the second shows a difference, the third decides it."""
@@ -36,7 +36,7 @@ class HasKeys(Protocol):
 PageT = TypeVar("PageT", bound=HasKeys)
 
 
-async def confirmed(
+async def confirm(
     page: PageT,
     evidence_of: Callable[[PageT], Evidence],
     again: Callable[[], Awaitable[PageT]],

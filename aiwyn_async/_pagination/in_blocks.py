@@ -38,7 +38,7 @@ class PageInBlocks(Generic[RowT]):
         self.count = blocks.count
         self.keys: list[Id | None] = []
         """Of all rows that came so far."""
-        self._new: list[int] | None = None
+        self._new_rows: list[int] | None = None
         self._blocks = blocks
         self._key_of = key_of
         self._known = known
@@ -49,14 +49,14 @@ class PageInBlocks(Generic[RowT]):
         return self._blocks.left == 0
 
     @property
-    def left(self) -> int:
+    def rows_left(self) -> int:
         """How many blocks are left."""
         return self._blocks.left
 
     @property
-    def new(self) -> Sequence[int]:
+    def new_rows(self) -> Sequence[int]:
         """The places of those rows that were new."""
-        return range(len(self.keys)) if self._new is None else self._new
+        return range(len(self.keys)) if self._new_rows is None else self._new_rows
 
     def next_rows(self) -> list[RowT] | None:
         """Those rows of the next block that are new; None where the page must be read as a whole instead."""
@@ -67,23 +67,23 @@ class PageInBlocks(Generic[RowT]):
         keys = list(map(self._key_of, rows))
         first = len(self.keys)
         kept: Sequence[int] = range(len(keys))
-        if not self._known.add_if_apart(keys):
+        if not self._known.add_if_disjoint(keys):
             if None in keys:
                 return None
             added = self._known.add_each(keys)
             kept = kept if added is None else added
         self.keys += keys
-        if self._new is None and len(kept) == len(keys):
+        if self._new_rows is None and len(kept) == len(keys):
             return rows
-        before = range(first) if self._new is None else self._new
-        self._new = [*before, *(first + index for index in kept)]
+        before = range(first) if self._new_rows is None else self._new_rows
+        self._new_rows = [*before, *(first + index for index in kept)]
         return [rows[index] for index in kept]
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Take the page's keys out of those known."""
-        self._known.forget(self.keys[index] for index in self.new)
+        self._known.forget(self.keys[index] for index in self.new_rows)
 
-    def not_given(self, keys: Sequence[Id | None], places: Sequence[int]) -> list[int]:
+    def not_yielded(self, keys: Sequence[Id | None], places: Sequence[int]) -> list[int]:
         """Of the places of a page's rows those that no block held."""
         held = set(self.keys)
         return [place for place in places if keys[place] not in held]

@@ -12,7 +12,7 @@ import msgspec
 from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async.errors import Attempt, CheckpointError
 
-__all__ = ["Checkpoint", "Document", "Page", "PageMeta", "fingerprint"]
+__all__ = ["Checkpoint", "Page", "PageMeta", "RawPage", "fingerprint"]
 
 RowT = TypeVar("RowT")
 
@@ -85,7 +85,7 @@ class PageMeta(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class Document(NamedTuple):
+class RawPage(NamedTuple):
     """A response's JSON, and the path of keys to its rows."""
 
     content: bytes | Response
@@ -97,7 +97,7 @@ class Document(NamedTuple):
         return self.content if isinstance(self.content, bytes) else self.content.body
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Document, (self.body, self.rows_at)  # without the headers of the response
+        return RawPage, (self.body, self.rows_at)  # without the headers of the response
 
 
 class Page(Generic[RowT]):
@@ -123,7 +123,7 @@ class Page(Generic[RowT]):
         checkpoint: Checkpoint,
         meta: PageMeta,
         raw: Callable[[], list[msgspec.Raw]],
-        document: Document | None = None,
+        document: RawPage | None = None,
     ) -> None:
         self.items = items
         self.count = count

@@ -12,17 +12,17 @@ from typing import Any, Generic, Never, NoReturn, TypeVar, cast, overload
 
 import msgspec
 
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_only
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
-from aiwyn_async._pagination.page_iterator import Run
-from aiwyn_async._pagination.query import Carried, Query
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE, Walk
+from aiwyn_async._pagination.page_iterator import PageIterator
+from aiwyn_async._pagination.query import Query, ResumeState
+from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE, Pagination
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError
 
-__all__ = ["MAX_PAGE_SIZE", "Pager", "Query", "check_decoding", "check_whole", "name_of"]
+__all__ = ["MAX_PAGE_SIZE", "Pager", "Query", "check_decoding", "check_integer", "type_name"]
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
@@ -42,7 +42,7 @@ class Pager(Generic[RowT]):
         page_size: rows a page, 1 to 1000.
         limit: rows in all, or None.
         strict: raise ``IncompleteError`` at the end unless the walk is complete.
-        on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out, or leave
+        on_bad_row: what to do with a row that does not decode: raise ``DecodeError``, leave it out, or leave
             it out and keep it in ``bad_rows``.
         resume: a checkpoint of an earlier walk of the same query.
 
@@ -62,13 +62,13 @@ class Pager(Generic[RowT]):
         on_bad_row: OnBadRow = "raise",
         resume: Checkpoint | str | bytes | None = None,
     ) -> None:
-        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_integer("page_size", page_size, 1, MAX_PAGE_SIZE)
         if limit is not None:
-            limit = check_whole("limit", limit, 1, None)
+            limit = check_integer("limit", limit, 1, None)
         check_decoding(row_type, on_bad_row)
         self.query = query
         self.row_type = row_type
-        self.report = WalkReport()
+        self.report = ListReport()
         self.bad_rows: list[BadRow] = []
         self.checkpoint: Checkpoint | None = None
         self.strict = strict
@@ -79,10 +79,10 @@ class Pager(Generic[RowT]):
         self._resume = resume
         self._position = self._position_of(resume)
         if resume is not None:
-            self._walk(limit)  # raises now, before anything is sent, if the position is damaged
+            self._pagination(limit)  # raises now, before anything is sent, if the position is damaged
 
     def __repr__(self) -> str:
-        return f"<Pager {self.query.path} of {name_of(self.row_type)}: {self.report}>"
+        return f"<Pager {self.query.path} of {type_name(self.row_type)}: {self.report}>"
 
     @property
     def server(self) -> str:
@@ -150,7 +150,7 @@ class Pager(Generic[RowT]):
 
     async def first(self) -> RowT | None:
         """The first row, or None; one row is asked for."""
-        given = 0 if self._resume is None else self._walk(None).position()["given"]
+        given = 0 if self._resume is None else self._pagination(None).position()["yielded"]
         rows = await self._with(limit=given + 1).collect()
         return rows[0] if rows else None
 
@@ -164,9 +164,9 @@ class Pager(Generic[RowT]):
         async with aclosing(counted.pages()) as pages:
             async for _ in pages:
                 pass
-        return counted.report.distinct
+        return counted.report.rows_yielded
 
-    def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Pager[RowT]:
+    def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Pager[RowT]:
         """The same walk from a checkpoint on.
 
         Raises:
@@ -212,26 +212,26 @@ class Pager(Generic[RowT]):
         self.checkpoint = page.checkpoint
         return page
 
-    def _begin(self) -> Run[RowT]:
-        run = Run(
+    def _begin(self) -> PageIterator[RowT]:
+        run = PageIterator(
             self._session,
             self.query,
-            self._walk(self._limit),
+            self._pagination(self._limit),
             self.row_type,
             limit=self._limit,
             on_bad_row=self.on_bad_row,
             resumed=self._resume is not None,
-            carried=Carried.of(self._position),
+            carried=ResumeState.from_position(self._position),
         )
         self.report, self.bad_rows, self.checkpoint = run.report, run.bad_rows, run.checkpoint()
         return run
 
-    def _end(self, run: Run[RowT]) -> None:
+    def _end(self, run: PageIterator[RowT]) -> None:
         self.checkpoint = run.checkpoint()
         run.end(strict=self.strict)
 
-    def _walk(self, limit: int | None) -> Walk:
-        return self.query.walk(self._page_size, limit, self._position)
+    def _pagination(self, limit: int | None) -> Pagination:
+        return self.query.pagination(self._page_size, limit, self._position)
 
     def _position_of(self, resume: Checkpoint | str | bytes | None) -> Position | None:
         if resume is None:
@@ -251,7 +251,7 @@ def check_decoding(row_type: object, on_bad_row: object) -> None:
     try:
         _check_decodable(cast("Any", row_type))
     except TypeError as fault:
-        raise ConfigurationError(f"rows cannot be decoded as {name_of(row_type)}: {fault}") from None
+        raise ConfigurationError(f"rows cannot be decoded as {type_name(row_type)}: {fault}") from None
 
 
 # A decoder reads the annotations of its type, which takes longer than all else before a request.
@@ -260,7 +260,7 @@ def _check_decodable(row_type: Any) -> None:
     msgspec.json.Decoder(row_type)
 
 
-def check_whole(name: str, value: object, least: int, most: int | None) -> int:
+def check_integer(name: str, value: object, least: int, most: int | None) -> int:
     """Return the value as an int, or refuse what is not a whole number within bounds.
 
     Raises:
@@ -274,6 +274,6 @@ def check_whole(name: str, value: object, least: int, most: int | None) -> int:
     return whole
 
 
-def name_of(row_type: object) -> str:
+def type_name(row_type: object) -> str:
     """A type as an error names it."""
     return getattr(row_type, "__name__", None) or repr(row_type)

@@ -7,35 +7,35 @@ from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.page import Position, fingerprint
-from aiwyn_async._pagination.report import Earlier
-from aiwyn_async._pagination.strategy import KeysetWalk, OffsetWalk, Order, PageMeans, Walk
+from aiwyn_async._pagination.strategy import KeysetPagination, OffsetPagination, Order, PageStyle, Pagination
 from aiwyn_async._pagination.ties import Ties
 from aiwyn_async.errors import CheckpointError
 from aiwyn_async.filters import keyset_after, order_columns
 
-__all__ = ["CARRIED", "Carried", "Query"]
+__all__ = ["RESUME_STATE", "Query", "ResumeState"]
 
-CARRIED: Final = "carried"
+RESUME_STATE: Final = "carried"
 """Under this name a position holds what is the report's and not the walk's."""
 
 
-class Carried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the report of a resumed read needs of the runs before: the first count, and their problems."""
 
-    expected_at_start: int | None = None
-    problems: Earlier = Earlier()
+    total_count_at_start: int | None = None
+    problems: EarlierProblems = EarlierProblems()
 
     @classmethod
-    def of(cls, position: Position | None) -> Carried:
+    def from_position(cls, position: Position | None) -> ResumeState:
         """What a position holds.
 
         Raises:
             CheckpointError: it is damaged.
         """
         try:
-            return msgspec.convert((position or {}).get(CARRIED, {}), cls)
+            return msgspec.convert((position or {}).get(RESUME_STATE, {}), cls)
         except (msgspec.MsgspecError, RecursionError):
             raise CheckpointError("the checkpoint is damaged; start a new read without resume") from None
 
@@ -49,7 +49,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         key: wire name of the rows' unique key.
         envelope: the declared place of rows and count; None to find it.
         by_key: walk by ``where`` and ``orderBy``; otherwise by ``page``.
-        page_means: what the endpoint takes ``page`` for.
+        page_style: what the endpoint takes ``page`` for.
         size_key: the body's name for the page size.
         model: the row type of the resource, whose amounts a dict row holds exactly; None if there is none.
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
@@ -60,8 +60,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     key: str = "id"
     envelope: Envelope | None = None
     by_key: bool = False
-    page_means: PageMeans = "detect"
-    size_key: str = "pageSize"
+    page_style: PageStyle = "auto"
+    page_size_key: str = "pageSize"
     model: Any = None
     instants: frozenset[tuple[str, ...]] = frozenset()
 
@@ -74,7 +74,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return [*columns, ((self.key,), "asc")]
 
     @property
-    def by_key_alone(self) -> bool:
+    def keyset_only(self) -> bool:
         """True for a walk that rows inserted or deleted meanwhile cannot shift."""
         return self.by_key and len(self.order()) == 1
 
@@ -82,27 +82,27 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """A hash of what is asked, for a checkpoint to be bound to."""
         return fingerprint(self.path, {"fields": self.fields, "by_key": self.by_key, "key": self.key})
 
-    def walk(self, page_size: int, limit: int | None, resume: Position | None) -> Walk:
+    def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
         """A new walk of this query.
 
         Raises:
             CheckpointError: the position is damaged.
         """
         if resume is not None:
-            Carried.of(resume)
-            resume = {name: value for name, value in resume.items() if name != CARRIED}
+            ResumeState.from_position(resume)
+            resume = {name: value for name, value in resume.items() if name != RESUME_STATE}
         if not self.by_key:
-            return OffsetWalk(
-                page_size, limit=limit, means=self.page_means, size_key=self.size_key, resume=resume
+            return OffsetPagination(
+                page_size, limit=limit, means=self.page_style, size_key=self.page_size_key, resume=resume
             )
         order = self.order()
-        return KeysetWalk(
+        return KeysetPagination(
             page_size,
             self._keyset_fields(order),
             order=order,
             instants=frozenset(path for path, _ in order) & self.instants,
             limit=limit,
-            size_key=self.size_key,
+            size_key=self.page_size_key,
             resume=resume,
         )
 

@@ -14,30 +14,30 @@ from typing import Any, Generic, TypeVar, cast, get_args
 
 import msgspec
 
-from aiwyn_async._decoding.envelope import BadRow, EnvelopeReader, OnBadRow, Rows, key_only
+from aiwyn_async._decoding.envelope import BadRow, DecodedRows, EnvelopeReader, OnBadRow, key_only
 from aiwyn_async._decoding.key_case import Names
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.in_blocks import PageInBlocks
-from aiwyn_async._pagination.page import Checkpoint, Document, Page, PageMeta
+from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pagination.strategy import Order
 from aiwyn_async._pagination.timestamps import is_instant
-from aiwyn_async.errors import DecodeFailed, RequestError
+from aiwyn_async.errors import DecodeError, RequestError
 from aiwyn_async.models.base import Id
 
-__all__ = ["Incoming", "PageReader", "key_getter"]
+__all__ = ["DecodedPage", "PageReader", "key_getter"]
 
 RowT = TypeVar("RowT")
 
 
-class Incoming(Generic[RowT]):
+class DecodedPage(Generic[RowT]):
     """A page as it came: its rows, those that do not decode among them, and every row's key or None."""
 
     __slots__ = ("keys", "response", "rows")
 
-    def __init__(self, rows: Rows[RowT], keys: Sequence[Id | None], response: Response) -> None:
+    def __init__(self, rows: DecodedRows[RowT], keys: Sequence[Id | None], response: Response) -> None:
         self.rows = rows
         self.keys = keys
         self.response = response
@@ -75,16 +75,16 @@ class PageReader(Generic[RowT]):
     def _dicts(self) -> EnvelopeReader[dict[str, Any]]:
         return EnvelopeReader(dict, self._envelope)
 
-    async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> Incoming[RowT]:
+    async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
         """The rows and keys of a response; one that is not JSON is requested ``again``, once.
 
         Raises:
-            DecodeFailed: it is no JSON of the expected shape, or a row is bad and bad rows are refused.
+            DecodeError: it is no JSON of the expected shape, or a row is bad and bad rows are refused.
             ApiError: it tells of an error.
         """
         try:
             rows = self._decode(self._rows, response)
-        except DecodeFailed as fault:
+        except DecodeError as fault:
             if not fault.malformed:
                 raise
             # A document cut on its way decodes when it is asked for again; a broken one does not.
@@ -99,7 +99,7 @@ class PageReader(Generic[RowT]):
             self._refuse(rows, keys, response)
         for name, index in rows.unknown.items():
             self.unknown_fields.setdefault(name, keys[index])
-        return Incoming(rows, keys, response)
+        return DecodedPage(rows, keys, response)
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """An answer's rows, block by block, without those of known keys; None where it must be read whole."""
@@ -107,7 +107,7 @@ class PageReader(Generic[RowT]):
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
-    def order_values(self, page: Incoming[RowT], order: Order) -> list[tuple[Any, ...]] | None:
+    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...]] | None:
         """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one.
 
         Ordered by an instant, rows that lack one are left out if bad rows are: the next page begins at the
@@ -119,19 +119,19 @@ class PageReader(Generic[RowT]):
         values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
         if instants and self._on_bad_row != "raise":
-            return [row for row in values if _has_place(row, instants)] or None
-        return values if len(values) == len(page.keys) and all(map(_has_place, values)) else None
+            return [row for row in values if _has_order_values(row, instants)] or None
+        return values if len(values) == len(page.keys) and all(map(_has_order_values, values)) else None
 
     def page(
-        self, page: Incoming[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
+        self, page: DecodedPage[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
     ) -> Page[RowT]:
         """The page with the rows at these places; bad ones are left out, and collected if asked."""
         rows, response = page.rows, page.response
         reader = self._rows
         if len(kept) == len(page.keys) and not rows.bad:
-            items, document = rows.rows, Document(response, reader.rows_at)
+            items, document = rows.rows, RawPage(response, reader.rows_at)
         else:
-            kept, items = self._good(page, kept, number)
+            kept, items = self._without_bad_rows(page, kept, number)
             document = None
         chosen = kept
         return Page(
@@ -146,27 +146,27 @@ class PageReader(Generic[RowT]):
             document=document,
         )
 
-    def _decode(self, reader: EnvelopeReader[Any], response: Response) -> Rows[Any]:
+    def _decode(self, reader: EnvelopeReader[Any], response: Response) -> DecodedRows[Any]:
         try:
             return reader.read(response.body)
         except RequestError as error:
-            raise self._session.about(error, self._request, response)  # noqa: B904 (the same error)
+            raise self._session.attach_request(error, self._request, response)  # noqa: B904 (the same error)
 
-    def _refuse(self, rows: Rows[RowT], keys: Sequence[Id | None], response: Response) -> None:
+    def _refuse(self, rows: DecodedRows[RowT], keys: Sequence[Id | None], response: Response) -> None:
         refusal = rows.bad[0]
         key = keys[refusal.index]
         named = f"row {refusal.index}" if key is None else f"row {refusal.index} ({self._key} {key})"
         more = f" (and {len(rows.bad) - 1} more rows of this page)" if len(rows.bad) > 1 else ""
         path = "".join(f".{step}" for step in self._rows.rows_at) + f"[{refusal.index}]"
         joint = "." if refusal.path else ""
-        error = DecodeFailed(
+        error = DecodeError(
             f"cannot decode {named}: {refusal.error}{more}; "
             'pass on_bad_row="skip" or "collect" to continue without it',
             location=f"${path}{joint}{refusal.path}",
         )
-        raise self._session.about(error, self._request, response)
+        raise self._session.attach_request(error, self._request, response)
 
-    def _keys_of(self, rows: Rows[RowT], response: Response) -> Sequence[Id | None]:
+    def _keys_of(self, rows: DecodedRows[RowT], response: Response) -> Sequence[Id | None]:
         if not self._key:
             # By their bytes alone can it be seen how the server takes `page`.
             return [_digest(row) for row in self._rows.raw_items(response.body)]
@@ -200,8 +200,8 @@ class PageReader(Generic[RowT]):
             found.append(int(head[1]))
         return found
 
-    def _good(
-        self, page: Incoming[RowT], kept: Sequence[int], number: int
+    def _without_bad_rows(
+        self, page: DecodedPage[RowT], kept: Sequence[int], number: int
     ) -> tuple[Sequence[int], list[RowT]]:
         """Of the rows kept, those that decode."""
         wanted = set(kept)
@@ -229,7 +229,7 @@ class _RawItems:
         self._kept = kept
 
     def __call__(self) -> list[msgspec.Raw]:
-        return _picked(self._reader.raw_items(self._response.body), self._kept)
+        return _select(self._reader.raw_items(self._response.body), self._kept)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _raw_rows, ([bytes(row) for row in self()],)
@@ -256,7 +256,7 @@ def _digest(row: msgspec.Raw) -> str:
     return hashlib.blake2b(row, digest_size=9).hexdigest()
 
 
-def _picked(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
+def _select(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
     return items if len(kept) == len(items) else [items[index] for index in kept]
 
 
@@ -283,7 +283,7 @@ def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
-def _has_place(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
+def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
     """Return whether a row's order values can be continued after: none is absent or of another kind."""
     return (
         msgspec.UNSET not in values

@@ -17,7 +17,7 @@ SPAN: Final = 1 << SPAN_BITS
 # From so many keys on, a span of flags (64 KiB) is smaller than the set of its keys.
 DENSE: Final = 1024
 # The keys of a page. A run is taken apart as a whole where another page overlaps with it.
-LONGEST_RUN: Final = 1024
+MAX_RUN: Final = 1024
 
 
 class _Run(NamedTuple):
@@ -50,7 +50,7 @@ def _joined(runs: Sequence[_Run]) -> list[_Run]:
     for run in runs[1:]:
         last = found[-1]
         step = run.low - last.high
-        if step < 256 and len(last.steps) + len(run.steps) < LONGEST_RUN:
+        if step < 256 and len(last.steps) + len(run.steps) < MAX_RUN:
             found[-1] = _Run(last.low, run.high, b"".join((last.steps, bytes((step,)), run.steps)))
         else:
             found.append(run)
@@ -84,20 +84,20 @@ class KeySet:
     # It changes, so no set or dict could look it up.
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
-    def add_if_apart(self, keys: Sequence[Id | None]) -> bool:
+    def add_if_disjoint(self, keys: Sequence[Id | None]) -> bool:
         """Add keys that are all new integers, where their ends show it, as those of most pages do.
 
         False, and nothing added, where only ``add_new()`` can tell.
         """
         run = _Run.of(keys)
-        return run is not None and self._add_if_apart(run)
+        return run is not None and self._add_if_disjoint(run)
 
     def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
         """Add keys; the indices of those not seen before, or None when all are new.
 
         A None is no key, and always new.
         """
-        return None if self.add_if_apart(keys) else self.add_each(keys)
+        return None if self.add_if_disjoint(keys) else self.add_each(keys)
 
     def add_each(self, keys: Sequence[Id | None]) -> list[int] | None:
         """What ``add_new()`` does where ``add_if_apart()`` cannot tell."""
@@ -139,7 +139,7 @@ class KeySet:
             elif key is not None:
                 self._others.discard(key)
 
-    def _add_if_apart(self, run: _Run) -> bool:
+    def _add_if_disjoint(self, run: _Run) -> bool:
         """Add keys between whose ends none lies that is known; False when one may."""
         place = bisect_left(self._runs, (run.low,))
         before, after = self._runs[place - 1 : place], self._runs[place : place + 1]

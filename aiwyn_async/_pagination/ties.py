@@ -20,13 +20,13 @@ from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_
 from aiwyn_async.filters import Column, Condition, Direction, keyset_after
 from aiwyn_async.models.base import Id
 
-__all__ = ["Order", "Ties", "goes_back", "holds_instants"]
+__all__ = ["Order", "Ties", "holds_instants", "is_before"]
 
 Order = Sequence[tuple[tuple[str, ...], Direction]]
 Paths = frozenset[tuple[str, ...]]
 Values = tuple[Any, ...]
 
-MOST_KNOWN_KEYS: Final = 500
+MAX_KNOWN_KEYS: Final = 500
 """Keys excluded by one condition; an instant with more rows is read by key."""
 
 
@@ -118,7 +118,7 @@ class Ties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             if row[:column] != last[:column] or not _is_near(row[column], last[column]):
                 break
             known.setdefault(row[column], []).append(row[-1])
-        by_key = not has_new or sum(map(len, known.values())) > MOST_KNOWN_KEYS
+        by_key = not has_new or sum(map(len, known.values())) > MAX_KNOWN_KEYS
         return Ties(column=column, known=known, past=past, by_key=by_key)
 
 
@@ -135,7 +135,7 @@ def _is_near(shown: object, other: str) -> bool:
     return one is not None and two is not None and abs(one - two) <= shown_unit(other)
 
 
-def goes_back(
+def is_before(
     order: Order, earlier: Values, later: Values, instants: Paths, *, may_be_near: bool = False
 ) -> bool:
     """Return whether ``later`` precedes ``earlier`` in the order, as far as a client can see.

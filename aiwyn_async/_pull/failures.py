@@ -9,16 +9,16 @@ import msgspec
 from aiwyn_async._http.session import Session
 from aiwyn_async.errors import (
     ApiError,
-    ConnectionFailed,
-    DecodeFailed,
+    DecodeError,
     RequestError,
     ResponseTooLargeError,
     StatusError,
+    TransportError,
 )
 
-__all__ = ["ATTEMPTS_A_PAGE", "can_be_the_size", "in_short", "with_attempts"]
+__all__ = ["ATTEMPTS_PER_PAGE", "can_be_the_size", "summary", "with_attempts"]
 
-ATTEMPTS_A_PAGE: Final = 6
+ATTEMPTS_PER_PAGE: Final = 6
 """A page of a pull may cost more patience than a single request: so much more is lost with it."""
 
 
@@ -33,9 +33,9 @@ def can_be_the_size(error: RequestError) -> bool:
     """True for what a smaller page may not run into."""
     if isinstance(error, StatusError):
         return error.status >= 500 or error.status in {408, 413}
-    return isinstance(error, (ConnectionFailed, ResponseTooLargeError, ApiError, DecodeFailed))
+    return isinstance(error, (TransportError, ResponseTooLargeError, ApiError, DecodeError))
 
 
-def in_short(error: RequestError) -> str:
+def summary(error: RequestError) -> str:
     """The error in one line, for a report."""
     return f"{type(error).__name__}: {error.args[0]}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pull.report import PullReport
+from aiwyn_async._core.reports import ListReport, PullReport
 
 __all__ = ["Progress", "RangeProgress", "progress_of"]
 
@@ -14,7 +13,7 @@ class RangeProgress(msgspec.Struct, frozen=True):
     """One range of keys that is being read: ``at`` is how far it is, from 0 to 1; ``rows`` came of it."""
 
     name: str
-    at: float
+    fraction: float
     rows: int
 
 
@@ -32,7 +31,7 @@ class Progress(msgspec.Struct, frozen=True):
     """
 
     rows: int
-    expected: int | None
+    total: int | None
     rows_per_second: float
     eta: float | None
     retries: int
@@ -41,18 +40,18 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def progress_of(
-    report: WalkReport | PullReport,
+    report: ListReport | PullReport,
     *,
     seconds: float,
     given_before: int = 0,
     ranges: tuple[RangeProgress, ...] = (),
 ) -> Progress:
     """How far a read is by its report, so many seconds after it began with rows given before."""
-    rate = (report.distinct - given_before) / max(seconds, 1e-9)
-    left = None if report.expected is None else max(0, report.expected - report.distinct)
+    rate = (report.rows_yielded - given_before) / max(seconds, 1e-9)
+    left = None if report.total_count is None else max(0, report.total_count - report.rows_yielded)
     return Progress(
-        rows=report.distinct,
-        expected=report.expected,
+        rows=report.rows_yielded,
+        total=report.total_count,
         rows_per_second=rate,
         eta=None if left is None or rate <= 0 else left / rate,
         retries=report.retries,

@@ -12,19 +12,18 @@ from typing import Any, Final, Generic, Literal, Never, NoReturn, TypeVar, overl
 
 import msgspec
 
+from aiwyn_async._core.reports import EarlierProblems, PullReport
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint
-from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, check_decoding, check_whole, name_of
+from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, check_decoding, check_integer, type_name
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.report import Earlier
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pull.full_scan import AGAIN, ByPasses
+from aiwyn_async._pull.full_scan import RESTART, FullScan
 from aiwyn_async._pull.progress import Progress, progress_of
-from aiwyn_async._pull.range_reader import ByKey, KeyFilterRefused
-from aiwyn_async._pull.report import PullReport
+from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._stream import ArrowStream
 from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
@@ -34,11 +33,11 @@ __all__ = ["Pull"]
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
-MOST_RANGES: Final = 64
+MAX_RANGES: Final = 64
 
 
 class Pull(Generic[RowT]):
-    """A bulk read that has not begun: rows by ``async for``, or pages of them by ``batches()``.
+    """A bulk read that has not begun: rows by ``async for``, or pages of them by ``pages()``.
 
     Where rows can be searched by their key, ranges of keys are read side by side, each from its lowest key
     up: rows that are inserted, changed or deleted meanwhile shift nothing. Elsewhere the list is read by page
@@ -54,7 +53,7 @@ class Pull(Generic[RowT]):
         ranges: ranges of keys read at once, 1 to 64; by default as many as the client's max_concurrency.
         ordered: give the rows in the order of their keys; later ranges then wait for earlier.
         strict: raise ``IncompleteError`` at the end unless ``report.complete``.
-        on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out, or leave
+        on_bad_row: what to do with a row that does not decode: raise ``DecodeError``, leave it out, or leave
             it out and keep it in ``bad_rows``.
         resume: a checkpoint of an earlier pull of the same query and row type: only what it left is read.
         on_progress: called after each batch.
@@ -77,9 +76,9 @@ class Pull(Generic[RowT]):
         resume: Checkpoint | str | bytes | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        page_size = check_whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+        page_size = check_integer("page_size", page_size, 1, MAX_PAGE_SIZE)
         if ranges is not None:
-            ranges = check_whole("ranges", ranges, 1, MOST_RANGES)
+            ranges = check_integer("ranges", ranges, 1, MAX_RANGES)
         check_decoding(row_type, on_bad_row)
         self.query = query
         self.row_type = row_type
@@ -89,7 +88,7 @@ class Pull(Generic[RowT]):
         self.strict = strict
         self._session = session
         self._page_size = page_size
-        self._ranges = ranges or min(MOST_RANGES, session.config.max_concurrency)
+        self._ranges = ranges or min(MAX_RANGES, session.config.max_concurrency)
         self._ordered = ordered
         self.on_bad_row: OnBadRow = on_bad_row
         self.on_progress = on_progress
@@ -102,7 +101,7 @@ class Pull(Generic[RowT]):
         self.begin()  # a damaged position is told now, before anything is sent
 
     def __repr__(self) -> str:
-        return f"<Pull {self.query.path} of {name_of(self.row_type)}: {self.report}>"
+        return f"<Pull {self.query.path} of {type_name(self.row_type)}: {self.report}>"
 
     @property
     def is_resumed(self) -> bool:
@@ -121,7 +120,7 @@ class Pull(Generic[RowT]):
         """Iterate over every row; a cancelled step can be repeated."""
         return Iteration(self._chunks())
 
-    def batches(self) -> Iteration[Page[RowT]]:
+    def pages(self) -> Iteration[Page[RowT]]:
         """Iterate over every row, a page at a time. A page's ``checkpoint`` goes on after it.
 
         Raises:
@@ -135,7 +134,7 @@ class Pull(Generic[RowT]):
         raise TypeError("a Pull is read asynchronously; use 'async for row in pull'")
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
-        use = _Use(self)
+        use = _PullIteration(self)
         try:
             while (batch := await use.next_page()) is not None:
                 rows = batch.items
@@ -147,7 +146,7 @@ class Pull(Generic[RowT]):
             await use.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        use = _Use(self)
+        use = _PullIteration(self)
         try:
             while (page := await use.next_page()) is not None:
                 yield (page,)
@@ -217,11 +216,11 @@ class Pull(Generic[RowT]):
 
         Raises:
             CheckpointError: it was resumed, and rows of two types are not to be joined. A pull of such rows
-                goes on by ``pull().decode_as(row_type).resumed_at(checkpoint)``.
+                goes on by ``pull().decode_as(row_type).resume_from(checkpoint)``.
         """
         return self._with(row_type=row_type)
 
-    def resumed_at(self, checkpoint: Checkpoint | str | bytes) -> Pull[RowT]:
+    def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Pull[RowT]:
         """The same pull of what a checkpoint left.
 
         Raises:
@@ -242,12 +241,12 @@ class Pull(Generic[RowT]):
         } | changes
         return Pull(self._session, self.query, **options)
 
-    def begin(self) -> tuple[ByKey[RowT] | ByPasses[RowT], PullReport]:
+    def begin(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
         """A new run, and the report that it writes; for ``_Use`` alone."""
         report = PullReport(resumed=self._position is not None)
-        if not self.query.by_key or self._position == AGAIN:
-            return self.by_passes(report, KeySet()), report
-        run = ByKey(
+        if not self.query.by_key or self._position == RESTART:
+            return self.full_scan(report, KeySet()), report
+        run = RangeReader(
             self._session,
             self.query,
             self.row_type,
@@ -261,9 +260,9 @@ class Pull(Generic[RowT]):
         )
         return run, report
 
-    def by_passes(self, report: PullReport, given: KeySet) -> ByPasses[RowT]:
+    def full_scan(self, report: PullReport, given: KeySet) -> FullScan[RowT]:
         """A run by page number that does not give the rows of these keys; for ``_Use`` alone."""
-        return ByPasses(
+        return FullScan(
             self._session,
             msgspec.structs.replace(self.query, by_key=False),
             self.row_type,
@@ -282,7 +281,7 @@ class Pull(Generic[RowT]):
         if checkpoint.query != self._fingerprint and checkpoint.query.partition(".")[0] == asked:
             raise CheckpointError(
                 "this checkpoint was made with rows of another type; give the pull their type first, and "
-                "then resume it: pull().decode_as(row_type).resumed_at(checkpoint)"
+                "then resume it: pull().decode_as(row_type).resume_from(checkpoint)"
             )
         return checkpoint.position_for(self.query.path, self._fingerprint)
 
@@ -294,62 +293,62 @@ class Pull(Generic[RowT]):
         return f"{asked}.{fingerprint(path, {'rows': _shape_of(self.row_type)})}"
 
 
-class _Use(Generic[RowT]):
+class _PullIteration(Generic[RowT]):
     """One use of a pull, which tells of its latest one. Two at a time know nothing of each other."""
 
     def __init__(self, pull: Pull[RowT]) -> None:
         self._pull = pull
-        self._run, self._report = pull.begin()
-        self._given_before = self._report.distinct
+        self._reader, self._report = pull.begin()
+        self._yielded_before = self._report.rows_yielded
         self._started = time.perf_counter()
-        self._checkpoint = self._after = self._run.checkpoint()
+        self._checkpoint = self._after = self._reader.checkpoint()
         pull.report = self._report
-        self._show()
+        self._publish()
 
     async def next_page(self) -> Page[RowT] | None:
         """The next page, or None at the end. To ask for it means to be done with the one before.
 
         Raises:
-            IncompleteError, PaginationError, RequestError: as ``Pull.batches()`` tells.
+            IncompleteError, PaginationError, RequestError: as ``Pull.pages()`` tells.
         """
         self._checkpoint = self._after
-        self._show()
+        self._publish()
         try:
             page = await self._next()
             if page is None:
-                self._checkpoint = self._run.checkpoint()
-                self._show()
+                self._checkpoint = self._reader.checkpoint()
+                self._publish()
                 self._end()
                 return None
         except (RequestError, PaginationError) as error:
             error.checkpoint = self._checkpoint
             raise
-        self._run.prefetch()
+        self._reader.prefetch()
         self._after = page.checkpoint
-        self._tell()
+        self._notify()
         return page
 
     async def aclose(self) -> None:
         """End what is in flight."""
         self._report.seconds = time.perf_counter() - self._started
-        await self._run.aclose()
+        await self._reader.aclose()
 
     async def _next(self) -> Page[RowT] | None:
         try:
-            return await self._run.next_page()
-        except KeyFilterRefused as refusal:
-            self._run = await self._by_passes(self._run, str(refusal))
-            self._show()
-            return await self._run.next_page()
+            return await self._reader.next_page()
+        except KeyFilterIgnored as refusal:
+            self._reader = await self._fall_back(self._reader, str(refusal))
+            self._publish()
+            return await self._reader.next_page()
 
-    async def _by_passes(self, run: ByKey[RowT] | ByPasses[RowT], why: str) -> ByPasses[RowT]:
+    async def _fall_back(self, run: RangeReader[RowT] | FullScan[RowT], why: str) -> FullScan[RowT]:
         """When the server does not take the key filter; rows given by now are not given again.
 
         Raises:
             PaginationError: it took it up to now, so that what came cannot be trusted any more.
         """
         await run.aclose()
-        given = run.given if isinstance(run, ByKey) else None
+        given = run.yielded_keys if isinstance(run, RangeReader) else None
         report, path = self._report, self._pull.query.path
         if given is None:
             raise PaginationError(
@@ -357,31 +356,31 @@ class _Use(Generic[RowT]):
                 "pull(paging='page') reads it by page number",
                 report=report,
             )
-        report.why_passes = why
+        report.fallback_reason = why
         # All is read anew: what a run before could not read, and what it gave.
-        report.missing, report.earlier, report.unconfirmed = [], Earlier(), 0
-        report.distinct -= self._given_before
-        self._given_before = 0
-        return self._pull.by_passes(report, given)
+        report.missing, report.earlier_problems, report.unstable_pages = [], EarlierProblems(), 0
+        report.rows_yielded -= self._yielded_before
+        self._yielded_before = 0
+        return self._pull.full_scan(report, given)
 
-    def _show(self) -> None:
+    def _publish(self) -> None:
         pull = self._pull
         if pull.report is self._report:
-            pull.bad_rows, pull.checkpoint = self._run.bad_rows, self._checkpoint
+            pull.bad_rows, pull.checkpoint = self._reader.bad_rows, self._checkpoint
 
     def _end(self) -> None:
         report = self._report
         if report.missing or (self._pull.strict and not report.complete):
-            text = f"{self._pull.query.path} was not read completely: {'; '.join(report.doubts())}"
+            text = f"{self._pull.query.path} was not read completely: {'; '.join(report.problems())}"
             raise IncompleteError(text, checkpoint=self._checkpoint, report=report)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         report = self._report
         report.seconds = time.perf_counter() - self._started
         if self._pull.on_progress is not None:
-            ranges = self._run.ranges if isinstance(self._run, ByKey) else ()
+            ranges = self._reader.ranges if isinstance(self._reader, RangeReader) else ()
             self._pull.on_progress(
-                progress_of(report, seconds=report.seconds, given_before=self._given_before, ranges=ranges)
+                progress_of(report, seconds=report.seconds, given_before=self._yielded_before, ranges=ranges)
             )
 
 
@@ -396,4 +395,4 @@ def _shape_of(row_type: Any) -> object:
     try:
         return msgspec.json.schema(plain_type(row_type))
     except TypeError:  # a type of the caller's own that has no schema
-        return name_of(row_type)
+        return type_name(row_type)

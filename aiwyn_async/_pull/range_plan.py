@@ -15,24 +15,24 @@ from typing import Any, Final, Literal, TypeGuard
 
 import msgspec
 
+from aiwyn_async._core.reports import KeyRange, MissingRange
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pull.progress import RangeProgress
-from aiwyn_async._pull.report import KeyRange, MissingRange
 from aiwyn_async.models.base import Id
 
-__all__ = ["Ask", "KeyFilterRefused", "Plan", "highest_of", "lowest_of"]
+__all__ = ["KeyFilterIgnored", "RangePlan", "RangeRequest", "highest_of", "lowest_of"]
 
-MOST_PROBES: Final = 400
+MAX_PROBES: Final = 400
 """Requests of one row that look for the end of what cannot be read; then the rest of it is given up."""
 
 Purpose = Literal["page", "last", "first", "count", "probe", "end"]
 
 
-class KeyFilterRefused(Exception):  # noqa: N818 (never leaves this package)
+class KeyFilterIgnored(Exception):  # noqa: N818 (never leaves this package)
     """The server does not keep to the key filter or to the order; its text says how."""
 
 
-class Ask(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One request: rows with keys above ``after`` up to ``until``, from the lowest (or highest) on.
 
     Attributes:
@@ -57,27 +57,27 @@ class Segment:
 
     __slots__ = (
         "after",
-        "asked",
-        "begin",
         "lacks_last",
         "page_size",
+        "reason",
+        "requested",
         "rows",
         "search",
         "span",
+        "start",
         "until",
-        "why",
     )
 
     def __init__(self, after: Id | None, until: Id | None, page_size: int, span: int) -> None:
-        self.begin = after
+        self.start = after
         self.after = after
         self.until = until
         self.page_size = page_size
         self.rows = 0
         self.span = span
         """How much of the key line a page takes, by the last one."""
-        self.asked = False
-        self.why = ""
+        self.requested = False
+        self.reason = ""
         self.lacks_last = False
         """It ended once below the highest key, which has to be in it, and is read again from there."""
         self.search: Search | None = None
@@ -106,11 +106,11 @@ class Search:
         return (self.fails + self.works) // 2
 
     @property
-    def is_found(self) -> bool:
+    def is_done(self) -> bool:
         """True when the end is known to the key."""
         return self.works is not None and self.works - self.fails <= 1
 
-    def tell(self, key: int, *, works: bool) -> None:
+    def record(self, key: int, *, works: bool) -> None:
         """What came of trying it."""
         if works:
             self.works = key
@@ -119,7 +119,7 @@ class Search:
             self.step *= 2
 
 
-class Plan:
+class RangePlan:
     """All ranges of one pull.
 
     Args:
@@ -146,27 +146,27 @@ class Plan:
         """The highest key when the pull began, where keys are integers and there was need to ask."""
         self.order_checked = True
         """False once keys came that are in no order known here: text, by a collation of the server's."""
-        self.has_begun = left is not None
-        self.smallest_page = page_size
+        self.has_started = left is not None
+        self.min_page_size = page_size
         self._page_size = page_size
         self._ranges = ranges
         self._ordered = ordered
         begin = [KeyRange(None, None)] if left is None else left
-        self._begin = begin
+        self._start = begin
         self._segments = [Segment(each.after, each.until, page_size, page_size) for each in begin]
         is_open = left is not None and any(each.until is None for each in left)
         self._needs_last = is_open and ranges > 1 and last_key is None
         self._waits_for_last = False
         self._verified: Segment | None = None
         """The range that ended twice below the highest key, which is asked for again."""
-        self._longest = 0
+        self._max_rows_seen = 0
         """Rows of the longest page: the server may have a smaller page size of its own."""
         self._received: list[tuple[int, int]] = []
         """The lowest and the highest key of each page."""
         self._rejected: set[int] = set()
         """Keys of the responses that were not used, which have to arrive in others."""
         self._probes = 0
-        self._count_beyond = 0
+        self._count_above_last = 0
         """The highest count that was of more rows than came with it, so that it was not of the page alone."""
         self._stride = page_size
         """How much of the key line to cut off for a page, in an ordered pull."""
@@ -177,9 +177,9 @@ class Plan:
         return not self._segments
 
     @property
-    def under_way(self) -> list[KeyRange]:
+    def active(self) -> list[KeyRange]:
         """What is left, the part that is in flight included; ranges that touch are one."""
-        return _joined([KeyRange(each.after, each.until) for each in self._segments])
+        return _merged([KeyRange(each.after, each.until) for each in self._segments])
 
     def progress(self) -> tuple[RangeProgress, ...]:
         """How far each range is that is being read."""
@@ -187,40 +187,42 @@ class Plan:
 
     def _progress(self, segment: Segment) -> RangeProgress:
         until = self.last_key if segment.until is None else segment.until
-        at, begin = segment.after, segment.begin
+        at, begin = segment.after, segment.start
         share = 0.0
         if isinstance(at, int) and isinstance(until, int):
             low = begin if isinstance(begin, int) else 0
             share = min(1.0, max(0.0, (at - low) / max(1, until - low)))
         return RangeProgress(str(KeyRange(begin, segment.until)), share, segment.rows)
 
-    def ask(self) -> Ask | None:
+    def next_request(self) -> RangeRequest | None:
         """The next request, or None when none may be added now."""
         if self._needs_last:
             self._needs_last = False
             self._waits_for_last = True
-            after = self._segments[0].begin if self._verified is None else None
-            return Ask(purpose="last", after=after)
+            after = self._segments[0].start if self._verified is None else None
+            return RangeRequest(purpose="last", after=after)
         if not self._segments:
-            self._take_up_suspect()
+            self._verify_suspect()
         if self._waits_for_last or not self._segments:
             return None
         segment = self._next_segment()
         if segment is None:
             return None
-        segment.asked = True
+        segment.requested = True
         urgent = self._ordered and segment is self._segments[0]
         if segment.search is not None:
             self._probes += 1
             key = segment.search.next
             until = segment.until
-            return Ask(purpose="probe", after=key, until=until, segment=segment, urgent=urgent)
+            return RangeRequest(purpose="probe", after=key, until=until, segment=segment, urgent=urgent)
         size = segment.page_size
-        self.smallest_page = min(self.smallest_page, size)
+        self.min_page_size = min(self.min_page_size, size)
         after, until = segment.after, segment.until
-        return Ask(purpose="page", after=after, until=until, size=size, segment=segment, urgent=urgent)
+        return RangeRequest(
+            purpose="page", after=after, until=until, size=size, segment=segment, urgent=urgent
+        )
 
-    def evidence(self, ask: Ask, keys: Sequence[Id | None], count: int | None) -> Evidence:
+    def evidence(self, ask: RangeRequest, keys: Sequence[Id | None], count: int | None) -> Evidence:
         """Rate a page before it is told."""
         if not keys:
             return Evidence.UNPROVEN
@@ -231,15 +233,17 @@ class Plan:
         length = len(keys)
         if length >= ask.size or self._is_all(length, count):
             return Evidence.SUFFICIENT
-        is_short = length < self._longest or (not self._longest and (count is None or count <= length))
+        is_short = length < self._max_rows_seen or (
+            not self._max_rows_seen and (count is None or count <= length)
+        )
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def reject(self, keys: Sequence[Id | None]) -> None:
         """Note a response that is not used: its rows have to arrive in another."""
         self._rejected.update(key for key in keys if isinstance(key, int))
 
-    def tell_page(
-        self, ask: Ask, keys: Sequence[Id | None], count: int | None, *, is_last: bool = False
+    def receive_page(
+        self, ask: RangeRequest, keys: Sequence[Id | None], count: int | None, *, is_last: bool = False
     ) -> int:
         """Take in a page; how many of its rows, from the first on, belong to the range that it was asked for.
 
@@ -257,11 +261,11 @@ class Plan:
         segment = ask.segment
         assert segment is not None  # noqa: S101 (a page has one)
         self._check(ask, keys)
-        segment.asked = False
+        segment.requested = False
         segment.page_size = min(self._page_size, 2 * segment.page_size)
         is_whole = not keys or is_last or (self._is_all(len(keys), count) and len(keys) < ask.size)
         kept = len(keys)
-        self._longest = max(self._longest, kept)
+        self._max_rows_seen = max(self._max_rows_seen, kept)
         if _are_integers(keys):
             if len(keys) > 1:
                 segment.span = max(1, (keys[-1] - keys[0]) * self._page_size // (len(keys) - 1))
@@ -282,13 +286,13 @@ class Plan:
             if 2 * segment.rows < self._page_size:
                 self._stride *= 2
             self._finish(segment)
-        elif not self.has_begun and _are_integers(keys):
+        elif not self.has_started and _are_integers(keys):
             # Without a count, it alone shows whether there are rows without a key: no filter finds those.
             self._needs_last = count is None or (self._ranges > 1 and count - len(keys) > self._page_size)
-        self.has_begun = True
+        self.has_started = True
         return kept
 
-    def tell_last(self, keys: Sequence[Id | None] | None) -> None:
+    def receive_last_key(self, keys: Sequence[Id | None] | None) -> None:
         """Take in the highest key there is; None if the request failed.
 
         Raises:
@@ -296,7 +300,7 @@ class Plan:
         """
         self._waits_for_last = False
         if keys is not None and None in keys:
-            raise KeyFilterRefused("rows come without their key")
+            raise KeyFilterIgnored("rows come without their key")
         if self._verified is not None:
             self._verify_last(self._verified, keys)
             return
@@ -308,32 +312,32 @@ class Plan:
         else:
             self.reject(keys)
 
-    def tell_probe(self, ask: Ask, *, works: bool) -> None:
+    def receive_probe(self, ask: RangeRequest, *, works: bool) -> None:
         """Take in whether the row after a key could be read."""
         segment = ask.segment
         assert segment is not None and segment.search is not None and isinstance(ask.after, int)  # noqa: S101, PT018
-        segment.asked = False
-        segment.search.tell(ask.after, works=works)
-        self._go_on_searching(segment, segment.search)
+        segment.requested = False
+        segment.search.record(ask.after, works=works)
+        self._continue_search(segment, segment.search)
 
-    def fail_page(self, ask: Ask, why: str, *, can_be_the_size: bool) -> None:
+    def fail_page(self, ask: RangeRequest, why: str, *, can_be_the_size: bool) -> None:
         """A page failed after its attempts: ask for half as many rows, or find how far it cannot be read."""
         segment = ask.segment
         assert segment is not None  # noqa: S101 (a page has one)
-        segment.asked = False
+        segment.requested = False
         if ask.size > 1:
             segment.page_size = ask.size // 2
-            if not can_be_the_size and not self.has_begun:
+            if not can_be_the_size and not self.has_started:
                 self._page_size = segment.page_size  # before any page came, it is of every page as large
             return
-        segment.why = why
+        segment.reason = why
         lowest = -1 if segment.after is None else segment.after
         highest = self.last_key if segment.until is None else segment.until
         if isinstance(lowest, int) and isinstance(highest, int) and lowest < highest:
             segment.search = Search(lowest, highest)
-            self._go_on_searching(segment, segment.search)
+            self._continue_search(segment, segment.search)
         else:
-            self._give_up(segment, segment.until)
+            self._skip_to(segment, segment.until)
 
     def _ends_below_last(self, segment: Segment) -> bool:
         """Whether the highest key lies in the rest of this range, which has no more rows."""
@@ -347,7 +351,7 @@ class Plan:
         if not segment.lacks_last:
             segment.lacks_last = True
             return
-        segment.asked = True
+        segment.requested = True
         self._verified = segment
         self._needs_last = True
 
@@ -358,17 +362,17 @@ class Plan:
         if keys is not None and not is_there:
             self._finish(segment)  # it was deleted
             return
-        segment.why = f"the highest key, {self.last_key}, was not received"
-        self._give_up(segment, segment.until)
+        segment.reason = f"the highest key, {self.last_key}, was not received"
+        self._skip_to(segment, segment.until)
 
     @property
     def suspect(self) -> list[KeyRange]:
         """Ranges without a row between others, of which a response that was not used held rows."""
         found: list[KeyRange] = []
         for key in sorted(self._rejected):
-            begin = next((each for each in self._begin if _is_within(key, each)), None)
+            begin = next((each for each in self._start if _is_within(key, each)), None)
             is_received = any(low <= key <= high for low, high in self._received)
-            is_left = any(_is_within(key, each) for each in [*self.under_way, *self.missing, *found])
+            is_left = any(_is_within(key, each) for each in [*self.active, *self.missing, *found])
             if begin is None or is_received or is_left:
                 continue
             lower = [high for _, high in self._received if lowest_of(begin) < high < key]
@@ -376,14 +380,14 @@ class Plan:
             found.append(KeyRange(max(lower, default=begin.after), min(upper, default=begin.until)))
         return found
 
-    def _take_up_suspect(self) -> None:
+    def _verify_suspect(self) -> None:
         """Read such ranges again; an ordered pull, which is past them, names them as missing."""
         suspect = self.suspect
         self._rejected.clear()
         for each in suspect:
             if self._ordered:
                 why = "its rows were in a response that was not used"
-                self._lose(MissingRange(each.after, each.until, why))
+                self._mark_missing(MissingRange(each.after, each.until, why))
             else:
                 self._segments.append(Segment(each.after, each.until, self._page_size, self._page_size))
 
@@ -394,39 +398,39 @@ class Plan:
         lower than one that was seen to go beyond its page.
         """
         if count is not None and count > rows:
-            self._count_beyond = max(self._count_beyond, count)
-        return count == rows < self._count_beyond
+            self._count_above_last = max(self._count_above_last, count)
+        return count == rows < self._count_above_last
 
-    def _go_on_searching(self, segment: Segment, search: Search) -> None:
-        if not search.is_found and search.next == segment.until:
-            search.tell(search.next, works=True)  # nothing is above it in this range
-        if search.is_found:
-            self._give_up(segment, search.works)
-        elif search.fails >= search.end or (self._probes >= MOST_PROBES and search.works is None):
-            self._give_up(segment, segment.until)
-        elif self._probes >= MOST_PROBES:
-            self._give_up(segment, search.works)
+    def _continue_search(self, segment: Segment, search: Search) -> None:
+        if not search.is_done and search.next == segment.until:
+            search.record(search.next, works=True)  # nothing is above it in this range
+        if search.is_done:
+            self._skip_to(segment, search.works)
+        elif search.fails >= search.end or (self._probes >= MAX_PROBES and search.works is None):
+            self._skip_to(segment, segment.until)
+        elif self._probes >= MAX_PROBES:
+            self._skip_to(segment, search.works)
 
-    def _give_up(self, segment: Segment, until: Id | None) -> None:
+    def _skip_to(self, segment: Segment, until: Id | None) -> None:
         """What is in this range up to a key is missing; go on above it."""
-        self._lose(MissingRange(segment.after, until, segment.why))
+        self._mark_missing(MissingRange(segment.after, until, segment.reason))
         if until == segment.until:
             self._segments.remove(segment)
         else:
             segment.after, segment.page_size, segment.search = until, 1, None
-        self.has_begun = True
+        self.has_started = True
 
-    def _lose(self, lost: MissingRange) -> None:
+    def _mark_missing(self, lost: MissingRange) -> None:
         """Name what is missing; with a range that it touches it is one."""
         for place, other in enumerate(self.missing):
             if other.until is not None and other.until == lost.after:
-                lost = MissingRange(other.after, lost.until, other.why)
+                lost = MissingRange(other.after, lost.until, other.reason)
             elif lost.until is not None and lost.until == other.after:
-                lost = MissingRange(lost.after, other.until, lost.why)
+                lost = MissingRange(lost.after, other.until, lost.reason)
             else:
                 continue
             del self.missing[place]
-            self._lose(lost)
+            self._mark_missing(lost)
             return
         self.missing.append(lost)
 
@@ -436,9 +440,9 @@ class Plan:
 
     def _next_segment(self) -> Segment | None:
         for place, segment in enumerate(self._segments):
-            if not segment.asked:
-                return self._cut_off(place, segment) if self._ordered else segment
-        return None if self._ordered else self._stolen()
+            if not segment.requested:
+                return self._split_off_head(place, segment) if self._ordered else segment
+        return None if self._ordered else self._split_largest()
 
     def _width(self, segment: Segment) -> int:
         """How much of the key line is left of it; 0 where that is not known or it cannot be cut."""
@@ -447,11 +451,11 @@ class Plan:
             return 0
         return until - segment.after
 
-    def _cut_off(self, place: int, segment: Segment) -> Segment:
+    def _split_off_head(self, place: int, segment: Segment) -> Segment:
         """As much from its lower end as a page holds, so that the ranges above it can come meanwhile."""
         if self._ranges == 1 or self._width(segment) <= self._stride or not isinstance(segment.after, int):
             return segment
-        if any(each.asked for each in self._segments[place + 1 :]):
+        if any(each.requested for each in self._segments[place + 1 :]):
             return segment  # what is cut off above would be asked for after the ranges that follow it
         end = segment.after + self._stride
         low = Segment(segment.after, end, segment.page_size, segment.span)
@@ -459,7 +463,7 @@ class Plan:
         self._segments.insert(place, low)
         return low
 
-    def _stolen(self) -> Segment | None:
+    def _split_largest(self) -> Segment | None:
         """The upper half of the range that has most left."""
         largest = max(self._segments, key=self._width)
         width = self._width(largest)
@@ -472,15 +476,15 @@ class Plan:
         self._segments.insert(self._segments.index(largest) + 1, upper)
         return upper
 
-    def _check(self, ask: Ask, keys: Sequence[Id | None]) -> None:
+    def _check(self, ask: RangeRequest, keys: Sequence[Id | None]) -> None:
         refusal = _refusal(ask, keys)
         if refusal is not None:
-            raise KeyFilterRefused(refusal)
+            raise KeyFilterIgnored(refusal)
         if keys and not _are_integers(keys):
             self.order_checked = self.order_checked and _follow(ask.after, keys)
 
 
-def _refusal(ask: Ask, keys: Sequence[Id | None]) -> str | None:
+def _refusal(ask: RangeRequest, keys: Sequence[Id | None]) -> str | None:
     """Why a request does not allow these rows; None if it does."""
     if None in keys:
         return "rows come without their key"
@@ -527,7 +531,7 @@ def _are_in_an_order(texts: Iterable[str]) -> bool:
     return any(all(map(le, form, form[1:])) for form in forms)
 
 
-def _joined(ranges: Sequence[KeyRange]) -> list[KeyRange]:
+def _merged(ranges: Sequence[KeyRange]) -> list[KeyRange]:
     """Ranges in their order, with those that touch made one."""
     found: list[KeyRange] = []
     for each in ranges:

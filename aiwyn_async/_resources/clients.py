@@ -10,36 +10,36 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
 from aiwyn_async.models.clients import Client, ClientDetail, ClientSearchRow
 
 __all__ = ["Clients"]
 
 ENVELOPE: Final = Envelope(("clients",), ("total", "aggregate", "count"))
-ENDPOINTS: Final = Endpoints(
-    tag="clients",
+ENDPOINT: Final = Endpoint(
+    resource="clients",
     list_path="/clients",
     search_path="/clients/search",
     get_path="/client",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
-    inferred=frozenset({"search", "get"}),
+    undocumented=frozenset({"search", "get"}),
 )
 
 
 class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
     """``aiwyn.clients``."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = Client
     hit_type = ClientSearchRow
     detail_type = ClientDetail
 
-    def list(self, **walk: Unpack[WalkOptions]) -> Pager[Client]:
+    def list(self, **walk: Unpack[ListOptions]) -> Pager[Client]:
         """Every client, by name; the endpoint takes no filters. A ``Pager`` of ``Client`` rows.
 
         Args:
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

@@ -12,17 +12,17 @@ from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from aiwyn_async._changes.bookmarks import State
+from aiwyn_async._changes.bookmarks import StateBackend
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._changes.reconcile import KeyDifference, key_difference
+from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
 from aiwyn_async._decoding.envelope import Envelope, OnBadRow, decode_object
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, Pager, Query
-from aiwyn_async._pagination.prefetch import Window
-from aiwyn_async._pagination.strategy import PageMeans
+from aiwyn_async._pagination.prefetch import Prefetcher
+from aiwyn_async._pagination.strategy import PageStyle
 from aiwyn_async._pagination.ties import holds_instants
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
@@ -32,7 +32,7 @@ from aiwyn_async._resources.keys import is_same_key, key_getter
 from aiwyn_async.config import EndpointOverride
 from aiwyn_async.errors import (
     ConfigurationError,
-    DecodeFailed,
+    DecodeError,
     NotFoundError,
     RequestError,
     ResponseMismatchError,
@@ -50,12 +50,12 @@ from aiwyn_async.models.base import Id
 
 __all__ = [
     "Collection",
-    "Endpoints",
-    "Found",
+    "Endpoint",
+    "ListOptions",
+    "LookupResult",
     "Paging",
     "PullOptions",
     "SearchableCollection",
-    "WalkOptions",
     "wire_date",
 ]
 
@@ -72,7 +72,7 @@ GET_MANY_DEPTH: Final = 32
 """Lookups under way together; the client's max_concurrency still bounds the requests in flight."""
 
 
-class WalkOptions(TypedDict, total=False):
+class ListOptions(TypedDict, total=False):
     """How to walk, on every ``list()`` and ``search()``.
 
     Attributes:
@@ -112,7 +112,7 @@ class PullOptions(TypedDict, total=False):
     on_progress: Callable[[Progress], None] | None
 
 
-class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one tag. Paths are below ``Config.gql_prefix``; None where there is none.
 
     Attributes:
@@ -120,14 +120,14 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
         list_path, search_path, get_path: the key is appended to ``get_path`` after a slash.
         key: wire name of the rows' unique key; None where rows are shown without one.
         list_envelope, search_envelope: where rows and count are; None to find them.
-        page_means: what ``page`` is; "detect" finds it out, since the documentation contradicts itself.
-        search_size_key: the search body's name for the page size.
-        change_column: wire name of the column with the instant of a row's latest change, by which its search
-            can be filtered and ordered; None where none is documented.
-        inferred: verbs whose path or method was not seen in the documentation.
+        page_style: what ``page`` is; "auto" finds it out, since the documentation contradicts itself.
+        search_page_size_key: the search body's name for the page size.
+        modified_at_field: wire name of the field with the time of a row's last change, by which the search can
+            be filtered and ordered; None if none is documented.
+        undocumented: verbs whose path or method is not in the documentation.
     """
 
-    tag: str
+    resource: str
     list_path: str | None = None
     search_path: str | None = None
     get_path: str | None = None
@@ -135,12 +135,12 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = "id"
     list_envelope: Envelope | None = None
     search_envelope: Envelope | None = None
-    page_means: PageMeans = "detect"
-    search_size_key: str = "pageSize"
-    change_column: str | None = None
-    inferred: frozenset[Verb] = frozenset()
+    page_style: PageStyle = "auto"
+    search_page_size_key: str = "pageSize"
+    modified_at_field: str | None = None
+    undocumented: frozenset[Verb] = frozenset()
 
-    def overridden(self, override: EndpointOverride | None) -> Endpoints:
+    def overridden(self, override: EndpointOverride | None) -> Endpoint:
         """The declaration with what configuration says of this tag."""
         if override is None:
             return self
@@ -156,7 +156,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **given)
 
 
-class Found(msgspec.Struct, Generic[DetailT], frozen=True):
+class LookupResult(msgspec.Struct, Generic[DetailT], frozen=True):
     """One answer of ``get_many()``: the key asked for, and its object or None where there is none."""
 
     key: Id
@@ -177,15 +177,15 @@ class Collection(Generic[RowT, DetailT]):
         detail_type: of a by-id object.
     """
 
-    endpoints: Endpoints
+    endpoint: Endpoint
     row_type: type[RowT]
     detail_type: type[DetailT]
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._paths: dict[Verb, str] = {}
-        self.endpoints = self.endpoints.overridden(session.config.endpoints.get(self.endpoints.tag))
-        self._key_of = key_getter(self.detail_type, self.endpoints.key)
+        self.endpoint = self.endpoint.overridden(session.config.endpoints.get(self.endpoint.resource))
+        self._key_of = key_getter(self.detail_type, self.endpoint.key)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._session.config.base_url}>"
@@ -207,7 +207,7 @@ class Collection(Generic[RowT, DetailT]):
 
     async def reconcile_keys(
         self, known: Iterable[Id] | AsyncIterable[Id], pull: Pull[Any] | None = None
-    ) -> KeyDifference:
+    ) -> KeyDiff:
         """Which of the known keys are gone on the server, and which of its keys are not known.
 
         Deletions are invisible to ``changes()``; a sweep over the keys alone, without the rows, finds them.
@@ -222,15 +222,15 @@ class Collection(Generic[RowT, DetailT]):
             RequestError: the server cannot be read.
         """
         check_keys("known", known)
-        return await key_difference(self.pull() if pull is None else pull, known)
+        return await diff_keys(self.pull() if pull is None else pull, known)
 
-    def _list(self, filters: Mapping[str, object], walk: WalkOptions) -> Pager[RowT]:
+    def _list(self, filters: Mapping[str, object], walk: ListOptions) -> Pager[RowT]:
         query = Query(
             path=self._path("list"),
             fields=as_fields(filters),
-            key=self.endpoints.key or NO_KEY,
-            envelope=self.endpoints.list_envelope,
-            page_means=self.endpoints.page_means,
+            key=self.endpoint.key or NO_KEY,
+            envelope=self.endpoint.list_envelope,
+            page_style=self.endpoint.page_style,
             model=self.row_type,
         )
         return Pager(self._session, query, self.row_type, **walk)
@@ -247,7 +247,7 @@ class Collection(Generic[RowT, DetailT]):
         response = await self._session.call(request)
         try:
             return self._detail(request, response, key)
-        except DecodeFailed as fault:
+        except DecodeError as fault:
             if not fault.malformed:
                 raise
         except ResponseMismatchError:
@@ -255,7 +255,7 @@ class Collection(Generic[RowT, DetailT]):
         # A document cut on its way decodes when it is asked for again; a broken one does not.
         return self._detail(request, await self._session.repeat(request, response), key)
 
-    def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> Iteration[Found[DetailT]]:
+    def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> Iteration[LookupResult[DetailT]]:
         """Objects by their keys, looked up together and given in the order of the keys.
 
         A key that the server has nothing under comes as ``Found(key, None)``. Keys are taken as they are
@@ -266,25 +266,25 @@ class Collection(Generic[RowT, DetailT]):
             ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
         check_keys("keys", keys)
-        return Iteration(self._look_ups(keys))
+        return Iteration(self._lookups(keys))
 
-    async def _look_ups(
+    async def _lookups(
         self, keys: Iterable[Id] | AsyncIterable[Id]
-    ) -> AsyncGenerator[tuple[Found[DetailT]], None]:
+    ) -> AsyncGenerator[tuple[LookupResult[DetailT]], None]:
         async def look_up(key: Id) -> DetailT | None:
             try:
                 return await self.get(key)
             except NotFoundError:
                 return None
 
-        window: Window[Id, DetailT | None] = Window(look_up, GET_MANY_DEPTH)
+        window: Prefetcher[Id, DetailT | None] = Prefetcher(look_up, GET_MANY_DEPTH)
         try:
             async for key in each(keys):
                 window.begin(key)
                 if window.is_full:
-                    yield (_found(*await window.take()),)
+                    yield (_found(*await window.next_in_order()),)
             while len(window):
-                yield (_found(*await window.take()),)
+                yield (_found(*await window.next_in_order()),)
         finally:
             await window.aclose()
 
@@ -292,7 +292,7 @@ class Collection(Generic[RowT, DetailT]):
         try:
             detail = decode_object(response.body, self.detail_type)
         except RequestError as error:
-            raise self._session.about(error, request, response)  # noqa: B904 (the same error)
+            raise self._session.attach_request(error, request, response)  # noqa: B904 (the same error)
         found = self._key_of(detail)
         if found == key or is_same_key(key, found):
             return detail
@@ -303,21 +303,21 @@ class Collection(Generic[RowT, DetailT]):
             received_key=found,
         )
         del detail, found  # a traceback shows the locals of this frame, and nothing here is masked
-        raise self._session.about(mismatch, request, response)
+        raise self._session.attach_request(mismatch, request, response)
 
     def _path(self, verb: Verb) -> str:
-        return self._paths.get(verb) or self._looked_up(verb)
+        return self._paths.get(verb) or self._path_of(verb)
 
-    def _looked_up(self, verb: Verb) -> str:
-        path: str | None = getattr(self.endpoints, f"{verb}_path")
+    def _path_of(self, verb: Verb) -> str:
+        path: str | None = getattr(self.endpoint, f"{verb}_path")
         if path is None:
             raise ConfigurationError(
-                f"no {verb} of {self.endpoints.tag} is documented; where the server has one, "
+                f"no {verb} of {self.endpoint.resource} is documented; where the server has one, "
                 f"set its {verb}_path in the option endpoints"
             )
-        if verb in self.endpoints.inferred:
-            self._session.warn_inferred(f"{self.endpoints.tag}.{verb}", path)
-        found = f"{self._session.config.gql_prefix}{path}" if self.endpoints.below_prefix else path
+        if verb in self.endpoint.undocumented:
+            self._session.warn_undocumented(f"{self.endpoint.resource}.{verb}", path)
+        found = f"{self._session.config.gql_prefix}{path}" if self.endpoint.below_prefix else path
         self._paths[verb] = found
         return found
 
@@ -334,7 +334,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         order_by: OrderBy = None,
         paging: Paging | None = None,
         allow_unknown_operators: bool = False,
-        **walk: Unpack[WalkOptions],
+        **walk: Unpack[ListOptions],
     ) -> Pager[HitT]:
         """Rows that fit a condition, in an order, as a ``Pager``.
 
@@ -348,7 +348,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             paging: "page" walks by page number instead, for an order by columns that the rows do not hold;
                 that searches take ``page`` is not documented. The default is "key" where rows have one.
             allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
@@ -388,7 +388,7 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         overlap: float | timedelta | None = None,
         where: Where = None,
         allow_unknown_operators: bool = False,
-        state: State | None = None,
+        state: StateBackend | None = None,
         page_size: int = MAX_PAGE_SIZE,
         on_bad_row: OnBadRow = "raise",
         resume: Checkpoint | str | bytes | None = None,
@@ -418,10 +418,10 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             ConfigurationError: an argument is wrong, or of this tag no such column is documented; nothing was
                 sent.
         """
-        column = self.endpoints.change_column
+        column = self.endpoint.modified_at_field
         if column is None:
             raise ConfigurationError(
-                f"the rows of {self.endpoints.tag} show no instant of their latest change in the "
+                f"the rows of {self.endpoint.resource} show no instant of their latest change in the "
                 "documentation; use pull(), and reconcile_keys() for what is gone"
             )
         return Changes(
@@ -441,10 +441,10 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
     def _search_query(
         self, where: Where, order_by: OrderBy, paging: Paging | None, *, allow_unknown: bool
     ) -> Query:
-        key = self.endpoints.key
+        key = self.endpoint.key
         check_word("paging", paging, ("key", "page"))
         if paging == "key" and key is None:
-            raise ConfigurationError(f"rows of {self.endpoints.tag} have no key; pass paging='page'")
+            raise ConfigurationError(f"rows of {self.endpoint.resource} have no key; pass paging='page'")
         tree = to_where(where, allow_unknown_operators=allow_unknown)
         order = to_order_by(order_by)
         fields: dict[str, Any] = {} if tree is None else {"where": tree}
@@ -452,10 +452,10 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
             path=self._path("search"),
             fields=fields | ({"orderBy": order} if order else {}),
             key=key or NO_KEY,
-            envelope=self.endpoints.search_envelope,
+            envelope=self.endpoint.search_envelope,
             by_key=paging != "page" and key is not None,
-            page_means=self.endpoints.page_means,
-            size_key=self.endpoints.search_size_key,
+            page_style=self.endpoint.page_style,
+            page_size_key=self.endpoint.search_page_size_key,
             model=self.hit_type,
             instants=self._instants(order_columns(order)),
         )
@@ -464,12 +464,12 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         """Of the columns of an order, those that hold instants; and the one that tells of changes."""
         row_type: Any = self.hit_type
         paths = {path for path, _ in order if holds_instants(row_type, path)}
-        column = self.endpoints.change_column
+        column = self.endpoint.modified_at_field
         return frozenset(paths if column is None else {*paths, (column,)})
 
 
-def _found(key: Id, item: DetailT | None) -> Found[DetailT]:
-    return Found(as_id("key", key), item)
+def _found(key: Id, item: DetailT | None) -> LookupResult[DetailT]:
+    return LookupResult(as_id("key", key), item)
 
 
 def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:

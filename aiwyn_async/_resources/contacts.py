@@ -8,26 +8,26 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Collection, Endpoints, WalkOptions
+from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions
 from aiwyn_async.models.contacts import Contact, ContactDetail
 
 __all__ = ["Contacts"]
 
-ENDPOINTS: Final = Endpoints(tag="contacts", list_path="/contacts", get_path="/contact")
+ENDPOINT: Final = Endpoint(resource="contacts", list_path="/contacts", get_path="/contact")
 
 
 class Contacts(Collection[Contact, ContactDetail]):
     """``aiwyn.contacts``."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = Contact
     detail_type = ContactDetail
 
-    def list(self, **walk: Unpack[WalkOptions]) -> Pager[Contact]:
+    def list(self, **walk: Unpack[ListOptions]) -> Pager[Contact]:
         """Every contact, by last and first name; no filters are documented. A ``Pager`` of ``Contact`` rows.
 
         Args:
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

@@ -10,7 +10,7 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
 from aiwyn_async.models.draft_invoices import (
     DraftInvoiceDetail,
     DraftInvoiceHistory,
@@ -20,8 +20,8 @@ from aiwyn_async.models.draft_invoices import (
 __all__ = ["DraftInvoices"]
 
 ENVELOPE: Final = Envelope(("draftInvoices",), ("total", "aggregate", "count"))
-ENDPOINTS: Final = Endpoints(
-    tag="draft_invoices",
+ENDPOINT: Final = Endpoint(
+    resource="draft_invoices",
     list_path="/draft_invoice_histories",
     search_path="/draft_invoice_histories/search",
     get_path="/draft_invoice",
@@ -29,7 +29,7 @@ ENDPOINTS: Final = Endpoints(
     key=None,
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
-    inferred=frozenset({"get"}),
+    undocumented=frozenset({"get"}),
 )
 
 
@@ -38,20 +38,20 @@ class DraftInvoices(
 ):
     """``aiwyn.draft_invoices``: list and search give their history, get the draft invoice itself.
 
-    History rows have no key, so a walk cannot tell rows given twice: its report says ``keys_checked`` False,
+    History rows have no key, so a walk cannot tell rows given twice: its report says ``deduplicated`` False,
     and a search goes by page number.
     """
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = DraftInvoiceHistory
     hit_type = DraftInvoiceHistorySearchRow
     detail_type = DraftInvoiceDetail
 
-    def list(self, **walk: Unpack[WalkOptions]) -> Pager[DraftInvoiceHistory]:
+    def list(self, **walk: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
         """Every history row; the endpoint takes no filters. A ``Pager`` of ``DraftInvoiceHistory`` rows.
 
         Args:
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

@@ -11,40 +11,40 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
 from aiwyn_async.models.engagements import Engagement, EngagementDetail, EngagementSearchRow
 
 __all__ = ["Engagements"]
 
 ENVELOPE: Final = Envelope(("engagements",))
-ENDPOINTS: Final = Endpoints(
-    tag="engagements",
+ENDPOINT: Final = Endpoint(
+    resource="engagements",
     list_path="/engagements",
     search_path="/engagements/search",
     get_path="/engagement",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
-    inferred=frozenset({"list", "get"}),
+    undocumented=frozenset({"list", "get"}),
 )
 
 
 class Engagements(SearchableCollection[Engagement, EngagementSearchRow, EngagementDetail]):
     """``aiwyn.engagements``. Search rows are snake_case on the wire, the keys of ``where`` camelCase."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = Engagement
     hit_type = EngagementSearchRow
     detail_type = EngagementDetail
 
     def list(
-        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[WalkOptions]
+        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]
     ) -> Pager[Engagement]:
         """Engagements, as a ``Pager`` of ``Engagement`` rows.
 
         Args:
             extra: more fields of the body. The documentation speaks of filters by client, status and date
                 range without showing their keys; ``search()`` has filters that it does show.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

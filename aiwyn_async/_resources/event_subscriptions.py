@@ -15,7 +15,7 @@ from aiwyn_async._decoding.envelope import decode_object
 from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async.config import Secret
-from aiwyn_async.errors import ConfigurationError, DecodeFailed
+from aiwyn_async.errors import ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.event_subscriptions import EventOperation, EventSubscription
 
@@ -95,25 +95,27 @@ class EventSubscriptions:
         Raises:
             RequestError: see ``errors``.
         """
-        self._session.warn_inferred("event_subscriptions.deactivate", "DELETE /event-subscriptions/{id}")
+        self._session.warn_undocumented("event_subscriptions.deactivate", "DELETE /event-subscriptions/{id}")
         await self._call("DELETE", f"/{path_segment(subscription_id, what='subscription_id')}")
 
     async def secret(self, subscription_id: Id) -> Secret:
         """The secret that deliveries are signed with; ``reveal()`` gives its text.
 
         Raises:
-            DecodeFailed: the answer holds no text under ``secret``.
+            DecodeError: the answer holds no text under ``secret``.
             RequestError: see ``errors``.
         """
-        self._session.warn_inferred("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
+        self._session.warn_undocumented("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
         path = f"/{path_segment(subscription_id, what='subscription_id')}/secret"
         found = _secret_in(await self._call("GET", path))
         if found is None:
-            raise DecodeFailed("the answer holds no secret", method="GET", path=path)
+            raise DecodeError("the answer holds no secret", method="GET", path=path)
         return found
 
     async def _write(self, verb: str, method: str, below: str, body: dict[str, object]) -> EventSubscription:
-        self._session.warn_inferred(f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}")
+        self._session.warn_undocumented(
+            f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}"
+        )
         return decode_object(await self._call(method, below, body), EventSubscription)
 
     async def _call(self, method: str, below: str, body: dict[str, object] | None = None) -> bytes:

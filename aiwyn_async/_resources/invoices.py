@@ -8,7 +8,7 @@ from typing import Final, Literal, Unpack
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import check_word, optional_id
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions, wire_date
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection, wire_date
 from aiwyn_async.filters import wire_value
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
@@ -18,22 +18,22 @@ __all__ = ["Invoices"]
 # That the key inside "aggregate" is "count" is inferred from draft-invoice histories.
 # The search's answer is not documented: that it is like the list's is inferred.
 ENVELOPE: Final = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
-ENDPOINTS: Final = Endpoints(
-    tag="invoices",
+ENDPOINT: Final = Endpoint(
+    resource="invoices",
     list_path="/invoices",
     search_path="/invoices/search",
     get_path="/invoice",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
     # The by-id object shows it. That it tells of every change, and that one may order by it, is inferred.
-    change_column="updatedAt",
+    modified_at_field="updatedAt",
 )
 
 
 class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
     """``aiwyn.invoices``."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = Invoice
     hit_type = InvoiceSearchRow
     detail_type = InvoiceDetail
@@ -46,7 +46,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
-        **walk: Unpack[WalkOptions],
+        **walk: Unpack[ListOptions],
     ) -> Pager[Invoice]:
         """Invoices page by page, as a ``Pager`` of ``Invoice`` rows. Nothing is sent before the first await.
 
@@ -57,7 +57,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
                 the documentation's example.
             end_date: its upper bound.
             sort_order: by that date; the server's default is "desc".
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

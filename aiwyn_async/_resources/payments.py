@@ -11,20 +11,20 @@ from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id
-from aiwyn_async._resources.collection import Collection, Endpoints, WalkOptions, wire_date
+from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions, wire_date
 from aiwyn_async.filters import wire_value
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
 
 __all__ = ["Payments"]
 
-ENDPOINTS: Final = Endpoints(tag="payments", list_path="/payments", get_path="/payment")
+ENDPOINT: Final = Endpoint(resource="payments", list_path="/payments", get_path="/payment")
 
 
 class Payments(Collection[Payment, PaymentDetail]):
     """``aiwyn.payments``."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = Payment
     detail_type = PaymentDetail
 
@@ -36,7 +36,7 @@ class Payments(Collection[Payment, PaymentDetail]):
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         extra: Mapping[str, object] | None = None,
-        **walk: Unpack[WalkOptions],
+        **walk: Unpack[ListOptions],
     ) -> Pager[Payment]:
         """Payments page by page, as a ``Pager`` of ``Payment`` rows.
 
@@ -46,7 +46,7 @@ class Payments(Collection[Payment, PaymentDetail]):
             start_date: lower bound of a date range.
             end_date: its upper bound; that its key is ``endDate`` is inferred, the documentation is cut.
             extra: more fields of the body, for what lies beyond the cut.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

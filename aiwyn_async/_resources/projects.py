@@ -10,31 +10,31 @@ from collections.abc import Mapping
 from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Collection, Endpoints, WalkOptions
+from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions
 from aiwyn_async.models.projects import Project, ProjectDetail
 
 __all__ = ["Projects"]
 
-ENDPOINTS: Final = Endpoints(
-    tag="projects", list_path="/projects", get_path="/project", inferred=frozenset({"list", "get"})
+ENDPOINT: Final = Endpoint(
+    resource="projects", list_path="/projects", get_path="/project", undocumented=frozenset({"list", "get"})
 )
 
 
 class Projects(Collection[Project, ProjectDetail]):
     """``aiwyn.projects``. The list is ordered by its latest change, so it moves while it is read."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = Project
     detail_type = ProjectDetail
 
     def list(
-        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[WalkOptions]
+        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]
     ) -> Pager[Project]:
         """Projects, those changed last first, as a ``Pager`` of ``Project`` rows.
 
         Args:
             extra: more fields of the body, of which the documentation shows none.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

@@ -88,7 +88,7 @@ class RecordTypes:
             NotFoundError: there is no such type.
             RequestError: see ``errors``.
         """
-        self._session.warn_inferred("record_types.deactivate", "DELETE /records/custom/{name}")
+        self._session.warn_undocumented("record_types.deactivate", "DELETE /records/custom/{name}")
         return await self._write("DELETE", f"/{path_segment(name, what='name')}", None)
 
     async def _write(self, method: str, below: str, body: dict[str, Any] | None) -> RecordType:

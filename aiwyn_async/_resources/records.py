@@ -14,8 +14,8 @@ import msgspec
 from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
-from aiwyn_async._pagination.pager import check_whole
-from aiwyn_async._pagination.prefetch import Window
+from aiwyn_async._pagination.pager import check_integer
+from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._resources.iterables import each
 from aiwyn_async.errors import (
     AuthenticationError,
@@ -95,7 +95,7 @@ class RecordWrite:
         *,
         raise_on_partial: bool,
     ) -> None:
-        batch_size = check_whole("batch_size", batch_size, 1, MAX_BATCH)
+        batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; put a single one in a list")
         self.report = WriteReport()
@@ -125,7 +125,7 @@ class RecordWrite:
                 "this write was begun already; build another with the records still to write"
             )
         self._begun = True
-        window: Window[_Batch, list[RecordOutcome]] = Window(self._send, BATCHES_IN_FLIGHT)
+        window: Prefetcher[_Batch, list[RecordOutcome]] = Prefetcher(self._send, BATCHES_IN_FLIGHT)
         in_flight: list[_Batch] = []
         broken: Exception | None = None
         try:
@@ -154,8 +154,8 @@ class RecordWrite:
                 pass
         return self.report
 
-    async def _taken(self, window: Window[_Batch, list[RecordOutcome]]) -> list[RecordOutcome]:
-        _, outcomes = await window.take()
+    async def _taken(self, window: Prefetcher[_Batch, list[RecordOutcome]]) -> list[RecordOutcome]:
+        _, outcomes = await window.next_in_order()
         self.report.batches += 1
         for outcome in outcomes:
             self.report.add(outcome)

@@ -10,40 +10,40 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
 from aiwyn_async.models.staff import StaffMember, StaffMemberDetail, StaffMemberSearchRow
 
 __all__ = ["Staff"]
 
 ENVELOPE: Final = Envelope(("staff",))
-ENDPOINTS: Final = Endpoints(
-    tag="staff",
+ENDPOINT: Final = Endpoint(
+    resource="staff",
     list_path="/staff",
     search_path="/staff/search",
     get_path="/staff",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
-    inferred=frozenset({"list", "get"}),
+    undocumented=frozenset({"list", "get"}),
 )
 
 
 class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberDetail]):
     """``aiwyn.staff``."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = StaffMember
     hit_type = StaffMemberSearchRow
     detail_type = StaffMemberDetail
 
     def list(
-        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[WalkOptions]
+        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]
     ) -> Pager[StaffMember]:
         """Staff by name, as a ``Pager`` of ``StaffMember`` rows.
 
         Args:
             extra: more fields of the body. The documentation speaks of filters by name, department, activity
                 and type without showing their keys; ``search()`` has filters that it does show.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

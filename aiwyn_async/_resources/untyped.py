@@ -11,14 +11,14 @@ from typing import Any, Final, Unpack
 
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
 
-__all__ = ["UNVERIFIED_TAGS", "Untyped", "unverified"]
+__all__ = ["UNDOCUMENTED_RESOURCES", "UntypedCollection", "unverified"]
 
 Row = dict[str, Any]
 
 # Plural path and singular path, by attribute of the client.
-UNVERIFIED_TAGS: Final[Mapping[str, tuple[str, str]]] = {
+UNDOCUMENTED_RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "client_business_entities": ("/client_business_entities", "/client_business_entity"),
     "contact_clients": ("/contact_clients", "/contact_client"),
     "contact_infos": ("/contact_infos", "/contact_info"),
@@ -32,23 +32,23 @@ UNVERIFIED_TAGS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-class Untyped(SearchableCollection[Row, Row, Row]):
+class UntypedCollection(SearchableCollection[Row, Row, Row]):
     """``aiwyn.collection(path)`` and the unverified tags. Numbers with a fraction are Decimals."""
 
     row_type: type[Row] = dict
     hit_type: type[Row] = dict
     detail_type: type[Row] = dict
 
-    def __init__(self, session: Session, endpoints: Endpoints) -> None:
-        self.endpoints = endpoints
+    def __init__(self, session: Session, endpoints: Endpoint) -> None:
+        self.endpoint = endpoints
         super().__init__(session)
 
-    def list(self, filters: Mapping[str, object] | None = None, **walk: Unpack[WalkOptions]) -> Pager[Row]:
+    def list(self, filters: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]) -> Pager[Row]:
         """Rows page by page, as a ``Pager`` of dicts.
 
         Args:
             filters: the body's fields beside the paging, as the wire has them.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
@@ -56,13 +56,13 @@ class Untyped(SearchableCollection[Row, Row, Row]):
         return self._list(filters or {}, walk)
 
 
-def unverified(tag: str) -> Endpoints:
+def unverified(tag: str) -> Endpoint:
     """The conventional declaration of a tag of which no operation is documented."""
-    plural, singular = UNVERIFIED_TAGS[tag]
-    return Endpoints(
-        tag=tag,
+    plural, singular = UNDOCUMENTED_RESOURCES[tag]
+    return Endpoint(
+        resource=tag,
         list_path=plural,
         search_path=f"{plural}/search",
         get_path=singular,
-        inferred=frozenset({"list", "search", "get"}),
+        undocumented=frozenset({"list", "search", "get"}),
     )

@@ -11,25 +11,25 @@ from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id
-from aiwyn_async._resources.collection import Endpoints, SearchableCollection, WalkOptions
+from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.wip import WipEntry, WipEntryDetail, WipEntrySearchRow
 
 __all__ = ["Wip"]
 
-ENDPOINTS: Final = Endpoints(
-    tag="wip",
+ENDPOINT: Final = Endpoint(
+    resource="wip",
     list_path="/wip",
     search_path="/wips/search",
     get_path="/wip",
-    inferred=frozenset({"get"}),
+    undocumented=frozenset({"get"}),
 )
 
 
 class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
     """``aiwyn.wip``, also ``aiwyn.time``."""
 
-    endpoints = ENDPOINTS
+    endpoint = ENDPOINT
     row_type = WipEntry
     hit_type = WipEntrySearchRow
     detail_type = WipEntryDetail
@@ -39,7 +39,7 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
         *,
         client_id: Id | None = None,
         extra: Mapping[str, object] | None = None,
-        **walk: Unpack[WalkOptions],
+        **walk: Unpack[ListOptions],
     ) -> Pager[WipEntry]:
         """Entries of work in progress, as a ``Pager`` of ``WipEntry`` rows.
 
@@ -47,7 +47,7 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
             client_id: of one client.
             extra: more fields of the body. The documentation speaks of filters by job, type and date range
                 and is cut before their keys; ``search()`` has filters that it does show.
-            **walk: see ``WalkOptions``.
+            **walk: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.

@@ -12,10 +12,10 @@ from msgspec import inspect
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["AS_THEY_ARE", "EXTRA_COLUMN", "ColumnOptions", "column_options"]
+__all__ = ["EXTRA_COLUMN", "UNCHANGED", "ColumnOptions", "column_options"]
 
 EXTRA_COLUMN: Final = "extra"
-MOST_PLACES: Final = 9
+MAX_PLACES: Final = 9
 
 
 class ColumnOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, kw_only=True):
     extra: Literal["json"] | None = None
 
 
-AS_THEY_ARE: Final = ColumnOptions()
+UNCHANGED: Final = ColumnOptions()
 
 
 def column_options(
@@ -54,9 +54,9 @@ def column_options(
         raise ConfigurationError(f'ids must be "auto" or "text", got {ids!r}')
     if extra not in (None, "json"):
         raise ConfigurationError(f'extra must be "json" or None, got {extra!r}')
-    if round_money is not None and (type(round_money) is not int or not 0 <= round_money <= MOST_PLACES):
+    if round_money is not None and (type(round_money) is not int or not 0 <= round_money <= MAX_PLACES):
         raise ConfigurationError(
-            f"round_money must be an integer from 0 to {MOST_PLACES}, got {round_money!r}"
+            f"round_money must be an integer from 0 to {MAX_PLACES}, got {round_money!r}"
         )
     if isinstance(date_columns, str) or not hasattr(date_columns, "__iter__"):
         raise ConfigurationError("date_columns must be several names, such as ('issueDate', 'dueDate')")

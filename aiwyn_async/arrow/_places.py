@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 __all__ = ["may_have_many_places", "with_few_places"]
 
-MANY_PLACES: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
+MANY_DIGITS: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
 """With the 29 digits that are read, -19 is the first exponent that makes too many."""
-MOST_PLACES: Final = 47
+MAX_PLACES: Final = 47
 
 compute: Any = pc  # its functions are made at run time, which no type checker sees
 
@@ -39,7 +39,7 @@ def may_have_many_places(text: bytes) -> bool:
     """
     if not _has_exponent(text):
         return False
-    found: Any = compute.match_substring_regex(pa.array([text], pa.large_binary()), MANY_PLACES)
+    found: Any = compute.match_substring_regex(pa.array([text], pa.large_binary()), MANY_DIGITS)
     return bool(found[0].as_py())
 
 
@@ -50,10 +50,10 @@ def with_few_places(value: Any) -> Any:
         OverflowError: it has too many places.
     """
     match value:
-        case Decimal() if _places(value) > MOST_PLACES:
+        case Decimal() if _places(value) > MAX_PLACES:
             shortest = _exact.normalize(value)
-            if _places(shortest) > MOST_PLACES:
-                raise OverflowError(f"a number of more than {MOST_PLACES} places")
+            if _places(shortest) > MAX_PLACES:
+                raise OverflowError(f"a number of more than {MAX_PLACES} places")
             return shortest
         case list():
             values: list[Any] = value

@@ -18,12 +18,12 @@ from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder, key_on
 from aiwyn_async._decoding.exact import ExactRow
 from aiwyn_async._decoding.key_case import without_indexes
 from aiwyn_async._decoding.unreadable import UNREADABLE, explain
-from aiwyn_async._pagination.page import Document, Page
+from aiwyn_async._pagination.page import Page, RawPage
 from aiwyn_async._pagination.query import Query
-from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeFailed
+from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 
-__all__ = ["Noticed", "PageRows", "RowsOfPage", "columns_of", "documents_of", "read_as"]
+__all__ = ["PageRows", "RowCounts", "RowsOfPage", "columns_of", "raw_pages", "read_as"]
 
 
 class Decodable(Protocol):
@@ -36,7 +36,7 @@ class Decodable(Protocol):
         ...
 
 
-WalkT = TypeVar("WalkT", bound=Decodable)
+ReadT = TypeVar("ReadT", bound=Decodable)
 
 
 class RowsOfPage:
@@ -55,7 +55,7 @@ class RowsOfPage:
         number: int,
         length: int,
         split: Callable[[], list[msgspec.Raw]],
-        document: Document | None = None,
+        document: RawPage | None = None,
         key_at: Callable[[int], Id | None] | None = None,
     ) -> None:
         self.number = number
@@ -82,7 +82,7 @@ class RowsOfPage:
         return b",".join(self.rows) if found is None else found
 
 
-class Noticed(msgspec.Struct):
+class RowCounts(msgspec.Struct):
     """What was noticed of rows while they were written.
 
     Attributes:
@@ -119,7 +119,7 @@ class PageRows:
 
     def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow) -> None:
         self.pages = [page for page in pages if len(page)]
-        self.noticed = Noticed()
+        self.counts = RowCounts()
         self.bad_rows: list[BadRow] = []
         self.on_bad_row: OnBadRow = on_bad_row
         self._ends = list(accumulate(map(len, self.pages)))
@@ -139,10 +139,10 @@ class PageRows:
 
     def row(self, index: int) -> bytes:
         """The JSON of one."""
-        page, in_page = self._place_of(index)
+        page, in_page = self._position_of(index)
         return bytes(page.rows[in_page])
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Keep only what was noted of them."""
         self.pages = []
 
@@ -150,9 +150,9 @@ class PageRows:
         """Note the fields of a row that its type does not have."""
         for path in paths:
             name = without_indexes(path)
-            if name not in self.noticed.unknown_fields:
-                page, in_page = self._place_of(index)
-                self.noticed.unknown_fields[name] = page.key_at(in_page)
+            if name not in self.counts.unknown_fields:
+                page, in_page = self._position_of(index)
+                self.counts.unknown_fields[name] = page.key_at(in_page)
 
     def note_unknown_of(self, page: RowsOfPage, first: int, decode: Callable[[bytes], ExactRow]) -> None:
         """Note the fields that the row type does not have of all rows of a page.
@@ -166,27 +166,27 @@ class PageRows:
             with contextlib.suppress(*UNREADABLE):  # a refused row is noted when its page is decoded
                 self.note_unknown(index, decode(bytes(row)).unknown)
 
-    def misfit(self, index: int, fault: Exception) -> None:
+    def record_error(self, index: int, fault: Exception) -> None:
         """Note a row that is refused.
 
         Raises:
-            DecodeFailed: refused rows are an error.
+            DecodeError: refused rows are an error.
         """
-        page, in_page = self._place_of(index)
+        page, in_page = self._position_of(index)
         key = page.key_at(in_page)
         reason, path = explain(fault)
         error = f"{path}: {reason}" if path else reason
         if self.on_bad_row == "raise":
             named = f"row {in_page} of page {page.number}" + ("" if key is None else f" (id {key})")
-            raise DecodeFailed(
+            raise DecodeError(
                 f'cannot decode {named}: {error}; pass on_bad_row="skip" or "collect" to continue without it',
                 location=f"$.{path}" if path else "$",
             )
-        self.noticed.bad_rows += 1
+        self.counts.bad_rows += 1
         if self.on_bad_row == "collect":
             self.bad_rows.append(BadRow(page.number, in_page, error, bytes(page.rows[in_page]), key))
 
-    def _place_of(self, index: int) -> tuple[RowsOfPage, int]:
+    def _position_of(self, index: int) -> tuple[RowsOfPage, int]:
         place = bisect_right(self._ends, index)
         return self.pages[place], index - (self._ends[place - 1] if place else 0)
 
@@ -207,16 +207,16 @@ def _key_at(rows: Sequence[Any], index: int) -> Id | None:
 _decode_id: Final = key_decoder("id")
 
 
-def read_as(walk: WalkT, row_type: type[Any]) -> WalkT:
+def read_as(walk: ReadT, row_type: type[Any]) -> ReadT:
     """A walk or a pull with rows of another type; a pull that was resumed is bound to its own, and stays."""
     try:
-        other: WalkT = walk.decode_as(row_type)
+        other: ReadT = walk.decode_as(row_type)
     except CheckpointError:
         return walk
     return other
 
 
-def documents_of(walk: WalkT) -> WalkT:
+def raw_pages(walk: ReadT) -> ReadT:
     """A walk or a pull for who takes the rows from the documents of its pages.
 
     Of a row its key alone is decoded, where it has one.

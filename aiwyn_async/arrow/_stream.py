@@ -19,19 +19,19 @@ from aiwyn_async._decoding.envelope import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pagination.query import Query
-from aiwyn_async.arrow._options import AS_THEY_ARE, ColumnOptions
-from aiwyn_async.arrow._rows import PageRows, documents_of
+from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
+from aiwyn_async.arrow._rows import PageRows, raw_pages
 from aiwyn_async.errors import ConfigurationError, ExportError, LoopMismatchError
 
-__all__ = ["ArrowStream", "Batches", "c_stream"]
+__all__ = ["ArrowStream", "PagedRead", "c_stream"]
 
 ResultT = TypeVar("ResultT")
 
-LOOK_AFTER: Final = 1.0
+CHECK_INTERVAL: Final = 1.0
 """Seconds of waiting after which a loop is looked at: one that has ended gives no answer any more."""
 
 
-class Batches(Protocol):
+class PagedRead(Protocol):
     """What a stream needs of a pull."""
 
     report: Any
@@ -44,20 +44,20 @@ class Batches(Protocol):
         """A Struct."""
         ...
 
-    def decode_as(self, row_type: Any, /) -> Batches:
+    def decode_as(self, row_type: Any, /) -> PagedRead:
         """The same with rows of another type."""
         ...
 
-    def batches(self) -> AsyncGenerator[Page[Any], None]:
+    def pages(self) -> AsyncGenerator[Page[Any], None]:
         """Its pages."""
         ...
 
 
 def c_stream(
-    pull: Batches,
+    pull: PagedRead,
     loop: asyncio.AbstractEventLoop | None,
     requested_schema: object,
-    options: ColumnOptions = AS_THEY_ARE,
+    options: ColumnOptions = UNCHANGED,
 ) -> object:
     """A capsule named ``arrow_array_stream``: a record batch a page, money decimal128, times UTC.
 
@@ -96,7 +96,9 @@ class ArrowStream:
         options: how values become columns.
     """
 
-    def __init__(self, pull: Batches, loop: asyncio.AbstractEventLoop | None, options: ColumnOptions) -> None:
+    def __init__(
+        self, pull: PagedRead, loop: asyncio.AbstractEventLoop | None, options: ColumnOptions
+    ) -> None:
         self._pull = pull
         self._loop = loop
         self._options = options
@@ -118,19 +120,19 @@ def _refuse_in_a_loop() -> None:
 
 
 def _record_batches(
-    pull: Batches, schema: Any, loop: asyncio.AbstractEventLoop | None
+    pull: PagedRead, schema: Any, loop: asyncio.AbstractEventLoop | None
 ) -> Generator[Any, None, None]:
     """Record batches, fetched one by one. Dropping the generator ends the pull."""
-    walk = documents_of(pull)
-    pages = _Pages(walk.batches())
-    with _Waiting(loop) as waiting:
+    walk = raw_pages(pull)
+    pages = _Pages(walk.pages())
+    with _LoopBridge(loop) as waiting:
         try:
             while (page := waiting.wait_for(pages.next())) is not None:
                 pull.report, pull.bad_rows = walk.report, walk.bad_rows
                 rows = PageRows.of([page], pull.on_bad_row)
                 del page
                 table = schema.table(rows)
-                rows.noticed.add_to(walk.report)
+                rows.counts.add_to(walk.report)
                 walk.bad_rows += rows.bad_rows
                 _check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
@@ -169,7 +171,7 @@ class _Pages:
             await self._pages.aclose()
 
 
-class _Waiting:
+class _LoopBridge:
     """Waits in this thread for what an event loop of another thread does.
 
     Args:
@@ -210,7 +212,7 @@ class _Waiting:
             raise
         while True:
             try:
-                return future.result(LOOK_AFTER)
+                return future.result(CHECK_INTERVAL)
             except TimeoutError:
                 if future.done():
                     raise  # the work's own

@@ -24,7 +24,7 @@ from aiwyn_async._decoding.unreadable import UNREADABLE
 from aiwyn_async._decoding.values import RefusedValueError
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._cells import Cells
-from aiwyn_async.arrow._options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
+from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._places import may_have_many_places
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, to_read, with_text_ids
@@ -53,7 +53,7 @@ class RowSchema:
         ConfigurationError: a field has no column, or the type has no fields.
     """
 
-    def __init__(self, row_type: type[Any], options: ColumnOptions = AS_THEY_ARE) -> None:
+    def __init__(self, row_type: type[Any], options: ColumnOptions = UNCHANGED) -> None:
         self._row_type: Any = row_type
         self._options = options
         self._fields = columns_of(row_type)
@@ -82,7 +82,7 @@ class RowSchema:
         Its columns are those of ``arrow``, but ids are text in a column, or a nested field, that has text.
 
         Raises:
-            DecodeFailed: a row is refused, and refused rows are an error.
+            DecodeError: a row is refused, and refused rows are an error.
         """
         tables: list[Any] = []
         first = 0
@@ -161,7 +161,7 @@ class RowSchema:
             try:
                 decoded.append((first + index, exact_decoder(self._row_type)(bytes(row))))
             except UNREADABLE as fault:
-                rows.misfit(first + index, fault)
+                rows.record_error(first + index, fault)
         cells = Cells(self._kinds, self._options)
         objects = self._cells_of(cells, decoded)
         if cells.text_ids:  # those before the first text are text too
@@ -170,14 +170,14 @@ class RowSchema:
         kept: list[dict[str, Any]] = []
         for (index, exact), found in zip(decoded, objects, strict=True):
             if isinstance(found, RefusedValueError):
-                rows.misfit(index, found)
+                rows.record_error(index, found)
                 continue
-            rows.noticed.repaired_rows += exact.is_repaired
+            rows.counts.repaired_rows += exact.is_repaired
             rows.note_unknown(index, exact.unknown)
             if self._options.extra:
                 found[EXTRA_COLUMN] = _as_json(exact)
             kept.append(found)
-        rows.noticed.rounded_amounts += cells.rounded
+        rows.counts.rounded_amounts += cells.rounded
         return pa.table(
             [
                 pa.array([row[field.name] for row in kept], self._with_text(field, cells))

@@ -19,7 +19,7 @@ from aiwyn_async.export._part_tables import PartTables, read_part, write_part
 
 __all__ = ["DatabaseFile", "build_duckdb", "write_part"]
 
-MOST_MEMORY: Final = "512MB"
+MAX_MEMORY: Final = "512MB"
 MAGIC: Final = b"DUCK"
 MAGIC_AT: Final = 8
 """Bytes of a checksum come before it."""
@@ -144,7 +144,7 @@ def _is_database(path: Path) -> bool:
 
 def _connected(spill_beside: Path) -> duckdb.DuckDBPyConnection:
     options: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MOST_MEMORY,
+        "memory_limit": MAX_MEMORY,
         "temp_directory": f"{spill_beside}.spill",
         "autoinstall_known_extensions": False,  # nothing is fetched from the network
     }

@@ -11,18 +11,17 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from aiwyn_async._core.files import local_path, storage_notes
+from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._decoding.envelope import BadRow
 from aiwyn_async._pagination.page import Checkpoint, Page
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pull.full_scan import AGAIN
+from aiwyn_async._pull.full_scan import RESTART
 from aiwyn_async._pull.progress import Progress, progress_of
-from aiwyn_async._pull.report import PullReport
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, IncompleteError
-from aiwyn_async.export._joining import Grown, Joining
+from aiwyn_async.export._joining import AppendedFile, FileAssembler
 from aiwyn_async.export._part_writers import InProcesses, InThreads, PartWriter
-from aiwyn_async.export._partial import Partial
+from aiwyn_async.export._partial import Staging
 from aiwyn_async.export._parts import Parts
 from aiwyn_async.export._source import Readable, Report, Source
 from aiwyn_async.export._target import Target
@@ -30,7 +29,7 @@ from aiwyn_async.export._writers import Writer, writer_for
 
 __all__ = ["ExportResult", "export"]
 
-PAGES_A_PART: Final = 10
+PAGES_PER_PART: Final = 10
 """A part is what a crash can cost. Small parts are joined into one row group of Parquet at the end."""
 
 
@@ -40,7 +39,7 @@ class ExportResult(msgspec.Struct, frozen=True):
     path: str
     rows: int
     bytes: int
-    report: WalkReport | PullReport
+    report: ListReport | PullReport
     seconds: float
 
 
@@ -108,7 +107,7 @@ async def export(
     Raises:
         ExportError: the target exists, cannot be written, is in use, or has an unfinished export; the disk is
             full; a value does not fit its column.
-        DecodeFailed: a row does not fit its type.
+        DecodeError: a row does not fit its type.
         IncompleteError: ranges of a pull could not be read; or ``strict``, and something is in doubt.
         CheckpointError: resumed with another query.
         ConfigurationError: the suffix is unknown, or an extra is missing; the target is a URL; more than one
@@ -165,7 +164,7 @@ class _Export:
         self._writer = writer
         self._others = others
         self._on_progress = on_progress
-        self._partial = Partial(
+        self._partial = Staging(
             target, writer.identity, source.server, limit=source.limit, grows=writer.join is None
         )
         self._is_finished = False
@@ -177,7 +176,7 @@ class _Export:
     def prepare(self, mode: _Mode) -> None:
         """Refuse what cannot end well before anything is requested."""
         self._target.check_folder()
-        self._partial.hold()
+        self._partial.lock()
         if mode == "resume" and self._find_finished():
             self._is_finished = True
         elif mode == "resume" and self._partial.exists:
@@ -203,7 +202,7 @@ class _Export:
     def _continue(self, checkpoint: Checkpoint, *, may_replace: bool) -> None:
         self._target.check_file(may_replace=may_replace)
         self._partial.may_replace = may_replace
-        if checkpoint.position == AGAIN:
+        if checkpoint.position == RESTART:
             self._partial.start(may_replace=may_replace)
 
     def _continue_recent(self) -> bool:
@@ -218,7 +217,7 @@ class _Export:
         return True
 
     def _find_finished(self) -> bool:
-        ended_at = self._partial.finished(self._target.path)
+        ended_at = self._partial.find_finished(self._target.path)
         if ended_at is None:
             return False
         try:
@@ -265,7 +264,7 @@ class _Export:
         """Refuse what ``strict`` refuses: the read checked itself, but not the values that are written."""
         if self._source.strict and report is not None and not report.complete:
             raise IncompleteError(
-                f"{self._target.path} would not be complete: {'; '.join(report.doubts())}", report=report
+                f"{self._target.path} would not be complete: {'; '.join(report.problems())}", report=report
             )
 
     async def _finished_before(self) -> ExportResult:
@@ -301,7 +300,7 @@ class _Export:
             async with aclosing(self._source.pages(self._on_progress)) as pages:
                 async for page in pages:
                     held.append(page)
-                    if len(held) == PAGES_A_PART:
+                    if len(held) == PAGES_PER_PART:
                         full, held = held, []
                         await parts.add(full, self._source.report, self._unread())
                     if not self._source.tells_progress:
@@ -315,7 +314,7 @@ class _Export:
             if held:
                 await parts.add(held, report, self._unread())
         finally:
-            await parts.settle()
+            await parts.drain()
 
     def _unread(self) -> list[BadRow]:
         """Rows that could not be read from their pages, since the last part."""
@@ -323,29 +322,29 @@ class _Export:
         self._unread_before += len(found)
         return found
 
-    def _joining(self) -> Joining | Grown:
+    def _joining(self) -> FileAssembler | AppendedFile:
         join = self._writer.join
         if join is None:
-            return Grown(self._take)
+            return AppendedFile(self._take)
 
         def joined(parts: Iterator[Path]) -> int:
             def write(path: Path) -> None:
                 join(parts, path)
-                self._partial.note_whole(path, self._report)
+                self._partial.record_assembled(path, self._report)
 
             size = self._target.replace(self._partial.folder, write)
             # It is another file if its table was written into an existing one.
-            self._partial.note_whole(self._target.path, self._report)
+            self._partial.record_assembled(self._target.path, self._report)
             return size
 
-        return Joining(joined, [place.path for place in self._partial.places()])
+        return FileAssembler(joined, [place.path for place in self._partial.locations()])
 
     def _take(self) -> int:
-        path = self._partial.whole()
-        self._partial.note_whole(path, self._report)
+        path = self._partial.assembled()
+        self._partial.record_assembled(path, self._report)
         return self._target.take(path)
 
-    async def _finish(self, joining: Joining | Grown) -> int:
+    async def _finish(self, joining: FileAssembler | AppendedFile) -> int:
         size = await joining.finish()
         await in_thread(self._partial.finish)
         return size

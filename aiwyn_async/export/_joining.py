@@ -10,14 +10,14 @@ from typing import Literal, Self
 
 from aiwyn_async._core.threads import in_thread, to_its_end
 
-__all__ = ["Grown", "Joining"]
+__all__ = ["AppendedFile", "FileAssembler"]
 
 
 class _Abandoned(Exception):  # noqa: N818 (never leaves this module)
     """No part will come any more, and the file is not wanted."""
 
 
-class Joining:
+class FileAssembler:
     """Writes a file in a thread, from parts in their order, as they are named.
 
     Leaving its context without ``finish()`` leaves no file.
@@ -68,7 +68,7 @@ class Joining:
             yield Path(part)
 
 
-class Grown:
+class AppendedFile:
     """The same where the parts were written into the file, one after another.
 
     Args:

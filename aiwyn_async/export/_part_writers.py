@@ -17,16 +17,16 @@ from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._decoding.envelope import OnBadRow
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.errors import ConfigurationError, DecodeFailed, ExportError
-from aiwyn_async.export._partial import Part, Place, write_part
+from aiwyn_async.errors import ConfigurationError, DecodeError, ExportError
+from aiwyn_async.export._partial import Part, PartLocation, write_part
 from aiwyn_async.export._worker import LENGTH, Format, Refused, Work, Written, found_type
 from aiwyn_async.export._writers import Writer
 
 __all__ = ["InProcesses", "InThreads", "PartWriter"]
 
-MOST_THREADS: Final = 2
+MAX_THREADS: Final = 2
 """Parts written together: the reading of JSON goes on outside Python's lock."""
-MOST_PROCESSES: Final = 64
+MAX_PROCESSES: Final = 64
 WORKER: Final = (
     "import json, sys\nsys.path = json.loads(sys.argv[1])\n"
     "from aiwyn_async.export._worker import main\nmain()"
@@ -39,12 +39,12 @@ class PartWriter(Protocol):
 
     at_once: int
 
-    async def write(self, place: Place, rows: PageRows) -> Part:
+    async def write(self, place: PartLocation, rows: PageRows) -> Part:
         """Write a part, and note the rows that do not fit.
 
         Raises:
             ExportError: the disk refuses, or a value does not fit its column.
-            DecodeFailed: a row does not fit, and bad rows are refused.
+            DecodeError: a row does not fit, and bad rows are refused.
         """
         ...
 
@@ -53,10 +53,10 @@ class InThreads:
     """Parts written in threads of this process."""
 
     def __init__(self, writer: Writer) -> None:
-        self.at_once = min(MOST_THREADS, _processors())
+        self.at_once = min(MAX_THREADS, _processors())
         self._writer = writer
 
-    async def write(self, place: Place, rows: PageRows) -> Part:
+    async def write(self, place: PartLocation, rows: PageRows) -> Part:
         """See ``PartWriter``."""
         return await in_thread(lambda: write_part(place, lambda file: self._writer.write_part(file, rows)))
 
@@ -78,8 +78,8 @@ class InProcesses:
     def __init__(
         self, target: Path, row_type: type[Any], table: str, processes: int, options: ColumnOptions
     ) -> None:
-        if not 1 <= processes <= MOST_PROCESSES:
-            raise ConfigurationError(f"processes must be 0 to {MOST_PROCESSES}, not {processes}")
+        if not 1 <= processes <= MAX_PROCESSES:
+            raise ConfigurationError(f"processes must be 0 to {MAX_PROCESSES}, not {processes}")
         module, name = row_type.__module__, row_type.__qualname__
         if module == "__main__" or not _is_found(row_type, module, name):
             raise ConfigurationError(
@@ -108,7 +108,7 @@ class InProcesses:
         finally:
             await to_its_end(asyncio.gather(*map(_ended, self._begun)))
 
-    async def write(self, place: Place, rows: PageRows) -> Part:
+    async def write(self, place: PartLocation, rows: PageRows) -> Part:
         """See ``PartWriter``.
 
         Raises:
@@ -130,8 +130,8 @@ class InProcesses:
         if isinstance(answer, Refused):
             if answer.location is None:
                 raise ExportError(answer.message)
-            raise DecodeFailed(answer.message, location=answer.location)
-        rows.noticed, rows.bad_rows = answer.noticed, answer.bad_rows
+            raise DecodeError(answer.message, location=answer.location)
+        rows.counts, rows.bad_rows = answer.noticed, answer.bad_rows
         return answer.part
 
     async def _begin(self, on_bad_row: OnBadRow) -> asyncio.subprocess.Process:

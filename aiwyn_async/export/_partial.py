@@ -25,14 +25,13 @@ from aiwyn_async._core.files import (
     restrict_to_owner,
     sync_file,
 )
+from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._decoding.envelope import BadRow
 from aiwyn_async._pagination.page import Checkpoint
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pull.report import PullReport
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._target import Target
 
-__all__ = ["Part", "Partial", "Place", "has_unfinished", "write_part"]
+__all__ = ["Part", "PartLocation", "Staging", "has_unfinished", "write_part"]
 
 MANIFEST: Final = "manifest.json"
 READ_BYTES: Final = 1 << 18
@@ -50,7 +49,7 @@ class Part(msgspec.Struct, frozen=True):
     """Rows of its pages were left out and collected, in a file of their own."""
 
 
-class Place(NamedTuple):
+class PartLocation(NamedTuple):
     """Where a part begins: in a file of its own, or behind another in one that grows."""
 
     path: Path
@@ -68,7 +67,7 @@ class _Manifest(msgspec.Struct):
     parts: list[Part]
     checkpoint: str
     """As ``Checkpoint.to_json()`` writes it."""
-    walk: WalkReport | None = None
+    walk: ListReport | None = None
     pull: PullReport | None = None
     whole: list[int] | None = None
     """The mark of the file that was made of all parts."""
@@ -84,7 +83,7 @@ class _Manifest(msgspec.Struct):
     """CRC-32 of all else, so that a damaged or edited manifest does not pass for one with fewer parts."""
 
 
-class Partial:
+class Staging:
     """Parts, each on disk before the manifest names it; the manifest is replaced as a whole.
 
     A crash loses at most the parts that were being written, which no manifest names. When the file is
@@ -106,7 +105,7 @@ class Partial:
         self._manifest = _Manifest(identity, server_name(server), [], "", limit=limit)
         self._held: int | None = None
 
-    def hold(self) -> None:
+    def lock(self) -> None:
         """Keep other exports of the same file away until ``release()``, or until the process ends.
 
         Raises:
@@ -224,7 +223,7 @@ class Partial:
             )
         limit, self._manifest = self._manifest.limit, found
         found.limit = limit
-        places = self.places()
+        places = self.locations()
         bad: list[Path] = []
         for part, place in zip(found.parts, places, strict=True):
             self._check(part, place)
@@ -240,7 +239,7 @@ class Partial:
         return self.folder / f"bad-{number:06}"
 
     @property
-    def report(self) -> WalkReport | PullReport | None:
+    def report(self) -> ListReport | PullReport | None:
         """Of all runs, up to the last whole part."""
         return self._manifest.walk or self._manifest.pull
 
@@ -254,26 +253,28 @@ class Partial:
         """Bytes of all named parts."""
         return sum(part.size for part in self._manifest.parts)
 
-    def place_of(self, number: int, start: int) -> Place:
+    def location_of(self, number: int, start: int) -> PartLocation:
         """Where a part is to be written, which is not whole before ``name()``.
 
         Args:
             number: of the part, from 0.
             start: bytes of all parts before it.
         """
-        return Place(self.grown, start) if self.grows else Place(self.folder / f"part-{number:06}")
+        return (
+            PartLocation(self.grown, start) if self.grows else PartLocation(self.folder / f"part-{number:06}")
+        )
 
     @property
     def grown(self) -> Path:
         """The file of all parts, where they are written into one."""
         return self.folder / "parts"
 
-    def places(self) -> list[Place]:
+    def locations(self) -> list[PartLocation]:
         """Of all named parts, in order."""
-        places: list[Place] = []
+        places: list[PartLocation] = []
         start = 0
         for number, part in enumerate(self._manifest.parts):
-            places.append(self.place_of(number, start))
+            places.append(self.location_of(number, start))
             start += part.size
         return places
 
@@ -282,12 +283,12 @@ class Partial:
         """File descriptors that hold the folder, as long as any process has one of them open."""
         return () if self._held is None else (self._held,)
 
-    def name(
+    def commit_part(
         self,
         part: Part,
-        place: Place,
+        place: PartLocation,
         checkpoint: Checkpoint,
-        report: WalkReport | PullReport,
+        report: ListReport | PullReport,
         bad_rows: list[BadRow],
     ) -> None:
         """Name the next part, which was written there, in the manifest, when it is on the disk.
@@ -303,7 +304,7 @@ class Partial:
         self._note(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
         self.bad_rows += bad_rows
 
-    def note_whole(self, path: Path, report: WalkReport | PullReport) -> None:
+    def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
         """Note the file that was made of all parts, before it goes to its place.
 
         Raises:
@@ -313,16 +314,16 @@ class Partial:
         if mark != self._manifest.whole:
             self._note(report, whole=mark, bad_rows=self.bad_rows)
 
-    def whole(self) -> Path:
+    def assembled(self) -> Path:
         """The file that grew, which ends with its last named part.
 
         Raises:
             ExportError: the disk refuses, or the file is not there any more.
         """
-        with _ended_at(Place(self.grown, self.size)):
+        with _ended_at(PartLocation(self.grown, self.size)):
             return self.grown
 
-    def finished(self, path: Path) -> Checkpoint | None:
+    def find_finished(self, path: Path) -> Checkpoint | None:
         """Take up the manifest of a finished file; the checkpoint at which its reading ended.
 
         None if this export did not write the file, or it was changed since.
@@ -343,7 +344,7 @@ class Partial:
                 return checkpoint
         return None
 
-    def _check(self, part: Part, place: Place) -> None:
+    def _check(self, part: Part, place: PartLocation) -> None:
         found = None
         with (
             disk_errors(place.path, "read"),
@@ -356,10 +357,10 @@ class Partial:
         if found != part.crc32:
             raise _damaged(place)
 
-    def _note(self, report: WalkReport | PullReport, **changes: Any) -> None:
+    def _note(self, report: ListReport | PullReport, **changes: Any) -> None:
         noted = msgspec.structs.replace(
             self._manifest,
-            walk=report if isinstance(report, WalkReport) else None,
+            walk=report if isinstance(report, ListReport) else None,
             pull=report if isinstance(report, PullReport) else None,
             **changes,
         )
@@ -399,7 +400,7 @@ def _folder_of(path: Path) -> Path:
     return path.parent / f".{path.name}.partial"
 
 
-def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
+def write_part(place: PartLocation, write: Callable[[IO[bytes]], int]) -> Part:
     """Write a part, at the end of its file. It is on the disk when it has got a name.
 
     Args:
@@ -417,7 +418,7 @@ def write_part(place: Place, write: Callable[[IO[bytes]], int]) -> Part:
 
 
 @contextlib.contextmanager
-def _ended_at(place: Place) -> Generator[io.BufferedRandom]:
+def _ended_at(place: PartLocation) -> Generator[io.BufferedRandom]:
     """A file that ends there now; all before is there, else somebody took it away."""
     with disk_errors(place.path):
         handle = os.open(place.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
@@ -429,7 +430,7 @@ def _ended_at(place: Place) -> Generator[io.BufferedRandom]:
             yield file
 
 
-def _damaged(place: Place) -> ExportError:
+def _damaged(place: PartLocation) -> ExportError:
     return ExportError(f"{place.path} is missing or damaged; pass force=True to start again")
 
 
@@ -471,7 +472,7 @@ def _read_bad_rows(path: Path) -> list[BadRow]:
         try:
             return msgspec.json.decode(path.read_bytes(), type=list[BadRow])
         except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise _damaged(Place(path)) from None
+            raise _damaged(PartLocation(path)) from None
 
 
 def _mark(path: Path) -> list[int] | None:

@@ -10,16 +10,16 @@ from typing import Any, Final, NamedTuple
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow
 from aiwyn_async._pagination.page import Checkpoint, Page
-from aiwyn_async.arrow._rows import Noticed, PageRows
-from aiwyn_async.export._joining import Grown, Joining
+from aiwyn_async.arrow._rows import PageRows, RowCounts
+from aiwyn_async.export._joining import AppendedFile, FileAssembler
 from aiwyn_async.export._part_writers import PartWriter
-from aiwyn_async.export._partial import Part, Partial, Place
-from aiwyn_async.export._reports import added_up
+from aiwyn_async.export._partial import Part, PartLocation, Staging
+from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report
 
 __all__ = ["Parts"]
 
-MOST_UNNAMED: Final = 2
+MAX_UNCOMMITTED: Final = 2
 """Parts that are written and wait for the disk, while others are written."""
 
 
@@ -44,11 +44,11 @@ class Parts:
 
     def __init__(
         self,
-        partial: Partial,
+        partial: Staging,
         writer: PartWriter,
         on_bad_row: OnBadRow,
         before: Report | None,
-        joining: Joining | Grown,
+        joining: FileAssembler | AppendedFile,
     ) -> None:
         self._partial = partial
         self._joining = joining
@@ -61,7 +61,7 @@ class Parts:
         self._last: asyncio.Future[None] | None = None
         self._next = partial.parts
         self._size = partial.size
-        self._noticed = Noticed()
+        self._noticed = RowCounts()
 
     async def add(self, pages: Sequence[Page[Any]], report: Report, unread: list[BadRow]) -> None:
         """Begin to write a part, once there is room for it.
@@ -72,22 +72,22 @@ class Parts:
             unread: rows that were left out of these pages when they were read.
 
         Raises:
-            ExportError, DecodeFailed: from a part before this one; nothing after it is named.
+            ExportError, DecodeError: from a part before this one; nothing after it is named.
         """
         await self._room()
-        place, self._next = self._partial.place_of(self._next, self._size), self._next + 1
+        place, self._next = self._partial.location_of(self._next, self._size), self._next + 1
         rows = PageRows.of(pages, self._on_bad_row)
         writing = asyncio.ensure_future(self._writer.write(place, rows))
         self._writing.add(writing)
-        reached = _Reached(pages[-1].checkpoint, added_up(None, report), unread)
+        reached = _Reached(pages[-1].checkpoint, combine(None, report), unread)
         self._last = asyncio.ensure_future(self._name(place, writing, rows, reached, self._last))
         self._unnamed.append(self._last)
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Wait for all parts.
 
         Raises:
-            ExportError, DecodeFailed: from the first that failed; it and those after it are not named.
+            ExportError, DecodeError: from the first that failed; it and those after it are not named.
         """
         ended = await asyncio.gather(*self._unnamed, return_exceptions=True)
         self._unnamed.clear()
@@ -96,7 +96,7 @@ class Parts:
 
     def added_up(self, report: Report) -> Report:
         """A report of this run as one of the whole export, with the rows that did not fit their columns."""
-        found = added_up(self._before, report)
+        found = combine(self._before, report)
         self._noticed.add_to(found)
         return found
 
@@ -106,24 +106,24 @@ class Parts:
             written, self._writing = await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
             for each in written:
                 self._size += each.result().size
-        while len(self._unnamed) >= self._at_once + MOST_UNNAMED:
+        while len(self._unnamed) >= self._at_once + MAX_UNCOMMITTED:
             await asyncio.shield(self._unnamed[0])
             self._unnamed.popleft()
 
     async def _name(
         self,
-        place: Place,
+        place: PartLocation,
         writing: asyncio.Future[Part],
         rows: PageRows,
         reached: _Reached,
         before: asyncio.Future[None] | None,
     ) -> None:
         part = await writing
-        rows.let_go()
+        rows.release()
         if before is not None:
             await asyncio.shield(before)
-        rows.noticed.add_to(self._noticed)
+        rows.counts.add_to(self._noticed)
         told = self.added_up(reached.report)
         bad_rows = [*reached.unread, *rows.bad_rows]
-        await in_thread(lambda: self._partial.name(part, place, reached.checkpoint, told, bad_rows))
+        await in_thread(lambda: self._partial.commit_part(part, place, reached.checkpoint, told, bad_rows))
         self._joining.add(place.path)

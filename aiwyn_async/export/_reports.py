@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async._pull.report import PullReport
+from aiwyn_async._core.reports import ListReport, PullReport
 
-__all__ = ["added_up"]
+__all__ = ["combine"]
 
 
-def added_up(before: Any, now: Any) -> Any:
+def combine(before: Any, now: Any) -> Any:
     """A copy of the report of this run with what the runs before it saw, so that no doubt is forgotten.
 
     Args:
@@ -24,7 +23,7 @@ def added_up(before: Any, now: Any) -> Any:
     summed = (
         "duplicates",
         "bad_rows",
-        "unconfirmed",
+        "unstable_pages",
         "repaired_rows",
         "rounded_amounts",
         "pages",
@@ -34,32 +33,32 @@ def added_up(before: Any, now: Any) -> Any:
     )
     changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
     changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
-    changes["earlier"] = before.earlier  # what this run continues is summed already
-    changes["keys_checked"] = before.keys_checked and now.keys_checked
-    if before.expected_at_start is not None:
-        changes["expected_at_start"] = before.expected_at_start
-    changes |= _of_walk(before, now) if isinstance(now, WalkReport) else _of_pull(before, now)
+    changes["earlier_problems"] = before.earlier  # what this run continues is summed already
+    changes["deduplicated"] = before.deduplicated and now.deduplicated
+    if before.total_count_at_start is not None:
+        changes["total_count_at_start"] = before.total_count_at_start
+    changes |= _of_walk(before, now) if isinstance(now, ListReport) else _of_pull(before, now)
     return msgspec.structs.replace(now, **changes)
 
 
-def _of_walk(before: WalkReport, now: WalkReport) -> dict[str, Any]:
+def _of_walk(before: ListReport, now: ListReport) -> dict[str, Any]:
     # A resumed walk begins its count of rows with those given before, and knows nothing else of them.
     return {
-        "rows": before.rows + now.rows - before.distinct,
-        "gaps": before.gaps + now.gaps,
-        "misplaced": before.misplaced + now.misplaced,
-        "expected": before.expected if now.expected is None else now.expected,
+        "rows_received": before.rows_received + now.rows_received - before.rows_yielded,
+        "short_pages": before.short_pages + now.short_pages,
+        "unused_rows": before.unused_rows + now.unused_rows,
+        "total_count": before.total_count if now.total_count is None else now.total_count,
     }
 
 
 def _of_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
-    # Its ``distinct`` is of all runs already.
+    # Its ``rows_yielded`` is of all runs already.
     return {
-        "rows": before.rows + now.rows,
+        "rows_received": before.rows_received + now.rows_received,
         "retries": before.retries + now.retries,
         "order_checked": before.order_checked and now.order_checked,
-        "ranges_done": before.ranges_done + now.ranges_done,
+        "ranges_completed": before.ranges_completed + now.ranges_completed,
         "peak_concurrency": max(before.peak_concurrency, now.peak_concurrency),
-        "smallest_page": min(before.smallest_page, now.smallest_page) or now.smallest_page,
-        "why_passes": now.why_passes or before.why_passes,
+        "min_page_size": min(before.min_page_size, now.min_page_size) or now.min_page_size,
+        "fallback_reason": now.fallback_reason or before.fallback_reason,
     }

@@ -13,13 +13,13 @@ from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
-from aiwyn_async.arrow._rows import documents_of, read_as
+from aiwyn_async.arrow._rows import raw_pages, read_as
 
 __all__ = ["Readable", "Report", "Source"]
 
 Readable = Pager[Any] | Pull[Any]
 Report = Any
-"""A ``WalkReport`` or a ``PullReport``."""
+"""A ``ListReport`` or a ``PullReport``."""
 
 
 class Source:
@@ -40,7 +40,7 @@ class Source:
 
     def read_documents(self) -> None:
         """For who takes the rows from the documents of pages."""
-        self._walk = documents_of(self._given)
+        self._walk = raw_pages(self._given)
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Source:
         Raises:
             CheckpointError: it belongs to another query.
         """
-        self._walk = self._walk.resumed_at(checkpoint)
+        self._walk = self._walk.resume_from(checkpoint)
 
     def pages(self, on_progress: Callable[[Progress], None] | None) -> AsyncGenerator[Page[Any], None]:
         """Its pages; a pull tells its progress by itself."""
@@ -63,7 +63,7 @@ class Source:
             return walk.pages()
         if on_progress is not None:
             walk.on_progress = _both(walk.on_progress, on_progress)
-        return walk.batches()
+        return walk.pages()
 
     @property
     def tells_progress(self) -> bool:

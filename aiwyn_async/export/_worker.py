@@ -15,9 +15,9 @@ import msgspec
 
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow
 from aiwyn_async.arrow._options import ColumnOptions
-from aiwyn_async.arrow._rows import Noticed, PageRows
-from aiwyn_async.errors import AiwynError, DecodeFailed
-from aiwyn_async.export._partial import Part, Place, write_part
+from aiwyn_async.arrow._rows import PageRows, RowCounts
+from aiwyn_async.errors import AiwynError, DecodeError
+from aiwyn_async.export._partial import Part, PartLocation, write_part
 from aiwyn_async.export._writers import Writer, writer_for
 from aiwyn_async.tuning import prime_allocator
 
@@ -50,12 +50,12 @@ class Written(msgspec.Struct, frozen=True, tag=True):
     """A part that was written, and what was noticed of its rows."""
 
     part: Part
-    noticed: Noticed
+    noticed: RowCounts
     bad_rows: list[BadRow]
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Why one was not. ``location`` is that of a ``DecodeFailed``, and None for an ``ExportError``."""
+    """Why one was not. ``location`` is that of a ``DecodeError``, and None for an ``ExportError``."""
 
     message: str
     location: str | None = None
@@ -99,9 +99,11 @@ def _message(inbox: BinaryIO) -> bytes:
 def _done(work: Work, writer: Writer, on_bad_row: OnBadRow) -> Written | Refused:
     rows = PageRows.of_json([(number, _rows.decode(page)) for number, page in work.pages], on_bad_row)
     try:
-        part = write_part(Place(Path(work.path), work.start), lambda file: writer.write_part(file, rows))
-    except DecodeFailed as refusal:
+        part = write_part(
+            PartLocation(Path(work.path), work.start), lambda file: writer.write_part(file, rows)
+        )
+    except DecodeError as refusal:
         return Refused(str(refusal), refusal.location)
     except AiwynError as refusal:
         return Refused(str(refusal))
-    return Written(part, rows.noticed, rows.bad_rows)
+    return Written(part, rows.counts, rows.bad_rows)

@@ -20,7 +20,7 @@ from aiwyn_async._decoding.exact import ExactRow, exact_decoder, is_usual, token
 from aiwyn_async._decoding.row_decoder import Fast, RowDecoder
 from aiwyn_async._decoding.unreadable import UNREADABLE
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
+from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._target import SharedFile
@@ -133,7 +133,7 @@ class CsvWriter:
             try:
                 lines.append(self._line(rows, index, row))
             except UNREADABLE as fault:
-                rows.misfit(index, fault)
+                rows.record_error(index, fault)
         return lines
 
     def _is_exact(self, page: RowsOfPage) -> bool:
@@ -148,7 +148,7 @@ class CsvWriter:
 
     def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
         exact = exact_decoder(self._row_type)(bytes(row))
-        rows.noticed.repaired_rows += exact.is_repaired
+        rows.counts.repaired_rows += exact.is_repaired
         rows.note_unknown(index, exact.unknown)
         tokens = tokens_of(self._row_type, bytes(row))
         line = [_cell(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
@@ -233,7 +233,7 @@ class DuckdbWriter(_TableWriter):
 
 
 def _jsonl(options: ColumnOptions) -> JsonlWriter:
-    if options != AS_THEY_ARE:
+    if options != UNCHANGED:
         raise ConfigurationError(
             "JSONL holds each row as the server sent it; leave out ids, date_columns, round_money and extra"
         )
@@ -249,7 +249,7 @@ _WRITERS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions], Writer]]]
 }
 
 
-def writer_for(path: Path, row_type: type[Any], table: str, options: ColumnOptions = AS_THEY_ARE) -> Writer:
+def writer_for(path: Path, row_type: type[Any], table: str, options: ColumnOptions = UNCHANGED) -> Writer:
     """The writer of the format that a file's suffix names.
 
     Raises:

@@ -24,7 +24,7 @@ __all__ = [
     "create_table",
     "has_any_table",
     "has_table",
-    "mark_gone",
+    "mark_deleted",
     "merge",
     "primary_key",
     "rows_of",
@@ -152,7 +152,7 @@ def select_keys(tag: str, key: str, instant: str | None = None) -> str:
     return f"SELECT {identifier(key)}, {micros} FROM {table(tag)} WHERE {deleted} IS NULL"
 
 
-def mark_gone(tag: str, key: str) -> str:
+def mark_deleted(tag: str, key: str) -> str:
     """Mark the rows whose keys are in the batch, with the instant given."""
     deleted, own = identifier(DELETED_AT), identifier(key)
     return (

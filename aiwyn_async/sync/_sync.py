@@ -15,22 +15,20 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import server_name
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._changes.reconcile import KeyDifference, row_difference
-from aiwyn_async._changes.timestamps import as_overlap
+from aiwyn_async._changes.reconcile import KeyDiff, diff_rows
+from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path, storage_notes
+from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async._pagination.pager import check_decoding
-from aiwyn_async._pagination.report import WalkReport
 from aiwyn_async._pull.keys import plain_key
-from aiwyn_async._pull.problems import unproven
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
-from aiwyn_async._pull.report import PullReport
 from aiwyn_async._resources.collection import Collection, SearchableCollection
 from aiwyn_async.arrow._options import column_options
-from aiwyn_async.arrow._rows import Noticed, PageRows, documents_of
+from aiwyn_async.arrow._rows import PageRows, RowCounts, raw_pages
 from aiwyn_async.errors import CheckpointError, ConfigurationError, IncompleteError
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
@@ -38,10 +36,10 @@ from aiwyn_async.sync._table import Bookkeeping, SyncedTable
 
 __all__ = ["SyncResult", "sync"]
 
-PAGES_A_TRANSACTION: Final = 10
-KEYS_A_LOOKUP: Final = 500
+PAGES_PER_TRANSACTION: Final = 10
+KEYS_PER_LOOKUP: Final = 500
 """Keys in one condition, for rows that a sweep found missing or changed."""
-MOST_LOOKED_UP: Final = 0.25
+MAX_LOOKUPS: Final = 0.25
 """Of all rows; if more differ, one pull of all takes fewer requests."""
 NAMED_KEYS: Final = 10
 
@@ -68,14 +66,14 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     table: str
-    received: int
+    rows_received: int
     inserted: int
     updated: int
     unchanged: int
     deleted: int | None
     bookmark: str | None
-    report: PullReport | WalkReport
-    doubts: list[str]
+    report: PullReport | ListReport
+    problems: list[str]
     seconds: float
     skipped: int = 0
     bad_rows: list[BadRow] = []
@@ -84,7 +82,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def complete(self) -> bool:
         """True when nothing speaks against it."""
-        return not self.doubts
+        return not self.problems
 
 
 async def sync(
@@ -132,7 +130,7 @@ async def sync(
         page_size: rows a request, 1 to 1000.
         on_progress: called after each page.
         full: read all rows, as if there were no bookmark. This clears what earlier runs left open.
-        on_bad_row: what to do with a row that does not decode: raise ``DecodeFailed``, leave it out ("skip"),
+        on_bad_row: what to do with a row that does not decode: raise ``DecodeError``, leave it out ("skip"),
             or leave it out and keep it in the result's ``bad_rows`` ("collect"). Its key is kept in the file,
             and the next runs ask for it again until it decodes or is gone.
         ids: "auto" keeps columns of ids integers until text arrives; "text" makes them text from the start.
@@ -165,7 +163,7 @@ async def sync(
     rows = _Rows(collection, where, options)
     pull = rows.pull()
     if overlap is not None:
-        as_overlap(overlap)  # refused before a file is made
+        to_timedelta(overlap)  # refused before a file is made
     table = SyncedTable(
         path,
         rows.tag,
@@ -180,26 +178,26 @@ async def sync(
     with storage_notes():
         try:
             await in_thread(table.open)
-            run = _Run(rows, table, walk_on_bad_row)
+            run = _SyncJob(rows, table, walk_on_bad_row)
             source = await run.read(overlap, full=full)
             await run.retry_skipped()
             deleted = await run.reconcile() if reconcile_deletes else None
             await run.keep()
         finally:
             await in_thread(table.close)
-    doubts, report = run.doubts(source), source.report
-    run.noticed.add_to(report)
+    doubts, report = run.problems(source), source.report
+    run.counts.add_to(report)
     return SyncResult(
         path=str(to),
         table=rows.tag,
-        received=run.received,
+        rows_received=run.received,
         inserted=run.inserted,
         updated=run.updated,
         unchanged=run.received - run.inserted - run.updated - len(run.skipped.bad_rows),
         deleted=deleted,
         bookmark=run.bookmark,
         report=report,
-        doubts=doubts,
+        problems=doubts,
         seconds=time.perf_counter() - started,
         skipped=run.skipped.count,
         bad_rows=run.skipped.bad_rows if on_bad_row == "collect" else [],
@@ -211,20 +209,20 @@ class _Rows:
     """The reads of one tag under one condition."""
 
     def __init__(self, collection: Collection[Any, Any], where: Where, options: dict[str, Any]) -> None:
-        key = collection.endpoints.key
+        key = collection.endpoint.key
         if key is None:
-            raise ConfigurationError(f"rows of {collection.endpoints.tag} have no key to merge them by")
-        self.tag = collection.endpoints.tag
+            raise ConfigurationError(f"rows of {collection.endpoint.resource} have no key to merge them by")
+        self.tag = collection.endpoint.resource
         self.key = key
-        self.change_column = collection.endpoints.change_column
-        self.have_changes = self.change_column is not None
+        self.modified_at_field = collection.endpoint.modified_at_field
+        self.have_changes = self.modified_at_field is not None
         self._collection: Any = collection
         self._has_search = isinstance(collection, SearchableCollection)
         self._where = to_where(where)
         self._options = options
         self._leaves_bad_rows = options["on_bad_row"] != "raise"
         if not self._has_search and (self._where is not None or self.have_changes):
-            what = "change_column" if self._where is None else "where"
+            what = "modified_at_field" if self._where is None else "where"
             raise ConfigurationError(f"no search of {self.tag} is documented, so it has no {what}")
 
     def fingerprint(self) -> str:
@@ -253,16 +251,16 @@ class _Rows:
         """Pulls that bring the rows of these keys; one pull of all if they are many of so many rows."""
         if not keys:
             return []
-        is_much = among is not None and len(keys) > max(KEYS_A_LOOKUP, among * MOST_LOOKED_UP)
+        is_much = among is not None and len(keys) > max(KEYS_PER_LOOKUP, among * MAX_LOOKUPS)
         if not self._has_search or is_much:
             return [self.pull()]
-        starts = range(0, len(keys), KEYS_A_LOOKUP)
-        return [self.pull(keys[start : start + KEYS_A_LOOKUP]) for start in starts]
+        starts = range(0, len(keys), KEYS_PER_LOOKUP)
+        return [self.pull(keys[start : start + KEYS_PER_LOOKUP]) for start in starts]
 
-    async def difference(self, known: Iterable[tuple[Id, int | None]], column: str | None) -> KeyDifference:
+    async def difference(self, known: Iterable[tuple[Id, int | None]], column: str | None) -> KeyDiff:
         """What a sweep over the keys, and the instants of change, finds."""
         sweep = self.pull(on_progress=None)
-        return await row_difference(sweep, known, column, allow_unnamed=self._leaves_bad_rows)
+        return await diff_rows(sweep, known, column, allow_unnamed=self._leaves_bad_rows)
 
 
 class _Skipped:
@@ -275,7 +273,7 @@ class _Skipped:
         self._lost = 0
         """Rows whose key could not be read, in an earlier run: a full read alone brings them."""
         if text is not None:
-            kept = msgspec.json.decode(text, type=_KeptSkipped)
+            kept = msgspec.json.decode(text, type=_StoredSkipped)
             self._rows, self._lost = dict.fromkeys(kept.keys), kept.without_key
 
     def to_json(self) -> str | None:
@@ -283,7 +281,7 @@ class _Skipped:
         lost = self._lost + len(self._without_key)
         if not self._rows and not lost:
             return None
-        return msgspec.json.encode(_KeptSkipped(list(self._rows), lost)).decode()
+        return msgspec.json.encode(_StoredSkipped(list(self._rows), lost)).decode()
 
     @property
     def keys(self) -> list[Id]:
@@ -322,7 +320,7 @@ class _Skipped:
         """All rows are read: what is still bad comes again."""
         self._rows, self._without_key, self._lost = {}, [], 0
 
-    def doubts(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return a sentence that names the rows, if there are any."""
         if not self.count:
             return []
@@ -332,12 +330,12 @@ class _Skipped:
         return [f"{self.count} rows do not decode and were left out{which}"]
 
 
-class _KeptSkipped(msgspec.Struct, frozen=True):
+class _StoredSkipped(msgspec.Struct, frozen=True):
     keys: list[Id]
     without_key: int = 0
 
 
-class _Kept:
+class _StoredBookmark:
     """The bookmark as the table has it; it goes back there with the rows, in one transaction."""
 
     def __init__(self, text: str | None) -> None:
@@ -350,18 +348,18 @@ class _Kept:
         self.text = value
 
 
-class _Run:
+class _SyncJob:
     def __init__(self, rows: _Rows, table: SyncedTable, on_bad_row: OnBadRow) -> None:
         self._rows = rows
         self._table = table
         self._on_bad_row: OnBadRow = on_bad_row
-        self._kept = _Kept(None)
+        self._kept = _StoredBookmark(None)
         self._checkpoint: str | None = None
         self._awaited: dict[Id, Id] = {}
         """Keys of rows that were looked up and did not arrive yet, by their plain form."""
         self._problems: list[str] = []
         self.skipped = _Skipped(rows.key, None)
-        self.noticed = Noticed()
+        self.counts = RowCounts()
         self.received = self.inserted = self.updated = 0
 
     @property
@@ -374,13 +372,13 @@ class _Run:
         except (CheckpointError, KeyError):
             return None
 
-    def doubts(self, source: Changes[Any] | Pull[Any]) -> list[str]:
+    def problems(self, source: Changes[Any] | Pull[Any]) -> list[str]:
         """All that speaks against the table's being complete."""
         if isinstance(source, Changes):
-            found = [*source.unproven(), *source.problems]
+            found = [*source.blocking_problems(), *source.possible_gaps]
         else:
-            found = unproven(source.report, allow_without_key=self._on_bad_row != "raise")
-        return [*found, *self.skipped.doubts(), *self._problems]
+            found = source.report.blocking_problems(allow_rows_without_key=self._on_bad_row != "raise")
+        return [*found, *self.skipped.problems(), *self._problems]
 
     async def read(self, overlap: float | timedelta | None, *, full: bool) -> Changes[Any] | Pull[Any]:
         """Merge what is new, and then the bookmark.
@@ -419,10 +417,10 @@ class _Run:
     def _source(self, overlap: float | timedelta | None, resume: str | None) -> Changes[Any] | Pull[Any]:
         source: Changes[Any] | Pull[Any]
         if self._rows.have_changes:
-            source = documents_of(self._rows.changes(state=self._kept, overlap=overlap))
+            source = raw_pages(self._rows.changes(state=self._kept, overlap=overlap))
         else:
-            source = documents_of(self._rows.pull())
-        return source if resume is None else source.resumed_at(resume)
+            source = raw_pages(self._rows.pull())
+        return source if resume is None else source.resume_from(resume)
 
     async def keep(self) -> None:
         """Write how far this is."""
@@ -436,14 +434,14 @@ class _Run:
 
     async def reconcile(self) -> int:
         """Mark the rows that are gone, bring those that are missing or differ; how many were marked."""
-        column = self._rows.change_column
+        column = self._rows.modified_at_field
         if column is not None and not self._table.has_instants(column):
             column = None
         keys = await in_thread(lambda: self._table.keys(column))
         count, known = len(keys), iter(keys)
         del keys  # the iterator lets go of them at its end, before the sweep begins
         found = await self._rows.difference(known, column)
-        absent = await self._look_up([*found.missing, *found.changed], among=count)
+        absent = await self._look_up([*found.untracked, *found.changed], among=count)
         if absent:
             named = ", ".join(repr(key) for key in absent[:NAMED_KEYS])
             self._problems.append(
@@ -454,22 +452,24 @@ class _Run:
             self._problems.append(
                 f"no row was marked as deleted, since {found.unnamed} rows came without a readable key"
             )
-        return await in_thread(lambda: self._table.mark_gone(found.gone)) if found.gone else 0
+        return await in_thread(lambda: self._table.mark_deleted(found.deleted)) if found.deleted else 0
 
     async def _look_up(self, keys: Sequence[Id], *, among: int | None = None) -> list[Id]:
         """Merge the rows of these keys; those that did not arrive."""
         self._awaited = {plain_key(key): key for key in keys}
-        refused = self.noticed.bad_rows
+        refused = self.counts.bad_rows
         for lookup in self._rows.lookups(keys, among=among):
-            source = documents_of(lookup)
+            source = raw_pages(lookup)
             await self._merge_all(source)
-            self._problems += unproven(source.report, allow_without_key=self._on_bad_row != "raise")
-        self.noticed.bad_rows = refused  # the report counts those of the read itself; `skipped` has all
+            self._problems += source.report.blocking_problems(
+                allow_rows_without_key=self._on_bad_row != "raise"
+            )
+        self.counts.bad_rows = refused  # the report counts those of the read itself; `skipped` has all
         absent, self._awaited = list(self._awaited.values()), {}
         return absent
 
     async def _acknowledge(self, source: Changes[Any]) -> None:
-        if not source.unproven():
+        if not source.blocking_problems():
             await source.ack()
         elif isinstance(source.report, PullReport):
             self._kept.text = None  # all rows are read again the next time
@@ -478,11 +478,11 @@ class _Run:
         keeps_place = isinstance(source, Changes) or not self._rows.have_changes
         held: list[Page[Any]] = []
         writing: asyncio.Future[None] | None = None
-        async with aclosing(source.batches()) as batches:
+        async with aclosing(source.pages()) as batches:
             try:
                 async for page in batches:
                     held.append(page)
-                    if len(held) == PAGES_A_TRANSACTION:
+                    if len(held) == PAGES_PER_TRANSACTION:
                         full, held, before, writing = held, [], writing, None
                         if before is not None:
                             await to_its_end(before)
@@ -513,16 +513,16 @@ class _Run:
     def _table_of(self, pages: list[Page[Any]]) -> Any:
         rows = PageRows.of(pages, self._on_bad_row)
         table = self._table.table_of(rows)
-        rows.noticed.add_to(self.noticed)
+        rows.counts.add_to(self.counts)
         if self._awaited or self.skipped.count:
             keys: list[Id] = table[self._rows.key].to_pylist()
             self.skipped.discard(keys)
-            self._strike_off(keys)
+            self._mark_deleted(keys)
         self.skipped.add(rows.bad_rows)
-        self._strike_off(self.skipped.keys)
+        self._mark_deleted(self.skipped.keys)
         return table
 
-    def _strike_off(self, keys: Iterable[Id]) -> None:
+    def _mark_deleted(self, keys: Iterable[Id]) -> None:
         if self._awaited:
             for key in keys:
                 self._awaited.pop(plain_key(key), None)

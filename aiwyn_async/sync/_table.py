@@ -20,7 +20,7 @@ from msgspec import inspect
 
 from aiwyn_async._core.duckdb_sql import attach_new, attach_old
 from aiwyn_async._core.files import disk_errors, restrict_to_owner
-from aiwyn_async.arrow._options import AS_THEY_ARE, EXTRA_COLUMN, ColumnOptions
+from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
@@ -47,7 +47,7 @@ MAGIC_AT: Final = 8
 
 # By their words: what class they are of changes with DuckDB's release.
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
-MOST_WAL_BYTES: Final = 64 * 1024 * 1024
+MAX_WAL_BYTES: Final = 64 * 1024 * 1024
 OPTIONS: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,  # nothing is fetched from the network
     "wal_autocheckpoint": "1TB",  # the log is put into the file when this module says so
@@ -107,7 +107,7 @@ class SyncedTable:
         *,
         server: str,
         query: str,
-        options: ColumnOptions = AS_THEY_ARE,
+        options: ColumnOptions = UNCHANGED,
     ) -> None:
         if not path.name:
             raise ConfigurationError(f"{str(path)!r} names no file")
@@ -240,10 +240,10 @@ class SyncedTable:
             else False
         )
 
-    def mark_gone(self, keys: Sequence[Id]) -> int:
+    def mark_deleted(self, keys: Sequence[Id]) -> int:
         """Mark rows as deleted now; how many."""
         with self._errors(), self._transaction(), self._batch(pa.table({self._key: keys})):
-            marked = self._rows(sql.mark_gone(self._tag, self._key), datetime.now(UTC).isoformat())
+            marked = self._rows(sql.mark_deleted(self._tag, self._key), datetime.now(UTC).isoformat())
         return int(marked[0][0])
 
     def table_of(self, rows: Any) -> Any:
@@ -390,7 +390,7 @@ class SyncedTable:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-        if self._wal.exists() and self._wal.stat().st_size > MOST_WAL_BYTES:
+        if self._wal.exists() and self._wal.stat().st_size > MAX_WAL_BYTES:
             self._connection.execute(f"CHECKPOINT {sql.ATTACHED}")
             self._make_log_private()
 

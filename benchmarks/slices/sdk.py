@@ -17,7 +17,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from aiwyn_async import AiwynClient, F, inflate_with_isal, prime_allocator
+from aiwyn_async import AiwynClient, F
+from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 from benchmarks.worker import Job, Tally, added_up, counted, peak_memory
 
 
@@ -112,7 +113,7 @@ async def by_ranges(job: Job) -> Tally:
     rows = ids = 0
     amounts: list[Decimal] = []
     pull = aiwyn.invoices.pull(ranges=job.options["ranges"])
-    async for batch in pull.batches():
+    async for batch in pull.pages():
         for row in batch.items:
             rows += 1
             ids += row.id

@@ -13,7 +13,7 @@ import pytest
 
 from aiwyn_async._cli.notices import say_noticed
 from aiwyn_async._cli.options import RowOptions
-from aiwyn_async._pull.report import PullReport
+from aiwyn_async._core.reports import PullReport
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 

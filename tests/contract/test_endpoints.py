@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient, ApiError, ConfigurationError, DecodeFailed
-from aiwyn_async._resources.untyped import UNVERIFIED_TAGS
-from aiwyn_async.errors import InferredEndpointWarning
+from aiwyn_async import AiwynClient, ApiError, ConfigurationError, DecodeError
+from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
+from aiwyn_async.errors import UndocumentedEndpointWarning
 
 
 class Answers:
@@ -61,7 +61,7 @@ async def test_an_inferred_endpoint_warns_once_a_client_at_first_use(server: Ans
     server.by_path["/gql/v1/projects"] = paged("projects", ROWS)
     async with AiwynClient(base_url=server.url, token="t") as aiwyn:
         with pytest.warns(
-            InferredEndpointWarning, match="projects.list: the path /projects is inferred"
+            UndocumentedEndpointWarning, match="projects.list: the path /projects is inferred"
         ) as told:
             aiwyn.projects.list()
         assert told[0].filename == __file__
@@ -70,7 +70,7 @@ async def test_an_inferred_endpoint_warns_once_a_client_at_first_use(server: Ans
 
 
 async def test_the_warning_can_be_silenced_and_documented_endpoints_do_not_warn(server: Answers) -> None:
-    async with AiwynClient(base_url=server.url, token="t", warn_inferred=False) as aiwyn:
+    async with AiwynClient(base_url=server.url, token="t", warn_undocumented=False) as aiwyn:
         aiwyn.projects.list()
     async with AiwynClient(base_url=server.url, token="t") as aiwyn:
         with warnings.catch_warnings():
@@ -94,7 +94,7 @@ async def test_configuration_overrides_paths_keys_and_envelope(server: Answers) 
     ) as aiwyn:
         walk = aiwyn.clients.list().decode_as(dict)
         assert [row["uuid"] for row in await walk.collect()] == ["c-0", "c-1"]
-        assert walk.report.expected == 2
+        assert walk.report.total_count == 2
 
 
 async def test_overrides_come_from_a_profile_file_too(
@@ -112,7 +112,7 @@ async def test_overrides_come_from_a_profile_file_too(
 
 
 @pytest.mark.parametrize(
-    "override", [{"list_pth": "/x"}, {"page_means": "sideways"}, {"items_key": 3}], ids=str
+    "override", [{"list_pth": "/x"}, {"page_style": "sideways"}, {"items_key": 3}], ids=str
 )
 def test_a_wrong_override_is_refused(override: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="endpoints"):
@@ -154,23 +154,23 @@ async def test_a_collection_refuses_what_is_no_path(path: str) -> None:
             aiwyn.collection(path)
 
 
-@pytest.mark.parametrize("tag", UNVERIFIED_TAGS)
+@pytest.mark.parametrize("tag", UNDOCUMENTED_RESOURCES)
 async def test_tags_without_a_known_operation_work_by_convention(tag: str, server: Answers) -> None:
-    plural, singular = UNVERIFIED_TAGS[tag]
+    plural, singular = UNDOCUMENTED_RESOURCES[tag]
     server.by_path[f"/gql/v1{plural}"] = paged("rows", ROWS)
     server.by_path[f"/gql/v1{singular}/3"] = ROWS[3]
     async with AiwynClient(base_url=server.url, token="t") as aiwyn:
-        with pytest.warns(InferredEndpointWarning, match=f"{tag}.list"):
+        with pytest.warns(UndocumentedEndpointWarning, match=f"{tag}.list"):
             walk = getattr(aiwyn, tag).list()
         assert len(await walk.collect()) == 7
-        with pytest.warns(InferredEndpointWarning, match=f"{tag}.get"):
+        with pytest.warns(UndocumentedEndpointWarning, match=f"{tag}.get"):
             assert (await getattr(aiwyn, tag).get(3))["id"] == 3
 
 
 async def test_two_lists_are_not_guessed_between(server: Answers) -> None:
     server.by_path["/gql/v1/whatever"] = {"a": [{"id": 1}], "b": [{"id": 2}]}
     async with AiwynClient(base_url=server.url, token="t") as aiwyn:
-        with pytest.raises(DecodeFailed, match="its keys: a, b"):
+        with pytest.raises(DecodeError, match="its keys: a, b"):
             await aiwyn.collection("/gql/v1/whatever").list().collect()
 
 
@@ -185,7 +185,7 @@ async def test_history_rows_have_no_key_and_the_report_says_so(server: Answers) 
     async with AiwynClient(base_url=server.url, token="t") as aiwyn:
         walk = aiwyn.draft_invoices.list(page_size=3)
         assert [row.invoice_id for row in await walk.collect()] == [number // 2 for number in range(7)]
-        assert not walk.report.keys_checked
+        assert not walk.report.deduplicated
         with pytest.raises(ConfigurationError, match="have no key"):
             aiwyn.draft_invoices.search(paging="key")
 

@@ -132,7 +132,7 @@ async def recorder() -> AsyncIterator[tuple[Recorder, AiwynClient]]:
     app.router.add_route("*", "/{path:.*}", recorder.answer)
     async with (
         TestServer(app) as server,
-        AiwynClient(base_url=str(server.make_url("")), api_key="k", warn_inferred=False) as aiwyn,
+        AiwynClient(base_url=str(server.make_url("")), api_key="k", warn_undocumented=False) as aiwyn,
     ):
         yield recorder, aiwyn
 

@@ -18,7 +18,7 @@ from aiwyn_async.sandbox import Sandbox
 async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
     async with (
         Sandbox(invoices=10, seed=7) as box,
-        AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0, warn_inferred=False) as aiwyn,
+        AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0, warn_undocumented=False) as aiwyn,
     ):
         yield box, aiwyn
 

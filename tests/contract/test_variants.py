@@ -247,7 +247,7 @@ async def serve() -> AsyncIterator[Callable[[Resource, Variant], Any]]:
         await servers[-1].start_server()
         url = str(servers[-1].make_url(""))
         clients.append(
-            AiwynClient(base_url=url, token="a-token", warn_inferred=False, gql_prefix=variant.prefix)
+            AiwynClient(base_url=url, token="a-token", warn_undocumented=False, gql_prefix=variant.prefix)
         )
         return clients[-1]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async import AiwynClient, DecodeFailed, Invoice
+from aiwyn_async import AiwynClient, DecodeError, Invoice
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export import export
 from aiwyn_async.export._writers import writer_for
@@ -55,7 +55,7 @@ async def test_csv_nested_bytes_that_are_not_utf8_under_an_unknown_key_are_left_
 
 
 async def test_csv_bytes_that_are_not_utf8_in_a_field_refuse_the_row(tmp_path: Path) -> None:
-    with pytest.raises(DecodeFailed, match="row 1 of page 0"):
+    with pytest.raises(DecodeError, match="row 1 of page 0"):
         await exported(b'{"id": 1}, {"id": 2, "lineItems": [{"id": 1, "description": "\xff"}]}', tmp_path)
 
 

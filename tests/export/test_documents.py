@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, AiwynError, Invoice
-from aiwyn_async._pagination.page import Document
+from aiwyn_async._pagination.page import RawPage
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export import export
@@ -53,7 +53,7 @@ def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
         table: object = SCHEMA.table(rows).to_pydict()
     except AiwynError as error:
         table = str(error)
-    return table, rows.noticed.bad_rows, [(bad.page, bad.index, bad.raw) for bad in rows.bad_rows]
+    return table, rows.counts.bad_rows, [(bad.page, bad.index, bad.raw) for bad in rows.bad_rows]
 
 
 @settings(deadline=None, max_examples=300)
@@ -73,7 +73,7 @@ def test_any_rows(pages: list[list[dict[str, Any]]], indent: int | None, is_insi
         body = json.dumps({"data": told, "meta": {}} if is_inside else told, indent=indent).encode()
         raw = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
         apart.append(RowsOfPage(number, len(rows), raw.copy))
-        whole.append(RowsOfPage(number, len(rows), raw.copy, Document(body, rows_at)))
+        whole.append(RowsOfPage(number, len(rows), raw.copy, RawPage(body, rows_at)))
 
     assert outcome(whole) == outcome(apart)
 
@@ -94,7 +94,7 @@ def test_any_rows(pages: list[list[dict[str, Any]]], indent: int | None, is_insi
 )
 def test_an_answer_that_does_not_hold_just_these_rows_gives_none_of_its_own(body: bytes) -> None:
     rows = [msgspec.Raw(b'{"id":1}'), msgspec.Raw(b'{"id":2}')]
-    found = outcome([RowsOfPage(0, 2, lambda: rows, Document(body, ("deid_invoice",)))])
+    found = outcome([RowsOfPage(0, 2, lambda: rows, RawPage(body, ("deid_invoice",)))])
 
     assert found == outcome([RowsOfPage(0, 2, lambda: rows)])
 

@@ -20,7 +20,7 @@ from aiwyn_async import (
     AiwynClient,
     AuthenticationError,
     ConfigurationError,
-    DecodeFailed,
+    DecodeError,
     IncompleteError,
     Invoice,
 )
@@ -56,7 +56,7 @@ async def test_an_amount_too_large_for_its_column_is_refused_and_never_wraps_aro
     box, aiwyn = firm
     set_first_total(box, number)
 
-    with pytest.raises(DecodeFailed, match=r"id \d+\): totalAmount: a column holds 29 digits"):
+    with pytest.raises(DecodeError, match=r"id \d+\): totalAmount: a column holds 29 digits"):
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
 
     assert not (tmp_path / "x.parquet").exists()
@@ -97,7 +97,7 @@ def test_any_number_is_exact_or_refused(number: str) -> None:
 
     try:
         found = RowSchema(Invoice).table(rows)["totalAmount"][0].as_py()
-    except DecodeFailed:
+    except DecodeError:
         assert not fits
     else:
         assert fits

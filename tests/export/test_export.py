@@ -22,7 +22,7 @@ from aiwyn_async import (
     AiwynClient,
     CheckpointError,
     ConfigurationError,
-    DecodeFailed,
+    DecodeError,
     ExportError,
     F,
     InvalidRequestError,
@@ -128,7 +128,7 @@ async def test_a_value_that_does_not_fit_its_column_is_refused_and_never_rounded
     box.faults.add("invoices.list", mutate=lambda _: body)
     box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
 
-    with pytest.raises(DecodeFailed, match="totalAmount"):
+    with pytest.raises(DecodeError, match="totalAmount"):
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
     assert not (tmp_path / "x.parquet").exists()
 
@@ -257,7 +257,7 @@ async def test_progress_tells_rows_expected_rows_and_the_time_left(
     seen: list[Progress] = []
     await export(aiwyn.invoices.list(page_size=1000), tmp_path / "x.jsonl", on_progress=seen.append)
     assert [progress.rows for progress in seen] == [1000, 2000, 3000, 3000]
-    assert {progress.expected for progress in seen} == {3000}
+    assert {progress.total for progress in seen} == {3000}
     assert all(progress.rows_per_second > 0 for progress in seen)
     assert seen[-1].eta == 0
 

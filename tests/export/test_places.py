@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiwyn_async.arrow._places import MANY_PLACES, may_have_many_places
+from aiwyn_async.arrow._places import MANY_DIGITS, may_have_many_places
 
 like_numbers = st.text('0123456789eE+-.:,;?"x', max_size=40).map(str.encode)
 exponents = st.sampled_from([b":1e-29", b",3.5E-30", b"2e-9", b" 1e+19", b"[-9e-30", b":0E-10", b"e-10"])
@@ -23,7 +23,7 @@ pieces = st.lists(like_numbers | exponents | st.binary(max_size=20), max_size=12
 def test_any_text(pieces: list[bytes]) -> None:
     text = b'{"":%s}]}' % b"".join(pieces)
 
-    assert may_have_many_places(text) == bool(re.search(MANY_PLACES.encode(), text))
+    assert may_have_many_places(text) == bool(re.search(MANY_DIGITS.encode(), text))
 
 
 @pytest.mark.parametrize("number", [b"1e-48", b"-1.5E-19"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, DecodeFailed, ExportError, Invoice
+from aiwyn_async import AiwynClient, ConfigurationError, DecodeError, ExportError, Invoice
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
@@ -77,7 +77,7 @@ async def test_rows_that_do_not_fit_are_told_as_ever(
     give(box, b'{"id": 1}, {"id": 2, "totalAmount": "much"}, {"id": 3}')
     told: list[str] = []
     for processes in (0, 1):
-        with pytest.raises(DecodeFailed, match="row 1 of page 0") as caught:
+        with pytest.raises(DecodeError, match="row 1 of page 0") as caught:
             await export(aiwyn.invoices.list(), tmp_path / "x.csv", processes=processes)
         told.append(f"{caught.value} {caught.value.location}")
     assert told[0] == told[1]
@@ -95,7 +95,7 @@ async def test_a_value_that_its_column_cannot_hold_is_refused_as_ever(
 ) -> None:
     box, aiwyn = firm
     give(box, b'{"id": 1, "totalAmount": 1.0000000001}')
-    with pytest.raises(DecodeFailed, match="totalAmount: a column holds 29 digits"):
+    with pytest.raises(DecodeError, match="totalAmount: a column holds 29 digits"):
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet", processes=1)
 
 

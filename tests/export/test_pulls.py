@@ -16,7 +16,7 @@ from aiwyn_async import (
     AiwynClient,
     CheckpointError,
     ConfigurationError,
-    DecodeFailed,
+    DecodeError,
     F,
     IncompleteError,
     ServerError,
@@ -78,7 +78,7 @@ async def test_missing_ranges_leave_no_file_and_a_resumed_export_asks_for_them_a
 
     assert box.calls("invoices.search") - before <= 4
     assert sorted(ids_of(target)) == keys_of(box)
-    assert (done.rows, done.report.distinct, done.report.doubts()) == (2000, 2000, [])
+    assert (done.rows, done.report.rows_yielded, done.report.problems()) == (2000, 2000, [])
     assert done.report.requests > 40  # those of the first run are not forgotten
 
 
@@ -139,7 +139,7 @@ async def test_rows_that_do_not_fit_are_refused_left_out_or_collected(
     )
     few = F.id.in_(*keys_of(box)[:5])
 
-    with pytest.raises(DecodeFailed, match=r"row 1 of page 0.*totalAmount.*on_bad_row"):
+    with pytest.raises(DecodeError, match=r"row 1 of page 0.*totalAmount.*on_bad_row"):
         await export(aiwyn.invoices.pull(few, page_size=7), tmp_path / f"x{suffix}")
     for mode, kept in (("skip", 0), ("collect", 1)):
         pull = aiwyn.invoices.pull(few, page_size=7, on_bad_row=mode)  # type: ignore[arg-type]

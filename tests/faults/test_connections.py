@@ -22,7 +22,7 @@ import trustme
 
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
-from aiwyn_async.errors import ConnectionFailed, RedirectRefusedError
+from aiwyn_async.errors import RedirectRefusedError, TransportError
 from fake_clock import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
@@ -76,7 +76,7 @@ async def test_a_refused_connection_is_tried_again_even_for_a_write(
     request_: Request, connect: Connect, clock: FakeClock, closed_port: int
 ) -> None:
     client = connect(f"http://127.0.0.1:{closed_port}")
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(TransportError) as caught:
         await session_of(client).call(request_)
     assert (caught.value.kind, len(caught.value.attempts)) == ("connect", 3)
     assert not caught.value.ambiguous
@@ -88,7 +88,7 @@ async def test_a_refused_connection_is_tried_again_even_for_a_write(
 
 async def test_a_name_that_does_not_resolve_is_told_as_such(connect: Connect) -> None:
     client = connect("https://nope.invalid")
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(TransportError) as caught:
         await session_of(client).call(WRITE)
     assert (caught.value.kind, len(caught.value.attempts)) == ("dns", 3)
     assert "nope.invalid" in str(caught.value)
@@ -99,7 +99,7 @@ async def test_a_connection_that_is_never_made_ends_at_connect_timeout(
     connect: Connect, full_port: int
 ) -> None:
     client = connect(f"http://127.0.0.1:{full_port}", connect_timeout=0.06, retries=1)
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(TransportError) as caught:
         await session_of(client).call(WRITE)
     assert (caught.value.kind, len(caught.value.attempts)) == ("connect_timeout", 2)
     assert all(0.05 < attempt.elapsed < 1 for attempt in caught.value.attempts)
@@ -125,7 +125,7 @@ async def test_a_wrong_certificate_is_never_accepted_nor_tried_again(
     tls = serving(authority.issue_cert(host, **dates))
     async with FaultServer([READ, OK], tls=tls) as server:
         client = connect(server.url, ssl_context=trusting(authority))
-        with pytest.raises(ConnectionFailed, match=reason) as caught:
+        with pytest.raises(TransportError, match=reason) as caught:
             await session_of(client).call(GET)
     assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
     assert server.requests == []
@@ -137,7 +137,7 @@ async def test_an_unknown_authority_is_refused_with_the_way_to_trust_it(
     connect: Connect, authority: trustme.CA
 ) -> None:
     async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
-        with pytest.raises(ConnectionFailed, match="ssl_context=") as caught:
+        with pytest.raises(TransportError, match="ssl_context=") as caught:
             await session_of(connect(server.url)).call(GET)
     assert caught.value.kind == "tls"
     assert server.requests == []
@@ -146,7 +146,7 @@ async def test_an_unknown_authority_is_refused_with_the_way_to_trust_it(
 async def test_a_server_that_knows_old_tls_alone_is_refused(connect: Connect) -> None:
     protocol_version_alert = b"\x15\x03\x01\x00\x02\x02\x46"
     async with FaultServer([send(protocol_version_alert)]) as server:
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(TransportError) as caught:
             await session_of(connect(server.url.replace("http", "https"))).call(GET)
     assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
 
@@ -158,7 +158,7 @@ def test_tls_below_1_2_is_never_offered() -> None:
 async def test_a_stalled_handshake_ends_at_connect_timeout(connect: Connect) -> None:
     async with FaultServer([STALL]) as server:
         client = connect(server.url.replace("http", "https"), connect_timeout=0.06)
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(TransportError) as caught:
             await session_of(client).call(WRITE)
     assert (caught.value.kind, len(caught.value.attempts)) == ("connect_timeout", 3)
     assert not caught.value.ambiguous
@@ -168,11 +168,11 @@ async def test_http_at_an_https_port_and_the_reverse_name_the_other_scheme(
     connect: Connect, authority: trustme.CA
 ) -> None:
     async with FaultServer([send(answer(400))]) as server:
-        with pytest.raises(ConnectionFailed, match="speak https") as plain:
+        with pytest.raises(TransportError, match="speak https") as plain:
             await session_of(connect(server.url.replace("http", "https"))).call(GET)
     assert plain.value.kind == "tls"
     async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
-        with pytest.raises(ConnectionFailed, match="speaks https"):
+        with pytest.raises(TransportError, match="speaks https"):
             await session_of(connect(server.url.replace("https", "http"))).call(GET)
     assert server.requests == []
 
@@ -240,7 +240,7 @@ async def test_a_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
         trustme.CA().issue_cert("client@example.org").configure_cert(context)
     with AskingForACertificate(authority, version) as server:
         client = connect(server.url, ssl_context=context)
-        with pytest.raises(ConnectionFailed, match="client certificate") as caught:
+        with pytest.raises(TransportError, match="client certificate") as caught:
             await session_of(client).call(request_)
     assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
     assert not caught.value.ambiguous
@@ -266,7 +266,7 @@ async def test_a_proxy_that_cannot_be_reached_is_called_a_proxy(
 ) -> None:
     client = connect(target, proxy=f"http://user:{CANARY}@127.0.0.1:{closed_port}", token="t", retries=0)
     with pytest.raises(
-        ConnectionFailed, match=f"cannot connect to the proxy 127.0.0.1:{closed_port}"
+        TransportError, match=f"cannot connect to the proxy 127.0.0.1:{closed_port}"
     ) as caught:
         await session_of(client).call(WRITE)
     assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
@@ -275,7 +275,7 @@ async def test_a_proxy_that_cannot_be_reached_is_called_a_proxy(
 
 async def test_a_proxy_whose_name_does_not_resolve_is_called_a_proxy(connect: Connect) -> None:
     client = connect("https://api.example.org", proxy="http://nope.invalid:3128", retries=0)
-    with pytest.raises(ConnectionFailed, match=r"the proxy nope\.invalid:3128: its host name") as caught:
+    with pytest.raises(TransportError, match=r"the proxy nope\.invalid:3128: its host name") as caught:
         await session_of(client).call(GET)
     assert caught.value.kind == "dns"
 
@@ -287,7 +287,7 @@ async def test_a_proxy_that_opens_no_tunnel_is_called_a_proxy(
 ) -> None:
     async with FaultServer([READ, step]) as proxy:
         client = connect("https://api.example.org", proxy=f"http://127.0.0.1:{proxy.port}", retries=0)
-        with pytest.raises(ConnectionFailed, match=f"the proxy 127.0.0.1:{proxy.port}") as caught:
+        with pytest.raises(TransportError, match=f"the proxy 127.0.0.1:{proxy.port}") as caught:
             await session_of(client).call(request_)
     assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
 
@@ -300,7 +300,7 @@ async def test_a_proxy_that_is_silent_is_called_a_proxy(connect: Connect) -> Non
             retries=0,
             connect_timeout=0.06,
         )
-        with pytest.raises(ConnectionFailed, match=f"the proxy 127.0.0.1:{proxy.port}") as caught:
+        with pytest.raises(TransportError, match=f"the proxy 127.0.0.1:{proxy.port}") as caught:
             await session_of(client).call(WRITE)
     assert (caught.value.kind, caught.value.ambiguous) == ("connect_timeout", False)
 
@@ -308,7 +308,7 @@ async def test_a_proxy_that_is_silent_is_called_a_proxy(connect: Connect) -> Non
 async def test_a_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(connect: Connect) -> None:
     async with FaultServer([READ, RST]) as proxy:
         client = connect("http://127.0.0.1:9", proxy=f"http://127.0.0.1:{proxy.port}", retries=0)
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(TransportError) as caught:
             await session_of(client).call(WRITE)
     assert "the proxy" not in str(caught.value)
     assert caught.value.ambiguous
@@ -337,7 +337,7 @@ async def test_a_read_on_a_dead_kept_alive_connection_is_sent_again_at_once_and_
     response = await session_of(client).call(request_)
     assert [attempt.outcome for attempt in response.attempts] == ["200"]
     assert (server.connections, len(server.requests), clock.sleeps) == (2, 3, [])
-    assert session_of(client).quota.tokens == session_of(client).quota.capacity
+    assert session_of(client).retry_budget.tokens == session_of(client).retry_budget.capacity
 
 
 @pytest.mark.parametrize("request_", [WRITE, PUT])
@@ -345,7 +345,7 @@ async def test_a_write_on_a_dead_kept_alive_connection_is_not_sent_again(
     request_: Request, idle_death: tuple[FaultServer, AiwynClient]
 ) -> None:
     server, client = idle_death
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(TransportError) as caught:
         await session_of(client).call(request_)
     assert caught.value.ambiguous
     assert (server.connections, len(server.requests)) == (1, 2)
@@ -451,7 +451,7 @@ async def test_a_proxy_that_refuses_is_told_and_shows_no_credentials(connect: Co
             proxy=f"http://user:{CANARY}@127.0.0.1:{proxy.port}",
             token="t",
         )
-        with pytest.raises(ConnectionFailed, match="407") as caught:
+        with pytest.raises(TransportError, match="407") as caught:
             await session_of(client).call(WRITE)
     assert caught.value.kind == "connect"
     assert_no_secret(caught.value)
@@ -459,7 +459,8 @@ async def test_a_proxy_that_refuses_is_told_and_shows_no_credentials(connect: Co
 
 BOUNDED = """
 import asyncio, sys, zlib
-from aiwyn_async import AiwynClient, errors, inflate_with_isal
+from aiwyn_async import AiwynClient, errors
+from aiwyn_async.tuning import inflate_with_isal
 
 MEBIBYTE = 1024 * 1024
 

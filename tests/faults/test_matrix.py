@@ -16,8 +16,7 @@ from aiwyn_async._http.messages import RetryClass
 from aiwyn_async.errors import (
     AuthenticationError,
     ConflictError,
-    ConnectionFailed,
-    DecodeFailed,
+    DecodeError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -28,6 +27,7 @@ from aiwyn_async.errors import (
     ResponseTooLargeError,
     ServerError,
     StatusError,
+    TransportError,
 )
 from fake_clock import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, drip, send
@@ -78,7 +78,7 @@ def wire(name: str, data: bytes, error: type[RequestError] = ProtocolError, **ch
 
 
 def broken(name: str, *script: Step, kind: str, **changes: Any) -> Fault:
-    return Fault(name, script, ConnectionFailed, {"kind": kind}, **changes)
+    return Fault(name, script, TransportError, {"kind": kind}, **changes)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -322,22 +322,22 @@ FAULTS = [
     ok(
         "F35 HTML",
         b"<html>" + ECHO,
-        DecodeFailed,
+        DecodeError,
         {"Content-Type": "text/html"},
         **ONCE,
         fields={"malformed": False},
     ),
-    ok("F36 empty", b"", DecodeFailed, reads=1, writes=0),
-    ok("only blanks", b" \r\n ", DecodeFailed, reads=1),
-    ok("F37 null", b"null", DecodeFailed, reads=1),
-    ok("F37 text", b'"x"', DecodeFailed, reads=1),
-    ok("BOM", b"\xef\xbb\xbf{}", DecodeFailed, reads=0, writes=0),
-    ok("raw Content-Type", b"x", DecodeFailed, {"Content-Type": "text/\udcff"}, reads=1),
-    ok("F39 cut JSON", b'{"deid_invoice":[{', DecodeFailed, reads=2, fields={"malformed": True}),
+    ok("F36 empty", b"", DecodeError, reads=1, writes=0),
+    ok("only blanks", b" \r\n ", DecodeError, reads=1),
+    ok("F37 null", b"null", DecodeError, reads=1),
+    ok("F37 text", b'"x"', DecodeError, reads=1),
+    ok("BOM", b"\xef\xbb\xbf{}", DecodeError, reads=0, writes=0),
+    ok("raw Content-Type", b"x", DecodeError, {"Content-Type": "text/\udcff"}, reads=1),
+    ok("F39 cut JSON", b'{"deid_invoice":[{', DecodeError, reads=2, fields={"malformed": True}),
     ok(
         "A5 cut gzip of matching length",
         ZIPPED[:20],
-        DecodeFailed,
+        DecodeError,
         {"Content-Encoding": "gzip"},
         reads=2,
         fields={"malformed": True},
@@ -345,7 +345,7 @@ FAULTS = [
     ok(
         "F47 gzip of nothing",
         b"plain",
-        DecodeFailed,
+        DecodeError,
         {"Content-Encoding": "gzip"},
         reads=2,
         fields={"malformed": True},
@@ -353,7 +353,7 @@ FAULTS = [
     ok(
         "F47 gzip of plain text",
         b"no gzip at all",
-        DecodeFailed,
+        DecodeError,
         {"Content-Encoding": "gzip"},
         reads=2,
         fields={"malformed": True},
@@ -361,17 +361,17 @@ FAULTS = [
     ok(
         "F47 bad CRC",
         ZIPPED[:-8] + b"\0" * 8,
-        DecodeFailed,
+        DecodeError,
         {"Content-Encoding": "gzip"},
         reads=2,
         fields={"malformed": True},
     ),
-    ok("deflate of garbage", b"\xff\xff\xff", DecodeFailed, {"Content-Encoding": "deflate"}, reads=2),
-    ok("F49 unknown encoding", b"{}", DecodeFailed, {"Content-Encoding": "rot13"}, reads=1),
+    ok("deflate of garbage", b"\xff\xff\xff", DecodeError, {"Content-Encoding": "deflate"}, reads=2),
+    ok("F49 unknown encoding", b"{}", DecodeError, {"Content-Encoding": "rot13"}, reads=1),
     ok(
         "F49 stacked encodings",
         gzip.compress(ZIPPED),
-        DecodeFailed,
+        DecodeError,
         {"Content-Encoding": "gzip, gzip"},
         reads=1,
     ),

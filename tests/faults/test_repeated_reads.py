@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import DecodeFailed, NotFoundError, ProtocolError, ServerError
+from aiwyn_async.errors import DecodeError, NotFoundError, ProtocolError, ServerError
 from fault_server import FIN, READ, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, WRITE, session_of
 
@@ -27,7 +27,7 @@ async def test_a_get_that_breaks_off_reports_every_request(
     script: Sequence[Step], outcome: str, connect: Connect
 ) -> None:
     async with FaultServer(script) as server:
-        with pytest.raises(DecodeFailed) as caught:
+        with pytest.raises(DecodeError) as caught:
             await connect(server.url).invoices.get(1)
     assert [attempt.outcome for attempt in caught.value.attempts] == [outcome] * 2
     assert len(server.requests) == 2

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
 from aiwyn_async._resources.keys import is_same_key
-from aiwyn_async.errors import ConnectionFailed, ProtocolError, ResponseMismatchError
+from aiwyn_async.errors import ProtocolError, ResponseMismatchError, TransportError
 from fake_clock import FakeClock
 from fault_server import READ, Connection, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until
@@ -149,7 +149,7 @@ async def test_of_two_responses_on_a_reused_connection_none_is_used_by_a_write(
 ) -> None:
     server.play([READ, send(answer()), READ, send(SURPLUS + answer())], [READ, send(answer())])
     await session_of(client).call(LIST)
-    with pytest.raises(ConnectionFailed, match="two responses") as caught:
+    with pytest.raises(TransportError, match="two responses") as caught:
         await session_of(client).call(WRITE)
     assert caught.value.ambiguous
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceeded, TokenExchangeError
+from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceededError, TokenExchangeError
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
 from fault_server import READ, RST, STALL, FaultServer, Step, answer, send
@@ -41,8 +41,8 @@ def told(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]
         (told(429), TokenExchangeError, "RateLimitError", 3),
         (told(500), TokenExchangeError, "ServerError", 3),
         (told(307, b"", {"Location": "https://evil.test"}), TokenExchangeError, "RedirectRefusedError", 1),
-        (told(200, b"<html>"), TokenExchangeError, "DecodeFailed", 1),
-        (told(200, b""), TokenExchangeError, "DecodeFailed", 1),
+        (told(200, b"<html>"), TokenExchangeError, "DecodeError", 1),
+        (told(200, b""), TokenExchangeError, "DecodeError", 1),
         (told(200, b"{}"), TokenExchangeError, None, 1),
         (told(200, b"[]"), TokenExchangeError, None, 1),
         (told(200, b'{"token":null}'), TokenExchangeError, None, 1),
@@ -51,8 +51,8 @@ def told(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]
         (told(200, b'{"token":"a\\u000d\\u000ab: c"}'), TokenExchangeError, None, 1),
         (told(200, b'{"token":"t","expiresIn":0}'), TokenExchangeError, None, 2),
         (told(200, b'{"token":"t","expiresIn":-5}'), TokenExchangeError, None, 2),
-        ([READ, RST], TokenExchangeError, "ConnectionFailed", 3),
-        ([READ, STALL], TokenExchangeError, "ConnectionFailed", 3),
+        ([READ, RST], TokenExchangeError, "TransportError", 3),
+        ([READ, STALL], TokenExchangeError, "TransportError", 3),
     ],
 )
 async def test_an_exchange_that_fails(
@@ -96,7 +96,7 @@ async def test_each_who_waits_for_a_failed_exchange_raises_an_error_of_his_own(c
 async def test_a_deadline_over_the_exchange_names_the_token(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         view = connect(server.url, api_key=CANARY).with_options(deadline=0.06)
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             await session_of(view).call(LIST)
     assert caught.value.phase == "token"
     assert_no_secret(caught.value)

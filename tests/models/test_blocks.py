@@ -15,9 +15,9 @@ from aiwyn_async._decoding import blocks
 from aiwyn_async._decoding.blocks import cut_between_rows
 from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader
 from aiwyn_async._decoding.lazy import deferred
-from aiwyn_async._decoding.plain_types import settled
+from aiwyn_async._decoding.plain_types import materialize
 from aiwyn_async._decoding.unreadable import UNREADABLE
-from aiwyn_async.errors import DecodeFailed
+from aiwyn_async.errors import DecodeError
 from aiwyn_async.models.invoices import Invoice
 
 PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
@@ -87,8 +87,8 @@ def as_read(rows: list[Any]) -> list[Any]:
 
     def read(row: Any) -> Any:
         try:
-            return settled(row)
-        except DecodeFailed as fault:
+            return materialize(row)
+        except DecodeError as fault:
             return str(fault)
 
     return [read(row) for row in rows]
@@ -199,10 +199,10 @@ def test_what_is_not_known_to_be_rows_is_not_cut(body: bytes, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("tail", "told"),
     [
-        (b"", DecodeFailed),
+        (b"", DecodeError),
         (b"]}", None),
         (b'],"errors":[{"message":"no"}],"deid_invoice_aggregate":{"aggregate":{"count":3}}}', None),
-        (b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}', DecodeFailed),
+        (b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}', DecodeError),
     ],
 )
 def test_the_end_of_a_page_is_looked_at_before_its_rows(

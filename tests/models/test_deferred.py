@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from aiwyn_async import ConfigurationError, DecodeFailed, Invoice, deferred, settled
+from aiwyn_async import ConfigurationError, DecodeError, Invoice, deferred, materialize
 from aiwyn_async._decoding.envelope import EnvelopeReader
 from aiwyn_async._decoding.row_decoder import row_decoder
 from aiwyn_async._decoding.unreadable import UNREADABLE
@@ -84,9 +84,9 @@ def test_a_row_passes_for_a_plain_one_whatever_of_it_was_read(row: bytes, read: 
     assert copy.copy(found) == plain
     assert pickle.loads(pickle.dumps(found)) == plain
     assert msgspec.structs.replace(found, id=5) == msgspec.structs.replace(plain, id=5)
-    assert type(settled(found)) is Invoice
-    assert msgspec.structs.asdict(settled(found)) == msgspec.structs.asdict(plain)
-    assert settled(plain) is plain
+    assert type(materialize(found)) is Invoice
+    assert msgspec.structs.asdict(materialize(found)) == msgspec.structs.asdict(plain)
+    assert materialize(plain) is plain
 
 
 def test_rich_shows_it_as_a_plain_one() -> None:
@@ -103,13 +103,13 @@ def test_a_value_that_does_not_fit_is_told_by_its_field_and_costs_no_other(value
     row = f'{{"id":1,"totalAmount":{value},"paidAmount":2.50}}'.encode("utf-8", "surrogateescape")
     found = decode_deferred(row)
     for _ in range(2):
-        with pytest.raises(DecodeFailed, match=r"^cannot decode totalAmount of the row with id 1: ") as told:
+        with pytest.raises(DecodeError, match=r"^cannot decode totalAmount of the row with id 1: ") as told:
             _ = found.total_amount
         assert told.value.location == "totalAmount"
         assert "xff" not in str(told.value)
     assert found.paid_amount == Decimal("2.50")
-    with pytest.raises(DecodeFailed, match="totalAmount"):
-        settled(found)
+    with pytest.raises(DecodeError, match="totalAmount"):
+        materialize(found)
 
 
 def test_a_settled_row_holds_no_page() -> None:
@@ -119,7 +119,7 @@ def test_a_settled_row_holds_no_page() -> None:
     unread = sys.getrefcount(page)
     rows = reader.read(page).rows
     assert sys.getrefcount(page) > unread
-    kept = [settled(row) for row in rows]
+    kept = [materialize(row) for row in rows]
     del rows
     assert sys.getrefcount(page) == unread
     assert kept[0].total_amount == Decimal("12.50")
@@ -171,9 +171,9 @@ def test_any_struct_can_be_deferred() -> None:
     assert bare.points is not row_decoder(made)(b'{"name":"b","sum total":1}')[0].points
     with pytest.raises(UNREADABLE, match="sum total"):
         row_decoder(made)(b'{"name":"a"}')
-    with pytest.raises(DecodeFailed, match="sum total"):
+    with pytest.raises(DecodeError, match="sum total"):
         _ = row_decoder(made)(b'{"name":"a","sum total":"much"}')[0].total
-    with pytest.raises(DecodeFailed, match="points"):
+    with pytest.raises(DecodeError, match="points"):
         _ = row_decoder(made)(b'{"name":"a","sum total":1,"points":[{"x":1},{"x":1},{"x":1}]}')[0].points
     assert deferred(Cheap) is Cheap
 
@@ -206,4 +206,4 @@ def test_deferred_row_of_a_mutable_type_can_be_changed() -> None:
 
     assert row.total_amount == Decimal("5.5")
     row.total_amount = Decimal(7)
-    assert (row.total_amount, settled(row)) == (Decimal(7), Mutable(1, Decimal(7)))
+    assert (row.total_amount, materialize(row)) == (Decimal(7), Mutable(1, Decimal(7)))

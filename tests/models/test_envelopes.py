@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, Refusal, Rows, decode_object
+from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader, RowError, decode_object
 from aiwyn_async._decoding.exact import exact_decoder
 from aiwyn_async._decoding.unreadable import UNREADABLE
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.errors import ApiError, DecodeFailed
+from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
 
 DECLARED = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 
 
-def read(body: bytes, kind: Any = Invoice, declared: Envelope | None = DECLARED) -> Rows[Any]:
+def read(body: bytes, kind: Any = Invoice, declared: Envelope | None = DECLARED) -> DecodedRows[Any]:
     return EnvelopeReader(kind, declared).read(body)
 
 
@@ -98,7 +98,7 @@ def test_an_error_in_a_success_is_an_error(start: bytes, errors: bytes) -> None:
 
 
 def test_an_error_that_cannot_be_read_is_an_error() -> None:
-    with pytest.raises((ApiError, DecodeFailed)):
+    with pytest.raises((ApiError, DecodeError)):
         read(b'{"errors":[{"message":"\xff"}]}')
 
 
@@ -117,7 +117,7 @@ def test_an_error_that_cannot_be_read_is_an_error() -> None:
     ],
 )
 def test_what_has_no_rows_tells_the_keys_it_has(body: bytes, text: str) -> None:
-    with pytest.raises(DecodeFailed, match=text) as caught:
+    with pytest.raises(DecodeError, match=text) as caught:
         read(body)
     assert not caught.value.malformed
 
@@ -139,7 +139,7 @@ DEEP = b'{"id":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 )
 @pytest.mark.parametrize("kind", [Invoice, dict, msgspec.Raw])
 def test_what_is_no_json_is_told_as_such(body: bytes, kind: Any) -> None:
-    with pytest.raises(DecodeFailed) as caught:
+    with pytest.raises(DecodeError) as caught:
         read(body, kind)
     assert caught.value.malformed
 
@@ -150,7 +150,7 @@ def test_any_bytes_give_rows_or_a_typed_error(body: bytes) -> None:
         for kind in (Invoice, dict):
             try:
                 read(text, kind)
-            except (DecodeFailed, ApiError):
+            except (DecodeError, ApiError):
                 continue
 
 
@@ -273,7 +273,7 @@ def test_one_bad_row_costs_no_other(index: int) -> None:
     found = read(page_of(*rows))
     assert [each.id for each in found.rows] == [i for i in range(1000) if i != index]
     assert found.bad == [
-        Refusal(index, "expected a number, got an object", "totalAmount", rows[index].encode())
+        RowError(index, "expected a number, got an object", "totalAmount", rows[index].encode())
     ]
     assert found.repaired == 0
 
@@ -305,7 +305,7 @@ def test_an_object_is_bare_or_inside_data(body: bytes) -> None:
 
 
 def test_an_object_that_does_not_fit_tells_where() -> None:
-    with pytest.raises(DecodeFailed) as caught:
+    with pytest.raises(DecodeError) as caught:
         decode_object(b'{"id":1,"totalAmount":[]}', InvoiceDetail)
     assert caught.value.location == "$.totalAmount"
 

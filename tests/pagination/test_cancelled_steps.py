@@ -34,10 +34,10 @@ READS: dict[str, Read] = {
     "list pages": lambda aiwyn, _: aiwyn.invoices.list(page_size=40).pages(),
     "search pages": lambda aiwyn, _: aiwyn.invoices.search(page_size=40).pages(),
     "pull rows": lambda aiwyn, _: aiter(aiwyn.invoices.pull(page_size=40)),
-    "pull batches": lambda aiwyn, _: aiwyn.invoices.pull(page_size=40, ranges=2, ordered=True).batches(),
+    "pull batches": lambda aiwyn, _: aiwyn.invoices.pull(page_size=40, ranges=2, ordered=True).pages(),
     "pull of a list": lambda aiwyn, _: aiter(aiwyn.payments.pull(page_size=40)),
     "changes": lambda aiwyn, _: aiter(aiwyn.invoices.changes(since="2000-01-01", page_size=40)),
-    "changes batches": lambda aiwyn, _: aiwyn.invoices.changes(page_size=40).batches(),
+    "changes batches": lambda aiwyn, _: aiwyn.invoices.changes(page_size=40).pages(),
     "get_many": lambda aiwyn, keys: aiwyn.invoices.get_many(keys),
 }
 MOST_POINTS = 40
@@ -90,7 +90,7 @@ async def test_a_read_goes_on_after_a_step_was_cancelled_at_any_point(
         received = await read_through(READS[name](aiwyn, wanted), cancellation)
         assert cancellation.cancelled or at == plain.suspensions
         assert sorted(received) == wanted, (at, when)
-        assert aiwyn._session.governor.in_flight == 0
+        assert aiwyn._session.limiter.in_flight == 0
     assert not await settle(before)
 
 
@@ -141,7 +141,7 @@ async def test_a_read_that_is_closed_after_a_cancelled_step_leaves_nothing(
                     await anext(items)
             del items
             assert not await settle(before)
-            assert aiwyn._session.governor.in_flight == 0
+            assert aiwyn._session.limiter.in_flight == 0
 
 
 @pytest.mark.parametrize("name", READS)

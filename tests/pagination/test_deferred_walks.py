@@ -44,14 +44,14 @@ async def test_rows_that_are_bad_or_odd_are_seen_as_ever(aiwyn: AiwynClient, box
 
 async def test_a_pull_goes_on_with_rows_of_either_kind(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull(page_size=20, ordered=True)
-    async for batch in pull.batches():
+    async for batch in pull.pages():
         if batch.number == 1:
             break
     assert pull.checkpoint is not None
     rest = (
         aiwyn.invoices.pull(page_size=20, ordered=True)
         .decode_as(deferred(InvoiceSearchRow))
-        .resumed_at(pull.checkpoint)
+        .resume_from(pull.checkpoint)
     )
     assert len(await rest.collect()) == 75
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async._pagination.prefetch import Window
+from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async.sandbox import Sandbox
 
 PAGES = 60
@@ -22,13 +22,13 @@ async def depths_of_a_walk(
 ) -> list[int]:
     """The depths that its window has, one after the other, by such clocks."""
     depths: list[int] = []
-    fill = Window[Any, Any].fill
+    fill = Prefetcher[Any, Any].fill
 
-    def noted(self: Window[Any, Any], next_ask: Callable[[], Any]) -> None:
+    def noted(self: Prefetcher[Any, Any], next_ask: Callable[[], Any]) -> None:
         depths.append(self.depth)
         fill(self, next_ask)
 
-    monkeypatch.setattr(Window, "fill", noted)
+    monkeypatch.setattr(Prefetcher, "fill", noted)
     clock = SimpleNamespace(perf_counter=walls.__next__, thread_time=cpus.__next__)
     async with (
         Sandbox(invoices=PAGES * 10, seed=3) as box,
@@ -70,25 +70,25 @@ async def test_a_wait_adds_as_many_pages_as_it_is_longer_than_the_work(
 
 async def test_the_wait_for_the_first_page_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     in_flight: list[int] = []
-    take = Window[Any, Any].take
+    take = Prefetcher[Any, Any].next_in_order
 
-    async def noted(self: Window[Any, Any]) -> Any:
+    async def noted(self: Prefetcher[Any, Any]) -> Any:
         in_flight.append(len(self))
         return await take(self)
 
-    monkeypatch.setattr(Window, "take", noted)
+    monkeypatch.setattr(Prefetcher, "take", noted)
     await depths_of_a_walk(monkeypatch, walls=walls_of(100), cpus=count(0, 0))
     assert in_flight[:2] == [1, 16]
 
 
-@pytest.mark.parametrize("take", [Window[int, int].take, Window[int, int].take_first_done])
+@pytest.mark.parametrize("take", [Prefetcher[int, int].next_in_order, Prefetcher[int, int].next_completed])
 async def test_the_loop_turns_for_answers_that_are_there(
-    take: Callable[[Window[int, int]], Awaitable[tuple[int, int]]],
+    take: Callable[[Prefetcher[int, int]], Awaitable[tuple[int, int]]],
 ) -> None:
     async def double(ask: int) -> int:
         return 2 * ask
 
-    window = Window(double, depth=3)
+    window = Prefetcher(double, depth=3)
     window.fill(iter([1, 2, 3]).__next__)
     assert await take(window) == (1, 2)
     turns: list[None] = []

@@ -65,7 +65,7 @@ async def test_a_short_page_that_stays_short_is_named(clock: FakeClock) -> None:
         pager = client.invoices.list(page_size=50).decode_as(dict)
         assert len(await pager.collect()) == 293
     assert not pager.report.complete
-    assert "fewer rows" in pager.report.doubts()[0]
+    assert "fewer rows" in pager.report.problems()[0]
 
 
 async def test_an_empty_page_that_stays_empty_does_not_hide_the_pages_behind_it(clock: FakeClock) -> None:
@@ -94,7 +94,7 @@ async def test_a_resumed_read_names_the_problems_of_the_runs_before(clock: FakeC
         assert len(await rest.collect()) == 20
         assert rest.report.bad_rows == 0
         assert not rest.report.complete
-        assert "1 rows do not decode" in rest.report.doubts()[0]
+        assert "1 rows do not decode" in rest.report.problems()[0]
 
 
 async def test_a_count_that_agrees_costs_no_request_more(clock: FakeClock) -> None:

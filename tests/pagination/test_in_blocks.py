@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, Invoice, deferred
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding import blocks
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._pagination.report import WalkReport
-from aiwyn_async.errors import ApiError, DecodeFailed, RequestError
+from aiwyn_async.errors import ApiError, DecodeError, RequestError
 from aiwyn_async.sandbox import Drift, Sandbox
 
 Page = dict[str, Any]
@@ -68,7 +68,7 @@ async def walked(pager: Pager[Any]) -> tuple[list[Any], Exception | None]:
     return found, None
 
 
-def counted(report: WalkReport) -> WalkReport:
+def counted(report: ListReport) -> ListReport:
     return msgspec.structs.replace(report, seconds=0.0)
 
 
@@ -104,19 +104,19 @@ async def test_rows_are_given_before_the_page_is_decoded(aiwyn: AiwynClient, box
     assert error is None
     box.faults.add("invoices.list", **EACH_FOURTH, mutate=broken_in_row(7))
     found, error = await walked(pager)
-    assert isinstance(error, DecodeFailed)
+    assert isinstance(error, DecodeError)
     assert "row 7" in str(error)
     assert 30 < len(found) <= 37
     assert found == everything[: len(found)]
-    assert pager.report.distinct == len(found)
-    assert (pager.report.pages, pager.report.ended_by) == (4, "error")
+    assert pager.report.rows_yielded == len(found)
+    assert (pager.report.pages, pager.report.stop_reason) == (4, "error")
     # The error knows what was given, to the row.
     box.faults.clear()
     assert error.checkpoint == pager.checkpoint is not None
     rest = aiwyn.invoices.list(page_size=10, resume=error.checkpoint)
     assert found + (await walked(rest))[0] == everything
     assert rest.report.complete
-    assert (rest.report.distinct, rest.report.expected) == (95, 95)
+    assert (rest.report.rows_yielded, rest.report.total_count) == (95, 95)
 
 
 @pytest.mark.parametrize("place", range(10))
@@ -133,7 +133,7 @@ async def test_a_row_broken_on_its_way_costs_one_more_request(
 async def test_a_bad_row_costs_no_other(aiwyn: AiwynClient, box: Sandbox, place: int, way: Any) -> None:
     pager, found = await both_ways(aiwyn, box, in_row(place, totalAmount="a lot"), on_bad_row=way)
     assert len(found) == len(set(found)) == 94
-    assert (pager.report.bad_rows, pager.report.distinct) == (1, 95)
+    assert (pager.report.bad_rows, pager.report.rows_yielded) == (1, 95)
     assert [(bad.page, bad.index) for bad in pager.bad_rows] == ([(3, place)] if way == "collect" else [])
 
 
@@ -145,13 +145,13 @@ async def test_a_bad_row_that_is_refused_leaves_a_checkpoint_before_it(
     box.faults.add("invoices.list", **EACH_FOURTH, mutate=in_row(place, totalAmount="a lot"))
     pager = aiwyn.invoices.list(page_size=10)
     found, error = await walked(pager)
-    assert isinstance(error, DecodeFailed)
+    assert isinstance(error, DecodeError)
     assert error.location == f"$.deid_invoice[{place}].totalAmount"
     assert 30 <= len(found) <= 30 + place
     resumed = aiwyn.invoices.list(page_size=10, on_bad_row="skip", resume=error.checkpoint)
     rest, _ = await walked(resumed)
     assert found + rest == everything[: 30 + place] + everything[31 + place :]
-    assert (resumed.report.distinct, resumed.report.bad_rows) == (95, 1)
+    assert (resumed.report.rows_yielded, resumed.report.bad_rows) == (95, 1)
 
 
 @pytest.mark.parametrize("place", range(10))
@@ -174,7 +174,7 @@ async def test_an_object_that_begins_as_rows_do_is_no_row(aiwyn: AiwynClient, bo
 @pytest.mark.parametrize(("insert", "delete"), [(1, 0), (4, 0), (6, 0), (0, 3)])
 async def test_rows_that_come_again_are_given_once(insert: int, delete: int) -> None:
     found: list[list[Any]] = []
-    reports: list[WalkReport] = []
+    reports: list[ListReport] = []
     for by_page in (True, False):
         async with (
             Sandbox(invoices=95, seed=7) as box,
@@ -242,7 +242,7 @@ async def test_a_list_without_a_count_is_read(aiwyn: AiwynClient, box: Sandbox, 
     mutate = changed(lambda page: page.update(deid_invoice_aggregate=total))
     pager, found = await both_ways(aiwyn, box, mutate, which={"every": 1})
     assert len(found) == 95
-    assert (pager.report.ended_by, pager.report.expected) == ("empty_page", None)
+    assert (pager.report.stop_reason, pager.report.total_count) == ("empty_page", None)
 
 
 async def test_a_page_without_its_count_is_read(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -262,7 +262,7 @@ async def test_a_page_that_moved_when_it_was_asked_for_again(aiwyn: AiwynClient,
     pager = aiwyn.invoices.list(page_size=10)
     found, error = await walked(pager)
     assert error is None
-    assert len(found) == len(set(found)) == pager.report.distinct
+    assert len(found) == len(set(found)) == pager.report.rows_yielded
     assert not pager.report.complete
 
 
@@ -275,8 +275,8 @@ async def test_a_break_within_a_page(aiwyn: AiwynClient, after: int) -> None:
     given = [row.id for row in [await anext(rows) for _ in range(after)]]
     await rows.aclose()
     report = pager.report
-    assert report.ended_by == "break"
-    assert after <= report.distinct <= report.rows <= report.pages * 10
+    assert report.stop_reason == "break"
+    assert after <= report.rows_yielded <= report.rows_received <= report.pages * 10
     assert report.pages == (after - 1) // 10 + 1
     assert pager.checkpoint is not None
     rest, _ = await walked(aiwyn.invoices.list(page_size=10, resume=pager.checkpoint))

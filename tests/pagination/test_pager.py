@@ -25,7 +25,7 @@ from aiwyn_async._pagination.pager import Pager, Query
 from aiwyn_async.errors import (
     CheckpointError,
     ConfigurationError,
-    DecodeFailed,
+    DecodeError,
     IncompleteError,
     ServerError,
 )
@@ -92,8 +92,8 @@ async def test_rows_pages_and_collect_agree(aiwyn: AiwynClient, box: Sandbox) ->
     assert [page.number for page in pages] == [0, 1, 2, 3, 4]
     assert [row.id for row in await pager.collect()] == ids(box)
     report = pager.report
-    assert (report.rows, report.distinct, report.pages, report.requests) == (95, 95, 5, 5)
-    assert (report.expected, report.missing, report.ended_by, report.complete) == (95, 0, "count", True)
+    assert (report.rows_received, report.rows_yielded, report.pages, report.requests) == (95, 95, 5, 5)
+    assert (report.total_count, report.missing, report.stop_reason, report.complete) == (95, 0, "count", True)
     assert report.seconds > 0
 
 
@@ -188,7 +188,7 @@ async def test_a_bad_row_is_told_skipped_or_collected(
         resource = aiwyn.invoices
         return resource.search(page_size=10, **options) if by_key else resource.list(page_size=10, **options)
 
-    with pytest.raises(DecodeFailed) as caught:
+    with pytest.raises(DecodeError) as caught:
         await walk().collect()
     assert caught.value.location == f"$.deid_invoice[{index}].totalAmount"
     assert caught.value.checkpoint is not None
@@ -238,7 +238,7 @@ async def test_a_page_that_was_cut_is_asked_for_once_more(aiwyn: AiwynClient, bo
     assert len(await pager.collect()) == 95
     assert (pager.report.requests, pager.report.pages, pager.report.retries) == (11, 10, 1)
     box.faults.add("invoices.list", every=1, mutate=lambda body: body[:-700] + b"}")
-    with pytest.raises(DecodeFailed) as caught:
+    with pytest.raises(DecodeError) as caught:
         await aiwyn.invoices.list(page_size=10).collect()
     assert caught.value.malformed
 
@@ -285,7 +285,7 @@ async def test_strict_refuses_a_list_that_moved(aiwyn: AiwynClient, box: Sandbox
     with pytest.raises(IncompleteError) as caught:
         await aiwyn.invoices.list(page_size=20, strict=True).collect()
     assert caught.value.report is not None
-    assert caught.value.report.drift
+    assert caught.value.report.changed_during_read
     box.drift = Drift(insert=1)
     rows = await aiwyn.invoices.search(page_size=20, strict=True).collect()
     assert len({row.id for row in rows}) == len(rows)
@@ -336,7 +336,7 @@ async def test_a_walk_goes_on_in_another_process(aiwyn: AiwynClient, box: Sandbo
         await walk()
     assert len(found) == 60
     assert caught.value.checkpoint is not None
-    assert pager.report.ended_by == "error"
+    assert pager.report.stop_reason == "error"
     box.faults.clear()
     text = caught.value.checkpoint.to_json()
     assert len(text) < 400
@@ -355,7 +355,7 @@ async def test_a_walk_that_goes_on_behind_a_limit_is_complete(
     rest = aiwyn.invoices.list(page_size=10, strict=True, resume=first.checkpoint)
     rows += await rest.collect()
     assert [row.id for row in rows] == ids(box)
-    assert (rest.report.duplicates, rest.report.distinct, rest.report.complete) == (0, 95, True)
+    assert (rest.report.duplicates, rest.report.rows_yielded, rest.report.complete) == (0, 95, True)
 
 
 async def test_a_checkpoint_belongs_to_its_query(aiwyn: AiwynClient) -> None:
@@ -408,7 +408,7 @@ damages = st.dictionaries(
             "given_before",
             "before",
             "probe",
-            "ended_by",
+            "stop_reason",
             "after",
         )
     ),
@@ -434,10 +434,10 @@ def test_a_damaged_checkpoint_is_refused_or_a_walk_of_its_kind(
     ]
     for text in texts:
         try:
-            walk = begin(resume=text)._begin()._walk
+            walk = begin(resume=text)._begin()._pagination
         except CheckpointError:
             continue
-        asked = walk.ask()
+        asked = walk.next_request()
         if asked is not None:
             assert 1 <= asked.size <= 1000
             assert asked.fields.get("page", 0) >= 0
@@ -457,8 +457,8 @@ async def settled(client: AiwynClient) -> tuple[int, int, int]:
     gc.collect()
     return (
         busy_connections(client),
-        client._session.governor.in_flight,
-        len(client._session.governor._waiting),
+        client._session.limiter.in_flight,
+        len(client._session.limiter._waiting),
     )
 
 

@@ -18,7 +18,7 @@ from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.strategy import Came, OffsetWalk, PageMeans
+from aiwyn_async._pagination.strategy import OffsetPagination, PageResult, PageStyle
 from aiwyn_async.errors import Attempt, PaginationError, PaginationLoopError
 
 Count = Literal["exact", "absent", "capped", "wrong", "null"]
@@ -80,7 +80,7 @@ class Model:
                 return {}
 
     def pager(self, page_size: int, **options: Any) -> Pager[Row]:
-        query = Query(path="/things", fields={}, page_means=options.pop("means", "detect"))
+        query = Query(path="/things", fields={}, page_style=options.pop("means", "detect"))
         return Pager(cast("Session", self), query, dict, page_size=page_size, **options)
 
 
@@ -122,7 +122,7 @@ def test_every_row_is_given_once_in_order_with_few_requests(given_model: tuple[M
     assert asyncio.run(keys_of(pager)) == [row["id"] for row in model.rows]
     assert len(model.asked) <= most_requests(model, size)
     assert pager.report.duplicates == 0
-    agrees = pager.report.expected in {None, len(model.rows)}
+    agrees = pager.report.total_count in {None, len(model.rows)}
     assert pager.report.complete == agrees, pager.report
 
 
@@ -132,14 +132,14 @@ def test_a_limit_gives_the_first_rows(given_model: tuple[Model, int], limit: int
     model, size = given_model
     pager = model.pager(size, limit=limit)
     assert asyncio.run(keys_of(pager)) == [row["id"] for row in model.rows][:limit]
-    assert pager.report.distinct == min(limit, len(model.rows))
+    assert pager.report.rows_yielded == min(limit, len(model.rows))
 
 
 @MANY
-@given(models(), st.sampled_from(("number", "rows_to_skip")))
-def test_a_declared_meaning_of_page_is_believed(given_model: tuple[Model, int], means: PageMeans) -> None:
+@given(models(), st.sampled_from(("number", "offset")))
+def test_a_declared_meaning_of_page_is_believed(given_model: tuple[Model, int], means: PageStyle) -> None:
     model, size = given_model
-    model.skips = means == "rows_to_skip"
+    model.skips = means == "offset"
     assert asyncio.run(keys_of(model.pager(size, means=means))) == [row["id"] for row in model.rows]
 
 
@@ -237,10 +237,10 @@ def test_a_list_that_moves_ends_the_walk_and_is_never_called_complete_against_th
 
     found = asyncio.run(walk())
     report = pager.report
-    assert len(found) == len(set(found)) == report.distinct
+    assert len(found) == len(set(found)) == report.rows_yielded
     assert len(model.asked) < 100
     evidence = report.duplicates > 0 or (
-        model.count == "exact" and (report.expected != report.distinct or report.drift)
+        model.count == "exact" and (report.total_count != report.rows_yielded or report.changed_during_read)
     )
     if report.complete:
         assert not (stay - set(found) and evidence)
@@ -271,7 +271,7 @@ async def test_a_server_that_gives_all_its_rows_on_every_page_is_read_completely
     pager = model.pager(10)
     assert await keys_of(pager) == list(range(37))
     assert pager.report.complete
-    assert pager.report.ended_by == "count"
+    assert pager.report.stop_reason == "count"
 
 
 @pytest.mark.parametrize("count", ["exact", "absent"])
@@ -281,7 +281,7 @@ async def test_two_pages_that_alternate_end_the_walk(count: Count) -> None:
     pager = model.pager(5)
     with pytest.raises(PaginationLoopError):
         await pager.collect()
-    assert pager.report.distinct == 10
+    assert pager.report.rows_yielded == 10
     assert len(model.asked) < 30, "a page of known rows is requested once more"
 
 
@@ -324,15 +324,15 @@ async def test_the_page_that_has_to_confirm_the_end_is_asked_for_with_the_last(
     number: int, limit: int | None, pages: int
 ) -> None:
     """Where the count makes full pages; else the last page confirms it, or the limit does."""
-    walk = OffsetWalk(10, limit=limit)
-    assert walk.ask() is not None
-    assert walk.ask() is None
-    walk.tell(Came(range(10), range(10), number))
+    walk = OffsetPagination(10, limit=limit)
+    assert walk.next_request() is not None
+    assert walk.next_request() is None
+    walk.receive(PageResult(range(10), range(10), number))
     for page in range(1, pages):
-        ask = walk.ask()
+        ask = walk.next_request()
         assert ask is not None
         assert ask.fields["page"] == page
-    assert walk.ask() is None
+    assert walk.next_request() is None
     model = Model(list(range(number)))
     assert await keys_of(model.pager(10, limit=limit)) == list(range(min(number, limit or number)))
     assert [fields["page"] for fields in model.asked] == list(range(pages))
@@ -503,4 +503,4 @@ async def test_a_count_that_grows_is_no_doubt_when_rows_cannot_shift() -> None:
     model.after_each = lambda model: model.rows.extend([row] if (row := next(new, None)) else [])
     pager = model.pager(3, strict=True)
     assert len(await pager.collect()) == 11
-    assert pager.report.drift
+    assert pager.report.changed_during_read

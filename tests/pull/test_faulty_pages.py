@@ -85,7 +85,7 @@ async def test_a_resumed_pull_names_the_problems_of_the_runs_before(clock: FakeC
     rows[12]["totalAmount"] = "a lot"
     async with serving(OneFault(rows, None, None, counted=True), clock) as client:
         first = client.invoices.pull(page_size=10, ranges=1, on_bad_row="skip")
-        pages = first.batches()
+        pages = first.pages()
         await anext(pages)
         second = await anext(pages)
         await pages.aclose()
@@ -94,4 +94,4 @@ async def test_a_resumed_pull_names_the_problems_of_the_runs_before(clock: FakeC
         )
         assert len(await rest.collect()) == 20
         assert rest.report.bad_rows == 0
-        assert rest.report.doubts() == ["1 rows do not decode and were left out"]
+        assert rest.report.problems() == ["1 rows do not decode and were left out"]

@@ -39,7 +39,7 @@ async def test_torn_row_costs_no_other_row_and_is_named_by_its_key(
 
     assert len(await read.collect()) == 1_499
     assert [row.key for row in read.bad_rows] == [key]
-    assert read.report.doubts() == ["1 rows do not decode and were left out"]
+    assert read.report.problems() == ["1 rows do not decode and were left out"]
 
 
 @pytest.mark.parametrize("name", ["search", "pull"])

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async._pull.range_plan import Ask, KeyFilterRefused, Plan
-from aiwyn_async._pull.report import KeyRange
+from aiwyn_async._core.reports import KeyRange
+from aiwyn_async._pull.range_plan import KeyFilterIgnored, RangePlan, RangeRequest
 
 
 class Server:
@@ -25,7 +25,7 @@ class Server:
         self.count = count
         self.requests = 0
 
-    def answer(self, ask: Ask) -> tuple[list[int], int | None] | None:
+    def answer(self, ask: RangeRequest) -> tuple[list[int], int | None] | None:
         """Keys and count, or None for a failure."""
         self.requests += 1
         low = 0 if ask.after is None else bisect_right(self.keys, int(ask.after))
@@ -46,12 +46,12 @@ class Server:
         self.keys.pop(bisect_left(self.keys, key))
 
 
-def pull(plan: Plan, server: Server, choose: random.Random, depth: int, move: Any = None) -> list[int]:
+def pull(plan: RangePlan, server: Server, choose: random.Random, depth: int, move: Any = None) -> list[int]:
     """Drive a plan to its end, answers coming in any order; the keys given."""
-    in_flight: list[tuple[Ask, Any]] = []
+    in_flight: list[tuple[RangeRequest, Any]] = []
     given_keys: list[int] = []
     for _ in range(20_000):
-        while len(in_flight) < depth and (ask := plan.ask()) is not None:
+        while len(in_flight) < depth and (ask := plan.next_request()) is not None:
             in_flight.append((ask, server.answer(ask)))
             if move is not None:
                 move()
@@ -60,25 +60,25 @@ def pull(plan: Plan, server: Server, choose: random.Random, depth: int, move: An
             return given_keys
         ask, found = in_flight.pop(choose.randrange(len(in_flight)))
         if ask.purpose == "last":
-            plan.tell_last(() if found is None else found[0])
+            plan.receive_last_key(() if found is None else found[0])
         elif ask.purpose == "probe":
-            plan.tell_probe(ask, works=found is not None)
+            plan.receive_probe(ask, works=found is not None)
         elif found is None:
             if ask.size == 1 and ask.until is None and plan.last_key is None and server.keys:
-                plan.tell_last(server.keys[-1:])  # as whoever drives it asks for it then
+                plan.receive_last_key(server.keys[-1:])  # as whoever drives it asks for it then
             plan.fail_page(ask, "it fails", can_be_the_size=True)
         else:
-            kept = plan.tell_page(ask, found[0], found[1])
+            kept = plan.receive_page(ask, found[0], found[1])
             given_keys += found[0][:kept]
     raise AssertionError("the plan comes to no end")
 
 
-def pull_in_order(plan: Plan, server: Server, depth: int) -> list[int]:
+def pull_in_order(plan: RangePlan, server: Server, depth: int) -> list[int]:
     """Drive an ordered plan as its reader does: the oldest answer first, what is urgent before all."""
-    in_flight: deque[Ask] = deque()
+    in_flight: deque[RangeRequest] = deque()
     given_keys: list[int] = []
     for _ in range(20_000):
-        while len(in_flight) < depth and (ask := plan.ask()) is not None:
+        while len(in_flight) < depth and (ask := plan.next_request()) is not None:
             (in_flight.appendleft if ask.urgent else in_flight.append)(ask)
         if not in_flight:
             return given_keys
@@ -86,9 +86,9 @@ def pull_in_order(plan: Plan, server: Server, depth: int) -> list[int]:
         found = server.answer(ask)
         assert found is not None
         if ask.purpose == "last":
-            plan.tell_last(found[0])
+            plan.receive_last_key(found[0])
         else:
-            given_keys += found[0][: plan.tell_page(ask, *found)]
+            given_keys += found[0][: plan.receive_page(ask, *found)]
     raise AssertionError("the plan comes to no end")
 
 
@@ -112,7 +112,7 @@ shapes = st.tuples(
 def test_every_row_is_given_once(rows: set[int], shape: tuple[int, int, bool, str], seed: int) -> None:
     page_size, ranges, ordered, count = shape
     server = Server(rows, set(), count)
-    plan = Plan(page_size, ranges=ranges, ordered=ordered)
+    plan = RangePlan(page_size, ranges=ranges, ordered=ordered)
     assert sorted(pull(plan, server, random.Random(seed), ranges)) == sorted(rows)
     assert plan.missing == []
 
@@ -125,7 +125,7 @@ gapped = st.builds(
 @given(keys | gapped, st.integers(1, 40), st.integers(1, 9), st.sampled_from(["exact", "none", "capped"]))
 @settings(deadline=None, max_examples=500)
 def test_an_ordered_pull_gives_rows_in_order(rows: set[int], page_size: int, ranges: int, count: str) -> None:
-    plan = Plan(page_size, ranges=ranges, ordered=True)
+    plan = RangePlan(page_size, ranges=ranges, ordered=True)
     assert pull_in_order(plan, Server(rows, set(), count), ranges) == sorted(rows)
 
 
@@ -149,7 +149,7 @@ def test_what_is_there_throughout_is_given_once_however_the_list_moves(
             server.delete(gone)
             deleted.add(gone)
 
-    given_keys = pull(Plan(page_size, ranges=ranges, ordered=ordered), server, choose, ranges, move)
+    given_keys = pull(RangePlan(page_size, ranges=ranges, ordered=ordered), server, choose, ranges, move)
     assert len(given_keys) == len(set(given_keys))
     assert rows - deleted <= set(given_keys)
 
@@ -165,7 +165,7 @@ def test_one_bad_stretch_costs_itself_alone_and_a_resume_asks_for_nothing_else(
     high = data.draw(st.integers(low, len(line) - 1))
     bad = set(line[low : high + 1]) & rows
     server = Server(rows, bad, count)
-    plan = Plan(page_size, ranges=ranges, ordered=ordered)
+    plan = RangePlan(page_size, ranges=ranges, ordered=ordered)
     given_keys = pull(plan, server, random.Random(seed), ranges)
     assert sorted(given_keys) == sorted(rows - bad)
     left = [KeyRange(each.after, each.until) for each in plan.missing]
@@ -173,7 +173,7 @@ def test_one_bad_stretch_costs_itself_alone_and_a_resume_asks_for_nothing_else(
 
     server.poisoned = set()
     again = pull(
-        Plan(page_size, ranges=ranges, ordered=ordered, left=left), server, random.Random(seed), ranges
+        RangePlan(page_size, ranges=ranges, ordered=ordered, left=left), server, random.Random(seed), ranges
     )
     assert sorted(again) == sorted(bad)
 
@@ -185,38 +185,38 @@ def test_what_is_left_at_any_time_is_what_was_not_given(
 ) -> None:
     page_size, ranges, ordered, count = shape
     server, choose = Server(rows, set(), count), random.Random(seed)
-    plan = Plan(page_size, ranges=ranges, ordered=ordered)
+    plan = RangePlan(page_size, ranges=ranges, ordered=ordered)
     told: list[int] = []
-    in_flight: list[tuple[Ask, Any]] = []
+    in_flight: list[tuple[RangeRequest, Any]] = []
     for _ in range(stop_after):
-        while len(in_flight) < ranges and (ask := plan.ask()) is not None:
+        while len(in_flight) < ranges and (ask := plan.next_request()) is not None:
             in_flight.append((ask, server.answer(ask)))
         if not in_flight:
             break
         ask, found = in_flight.pop(choose.randrange(len(in_flight)))
         if ask.purpose == "last":
-            plan.tell_last(found[0])
+            plan.receive_last_key(found[0])
         else:
-            told += found[0][: plan.tell_page(ask, *found)]
-    left = plan.under_way
+            told += found[0][: plan.receive_page(ask, *found)]
+    left = plan.active
     assert [key for key in sorted(rows) if any(_is_in(key, each) for each in left)] == sorted(
         rows - set(told)
     )
-    rest = pull(Plan(page_size, ranges=ranges, ordered=ordered, left=left), server, choose, ranges)
+    rest = pull(RangePlan(page_size, ranges=ranges, ordered=ordered, left=left), server, choose, ranges)
     assert sorted(told + rest) == sorted(rows)
 
 
 def test_an_idle_reader_takes_half_of_the_largest_range() -> None:
-    plan = Plan(10, ranges=3, ordered=False)
-    first = plan.ask()
+    plan = RangePlan(10, ranges=3, ordered=False)
+    first = plan.next_request()
     assert first is not None
-    assert plan.ask() is None  # alone until it is known that there is more
-    plan.tell_page(first, list(range(1, 11)), 1000)
-    last = plan.ask()
+    assert plan.next_request() is None  # alone until it is known that there is more
+    plan.receive_page(first, list(range(1, 11)), 1000)
+    last = plan.next_request()
     assert last is not None
     assert last.purpose == "last"
-    plan.tell_last([1000])
-    asked = [plan.ask() for _ in range(4)]
+    plan.receive_last_key([1000])
+    asked = [plan.next_request() for _ in range(4)]
     assert [(each.after, each.until) for each in asked if each is not None] == [
         (10, None),  # of which 257 is its upper end by now
         (505, None),
@@ -231,22 +231,22 @@ def test_an_idle_reader_takes_half_of_the_largest_range() -> None:
     ids=["order", "twice", "above", "below", "no key"],
 )
 def test_a_server_that_does_not_keep_to_the_filter_is_found_out(rows: list[int | None]) -> None:
-    plan = Plan(2, ranges=1, ordered=False, left=[KeyRange(2, 10)])
-    ask = plan.ask()
+    plan = RangePlan(2, ranges=1, ordered=False, left=[KeyRange(2, 10)])
+    ask = plan.next_request()
     assert ask is not None
-    with pytest.raises(KeyFilterRefused):
-        plan.tell_page(ask, rows, None)
+    with pytest.raises(KeyFilterIgnored):
+        plan.receive_page(ask, rows, None)
 
 
 def test_keys_that_are_text_are_read_in_one_range() -> None:
-    plan = Plan(2, ranges=8, ordered=False)
-    ask = plan.ask()
+    plan = RangePlan(2, ranges=8, ordered=False)
+    ask = plan.next_request()
     assert ask is not None
-    plan.tell_page(ask, ["b", "a"], 9)
-    again = plan.ask()
+    plan.receive_page(ask, ["b", "a"], 9)
+    again = plan.next_request()
     assert again is not None
     assert (again.purpose, again.after) == ("page", "a")
-    assert plan.ask() is None
+    assert plan.next_request() is None
 
 
 def _is_in(key: int, each: KeyRange) -> bool:

@@ -20,7 +20,6 @@ from aiwyn_async import (
     Checkpoint,
     CheckpointError,
     ConfigurationError,
-    ConnectionFailed,
     F,
     FileState,
     IncompleteError,
@@ -28,6 +27,7 @@ from aiwyn_async import (
     Pull,
     RequestError,
     ServerError,
+    TransportError,
 )
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.sandbox import Drift, Sandbox
@@ -65,9 +65,9 @@ async def test_every_row_comes_once(aiwyn: AiwynClient, box: Sandbox, options: A
     if options.get("ordered") or options.get("ranges") == 1:
         assert found == ids(box)
     assert pull.report.complete
-    assert pull.report.distinct == 3000
-    assert pull.report.expected_at_start == pull.report.expected_at_end == 3000
-    assert not pull.report.drift
+    assert pull.report.rows_yielded == 3000
+    assert pull.report.total_count_at_start == pull.report.total_count_at_end == 3000
+    assert not pull.report.changed_during_read
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_every_row_comes_once(aiwyn: AiwynClient, box: Sandbox, options: A
         ("wip", "key"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::aiwyn_async.errors.InferredEndpointWarning")
+@pytest.mark.filterwarnings("ignore::aiwyn_async.errors.UndocumentedEndpointWarning")
 async def test_every_tag_is_pulled_in_the_way_it_allows(
     aiwyn: AiwynClient, box: Sandbox, tag: str, method: str
 ) -> None:
@@ -93,7 +93,7 @@ async def test_every_tag_is_pulled_in_the_way_it_allows(
     assert pull.report.complete, str(pull.report)
     if tag != "draft_invoices":  # whose rows are shown without a key
         assert sorted(row.id for row in rows) == ids(box, tag)
-    assert len(rows) == pull.report.expected_at_end
+    assert len(rows) == pull.report.total_count_at_end
 
 
 async def test_a_condition_is_kept_in_every_range(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -101,7 +101,7 @@ async def test_a_condition_is_kept_in_every_range(aiwyn: AiwynClient, box: Sandb
     rows = await pull.collect()
     assert {row.status for row in rows} == {"POSTED"}
     assert len(rows) == box.scalar("SELECT count(*) FROM invoices WHERE status = 'POSTED'")
-    assert pull.report.ranges_done > 1
+    assert pull.report.ranges_completed > 1
 
 
 async def test_a_list_with_filters_is_pulled_by_passes(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -109,14 +109,14 @@ async def test_a_list_with_filters_is_pulled_by_passes(aiwyn: AiwynClient, box: 
     pull = aiwyn.payments.pull(aiwyn.payments.list(client_id=client))
     rows = await pull.collect()
     assert len(rows) == box.scalar("SELECT count(*) FROM payments WHERE client_id = ?", (client,))
-    assert (pull.report.passes, pull.report.passes_agree) == (2, True)
+    assert (pull.report.scans, pull.report.scans_agree) == (2, True)
 
 
 async def test_little_takes_two_requests(aiwyn: AiwynClient, box: Sandbox) -> None:
     pull = aiwyn.invoices.pull(F.id <= ids(box)[9])
     assert len(await pull.collect()) == 10
     assert pull.report.requests == box.calls("invoices.search") == 2, "the second sees that no more come"
-    assert pull.report.expected_at_end == 10
+    assert pull.report.total_count_at_end == 10
 
 
 async def test_nothing_at_all_is_complete(aiwyn: AiwynClient) -> None:
@@ -150,7 +150,7 @@ async def test_rows_that_stay_are_neither_missed_nor_doubled_while_the_list_move
             assert drift.rounds > 40
             assert len(found) == len(set(found)), "0 duplicates"
             assert stayed <= set(found), "0 missed"
-            assert pull.report.drift
+            assert pull.report.changed_during_read
             assert pull.report.duplicates == 0
 
             drift = box.drift = Drift(insert=3, update=20, delete=3, seed=seed)
@@ -158,7 +158,7 @@ async def test_rows_that_stay_are_neither_missed_nor_doubled_while_the_list_move
             walk = aiwyn.invoices.search(order_by=F.updated_at.desc(), paging="page", page_size=page_size)
             async for _ in walk:
                 pass
-            assert walk.report.drift
+            assert walk.report.changed_during_read
             assert walk.report.duplicates > 0
             with pytest.raises(IncompleteError):
                 await aiwyn.invoices.list(page_size=page_size, strict=True).collect()
@@ -171,7 +171,7 @@ async def test_passes_over_a_list_that_keeps_moving_never_claim_to_agree(
     pull = aiwyn.payments.pull(page_size=500)
     rows = await pull.collect()
     assert len({row.id for row in rows}) == len(rows)
-    assert pull.report.passes_agree is False
+    assert pull.report.scans_agree is False
     assert not pull.report.complete
     with pytest.raises(IncompleteError, match="keeps moving"):
         await aiwyn.payments.pull(page_size=500, strict=True).collect()
@@ -181,12 +181,12 @@ async def test_passes_go_on_until_the_list_is_still(aiwyn: AiwynClient, box: San
     box.drift = Drift(insert=1, delete=1)
     pull = aiwyn.payments.pull(page_size=500, strict=True)
     found: set[Any] = set()
-    async for batch in pull.batches():
+    async for batch in pull.pages():
         found |= {row.id for row in batch.items}
-        if pull.report.passes == 1:
+        if pull.report.scans == 1:
             box.drift = None
-    assert pull.report.passes > 2
-    assert pull.report.drift
+    assert pull.report.scans > 2
+    assert pull.report.changed_during_read
     assert set(ids(box, "payments")) <= found
 
 
@@ -195,11 +195,11 @@ async def test_a_row_inserted_behind_the_pull_is_told(aiwyn: AiwynClient, box: S
     box.delete("invoices", gone)
     pull = aiwyn.invoices.pull(page_size=100)
     given = 0
-    async for batch in pull.batches():
+    async for batch in pull.pages():
         given += len(batch)
         if given > 2000 and box.scalar("SELECT count(*) FROM invoices WHERE id = ?", (gone,)) == 0:
             box.insert("invoices", {"id": gone})
-    assert pull.report.unseen == 1
+    assert pull.report.unaccounted_rows == 1
     assert not pull.report.complete
 
 
@@ -221,7 +221,7 @@ async def test_a_range_that_fails_for_good_costs_itself_alone_and_is_healed_alon
     (missing,) = pull.report.missing
     low, high = missing.after or 0, missing.until or rows[-1]
     assert bad == {key for key in rows if int(low) < key <= int(high)}
-    assert "500" in missing.why
+    assert "500" in missing.reason
     assert str(missing) in str(error)
     assert error.report is pull.report
 
@@ -235,7 +235,7 @@ async def test_a_range_that_fails_for_good_costs_itself_alone_and_is_healed_alon
     asked = searches(box)[asked_before:]
     assert {bounds(body) for body in asked} <= {(after, missing.until) for after in [missing.after, *healed]}
     assert resumed.report.complete
-    assert resumed.report.distinct == 3000
+    assert resumed.report.rows_yielded == 3000
 
 
 @pytest.mark.parametrize("status", [400, 502])
@@ -286,7 +286,7 @@ async def test_a_page_too_large_is_asked_for_in_smaller_ones(
     box.faults.add("invoices.search", times=MANY, match=is_larger_than(130), **fault)
     pull = aiwyn.with_options(retries=1).invoices.pull(page_size=500, paging=paging, strict=True)
     assert {row.id for row in await pull.collect()} == set(ids(box))
-    assert pull.report.smallest_page == 125
+    assert pull.report.min_page_size == 125
 
 
 async def test_an_error_told_in_the_body_may_be_for_the_size_of_the_page(
@@ -296,8 +296,8 @@ async def test_an_error_told_in_the_body_may_be_for_the_size_of_the_page(
     box.faults.add("invoices.search", nth=4, times=4, body=told, match=is_larger_than(130))
     pull = aiwyn.invoices.pull(page_size=500, strict=True)
     assert {row.id for row in await pull.collect()} == set(ids(box))
-    assert pull.report.method == "key"
-    assert pull.report.smallest_page < 500
+    assert pull.report.method == "key_ranges"
+    assert pull.report.min_page_size < 500
 
 
 async def test_the_page_size_grows_back(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -327,7 +327,7 @@ async def test_a_first_page_that_fails_for_the_whole_server_raises_its_error(
     aiwyn: AiwynClient, box: Sandbox
 ) -> None:
     box.faults.add("invoices.search", times=MANY, action="reset")
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(TransportError):
         await aiwyn.with_options(retries=0).invoices.pull().collect()
 
 
@@ -351,8 +351,8 @@ async def test_a_key_filter_that_is_refused_makes_it_passes(
     box.faults.add("invoices.search", times=MANY, status=400, match=match)
     pull = aiwyn.invoices.pull(page_size=500, strict=True)
     assert sorted(row.id for row in await pull.collect()) == ids(box)
-    assert pull.report.method == "passes"
-    assert "400" in str(pull.report.why_passes)
+    assert pull.report.method == "full_scan"
+    assert "400" in str(pull.report.fallback_reason)
 
 
 async def test_a_server_that_ignores_the_key_filter_is_found_out(box: Sandbox, clock: FakeClock) -> None:
@@ -372,8 +372,8 @@ async def test_a_server_that_ignores_the_key_filter_is_found_out(box: Sandbox, c
     async with AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as aiwyn:
         pull = aiwyn.invoices.pull(page_size=100, strict=True)
         assert sorted(row.id for row in await pull.collect()) == rows
-        assert pull.report.method == "passes"
-        assert "outside the range" in str(pull.report.why_passes)
+        assert pull.report.method == "full_scan"
+        assert "outside the range" in str(pull.report.fallback_reason)
 
 
 # Checkpoints, memory, cancellation
@@ -385,7 +385,7 @@ async def test_it_goes_on_from_any_batch(aiwyn: AiwynClient, box: Sandbox, order
         pull = aiwyn.invoices.pull(page_size=100, ordered=ordered)
         found: list[Any] = []
         saved = ""
-        async for batch in pull.batches():
+        async for batch in pull.pages():
             found += [row.id for row in batch.items]
             saved = batch.checkpoint.to_json()
             if len(found) >= stop * 100:
@@ -393,11 +393,11 @@ async def test_it_goes_on_from_any_batch(aiwyn: AiwynClient, box: Sandbox, order
         resumed = aiwyn.invoices.pull(page_size=100, ordered=ordered, resume=saved, strict=True)
         found += [row.id async for row in resumed]
         assert sorted(found) == ids(box)
-        assert resumed.report.distinct == 3000
+        assert resumed.report.rows_yielded == 3000
         assert box.api_key not in saved
 
 
-@pytest.mark.filterwarnings("ignore::aiwyn_async.errors.InferredEndpointWarning")
+@pytest.mark.filterwarnings("ignore::aiwyn_async.errors.UndocumentedEndpointWarning")
 async def test_a_checkpoint_belongs_to_its_query_and_row_type(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull(page_size=100)
     await pull.collect()
@@ -424,16 +424,16 @@ def replaced(saved: Checkpoint, *, left: list[list[int | None]]) -> Checkpoint:
 
 async def test_a_pull_of_other_rows_is_resumed_after_it_was_given_their_type(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull(page_size=100).decode_as(dict)
-    batches = pull.batches()
+    batches = pull.pages()
     saved = (await anext(batches)).checkpoint
     await batches.aclose()
     for wrong in (
         lambda: aiwyn.invoices.pull(resume=saved),
-        lambda: pull.resumed_at(saved).decode_as(msgspec.Raw),
+        lambda: pull.resume_from(saved).decode_as(msgspec.Raw),
     ):
-        with pytest.raises(CheckpointError, match=r"decode_as\(row_type\)\.resumed_at"):
+        with pytest.raises(CheckpointError, match=r"decode_as\(row_type\)\.resume_from"):
             wrong()
-    rest = await aiwyn.invoices.pull().decode_as(dict).resumed_at(saved.to_json()).collect()
+    rest = await aiwyn.invoices.pull().decode_as(dict).resume_from(saved.to_json()).collect()
     assert len(rest) == 2900
 
 
@@ -442,26 +442,26 @@ async def test_a_resumed_pull_calls_no_key_gone(aiwyn: AiwynClient, box: Sandbox
     await pull.collect()
     assert pull.checkpoint is not None
     with pytest.raises(ConfigurationError, match="only some of the keys"):
-        await aiwyn.invoices.reconcile_keys(ids(box), pull.resumed_at(pull.checkpoint))
+        await aiwyn.invoices.reconcile_keys(ids(box), pull.resume_from(pull.checkpoint))
 
 
 async def test_what_a_fallen_back_resumed_pull_gives_is_counted_once(
     aiwyn: AiwynClient, box: Sandbox
 ) -> None:
     pull = aiwyn.invoices.pull(page_size=100, ranges=1)
-    batches = pull.batches()
+    batches = pull.pages()
     await anext(batches)
     saved = (await anext(batches)).checkpoint
     await batches.aclose()
     box.faults.add("invoices.search", times=MANY, status=400, match=lambda body: "where" in body)  # type: ignore[operator]
     resumed = aiwyn.invoices.pull(page_size=100, resume=saved, strict=True)
     assert sorted(row.id for row in await resumed.collect()) == ids(box)
-    assert resumed.report.distinct == 3000
+    assert resumed.report.rows_yielded == 3000
 
 
 async def test_a_slow_consumer_holds_one_page_a_range_and_no_more(aiwyn: AiwynClient, box: Sandbox) -> None:
     pull = aiwyn.invoices.pull(page_size=50, ranges=4)
-    batches = pull.batches()
+    batches = pull.pages()
     for _ in range(4):
         await anext(batches)
     for _ in range(3000):  # turns of the loop in which more requests would go out
@@ -511,9 +511,9 @@ async def test_two_uses_at_a_time_know_nothing_of_each_other(aiwyn: AiwynClient,
     bad = set(rows[-40:])
     fault = box.faults.add("invoices.search", status=500, times=MANY, match=would_bring(box, bad))
     pull = aiwyn.invoices.pull(page_size=200, ranges=2)
-    first = pull.batches()
+    first = pull.pages()
     given = [row.id for row in (await anext(first)).items]
-    second = pull.batches()
+    second = pull.pages()
     await anext(second)
 
     async def read_on() -> None:
@@ -525,7 +525,7 @@ async def test_two_uses_at_a_time_know_nothing_of_each_other(aiwyn: AiwynClient,
     await second.aclose()
     fault.match = lambda _: False
     assert caught.value.checkpoint is not None
-    healed = await pull.resumed_at(caught.value.checkpoint).collect()
+    healed = await pull.resume_from(caught.value.checkpoint).collect()
     assert sorted(given + [row.id for row in healed]) == rows
 
 
@@ -574,7 +574,7 @@ async def test_interrupted_at_any_time_and_gone_on_it_brings_each_row_once(
         pull = aiwyn.invoices.pull(ordered=ordered, resume=saved, **options)
         here: list[Any] = []
         try:
-            async with aclosing(pull.batches()) as batches:
+            async with aclosing(pull.pages()) as batches:
                 for _ in range(choose.randrange(1, 12)):
                     # That this page is asked for tells that the one before is kept.
                     batch = await anext(batches)
@@ -582,7 +582,7 @@ async def test_interrupted_at_any_time_and_gone_on_it_brings_each_row_once(
                     saved = batch.checkpoint.to_json()
         except StopAsyncIteration:
             assert pull.report.complete
-            assert pull.report.distinct == 3000
+            assert pull.report.rows_yielded == 3000
             found += here
             break
         except (IncompleteError, RequestError) as error:
@@ -604,9 +604,9 @@ async def test_progress_tells_rows_and_ranges(aiwyn: AiwynClient) -> None:
     told: list[Progress] = []
     await aiwyn.invoices.pull(page_size=100, ranges=4, on_progress=told.append).collect()
     assert [each.rows for each in told] == sorted(each.rows for each in told)
-    assert told[-1].rows == told[-1].expected == 3000
+    assert told[-1].rows == told[-1].total == 3000
     assert max(len(each.ranges) for each in told) == 4
-    assert all(0 <= each.at <= 1 for progress in told for each in progress.ranges)
+    assert all(0 <= each.fraction <= 1 for progress in told for each in progress.ranges)
 
 
 async def test_the_report_is_json_and_a_table(aiwyn: AiwynClient) -> None:
@@ -617,7 +617,7 @@ async def test_the_report_is_json_and_a_table(aiwyn: AiwynClient) -> None:
     console = Console(width=120, file=io.StringIO())
     console.print(pull.report)
     assert "3,000 distinct" in console.file.getvalue()  # type: ignore[attr-defined]
-    assert "once" in pull.report.proof
+    assert "once" in pull.report.guarantee
 
 
 @pytest.mark.parametrize("kind", [dict, msgspec.Raw, InvoiceSearchRow])
@@ -655,10 +655,10 @@ async def test_the_end_of_an_earlier_read_of_changes_moves_no_bookmark_of_a_late
     aiwyn: AiwynClient, box: Sandbox, tmp_path: Path
 ) -> None:
     changes = aiwyn.invoices.changes(state=FileState(tmp_path / "state.json"), page_size=1000)
-    earlier = changes.batches()
+    earlier = changes.pages()
     await anext(earlier)
     box.insert("invoices", {})
-    later = changes.batches()
+    later = changes.pages()
     await anext(later)
     async for _ in earlier:
         pass

@@ -137,13 +137,13 @@ async def test_a_resumed_pull_of_one_page_is_held_against_the_count(serve: Serve
     books = Books(numbered(*range(150)))
     client = await serve(books)
     pull = client.invoices.pull(page_size=100, ranges=1).decode_as(dict)
-    batches = pull.batches()
+    batches = pull.pages()
     first = await anext(batches)
     await batches.aclose()
     shown = books.rows
     books.rows = shown[:100]  # what is left is not shown to filters
     books.count = lambda matching, _shown: 50 if matching == 0 else 150
-    rest = pull.resumed_at(first.checkpoint)
+    rest = pull.resume_from(first.checkpoint)
     await keys_of(rest)
     assert not rest.report.complete
 
@@ -174,7 +174,7 @@ async def test_a_page_size_that_is_refused_is_made_smaller(serve: Serve) -> None
     books.refuses = lambda body: 400 * (body["pageSize"] > 200)
     pull = (await serve(books)).invoices.pull(strict=True).decode_as(dict)
     assert sorted(await keys_of(pull)) == list(range(1000))
-    assert (pull.report.method, pull.report.smallest_page, pull.report.missing) == ("key", 125, [])
+    assert (pull.report.method, pull.report.min_page_size, pull.report.missing) == ("key", 125, [])
 
 
 async def test_a_known_key_in_quotes_is_found_whatever_its_sign(serve: Serve) -> None:
@@ -209,7 +209,7 @@ async def test_rows_without_a_key_are_not_given_again_when_pages_become_smaller(
     found: list[Any] = []
 
     async def read() -> None:
-        async for batch in pull.batches():
+        async for batch in pull.pages():
             found.extend(row["id"] for row in batch.items)
 
     with pytest.raises(StatusError):

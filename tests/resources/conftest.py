@@ -17,6 +17,6 @@ async def box() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
     async with AiwynClient(
-        base_url=box.url, api_key=box.api_key, backoff_base=0, warn_inferred=False
+        base_url=box.url, api_key=box.api_key, backoff_base=0, warn_undocumented=False
     ) as client:
         yield client

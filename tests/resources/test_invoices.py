@@ -97,7 +97,7 @@ async def test_get_many_takes_thousands_of_keys_as_they_come(aiwyn: AiwynClient,
         most_ahead = max(most_ahead, taken - given)
     assert given == 2000
     assert most_ahead <= 32
-    assert aiwyn._session.governor.peak_in_flight <= aiwyn.config.max_concurrency
+    assert aiwyn._session.limiter.peak_in_flight <= aiwyn.config.max_concurrency
 
 
 async def test_get_of_nothing(aiwyn: AiwynClient) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8, declared_charset
-from aiwyn_async.errors import DecodeFailed, InvalidRequestError
+from aiwyn_async.errors import DecodeError, InvalidRequestError
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import LIST, WRITE, session_of
 from secrecy import CANARY
@@ -59,7 +59,7 @@ async def test_a_page_is_read_in_its_charset(
 @pytest.mark.parametrize("charset", ["klingon", "rot13", "zlib", "unicode_escape", "idna", CANARY])
 async def test_an_unknown_charset_is_named(charset: str, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, b"{}", typed(charset)))]) as server:
-        with pytest.raises(DecodeFailed, match="unknown charset: ") as caught:
+        with pytest.raises(DecodeError, match="unknown charset: ") as caught:
             await session_of(connect(server.url)).call(LIST)
     shown = "***" if charset == CANARY else charset
     assert f"unknown charset: {shown}" in str(caught.value)
@@ -75,7 +75,7 @@ async def test_a_body_that_is_not_in_its_charset_is_asked_for_once_more(
     body: bytes, charset: str, connect: Connect
 ) -> None:
     async with FaultServer([READ, send(answer(200, body, typed(charset)))]) as server:
-        with pytest.raises(DecodeFailed, match="charset") as caught:
+        with pytest.raises(DecodeError, match="charset") as caught:
             await session_of(connect(server.url)).call(LIST)
     assert caught.value.malformed
     assert len(server.requests) == 2

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async._http.concurrency import Governor
+from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from fake_clock import FakeClock
 
 
@@ -44,23 +44,23 @@ def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
     return tasks
 
 
-async def hold(governor: Governor) -> None:
+async def hold(governor: ConcurrencyLimiter) -> None:
     loop = asyncio.get_running_loop()
-    await governor.enter(Caller(FakeClock()))
+    await governor.acquire(Caller(FakeClock()))
     try:
         await asyncio.Event().wait()
     finally:
-        governor.leave(loop)
+        governor.release(loop)
 
 
-async def visit(governor: Governor) -> None:
+async def visit(governor: ConcurrencyLimiter) -> None:
     async with asyncio.timeout(5):
-        await governor.enter(Caller(FakeClock()))
-    governor.leave()
+        await governor.acquire(Caller(FakeClock()))
+    governor.release()
 
 
 def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> None:
-    governor = Governor(2, clock)
+    governor = ConcurrencyLimiter(2, clock)
     tasks = abandon(*(hold(governor) for _ in range(5)))
     assert (governor.in_flight, len(governor._waiting)) == (2, 3)
     asyncio.run(visit(governor))
@@ -75,26 +75,26 @@ def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> No
 
 
 def test_a_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -> None:
-    governor = Governor(1, clock)
+    governor = ConcurrencyLimiter(1, clock)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(governor.enter(Caller(clock)))
+    loop.run_until_complete(governor.acquire(Caller(clock)))
     loop.close()
-    governor.leave(loop)
+    governor.release(loop)
     assert governor.in_flight == 0
-    governor.leave(loop)
+    governor.release(loop)
     assert governor.in_flight == 0
 
 
 def test_a_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
-    governor = Governor(2, clock)
+    governor = ConcurrencyLimiter(2, clock)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
-    first.run_until_complete(governor.enter(Caller(clock)))
-    second.run_until_complete(governor.enter(Caller(clock)))
+    first.run_until_complete(governor.acquire(Caller(clock)))
+    second.run_until_complete(governor.acquire(Caller(clock)))
     assert governor.in_flight == 2
     second.close()
     first.run_until_complete(visit(governor))
     assert governor.in_flight == 1
-    governor.leave(first)
+    governor.release(first)
     assert governor.in_flight == 0
     first.close()
 
@@ -102,7 +102,7 @@ def test_a_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=6), st.integers(1, 3))
 def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most: int) -> None:
-    governor = Governor(most, FakeClock())
+    governor = ConcurrencyLimiter(most, FakeClock())
     kept: list[asyncio.Task[Any]] = []
     for number, collect in rounds:
         kept += abandon(*(hold(governor) for _ in range(number)))
@@ -116,7 +116,7 @@ def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most:
 
 @pytest.mark.parametrize("end", ["cancelled", "raised"])
 def test_an_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
-    governor = Governor(1, clock)
+    governor = ConcurrencyLimiter(1, clock)
 
     async def leave_in_the_middle() -> None:
         tasks = [asyncio.create_task(hold(governor)) for _ in range(3)]

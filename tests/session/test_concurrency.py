@@ -18,7 +18,7 @@ from aiwyn_async._http.auth import ApiKeyExchange
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import (
     ClientClosedError,
-    DeadlineExceeded,
+    DeadlineExceededError,
     RateLimitError,
     ServerError,
 )
@@ -38,7 +38,7 @@ async def test_one_429_holds_50_tasks_back_for_its_second(sandbox: Sandbox) -> N
         session = session_of(client)
         sandbox.faults.add("invoices.list", status=429, headers={"Retry-After": "1"})
         first = asyncio.create_task(session.call(LIST))
-        await until(lambda: session.governor.paused_until > 0)
+        await until(lambda: session.limiter.paused_until > 0)
         told_at = time.monotonic()
         others = [asyncio.create_task(session.call(LIST)) for _ in range(49)]
         await asyncio.gather(first, *others)
@@ -73,9 +73,9 @@ async def test_1000_calls_on_a_dead_server_retry_no_more_than_the_quota_lasts(
     assert retries == 500 // 14 == 35
     last = errors[-1]
     assert isinstance(last, ServerError)
-    assert last.retry_quota_exhausted
+    assert last.retry_budget_exhausted
     assert "retry budget" in str(last)
-    assert int(session.governor.limit) == 1
+    assert int(session.limiter.limit) == 1
     sandbox.faults.clear()
     await session.call(LIST)
     await assert_nothing_is_held(client)
@@ -87,7 +87,7 @@ async def test_no_more_requests_are_in_flight_than_max_concurrency(
     client = connect(sandbox.url, token=sandbox.token, max_concurrency=3)
     sandbox.latency = 0.005
     await asyncio.gather(*(session_of(client).call(LIST) for _ in range(20)))
-    assert session_of(client).governor.peak_in_flight == 3
+    assert session_of(client).limiter.peak_in_flight == 3
 
 
 # Cancellation
@@ -241,7 +241,7 @@ async def test_an_outer_timeout_is_not_taken_for_the_own_deadline(connect: Conne
             async with asyncio.timeout(0.05):
                 await session.call(LIST)
         assert type(caught.value) is TimeoutError
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceededError):
             async with asyncio.timeout(5):
                 await session_of(connect(server.url, deadline=0.05)).call(LIST)
         task = asyncio.current_task()
@@ -271,7 +271,7 @@ async def test_a_deadline_in_the_answer_names_the_response(connect: Connect) -> 
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, deadline=0.06)
         for request, ambiguous in ((LIST, False), (WRITE, True)):
-            with pytest.raises(DeadlineExceeded) as caught:
+            with pytest.raises(DeadlineExceededError) as caught:
                 await session_of(client).call(request)
             assert (caught.value.phase, caught.value.ambiguous) == ("response", ambiguous)
             assert_no_secret(caught.value)
@@ -283,7 +283,7 @@ async def test_a_deadline_in_the_queue_names_it(connect: Connect) -> None:
         client = connect(server.url, max_concurrency=1)
         ahead = asyncio.create_task(session_of(client).call(LIST))
         await until(lambda: len(server.requests) > 0)
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             await session_of(client.with_options(deadline=0.05)).call(WRITE)
         assert (caught.value.phase, caught.value.ambiguous, caught.value.attempts) == ("queue", False, ())
         ahead.cancel()
@@ -298,7 +298,7 @@ async def test_a_deadline_in_a_pause_is_told_before_it_is_waited_for(
         client = connect(server.url, retries=0)
         with pytest.raises(RateLimitError):
             await session_of(client).call(LIST)
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             await session_of(client.with_options(deadline=10)).call(LIST)
         assert (caught.value.phase, len(server.requests), clock.sleeps) == ("pause", 1, [])
         await assert_nothing_is_held(client)
@@ -309,7 +309,7 @@ async def test_a_deadline_before_a_retry_is_told_with_the_last_error_as_its_caus
 ) -> None:
     async with FaultServer([READ, send(answer(503, headers={"Retry-After": "60"}))]) as server:
         client = connect(server.url, deadline=10)
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             await session_of(client).call(LIST)
     assert (caught.value.phase, clock.sleeps) == ("retry_wait", [])
     assert isinstance(caught.value.__cause__, ServerError)
@@ -319,7 +319,7 @@ async def test_a_deadline_before_a_retry_is_told_with_the_last_error_as_its_caus
 
 async def test_the_deadline_counts_waits_by_the_clock(connect: Connect, clock: FakeClock) -> None:
     async with FaultServer([READ, send(answer(503, headers={"Retry-After": "4"}))]) as server:
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             await session_of(connect(server.url, deadline=10, retries=9)).call(LIST)
     assert clock.sleeps == [4, 4]
     assert caught.value.elapsed == pytest.approx(8)

@@ -9,11 +9,11 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import (
-    ConnectionFailed,
-    DeadlineExceeded,
+    DeadlineExceededError,
     RateLimitError,
     ServerError,
     TokenExchangeError,
+    TransportError,
 )
 from fake_clock import FakeClock
 from fault_server import READ, RST, STALL, FaultServer, answer, send
@@ -27,7 +27,7 @@ LIMITED = send(answer(429, ECHO, {"Retry-After": "60"}))
 
 async def test_a_deadline_keeps_the_last_error_and_its_retry_after(connect: Connect) -> None:
     async with FaultServer([READ, LIMITED]) as server:
-        with pytest.raises(DeadlineExceeded, match=r"429.*60 s.*too many of") as caught:
+        with pytest.raises(DeadlineExceededError, match=r"429.*60 s.*too many of") as caught:
             await session_of(connect(server.url, deadline=5)).call(LIST)
     for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
         assert (error.phase, error.retry_after) == ("retry_wait", 60)
@@ -39,7 +39,7 @@ async def test_a_deadline_keeps_the_last_error_and_its_retry_after(connect: Conn
 
 async def test_a_deadline_in_mid_response_keeps_the_error_before_it(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(503, b'{"message":"busy"}'))], [READ, STALL]) as server:
-        with pytest.raises(DeadlineExceeded, match="busy") as caught:
+        with pytest.raises(DeadlineExceededError, match="busy") as caught:
             await session_of(connect(server.url, deadline=0.3, backoff_base=0)).call(LIST)
     assert (caught.value.phase, caught.value.retry_after) == ("response", None)
     assert isinstance(caught.value.__cause__, ServerError)
@@ -47,9 +47,9 @@ async def test_a_deadline_in_mid_response_keeps_the_error_before_it(connect: Con
 
 async def test_a_deadline_after_a_broken_connection_keeps_it(connect: Connect) -> None:
     async with FaultServer([READ, RST], [READ, STALL]) as server:
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             await session_of(connect(server.url, deadline=0.3, backoff_base=0, retry_writes=True)).call(WRITE)
-    assert isinstance(caught.value.__cause__, ConnectionFailed)
+    assert isinstance(caught.value.__cause__, TransportError)
     assert caught.value.__cause__.kind == "disconnected"
     assert caught.value.ambiguous
 
@@ -58,9 +58,9 @@ async def test_a_deadline_in_a_pause_that_another_call_was_asked_for_says_how_lo
     connect: Connect, clock: FakeClock
 ) -> None:
     client = connect("http://127.0.0.1:9", deadline=5)
-    session_of(client).governor.pause(30)
+    session_of(client).limiter.pause(30)
     clock.advance(10)
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceededError) as caught:
         await session_of(client).call(LIST)
     assert (caught.value.phase, caught.value.retry_after) == ("pause", 20)
     assert caught.value.__cause__ is None
@@ -71,6 +71,6 @@ async def test_a_failed_exchange_keeps_the_servers_retry_after(connect: Connect)
         with pytest.raises(TokenExchangeError) as caught:
             await session_of(connect(server.url, api_key=CANARY)).call(LIST)
     assert caught.value.retry_after == 60
-    assert isinstance(caught.value.__cause__, DeadlineExceeded)
+    assert isinstance(caught.value.__cause__, DeadlineExceededError)
     assert isinstance(caught.value.__cause__.__cause__, RateLimitError)
     assert_no_secret(caught.value)

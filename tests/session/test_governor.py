@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async._http import forks
-from aiwyn_async._http.concurrency import Governor
+from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from fake_clock import FakeClock
 
 
@@ -54,12 +54,12 @@ def test_slots_are_neither_exceeded_nor_lost(moves: list[str], most: int) -> Non
 
 async def _play(moves: list[str], most: int) -> None:
     clock = FakeClock()
-    governor = Governor(most, clock)
+    governor = ConcurrencyLimiter(most, clock)
     inside: list[asyncio.Event] = []
     tasks: list[asyncio.Task[None]] = []
 
     async def visit(ahead: bool) -> None:
-        limit_at_admission = await governor.enter(Caller(clock), ahead=ahead)
+        limit_at_admission = await governor.acquire(Caller(clock), priority=ahead)
         assert limit_at_admission == clock.monotonic()
         leaves = asyncio.Event()
         inside.append(leaves)
@@ -67,7 +67,7 @@ async def _play(moves: list[str], most: int) -> None:
             await leaves.wait()
         finally:
             inside.remove(leaves)
-            governor.leave()
+            governor.release()
 
     for move in moves:
         clock.advance(1)
@@ -96,8 +96,8 @@ async def _play(moves: list[str], most: int) -> None:
     assert all(task.cancelled() or task.exception() is None for task in tasks)
     assert governor.in_flight == 0
     assert not governor._waiting
-    await governor.enter(Caller(clock))
-    governor.leave()
+    await governor.acquire(Caller(clock))
+    governor.release()
 
 
 async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event]) -> None:
@@ -108,24 +108,24 @@ async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event
 
 
 async def test_a_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: FakeClock) -> None:
-    governor = Governor(1, clock)
-    await governor.enter(Caller(clock))
-    waiting = asyncio.create_task(governor.enter(Caller(clock)))
+    governor = ConcurrencyLimiter(1, clock)
+    await governor.acquire(Caller(clock))
+    waiting = asyncio.create_task(governor.acquire(Caller(clock)))
     await asyncio.sleep(0)
     # Cancelled, and its place given away, before it runs again.
     waiting.cancel()
-    governor.leave()
+    governor.release()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert governor.in_flight == 0
 
 
 async def test_a_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock: FakeClock) -> None:
-    governor = Governor(1, clock)
-    await governor.enter(Caller(clock))
-    first, second = (asyncio.create_task(governor.enter(Caller(clock))) for _ in range(2))
+    governor = ConcurrencyLimiter(1, clock)
+    await governor.acquire(Caller(clock))
+    first, second = (asyncio.create_task(governor.acquire(Caller(clock))) for _ in range(2))
     await asyncio.sleep(0)
-    governor.leave()
+    governor.release()
     first.cancel()
     await asyncio.wait([first])
     await second
@@ -133,27 +133,27 @@ async def test_a_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clo
 
 
 async def test_the_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> None:
-    governor = Governor(1, clock)
-    await governor.enter(Caller(clock))
+    governor = ConcurrencyLimiter(1, clock)
+    await governor.acquire(Caller(clock))
     order: list[str] = []
 
     async def visit(name: str, ahead: bool) -> None:
-        await governor.enter(Caller(clock), ahead=ahead)
+        await governor.acquire(Caller(clock), priority=ahead)
         order.append(name)
-        governor.leave()
+        governor.release()
 
     async with asyncio.TaskGroup() as group:
         for name in ("a", "b", "c"):
             group.create_task(visit(name, ahead=False))
         group.create_task(visit("token", ahead=True))
         await asyncio.sleep(0)
-        governor.leave()
+        governor.release()
     assert order == ["token", "a", "b", "c"]
 
 
 async def test_a_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
-    governor = Governor(8, clock)
-    admitted = [await governor.enter(Caller(clock)) for _ in range(8)]
+    governor = ConcurrencyLimiter(8, clock)
+    admitted = [await governor.acquire(Caller(clock)) for _ in range(8)]
     clock.advance(1)
     for at in admitted:
         governor.throttled(at)
@@ -166,7 +166,7 @@ async def test_a_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
 
 
 def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
-    governor = Governor(8, clock)
+    governor = ConcurrencyLimiter(8, clock)
     for _ in range(9):
         clock.advance(1)
         governor.throttled(clock.monotonic())
@@ -182,21 +182,21 @@ def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
 
 
 async def test_a_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
-    governor = Governor(8, clock)
+    governor = ConcurrencyLimiter(8, clock)
     governor.pause(5)
     governor.pause(2)
     caller = Caller(clock)
-    assert await governor.enter(caller) == 5
+    assert await governor.acquire(caller) == 5
     assert (caller.phase, clock.sleeps) == ("pause", [5])
-    governor.leave()
-    await governor.enter(caller)
+    governor.release()
+    await governor.acquire(caller)
     assert clock.sleeps == [5]
 
 
 async def test_a_pause_that_is_cancelled_gives_the_slot_back(clock: FakeClock) -> None:
-    governor = Governor(1, clock)
+    governor = ConcurrencyLimiter(1, clock)
     governor.pause(5)
-    entering = asyncio.create_task(governor.enter(Caller(clock)))
+    entering = asyncio.create_task(governor.acquire(Caller(clock)))
     await asyncio.sleep(0)
     entering.cancel()
     await asyncio.wait([entering])
@@ -206,13 +206,13 @@ async def test_a_pause_that_is_cancelled_gives_the_slot_back(clock: FakeClock) -
 async def test_a_forked_child_does_not_wait_for_the_parents_requests(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    governor = Governor(1, clock)
-    await governor.enter(Caller(clock))
+    governor = ConcurrencyLimiter(1, clock)
+    await governor.acquire(Caller(clock))
     parent = forks.generation()
     monkeypatch.setattr(forks, "generation", lambda: parent + 1)
-    await governor.enter(Caller(clock))
+    await governor.acquire(Caller(clock))
     assert governor.in_flight == 1
 
 
 def test_its_repr_tells_its_state(clock: FakeClock) -> None:
-    assert repr(Governor(3, clock)) == "<Governor 0 in flight of 3, 0 waiting>"
+    assert repr(ConcurrencyLimiter(3, clock)) == "<Governor 0 in flight of 3, 0 waiting>"

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, inflate_with_isal
+from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.tuning import inflate_with_isal
 from fault_server import READ, FaultServer, answer, send
 from inflating import isal
 

@@ -77,7 +77,7 @@ def test_a_loop_that_dies_in_mid_renewal_does_not_hold_the_next_one(served: Sand
 
     asyncio.run(give_up())
     assert asyncio.run(ask()) == 200
-    assert session_of(client).governor.in_flight == 0
+    assert session_of(client).limiter.in_flight == 0
 
 
 def test_two_loops_of_one_thread_share_a_client(served: Sandbox) -> None:
@@ -131,13 +131,13 @@ def test_a_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: 
             await ask()
             (connector,) = connectors_of(session_of(client).transport)
             # As if the only slot were taken at the moment of the fork.
-            session_of(client).governor.in_flight = 1
+            session_of(client).limiter.in_flight = 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that other threads run while forking
                 child = os.fork()
             if child == 0:
                 _exit_with_the_result_of(client)
-            session_of(client).governor.in_flight = 0
+            session_of(client).limiter.in_flight = 0
             _, status = await asyncio.to_thread(os.waitpid, child, 0)
             assert os.waitstatus_to_exitcode(status) == 0
             assert await ask() == 200

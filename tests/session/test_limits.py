@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async._http.timeouts import MOST_IDLE_TIMERS, Stage, TimeLimit
+from aiwyn_async._http.timeouts import MAX_IDLE_TIMERS, Stage, TimeLimit
 from leaping_loop import run_leaping
 
 # Given seconds, and what it gave for the limit around it.
@@ -153,7 +153,7 @@ def test_a_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
                     pass
         return [handle.when() for handle in handles if not handle.cancelled()]
 
-    assert 0 < len(run_leaping(main())) <= MOST_IDLE_TIMERS
+    assert 0 < len(run_leaping(main())) <= MAX_IDLE_TIMERS
 
 
 @given(silences=st.lists(st.integers(1, 7), max_size=6), within=st.integers(1, 5), limit=st.integers(1, 20))

@@ -19,7 +19,6 @@ from aiwyn_async._http.messages import (
     Request,
     Response,
     RetryClass,
-    error_of,
     excerpt,
     is_success,
     looks_cut,
@@ -29,6 +28,7 @@ from aiwyn_async._http.messages import (
     printable,
     server_message,
     timestamp_of,
+    to_error,
 )
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, RedirectRefusedError
@@ -242,7 +242,7 @@ def test_an_excerpt_masks_before_it_cuts() -> None:
 )
 def test_a_redirect_shows_scheme_and_host_alone(location: str, shown: str) -> None:
     response = Response(302, {"Location": location}, b"", 0.0)
-    error = error_of(READ, response, now=0, elapsed=0, attempts=())
+    error = to_error(READ, response, now=0, elapsed=0, attempts=())
     assert type(error) is RedirectRefusedError
     assert f"points to {shown}" in str(error)
     assert "secret" not in str(error)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, RetryClass
-from aiwyn_async._http.retry import GiveUp, RetryQuota, SendAgain, decide, is_final, is_throttled
+from aiwyn_async._http.retry import Retry, RetryBudget, Stop, is_final, is_throttled, retry_decision
 from aiwyn_async.config import Config, Secret
 from fake_clock import FakeClock
 
@@ -47,10 +47,10 @@ def test_how_often_an_outcome_is_sent() -> None:
             (WRITE, CONFIG, writes),
             (WRITE, REPEATING_WRITES, repeated_writes),
         ):
-            decisions = [decide(request, outcome, attempt, config) for attempt in range(1, 6)]
-            again = [isinstance(decision, SendAgain) for decision in decisions]
+            decisions = [retry_decision(request, outcome, attempt, config) for attempt in range(1, 6)]
+            again = [isinstance(decision, Retry) for decision in decisions]
             assert again == [attempt < times for attempt in range(1, 6)], name
-            assert all(decision.because for decision in decisions if isinstance(decision, GiveUp)), name
+            assert all(decision.reason for decision in decisions if isinstance(decision, Stop)), name
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_how_often_an_outcome_is_sent() -> None:
 )
 def test_waits_and_costs(outcome: Outcome, attempt: int, draw: float, wait: float, cost: int) -> None:
     patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10_000)
-    assert decide(READ, outcome, attempt, patient, draw=draw) == SendAgain(wait, cost)
+    assert retry_decision(READ, outcome, attempt, patient, draw=draw) == Retry(wait, cost)
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.text(max_size=40))
@@ -81,8 +81,10 @@ def test_a_wait_is_never_below_what_was_asked_nor_above_the_caps(
     attempt: int, draw: float, asked: str
 ) -> None:
     patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10**7)
-    decision = decide(READ, Response(429, {"Retry-After": asked}, b"", 0.0), attempt, patient, draw=draw)
-    if isinstance(decision, SendAgain):
+    decision = retry_decision(
+        READ, Response(429, {"Retry-After": asked}, b"", 0.0), attempt, patient, draw=draw
+    )
+    if isinstance(decision, Retry):
         assert 0 <= decision.wait <= max(patient.backoff_cap, patient.max_retry_after)
 
 
@@ -122,13 +124,13 @@ def test_what_is_throttling() -> None:
 
 def test_a_quota_of_500_pays_for_35_retries_or_100_after_429() -> None:
     for cost, times in ((14, 35), (5, 100)):
-        quota = RetryQuota(500)
+        quota = RetryBudget(500)
         assert sum(quota.take(cost) for _ in range(1000)) == times
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 600))))
 def test_a_quota_stays_between_nothing_and_its_capacity(moves: list[tuple[bool, int]]) -> None:
-    quota = RetryQuota(500)
+    quota = RetryBudget(500)
     for is_take, tokens in moves:
         before = quota.tokens
         if is_take:

@@ -102,7 +102,7 @@ async def test_an_overloaded_server_is_asked_again_and_less(connect: Connect, cl
         clock.advance(1)
         await session.call(WRITE)  # which it did not take on, since it says when to come back
     assert max(clock.sleeps) >= 2.5
-    assert session.governor.limit < session.config.max_concurrency
+    assert session.limiter.limit < session.config.max_concurrency
 
 
 async def test_an_overload_that_lasts_is_a_server_error(connect: Connect) -> None:

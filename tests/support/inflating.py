@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from aiwyn_async import inflate_with_isal
+from aiwyn_async.tuning import inflate_with_isal
 
 
 @contextlib.contextmanager

@@ -45,8 +45,8 @@ async def assert_nothing_is_held(client: AiwynClient) -> None:
     session = session_of(client)
     await asyncio.sleep(0)
     assert [connector._acquired for connector in connectors_of(session.transport)] in ([], [set()])
-    assert session.governor.in_flight == 0
-    assert not session.governor._waiting
+    assert session.limiter.in_flight == 0
+    assert not session.limiter._waiting
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -146,5 +146,5 @@ async def keys_received(read: Pager[dict[str, Any]] | Pull[dict[str, Any]]) -> t
             found.append(row["id"])  # noqa: PERF401 (an error ends it)
     except PaginationError:
         return found, False
-    assert read.report.complete == (not read.report.doubts())
+    assert read.report.complete == (not read.report.problems())
     return found, read.report.complete

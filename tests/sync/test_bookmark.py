@@ -52,8 +52,8 @@ async def test_a_row_dated_ahead_does_not_hide_later_changes(
     assert notes(path) == wanted(firm)
     is_named = zone != "" or ahead.startswith("2099")  # without a zone it may be local time
     assert [
-        doubt for doubt in first.doubts if f"row 3 of /gql/v1/invoices/search is dated {ahead}" in doubt
-    ] == (first.doubts if is_named else [])
+        doubt for doubt in first.problems if f"row 3 of /gql/v1/invoices/search is dated {ahead}" in doubt
+    ] == (first.problems if is_named else [])
     assert first.complete is not is_named
 
     for hour in (13, 14):  # while that row stays as it is
@@ -107,7 +107,7 @@ async def test_without_a_date_this_machines_clock_counts_and_the_problem_says_so
     served.firm.put(2, "2025-06-15T17:00:00Z")
     result = await sync(reader.invoices, tmp_path / "firm.duckdb")
     assert result.bookmark == "2025-06-15T15:00:00.000000Z"
-    (problem,) = result.doubts
+    (problem,) = result.problems
     assert "this machine's clock (the server sends no Date)" in problem
 
 
@@ -158,7 +158,7 @@ async def test_a_row_that_leaves_the_condition_is_no_sign_of_a_restored_server(
     firm.put(8, "2025-03-02T09:00:00Z", status="PAID")
     result = await sync(reader.invoices, path, where=where)
     assert (result.notes, result.complete) == ([], True)
-    assert result.received == 1, "that at the bookmark before"
+    assert result.rows_received == 1, "that at the bookmark before"
 
 
 @pytest.mark.parametrize("unit", [1000, 1_000_000])
@@ -176,7 +176,7 @@ async def test_a_server_that_compares_instants_as_text_is_found_out(
     for _ in range(2):
         result = await sync(reader.invoices, path)
         assert not result.complete
-        assert any("row 2, the newest at the start" in doubt for doubt in result.doubts)
+        assert any("row 2, the newest at the start" in doubt for doubt in result.problems)
         assert str(result.bookmark).startswith("2025-03-02T05:00:00"), "it stays"
     assert (await sync(reader.invoices, path, full=True)).complete
     assert notes(path) == wanted(firm)
@@ -200,7 +200,7 @@ async def test_a_newest_row_that_arrives_in_an_older_version_keeps_the_bookmark(
     firm.requests, firm.during = 0, lag
     result = await sync(reader.invoices, path)
     assert not result.complete
-    assert any("row 1, the newest at the start" in doubt for doubt in result.doubts)
+    assert any("row 1, the newest at the start" in doubt for doubt in result.problems)
     firm.during, firm.rows = None, current
     assert (await sync(reader.invoices, path)).complete
     assert notes(path) == wanted(firm)
@@ -245,7 +245,7 @@ async def test_a_lost_page_of_changes_is_a_problem_and_ack_refuses(
     await broken.collect()
     firm.empty_pages = 0
     assert not broken.complete
-    assert broken.doubts()
+    assert broken.problems()
     with pytest.raises(IncompleteError, match="the bookmark stays"):
         await broken.ack()
     assert shelf.kept == before
@@ -276,8 +276,8 @@ async def test_rows_that_leave_the_span_during_a_read_are_no_problem(
         if number is not None:
             firm.put(number, f"2025-03-02T10:00:{number:02}Z")
 
-    async for _ in changes.batches():
+    async for _ in changes.pages():
         move()
-    assert changes.complete, changes.doubts()
+    assert changes.complete, changes.problems()
     await changes.ack()
     assert changes.bookmark == "2025-03-02T09:00:30.000000Z"

@@ -88,7 +88,7 @@ async def test_what_changes_during_the_read_comes_the_next_time(aiwyn: AiwynClie
     moved = changed[20:25]
     seen: list[Id] = []
     changes = aiwyn.invoices.changes(state=shelf, overlap=0, page_size=5)
-    async for batch in changes.batches():
+    async for batch in changes.pages():
         if not seen:
             for row_id in moved:
                 firm.update(row_id)
@@ -104,7 +104,7 @@ async def test_ack_is_refused_until_the_end_is_reached(aiwyn: AiwynClient, firm:
     changes = aiwyn.invoices.changes(state=shelf, page_size=10)
     with pytest.raises(IncompleteError):
         await changes.ack()
-    batches = changes.batches()
+    batches = changes.pages()
     await anext(batches)
     with pytest.raises(IncompleteError):
         await changes.ack()
@@ -142,7 +142,7 @@ async def test_a_read_that_breaks_is_resumed_within_its_bounds(aiwyn: AiwynClien
     rest = aiwyn.invoices.changes(since=since, page_size=10, resume=text)
     assert await ids_of(rest) == changed[20:]
     assert rest.bookmark == broken.bookmark
-    others = aiwyn.invoices.changes(since=since, page_size=10).decode_as(dict).resumed_at(text)
+    others = aiwyn.invoices.changes(since=since, page_size=10).decode_as(dict).resume_from(text)
     assert [row["id"] for row in await others.collect()] == changed[20:]
     with pytest.raises(CheckpointError):
         aiwyn.invoices.changes(where=F.status == "PAID", resume=text)
@@ -159,12 +159,12 @@ async def test_a_read_of_all_rows_is_resumed_as_rows_of_the_same_type(aiwyn: Aiw
         await broken.collect()
     firm.box.faults.clear()
     assert broken.checkpoint is not None
-    given = broken.report.distinct
+    given = broken.report.rows_yielded
 
-    rest = aiwyn.invoices.changes(page_size=5).decode_as(dict).resumed_at(broken.checkpoint)
+    rest = aiwyn.invoices.changes(page_size=5).decode_as(dict).resume_from(broken.checkpoint)
     assert 0 < len(await rest.collect()) == len(firm.ids()) - given
     with pytest.raises(CheckpointError):
-        aiwyn.invoices.changes(page_size=5).resumed_at(broken.checkpoint)
+        aiwyn.invoices.changes(page_size=5).resume_from(broken.checkpoint)
 
 
 async def test_a_state_is_bound_to_its_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:
@@ -269,19 +269,19 @@ async def test_reconcile_keys_tells_what_is_gone_and_what_is_missing(aiwyn: Aiwy
     firm.box.delete("invoices", known[4])
     (fresh,) = firm.insert()
     found = await aiwyn.invoices.reconcile_keys([*known, str(known[5])])
-    assert (found.gone, found.missing) == ([known[4]], [fresh])
+    assert (found.deleted, found.untracked) == ([known[4]], [fresh])
 
     async def streamed() -> AsyncIterator[str]:
         for key in known:
             yield str(key)
 
-    assert (await aiwyn.invoices.reconcile_keys(streamed())).gone == [str(known[4])]
+    assert (await aiwyn.invoices.reconcile_keys(streamed())).deleted == [str(known[4])]
     paid = aiwyn.invoices.pull(F.status == "PAID")
-    assert len((await aiwyn.invoices.reconcile_keys([], paid)).missing) == firm.box.scalar(
+    assert len((await aiwyn.invoices.reconcile_keys([], paid)).untracked) == firm.box.scalar(
         "SELECT count(*) FROM invoices WHERE status = 'PAID'"
     )
     payments = [row.id async for row in aiwyn.payments.list()]
-    assert (await aiwyn.payments.reconcile_keys(payments)).missing == []
+    assert (await aiwyn.payments.reconcile_keys(payments)).untracked == []
 
 
 async def test_an_incomplete_sweep_calls_nothing_gone(aiwyn: AiwynClient, firm: Any) -> None:
@@ -293,7 +293,10 @@ async def test_an_incomplete_sweep_calls_nothing_gone(aiwyn: AiwynClient, firm: 
 
 async def test_configuration_may_name_the_change_column(firm: Any, tmp_path: Path) -> None:
     firm.box.insert("invoices", {"createdAt": "2025-06-01T00:00:00Z", "updatedAt": "2020-01-01T00:00:00Z"})
-    endpoints = {"invoices": {"change_column": "createdAt"}, "payments": {"change_column": "paymentDate"}}
+    endpoints = {
+        "invoices": {"modified_at_field": "createdAt"},
+        "payments": {"modified_at_field": "paymentDate"},
+    }
     async with AiwynClient(base_url=firm.box.url, api_key=firm.box.api_key, endpoints=endpoints) as aiwyn:
         changes = aiwyn.invoices.changes(since="2025-05-31T00:00:00Z")
         assert await ids_of(changes) == [firm.ids()[-1]]

@@ -82,7 +82,7 @@ async def test_text_ids_are_text_from_the_start_and_can_be_chosen_later(
     served.firm.put(2, "2025-03-02T02:00:00Z", clientId=20)
     for each in (path, tmp_path / "text.duckdb"):
         result = await sync(reader.invoices, each, ids="text", reconcile_deletes=True)
-        assert (result.inserted, result.deleted, result.doubts) == (1, 0, [])
+        assert (result.inserted, result.deleted, result.problems) == (1, 0, [])
         assert query(each, "SELECT id, clientId FROM invoices ORDER BY id") == [("1", "10"), ("2", "20")]
 
 

@@ -189,7 +189,7 @@ async def follow(history: History, path: Path, followed: Followed) -> None:
         table = "different" if found else "equal"
         followed.counts[f"{kind}: {table}, {'complete' if is_complete else 'with a problem named'}"] += 1
         assert not (found and is_complete), (found, result)
-        assert is_complete or not isinstance(result, SyncResult) or result.doubts
+        assert is_complete or not isinstance(result, SyncResult) or result.problems
 
 
 async def synced(invoices: Any, path: Path, history: History, *, deletes: bool) -> SyncResult | Exception:

@@ -41,8 +41,8 @@ async def test_keys_and_instants_in_another_spelling_are_synced(
     (new,) = firm.insert()
     second = await sync(aiwyn.invoices, path, reconcile_deletes=True)
 
-    assert (first.inserted, first.doubts, first.bookmark is not None) == (120, [], True)
-    assert (second.inserted, second.updated, second.deleted, second.doubts) == (1, 1, 0, [])
+    assert (first.inserted, first.problems, first.bookmark is not None) == (120, [], True)
+    assert (second.inserted, second.updated, second.deleted, second.problems) == (1, 1, 0, [])
     found = await aiwyn.invoices.changes(since="2025-01-01T00:00:00Z").collect()
     assert sorted(row.id for row in found) == sorted([firm.ids()[40], new])
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError
-from aiwyn_async.errors import DecodeFailed
+from aiwyn_async.errors import DecodeError
 from aiwyn_async.sync import sync
 from model_firm import FirmServer, ModelFirm, exact_firm
 
@@ -58,7 +58,7 @@ async def test_a_sweep_brings_rows_whose_instant_went_back_or_forward_and_no_oth
     del firm.rows[6]
     result = await sync(reader.invoices, path, reconcile_deletes=True)
     assert (result.updated, result.deleted, result.complete) == (3, 1, True)
-    assert result.received <= 5
+    assert result.rows_received <= 5
     assert held(path) == wanted(firm)
     again = await sync(reader.invoices, path, reconcile_deletes=True)
     assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
@@ -91,7 +91,7 @@ async def test_a_change_that_leaves_the_instant_is_found_by_a_full_read(
     await sync(reader.invoices, path, reconcile_deletes=True)
     assert held(path) != wanted(firm)
     result = await sync(reader.invoices, path, full=True)
-    assert (result.received, result.updated, result.complete) == (2, 1, True)
+    assert (result.rows_received, result.updated, result.complete) == (2, 1, True)
     assert held(path) == wanted(firm)
 
 
@@ -103,11 +103,11 @@ async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
     for number in range(1, 9):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
     firm.more[3] = {"totalAmount": []}
-    with pytest.raises(DecodeFailed, match="totalAmount"):
+    with pytest.raises(DecodeError, match="totalAmount"):
         await sync(reader.invoices, path)
     first = await sync(reader.invoices, path, on_bad_row=on_bad_row, page_size=3)
     assert (first.skipped, first.complete) == (1, False)
-    assert first.doubts == ["1 rows do not decode and were left out (3)"]
+    assert first.problems == ["1 rows do not decode and were left out (3)"]
     assert [b'"id":3' in row.raw for row in first.bad_rows] == ([True] if on_bad_row == "collect" else [])
     assert held(path).keys() == firm.rows.keys() - {3}
 
@@ -115,7 +115,7 @@ async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
     for deletes in (False, True):  # the bookmark moved on, and the row is not forgotten
         again = await sync(reader.invoices, path, on_bad_row=on_bad_row, reconcile_deletes=deletes)
         assert (again.skipped, again.complete) == (1, False)
-        assert again.received < 5
+        assert again.rows_received < 5
         assert again.bookmark == "2025-03-02T10:00:00.000000Z"
 
     del firm.more[3]  # it decodes, at the instant it had
@@ -151,7 +151,7 @@ async def test_the_newest_row_may_be_a_bad_one(
         result = await sync(reader.invoices, path, on_bad_row="skip")
         assert (result.skipped >= 1, result.complete) == (True, False)
         assert held(path)[1] == firm.rows[1].notes
-        with pytest.raises(DecodeFailed):
+        with pytest.raises(DecodeError):
             await sync(reader.invoices, path)
 
 
@@ -192,7 +192,7 @@ async def test_a_sweep_marks_nothing_while_a_row_has_no_readable_key(
     firm.more[5] = {"id": None}
     result = await sync(reader.invoices, path, on_bad_row="skip", reconcile_deletes=True)
     assert (result.deleted, result.updated) == (0, 1)
-    assert any("no row was marked as deleted" in doubt for doubt in result.doubts)
+    assert any("no row was marked as deleted" in doubt for doubt in result.problems)
     del firm.more[5]
     assert (await sync(reader.invoices, path, reconcile_deletes=True, full=True)).deleted == 1
     assert held(path) == wanted(firm)

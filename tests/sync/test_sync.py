@@ -15,7 +15,7 @@ import pytest
 
 from aiwyn_async import AiwynClient, CheckpointError, ConfigurationError, ExportError, F, IncompleteError
 from aiwyn_async._pull.progress import Progress
-from aiwyn_async.errors import DecodeFailed, ServerError
+from aiwyn_async.errors import DecodeError, ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
 from looking_inside import session_of
@@ -44,7 +44,7 @@ async def test_all_rows_at_first_and_then_what_changed(
     firm.box.delete("invoices", ids[50])
     second = await sync(aiwyn.invoices, path, reconcile_deletes=True)
     assert (second.inserted, second.updated, second.deleted) == (3, 7, 1)
-    assert second.received < 20
+    assert second.rows_received < 20
     await same(path)
     assert query(path, "SELECT id FROM invoices WHERE _deleted_at IS NOT NULL") == [(ids[50],)]
 
@@ -151,7 +151,7 @@ async def test_a_run_that_breaks_keeps_what_came_and_the_next_goes_on(
     assert 0 < came < 120
     firm.box.faults.clear()
     firm.insert(2)
-    assert (await sync(brief.invoices, path, page_size=10)).received <= 122 - came
+    assert (await sync(brief.invoices, path, page_size=10)).rows_received <= 122 - came
     await sync(aiwyn.invoices, path)
     await same(path)
 
@@ -166,7 +166,7 @@ async def test_a_row_that_cannot_be_read_is_asked_for_alone_the_next_time(
         await sync(brief.invoices, path, page_size=10)
     assert query(path, "SELECT count(*) FROM invoices") == [(119,)]
     firm.box.faults.clear()
-    assert (await sync(brief.invoices, path, page_size=10)).received == 1
+    assert (await sync(brief.invoices, path, page_size=10)).rows_received == 1
     await same(path)
 
 
@@ -300,7 +300,7 @@ async def test_damaged_bookkeeping_costs_a_full_pull_and_no_row(
 
     assert (await sync(aiwyn.invoices, path)).complete
     await same(path)
-    assert (await sync(aiwyn.invoices, path)).received < 20
+    assert (await sync(aiwyn.invoices, path)).rows_received < 20
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ async def test_a_row_that_does_not_fit_its_type_is_refused_and_the_rows_before_i
         return body.replace(b'"totalAmount":', b'"totalAmount":[],"was":', 1)
 
     firm.box.faults.add("invoices.search", nth=15, mutate=spoil)
-    with pytest.raises(DecodeFailed, match="totalAmount"):
+    with pytest.raises(DecodeError, match="totalAmount"):
         await sync(aiwyn.invoices, path, page_size=2)
     rest = await sync(aiwyn.invoices, path, page_size=2)
-    assert 0 < rest.received < whole.received
+    assert 0 < rest.rows_received < whole.rows_received
     assert rest.complete
 
 
@@ -351,7 +351,7 @@ async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_
         return body.replace(b'"totalAmount":', b'"totalAmount":1e30,"was":')
 
     firm.box.faults.add("invoices.search", times=99, mutate=enlarge)
-    with pytest.raises((ExportError, DecodeFailed), match="totalAmount"):
+    with pytest.raises((ExportError, DecodeError), match="totalAmount"):
         await sync(aiwyn.invoices, path)
     firm.box.faults.clear()
     await sync(aiwyn.invoices, path)

@@ -130,7 +130,7 @@ async def test_text_ids_are_kept_as_text_and_live_rows_stay(
     for hour, key in enumerate(keys):
         firm.put(key, f"2025-03-02T0{hour}:00:00Z")
     results = [await sync(reader.invoices, path, reconcile_deletes=True, page_size=2) for _ in range(3)]
-    assert [(each.inserted, each.deleted, each.doubts) for each in results] == [
+    assert [(each.inserted, each.deleted, each.problems) for each in results] == [
         (len(keys), 0, []),
         (0, 0, []),
         (0, 0, []),

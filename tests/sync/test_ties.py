@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, F, PaginationError
-from aiwyn_async._pagination.ties import Order, goes_back, holds_instants
+from aiwyn_async._pagination.ties import Order, holds_instants, is_before
 from aiwyn_async.filters import Direction
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import InvoiceSearchRow
@@ -44,7 +44,7 @@ async def test_search_by_an_instant_finer_than_shown_gives_each_row_once(
         walk = reader.invoices.search(order_by=order, page_size=page_size)
         found = [row.id for row in await walk.collect()]
         assert sorted(map(int, found)) == list(range(1, 41))
-        assert walk.report.complete, walk.report.doubts()
+        assert walk.report.complete, walk.report.problems()
 
 
 async def test_the_reported_case_of_seconds_shown_and_microseconds_compared(
@@ -74,7 +74,7 @@ async def test_an_instant_of_very_many_rows_is_read_by_key(
     pages = [page async for page in walk.pages()]
     found = [int(row.id) for page in pages for row in page.items]
     assert sorted(found) == sorted(map(int, firm.rows))
-    assert walk.report.complete, walk.report.doubts()
+    assert walk.report.complete, walk.report.problems()
 
     for page in pages[2:15:3]:  # a checkpoint within the instant is good too
         rest = reader.invoices.search(order_by=order, page_size=100, resume=page.checkpoint.to_json())
@@ -146,4 +146,4 @@ def test_rows_in_the_servers_order_never_go_back(micros: list[int], unit: int, r
         (firm.text(at), key) for key, at in sorted(enumerate(micros), key=lambda each: each[1])
     ]
     for one, other in pairwise(rows):
-        assert not goes_back(order, one, other, frozenset({("updatedAt",)}))
+        assert not is_before(order, one, other, frozenset({("updatedAt",)}))

@@ -32,5 +32,5 @@ async def check(aiwyn: AiwynClient) -> None:
         assert_type(row, dict[str, Any])
     async for plain in aiwyn.invoices.search():
         assert_type(plain, InvoiceSearchRow)
-    async for page in aiwyn.invoices.pull().decode_as(dict).batches():
+    async for page in aiwyn.invoices.pull().decode_as(dict).pages():
         assert_type(page.items, list[dict[str, Any]])

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aiwyn_async import ConfigurationError, DecodeFailed
+from aiwyn_async import ConfigurationError, DecodeError
 from aiwyn_async._decoding.checked_types import checked
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
@@ -90,9 +90,9 @@ async def test_reads_skip_or_collect_one_odd_row(serve: Serve, read: str) -> Non
 async def test_refused_row_is_named_with_its_key_and_value(serve: Serve, tmp_path: Path) -> None:
     aiwyn = serve('{"id":4711,"totalAmount":"a lot"}')
 
-    with pytest.raises(DecodeFailed, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
+    with pytest.raises(DecodeError, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
         await aiwyn.invoices.list().collect()
-    with pytest.raises(DecodeFailed, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
+    with pytest.raises(DecodeError, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
 
 
@@ -147,7 +147,7 @@ async def test_float_artefact_refuses_its_row_or_is_rounded_and_counted(serve: S
         Decimal("1.5"),
     ]
     assert (rounded.report.rounded_amounts, rounded.report.complete) == (1, True)
-    with pytest.raises(DecodeFailed, match="pass round_money=9"):
+    with pytest.raises(DecodeError, match="pass round_money=9"):
         await export(aiwyn.invoices.list(), tmp_path / "c.parquet")
 
 

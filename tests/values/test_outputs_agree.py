@@ -23,12 +23,12 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async import DecodeFailed, Invoice, deferred
-from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, Rows
+from aiwyn_async import DecodeError, Invoice, deferred
+from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader
 from aiwyn_async._decoding.exact import exact_decoder, value_decoder
 from aiwyn_async._decoding.values import as_timestamp
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async._pagination.page import Document
+from aiwyn_async._pagination.page import RawPage
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._writers import writer_for
@@ -232,7 +232,7 @@ def canonical(value: Any) -> Any:  # noqa: PLR0911
             return value
 
 
-def outcome(found: Rows[Any]) -> list[Any]:
+def outcome(found: DecodedRows[Any]) -> list[Any]:
     refused = {refusal.index for refusal in found.bad}
     rows = iter(found.rows)
     return [REFUSED if index in refused else next(rows) for index in range(len(refused) + len(found.rows))]
@@ -259,7 +259,7 @@ def later(body: bytes) -> list[Any]:
     for row in outcome(EnvelopeReader(deferred(Invoice), ENVELOPE).read(body)):
         try:
             found.append(row if row is REFUSED else canonical(row))
-        except DecodeFailed:
+        except DecodeError:
             found.append(REFUSED)
     return found
 
@@ -325,7 +325,7 @@ def _cell(field: Any, text: str) -> Any:
 
 def arrow(body: bytes, length: int, *, as_document: bool) -> list[Any]:
     rows, places = raw_rows(body)
-    document = Document(body, ENVELOPE.items) if as_document and len(places) == length else None
+    document = RawPage(body, ENVELOPE.items) if as_document and len(places) == length else None
     pages = PageRows([RowsOfPage(0, len(rows), rows.copy, document)], "collect")
     cells = canonical(RowSchema(Invoice).table(pages).to_pylist()) if rows else []
     return written(body, pages, places, cells, length)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import ConfigurationError, deferred
-from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, Rows
+from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Bounded(msgspec.Struct, rename="camel"):
 OWN: list[Any] = [AsDataclass, AsTypedDict, Strict, Unset, Wide, Bounded]
 
 
-def read(kind: Any, *rows: str) -> Rows[Any]:
+def read(kind: Any, *rows: str) -> DecodedRows[Any]:
     body = f'{{"rows":[{",".join(rows)}]}}'.encode()
     return EnvelopeReader(kind, Envelope(("rows",))).read(body)
 
