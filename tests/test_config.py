@@ -187,7 +187,7 @@ def test_the_environment_gives_every_option_of_plain_type(monkeypatch: pytest.Mo
     monkeypatch.setenv("AIWYN_TOKEN", "t")
     monkeypatch.setenv("AIWYN_READ_TIMEOUT", "2.5")
     monkeypatch.setenv("AIWYN_RETRY_WRITES", "true")
-    monkeypatch.setenv("AIWYN_WARN_INFERRED", "0")
+    monkeypatch.setenv("AIWYN_WARN_UNDOCUMENTED", "0")
     monkeypatch.setenv("AIWYN_MAX_CONCURRENCY", "")
     found = Config.load()
     assert (found.read_timeout, found.retry_writes, found.warn_undocumented) == (2.5, True, False)

@@ -76,12 +76,12 @@ async def test_the_wait_for_the_first_page_counts(monkeypatch: pytest.MonkeyPatc
         in_flight.append(len(self))
         return await take(self)
 
-    monkeypatch.setattr(Prefetcher, "take", noted)
+    monkeypatch.setattr(Prefetcher, "next_in_order", noted)
     await depths_of_a_walk(monkeypatch, walls=walls_of(100), cpus=count(0, 0))
     assert in_flight[:2] == [1, 16]
 
 
-@pytest.mark.parametrize("take", [Prefetcher[int, int].next_in_order, Prefetcher[int, int].next_completed])
+@pytest.mark.parametrize("next_in_order", [Prefetcher[int, int].next_in_order, Prefetcher[int, int].next_completed])
 async def test_the_loop_turns_for_answers_that_are_there(
     take: Callable[[Prefetcher[int, int]], Awaitable[tuple[int, int]]],
 ) -> None:

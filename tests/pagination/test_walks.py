@@ -80,7 +80,7 @@ class Model:
                 return {}
 
     def pager(self, page_size: int, **options: Any) -> Pager[Row]:
-        query = Query(path="/things", fields={}, page_style=options.pop("means", "detect"))
+        query = Query(path="/things", fields={}, page_style=options.pop("means", "auto"))
         return Pager(cast("Session", self), query, dict, page_size=page_size, **options)
 
 
@@ -136,7 +136,7 @@ def test_a_limit_gives_the_first_rows(given_model: tuple[Model, int], limit: int
 
 
 @MANY
-@given(models(), st.sampled_from(("number", "offset")))
+@given(models(), st.sampled_from(("page", "offset")))
 def test_a_declared_meaning_of_page_is_believed(given_model: tuple[Model, int], means: PageStyle) -> None:
     model, size = given_model
     model.skips = means == "offset"
@@ -317,7 +317,7 @@ async def test_many_pages_take_one_request_each_and_no_recursion() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "limit", "pages"),
+    ("page", "limit", "pages"),
     [(40, None, 5), (39, None, 4), (41, None, 5), (40, 40, 4), (40, 1000, 5), (40, 30, 3)],
 )
 async def test_the_page_that_has_to_confirm_the_end_is_asked_for_with_the_last(

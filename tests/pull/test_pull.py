@@ -73,14 +73,14 @@ async def test_every_row_comes_once(aiwyn: AiwynClient, box: Sandbox, options: A
 @pytest.mark.parametrize(
     ("tag", "method"),
     [
-        ("clients", "key"),
-        ("contacts", "passes"),
-        ("draft_invoices", "passes"),
-        ("engagements", "key"),
-        ("payments", "passes"),
-        ("projects", "passes"),
-        ("staff", "key"),
-        ("wip", "key"),
+        ("clients", "key_ranges"),
+        ("contacts", "full_scan"),
+        ("draft_invoices", "full_scan"),
+        ("engagements", "key_ranges"),
+        ("payments", "full_scan"),
+        ("projects", "full_scan"),
+        ("staff", "key_ranges"),
+        ("wip", "key_ranges"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::aiwyn_async.errors.UndocumentedEndpointWarning")
@@ -173,7 +173,7 @@ async def test_passes_over_a_list_that_keeps_moving_never_claim_to_agree(
     assert len({row.id for row in rows}) == len(rows)
     assert pull.report.scans_agree is False
     assert not pull.report.complete
-    with pytest.raises(IncompleteError, match="keeps moving"):
+    with pytest.raises(IncompleteError, match="keeps changing"):
         await aiwyn.payments.pull(page_size=500, strict=True).collect()
 
 
@@ -270,13 +270,13 @@ def is_larger_than(rows: int) -> Callable[[Any], bool]:
 @pytest.mark.parametrize(
     ("fault", "paging"),
     [
-        ({"status": 413}, "key"),
+        ({"status": 413}, "key_ranges"),
         ({"status": 413}, "page"),
-        ({"status": 500}, "key"),
+        ({"status": 500}, "key_ranges"),
         ({"status": 504}, "page"),
-        ({"action": "close"}, "key"),
+        ({"action": "close"}, "key_ranges"),
         ({"action": "truncate"}, "page"),
-        ({"action": "truncate"}, "key"),
+        ({"action": "truncate"}, "key_ranges"),
     ],
     ids=str,
 )
@@ -613,10 +613,10 @@ async def test_the_report_is_json_and_a_table(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull()
     await pull.collect()
     told = msgspec.json.decode(pull.report.to_json())
-    assert (told["distinct"], told["complete"], told["doubts"]) == (3000, True, [])
+    assert (told["rows_yielded"], told["complete"], told["problems"]) == (3000, True, [])
     console = Console(width=120, file=io.StringIO())
     console.print(pull.report)
-    assert "3,000 distinct" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "3,000 yielded" in console.file.getvalue()  # type: ignore[attr-defined]
     assert "once" in pull.report.guarantee
 
 

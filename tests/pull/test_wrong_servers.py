@@ -110,7 +110,7 @@ async def test_pages_shorter_than_asked_for_lose_nothing_whatever_is_counted(
     books.cap, books.count = 70, COUNTS[count]
     pull = (await serve(books)).invoices.pull(ordered=ordered, ranges=ranges).decode_as(dict)
     assert sorted(await keys_of(pull)) == [row["id"] for row in books.rows]
-    assert pull.report.method == "key"
+    assert pull.report.method == "key_ranges"
 
 
 @pytest.mark.parametrize("count", ["right", "none"])
@@ -174,7 +174,7 @@ async def test_a_page_size_that_is_refused_is_made_smaller(serve: Serve) -> None
     books.refuses = lambda body: 400 * (body["pageSize"] > 200)
     pull = (await serve(books)).invoices.pull(strict=True).decode_as(dict)
     assert sorted(await keys_of(pull)) == list(range(1000))
-    assert (pull.report.method, pull.report.min_page_size, pull.report.missing) == ("key", 125, [])
+    assert (pull.report.method, pull.report.min_page_size, pull.report.missing) == ("key_ranges", 125, [])
 
 
 async def test_a_known_key_in_quotes_is_found_whatever_its_sign(serve: Serve) -> None:
