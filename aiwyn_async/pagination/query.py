@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async.errors import CheckpointError
-from aiwyn_async.filters import keyset_after, order_columns
+from aiwyn_async.filters._keyset import keyset_after
+from aiwyn_async.filters._validation import order_columns
 from aiwyn_async.models.envelopes import Envelope
 from aiwyn_async.pagination.page import Position, fingerprint
 from aiwyn_async.pagination.report import Earlier

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async.filters import Column, Condition, Direction, keyset_after
+from aiwyn_async.filters import Column, Condition, Direction
+from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.models.base import Id
 from aiwyn_async.pagination.instants import first_shown_as, instant_of, last_shown_as, shown_unit
 

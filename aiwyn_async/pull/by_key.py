@@ -20,7 +20,7 @@ from aiwyn_async.errors import (
     RequestError,
     TokenExchangeError,
 )
-from aiwyn_async.filters import key_between
+from aiwyn_async.filters._keyset import key_between
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import EnvelopeReader, OnBadRow, key_only
 from aiwyn_async.pagination.confirm import Evidence, confirmed

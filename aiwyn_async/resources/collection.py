@@ -20,15 +20,9 @@ from aiwyn_async.errors import (
     RequestError,
     ResponseMismatchError,
 )
-from aiwyn_async.filters import (
-    OrderBy,
-    Where,
-    instant_text,
-    order_columns,
-    to_order_by,
-    to_where,
-    utc_text,
-)
+from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
+from aiwyn_async.filters._validation import order_columns
+from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.envelopes import Envelope, OnBadRow, decode_object
 from aiwyn_async.pagination.iteration import Iteration
@@ -489,11 +483,11 @@ def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> s
         return None
     if isinstance(value, str):
         try:
-            text = utc_text(value, name)
+            text = normalize_timestamp(value, name)
         except ValueError:
             raise _no_date(name, value) from None
     elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = instant_text(value, name) if isinstance(value, datetime) else value.isoformat()
+        text = encode_datetime(value, name) if isinstance(value, datetime) else value.isoformat()
     else:
         raise _no_date(name, value)
     if not _DAY.fullmatch(text):
