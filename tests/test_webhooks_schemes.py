@@ -1,4 +1,4 @@
-"""Schemes other than the preset, and secrets that are none."""
+"""Other schemes, timestamp formats, secrets, and ``seen`` as an async function."""
 
 import base64
 import datetime as dt
@@ -14,20 +14,20 @@ import pytest
 
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookVerifier
-from deliveries import BODY, KEY, NOW, SECRET, never_seen, stripe, verifier
+from deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
 
 
-def test_a_scheme_with_all_in_one_header() -> None:
-    known: list[str] = []
+def test_scheme_with_a_single_header() -> None:
+    ids: list[str] = []
 
-    def seen(name: str) -> bool:
-        known.append(name)
+    def seen(delivery_id: str) -> bool:
+        ids.append(delivery_id)
         return False
 
-    checking = verifier("top", scheme=STRIPE_LIKE, seen=seen)
-    event = checking.verify(BODY, {"Stripe-Signature": f"{stripe()},v0=old"})
-    assert (event.id, event.timestamp, known) == ("evt_1", NOW, ["evt_1"])
-    checking.verify(BODY, {"stripe-signature": stripe().upper().replace("T=", "t=").replace("V1", "v1")})
+    verifier = make_verifier("top", scheme=STRIPE_LIKE, seen=seen)
+    event = verifier.verify(BODY, {"Stripe-Signature": f"{stripe()},v0=old"})
+    assert (event.id, event.timestamp, ids) == ("evt_1", NOW, ["evt_1"])
+    verifier.verify(BODY, {"stripe-signature": stripe().upper().replace("T=", "t=").replace("V1", "v1")})
 
 
 @pytest.mark.parametrize(
@@ -44,25 +44,25 @@ def test_a_scheme_with_all_in_one_header() -> None:
         stripe().replace(",", ", "),
     ],
 )
-def test_a_bad_single_header_is_refused(header: str) -> None:
+def test_invalid_single_header_is_rejected(header: str) -> None:
     with pytest.raises(WebhookVerificationError):
-        verifier("top", scheme=STRIPE_LIKE).verify(BODY, {"stripe-signature": header})
+        make_verifier("top", scheme=STRIPE_LIKE).verify(BODY, {"stripe-signature": header})
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id": 7}', b'{"id": ""}', b"\xff"])
-def test_without_an_id_whether_it_is_new_cannot_be_told(body: bytes) -> None:
+def test_seen_requires_a_delivery_id(body: bytes) -> None:
     headers = {"stripe-signature": stripe(body)}
-    assert verifier("top", scheme=STRIPE_LIKE).verify(body, headers).id == ""
+    assert make_verifier("top", scheme=STRIPE_LIKE).verify(body, headers).id == ""
     with pytest.raises(WebhookVerificationError, match="no id"):
-        verifier("top", scheme=STRIPE_LIKE, seen=never_seen).verify(body, headers)
+        make_verifier("top", scheme=STRIPE_LIKE, seen=never_seen).verify(body, headers)
 
 
-def test_a_scheme_may_be_no_more_than_a_digest_of_the_body() -> None:
+def test_scheme_may_sign_the_body_alone() -> None:
     plain = Scheme(
         signature_header="x-signature", signed="{body}", prefix="sha512=", encoding="hex", digest="sha512"
     )
-    made = hmac.new(b"top", BODY, hashlib.sha512).hexdigest()
-    event = verifier("top", scheme=plain).verify(BODY, {"X-Signature": f"sha512={made}"})
+    digest = hmac.new(b"top", BODY, hashlib.sha512).hexdigest()
+    event = make_verifier("top", scheme=plain).verify(BODY, {"X-Signature": f"sha512={digest}"})
     assert (event.id, event.timestamp) == ("", None)
 
 
@@ -87,51 +87,51 @@ def test_a_scheme_may_be_no_more_than_a_digest_of_the_body() -> None:
         {"signature_header": ""},
     ],
 )
-def test_a_scheme_that_means_nothing_is_refused(parts: Any) -> None:
+def test_scheme_rejects_inconsistent_fields(parts: Any) -> None:
     with pytest.raises(ConfigurationError):
         msgspec.structs.replace(STANDARD_WEBHOOKS, **parts)
 
 
 @pytest.mark.parametrize("secrets", [[], "", "whsec_", "whsec_é", "whsec_*", [SECRET, "whsec_%canary%"], b""])
-def test_a_secret_that_is_none_is_refused_and_not_quoted(secrets: Any) -> None:
-    with pytest.raises(ConfigurationError, match="secrets") as caught:
+def test_invalid_secret_is_rejected_and_not_shown(secrets: Any) -> None:
+    with pytest.raises(ConfigurationError, match="secrets") as info:
         WebhookVerifier(secrets, STANDARD_WEBHOOKS)
-    error = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    shown = f"{caught.value} {(error.stack[-1].locals or {}).values()}"
+    error = traceback.TracebackException.from_exception(info.value, capture_locals=True)
+    shown = f"{info.value} {(error.stack[-1].locals or {}).values()}"
     assert "canary" not in shown
     assert repr(KEY) not in shown
-    assert SECRET not in repr(verifier(SECRET))
+    assert SECRET not in repr(make_verifier(SECRET))
 
 
-def test_a_hook_needs_a_scheme_with_ids() -> None:
+def test_seen_requires_a_scheme_with_ids() -> None:
     plain = Scheme(signature_header="x-signature", signed="{body}")
     with pytest.raises(ConfigurationError, match="seen"):
         WebhookVerifier("top", plain, seen=never_seen)
 
 
-def test_an_unknown_placeholder_is_named() -> None:
+def test_scheme_names_an_unknown_placeholder() -> None:
     with pytest.raises(ConfigurationError, match=r"unknown placeholder \{timestmp\}"):
         msgspec.structs.replace(STANDARD_WEBHOOKS, signed="{id}.{timestmp}.{body}")
 
 
-# Times in other forms
+# Timestamp formats
 
 UTC_TIME = dt.datetime.fromtimestamp(NOW, dt.UTC)
 
 
 def signed_at(stamp: str, **changes: Any) -> tuple[WebhookVerifier, dict[str, str]]:
-    """A verifier, and the headers of a delivery whose time is written so."""
-    made = hmac.digest(KEY, f"msg_1.{stamp}.".encode() + BODY, "sha256")
+    """Return a verifier, and the headers of a delivery with this timestamp."""
+    digest = hmac.digest(KEY, f"msg_1.{stamp}.".encode() + BODY, "sha256")
     headers = {
         "webhook-id": "msg_1",
         "webhook-timestamp": stamp,
-        "webhook-signature": f"v1,{base64.b64encode(made).decode()}",
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
     }
-    return verifier(scheme=msgspec.structs.replace(STANDARD_WEBHOOKS, **changes)), headers
+    return make_verifier(scheme=msgspec.structs.replace(STANDARD_WEBHOOKS, **changes)), headers
 
 
 @pytest.mark.parametrize(
-    ("written", "stamp"),
+    ("unit", "stamp"),
     [
         ("seconds", f"{NOW}"),
         ("milliseconds", f"{NOW}000"),
@@ -142,13 +142,13 @@ def signed_at(stamp: str, **changes: Any) -> tuple[WebhookVerifier, dict[str, st
         ("iso", UTC_TIME.astimezone(dt.timezone(dt.timedelta(hours=-5))).isoformat(" ")),
     ],
 )
-def test_a_time_is_read_as_the_scheme_writes_it(written: str, stamp: str) -> None:
-    checking, headers = signed_at(stamp, timestamp_format=written)
-    assert checking.verify(BODY, headers).timestamp == NOW
+def test_timestamp_is_parsed_in_the_format_of_the_scheme(unit: str, stamp: str) -> None:
+    verifier, headers = signed_at(stamp, timestamp_format=unit)
+    assert verifier.verify(BODY, headers).timestamp == NOW
 
 
 @pytest.mark.parametrize(
-    ("written", "stamp", "said"),
+    ("unit", "stamp", "message"),
     [
         ("seconds", f"{NOW}000", "whole number of epoch seconds"),
         ("milliseconds", f"{NOW}", "too old"),
@@ -164,71 +164,73 @@ def test_a_time_is_read_as_the_scheme_writes_it(written: str, stamp: str) -> Non
         ("iso", (UTC_TIME - dt.timedelta(seconds=301)).isoformat(), "too old"),
     ],
 )
-def test_a_time_in_another_form_or_out_of_bounds_is_refused(written: str, stamp: str, said: str) -> None:
-    checking, headers = signed_at(stamp, timestamp_format=written)
-    with pytest.raises(WebhookVerificationError, match=said):
-        checking.verify(BODY, headers)
+def test_timestamp_in_another_format_or_out_of_tolerance_is_rejected(
+    unit: str, stamp: str, message: str
+) -> None:
+    verifier, headers = signed_at(stamp, timestamp_format=unit)
+    with pytest.raises(WebhookVerificationError, match=message):
+        verifier.verify(BODY, headers)
 
 
-# An async hook
+# Async seen
 
 
-class Memory:
-    """Remembers ids, as an async store would."""
+class AsyncStore:
+    """Stores ids, as an async database would."""
 
     def __init__(self) -> None:
-        self.known: list[str] = []
+        self.ids: list[str] = []
 
-    async def __call__(self, name: str) -> bool:
-        was_known = name in self.known
-        self.known.append(name)
-        return was_known
+    async def __call__(self, delivery_id: str) -> bool:
+        was_stored = delivery_id in self.ids
+        self.ids.append(delivery_id)
+        return was_stored
 
-    async def seen(self, name: str) -> bool:
-        return await self(name)
+    async def seen(self, delivery_id: str) -> bool:
+        return await self(delivery_id)
 
 
-async def remembers_in(memory: Memory, name: str) -> bool:
-    return await memory(name)
+async def is_stored(store: AsyncStore, delivery_id: str) -> bool:
+    return await store(delivery_id)
 
 
 @pytest.mark.parametrize("form", ["object", "method", "partial", "lambda"])
-async def test_an_async_hook_is_awaited_and_refuses_a_repetition(form: str) -> None:
-    memory = Memory()
+async def test_async_seen_is_awaited_and_rejects_a_duplicate(form: str) -> None:
+    store = AsyncStore()
     seen: Any = {
-        "object": memory,
-        "method": memory.seen,
-        "partial": functools.partial(remembers_in, memory),
-        "lambda": lambda name: remembers_in(memory, name),
+        "object": store,
+        "method": store.seen,
+        "partial": functools.partial(is_stored, store),
+        "lambda": lambda delivery_id: is_stored(store, delivery_id),
     }[form]
-    checking = WebhookVerifier("top", STRIPE_LIKE, seen=seen, clock=lambda: float(NOW))
+    verifier = WebhookVerifier("top", STRIPE_LIKE, seen=seen, clock=lambda: float(NOW))
     headers = {"stripe-signature": stripe()}
     with pytest.raises(TypeError, match="verify_async"):
-        checking.verify(BODY, headers)
-    assert memory.known == []
+        verifier.verify(BODY, headers)
+    assert store.ids == []
     with pytest.raises(WebhookVerificationError, match="signature"):
-        await checking.verify_async(BODY, {"stripe-signature": stripe(key=b"other")})
-    assert memory.known == []
-    assert (await checking.verify_async(BODY, headers)).id == "evt_1"
+        await verifier.verify_async(BODY, {"stripe-signature": stripe(key=b"other")})
+    assert store.ids == []
+    assert (await verifier.verify_async(BODY, headers)).id == "evt_1"
     with pytest.raises(WebhookVerificationError, match="seen before"):
-        await checking.verify_async(BODY, headers)
-    assert memory.known == ["evt_1", "evt_1"]
+        await verifier.verify_async(BODY, headers)
+    assert store.ids == ["evt_1", "evt_1"]
 
 
-async def test_verify_async_takes_a_plain_hook_or_none() -> None:
+async def test_verify_async_accepts_a_sync_seen_or_none() -> None:
     headers = {"stripe-signature": stripe()}
-    assert (await verifier("top", scheme=STRIPE_LIKE).verify_async(BODY, headers)).id == "evt_1"
-    checking = verifier("top", scheme=STRIPE_LIKE, seen=lambda _: True)
+    assert (await make_verifier("top", scheme=STRIPE_LIKE).verify_async(BODY, headers)).id == "evt_1"
+    verifier = make_verifier("top", scheme=STRIPE_LIKE, seen=lambda _: True)
     with pytest.raises(WebhookVerificationError, match="seen before"):
-        await checking.verify_async(BODY, headers)
+        await verifier.verify_async(BODY, headers)
 
 
-# Numbers of a payload
+# Payloads
 
 
-def test_numbers_with_a_fraction_are_decimals() -> None:
+def test_event_json_decodes_fractions_as_decimals() -> None:
     body = b'{"id": "evt_1", "total": 0.10, "lines": [{"amount": 1234567890123456.78}], "n": 3, "big": 1e999}'
-    event = verifier("top", scheme=STRIPE_LIKE).verify(body, {"stripe-signature": stripe(body)})
+    event = make_verifier("top", scheme=STRIPE_LIKE).verify(body, {"stripe-signature": stripe(body)})
     data = event.json()
     assert str(data["total"]) == "0.10"
     assert data["lines"] == [{"amount": Decimal("1234567890123456.78")}]
