@@ -66,6 +66,15 @@ def test_scheme_may_sign_the_body_alone() -> None:
     assert (event.id, event.timestamp) == ("", None)
 
 
+@pytest.mark.parametrize("signed", ["id{id}.{body}", "{id}.{body}", "{body}id{id}."])
+def test_delivery_id_must_not_contain_its_separator(signed: str) -> None:
+    plain = Scheme(signature_header="x-signature", id_header="x-id", signed=signed, encoding="hex")
+    message = signed.format(id="a.b", body=BODY.decode()).encode()
+    headers = {"x-id": "a.b", "x-signature": hmac.new(b"top", message, hashlib.sha256).hexdigest()}
+    with pytest.raises(WebhookVerificationError, match="malformed"):
+        make_verifier("top", scheme=plain).verify(BODY, headers)
+
+
 @pytest.mark.parametrize(
     "parts",
     [

@@ -177,8 +177,8 @@ class WebhookVerifier:
         return int(text) / 1000 if unit == "milliseconds" else int(text)
 
     def _check_id(self, text: str) -> str:
-        parts = self._signed_parts
-        separator = parts[parts.index("id") + 1] if "id" in parts[1::2] else ""
+        names, following = self._signed_parts[1::2], self._signed_parts[2::2]
+        separator = dict(zip(names, following, strict=True)).get("id", "")
         # With the separator in the id, two different deliveries could have the same signed text.
         if not _is_plain(text) or (separator and separator in text):
             raise WebhookVerificationError("the delivery id is malformed")
