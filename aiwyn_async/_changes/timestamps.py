@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_shown_as, shown_unit
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.filters import instant_text, utc_text
+from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 
 __all__ = [
     "earliest",
@@ -27,10 +27,10 @@ def to_wire(name: str, value: datetime | str) -> str:
         ConfigurationError: it is not a time (``NaT``), or the text is not an ISO 8601 date-time.
     """
     if isinstance(value, datetime):
-        return instant_text(value, name)
+        return encode_datetime(value, name)
     try:
         instant_of(value)
-        return utc_text(value, name)
+        return normalize_timestamp(value, name)
     except (ValueError, TypeError, AttributeError):
         raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, not {value!r}") from None
 

@@ -13,7 +13,8 @@ from aiwyn_async._pagination.page import Position, fingerprint
 from aiwyn_async._pagination.strategy import KeysetPagination, OffsetPagination, Order, PageStyle, Pagination
 from aiwyn_async._pagination.ties import Ties
 from aiwyn_async.errors import CheckpointError
-from aiwyn_async.filters import keyset_after, order_columns
+from aiwyn_async.filters._keyset import keyset_after
+from aiwyn_async.filters._validation import order_columns
 
 __all__ = ["RESUME_STATE", "Query", "ResumeState"]
 

@@ -17,7 +17,8 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_shown_as, shown_unit
-from aiwyn_async.filters import Column, Condition, Direction, keyset_after
+from aiwyn_async.filters import Column, Condition, Direction
+from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.models.base import Id
 
 __all__ = ["Order", "Ties", "holds_instants", "is_before"]

@@ -33,7 +33,7 @@ from aiwyn_async.errors import (
     RequestError,
     TokenExchangeError,
 )
-from aiwyn_async.filters import key_between
+from aiwyn_async.filters._keyset import key_between
 from aiwyn_async.models.base import Id
 
 __all__ = ["KeyFilterIgnored", "RangeReader"]

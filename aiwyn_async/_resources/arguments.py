@@ -7,7 +7,8 @@ from numbers import Integral
 from typing import Any, cast
 
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.filters import JSON, wire_value
+from aiwyn_async.filters import JSON
+from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 
 __all__ = ["as_fields", "as_id", "check_keys", "check_word", "optional_id"]
@@ -38,7 +39,7 @@ def as_fields(fields: Mapping[str, object]) -> dict[str, JSON]:
     Raises:
         ConfigurationError: a value has no JSON, such as NaN, ``NaT`` or an array; it names the field.
     """
-    return {name: wire_value(value, name) for name, value in fields.items() if value is not None}
+    return {name: to_wire(value, name) for name, value in fields.items() if value is not None}
 
 
 def check_word(name: str, value: object, words: Sequence[str]) -> None:

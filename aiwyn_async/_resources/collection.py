@@ -37,15 +37,9 @@ from aiwyn_async.errors import (
     RequestError,
     ResponseMismatchError,
 )
-from aiwyn_async.filters import (
-    OrderBy,
-    Where,
-    instant_text,
-    order_columns,
-    to_order_by,
-    to_where,
-    utc_text,
-)
+from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
+from aiwyn_async.filters._validation import order_columns
+from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
 __all__ = [
@@ -122,7 +116,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         list_envelope, search_envelope: where rows and count are; None to find them.
         page_style: what ``page`` is; "auto" finds it out, since the documentation contradicts itself.
         search_page_size_key: the search body's name for the page size.
-        modified_at_field: wire name of the field with the time of a row's last change, by which the search can
+        modified_at_field: wire name of the field with the time of the last change, by which a search can
             be filtered and ordered; None if none is documented.
         undocumented: verbs whose path or method is not in the documentation.
     """
@@ -489,11 +483,11 @@ def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> s
         return None
     if isinstance(value, str):
         try:
-            text = utc_text(value, name)
+            text = normalize_timestamp(value, name)
         except ValueError:
             raise _no_date(name, value) from None
     elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = instant_text(value, name) if isinstance(value, datetime) else value.isoformat()
+        text = encode_datetime(value, name) if isinstance(value, datetime) else value.isoformat()
     else:
         raise _no_date(name, value)
     if not _DAY.fullmatch(text):

@@ -9,7 +9,7 @@ from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import check_word, optional_id
 from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection, wire_date
-from aiwyn_async.filters import wire_value
+from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
 
@@ -65,7 +65,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         check_word("sort_order", sort_order, ("asc", "desc"))
         filters = {
             "clientId": optional_id("client_id", client_id),
-            "status": wire_value(status, "status"),
+            "status": to_wire(status, "status"),
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
             "sortOrder": sort_order,

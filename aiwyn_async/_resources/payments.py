@@ -12,7 +12,7 @@ from typing import Final, Unpack
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id
 from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions, wire_date
-from aiwyn_async.filters import wire_value
+from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
 
@@ -53,7 +53,7 @@ class Payments(Collection[Payment, PaymentDetail]):
         """
         filters = {
             "clientId": optional_id("client_id", client_id),
-            "paymentMethod": wire_value(payment_method, "payment_method"),
+            "paymentMethod": to_wire(payment_method, "payment_method"),
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
         }

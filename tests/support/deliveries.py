@@ -1,4 +1,4 @@
-"""A delivery to verify: what was signed, with what, when."""
+"""A delivery to verify: its body, key and time, and a verifier for it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def never_seen(_: str) -> bool:
     return False
 
 
-def verifier(
+def make_verifier(
     *secrets: str | bytes, scheme: Scheme = STANDARD_WEBHOOKS, seen: Callable[[str], bool] | None = None
 ) -> WebhookVerifier:
     return WebhookVerifier(secrets or SECRET, scheme, seen=seen, clock=lambda: float(NOW))
 
 
 def stripe(body: bytes = BODY, *, at: object = NOW, key: bytes = b"top") -> str:
-    made = hmac.new(key, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={at},v1={made}"
+    digest = hmac.new(key, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"

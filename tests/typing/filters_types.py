@@ -1,21 +1,12 @@
-"""Only type-checked, never run: what users write with ``F`` has the types they expect."""
+"""Type-checked, never run: the types of the expressions that users write with ``F``."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import assert_type
 
-from aiwyn_async.filters import (
-    JSON,
-    Column,
-    Condition,
-    Direction,
-    F,
-    Order,
-    keyset_after,
-    order_columns,
-    to_order_by,
-    to_where,
-)
+from aiwyn_async.filters import JSON, Column, Condition, Direction, F, Order, to_order_by, to_where
+from aiwyn_async.filters._keyset import keyset_after
+from aiwyn_async.filters._validation import order_columns
 
 assert_type(F.due_date, Column)
 assert_type(F["pms_invoice_number"], Column)
@@ -42,7 +33,7 @@ to_order_by([{"a": "asc"}])
 assert_type(order_columns({"id": "asc"}), list[tuple[tuple[str, ...], Direction]])
 keyset_after(order_columns(F.id.asc()), [42])
 
-# Each of these must be an error; an ignore that is not needed is one too (mypy: warn_unused_ignores).
+# Each line must be an error: mypy reports an unused ignore as one (warn_unused_ignores).
 F.a == F.b  # type: ignore[operator]  # noqa: B015
 (F.a == 1) & F.b  # type: ignore[operator]
 F.a.like(5)  # type: ignore[arg-type]
