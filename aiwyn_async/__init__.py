@@ -150,6 +150,7 @@ if TYPE_CHECKING:
     from aiwyn_async._pagination.pager import (
         Pager,
     )
+    from aiwyn_async._pagination.read import Read, ReadOptions
     from aiwyn_async._pull.progress import (
         Progress,
         RangeProgress,
@@ -162,9 +163,7 @@ if TYPE_CHECKING:
     )
     from aiwyn_async._resources.collection import (
         Collection,
-        ListOptions,
         LookupResult,
-        PullOptions,
         SearchableCollection,
     )
     from aiwyn_async._resources.contacts import (
@@ -182,6 +181,7 @@ if TYPE_CHECKING:
     from aiwyn_async._resources.invoices import (
         Invoices,
     )
+    from aiwyn_async._resources.options import ChangesOptions, ListOptions, PullOptions
     from aiwyn_async._resources.payments import (
         Payments,
     )
@@ -232,9 +232,12 @@ _LAZY = {
     "Pull": "_pull.pull",
     "Clients": "_resources.clients",
     "Collection": "_resources.collection",
-    "ListOptions": "_resources.collection",
+    "ChangesOptions": "_resources.options",
+    "ListOptions": "_resources.options",
+    "Read": "_pagination.read",
+    "ReadOptions": "_pagination.read",
     "LookupResult": "_resources.collection",
-    "PullOptions": "_resources.collection",
+    "PullOptions": "_resources.options",
     "SearchableCollection": "_resources.collection",
     "Contacts": "_resources.contacts",
     "DraftInvoices": "_resources.draft_invoices",
@@ -268,6 +271,7 @@ __all__ = [
     "BadRow",
     "CallOptions",
     "Changes",
+    "ChangesOptions",
     "Checkpoint",
     "CheckpointError",
     "Client",
@@ -356,6 +360,8 @@ __all__ = [
     "PullReport",
     "RangeProgress",
     "RateLimitError",
+    "Read",
+    "ReadOptions",
     "ReadReport",
     "Record",
     "RecordOutcome",
