@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async.sandbox import Sandbox, parse_fault
-from aiwyn_async.sandbox.control import FaultSpec
+from aiwyn_async.sandbox import FaultSpec, Sandbox, parse_fault
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def test_a_sandbox_in_a_thread_leaves_nothing() -> None:
     box = Sandbox(invoices=5, seed=7)
     with box:
         assert listed(box)[0] == 200
-        with pytest.raises(RuntimeError, match="running already"), box:
+        with pytest.raises(RuntimeError, match="already running"), box:
             pass
     assert threading.active_count() == before
     with pytest.raises(RuntimeError, match="not running"):

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 DOCUMENTED: dict[str, Any] = json.loads(
     Path(__file__).with_name("data").joinpath("documented.json").read_text()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Drift, Sandbox
-from aiwyn_async.sandbox.schema import INVOICES, RESOURCES
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import row_value
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.values import row_value
+from aiwyn_async.sandbox._declarations.schema import INVOICES, RESOURCES
 
 LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
 
@@ -46,7 +46,7 @@ async def test_drift_changes_the_firm_after_each_page(box: Sandbox, post: Any) -
 
 def test_drift_is_the_same_for_the_same_seed() -> None:
     def changed() -> tuple[list[int], ...]:
-        store = Store(invoices=40, seed=7)
+        store = Database(invoices=40, seed=7)
         store.open()
         drift = Drift(insert=1, update=3, delete=2, seed=9)
         for _ in range(3):

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import aiohttp
@@ -11,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from aiwyn_async.sandbox import Sandbox, serve
-from aiwyn_async.sandbox.openapi import encoded
-from aiwyn_async.sandbox.writes import DESCRIPTION_FILE
+from aiwyn_async.sandbox._http.write_routes import DESCRIPTION_FILE
 
 schemathesis: Any = pytest.importorskip("schemathesis")
 checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 EXAMPLES = 25
+ROOT = Path(__file__).parents[2]
 DESCRIPTION: dict[str, Any] = json.loads(DESCRIPTION_FILE.read_bytes())
 METHODS = {"get", "post", "put", "delete"}
 OPERATIONS = [
@@ -52,9 +55,11 @@ def served() -> Iterator[Served]:
     print(f"\n{len(CASES)} cases over {len(OPERATIONS)} operations")  # noqa: T201 - asked for
 
 
-def test_the_file_is_current() -> None:
-    """`python -m aiwyn_async.sandbox.openapi` writes it anew."""
-    assert DESCRIPTION_FILE.read_bytes() == encoded()
+def test_openapi_file_is_current() -> None:
+    """``python -m tools.openapi`` writes it."""
+    command = [sys.executable, "-m", "tools.openapi", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 0, done.stderr
 
 
 async def test_it_is_served_without_a_token(box: Sandbox, http: aiohttp.ClientSession) -> None:
@@ -68,7 +73,7 @@ async def test_it_is_served_without_a_token(box: Sandbox, http: aiohttp.ClientSe
 async def test_every_route_of_the_server_is_described(box: Sandbox) -> None:
     routes = {
         (route.method.lower(), route.resource.canonical)
-        for route in box._service.app().router.routes()  # pyright: ignore[reportPrivateUsage]
+        for route in box._app.router.routes()  # pyright: ignore[reportPrivateUsage]
         if route.resource is not None
     }
     control = {route for route in routes if route[1].startswith("/_sandbox/")}

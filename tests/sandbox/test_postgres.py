@@ -19,11 +19,13 @@ from typing import Any, cast
 
 import pytest
 
-from aiwyn_async.sandbox.collation import Collation
-from aiwyn_async.sandbox.schema import RESOURCES, Column, DateForm, Kind, Resource
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError
-from aiwyn_async.sandbox.where import compile_order
+from aiwyn_async.sandbox._data.collation import Collation
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.mutations import update_row
+from aiwyn_async.sandbox._data.order_by import compile_order
+from aiwyn_async.sandbox._declarations.declarations import Column, DateForm, Kind, Resource
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from postgres_server import Postgres, binaries, has_locale, literal, running
 
 PROGRAMS = binaries()
@@ -99,7 +101,7 @@ class Firm:
         self.database = f"firm_{collation.lower()}"
         self.collation: Collation = collation
         self.random = random.Random(f"20 {collation}")
-        self.store = Store(invoices=120, seed=5, collation=collation)
+        self.store = Database(invoices=120, seed=5, collation=collation)
         self.store.open()
         self._disturb()
         self._copy()
@@ -127,7 +129,7 @@ class Firm:
             for row_id in list(self.store.ids(resource)):
                 if self.random.random() < 0.6:
                     chosen = self.random.sample(texts, 3)
-                    self.store.update(resource, row_id, {column.key: self.text() for column in chosen})
+                    update_row(self.store, resource, row_id, {column.key: self.text() for column in chosen})
 
     def _copy(self) -> None:
         locale = LOCALES[self.collation]
@@ -139,7 +141,7 @@ class Firm:
             columns = ", ".join(f"{column.sql} {sql_type(column)}" for column in resource.columns)
             script.append(f"CREATE TABLE {name} ({columns}, body jsonb);")
             selected = ", ".join(column.sql for column in resource.columns)
-            bodies = {row_id: self.store.body(resource, row_id) for row_id in self.store.ids(resource)}
+            bodies = {row_id: self.store.row_json(resource, row_id) for row_id in self.store.ids(resource)}
             for values in self.store.query(f"SELECT {selected} FROM {name}"):
                 cells = [
                     stored(column, value) for column, value in zip(resource.columns, values, strict=True)

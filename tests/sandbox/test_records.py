@@ -138,7 +138,7 @@ async def test_each_nth_fails_over_all_requests(box: Sandbox, send: Send) -> Non
 
 @pytest.mark.parametrize("rule", [{}, {"every": 0}, {"every": 1, "times": 0}])
 def test_a_rule_that_means_nothing_is_refused(rule: Any) -> None:
-    with pytest.raises(ValueError, match=r"predicate|from 1"):
+    with pytest.raises(ValueError, match=r"needs when or every|at least 1"):
         Sandbox(1).fail_records(**rule)
 
 

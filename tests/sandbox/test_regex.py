@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.sandbox.regex import Regex, RegexSyntaxError, RegexTooComplexError, compiled
+from aiwyn_async.sandbox._data.regex import Regex, RegexSyntaxError, RegexTooComplexError, compile_regex
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ from aiwyn_async.sandbox.regex import Regex, RegexSyntaxError, RegexTooComplexEr
     ],
 )
 def test_regex_finds_what_postgres_finds(pattern: str, text: str, *, found: bool) -> None:
-    assert compiled(pattern).search(text) is found
+    assert compile_regex(pattern).search(text) is found
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_regex_finds_what_postgres_finds(pattern: str, text: str, *, found: bool
 )
 def test_regex_refuses_what_postgres_refuses_in_its_words(pattern: str, reason: str) -> None:
     with pytest.raises(RegexSyntaxError) as caught:
-        compiled(pattern)
+        compile_regex(pattern)
     assert str(caught.value) == reason
 
 
@@ -109,22 +109,22 @@ def test_regex_refuses_what_postgres_refuses_in_its_words(pattern: str, reason: 
 def test_regex_time_does_not_explode(pattern: str) -> None:
     """A backtracking engine takes years for these; a second is a thousand times what they need."""
     started = time.process_time()
-    assert not compiled(pattern).search("a" * 3_000 + "!")
+    assert not compile_regex(pattern).search("a" * 3_000 + "!")
     assert time.process_time() - started < 1
 
 
 def test_regex_refuses_what_exceeds_its_budget() -> None:
     with pytest.raises(RegexTooComplexError, match="too complex"):
-        compiled("(?=(a+)+$)b").search("a" * 3_000)
+        compile_regex("(?=(a+)+$)b").search("a" * 3_000)
     with pytest.raises(RegexTooComplexError, match="too complex"):
-        compiled("(?:a{200}){200}")
+        compile_regex("(?:a{200}){200}")
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=12))
 def test_regex_parses_or_refuses_any_text(pattern: str) -> None:
     try:
-        regex: Regex = compiled(pattern)
+        regex: Regex = compile_regex(pattern)
     except RegexSyntaxError:
         return
     regex.search("ab 1\n\u00e9")
@@ -133,4 +133,4 @@ def test_regex_parses_or_refuses_any_text(pattern: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text("ab\n.*\\", max_size=8), st.text("ab\n.*\\", max_size=8))
 def test_a_quoted_regex_is_a_plain_search(wanted: str, text: str) -> None:
-    assert compiled(f"(?q){wanted}").search(text) is (wanted in text)
+    assert compile_regex(f"(?q){wanted}").search(text) is (wanted in text)

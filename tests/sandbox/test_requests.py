@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 PROSE_PATHS = [
     ("POST", "/v1/draft_invoice_histories", "/gql/v1/draft_invoice_histories"),

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.characters import fold
-from aiwyn_async.sandbox.collation import sort_key
-from aiwyn_async.sandbox.declare import DateForm
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError, decimal_bounds, instant_us, whole_number
-from aiwyn_async.sandbox.where import compile_order
+from aiwyn_async.sandbox._data.characters import fold
+from aiwyn_async.sandbox._data.collation import sort_key
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.mutations import update_row
+from aiwyn_async.sandbox._data.order_by import compile_order
+from aiwyn_async.sandbox._data.values import decimal_bounds, instant_us, whole_number
+from aiwyn_async.sandbox._declarations.declarations import DateForm
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES
 
 
 def test_en_us_sorts_letters_before_accents_before_case_before_punctuation() -> None:
@@ -39,7 +41,7 @@ def test_lower_maps_each_character_by_itself() -> None:
 
 @pytest.fixture
 def store() -> Any:
-    made = Store(invoices=30, seed=7)
+    made = Database(invoices=30, seed=7)
     made.open()
     yield made
     made.close()
@@ -58,25 +60,25 @@ def store() -> Any:
         ("a\nb", "A%B", True),
     ],
 )
-def test_ilike_folds_as_lower_does(store: Store, held: str, pattern: str, *, matches: bool) -> None:
+def test_ilike_folds_as_lower_does(store: Database, held: str, pattern: str, *, matches: bool) -> None:
     row_id = store.ids(INVOICES)[0]
-    store.update(INVOICES, row_id, {"notes": held})
+    update_row(store, INVOICES, row_id, {"notes": held})
     tree = {"id": {"_eq": row_id}, "notes": {"_ilike": pattern}}
     assert store.select(INVOICES, tree, ()).count == matches
 
 
-def test_a_like_with_many_wildcards_takes_no_time(store: Store) -> None:
-    store.update(INVOICES, store.ids(INVOICES)[0], {"notes": "a" * 5_000})
+def test_a_like_with_many_wildcards_takes_no_time(store: Database) -> None:
+    update_row(store, INVOICES, store.ids(INVOICES)[0], {"notes": "a" * 5_000})
     assert store.select(INVOICES, {"notes": {"_like": "%a" * 100 + "%b"}}, ()).count == 0
 
 
 def test_a_collation_orders_and_compares_texts() -> None:
     names = ["ab", "a-c", "B", "a b"]
     for collation, expected in (("C", ["B", "a b", "a-c", "ab"]), ("en_US", ["a b", "ab", "a-c", "B"])):
-        made = Store(invoices=30, seed=7, clients=4, collation=collation)  # type: ignore[arg-type]
+        made = Database(invoices=30, seed=7, clients=4, collation=collation)  # type: ignore[arg-type]
         made.open()
         for row_id, name in zip(list(made.ids(CLIENTS)), names, strict=True):
-            made.update(CLIENTS, row_id, {"name": name})
+            update_row(made, CLIENTS, row_id, {"name": name})
         order = compile_order(CLIENTS, [{"name": "asc"}], made.collation)
         ids = made.select(CLIENTS, {}, order).page(0, 9)
         assert [names[list(made.ids(CLIENTS)).index(row_id)] for row_id in ids] == expected

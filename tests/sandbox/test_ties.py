@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiwyn_async.sandbox.details import detail
-from aiwyn_async.sandbox.schema import RESOURCES
-from aiwyn_async.sandbox.store import Store
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, update_row
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 WRONG = {
     "invoices bear their client's name": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
@@ -82,25 +82,25 @@ WRONG = {
 
 
 @pytest.fixture(scope="module", params=[1, 7, 20_240_315])
-def firm(request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = Store(invoices=700, seed=request.param)
+def firm(request: pytest.FixtureRequest) -> Iterator[Database]:
+    store = Database(invoices=700, seed=request.param)
     store.open()
     yield store
     store.close()
 
 
 @pytest.mark.parametrize("rule", WRONG)
-def test_the_firm_ties_out(firm: Store, rule: str) -> None:
+def test_the_firm_ties_out(firm: Database, rule: str) -> None:
     assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)]
 
 
-def shown(store: Store, name: str, row_id: int) -> dict[str, Any]:
-    found = detail(store, RESOURCES[name], row_id)
+def shown(store: Database, name: str, row_id: int) -> dict[str, Any]:
+    found = store.detail_json(RESOURCES[name], row_id)
     assert found is not None
     return msgspec.json.decode(found, type=dict[str, Any])
 
 
-def test_by_id_objects_agree_with_each_other(firm: Store) -> None:
+def test_by_id_objects_agree_with_each_other(firm: Database) -> None:
     for client_id in list(firm.ids(RESOURCES["clients"])):
         client = shown(firm, "clients", client_id)
         contact = shown(firm, "contacts", client["primaryContact"]["id"])
@@ -117,7 +117,7 @@ def test_by_id_objects_agree_with_each_other(firm: Store) -> None:
                 assert project["clientName"] == client["name"]
 
 
-def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Store) -> None:
+def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Database) -> None:
     for draft_id in firm.ids(RESOURCES["draft_invoices"])[:60]:
         draft = shown(firm, "draft_invoices", draft_id)
         ((invoice_id,),) = firm.query("SELECT invoice_id FROM draft_invoices WHERE id = ?", (draft_id,))
@@ -126,7 +126,7 @@ def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Store) -> None:
         assert draft["reviewHistory"][0]["reviewerName"]
 
 
-def test_a_clients_summary_ties_out_with_its_invoices(firm: Store) -> None:
+def test_a_clients_summary_ties_out_with_its_invoices(firm: Database) -> None:
     for client_id in firm.ids(RESOURCES["clients"]):
         summary = shown(firm, "clients", client_id)["financialSummary"]
         sums = (
@@ -135,10 +135,10 @@ def test_a_clients_summary_ties_out_with_its_invoices(firm: Store) -> None:
         assert firm.query(sums, (client_id,)) == [(summary["totalRevenue"], summary["outstandingBalance"])]
 
 
-def test_the_firm_ties_out_after_invoices_come_and_go(firm: Store) -> None:
-    fresh = firm.insert(RESOURCES["invoices"], 40)
+def test_the_firm_ties_out_after_invoices_come_and_go(firm: Database) -> None:
+    fresh = insert_rows(firm, RESOURCES["invoices"], 40)
     for row_id in [*fresh[::3], *firm.ids(RESOURCES["invoices"])[600:620]]:
-        firm.delete(RESOURCES["invoices"], row_id)
+        delete_row(firm, RESOURCES["invoices"], row_id)
     for rule in (
         "payments are those nested in invoices",
         "payments pay what was paid",
@@ -149,42 +149,42 @@ def test_the_firm_ties_out_after_invoices_come_and_go(firm: Store) -> None:
     assert held == list(firm.ids(RESOURCES["payments"]))
 
 
-def test_a_payment_of_ones_own_is_unapplied(firm: Store) -> None:
-    (fresh,) = firm.insert(RESOURCES["payments"], 1)
+def test_a_payment_of_ones_own_is_unapplied(firm: Database) -> None:
+    (fresh,) = insert_rows(firm, RESOURCES["payments"], 1)
     assert shown(firm, "payments", fresh)["invoiceId"] is None
-    firm.delete(RESOURCES["payments"], fresh)
+    delete_row(firm, RESOURCES["payments"], fresh)
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
 def test_rows_of_every_tag_can_be_added_changed_and_removed(resource: Any) -> None:
-    store = Store(invoices=30, seed=2)
+    store = Database(invoices=30, seed=2)
     store.open()
     try:
         before = len(store.ids(resource))
-        fresh = store.insert(resource, 3)
+        fresh = insert_rows(store, resource, 3)
         assert len(store.ids(resource)) == before + 3
-        assert all(store.body(resource, row_id) for row_id in fresh)
-        store.update(resource, fresh[0], {})
-        store.delete(resource, fresh[1])
-        assert store.body(resource, fresh[1]) is None
+        assert all(store.row_json(resource, row_id) for row_id in fresh)
+        update_row(store, resource, fresh[0], {})
+        delete_row(store, resource, fresh[1])
+        assert store.row_json(resource, fresh[1]) is None
     finally:
         store.close()
 
 
 def test_sizes_can_be_chosen_and_are_checked() -> None:
-    store = Store(invoices=20, seed=1, sizes={"staff": 5, "contacts": 1, "wip": 0, "draft_invoices": 7})
+    store = Database(invoices=20, seed=1, sizes={"staff": 5, "contacts": 1, "wip": 0, "draft_invoices": 7})
     store.open()
     assert [len(store.ids(RESOURCES[name])) for name in ("staff", "contacts", "wip")] == [5, 1, 0]
     assert len(store.ids(RESOURCES["draft_invoice_histories"])) == 7
     store.close()
-    with pytest.raises(ValueError, match="no fewer than 5 staff"):
-        Store(invoices=20, seed=1, sizes={"staff": 4})
-    with pytest.raises(ValueError, match="no tag is called 'stuff'"):
-        Store(invoices=20, seed=1, sizes={"stuff": 4})
+    with pytest.raises(ValueError, match="staff must have at least 5 rows"):
+        Database(invoices=20, seed=1, sizes={"staff": 4})
+    with pytest.raises(ValueError, match="unknown resource 'stuff'"):
+        Database(invoices=20, seed=1, sizes={"stuff": 4})
 
 
 def test_a_firm_without_invoices_serves_the_rest() -> None:
-    store = Store(invoices=0, seed=1)
+    store = Database(invoices=0, seed=1)
     store.open()
     assert [len(store.ids(RESOURCES[name])) for name in ("invoices", "payments", "wip")] == [0, 0, 0]
     assert store.ids(RESOURCES["projects"])

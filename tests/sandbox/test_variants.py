@@ -6,9 +6,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, PageMeans
-from aiwyn_async.sandbox.variants import Variant
+from aiwyn_async.sandbox import Sandbox, Variant
+from aiwyn_async.sandbox._declarations.declarations import PageStyle
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES
 
 Ask = Callable[..., Awaitable[Any]]
 LIST = "/gql/v1/invoices"
@@ -65,10 +65,10 @@ async def test_the_count_may_be_elsewhere(ask: Ask, count: Any, rest: Any) -> No
 
 async def test_page_may_count_rows_or_pages_everywhere(ask: Ask) -> None:
     whole = (await ask(Variant(), body={"pageSize": 40}))["deid_invoice"]
-    skipped = await ask(Variant(page=PageMeans.SKIP), body={"pageSize": 10, "page": 2})
+    skipped = await ask(Variant(page=PageStyle.OFFSET), body={"pageSize": 10, "page": 2})
     assert skipped["deid_invoice"] == whole[2:12]
     clients = (await ask(Variant(), "/gql/v1/clients"))["clients"]
-    numbered = await ask(Variant(page=PageMeans.NUMBER), "/gql/v1/clients", {"pageSize": 3, "page": 2})
+    numbered = await ask(Variant(page=PageStyle.PAGE), "/gql/v1/clients", {"pageSize": 3, "page": 2})
     assert numbered["clients"] == clients[6:9]
 
 

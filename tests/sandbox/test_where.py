@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.sandbox.oracle import like, matches
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, RESOURCES, Column, Kind, Relation, Resource
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError, instant_text
-from aiwyn_async.sandbox.where import compile_order, compile_where, split_key_range
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.order_by import compile_order
+from aiwyn_async.sandbox._data.where import compile_where, split_key_range
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Relation, Resource
+from aiwyn_async.sandbox._declarations.fields import instant_text
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, RESOURCES
+from where_oracle import like, matches
 
 EMPTY: dict[str, Any] = {}
-STORE = Store(invoices=100, seed=3)
+STORE = Database(invoices=100, seed=3)
 STORE.open()
 
 
@@ -31,7 +34,7 @@ def shown_as(kind: Kind, value: Any) -> Any:
 def whole_rows(resource: Resource) -> dict[Any, Any]:
     """A tag's rows by id, with the fields that `where` may name and rows do not show."""
     ids = list(STORE.ids(resource))
-    text = b"[" + STORE.page_text(resource, ids) + b"]"
+    text = b"[" + STORE.rows_json(resource, ids) + b"]"
     found = dict(zip(ids, json.loads(text, parse_float=Decimal), strict=True))
     for column in resource.columns:
         if not column.shown:
@@ -309,7 +312,7 @@ def test_nulls_sort_as_the_largest_value() -> None:
 
 @pytest.mark.parametrize("column", ["updatedAt", "totalAmount"])  # with an index and without
 def test_nulls_sort_as_the_largest_value_also_where_none_is_declared(column: str) -> None:
-    with contextlib.closing(Store(invoices=100, seed=7)) as store:
+    with contextlib.closing(Database(invoices=100, seed=7)) as store:
         store.open()
         sql = INVOICES.by_wire[column].sql
         with store.connection as connection:
