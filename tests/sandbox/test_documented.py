@@ -46,7 +46,7 @@ def keys_at(node: Any, path: list[str]) -> set[str]:
     return found
 
 
-def test_every_documented_read_is_served_and_its_evidence_declared() -> None:
+def test_reads_are_served_with_documented_evidence() -> None:
     served = {(method, path): confirmed for method, path, confirmed in served_paths()}
     wanted = {(method, path): confirmed for method, path, confirmed in DOCUMENTED["operations"]}
     assert {key: served[key] for key in wanted} == wanted
@@ -55,51 +55,51 @@ def test_every_documented_read_is_served_and_its_evidence_declared() -> None:
 
 
 @pytest.mark.parametrize("name", TAGS_BY_NAME_ALONE)
-async def test_a_tag_known_by_name_is_listed_and_got_and_not_searched(post: Any, get: Any, name: str) -> None:
-    status, answer = await post(f"/gql/v1/{name}", {"pageSize": 2})
+async def test_undocumented_resource_has_list_and_get_only(post: Any, get: Any, name: str) -> None:
+    status, response = await post(f"/gql/v1/{name}", {"pageSize": 2})
     assert status == 200
-    (first, *_) = answer[name]
+    (first, *_) = response[name]
     assert {"id", "name", "active", "createdAt", "updatedAt"} <= first.keys()
-    assert answer["total"]["aggregate"]["count"] >= 2
+    assert response["total"]["aggregate"]["count"] >= 2
     path = RESOURCES[name].paths["get"]
     assert (await get(path.replace("{id}", str(first["id"]))))[0] == 200
     assert (await post(f"/gql/v1/{name}/search", {}))[0] == 404
 
 
 @pytest.mark.parametrize("name", ["contacts", "payments", "projects"])
-async def test_no_search_is_served_where_none_is_documented(post: Any, name: str) -> None:
+async def test_search_is_served_only_if_documented(post: Any, name: str) -> None:
     assert (await post(f"/gql/v1/{name}/search", {}))[0] == 404
 
 
-@pytest.mark.parametrize("operation", DOCUMENTED["answers"], ids=lambda item: item["path"])
-async def test_every_documented_field_is_served(box: Sandbox, post: Any, get: Any, operation: Any) -> None:
+@pytest.mark.parametrize("operation", DOCUMENTED["responses"], ids=lambda item: item["path"])
+async def test_responses_have_every_documented_field(box: Sandbox, post: Any, get: Any, operation: Any) -> None:
     path, found = operation["path"], set[str]()
     if operation["method"] == "POST":
-        status, answer = await post(path, {"pageSize": 50})
+        status, response = await post(path, {"pageSize": 50})
         assert status == 200
-        found = keys_at(answer, [])
+        found = keys_at(response, [])
     else:
         resource = next(item for item in RESOURCES.values() if item.get_path == path)
         for (row_id,) in box.query(f"SELECT id FROM {resource.name} LIMIT 40"):
-            status, answer = await get(path.replace("{id}", str(row_id)))
+            status, response = await get(path.replace("{id}", str(row_id)))
             assert status == 200
-            found |= keys_at(answer, [])
+            found |= keys_at(response, [])
     assert set(operation["fields"]) <= found
 
 
-async def test_staff_and_engagements_take_limit_as_well_as_page_size(post: Any) -> None:
+async def test_staff_and_engagements_accept_limit_and_page_size(post: Any) -> None:
     for path, key in (("/gql/v1/staff/search", "staff"), ("/gql/v1/engagements/search", "engagements")):
         for body in ({"limit": 3}, {"pageSize": 3}):
             assert len((await post(path, body))[1][key]) == 3
     where = {"_and": [{"lastName": {"_ilike": "%a%"}}, {"office": {"active": {"_eq": True}}}]}
-    _, answer = await post(
+    _, response = await post(
         "/gql/v1/staff/search", {"limit": 9, "where": where, "orderBy": [{"lastName": "asc"}]}
     )
-    assert answer["staff"]
-    assert all("a" in row["lastName"].lower() for row in answer["staff"])
+    assert response["staff"]
+    assert all("a" in row["lastName"].lower() for row in response["staff"])
 
 
-async def test_engagements_are_camel_case_in_lists_and_snake_case_in_searches(post: Any) -> None:
+async def test_engagements_use_camel_case_in_lists_and_snake_case_in_searches(post: Any) -> None:
     where = {"partnerStaffId": {"_gt": 0}, "startDate": {"_gte": "2019-01-01"}}
     _, found = await post("/gql/v1/engagements/search", {"limit": 1, "where": where})
     assert set(found["engagements"][0]) == {
@@ -111,11 +111,11 @@ async def test_engagements_are_camel_case_in_lists_and_snake_case_in_searches(po
     assert "startDate" in listed["engagements"][0]
 
 
-async def test_history_rows_have_what_the_documents_show_and_no_more(post: Any) -> None:
-    _, answer = await post("/gql/v1/draft_invoice_histories", {"pageSize": 4, "page": 3})
-    assert set(answer["draftInvoices"][0]) == {"clientId", "invoiceId", "jobId", "client", "draftInvoice"}
+async def test_history_rows_have_documented_fields_only(post: Any) -> None:
+    _, response = await post("/gql/v1/draft_invoice_histories", {"pageSize": 4, "page": 3})
+    assert set(response["draftInvoices"][0]) == {"clientId", "invoiceId", "jobId", "client", "draftInvoice"}
     _, whole = await post("/gql/v1/draft_invoice_histories", {})
-    assert whole["draftInvoices"][3:7] == answer["draftInvoices"]
+    assert whole["draftInvoices"][3:7] == response["draftInvoices"]
     where = {
         "activityType": {"_in": ["DRAFT_INVOICE_RECONCILED"]},
         "draftInvoice": {"approvedAt": {"_gte": "2020-01-01T00:00:00Z"}},
@@ -130,11 +130,11 @@ async def test_history_rows_have_what_the_documents_show_and_no_more(post: Any) 
 async def test_payments_and_wip_filter_as_documented(box: Sandbox, post: Any) -> None:
     client = int(str(box.scalar("SELECT client_id FROM payments LIMIT 1")))
     body = {"clientId": client, "paymentMethod": "ACH", "startDate": "2020-01-01", "endDate": "2024-12-31"}
-    _, answer = await post("/gql/v1/payments", body)
-    assert all((row["clientId"], row["paymentMethod"]) == (client, "ACH") for row in answer["payments"])
+    _, response = await post("/gql/v1/payments", body)
+    assert all((row["clientId"], row["paymentMethod"]) == (client, "ACH") for row in response["payments"])
     assert (await post("/gql/v1/payments", {"paymentMethod": "BEADS"}))[0] == 400
-    _, answer = await post("/gql/v1/wip", {"type": "EXPENSE", "pageSize": 5})
-    assert {row["type"] for row in answer["wip"]} == {"EXPENSE"}
+    _, response = await post("/gql/v1/wip", {"type": "EXPENSE", "pageSize": 5})
+    assert {row["type"] for row in response["wip"]} == {"EXPENSE"}
     where = {
         "_or": [{"type": {"_in": ["TIME"]}}, {"notes": {"_ilike": "%audit%"}}],
         "approved": {"_eq": True},

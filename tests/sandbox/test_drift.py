@@ -27,7 +27,7 @@ def assert_in_step(box: Sandbox) -> None:
             assert values == [row_value(column, row[column.key]) for column in shown]
 
 
-async def test_drift_changes_the_firm_after_each_page(box: Sandbox, post: Any) -> None:
+async def test_drift_changes_rows_after_each_page(box: Sandbox, post: Any) -> None:
     drift = box.drift = Drift(insert=2, update=20, delete=3, seed=1)
     _, first = await post(LIST, {"pageSize": 50})
     assert first["deid_invoice_aggregate"]["aggregate"]["count"] == 300
@@ -57,7 +57,7 @@ def test_drift_is_the_same_for_the_same_seed() -> None:
     assert changed() == changed()
 
 
-async def test_drift_keeps_the_books_tied_out_and_stops_at_the_last_row(post: Any, box: Sandbox) -> None:
+async def test_drift_preserves_amounts_and_the_last_row(post: Any, box: Sandbox) -> None:
     box.drift = Drift(update=50, delete=60, seed=2)
     for _ in range(6):
         await post(LIST, {})
@@ -67,7 +67,7 @@ async def test_drift_keeps_the_books_tied_out_and_stops_at_the_last_row(post: An
     assert_in_step(box)
 
 
-async def test_insert_update_and_delete_are_seen_by_the_next_request(box: Sandbox, post: Any) -> None:
+async def test_changes_are_visible_to_the_next_request(box: Sandbox, post: Any) -> None:
     (fresh,) = box.insert("invoices", {"status": "POSTED", "totalAmount": "123456.70", "reference": None})
     _, newest = await post(LIST, {"pageSize": 1})
     assert newest["deid_invoice"][0]["id"] == fresh
@@ -83,13 +83,13 @@ async def test_insert_update_and_delete_are_seen_by_the_next_request(box: Sandbo
     assert_in_step(box)
 
 
-async def test_money_keeps_its_two_decimals_through_an_update(box: Sandbox) -> None:
+async def test_insert_preserves_two_decimals(box: Sandbox) -> None:
     (fresh,) = box.insert("invoices", {"totalAmount": 5})
     (body,) = box.query("SELECT body FROM invoices_body WHERE id = ?", (fresh,))[0]
     assert '"totalAmount":5.00,' in str(body)
 
 
-async def test_an_id_of_ones_own_choice_is_kept(box: Sandbox, post: Any) -> None:
+async def test_insert_accepts_an_explicit_id(box: Sandbox, post: Any) -> None:
     """The firm's own next rows go around it."""
     (planned,) = box.insert("invoices")
     box.delete("invoices", planned)
@@ -102,7 +102,7 @@ async def test_an_id_of_ones_own_choice_is_kept(box: Sandbox, post: Any) -> None
     assert_in_step(box)
 
 
-async def test_a_bad_change_changes_nothing(box: Sandbox, post: Any) -> None:
+async def test_bad_changes_write_nothing(box: Sandbox, post: Any) -> None:
     some = int(str(box.scalar("SELECT min(id) FROM invoices")))
     before = box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id")
     refused: list[dict[str, object]] = [{"nope": 1}, {"totalAmount": "1.005"}, {"status": None}, {"id": some}]
@@ -118,11 +118,11 @@ async def test_a_bad_change_changes_nothing(box: Sandbox, post: Any) -> None:
     with pytest.raises(KeyError):
         box.delete("invoices", 1)
     assert box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id") == before
-    _, answer = await post(SEARCH, {"pageSize": 1000, "orderBy": [{"id": "asc"}]})
-    assert len(answer["deid_invoice"]) == 300
+    _, response = await post(SEARCH, {"pageSize": 1000, "orderBy": [{"id": "asc"}]})
+    assert len(response["deid_invoice"]) == 300
 
 
-async def test_the_callers_sql_cannot_change_the_firm(box: Sandbox) -> None:
+async def test_query_is_read_only(box: Sandbox) -> None:
     with pytest.raises(Exception, match="readonly"):
         box.query("DELETE FROM invoices")
     assert box.scalar("SELECT count(*) FROM invoices") == 300

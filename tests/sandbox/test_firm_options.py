@@ -37,7 +37,7 @@ def assert_in_step(store: Database) -> None:
 @pytest.mark.parametrize(
     "options", [EVERY, FirmOptions(full_refresh=True), FirmOptions(refunds=1), FirmOptions(missing_clients=1)]
 )
-def test_rows_and_columns_agree_under_any_option(options: FirmOptions) -> None:
+def test_firm_options_preserve_rows_and_columns(options: FirmOptions) -> None:
     store = opened(options)
     assert_in_step(store)
     assert len(store.ids(INVOICES)) == 300
@@ -47,7 +47,7 @@ def test_rows_and_columns_agree_under_any_option(options: FirmOptions) -> None:
     store.close()
 
 
-def test_the_plain_firm_is_as_without_options() -> None:
+def test_default_firm_options_change_nothing() -> None:
     plain, none = opened(FirmOptions()), opened()
     for resource in RESOURCES.values():
         ids = list(none.ids(resource))
@@ -56,7 +56,7 @@ def test_the_plain_firm_is_as_without_options() -> None:
     none.close()
 
 
-def test_a_client_has_one_currency_and_so_have_its_payments() -> None:
+def test_currencies_are_one_per_client() -> None:
     store = opened(EVERY)
     for table in ("invoices", "payments", "draft_invoices", "wip", "projects", "engagements"):
         rows = store.query(f"SELECT client_id, count(DISTINCT currency) FROM {table} GROUP BY 1")
@@ -71,7 +71,7 @@ def test_a_client_has_one_currency_and_so_have_its_payments() -> None:
     store.close()
 
 
-def test_a_refund_is_a_negative_line_and_a_negative_payment() -> None:
+def test_refund_is_a_negative_line_and_a_negative_payment() -> None:
     store = opened(FirmOptions(refunds=0.1))
     refunded = [json.loads(str(body)) for (body,) in store.query("SELECT body FROM invoices_body")]
     refunded = [row for row in refunded if any(line["amount"] < 0 for line in row["lineItems"])]
@@ -93,26 +93,26 @@ def test_a_refund_is_a_negative_line_and_a_negative_payment() -> None:
     store.close()
 
 
-async def test_a_missing_client_is_named_by_invoices_and_found_nowhere(http: Any) -> None:
+async def test_missing_client_is_named_by_invoices_only(http: Any) -> None:
     async with Sandbox(invoices=300, seed=7, firm=FirmOptions(missing_clients=0.25)) as box:
         headers = {"Authorization": f"Bearer {box.token}"}
         missing = "SELECT DISTINCT client_id FROM invoices WHERE client_id NOT IN (SELECT id FROM clients)"
         client_id = int(str(box.scalar(missing)))
-        async with http.get(f"{box.url}/gql/v1/client/{client_id}", headers=headers) as answer:
-            assert answer.status == 404
+        async with http.get(f"{box.url}/gql/v1/client/{client_id}", headers=headers) as response:
+            assert response.status == 404
         where = {"clientId": {"_eq": client_id}, "clientName": {"_is_null": False}}
         body = {"where": where, "pageSize": 5}
-        async with http.post(f"{box.url}/gql/v1/invoices/search", json=body, headers=headers) as answer:
-            assert (await answer.json())["deid_invoice"]
+        async with http.post(f"{box.url}/gql/v1/invoices/search", json=body, headers=headers) as response:
+            assert (await response.json())["deid_invoice"]
         for resource in RESOURCES.values():
             if resource.get_path:
                 for (row_id,) in box.query(f"SELECT id FROM {resource.name} LIMIT 5"):
                     path = resource.get_path.replace("{id}", str(row_id))
-                    async with http.get(f"{box.url}{path}", headers=headers) as answer:
-                        assert answer.status == 200
+                    async with http.get(f"{box.url}{path}", headers=headers) as response:
+                        assert response.status == 200
 
 
-def test_changes_arrive_with_syncs() -> None:
+def test_sync_minutes_round_changes_to_syncs() -> None:
     store = opened(FirmOptions(sync_minutes=240))
     stamps = [int(str(stamp)) for (stamp,) in store.query("SELECT updated_at_us FROM invoices")]
     assert {stamp % (4 * HOUR) for stamp in stamps} == {0}
@@ -126,7 +126,7 @@ def test_changes_arrive_with_syncs() -> None:
     store.close()
 
 
-def test_a_full_refresh_moves_all_rows_to_one_instant() -> None:
+def test_full_refresh_moves_all_rows_to_one_instant() -> None:
     store = opened(FirmOptions(full_refresh=True))
     (before,) = store.query("SELECT DISTINCT updated_at_us FROM invoices")
     refresh_rows(store, INVOICES)
@@ -136,7 +136,7 @@ def test_a_full_refresh_moves_all_rows_to_one_instant() -> None:
     store.close()
 
 
-async def test_a_sandbox_is_refreshed_while_it_runs(box: Sandbox) -> None:
+async def test_refresh_moves_all_rows_of_a_resource(box: Sandbox) -> None:
     box.refresh("invoices")
     assert len(box.query("SELECT DISTINCT updated_at_us FROM invoices")) == 1
     assert len(box.query("SELECT DISTINCT updated_at_us FROM engagements")) > 1
@@ -144,7 +144,7 @@ async def test_a_sandbox_is_refreshed_while_it_runs(box: Sandbox) -> None:
     assert len(box.query("SELECT DISTINCT updated_at_us FROM payments")) == 1
 
 
-def test_the_drift_of_several_pages_arrives_as_one_burst() -> None:
+def test_drift_every_applies_changes_together() -> None:
     store = opened()
     drift = Drift(insert=2, update=3, delete=1, every=4, seed=3)
     for _ in range(3):
@@ -159,7 +159,7 @@ def test_the_drift_of_several_pages_arrives_as_one_burst() -> None:
     store.close()
 
 
-def test_drift_refreshes_all_rows() -> None:
+def test_drift_refresh_every_moves_all_rows() -> None:
     store = opened()
     drift = Drift(update=1, refresh_every=2, seed=3)
     drift.apply(store, INVOICES)
@@ -169,7 +169,7 @@ def test_drift_refreshes_all_rows() -> None:
     store.close()
 
 
-def test_a_file_is_opened_with_its_own_options_only(tmp_path: Path) -> None:
+def test_file_is_opened_with_its_own_options_only(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     for options in (EVERY, EVERY):
         store = Database(invoices=20, seed=7, path=path, options=options)
@@ -190,7 +190,7 @@ def test_a_file_is_opened_with_its_own_options_only(tmp_path: Path) -> None:
         ({"sync_minutes": 1441}, "sync_minutes"),
     ],
 )
-def test_an_option_out_of_bounds_is_refused(options: Any, message: str) -> None:
+def test_firm_options_reject_values_out_of_range(options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FirmOptions(**options)
     with pytest.raises(ValueError, match="at least 1"):

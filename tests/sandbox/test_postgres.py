@@ -431,7 +431,7 @@ def has_broken_regex(firm: Firm, asked: Any) -> bool:
     return None in firm.postgres.answers(firm.database, statements)
 
 
-def test_conditions_select_what_postgres_selects(firm: Firm) -> None:
+def test_conditions_select_as_postgres(firm: Firm) -> None:
     differences: list[Any] = []
     seen: Counter[str] = Counter()
     for start in range(0, CASES, 500):
@@ -457,7 +457,7 @@ def test_conditions_select_what_postgres_selects(firm: Firm) -> None:
     assert seen["refused"] > 0, seen
 
 
-def test_orders_are_those_of_postgres(firm: Firm) -> None:
+def test_orders_sort_as_postgres(firm: Firm) -> None:
     differences: list[Any] = []
     batch = [
         (resource, order(firm, resource))

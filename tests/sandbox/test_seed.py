@@ -55,7 +55,7 @@ def firm() -> Any:
     store.close()
 
 
-def test_every_invoice_ties_out(firm: Database) -> None:
+def test_invoices_tie_out(firm: Database) -> None:
     for row in rows(firm):
         lines, payments = row["lineItems"], row["payments"]
         assert 1 <= len(lines) <= 3
@@ -87,7 +87,7 @@ def test_statuses_agree_with_the_money(firm: Database) -> None:
     assert seen == {"PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT", "CLOSED"}
 
 
-def test_rows_are_in_wire_order_with_two_decimals_and_one_date_form_a_field(firm: Database) -> None:
+def test_rows_have_wire_order_two_decimals_and_date_forms(firm: Database) -> None:
     text = firm.rows_json(INVOICES, list(firm.ids(INVOICES)))
     for row in rows(firm):
         assert list(row) == FIELDS
@@ -113,7 +113,7 @@ def test_ids_ascend_with_creation_and_have_gaps(firm: Database) -> None:
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
-def test_columns_hold_what_the_json_says(firm: Database, resource: Resource) -> None:
+def test_columns_equal_the_json(firm: Database, resource: Resource) -> None:
     shown = [column for column in resource.columns if column.shown]
     names = ", ".join(column.sql for column in shown)
     held = firm.query(f"SELECT {names} FROM {resource.name} ORDER BY id")
@@ -121,12 +121,12 @@ def test_columns_hold_what_the_json_says(firm: Database, resource: Resource) -> 
     assert [tuple(row_value(c, row[c.key]) for c in shown) for row in rows(firm, resource)] == held
 
 
-def test_every_client_billed_exists_under_its_name(firm: Database) -> None:
+def test_billed_clients_exist_under_their_name(firm: Database) -> None:
     clients = {row["id"]: row["name"] for row in rows(firm, CLIENTS)}
     assert all(clients[row["clientId"]] == row["clientName"] for row in rows(firm))
 
 
-def test_a_seed_is_a_firm() -> None:
+def test_seed_determines_the_firm() -> None:
     def text(seed: int) -> bytes:
         store = Database(invoices=40, seed=seed)
         store.open()
@@ -138,7 +138,7 @@ def test_a_seed_is_a_firm() -> None:
     assert text(1) == text(1) != text(2)
 
 
-def test_how_the_work_is_cut_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_size_does_not_affect_the_firm(monkeypatch: pytest.MonkeyPatch) -> None:
     def text() -> list[bytes]:
         store = Database(invoices=50, seed=5)
         store.open()
@@ -152,7 +152,7 @@ def test_how_the_work_is_cut_does_not_show(monkeypatch: pytest.MonkeyPatch) -> N
     assert text() == whole
 
 
-def test_a_firm_is_kept_in_a_file_and_no_other_is_taken_for_it(tmp_path: Path) -> None:
+def test_file_is_reopened_only_for_the_same_firm(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     first = Database(invoices=20, seed=1, path=path)
     first.open()
@@ -174,7 +174,7 @@ def test_a_firm_is_kept_in_a_file_and_no_other_is_taken_for_it(tmp_path: Path) -
     assert other.exists()
 
 
-def test_a_firm_half_made_leaves_no_file(tmp_path: Path) -> None:
+def test_unfinished_firm_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     store = Database(invoices=20, seed=1, path=path)
     store.cancel()
@@ -183,7 +183,7 @@ def test_a_firm_half_made_leaves_no_file(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_the_declarations_are_whole() -> None:
+def test_declarations_are_complete() -> None:
     for resource in RESOURCES.values():
         assert resource.columns[0].wire == "id"
         assert resource.columns[0].kind is Kind.INTEGER

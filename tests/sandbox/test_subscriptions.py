@@ -21,7 +21,7 @@ class Got(NamedTuple):
 
 
 class Receiver:
-    """Keeps what it is sent, and answers with the statuses it is given, then with 204."""
+    """Keeps what it is sent, and responses with the statuses it is given, then with 204."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
@@ -82,8 +82,8 @@ def call(box: Sandbox, http: aiohttp.ClientSession) -> Call:
     async def request(method: str, path: str = "", body: object = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {box.token}"}
         url = f"{box.url}{path if path.startswith('/api') else SUBSCRIPTIONS + path}"
-        async with http.request(method, url, json=body, headers=headers) as answer:
-            return answer.status, await answer.json()
+        async with http.request(method, url, json=body, headers=headers) as response:
+            return response.status, await response.json()
 
     return request
 
@@ -92,20 +92,20 @@ def wish(url: str, *kinds: str, operations: object = ("CREATE", "UPDATE", "DELET
     return {"targetUrl": url, "entityTypes": kinds or ["invoices"], "operations": operations}
 
 
-async def test_the_catalog_names_resources_and_record_types(call: Call) -> None:
+async def test_catalog_lists_resources_and_record_types(call: Call) -> None:
     await call("POST", "/api/v1/records/custom", {"name": "rateCard", "fields": []})
     await call("POST", "/api/v1/records", {"records": [{"type": "vendor"}]})
-    status, answer = await call("GET", "/catalog")
+    status, response = await call("GET", "/catalog")
     assert status == 200
-    entries = {entry["name"]: entry["operations"] for entry in answer["data"]["entityTypes"]}
+    entries = {entry["name"]: entry["operations"] for entry in response["data"]["entityTypes"]}
     assert {"invoices", "clients", "rateCard", "vendor"} <= entries.keys()
     assert entries["invoices"] == ["CREATE", "UPDATE", "DELETE"]
 
 
-async def test_changes_are_told_to_those_who_asked(box: Sandbox, call: Call, receiver: Receiver) -> None:
-    status, answer = await call("POST", "", wish(receiver.url, operations=["CREATE", "DELETE"]))
+async def test_changes_are_delivered_to_subscribers(box: Sandbox, call: Call, receiver: Receiver) -> None:
+    status, response = await call("POST", "", wish(receiver.url, operations=["CREATE", "DELETE"]))
     assert status == 201
-    subscription = answer["data"]
+    subscription = response["data"]
     assert subscription["operations"] == ["CREATE", "DELETE"]
     (new,) = box.insert("invoices", {"notes": "made"})
     box.update("invoices", new, {"notes": "changed"})
@@ -124,7 +124,7 @@ async def test_changes_are_told_to_those_who_asked(box: Sandbox, call: Call, rec
     assert {delivery.subscription_id for delivery in box.deliveries} == {subscription["id"]}
 
 
-async def test_record_writes_and_drift_are_told(
+async def test_record_writes_and_drift_are_delivered(
     box: Sandbox, call: Call, receiver: Receiver, post: Any
 ) -> None:
     await call("POST", "/api/v1/records/custom", {"name": "rateCard", "fields": []})
@@ -144,7 +144,7 @@ async def test_record_writes_and_drift_are_told(
     assert {event["operation"] for event in receiver.events[1:]} == {"CREATE", "DELETE"}
 
 
-async def test_a_delivery_is_repeated_with_its_id_until_it_is_taken(
+async def test_delivery_is_retried_with_its_id_until_success(
     box: Sandbox, call: Call, receiver: Receiver, waits: Waits
 ) -> None:
     await call("POST", "", wish(receiver.url))
@@ -160,7 +160,7 @@ async def test_a_delivery_is_repeated_with_its_id_until_it_is_taken(
     assert {got.headers["webhook-timestamp"] for got in receiver.got} == {"1700000000"}
 
 
-async def test_a_delivery_is_given_up_in_the_end(box: Sandbox, call: Call, waits: Waits) -> None:
+async def test_delivery_fails_after_the_last_attempt(box: Sandbox, call: Call, waits: Waits) -> None:
     await call("POST", "", wish("http://localhost:9/hook"))
     box.insert("invoices")
     await box.delivered()
@@ -170,31 +170,31 @@ async def test_a_delivery_is_given_up_in_the_end(box: Sandbox, call: Call, waits
     assert {attempt.error for attempt in delivery.attempts} == {"ClientConnectorError"}
 
 
-async def test_another_signing_scheme_may_be_chosen(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def test_sender_uses_another_signing_scheme(http: aiohttp.ClientSession, receiver: Receiver) -> None:
     async with Sandbox(10, sender=Sender(sign=timestamped_hex)) as box:
         headers = {"Authorization": f"Bearer {box.token}"}
         url = f"{box.url}{SUBSCRIPTIONS}"
-        async with http.post(url, json=wish(receiver.url), headers=headers) as answer:
-            assert answer.status == 201
+        async with http.post(url, json=wish(receiver.url), headers=headers) as response:
+            assert response.status == 201
         box.insert("invoices")
         await box.delivered()
     assert receiver.got[0].headers["stripe-signature"].startswith("t=")
     assert "webhook-id" not in receiver.got[0].headers
 
 
-async def test_a_subscription_is_changed_and_deactivated(
+async def test_subscription_is_updated_and_deactivated(
     box: Sandbox, call: Call, receiver: Receiver
 ) -> None:
-    _, answer = await call("POST", "", {**wish(receiver.url), "description": "mine"})
-    made = answer["data"]
+    _, response = await call("POST", "", {**wish(receiver.url), "description": "mine"})
+    made = response["data"]
     path = f"/{made['id']}"
-    _, answer = await call("PUT", path, {"operations": ["DELETE", "DELETE"], "entityTypes": ["clients"]})
-    assert answer["data"] == {**made, "operations": ["DELETE"], "entityTypes": ["clients"]}
-    _, answer = await call("PUT", path, {"description": None, "targetUrl": f"{receiver.url}?a=1"})
-    assert (answer["data"]["description"], answer["data"]["targetUrl"]) == (None, f"{receiver.url}?a=1")
+    _, response = await call("PUT", path, {"operations": ["DELETE", "DELETE"], "entityTypes": ["clients"]})
+    assert response["data"] == {**made, "operations": ["DELETE"], "entityTypes": ["clients"]}
+    _, response = await call("PUT", path, {"description": None, "targetUrl": f"{receiver.url}?a=1"})
+    assert (response["data"]["description"], response["data"]["targetUrl"]) == (None, f"{receiver.url}?a=1")
     box.insert("invoices")
-    _, answer = await call("DELETE", path)
-    assert answer["data"]["active"] is False
+    _, response = await call("DELETE", path)
+    assert response["data"]["active"] is False
     await call("PUT", path, {"operations": ["CREATE"]})
     box.insert("clients")
     await box.delivered()
@@ -205,14 +205,14 @@ async def test_a_subscription_is_changed_and_deactivated(
     assert len(receiver.got) == 1
 
 
-async def test_each_subscription_has_a_secret_of_its_own(call: Call, receiver: Receiver) -> None:
+async def test_subscriptions_have_distinct_secrets(call: Call, receiver: Receiver) -> None:
     secrets: set[str] = set()
     for _ in range(2):
         _, made = await call("POST", "", wish(receiver.url))
         assert "whsec_" not in json.dumps(made)
-        status, answer = await call("GET", f"/{made['data']['id']}/secret")
+        status, response = await call("GET", f"/{made['data']['id']}/secret")
         assert status == 200
-        secrets.add(answer["data"]["secret"])
+        secrets.add(response["data"]["secret"])
     assert len(secrets) == 2
     assert all(secret.startswith("whsec_") for secret in secrets)
 
@@ -239,9 +239,9 @@ async def test_each_subscription_has_a_secret_of_its_own(call: Call, receiver: R
         "",
     ],
 )
-async def test_nobody_off_this_machine_is_told(call: Call, receiver: Receiver, url: str) -> None:
-    status, answer = await call("POST", "", wish(url))
-    assert (status, answer["error"]["code"]) == (400, "VALIDATION_FAILED")
+async def test_subscription_rejects_remote_targets(call: Call, receiver: Receiver, url: str) -> None:
+    status, response = await call("POST", "", wish(url))
+    assert (status, response["error"]["code"]) == (400, "VALIDATION_FAILED")
     _, made = await call("POST", "", wish(receiver.url))
     assert (await call("PUT", f"/{made['data']['id']}", {"targetUrl": url}))[0] == 400
 
@@ -258,19 +258,19 @@ async def test_nobody_off_this_machine_is_told(call: Call, receiver: Receiver, u
         {"extra": 1},
     ],
 )
-async def test_a_misshapen_subscription_is_refused(call: Call, receiver: Receiver, wrong: Any) -> None:
+async def test_subscription_rejects_bad_fields(call: Call, receiver: Receiver, wrong: Any) -> None:
     assert (await call("POST", "", {**wish(receiver.url), **wrong}))[0] == 400
 
 
 @pytest.mark.parametrize(("path", "status"), [("/7", 404), ("/x", 400), ("/0", 400), (f"/{10**19}", 400)])
-async def test_an_unknown_subscription_is_refused(call: Call, path: str, status: int) -> None:
+async def test_subscription_must_exist(call: Call, path: str, status: int) -> None:
     assert (await call("PUT", path, {}))[0] == status
     assert (await call("DELETE", path))[0] == status
     assert (await call("GET", f"{path}/secret"))[0] == status
 
 
-async def test_stopping_ends_what_is_under_way(http: aiohttp.ClientSession, receiver: Receiver) -> None:
-    """One delivery waits for its answer, another for its repetition."""
+async def test_stop_cancels_active_deliveries(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+    """One delivery waits for its response, another for its repetition."""
     asleep = asyncio.Event()
 
     async def sleep(_: float) -> None:
@@ -281,8 +281,8 @@ async def test_stopping_ends_what_is_under_way(http: aiohttp.ClientSession, rece
     async with Sandbox(10, sender=Sender(sleep=sleep)) as box:
         headers = {"Authorization": f"Bearer {box.token}"}
         for url in (receiver.url, "http://127.0.0.1:9/"):
-            async with http.post(f"{box.url}{SUBSCRIPTIONS}", json=wish(url), headers=headers) as answer:
-                assert answer.status == 201
+            async with http.post(f"{box.url}{SUBSCRIPTIONS}", json=wish(url), headers=headers) as response:
+                assert response.status == 201
         receiver.hold.clear()
         box.insert("invoices")
         await asleep.wait()

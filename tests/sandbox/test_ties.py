@@ -90,7 +90,7 @@ def firm(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("rule", WRONG)
-def test_the_firm_ties_out(firm: Database, rule: str) -> None:
+def test_firm_ties_out(firm: Database, rule: str) -> None:
     assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)]
 
 
@@ -100,7 +100,7 @@ def shown(store: Database, name: str, row_id: int) -> dict[str, Any]:
     return msgspec.json.decode(found, type=dict[str, Any])
 
 
-def test_by_id_objects_agree_with_each_other(firm: Database) -> None:
+def test_details_agree_with_each_other(firm: Database) -> None:
     for client_id in list(firm.ids(RESOURCES["clients"])):
         client = shown(firm, "clients", client_id)
         contact = shown(firm, "contacts", client["primaryContact"]["id"])
@@ -117,7 +117,7 @@ def test_by_id_objects_agree_with_each_other(firm: Database) -> None:
                 assert project["clientName"] == client["name"]
 
 
-def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Database) -> None:
+def test_draft_detail_has_the_lines_of_its_invoice_and_a_review(firm: Database) -> None:
     for draft_id in firm.ids(RESOURCES["draft_invoices"])[:60]:
         draft = shown(firm, "draft_invoices", draft_id)
         ((invoice_id,),) = firm.query("SELECT invoice_id FROM draft_invoices WHERE id = ?", (draft_id,))
@@ -126,7 +126,7 @@ def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Database) -> No
         assert draft["reviewHistory"][0]["reviewerName"]
 
 
-def test_a_clients_summary_ties_out_with_its_invoices(firm: Database) -> None:
+def test_client_summary_ties_out_with_its_invoices(firm: Database) -> None:
     for client_id in firm.ids(RESOURCES["clients"]):
         summary = shown(firm, "clients", client_id)["financialSummary"]
         sums = (
@@ -135,7 +135,7 @@ def test_a_clients_summary_ties_out_with_its_invoices(firm: Database) -> None:
         assert firm.query(sums, (client_id,)) == [(summary["totalRevenue"], summary["outstandingBalance"])]
 
 
-def test_the_firm_ties_out_after_invoices_come_and_go(firm: Database) -> None:
+def test_firm_ties_out_after_inserts_and_deletes(firm: Database) -> None:
     fresh = insert_rows(firm, RESOURCES["invoices"], 40)
     for row_id in [*fresh[::3], *firm.ids(RESOURCES["invoices"])[600:620]]:
         delete_row(firm, RESOURCES["invoices"], row_id)
@@ -149,14 +149,14 @@ def test_the_firm_ties_out_after_invoices_come_and_go(firm: Database) -> None:
     assert held == list(firm.ids(RESOURCES["payments"]))
 
 
-def test_a_payment_of_ones_own_is_unapplied(firm: Database) -> None:
+def test_inserted_payment_is_unapplied(firm: Database) -> None:
     (fresh,) = insert_rows(firm, RESOURCES["payments"], 1)
     assert shown(firm, "payments", fresh)["invoiceId"] is None
     delete_row(firm, RESOURCES["payments"], fresh)
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
-def test_rows_of_every_tag_can_be_added_changed_and_removed(resource: Any) -> None:
+def test_rows_of_every_resource_can_be_changed(resource: Any) -> None:
     store = Database(invoices=30, seed=2)
     store.open()
     try:
@@ -171,7 +171,7 @@ def test_rows_of_every_tag_can_be_added_changed_and_removed(resource: Any) -> No
         store.close()
 
 
-def test_sizes_can_be_chosen_and_are_checked() -> None:
+def test_sizes_are_applied_and_checked() -> None:
     store = Database(invoices=20, seed=1, sizes={"staff": 5, "contacts": 1, "wip": 0, "draft_invoices": 7})
     store.open()
     assert [len(store.ids(RESOURCES[name])) for name in ("staff", "contacts", "wip")] == [5, 1, 0]
@@ -183,7 +183,7 @@ def test_sizes_can_be_chosen_and_are_checked() -> None:
         Database(invoices=20, seed=1, sizes={"stuff": 4})
 
 
-def test_a_firm_without_invoices_serves_the_rest() -> None:
+def test_firm_without_invoices_has_other_rows() -> None:
     store = Database(invoices=0, seed=1)
     store.open()
     assert [len(store.ids(RESOURCES[name])) for name in ("invoices", "payments", "wip")] == [0, 0, 0]

@@ -167,7 +167,7 @@ def expected_ids(tree: Any, resource: Resource = INVOICES) -> list[int]:
 
 @settings(max_examples=400, deadline=None)
 @given(TREES)
-def test_sql_selects_what_the_oracle_selects(tree: Any) -> None:
+def test_where_selects_as_the_oracle(tree: Any) -> None:
     selected = STORE.select(INVOICES, tree, ())
     expected = expected_ids(tree)
     assert list(selected.page(0, 1000)) == expected
@@ -197,7 +197,7 @@ EVERY_COLUMN = [
 
 
 @pytest.mark.parametrize(("resource", "column"), EVERY_COLUMN)
-def test_each_operator_on_each_column_and_its_negation(resource: Resource, column: Column) -> None:
+def test_where_supports_each_operator_on_each_column(resource: Resource, column: Column) -> None:
     values = cells(resource, column) or ["x"]
     for operator in operators(column):
         for operand in samples(column, values, operator):
@@ -215,7 +215,7 @@ EVERY_RELATION = [
 
 
 @pytest.mark.parametrize(("resource", "relation"), EVERY_RELATION)
-def test_each_relation_can_be_followed(resource: Resource, relation: Relation) -> None:
+def test_where_follows_each_relation(resource: Resource, relation: Relation) -> None:
     target = RESOURCES[relation.resource]
     some = sorted(ROWS[relation.resource])[0:30:4]
     for tree in ({}, {"id": {"_in": some}}, {"_not": {"id": {"_in": some}}}):
@@ -227,7 +227,7 @@ def test_each_relation_can_be_followed(resource: Resource, relation: Relation) -
 
 @settings(max_examples=60, deadline=None)
 @given(TREES, st.integers(39_990, 40_150), st.integers(39_990, 40_150), st.sampled_from(["asc", "desc"]))
-def test_a_bound_on_the_key_selects_a_slice_in_order(tree: Any, low: int, high: int, direction: str) -> None:
+def test_key_bounds_select_a_slice_in_order(tree: Any, low: int, high: int, direction: str) -> None:
     """The bounds are taken out of the tree; what is selected must not show it."""
     bounded = {"_and": [tree, {"id": {"_gt": low}}, {"_and": [{"id": {"_lte": high}}]}]}
     order = compile_order(INVOICES, [{"id": direction}])
@@ -238,7 +238,7 @@ def test_a_bound_on_the_key_selects_a_slice_in_order(tree: Any, low: int, high: 
     assert [row for skip in range(0, 160, 7) for row in selected.page(skip, 7)] == wanted
 
 
-def test_the_key_range_is_taken_out_of_the_tree() -> None:
+def test_split_key_range_returns_bounds_and_rest() -> None:
     status = {"status": {"_eq": "PAID"}}
     assert split_key_range({**status, "id": {"_gt": 5, "_lte": 9}}) == (6, 9, status)
     assert split_key_range({"_and": [{"id": {"_gt": 5}}, {"id": {"_gte": 8}}, status]}) == (
@@ -272,12 +272,12 @@ def test_the_key_range_is_taken_out_of_the_tree() -> None:
         (None, "expected an object"),
     ],
 )
-def test_a_bad_tree_is_refused_with_its_place(tree: Any, message: str) -> None:
+def test_where_rejects_bad_trees_with_their_path(tree: Any, message: str) -> None:
     with pytest.raises(BadRequestError, match=message):
         compile_where(INVOICES, tree)
 
 
-def test_a_deep_tree_is_refused_and_a_wide_one_served() -> None:
+def test_where_rejects_deep_trees_and_accepts_wide_ones() -> None:
     deep: Any = {}
     for _ in range(60):
         deep = {"_not": deep}
@@ -294,7 +294,7 @@ def test_a_deep_tree_is_refused_and_a_wide_one_served() -> None:
     "order",
     [[{"id": "up"}], [{"id": "asc", "status": "asc"}], [{"nope": "asc"}], ["id"], [{"client": "asc"}], 5],
 )
-def test_a_bad_order_is_refused(order: Any) -> None:
+def test_order_by_rejects_bad_terms(order: Any) -> None:
     with pytest.raises(BadRequestError, match="orderBy"):
         compile_order(INVOICES, order)
 
@@ -311,7 +311,7 @@ def test_nulls_sort_as_the_largest_value() -> None:
 
 
 @pytest.mark.parametrize("column", ["updatedAt", "totalAmount"])  # with an index and without
-def test_nulls_sort_as_the_largest_value_also_where_none_is_declared(column: str) -> None:
+def test_nulls_of_not_nullable_columns_sort_as_the_largest_value(column: str) -> None:
     with contextlib.closing(Database(invoices=100, seed=7)) as store:
         store.open()
         sql = INVOICES.by_wire[column].sql
@@ -325,7 +325,7 @@ def test_nulls_sort_as_the_largest_value_also_where_none_is_declared(column: str
             assert len(rows) == 100
 
 
-def test_an_order_may_follow_a_relation() -> None:
+def test_order_by_follows_relations() -> None:
     order = compile_order(INVOICES, [{"client": {"name": "desc"}}, {"id": "asc"}])
     rows = [ROWS["invoices"][i] for i in STORE.select(INVOICES, {}, order).page(0, 1000)]
     assert rows == sorted(
@@ -333,7 +333,7 @@ def test_an_order_may_follow_a_relation() -> None:
     )
 
 
-def test_like_of_the_oracle_itself() -> None:
+def test_oracle_like_matches() -> None:
     assert like("a%c_", "abbcd")
     assert like("100\\%", "100%")
     assert not like("100\\%", "100x")
