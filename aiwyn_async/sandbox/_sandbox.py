@@ -5,7 +5,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -28,10 +27,11 @@ from aiwyn_async.sandbox._http.handlers import PageLimits
 from aiwyn_async.sandbox._http.rate_limit import RateLimit, TokenBucket
 from aiwyn_async.sandbox._http.read_routes import ReadRoutes
 from aiwyn_async.sandbox._http.requests import ServedRequest
-from aiwyn_async.sandbox._http.server import HOST, LoopThread, Server
+from aiwyn_async.sandbox._http.server import HOST, Server
 from aiwyn_async.sandbox._http.service import Service
 from aiwyn_async.sandbox._http.variants import Variant
 from aiwyn_async.sandbox._http.write_routes import WriteRoutes
+from aiwyn_async.sandbox._runtime import Runtime
 
 __all__ = ["Sandbox"]
 
@@ -119,7 +119,6 @@ class Sandbox:
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
         self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
-        self._port = port
         self._database = database = Database(
             invoices=invoices,
             seed=seed,
@@ -141,13 +140,19 @@ class Sandbox:
             log_bodies=log_bodies,
         )
         limits = PageLimits(max_page_size, clamp_page_size, default_page_size, count_cap)
-        self._reads = ReadRoutes(service, database, limits, shifting_ties=ties == "shifting", variant=variant)
+        reads = ReadRoutes(service, database, limits, shifting_ties=ties == "shifting", variant=variant)
         self._writes = WriteRoutes(service, database)
-        self._app = create_application(service, self._reads, self._writes, database, self.api_key)
+        self._app = create_application(service, reads, self._writes, database, self.api_key)
+        self._runtime = Runtime(
+            database=database,
+            service=service,
+            reads=reads,
+            outbox=self._outbox,
+            server=self._server,
+            port=port,
+        )
         self.latency = latency
         self.drift = drift
-        self._thread: LoopThread | None = None
-        self._worker: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
         state = "stopped" if self._server.port is None else self.url
@@ -157,14 +162,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         """Serve from a thread with its own event loop, for code without one."""
-        if self._thread is not None or self._server.port is not None:
-            raise RuntimeError("the sandbox is already running")
-        self._thread = LoopThread("aiwyn-sandbox")
-        try:
-            self._thread.run(self.start())
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        self._runtime.start_in_thread(self._app)
         return self
 
     def __exit__(
@@ -173,12 +171,7 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            try:
-                thread.run(self.stop())
-            finally:
-                thread.close()
+        self._runtime.stop_thread()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -200,29 +193,11 @@ class Sandbox:
             ValueError: ``path`` holds another firm.
             OSError: The port is in use.
         """
-        service = self._service
-        if self._worker is not None or service.stopping.is_set():
-            raise RuntimeError("a sandbox can be started once; create another one")
-        self._worker = service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")
-        try:
-            await service.run_in_worker(self._database.open)
-            await service.run_in_worker(self._reads.warm_up)
-            await self._server.start(self._app, self._port)
-            self._outbox.start()
-        except BaseException:
-            await self.stop()
-            raise
+        await self._runtime.start(self._app)
 
     async def stop(self) -> None:
         """Stop serving, close every connection and delete temporary files. May be called twice."""
-        self._service.stopping.set()
-        self._database.cancel()
-        await self._server.stop()
-        await self._outbox.stop()
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            worker.shutdown(wait=True)
-            self._database.close()
+        await self._runtime.stop()
 
     # Controls
 

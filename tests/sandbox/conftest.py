@@ -1,4 +1,4 @@
-"""A running sandbox and a session that talks to it, and nothing of the client."""
+"""A running sandbox and an aiohttp session, without the client."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -25,7 +25,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def post(box: Sandbox, http: aiohttp.ClientSession) -> Post:
-    """Post JSON with a fresh token; gives the status and the decoded response."""
+    """Send a POST with a new token; returns the status and the decoded response."""
 
     async def send(path: str, body: object = None, **keywords: Any) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {box.token}", **keywords.pop("headers", {})}
@@ -37,7 +37,7 @@ def post(box: Sandbox, http: aiohttp.ClientSession) -> Post:
 
 @pytest.fixture
 def get(box: Sandbox, http: aiohttp.ClientSession) -> Post:
-    """Get with a fresh token; gives the status and the decoded response."""
+    """Send a GET with a new token; returns the status and the decoded response."""
 
     async def send(path: str) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {box.token}"}

@@ -46,8 +46,8 @@ def test_sandbox_serves_code_without_a_loop(served: Sandbox) -> None:
     status, response = listed(served)
     assert (status, len(response["deid_invoice"])) == (200, 5)
     (row_id,) = served.insert("invoices", {"notes": "new"})
-    _, found = call(served.url, "GET", f"/gql/v1/invoice/{row_id}", Authorization=f"Bearer {served.token}")
-    assert found["notes"] == "new"
+    _, result = call(served.url, "GET", f"/gql/v1/invoice/{row_id}", Authorization=f"Bearer {served.token}")
+    assert result["notes"] == "new"
     assert served.calls("invoices.list") == 1
 
 
@@ -80,8 +80,8 @@ def test_control_plans_faults_and_returns_counts(served: Sandbox) -> None:
         "tokenExchanges": 0,
         "faults": [{"route": "invoices.list", "seen": 2, "hits": 1}],
     }
-    _, found = control(served, "GET", "requests?last=1")
-    assert [(item["route"], item["status"], item["body"]) for item in found["requests"]] == [
+    _, result = control(served, "GET", "requests?last=1")
+    assert [(item["route"], item["status"], item["body"]) for item in result["requests"]] == [
         ("invoices.list", 200, {"pageSize": 5})
     ]
     assert control(served, "POST", "reset") == (200, {"reset": True})
@@ -184,13 +184,13 @@ def test_module_accepts_fault_and_key() -> None:
     ) as process:
         assert process.stdout is not None
         try:
-            found = json.loads(process.stdout.readline())
-            assert found["api_key"] == "known"
+            result = json.loads(process.stdout.readline())
+            assert result["api_key"] == "known"
             statuses = [
-                call(found["url"], "POST", "/v1/auth/token", {"jwtApiKey": "known"})[0] for _ in range(2)
+                call(result["url"], "POST", "/v1/auth/token", {"jwtApiKey": "known"})[0] for _ in range(2)
             ]
             assert statuses == [500, 200]
-            _, counts = call(found["url"], "GET", "/_sandbox/counts", X_Sandbox_Key="known")
+            _, counts = call(result["url"], "GET", "/_sandbox/counts", X_Sandbox_Key="known")
             assert (counts["calls"], counts["tokenExchanges"]) == ({"auth.token": 2}, 1)
         finally:
             process.terminate()

@@ -15,14 +15,14 @@ LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
 
 
 def assert_in_step(box: Sandbox) -> None:
-    """Every column says what the JSON beside it says, and no row is in one table alone."""
+    """Check that every column equals the JSON beside it, and that each row is in both tables."""
     for resource in RESOURCES.values():
         shown = [column for column in resource.columns if column.shown]
         names = ", ".join(f"t.{column.sql}" for column in shown)
-        held = box.query(
+        rows = box.query(
             f"SELECT b.body, {names} FROM {resource.name} t FULL JOIN {resource.bodies} b ON b.id = t.id"
         )
-        for body, *values in held:
+        for body, *values in rows:
             row = json.loads(str(body), parse_float=Decimal)
             assert values == [row_value(column, row[column.key]) for column in shown]
 
@@ -40,7 +40,7 @@ async def test_drift_changes_rows_after_each_page(box: Sandbox, post: Any) -> No
     assert len(ids) == 298
     assert not set(ids) & set(drift.deleted)
     assert set(ids) >= set(drift.inserted) - set(drift.deleted)
-    assert ids[0] in drift.inserted, "what is inserted is the newest"
+    assert ids[0] in drift.inserted, "inserted rows are the newest"
     assert_in_step(box)
 
 
@@ -72,8 +72,8 @@ async def test_changes_are_visible_to_the_next_request(box: Sandbox, post: Any) 
     _, newest = await post(LIST, {"pageSize": 1})
     assert newest["deid_invoice"][0]["id"] == fresh
     where = {"totalAmount": {"_eq": 123456.7}, "reference": {"_is_null": True}}
-    _, found = await post(SEARCH, {"where": where})
-    assert [row["id"] for row in found["deid_invoice"]] == [fresh]
+    _, result = await post(SEARCH, {"where": where})
+    assert [row["id"] for row in result["deid_invoice"]] == [fresh]
     box.update("invoices", fresh, {"status": "CLOSED"})
     _, latest = await post(SEARCH, {"orderBy": [{"updatedAt": "desc"}]})
     assert (latest["deid_invoice"][0]["id"], latest["deid_invoice"][0]["status"]) == (fresh, "CLOSED")
@@ -90,7 +90,7 @@ async def test_insert_preserves_two_decimals(box: Sandbox) -> None:
 
 
 async def test_insert_accepts_an_explicit_id(box: Sandbox, post: Any) -> None:
-    """The firm's own next rows go around it."""
+    """Generated rows skip it."""
     (planned,) = box.insert("invoices")
     box.delete("invoices", planned)
     assert box.insert("invoices", {"id": 5}) == [5]
@@ -105,12 +105,17 @@ async def test_insert_accepts_an_explicit_id(box: Sandbox, post: Any) -> None:
 async def test_bad_changes_write_nothing(box: Sandbox, post: Any) -> None:
     some = int(str(box.scalar("SELECT min(id) FROM invoices")))
     before = box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id")
-    refused: list[dict[str, object]] = [{"nope": 1}, {"totalAmount": "1.005"}, {"status": None}, {"id": some}]
-    for values in refused:
+    rejected: list[dict[str, object]] = [
+        {"nope": 1},
+        {"totalAmount": "1.005"},
+        {"status": None},
+        {"id": some},
+    ]
+    for values in rejected:
         with pytest.raises(ValueError, match=r"no field|decimals|null|already"):
             box.insert("invoices", values, count=2)
-    refused = [{"nope": 1}, {"createdAt": "soon"}, {"clientId": "x"}, {"clientId": True}]
-    for values in refused:
+    rejected = [{"nope": 1}, {"createdAt": "soon"}, {"clientId": "x"}, {"clientId": True}]
+    for values in rejected:
         with pytest.raises(ValueError, match=r"no field|date-time|expected"):
             box.update("invoices", some, values)
     with pytest.raises(KeyError):

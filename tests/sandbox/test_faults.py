@@ -1,4 +1,4 @@
-"""Each fault as a client meets it, on a real socket."""
+"""Each fault as a client sees it, on a real socket."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,11 @@ async def test_fault_sets_status_headers_and_body(box: Sandbox, http: aiohttp.Cl
         "invoices.list", status=429, headers={"Retry-After": "3", "Content-Type": "text/html"}, body=b"<p>no"
     )
     async with http.post(f"{box.url}{LIST}", json={}) as response:
-        assert (response.status, response.headers["Retry-After"], await response.read()) == (429, "3", b"<p>no")
+        assert (response.status, response.headers["Retry-After"], await response.read()) == (
+            429,
+            "3",
+            b"<p>no",
+        )
         assert response.content_type == "text/html"
 
 
@@ -159,7 +163,7 @@ def test_faults_add_rejects_bad_arguments(plan: Any) -> None:
 
 
 async def test_latency_and_delay_postpone_the_response(box: Sandbox, post: Any) -> None:
-    """A client that waits less than the latency gets nothing."""
+    """A client with a shorter timeout receives nothing."""
     box.latency = 30
     with pytest.raises(TimeoutError):
         await post(LIST, {}, timeout=aiohttp.ClientTimeout(total=0.02))

@@ -1,4 +1,4 @@
-"""Options of the firm and of its drift: currencies, refunds, missing clients, bursts and full refreshes."""
+"""Options of the firm and its drift: currencies, refunds, missing clients, bursts, full refreshes."""
 
 import json
 from decimal import Decimal
@@ -24,12 +24,12 @@ def opened(options: FirmOptions | None = None, invoices: int = 300) -> Database:
 
 
 def assert_in_step(store: Database) -> None:
-    """Every column says what the JSON beside it says."""
+    """Check that every column equals the JSON beside it."""
     for resource in RESOURCES.values():
         shown = [column for column in resource.columns if column.shown]
         names = ", ".join(f"t.{column.sql}" for column in shown)
-        held = f"SELECT b.body, {names} FROM {resource.name} t FULL JOIN {resource.bodies} b ON b.id = t.id"
-        for body, *values in store.query(held):
+        sql = f"SELECT b.body, {names} FROM {resource.name} t FULL JOIN {resource.bodies} b ON b.id = t.id"
+        for body, *values in store.query(sql):
             row = json.loads(str(body), parse_float=Decimal)
             assert values == [row_value(column, row[column.key]) for column in shown], resource.name
 

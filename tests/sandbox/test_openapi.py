@@ -1,4 +1,4 @@
-"""The description is current, whole, and true of a running sandbox."""
+"""The OpenAPI description is current, complete, and matches a running sandbox."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    """A sandbox on a loop of its own, for a client that blocks."""
+    """A sandbox on a separate loop, for a client that blocks."""
     running, announced = threading.Event(), list[str]()
     stop, loop = asyncio.Event(), asyncio.new_event_loop()
     box = Sandbox(invoices=60, seed=11)
@@ -52,7 +52,7 @@ def served() -> Iterator[Served]:
     loop.call_soon_threadsafe(stop.set)
     thread.join()
     loop.close()
-    print(f"\n{len(CASES)} cases over {len(OPERATIONS)} operations")  # noqa: T201 - asked for
+    print(f"\n{len(CASES)} cases over {len(OPERATIONS)} operations")  # noqa: T201 - shown by -s
 
 
 def test_openapi_file_is_current() -> None:
@@ -88,17 +88,17 @@ def test_openapi_operations_have_id_tag_and_evidence() -> None:
         assert operation["tags"]
         assert operation["x-aiwyn-evidence"] in {"confirmed", "inferred"}
         assert {"400", "401", "429"} <= operation["responses"].keys()
-    found = {operation["operationId"]: operation["x-aiwyn-evidence"] for operation in operations}
-    assert found["upsertRecords"] == found["listInvoices"] == "confirmed"
-    assert found["createSubscription"] == found["exchangeToken"] == "inferred"
+    result = {operation["operationId"]: operation["x-aiwyn-evidence"] for operation in operations}
+    assert result["upsertRecords"] == result["listInvoices"] == "confirmed"
+    assert result["createSubscription"] == result["exchangeToken"] == "inferred"
 
 
 SCHEMAS: dict[str, Any] = DESCRIPTION["components"]["schemas"]
 
 
 def evidence(schema: str, field: str) -> str | None:
-    found: str | None = SCHEMAS[schema]["properties"][field].get("x-aiwyn-evidence")
-    return found
+    result: str | None = SCHEMAS[schema]["properties"][field].get("x-aiwyn-evidence")
+    return result
 
 
 def test_openapi_has_no_null_type() -> None:
@@ -179,10 +179,10 @@ def test_openapi_references_resolve() -> None:
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_sandbox_responds_as_described(served: Served, method: str, path: str, mode: str) -> None:
-    """Requests the description allows, and requests it does not, over real HTTP."""
+    """Send requests that the description allows, and requests that it does not."""
     schema = schemathesis.openapi.from_dict(DESCRIPTION)
     operation = schema[path][method.upper()]
-    wanted = [
+    expected_checks = [
         schemathesis.checks.not_a_server_error,
         checks.status_code_conformance,
         checks.content_type_conformance,
@@ -203,6 +203,6 @@ def test_sandbox_responds_as_described(served: Served, method: str, path: str, m
         CASES.append(1)
         headers = {"Authorization": f"Bearer {served.box.token}"}
         response = case.call(base_url=served.url, headers=headers)
-        case.validate_response(response, checks=wanted)
+        case.validate_response(response, checks=expected_checks)
 
     check()

@@ -1,4 +1,4 @@
-"""Bulk writes as the documents tell them: what is applied, what fails, what a broken connection leaves."""
+"""Bulk writes: applied records, failed records, broken connections, and record types."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -99,9 +99,7 @@ NO_BULK_WRITES: list[Any] = [
     "body",
     NO_BULK_WRITES,
 )
-async def test_bulk_write_rejects_bad_bodies(
-    box: Sandbox, send: Send, method: str, body: object
-) -> None:
+async def test_bulk_write_rejects_bad_bodies(box: Sandbox, send: Send, method: str, body: object) -> None:
     status, response = await send(method, RECORDS, body)
     assert status == 400
     assert response["data"] is None
@@ -133,7 +131,7 @@ async def test_fail_records_counts_over_all_requests(box: Sandbox, send: Send) -
     for refs in ((1, 2), (3, 4), (5, 6, 7, 8, 9)):
         _, response = await send("POST", RECORDS, records(*refs))
         statuses += [item["status"] for item in response["data"]["records"]]
-    assert [place for place, status in enumerate(statuses, 1) if status == "FAILED"] == [3, 6]
+    assert [number for number, status in enumerate(statuses, 1) if status == "FAILED"] == [3, 6]
 
 
 @pytest.mark.parametrize("rule", [{}, {"every": 0}, {"every": 1, "times": 0}])
@@ -167,9 +165,7 @@ async def test_planned_status_before_or_after_a_write(
     assert box.scalar("SELECT count(*) FROM records") == count
 
 
-async def test_write_without_token_fails_in_the_envelope(
-    box: Sandbox, http: aiohttp.ClientSession
-) -> None:
+async def test_write_without_token_fails_in_the_envelope(box: Sandbox, http: aiohttp.ClientSession) -> None:
     async with http.post(f"{box.url}{RECORDS}", json=records("a")) as response:
         assert response.status == 401
         body = await response.json()
@@ -241,8 +237,8 @@ async def test_record_type_rejects_bad_changes(
     send: Send, request_line: str, body: object, status: int, code: str
 ) -> None:
     assert (await send("POST", TYPES, {"name": "known", "fields": []}))[0] == 201
-    found, response = await send(*request_line.split(), body)
-    assert (found, response["error"]["code"]) == (status, code)
+    result, response = await send(*request_line.split(), body)
+    assert (result, response["error"]["code"]) == (status, code)
 
 
 async def test_written_records_are_stored_in_the_file(http: aiohttp.ClientSession, tmp_path: Any) -> None:

@@ -1,4 +1,4 @@
-r"""`_regex` is Postgres': the responses below are those of Postgres 15."""
+"""``_regex`` matches as in Postgres 15, from which the results below were taken."""
 
 import time
 
@@ -10,7 +10,7 @@ from aiwyn_async.sandbox._data.regex import Regex, RegexSyntaxError, RegexTooCom
 
 
 @pytest.mark.parametrize(
-    ("pattern", "text", "found"),
+    ("pattern", "text", "matches"),
     [
         # Classes
         ("[[:digit:]]{3}", "a123", True),
@@ -67,8 +67,8 @@ from aiwyn_async.sandbox._data.regex import Regex, RegexSyntaxError, RegexTooCom
         ("a|", "b", True),
     ],
 )
-def test_regex_matches_as_postgres(pattern: str, text: str, *, found: bool) -> None:
-    assert compile_regex(pattern).search(text) is found
+def test_regex_matches_as_postgres(pattern: str, text: str, *, matches: bool) -> None:
+    assert compile_regex(pattern).search(text) is matches
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_regex_parses_or_rejects_any_text(pattern: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text("ab\n.*\\", max_size=8), st.text("ab\n.*\\", max_size=8))
-def test_regex_quoted_is_a_plain_search(wanted: str, text: str) -> None:
-    assert compile_regex(f"(?q){wanted}").search(text) is (wanted in text)
+def test_regex_quoted_is_a_plain_search(literal: str, text: str) -> None:
+    assert compile_regex(f"(?q){literal}").search(text) is (literal in text)

@@ -1,4 +1,4 @@
-"""Bad requests, and paths that the documentation's prose shows wrongly."""
+"""Bad requests, and paths that the documentation shows without their prefix."""
 
 import asyncio
 import datetime as dt
@@ -92,7 +92,7 @@ MALFORMED = [
 async def test_malformed_request_gets_a_response_and_no_log(
     box: Sandbox, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, request_bytes: bytes
 ) -> None:
-    """aiohttp logs a traceback of each, which goes to stderr where no logging is set up."""
+    """aiohttp logs a traceback of each, which is printed to stderr if logging is not configured."""
     host = box.url.removeprefix("http://")
     sent = request_bytes.replace(b"{path}", b"/gql/v1/invoices").replace(b"{host}", host.encode())
     reader, writer = await asyncio.open_connection(*host.split(":"))
@@ -106,9 +106,7 @@ async def test_malformed_request_gets_a_response_and_no_log(
     assert capfd.readouterr() == ("", "")
 
 
-async def test_handler_error_is_logged(
-    caplog: pytest.LogCaptureFixture, post: Any, box: Sandbox
-) -> None:
+async def test_handler_error_is_logged(caplog: pytest.LogCaptureFixture, post: Any, box: Sandbox) -> None:
     def failing(_body: bytes) -> bytes:
         raise ZeroDivisionError
 
@@ -125,7 +123,7 @@ def changed_at(box: Sandbox, resource: str) -> dict[int, int]:
 
 @pytest.mark.parametrize(
     "resource",
-    [name for name, found in RESOURCES.items() if "updatedAt" in found.by_wire],
+    [name for name, resource in RESOURCES.items() if "updatedAt" in resource.by_wire],
 )
 async def test_inserted_rows_are_newer_than_all_others(box: Sandbox, resource: str) -> None:
     latest = max(changed_at(box, resource).values())

@@ -1,4 +1,4 @@
-"""The seeded firm: its books tie out to the cent, and a seed is a firm."""
+"""The seeded firm: amounts tie out to the cent, and a seed determines all rows."""
 
 import json
 from decimal import Decimal

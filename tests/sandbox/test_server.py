@@ -1,4 +1,4 @@
-"""The API over real HTTP: envelopes, pages, tokens, refusals and the record of requests."""
+"""The API over HTTP: envelopes, pages, tokens, errors and the record of requests."""
 
 import asyncio
 import base64
@@ -67,9 +67,7 @@ async def test_token_expires_after_its_lifetime(http: aiohttp.ClientSession) -> 
         assert box.token != headers["Authorization"][7:]
 
 
-async def test_expire_tokens_rejects_old_tokens_only(
-    box: Sandbox, http: aiohttp.ClientSession
-) -> None:
+async def test_expire_tokens_rejects_old_tokens_only(box: Sandbox, http: aiohttp.ClientSession) -> None:
     old = box.token
     box.expire_tokens()
     for token, status in ((old, 401), (box.token, 200)):
@@ -117,8 +115,8 @@ async def test_clients_page_is_an_offset(post: Any) -> None:
     assert part["clients"] == whole["clients"][2:5]
     names = [row["name"] for row in whole["clients"]]
     assert names == sorted(names)
-    _, found = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
-    assert {row["name"] for row in found["clients"]} == {names[0]}
+    _, result = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
+    assert {row["name"] for row in result["clients"]} == {names[0]}
 
 
 @pytest.mark.parametrize(("path", "size"), [(LIST, 25), (SEARCH, 1)])
@@ -227,14 +225,12 @@ async def test_errors_have_an_error_body(
         assert box.requests[-1].request_id == response.headers["X-Request-Id"]
 
 
-async def test_detail_differs_from_the_row(
-    box: Sandbox, http: aiohttp.ClientSession, post: Any
-) -> None:
+async def test_detail_differs_from_the_row(box: Sandbox, http: aiohttp.ClientSession, post: Any) -> None:
     _, response = await post(SEARCH, {"pageSize": 300})
     seen: set[str] = set()
     for row in response["deid_invoice"][:60]:
-        async with http.get(f"{box.url}/gql/v1/invoice/{row['id']}", headers=bearer(box.token)) as found:
-            text = await found.text()
+        async with http.get(f"{box.url}/gql/v1/invoice/{row['id']}", headers=bearer(box.token)) as result:
+            text = await result.text()
         one = json.loads(text)
         assert one.keys() == row.keys() - {"description"}
         seen.add(one["status"])
@@ -249,10 +245,10 @@ async def test_detail_differs_from_the_row(
 async def test_client_detail_sums_its_invoices(box: Sandbox, http: aiohttp.ClientSession) -> None:
     client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
     async with http.get(f"{box.url}/gql/v1/client/{client}", headers=bearer(box.token)) as response:
-        found = json.loads(await response.text(), parse_float=Decimal)
+        result = json.loads(await response.text(), parse_float=Decimal)
     owed = box.scalar("SELECT sum(outstanding_cents) FROM invoices WHERE client_id = ?", (client,))
-    assert found["financialSummary"]["outstandingBalance"] * 100 == owed
-    assert found["legalName"] == f"{found['name']}, Inc."
+    assert result["financialSummary"]["outstandingBalance"] * 100 == owed
+    assert result["legalName"] == f"{result['name']}, Inc."
 
 
 @pytest.mark.parametrize(
@@ -307,13 +303,13 @@ async def test_rate_limit_returns_retry_after(http: aiohttp.ClientSession) -> No
 async def test_page_limits_clamp_default_and_cap(http: aiohttp.ClientSession) -> None:
     async def page(box: Sandbox, body: Any) -> tuple[int, int, int]:
         async with http.post(f"{box.url}{LIST}", json=body, headers=bearer(box.token)) as response:
-            found = await response.json()
+            result = await response.json()
             if response.status != 200:
                 return response.status, 0, 0
             return (
                 response.status,
-                len(found["deid_invoice"]),
-                found["deid_invoice_aggregate"]["aggregate"]["count"],
+                len(result["deid_invoice"]),
+                result["deid_invoice_aggregate"]["aggregate"]["count"],
             )
 
     async with Sandbox(50, clamp_page_size=10, count_cap=20) as box:
@@ -325,13 +321,13 @@ async def test_page_limits_clamp_default_and_cap(http: aiohttp.ClientSession) ->
 
 async def test_ties_are_fixed_or_shifting(http: aiohttp.ClientSession) -> None:
     async def orders(box: Sandbox) -> set[tuple[int, ...]]:
-        found: set[tuple[int, ...]] = set()
+        result: set[tuple[int, ...]] = set()
         for _ in range(5):
             async with http.post(
                 f"{box.url}{LIST}", json={"pageSize": 90}, headers=bearer(box.token)
             ) as response:
-                found.add(tuple(row["id"] for row in (await response.json())["deid_invoice"]))
-        return found
+                result.add(tuple(row["id"] for row in (await response.json())["deid_invoice"]))
+        return result
 
     async with Sandbox(90) as box:
         (fixed,) = await orders(box)
@@ -357,7 +353,9 @@ async def test_requests_are_recorded_without_secrets(
 
 
 async def test_concurrent_requests_are_served(post: Any) -> None:
-    responses = await asyncio.gather(*(post(SEARCH, {"where": {"id": {"_gt": 40001 + n}}}) for n in range(40)))
+    responses = await asyncio.gather(
+        *(post(SEARCH, {"where": {"id": {"_gt": 40001 + n}}}) for n in range(40))
+    )
     assert {status for status, _ in responses} == {200}
 
 
@@ -410,9 +408,7 @@ async def test_start_on_a_used_port_leaves_nothing_running() -> None:
         box.scalar("SELECT 1")
 
 
-async def test_large_firm_uses_a_temporary_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_large_firm_uses_a_temporary_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("aiwyn_async.sandbox._data.database._MAX_INVOICES_IN_MEMORY", 5)
     async with Sandbox(10) as box:

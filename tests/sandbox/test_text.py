@@ -1,4 +1,4 @@
-"""Case, order and the reading of operands are those of Postgres."""
+"""Case, order and operands are those of Postgres."""
 
 from decimal import Decimal
 from typing import Any
@@ -48,7 +48,7 @@ def store() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("held", "pattern", "matches"),
+    ("value", "pattern", "matches"),
     [
         ("\u0130stanbul", "istanbul", True),
         ("\u03a3\u03a3", "\u03c3\u03c3", True),
@@ -60,9 +60,9 @@ def store() -> Any:
         ("a\nb", "A%B", True),
     ],
 )
-def test_ilike_folds_as_lower_does(store: Database, held: str, pattern: str, *, matches: bool) -> None:
+def test_ilike_folds_as_lower_does(store: Database, value: str, pattern: str, *, matches: bool) -> None:
     row_id = store.ids(INVOICES)[0]
-    update_row(store, INVOICES, row_id, {"notes": held})
+    update_row(store, INVOICES, row_id, {"notes": value})
     tree = {"id": {"_eq": row_id}, "notes": {"_ilike": pattern}}
     assert store.select(INVOICES, tree, ()).count == matches
 

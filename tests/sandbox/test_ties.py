@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one rule to a line or two
-"""One firm, whatever the tag it is read by: names, ids and money agree across tables."""
+"""Names, ids and amounts agree across the tables of a firm."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,11 +12,11 @@ from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, update_
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 WRONG = {
-    "invoices bear their client's name": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
+    "invoices have the name of their client": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
     " WHERE c.name IS NOT i.client_name",
-    "invoices bear their project's name": "SELECT 1 FROM invoices i LEFT JOIN projects p ON p.id = i.project_id"
+    "invoices have the name of their project": "SELECT 1 FROM invoices i LEFT JOIN projects p ON p.id = i.project_id"
     " WHERE i.project_id IS NOT NULL AND (p.name IS NOT i.project_name OR p.client_id IS NOT i.client_id)",
-    "invoices with a project bear their job": "SELECT 1 FROM invoices WHERE coalesce(project_id, job_id) <> job_id",
+    "invoices with a project have its job": "SELECT 1 FROM invoices WHERE coalesce(project_id, job_id) <> job_id",
     "projects are of their engagement's client": "SELECT 1 FROM projects p LEFT JOIN engagements e"
     " ON e.id = p.engagement_id LEFT JOIN clients c ON c.id = p.client_id WHERE e.name IS NOT p.engagement_name"
     " OR e.client_id IS NOT p.client_id OR c.name IS NOT p.client_name",
@@ -28,7 +28,7 @@ WRONG = {
     " ON c.id = e.client_id WHERE c.partner_staff_id <> e.partner_staff_id",
     "clients' partners are partners": "SELECT 1 FROM clients c LEFT JOIN staff s ON s.id = c.partner_staff_id"
     " WHERE c.partner_staff_id IS NOT NULL AND s.type IS NOT 'PARTNER'",
-    "contacts bear their client's name": "SELECT 1 FROM contacts k LEFT JOIN clients c ON c.id = k.client_id"
+    "contacts have the name of their client": "SELECT 1 FROM contacts k LEFT JOIN clients c ON c.id = k.client_id"
     " WHERE c.name IS NOT k.client_name",
     "a client has one primary contact": "SELECT 1 FROM clients c WHERE 1 <> (SELECT count(*) FROM contacts k"
     " WHERE k.client_id = c.id AND k.is_primary_contact)",
@@ -46,7 +46,7 @@ WRONG = {
     " IS NOT (SELECT sum(paid_cents) FROM invoices)",
     "each invoice's payments pay it": "SELECT 1 FROM invoices i WHERE paid_cents <> coalesce((SELECT"
     " sum(amount_cents) FROM payments p WHERE p.invoice_id = i.id), 0)",
-    "payments bear their invoice": "SELECT 1 FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id"
+    "payments have the number and client of their invoice": "SELECT 1 FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id"
     " WHERE i.invoice_number IS NOT p.invoice_number OR i.client_id IS NOT p.client_id"
     " OR i.client_name IS NOT p.client_name",
     "drafts are worth their invoice": "SELECT 1 FROM draft_invoices d LEFT JOIN invoices i ON i.id = d.invoice_id"
@@ -62,7 +62,7 @@ WRONG = {
     "histories are their draft's": "SELECT 1 FROM draft_invoice_histories h LEFT JOIN draft_invoices d"
     " ON d.id = h.draft_invoice_id WHERE d.invoice_id IS NOT h.invoice_id OR d.client_id IS NOT h.client_id"
     " OR d.project_id IS NOT h.job_id",
-    "entries bear their people, client and project": "SELECT 1 FROM wip w LEFT JOIN staff s ON s.id = w.staff_id"
+    "entries have the names of their staff, client and project": "SELECT 1 FROM wip w LEFT JOIN staff s ON s.id = w.staff_id"
     " LEFT JOIN projects p ON p.id = w.project_id WHERE w.staff_name IS NOT s.first_name || ' ' || s.last_name"
     " OR p.name IS NOT w.project_name OR p.client_id IS NOT w.client_id OR p.client_name IS NOT w.client_name"
     " OR w.job_id <> w.project_id",
@@ -78,7 +78,7 @@ WRONG = {
     "job templates have a service line": "SELECT 1 FROM job_templates t LEFT JOIN service_lines s"
     " ON s.id = t.service_line_id WHERE s.id IS NULL",
 }
-"""A SELECT of what is wrong, by what should hold."""
+"""A SELECT of violations by rule."""
 
 
 @pytest.fixture(scope="module", params=[1, 7, 20_240_315])
@@ -95,9 +95,9 @@ def test_firm_ties_out(firm: Database, rule: str) -> None:
 
 
 def shown(store: Database, name: str, row_id: int) -> dict[str, Any]:
-    found = store.detail_json(RESOURCES[name], row_id)
-    assert found is not None
-    return msgspec.json.decode(found, type=dict[str, Any])
+    result = store.detail_json(RESOURCES[name], row_id)
+    assert result is not None
+    return msgspec.json.decode(result, type=dict[str, Any])
 
 
 def test_details_agree_with_each_other(firm: Database) -> None:
@@ -142,7 +142,7 @@ def test_firm_ties_out_after_inserts_and_deletes(firm: Database) -> None:
     for rule in (
         "payments are those nested in invoices",
         "payments pay what was paid",
-        "payments bear their invoice",
+        "payments have the number and client of their invoice",
     ):
         assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)], rule
     held = [row[0] for row in firm.query("SELECT id FROM payments ORDER BY id")]

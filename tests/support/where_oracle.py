@@ -1,7 +1,7 @@
-"""A `where` tree evaluated over decoded rows in plain Python, to check the compiled SQL against.
+"""A ``where`` tree evaluated over decoded rows in plain Python, as an oracle for the compiled SQL.
 
-It shares only the declarations with `where.py`: no parser, no SQL, no matcher. True, false and unknown (None)
-follow Kleene's tables, as in Postgres; a row matches when the tree is true.
+It shares only the declarations with the sandbox. True, false and unknown (None) follow Kleene's tables, as in
+Postgres; a row matches if the tree is true.
 """
 
 import datetime as dt
@@ -19,23 +19,23 @@ __all__ = ["Row", "Truth", "evaluate", "like", "matches"]
 Row = Mapping[str, object]
 Truth = bool | None
 Lookup = Callable[[str, object], Row | None]
-"""Finds the row of another resource by its id."""
+"""Returns the row of another resource by its id."""
 
 
 def matches(resource: Resource, tree: object, row: Row, lookup: Lookup) -> bool:
-    """Whether a row is selected.
+    """Whether a row matches.
 
     Args:
-        resource: Whose row it is.
-        tree: The `where` tree; it is taken to be valid.
-        row: The decoded row, numbers as `Decimal`, `int` or `str`.
-        lookup: Called with a resource's name and an id.
+        resource: The resource of the row.
+        tree: A valid ``where`` tree.
+        row: The decoded row, numbers as ``Decimal``, ``int`` or ``str``.
+        lookup: Called with the name of a resource and an id.
     """
     return evaluate(resource, tree, row, lookup) is True
 
 
 def evaluate(resource: Resource, tree: object, row: Row, lookup: Lookup) -> Truth:
-    """The tree's value for a row: true, false or unknown."""
+    """Return the value of the tree for a row: true, false or unknown."""
     return _all(_branch(resource, name, value, row, lookup) for name, value in _items(tree))
 
 
@@ -103,7 +103,7 @@ def _comparable(column: Column, value: object) -> Decimal | dt.datetime | str | 
 
 
 def _compare(operator: str, left: object, right: object) -> bool:
-    # Both are of one column's type, so one of two orders always holds or they are equal.
+    # Both have the type of the column, so they are comparable.
     less = cast("int", left) < cast("int", right)
     equal = left == right
     return {
@@ -122,15 +122,15 @@ def _pattern(operator: str, pattern: str, text: str) -> bool:
         return re.search(pattern, text, flags) is not None
     if "ilike" in operator:
         pattern, text = pattern.lower(), text.lower()
-    found = like(pattern, text)
-    return not found if operator.startswith("_n") else found
+    matched = like(pattern, text)
+    return not matched if operator.startswith("_n") else matched
 
 
 def like(pattern: str, text: str) -> bool:
-    r"""SQL LIKE: `%` is any run, `_` any one sign, and `\` takes the next sign literally."""
-    signs = iter(pattern)
-    tokens = [(next(signs), True) if sign == "\\" else (sign, False) for sign in signs]
-    # reached[i]: the tokens so far match the first i signs of the text.
+    r"""Match SQL LIKE: ``%``, ``_``, and ``\`` before a literal character."""
+    chars = iter(pattern)
+    tokens = [(next(chars), True) if char == "\\" else (char, False) for char in chars]
+    # reached[i]: the tokens so far match the first i chars of the text.
     reached = [True] + [False] * len(text)
     for token in tokens:
         reached = _step(token, reached, text)
@@ -138,9 +138,9 @@ def like(pattern: str, text: str) -> bool:
 
 
 def _step(token: tuple[str, bool], reached: Sequence[bool], text: str) -> list[bool]:
-    sign, literal = token
-    if sign == "%" and not literal:
+    char, literal = token
+    if char == "%" and not literal:
         first = next((i for i, here in enumerate(reached) if here), len(reached))
         return [i >= first for i in range(len(reached))]
-    any_sign = sign == "_" and not literal
-    return [False, *(reached[i] and (any_sign or text[i] == sign) for i in range(len(text)))]
+    any_char = char == "_" and not literal
+    return [False, *(reached[i] and (any_char or text[i] == char) for i in range(len(text)))]

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - tables and columns are taken from the declarations, values are parameters
-"""A firm in SQLite: ready JSON beside indexed columns, opened or generated, read and kept in step."""
+"""A firm in SQLite: the JSON of every row beside indexed columns."""
 
 import bisect
 import contextlib

@@ -147,7 +147,7 @@ def _latest_change(database: Database, resource: Resource, stamp: Column) -> int
 
 
 def _notify(database: Database, resource: Resource, operation: Operation, ids: Sequence[int]) -> None:
-    # Rows are not read unless somebody subscribes: an insertion may have thousands.
+    # Rows are read only if there is a subscription: an insertion may have thousands.
     if database.on_change is None or not database.query(
         "SELECT 1 FROM event_subscriptions WHERE active LIMIT 1"
     ):
