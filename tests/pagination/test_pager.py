@@ -33,13 +33,13 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Drift, Sandbox
-from aiwyn_async.sandbox.handlers import PageLimits, list_page
-from aiwyn_async.sandbox.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._http.handlers import PageLimits, list_page
 
 
 def ids(box: Sandbox) -> list[Any]:
     """As the list has them: the newest first, ties in an order of the server's own."""
-    page = list_page(box._store, RESOURCES["invoices"], {"pageSize": 1000}, PageLimits(), 0)
+    page = list_page(box._database, RESOURCES["invoices"], {"pageSize": 1000}, PageLimits(), 0)
     return [row["id"] for row in msgspec.json.decode(page)["deid_invoice"]]
 
 

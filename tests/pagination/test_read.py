@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, F, Read, ReadReport, ServerError
+from aiwyn_async import AiwynClient, AiwynError, ConfigurationError, F, Read, ReadReport
 from aiwyn_async.sandbox import Sandbox
 
 Make = Callable[[AiwynClient], Read[Any]]
@@ -77,7 +77,7 @@ async def test_error_is_the_one_that_ended_the_latest_use(
 ) -> None:
     read = make(aiwyn)
     box.faults.add("*", status=501, times=1000)
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(AiwynError) as caught:
         await read.collect()
     assert read.error is caught.value
     box.faults.clear()
