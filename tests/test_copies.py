@@ -91,7 +91,7 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(F, F.client.name, F.a.contains("x") & (F.b > Decimal(1)), F.a.desc()),
         *(STANDARD_WEBHOOKS, WebhookEvent(id="1", timestamp=1, payload=b"{}")),
         *(Record(type="A", attributes={}), FileState(folder / "state.json")),
-        *(aiwyn_async.Attempt("200", 0.1), aiwyn_async.EndpointOverride(key="uuid"), pull.options),
+        *(aiwyn_async.Attempt("200", 0.1), aiwyn_async.EndpointOverride(key="uuid"), listed.options),
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
         await sync(aiwyn.invoices, folder / "firm.duckdb"),
