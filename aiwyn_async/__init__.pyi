@@ -144,4 +144,4 @@ from aiwyn_async.models import WipEntryDetail as WipEntryDetail
 from aiwyn_async.models import WipEntrySearchRow as WipEntrySearchRow
 from aiwyn_async.models import WriteReport as WriteReport
 
-__all__: list[str]
+__all__: list[str]  # noqa: PYI035 (the names above)
