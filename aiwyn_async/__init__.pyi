@@ -4,6 +4,7 @@ from aiwyn_async._changes.bookmarks import FileState as FileState
 from aiwyn_async._changes.bookmarks import StateBackend as StateBackend
 from aiwyn_async._changes.changes import Changes as Changes
 from aiwyn_async._changes.reconcile import KeyDiff as KeyDiff
+from aiwyn_async._core.reports import EarlierProblems as EarlierProblems
 from aiwyn_async._core.reports import KeyRange as KeyRange
 from aiwyn_async._core.reports import ListReport as ListReport
 from aiwyn_async._core.reports import MissingRange as MissingRange
@@ -14,10 +15,14 @@ from aiwyn_async._decoding.envelope import BadRow as BadRow
 from aiwyn_async._decoding.envelope import OnBadRow as OnBadRow
 from aiwyn_async._decoding.lazy import deferred as deferred
 from aiwyn_async._decoding.plain_types import materialize as materialize
+from aiwyn_async._http.messages import Request as Request
+from aiwyn_async._http.messages import Response as Response
+from aiwyn_async._http.messages import RetryClass as RetryClass
 from aiwyn_async._pagination.iteration import Iteration as Iteration
 from aiwyn_async._pagination.page import Checkpoint as Checkpoint
 from aiwyn_async._pagination.page import Page as Page
 from aiwyn_async._pagination.page import PageMeta as PageMeta
+from aiwyn_async._pagination.page import RawPage as RawPage
 from aiwyn_async._pagination.pager import Pager as Pager
 from aiwyn_async._pagination.read import Read as Read
 from aiwyn_async._pagination.read import ReadOptions as ReadOptions

@@ -252,6 +252,8 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None) -
     Raises:
         ConfigurationError: the value is not an integer within the bounds; names the argument.
     """
+    if type(value) is int and minimum <= value <= (value if maximum is None else maximum):
+        return value
     is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
     number = int(cast("int", value)) if is_whole else minimum - 1
     if number < minimum or (maximum is not None and number > maximum):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, Never, TypeVar, overload
+from typing import Any, Final, Generic, Literal, NamedTuple, Never, TypeVar, overload
 
 import msgspec
 
@@ -24,7 +24,7 @@ from aiwyn_async._pull.progress import progress_of
 from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._stream import ArrowStream
-from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
+from aiwyn_async.errors import AiwynError, CheckpointError, IncompleteError, PaginationError, RequestError
 
 __all__ = ["PULL_OPTIONS", "Pull"]
 
@@ -55,7 +55,8 @@ class Pull(Read[RowT]):
         self._bad_rows: list[BadRow] = []
         self._loop = _running_loop()
         self._position = None if self.options.resume is None else self._position_of(self.options.resume)
-        self.start()  # raises before anything is sent if the position is damaged
+        self._readers = _Readers(session, query, row_type, self.options, self._position, self._bind)
+        self._readers.start()  # raises before anything is sent if the position is damaged
 
     @property
     def report(self) -> PullReport:
@@ -72,7 +73,7 @@ class Pull(Read[RowT]):
         self._report, self._bad_rows = report, bad_rows
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
-        pages = _PullIteration(self)
+        pages = _PullIteration(self, self._readers, self._publish)
         try:
             while (page := await pages.next_page()) is not None:
                 rows = page.items
@@ -84,7 +85,7 @@ class Pull(Read[RowT]):
             await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        pages = _PullIteration(self)
+        pages = _PullIteration(self, self._readers, self._publish)
         try:
             while (page := await pages.next_page()) is not None:
                 yield (page,)
@@ -155,43 +156,16 @@ class Pull(Read[RowT]):
         pull: Pull[Any] = self._with(row_type=row_type)
         return pull
 
-    def start(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
-        """Return a new reader and the report that it updates; used by the iteration."""
-        report = PullReport(resumed=self.is_resumed)
-        if not self.query.by_key or self._position == RESTART:
-            return self.full_scan(report, KeySet()), report
-        options = self.options
-        reader = RangeReader(
-            self._session,
-            self.query,
-            self.row_type,
-            page_size=options.page_size,
-            ranges=options.ranges or min(MAX_RANGES, self._session.config.max_concurrency),
-            ordered=options.ordered,
-            on_bad_row=options.on_bad_row,
-            report=report,
-            bind=self._bind,
-            resume=self._position,
-        )
-        return reader, report
-
-    def full_scan(self, report: PullReport, yielded: KeySet) -> FullScan[RowT]:
-        """Return a reader by page number that skips the rows of these keys; used by the iteration."""
-        return FullScan(
-            self._session,
-            msgspec.structs.replace(self.query, by_key=False),
-            self.row_type,
-            page_size=self.options.page_size,
-            on_bad_row=self.on_bad_row,
-            report=report,
-            bind=self._bind,
-            given=yielded,
-        )
-
-    def publish(self, report: PullReport, bad_rows: list[BadRow], checkpoint: Checkpoint | None) -> None:
-        """Show the state of an iteration, if it is the latest; used by the iteration."""
+    def _publish(
+        self,
+        report: PullReport,
+        bad_rows: list[BadRow],
+        checkpoint: Checkpoint,
+        error: AiwynError | None = None,
+    ) -> None:
+        """Show the state of an iteration, if it is the latest."""
         if self._report is report:
-            self._bad_rows, self._checkpoint = bad_rows, checkpoint
+            self._bad_rows, self._checkpoint, self.error = bad_rows, checkpoint, error
 
     def _bind(self, position: Position) -> Checkpoint:
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
@@ -213,17 +187,62 @@ class Pull(Read[RowT]):
         return f"{query}.{fingerprint(path, {'rows': _shape_of(self.row_type)})}"
 
 
+class _Readers(NamedTuple, Generic[RowT]):
+    """Creates the readers of one pull."""
+
+    session: Session
+    query: Query
+    row_type: type[RowT]
+    options: ReadOptions
+    position: Position | None
+    bind: Callable[[Position], Checkpoint]
+
+    def start(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
+        """Return a new reader and the report that it updates."""
+        options = self.options
+        report = PullReport(resumed=options.resume is not None)
+        if not self.query.by_key or self.position == RESTART:
+            return self.full_scan(report, KeySet()), report
+        reader = RangeReader(
+            self.session,
+            self.query,
+            self.row_type,
+            page_size=options.page_size,
+            ranges=options.ranges or min(MAX_RANGES, self.session.config.max_concurrency),
+            ordered=options.ordered,
+            on_bad_row=options.on_bad_row,
+            report=report,
+            bind=self.bind,
+            resume=self.position,
+        )
+        return reader, report
+
+    def full_scan(self, report: PullReport, yielded: KeySet) -> FullScan[RowT]:
+        """Return a reader by page number that skips the rows of these keys."""
+        return FullScan(
+            self.session,
+            msgspec.structs.replace(self.query, by_key=False),
+            self.row_type,
+            page_size=self.options.page_size,
+            on_bad_row=self.options.on_bad_row,
+            report=report,
+            bind=self.bind,
+            given=yielded,
+        )
+
+
 class _PullIteration(Generic[RowT]):
     """One use of a pull. Concurrent uses do not share state; the pull shows the latest."""
 
-    def __init__(self, pull: Pull[RowT]) -> None:
+    def __init__(self, pull: Pull[RowT], readers: _Readers[RowT], publish: Callable[..., None]) -> None:
         self._pull = pull
-        self._reader, self._report = pull.start()
+        self._readers = readers
+        self._publish_to_pull = publish
+        self._reader, self._report = readers.start()
         self._yielded_before = self._report.rows_yielded
         self._started = time.perf_counter()
         self._checkpoint = self._after = self._reader.checkpoint()
         pull.adopt(self._report, self._reader.bad_rows)
-        pull.error = None
         self._publish()
 
     async def next_page(self) -> Page[RowT] | None:
@@ -243,8 +262,7 @@ class _PullIteration(Generic[RowT]):
                 return None
         except (RequestError, PaginationError) as error:
             error.checkpoint = self._checkpoint
-            if self._pull.report is self._report:
-                self._pull.error = error
+            self._publish(error)
             raise
         self._reader.prefetch()
         self._after = page.checkpoint
@@ -284,10 +302,10 @@ class _PullIteration(Generic[RowT]):
         report.missing, report.earlier_problems, report.unstable_pages = [], EarlierProblems(), 0
         report.rows_yielded -= self._yielded_before
         self._yielded_before = 0
-        return self._pull.full_scan(report, yielded)
+        return self._readers.full_scan(report, yielded)
 
-    def _publish(self) -> None:
-        self._pull.publish(self._report, self._reader.bad_rows, self._checkpoint)
+    def _publish(self, error: AiwynError | None = None) -> None:
+        self._publish_to_pull(self._report, self._reader.bad_rows, self._checkpoint, error)
 
     def _check_complete(self) -> None:
         report = self._report
