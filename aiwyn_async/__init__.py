@@ -129,16 +129,9 @@ if TYPE_CHECKING:
     from aiwyn_async._changes.reconcile import (
         KeyDiff,
     )
-    from aiwyn_async._decoding.envelope import (
-        BadRow,
-        OnBadRow,
-    )
-    from aiwyn_async._decoding.lazy import (
-        deferred,
-    )
-    from aiwyn_async._decoding.plain_types import (
-        materialize,
-    )
+    from aiwyn_async._decoding.lazy import deferred
+    from aiwyn_async._decoding.pages import BadRow, OnBadRow
+    from aiwyn_async._decoding.plain_types import materialize
     from aiwyn_async._pagination.iteration import (
         Iteration,
     )
@@ -218,8 +211,8 @@ _LAZY = {
     "StateBackend": "_changes.bookmarks",
     "Changes": "_changes.changes",
     "KeyDiff": "_changes.reconcile",
-    "BadRow": "_decoding.envelope",
-    "OnBadRow": "_decoding.envelope",
+    "BadRow": "_decoding.pages",
+    "OnBadRow": "_decoding.pages",
     "deferred": "_decoding.lazy",
     "materialize": "_decoding.plain_types",
     "Iteration": "_pagination.iteration",

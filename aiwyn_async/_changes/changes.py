@@ -23,9 +23,9 @@ from aiwyn_async._changes.timestamps import (
     to_wire,
 )
 from aiwyn_async._core.reports import ListReport, PullReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder
-from aiwyn_async._decoding.row_decoder import row_decoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration, Owned
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
@@ -375,7 +375,7 @@ class Changes(Generic[RowT]):
                 bytes(raw)
             ).row.instant
             return None if found is None else instant_of(found)
-        except (*UNREADABLE, ValueError, TypeError):
+        except (*DECODING_ERRORS, ValueError, TypeError):
             return None
 
     async def _following(self, use: _ChangesIteration[RowT], span: Span) -> Span | None:

@@ -13,7 +13,8 @@ from typing import Any, Generic, Never, NoReturn, TypeVar, cast, overload
 import msgspec
 
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_only
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page, Position

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, Never, NoReturn, TypeVar, overl
 import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems, PullReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration

@@ -15,7 +15,9 @@ import msgspec
 from aiwyn_async._changes.bookmarks import StateBackend
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
-from aiwyn_async._decoding.envelope import Envelope, OnBadRow, decode_object
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.objects import decode_object
+from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration

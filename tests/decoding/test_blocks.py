@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async._decoding import blocks
-from aiwyn_async._decoding.blocks import cut_between_rows
-from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader
+from aiwyn_async._decoding.blocks import split_into_blocks
+from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.lazy import deferred
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async._decoding.plain_types import materialize
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.models.invoices import Invoice
 
@@ -61,23 +62,23 @@ def page_of(rows: list[Any], envelope: Envelope, indent: int | None) -> bytes:
     return body if indent is None else msgspec.json.format(body, indent=indent)
 
 
-def reader_of(kind: Any, envelope: Envelope) -> EnvelopeReader[Any]:
+def reader_of(kind: Any, envelope: Envelope) -> PageDecoder[Any]:
     """A reader that has met a page of this shape."""
-    reader: EnvelopeReader[Any] = EnvelopeReader(kind, envelope)
-    reader.read(page_of([{"id": 1, "invoiceNumber": "1"}], envelope, None))
+    reader: PageDecoder[Any] = PageDecoder(kind, envelope)
+    reader.decode(page_of([{"id": 1, "invoiceNumber": "1"}], envelope, None))
     return reader
 
 
-def taken(reader: EnvelopeReader[Any], pieces: Sequence[bytes]) -> tuple[list[Any], int | None, bool] | None:
+def taken(reader: PageDecoder[Any], pieces: Sequence[bytes]) -> tuple[list[Any], int | None, bool] | None:
     """The rows that come in blocks, the count, and whether all blocks decoded."""
-    found = reader.in_blocks(pieces)
+    found = reader.decode_blocks(pieces)
     if found is None:
         return None
     came: list[Any] = []
     try:
         while found.left:
             came += found.take()
-    except UNREADABLE:
+    except DECODING_ERRORS:
         return came, found.count, False
     return came, found.count, True
 
@@ -120,7 +121,7 @@ def test_rows_in_blocks_are_the_pages(
 ) -> None:
     body = page_of(rows, envelope, indent)
     reader = reader_of(kind, envelope)
-    whole = reader.read(body)
+    whole = reader.decode(body)
     came = taken(reader, in_pieces(body, places))
     if came is None:
         return
@@ -149,7 +150,7 @@ def test_a_damaged_page_does_not_pass_in_blocks(
     if came is None or not came[2]:
         return
     found, count, _ = came
-    whole = reader.read(damaged)
+    whole = reader.decode(damaged)
     assert (as_read(found), count) == (as_read(whole.rows), whole.count)
 
 
@@ -159,7 +160,7 @@ def test_a_page_is_cut_about_every_so_many_bytes(
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
     body = page_of([{"id": n, "invoiceNumber": "x" * 50} for n in range(200)], PLAIN, None)
-    cuts = cut_between_rows(in_pieces(body, places), PLAIN.items)
+    cuts = split_into_blocks(in_pieces(body, places), PLAIN.items)
     assert cuts is not None
     assert cuts.head == b'{"deid_invoice":['
     runs = [b"".join(block) for block in cuts.blocks]
@@ -174,7 +175,7 @@ def test_pieces_too_small_to_show_where_rows_end_are_read_whole(monkeypatch: pyt
     body = page_of([{"id": n, "invoiceNumber": "1"} for n in range(9)], PLAIN, None)
     for size in (1, 5, 19):
         pieces = [body[at : at + size] for at in range(0, len(body), size)]
-        assert cut_between_rows(pieces, PLAIN.items) is None
+        assert split_into_blocks(pieces, PLAIN.items) is None
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_pieces_too_small_to_show_where_rows_end_are_read_whole(monkeypatch: pyt
 )
 def test_what_is_not_known_to_be_rows_is_not_cut(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
-    assert cut_between_rows([body], PLAIN.items) is None
+    assert split_into_blocks([body], PLAIN.items) is None
 
 
 @pytest.mark.parametrize(
@@ -212,12 +213,12 @@ def test_the_end_of_a_page_is_looked_at_before_its_rows(
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     three = b",".join(b'{"id":%d,"invoiceNumber":"1"}' % n for n in range(3))
     reader = reader_of(Invoice, PLAIN)
-    assert reader.in_blocks([b'{"deid_invoice":[', three, tail]) is None
-    good = reader.in_blocks(
+    assert reader.decode_blocks([b'{"deid_invoice":[', three, tail]) is None
+    good = reader.decode_blocks(
         [b'{"deid_invoice":[' + three, b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}}']
     )
     assert good is not None
     assert good.left == 3
     if told is not None:
         with pytest.raises(told):
-            reader.read(b'{"deid_invoice":[' + three + tail)
+            reader.decode(b'{"deid_invoice":[' + three + tail)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aiwyn_async import ConfigurationError, DecodeError, Invoice, deferred, materialize
-from aiwyn_async._decoding.envelope import EnvelopeReader
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async._decoding.row_decoder import row_decoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.values import DECODING_ERRORS
 
 NAMES = [field.name for field in msgspec.structs.fields(Invoice)]
 COSTLY = [name for name in NAMES if name.endswith(("amount", "subtotal", "items", "payments"))]
@@ -114,10 +114,10 @@ def test_a_value_that_does_not_fit_is_told_by_its_field_and_costs_no_other(value
 
 def test_a_settled_row_holds_no_page() -> None:
     page = b'{"deid_invoice":[{"id":1,"totalAmount":12.50}],"total":%d}' % 1
-    reader: EnvelopeReader[Invoice] = EnvelopeReader(deferred(Invoice), None)
-    reader.read(page)
+    reader: PageDecoder[Invoice] = PageDecoder(deferred(Invoice), None)
+    reader.decode(page)
     unread = sys.getrefcount(page)
-    rows = reader.read(page).rows
+    rows = reader.decode(page).rows
     assert sys.getrefcount(page) > unread
     kept = [materialize(row) for row in rows]
     del rows
@@ -169,7 +169,7 @@ def test_any_struct_can_be_deferred() -> None:
     bare: Odd = row_decoder(made)(b'{"name":"a","sum total":1}')[0]
     assert bare == plain(b'{"name":"a","sum total":1}')[0]
     assert bare.points is not row_decoder(made)(b'{"name":"b","sum total":1}')[0].points
-    with pytest.raises(UNREADABLE, match="sum total"):
+    with pytest.raises(DECODING_ERRORS, match="sum total"):
         row_decoder(made)(b'{"name":"a"}')
     with pytest.raises(DecodeError, match="sum total"):
         _ = row_decoder(made)(b'{"name":"a","sum total":"much"}')[0].total

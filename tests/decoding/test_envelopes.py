@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader, RowError, decode_object
+from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.exact import exact_decoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.objects import decode_object
+from aiwyn_async._decoding.pages import DecodedRows, PageDecoder, RowError
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
@@ -22,7 +24,7 @@ DECLARED = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "
 
 
 def read(body: bytes, kind: Any = Invoice, declared: Envelope | None = DECLARED) -> DecodedRows[Any]:
-    return EnvelopeReader(kind, declared).read(body)
+    return PageDecoder(kind, declared).decode(body)
 
 
 def page_of(*rows: str, count: str = "1") -> bytes:
@@ -85,9 +87,9 @@ def test_without_a_count_there_is_none(body: bytes) -> None:
 
 
 def test_a_reader_follows_a_shape_that_changes_from_page_to_page() -> None:
-    reader = EnvelopeReader(Invoice, DECLARED)
+    reader = PageDecoder(Invoice, DECLARED)
     bodies = (page_of('{"id":1}', count="3"), b'{"acme_invoice":[{"id":2}]}', page_of('{"id":3}', count="3"))
-    assert [[each.id for each in reader.read(body).rows] for body in bodies] == [[1], [2], [3]]
+    assert [[each.id for each in reader.decode(body).rows] for body in bodies] == [[1], [2], [3]]
 
 
 @pytest.mark.parametrize("errors", [b'[{"message":"no such column"}]', b'{"message":"no such column"}'])
@@ -221,7 +223,7 @@ def test_a_huge_exponent_never_becomes_a_number_of_a_billion_digits(text: str) -
     class Own(msgspec.Struct):
         id: int
 
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DECODING_ERRORS):
         exact_decoder(Own)(f'{{"id":{text}}}'.encode())
 
 
@@ -338,20 +340,20 @@ invoices = st.builds(
 
 @given(st.lists(invoices, max_size=8), st.integers(1, 4))
 def test_any_invoices_split_into_any_pages_come_back_as_they_were(rows: list[Invoice], size: int) -> None:
-    reader = EnvelopeReader(Invoice, None)
+    reader = PageDecoder(Invoice, None)
     pages = [rows[first : first + size] for first in range(0, len(rows), size)]
     bodies = [encode_json({"items": page, "total": len(rows)}) for page in pages]
-    assert [each for body in bodies for each in reader.read(body).rows] == rows
+    assert [each for body in bodies for each in reader.decode(body).rows] == rows
     assert [msgspec.json.decode(raw, type=Invoice) for b in bodies for raw in reader.raw_items(b)] == rows
 
 
 def test_reader_finds_torn_rows_in_an_envelope_that_is_not_declared() -> None:
-    reader = EnvelopeReader(Invoice, Envelope(("deid_invoice",)))
+    reader = PageDecoder(Invoice, Envelope(("deid_invoice",)))
     for body in (
         b'{"data":[{"id":1},{"id":2,"notes":"a\tb"},{"id":3}],"total":3}',
         b'{"data":{"deid_invoice":[{"id":1},{"id":2,"notes":"a\tb"},{"id":3}]}}',
     ):
-        found = reader.read(body)
+        found = reader.decode(body)
 
         assert [row.id for row in found.rows] == [1, 3]
         assert [refusal.index for refusal in found.bad] == [1]
@@ -361,14 +363,14 @@ def test_reader_finds_torn_rows_in_an_envelope_that_is_not_declared() -> None:
 def test_reader_ignores_half_surrogate_pairs_beside_the_rows() -> None:
     body = rb'{"meta":{"a":"\ud83d"},"deid_invoice":[{"id":1}]}'
 
-    assert [row.id for row in EnvelopeReader(Invoice, Envelope(("deid_invoice",))).read(body).rows] == [1]
+    assert [row.id for row in PageDecoder(Invoice, Envelope(("deid_invoice",))).decode(body).rows] == [1]
 
 
 @pytest.mark.parametrize("total", [b'"\xe9"', b"9" * 5000])
 def test_reader_takes_an_unreadable_count_for_none(total: bytes) -> None:
     body = b'{"total":' + total + b',"deid_invoice":[{"id":1}]}'
 
-    assert EnvelopeReader(Invoice, Envelope(("deid_invoice",))).read(body).count is None
+    assert PageDecoder(Invoice, Envelope(("deid_invoice",))).decode(body).count is None
 
 
 @pytest.mark.parametrize(
@@ -381,6 +383,6 @@ def test_reader_takes_an_unreadable_count_for_none(total: bytes) -> None:
 def test_reader_cuts_digits_of_a_timestamp_that_is_written_with_escapes(sent: str, meant: str) -> None:
     body = f'{{"deid_invoice":[{{"id":1,"dueDate":"{sent}"}}]}}'.encode()
 
-    (row,) = EnvelopeReader(Invoice, Envelope(("deid_invoice",))).read(body).rows
+    (row,) = PageDecoder(Invoice, Envelope(("deid_invoice",))).decode(body).rows
 
     assert row.due_date == datetime.fromisoformat(meant)

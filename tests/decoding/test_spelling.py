@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from aiwyn_async import deferred
-from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader, decode_object
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.objects import decode_object
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async.models.engagements import EngagementSearchRow
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail
 
@@ -20,7 +22,7 @@ SNAKE = (
 
 
 def test_snake_case_rows_of_a_camel_case_type_arrive_whole_nested_ones_too() -> None:
-    found = EnvelopeReader(Invoice, Envelope(("rows",))).read(SNAKE)
+    found = PageDecoder(Invoice, Envelope(("rows",))).decode(SNAKE)
     first, second = found.rows
     assert first.total_amount == Decimal("12.50")
     assert first.line_items is not None
@@ -31,13 +33,13 @@ def test_snake_case_rows_of_a_camel_case_type_arrive_whole_nested_ones_too() -> 
 
 def test_camel_case_rows_of_a_snake_case_type_arrive_whole() -> None:
     body = b'{"engagements": [{"id": 8, "startDt": "2024-03-15", "clientId": 420}]}'
-    (row,) = EnvelopeReader(EngagementSearchRow, Envelope(("engagements",))).read(body).rows
+    (row,) = PageDecoder(EngagementSearchRow, Envelope(("engagements",))).decode(body).rows
     assert (str(row.start_dt), row.client_id) == ("2024-03-15", 420)
 
 
 def test_a_day_given_as_a_time_is_its_day() -> None:
     row = b'{"engagements": [{"id": 8, "start_dt": "2024-03-15T00:00:00Z"}]}'
-    (found,) = EnvelopeReader(EngagementSearchRow, Envelope(("engagements",))).read(row).rows
+    (found,) = PageDecoder(EngagementSearchRow, Envelope(("engagements",))).decode(row).rows
     assert str(found.start_dt) == "2024-03-15"
 
 
@@ -46,7 +48,7 @@ def test_one_object_in_another_spelling_arrives_whole() -> None:
 
 
 def test_rows_that_are_empty_but_for_their_key_are_left_alone() -> None:
-    found = EnvelopeReader(Invoice, Envelope(("rows",))).read(b'{"rows": [{"id": 1, "invoiceNumber": null}]}')
+    found = PageDecoder(Invoice, Envelope(("rows",))).decode(b'{"rows": [{"id": 1, "invoiceNumber": null}]}')
     assert found.rows == [Invoice(id=1)]
     assert found.repaired == 0
 
@@ -60,7 +62,7 @@ def test_spelling_is_decided_per_key(key: str, kind: Any) -> None:
     row = f'{{"id":1,"invoiceNumber":"A","{key}":5.5,"clientId":3}}'
     body = f'{{"rows":[{row},{{"id":2,"totalAmount":7.5}},{row}]}}'.encode()
 
-    found = EnvelopeReader(kind, Envelope(("rows",))).read(body)
+    found = PageDecoder(kind, Envelope(("rows",))).decode(body)
 
     assert [each.total_amount for each in found.rows] == [Decimal("5.5"), Decimal("7.5"), Decimal("5.5")]
     assert found.unknown == {}
@@ -70,7 +72,7 @@ def test_spelling_of_two_keys_that_claim_one_field_is_left_alone() -> None:
     rows = b'{"id":1,"total_amount":5.5,"TotalAmount":6.5},{"id":2,"totalAmount":1.5,"total_amount":9}'
     body = b'{"rows":[%s]}' % rows
 
-    found = EnvelopeReader(Invoice, Envelope(("rows",))).read(body)
+    found = PageDecoder(Invoice, Envelope(("rows",))).decode(body)
 
     assert [each.total_amount for each in found.rows] == [None, Decimal("1.5")]
     assert found.unknown == {"total_amount": 0, "TotalAmount": 0}
@@ -85,7 +87,7 @@ class Twice(msgspec.Struct):
 def test_spelling_of_two_fields_that_differ_in_case_is_exact() -> None:
     body = b'{"rows":[{"id":1,"Total":1},{"id":2,"total":2},{"id":3,"TOTAL":3}]}'
 
-    found = EnvelopeReader(Twice, Envelope(("rows",))).read(body)
+    found = PageDecoder(Twice, Envelope(("rows",))).decode(body)
 
     assert [(each.total, each.Total) for each in found.rows] == [(None, 1), (2, None), (None, None)]
 
@@ -96,10 +98,10 @@ class Plain(msgspec.Struct):
 
 
 def test_spelling_of_an_own_type_is_matched_beside_keys_that_it_leaves_out() -> None:
-    reader = EnvelopeReader(Plain, Envelope(("rows",)))
+    reader = PageDecoder(Plain, Envelope(("rows",)))
     first = b'{"rows":[{"id":1,"name":"a","other":1},{"id":2,"name":"b","other":2}]}'
     second = b'{"rows":[{"id":3,"name":"c","other":1},{"id":4,"na_me":"d","other":2}]}'
 
-    found = [[each.name for each in reader.read(body).rows] for body in (first, first, second)]
+    found = [[each.name for each in reader.decode(body).rows] for body in (first, first, second)]
 
     assert found == [["a", "b"], ["a", "b"], ["c", "d"]]

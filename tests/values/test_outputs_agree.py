@@ -24,8 +24,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import DecodeError, Invoice, deferred
-from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader
+from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.exact import exact_decoder, value_decoder
+from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 from aiwyn_async._decoding.values import as_timestamp
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.page import RawPage
@@ -241,22 +242,22 @@ def outcome(found: DecodedRows[Any]) -> list[Any]:
 def typed(body: bytes) -> list[Any]:
     return [
         row if row is REFUSED else canonical(row)
-        for row in outcome(EnvelopeReader(Invoice, ENVELOPE).read(body))
+        for row in outcome(PageDecoder(Invoice, ENVELOPE).decode(body))
     ]
 
 
 def typed_later(body: bytes) -> list[Any]:
     """By a reader that has learned from other pages, and from this one."""
-    reader = EnvelopeReader(Invoice, ENVELOPE)
-    reader.read(body_of(['{"id":1,"total_amount":5,"note":1}', '{"id":2,"lineItems":[{"x_1":1}]}']))
-    reader.read(body)
-    return [row if row is REFUSED else canonical(row) for row in outcome(reader.read(body))]
+    reader = PageDecoder(Invoice, ENVELOPE)
+    reader.decode(body_of(['{"id":1,"total_amount":5,"note":1}', '{"id":2,"lineItems":[{"x_1":1}]}']))
+    reader.decode(body)
+    return [row if row is REFUSED else canonical(row) for row in outcome(reader.decode(body))]
 
 
 def later(body: bytes) -> list[Any]:
     """Deferred rows, with every field read."""
     found: list[Any] = []
-    for row in outcome(EnvelopeReader(deferred(Invoice), ENVELOPE).read(body)):
+    for row in outcome(PageDecoder(deferred(Invoice), ENVELOPE).decode(body)):
         try:
             found.append(row if row is REFUSED else canonical(row))
         except DecodeError:
@@ -265,12 +266,12 @@ def later(body: bytes) -> list[Any]:
 
 
 def dicts(body: bytes) -> list[Any]:
-    return outcome(EnvelopeReader(dict[str, Any], ENVELOPE, Invoice).read(body))
+    return outcome(PageDecoder(dict[str, Any], ENVELOPE, Invoice).decode(body))
 
 
 def raw_rows(body: bytes) -> tuple[list[msgspec.Raw], list[int]]:
     """The rows that are JSON, and their places."""
-    found = outcome(EnvelopeReader(msgspec.Raw, ENVELOPE).read(body))
+    found = outcome(PageDecoder(msgspec.Raw, ENVELOPE).decode(body))
     places = [place for place, row in enumerate(found) if row is not REFUSED]
     return [found[place] for place in places], places
 

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from aiwyn_async import ConfigurationError, deferred
-from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 
 
 @dataclass
@@ -49,7 +50,7 @@ OWN: list[Any] = [AsDataclass, AsTypedDict, Strict, Unset, Wide, Bounded]
 
 def read(kind: Any, *rows: str) -> DecodedRows[Any]:
     body = f'{{"rows":[{",".join(rows)}]}}'.encode()
-    return EnvelopeReader(kind, Envelope(("rows",))).read(body)
+    return PageDecoder(kind, Envelope(("rows",))).decode(body)
 
 
 def amount_of(row: Any) -> Any:
