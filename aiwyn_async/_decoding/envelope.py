@@ -126,10 +126,13 @@ def _raise_for_errors(json: bytes) -> None:
     except DECODING_ERRORS:
         errors = "the errors cannot be decoded"
     if errors:
-        first = cast("list[object]", errors)[0] if isinstance(errors, list) else errors
-        text = cast("dict[str, Any]", first).get("message", "") if isinstance(first, dict) else first
-        printable = "".join(c if c.isprintable() else " " for c in str(text)[:200])
-        raise ApiError(f"the API returned an error: {printable or 'without a message'}", errors=errors)
+        raise ApiError(f"the API returned an error: {_first_message(errors)}", errors=errors)
+
+
+def _first_message(errors: Any) -> str:
+    first = cast("list[object]", errors)[0] if isinstance(errors, list) else errors
+    text = cast("dict[str, Any]", first).get("message", "") if isinstance(first, dict) else first
+    return "".join(c if c.isprintable() else " " for c in str(text)[:200]) or "without a message"
 
 
 _decode_untyped: Final = msgspec.json.Decoder(float_hook=unbounded_decimal).decode

@@ -141,7 +141,7 @@ async def test_float_artefact_is_a_bad_row_or_rounded(serve: Serve, tmp_path: Pa
     skipped = await export(aiwyn.invoices.list(on_bad_row="skip"), tmp_path / "a.parquet")
     rounded = await export(aiwyn.invoices.list(), tmp_path / "b.parquet", round_money=9)
 
-    assert (skipped.rows, refused.report.bad_rows) == (1, 1)
+    assert (skipped.rows, skipped.report.bad_rows) == (1, 1)
     assert pq.read_table(tmp_path / "b.parquet")["totalAmount"].to_pylist() == [
         Decimal("0.3"),
         Decimal("1.5"),
