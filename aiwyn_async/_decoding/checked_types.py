@@ -90,21 +90,21 @@ def is_object(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def is_checkable(kind: Any) -> bool:
-    """Return True for an object that can be subclassed with other annotations."""
+    """Return True for a Struct that is an object and can be subclassed with other annotations."""
     return is_object(kind) and not is_key_only(kind) and not _is_recursive(kind)
 
 
 def _is_recursive(kind: Any) -> bool:
-    left, seen = [field.type for field in fields(kind)], set[int]()
-    while left:
-        each = left.pop()
+    pending, seen = [field.type for field in fields(kind)], set[int]()
+    while pending:
+        each = pending.pop()
         if each is kind:
             return True
         if not is_object(each):
-            left += typing.get_args(each)
+            pending += typing.get_args(each)
         elif id(each) not in seen:
             seen.add(id(each))
-            left += [field.type for field in fields(each)]
+            pending += [field.type for field in fields(each)]
     return False
 
 

@@ -29,9 +29,9 @@ class FieldNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
-        claims = Counter(map(normalize, self._names))
+        counts = Counter(map(normalize, self._names))
         self._cache: dict[tuple[str, ...], MatchedKeys] = {}
-        self._by_normalized = {normalize(name): name for name in self._names if claims[normalize(name)] == 1}
+        self._by_normalized = {normalize(name): name for name in self._names if counts[normalize(name)] == 1}
 
     def match(self, keys: Iterable[str]) -> MatchedKeys:
         """Find the field of each key of an object."""
@@ -46,11 +46,11 @@ class FieldNames:
     def _match(self, keys: tuple[str, ...]) -> MatchedKeys:
         matched = {key: key for key in keys if key in self._names}
         others = [key for key in dict.fromkeys(keys) if key not in self._names]
-        claims = Counter(map(normalize, others))
+        counts = Counter(map(normalize, others))
         unknown: list[str] = []
         for key in others:
             name = self._by_normalized.get(normalize(key))
-            if name is None or name in matched or claims[normalize(key)] > 1:
+            if name is None or name in matched or counts[normalize(key)] > 1:
                 unknown.append(key)
             else:
                 matched[name] = key

@@ -100,7 +100,7 @@ _USUAL_TIMESTAMP: Final = re.compile(
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _USUAL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BOOLEANS: Final[dict[object, bool]] = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -190,7 +190,7 @@ def as_id(value: Any) -> int | str:
 def as_integer(value: Any) -> int:
     """Convert to a 64-bit integer."""
     number = value if type(value) is int else _number(value, "an integer")
-    if not _SMALLEST <= number <= _LARGEST or int(number) != number:
+    if not _MIN_INTEGER <= number <= _MAX_INTEGER or int(number) != number:
         raise _invalid("a 64-bit integer", value)
     return int(number)
 
