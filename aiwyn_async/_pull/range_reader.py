@@ -8,7 +8,8 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems, KeyRange, PullReport
-from aiwyn_async._decoding.envelope import EnvelopeReader, OnBadRow, key_only
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.confirm import Evidence, confirm
@@ -109,7 +110,7 @@ class RangeReader(Generic[RowT]):
         self._ordered = ordered
         self._ranges = ranges
         self._reader = PageReader(session, query, row_type, on_bad_row)
-        self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
+        self._keys: PageDecoder[Any] = PageDecoder(key_only(query.key), query.envelope)
         self._window: Prefetcher[RangeRequest, Response | RequestError] = Prefetcher(self._fetch, ranges)
         self._in_flight = 0
         self._successes = 0
@@ -417,7 +418,7 @@ class RangeReader(Generic[RowT]):
         return self._keys_and_count(answer)[0]
 
     def _keys_and_count(self, response: Response) -> tuple[list[Id | None], int | None]:
-        found = self._keys.read(response.body)
+        found = self._keys.decode(response.body)
         return [row.key for row in found.rows], found.count
 
     async def _repeat(self, ask: RangeRequest) -> Response:
