@@ -12,7 +12,8 @@ from typing import Any, Final, Generic, Never, NoReturn, TypeVar, cast, overload
 import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, StateBackend, server_name
-from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
+from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row, key_and_instant
+from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._changes.timestamps import (
     earliest,
     instant_of,
@@ -32,10 +33,9 @@ from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, Pager, check_decoding, check_integer, type_name
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.reader import key_getter
-from aiwyn_async._pull.failures import ATTEMPTS_PER_PAGE, with_attempts
-from aiwyn_async._pull.keys import key_and_instant, plain_key
-from aiwyn_async._pull.progress import Progress, progress_of
+from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async._pull.pull import Pull
+from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
 from aiwyn_async.errors import (
     CheckpointError,
     ConfigurationError,
@@ -337,7 +337,7 @@ class Changes(Generic[RowT]):
                     page.number += number
                     if isinstance(read, Pager) and self._on_progress is not None:
                         seconds = time.perf_counter() - use.started
-                        self._on_progress(progress_of(use.report, seconds=seconds))
+                        self._on_progress(to_progress(use.report, seconds=seconds))
                     yield page
                     use.checkpoint = after
         except (RequestError, PaginationError) as error:

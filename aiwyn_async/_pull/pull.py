@@ -22,7 +22,7 @@ from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, check_decoding, check_i
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
-from aiwyn_async._pull.progress import Progress, progress_of
+from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._stream import ArrowStream
@@ -270,7 +270,7 @@ class Pull(Generic[RowT]):
             on_bad_row=self.on_bad_row,
             report=report,
             bind=self._bind,
-            given=given,
+            yielded_keys=given,
         )
 
     def _bind(self, position: Position) -> Checkpoint:
@@ -380,7 +380,7 @@ class _PullIteration(Generic[RowT]):
         if self._pull.on_progress is not None:
             ranges = self._reader.ranges if isinstance(self._reader, RangeReader) else ()
             self._pull.on_progress(
-                progress_of(report, seconds=report.seconds, given_before=self._yielded_before, ranges=ranges)
+                to_progress(report, seconds=report.seconds, rows_before=self._yielded_before, ranges=ranges)
             )
 
 
