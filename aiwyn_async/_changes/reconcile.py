@@ -85,32 +85,37 @@ async def diff_rows(
     if not pull.query.key:
         raise ConfigurationError(f"rows of {pull.query.path} have no key to compare")
     unmatched, originals = _by_plain_key(known)
-    keys: Pull[Any] = pull.decode_as(
+    key_pull: Pull[Any] = pull.decode_as(
         key_only(pull.query.key) if column is None else key_and_instant(pull.query.key, column)
     )
     untracked: list[Id] = []
     changed: list[Id] = []
     without_key = 0
-    async for row in keys:
+    async for row in key_pull:
         if row.key is None:
             without_key += 1
         elif (plain := plain_key(row.key)) not in unmatched:
             untracked.append(row.key)
         elif unmatched.pop(plain) != (None if column is None else _micros(row.instant)):
             changed.append(row.key)
-    without_key += keys.report.bad_rows
-    problems = keys.report.blocking_problems(allow_rows_without_key=True)
-    if without_key and not allow_rows_without_key:
-        problems.append(f"{without_key} rows have no readable key")
+    without_key += key_pull.report.bad_rows
+    _check_complete(key_pull, 0 if allow_rows_without_key else without_key)
+    deleted = [] if without_key else [originals.get(key, key) for key in unmatched]
+    return KeyDiff(deleted, untracked, key_pull.report, changed, without_key)
+
+
+def _check_complete(key_pull: Pull[Any], rows_without_key: int) -> None:
+    """Raise an error if any key may be missing."""
+    problems = key_pull.report.blocking_problems(allow_rows_without_key=True)
+    if rows_without_key:
+        problems.append(f"{rows_without_key} rows have no readable key")
     if problems:
         raise IncompleteError(
-            f"the keys of {pull.query.path} were not read completely, so none is reported as deleted: "
+            f"the keys of {key_pull.query.path} were not read completely, so none is reported as deleted: "
             + "; ".join(problems),
-            checkpoint=keys.checkpoint,
-            report=keys.report,
+            checkpoint=key_pull.checkpoint,
+            report=key_pull.report,
         )
-    deleted = [] if without_key else [originals.get(key, key) for key in unmatched]
-    return KeyDiff(deleted, untracked, keys.report, changed, without_key)
 
 
 def plain_key(key: Id) -> Id:

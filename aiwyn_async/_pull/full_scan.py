@@ -42,10 +42,6 @@ class FullScan(Generic[RowT]):
         report: updated during the read.
         bind: binds a position to the query.
         yielded_keys: the keys of rows that were yielded before.
-
-    Attributes:
-        report: the report.
-        bad_rows: the rows of the first scan that do not decode.
     """
 
     def __init__(

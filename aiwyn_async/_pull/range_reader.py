@@ -47,10 +47,6 @@ class RangeReader(Generic[RowT]):
         bind: binds a position to the query.
         resume: the position of an earlier pull, or None.
 
-    Attributes:
-        report: the report.
-        bad_rows: the rows that do not decode.
-
     Raises:
         CheckpointError: the position is damaged.
     """
@@ -74,9 +70,7 @@ class RangeReader(Generic[RowT]):
         self._max_ranges = ranges
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._client = RangeClient(session, query, page_size=page_size, report=report)
-        self._prefetcher: Prefetcher[RangeRequest, Response | RequestError] = Prefetcher(
-            self._client.fetch, ranges
-        )
+        self._prefetcher = Prefetcher(self._client.fetch, ranges)
         self._successes = 0
         self._successes_before: dict[RangeRequest, int] = {}
         """The successes at the time a request was sent."""
@@ -86,22 +80,21 @@ class RangeReader(Generic[RowT]):
         self._key_filter_works = False
         self._yielded_above_last = 0
         start = None if resume is None else RangePosition.from_checkpoint(resume)
-        self._plan = RangePlan(
-            page_size,
-            ranges=ranges,
-            ordered=ordered,
-            left=None if start is None else start.left,
-            last_key=None if start is None else start.last_key,
-        )
+        left, last_key = (None, None) if start is None else (start.left, start.last_key)
+        self._plan = RangePlan(page_size, ranges=ranges, ordered=ordered, left=left, last_key=last_key)
         self.report = report
         self.bad_rows = self._reader.bad_rows
         report.unknown_fields = self._reader.unknown_fields
         report.missing, report.min_page_size = self._plan.missing, page_size
         if start is not None:
-            report.rows_yielded, report.total_count_at_start = start.rows_yielded, start.total_count
-            report.earlier_problems = start.problems
-            self._yielded_above_last = start.yielded_above_last
-            self._plan.order_checked = start.order_checked
+            self._restore(start)
+
+    def _restore(self, start: RangePosition) -> None:
+        report = self.report
+        report.rows_yielded, report.total_count_at_start = start.rows_yielded, start.total_count
+        report.earlier_problems = start.problems
+        self._yielded_above_last = start.yielded_above_last
+        self._plan.order_checked = start.order_checked
 
     @property
     def yielded_keys(self) -> KeySet | None:

@@ -449,7 +449,7 @@ class _SyncJob:
             )
         if found.rows_without_key:
             self._problems.append(
-                f"no row was marked as deleted, since {found.rows_without_key} rows came without a readable key"
+                f"no row was marked as deleted, since {found.rows_without_key} rows have no readable key"
             )
         return await in_thread(lambda: self._table.mark_deleted(found.deleted)) if found.deleted else 0
 

@@ -66,7 +66,7 @@ def pull(plan: RangePlan, server: Server, choose: random.Random, depth: int, mov
         elif found is None:
             if ask.size == 1 and ask.until is None and plan.last_key is None and server.keys:
                 plan.receive_last_key(server.keys[-1:])  # as whoever drives it asks for it then
-            plan.fail_page(ask, "it fails", can_be_the_size=True)
+            plan.fail_page(ask, "it fails", may_be_page_size=True)
         else:
             kept = plan.receive_page(ask, found[0], found[1])
             given_keys += found[0][:kept]
@@ -198,7 +198,7 @@ def test_what_is_left_at_any_time_is_what_was_not_given(
             plan.receive_last_key(found[0])
         else:
             told += found[0][: plan.receive_page(ask, *found)]
-    left = plan.active
+    left = plan.remaining
     assert [key for key in sorted(rows) if any(_is_in(key, each) for each in left)] == sorted(
         rows - set(told)
     )

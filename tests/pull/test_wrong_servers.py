@@ -179,8 +179,8 @@ async def test_a_page_size_that_is_refused_is_made_smaller(serve: Serve) -> None
 
 async def test_a_known_key_in_quotes_is_found_whatever_its_sign(serve: Serve) -> None:
     books = Books(numbered(-5, 7))
-    found = await (await serve(books)).invoices.reconcile_keys(["-5", 7, "x"])
-    assert (found.gone, found.missing) == (["x"], [])
+    diff = await (await serve(books)).invoices.reconcile_keys(["-5", 7, "x"])
+    assert (diff.deleted, diff.untracked) == (["x"], [])
 
 
 # Passes
