@@ -28,9 +28,9 @@ class PageHistory:
         """Record the length of a page."""
         self._max_rows = max(self._max_rows, rows)
 
-    def record_keys(self, keys: Sequence[int]) -> None:
-        """Record the ascending keys that a page added to its range."""
-        self._received.append((keys[0], keys[-1]))
+    def record_keys(self, lowest: int, highest: int) -> None:
+        """Record the bounds of the keys that a page added to its range."""
+        self._received.append((lowest, highest))
 
     def reject(self, keys: Iterable[Id | None]) -> None:
         """Record a discarded response: another response has to contain its rows."""

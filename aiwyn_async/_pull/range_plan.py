@@ -192,7 +192,7 @@ class RangePlan:
                 # A response that starts above the range may belong to another request.
                 is_end = accepted > 0 and (is_end or keys[-1] >= segment.until)
             if accepted:
-                self._history.record_keys(keys[:accepted])
+                self._history.record_keys(keys[0], keys[accepted - 1])
         if accepted:
             segment.after = keys[accepted - 1]
             segment.rows += accepted
