@@ -31,13 +31,13 @@ RESTART: Final[Position] = {"method": "full_scan"}
 class FullScan(Generic[RowT]):
     """One iteration over a pull by page number. Yields the union of all scans, by key.
 
-    Rows without a key cannot be told apart: those of the first scan are yielded, later scans only compared.
+    Rows without a key cannot be distinguished: those of the first scan are yielded, later scans are only compared.
 
     Args:
         session: sends the requests.
         query: the endpoint and its fields; read by page number.
         row_type: the type of the yielded rows.
-        page_size: rows per request, at most.
+        page_size: maximum rows per request.
         on_bad_row: what to do with a row that does not decode.
         report: updated during the read.
         bind: binds a position to the query.
@@ -166,7 +166,7 @@ class FullScan(Generic[RowT]):
         """Start the scan again with half the page size, since page numbers depend on it.
 
         Raises:
-            RequestError: the given error; the page size is not its cause, or rows without a key would be
+            RequestError: the same error; the page size is not its cause, or rows without a key would be
                 yielded twice.
         """
         await self._close_scan(scan)

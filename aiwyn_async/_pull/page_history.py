@@ -36,6 +36,11 @@ class PageHistory:
         """Record a discarded response: another response has to contain its rows."""
         self._rejected.update(key for key in keys if isinstance(key, int))
 
+    @property
+    def has_rejected(self) -> bool:
+        """True if a response with integer keys was discarded."""
+        return bool(self._rejected)
+
     def clear_rejected(self) -> None:
         """Forget the discarded responses."""
         self._rejected.clear()

@@ -36,8 +36,8 @@ class RangePlan:
     """All key ranges of one pull.
 
     Args:
-        page_size: rows per request, at most.
-        ranges: ranges read at the same time, at most.
+        page_size: maximum rows per request.
+        ranges: maximum number of ranges read at the same time.
         ordered: request short ranges from the lower end, so that rows can be yielded in key order.
         left: the ranges that an earlier pull left; all keys by default.
         last_key: the highest key that the earlier pull knew.
@@ -47,7 +47,7 @@ class RangePlan:
         missing: ranges that could not be read.
         ranges_completed: ranges read to their end.
         order_checked: False after text keys in an unknown order, such as a collation of the server.
-        has_started: a page was received or given up.
+        has_started: a page was received or is missing.
         min_page_size: the smallest number of rows requested.
     """
 
@@ -91,6 +91,8 @@ class RangePlan:
     @property
     def suspects(self) -> list[KeyRange]:
         """Ranges without received rows, of which a discarded response had rows."""
+        if not self._history.has_rejected:
+            return []
         return self._history.find_suspect_ranges(self._start, [*self.remaining, *self.missing])
 
     def progress(self) -> tuple[RangeProgress, ...]:

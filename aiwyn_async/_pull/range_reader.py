@@ -39,8 +39,8 @@ class RangeReader(Generic[RowT]):
         session: sends the requests.
         query: the endpoint, its fields and its key.
         row_type: the type of the yielded rows.
-        page_size: rows per request, at most.
-        ranges: ranges read at the same time, at most.
+        page_size: maximum rows per request.
+        ranges: maximum number of ranges read at the same time.
         ordered: yield the rows in key order.
         on_bad_row: what to do with a row that does not decode.
         report: updated during the read.
@@ -265,7 +265,7 @@ class RangeReader(Generic[RowT]):
             self._plan.receive_probe(request, works=False)
             return
         if request.size == 1 and request.until is None and self._plan.last_key is None:
-            await self._server_responds()  # records the highest key, where the search ends
+            await self._server_responds()  # records the highest key, the upper end of the search
         self._plan.fail_page(request, summarize(error), may_be_page_size=may_be_page_size(error))
 
     async def _supports_key_filter(self, request: RangeRequest) -> bool:

@@ -138,8 +138,8 @@ class Segments:
 
     Args:
         ranges: the key ranges to read.
-        page_size: rows per request, at most; lowered if the server has a lower limit.
-        max_segments: segments that are read at the same time, at most.
+        page_size: maximum rows per request; lowered if the server has a lower limit.
+        max_segments: maximum number of segments read at the same time.
         ordered: split short segments off the lower end, so that rows can be yielded in key order.
     """
 
@@ -167,7 +167,7 @@ class Segments:
         self._segments.append(Segment(key_range.after, key_range.until, self.page_size, self.page_size))
 
     def remove(self, segment: Segment) -> None:
-        """Remove a segment that is read or given up."""
+        """Remove a segment that is read or missing."""
         self._segments.remove(segment)
 
     def estimate_span(self, segment: Segment, keys: Sequence[int]) -> None:
