@@ -32,7 +32,7 @@ class Bookmark(NamedTuple):
 
 
 class StateBackend(Protocol):
-    """Stores texts by key: a file, a table, a key-value store. Both methods may be async."""
+    """Stores texts by key, for example in a file or a table. Methods may be async."""
 
     def get(self, key: str, /) -> str | Awaitable[str | None] | None:
         """Return the text of a key, or None."""
@@ -44,9 +44,9 @@ class StateBackend(Protocol):
 
 
 class FileState:
-    """Stores bookmarks in a small JSON file, for any number of endpoints but one process at a time.
+    """Stores the bookmarks of any number of endpoints in a small JSON file.
 
-    The file is replaced atomically, with mode 0600.
+    The file is replaced atomically, with mode 0600. Only one process at a time may use it.
 
     Args:
         path: the file; its directory must exist.
@@ -89,7 +89,9 @@ class FileState:
 
 
 class BookmarkStore:
-    """The bookmark of one query in a state backend; another query of the same endpoint refuses it.
+    """The bookmark of one query in a state backend.
+
+    Another query of the same endpoint refuses the bookmark.
 
     Args:
         state: the backend, or None to store nothing.
@@ -139,6 +141,6 @@ class BookmarkStore:
 
 
 def server_name(url: str) -> str:
-    """Return a server's URL without its port, which differs each time a sandbox starts."""
+    """Return a server's URL without its port, which a sandbox changes."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"

@@ -1,4 +1,4 @@
-"""Requests for the key and instant of one row: the newest change, or a row by its key."""
+"""Requests for the key and instant of one row, such as the newest change."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FirstRow(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def key_and_instant(key: str, column: str) -> type[Any]:
-    """Return a Struct of a row's ``key`` and ``instant``; other fields of the row may be invalid."""
+    """Return a Struct of a row's ``key`` and ``instant``, which ignores other fields."""
     fields = [
         ("key", Id | None, msgspec.field(name=key, default=None)),
         ("instant", Any, msgspec.field(name=column, default=None)),

@@ -71,8 +71,7 @@ async def diff_rows(
 
     Args:
         pull: reads the rows of the server.
-        known: the known keys, each with its instant in microseconds since 1970; None for a null, or if only
-            keys are compared.
+        known: keys with their instants in microseconds since 1970, or None.
         column: the wire name of the instant; None compares only keys.
         allow_rows_without_key: count rows without a readable key instead of raising.
 
@@ -119,7 +118,7 @@ def _check_complete(key_pull: Pull[Any], rows_without_key: int) -> None:
 
 
 def plain_key(key: Id) -> Id:
-    """Return the integer that a text key spells, or the key: "123" is 123, "00123" stays text."""
+    """Return the integer that a key spells: "123" is 123, "00123" stays text."""
     if isinstance(key, int):
         return key
     try:
@@ -129,7 +128,7 @@ def plain_key(key: Id) -> Id:
 
 
 def _by_plain_key(known: Iterable[tuple[Id, int | None]]) -> tuple[dict[Id, int | None], dict[Id, Id]]:
-    """Return the instants by plain key, and the original form of the keys that have another one."""
+    """Return the instants by plain key, and the original form of other keys."""
     instants: dict[Id, int | None] = {}
     originals: dict[Id, Id] = {}
     for key, instant in known:

@@ -1,4 +1,4 @@
-"""Instants in the form of the wire. Pure: the form of a text and its microseconds are preserved."""
+"""Instants in the form of the wire. Pure: form and microseconds are preserved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def to_wire(name: str, value: datetime | str) -> str:
-    """Return an argument in the form of the wire: in UTC with ``Z``, or naive if it has no offset.
+    """Return an instant in the form of the wire: in UTC with ``Z``, or naive.
 
     Args:
         name: the argument, for the error.
@@ -55,7 +55,7 @@ def to_timedelta(value: float | timedelta) -> timedelta:
 
 
 def earliest(one: str, other: str) -> str:
-    """Return the text of the earlier instant; the first one if both are the same instant."""
+    """Return the text of the earlier instant, or the first one if both are equal."""
     return other if instant_of(other) < instant_of(one) else one
 
 

@@ -31,7 +31,7 @@ RESTART: Final[Position] = {"method": "full_scan"}
 class FullScan(Generic[RowT]):
     """One iteration over a pull by page number. Yields the union of all scans, by key.
 
-    Rows without a key cannot be distinguished: those of the first scan are yielded, later scans are only compared.
+    Rows without a key cannot be distinguished: the first scan yields them, later scans are only compared.
 
     Args:
         session: sends the requests.
@@ -83,7 +83,7 @@ class FullScan(Generic[RowT]):
             self._scan.prefetch()
 
     async def next_page(self) -> Page[RowT] | None:
-        """Return the next page of new rows, or None when two scans agree or too many did not.
+        """Return the next page of new rows, or None after the last scan.
 
         Raises:
             RequestError, PaginationError: a scan cannot be completed.

@@ -45,7 +45,7 @@ def are_integers(keys: Sequence[Id | None]) -> TypeGuard[Sequence[int]]:
 
 
 def follows_in_order(after: Id | None, keys: Sequence[Id | None]) -> bool:
-    """Return whether text keys are in a known order: by code point, by casefolded text or by number."""
+    """Return whether text keys are ordered by code point, casefolded text or number."""
     texts = list(map(str, [*([] if after is None else [after]), *keys]))
     forms: list[list[Any]] = [texts, [text.casefold() for text in texts]]
     if all(text.isdecimal() for text in texts):

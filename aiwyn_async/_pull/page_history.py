@@ -1,4 +1,4 @@
-"""What the pages received so far show about the next one, and about rows that were not received. Pure."""
+"""Lengths, counts and keys of the pages received so far. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PageHistory"]
 
 
 class PageHistory:
-    """The page lengths, counts and keys that the server returned."""
+    """What earlier pages show about later ones, and about rows not received."""
 
     def __init__(self) -> None:
         self._max_rows = 0

@@ -1,4 +1,4 @@
-"""Which range of keys to request next, and what is left. Pure: responses in, requests out.
+"""Which range of keys to request next. Pure: responses in, requests out.
 
 The key line is cut into segments, each read in ascending key order: a page holds the first rows above the
 last key received. A segment needs no count to be complete, and rows inserted, deleted or changed during the
@@ -146,7 +146,7 @@ class RangePlan:
     def receive_page(
         self, request: RangeRequest, keys: Sequence[Id | None], count: int | None, *, is_last: bool = False
     ) -> int:
-        """Record a page and return how many of its leading rows belong to the requested range.
+        """Record a page and return how many of its leading rows belong to the range.
 
         The others belong to a segment that was split off after the request.
 
@@ -185,7 +185,7 @@ class RangePlan:
             self.order_checked = self.order_checked and follows_in_order(request.after, keys)
 
     def _advance(self, segment: Segment, keys: Sequence[Id | None], *, is_end: bool) -> tuple[int, bool]:
-        """Move a segment beyond a page; return the number of rows that belong to it, and if it ends."""
+        """Move a segment beyond a page; return its number of rows, and if it ends."""
         accepted = len(keys)
         if are_integers(keys):
             self._segments.estimate_span(segment, keys)
@@ -236,7 +236,7 @@ class RangePlan:
         self._continue_search(segment, segment.search)
 
     def fail_page(self, request: RangeRequest, reason: str, *, may_be_page_size: bool) -> None:
-        """Record a failed page: request half as many rows, or search for the end of what cannot be read."""
+        """Record a failed page: halve the page size, or search for the next readable row."""
         segment = request.segment
         assert segment is not None  # noqa: S101 (a page has one)
         segment.requested = False
@@ -281,7 +281,7 @@ class RangePlan:
         self._skip_to(segment, segment.until)
 
     def _reread_suspects(self) -> None:
-        """Read suspect ranges again; in an ordered pull, which is beyond them, they are missing."""
+        """Read suspect ranges again; an ordered pull, which is beyond them, cannot."""
         suspects = self.suspects
         self._history.clear_rejected()
         for each in suspects:

@@ -1,4 +1,4 @@
-"""What is left of a pull by key ranges, in the form that a checkpoint stores."""
+"""The position of a pull by key ranges, as a checkpoint stores it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RangePosition"]
 
 
 class RangePosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left of a pull, and what its report needs to know of the pulls that it continues.
+    """The ranges that a pull has left, and the counts that its report continues.
 
     Attributes:
         left: the key ranges to read, those that could not be read last.

@@ -1,4 +1,4 @@
-"""A pull by key ranges: sends what the plan requests, and records every response and failure in it."""
+"""A pull by key ranges: sends the requests of a plan and records the results."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class RangeReader(Generic[RowT]):
 
     @property
     def yielded_keys(self) -> KeySet | None:
-        """The keys of all yielded rows; None as soon as the server is known to apply the key filter."""
+        """The keys of all yielded rows; None once the key filter is known to work."""
         return self._yielded.known
 
     @property
@@ -250,7 +250,7 @@ class RangeReader(Generic[RowT]):
     async def _process_failure(
         self, request: RangeRequest, error: RequestError, successes_before: int
     ) -> None:
-        """Request smaller pages, search for the end of what cannot be read, or raise the error."""
+        """Let the plan request less or search for readable rows, or raise the error."""
         if isinstance(error, FINAL_ERRORS):
             raise error
         is_refusal = isinstance(error, (InvalidRequestError, ApiError))
@@ -269,7 +269,7 @@ class RangeReader(Generic[RowT]):
         self._plan.fail_page(request, summarize(error), may_be_page_size=may_be_page_size(error))
 
     async def _supports_key_filter(self, request: RangeRequest) -> bool:
-        """Return whether the page was refused for its size only: request one row with the same filter."""
+        """Return whether the server accepts a request for one row with the same filter."""
         if self._key_filter_works:
             return True
         probe = RangeRequest(purpose="probe", after=request.after, until=request.until)
@@ -283,7 +283,7 @@ class RangeReader(Generic[RowT]):
         return True
 
     async def _server_responds(self) -> bool:
-        """Return whether one range fails and not the server: request one row at either end of the list."""
+        """Return whether the server returns a row of either end of the list."""
         for purpose in ("last", "first"):
             try:
                 keys = await self._client.request_keys(RangeRequest(purpose=purpose))
@@ -308,7 +308,7 @@ class RangeReader(Generic[RowT]):
             self._plan.receive_last_key(keys)
 
     async def _finish(self) -> None:
-        """Complete the report; compare the rows with the server's count, unless the first one agrees."""
+        """Complete the report, and verify the count unless the first one is enough."""
         report, plan = self.report, self._plan
         if report.finished:
             return

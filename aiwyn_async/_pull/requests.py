@@ -1,4 +1,4 @@
-"""The requests of a pull: with more attempts than a single read, and failures as values."""
+"""The requests of a pull, with their attempts, failures and bodies."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FINAL_ERRORS: Final = (
 
 
 def with_attempts(session: Session, attempts: int) -> Session:
-    """Return a view of a session with at least this many attempts, or one if retries are disabled."""
+    """Return a view of a session with more attempts, unless retries are disabled."""
     config = session.config
     retries = 0 if config.retries == 0 else max(config.retries, attempts - 1)
     return session.view(msgspec.structs.replace(config, retries=retries))
@@ -94,7 +94,7 @@ class RangeClient:
         self._in_flight = 0
 
     async def fetch(self, request: RangeRequest) -> Response | RequestError:
-        """Return the response, or the error as a value: one failure must not end the other requests."""
+        """Return the response or the error, which must not end other requests."""
         is_small = request.purpose == "page" and request.size < self._page_size
         is_brief = is_small or request.purpose in {"probe", "end"}
         session = self._probe_session if is_brief else self._page_session

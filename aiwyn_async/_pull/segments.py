@@ -1,4 +1,4 @@
-"""The segments of the key line that are read at the same time, and how they are split. Pure."""
+"""The segments of the key line that are read at the same time. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Purpose = Literal["page", "last", "first", "count", "probe", "end"]
 
 
 class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A request for rows with keys greater than ``after``, up to ``until``, in ascending key order.
+    """A request for rows with keys above ``after``, up to ``until``, in key order.
 
     Attributes:
         purpose: "page" reads rows of a segment; "last" and "first" read one row at either end of the list,
@@ -37,7 +37,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 class Search:
-    """A search for the end of keys that cannot be read, by doubled steps and then by bisection.
+    """A search for the next readable row, by doubled steps and then by bisection.
 
     Attributes:
         fails: the highest key after which reading fails.
@@ -74,7 +74,7 @@ class Search:
 
 
 class Segment:
-    """A key range that is being read: ``after`` rises with every page, ``until`` falls with every split.
+    """A key range under way. Pages raise ``after``, and splits lower ``until``.
 
     Attributes:
         page_size: rows to request next.
@@ -117,7 +117,7 @@ class Segment:
         return KeyRange(self.after, self.until)
 
     def width(self, last_key: int | None) -> int:
-        """Return how many keys remain; 0 if that is unknown or the segment cannot be split."""
+        """Return how many keys remain; 0 if unknown or if it cannot be split."""
         until = last_key if self.until is None else self.until
         if self.search is not None or not isinstance(self.after, int) or not isinstance(until, int):
             return 0
@@ -190,7 +190,7 @@ class Segments:
         return None if self._ordered else self._split_largest(last_key)
 
     def _split_off_head(self, index: int, segment: Segment, last_key: int | None) -> Segment:
-        """Split one page off the lower end, so that the keys above it can be requested next."""
+        """Split one page off the lower end, so that the rest can be requested next."""
         is_narrow = self._max_segments == 1 or segment.width(last_key) <= self._stride
         if is_narrow or not isinstance(segment.after, int):
             return segment

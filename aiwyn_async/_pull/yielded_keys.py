@@ -47,7 +47,7 @@ class RangeKeys:
 
 
 class ScanKeys(KeySet):
-    """The keys yielded by full scans. Rows without a key are yielded in the first scan only, and counted.
+    """The keys yielded by full scans. Only the first scan yields rows without a key.
 
     Args:
         known: the keys yielded before.

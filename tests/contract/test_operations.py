@@ -1,4 +1,4 @@
-"""Every documented operation has a method that sends it, and its example decodes completely.
+"""Every documented operation has a method, and its example decodes completely.
 
 ``documented`` contains the documentation: paths, request fields and examples.
 """

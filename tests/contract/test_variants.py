@@ -1,4 +1,4 @@
-"""Behavior that the documentation leaves open: in every variant, every row of every resource is received.
+"""Every row is received in each variant of what the documentation leaves open.
 
 The server pages over rows made from the documented examples; a variant changes how it interprets the request
 or the form of its response. Only the prefix is configured in the client.

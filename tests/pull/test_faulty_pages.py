@@ -1,4 +1,4 @@
-"""A faulty response at every position of a pull: every row is received, or a problem is reported."""
+"""Pulls with one faulty response receive every row, or report a problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pulls of servers that break a rule: a pull that loses a row is not reported as complete."""
+"""A pull that loses a row of a nonconforming server is not complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "deid_invoice"
 
 
 class Books:
-    """A server whose rows are searched by key or listed by page. Each attribute can break one rule."""
+    """A server with key filters and pages. Each attribute can break one rule."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows

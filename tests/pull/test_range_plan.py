@@ -1,4 +1,4 @@
-"""The plan of a pull, with responses in any order, from a list that changes and fails in parts."""
+"""The plan of a pull, with responses in any order from a changing list."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def pull(plan: RangePlan, server: Server, choose: random.Random, depth: int, mov
 
 
 def pull_in_order(plan: RangePlan, server: Server, depth: int) -> list[int]:
-    """Execute an ordered plan as its reader does: oldest response first, urgent requests before others."""
+    """Execute an ordered plan with responses in order, urgent requests first."""
     in_flight: deque[RangeRequest] = deque()
     yielded: list[int] = []
     for _ in range(20_000):

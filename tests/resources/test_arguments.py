@@ -1,4 +1,4 @@
-"""Arguments of reads: valid values, the form in which they are sent, and errors that name them."""
+"""Arguments of reads: valid values, their form on the wire, and errors."""
 
 from __future__ import annotations
 
