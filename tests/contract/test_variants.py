@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,70 +27,40 @@ MONEY = re.compile("amount|subtotal|price|rate|budget|cost|value|revenue|balance
 
 
 class Resource(NamedTuple):
-    list_rows: Callable[[AiwynClient], Pager[Any]]
     path: str
     items: str
-    example: dict[str, Any]
+    operation: str
+    """The documented operation whose example is used."""
     key: str | None = "id"
 
 
-def resources() -> dict[str, Resource]:
-    def named(
-        path: str, items: str, example: str, list_rows: Callable[[AiwynClient], Pager[Any]]
-    ) -> Resource:
-        return Resource(list_rows, path, items, example_row(example, items))
-
-    return {
-        "clients.list": named("/clients", "clients", "POST /gql/v1/clients", lambda a: a.clients.list()),
-        "clients.search": named(
-            "/clients/search", "clients", "POST /gql/v1/clients", lambda a: a.clients.search()
-        ),
-        "contacts.list": named(
-            "/contacts", "contacts", "GET /gql/v1/contact/{id}", lambda a: a.contacts.list()
-        ),
-        "staff.list": named("/staff", "staff", "POST /gql/v1/staff/search", lambda a: a.staff.list()),
-        "staff.search": named(
-            "/staff/search", "staff", "POST /gql/v1/staff/search", lambda a: a.staff.search()
-        ),
-        "payments.list": named(
-            "/payments", "payments", "GET /gql/v1/payment/{id}", lambda a: a.payments.list()
-        ),
-        "draft_invoices.list": named(
-            "/draft_invoice_histories",
-            "draftInvoices",
-            "POST /gql/v1/draft_invoice_histories",
-            lambda a: a.draft_invoices.list(),
-        )._replace(key=None),
-        "draft_invoices.search": named(
-            "/draft_invoice_histories/search",
-            "draftInvoices",
-            "POST /gql/v1/draft_invoice_histories",
-            lambda a: a.draft_invoices.search(),
-        )._replace(key=None),
-        "invoices.list": named(
-            "/invoices", "deid_invoice", "GET /gql/v1/invoice/{id}", lambda a: a.invoices.list()
-        ),
-        "invoices.search": named(
-            "/invoices/search", "deid_invoice", "GET /gql/v1/invoice/{id}", lambda a: a.invoices.search()
-        ),
-        "projects.list": named(
-            "/projects", "projects", "GET /gql/v1/project/{id}", lambda a: a.projects.list()
-        ),
-        "wip.list": named("/wip", "wip", "GET /gql/v1/wip/{id}", lambda a: a.wip.list()),
-        "wip.search": named("/wips/search", "wip", "GET /gql/v1/wip/{id}", lambda a: a.wip.search()),
-        "engagements.list": named(
-            "/engagements", "engagements", "GET /gql/v1/engagement/{id}", lambda a: a.engagements.list()
-        ),
-        "engagements.search": named(
-            "/engagements/search",
-            "engagements",
-            "POST /gql/v1/engagements/search",
-            lambda a: a.engagements.search(),
-        ),
-    }
+RESOURCES = {
+    "clients.list": Resource("/clients", "clients", "POST /gql/v1/clients"),
+    "clients.search": Resource("/clients/search", "clients", "POST /gql/v1/clients"),
+    "contacts.list": Resource("/contacts", "contacts", "GET /gql/v1/contact/{id}"),
+    "staff.list": Resource("/staff", "staff", "POST /gql/v1/staff/search"),
+    "staff.search": Resource("/staff/search", "staff", "POST /gql/v1/staff/search"),
+    "payments.list": Resource("/payments", "payments", "GET /gql/v1/payment/{id}"),
+    "draft_invoices.list": Resource(
+        "/draft_invoice_histories", "draftInvoices", "POST /gql/v1/draft_invoice_histories", key=None
+    ),
+    "draft_invoices.search": Resource(
+        "/draft_invoice_histories/search", "draftInvoices", "POST /gql/v1/draft_invoice_histories", key=None
+    ),
+    "invoices.list": Resource("/invoices", "deid_invoice", "GET /gql/v1/invoice/{id}"),
+    "invoices.search": Resource("/invoices/search", "deid_invoice", "GET /gql/v1/invoice/{id}"),
+    "projects.list": Resource("/projects", "projects", "GET /gql/v1/project/{id}"),
+    "wip.list": Resource("/wip", "wip", "GET /gql/v1/wip/{id}"),
+    "wip.search": Resource("/wips/search", "wip", "GET /gql/v1/wip/{id}"),
+    "engagements.list": Resource("/engagements", "engagements", "GET /gql/v1/engagement/{id}"),
+    "engagements.search": Resource("/engagements/search", "engagements", "POST /gql/v1/engagements/search"),
+}
 
 
-RESOURCES = resources()
+def read_rows(client: AiwynClient, name: str) -> Pager[Any]:
+    """Start the read of a name in RESOURCES."""
+    pager: Pager[Any] = attrgetter(name)(client)()
+    return pager
 
 
 def everywhere(value: Any, change: Callable[[str, Any], Any], name: str = "") -> Any:
@@ -200,11 +171,12 @@ class Server:
     def __init__(self, resource: Resource, variant: Variant) -> None:
         self.resource = resource
         self.variant = variant
+        self.example = example_row(resource.operation, resource.items)
         self.rows = [self.numbered(number) for number in range(variant.rows)]
         self.requests = 0
 
     def numbered(self, number: int) -> dict[str, Any]:
-        row = copy.deepcopy(self.resource.example)
+        row = copy.deepcopy(self.example)
         row["invoiceId" if self.resource.key is None else "id"] = 1000 + number
         return row
 
@@ -266,7 +238,7 @@ async def test_every_row_is_received(
     name: str, variant: str, serve: Callable[[Resource, Variant], Any]
 ) -> None:
     resource, chosen = RESOURCES[name], VARIANTS[variant]
-    pager = resource.list_rows(await serve(resource, chosen))
+    pager = read_rows(await serve(resource, chosen), name)
 
     rows = await pager.collect()
 
@@ -287,6 +259,6 @@ async def test_error_with_a_success_status_raises_api_error(
     name: str, serve: Callable[[Resource, Variant], Any]
 ) -> None:
     failing = Variant(response=lambda _: {"errors": [{"message": "database query error"}]})
-    pager = RESOURCES[name].list_rows(await serve(RESOURCES[name], failing))
+    pager = read_rows(await serve(RESOURCES[name], failing), name)
     with pytest.raises(ApiError, match="database query error"):
         await pager.collect()
