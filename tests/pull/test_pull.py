@@ -77,7 +77,7 @@ async def test_condition_applies_to_every_range(aiwyn: AiwynClient, box: Sandbox
 
 async def test_list_with_filters_is_pulled_by_full_scans(aiwyn: AiwynClient, box: Sandbox) -> None:
     client = int(str(box.scalar("SELECT client_id FROM payments LIMIT 1")))
-    pull = aiwyn.payments.pull(aiwyn.payments.list(client_id=client))
+    pull = aiwyn.payments.pull(client_id=client)
     rows = await pull.collect()
     assert len(rows) == box.scalar("SELECT count(*) FROM payments WHERE client_id = ?", (client,))
     assert (pull.report.scans, pull.report.scans_agree) == (2, True)
