@@ -12,7 +12,8 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, server_name
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
-from aiwyn_async._changes.lookup import first_row
+from aiwyn_async._changes.lookup import first_row, key_and_instant
+from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._decoding.checked_types import key_only
@@ -26,10 +27,9 @@ from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import Read, ReadOptions
 from aiwyn_async._pagination.reader import key_getter
-from aiwyn_async._pull.failures import ATTEMPTS_PER_PAGE, with_attempts
-from aiwyn_async._pull.keys import key_and_instant, plain_key
-from aiwyn_async._pull.progress import progress_of
+from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.pull import Pull
+from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
 from aiwyn_async.errors import (
     AiwynError,
     CheckpointError,
@@ -262,7 +262,7 @@ class Changes(Read[RowT]):
                     page.number += number
                     if isinstance(read, Pager) and self.options.on_progress is not None:
                         seconds = time.perf_counter() - use.started
-                        self.options.on_progress(progress_of(use.report, seconds=seconds))
+                        self.options.on_progress(to_progress(use.report, seconds=seconds))
                     yield page
                     use.checkpoint = after
         except (RequestError, PaginationError) as error:
