@@ -18,9 +18,9 @@ from aiwyn_async._http.retry import RetryBudget
 from aiwyn_async._http.session import Session, TokenSource
 from aiwyn_async._http.transport import Transport
 from aiwyn_async._resources.clients import Clients
-from aiwyn_async._resources.collection import Endpoint
 from aiwyn_async._resources.contacts import Contacts
 from aiwyn_async._resources.draft_invoices import DraftInvoices
+from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.engagements import Engagements
 from aiwyn_async._resources.event_subscriptions import EventSubscriptions
 from aiwyn_async._resources.invoices import Invoices

@@ -1,178 +1,119 @@
-"""What ``list()`` and ``search()`` give: rows, pages, the first row, the count; nothing sent unawaited."""
+"""``Pager``, which ``list()`` and ``search()`` return."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
-from functools import lru_cache
 from itertools import chain
-from numbers import Integral
-from typing import Any, Generic, Never, NoReturn, TypeVar, cast, overload
-
-import msgspec
+from typing import Any, Final, Never, TypeVar, overload
 
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_only
+from aiwyn_async._decoding.envelope import BadRow, key_only
 from aiwyn_async._http.session import Session
-from aiwyn_async._pagination.iteration import Iteration
-from aiwyn_async._pagination.page import Checkpoint, Page, Position
+from aiwyn_async._pagination.page import Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
-from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE, Pagination
-from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError
+from aiwyn_async._pagination.read import Read, ReadOptions
+from aiwyn_async._pagination.strategy import Pagination
+from aiwyn_async.errors import PaginationError, RequestError
 
-__all__ = ["MAX_PAGE_SIZE", "Pager", "Query", "check_decoding", "check_integer", "type_name"]
+__all__ = ["LIST_OPTIONS", "Pager"]
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
+LIST_OPTIONS: Final = ("page_size", "limit", "strict", "on_bad_row", "resume")
 
-class Pager(Generic[RowT]):
-    """A walk that has not begun.
 
-    ``async for`` gives rows of all pages, ``await`` the first ``Page``, ``pages()`` page by page. Each use
-    begins anew; ``report`` and ``checkpoint`` tell of the latest one. Rows are given before the rest of their
-    page is decoded, so an error in a page comes after the rows before it.
+class Pager(Read[RowT]):
+    """The rows of a list or search, page by page.
 
-    Args:
-        session: sends the requests.
-        query: what is asked.
-        row_type: a Struct, ``dict`` or ``msgspec.Raw``.
-        page_size: rows a page, 1 to 1000.
-        limit: rows in all, or None.
-        strict: raise ``IncompleteError`` at the end unless the walk is complete.
-        on_bad_row: what to do with a row that does not decode: raise ``DecodeError``, leave it out, or leave
-            it out and keep it in ``bad_rows``.
-        resume: a checkpoint of an earlier walk of the same query.
+    ``async for`` yields the rows of all pages, ``await`` returns the first ``Page``, ``pages()`` yields
+    pages. Rows are yielded before the rest of their page is decoded, so an error in a page is raised after
+    the rows before it.
 
     Raises:
-        ConfigurationError: an argument is out of bounds, or the checkpoint belongs to another query.
+        ConfigurationError: an option is out of bounds, or the checkpoint belongs to another query.
     """
 
     def __init__(
-        self,
-        session: Session,
-        query: Query,
-        row_type: type[RowT],
-        *,
-        page_size: int = MAX_PAGE_SIZE,
-        limit: int | None = None,
-        strict: bool = False,
-        on_bad_row: OnBadRow = "raise",
-        resume: Checkpoint | str | bytes | None = None,
+        self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
     ) -> None:
-        page_size = check_integer("page_size", page_size, 1, MAX_PAGE_SIZE)
-        if limit is not None:
-            limit = check_integer("limit", limit, 1, None)
-        check_decoding(row_type, on_bad_row)
-        self.query = query
-        self.row_type = row_type
-        self.report = ListReport()
-        self.bad_rows: list[BadRow] = []
-        self.checkpoint: Checkpoint | None = None
-        self.strict = strict
-        self.on_bad_row: OnBadRow = on_bad_row
-        self._session = session
-        self._page_size = page_size
-        self._limit = limit
-        self._resume = resume
-        self._position = self._position_of(resume)
-        if resume is not None:
-            self._pagination(limit)  # raises now, before anything is sent, if the position is damaged
-
-    def __repr__(self) -> str:
-        return f"<Pager {self.query.path} of {type_name(self.row_type)}: {self.report}>"
+        super().__init__(session, query, row_type, options)
+        self._report = ListReport()
+        self._bad_rows: list[BadRow] = []
+        self._position: Position | None = None
+        if self.options.resume is not None:
+            self._position = self.options.resume.position_for(query.path, query.fingerprint())
+            self._pagination(self.options.limit)  # raises before anything is sent if the position is damaged
 
     @property
-    def server(self) -> str:
-        """The base_url that is asked."""
-        return self._session.config.base_url
+    def report(self) -> ListReport:
+        """What the latest use did, and whether it is complete."""
+        return self._report
 
     @property
-    def limit(self) -> int | None:
-        """Rows in all, or None."""
-        return self._limit
+    def bad_rows(self) -> list[BadRow]:
+        """Rows that do not decode, if they are collected."""
+        return self._bad_rows
+
+    def adopt(self, report: ListReport, bad_rows: list[BadRow]) -> None:
+        """Show the report of a consumer that reads this pager with another row type."""
+        self._report, self._bad_rows = report, bad_rows
 
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
-        """The first page."""
+        """Return the first page."""
         return self._first_page().__await__()
 
-    def __deepcopy__(self, _memo: object) -> Pager[RowT]:
-        return copy.copy(self)  # its client, and the reports of its latest use, are shared
-
-    def __aiter__(self) -> Iteration[RowT]:
-        """Iterate over every row of every page, in the server's order; a cancelled step can be repeated."""
-        return Iteration(self._chunks())
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("a Pager is read asynchronously; use 'async for row in pager'")
-
     async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
-        run = self._begin()
+        pages = self._start()
         try:
-            while (rows := await run.next_rows()) is not None:
-                yield chain(rows, chain.from_iterable(run.blocks_at_hand()))
-                self.checkpoint = run.checkpoint()
-                # Let go before the next are decoded, rows stay in the processor's cache.
+            while (rows := await pages.next_rows()) is not None:
+                yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
+                self._checkpoint = pages.checkpoint()
+                # Released before the next are decoded, rows stay in the processor's cache.
                 del rows
-            self._end(run)
+            self._finish(pages)
         except (RequestError, PaginationError) as error:
-            self.checkpoint = error.checkpoint
+            self._fail(error)
             raise
         finally:
-            await run.aclose()
-
-    def pages(self) -> Iteration[Page[RowT]]:
-        """Iterate over the pages; those whose rows were all yielded before are left out."""
-        return Iteration(self._page_chunks())
+            await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        run = self._begin()
+        pages = self._start()
         try:
-            while (page := await run.next_page()) is not None:
-                run.prefetch()
+            while (page := await pages.next_page()) is not None:
+                pages.prefetch()
                 after = page.checkpoint
                 yield (page,)
-                self.checkpoint = after
+                self._checkpoint = after
                 del page
-            self._end(run)
+            self._finish(pages)
+        except (RequestError, PaginationError) as error:
+            self._fail(error)
+            raise
         finally:
-            await run.aclose()
-
-    async def collect(self) -> list[RowT]:
-        """All rows in a list. Memory grows with them: about 1 KB an invoice."""
-        rows: list[RowT] = []
-        async with aclosing(self._page_chunks()) as pages:
-            async for (page,) in pages:
-                rows += page.items
-        return rows
+            await pages.aclose()
 
     async def first(self) -> RowT | None:
-        """The first row, or None; one row is asked for."""
-        given = 0 if self._resume is None else self._pagination(None).position()["yielded"]
-        rows = await self._with(limit=given + 1).collect()
+        """Return the first row, or None if there is none; requests one row."""
+        yielded = 0 if self._position is None else self._pagination(None).position()["yielded"]
+        rows = await self._with(limit=yielded + 1).collect()
         return rows[0] if rows else None
 
     async def count(self) -> int:
-        """How many rows match: the server's count, or, where it gives none, a walk that reads the keys."""
+        """Return the number of rows: the server's count, or the number of keys if it reports none."""
         keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip"}
         page = await self._with(**keys, page_size=1, limit=1)
         if page.count is not None:
-            return page.count
-        counted = self._with(**keys, limit=None)
-        async with aclosing(counted.pages()) as pages:
+            count: int = page.count
+            return count
+        read: Pager[Any] = self._with(**keys, limit=None)
+        async with aclosing(read.pages()) as pages:
             async for _ in pages:
                 pass
-        return counted.report.rows_yielded
-
-    def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Pager[RowT]:
-        """The same walk from a checkpoint on.
-
-        Raises:
-            CheckpointError: it belongs to another query.
-        """
-        return self._with(resume=checkpoint)
+        return read.report.rows_yielded
 
     # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
     @overload
@@ -182,98 +123,49 @@ class Pager(Generic[RowT]):
     @overload
     def decode_as(self, row_type: type[OtherT]) -> Pager[OtherT]: ...
     def decode_as(self, row_type: type[Any]) -> Pager[Any]:
-        """The same walk with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
+        """Return the same read with rows of another type: a Struct, ``dict`` or ``msgspec.Raw``.
 
-        ``deferred(Invoice)`` is a type too: it decodes an amount or a list when it is first read.
-
-        A ``dict`` holds decimals for numbers with a fraction, so that money stays exact.
+        ``deferred(Invoice)`` is a type too: it decodes an amount or a list when it is first read. A ``dict``
+        holds decimals for numbers with a fraction, so that money stays exact.
         """
-        return self._with(row_type=row_type)
-
-    def _with(self, **changes: Any) -> Pager[Any]:
-        options: dict[str, Any] = {
-            "row_type": self.row_type,
-            "page_size": self._page_size,
-            "limit": self._limit,
-            "strict": self.strict,
-            "on_bad_row": self.on_bad_row,
-            "resume": self._resume,
-        } | changes
-        return Pager(self._session, self.query, **options)
+        pager: Pager[Any] = self._with(row_type=row_type)
+        return pager
 
     async def _first_page(self) -> Page[RowT]:
-        run = self._begin()
+        pages = self._start()
         try:
-            page = await run.next_page()
+            page = await pages.next_page()
             if page is None:
-                page = run.empty_page()
+                page = pages.empty_page()
+        except (RequestError, PaginationError) as error:
+            self._fail(error)
+            raise
         finally:
-            await run.aclose()
-        self.checkpoint = page.checkpoint
+            await pages.aclose()
+        self._checkpoint = page.checkpoint
         return page
 
-    def _begin(self) -> PageIterator[RowT]:
-        run = PageIterator(
+    def _start(self) -> PageIterator[RowT]:
+        pages = PageIterator(
             self._session,
             self.query,
-            self._pagination(self._limit),
+            self._pagination(self.options.limit),
             self.row_type,
-            limit=self._limit,
+            limit=self.options.limit,
             on_bad_row=self.on_bad_row,
-            resumed=self._resume is not None,
+            resumed=self.is_resumed,
             carried=ResumeState.from_position(self._position),
         )
-        self.report, self.bad_rows, self.checkpoint = run.report, run.bad_rows, run.checkpoint()
-        return run
+        self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
+        self.error = None
+        return pages
 
-    def _end(self, run: PageIterator[RowT]) -> None:
-        self.checkpoint = run.checkpoint()
-        run.end(strict=self.strict)
+    def _finish(self, pages: PageIterator[RowT]) -> None:
+        self._checkpoint = pages.checkpoint()
+        pages.end(strict=self.strict)
+
+    def _fail(self, error: RequestError | PaginationError) -> None:
+        self.error, self._checkpoint = error, error.checkpoint
 
     def _pagination(self, limit: int | None) -> Pagination:
-        return self.query.pagination(self._page_size, limit, self._position)
-
-    def _position_of(self, resume: Checkpoint | str | bytes | None) -> Position | None:
-        if resume is None:
-            return None
-        found = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
-        return found.position_for(self.query.path, self.query.fingerprint())
-
-
-def check_decoding(row_type: object, on_bad_row: object) -> None:
-    """Refuse a type that no row can be decoded as.
-
-    Raises:
-        ConfigurationError: this type, or this way with bad rows.
-    """
-    if not isinstance(on_bad_row, str) or on_bad_row not in {"raise", "skip", "collect"}:
-        raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
-    try:
-        _check_decodable(cast("Any", row_type))
-    except TypeError as fault:
-        raise ConfigurationError(f"rows cannot be decoded as {type_name(row_type)}: {fault}") from None
-
-
-# A decoder reads the annotations of its type, which takes longer than all else before a request.
-@lru_cache(maxsize=256)
-def _check_decodable(row_type: Any) -> None:
-    msgspec.json.Decoder(row_type)
-
-
-def check_integer(name: str, value: object, least: int, most: int | None) -> int:
-    """Return the value as an int, or refuse what is not a whole number within bounds.
-
-    Raises:
-        ConfigurationError: it names the argument.
-    """
-    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
-    whole = int(cast("int", value)) if is_whole else least - 1
-    if whole < least or (most is not None and whole > most):
-        bounds = f"from {least} to {most}" if most else f"of at least {least}"
-        raise ConfigurationError(f"{name} must be a whole number {bounds}, not {value!r}")
-    return whole
-
-
-def type_name(row_type: object) -> str:
-    """A type as an error names it."""
-    return getattr(row_type, "__name__", None) or repr(row_type)
+        return self.query.pagination(self.options.page_size, limit, self._position)

@@ -1,168 +1,111 @@
-"""What ``pull()`` gives: every row of a tag, with a report that says what is missing."""
+"""``Pull``, the bulk read."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, Never, NoReturn, TypeVar, overload
+from typing import Any, Final, Generic, Literal, NamedTuple, Never, TypeVar, overload
 
 import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems, PullReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.envelope import BadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session
-from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint
-from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, check_decoding, check_integer, type_name
+from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import MAX_RANGES, Read, ReadOptions, type_name
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
-from aiwyn_async._pull.progress import Progress, progress_of
+from aiwyn_async._pull.progress import progress_of
 from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._stream import ArrowStream
-from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
+from aiwyn_async.errors import AiwynError, CheckpointError, IncompleteError, PaginationError, RequestError
 
-__all__ = ["Pull"]
+__all__ = ["PULL_OPTIONS", "Pull"]
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
-MAX_RANGES: Final = 64
+PULL_OPTIONS: Final = ("page_size", "ranges", "ordered", "strict", "on_bad_row", "resume", "on_progress")
 
 
-class Pull(Generic[RowT]):
-    """A bulk read that has not begun: rows by ``async for``, or pages of them by ``pages()``.
+class Pull(Read[RowT]):
+    """All rows of a resource, read in bulk.
 
-    Where rows can be searched by their key, ranges of keys are read side by side, each from its lowest key
-    up: rows that are inserted, changed or deleted meanwhile shift nothing. Elsewhere the list is read by page
-    number until two passes agree. ``report`` tells which way was used, what came, and what did not.
-
-    Each use begins anew; ``report``, ``checkpoint`` and ``bad_rows`` tell of the latest one.
-
-    Args:
-        session: sends the requests.
-        query: what is asked; ``by_key`` where it may be.
-        row_type: a Struct, ``dict`` or ``msgspec.Raw``.
-        page_size: rows a request, 1 to 1000; a page that fails is asked for again at half the size.
-        ranges: ranges of keys read at once, 1 to 64; by default as many as the client's max_concurrency.
-        ordered: give the rows in the order of their keys; later ranges then wait for earlier.
-        strict: raise ``IncompleteError`` at the end unless ``report.complete``.
-        on_bad_row: what to do with a row that does not decode: raise ``DecodeError``, leave it out, or leave
-            it out and keep it in ``bad_rows``.
-        resume: a checkpoint of an earlier pull of the same query and row type: only what it left is read.
-        on_progress: called after each batch.
+    If rows can be searched by key, key ranges are read concurrently, each in key order: rows that are
+    inserted, changed or deleted during the read shift nothing. Otherwise the list is read by page number
+    until two scans have the same keys. ``report`` says which method was used and what is missing. A page that
+    fails is requested again at half the size.
 
     Raises:
-        ConfigurationError: an argument is out of bounds, or the checkpoint belongs to another query.
+        ConfigurationError: an option is out of bounds, or the checkpoint belongs to another query.
     """
 
     def __init__(
-        self,
-        session: Session,
-        query: Query,
-        row_type: type[RowT],
-        *,
-        page_size: int = MAX_PAGE_SIZE,
-        ranges: int | None = None,
-        ordered: bool = False,
-        strict: bool = False,
-        on_bad_row: OnBadRow = "raise",
-        resume: Checkpoint | str | bytes | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
     ) -> None:
-        page_size = check_integer("page_size", page_size, 1, MAX_PAGE_SIZE)
-        if ranges is not None:
-            ranges = check_integer("ranges", ranges, 1, MAX_RANGES)
-        check_decoding(row_type, on_bad_row)
-        self.query = query
-        self.row_type = row_type
-        self.report = PullReport()
-        self.bad_rows: list[BadRow] = []
-        self.checkpoint: Checkpoint | None = None
-        self.strict = strict
-        self._session = session
-        self._page_size = page_size
-        self._ranges = ranges or min(MAX_RANGES, session.config.max_concurrency)
-        self._ordered = ordered
-        self.on_bad_row: OnBadRow = on_bad_row
-        self.on_progress = on_progress
-        self._resume = resume
+        super().__init__(session, query, row_type, options)
+        self.on_progress = self.options.on_progress
+        self._report = PullReport()
+        self._bad_rows: list[BadRow] = []
         self._loop = _running_loop()
-        self._position: Position | None = None
-        if resume is not None:
-            found = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
-            self._position = self._position_of(found)
-        self.begin()  # a damaged position is told now, before anything is sent
-
-    def __repr__(self) -> str:
-        return f"<Pull {self.query.path} of {type_name(self.row_type)}: {self.report}>"
+        self._position = None if self.options.resume is None else self._position_of(self.options.resume)
+        self._readers = _Readers(session, query, row_type, self.options, self._position, self._bind)
+        self._readers.start()  # raises before anything is sent if the position is damaged
 
     @property
-    def is_resumed(self) -> bool:
-        """True for a pull of what a checkpoint left."""
-        return self._resume is not None
+    def report(self) -> PullReport:
+        """What the latest use did, and whether it is complete."""
+        return self._report
 
     @property
-    def server(self) -> str:
-        """The base_url that is asked."""
-        return self._session.config.base_url
+    def bad_rows(self) -> list[BadRow]:
+        """Rows that do not decode, if they are collected."""
+        return self._bad_rows
 
-    def __deepcopy__(self, _memo: object) -> Pull[RowT]:
-        return copy.copy(self)  # its client, and the reports of its latest use, are shared
-
-    def __aiter__(self) -> Iteration[RowT]:
-        """Iterate over every row; a cancelled step can be repeated."""
-        return Iteration(self._chunks())
-
-    def pages(self) -> Iteration[Page[RowT]]:
-        """Iterate over every row, a page at a time. A page's ``checkpoint`` goes on after it.
-
-        Raises:
-            IncompleteError: ranges could not be read; all other rows were given. Or ``strict``, and something
-                speaks against the pull's being complete.
-            RequestError: the server cannot be read at all any more; ``checkpoint`` tells where to go on.
-        """
-        return Iteration(self._page_chunks())
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("a Pull is read asynchronously; use 'async for row in pull'")
+    def adopt(self, report: PullReport, bad_rows: list[BadRow]) -> None:
+        """Show the report of a consumer that reads this pull with another row type."""
+        self._report, self._bad_rows = report, bad_rows
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
-        use = _PullIteration(self)
+        pages = _PullIteration(self, self._readers, self._publish)
         try:
-            while (batch := await use.next_page()) is not None:
-                rows = batch.items
-                # The batch and its bytes are released before the next one is decoded.
-                del batch
+            while (page := await pages.next_page()) is not None:
+                rows = page.items
+                # The page and its bytes are released before the next one is decoded.
+                del page
                 yield rows
                 del rows
         finally:
-            await use.aclose()
+            await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        use = _PullIteration(self)
+        pages = _PullIteration(self, self._readers, self._publish)
         try:
-            while (page := await use.next_page()) is not None:
+            while (page := await pages.next_page()) is not None:
                 yield (page,)
                 del page
         finally:
-            await use.aclose()
+            await pages.aclose()
+
+    async def count(self) -> int:
+        """Return the number of rows: the server's count, or the number of keys if it reports none."""
+        return await Pager(self._session, self.query, dict[str, Any]).count()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The pull as an Arrow C stream: ``await asyncio.to_thread(pyarrow.table, pull)``, or polars, DuckDB.
+        """Return the pull as an Arrow C stream: ``await asyncio.to_thread(pyarrow.table, pull)``.
 
-        Money is decimal128(38, 9), times are UTC microseconds, a naive time being taken as UTC. The stream is
-        read in a thread other than the event loop's; in a script without one, a loop is run for it.
+        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
+        be read in a thread other than the event loop's; without a running loop, one is started for it.
 
         Raises:
             LoopMismatchError: called in a thread that runs an event loop.
-            ConfigurationError: pyarrow is missing, or the rows have no columns.
+            ConfigurationError: pyarrow is not installed, or the rows have no columns.
         """
         from aiwyn_async.arrow._stream import c_stream  # noqa: PLC0415 (it needs an extra)
 
@@ -176,16 +119,16 @@ class Pull(Generic[RowT]):
         round_money: int | None = None,
         extra: Literal["json"] | None = None,
     ) -> ArrowStream:
-        """The pull as an Arrow C stream with a choice of columns.
+        """Return the pull as an Arrow C stream with chosen columns.
 
         Args:
-            ids: "text" makes every column of ids text; "auto" makes it integers, and refuses text.
-            date_columns: wire names of columns that hold the calendar day of a timestamp, as on the wire.
-            round_money: decimal places, 0 to 9, that amounts are rounded to; rounded amounts are counted.
-            extra: "json" adds the column ``extra``: the fields that the row type does not have, as JSON.
+            ids: "text" makes every id column text; "auto" makes it integers and refuses text.
+            date_columns: wire names of timestamps whose calendar day, as on the wire, becomes a date column.
+            round_money: decimal places, 0 to 9, to round amounts to; rounded amounts are counted.
+            extra: "json" adds the column ``extra``: the fields that the row type does not declare, as JSON.
 
         Raises:
-            ConfigurationError: an option is wrong, or names a column that it cannot be used for.
+            ConfigurationError: an option is invalid, or names a column that it does not apply to.
         """
         options = column_options(
             plain_type(self.row_type),
@@ -196,14 +139,6 @@ class Pull(Generic[RowT]):
         )
         return ArrowStream(self, self._loop, options)
 
-    async def collect(self) -> list[RowT]:
-        """All rows in a list. Memory grows with them: about 1 KB an invoice."""
-        rows: list[RowT] = []
-        async with aclosing(self._page_chunks()) as pages:
-            async for (page,) in pages:
-                rows += page.items
-        return rows
-
     # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
     @overload
     def decode_as(self, row_type: type[Never]) -> Pull[Any]: ...
@@ -212,104 +147,109 @@ class Pull(Generic[RowT]):
     @overload
     def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]: ...
     def decode_as(self, row_type: type[Any]) -> Pull[Any]:
-        """The same pull with rows of another type: an own Struct, ``dict`` or ``msgspec.Raw``.
+        """Return the same pull with rows of another type: a Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:
-            CheckpointError: it was resumed, and rows of two types are not to be joined. A pull of such rows
-                goes on by ``pull().decode_as(row_type).resume_from(checkpoint)``.
+            CheckpointError: the pull resumes a pull of another row type; rows of two types must not be
+                joined. Call ``pull().decode_as(row_type).resume_from(checkpoint)``.
         """
-        return self._with(row_type=row_type)
+        pull: Pull[Any] = self._with(row_type=row_type)
+        return pull
 
-    def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Pull[RowT]:
-        """The same pull of what a checkpoint left.
-
-        Raises:
-            CheckpointError: it belongs to another query or row type.
-        """
-        return self._with(resume=checkpoint)
-
-    def _with(self, **changes: Any) -> Pull[Any]:
-        options: dict[str, Any] = {
-            "row_type": self.row_type,
-            "page_size": self._page_size,
-            "ranges": self._ranges,
-            "ordered": self._ordered,
-            "strict": self.strict,
-            "on_bad_row": self.on_bad_row,
-            "resume": self._resume,
-            "on_progress": self.on_progress,
-        } | changes
-        return Pull(self._session, self.query, **options)
-
-    def begin(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
-        """A new run, and the report that it writes; for ``_Use`` alone."""
-        report = PullReport(resumed=self._position is not None)
-        if not self.query.by_key or self._position == RESTART:
-            return self.full_scan(report, KeySet()), report
-        run = RangeReader(
-            self._session,
-            self.query,
-            self.row_type,
-            page_size=self._page_size,
-            ranges=self._ranges,
-            ordered=self._ordered,
-            on_bad_row=self.on_bad_row,
-            report=report,
-            bind=self._bind,
-            resume=self._position,
-        )
-        return run, report
-
-    def full_scan(self, report: PullReport, given: KeySet) -> FullScan[RowT]:
-        """A run by page number that does not give the rows of these keys; for ``_Use`` alone."""
-        return FullScan(
-            self._session,
-            msgspec.structs.replace(self.query, by_key=False),
-            self.row_type,
-            page_size=self._page_size,
-            on_bad_row=self.on_bad_row,
-            report=report,
-            bind=self._bind,
-            given=given,
-        )
+    def _publish(
+        self,
+        report: PullReport,
+        bad_rows: list[BadRow],
+        checkpoint: Checkpoint,
+        error: AiwynError | None = None,
+    ) -> None:
+        """Show the state of an iteration, if it is the latest."""
+        if self._report is report:
+            self._bad_rows, self._checkpoint, self.error = bad_rows, checkpoint, error
 
     def _bind(self, position: Position) -> Checkpoint:
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
 
     def _position_of(self, checkpoint: Checkpoint) -> Position:
-        asked = self._fingerprint.partition(".")[0]
-        if checkpoint.query != self._fingerprint and checkpoint.query.partition(".")[0] == asked:
+        query = self._fingerprint.partition(".")[0]
+        if checkpoint.query != self._fingerprint and checkpoint.query.partition(".")[0] == query:
             raise CheckpointError(
-                "this checkpoint was made with rows of another type; give the pull their type first, and "
-                "then resume it: pull().decode_as(row_type).resume_from(checkpoint)"
+                "the checkpoint was made with another row type; call decode_as(row_type) before "
+                "resume_from(checkpoint)"
             )
         return checkpoint.position_for(self.query.path, self._fingerprint)
 
     @cached_property
     def _fingerprint(self) -> str:
-        """Of what is asked, and of the shape of a row: rows of two shapes are not to be joined."""
+        """Of the query, and of the shape of a row: rows of two shapes must not be joined."""
         path, fields, key = self.query.path, self.query.fields, self.query.key
-        asked = fingerprint(path, {"pull": fields, "key": key})
-        return f"{asked}.{fingerprint(path, {'rows': _shape_of(self.row_type)})}"
+        query = fingerprint(path, {"pull": fields, "key": key})
+        return f"{query}.{fingerprint(path, {'rows': _shape_of(self.row_type)})}"
+
+
+class _Readers(NamedTuple, Generic[RowT]):
+    """Creates the readers of one pull."""
+
+    session: Session
+    query: Query
+    row_type: type[RowT]
+    options: ReadOptions
+    position: Position | None
+    bind: Callable[[Position], Checkpoint]
+
+    def start(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
+        """Return a new reader and the report that it updates."""
+        options = self.options
+        report = PullReport(resumed=options.resume is not None)
+        if not self.query.by_key or self.position == RESTART:
+            return self.full_scan(report, KeySet()), report
+        reader = RangeReader(
+            self.session,
+            self.query,
+            self.row_type,
+            page_size=options.page_size,
+            ranges=options.ranges or min(MAX_RANGES, self.session.config.max_concurrency),
+            ordered=options.ordered,
+            on_bad_row=options.on_bad_row,
+            report=report,
+            bind=self.bind,
+            resume=self.position,
+        )
+        return reader, report
+
+    def full_scan(self, report: PullReport, yielded: KeySet) -> FullScan[RowT]:
+        """Return a reader by page number that skips the rows of these keys."""
+        return FullScan(
+            self.session,
+            msgspec.structs.replace(self.query, by_key=False),
+            self.row_type,
+            page_size=self.options.page_size,
+            on_bad_row=self.options.on_bad_row,
+            report=report,
+            bind=self.bind,
+            given=yielded,
+        )
 
 
 class _PullIteration(Generic[RowT]):
-    """One use of a pull, which tells of its latest one. Two at a time know nothing of each other."""
+    """One use of a pull. Concurrent uses do not share state; the pull shows the latest."""
 
-    def __init__(self, pull: Pull[RowT]) -> None:
+    def __init__(self, pull: Pull[RowT], readers: _Readers[RowT], publish: Callable[..., None]) -> None:
         self._pull = pull
-        self._reader, self._report = pull.begin()
+        self._readers = readers
+        self._publish_to_pull = publish
+        self._reader, self._report = readers.start()
         self._yielded_before = self._report.rows_yielded
         self._started = time.perf_counter()
         self._checkpoint = self._after = self._reader.checkpoint()
-        pull.report = self._report
+        pull.adopt(self._report, self._reader.bad_rows)
         self._publish()
 
     async def next_page(self) -> Page[RowT] | None:
-        """The next page, or None at the end. To ask for it means to be done with the one before.
+        """Return the next page, or None at the end. The page before it counts as processed.
 
         Raises:
-            IncompleteError, PaginationError, RequestError: as ``Pull.pages()`` tells.
+            IncompleteError, PaginationError, RequestError: see ``Read.pages()``.
         """
         self._checkpoint = self._after
         self._publish()
@@ -318,10 +258,11 @@ class _PullIteration(Generic[RowT]):
             if page is None:
                 self._checkpoint = self._reader.checkpoint()
                 self._publish()
-                self._end()
+                self._check_complete()
                 return None
         except (RequestError, PaginationError) as error:
             error.checkpoint = self._checkpoint
+            self._publish(error)
             raise
         self._reader.prefetch()
         self._after = page.checkpoint
@@ -329,46 +270,44 @@ class _PullIteration(Generic[RowT]):
         return page
 
     async def aclose(self) -> None:
-        """End what is in flight."""
+        """Cancel the requests in flight."""
         self._report.seconds = time.perf_counter() - self._started
         await self._reader.aclose()
 
     async def _next(self) -> Page[RowT] | None:
         try:
             return await self._reader.next_page()
-        except KeyFilterIgnored as refusal:
-            self._reader = await self._fall_back(self._reader, str(refusal))
+        except KeyFilterIgnored as error:
+            self._reader = await self._fall_back(self._reader, str(error))
             self._publish()
             return await self._reader.next_page()
 
-    async def _fall_back(self, run: RangeReader[RowT] | FullScan[RowT], why: str) -> FullScan[RowT]:
-        """When the server does not take the key filter; rows given by now are not given again.
+    async def _fall_back(self, reader: RangeReader[RowT] | FullScan[RowT], reason: str) -> FullScan[RowT]:
+        """Return a full scan that skips the rows yielded so far.
 
         Raises:
-            PaginationError: it took it up to now, so that what came cannot be trusted any more.
+            PaginationError: the server applied the key filter before, so the rows cannot be trusted.
         """
-        await run.aclose()
-        given = run.yielded_keys if isinstance(run, RangeReader) else None
+        await reader.aclose()
+        yielded = reader.yielded_keys if isinstance(reader, RangeReader) else None
         report, path = self._report, self._pull.query.path
-        if given is None:
+        if yielded is None:
             raise PaginationError(
-                f"{path} does not keep to the order of keys that this pull stands on: {why}; "
-                "pull(paging='page') reads it by page number",
+                f"{path} did not return rows in key order: {reason}; "
+                "pass paging='page' to read it by page number",
                 report=report,
             )
-        report.fallback_reason = why
-        # All is read anew: what a run before could not read, and what it gave.
+        report.fallback_reason = reason
+        # Everything is read again: what an earlier pull could not read, and what it yielded.
         report.missing, report.earlier_problems, report.unstable_pages = [], EarlierProblems(), 0
         report.rows_yielded -= self._yielded_before
         self._yielded_before = 0
-        return self._pull.full_scan(report, given)
+        return self._readers.full_scan(report, yielded)
 
-    def _publish(self) -> None:
-        pull = self._pull
-        if pull.report is self._report:
-            pull.bad_rows, pull.checkpoint = self._reader.bad_rows, self._checkpoint
+    def _publish(self, error: AiwynError | None = None) -> None:
+        self._publish_to_pull(self._report, self._reader.bad_rows, self._checkpoint, error)
 
-    def _end(self) -> None:
+    def _check_complete(self) -> None:
         report = self._report
         if report.missing or (self._pull.strict and not report.complete):
             text = f"{self._pull.query.path} was not read completely: {'; '.join(report.problems())}"
@@ -394,5 +333,5 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _shape_of(row_type: Any) -> object:
     try:
         return msgspec.json.schema(plain_type(row_type))
-    except TypeError:  # a type of the caller's own that has no schema
+    except TypeError:  # a type of the caller that has no schema
         return type_name(row_type)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
+from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
-__all__ = ["as_fields", "as_id", "check_keys", "check_word", "optional_id"]
+__all__ = ["as_fields", "as_id", "check_keys", "check_word", "optional_id", "wire_date"]
 
 
 def as_id(name: str, value: object) -> Id:
@@ -65,3 +68,40 @@ def check_keys(name: str, keys: Any) -> None:
         raise ConfigurationError(
             f"{name} must be a collection of keys, not {kind}; pass a list such as [key]"
         )
+
+
+def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
+    """Return a date filter as ISO 8601 text; a date without a time means the whole day.
+
+    A naive datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
+
+    Args:
+        name: of the argument.
+        value: a date, a datetime or ISO 8601 text.
+        is_end: a date without a time stands for its last instant instead of its first.
+
+    Raises:
+        ConfigurationError: it is none of these, or not a time (``NaT``).
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            text = normalize_timestamp(value, name)
+        except ValueError:
+            raise _no_date(name, value) from None
+    elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
+        text = encode_datetime(value, name) if isinstance(value, datetime) else value.isoformat()
+    else:
+        raise _no_date(name, value)
+    if not _DAY.fullmatch(text):
+        return text
+    return f"{date.fromisoformat(text).isoformat()}T{'23:59:59.999999' if is_end else '00:00:00'}"
+
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
+
+
+def _no_date(name: str, value: object) -> ConfigurationError:
+    shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+    return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {shown}")

@@ -10,7 +10,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.clients import Client, ClientDetail, ClientSearchRow
 
 __all__ = ["Clients"]
@@ -35,13 +37,13 @@ class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
     hit_type = ClientSearchRow
     detail_type = ClientDetail
 
-    def list(self, **walk: Unpack[ListOptions]) -> Pager[Client]:
+    def list(self, **options: Unpack[ListOptions]) -> Pager[Client]:
         """Every client, by name; the endpoint takes no filters. A ``Pager`` of ``Client`` rows.
 
         Args:
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list({}, walk)
+        return self._list({}, options)

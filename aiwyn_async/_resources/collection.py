@@ -5,31 +5,33 @@ A tag is an ``Endpoints`` declaration and its row types; its class only names th
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
+import functools
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 
 import msgspec
 
 from aiwyn_async._changes.bookmarks import StateBackend
-from aiwyn_async._changes.changes import Changes
+from aiwyn_async._changes.changes import CHANGES_OPTIONS, Changes
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
-from aiwyn_async._decoding.envelope import Envelope, OnBadRow, decode_object
+from aiwyn_async._changes.timestamps import to_timedelta, to_wire
+from aiwyn_async._decoding.envelope import decode_object
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
-from aiwyn_async._pagination.page import Checkpoint
-from aiwyn_async._pagination.pager import MAX_PAGE_SIZE, Pager, Query
+from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
-from aiwyn_async._pagination.strategy import PageStyle
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.ties import holds_instants
-from aiwyn_async._pull.progress import Progress
-from aiwyn_async._pull.pull import Pull
+from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
 from aiwyn_async._resources.arguments import as_fields, as_id, check_keys, check_word
+from aiwyn_async._resources.endpoint import Endpoint, Verb
 from aiwyn_async._resources.iterables import each
 from aiwyn_async._resources.keys import is_same_key, key_getter
-from aiwyn_async.config import EndpointOverride
+from aiwyn_async._resources.options import ChangesOptions, ListOptions, PullOptions
 from aiwyn_async.errors import (
     ConfigurationError,
     DecodeError,
@@ -39,115 +41,20 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.filters._validation import order_columns
-from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "Collection",
-    "Endpoint",
-    "ListOptions",
-    "LookupResult",
-    "Paging",
-    "PullOptions",
-    "SearchableCollection",
-    "wire_date",
-]
+__all__ = ["Collection", "LookupResult", "SearchableCollection"]
 
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")
 
 Paging = Literal["key", "page"]
-Verb = Literal["list", "search", "get"]
 
 NO_KEY: Final = ""
 """No field has this name, so rows are not compared by key."""
 GET_MANY_DEPTH: Final = 32
 """Lookups under way together; the client's max_concurrency still bounds the requests in flight."""
-
-
-class ListOptions(TypedDict, total=False):
-    """How to walk, on every ``list()`` and ``search()``.
-
-    Attributes:
-        page_size: rows a request, 1 to 1000; 1000 by default.
-        limit: rows in all; no limit by default.
-        strict: raise ``IncompleteError`` at the end unless the walk is complete; off by default.
-        on_bad_row: what to do with a row that does not decode: "raise" (the default), "skip" or "collect".
-        resume: the checkpoint of an earlier walk of the same query.
-    """
-
-    page_size: int
-    limit: int | None
-    strict: bool
-    on_bad_row: OnBadRow
-    resume: Checkpoint | str | bytes | None
-
-
-class PullOptions(TypedDict, total=False):
-    """How to pull, on every ``pull()``; ``Pull`` tells more of each.
-
-    Attributes:
-        page_size: rows a request, 1 to 1000; 1000 by default.
-        ranges: ranges of keys read at once, 1 to 64; the client's max_concurrency by default.
-        ordered: give the rows in the order of their keys; off by default.
-        strict: raise ``IncompleteError`` at the end unless ``report.complete``; off by default.
-        on_bad_row: what to do with a row that does not decode: "raise" (the default), "skip" or "collect".
-        resume: the checkpoint of an earlier pull of the same query and row type.
-        on_progress: called after each batch with a ``Progress``.
-    """
-
-    page_size: int
-    ranges: int | None
-    ordered: bool
-    strict: bool
-    on_bad_row: OnBadRow
-    resume: Checkpoint | str | bytes | None
-    on_progress: Callable[[Progress], None] | None
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one tag. Paths are below ``Config.gql_prefix``; None where there is none.
-
-    Attributes:
-        tag: its name as an attribute of the client, which configuration overrides it by.
-        list_path, search_path, get_path: the key is appended to ``get_path`` after a slash.
-        key: wire name of the rows' unique key; None where rows are shown without one.
-        list_envelope, search_envelope: where rows and count are; None to find them.
-        page_style: what ``page`` is; "auto" finds it out, since the documentation contradicts itself.
-        search_page_size_key: the search body's name for the page size.
-        modified_at_field: wire name of the field with the time of the last change, by which a search can
-            be filtered and ordered; None if none is documented.
-        undocumented: verbs whose path or method is not in the documentation.
-    """
-
-    resource: str
-    list_path: str | None = None
-    search_path: str | None = None
-    get_path: str | None = None
-    below_prefix: bool = True
-    key: str | None = "id"
-    list_envelope: Envelope | None = None
-    search_envelope: Envelope | None = None
-    page_style: PageStyle = "auto"
-    search_page_size_key: str = "pageSize"
-    modified_at_field: str | None = None
-    undocumented: frozenset[Verb] = frozenset()
-
-    def overridden(self, override: EndpointOverride | None) -> Endpoint:
-        """The declaration with what configuration says of this tag."""
-        if override is None:
-            return self
-        given = {name: value for name, value in msgspec.structs.asdict(override).items() if value is not None}
-        items, count = given.pop("items_key", None), given.pop("count_key", None)
-        if items is not None or count is not None:
-            known = self.list_envelope or Envelope(("items",))
-            envelope = Envelope(
-                known.items if items is None else tuple(items.split(".")),
-                known.count if count is None else tuple(count.split(".")),
-            )
-            given |= {"list_envelope": envelope, "search_envelope": envelope}
-        return msgspec.structs.replace(self, **given)
 
 
 class LookupResult(msgspec.Struct, Generic[DetailT], frozen=True):
@@ -162,17 +69,19 @@ class LookupResult(msgspec.Struct, Generic[DetailT], frozen=True):
         return self.item is None
 
 
-class Collection(Generic[RowT, DetailT]):
-    """The verbs of one tag. A tag's class says what stands below.
+class Collection(Generic[RowT, HitT, DetailT]):
+    """The verbs of one resource.
 
     Attributes:
-        endpoints: the declaration, with what configuration overrides.
+        endpoint: the declaration, with the overrides of the configuration.
         row_type: of a list row.
-        detail_type: of a by-id object.
+        hit_type: of a row that ``pull()`` reads; for a resource with a search, of its rows.
+        detail_type: of an object by id.
     """
 
     endpoint: Endpoint
     row_type: type[RowT]
+    hit_type: type[HitT]
     detail_type: type[DetailT]
 
     def __init__(self, session: Session) -> None:
@@ -184,20 +93,56 @@ class Collection(Generic[RowT, DetailT]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._session.config.base_url}>"
 
-    def pull(self, rows: Pager[RowT] | None = None, /, **options: Unpack[PullOptions]) -> Pull[RowT]:
-        """Every row in bulk, as a ``Pull``: its report says what is missing, and what it proves.
+    def pull(
+        self,
+        where: Where = None,
+        *,
+        paging: Paging | None = None,
+        allow_unknown_operators: bool = False,
+        **options: Unpack[PullOptions],
+    ) -> Pull[HitT]:
+        """Read all rows in bulk: concurrently, resumable, with a report of what is missing.
 
-        This tag has no search, so its list is read by page number until two passes agree.
+        With a search, key ranges are read concurrently; if the server refuses that, or rows have no key, the
+        search is read by page number until two scans have the same keys. Without a search, the list is read
+        that way. ``report.method`` says which method was used.
 
         Args:
-            rows: a ``list()`` of this tag, for its filters; all rows by default.
+            where: a condition built with ``F``, or a tree as on the wire. Needs a search.
+            paging: "page" reads by page number from the start; the default is "key" if rows have a key.
+            allow_unknown_operators: send unknown operators of a raw ``where`` unchanged.
             **options: see ``PullOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid, or ``where`` is passed without a search; nothing was
+                sent.
+            TypeError: an unknown keyword argument.
         """
-        query = self._list({}, {}).query if rows is None else rows.query
-        return Pull(self._session, query, self.row_type, **options)
+        filters = {name: value for name, value in options.items() if name in self._list_filters()}
+        rest = {name: value for name, value in options.items() if name not in filters}
+        built = ReadOptions.build(self._verb("pull"), PULL_OPTIONS, **rest)
+        query = self._pull_query(where, paging, filters, allow_unknown=allow_unknown_operators)
+        return Pull(self._session, query, self.hit_type, built)
+
+    def _pull_query(
+        self, where: Where, paging: Paging | None, filters: Mapping[str, Any], /, *, allow_unknown: bool
+    ) -> Query:
+        check_word("paging", paging, ("key", "page"))
+        if where is not None or paging == "key" or allow_unknown:
+            raise ConfigurationError(
+                f"{self.endpoint.resource} has no documented search endpoint; filter with the arguments of "
+                f"list() instead of where=, and leave paging out"
+            )
+        listed: Any = self
+        query: Query = listed.list(**filters).query
+        return query
+
+    def _list_filters(self) -> frozenset[str]:
+        resource: Any = type(self)
+        return _keyword_names(resource.list)
+
+    def _verb(self, name: str) -> str:
+        return f"{self.endpoint.resource}.{name}"
 
     async def reconcile_keys(
         self, known: Iterable[Id] | AsyncIterable[Id], pull: Pull[Any] | None = None
@@ -218,7 +163,8 @@ class Collection(Generic[RowT, DetailT]):
         check_keys("known", known)
         return await diff_keys(self.pull() if pull is None else pull, known)
 
-    def _list(self, filters: Mapping[str, object], walk: ListOptions) -> Pager[RowT]:
+    def _list(self, filters: Mapping[str, object], options: ListOptions) -> Pager[RowT]:
+        built = ReadOptions.build(self._verb("list"), LIST_OPTIONS, **options)
         query = Query(
             path=self._path("list"),
             fields=as_fields(filters),
@@ -227,7 +173,7 @@ class Collection(Generic[RowT, DetailT]):
             page_style=self.endpoint.page_style,
             model=self.row_type,
         )
-        return Pager(self._session, query, self.row_type, **walk)
+        return Pager(self._session, query, self.row_type, built)
 
     async def get(self, key: Id) -> DetailT:
         """One object by its key.
@@ -316,10 +262,8 @@ class Collection(Generic[RowT, DetailT]):
         return found
 
 
-class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, DetailT]):
-    """The verbs of a tag that has a search; ``hit_type`` is its row."""
-
-    hit_type: type[HitT]
+class SearchableCollection(Collection[RowT, HitT, DetailT]):
+    """The verbs of a resource that has a search."""
 
     def search(
         self,
@@ -328,52 +272,37 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         order_by: OrderBy = None,
         paging: Paging | None = None,
         allow_unknown_operators: bool = False,
-        **walk: Unpack[ListOptions],
+        **options: Unpack[ListOptions],
     ) -> Pager[HitT]:
-        """Rows that fit a condition, in an order, as a ``Pager``.
+        """Return the rows that meet a condition, in an order, as a ``Pager``.
 
-        The documentation shows no ``page`` for searches, so they are walked by key: each page begins after
-        the last row of the one before, in the order given with the key at its end, or by the key alone.
-        Rows inserted or deleted meanwhile do not shift such a walk.
+        The documentation shows no ``page`` for searches, so they use keyset pagination: each page starts
+        after the last row of the page before, in the order given with the key appended, or by the key alone.
+        Rows inserted or deleted during the read do not shift the pages.
 
         Args:
-            where: a condition built with ``F``, or a tree as the wire has it.
-            order_by: orders built with ``F.column.asc()``, or one-key objects as the wire has them.
-            paging: "page" walks by page number instead, for an order by columns that the rows do not hold;
-                that searches take ``page`` is not documented. The default is "key" where rows have one.
-            allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
-            **walk: see ``ListOptions``.
+            where: a condition built with ``F``, or a tree as on the wire.
+            order_by: orders built with ``F.column.asc()``, or one-key objects as on the wire.
+            paging: "page" pages by number instead, for an order by columns that the rows do not hold; that
+                searches take ``page`` is not documented. The default is "key" if rows have a key.
+            allow_unknown_operators: send unknown operators of a raw ``where`` unchanged.
+            **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
+            TypeError: an unknown keyword argument.
         """
+        built = ReadOptions.build(self._verb("search"), LIST_OPTIONS, **options)
         query = self._search_query(where, order_by, paging, allow_unknown=allow_unknown_operators)
-        return Pager(self._session, query, self.hit_type, **walk)
+        return Pager(self._session, query, self.hit_type, built)
 
-    def pull(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        self,
-        where: Where = None,
-        *,
-        paging: Paging | None = None,
-        allow_unknown_operators: bool = False,
-        **options: Unpack[PullOptions],
-    ) -> Pull[HitT]:
-        """Every row that fits a condition, in bulk, as a ``Pull``: drift-proof, parallel, resumable.
+    def _pull_query(
+        self, where: Where, paging: Paging | None, _filters: Mapping[str, Any], /, *, allow_unknown: bool
+    ) -> Query:
+        return self._search_query(where, None, paging, allow_unknown=allow_unknown)
 
-        Ranges of keys are read side by side. Where the server refuses that, or rows have no key, the search
-        is read by page number until two passes agree; ``report.method`` tells which way it was.
-
-        Args:
-            where: a condition built with ``F``, or a tree as the wire has it; all rows by default.
-            paging: "page" reads by page number from the start. The default is "key" where rows have one.
-            allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
-            **options: see ``PullOptions``.
-
-        Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
-        """
-        query = self._search_query(where, None, paging, allow_unknown=allow_unknown_operators)
-        return Pull(self._session, query, self.hit_type, **options)
+    def _list_filters(self) -> frozenset[str]:
+        return frozenset()  # a pull reads the search, which takes ``where``
 
     def changes(
         self,
@@ -383,54 +312,44 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         where: Where = None,
         allow_unknown_operators: bool = False,
         state: StateBackend | None = None,
-        page_size: int = MAX_PAGE_SIZE,
-        on_bad_row: OnBadRow = "raise",
-        resume: Checkpoint | str | bytes | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        **options: Unpack[ChangesOptions],
     ) -> Changes[HitT]:
-        """The rows that changed since a bookmark, as a ``Changes``; all rows where there is none yet.
+        """Return the rows that changed since a bookmark, or all rows without one, as a ``Changes``.
 
-        Which column tells of changes is inferred from the rows that the documentation shows, and so is that
-        the search can be filtered and ordered by it. A server that refuses it answers with an error.
+        Which field tells of changes is inferred from the rows that the documentation shows, as is that the
+        search can be filtered and ordered by it. A server that refuses it responds with an error.
 
         Args:
-            since: where to begin while ``state`` has no bookmark; a naive datetime is sent naive.
-            overlap: seconds or a timedelta to begin earlier by, for rows that are committed late; by default
-                5 minutes before a bookmark of ``state`` (65 if its instants have no zone), and none before
-                ``since``. Some firms' data arrives every 4 to 24 hours: pass a day there.
-            where: a condition built with ``F``, or a tree as the wire has it. A row that ceases to fit it is
-                seen by ``reconcile_keys()`` alone.
-            allow_unknown_operators: send operators of a raw ``where`` that are not known here as they are.
-            state: keeps the bookmark: a ``FileState``, or any object with ``get(key)`` and
+            since: where to start while ``state`` has no bookmark; a naive datetime is sent naive.
+            overlap: seconds or a timedelta by which to start earlier, for rows committed late; by default 5
+                minutes before a bookmark of ``state`` (65 if its timestamps have no zone), none before
+                ``since``. Some firms' data is loaded every 4 to 24 hours: pass a day there.
+            where: a condition built with ``F``, or a tree as on the wire. A row that no longer meets it is
+                seen by ``reconcile_keys()`` only.
+            allow_unknown_operators: send unknown operators of a raw ``where`` unchanged.
+            state: stores the bookmark: a ``FileState``, or any object with ``get(key)`` and
                 ``put(key, value)``.
-            page_size: rows a request, 1 to 1000.
-            on_bad_row: what to do with a row that does not decode: "raise", "skip" or "collect".
-            resume: the checkpoint of an earlier read of the same query.
-            on_progress: called after each batch with a ``Progress``.
+            **options: see ``ChangesOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong, or of this tag no such column is documented; nothing was
-                sent.
+            ConfigurationError: an argument is invalid, or the resource has no documented last-modified field;
+                nothing was sent.
+            TypeError: an unknown keyword argument.
         """
         column = self.endpoint.modified_at_field
         if column is None:
             raise ConfigurationError(
-                f"the rows of {self.endpoint.resource} show no instant of their latest change in the "
-                "documentation; use pull(), and reconcile_keys() for what is gone"
+                f"{self.endpoint.resource} has no documented last-modified field, so changes() is "
+                "unavailable; use pull(), and reconcile_keys() to find deleted rows"
             )
-        return Changes(
-            self._session,
-            self._search_query(where, None, None, allow_unknown=allow_unknown_operators),
-            self.hit_type,
-            column=column,
-            since=since,
-            overlap=overlap,
-            state=state,
-            page_size=page_size,
-            on_bad_row=on_bad_row,
-            resume=resume,
-            on_progress=on_progress,
-        )
+        bounds = {
+            "since": None if since is None else to_wire("since", since),
+            "overlap": None if overlap is None else to_timedelta(overlap),
+            "state": state,
+        }
+        built = ReadOptions.build(self._verb("changes"), CHANGES_OPTIONS, **bounds, **options)
+        query = self._search_query(where, None, None, allow_unknown=allow_unknown_operators)
+        return Changes(self._session, query, self.hit_type, built, column=column)
 
     def _search_query(
         self, where: Where, order_by: OrderBy, paging: Paging | None, *, allow_unknown: bool
@@ -462,42 +381,11 @@ class SearchableCollection(Collection[RowT, DetailT], Generic[RowT, HitT, Detail
         return frozenset(paths if column is None else {*paths, (column,)})
 
 
+@functools.cache
+def _keyword_names(function: Any) -> frozenset[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+
+
 def _found(key: Id, item: DetailT | None) -> LookupResult[DetailT]:
     return LookupResult(as_id("key", key), item)
-
-
-def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
-    """Return a date filter as ISO 8601 text; a date without a time means the whole day.
-
-    A naive datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
-
-    Args:
-        name: of the argument.
-        value: a date, a datetime or ISO 8601 text.
-        is_end: a date without a time stands for its last instant instead of its first.
-
-    Raises:
-        ConfigurationError: it is none of these, or not a time (``NaT``).
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            text = normalize_timestamp(value, name)
-        except ValueError:
-            raise _no_date(name, value) from None
-    elif isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = encode_datetime(value, name) if isinstance(value, datetime) else value.isoformat()
-    else:
-        raise _no_date(name, value)
-    if not _DAY.fullmatch(text):
-        return text
-    return f"{date.fromisoformat(text).isoformat()}T{'23:59:59.999999' if is_end else '00:00:00'}"
-
-
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
-
-
-def _no_date(name: str, value: object) -> ConfigurationError:
-    shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
-    return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {shown}")

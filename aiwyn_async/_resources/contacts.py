@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions
+from aiwyn_async._resources.collection import Collection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.contacts import Contact, ContactDetail
 
 __all__ = ["Contacts"]
@@ -16,20 +18,21 @@ __all__ = ["Contacts"]
 ENDPOINT: Final = Endpoint(resource="contacts", list_path="/contacts", get_path="/contact")
 
 
-class Contacts(Collection[Contact, ContactDetail]):
+class Contacts(Collection[Contact, Contact, ContactDetail]):
     """``aiwyn.contacts``."""
 
     endpoint = ENDPOINT
     row_type = Contact
+    hit_type = Contact
     detail_type = ContactDetail
 
-    def list(self, **walk: Unpack[ListOptions]) -> Pager[Contact]:
+    def list(self, **options: Unpack[ListOptions]) -> Pager[Contact]:
         """Every contact, by last and first name; no filters are documented. A ``Pager`` of ``Contact`` rows.
 
         Args:
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list({}, walk)
+        return self._list({}, options)

@@ -10,7 +10,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.draft_invoices import (
     DraftInvoiceDetail,
     DraftInvoiceHistory,
@@ -47,13 +49,13 @@ class DraftInvoices(
     hit_type = DraftInvoiceHistorySearchRow
     detail_type = DraftInvoiceDetail
 
-    def list(self, **walk: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
+    def list(self, **options: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
         """Every history row; the endpoint takes no filters. A ``Pager`` of ``DraftInvoiceHistory`` rows.
 
         Args:
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list({}, walk)
+        return self._list({}, options)

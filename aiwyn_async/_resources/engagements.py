@@ -11,7 +11,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.engagements import Engagement, EngagementDetail, EngagementSearchRow
 
 __all__ = ["Engagements"]
@@ -37,16 +39,16 @@ class Engagements(SearchableCollection[Engagement, EngagementSearchRow, Engageme
     detail_type = EngagementDetail
 
     def list(
-        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]
+        self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]
     ) -> Pager[Engagement]:
         """Engagements, as a ``Pager`` of ``Engagement`` rows.
 
         Args:
             extra: more fields of the body. The documentation speaks of filters by client, status and date
                 range without showing their keys; ``search()`` has filters that it does show.
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list(extra or {}, walk)
+        return self._list(extra or {}, options)

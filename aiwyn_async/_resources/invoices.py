@@ -7,8 +7,10 @@ from typing import Final, Literal, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import check_word, optional_id
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection, wire_date
+from aiwyn_async._resources.arguments import check_word, optional_id, wire_date
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
@@ -46,7 +48,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
-        **walk: Unpack[ListOptions],
+        **options: Unpack[ListOptions],
     ) -> Pager[Invoice]:
         """Invoices page by page, as a ``Pager`` of ``Invoice`` rows. Nothing is sent before the first await.
 
@@ -57,7 +59,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
                 the documentation's example.
             end_date: its upper bound.
             sort_order: by that date; the server's default is "desc".
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
@@ -70,4 +72,4 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
             "endDate": wire_date("end_date", end_date, is_end=True),
             "sortOrder": sort_order,
         }
-        return self._list(filters, walk)
+        return self._list(filters, options)

@@ -10,8 +10,10 @@ from datetime import date
 from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import optional_id
-from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions, wire_date
+from aiwyn_async._resources.arguments import optional_id, wire_date
+from aiwyn_async._resources.collection import Collection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
@@ -21,11 +23,12 @@ __all__ = ["Payments"]
 ENDPOINT: Final = Endpoint(resource="payments", list_path="/payments", get_path="/payment")
 
 
-class Payments(Collection[Payment, PaymentDetail]):
+class Payments(Collection[Payment, Payment, PaymentDetail]):
     """``aiwyn.payments``."""
 
     endpoint = ENDPOINT
     row_type = Payment
+    hit_type = Payment
     detail_type = PaymentDetail
 
     def list(
@@ -36,7 +39,7 @@ class Payments(Collection[Payment, PaymentDetail]):
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         extra: Mapping[str, object] | None = None,
-        **walk: Unpack[ListOptions],
+        **options: Unpack[ListOptions],
     ) -> Pager[Payment]:
         """Payments page by page, as a ``Pager`` of ``Payment`` rows.
 
@@ -46,7 +49,7 @@ class Payments(Collection[Payment, PaymentDetail]):
             start_date: lower bound of a date range.
             end_date: its upper bound; that its key is ``endDate`` is inferred, the documentation is cut.
             extra: more fields of the body, for what lies beyond the cut.
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
@@ -57,4 +60,4 @@ class Payments(Collection[Payment, PaymentDetail]):
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
         }
-        return self._list(filters | dict(extra or {}), walk)
+        return self._list(filters | dict(extra or {}), options)

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Collection, Endpoint, ListOptions
+from aiwyn_async._resources.collection import Collection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.projects import Project, ProjectDetail
 
 __all__ = ["Projects"]
@@ -20,23 +22,24 @@ ENDPOINT: Final = Endpoint(
 )
 
 
-class Projects(Collection[Project, ProjectDetail]):
+class Projects(Collection[Project, Project, ProjectDetail]):
     """``aiwyn.projects``. The list is ordered by its latest change, so it moves while it is read."""
 
     endpoint = ENDPOINT
     row_type = Project
+    hit_type = Project
     detail_type = ProjectDetail
 
     def list(
-        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]
+        self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]
     ) -> Pager[Project]:
         """Projects, those changed last first, as a ``Pager`` of ``Project`` rows.
 
         Args:
             extra: more fields of the body, of which the documentation shows none.
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list(extra or {}, walk)
+        return self._list(extra or {}, options)

@@ -14,8 +14,8 @@ import msgspec
 from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
-from aiwyn_async._pagination.pager import check_integer
 from aiwyn_async._pagination.prefetch import Prefetcher
+from aiwyn_async._pagination.read import check_integer
 from aiwyn_async._resources.iterables import each
 from aiwyn_async.errors import (
     AuthenticationError,

@@ -10,7 +10,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.staff import StaffMember, StaffMemberDetail, StaffMemberSearchRow
 
 __all__ = ["Staff"]
@@ -36,16 +38,16 @@ class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberD
     detail_type = StaffMemberDetail
 
     def list(
-        self, *, extra: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]
+        self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]
     ) -> Pager[StaffMember]:
         """Staff by name, as a ``Pager`` of ``StaffMember`` rows.
 
         Args:
             extra: more fields of the body. The documentation speaks of filters by name, department, activity
                 and type without showing their keys; ``search()`` has filters that it does show.
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list(extra or {}, walk)
+        return self._list(extra or {}, options)

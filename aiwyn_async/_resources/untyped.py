@@ -11,7 +11,9 @@ from typing import Any, Final, Unpack
 
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 
 __all__ = ["UNDOCUMENTED_RESOURCES", "UntypedCollection", "unverified"]
 
@@ -43,17 +45,17 @@ class UntypedCollection(SearchableCollection[Row, Row, Row]):
         self.endpoint = endpoints
         super().__init__(session)
 
-    def list(self, filters: Mapping[str, object] | None = None, **walk: Unpack[ListOptions]) -> Pager[Row]:
+    def list(self, filters: Mapping[str, object] | None = None, **options: Unpack[ListOptions]) -> Pager[Row]:
         """Rows page by page, as a ``Pager`` of dicts.
 
         Args:
             filters: the body's fields beside the paging, as the wire has them.
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list(filters or {}, walk)
+        return self._list(filters or {}, options)
 
 
 def unverified(tag: str) -> Endpoint:

@@ -11,7 +11,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id
-from aiwyn_async._resources.collection import Endpoint, ListOptions, SearchableCollection
+from aiwyn_async._resources.collection import SearchableCollection
+from aiwyn_async._resources.endpoint import Endpoint
+from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.wip import WipEntry, WipEntryDetail, WipEntrySearchRow
 
@@ -39,7 +41,7 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
         *,
         client_id: Id | None = None,
         extra: Mapping[str, object] | None = None,
-        **walk: Unpack[ListOptions],
+        **options: Unpack[ListOptions],
     ) -> Pager[WipEntry]:
         """Entries of work in progress, as a ``Pager`` of ``WipEntry`` rows.
 
@@ -47,9 +49,9 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
             client_id: of one client.
             extra: more fields of the body. The documentation speaks of filters by job, type and date range
                 and is cut before their keys; ``search()`` has filters that it does show.
-            **walk: see ``ListOptions``.
+            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
         """
-        return self._list({"clientId": optional_id("client_id", client_id)} | dict(extra or {}), walk)
+        return self._list({"clientId": optional_id("client_id", client_id)} | dict(extra or {}), options)

@@ -32,24 +32,40 @@ CHECK_INTERVAL: Final = 1.0
 
 
 class PagedRead(Protocol):
-    """What a stream needs of a pull."""
+    """What a stream needs of a read."""
 
-    report: Any
-    bad_rows: list[BadRow]
-    on_bad_row: OnBadRow
     query: Query
+
+    @property
+    def report(self) -> Any:
+        """The report of the latest use."""
+        ...
+
+    @property
+    def bad_rows(self) -> list[BadRow]:
+        """Rows that do not decode, if they are collected."""
+        ...
+
+    @property
+    def on_bad_row(self) -> OnBadRow:
+        """What happens to rows that do not decode."""
+        ...
 
     @property
     def row_type(self) -> Any:
         """A Struct."""
         ...
 
+    def adopt(self, report: Any, bad_rows: list[BadRow]) -> None:
+        """Show the report of the stream."""
+        ...
+
     def decode_as(self, row_type: Any, /) -> PagedRead:
-        """The same with rows of another type."""
+        """Return the same read with rows of another type."""
         ...
 
     def pages(self) -> AsyncGenerator[Page[Any], None]:
-        """Its pages."""
+        """Iterate over the pages."""
         ...
 
 
@@ -128,16 +144,16 @@ def _record_batches(
     with _LoopBridge(loop) as waiting:
         try:
             while (page := waiting.wait_for(pages.next())) is not None:
-                pull.report, pull.bad_rows = walk.report, walk.bad_rows
+                pull.adopt(walk.report, walk.bad_rows)
                 rows = PageRows.of([page], pull.on_bad_row)
                 del page
                 table = schema.table(rows)
                 rows.counts.add_to(walk.report)
-                walk.bad_rows += rows.bad_rows
+                walk.bad_rows.extend(rows.bad_rows)
                 _check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
         finally:
-            pull.report, pull.bad_rows = walk.report, walk.bad_rows
+            pull.adopt(walk.report, walk.bad_rows)
             waiting.end(pages.aclose())
 
 

@@ -35,7 +35,7 @@ class Source:
         self.on_bad_row: OnBadRow = given.on_bad_row
         self.server = given.server
         self.strict = given.strict
-        self.limit: int | None = given.limit if isinstance(given, Pager) else None
+        self.limit: int | None = given.options.limit
         self._walk: Readable = read_as(given, msgspec.Raw)
 
     def read_documents(self) -> None:
@@ -82,8 +82,7 @@ class Source:
 
     def tell(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Let the caller see at his own object what became of it."""
-        self._given.report = report
-        self._given.bad_rows = bad_rows
+        self._given.adopt(report, bad_rows)
 
 
 def _both(

@@ -1,29 +1,40 @@
-"""The Aiwyn API on loopback: a real HTTP server with a seeded firm behind it.
+"""The Aiwyn API on loopback: a real HTTP server with the data of a seeded firm.
 
-Every example, test and benchmark runs against it, with no account:
+Examples, tests and benchmarks run against it without an account:
 
     async with Sandbox(invoices=1000, seed=7) as box:
         client = AiwynClient(base_url=box.url, api_key=box.api_key)
 
-A test without a loop of its own uses `with Sandbox() as box:`; one in another process or language starts
-`python -m aiwyn_async.sandbox` or `aiwyn sandbox` and controls it over HTTP, see `control`.
+A test without an event loop uses ``with Sandbox() as box:``. A test in another process or language starts
+``python -m aiwyn_async.sandbox`` or ``aiwyn sandbox`` and controls it over HTTP under ``/_sandbox/``.
 
-It shares no code with the client, so that a mistake in one shows against the other.
+The sandbox shares no code with the client, so that no shared mistake can hide.
 """
 
-from .control import FaultSpec, parse_fault
-from .deliveries import Delivery, DeliveryAttempt, Sender, Signer, standard_webhooks, timestamped_hex
-from .drift import Drift
-from .faults import Action, Fault, Faults
-from .firm_options import FirmOptions
-from .records import RecordFailure
-from .server import Sandbox
-from .service import RateLimit, ServedRequest
-from .serving import serve
-from .variants import Variant
+from aiwyn_async.sandbox._data.collation import Collation
+from aiwyn_async.sandbox._data.drift import Drift
+from aiwyn_async.sandbox._data.firm_options import FirmOptions
+from aiwyn_async.sandbox._data.records import RecordFailure
+from aiwyn_async.sandbox._declarations.declarations import PageStyle, SqlValue
+from aiwyn_async.sandbox._events.deliveries import (
+    Delivery,
+    DeliveryAttempt,
+    Sender,
+    Signer,
+    standard_webhooks,
+    timestamped_hex,
+)
+from aiwyn_async.sandbox._http.control import FaultSpec, parse_fault
+from aiwyn_async.sandbox._http.faults import Action, Fault, Faults
+from aiwyn_async.sandbox._http.rate_limit import RateLimit
+from aiwyn_async.sandbox._http.requests import ServedRequest
+from aiwyn_async.sandbox._http.variants import Variant
+from aiwyn_async.sandbox._sandbox import Sandbox
+from aiwyn_async.sandbox._serving import serve
 
 __all__ = [
     "Action",
+    "Collation",
     "Delivery",
     "DeliveryAttempt",
     "Drift",
@@ -31,12 +42,14 @@ __all__ = [
     "FaultSpec",
     "Faults",
     "FirmOptions",
+    "PageStyle",
     "RateLimit",
     "RecordFailure",
     "Sandbox",
     "Sender",
     "ServedRequest",
     "Signer",
+    "SqlValue",
     "Variant",
     "parse_fault",
     "serve",

@@ -1,4 +1,4 @@
-"""`python -m aiwyn_async.sandbox`: serve until interrupted, and print the address as a line of JSON."""
+"""``python -m aiwyn_async.sandbox``: serve until interrupted; print URL and key as a line of JSON."""
 
 import argparse
 import asyncio
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .control import parse_fault
-from .server import Sandbox
-from .serving import serve
+from aiwyn_async.sandbox._http.control import parse_fault
+from aiwyn_async.sandbox._sandbox import Sandbox
+from aiwyn_async.sandbox._serving import serve
 
 __all__ = ["main"]
 
 _MANY_INVOICES = 50_000
-"""Making a larger firm takes seconds."""
+"""Generating a larger firm takes seconds."""
 
 
 def _announce(box: Sandbox) -> None:
@@ -25,25 +25,25 @@ def _announce(box: Sandbox) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aiwyn_async.sandbox", description=main.__doc__)
-    parser.add_argument("--invoices", type=int, default=1000, help="how many invoices the firm has")
-    parser.add_argument("--seed", type=int, default=7, help="which firm")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each answer")
-    parser.add_argument("--rate-limit", type=float, default=None, help="requests per second, 429 above it")
-    parser.add_argument("--api-key", default=None, help="the key to exchange; random unless given")
-    parser.add_argument("--path", default=None, help="a file to keep the firm in")
+    parser.add_argument("--invoices", type=int, default=1000, help="number of invoices")
+    parser.add_argument("--seed", type=int, default=7, help="selects the firm")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 for a free one")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each response")
+    parser.add_argument("--rate-limit", type=float, default=None, help="requests per second; 429 above it")
+    parser.add_argument("--api-key", default=None, help="API key; random by default")
+    parser.add_argument("--path", default=None, help="file to store the firm in")
     parser.add_argument(
         "--fault",
         action="append",
         default=[],
         metavar="ROUTE:NAME=VALUE,...",
-        help="a fault, such as invoices.list:status=503,nth=2; may be repeated",
+        help="plan a fault, such as invoices.list:status=503,nth=2; can be repeated",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve a firm until SIGINT or SIGTERM."""
+    """Serve the Aiwyn API on loopback until SIGINT or SIGTERM."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if options.invoices >= _MANY_INVOICES:
-        sys.stderr.write(f"making {options.invoices:,} invoices\n")
+        sys.stderr.write(f"generating {options.invoices:,} invoices\n")
     asyncio.run(serve(box, ready=_announce))
     return 0
 

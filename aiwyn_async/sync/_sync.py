@@ -22,7 +22,7 @@ from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
-from aiwyn_async._pagination.pager import check_decoding
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pull.keys import plain_key
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
@@ -86,7 +86,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def sync(
-    collection: Collection[Any, Any],
+    collection: Collection[Any, Any, Any],
     to: str | Path,
     *,
     where: Where = None,
@@ -157,7 +157,7 @@ async def sync(
     """
     started = time.perf_counter()
     path = local_path(to)
-    check_decoding(dict, on_bad_row)
+    ReadOptions.build("sync", on_bad_row=on_bad_row, page_size=page_size)
     walk_on_bad_row: OnBadRow = "raise" if on_bad_row == "raise" else "collect"
     options = {"page_size": page_size, "on_progress": on_progress, "on_bad_row": walk_on_bad_row}
     rows = _Rows(collection, where, options)
@@ -208,7 +208,7 @@ async def sync(
 class _Rows:
     """The reads of one tag under one condition."""
 
-    def __init__(self, collection: Collection[Any, Any], where: Where, options: dict[str, Any]) -> None:
+    def __init__(self, collection: Collection[Any, Any, Any], where: Where, options: dict[str, Any]) -> None:
         key = collection.endpoint.key
         if key is None:
             raise ConfigurationError(f"rows of {collection.endpoint.resource} have no key to merge them by")

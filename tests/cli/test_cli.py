@@ -327,7 +327,7 @@ async def test_a_closed_stdout_is_told_and_a_closed_stderr_is_no_matter(cli: Cli
 
 @pytest.mark.parametrize(
     ("flag", "value", "text"),
-    [("--port", "99999", "port 99999"), ("--invoices", "-5", "no fewer than 0 invoices")],
+    [("--port", "99999", "port 99999"), ("--invoices", "-5", "invoices must not be negative")],
 )
 async def test_a_sandbox_that_cannot_be_is_told_in_one_line(
     flag: str, value: str, text: str, cli: Cli

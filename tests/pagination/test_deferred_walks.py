@@ -14,8 +14,7 @@ import pytest
 
 from aiwyn_async import AiwynClient, Invoice, InvoiceSearchRow, deferred
 from aiwyn_async.export import export
-from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.variants import Variant
+from aiwyn_async.sandbox import Sandbox, Variant
 
 
 async def test_walks_and_pulls_give_equal_rows(aiwyn: AiwynClient) -> None:

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
 from aiwyn_async._pagination.page import Checkpoint, Page
-from aiwyn_async._pagination.pager import Pager, Query
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async.errors import (
     CheckpointError,
     ConfigurationError,
@@ -31,13 +33,13 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Drift, Sandbox
-from aiwyn_async.sandbox.handlers import PageLimits, list_page
-from aiwyn_async.sandbox.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._http.handlers import PageLimits, list_page
 
 
 def ids(box: Sandbox) -> list[Any]:
     """As the list has them: the newest first, ties in an order of the server's own."""
-    page = list_page(box._store, RESOURCES["invoices"], {"pageSize": 1000}, PageLimits(), 0)
+    page = list_page(box._database, RESOURCES["invoices"], {"pageSize": 1000}, PageLimits(), 0)
     return [row["id"] for row in msgspec.json.decode(page)["deid_invoice"]]
 
 
@@ -305,7 +307,7 @@ async def test_a_page_that_skips_rows_loses_nothing(aiwyn: AiwynClient, box: San
     """The clients' list of the sandbox takes ``page`` for rows to skip."""
     query = Query(path="/gql/v1/clients", fields={})
     for size in (1, 2, 3, 10):
-        pager: Pager[Any] = Pager(aiwyn._session, query, dict, page_size=size)
+        pager: Pager[Any] = Pager(aiwyn._session, query, dict, ReadOptions(page_size=size))
         rows = await pager.collect()
         assert len({row["id"] for row in rows}) == len(rows) == box.scalar("SELECT count(*) FROM clients")
 
@@ -424,7 +426,7 @@ def test_a_damaged_checkpoint_is_refused_or_a_walk_of_its_kind(
 ) -> None:
     resource = aiwyn_offline.invoices
     begin = resource.search if by_key else resource.list
-    good = begin()._begin().checkpoint()
+    good = begin()._start().checkpoint()
     texts = [
         msgspec.json.encode(
             {"endpoint": good.endpoint, "query": good.query, "position": good.position | damage}
@@ -434,7 +436,7 @@ def test_a_damaged_checkpoint_is_refused_or_a_walk_of_its_kind(
     ]
     for text in texts:
         try:
-            walk = begin(resume=text)._begin()._pagination
+            walk = begin(resume=text)._start()._pagination
         except CheckpointError:
             continue
         asked = walk.next_request()

@@ -18,6 +18,7 @@ from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.strategy import OffsetPagination, PageResult, PageStyle
 from aiwyn_async.errors import Attempt, PaginationError, PaginationLoopError
 
@@ -81,7 +82,9 @@ class Model:
 
     def pager(self, page_size: int, **options: Any) -> Pager[Row]:
         query = Query(path="/things", fields={}, page_style=options.pop("means", "auto"))
-        return Pager(cast("Session", self), query, dict, page_size=page_size, **options)
+        return Pager(
+            cast("Session", self), query, dict, ReadOptions.build("list", page_size=page_size, **options)
+        )
 
 
 async def keys_of(pager: Pager[Row]) -> list[Any]:
@@ -372,7 +375,9 @@ class Searched(Model):
         order = options.pop("order", None)
         fields = {} if order is None else {"orderBy": order}
         query = Query(path="/things/search", fields=fields, by_key=True)
-        return Pager(cast("Session", self), query, dict, page_size=page_size, **options)
+        return Pager(
+            cast("Session", self), query, dict, ReadOptions.build("list", page_size=page_size, **options)
+        )
 
 
 def holds(where: Any, row: Row) -> bool:

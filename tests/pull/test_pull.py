@@ -106,7 +106,7 @@ async def test_a_condition_is_kept_in_every_range(aiwyn: AiwynClient, box: Sandb
 
 async def test_a_list_with_filters_is_pulled_by_passes(aiwyn: AiwynClient, box: Sandbox) -> None:
     client = int(str(box.scalar("SELECT client_id FROM payments LIMIT 1")))
-    pull = aiwyn.payments.pull(aiwyn.payments.list(client_id=client))
+    pull = aiwyn.payments.pull(client_id=client)
     rows = await pull.collect()
     assert len(rows) == box.scalar("SELECT count(*) FROM payments WHERE client_id = ?", (client,))
     assert (pull.report.scans, pull.report.scans_agree) == (2, True)

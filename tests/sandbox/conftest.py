@@ -1,4 +1,4 @@
-"""A running sandbox and a session that talks to it, and nothing of the client."""
+"""A running sandbox and an aiohttp session, without the client."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -25,23 +25,23 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def post(box: Sandbox, http: aiohttp.ClientSession) -> Post:
-    """Post JSON with a fresh token; gives the status and the decoded answer."""
+    """Send a POST with a new token; returns the status and the decoded response."""
 
     async def send(path: str, body: object = None, **keywords: Any) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {box.token}", **keywords.pop("headers", {})}
-        async with http.post(f"{box.url}{path}", json=body, headers=headers, **keywords) as answer:
-            return answer.status, await answer.json()
+        async with http.post(f"{box.url}{path}", json=body, headers=headers, **keywords) as response:
+            return response.status, await response.json()
 
     return send
 
 
 @pytest.fixture
 def get(box: Sandbox, http: aiohttp.ClientSession) -> Post:
-    """Get with a fresh token; gives the status and the decoded answer."""
+    """Send a GET with a new token; returns the status and the decoded response."""
 
     async def send(path: str) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {box.token}"}
-        async with http.get(f"{box.url}{path}", headers=headers) as answer:
-            return answer.status, await answer.json()
+        async with http.get(f"{box.url}{path}", headers=headers) as response:
+            return response.status, await response.json()
 
     return send

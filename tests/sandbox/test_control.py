@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async.sandbox import Sandbox, parse_fault
-from aiwyn_async.sandbox.control import FaultSpec
+from aiwyn_async.sandbox import FaultSpec, Sandbox, parse_fault
 
 
 @pytest.fixture
@@ -28,8 +27,8 @@ def call(url: str, method: str, path: str, body: object = None, **headers: str) 
         f"{url}{path}", data, {k.replace("_", "-"): v for k, v in headers.items()}, method=method
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
@@ -43,35 +42,35 @@ def listed(box: Sandbox) -> tuple[int, Any]:
     return call(box.url, "POST", "/gql/v1/invoices", {"pageSize": 5}, Authorization=f"Bearer {box.token}")
 
 
-def test_a_sandbox_serves_code_without_a_loop(served: Sandbox) -> None:
-    status, answer = listed(served)
-    assert (status, len(answer["deid_invoice"])) == (200, 5)
+def test_sandbox_serves_code_without_a_loop(served: Sandbox) -> None:
+    status, response = listed(served)
+    assert (status, len(response["deid_invoice"])) == (200, 5)
     (row_id,) = served.insert("invoices", {"notes": "new"})
-    _, found = call(served.url, "GET", f"/gql/v1/invoice/{row_id}", Authorization=f"Bearer {served.token}")
-    assert found["notes"] == "new"
+    _, result = call(served.url, "GET", f"/gql/v1/invoice/{row_id}", Authorization=f"Bearer {served.token}")
+    assert result["notes"] == "new"
     assert served.calls("invoices.list") == 1
 
 
-def test_a_sandbox_in_a_thread_leaves_nothing() -> None:
+def test_sandbox_thread_ends_with_the_sandbox() -> None:
     before = threading.active_count()
     box = Sandbox(invoices=5, seed=7)
     with box:
         assert listed(box)[0] == 200
-        with pytest.raises(RuntimeError, match="running already"), box:
+        with pytest.raises(RuntimeError, match="already running"), box:
             pass
     assert threading.active_count() == before
     with pytest.raises(RuntimeError, match="not running"):
         _ = box.url
 
 
-def test_a_sandbox_that_does_not_start_leaves_no_thread(served: Sandbox) -> None:
+def test_sandbox_thread_ends_if_the_start_fails(served: Sandbox) -> None:
     before = threading.active_count()
     with pytest.raises(OSError, match="in use"), Sandbox(invoices=5, port=int(served.url.rpartition(":")[2])):
         pass
     assert threading.active_count() == before
 
 
-def test_faults_and_counts_are_controlled_over_http(served: Sandbox) -> None:
+def test_control_plans_faults_and_returns_counts(served: Sandbox) -> None:
     fault = {"route": "invoices.list", "status": 503, "headers": {"Retry-After": "1"}, "times": 1}
     assert control(served, "POST", "faults", fault) == (200, {"route": "invoices.list", "planned": 1})
     assert [listed(served)[0] for _ in range(2)] == [503, 200]
@@ -81,8 +80,8 @@ def test_faults_and_counts_are_controlled_over_http(served: Sandbox) -> None:
         "tokenExchanges": 0,
         "faults": [{"route": "invoices.list", "seen": 2, "hits": 1}],
     }
-    _, found = control(served, "GET", "requests?last=1")
-    assert [(item["route"], item["status"], item["body"]) for item in found["requests"]] == [
+    _, result = control(served, "GET", "requests?last=1")
+    assert [(item["route"], item["status"], item["body"]) for item in result["requests"]] == [
         ("invoices.list", 200, {"pageSize": 5})
     ]
     assert control(served, "POST", "reset") == (200, {"reset": True})
@@ -92,11 +91,11 @@ def test_faults_and_counts_are_controlled_over_http(served: Sandbox) -> None:
     assert listed(served)[0] == 200
 
 
-def test_rows_tokens_and_latency_are_controlled_over_http(served: Sandbox) -> None:
-    status, answer = control(
+def test_control_changes_rows_tokens_and_latency(served: Sandbox) -> None:
+    status, response = control(
         served, "POST", "rows", {"resource": "invoices", "count": 2, "values": {"notes": "x"}}
     )
-    assert (status, len(answer["ids"])) == (200, 2)
+    assert (status, len(response["ids"])) == (200, 2)
     assert served.scalar("SELECT count(*) FROM invoices WHERE notes = 'x'") == 2
     assert control(served, "POST", "refresh", {"resource": "invoices"}) == (200, {"refreshed": "invoices"})
     assert served.scalar("SELECT count(DISTINCT updated_at_us) FROM invoices") == 1
@@ -122,12 +121,12 @@ def test_rows_tokens_and_latency_are_controlled_over_http(served: Sandbox) -> No
         ("GET", "requests?last=x", None),
     ],
 )
-def test_a_bad_control_request_is_refused(served: Sandbox, method: str, name: str, body: object) -> None:
-    status, answer = control(served, method, name, body)
-    assert (status, list(answer)) == (400, ["error"])
+def test_control_rejects_bad_requests(served: Sandbox, method: str, name: str, body: object) -> None:
+    status, response = control(served, method, name, body)
+    assert (status, list(response)) == (400, ["error"])
 
 
-def test_control_needs_the_key_and_the_host(served: Sandbox) -> None:
+def test_control_requires_the_key_and_the_host(served: Sandbox) -> None:
     assert call(served.url, "GET", "/_sandbox/counts")[0] == 401
     assert call(served.url, "GET", "/_sandbox/counts", X_Sandbox_Key="wrong")[0] == 401
     assert call(served.url, "POST", "/_sandbox/reset", X_Sandbox_Key=served.token)[0] == 401
@@ -135,7 +134,7 @@ def test_control_needs_the_key_and_the_host(served: Sandbox) -> None:
     assert evil[0] == 421
 
 
-def test_a_fault_is_read_from_text() -> None:
+def test_parse_fault_reads_text() -> None:
     assert parse_fault("invoices.list:status=503,nth=2,header.Retry-After=1") == FaultSpec(
         "invoices.list", nth=2, status=503, headers={"Retry-After": "1"}
     )
@@ -147,12 +146,12 @@ def test_a_fault_is_read_from_text() -> None:
 @pytest.mark.parametrize(
     "text", ["invoices.list:status", "a:status=x", "a:status=700", "a:nope=1", "a:action=explode"]
 )
-def test_a_fault_that_is_no_fault_is_refused(text: str) -> None:
+def test_parse_fault_rejects_bad_text(text: str) -> None:
     with pytest.raises(ValueError, match=text.partition(":")[0]):
         parse_fault(text)
 
 
-def test_the_command_line_takes_faults_a_limit_a_key_and_a_file(tmp_path: Path) -> None:
+def test_cli_sandbox_accepts_fault_limit_key_and_file(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     command = [sys.executable, "-m", "aiwyn_async", "sandbox", "--invoices", "20", "--api-key", "known"]
     options = ["--fault", "invoices.list:status=500", "--rate-limit", "1", "--path", str(path)]
@@ -175,7 +174,7 @@ def test_the_command_line_takes_faults_a_limit_a_key_and_a_file(tmp_path: Path) 
     assert path.exists()
 
 
-def test_a_sandbox_of_another_process_takes_faults_and_a_key() -> None:
+def test_module_accepts_fault_and_key() -> None:
     command = [sys.executable, "-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "known"]
     with subprocess.Popen(
         [*command, "--fault", "auth.token:status=500"],
@@ -185,13 +184,13 @@ def test_a_sandbox_of_another_process_takes_faults_and_a_key() -> None:
     ) as process:
         assert process.stdout is not None
         try:
-            found = json.loads(process.stdout.readline())
-            assert found["api_key"] == "known"
+            result = json.loads(process.stdout.readline())
+            assert result["api_key"] == "known"
             statuses = [
-                call(found["url"], "POST", "/v1/auth/token", {"jwtApiKey": "known"})[0] for _ in range(2)
+                call(result["url"], "POST", "/v1/auth/token", {"jwtApiKey": "known"})[0] for _ in range(2)
             ]
             assert statuses == [500, 200]
-            _, counts = call(found["url"], "GET", "/_sandbox/counts", X_Sandbox_Key="known")
+            _, counts = call(result["url"], "GET", "/_sandbox/counts", X_Sandbox_Key="known")
             assert (counts["calls"], counts["tokenExchanges"]) == ({"auth.token": 2}, 1)
         finally:
             process.terminate()
@@ -202,7 +201,7 @@ def test_a_sandbox_of_another_process_takes_faults_and_a_key() -> None:
 @pytest.mark.parametrize(
     "arguments", [["--fault", "nowhere:status=500"], ["--latency", "-1"], ["--rate-limit", "0"]]
 )
-def test_a_sandbox_with_a_bad_option_does_not_start(arguments: list[str]) -> None:
+def test_module_rejects_bad_options(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "aiwyn_async.sandbox", *arguments],
         capture_output=True,

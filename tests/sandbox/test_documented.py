@@ -1,4 +1,4 @@
-"""Every read the documents name is served, and every field they show is in what is served."""
+"""Every documented read is served, with every documented field."""
 
 import json
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 DOCUMENTED: dict[str, Any] = json.loads(
     Path(__file__).with_name("data").joinpath("documented.json").read_text()
 )
-TAGS_BY_NAME_ALONE = [
+UNDOCUMENTED_RESOURCES = [
     "last_miles",
     "client_business_entities",
     "contact_clients",
@@ -39,114 +39,116 @@ def keys_at(node: Any, path: list[str]) -> set[str]:
         return {key for item in cast("list[object]", node) for key in keys_at(item, path)}
     if not isinstance(node, dict):
         return set()
-    found: set[str] = set()
+    result: set[str] = set()
     for key, value in cast("dict[str, Any]", node).items():
         here = [*path, key]
-        found |= {".".join(here)} | keys_at(value, here)
-    return found
+        result |= {".".join(here)} | keys_at(value, here)
+    return result
 
 
-def test_every_documented_read_is_served_and_its_evidence_declared() -> None:
+def test_reads_are_served_with_documented_evidence() -> None:
     served = {(method, path): confirmed for method, path, confirmed in served_paths()}
-    wanted = {(method, path): confirmed for method, path, confirmed in DOCUMENTED["operations"]}
-    assert {key: served[key] for key in wanted} == wanted
-    unseen = {path for (_, path), confirmed in served.items() if confirmed} - {path for _, path in wanted}
-    assert not unseen, "nothing else is called confirmed"
+    expected = {(method, path): confirmed for method, path, confirmed in DOCUMENTED["operations"]}
+    assert {key: served[key] for key in expected} == expected
+    unseen = {path for (_, path), confirmed in served.items() if confirmed} - {path for _, path in expected}
+    assert not unseen, "no other read is confirmed"
 
 
-@pytest.mark.parametrize("name", TAGS_BY_NAME_ALONE)
-async def test_a_tag_known_by_name_is_listed_and_got_and_not_searched(post: Any, get: Any, name: str) -> None:
-    status, answer = await post(f"/gql/v1/{name}", {"pageSize": 2})
+@pytest.mark.parametrize("name", UNDOCUMENTED_RESOURCES)
+async def test_undocumented_resource_has_list_and_get_only(post: Any, get: Any, name: str) -> None:
+    status, response = await post(f"/gql/v1/{name}", {"pageSize": 2})
     assert status == 200
-    (first, *_) = answer[name]
+    (first, *_) = response[name]
     assert {"id", "name", "active", "createdAt", "updatedAt"} <= first.keys()
-    assert answer["total"]["aggregate"]["count"] >= 2
+    assert response["total"]["aggregate"]["count"] >= 2
     path = RESOURCES[name].paths["get"]
     assert (await get(path.replace("{id}", str(first["id"]))))[0] == 200
     assert (await post(f"/gql/v1/{name}/search", {}))[0] == 404
 
 
 @pytest.mark.parametrize("name", ["contacts", "payments", "projects"])
-async def test_no_search_is_served_where_none_is_documented(post: Any, name: str) -> None:
+async def test_search_is_served_only_if_documented(post: Any, name: str) -> None:
     assert (await post(f"/gql/v1/{name}/search", {}))[0] == 404
 
 
 @pytest.mark.parametrize("operation", DOCUMENTED["answers"], ids=lambda item: item["path"])
-async def test_every_documented_field_is_served(box: Sandbox, post: Any, get: Any, operation: Any) -> None:
-    path, found = operation["path"], set[str]()
+async def test_responses_have_every_documented_field(
+    box: Sandbox, post: Any, get: Any, operation: Any
+) -> None:
+    path, result = operation["path"], set[str]()
     if operation["method"] == "POST":
-        status, answer = await post(path, {"pageSize": 50})
+        status, response = await post(path, {"pageSize": 50})
         assert status == 200
-        found = keys_at(answer, [])
+        result = keys_at(response, [])
     else:
         resource = next(item for item in RESOURCES.values() if item.get_path == path)
         for (row_id,) in box.query(f"SELECT id FROM {resource.name} LIMIT 40"):
-            status, answer = await get(path.replace("{id}", str(row_id)))
+            status, response = await get(path.replace("{id}", str(row_id)))
             assert status == 200
-            found |= keys_at(answer, [])
-    assert set(operation["fields"]) <= found
+            result |= keys_at(response, [])
+    assert set(operation["fields"]) <= result
 
 
-async def test_staff_and_engagements_take_limit_as_well_as_page_size(post: Any) -> None:
+async def test_staff_and_engagements_accept_limit_and_page_size(post: Any) -> None:
     for path, key in (("/gql/v1/staff/search", "staff"), ("/gql/v1/engagements/search", "engagements")):
         for body in ({"limit": 3}, {"pageSize": 3}):
             assert len((await post(path, body))[1][key]) == 3
     where = {"_and": [{"lastName": {"_ilike": "%a%"}}, {"office": {"active": {"_eq": True}}}]}
-    _, answer = await post(
+    _, response = await post(
         "/gql/v1/staff/search", {"limit": 9, "where": where, "orderBy": [{"lastName": "asc"}]}
     )
-    assert answer["staff"]
-    assert all("a" in row["lastName"].lower() for row in answer["staff"])
+    assert response["staff"]
+    assert all("a" in row["lastName"].lower() for row in response["staff"])
 
 
-async def test_engagements_are_camel_case_in_lists_and_snake_case_in_searches(post: Any) -> None:
+async def test_engagements_use_camel_case_in_lists_and_snake_case_in_searches(post: Any) -> None:
     where = {"partnerStaffId": {"_gt": 0}, "startDate": {"_gte": "2019-01-01"}}
-    _, found = await post("/gql/v1/engagements/search", {"limit": 1, "where": where})
-    assert set(found["engagements"][0]) == {
+    _, result = await post("/gql/v1/engagements/search", {"limit": 1, "where": where})
+    assert set(result["engagements"][0]) == {
         *("id", "name", "start_dt", "end_dt", "status", "client_id", "partner_staff_id")
     }
-    assert len(found["engagements"][0]["start_dt"]) == len("2024-03-15")
+    assert len(result["engagements"][0]["start_dt"]) == len("2024-03-15")
     _, listed = await post("/gql/v1/engagements", {"status": "ACTIVE"})
     assert {row["status"] for row in listed["engagements"]} == {"ACTIVE"}
     assert "startDate" in listed["engagements"][0]
 
 
-async def test_history_rows_have_what_the_documents_show_and_no_more(post: Any) -> None:
-    _, answer = await post("/gql/v1/draft_invoice_histories", {"pageSize": 4, "page": 3})
-    assert set(answer["draftInvoices"][0]) == {"clientId", "invoiceId", "jobId", "client", "draftInvoice"}
+async def test_history_rows_have_documented_fields_only(post: Any) -> None:
+    _, response = await post("/gql/v1/draft_invoice_histories", {"pageSize": 4, "page": 3})
+    assert set(response["draftInvoices"][0]) == {"clientId", "invoiceId", "jobId", "client", "draftInvoice"}
     _, whole = await post("/gql/v1/draft_invoice_histories", {})
-    assert whole["draftInvoices"][3:7] == answer["draftInvoices"]
+    assert whole["draftInvoices"][3:7] == response["draftInvoices"]
     where = {
         "activityType": {"_in": ["DRAFT_INVOICE_RECONCILED"]},
         "draftInvoice": {"approvedAt": {"_gte": "2020-01-01T00:00:00Z"}},
         "active": {"_eq": True},
     }
     body = {"where": where, "orderBy": [{"clientId": "asc"}, {"createdAt": "desc"}]}
-    _, found = await post("/gql/v1/draft_invoice_histories/search", body)
-    assert found["draftInvoices"]
-    assert all(row["draftInvoice"]["approvedAt"] >= "2020" for row in found["draftInvoices"])
+    _, result = await post("/gql/v1/draft_invoice_histories/search", body)
+    assert result["draftInvoices"]
+    assert all(row["draftInvoice"]["approvedAt"] >= "2020" for row in result["draftInvoices"])
 
 
 async def test_payments_and_wip_filter_as_documented(box: Sandbox, post: Any) -> None:
     client = int(str(box.scalar("SELECT client_id FROM payments LIMIT 1")))
     body = {"clientId": client, "paymentMethod": "ACH", "startDate": "2020-01-01", "endDate": "2024-12-31"}
-    _, answer = await post("/gql/v1/payments", body)
-    assert all((row["clientId"], row["paymentMethod"]) == (client, "ACH") for row in answer["payments"])
+    _, response = await post("/gql/v1/payments", body)
+    assert all((row["clientId"], row["paymentMethod"]) == (client, "ACH") for row in response["payments"])
     assert (await post("/gql/v1/payments", {"paymentMethod": "BEADS"}))[0] == 400
-    _, answer = await post("/gql/v1/wip", {"type": "EXPENSE", "pageSize": 5})
-    assert {row["type"] for row in answer["wip"]} == {"EXPENSE"}
+    _, response = await post("/gql/v1/wip", {"type": "EXPENSE", "pageSize": 5})
+    assert {row["type"] for row in response["wip"]} == {"EXPENSE"}
     where = {
         "_or": [{"type": {"_in": ["TIME"]}}, {"notes": {"_ilike": "%audit%"}}],
         "approved": {"_eq": True},
     }
     order = [{"loggedDate": "desc"}, {"value": "asc"}]
-    _, found = await post("/gql/v1/wips/search", {"pageSize": 5, "where": where, "orderBy": order})
-    assert len(found["wip"]) == 5
+    _, result = await post("/gql/v1/wips/search", {"pageSize": 5, "where": where, "orderBy": order})
+    assert len(result["wip"]) == 5
 
 
 async def test_staff_names_match_in_part(post: Any) -> None:
     _, everyone = await post("/gql/v1/staff", {})
     some = everyone["staff"][0]["lastName"]
-    _, found = await post("/gql/v1/staff", {"lastName": some[1:4].upper()})
-    assert some in {row["lastName"] for row in found["staff"]}
+    _, result = await post("/gql/v1/staff", {"lastName": some[1:4].upper()})
+    assert some in {row["lastName"] for row in result["staff"]}
     assert (await post("/gql/v1/staff", {"lastName": "%"}))[1]["staff"] == []

@@ -7,27 +7,27 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Drift, Sandbox
-from aiwyn_async.sandbox.schema import INVOICES, RESOURCES
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import row_value
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.values import row_value
+from aiwyn_async.sandbox._declarations.schema import INVOICES, RESOURCES
 
 LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
 
 
 def assert_in_step(box: Sandbox) -> None:
-    """Every column says what the JSON beside it says, and no row is in one table alone."""
+    """Check that every column equals the JSON beside it, and that each row is in both tables."""
     for resource in RESOURCES.values():
         shown = [column for column in resource.columns if column.shown]
         names = ", ".join(f"t.{column.sql}" for column in shown)
-        held = box.query(
+        rows = box.query(
             f"SELECT b.body, {names} FROM {resource.name} t FULL JOIN {resource.bodies} b ON b.id = t.id"
         )
-        for body, *values in held:
+        for body, *values in rows:
             row = json.loads(str(body), parse_float=Decimal)
             assert values == [row_value(column, row[column.key]) for column in shown]
 
 
-async def test_drift_changes_the_firm_after_each_page(box: Sandbox, post: Any) -> None:
+async def test_drift_changes_rows_after_each_page(box: Sandbox, post: Any) -> None:
     drift = box.drift = Drift(insert=2, update=20, delete=3, seed=1)
     _, first = await post(LIST, {"pageSize": 50})
     assert first["deid_invoice_aggregate"]["aggregate"]["count"] == 300
@@ -40,13 +40,13 @@ async def test_drift_changes_the_firm_after_each_page(box: Sandbox, post: Any) -
     assert len(ids) == 298
     assert not set(ids) & set(drift.deleted)
     assert set(ids) >= set(drift.inserted) - set(drift.deleted)
-    assert ids[0] in drift.inserted, "what is inserted is the newest"
+    assert ids[0] in drift.inserted, "inserted rows are the newest"
     assert_in_step(box)
 
 
 def test_drift_is_the_same_for_the_same_seed() -> None:
     def changed() -> tuple[list[int], ...]:
-        store = Store(invoices=40, seed=7)
+        store = Database(invoices=40, seed=7)
         store.open()
         drift = Drift(insert=1, update=3, delete=2, seed=9)
         for _ in range(3):
@@ -57,7 +57,7 @@ def test_drift_is_the_same_for_the_same_seed() -> None:
     assert changed() == changed()
 
 
-async def test_drift_keeps_the_books_tied_out_and_stops_at_the_last_row(post: Any, box: Sandbox) -> None:
+async def test_drift_preserves_amounts_and_the_last_row(post: Any, box: Sandbox) -> None:
     box.drift = Drift(update=50, delete=60, seed=2)
     for _ in range(6):
         await post(LIST, {})
@@ -67,13 +67,13 @@ async def test_drift_keeps_the_books_tied_out_and_stops_at_the_last_row(post: An
     assert_in_step(box)
 
 
-async def test_insert_update_and_delete_are_seen_by_the_next_request(box: Sandbox, post: Any) -> None:
+async def test_changes_are_visible_to_the_next_request(box: Sandbox, post: Any) -> None:
     (fresh,) = box.insert("invoices", {"status": "POSTED", "totalAmount": "123456.70", "reference": None})
     _, newest = await post(LIST, {"pageSize": 1})
     assert newest["deid_invoice"][0]["id"] == fresh
     where = {"totalAmount": {"_eq": 123456.7}, "reference": {"_is_null": True}}
-    _, found = await post(SEARCH, {"where": where})
-    assert [row["id"] for row in found["deid_invoice"]] == [fresh]
+    _, result = await post(SEARCH, {"where": where})
+    assert [row["id"] for row in result["deid_invoice"]] == [fresh]
     box.update("invoices", fresh, {"status": "CLOSED"})
     _, latest = await post(SEARCH, {"orderBy": [{"updatedAt": "desc"}]})
     assert (latest["deid_invoice"][0]["id"], latest["deid_invoice"][0]["status"]) == (fresh, "CLOSED")
@@ -83,14 +83,14 @@ async def test_insert_update_and_delete_are_seen_by_the_next_request(box: Sandbo
     assert_in_step(box)
 
 
-async def test_money_keeps_its_two_decimals_through_an_update(box: Sandbox) -> None:
+async def test_insert_preserves_two_decimals(box: Sandbox) -> None:
     (fresh,) = box.insert("invoices", {"totalAmount": 5})
     (body,) = box.query("SELECT body FROM invoices_body WHERE id = ?", (fresh,))[0]
     assert '"totalAmount":5.00,' in str(body)
 
 
-async def test_an_id_of_ones_own_choice_is_kept(box: Sandbox, post: Any) -> None:
-    """The firm's own next rows go around it."""
+async def test_insert_accepts_an_explicit_id(box: Sandbox, post: Any) -> None:
+    """Generated rows skip it."""
     (planned,) = box.insert("invoices")
     box.delete("invoices", planned)
     assert box.insert("invoices", {"id": 5}) == [5]
@@ -102,15 +102,20 @@ async def test_an_id_of_ones_own_choice_is_kept(box: Sandbox, post: Any) -> None
     assert_in_step(box)
 
 
-async def test_a_bad_change_changes_nothing(box: Sandbox, post: Any) -> None:
+async def test_bad_changes_write_nothing(box: Sandbox, post: Any) -> None:
     some = int(str(box.scalar("SELECT min(id) FROM invoices")))
     before = box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id")
-    refused: list[dict[str, object]] = [{"nope": 1}, {"totalAmount": "1.005"}, {"status": None}, {"id": some}]
-    for values in refused:
+    rejected: list[dict[str, object]] = [
+        {"nope": 1},
+        {"totalAmount": "1.005"},
+        {"status": None},
+        {"id": some},
+    ]
+    for values in rejected:
         with pytest.raises(ValueError, match=r"no field|decimals|null|already"):
             box.insert("invoices", values, count=2)
-    refused = [{"nope": 1}, {"createdAt": "soon"}, {"clientId": "x"}, {"clientId": True}]
-    for values in refused:
+    rejected = [{"nope": 1}, {"createdAt": "soon"}, {"clientId": "x"}, {"clientId": True}]
+    for values in rejected:
         with pytest.raises(ValueError, match=r"no field|date-time|expected"):
             box.update("invoices", some, values)
     with pytest.raises(KeyError):
@@ -118,11 +123,11 @@ async def test_a_bad_change_changes_nothing(box: Sandbox, post: Any) -> None:
     with pytest.raises(KeyError):
         box.delete("invoices", 1)
     assert box.query("SELECT * FROM invoices JOIN invoices_body USING (id) ORDER BY id") == before
-    _, answer = await post(SEARCH, {"pageSize": 1000, "orderBy": [{"id": "asc"}]})
-    assert len(answer["deid_invoice"]) == 300
+    _, response = await post(SEARCH, {"pageSize": 1000, "orderBy": [{"id": "asc"}]})
+    assert len(response["deid_invoice"]) == 300
 
 
-async def test_the_callers_sql_cannot_change_the_firm(box: Sandbox) -> None:
+async def test_query_is_read_only(box: Sandbox) -> None:
     with pytest.raises(Exception, match="readonly"):
         box.query("DELETE FROM invoices")
     assert box.scalar("SELECT count(*) FROM invoices") == 300

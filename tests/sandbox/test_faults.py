@@ -1,4 +1,4 @@
-"""Each fault as a client meets it, on a real socket."""
+"""Each fault as a client sees it, on a real socket."""
 
 import asyncio
 from typing import Any
@@ -11,49 +11,53 @@ from aiwyn_async.sandbox import Sandbox
 LIST = "/gql/v1/invoices"
 
 
-async def test_the_nth_request_fails_and_the_others_do_not(box: Sandbox, post: Any) -> None:
+async def test_fault_nth_and_times_select_requests(box: Sandbox, post: Any) -> None:
     fault = box.faults.add("invoices.list", nth=3, times=2, status=503, headers={"Retry-After": "7"})
     assert [(await post(LIST, {}))[0] for _ in range(6)] == [200, 200, 503, 503, 200, 200]
     assert fault.hits == 2
     assert [request.status for request in box.requests] == [200, 200, 503, 503, 200, 200]
 
 
-async def test_each_nth_request_fails_until_the_plan_is_cleared(box: Sandbox, post: Any) -> None:
+async def test_fault_every_applies_until_cleared(box: Sandbox, post: Any) -> None:
     box.faults.add("*", every=2, status=500)
     assert [(await post(LIST, {}))[0] for _ in range(4)] == [200, 500, 200, 500]
     box.faults.clear()
     assert [(await post(LIST, {}))[0] for _ in range(2)] == [200, 200]
 
 
-async def test_a_fault_may_be_bound_to_a_body(box: Sandbox, post: Any) -> None:
+async def test_fault_match_selects_bodies(box: Sandbox, post: Any) -> None:
     fault = box.faults.add("invoices.list", every=1, status=413, match=lambda body: body["pageSize"] > 10)  # type: ignore[index]
     assert [(await post(LIST, {"pageSize": size}))[0] for size in (20, 10, 11, 5)] == [413, 200, 413, 200]
     assert fault.hits == 2
 
 
-async def test_status_headers_and_body_are_the_plans(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_fault_sets_status_headers_and_body(box: Sandbox, http: aiohttp.ClientSession) -> None:
     box.faults.add(
         "invoices.list", status=429, headers={"Retry-After": "3", "Content-Type": "text/html"}, body=b"<p>no"
     )
-    async with http.post(f"{box.url}{LIST}", json={}) as answer:
-        assert (answer.status, answer.headers["Retry-After"], await answer.read()) == (429, "3", b"<p>no")
-        assert answer.content_type == "text/html"
+    async with http.post(f"{box.url}{LIST}", json={}) as response:
+        assert (response.status, response.headers["Retry-After"], await response.read()) == (
+            429,
+            "3",
+            b"<p>no",
+        )
+        assert response.content_type == "text/html"
 
 
-async def test_a_served_body_may_be_changed(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_fault_changes_the_served_body(box: Sandbox, http: aiohttp.ClientSession) -> None:
     headers = {"Authorization": f"Bearer {box.token}"}
     box.faults.add("invoices.list", mutate=lambda body: body.replace(b"deid_invoice", b"tenant_invoice"))
-    async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as answer:
-        assert (await answer.json()).keys() == {"tenant_invoice", "tenant_invoice_aggregate"}
+    async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as response:
+        assert (await response.json()).keys() == {"tenant_invoice", "tenant_invoice_aggregate"}
     box.faults.add("invoices.list", body=b"{}")
-    async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as answer:
-        assert (answer.status, await answer.read()) == (200, b"{}")
+    async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as response:
+        assert (response.status, await response.read()) == (200, b"{}")
 
 
 @pytest.mark.parametrize(
     ("action", "error"), [("close", aiohttp.ServerDisconnectedError), ("reset", aiohttp.ClientOSError)]
 )
-async def test_a_connection_ends_without_an_answer(
+async def test_fault_closes_the_connection_without_a_response(
     box: Sandbox, http: aiohttp.ClientSession, post: Any, action: Any, error: type[Exception]
 ) -> None:
     box.faults.add("invoices.list", action=action)
@@ -64,7 +68,7 @@ async def test_a_connection_ends_without_an_answer(
 
 
 @pytest.mark.parametrize(("action", "reset"), [("close", False), ("reset", True)])
-async def test_close_is_a_fin_and_reset_a_rst(box: Sandbox, action: Any, reset: bool) -> None:
+async def test_fault_close_sends_fin_and_reset_sends_rst(box: Sandbox, action: Any, reset: bool) -> None:
     box.faults.add("invoices.list", action=action)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(box.url.rpartition(":")[2]))
     writer.write(b"POST /gql/v1/invoices HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
@@ -78,34 +82,34 @@ async def test_close_is_a_fin_and_reset_a_rst(box: Sandbox, action: Any, reset: 
         await writer.wait_closed()
 
 
-async def test_a_truncated_body_is_shorter_than_its_length(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_fault_truncate_sends_half_the_body(box: Sandbox, http: aiohttp.ClientSession) -> None:
     box.faults.add("invoices.list", action="truncate")
     async with http.post(
         f"{box.url}{LIST}", json={}, headers={"Authorization": f"Bearer {box.token}"}
-    ) as answer:
-        assert answer.status == 200
-        half = int(answer.headers["Content-Length"]) // 2
-        assert (await answer.content.readexactly(half)).startswith(b'{"deid_invoice"')
+    ) as response:
+        assert response.status == 200
+        half = int(response.headers["Content-Length"]) // 2
+        assert (await response.content.readexactly(half)).startswith(b'{"deid_invoice"')
         with pytest.raises(aiohttp.ClientPayloadError):
-            await answer.content.read(1)
+            await response.content.read(1)
 
 
-async def test_a_drip_brings_the_body_byte_by_byte(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_fault_drip_sends_single_bytes(box: Sandbox, http: aiohttp.ClientSession) -> None:
     box.faults.add("invoices.list", action="drip", interval=0.0, body=b"slowly")
     async with http.post(
         f"{box.url}{LIST}", json={}, headers={"Authorization": f"Bearer {box.token}"}
-    ) as answer:
-        assert await answer.content.readany() == b"s"
-        assert await answer.read() == b"lowly"
+    ) as response:
+        assert await response.content.readany() == b"s"
+        assert await response.read() == b"lowly"
 
 
-async def test_a_raw_answer_is_sent_as_it_stands(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_fault_raw_sends_the_bytes_unchanged(box: Sandbox, http: aiohttp.ClientSession) -> None:
     box.faults.add("invoices.list", action="raw", body=b"HTTP/1.1 two hundred\r\n\r\n")
     with pytest.raises(aiohttp.ClientResponseError):
         await http.post(f"{box.url}{LIST}", json={})
 
 
-async def test_a_stall_lasts_until_the_client_gives_up(
+async def test_fault_stall_lasts_until_the_client_disconnects(
     box: Sandbox, http: aiohttp.ClientSession, post: Any
 ) -> None:
     fault = box.faults.add("invoices.list", action="stall")
@@ -118,7 +122,7 @@ async def test_a_stall_lasts_until_the_client_gives_up(
 @pytest.mark.parametrize(
     "plan", [{"action": "stall"}, {"delay": 60}, {"action": "drip", "status": 500, "interval": 60}]
 )
-async def test_stopping_ends_what_stalls(http: aiohttp.ClientSession, plan: Any) -> None:
+async def test_stop_ends_stalled_requests(http: aiohttp.ClientSession, plan: Any) -> None:
     reached = asyncio.Event()
 
     def arrived(_: object) -> bool:
@@ -129,9 +133,9 @@ async def test_stopping_ends_what_stalls(http: aiohttp.ClientSession, plan: Any)
         box.faults.add("invoices.list", match=arrived, **plan)
 
         async def read() -> None:
-            async with http.post(f"{box.url}{LIST}", json={}) as answer:
-                await answer.read()
-                assert answer.status == 503
+            async with http.post(f"{box.url}{LIST}", json={}) as response:
+                await response.read()
+                assert response.status == 503
 
         waiting = asyncio.create_task(read())
         await reached.wait()
@@ -153,13 +157,13 @@ async def test_stopping_ends_what_stalls(http: aiohttp.ClientSession, plan: Any)
         {"route": "invoice.list"},
     ],
 )
-def test_a_plan_that_means_nothing_is_refused(plan: Any) -> None:
-    with pytest.raises(ValueError, match=r"count from 1|exclude|body|route"):
+def test_faults_add_rejects_bad_arguments(plan: Any) -> None:
+    with pytest.raises(ValueError, match=r"at least 1|exclude|body|route"):
         Sandbox(1).faults.add(plan.get("route", "*"), **{k: v for k, v in plan.items() if k != "route"})
 
 
-async def test_latency_and_delay_hold_the_answer_back(box: Sandbox, post: Any) -> None:
-    """A client that waits less than the latency gets nothing."""
+async def test_latency_and_delay_postpone_the_response(box: Sandbox, post: Any) -> None:
+    """A client with a shorter timeout receives nothing."""
     box.latency = 30
     with pytest.raises(TimeoutError):
         await post(LIST, {}, timeout=aiohttp.ClientTimeout(total=0.02))

@@ -1,9 +1,12 @@
-"""The description is current, whole, and true of a running sandbox."""
+"""The OpenAPI description is current, complete, and matches a running sandbox."""
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import aiohttp
@@ -11,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from aiwyn_async.sandbox import Sandbox, serve
-from aiwyn_async.sandbox.openapi import encoded
-from aiwyn_async.sandbox.writes import DESCRIPTION_FILE
+from aiwyn_async.sandbox._http.write_routes import DESCRIPTION_FILE
 
 schemathesis: Any = pytest.importorskip("schemathesis")
 checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 EXAMPLES = 25
+ROOT = Path(__file__).parents[2]
 DESCRIPTION: dict[str, Any] = json.loads(DESCRIPTION_FILE.read_bytes())
 METHODS = {"get", "post", "put", "delete"}
 OPERATIONS = [
@@ -33,49 +36,51 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    """A sandbox on a loop of its own, for a client that blocks."""
-    running, told = threading.Event(), list[str]()
+    """A sandbox on a separate loop, for a client that blocks."""
+    running, announced = threading.Event(), list[str]()
     stop, loop = asyncio.Event(), asyncio.new_event_loop()
     box = Sandbox(invoices=60, seed=11)
 
     def ready(started: Sandbox) -> None:
-        told.append(started.url)
+        announced.append(started.url)
         running.set()
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve(box, stop, ready=ready)))
     thread.start()
     assert running.wait(20)
-    yield Served(box, told[0])
+    yield Served(box, announced[0])
     loop.call_soon_threadsafe(stop.set)
     thread.join()
     loop.close()
-    print(f"\n{len(CASES)} cases over {len(OPERATIONS)} operations")  # noqa: T201 - asked for
+    print(f"\n{len(CASES)} cases over {len(OPERATIONS)} operations")  # noqa: T201 - shown by -s
 
 
-def test_the_file_is_current() -> None:
-    """`python -m aiwyn_async.sandbox.openapi` writes it anew."""
-    assert DESCRIPTION_FILE.read_bytes() == encoded()
+def test_openapi_file_is_current() -> None:
+    """``python -m tools.openapi`` writes it."""
+    command = [sys.executable, "-m", "tools.openapi", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 0, done.stderr
 
 
-async def test_it_is_served_without_a_token(box: Sandbox, http: aiohttp.ClientSession) -> None:
-    async with http.get(f"{box.url}/openapi.json") as answer:
-        assert (answer.status, answer.content_type) == (200, "application/json")
-        assert await answer.json() == DESCRIPTION
-    async with http.get(f"{box.url}/openapi.json", headers={"Host": "evil.example"}) as answer:
-        assert answer.status == 421
+async def test_openapi_is_served_without_a_token(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{box.url}/openapi.json") as response:
+        assert (response.status, response.content_type) == (200, "application/json")
+        assert await response.json() == DESCRIPTION
+    async with http.get(f"{box.url}/openapi.json", headers={"Host": "evil.example"}) as response:
+        assert response.status == 421
 
 
-async def test_every_route_of_the_server_is_described(box: Sandbox) -> None:
+async def test_openapi_describes_every_route(box: Sandbox) -> None:
     routes = {
         (route.method.lower(), route.resource.canonical)
-        for route in box._service.app().router.routes()  # pyright: ignore[reportPrivateUsage]
+        for route in box._app.router.routes()  # pyright: ignore[reportPrivateUsage]
         if route.resource is not None
     }
     control = {route for route in routes if route[1].startswith("/_sandbox/")}
     assert routes - control - {("get", "/openapi.json")} == set(OPERATIONS)
 
 
-def test_operations_are_named_tagged_and_judged() -> None:
+def test_openapi_operations_have_id_tag_and_evidence() -> None:
     operations = [DESCRIPTION["paths"][path][method] for method, path in OPERATIONS]
     names = [operation["operationId"] for operation in operations]
     assert len(set(names)) == len(names)
@@ -83,20 +88,20 @@ def test_operations_are_named_tagged_and_judged() -> None:
         assert operation["tags"]
         assert operation["x-aiwyn-evidence"] in {"confirmed", "inferred"}
         assert {"400", "401", "429"} <= operation["responses"].keys()
-    found = {operation["operationId"]: operation["x-aiwyn-evidence"] for operation in operations}
-    assert found["upsertRecords"] == found["listInvoices"] == "confirmed"
-    assert found["createSubscription"] == found["exchangeToken"] == "inferred"
+    result = {operation["operationId"]: operation["x-aiwyn-evidence"] for operation in operations}
+    assert result["upsertRecords"] == result["listInvoices"] == "confirmed"
+    assert result["createSubscription"] == result["exchangeToken"] == "inferred"
 
 
 SCHEMAS: dict[str, Any] = DESCRIPTION["components"]["schemas"]
 
 
 def evidence(schema: str, field: str) -> str | None:
-    found: str | None = SCHEMAS[schema]["properties"][field].get("x-aiwyn-evidence")
-    return found
+    result: str | None = SCHEMAS[schema]["properties"][field].get("x-aiwyn-evidence")
+    return result
 
 
-def test_no_type_is_null_alone() -> None:
+def test_openapi_has_no_null_type() -> None:
     """openapi-generator fails on it."""
     assert SCHEMAS["FailureResponse"]["properties"]["data"]["type"] == ["object", "null"]
 
@@ -111,7 +116,7 @@ def test_no_type_is_null_alone() -> None:
     assert "null" not in list(types(SCHEMAS))
 
 
-def test_fields_have_the_documents_examples_enums_and_formats() -> None:
+def test_openapi_fields_have_documented_examples_enums_and_formats() -> None:
     detail, request = SCHEMAS["InvoiceDetail"]["properties"], SCHEMAS["InvoiceListRequest"]["properties"]
     assert detail["paymentStatus"]["enum"] == ["UNPAID", "PARTIALLY_PAID", "PAID", "OVERDUE"]
     assert detail["totalAmount"] == {"type": "number", "format": "decimal", "examples": [22000]}
@@ -125,7 +130,7 @@ def test_fields_have_the_documents_examples_enums_and_formats() -> None:
     assert parameter["example"] == 45678
 
 
-def test_documented_errors_are_described_and_the_others_inferred() -> None:
+def test_openapi_marks_undocumented_errors_as_inferred() -> None:
     for method, path, documented in (
         ("post", "/api/v1/records", {"400", "401", "403", "500"}),
         ("put", "/api/v1/records", {"400", "401", "403", "404", "500"}),
@@ -134,11 +139,11 @@ def test_documented_errors_are_described_and_the_others_inferred() -> None:
         ("post", "/gql/v1/invoices", set[str]()),
     ):
         responses = DESCRIPTION["paths"][path][method]["responses"]
-        own = {code for code, answer in responses.items() if "x-aiwyn-evidence" not in answer}
+        own = {code for code, response in responses.items() if "x-aiwyn-evidence" not in response}
         assert own == {*documented, "200"}
 
 
-def test_evidence_stands_on_fields_that_differ_from_their_operation() -> None:
+def test_openapi_evidence_marks_fields_that_differ() -> None:
     assert evidence("InvoiceDetail", "invoiceNumber") is None
     assert evidence("InvoiceDetailLineItem", "amount") == "example"
     assert evidence("InvoicePage", "deid_invoice") is None
@@ -154,7 +159,7 @@ def test_evidence_stands_on_fields_that_differ_from_their_operation() -> None:
     assert evidence("TextComparison", "_iregex") == "inferred"
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_openapi_references_resolve() -> None:
     def references(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
             for key, value in cast("dict[str, Any]", node).items():
@@ -173,11 +178,11 @@ def test_every_reference_leads_somewhere() -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 @pytest.mark.parametrize("mode", ["positive", "negative"])
-def test_the_sandbox_answers_as_described(served: Served, method: str, path: str, mode: str) -> None:
-    """Requests the description allows, and requests it does not, over real HTTP."""
+def test_sandbox_responds_as_described(served: Served, method: str, path: str, mode: str) -> None:
+    """Send requests that the description allows, and requests that it does not."""
     schema = schemathesis.openapi.from_dict(DESCRIPTION)
     operation = schema[path][method.upper()]
-    wanted = [
+    expected_checks = [
         schemathesis.checks.not_a_server_error,
         checks.status_code_conformance,
         checks.content_type_conformance,
@@ -197,7 +202,7 @@ def test_the_sandbox_answers_as_described(served: Served, method: str, path: str
     def check(case: Any) -> None:
         CASES.append(1)
         headers = {"Authorization": f"Bearer {served.box.token}"}
-        answer = case.call(base_url=served.url, headers=headers)
-        case.validate_response(answer, checks=wanted)
+        response = case.call(base_url=served.url, headers=headers)
+        case.validate_response(response, checks=expected_checks)
 
     check()

@@ -1,13 +1,14 @@
 """Conditions and orders select what PostgreSQL selects: the real API is Hasura over it.
 
-The module needs a server: on Debian, `apt-get install postgresql`, and the locale `en_US.UTF-8` for its half.
-`AIWYN_POSTGRES_CASES=5000` compares more conditions than the default, and a quarter as many orders.
+The module needs a server (on Debian, ``apt-get install postgresql``); one half needs the locale
+``en_US.UTF-8``.
+``AIWYN_POSTGRES_CASES=5000`` compares more conditions than the default, and a quarter as many orders.
 
 Known differences, which the generator avoids:
 
-- Postgres refuses a LIKE pattern that ends in its escape character only if the comparison gets that far.
-- Postgres refuses a regular expression only if it is evaluated for some row; the sandbox always does.
-- Under `en_US`, glibc sorts punctuation between a digit and a letter by a rule of its own.
+- Postgres rejects a LIKE pattern that ends in its escape character only if the comparison reaches the end.
+- Postgres rejects a regular expression only if it is evaluated for some row; the sandbox always does.
+- Under ``en_US``, glibc has a special rule for punctuation between a digit and a letter.
 """
 
 import os
@@ -19,11 +20,13 @@ from typing import Any, cast
 
 import pytest
 
-from aiwyn_async.sandbox.collation import Collation
-from aiwyn_async.sandbox.schema import RESOURCES, Column, DateForm, Kind, Resource
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError
-from aiwyn_async.sandbox.where import compile_order
+from aiwyn_async.sandbox._data.collation import Collation
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.mutations import update_row
+from aiwyn_async.sandbox._data.order_by import compile_order
+from aiwyn_async.sandbox._declarations.declarations import Column, DateForm, Kind, Resource
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from postgres_server import Postgres, binaries, has_locale, literal, running
 
 PROGRAMS = binaries()
@@ -99,7 +102,7 @@ class Firm:
         self.database = f"firm_{collation.lower()}"
         self.collation: Collation = collation
         self.random = random.Random(f"20 {collation}")
-        self.store = Store(invoices=120, seed=5, collation=collation)
+        self.store = Database(invoices=120, seed=5, collation=collation)
         self.store.open()
         self._disturb()
         self._copy()
@@ -115,8 +118,8 @@ class Firm:
             for column in RESOURCES[name].columns
         }
 
-    def text(self, most: int = 6) -> str:
-        return "".join(self.random.choices(TEXTS[self.collation], k=self.random.randint(0, most)))
+    def text(self, max_length: int = 6) -> str:
+        return "".join(self.random.choices(TEXTS[self.collation], k=self.random.randint(0, max_length)))
 
     def _disturb(self) -> None:
         """Give rows texts that a firm would not have, and instants to the microsecond."""
@@ -127,7 +130,7 @@ class Firm:
             for row_id in list(self.store.ids(resource)):
                 if self.random.random() < 0.6:
                     chosen = self.random.sample(texts, 3)
-                    self.store.update(resource, row_id, {column.key: self.text() for column in chosen})
+                    update_row(self.store, resource, row_id, {column.key: self.text() for column in chosen})
 
     def _copy(self) -> None:
         locale = LOCALES[self.collation]
@@ -139,7 +142,7 @@ class Firm:
             columns = ", ".join(f"{column.sql} {sql_type(column)}" for column in resource.columns)
             script.append(f"CREATE TABLE {name} ({columns}, body jsonb);")
             selected = ", ".join(column.sql for column in resource.columns)
-            bodies = {row_id: self.store.body(resource, row_id) for row_id in self.store.ids(resource)}
+            bodies = {row_id: self.store.row_json(resource, row_id) for row_id in self.store.ids(resource)}
             for values in self.store.query(f"SELECT {selected} FROM {name}"):
                 cells = [
                     stored(column, value) for column, value in zip(resource.columns, values, strict=True)
@@ -263,11 +266,11 @@ def leaf(firm: Firm, resource: Resource) -> dict[str, Any]:
     if resource.nested and chance < 0.3:
         nested = firm.random.choice(resource.nested)
         column = firm.random.choice(nested.columns)
-        found = firm.store.query(
+        result = firm.store.query(
             f"SELECT DISTINCT json_extract(e.value, '$.{column.sql}') FROM {resource.bodies} AS b,"
             f" json_each(b.body, '$.{nested.wire}') AS e"
         )
-        values = [within(column, value) for (value,) in found]
+        values = [within(column, value) for (value,) in result]
         return {nested.wire: {column.wire: condition(firm, column, values)}}
     column = firm.random.choice(resource.columns)
     return {column.wire: condition(firm, column, firm.values[resource.name, column.wire])}
@@ -331,8 +334,8 @@ def sql_operand(column: Column, value: Any) -> str:
     return f"'{value}'::{sql_type(column)}"
 
 
-def sql_condition(expression: str, column: Column, asked: dict[str, Any]) -> str:
-    ((name, value),) = asked.items()
+def sql_condition(expression: str, column: Column, where: dict[str, Any]) -> str:
+    ((name, value),) = where.items()
     if name == "_is_null":
         return f"({expression} IS {'' if value else 'NOT '}NULL)"
     if name in {"_in", "_nin"}:
@@ -342,8 +345,8 @@ def sql_condition(expression: str, column: Column, asked: dict[str, Any]) -> str
     return f"({expression} {OPERATORS[name]} {sql_operand(column, value)})"
 
 
-def sql_where(resource: Resource, asked: dict[str, Any], alias: str = "t") -> str:
-    return " AND ".join(sql_branch(resource, name, value, alias) for name, value in asked.items()) or "true"
+def sql_where(resource: Resource, where: dict[str, Any], alias: str = "t") -> str:
+    return " AND ".join(sql_branch(resource, name, value, alias) for name, value in where.items()) or "true"
 
 
 def sql_branch(resource: Resource, name: str, value: Any, alias: str) -> str:
@@ -363,9 +366,9 @@ def sql_branch(resource: Resource, name: str, value: Any, alias: str) -> str:
             link = f"{inner}.id = {alias}.{relation.local.sql}"
             return f"EXISTS (SELECT 1 FROM {target.name} {inner} WHERE {link} AND ({inside}))"
     nested = next(item for item in resource.nested if item.wire == name)
-    ((wire, asked),) = value.items()
+    ((wire, where),) = value.items()
     column = next(item for item in nested.columns if item.wire == wire)
-    cell = sql_condition(f"({inner}->>'{wire}')::{sql_type(column)}", column, asked)
+    cell = sql_condition(f"({inner}->>'{wire}')::{sql_type(column)}", column, where)
     return f"EXISTS (SELECT 1 FROM jsonb_array_elements({alias}.body->'{name}') {inner} WHERE {cell})"
 
 
@@ -402,34 +405,34 @@ def firm(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Firm]:
     made.store.close()
 
 
-def selected(firm: Firm, resource: Resource, asked: Any) -> str | None:
+def selected(firm: Firm, resource: Resource, where: Any) -> str | None:
     try:
-        ids = firm.store.select(resource, asked, ()).page(0, 10_000)
+        ids = firm.store.select(resource, where, ()).page(0, 10_000)
     except BadRequestError:
         return None
     return ",".join(map(str, ids))
 
 
-def regexes(asked: Any) -> Iterator[str]:
+def regexes(where: Any) -> Iterator[str]:
     """The regular expressions in a tree."""
-    if isinstance(asked, list):
-        for item in cast("list[object]", asked):
+    if isinstance(where, list):
+        for item in cast("list[object]", where):
             yield from regexes(item)
-    elif isinstance(asked, dict):
-        for name, value in cast("dict[str, Any]", asked).items():
+    elif isinstance(where, dict):
+        for name, value in cast("dict[str, Any]", where).items():
             if name in {"_regex", "_iregex"}:
                 yield value
             else:
                 yield from regexes(value)
 
 
-def has_broken_regex(firm: Firm, asked: Any) -> bool:
-    """Whether Postgres refuses some regular expression of a tree, once it looks at it."""
-    statements = [f"SELECT 'a' ~ {literal(pattern)}" for pattern in regexes(asked)]
-    return None in firm.postgres.answers(firm.database, statements)
+def has_broken_regex(firm: Firm, where: Any) -> bool:
+    """Whether Postgres rejects some regular expression of a tree."""
+    statements = [f"SELECT 'a' ~ {literal(pattern)}" for pattern in regexes(where)]
+    return None in firm.postgres.results(firm.database, statements)
 
 
-def test_conditions_select_what_postgres_selects(firm: Firm) -> None:
+def test_conditions_select_as_postgres(firm: Firm) -> None:
     differences: list[Any] = []
     seen: Counter[str] = Counter()
     for start in range(0, CASES, 500):
@@ -440,22 +443,22 @@ def test_conditions_select_what_postgres_selects(firm: Firm) -> None:
         ]
         ids = "SELECT string_agg(t.id::text, ',' ORDER BY t.id) FROM"
         statements = [
-            f"{ids} {resource.name} t WHERE {sql_where(resource, asked)}" for resource, asked in batch
+            f"{ids} {resource.name} t WHERE {sql_where(resource, where)}" for resource, where in batch
         ]
-        for (resource, asked), wanted in zip(
-            batch, firm.postgres.answers(firm.database, statements), strict=True
+        for (resource, where), expected in zip(
+            batch, firm.postgres.results(firm.database, statements), strict=True
         ):
-            got = selected(firm, resource, asked)
-            seen["refused" if wanted is None else "none" if not wanted else "some"] += 1
-            # Postgres refuses a pattern when a row meets it, the sandbox when it reads the request.
-            if got != wanted and not (got is None and has_broken_regex(firm, asked)):
-                differences.append((resource.name, asked, wanted, got))
+            got = selected(firm, resource, where)
+            seen["rejected" if expected is None else "none" if not expected else "some"] += 1
+            # Postgres rejects a pattern when it evaluates a row, the sandbox when it reads the request.
+            if got != expected and not (got is None and has_broken_regex(firm, where)):
+                differences.append((resource.name, where, expected, got))
     assert not differences, (len(differences), differences[:5])
     assert min(seen["some"], seen["none"]) > CASES // 10, seen
-    assert seen["refused"] > 0, seen
+    assert seen["rejected"] > 0, seen
 
 
-def test_orders_are_those_of_postgres(firm: Firm) -> None:
+def test_orders_sort_as_postgres(firm: Firm) -> None:
     differences: list[Any] = []
     batch = [
         (resource, order(firm, resource))
@@ -466,11 +469,11 @@ def test_orders_are_those_of_postgres(firm: Firm) -> None:
     for resource, terms in batch:
         sorted_by = ", ".join(" ".join(sql_order(resource, term)) for term in terms)
         statements.append(f"SELECT string_agg(t.id::text, ',' ORDER BY {sorted_by}) FROM {resource.name} t")
-    for (resource, terms), wanted in zip(
-        batch, firm.postgres.answers(firm.database, statements), strict=True
+    for (resource, terms), expected in zip(
+        batch, firm.postgres.results(firm.database, statements), strict=True
     ):
         terms_of = compile_order(resource, terms, firm.collation)
         got = ",".join(map(str, firm.store.select(resource, {}, terms_of).page(0, 10_000)))
-        if got != wanted:
+        if got != expected:
             differences.append((resource.name, terms))
     assert not differences, (len(differences), differences[:5])

@@ -1,4 +1,4 @@
-r"""`_regex` is Postgres': the answers below are those of Postgres 15."""
+"""``_regex`` matches as in Postgres 15, from which the results below were taken."""
 
 import time
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.sandbox.regex import Regex, RegexSyntaxError, RegexTooComplexError, compiled
+from aiwyn_async.sandbox._data.regex import Regex, RegexSyntaxError, RegexTooComplexError, compile_regex
 
 
 @pytest.mark.parametrize(
-    ("pattern", "text", "found"),
+    ("pattern", "text", "matches"),
     [
         # Classes
         ("[[:digit:]]{3}", "a123", True),
@@ -67,8 +67,8 @@ from aiwyn_async.sandbox.regex import Regex, RegexSyntaxError, RegexTooComplexEr
         ("a|", "b", True),
     ],
 )
-def test_regex_finds_what_postgres_finds(pattern: str, text: str, *, found: bool) -> None:
-    assert compiled(pattern).search(text) is found
+def test_regex_matches_as_postgres(pattern: str, text: str, *, matches: bool) -> None:
+    assert compile_regex(pattern).search(text) is matches
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_regex_finds_what_postgres_finds(pattern: str, text: str, *, found: bool
         ("a\\", "invalid escape \\ sequence"),
     ],
 )
-def test_regex_refuses_what_postgres_refuses_in_its_words(pattern: str, reason: str) -> None:
+def test_regex_errors_are_those_of_postgres(pattern: str, reason: str) -> None:
     with pytest.raises(RegexSyntaxError) as caught:
-        compiled(pattern)
+        compile_regex(pattern)
     assert str(caught.value) == reason
 
 
@@ -106,25 +106,25 @@ def test_regex_refuses_what_postgres_refuses_in_its_words(pattern: str, reason: 
     "pattern",
     ["(a+)+$", "(a|aa)+$", "(a|a)*b", "(.*)*x", "(x+x+)+y", "^(([a-z])+.)+[A-Z]([a-z])+$", ".*.*.*.*=x"],
 )
-def test_regex_time_does_not_explode(pattern: str) -> None:
+def test_regex_time_is_linear(pattern: str) -> None:
     """A backtracking engine takes years for these; a second is a thousand times what they need."""
     started = time.process_time()
-    assert not compiled(pattern).search("a" * 3_000 + "!")
+    assert not compile_regex(pattern).search("a" * 3_000 + "!")
     assert time.process_time() - started < 1
 
 
-def test_regex_refuses_what_exceeds_its_budget() -> None:
+def test_regex_rejects_what_exceeds_its_budget() -> None:
     with pytest.raises(RegexTooComplexError, match="too complex"):
-        compiled("(?=(a+)+$)b").search("a" * 3_000)
+        compile_regex("(?=(a+)+$)b").search("a" * 3_000)
     with pytest.raises(RegexTooComplexError, match="too complex"):
-        compiled("(?:a{200}){200}")
+        compile_regex("(?:a{200}){200}")
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=12))
-def test_regex_parses_or_refuses_any_text(pattern: str) -> None:
+def test_regex_parses_or_rejects_any_text(pattern: str) -> None:
     try:
-        regex: Regex = compiled(pattern)
+        regex: Regex = compile_regex(pattern)
     except RegexSyntaxError:
         return
     regex.search("ab 1\n\u00e9")
@@ -132,5 +132,5 @@ def test_regex_parses_or_refuses_any_text(pattern: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text("ab\n.*\\", max_size=8), st.text("ab\n.*\\", max_size=8))
-def test_a_quoted_regex_is_a_plain_search(wanted: str, text: str) -> None:
-    assert compiled(f"(?q){wanted}").search(text) is (wanted in text)
+def test_regex_quoted_is_a_plain_search(literal: str, text: str) -> None:
+    assert compile_regex(f"(?q){literal}").search(text) is (literal in text)

@@ -1,4 +1,4 @@
-"""Bad requests, and paths that the documentation's prose shows wrongly."""
+"""Bad requests, and paths that the documentation shows without their prefix."""
 
 import asyncio
 import datetime as dt
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 PROSE_PATHS = [
     ("POST", "/v1/draft_invoice_histories", "/gql/v1/draft_invoice_histories"),
@@ -34,19 +34,19 @@ PROSE_PATHS = [
 
 
 @pytest.mark.parametrize(("method", "prose", "real"), PROSE_PATHS)
-async def test_a_path_of_the_prose_is_answered_with_the_real_one(
+async def test_path_without_prefix_suggests_the_real_one(
     box: Sandbox, http: Any, method: str, prose: str, real: str
 ) -> None:
     headers = {"Authorization": f"Bearer {box.token}"}
-    async with http.request(method, f"{box.url}{prose}", headers=headers) as answer:
-        assert answer.status == 404
-        assert f"{method} {real}" in (await answer.json())["errors"][0]["message"]
+    async with http.request(method, f"{box.url}{prose}", headers=headers) as response:
+        assert response.status == 404
+        assert f"{method} {real}" in (await response.json())["errors"][0]["message"]
 
 
-async def test_another_unknown_path_is_answered_plainly(post: Any) -> None:
+async def test_unknown_path_is_not_found(post: Any) -> None:
     for path in ("/v1/nothing", "/v2/invoices", "/invoices", "/v1/"):
-        status, answer = await post(path, {})
-        assert (status, answer["errors"][0]["message"]) == (404, "Not Found")
+        status, response = await post(path, {})
+        assert (status, response["errors"][0]["message"]) == (404, "Not Found")
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ async def test_another_unknown_path_is_answered_plainly(post: Any) -> None:
         ("staff", {"lastName": 5}, "lastName: expected text"),
     ],
 )
-async def test_a_bad_filter_is_answered_by_its_name(post: Any, path: str, body: Any, message: str) -> None:
-    status, answer = await post(f"/gql/v1/{path}", body)
-    assert (status, answer["errors"][0]["message"]) == (400, message)
+async def test_bad_filter_is_named_in_the_error(post: Any, path: str, body: Any, message: str) -> None:
+    status, response = await post(f"/gql/v1/{path}", body)
+    assert (status, response["errors"][0]["message"]) == (400, message)
 
 
-async def test_a_filter_takes_a_whole_number_with_a_fraction(box: Sandbox, post: Any) -> None:
+async def test_filter_accepts_a_whole_number_with_a_fraction(box: Sandbox, post: Any) -> None:
     client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
-    _, answer = await post("/gql/v1/invoices", {"clientId": float(client)})
-    assert {row["clientId"] for row in answer["deid_invoice"]} == {client}
+    _, response = await post("/gql/v1/invoices", {"clientId": float(client)})
+    assert {row["clientId"] for row in response["deid_invoice"]} == {client}
 
 
 MALFORMED = [
@@ -89,10 +89,10 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("request_bytes", MALFORMED, ids=range(len(MALFORMED)))
-async def test_a_malformed_request_is_answered_and_nothing_is_printed(
+async def test_malformed_request_gets_a_response_and_no_log(
     box: Sandbox, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, request_bytes: bytes
 ) -> None:
-    """aiohttp logs a traceback of each, which goes to stderr where no logging is set up."""
+    """aiohttp logs a traceback of each, which is printed to stderr if logging is not configured."""
     host = box.url.removeprefix("http://")
     sent = request_bytes.replace(b"{path}", b"/gql/v1/invoices").replace(b"{host}", host.encode())
     reader, writer = await asyncio.open_connection(*host.split(":"))
@@ -106,9 +106,7 @@ async def test_a_malformed_request_is_answered_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
-async def test_an_error_of_a_handler_is_logged(
-    caplog: pytest.LogCaptureFixture, post: Any, box: Sandbox
-) -> None:
+async def test_handler_error_is_logged(caplog: pytest.LogCaptureFixture, post: Any, box: Sandbox) -> None:
     def failing(_body: bytes) -> bytes:
         raise ZeroDivisionError
 
@@ -125,7 +123,7 @@ def changed_at(box: Sandbox, resource: str) -> dict[int, int]:
 
 @pytest.mark.parametrize(
     "resource",
-    [name for name, found in RESOURCES.items() if "updatedAt" in found.by_wire],
+    [name for name, resource in RESOURCES.items() if "updatedAt" in resource.by_wire],
 )
 async def test_inserted_rows_are_newer_than_all_others(box: Sandbox, resource: str) -> None:
     latest = max(changed_at(box, resource).values())
@@ -138,7 +136,7 @@ async def test_inserted_rows_are_newer_than_all_others(box: Sandbox, resource: s
     assert changed_at(box, resource)[later] == max(changed_at(box, resource).values())
 
 
-async def test_rows_that_come_along_with_inserted_ones_are_newer_too(box: Sandbox) -> None:
+async def test_child_rows_of_inserted_rows_are_newer_than_all_others(box: Sandbox) -> None:
     before = changed_at(box, "payments")
     box.insert("invoices", count=10)
     after = changed_at(box, "payments")
@@ -148,16 +146,16 @@ async def test_rows_that_come_along_with_inserted_ones_are_newer_too(box: Sandbo
     assert len(set(fresh)) == len(fresh)
 
 
-async def test_an_incremental_reader_sees_every_inserted_row(box: Sandbox, post: Any) -> None:
+async def test_incremental_read_returns_every_inserted_row(box: Sandbox, post: Any) -> None:
     (newest,) = box.query("SELECT max(updated_at_us) FROM invoices")[0]
     after = dt.datetime.fromtimestamp(int(str(newest)) / 1e6, dt.UTC).isoformat()
     ids = box.insert("invoices", {"notes": "new"}, count=13)
     where = {"updatedAt": {"_gt": after}}
-    _, answer = await post("/gql/v1/invoices/search", {"pageSize": 50, "where": where})
-    assert [row["id"] for row in answer["deid_invoice"]] == ids
+    _, response = await post("/gql/v1/invoices/search", {"pageSize": 50, "where": where})
+    assert [row["id"] for row in response["deid_invoice"]] == ids
 
 
-async def test_an_update_time_of_the_callers_own_is_kept(box: Sandbox, post: Any) -> None:
+async def test_explicit_update_time_is_preserved(box: Sandbox, post: Any) -> None:
     (row_id,) = box.insert("invoices", {"updatedAt": "2001-01-01T00:00:00Z"})
-    _, answer = await post("/gql/v1/invoices/search", {"where": {"id": {"_eq": row_id}}})
-    assert answer["deid_invoice"][0]["updatedAt"] == "2001-01-01T00:00:00Z"
+    _, response = await post("/gql/v1/invoices/search", {"where": {"id": {"_eq": row_id}}})
+    assert response["deid_invoice"][0]["updatedAt"] == "2001-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""The seeded firm: its books tie out to the cent, and a seed is a firm."""
+"""The seeded firm: amounts tie out to the cent, and a seed determines all rows."""
 
 import json
 from decimal import Decimal
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, RESOURCES, Kind, Resource
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import row_value
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows
+from aiwyn_async.sandbox._data.values import row_value
+from aiwyn_async.sandbox._declarations.declarations import Kind, Resource
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, RESOURCES
 
 FIELDS = [
     "id",
@@ -40,20 +42,20 @@ FIELDS = [
 ]
 
 
-def rows(store: Store, resource: Resource = INVOICES) -> list[dict[str, Any]]:
-    text = store.page_text(resource, list(store.ids(resource)))
+def rows(store: Database, resource: Resource = INVOICES) -> list[dict[str, Any]]:
+    text = store.rows_json(resource, list(store.ids(resource)))
     return list(json.loads(b"[" + text + b"]", parse_float=Decimal))
 
 
 @pytest.fixture(scope="module")
 def firm() -> Any:
-    store = Store(invoices=3000, seed=11)
+    store = Database(invoices=3000, seed=11)
     store.open()
     yield store
     store.close()
 
 
-def test_every_invoice_ties_out(firm: Store) -> None:
+def test_invoices_tie_out(firm: Database) -> None:
     for row in rows(firm):
         lines, payments = row["lineItems"], row["payments"]
         assert 1 <= len(lines) <= 3
@@ -68,7 +70,7 @@ def test_every_invoice_ties_out(firm: Store) -> None:
         assert row["totalAmount"] - row["paidAmount"] == row["outstandingAmount"]
 
 
-def test_statuses_agree_with_the_money(firm: Store) -> None:
+def test_statuses_agree_with_the_money(firm: Database) -> None:
     seen: set[str] = set()
     for row in rows(firm):
         seen.add(row["status"])
@@ -85,8 +87,8 @@ def test_statuses_agree_with_the_money(firm: Store) -> None:
     assert seen == {"PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT", "CLOSED"}
 
 
-def test_rows_are_in_wire_order_with_two_decimals_and_one_date_form_a_field(firm: Store) -> None:
-    text = firm.page_text(INVOICES, list(firm.ids(INVOICES)))
+def test_rows_have_wire_order_two_decimals_and_date_forms(firm: Database) -> None:
+    text = firm.rows_json(INVOICES, list(firm.ids(INVOICES)))
     for row in rows(firm):
         assert list(row) == FIELDS
         assert str(row["totalAmount"])[-3] == "."
@@ -98,7 +100,7 @@ def test_rows_are_in_wire_order_with_two_decimals_and_one_date_form_a_field(firm
     assert 1000 < len(text) / 3000 < 1150
 
 
-def test_ids_ascend_with_creation_and_have_gaps(firm: Store) -> None:
+def test_ids_ascend_with_creation_and_have_gaps(firm: Database) -> None:
     made = rows(firm)
     ids: list[int] = [row["id"] for row in made]
     assert ids[0] == 40001
@@ -111,7 +113,7 @@ def test_ids_ascend_with_creation_and_have_gaps(firm: Store) -> None:
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
-def test_columns_hold_what_the_json_says(firm: Store, resource: Resource) -> None:
+def test_columns_equal_the_json(firm: Database, resource: Resource) -> None:
     shown = [column for column in resource.columns if column.shown]
     names = ", ".join(column.sql for column in shown)
     held = firm.query(f"SELECT {names} FROM {resource.name} ORDER BY id")
@@ -119,69 +121,69 @@ def test_columns_hold_what_the_json_says(firm: Store, resource: Resource) -> Non
     assert [tuple(row_value(c, row[c.key]) for c in shown) for row in rows(firm, resource)] == held
 
 
-def test_every_client_billed_exists_under_its_name(firm: Store) -> None:
+def test_billed_clients_exist_under_their_name(firm: Database) -> None:
     clients = {row["id"]: row["name"] for row in rows(firm, CLIENTS)}
     assert all(clients[row["clientId"]] == row["clientName"] for row in rows(firm))
 
 
-def test_a_seed_is_a_firm() -> None:
+def test_seed_determines_the_firm() -> None:
     def text(seed: int) -> bytes:
-        store = Store(invoices=40, seed=seed)
+        store = Database(invoices=40, seed=seed)
         store.open()
         try:
-            return store.page_text(INVOICES, list(store.ids(INVOICES)))
+            return store.rows_json(INVOICES, list(store.ids(INVOICES)))
         finally:
             store.close()
 
     assert text(1) == text(1) != text(2)
 
 
-def test_how_the_work_is_cut_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_size_does_not_affect_the_firm(monkeypatch: pytest.MonkeyPatch) -> None:
     def text() -> list[bytes]:
-        store = Store(invoices=50, seed=5)
+        store = Database(invoices=50, seed=5)
         store.open()
         try:
-            return [store.page_text(resource, list(store.ids(resource))) for resource in RESOURCES.values()]
+            return [store.rows_json(resource, list(store.ids(resource))) for resource in RESOURCES.values()]
         finally:
             store.close()
 
     whole = text()
-    monkeypatch.setattr("aiwyn_async.sandbox.seed.CHUNK_ROWS", 7)
+    monkeypatch.setattr("aiwyn_async.sandbox._data.seed.CHUNK_ROWS", 7)
     assert text() == whole
 
 
-def test_a_firm_is_kept_in_a_file_and_no_other_is_taken_for_it(tmp_path: Path) -> None:
+def test_file_is_reopened_only_for_the_same_firm(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
-    first = Store(invoices=20, seed=1, path=path)
+    first = Database(invoices=20, seed=1, path=path)
     first.open()
-    (gone, *_), fresh = first.ids(INVOICES), first.insert(INVOICES, 2)
-    first.delete(INVOICES, gone)
+    (gone, *_), fresh = first.ids(INVOICES), insert_rows(first, INVOICES, 2)
+    delete_row(first, INVOICES, gone)
     first.close()
-    again = Store(invoices=20, seed=1, path=path)
+    again = Database(invoices=20, seed=1, path=path)
     again.open()
     assert gone not in again.ids(INVOICES)
     assert list(again.ids(INVOICES))[-2:] == fresh
-    assert again.insert(INVOICES, 1)[0] > fresh[-1]
+    assert insert_rows(again, INVOICES, 1)[0] > fresh[-1]
     again.close()
     with pytest.raises(ValueError, match="seed=1, not 2"):
-        Store(invoices=20, seed=2, path=path).open()
+        Database(invoices=20, seed=2, path=path).open()
     other = tmp_path / "notes.txt"
     other.write_text("not a database " * 100)
-    with pytest.raises(ValueError, match="not a sandbox's file"):
-        Store(invoices=20, seed=1, path=other).open()
+    with pytest.raises(ValueError, match="not a sandbox file"):
+        Database(invoices=20, seed=1, path=other).open()
     assert other.exists()
 
 
-def test_a_firm_half_made_leaves_no_file(tmp_path: Path) -> None:
+def test_unfinished_firm_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
-    store = Store(invoices=20, seed=1, path=path)
+    store = Database(invoices=20, seed=1, path=path)
     store.cancel()
     with pytest.raises(RuntimeError, match="stopped"):
         store.open()
     assert not path.exists()
 
 
-def test_the_declarations_are_whole() -> None:
+def test_declarations_are_complete() -> None:
     for resource in RESOURCES.values():
         assert resource.columns[0].wire == "id"
         assert resource.columns[0].kind is Kind.INTEGER

@@ -1,9 +1,10 @@
-"""The API over real HTTP: envelopes, pages, tokens, refusals and the record of requests."""
+"""The API over HTTP: envelopes, pages, tokens, errors and the record of requests."""
 
 import asyncio
 import base64
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -24,40 +25,40 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_key_is_exchanged_for_a_token_that_works(box: Sandbox, http: aiohttp.ClientSession) -> None:
-    async with http.post(f"{box.url}/v1/auth/token", json={"jwtApiKey": box.api_key}) as answer:
-        assert answer.status == 200
-        issued = await answer.json()
+async def test_token_exchange_returns_a_valid_token(box: Sandbox, http: aiohttp.ClientSession) -> None:
+    async with http.post(f"{box.url}/v1/auth/token", json={"jwtApiKey": box.api_key}) as response:
+        assert response.status == 200
+        issued = await response.json()
     assert issued["expiresIn"] == 3600
     claims = json.loads(base64.urlsafe_b64decode(issued["token"].split(".")[1] + "=="))
     assert claims["exp"] - claims["iat"] == 3600
     assert claims["https://hasura.io/jwt/claims"]["x-hasura-default-role"] == "aiwynsb_API_ADMIN"
     assert claims["tenant"] == "aiwynsb"
-    async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(issued["token"])) as answer:
-        assert answer.status == 200
+    async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(issued["token"])) as response:
+        assert response.status == 200
     assert box.token_exchanges == 1
 
 
 @pytest.mark.parametrize(
     ("body", "status"), [({"jwtApiKey": "wrong"}, 401), ({}, 400), ([], 400), (None, 400)]
 )
-async def test_a_wrong_key_gets_no_token(
+async def test_token_exchange_rejects_a_wrong_key(
     box: Sandbox, http: aiohttp.ClientSession, body: Any, status: int
 ) -> None:
-    async with http.post(f"{box.url}/v1/auth/token", json=body) as answer:
-        assert answer.status == status
-        assert (await answer.json())["errors"][0]["message"]
+    async with http.post(f"{box.url}/v1/auth/token", json=body) as response:
+        assert response.status == status
+        assert (await response.json())["errors"][0]["message"]
     assert box.token_exchanges == 0
 
 
-async def test_a_token_ends_with_its_lifetime(http: aiohttp.ClientSession) -> None:
+async def test_token_expires_after_its_lifetime(http: aiohttp.ClientSession) -> None:
     now = 1_700_000_000.0
     async with Sandbox(10, token_lifetime=60, clock=lambda: now) as box:
         headers = bearer(box.token)
 
         async def status() -> int:
-            async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as answer:
-                return answer.status
+            async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as response:
+                return response.status
 
         now += 59
         assert await status() == 200
@@ -66,40 +67,38 @@ async def test_a_token_ends_with_its_lifetime(http: aiohttp.ClientSession) -> No
         assert box.token != headers["Authorization"][7:]
 
 
-async def test_expired_tokens_are_refused_and_new_ones_are_not(
-    box: Sandbox, http: aiohttp.ClientSession
-) -> None:
+async def test_expire_tokens_rejects_old_tokens_only(box: Sandbox, http: aiohttp.ClientSession) -> None:
     old = box.token
     box.expire_tokens()
     for token, status in ((old, 401), (box.token, 200)):
-        async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(token)) as answer:
-            assert answer.status == status
+        async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(token)) as response:
+            assert response.status == status
 
 
 @pytest.mark.parametrize(
     "value", ["", "Bearer", "Basic abc", "Bearer a.b.c", "Bearer \u00e9.\u00e9.\u00e9", "Bearer .."]
 )
-async def test_no_bearer_no_answer(box: Sandbox, http: aiohttp.ClientSession, value: str) -> None:
-    async with http.post(f"{box.url}{LIST}", json={}, headers={"Authorization": value}) as answer:
-        assert answer.status == 401
-        assert (await answer.json())["errors"][0]["extensions"]["code"] == "invalid-jwt"
+async def test_bearer_token_is_required(box: Sandbox, http: aiohttp.ClientSession, value: str) -> None:
+    async with http.post(f"{box.url}{LIST}", json={}, headers={"Authorization": value}) as response:
+        assert response.status == 401
+        assert (await response.json())["errors"][0]["extensions"]["code"] == "invalid-jwt"
 
 
-async def test_pages_are_numbered_from_zero_and_give_every_row_once(box: Sandbox, post: Any) -> None:
+async def test_pages_are_numbered_from_zero_and_cover_every_row_once(box: Sandbox, post: Any) -> None:
     ids: list[int] = []
     total = Decimal(0)
     for page in range(math.ceil(300 / 41) + 1):
-        status, answer = await post(LIST, {"pageSize": 41, "page": page})
+        status, response = await post(LIST, {"pageSize": 41, "page": page})
         assert status == 200
-        assert list(answer) == ["deid_invoice", "deid_invoice_aggregate"]
-        assert answer["deid_invoice_aggregate"] == {"aggregate": {"count": 300}}
-        ids += [row["id"] for row in answer["deid_invoice"]]
-        total += sum(Decimal(str(row["totalAmount"])) for row in answer["deid_invoice"])
+        assert list(response) == ["deid_invoice", "deid_invoice_aggregate"]
+        assert response["deid_invoice_aggregate"] == {"aggregate": {"count": 300}}
+        ids += [row["id"] for row in response["deid_invoice"]]
+        total += sum(Decimal(str(row["totalAmount"])) for row in response["deid_invoice"])
     assert len(ids) == len(set(ids)) == 300
     assert int(total * 100) == box.scalar("SELECT sum(total_cents) FROM invoices")
 
 
-async def test_clients_count_page_in_rows_to_skip(post: Any) -> None:
+async def test_clients_page_is_an_offset(post: Any) -> None:
     _, whole = await post("/gql/v1/clients", {})
     assert list(whole) == ["clients", "total"]
     assert whole["total"] == {"aggregate": {"count": 8}}
@@ -116,17 +115,17 @@ async def test_clients_count_page_in_rows_to_skip(post: Any) -> None:
     assert part["clients"] == whole["clients"][2:5]
     names = [row["name"] for row in whole["clients"]]
     assert names == sorted(names)
-    _, found = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
-    assert {row["name"] for row in found["clients"]} == {names[0]}
+    _, result = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
+    assert {row["name"] for row in result["clients"]} == {names[0]}
 
 
 @pytest.mark.parametrize(("path", "size"), [(LIST, 25), (SEARCH, 1)])
-async def test_each_route_has_the_documented_page_size(post: Any, path: str, size: int) -> None:
-    _, answer = await post(path)
-    assert len(answer["deid_invoice"]) == size
+async def test_page_size_has_the_documented_default(post: Any, path: str, size: int) -> None:
+    _, response = await post(path)
+    assert len(response["deid_invoice"]) == size
 
 
-async def test_the_list_filters_and_sorts(box: Sandbox, post: Any) -> None:
+async def test_list_filters_and_sorts(box: Sandbox, post: Any) -> None:
     client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
     body = {
         "clientId": client,
@@ -136,8 +135,8 @@ async def test_the_list_filters_and_sorts(box: Sandbox, post: Any) -> None:
         "sortOrder": "asc",
         "pageSize": 1000,
     }
-    _, answer = await post(LIST, body)
-    rows = answer["deid_invoice"]
+    _, response = await post(LIST, body)
+    rows = response["deid_invoice"]
     assert rows
     assert all(row["clientId"] == client and row["status"] == "PAID" for row in rows)
     created = [row["createdAt"] for row in rows]
@@ -148,7 +147,7 @@ async def test_the_list_filters_and_sorts(box: Sandbox, post: Any) -> None:
     assert newest["deid_invoice"][0]["createdAt"] == max(row["createdAt"] for row in newest["deid_invoice"])
 
 
-async def test_the_documented_search_is_served(post: Any) -> None:
+async def test_search_accepts_the_documented_request(post: Any) -> None:
     where = {
         "_and": [
             {"_or": [{"invoiceNumber": {"_ilike": "%inv-2024%"}}, {"description": {"_ilike": "%SERVICE%"}}]},
@@ -160,12 +159,12 @@ async def test_the_documented_search_is_served(post: Any) -> None:
         ]
     }
     order = [{"invoiceNumber": "asc"}, {"createdAt": "desc"}]
-    status, answer = await post(SEARCH, {"pageSize": 500, "where": where, "orderBy": order})
-    numbers = [row["invoiceNumber"] for row in answer["deid_invoice"]]
+    status, response = await post(SEARCH, {"pageSize": 500, "where": where, "orderBy": order})
+    numbers = [row["invoiceNumber"] for row in response["deid_invoice"]]
     assert status == 200
     assert numbers
     assert numbers == sorted(numbers)
-    assert {row["status"] for row in answer["deid_invoice"]} <= {"POSTED", "CLOSED"}
+    assert {row["status"] for row in response["deid_invoice"]} <= {"POSTED", "CLOSED"}
 
 
 @pytest.mark.parametrize(
@@ -189,18 +188,18 @@ async def test_the_documented_search_is_served(post: Any) -> None:
         (SEARCH, {"limit": 5}),
     ],
 )
-async def test_a_bad_request_is_refused_with_the_reason(post: Any, path: str, body: Any) -> None:
-    status, answer = await post(path, body)
+async def test_bad_request_returns_the_reason(post: Any, path: str, body: Any) -> None:
+    status, response = await post(path, body)
     assert status == 400
-    assert answer["errors"][0]["message"]
-    assert answer["errors"][0]["extensions"] == {"code": "validation-failed"}
+    assert response["errors"][0]["message"]
+    assert response["errors"][0]["extensions"] == {"code": "validation-failed"}
 
 
-async def test_what_is_not_json_is_refused(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_body_must_be_json(box: Sandbox, http: aiohttp.ClientSession) -> None:
     for data in (b"{", b"\xff\xfe", b"[" * 100_000):
-        async with http.post(f"{box.url}{LIST}", data=data, headers=bearer(box.token)) as answer:
-            assert answer.status == 400
-            assert (await answer.json())["errors"][0]["extensions"]["code"] == "parse-failed"
+        async with http.post(f"{box.url}{LIST}", data=data, headers=bearer(box.token)) as response:
+            assert response.status == 400
+            assert (await response.json())["errors"][0]["extensions"]["code"] == "parse-failed"
 
 
 @pytest.mark.parametrize(
@@ -215,25 +214,23 @@ async def test_what_is_not_json_is_refused(box: Sandbox, http: aiohttp.ClientSes
         ("GET", "/", 404),
     ],
 )
-async def test_errors_have_the_body_of_errors(
+async def test_errors_have_an_error_body(
     box: Sandbox, http: aiohttp.ClientSession, method: str, path: str, status: int
 ) -> None:
-    async with http.request(method, f"{box.url}{path}", headers=bearer(box.token)) as answer:
-        assert answer.status == status
-        assert (await answer.json())["errors"][0]["message"]
-        assert answer.headers["X-Request-Id"]
-        assert answer.headers["Date"]
-        assert box.requests[-1].request_id == answer.headers["X-Request-Id"]
+    async with http.request(method, f"{box.url}{path}", headers=bearer(box.token)) as response:
+        assert response.status == status
+        assert (await response.json())["errors"][0]["message"]
+        assert response.headers["X-Request-Id"]
+        assert response.headers["Date"]
+        assert box.requests[-1].request_id == response.headers["X-Request-Id"]
 
 
-async def test_by_id_is_another_object_than_the_row(
-    box: Sandbox, http: aiohttp.ClientSession, post: Any
-) -> None:
-    _, answer = await post(SEARCH, {"pageSize": 300})
+async def test_detail_differs_from_the_row(box: Sandbox, http: aiohttp.ClientSession, post: Any) -> None:
+    _, response = await post(SEARCH, {"pageSize": 300})
     seen: set[str] = set()
-    for row in answer["deid_invoice"][:60]:
-        async with http.get(f"{box.url}/gql/v1/invoice/{row['id']}", headers=bearer(box.token)) as found:
-            text = await found.text()
+    for row in response["deid_invoice"][:60]:
+        async with http.get(f"{box.url}/gql/v1/invoice/{row['id']}", headers=bearer(box.token)) as result:
+            text = await result.text()
         one = json.loads(text)
         assert one.keys() == row.keys() - {"description"}
         seen.add(one["status"])
@@ -245,13 +242,13 @@ async def test_by_id_is_another_object_than_the_row(
     assert {"SENT", "VIEWED"} <= seen
 
 
-async def test_a_client_by_id_sums_its_invoices(box: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_client_detail_sums_its_invoices(box: Sandbox, http: aiohttp.ClientSession) -> None:
     client = int(str(box.scalar("SELECT client_id FROM invoices LIMIT 1")))
-    async with http.get(f"{box.url}/gql/v1/client/{client}", headers=bearer(box.token)) as answer:
-        found = json.loads(await answer.text(), parse_float=Decimal)
+    async with http.get(f"{box.url}/gql/v1/client/{client}", headers=bearer(box.token)) as response:
+        result = json.loads(await response.text(), parse_float=Decimal)
     owed = box.scalar("SELECT sum(outstanding_cents) FROM invoices WHERE client_id = ?", (client,))
-    assert found["financialSummary"]["outstandingBalance"] * 100 == owed
-    assert found["legalName"] == f"{found['name']}, Inc."
+    assert result["financialSummary"]["outstandingBalance"] * 100 == owed
+    assert result["legalName"] == f"{result['name']}, Inc."
 
 
 @pytest.mark.parametrize(
@@ -264,7 +261,7 @@ async def test_a_client_by_id_sums_its_invoices(box: Sandbox, http: aiohttp.Clie
         ("127.0.0.1.evil", 421),
     ],
 )
-async def test_only_its_own_host_name_is_answered(post: Any, host: str, status: int) -> None:
+async def test_host_header_must_name_the_server(post: Any, host: str, status: int) -> None:
     assert (await post(LIST, {}, headers={"Host": host}))[0] == status
     if status == 421:
         assert (await post("/nothing", {}, headers={"Host": host}))[0] == 421
@@ -278,7 +275,7 @@ def _entries(path: Path) -> list[str]:
     return [entry.name for entry in path.iterdir()]
 
 
-async def test_it_listens_on_loopback_alone(box: Sandbox) -> None:
+async def test_server_listens_on_loopback_only(box: Sandbox) -> None:
     port = int(box.url.rpartition(":")[2])
     listening = [
         line.split()[1]
@@ -289,13 +286,13 @@ async def test_it_listens_on_loopback_alone(box: Sandbox) -> None:
     assert listening == [f"0100007F:{port:04X}"]
 
 
-async def test_the_rate_limit_refuses_and_says_when(http: aiohttp.ClientSession) -> None:
+async def test_rate_limit_returns_retry_after(http: aiohttp.ClientSession) -> None:
     now = 100.0
     async with Sandbox(10, rate_limit=RateLimit(per_second=0.5, burst=2), monotonic=lambda: now) as box:
 
         async def status() -> tuple[int, str | None]:
-            async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as answer:
-                return answer.status, answer.headers.get("Retry-After")
+            async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as response:
+                return response.status, response.headers.get("Retry-After")
 
         assert [await status() for _ in range(3)] == [(200, None), (200, None), (429, "2")]
         now += 2
@@ -303,16 +300,16 @@ async def test_the_rate_limit_refuses_and_says_when(http: aiohttp.ClientSession)
         assert await status() == (429, "2")
 
 
-async def test_options_of_pages_and_counts(http: aiohttp.ClientSession) -> None:
+async def test_page_limits_clamp_default_and_cap(http: aiohttp.ClientSession) -> None:
     async def page(box: Sandbox, body: Any) -> tuple[int, int, int]:
-        async with http.post(f"{box.url}{LIST}", json=body, headers=bearer(box.token)) as answer:
-            found = await answer.json()
-            if answer.status != 200:
-                return answer.status, 0, 0
+        async with http.post(f"{box.url}{LIST}", json=body, headers=bearer(box.token)) as response:
+            result = await response.json()
+            if response.status != 200:
+                return response.status, 0, 0
             return (
-                answer.status,
-                len(found["deid_invoice"]),
-                found["deid_invoice_aggregate"]["aggregate"]["count"],
+                response.status,
+                len(result["deid_invoice"]),
+                result["deid_invoice_aggregate"]["aggregate"]["count"],
             )
 
     async with Sandbox(50, clamp_page_size=10, count_cap=20) as box:
@@ -322,15 +319,15 @@ async def test_options_of_pages_and_counts(http: aiohttp.ClientSession) -> None:
         assert await page(box, {}) == (200, 7, 50)
 
 
-async def test_ties_come_in_one_order_or_in_shifting_ones(http: aiohttp.ClientSession) -> None:
+async def test_ties_are_fixed_or_shifting(http: aiohttp.ClientSession) -> None:
     async def orders(box: Sandbox) -> set[tuple[int, ...]]:
-        found: set[tuple[int, ...]] = set()
+        result: set[tuple[int, ...]] = set()
         for _ in range(5):
             async with http.post(
                 f"{box.url}{LIST}", json={"pageSize": 90}, headers=bearer(box.token)
-            ) as answer:
-                found.add(tuple(row["id"] for row in (await answer.json())["deid_invoice"]))
-        return found
+            ) as response:
+                result.add(tuple(row["id"] for row in (await response.json())["deid_invoice"]))
+        return result
 
     async with Sandbox(90) as box:
         (fixed,) = await orders(box)
@@ -355,12 +352,14 @@ async def test_requests_are_recorded_without_secrets(
     assert (box.calls("invoices.list"), box.calls("invoices.get"), box.calls()) == (1, 0, 2)
 
 
-async def test_many_at_once_are_served(post: Any) -> None:
-    answers = await asyncio.gather(*(post(SEARCH, {"where": {"id": {"_gt": 40001 + n}}}) for n in range(40)))
-    assert {status for status, _ in answers} == {200}
+async def test_concurrent_requests_are_served(post: Any) -> None:
+    responses = await asyncio.gather(
+        *(post(SEARCH, {"where": {"id": {"_gt": 40001 + n}}}) for n in range(40))
+    )
+    assert {status for status, _ in responses} == {200}
 
 
-async def test_a_sandbox_serves_once_and_then_is_gone(http: aiohttp.ClientSession) -> None:
+async def test_sandbox_starts_once(http: aiohttp.ClientSession) -> None:
     box = Sandbox(10)
     with pytest.raises(RuntimeError, match="not running"):
         _ = box.url
@@ -368,8 +367,8 @@ async def test_a_sandbox_serves_once_and_then_is_gone(http: aiohttp.ClientSessio
     url, headers = box.url, bearer(box.token)
     with pytest.raises(RuntimeError, match="once"):
         await box.start()
-    async with http.post(f"{url}{LIST}", json={}, headers=headers) as answer:
-        assert answer.status == 200
+    async with http.post(f"{url}{LIST}", json={}, headers=headers) as response:
+        assert response.status == 200
     await box.stop()
     await box.stop()
     with pytest.raises(RuntimeError, match="once"):
@@ -380,7 +379,7 @@ async def test_a_sandbox_serves_once_and_then_is_gone(http: aiohttp.ClientSessio
         box.scalar("SELECT 1")
 
 
-async def test_nothing_is_left_open() -> None:
+async def test_stop_leaves_nothing_open() -> None:
     def open_files() -> int:
         return len(_entries(Path("/proc/self/fd")))
 
@@ -391,14 +390,14 @@ async def test_nothing_is_left_open() -> None:
         async with (
             Sandbox(10) as box,
             aiohttp.ClientSession() as session,
-            session.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as answer,
+            session.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as response,
         ):
-            assert answer.status == 200
+            assert response.status == 200
     assert open_files() == before
     assert asyncio.all_tasks() == tasks
 
 
-async def test_a_port_that_is_taken_leaves_nothing_running() -> None:
+async def test_start_on_a_used_port_leaves_nothing_running() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -409,11 +408,9 @@ async def test_a_port_that_is_taken_leaves_nothing_running() -> None:
         box.scalar("SELECT 1")
 
 
-async def test_a_large_firm_lives_in_a_file_that_goes_with_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_large_firm_uses_a_temporary_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("aiwyn_async.sandbox.shelf._MEMORY_ROWS", 5)
+    monkeypatch.setattr("aiwyn_async.sandbox._data.database._MAX_INVOICES_IN_MEMORY", 5)
     async with Sandbox(10) as box:
         (directory,) = _entries(tmp_path)
         assert _entries(tmp_path / directory) == ["firm.sqlite3"]
@@ -421,7 +418,7 @@ async def test_a_large_firm_lives_in_a_file_that_goes_with_it(
     assert not _entries(tmp_path)
 
 
-async def test_serve_runs_until_it_is_told_to_stop() -> None:
+async def test_serve_runs_until_stopped() -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
     box = Sandbox(10)
     running = asyncio.create_task(serve(box, stop, ready=lambda _: ready.set()))
@@ -433,7 +430,7 @@ async def test_serve_runs_until_it_is_told_to_stop() -> None:
         _ = box.url
 
 
-async def test_the_module_says_where_it_serves_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
+async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "abc"),
@@ -442,24 +439,28 @@ async def test_the_module_says_where_it_serves_and_stops_on_a_signal(http: aioht
         env={"PYTHONPATH": str(Path(package.__file__).parents[2]), "PYTHONWARNINGS": "error"},
     )
     assert process.stdout is not None
-    told = json.loads(await process.stdout.readline())
-    assert told.keys() == {"url", "api_key"}
-    async with http.post(f"{told['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as answer:
-        assert answer.status == 200
+    announced = json.loads(await process.stdout.readline())
+    assert announced.keys() == {"url", "api_key"}
+    async with http.post(f"{announced['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as response:
+        assert response.status == 200
     process.terminate()
     _, problems = await process.communicate()
     assert (process.returncode, problems) == (0, b"")
 
 
-def test_nothing_of_the_client_is_imported() -> None:
+def test_sandbox_imports_nothing_of_the_client() -> None:
     """A mistake shared by client and server would not show."""
     code = (
-        "import sys, aiwyn_async.sandbox, aiwyn_async.sandbox.oracle;"
+        "import sys, aiwyn_async.sandbox, where_oracle;"
         "mine = [m for m in sys.modules if m.startswith('aiwyn_async.')];"
         "print([m for m in mine if not m.startswith('aiwyn_async.sandbox') and m[-9:] != '._version'])"
     )
-    root = str(Path(package.__file__).parents[2])
+    paths = [Path(package.__file__).parents[2], Path(__file__).parents[1] / "support"]
     done = subprocess.run(
-        [sys.executable, "-c", code], env={"PYTHONPATH": root}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(map(str, paths))},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "[]"

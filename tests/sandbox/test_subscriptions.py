@@ -1,4 +1,4 @@
-"""Who is told of what, how a delivery is repeated, and what is refused."""
+"""Subscriptions: events delivered, retries, and rejected requests."""
 
 import asyncio
 import json
@@ -15,23 +15,23 @@ SUBSCRIPTIONS = "/api/v1/event-subscriptions"
 Call = Callable[..., Awaitable[tuple[int, Any]]]
 
 
-class Got(NamedTuple):
+class Received(NamedTuple):
     headers: Any
     body: bytes
 
 
 class Receiver:
-    """Keeps what it is sent, and answers with the statuses it is given, then with 204."""
+    """Records requests, and responds with ``statuses`` in turn, then with 204."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
-        self.got: list[Got] = []
+        self.received: list[Received] = []
         self.url = ""
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def take(self, request: web.Request) -> web.Response:
-        self.got.append(Got(request.headers.copy(), await request.read()))
+    async def handle(self, request: web.Request) -> web.Response:
+        self.received.append(Received(request.headers.copy(), await request.read()))
         await self.hold.wait()
         status = self.statuses.pop(0) if self.statuses else 204
         headers = {"Location": self.url} if 300 <= status < 400 else {}
@@ -39,24 +39,24 @@ class Receiver:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(got.body) for got in self.got]
+        return [json.loads(received.body) for received in self.received]
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    taken = Receiver()
+    receiver = Receiver()
     app = web.Application()
-    app.router.add_post("/hook", taken.take)
+    app.router.add_post("/hook", receiver.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    taken.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    yield taken
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield receiver
     await runner.cleanup()
 
 
 class Waits:
-    """A sleep that takes no time and remembers what was asked of it."""
+    """A sleep that returns immediately and records its seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -82,30 +82,32 @@ def call(box: Sandbox, http: aiohttp.ClientSession) -> Call:
     async def request(method: str, path: str = "", body: object = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {box.token}"}
         url = f"{box.url}{path if path.startswith('/api') else SUBSCRIPTIONS + path}"
-        async with http.request(method, url, json=body, headers=headers) as answer:
-            return answer.status, await answer.json()
+        async with http.request(method, url, json=body, headers=headers) as response:
+            return response.status, await response.json()
 
     return request
 
 
-def wish(url: str, *kinds: str, operations: object = ("CREATE", "UPDATE", "DELETE")) -> dict[str, Any]:
+def new_subscription(
+    url: str, *kinds: str, operations: object = ("CREATE", "UPDATE", "DELETE")
+) -> dict[str, Any]:
     return {"targetUrl": url, "entityTypes": kinds or ["invoices"], "operations": operations}
 
 
-async def test_the_catalog_names_resources_and_record_types(call: Call) -> None:
+async def test_catalog_lists_resources_and_record_types(call: Call) -> None:
     await call("POST", "/api/v1/records/custom", {"name": "rateCard", "fields": []})
     await call("POST", "/api/v1/records", {"records": [{"type": "vendor"}]})
-    status, answer = await call("GET", "/catalog")
+    status, response = await call("GET", "/catalog")
     assert status == 200
-    entries = {entry["name"]: entry["operations"] for entry in answer["data"]["entityTypes"]}
+    entries = {entry["name"]: entry["operations"] for entry in response["data"]["entityTypes"]}
     assert {"invoices", "clients", "rateCard", "vendor"} <= entries.keys()
     assert entries["invoices"] == ["CREATE", "UPDATE", "DELETE"]
 
 
-async def test_changes_are_told_to_those_who_asked(box: Sandbox, call: Call, receiver: Receiver) -> None:
-    status, answer = await call("POST", "", wish(receiver.url, operations=["CREATE", "DELETE"]))
+async def test_changes_are_delivered_to_subscribers(box: Sandbox, call: Call, receiver: Receiver) -> None:
+    status, response = await call("POST", "", new_subscription(receiver.url, operations=["CREATE", "DELETE"]))
     assert status == 201
-    subscription = answer["data"]
+    subscription = response["data"]
     assert subscription["operations"] == ["CREATE", "DELETE"]
     (new,) = box.insert("invoices", {"notes": "made"})
     box.update("invoices", new, {"notes": "changed"})
@@ -124,11 +126,11 @@ async def test_changes_are_told_to_those_who_asked(box: Sandbox, call: Call, rec
     assert {delivery.subscription_id for delivery in box.deliveries} == {subscription["id"]}
 
 
-async def test_record_writes_and_drift_are_told(
+async def test_record_writes_and_drift_are_delivered(
     box: Sandbox, call: Call, receiver: Receiver, post: Any
 ) -> None:
     await call("POST", "/api/v1/records/custom", {"name": "rateCard", "fields": []})
-    await call("POST", "", wish(receiver.url, "rateCard", "invoices"))
+    await call("POST", "", new_subscription(receiver.url, "rateCard", "invoices"))
     box.fail_records(lambda record: record["systemRef"] == 2)
     body = {"records": [{"type": "rateCard", "systemRef": ref, "attributes": {"n": ref}} for ref in (1, 2)]}
     await call("POST", "/api/v1/records", body)
@@ -144,10 +146,10 @@ async def test_record_writes_and_drift_are_told(
     assert {event["operation"] for event in receiver.events[1:]} == {"CREATE", "DELETE"}
 
 
-async def test_a_delivery_is_repeated_with_its_id_until_it_is_taken(
+async def test_delivery_is_retried_with_its_id_until_success(
     box: Sandbox, call: Call, receiver: Receiver, waits: Waits
 ) -> None:
-    await call("POST", "", wish(receiver.url))
+    await call("POST", "", new_subscription(receiver.url))
     receiver.statuses = [500, 302]
     box.insert("invoices")
     await box.delivered()
@@ -155,13 +157,13 @@ async def test_a_delivery_is_repeated_with_its_id_until_it_is_taken(
     assert delivery.state == "delivered"
     assert [attempt.status for attempt in delivery.attempts] == [500, 302, 204]
     assert waits.seconds == [0.5, 1.0]
-    assert {got.headers["webhook-id"] for got in receiver.got} == {delivery.id}
-    assert {got.body for got in receiver.got} == {delivery.body}
-    assert {got.headers["webhook-timestamp"] for got in receiver.got} == {"1700000000"}
+    assert {received.headers["webhook-id"] for received in receiver.received} == {delivery.id}
+    assert {received.body for received in receiver.received} == {delivery.body}
+    assert {received.headers["webhook-timestamp"] for received in receiver.received} == {"1700000000"}
 
 
-async def test_a_delivery_is_given_up_in_the_end(box: Sandbox, call: Call, waits: Waits) -> None:
-    await call("POST", "", wish("http://localhost:9/hook"))
+async def test_delivery_fails_after_the_last_attempt(box: Sandbox, call: Call, waits: Waits) -> None:
+    await call("POST", "", new_subscription("http://localhost:9/hook"))
     box.insert("invoices")
     await box.delivered()
     (delivery,) = box.deliveries
@@ -170,49 +172,47 @@ async def test_a_delivery_is_given_up_in_the_end(box: Sandbox, call: Call, waits
     assert {attempt.error for attempt in delivery.attempts} == {"ClientConnectorError"}
 
 
-async def test_another_signing_scheme_may_be_chosen(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def test_sender_uses_another_signing_scheme(http: aiohttp.ClientSession, receiver: Receiver) -> None:
     async with Sandbox(10, sender=Sender(sign=timestamped_hex)) as box:
         headers = {"Authorization": f"Bearer {box.token}"}
         url = f"{box.url}{SUBSCRIPTIONS}"
-        async with http.post(url, json=wish(receiver.url), headers=headers) as answer:
-            assert answer.status == 201
+        async with http.post(url, json=new_subscription(receiver.url), headers=headers) as response:
+            assert response.status == 201
         box.insert("invoices")
         await box.delivered()
-    assert receiver.got[0].headers["stripe-signature"].startswith("t=")
-    assert "webhook-id" not in receiver.got[0].headers
+    assert receiver.received[0].headers["stripe-signature"].startswith("t=")
+    assert "webhook-id" not in receiver.received[0].headers
 
 
-async def test_a_subscription_is_changed_and_deactivated(
-    box: Sandbox, call: Call, receiver: Receiver
-) -> None:
-    _, answer = await call("POST", "", {**wish(receiver.url), "description": "mine"})
-    made = answer["data"]
+async def test_subscription_is_updated_and_deactivated(box: Sandbox, call: Call, receiver: Receiver) -> None:
+    _, response = await call("POST", "", {**new_subscription(receiver.url), "description": "mine"})
+    made = response["data"]
     path = f"/{made['id']}"
-    _, answer = await call("PUT", path, {"operations": ["DELETE", "DELETE"], "entityTypes": ["clients"]})
-    assert answer["data"] == {**made, "operations": ["DELETE"], "entityTypes": ["clients"]}
-    _, answer = await call("PUT", path, {"description": None, "targetUrl": f"{receiver.url}?a=1"})
-    assert (answer["data"]["description"], answer["data"]["targetUrl"]) == (None, f"{receiver.url}?a=1")
+    _, response = await call("PUT", path, {"operations": ["DELETE", "DELETE"], "entityTypes": ["clients"]})
+    assert response["data"] == {**made, "operations": ["DELETE"], "entityTypes": ["clients"]}
+    _, response = await call("PUT", path, {"description": None, "targetUrl": f"{receiver.url}?a=1"})
+    assert (response["data"]["description"], response["data"]["targetUrl"]) == (None, f"{receiver.url}?a=1")
     box.insert("invoices")
-    _, answer = await call("DELETE", path)
-    assert answer["data"]["active"] is False
+    _, response = await call("DELETE", path)
+    assert response["data"]["active"] is False
     await call("PUT", path, {"operations": ["CREATE"]})
     box.insert("clients")
     await box.delivered()
-    assert not receiver.got
+    assert not receiver.received
     await call("PUT", path, {"active": True})
     box.insert("clients")
     await box.delivered()
-    assert len(receiver.got) == 1
+    assert len(receiver.received) == 1
 
 
-async def test_each_subscription_has_a_secret_of_its_own(call: Call, receiver: Receiver) -> None:
+async def test_subscriptions_have_distinct_secrets(call: Call, receiver: Receiver) -> None:
     secrets: set[str] = set()
     for _ in range(2):
-        _, made = await call("POST", "", wish(receiver.url))
+        _, made = await call("POST", "", new_subscription(receiver.url))
         assert "whsec_" not in json.dumps(made)
-        status, answer = await call("GET", f"/{made['data']['id']}/secret")
+        status, response = await call("GET", f"/{made['data']['id']}/secret")
         assert status == 200
-        secrets.add(answer["data"]["secret"])
+        secrets.add(response["data"]["secret"])
     assert len(secrets) == 2
     assert all(secret.startswith("whsec_") for secret in secrets)
 
@@ -239,10 +239,10 @@ async def test_each_subscription_has_a_secret_of_its_own(call: Call, receiver: R
         "",
     ],
 )
-async def test_nobody_off_this_machine_is_told(call: Call, receiver: Receiver, url: str) -> None:
-    status, answer = await call("POST", "", wish(url))
-    assert (status, answer["error"]["code"]) == (400, "VALIDATION_FAILED")
-    _, made = await call("POST", "", wish(receiver.url))
+async def test_subscription_rejects_remote_targets(call: Call, receiver: Receiver, url: str) -> None:
+    status, response = await call("POST", "", new_subscription(url))
+    assert (status, response["error"]["code"]) == (400, "VALIDATION_FAILED")
+    _, made = await call("POST", "", new_subscription(receiver.url))
     assert (await call("PUT", f"/{made['data']['id']}", {"targetUrl": url}))[0] == 400
 
 
@@ -258,19 +258,19 @@ async def test_nobody_off_this_machine_is_told(call: Call, receiver: Receiver, u
         {"extra": 1},
     ],
 )
-async def test_a_misshapen_subscription_is_refused(call: Call, receiver: Receiver, wrong: Any) -> None:
-    assert (await call("POST", "", {**wish(receiver.url), **wrong}))[0] == 400
+async def test_subscription_rejects_bad_fields(call: Call, receiver: Receiver, wrong: Any) -> None:
+    assert (await call("POST", "", {**new_subscription(receiver.url), **wrong}))[0] == 400
 
 
 @pytest.mark.parametrize(("path", "status"), [("/7", 404), ("/x", 400), ("/0", 400), (f"/{10**19}", 400)])
-async def test_an_unknown_subscription_is_refused(call: Call, path: str, status: int) -> None:
+async def test_subscription_must_exist(call: Call, path: str, status: int) -> None:
     assert (await call("PUT", path, {}))[0] == status
     assert (await call("DELETE", path))[0] == status
     assert (await call("GET", f"{path}/secret"))[0] == status
 
 
-async def test_stopping_ends_what_is_under_way(http: aiohttp.ClientSession, receiver: Receiver) -> None:
-    """One delivery waits for its answer, another for its repetition."""
+async def test_stop_cancels_active_deliveries(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+    """One delivery waits for its response, another for its retry."""
     asleep = asyncio.Event()
 
     async def sleep(_: float) -> None:
@@ -281,8 +281,10 @@ async def test_stopping_ends_what_is_under_way(http: aiohttp.ClientSession, rece
     async with Sandbox(10, sender=Sender(sleep=sleep)) as box:
         headers = {"Authorization": f"Bearer {box.token}"}
         for url in (receiver.url, "http://127.0.0.1:9/"):
-            async with http.post(f"{box.url}{SUBSCRIPTIONS}", json=wish(url), headers=headers) as answer:
-                assert answer.status == 201
+            async with http.post(
+                f"{box.url}{SUBSCRIPTIONS}", json=new_subscription(url), headers=headers
+            ) as response:
+                assert response.status == 201
         receiver.hold.clear()
         box.insert("invoices")
         await asleep.wait()

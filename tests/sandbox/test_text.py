@@ -1,4 +1,4 @@
-"""Case, order and the reading of operands are those of Postgres."""
+"""Case, order and operands are those of Postgres."""
 
 from decimal import Decimal
 from typing import Any
@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.characters import fold
-from aiwyn_async.sandbox.collation import sort_key
-from aiwyn_async.sandbox.declare import DateForm
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError, decimal_bounds, instant_us, whole_number
-from aiwyn_async.sandbox.where import compile_order
+from aiwyn_async.sandbox._data.characters import fold
+from aiwyn_async.sandbox._data.collation import sort_key
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.mutations import update_row
+from aiwyn_async.sandbox._data.order_by import compile_order
+from aiwyn_async.sandbox._data.values import decimal_bounds, instant_us, whole_number
+from aiwyn_async.sandbox._declarations.declarations import DateForm
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES
 
 
 def test_en_us_sorts_letters_before_accents_before_case_before_punctuation() -> None:
@@ -32,21 +34,21 @@ def test_en_us_sorts_letters_before_accents_before_case_before_punctuation() -> 
         assert sort_key(smaller) < sort_key(larger), (smaller, larger)
 
 
-def test_lower_maps_each_character_by_itself() -> None:
+def test_fold_maps_each_character_separately() -> None:
     assert fold("\u0130\u03a3\u1e9e\u212aA") == "i\u03c3\u00dfka"
     assert fold("\u017f") == "\u017f"
 
 
 @pytest.fixture
 def store() -> Any:
-    made = Store(invoices=30, seed=7)
+    made = Database(invoices=30, seed=7)
     made.open()
     yield made
     made.close()
 
 
 @pytest.mark.parametrize(
-    ("held", "pattern", "matches"),
+    ("value", "pattern", "matches"),
     [
         ("\u0130stanbul", "istanbul", True),
         ("\u03a3\u03a3", "\u03c3\u03c3", True),
@@ -58,25 +60,25 @@ def store() -> Any:
         ("a\nb", "A%B", True),
     ],
 )
-def test_ilike_folds_as_lower_does(store: Store, held: str, pattern: str, *, matches: bool) -> None:
+def test_ilike_folds_as_lower_does(store: Database, value: str, pattern: str, *, matches: bool) -> None:
     row_id = store.ids(INVOICES)[0]
-    store.update(INVOICES, row_id, {"notes": held})
+    update_row(store, INVOICES, row_id, {"notes": value})
     tree = {"id": {"_eq": row_id}, "notes": {"_ilike": pattern}}
     assert store.select(INVOICES, tree, ()).count == matches
 
 
-def test_a_like_with_many_wildcards_takes_no_time(store: Store) -> None:
-    store.update(INVOICES, store.ids(INVOICES)[0], {"notes": "a" * 5_000})
+def test_like_with_many_wildcards_is_fast(store: Database) -> None:
+    update_row(store, INVOICES, store.ids(INVOICES)[0], {"notes": "a" * 5_000})
     assert store.select(INVOICES, {"notes": {"_like": "%a" * 100 + "%b"}}, ()).count == 0
 
 
-def test_a_collation_orders_and_compares_texts() -> None:
+def test_collation_sorts_and_compares_texts() -> None:
     names = ["ab", "a-c", "B", "a b"]
     for collation, expected in (("C", ["B", "a b", "a-c", "ab"]), ("en_US", ["a b", "ab", "a-c", "B"])):
-        made = Store(invoices=30, seed=7, clients=4, collation=collation)  # type: ignore[arg-type]
+        made = Database(invoices=30, seed=7, clients=4, collation=collation)  # type: ignore[arg-type]
         made.open()
         for row_id, name in zip(list(made.ids(CLIENTS)), names, strict=True):
-            made.update(CLIENTS, row_id, {"name": name})
+            update_row(made, CLIENTS, row_id, {"name": name})
         order = compile_order(CLIENTS, [{"name": "asc"}], made.collation)
         ids = made.select(CLIENTS, {}, order).page(0, 9)
         assert [names[list(made.ids(CLIENTS)).index(row_id)] for row_id in ids] == expected
@@ -85,18 +87,18 @@ def test_a_collation_orders_and_compares_texts() -> None:
         made.close()
 
 
-def test_an_unknown_collation_is_refused() -> None:
+def test_collation_must_be_known() -> None:
     with pytest.raises(ValueError, match="C, en_US"):
         Sandbox(collation="de_DE")  # type: ignore[arg-type]
 
 
-async def test_a_list_sorts_by_the_collation(http: Any) -> None:
+async def test_list_sorts_by_the_collation(http: Any) -> None:
     async with Sandbox(invoices=3000, seed=7, collation="en_US") as box:
         for body in ({"pageSize": 100}, {"pageSize": 100, "orderBy": [{"name": "asc"}]}):
             path = "/gql/v1/clients/search" if "orderBy" in body else "/gql/v1/clients"
             headers = {"Authorization": f"Bearer {box.token}"}
-            async with http.post(f"{box.url}{path}", json=body, headers=headers) as answer:
-                names = [row["name"] for row in (await answer.json())["clients"]]
+            async with http.post(f"{box.url}{path}", json=body, headers=headers) as response:
+                names = [row["name"] for row in (await response.json())["clients"]]
             assert names == sorted(names, key=sort_key) != sorted(names)
 
 
@@ -118,7 +120,7 @@ HOUR = 3_600_000_000
         ("2024-01-05T10:00:00-0530", DateForm.ZULU, 15.5),
     ],
 )
-def test_an_instant_is_read_as_postgres_reads_it(text: str, form: DateForm, hours: float) -> None:
+def test_instant_is_parsed_as_in_postgres(text: str, form: DateForm, hours: float) -> None:
     midnight = instant_us("2024-01-05", "x")
     assert instant_us(text, "x", form) - midnight == hours * HOUR
 
@@ -135,12 +137,12 @@ def test_an_instant_is_read_as_postgres_reads_it(text: str, form: DateForm, hour
         "x",
     ],
 )
-def test_an_instant_that_postgres_refuses_is_refused(text: str) -> None:
+def test_instant_is_rejected_as_in_postgres(text: str) -> None:
     with pytest.raises(BadRequestError, match="startDate"):
         instant_us(text, "startDate")
 
 
-def test_a_year_beyond_pythons_is_an_instant() -> None:
+def test_instant_accepts_years_above_9999() -> None:
     assert instant_us("12024-01-05", "x") == 317_273_932_800_000_000
 
 
@@ -148,13 +150,13 @@ def test_a_year_beyond_pythons_is_an_instant() -> None:
     ("value", "whole"),
     [(5, 5), (Decimal("5.0"), 5), (5.0, 5), (Decimal("5.5"), None), (True, None), ("5", None)],
 )
-def test_a_whole_number_may_have_a_fraction_of_zero(value: object, whole: int | None) -> None:
+def test_whole_number_accepts_a_zero_fraction(value: object, whole: int | None) -> None:
     assert whole_number(value) == whole
     assert whole_number(Decimal("1e999999")) == 2**62
 
 
 @pytest.mark.parametrize("text", ["1_000", "\u0661", "1e", "0x1", "", "Infinity"])
-def test_a_text_that_is_no_number_of_postgres_is_refused(text: str) -> None:
+def test_decimal_rejects_what_postgres_rejects(text: str) -> None:
     with pytest.raises(BadRequestError):
         decimal_bounds(text, "totalAmount", 2)
 
@@ -170,17 +172,17 @@ async def test_numbers_in_where_are_exact(box: Sandbox, post: Any, http: Any) ->
         ("9007199254740993e-2", 1),
     ):
         body = f'{{"pageSize": 5, "where": {{"totalAmount": {{"_eq": {operand}}}}}}}'
-        async with http.post(f"{box.url}/gql/v1/invoices/search", data=body, headers=headers) as answer:
-            assert (await answer.json())["deid_invoice_aggregate"]["aggregate"]["count"] == count
+        async with http.post(f"{box.url}/gql/v1/invoices/search", data=body, headers=headers) as response:
+            assert (await response.json())["deid_invoice_aggregate"]["aggregate"]["count"] == count
     assert (await post("/gql/v1/invoices", {"page": 1.0, "pageSize": 5.0}))[0] == 200
-    status, answer = await post("/gql/v1/invoices", {"page": 1.5})
-    assert (status, answer["errors"][0]["message"]) == (400, "page: expected an integer")
+    status, response = await post("/gql/v1/invoices", {"page": 1.5})
+    assert (status, response["errors"][0]["message"]) == (400, "page: expected an integer")
 
 
-async def test_a_bad_regex_is_answered_as_hasura_answers_it(post: Any) -> None:
-    status, answer = await post("/gql/v1/invoices/search", {"where": {"notes": {"_regex": "a++"}}})
+async def test_bad_regex_returns_the_error_of_hasura(post: Any) -> None:
+    status, response = await post("/gql/v1/invoices/search", {"where": {"notes": {"_regex": "a++"}}})
     assert status == 400
-    assert answer["errors"] == [
+    assert response["errors"] == [
         {
             "message": "invalid regular expression: quantifier operand invalid",
             "extensions": {"code": "data-exception"},
@@ -188,8 +190,8 @@ async def test_a_bad_regex_is_answered_as_hasura_answers_it(post: Any) -> None:
     ]
 
 
-async def test_a_regex_that_takes_too_long_is_refused(box: Sandbox, post: Any) -> None:
+async def test_slow_regex_is_rejected(box: Sandbox, post: Any) -> None:
     (row_id, *_) = box.insert("invoices", {"notes": "a" * 3_000})
     where = {"id": {"_eq": row_id}, "notes": {"_regex": "(?=(a+)+$)b"}}
-    status, answer = await post("/gql/v1/invoices/search", {"where": where})
-    assert (status, answer["errors"][0]["message"]) == (400, "regular expression is too complex")
+    status, response = await post("/gql/v1/invoices/search", {"where": where})
+    assert (status, response["errors"][0]["message"]) == (400, "regular expression is too complex")

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one rule to a line or two
-"""One firm, whatever the tag it is read by: names, ids and money agree across tables."""
+"""Names, ids and amounts agree across the tables of a firm."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiwyn_async.sandbox.details import detail
-from aiwyn_async.sandbox.schema import RESOURCES
-from aiwyn_async.sandbox.store import Store
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, update_row
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 WRONG = {
-    "invoices bear their client's name": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
+    "invoices have the name of their client": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
     " WHERE c.name IS NOT i.client_name",
-    "invoices bear their project's name": "SELECT 1 FROM invoices i LEFT JOIN projects p ON p.id = i.project_id"
+    "invoices have the name of their project": "SELECT 1 FROM invoices i LEFT JOIN projects p ON p.id = i.project_id"
     " WHERE i.project_id IS NOT NULL AND (p.name IS NOT i.project_name OR p.client_id IS NOT i.client_id)",
-    "invoices with a project bear their job": "SELECT 1 FROM invoices WHERE coalesce(project_id, job_id) <> job_id",
+    "invoices with a project have its job": "SELECT 1 FROM invoices WHERE coalesce(project_id, job_id) <> job_id",
     "projects are of their engagement's client": "SELECT 1 FROM projects p LEFT JOIN engagements e"
     " ON e.id = p.engagement_id LEFT JOIN clients c ON c.id = p.client_id WHERE e.name IS NOT p.engagement_name"
     " OR e.client_id IS NOT p.client_id OR c.name IS NOT p.client_name",
@@ -28,7 +28,7 @@ WRONG = {
     " ON c.id = e.client_id WHERE c.partner_staff_id <> e.partner_staff_id",
     "clients' partners are partners": "SELECT 1 FROM clients c LEFT JOIN staff s ON s.id = c.partner_staff_id"
     " WHERE c.partner_staff_id IS NOT NULL AND s.type IS NOT 'PARTNER'",
-    "contacts bear their client's name": "SELECT 1 FROM contacts k LEFT JOIN clients c ON c.id = k.client_id"
+    "contacts have the name of their client": "SELECT 1 FROM contacts k LEFT JOIN clients c ON c.id = k.client_id"
     " WHERE c.name IS NOT k.client_name",
     "a client has one primary contact": "SELECT 1 FROM clients c WHERE 1 <> (SELECT count(*) FROM contacts k"
     " WHERE k.client_id = c.id AND k.is_primary_contact)",
@@ -46,7 +46,7 @@ WRONG = {
     " IS NOT (SELECT sum(paid_cents) FROM invoices)",
     "each invoice's payments pay it": "SELECT 1 FROM invoices i WHERE paid_cents <> coalesce((SELECT"
     " sum(amount_cents) FROM payments p WHERE p.invoice_id = i.id), 0)",
-    "payments bear their invoice": "SELECT 1 FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id"
+    "payments have the number and client of their invoice": "SELECT 1 FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id"
     " WHERE i.invoice_number IS NOT p.invoice_number OR i.client_id IS NOT p.client_id"
     " OR i.client_name IS NOT p.client_name",
     "drafts are worth their invoice": "SELECT 1 FROM draft_invoices d LEFT JOIN invoices i ON i.id = d.invoice_id"
@@ -62,7 +62,7 @@ WRONG = {
     "histories are their draft's": "SELECT 1 FROM draft_invoice_histories h LEFT JOIN draft_invoices d"
     " ON d.id = h.draft_invoice_id WHERE d.invoice_id IS NOT h.invoice_id OR d.client_id IS NOT h.client_id"
     " OR d.project_id IS NOT h.job_id",
-    "entries bear their people, client and project": "SELECT 1 FROM wip w LEFT JOIN staff s ON s.id = w.staff_id"
+    "entries have the names of their staff, client and project": "SELECT 1 FROM wip w LEFT JOIN staff s ON s.id = w.staff_id"
     " LEFT JOIN projects p ON p.id = w.project_id WHERE w.staff_name IS NOT s.first_name || ' ' || s.last_name"
     " OR p.name IS NOT w.project_name OR p.client_id IS NOT w.client_id OR p.client_name IS NOT w.client_name"
     " OR w.job_id <> w.project_id",
@@ -78,29 +78,29 @@ WRONG = {
     "job templates have a service line": "SELECT 1 FROM job_templates t LEFT JOIN service_lines s"
     " ON s.id = t.service_line_id WHERE s.id IS NULL",
 }
-"""A SELECT of what is wrong, by what should hold."""
+"""A SELECT of violations by rule."""
 
 
 @pytest.fixture(scope="module", params=[1, 7, 20_240_315])
-def firm(request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = Store(invoices=700, seed=request.param)
+def firm(request: pytest.FixtureRequest) -> Iterator[Database]:
+    store = Database(invoices=700, seed=request.param)
     store.open()
     yield store
     store.close()
 
 
 @pytest.mark.parametrize("rule", WRONG)
-def test_the_firm_ties_out(firm: Store, rule: str) -> None:
+def test_firm_ties_out(firm: Database, rule: str) -> None:
     assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)]
 
 
-def shown(store: Store, name: str, row_id: int) -> dict[str, Any]:
-    found = detail(store, RESOURCES[name], row_id)
-    assert found is not None
-    return msgspec.json.decode(found, type=dict[str, Any])
+def shown(store: Database, name: str, row_id: int) -> dict[str, Any]:
+    result = store.detail_json(RESOURCES[name], row_id)
+    assert result is not None
+    return msgspec.json.decode(result, type=dict[str, Any])
 
 
-def test_by_id_objects_agree_with_each_other(firm: Store) -> None:
+def test_details_agree_with_each_other(firm: Database) -> None:
     for client_id in list(firm.ids(RESOURCES["clients"])):
         client = shown(firm, "clients", client_id)
         contact = shown(firm, "contacts", client["primaryContact"]["id"])
@@ -117,7 +117,7 @@ def test_by_id_objects_agree_with_each_other(firm: Store) -> None:
                 assert project["clientName"] == client["name"]
 
 
-def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Store) -> None:
+def test_draft_detail_has_the_lines_of_its_invoice_and_a_review(firm: Database) -> None:
     for draft_id in firm.ids(RESOURCES["draft_invoices"])[:60]:
         draft = shown(firm, "draft_invoices", draft_id)
         ((invoice_id,),) = firm.query("SELECT invoice_id FROM draft_invoices WHERE id = ?", (draft_id,))
@@ -126,7 +126,7 @@ def test_a_draft_by_id_has_its_invoices_lines_and_a_review(firm: Store) -> None:
         assert draft["reviewHistory"][0]["reviewerName"]
 
 
-def test_a_clients_summary_ties_out_with_its_invoices(firm: Store) -> None:
+def test_client_summary_ties_out_with_its_invoices(firm: Database) -> None:
     for client_id in firm.ids(RESOURCES["clients"]):
         summary = shown(firm, "clients", client_id)["financialSummary"]
         sums = (
@@ -135,56 +135,56 @@ def test_a_clients_summary_ties_out_with_its_invoices(firm: Store) -> None:
         assert firm.query(sums, (client_id,)) == [(summary["totalRevenue"], summary["outstandingBalance"])]
 
 
-def test_the_firm_ties_out_after_invoices_come_and_go(firm: Store) -> None:
-    fresh = firm.insert(RESOURCES["invoices"], 40)
+def test_firm_ties_out_after_inserts_and_deletes(firm: Database) -> None:
+    fresh = insert_rows(firm, RESOURCES["invoices"], 40)
     for row_id in [*fresh[::3], *firm.ids(RESOURCES["invoices"])[600:620]]:
-        firm.delete(RESOURCES["invoices"], row_id)
+        delete_row(firm, RESOURCES["invoices"], row_id)
     for rule in (
         "payments are those nested in invoices",
         "payments pay what was paid",
-        "payments bear their invoice",
+        "payments have the number and client of their invoice",
     ):
         assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)], rule
     held = [row[0] for row in firm.query("SELECT id FROM payments ORDER BY id")]
     assert held == list(firm.ids(RESOURCES["payments"]))
 
 
-def test_a_payment_of_ones_own_is_unapplied(firm: Store) -> None:
-    (fresh,) = firm.insert(RESOURCES["payments"], 1)
+def test_inserted_payment_is_unapplied(firm: Database) -> None:
+    (fresh,) = insert_rows(firm, RESOURCES["payments"], 1)
     assert shown(firm, "payments", fresh)["invoiceId"] is None
-    firm.delete(RESOURCES["payments"], fresh)
+    delete_row(firm, RESOURCES["payments"], fresh)
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
-def test_rows_of_every_tag_can_be_added_changed_and_removed(resource: Any) -> None:
-    store = Store(invoices=30, seed=2)
+def test_rows_of_every_resource_can_be_changed(resource: Any) -> None:
+    store = Database(invoices=30, seed=2)
     store.open()
     try:
         before = len(store.ids(resource))
-        fresh = store.insert(resource, 3)
+        fresh = insert_rows(store, resource, 3)
         assert len(store.ids(resource)) == before + 3
-        assert all(store.body(resource, row_id) for row_id in fresh)
-        store.update(resource, fresh[0], {})
-        store.delete(resource, fresh[1])
-        assert store.body(resource, fresh[1]) is None
+        assert all(store.row_json(resource, row_id) for row_id in fresh)
+        update_row(store, resource, fresh[0], {})
+        delete_row(store, resource, fresh[1])
+        assert store.row_json(resource, fresh[1]) is None
     finally:
         store.close()
 
 
-def test_sizes_can_be_chosen_and_are_checked() -> None:
-    store = Store(invoices=20, seed=1, sizes={"staff": 5, "contacts": 1, "wip": 0, "draft_invoices": 7})
+def test_sizes_are_applied_and_checked() -> None:
+    store = Database(invoices=20, seed=1, sizes={"staff": 5, "contacts": 1, "wip": 0, "draft_invoices": 7})
     store.open()
     assert [len(store.ids(RESOURCES[name])) for name in ("staff", "contacts", "wip")] == [5, 1, 0]
     assert len(store.ids(RESOURCES["draft_invoice_histories"])) == 7
     store.close()
-    with pytest.raises(ValueError, match="no fewer than 5 staff"):
-        Store(invoices=20, seed=1, sizes={"staff": 4})
-    with pytest.raises(ValueError, match="no tag is called 'stuff'"):
-        Store(invoices=20, seed=1, sizes={"stuff": 4})
+    with pytest.raises(ValueError, match="staff must have at least 5 rows"):
+        Database(invoices=20, seed=1, sizes={"staff": 4})
+    with pytest.raises(ValueError, match="unknown resource 'stuff'"):
+        Database(invoices=20, seed=1, sizes={"stuff": 4})
 
 
-def test_a_firm_without_invoices_serves_the_rest() -> None:
-    store = Store(invoices=0, seed=1)
+def test_firm_without_invoices_has_other_rows() -> None:
+    store = Database(invoices=0, seed=1)
     store.open()
     assert [len(store.ids(RESOURCES[name])) for name in ("invoices", "payments", "wip")] == [0, 0, 0]
     assert store.ids(RESOURCES["projects"])

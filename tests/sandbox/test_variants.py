@@ -1,4 +1,4 @@
-"""Each variant changes the answer in its own way, and nothing else."""
+"""Each option of a variant changes one point of the API."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,43 +6,43 @@ from typing import Any
 import aiohttp
 import pytest
 
-from aiwyn_async.sandbox import Sandbox
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, PageMeans
-from aiwyn_async.sandbox.variants import Variant
+from aiwyn_async.sandbox import Sandbox, Variant
+from aiwyn_async.sandbox._declarations.declarations import PageStyle
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES
 
-Ask = Callable[..., Awaitable[Any]]
+Fetch = Callable[..., Awaitable[Any]]
 LIST = "/gql/v1/invoices"
 
 
 @pytest.fixture
-def ask(http: aiohttp.ClientSession) -> Ask:
-    """Start a sandbox of a variant and post to it once."""
+def fetch(http: aiohttp.ClientSession) -> Fetch:
+    """Return a function that starts a sandbox of a variant and sends one request."""
 
     async def send(variant: Variant, path: str = LIST, body: Any = None, status: int = 200) -> Any:
         async with Sandbox(invoices=700, seed=7, variant=variant) as box:
             headers = {"Authorization": f"Bearer {box.token}"}
-            async with http.post(f"{box.url}{path}", json=body or {}, headers=headers) as answer:
-                assert answer.status == status
-                return await answer.json()
+            async with http.post(f"{box.url}{path}", json=body or {}, headers=headers) as response:
+                assert response.status == status
+                return await response.json()
 
     return send
 
 
-async def test_no_variant_changes_nothing(ask: Ask) -> None:
-    answer = await ask(Variant())
-    assert list(answer) == ["deid_invoice", "deid_invoice_aggregate"]
-    assert isinstance(answer["deid_invoice"][0]["totalAmount"], float)
+async def test_default_variant_changes_nothing(fetch: Fetch) -> None:
+    response = await fetch(Variant())
+    assert list(response) == ["deid_invoice", "deid_invoice_aggregate"]
+    assert isinstance(response["deid_invoice"][0]["totalAmount"], float)
 
 
-async def test_paths_may_begin_otherwise(ask: Ask) -> None:
-    assert (await ask(Variant(prefix="/v1"), "/v1/invoices"))["deid_invoice"]
-    await ask(Variant(prefix="/v1"), LIST, status=404)
+async def test_variant_prefix_replaces_the_path_prefix(fetch: Fetch) -> None:
+    assert (await fetch(Variant(prefix="/v1"), "/v1/invoices"))["deid_invoice"]
+    await fetch(Variant(prefix="/v1"), LIST, status=404)
 
 
-async def test_the_envelope_may_have_another_prefix(ask: Ask) -> None:
-    answer = await ask(Variant(envelope_prefix="acme_"))
-    assert list(answer) == ["acme_invoice", "acme_invoice_aggregate"]
-    assert list(await ask(Variant(envelope_prefix="acme_"), "/gql/v1/clients")) == ["clients", "total"]
+async def test_variant_envelope_prefix_renames_keys(fetch: Fetch) -> None:
+    response = await fetch(Variant(envelope_prefix="acme_"))
+    assert list(response) == ["acme_invoice", "acme_invoice_aggregate"]
+    assert list(await fetch(Variant(envelope_prefix="acme_"), "/gql/v1/clients")) == ["clients", "total"]
 
 
 @pytest.mark.parametrize(
@@ -55,50 +55,50 @@ async def test_the_envelope_may_have_another_prefix(ask: Ask) -> None:
         ("aggregate", {"deid_invoice_aggregate": {"aggregate": {"count": 700}}}),
     ],
 )
-async def test_the_count_may_be_elsewhere(ask: Ask, count: Any, rest: Any) -> None:
-    answer = await ask(Variant(count=count))
-    assert answer.pop("deid_invoice")
-    assert answer == rest
+async def test_variant_count_moves_the_count(fetch: Fetch, count: Any, rest: Any) -> None:
+    response = await fetch(Variant(count=count))
+    assert response.pop("deid_invoice")
+    assert response == rest
     if count == "aggregate":
-        assert "clients_aggregate" in await ask(Variant(count=count), "/gql/v1/clients")
+        assert "clients_aggregate" in await fetch(Variant(count=count), "/gql/v1/clients")
 
 
-async def test_page_may_count_rows_or_pages_everywhere(ask: Ask) -> None:
-    whole = (await ask(Variant(), body={"pageSize": 40}))["deid_invoice"]
-    skipped = await ask(Variant(page=PageMeans.SKIP), body={"pageSize": 10, "page": 2})
+async def test_variant_page_sets_the_page_style(fetch: Fetch) -> None:
+    whole = (await fetch(Variant(), body={"pageSize": 40}))["deid_invoice"]
+    skipped = await fetch(Variant(page=PageStyle.OFFSET), body={"pageSize": 10, "page": 2})
     assert skipped["deid_invoice"] == whole[2:12]
-    clients = (await ask(Variant(), "/gql/v1/clients"))["clients"]
-    numbered = await ask(Variant(page=PageMeans.NUMBER), "/gql/v1/clients", {"pageSize": 3, "page": 2})
+    clients = (await fetch(Variant(), "/gql/v1/clients"))["clients"]
+    numbered = await fetch(Variant(page=PageStyle.PAGE), "/gql/v1/clients", {"pageSize": 3, "page": 2})
     assert numbered["clients"] == clients[6:9]
 
 
-async def test_pages_may_be_cut_or_sized_by_limit(ask: Ask) -> None:
+async def test_variant_limits_the_page_size(fetch: Fetch) -> None:
     for largest in (100, 500):
-        answer = await ask(Variant(largest_page=largest), body={"pageSize": 1000})
-        assert len(answer["deid_invoice"]) == largest
-    answer = await ask(Variant(size_key="limit"), body={"pageSize": 1000, "limit": 7})
-    assert len(answer["deid_invoice"]) == 7
-    assert len((await ask(Variant(size_key="limit"), body={"pageSize": 1000}))["deid_invoice"]) == 25
+        response = await fetch(Variant(largest_page=largest), body={"pageSize": 1000})
+        assert len(response["deid_invoice"]) == largest
+    response = await fetch(Variant(size_key="limit"), body={"pageSize": 1000, "limit": 7})
+    assert len(response["deid_invoice"]) == 7
+    assert len((await fetch(Variant(size_key="limit"), body={"pageSize": 1000}))["deid_invoice"]) == 25
 
 
-async def test_numbers_may_be_strings(ask: Ask) -> None:
+async def test_variant_numbers_become_strings(fetch: Fetch) -> None:
     def kinds(row: Any) -> list[str]:
         values: list[object] = [row["id"], row["totalAmount"], row["lineItems"][0]["amount"]]
         return [type(value).__name__ for value in values]
 
-    (money,) = (await ask(Variant(numbers="money"), body={"pageSize": 1}))["deid_invoice"]
+    (money,) = (await fetch(Variant(numbers="money"), body={"pageSize": 1}))["deid_invoice"]
     assert kinds(money) == ["int", "str", "str"]
     assert money["totalAmount"][-3] == "."
-    (ids,) = (await ask(Variant(numbers="ids"), body={"pageSize": 1}))["deid_invoice"]
+    (ids,) = (await fetch(Variant(numbers="ids"), body={"pageSize": 1}))["deid_invoice"]
     assert kinds(ids) == ["str", "float", "float"]
     assert isinstance(ids["clientId"], str)
-    (every,) = (await ask(Variant(numbers="all"), body={"pageSize": 1}))["deid_invoice"]
+    (every,) = (await fetch(Variant(numbers="all"), body={"pageSize": 1}))["deid_invoice"]
     assert kinds(every) == ["str", "str", "str"]
 
 
-async def test_rows_may_look_otherwise(ask: Ask) -> None:
+async def test_variant_changes_rows(fetch: Fetch) -> None:
     async def row(variant: Variant) -> Any:
-        return (await ask(variant, body={"pageSize": 1}))["deid_invoice"][0]
+        return (await fetch(variant, body={"pageSize": 1}))["deid_invoice"][0]
 
     plain = await row(Variant())
     extra = await row(Variant(extra_fields=True))
@@ -117,23 +117,23 @@ async def test_rows_may_look_otherwise(ask: Ask) -> None:
     assert naive["updatedAt"] == plain["updatedAt"].removesuffix("+00:00")
 
 
-async def test_the_whole_answer_may_be_wrapped_or_broken_or_empty(ask: Ask) -> None:
-    wrapped = await ask(Variant(wrap="data"))
+async def test_variant_wraps_or_empties_the_response(fetch: Fetch) -> None:
+    wrapped = await fetch(Variant(wrap="data"))
     assert list(wrapped) == ["data", "error", "meta"]
     assert wrapped["data"]["deid_invoice"]
-    broken = await ask(Variant(wrap="errors"))
+    broken = await fetch(Variant(wrap="errors"))
     assert list(broken) == ["errors"]
-    empty = await ask(Variant(empty=True))
+    empty = await fetch(Variant(empty=True))
     assert empty == {"deid_invoice": [], "deid_invoice_aggregate": {"aggregate": {"count": 0}}}
 
 
-async def test_variants_apply_to_searches_and_combine(ask: Ask) -> None:
+async def test_variant_options_combine_in_searches(fetch: Fetch) -> None:
     variant = Variant(envelope_prefix="x_", count="string", numbers="ids", snake_case=True, wrap="data")
-    answer = await ask(variant, "/gql/v1/invoices/search", {"pageSize": 2})
-    assert answer["data"]["x_invoice_aggregate"]["aggregate"]["count"] == "700"
-    assert isinstance(answer["data"]["x_invoice"][0]["client_id"], str)
+    response = await fetch(variant, "/gql/v1/invoices/search", {"pageSize": 2})
+    assert response["data"]["x_invoice_aggregate"]["aggregate"]["count"] == "700"
+    assert isinstance(response["data"]["x_invoice"][0]["client_id"], str)
 
 
-def test_a_declaration_is_changed_in_a_copy() -> None:
+def test_variant_copies_the_declaration() -> None:
     assert Variant(prefix="").applied(CLIENTS).list_path == "/clients"
     assert INVOICES.list_path == LIST

@@ -10,34 +10,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.sandbox.oracle import like, matches
-from aiwyn_async.sandbox.schema import CLIENTS, INVOICES, RESOURCES, Column, Kind, Relation, Resource
-from aiwyn_async.sandbox.store import Store
-from aiwyn_async.sandbox.values import BadRequestError, instant_text
-from aiwyn_async.sandbox.where import compile_order, compile_where, split_key_range
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.order_by import compile_order
+from aiwyn_async.sandbox._data.where import compile_where, split_key_range
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Relation, Resource
+from aiwyn_async.sandbox._declarations.fields import instant_text
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, RESOURCES
+from where_oracle import like, matches
 
 EMPTY: dict[str, Any] = {}
-STORE = Store(invoices=100, seed=3)
+STORE = Database(invoices=100, seed=3)
 STORE.open()
 
 
 def shown_as(kind: Kind, value: Any) -> Any:
-    """A column's value as a row would have it."""
+    """Return the value of a column as a row shows it."""
     if value is None or kind not in {Kind.BOOLEAN, Kind.INSTANT}:
         return value
     return bool(value) if kind is Kind.BOOLEAN else instant_text(value)
 
 
 def whole_rows(resource: Resource) -> dict[Any, Any]:
-    """A tag's rows by id, with the fields that `where` may name and rows do not show."""
+    """Return the rows of a resource by id, with the fields that rows do not show."""
     ids = list(STORE.ids(resource))
-    text = b"[" + STORE.page_text(resource, ids) + b"]"
-    found = dict(zip(ids, json.loads(text, parse_float=Decimal), strict=True))
+    text = b"[" + STORE.rows_json(resource, ids) + b"]"
+    result = dict(zip(ids, json.loads(text, parse_float=Decimal), strict=True))
     for column in resource.columns:
         if not column.shown:
             for row_id, value in STORE.query(f"SELECT id, {column.sql} FROM {resource.name}"):
-                found[int(str(row_id))][column.key] = shown_as(column.kind, value)
-    return found
+                result[int(str(row_id))][column.key] = shown_as(column.kind, value)
+    return result
 
 
 ROWS: dict[str, dict[Any, Any]] = {name: whole_rows(resource) for name, resource in RESOURCES.items()}
@@ -50,7 +53,7 @@ def _close_the_store() -> Iterator[None]:  # pyright: ignore[reportUnusedFunctio
 
 
 def cells(resource: Resource, column: Column) -> list[Any]:
-    """The values rows hold, so that trees meet them often."""
+    """Return the values of a column, so that conditions match often."""
     return sorted({row[column.key] for row in ROWS[resource.name].values()} - {None})
 
 
@@ -114,13 +117,13 @@ def conditions(column: Column, values: list[Any]) -> st.SearchStrategy[Any]:
 
 def leaves(resource: Resource) -> st.SearchStrategy[Any]:
     def leaf(column: Column) -> st.SearchStrategy[Any]:
-        return conditions(column, cells(resource, column)).map(lambda found: {column.wire: found})
+        return conditions(column, cells(resource, column)).map(lambda result: {column.wire: result})
 
     return st.one_of([leaf(column) for column in resource.columns])
 
 
 def within(*names: str) -> Callable[[Any], Any]:
-    """Put a tree under names, the last one innermost."""
+    """Return a function that nests a tree under names, the last one innermost."""
 
     def wrap(tree: Any) -> Any:
         for name in reversed(names):
@@ -131,14 +134,14 @@ def within(*names: str) -> Callable[[Any], Any]:
 
 
 def nested_leaves() -> st.SearchStrategy[Any]:
-    found: list[st.SearchStrategy[Any]] = [leaves(CLIENTS).map(within("client"))]
+    result: list[st.SearchStrategy[Any]] = [leaves(CLIENTS).map(within("client"))]
     for nested in INVOICES.nested:
         for column in nested.columns:
             values = sorted(
                 {item[column.wire] for row in ROWS["invoices"].values() for item in row[nested.wire]}
             )
-            found.append(conditions(column, values).map(within(nested.wire, column.wire)))
-    return st.one_of(found)
+            result.append(conditions(column, values).map(within(nested.wire, column.wire)))
+    return st.one_of(result)
 
 
 TREES: st.SearchStrategy[Any] = st.recursive(
@@ -164,7 +167,7 @@ def expected_ids(tree: Any, resource: Resource = INVOICES) -> list[int]:
 
 @settings(max_examples=400, deadline=None)
 @given(TREES)
-def test_sql_selects_what_the_oracle_selects(tree: Any) -> None:
+def test_where_selects_as_the_oracle(tree: Any) -> None:
     selected = STORE.select(INVOICES, tree, ())
     expected = expected_ids(tree)
     assert list(selected.page(0, 1000)) == expected
@@ -172,7 +175,7 @@ def test_sql_selects_what_the_oracle_selects(tree: Any) -> None:
 
 
 def samples(column: Column, values: list[Any], operator: str) -> list[Any]:
-    """Operands that rows hold, do not hold, and hold but for case."""
+    """Return operands that match, that do not, and that match in another case."""
     if operator == "_is_null":
         return [True, False]
     if operator.endswith("regex"):
@@ -194,14 +197,14 @@ EVERY_COLUMN = [
 
 
 @pytest.mark.parametrize(("resource", "column"), EVERY_COLUMN)
-def test_each_operator_on_each_column_and_its_negation(resource: Resource, column: Column) -> None:
+def test_where_supports_each_operator_on_each_column(resource: Resource, column: Column) -> None:
     values = cells(resource, column) or ["x"]
     for operator in operators(column):
         for operand in samples(column, values, operator):
             leaf = {column.wire: {operator: operand}}
             for tree in (leaf, {"_not": leaf}):
-                found = list(STORE.select(resource, tree, ()).page(0, 1000))
-                assert found == expected_ids(tree, resource), tree
+                result = list(STORE.select(resource, tree, ()).page(0, 1000))
+                assert result == expected_ids(tree, resource), tree
 
 
 EVERY_RELATION = [
@@ -212,30 +215,32 @@ EVERY_RELATION = [
 
 
 @pytest.mark.parametrize(("resource", "relation"), EVERY_RELATION)
-def test_each_relation_can_be_followed(resource: Resource, relation: Relation) -> None:
+def test_where_follows_each_relation(resource: Resource, relation: Relation) -> None:
     target = RESOURCES[relation.resource]
     some = sorted(ROWS[relation.resource])[0:30:4]
     for tree in ({}, {"id": {"_in": some}}, {"_not": {"id": {"_in": some}}}):
-        for wanted in ({relation.wire: tree}, {"_not": {relation.wire: tree}}):
-            assert list(STORE.select(resource, wanted, ()).page(0, 1000)) == expected_ids(wanted, resource)
+        for condition in ({relation.wire: tree}, {"_not": {relation.wire: tree}}):
+            assert list(STORE.select(resource, condition, ()).page(0, 1000)) == expected_ids(
+                condition, resource
+            )
     order = compile_order(resource, [{relation.wire: {target.columns[0].wire: "desc"}}, {"id": "asc"}])
     assert STORE.select(resource, {}, order).count == len(ROWS[resource.name])
 
 
 @settings(max_examples=60, deadline=None)
 @given(TREES, st.integers(39_990, 40_150), st.integers(39_990, 40_150), st.sampled_from(["asc", "desc"]))
-def test_a_bound_on_the_key_selects_a_slice_in_order(tree: Any, low: int, high: int, direction: str) -> None:
-    """The bounds are taken out of the tree; what is selected must not show it."""
+def test_key_bounds_select_a_slice_in_order(tree: Any, low: int, high: int, direction: str) -> None:
+    """The bounds are split off the tree; the selection must be the same."""
     bounded = {"_and": [tree, {"id": {"_gt": low}}, {"_and": [{"id": {"_lte": high}}]}]}
     order = compile_order(INVOICES, [{"id": direction}])
     every = [row_id for row_id in STORE.select(INVOICES, tree, ()).page(0, 1000) if low < row_id <= high]
     selected = STORE.select(INVOICES, bounded, order)
-    wanted = every if direction == "asc" else every[::-1]
-    assert selected.count == len(wanted)
-    assert [row for skip in range(0, 160, 7) for row in selected.page(skip, 7)] == wanted
+    condition = every if direction == "asc" else every[::-1]
+    assert selected.count == len(condition)
+    assert [row for skip in range(0, 160, 7) for row in selected.page(skip, 7)] == condition
 
 
-def test_the_key_range_is_taken_out_of_the_tree() -> None:
+def test_split_key_range_returns_bounds_and_rest() -> None:
     status = {"status": {"_eq": "PAID"}}
     assert split_key_range({**status, "id": {"_gt": 5, "_lte": 9}}) == (6, 9, status)
     assert split_key_range({"_and": [{"id": {"_gt": 5}}, {"id": {"_gte": 8}}, status]}) == (
@@ -269,12 +274,12 @@ def test_the_key_range_is_taken_out_of_the_tree() -> None:
         (None, "expected an object"),
     ],
 )
-def test_a_bad_tree_is_refused_with_its_place(tree: Any, message: str) -> None:
+def test_where_rejects_bad_trees_with_their_path(tree: Any, message: str) -> None:
     with pytest.raises(BadRequestError, match=message):
         compile_where(INVOICES, tree)
 
 
-def test_a_deep_tree_is_refused_and_a_wide_one_served() -> None:
+def test_where_rejects_deep_trees_and_accepts_wide_ones() -> None:
     deep: Any = {}
     for _ in range(60):
         deep = {"_not": deep}
@@ -291,13 +296,13 @@ def test_a_deep_tree_is_refused_and_a_wide_one_served() -> None:
     "order",
     [[{"id": "up"}], [{"id": "asc", "status": "asc"}], [{"nope": "asc"}], ["id"], [{"client": "asc"}], 5],
 )
-def test_a_bad_order_is_refused(order: Any) -> None:
+def test_order_by_rejects_bad_terms(order: Any) -> None:
     with pytest.raises(BadRequestError, match="orderBy"):
         compile_order(INVOICES, order)
 
 
 def test_nulls_sort_as_the_largest_value() -> None:
-    """Postgres puts them last ascending and first descending."""
+    """In Postgres they are last ascending and first descending."""
     for direction in ("asc", "desc"):
         order = compile_order(INVOICES, [{"reference": direction}, {"id": "asc"}])
         rows = [ROWS["invoices"][i]["reference"] for i in STORE.select(INVOICES, {}, order).page(0, 1000)]
@@ -308,8 +313,8 @@ def test_nulls_sort_as_the_largest_value() -> None:
 
 
 @pytest.mark.parametrize("column", ["updatedAt", "totalAmount"])  # with an index and without
-def test_nulls_sort_as_the_largest_value_also_where_none_is_declared(column: str) -> None:
-    with contextlib.closing(Store(invoices=100, seed=7)) as store:
+def test_nulls_of_not_nullable_columns_sort_as_the_largest_value(column: str) -> None:
+    with contextlib.closing(Database(invoices=100, seed=7)) as store:
         store.open()
         sql = INVOICES.by_wire[column].sql
         with store.connection as connection:
@@ -322,7 +327,7 @@ def test_nulls_sort_as_the_largest_value_also_where_none_is_declared(column: str
             assert len(rows) == 100
 
 
-def test_an_order_may_follow_a_relation() -> None:
+def test_order_by_follows_relations() -> None:
     order = compile_order(INVOICES, [{"client": {"name": "desc"}}, {"id": "asc"}])
     rows = [ROWS["invoices"][i] for i in STORE.select(INVOICES, {}, order).page(0, 1000)]
     assert rows == sorted(
@@ -330,7 +335,7 @@ def test_an_order_may_follow_a_relation() -> None:
     )
 
 
-def test_like_of_the_oracle_itself() -> None:
+def test_oracle_like_matches() -> None:
     assert like("a%c_", "abbcd")
     assert like("100\\%", "100%")
     assert not like("100\\%", "100x")

@@ -1,7 +1,7 @@
-"""A firm kept as a dictionary, served over HTTP as the API would: what a synchronised table must equal.
+"""A firm in a dictionary, served over HTTP like the API: the expected content of a synchronized table.
 
-The server compares instants in microseconds and may show fewer digits, floored or rounded. It evaluates
-``where``, ``orderBy`` and ``pageSize`` by itself, and shares no code with the client.
+The server compares instants in microseconds and may show fewer digits, floored or rounded. It shares no code
+with the client.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def micros_of(text: str) -> int:
-    """Microseconds since 1970; a text without a zone is UTC."""
-    found = datetime.fromisoformat(text)
-    return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+    """Return the microseconds since 1970; a text without a zone is UTC."""
+    moment = datetime.fromisoformat(text)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
 class Row(NamedTuple):
-    """A row: when it was changed last, to the microsecond, and what it says."""
+    """A row: its last change in microseconds, and its content."""
 
     at: int | None
     notes: str
@@ -55,8 +55,8 @@ class ModelFirm:
     """A firm and its clock.
 
     Args:
-        dice: decides how the firm shows its instants and keys.
-        plain: keys are integers and pages have counts.
+        dice: Chooses the form of instants and keys.
+        plain: Keys are integers and pages have counts.
     """
 
     def __init__(self, dice: random.Random, *, plain: bool = True) -> None:
@@ -69,45 +69,45 @@ class ModelFirm:
         self.has_text_keys = self.has_counts and dice.random() < 0.2
         self.rows: dict[int | str, Row] = {}
         self.seen: set[tuple[int | str, int | None]] = set()
-        """The key and the shown instant of each version there was."""
+        """The key and the shown instant of each version so far."""
         self.is_trusty = True
-        """Two versions of a row may be shown with one instant: the clock was never set back."""
+        """Two versions of a row may show the same instant; the clock never moves back."""
         self.next_key = 1
         self.versions = 0
         self.empty_pages = 0
         self.during: Callable[[], None] | None = None
         self.requests = 0
         self.more: dict[int | str, dict[str, Any]] = {}
-        """Fields of rows on the wire, beside or instead of the usual ones."""
+        """Additional or replaced fields of rows on the wire."""
         self.has_date = True
         self.compares_text = False
-        """Instants are compared as the text that is shown."""
+        """Instants compare as the text shown."""
         self.has_mixed_keys = False
-        """Keys are compared as text, and may be shown as numbers."""
+        """Keys compare as text, and may be shown as numbers."""
         self.order_of: Callable[[int | str, str], Any] | None = None
-        """The place of a key by a column, where it is another than by value."""
+        """Returns the sort key of a row by a column, instead of the value."""
 
     def key(self) -> int | str:
-        """The next key."""
+        """Return the next key."""
         number, self.next_key = self.next_key, self.next_key + self.dice.choice([1, 1, 1, 7])
         return f"{number:05}" if self.has_text_keys else number
 
     def shown(self, at: int | None) -> int | None:
-        """An instant as a client sees it, in microseconds."""
+        """Return an instant as shown to clients, in microseconds."""
         return None if at is None else (at + (self.unit // 2 if self.rounds else 0)) // self.unit * self.unit
 
     def text(self, at: int) -> str:
-        """An instant on the wire."""
+        """Return an instant in the form of the wire."""
         moment = EPOCH + timedelta(microseconds=self.shown(at) or 0)
         spec = {1: "microseconds", 1000: "milliseconds", SECOND: "seconds", MINUTE: "minutes"}[self.unit]
         return moment.replace(tzinfo=None).isoformat(timespec=spec) + self.zone
 
-    def tick(self, most: int = MINUTE) -> None:
-        """Let some time pass."""
-        self.now += self.dice.randrange(1, max(2, most))
+    def tick(self, max_step: int = MINUTE) -> None:
+        """Advance the clock."""
+        self.now += self.dice.randrange(1, max(2, max_step))
 
     def write(self, key: int | str, at: int | None) -> None:
-        """A new version of a row. One that a sync cannot tell from an earlier one is dated later."""
+        """Write a new version of a row; one that shows the instant of an earlier one is dated later."""
         self.versions += 1
         while at is not None and not self.is_trusty and (key, self.shown(at)) in self.seen:
             at += self.unit
@@ -115,43 +115,43 @@ class ModelFirm:
         self.seen.add((key, self.shown(at)))
 
     def put(self, key: int | str, at: str | None, **more: Any) -> None:
-        """A row of an exact instant, which the clock has reached."""
+        """Write a row with an exact instant, which the clock has reached."""
         micros = None if at is None else micros_of(at)
         self.write(key, micros)
         if more:
             self.more[key] = more
 
-    def answer(self, body: Any) -> dict[str, Any]:
-        """What a search returns."""
-        found = [key for key in self.rows if self.fits(key, body.get("where", {}))]
+    def search(self, body: Any) -> dict[str, Any]:
+        """Return the response to a search."""
+        keys = [key for key in self.rows if self.fits(key, body.get("where", {}))]
         for order in reversed(body.get("orderBy", [])):
             ((column, direction),) = order.items()
-            found.sort(key=functools.partial(self.place, column=column), reverse=direction == "desc")
-        page = found[: body["pageSize"]]
+            keys.sort(key=functools.partial(self.sort_key, column=column), reverse=direction == "desc")
+        page = keys[: body["pageSize"]]
         if self.empty_pages and len(page) > 1:
             self.empty_pages -= 1
             page = []
-        answer: dict[str, Any] = {"deid_invoice": [self.wire(key) for key in page]}
+        response: dict[str, Any] = {"deid_invoice": [self.wire(key) for key in page]}
         if self.has_counts:
-            answer["deid_invoice_aggregate"] = {"aggregate": {"count": len(found)}}
-        return answer
+            response["deid_invoice_aggregate"] = {"aggregate": {"count": len(keys)}}
+        return response
 
     def wire(self, key: int | str) -> dict[str, Any]:
-        """A row on the wire."""
+        """Return a row in the form of the wire."""
         row = self.rows[key]
         at = None if row.at is None else self.text(row.at)
         wire = {"id": key, "notes": row.notes, "totalAmount": row.amount / 4, "updatedAt": at}
         return wire | self.more.get(key, {})
 
-    def place(self, key: int | str, column: str) -> tuple[bool, Any]:
-        """Where a row stands in an order; nulls are last upwards and first downwards."""
+    def sort_key(self, key: int | str, column: str) -> tuple[bool, Any]:
+        """Return the sort key of a row; null is the largest value."""
         if self.order_of is not None:
             return False, self.order_of(key, column)
         value = self.value(key, column)
         return value is None, 0 if value is None else value
 
     def value(self, key: int | str, column: str) -> Any:
-        """The value that the server compares."""
+        """Return the value that the server compares."""
         if column == "id":
             return str(self.wire(key)["id"]) if self.has_mixed_keys else key
         if column != "updatedAt":
@@ -160,7 +160,7 @@ class ModelFirm:
         return self.text(at) if self.compares_text and at is not None else at
 
     def fits(self, key: int | str, where: Any) -> bool:
-        """Whether a row meets a condition."""
+        """Whether a row matches a condition."""
         for name, clause in where.items():
             if name == "_and":
                 fits = all(self.fits(key, each) for each in clause)
@@ -173,7 +173,7 @@ class ModelFirm:
         return True
 
     def compares(self, key: int | str, column: str, operator: str, operand: Any) -> bool:
-        """Whether a value compares with an operand; null does so with none."""
+        """Whether a comparison is true; that with null never is."""
         value = self.value(key, column)
         if operator == "_is_null":
             return bool((value is None) == operand)
@@ -183,7 +183,7 @@ class ModelFirm:
 
 
 def exact_firm(*, now: str = "2025-03-02T12:00:00Z", unit: int = 1, zone: str = "Z") -> ModelFirm:
-    """An empty firm that shows instants with as many digits as ``unit`` has, and counts."""
+    """Return an empty firm that shows instants in units of ``unit`` microseconds, and counts."""
     firm = ModelFirm(random.Random(1))
     firm.now, firm.unit, firm.zone = micros_of(now), unit, zone
     firm.rounds = firm.has_text_keys = False
@@ -191,28 +191,28 @@ def exact_firm(*, now: str = "2025-03-02T12:00:00Z", unit: int = 1, zone: str = 
 
 
 class FirmServer:
-    """Serves the firm that it holds at present."""
+    """Serves its current firm."""
 
     def __init__(self) -> None:
         self.firm: ModelFirm
         self.url = ""
 
     async def search(self, request: web.Request) -> web.Response:
-        """Answer a search, with the firm's clock."""
+        """Respond to a search, with the clock of the firm."""
         firm, body = self.firm, msgspec.json.decode(await request.read())
         firm.requests += 1
-        answer = msgspec.json.encode(firm.answer(body))
+        response = msgspec.json.encode(firm.search(body))
         if firm.during is not None:
             firm.during()
         date = format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)
         return web.Response(
-            body=answer, content_type="application/json", headers={"Date": date if firm.has_date else ""}
+            body=response, content_type="application/json", headers={"Date": date if firm.has_date else ""}
         )
 
 
 @asynccontextmanager
 async def serve() -> AsyncGenerator[FirmServer]:
-    """A server on a free port of loopback."""
+    """Run a server on a free port of loopback."""
     server = FirmServer()
     app = web.Application()
     app.router.add_post("/gql/v1/invoices/search", server.search)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the test's own: an unprivileged user, a directory that goes, a Unix socket and no port."""
+"""A private PostgreSQL server: unprivileged, in a temporary directory, on a Unix socket."""
 
 import contextlib
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 __all__ = ["Postgres", "binaries", "has_locale", "literal", "running"]
 
 _INSTALLED = Path("/usr/lib/postgresql")
-_MARK = "@answer"
+_MARK = "@result"
 
 
 def binaries() -> Path | None:
-    """The directory of `initdb` and `psql` of the newest server installed, or None."""
+    """Return the directory of ``initdb`` and ``psql`` of the newest installed server, or None."""
     versions = sorted(_INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parents[1].name))
-    if not versions and (found := shutil.which("initdb")) is not None:
-        versions = [Path(found).resolve()]
+    if not versions and (result := shutil.which("initdb")) is not None:
+        versions = [Path(result).resolve()]
     return versions[-1].parent if versions and (versions[-1].parent / "psql").exists() else None
 
 
@@ -31,7 +31,7 @@ def has_locale(name: str) -> bool:
 
 
 def literal(text: str) -> str:
-    """A text in SQL, whatever it holds."""
+    """Return a text as a SQL literal."""
     return (
         "U&'"
         + "".join(f"\\+{ord(char):06x}" if char in "'\\" or not " " <= char <= "~" else char for char in text)
@@ -41,7 +41,7 @@ def literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server that runs; it listens on a socket in `directory`."""
+    """A running server, which listens on a socket in ``directory``."""
 
     programs: Path
     directory: Path
@@ -64,8 +64,8 @@ class Postgres:
         )
         return done.stdout
 
-    def answers(self, database: str, statements: Sequence[str]) -> list[str | None]:
-        """The one line that each statement prints, or None if the server refuses it."""
+    def results(self, database: str, statements: Sequence[str]) -> list[str | None]:
+        """Return the line that each statement prints, or None if the server rejects it."""
         script = "\n".join(f"\\echo {_MARK}\n{statement};" for statement in statements)
         printed = self.run(database, script).split(f"{_MARK}\n")[1:]
         return [text.removesuffix("\n") if text else None for text in printed]

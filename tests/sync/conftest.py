@@ -41,7 +41,7 @@ class Firm:
 
     def forget_change(self, row_id: int) -> None:
         """A row that bears no instant, which the sandbox's own doors do not let in."""
-        connection = self.box._store.connection  # pyright: ignore[reportPrivateUsage]
+        connection = self.box._database.connection  # pyright: ignore[reportPrivateUsage]
         connection.execute("UPDATE invoices SET updated_at_us = NULL WHERE id = ?", (row_id,))
         nulled = "UPDATE invoices_body SET body = json_set(body, '$.updatedAt', json('null')) WHERE id = ?"
         connection.execute(nulled, (row_id,))

@@ -1,0 +1,186 @@
+"""The bounds of one read of changes: from where to where, and which rows must be received."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
+from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
+from aiwyn_async._changes.timestamps import earliest, instant_of, last_shown_as, shown_unit, subtract
+from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.page import Checkpoint
+from aiwyn_async._pagination.query import Query
+from aiwyn_async.models.base import Id
+
+__all__ = ["Bounds", "Span", "changed_within"]
+
+DEFAULT_OVERLAP: Final = timedelta(minutes=5)
+"""How long after its own timestamp a row may be committed without being skipped."""
+LOCAL_OVERLAP: Final = timedelta(minutes=65)
+"""The same for timestamps without a zone: local clocks are set back by an hour in autumn."""
+MAX_AHEAD_OF_UTC: Final = timedelta(hours=14)
+"""How far a timestamp without a zone may be ahead of UTC."""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one read covers: from ``start`` (None: everything) to ``until``; then ``bookmark`` is stored.
+
+    Attributes:
+        nulls: the second part, of rows without a timestamp; they are read separately, since their position
+            in an order depends on the server.
+        inner: the checkpoint of the list or pull, None at its start.
+        bookmark_key: the key of the row dated at the bookmark.
+        newest: the key of the newest row at the start, until it is received.
+        witness: the key of the row dated at the previous bookmark, until it is received.
+        before: the previous bookmark.
+        notes: what a user should know although it does not make the read incomplete.
+        problems: what may be missing although the read itself is proven complete.
+    """
+
+    start: str | None
+    until: str | None
+    bookmark: str | None
+    nulls: bool = False
+    inner: Checkpoint | None = None
+    bookmark_key: Id | None = None
+    newest: Id | None = None
+    witness: Id | None = None
+    before: str | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Bounds:
+    """Requests the bounds of reads of one query.
+
+    Args:
+        session: sends the requests.
+        query: without an order.
+        column: wire name of the field with the time of the last change.
+        since: where to start without a bookmark, as on the wire, or None.
+        overlap: how much earlier to start; None for the default.
+        store: the stored bookmark.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        query: Query,
+        *,
+        column: str,
+        since: str | None,
+        overlap: timedelta | None,
+        store: BookmarkStore,
+    ) -> None:
+        self._session = session
+        self._query = query
+        self._column = column
+        self._since = since
+        self._overlap = overlap
+        self._store = store
+
+    async def freeze(self) -> Span:
+        """Return the bounds of a new read, by the server's clock."""
+        kept = await self._store.get()
+        newest = await self._newest()
+        dated = newest  # the newest row that is not dated in the future
+        problems: tuple[str, ...] = ()
+        if newest.at is not None and instant_of(newest.at) > newest.clock.latest:
+            dated = await self._newest(until=_in_form_of(newest.at, newest.clock.latest))
+            if _is_certainly_ahead(newest.at, newest.clock):
+                stays = "the start" if dated.at is None else dated.at
+                problem = (
+                    f"row {newest.key} of {self._query.path} is dated {newest.at}, after {newest.clock}; the "
+                    f"bookmark stays at {stays}, and later rows are read each time"
+                )
+                problems = (problem,)
+        bookmark = dated.at
+        if bookmark is not None and instant_of(bookmark) > dated.clock.now:
+            bookmark = _in_form_of(bookmark, dated.clock.now)
+        span = Span(
+            start=None,
+            # A newest row that does not decode is above that bound, and must be received to be named.
+            until=newest.at if newest.is_readable else None,
+            bookmark=bookmark,
+            bookmark_key=dated.key,
+            newest=newest.key,
+            before=self._since if kept is None else kept.at,
+            problems=problems,
+        )
+        return await self._from_since(span) if kept is None else await self._from_bookmark(span, kept)
+
+    async def _from_since(self, span: Span) -> Span:
+        start = None if self._since is None else subtract(self._since, self._overlap or timedelta(0))
+        return msgspec.structs.replace(span, start=start)
+
+    async def _from_bookmark(self, span: Span, kept: Bookmark) -> Span:
+        if span.bookmark is None:
+            span = msgspec.structs.replace(span, bookmark=kept.at, bookmark_key=kept.key)
+            went_back = True
+        else:
+            went_back = instant_of(span.bookmark) < instant_of(kept.at)
+        if went_back and not await self._left_condition(kept):
+            note = (
+                f"the newest change of {self._query.path} is older than the bookmark {kept.at}: rows were "
+                "deleted or the server was restored, so all rows were read again"
+            )
+            return msgspec.structs.replace(span, notes=(note,))
+        usual = LOCAL_OVERLAP if datetime.fromisoformat(kept.at).tzinfo is None else DEFAULT_OVERLAP
+        overlap = usual if self._overlap is None else self._overlap
+        begin = earliest(kept.at, span.bookmark or kept.at)
+        # A server that rounds shows an instant up to one unit too late.
+        start = subtract(begin, max(overlap, shown_unit(begin)))
+        return msgspec.structs.replace(span, start=start, witness=None if went_back else kept.key)
+
+    async def _left_condition(self, kept: Bookmark) -> bool:
+        """Return whether the row dated at the bookmark still exists but no longer meets ``where``."""
+        if kept.key is None or not self._query.fields.get("where"):
+            return False
+        found = await self.row(kept.key)
+        return found.at is not None and instant_of(found.at) >= instant_of(kept.at)
+
+    async def row(self, key: Id) -> FirstRow:
+        """Return the row of a key as it is now, whether or not it meets the condition."""
+        where = {self._query.key: {"_eq": key}}
+        fields = self._query.fields | {"where": where, "orderBy": [{self._query.key: "asc"}]}
+        query = msgspec.structs.replace(self._query, fields=fields)
+        return await first_row(self._session, query, self._column)
+
+    async def _newest(self, until: str | None = None) -> FirstRow:
+        """The newest change, or the newest up to an instant."""
+        bounds = {"_is_null": False} | ({} if until is None else {"_lte": until})
+        query = self.query_of({self._column: bounds}, {self._column: "desc"})
+        return await first_row(self._session, query, self._column)
+
+    def query_of(self, condition: dict[str, Any], *order: dict[str, str]) -> Query:
+        """The query with another condition and order, then by key."""
+        own = self._query.fields.get("where")
+        where = {"_and": [own, condition]} if own else condition
+        order_by = [*order, {self._query.key: "asc"}]
+        return msgspec.structs.replace(
+            self._query, fields=self._query.fields | {"where": where, "orderBy": order_by}
+        )
+
+
+def _is_certainly_ahead(at: str, clock: ServerClock) -> bool:
+    """Return whether an instant is in the future in every time zone that it may be of."""
+    grace = MAX_AHEAD_OF_UTC if datetime.fromisoformat(at).tzinfo is None else timedelta(0)
+    return instant_of(at) - grace > clock.latest
+
+
+def _in_form_of(shown: str, moment: datetime) -> str:
+    """Return an instant as text, without a zone if the shown one has none."""
+    naive = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return naive if datetime.fromisoformat(shown).tzinfo is None else f"{naive}Z"
+
+
+def changed_within(column: str, start: str, until: str | None) -> dict[str, Any]:
+    """The condition of rows that changed from ``start`` to ``until``, both included.
+
+    A server may show fewer digits than it compares, so all that it shows as ``until`` counts as within.
+    """
+    bounds = {"_gte": start} | ({} if until is None else {"_lte": last_shown_as(until)})
+    return {column: bounds}

@@ -1,0 +1,267 @@
+"""What all reads share: rows by ``async for``, pages, ``collect()``, ``first()``; and their options."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from datetime import timedelta
+from functools import lru_cache
+from numbers import Integral
+from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
+
+import msgspec
+
+from aiwyn_async._core.reports import ReadReport
+from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.iteration import Iteration
+from aiwyn_async._pagination.page import Checkpoint, Page
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
+from aiwyn_async.errors import AiwynError, ConfigurationError
+
+__all__ = ["MAX_PAGE_SIZE", "MAX_RANGES", "Read", "ReadOptions", "check_integer", "type_name"]
+
+RowT = TypeVar("RowT")
+
+MAX_RANGES: Final = 64
+
+
+class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The checked options of a read. Each verb takes some of them; ``build()`` makes one.
+
+    Attributes:
+        page_size: rows per request, 1 to 1000.
+        limit: stop after this many rows, or None.
+        strict: raise ``IncompleteError`` at the end unless the read is complete.
+        on_bad_row: "raise", "skip" or "collect" rows that do not decode.
+        resume: where an earlier read of the same query stopped, or None.
+        ranges: key ranges read at once, 1 to 64; None for the client's ``max_concurrency``.
+        ordered: yield rows in key order.
+        on_progress: called after each page with a ``Progress``.
+        since: where changes start while ``state`` has no bookmark, as on the wire.
+        overlap: how much earlier than that or than the bookmark to start; None for the default.
+        state: stores the bookmark of changes.
+    """
+
+    page_size: int = MAX_PAGE_SIZE
+    limit: int | None = None
+    strict: bool = False
+    on_bad_row: OnBadRow = "raise"
+    resume: Checkpoint | None = None
+    ranges: int | None = None
+    ordered: bool = False
+    on_progress: Callable[[Any], None] | None = None
+    since: str | None = None
+    overlap: timedelta | None = None
+    state: Any = None
+
+    @classmethod
+    def build(cls, verb: str, names: Iterable[str] | None = None, /, **options: Any) -> ReadOptions:
+        """Check the keyword arguments of a verb.
+
+        Args:
+            verb: as errors name it, such as "invoices.list".
+            names: the options that the verb takes; all by default.
+            **options: as the caller passed them.
+
+        Raises:
+            TypeError: the verb does not take an option.
+            ConfigurationError: a value is out of bounds, or ``resume`` is not a checkpoint.
+        """
+        allowed = cls.__struct_fields__ if names is None else tuple(names)
+        for name in options:
+            if name not in allowed:
+                raise TypeError(
+                    f"{verb}() got an unexpected keyword argument {name!r}; it takes {', '.join(allowed)}"
+                )
+        return cls(**_checked(options))
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    if "page_size" in options:
+        options["page_size"] = check_integer("page_size", options["page_size"], 1, MAX_PAGE_SIZE)
+    if options.get("limit") is not None:
+        options["limit"] = check_integer("limit", options["limit"], 1, None)
+    if options.get("ranges") is not None:
+        options["ranges"] = check_integer("ranges", options["ranges"], 1, MAX_RANGES)
+    on_bad_row = options.get("on_bad_row", "raise")
+    if not isinstance(on_bad_row, str) or on_bad_row not in {"raise", "skip", "collect"}:
+        raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
+    if options.get("resume") is not None:
+        options["resume"] = _as_checkpoint(options["resume"])
+    return options
+
+
+def _as_checkpoint(checkpoint: Checkpoint | str | bytes) -> Checkpoint:
+    return checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint.from_json(checkpoint)
+
+
+class Read(ABC, Generic[RowT]):
+    """A read that has not started: ``Pager``, ``Pull`` or ``Changes``. Nothing is sent before it is iterated.
+
+    ``async for`` yields rows, ``pages()`` pages. Each use starts from the beginning (or from the checkpoint
+    passed as ``resume``); the attributes describe the latest use.
+
+    Attributes:
+        query: the request that is paged.
+        row_type: a Struct, ``dict`` or ``msgspec.Raw``.
+        options: the checked options.
+        error: the error that ended the latest use, or None. A consumer that only passes rows on, such as an
+            Arrow reader, may replace it with its own.
+    """
+
+    def __init__(
+        self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
+    ) -> None:
+        check_decodable(row_type)
+        self.query = query
+        self.row_type = row_type
+        self.options = ReadOptions() if options is None else options
+        self._checkpoint: Checkpoint | None = None
+        self.error: AiwynError | None = None
+        self._session = session
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.query.path} of {type_name(self.row_type)}: {self.report}>"
+
+    @property
+    @abstractmethod
+    def report(self) -> ReadReport:
+        """What the latest use did, and whether it is complete."""
+
+    @property
+    @abstractmethod
+    def bad_rows(self) -> list[BadRow]:
+        """Rows that do not decode, if they are collected."""
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Where to resume after the rows yielded so far; None before the first use."""
+        return self._checkpoint
+
+    @property
+    def server(self) -> str:
+        """The base_url of the server."""
+        return self._session.config.base_url
+
+    @property
+    def strict(self) -> bool:
+        """Whether an incomplete read raises at its end."""
+        return self.options.strict
+
+    @property
+    def on_bad_row(self) -> OnBadRow:
+        """What happens to rows that do not decode."""
+        return self.options.on_bad_row
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the read starts from a checkpoint."""
+        return self.options.resume is not None
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return copy.copy(self)  # its client, and the reports of its latest use, are shared
+
+    def __aiter__(self) -> Iteration[RowT]:
+        """Iterate over all rows, fetching pages as needed; a cancelled step can be repeated."""
+        return Iteration(self._chunks())
+
+    def __iter__(self) -> NoReturn:
+        kind = type(self).__name__
+        raise TypeError(f"a {kind} is read asynchronously; use 'async for row in {kind.lower()}'")
+
+    def pages(self) -> Iteration[Page[RowT]]:
+        """Iterate over the pages. The ``checkpoint`` of a page resumes after it.
+
+        Raises:
+            IncompleteError: rows are missing, or ``strict`` is set and the read is not proven complete.
+            PaginationError: the server does not page as requested.
+            RequestError: a request failed; ``checkpoint`` is where to resume.
+        """
+        return Iteration(self._page_chunks())
+
+    async def collect(self) -> list[RowT]:
+        """Return all rows in a list. Memory grows with them: about 1 KB per invoice."""
+        rows: list[RowT] = []
+        async with aclosing(self._page_chunks()) as pages:
+            async for (page,) in pages:
+                rows += page.items
+        return rows
+
+    async def first(self) -> RowT | None:
+        """Return the first row, or None if there is none."""
+        read = self._with(page_size=1, ranges=1, ordered=True)
+        async with aclosing(read.pages()) as pages:
+            async for page in pages:
+                if page.items:
+                    row: RowT = page.items[0]
+                    return row
+        return None
+
+    @abstractmethod
+    async def count(self) -> int:
+        """Return the number of rows: the server's count, or the number of keys if it reports none."""
+
+    def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Self:
+        """Return the same read from a checkpoint on.
+
+        Raises:
+            CheckpointError: the checkpoint belongs to another query or row type.
+        """
+        read: Self = self._with(resume=_as_checkpoint(checkpoint))
+        return read
+
+    @abstractmethod
+    def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
+        """Yield each page alone, as ``Iteration`` expects chunks."""
+
+    @abstractmethod
+    def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
+        """Yield the rows, a chunk at a time."""
+
+    def _with(self, row_type: Any = None, **changes: Any) -> Any:
+        """Return the same read with other options or another row type."""
+        options = msgspec.structs.replace(self.options, **changes)
+        return type(self)(self._session, self.query, row_type or self.row_type, options)
+
+
+def check_decodable(row_type: object) -> None:
+    """Refuse a type that no row can be decoded as.
+
+    Raises:
+        ConfigurationError: names the type and the reason.
+    """
+    try:
+        _decoder_of(cast("Any", row_type))
+    except TypeError as error:
+        raise ConfigurationError(f"rows cannot be decoded as {type_name(row_type)}: {error}") from None
+
+
+# Creating a decoder reads the annotations of its type, which takes longer than all else before a request.
+@lru_cache(maxsize=256)
+def _decoder_of(row_type: Any) -> None:
+    msgspec.json.Decoder(row_type)
+
+
+def check_integer(name: str, value: object, minimum: int, maximum: int | None) -> int:
+    """Return the value as an int.
+
+    Raises:
+        ConfigurationError: the value is not an integer within the bounds; names the argument.
+    """
+    if type(value) is int and minimum <= value <= (value if maximum is None else maximum):
+        return value
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
+    number = int(cast("int", value)) if is_whole else minimum - 1
+    if number < minimum or (maximum is not None and number > maximum):
+        bounds = f"between {minimum} and {maximum}" if maximum else f"of at least {minimum}"
+        raise ConfigurationError(f"{name} must be an integer {bounds}, got {value!r}")
+    return number
+
+
+def type_name(row_type: object) -> str:
+    """Return the name of a type for an error message."""
+    return getattr(row_type, "__name__", None) or repr(row_type)

@@ -1,0 +1,1 @@
+"""The data behind the API: a seeded database, conditions and changes."""

@@ -1,0 +1,157 @@
+# ruff: noqa: S608 - tables and columns are taken from the declarations, values are parameters
+"""``FirmOptions`` applied to the rows of a firm."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from aiwyn_async.sandbox._data.firm_options import FirmOptions
+from aiwyn_async.sandbox._data.rewriting import RowStore, rewrite_row
+from aiwyn_async.sandbox._declarations.declarations import DateForm, Resource, Row
+from aiwyn_async.sandbox._declarations.fields import instant_text, money_json, zulu_text
+from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, PAYMENTS, RESOURCES
+from aiwyn_async.sandbox._declarations.sql import DAY, MICRO
+
+__all__ = ["adapt", "move_changes", "set_currencies"]
+
+
+def adapt(store: RowStore, options: FirmOptions) -> None:
+    """Apply the options to a newly generated firm."""
+    if options.currencies != ("USD",):
+        for resource in RESOURCES.values():
+            set_currencies(store, resource, options.currencies)
+    for row_id in _sample_ids(store, INVOICES, "status = 'PAID' AND subtotal_cents > 1", options.refunds):
+        _add_refund(store, row_id)
+    for row_id in _sample_ids(store, CLIENTS, "1", options.missing_clients):
+        for table in (CLIENTS.name, CLIENTS.bodies):
+            store.connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
+    for resource in RESOURCES.values():
+        if options.sync_minutes is not None:
+            move_changes(store, resource, _rounded_up("{stamp}", options.step_us))
+        if options.full_refresh:
+            latest = _rounded_up("max({stamp})", MICRO)
+            move_changes(store, resource, f"(SELECT {latest} FROM {resource.name})")
+
+
+def _rounded_up(instant: str, step: int) -> str:
+    """Return the SQL of the next sync after an instant."""
+    return f"({instant} + {step - 1}) / {step} * {step}"
+
+
+def set_currencies(
+    store: RowStore, resource: Resource, currencies: Iterable[str], ids: Iterable[int] | None = None
+) -> None:
+    """Set the currency of rows to that of their client; of all rows unless ``ids`` are passed."""
+    if not {"currency", "client_id"} <= {column.sql for column in resource.columns}:
+        return
+    codes = list(currencies)
+    condition = "" if ids is None else " WHERE id IN (SELECT value FROM json_each(?))"
+    parameters = () if ids is None else (msgspec.json.encode(list(ids)).decode(),)
+    store.connection.execute(
+        f"UPDATE {resource.name} SET currency = json_extract(?, '$[' || (client_id % ?) || ']'){condition}",
+        (msgspec.json.encode(codes).decode(), len(codes), *parameters),
+    )
+    store.connection.execute(
+        f"UPDATE {resource.bodies} SET body = json_set(body, '$.currency', (SELECT t.currency"
+        f" FROM {resource.name} AS t WHERE t.id = {resource.bodies}.id)){condition}",
+        parameters,
+    )
+
+
+def move_changes(store: RowStore, resource: Resource, instant: str) -> None:
+    """Set the ``updatedAt`` of every row to whole seconds, in its column and its JSON.
+
+    Args:
+        store: The rows.
+        resource: The resource.
+        instant: SQL of the new instant in microseconds; ``{stamp}`` stands for the old one.
+    """
+    stamp = resource.by_wire.get("updatedAt")
+    if stamp is None:
+        return
+    seconds = f"t.{stamp.sql} / {MICRO}, 'unixepoch'"
+    zone = "" if stamp.form is DateForm.DATE else stamp.form
+    store.connection.execute(f"UPDATE {resource.name} SET {stamp.sql} = {instant.format(stamp=stamp.sql)}")
+    store.connection.execute(
+        f"UPDATE {resource.bodies} SET body = json_set(body, '$.{stamp.key}',"
+        f" (SELECT date({seconds}) || 'T' || time({seconds}) || '{zone}'"
+        f" FROM {resource.name} AS t WHERE t.id = {resource.bodies}.id))"
+    )
+
+
+def _sample_ids(store: RowStore, resource: Resource, condition: str, share: float) -> list[int]:
+    """Return the ids of a share of the rows, spread over all; at least one if the share is above 0."""
+    counted = store.connection.execute(f"SELECT count(*) FROM {resource.name} WHERE {condition}")
+    size = math.ceil(int(counted.fetchone()[0]) * share)
+    rows = store.connection.execute(
+        f"SELECT id FROM {resource.name} WHERE {condition} ORDER BY (id * 2654435761) & 4294967295 LIMIT ?",
+        (size,),
+    )
+    return [int(row[0]) for row in rows]
+
+
+class _Nested(msgspec.Struct, rename="camel"):
+    """The arrays of an invoice's JSON."""
+
+    line_items: list[Row]
+    payments: list[Row]
+
+
+def _add_refund(store: RowStore, row_id: int) -> None:
+    """Refund a part of an invoice; lines still sum to the subtotal, and payments to the paid amount."""
+    sql = (
+        "SELECT t.subtotal_cents, t.total_cents, t.updated_at_us, b.body FROM invoices AS t"
+        " JOIN invoices_body AS b ON b.id = t.id WHERE t.id = ?"
+    )
+    subtotal, total, updated, body = store.connection.execute(sql, (row_id,)).fetchone()
+    nested = msgspec.json.decode(body, type=_Nested)
+    back = max(1, subtotal * (10 + row_id % 40) // 100)
+    rate = nested.line_items[0]["taxRate"]
+    tax = ((subtotal - back) * round(msgspec.json.decode(rate, type=float) * 10_000) + 5000) // 10_000
+    left = subtotal - back + tax
+    moment = (updated // MICRO + DAY) * MICRO
+    line: Mapping[str, object] = {
+        "id": len(nested.line_items) + 1,
+        "description": "Refund",
+        "quantity": msgspec.Raw(b"-1.00"),
+        "unitPrice": money_json(back),
+        "amount": money_json(-back),
+        "taxRate": rate,
+    }
+    paid = nested.payments[-1]
+    # The ids of payments are never three times that of their invoice: see `payments`.
+    refund = {**paid, "id": row_id * 3, "amount": money_json(left - total), "paymentDate": zulu_text(moment)}
+    changes: Mapping[str, object] = {
+        "subtotal": _format_cents(subtotal - back),
+        "taxAmount": _format_cents(tax),
+        "totalAmount": _format_cents(left),
+        "paidAmount": _format_cents(left),
+        "lineItems": [*nested.line_items, line],
+        "payments": [*nested.payments, refund],
+        "updatedAt": instant_text(moment),
+    }
+    rewrite_row(store, INVOICES, row_id, changes)
+    _add_payment(store, msgspec.json.decode(paid["id"], type=int), row_id * 3, left - total, moment)
+
+
+def _add_payment(store: RowStore, source_id: int, payment_id: int, cents: int, moment: int) -> None:
+    """Copy a payment with another amount and time."""
+    columns = ", ".join(column.sql for column in PAYMENTS.columns if column.sql != "id")
+    for table, names in ((PAYMENTS.name, columns), (PAYMENTS.bodies, "body")):
+        store.connection.execute(
+            f"INSERT INTO {table} (id, {names}) SELECT ?, {names} FROM {table} WHERE id = ?",
+            (payment_id, source_id),
+        )
+    at = zulu_text(moment)
+    changes: Mapping[str, object] = {
+        **dict.fromkeys(("confirmationDate", "createdAt", "updatedAt"), at),
+        "id": payment_id,
+        "amount": _format_cents(cents),
+        "processorReference": f"stripe_re_{payment_id}",
+    }
+    rewrite_row(store, PAYMENTS, payment_id, changes)
+
+
+def _format_cents(cents: int) -> str:
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"

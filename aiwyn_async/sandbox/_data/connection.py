@@ -1,0 +1,84 @@
+"""The SQLite file of a firm: opened with fast settings, and checked before it is used again."""
+
+import contextlib
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["check_file", "connect", "create_write_tables"]
+
+_PRAGMAS = (
+    "page_size=16384",
+    "temp_store=MEMORY",
+    "cache_size=-65536",
+    "mmap_size=2147418112",
+    "secure_delete=OFF",
+)
+_WRITE_TABLES = (
+    """CREATE TABLE IF NOT EXISTS records (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        type TEXT NOT NULL,
+        system_ref TEXT,
+        attributes TEXT NOT NULL,
+        times_applied INTEGER NOT NULL DEFAULT 1,
+        UNIQUE (type, system_ref)
+    )""",
+    """CREATE TABLE IF NOT EXISTS record_types (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        display_name TEXT NOT NULL,
+        description TEXT,
+        active INTEGER NOT NULL DEFAULT 1,
+        fields TEXT NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS event_subscriptions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        target_url TEXT NOT NULL,
+        entity_types TEXT NOT NULL,
+        operations TEXT NOT NULL,
+        description TEXT,
+        active INTEGER NOT NULL DEFAULT 1,
+        secret TEXT NOT NULL
+    )""",
+)
+
+
+def connect(location: str) -> sqlite3.Connection:
+    """Open a database in autocommit mode, for use from any thread."""
+    connection = sqlite3.connect(
+        location, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def create_write_tables(connection: sqlite3.Connection) -> None:
+    """Create the tables of records, record types and subscriptions if they do not exist."""
+    for table in _WRITE_TABLES:
+        connection.execute(table)
+
+
+def check_file(path: Path, facts: Mapping[str, int]) -> None:
+    """Check that a file holds the requested firm.
+
+    Args:
+        path: The file.
+        facts: The facts that the file must state of its firm.
+
+    Raises:
+        ValueError: The file holds another firm or no firm.
+    """
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            # A file without the entry was written before the options existed, hence without options.
+            held = {"options": 0} | dict(connection.execute("SELECT key, value FROM sandbox_meta").fetchall())
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path} is not a sandbox file") from error
+    for name, value in facts.items():
+        if held.get(name) != value:
+            raise ValueError(
+                f"{path} holds a firm with {name}={held.get(name)}, not {value}; use another path"
+            )

@@ -1,0 +1,349 @@
+# ruff: noqa: S608 - tables and columns are taken from the declarations, values are parameters
+"""A firm in SQLite: the JSON of every row beside indexed columns."""
+
+import bisect
+import contextlib
+import itertools
+import sqlite3
+import tempfile
+import threading
+from array import array
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import msgspec
+
+from aiwyn_async.sandbox._data import seed as firm
+from aiwyn_async.sandbox._data.adaptations import adapt
+from aiwyn_async.sandbox._data.collation import Collation
+from aiwyn_async.sandbox._data.connection import check_file, connect, create_write_tables
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.firm_options import FirmOptions
+from aiwyn_async.sandbox._data.scope import Query
+from aiwyn_async.sandbox._data.selection import OrderCache, RowIds, Selection
+from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
+from aiwyn_async.sandbox._data.where import compile_where, split_key_range
+from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.sql import row_json_sql
+
+__all__ = ["Change", "Database", "Operation"]
+
+Operation = Literal["CREATE", "UPDATE", "DELETE"]
+
+_MAX_INVOICES_IN_MEMORY = 20_000
+"""A larger firm is stored in a temporary file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An entity that was created, updated or deleted; ``data`` is its JSON, None after a deletion."""
+
+    entity_type: str
+    operation: Operation
+    entity_id: int
+    data: bytes | None
+
+
+def _tie_breaker(salt: int) -> str:
+    """Return SQL that orders ties: the same order each time, but not that of the ids."""
+    return f"((t.id + {salt}) * 2654435761) & 4294967295"
+
+
+class Database:
+    """The data of a firm.
+
+    All methods may be called from any thread; one of them runs at a time.
+
+    Args:
+        invoices: Number of invoices to generate.
+        seed: Selects the firm.
+        clients: Number of clients; scales with the invoices by default.
+        path: A file to store the firm in; memory or a temporary file by default.
+        sizes: Number of rows by resource; each scales with the resources it depends on by default.
+        collation: How texts compare and sort, see ``collation``.
+        options: Special properties of the firm.
+
+    Raises:
+        ValueError: A size is below the minimum of its resource.
+    """
+
+    def __init__(
+        self,
+        *,
+        invoices: int,
+        seed: int,
+        clients: int | None = None,
+        path: Path | None = None,
+        sizes: Mapping[str, int] | None = None,
+        collation: Collation = "C",
+        options: FirmOptions | None = None,
+    ) -> None:
+        requested = dict(sizes or {})
+        if clients is not None:
+            requested["clients"] = clients
+        self.options = options or FirmOptions()
+        self.collation: Collation = collation
+        self.sizes = firm.firm_sizes(invoices, requested)
+        self.seed = seed
+        self.row_ids = RowIds()
+        self.next_numbers: dict[str, int] = {}
+        """The number of the next row to generate, by resource."""
+        self.on_change: Callable[[Sequence[Change]], None] | None = None
+        """Called with each change, in the thread that makes it."""
+        self._functions = SqlFunctions()
+        self._path = path
+        self._lock = threading.RLock()
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._orders = OrderCache()
+        self._cancelled = False
+        self._unfinished = False
+
+    def __repr__(self) -> str:
+        return f"<Database {self.row_ids!r}, {len(self._orders)} orders cached>"
+
+    # Opening and closing
+
+    def open(self) -> None:
+        """Open the file or generate the firm. Blocks; SQLite does the work and releases the GIL.
+
+        Raises:
+            ValueError: ``path`` holds another firm.
+        """
+        with self._lock:
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                if self._unfinished and self._path is not None:
+                    self._path.unlink(missing_ok=True)
+                raise
+
+    def _open(self) -> None:
+        facts = {"version": firm.SCHEMA_VERSION, "seed": self.seed, **self.sizes}
+        facts["options"] = self.options.fingerprint
+        exists = self._path is not None and self._path.exists()
+        if exists and self._path is not None:
+            check_file(self._path, facts)
+        self._connection = connection = connect(self._location())
+        self._functions.register(connection)
+        if not exists:
+            self._fill(facts)
+        connection.execute("PRAGMA journal_mode=MEMORY")
+        connection.execute(f"PRAGMA synchronous={'OFF' if self._path is None else 'NORMAL'}")
+        self._load_ids()
+        self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
+        with self.transaction():
+            create_write_tables(connection)
+
+    def _location(self) -> str:
+        if self._path is not None:
+            return str(self._path)
+        if self.sizes["invoices"] <= _MAX_INVOICES_IN_MEMORY:
+            return ":memory:"
+        self._directory = tempfile.TemporaryDirectory(prefix="aiwyn-sandbox-")
+        return str(Path(self._directory.name) / "firm.sqlite3")
+
+    def _fill(self, facts: Mapping[str, int]) -> None:
+        connection = self.connection
+        self._unfinished = True
+        # An unfinished firm is deleted, so it needs no journal.
+        for pragma in ("journal_mode=OFF", "synchronous=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
+        firm.create_tables(connection)
+        for name, rows in self.sizes.items():
+            self.generate(RESOURCES[name], 0, rows)
+        if self._cancelled:
+            raise RuntimeError("the sandbox was stopped before its firm was complete")
+        adapt(self, self.options)
+        firm.create_indexes(connection)
+        next_numbers = {f"next_{name}": number for name, number in self.next_numbers.items()}
+        connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", [*{**facts, **next_numbers}.items()])
+        connection.execute("COMMIT")
+        self._unfinished = False
+
+    def generate(
+        self,
+        resource: Resource,
+        first: int,
+        stop: int,
+        on_children: Callable[[Resource, list[int]], None] | None = None,
+    ) -> None:
+        """Generate the rows of a range of numbers, see ``seed.generate``."""
+        firm.generate(
+            self.connection,
+            resource,
+            seed=self.seed,
+            first=first,
+            stop=stop,
+            sizes=self.sizes,
+            is_cancelled=lambda: self._cancelled,
+            on_children=on_children,
+        )
+        self.next_numbers[resource.name] = stop
+
+    def _load_ids(self) -> None:
+        for name in RESOURCES:
+            self.row_ids.load(name, self.read_ids(f"SELECT id FROM {name} ORDER BY id"))
+
+    def _read_meta(self, key: str) -> int:
+        row = self.connection.execute("SELECT value FROM sandbox_meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise LookupError(key)
+        return int(row[0])
+
+    def cancel(self) -> None:
+        """Make a running ``open`` fail soon."""
+        self._cancelled = True
+
+    def close(self) -> None:
+        """Close the database and delete a temporary one. May be called twice."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if self._directory is not None:
+                self._directory.cleanup()
+                self._directory = None
+            self.row_ids.clear()
+            self._orders.clear()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection."""
+        if self._connection is None:
+            raise RuntimeError("the sandbox is not running; enter `async with Sandbox() as box` first")
+        return self._connection
+
+    # Reading
+
+    def select(self, resource: Resource, where: object, order: tuple[str, ...], salt: int = 0) -> Selection:
+        """Return the ids that match, in order.
+
+        Args:
+            resource: The resource.
+            where: A ``where`` tree.
+            order: Terms of ORDER BY, as ``compile_order`` returns them; by id if there are none.
+            salt: Selects the order of ties.
+
+        Raises:
+            BadRequestError: The tree is not valid.
+        """
+        with self._lock:
+            query = compile_where(resource, where, self.collation)
+            if order and order[0] not in {"t.id ASC", "t.id DESC"}:
+                ids = self._ordered_ids(resource, query, (*order, _tie_breaker(salt)))
+                return Selection(ids, 0, len(ids))
+            low, high, rest = split_key_range(where)
+            ids = self.row_ids.of(resource)
+            if rest != {}:
+                ids = self._ordered_ids(resource, compile_where(resource, rest, self.collation), ())
+            start = 0 if low is None else bisect.bisect_left(ids, low)
+            stop = len(ids) if high is None else bisect.bisect_right(ids, high)
+            return Selection(ids, start, max(start, stop), descending=order[:1] == ("t.id DESC",))
+
+    def _ordered_ids(self, resource: Resource, where: Query, order: tuple[str, ...]) -> "array[int]":
+        terms = ", ".join(order) or "t.id"
+        sql = f"SELECT t.id FROM {resource.name} AS t WHERE {where.sql} ORDER BY {terms}"
+        return self._orders.get((resource.name, where, order), lambda: self.read_ids(sql, where.parameters))
+
+    def read_ids(self, sql: str, parameters: Sequence[SqlValue] = ()) -> "array[int]":
+        """Run a SELECT of ids.
+
+        Raises:
+            BadRequestError: A condition cannot be evaluated.
+        """
+        try:
+            rows = self.connection.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            failure, self._functions.failure = self._functions.failure, None
+            if failure is not None:
+                raise BadRequestError(failure, code="data-exception") from error
+            # SQLite bounds the size of an expression, with errors such as "parser stack overflow".
+            raise BadRequestError("where: too many nested conditions") from error
+        return array("q", itertools.chain.from_iterable(cast("list[tuple[int]]", rows)))
+
+    def rows_json(self, resource: Resource, ids: Sequence[int], *, search: bool = False) -> bytes:
+        """Return the JSON of rows in the order of ``ids``, joined by commas; missing rows are skipped.
+
+        SQLite joins the texts, so that a page crosses into Python as one value.
+
+        Args:
+            resource: The resource.
+            ids: The ids.
+            search: Return search rows if the resource has a separate form for them.
+        """
+        text, table = "t.body", resource.bodies
+        if search and resource.search_row:
+            text, table = row_json_sql(resource.search_row, alias="t."), resource.name
+        sql = (
+            f"SELECT CAST(group_concat({text}, ',') AS BLOB) FROM json_each(?) AS wanted"
+            # CROSS makes the list of ids the outer loop, which preserves its order.
+            f" CROSS JOIN {table} AS t WHERE t.id = wanted.value"
+        )
+        packed = msgspec.json.encode(list(ids)).decode()
+        with self._lock:
+            joined = cast("bytes | None", self.connection.execute(sql, (packed,)).fetchone()[0])
+        return joined or b""
+
+    def row_json(self, resource: Resource, row_id: int) -> bytes | None:
+        """Return the JSON of a row, or None."""
+        return self.rows_json(resource, (row_id,)) or None
+
+    def detail_json(self, resource: Resource, row_id: int) -> bytes | None:
+        """Return the JSON of a by-id object, or None; the row if the resource has no separate form."""
+        body = self.row_json(resource, row_id)
+        if body is None or resource.detail is None:
+            return body
+        # Raw values preserve the text of each number, such as 20000.00.
+        return msgspec.json.encode(resource.detail(self, row_id, msgspec.json.decode(body, type=Row)))
+
+    def ids(self, resource: Resource) -> Sequence[int]:
+        """Return every id, ascending."""
+        return self.row_ids.of(resource)
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
+        """Run a SELECT; the tables are read-only to it."""
+        with self._lock:
+            self.connection.execute("PRAGMA query_only=ON")
+            try:
+                return self.connection.execute(sql, parameters).fetchall()
+            finally:
+                self.connection.execute("PRAGMA query_only=OFF")
+
+    # Writing
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Commit everything within, or nothing if it raises."""
+        with self._lock:
+            connection = self.connection
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def row_changes(self) -> Generator[sqlite3.Connection]:
+        """Run a transaction that changes rows: ids and cached orders follow."""
+        with self._lock:
+            try:
+                with self.transaction() as connection:
+                    yield connection
+            except BaseException:
+                self._load_ids()
+                raise
+            finally:
+                self._orders.clear()
+
+    def notify(self, changes: Sequence[Change]) -> None:
+        """Pass changes to ``on_change``."""
+        if self.on_change is not None and changes:
+            self.on_change(changes)

@@ -1,0 +1,55 @@
+"""Errors that a request is rejected with, and the decoding that raises them."""
+
+from typing import TypeVar
+
+import msgspec
+
+__all__ = ["BadRequestError", "NotFoundError", "RejectedRequestError", "decode_body"]
+
+T = TypeVar("T")
+
+
+class BadRequestError(Exception):
+    """The request is not valid; the server responds with 400.
+
+    Args:
+        message: The problem, with the name of the field.
+        code: The code in the response.
+    """
+
+    def __init__(self, message: str, code: str = "validation-failed") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class NotFoundError(Exception):
+    """The row does not exist; the server responds with 404."""
+
+
+class RejectedRequestError(Exception):
+    """A request under ``/api/v1`` is rejected with a status and a code of its own.
+
+    Args:
+        status: The HTTP status.
+        code: The code in the ``error`` of the envelope.
+        message: The problem.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def decode_body(body: object, model: type[T]) -> T:
+    """Convert a request body to its model.
+
+    Raises:
+        BadRequestError: A field is unknown, missing or of another type.
+    """
+    try:
+        return msgspec.convert(body, model)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(str(error)) from None

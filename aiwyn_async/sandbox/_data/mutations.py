@@ -1,0 +1,157 @@
+# ruff: noqa: S608 - tables and columns are taken from the declarations, values are parameters
+"""Rows inserted, updated, deleted and refreshed; JSON, columns, ids and orders stay in step."""
+
+from collections.abc import Mapping, Sequence
+
+from aiwyn_async.sandbox._data.adaptations import move_changes, set_currencies
+from aiwyn_async.sandbox._data.database import Change, Database, Operation
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.rewriting import rewrite_row
+from aiwyn_async.sandbox._data.seed import child_resources
+from aiwyn_async.sandbox._declarations.declarations import Column, Resource
+from aiwyn_async.sandbox._declarations.fields import instant_text
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+
+__all__ = ["delete_row", "insert_rows", "next_change", "refresh_rows", "update_row"]
+
+
+def insert_rows(
+    database: Database, resource: Resource, count: int, values: Mapping[str, object] | None = None
+) -> list[int]:
+    """Generate the next rows of the firm, and set fields of each.
+
+    Raises:
+        BadRequestError: A field is unknown or its value is not valid.
+    """
+    with database.row_changes() as connection:
+        first, fresh = _next_ids(database, resource, count)
+        children: dict[str, list[int]] = {}
+
+        def add_children(child: Resource, ids: list[int]) -> None:
+            _add_ids(database, child, ids)
+            children.setdefault(child.name, []).extend(ids)
+
+        database.generate(resource, first, first + count, add_children)
+        created = database.read_ids(f"SELECT count(*) FROM {resource.name} WHERE id >= ?", (fresh[0],))[0]
+        if created < count:
+            raise BadRequestError(f"{resource.name}: the firm has no rows to derive these from")
+        _add_ids(database, resource, fresh)
+        if database.options.currencies != ("USD",):
+            for name, ids in ((resource.name, fresh), *children.items()):
+                set_currencies(database, RESOURCES[name], database.options.currencies, ids)
+        fresh = _set_values(database, resource, fresh, values or {})
+        for name, ids in children.items():
+            _set_values(database, RESOURCES[name], ids, {})
+        connection.execute(
+            "UPDATE sandbox_meta SET value = ? WHERE key = ?", (first + count, f"next_{resource.name}")
+        )
+    _notify(database, resource, "CREATE", fresh)
+    return fresh
+
+
+def update_row(database: Database, resource: Resource, row_id: int, values: Mapping[str, object]) -> None:
+    """Set fields of a row; ``updatedAt`` becomes the latest unless it is among them.
+
+    Raises:
+        BadRequestError: A field is unknown or its value is not valid.
+        KeyError: The row does not exist.
+    """
+    with database.row_changes():
+        stamp = resource.by_wire.get("updatedAt")
+        if stamp is not None and stamp.key not in values:
+            values = {**values, stamp.key: next_change(database, resource)}
+        rewrite_row(database, resource, row_id, values)
+    _notify(database, resource, "UPDATE", (row_id,))
+
+
+def delete_row(database: Database, resource: Resource, row_id: int) -> None:
+    """Delete a row and the rows that depend on it.
+
+    Raises:
+        KeyError: The row does not exist.
+    """
+    with database.row_changes():
+        _remove(database, resource, row_id)
+        for child, rows in child_resources(resource):
+            sql = f"SELECT id FROM {child.name} WHERE {rows.link} = ?"
+            for child_id in database.read_ids(sql, (row_id,)):
+                _remove(database, child, child_id)
+    _notify(database, resource, "DELETE", (row_id,))
+
+
+def refresh_rows(database: Database, resource: Resource) -> None:
+    """Move the ``updatedAt`` of every row to one instant, later than all others."""
+    stamp = resource.by_wire.get("updatedAt")
+    if stamp is not None:
+        with database.row_changes():
+            instant = _latest_change(database, resource, stamp) + database.options.step_us
+            move_changes(database, resource, str(instant))
+
+
+def next_change(database: Database, resource: Resource) -> str | None:
+    """Return an ``updatedAt`` later than all others, or None if rows have none."""
+    stamp = resource.by_wire.get("updatedAt")
+    if stamp is None:
+        return None
+    return instant_text(_latest_change(database, resource, stamp) + database.options.step_us)
+
+
+def _next_ids(database: Database, resource: Resource, count: int) -> tuple[int, list[int]]:
+    """Return the number of the next row, and the ids of the next ``count`` rows."""
+    first, ids = database.next_numbers[resource.name], resource.seed.ids
+    # A row inserted with an explicit id may occupy one of them.
+    while any(database.row_ids.contains(resource, ids.at(n)) for n in range(first, first + count)):
+        first += 1
+    return first, [ids.at(number) for number in range(first, first + count)]
+
+
+def _add_ids(database: Database, resource: Resource, ids: Sequence[int]) -> None:
+    for row_id in ids:
+        database.row_ids.add(resource, row_id)
+
+
+def _set_values(
+    database: Database, resource: Resource, ids: Sequence[int], values: Mapping[str, object]
+) -> list[int]:
+    """Set fields of new rows, and an ``updatedAt`` later than that of every other row."""
+    stamp = resource.by_wire.get("updatedAt")
+    if stamp is None or stamp.key in values:
+        return [rewrite_row(database, resource, row_id, values) for row_id in ids] if values else [*ids]
+    latest, step = _latest_change(database, resource, stamp), database.options.step_us
+    # Rows of one sync share its instant.
+    is_sync = database.options.sync_minutes is not None
+    return [
+        rewrite_row(
+            database,
+            resource,
+            row_id,
+            {**values, stamp.key: instant_text(latest + (1 if is_sync else number) * step)},
+        )
+        for number, row_id in enumerate(ids, 1)
+    ]
+
+
+def _remove(database: Database, resource: Resource, row_id: int) -> None:
+    database.row_ids.remove(resource, row_id)
+    for table in (resource.name, resource.bodies):
+        database.connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
+
+
+def _latest_change(database: Database, resource: Resource, stamp: Column) -> int:
+    """Return the latest creation or change of any row, rounded up to a sync or a second."""
+    created = resource.by_wire.get("createdAt", stamp)
+    values = database.query(f"SELECT max({stamp.sql}), max({created.sql}) FROM {resource.name}")[0]
+    latest = max((int(str(value)) for value in values if value is not None), default=0)
+    step = database.options.step_us
+    return -(-latest // step) * step
+
+
+def _notify(database: Database, resource: Resource, operation: Operation, ids: Sequence[int]) -> None:
+    # Rows are read only if there is a subscription: an insertion may have thousands.
+    if database.on_change is None or not database.query(
+        "SELECT 1 FROM event_subscriptions WHERE active LIMIT 1"
+    ):
+        return
+    database.notify(
+        [Change(resource.name, operation, row_id, database.row_json(resource, row_id)) for row_id in ids]
+    )

@@ -1,0 +1,114 @@
+"""Ids of rows: those of each resource, and those that a request selects, cached so that a page is a slice."""
+
+import bisect
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+from aiwyn_async.sandbox._declarations.declarations import Resource
+
+__all__ = ["OrderCache", "RowIds", "Selection"]
+
+
+class RowIds:
+    """The ids of every resource's rows, ascending."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, array[int]] = {}
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{name}={len(ids)}" for name, ids in self._ids.items())
+
+    def load(self, name: str, ids: "array[int]") -> None:
+        """Replace the ids of a resource."""
+        self._ids[name] = ids
+
+    def clear(self) -> None:
+        """Forget all ids."""
+        self._ids.clear()
+
+    def of(self, resource: Resource) -> "array[int]":
+        """Return the ids of a resource."""
+        return self._ids[resource.name]
+
+    def contains(self, resource: Resource, row_id: int) -> bool:
+        """Whether a row exists."""
+        return self._index(resource, row_id) is not None
+
+    def add(self, resource: Resource, row_id: int) -> None:
+        """Add the id of a new row."""
+        bisect.insort(self._ids[resource.name], row_id)
+
+    def remove(self, resource: Resource, row_id: int) -> None:
+        """Remove the id of a row.
+
+        Raises:
+            KeyError: The row does not exist.
+        """
+        index = self._index(resource, row_id)
+        if index is None:
+            raise KeyError(f"{resource.name} has no id {row_id}")
+        self._ids[resource.name].pop(index)
+
+    def _index(self, resource: Resource, row_id: int) -> int | None:
+        ids = self._ids[resource.name]
+        index = bisect.bisect_left(ids, row_id)
+        return index if index < len(ids) and ids[index] == row_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A range of a shared array of ids."""
+
+    ids: "array[int]"
+    low: int
+    high: int
+    descending: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of rows selected."""
+        return self.high - self.low
+
+    def page(self, skip: int, size: int) -> Sequence[int]:
+        """Return at most ``size`` ids after the first ``skip``."""
+        if self.descending:
+            stop = max(self.low, self.high - skip)
+            return self.ids[max(self.low, stop - size) : stop][::-1]
+        start = min(self.low + skip, self.high)
+        return self.ids[start : min(start + size, self.high)]
+
+
+class OrderCache:
+    """The most recently used orders.
+
+    Args:
+        max_orders: Maximum number of orders.
+        max_ids: Maximum number of ids in all of them; the newest order is cached whatever its length.
+    """
+
+    def __init__(self, max_orders: int = 16, max_ids: int = 8_000_000) -> None:
+        self._max_orders = max_orders
+        self._max_ids = max_ids
+        self._orders: OrderedDict[Hashable, array[int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def get(self, key: Hashable, read: Callable[[], "array[int]"]) -> "array[int]":
+        """Return the ids of an order, read and cached if they are not yet cached."""
+        if (ids := self._orders.get(key)) is not None:
+            self._orders.move_to_end(key)
+            return ids
+        ids = self._orders[key] = read()
+        while len(self._orders) > 1 and self._is_full():
+            self._orders.popitem(last=False)
+        return ids
+
+    def clear(self) -> None:
+        """Forget all orders, since rows have changed."""
+        self._orders.clear()
+
+    def _is_full(self) -> bool:
+        return len(self._orders) > self._max_orders or sum(map(len, self._orders.values())) > self._max_ids

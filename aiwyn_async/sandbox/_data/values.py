@@ -1,0 +1,196 @@
+"""JSON values as SQL values: money as exact integers, dates as instants, both as in Postgres."""
+
+import calendar
+import datetime as dt
+import math
+import re
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._declarations.declarations import Column, DateForm, Kind, SqlValue
+
+__all__ = [
+    "decimal_bounds",
+    "instant_us",
+    "plain_value",
+    "row_value",
+    "to_decimal",
+    "whole_number",
+]
+
+_UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MAX_INTEGER = 2**62
+"""Larger operands are clamped to it; no stored value is that large, and SQLite ends at 2**63."""
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_INSTANT = re.compile(
+    r"\s*(?:(?P<y>\d{3,6})-(?P<m>\d\d?)-(?P<d>\d\d?)|(?P<yb>\d{4})(?P<mb>\d\d)(?P<db>\d\d))"
+    r"(?:[Tt ]\s*(?:(?P<H>\d\d?):(?P<M>\d\d?)(?::(?P<S>\d\d?)(?P<f>\.\d*)?)?"
+    r"|(?P<Hb>\d\d)(?P<Mb>\d\d)(?P<Sb>\d\d)(?P<fb>\.\d*)?))?"
+    r"\s*(?P<zone>[zZ]|UTC|GMT|(?P<sign>[+-])(?P<zh>\d\d?)(?::?(?P<zm>\d\d)(?::(?P<zs>\d\d))?)?)?\s*",
+    re.ASCII,
+)
+_SPECIAL_INSTANTS = {"epoch": 0, "infinity": _MAX_INTEGER, "-infinity": -_MAX_INTEGER}
+_DAY_SECONDS = 86_400
+_MAX_YEAR = 294_276
+_MAX_OFFSET_SECONDS = 16 * 3600
+
+
+def instant_us(value: object, name: str, form: DateForm = DateForm.ZULU) -> int:
+    """Return the UTC epoch microseconds of a timestamp, parsed as Postgres does.
+
+    Args:
+        value: An ISO date or date-time, UTC unless it has an offset, or ``epoch``, ``infinity``,
+            ``-infinity``.
+        name: The name of the value in errors.
+        form: The form of the column. Without a zone it is a ``timestamp`` of Postgres, which ignores the
+            offset of an operand; a ``date`` ignores the time as well.
+
+    Raises:
+        BadRequestError: ``value`` is not such a text.
+    """
+    if not isinstance(value, str):
+        raise BadRequestError(f"{name}: expected an ISO date-time as a string")
+    if (special := _SPECIAL_INSTANTS.get(value.strip().lower())) is not None:
+        return special
+    match = _INSTANT.fullmatch(value)
+    if match is None:
+        raise BadRequestError(f"{name}: {value[:40]!r} is not an ISO date-time")
+    parts = {key: text for key, text in match.groupdict().items() if text is not None}
+    day, time, offset = _day(parts), _time_us(parts), _offset(parts)
+    if day is None or time is None or offset is None:
+        raise BadRequestError(f"{name}: {value[:40]!r} is out of range")
+    if form is DateForm.DATE:
+        time = 0
+    if form in {DateForm.DATE, DateForm.NAIVE}:
+        offset = 0
+    return (day * _DAY_SECONDS - offset) * 1_000_000 + time
+
+
+def _number(parts: dict[str, str], *names: str) -> int:
+    return next((int(parts[name]) for name in names if name in parts), 0)
+
+
+def _day(parts: dict[str, str]) -> int | None:
+    """Return the days since 1970, or None if the calendar has no such day."""
+    year, month, day = _number(parts, "y", "yb"), _number(parts, "m", "mb"), _number(parts, "d", "db")
+    if not (1 <= year <= _MAX_YEAR and 1 <= month <= 12):
+        return None
+    # The calendar repeats every 400 years; that of Python ends with the year 9999.
+    cycles, within = divmod(year - 1, 400)
+    if not 1 <= day <= calendar.monthrange(within + 1, month)[1]:
+        return None
+    return dt.date(within + 1, month, day).toordinal() + cycles * 146_097 - _UNIX_EPOCH.toordinal()
+
+
+def _time_us(parts: dict[str, str]) -> int | None:
+    """Return the microseconds since midnight, or None; 24:00:00 and a second of 60 are valid."""
+    hour, minute, second = _number(parts, "H", "Hb"), _number(parts, "M", "Mb"), _number(parts, "S", "Sb")
+    fraction = Decimal(f"0{parts.get('f', parts.get('fb', '.'))}0").quantize(
+        Decimal("0.000001"), rounding=ROUND_HALF_EVEN
+    )
+    total = (hour * 3600 + minute * 60 + second) * 1_000_000 + int(fraction * 1_000_000)
+    if minute > 59 or second > 60 or total > _DAY_SECONDS * 1_000_000:
+        return None
+    return total
+
+
+def _offset(parts: dict[str, str]) -> int | None:
+    """Return the seconds east of UTC, or None if Postgres rejects the offset."""
+    minutes, seconds = _number(parts, "zm"), _number(parts, "zs")
+    total = _number(parts, "zh") * 3600 + minutes * 60 + seconds
+    if minutes > 59 or seconds > 59 or total >= _MAX_OFFSET_SECONDS:
+        return None
+    return -total if parts.get("sign") == "-" else total
+
+
+def to_decimal(value: object, name: str) -> Decimal:
+    """Return the exact value of a JSON number or numeric string.
+
+    Raises:
+        BadRequestError: ``value`` is neither, or is not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise BadRequestError(f"{name}: expected a number")
+    if (
+        isinstance(value, str)
+        and _NUMBER.fullmatch(value) is None
+        and value.lower() not in {"nan", "infinity"}
+    ):
+        # Decimal accepts underscores and digits of other scripts.
+        raise BadRequestError(f"{name}: {value[:40]!r} is not a number")
+    try:
+        # repr() returns what the client wrote, up to 15 digits.
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        raise BadRequestError(f"{name}: {str(value)[:40]!r} is not a number") from None
+    if not number.is_finite():
+        raise BadRequestError(f"{name}: expected a finite number")
+    return number
+
+
+def decimal_bounds(value: object, name: str, scale: int) -> float | int:
+    """Return a decimal operand in units of ``10**-scale``, exactly comparable with integers.
+
+    A value between two units becomes the half between them: it equals no stored value and sorts correctly.
+    """
+    number = to_decimal(value, name)
+    if number and number.adjusted() > 18:
+        return int(math.copysign(_MAX_INTEGER, number))
+    units = number.scaleb(scale)
+    whole = math.floor(units)
+    if abs(whole) >= _MAX_INTEGER:
+        return int(math.copysign(_MAX_INTEGER, whole))
+    return whole if units == whole else whole + 0.5
+
+
+def row_value(column: Column, value: object) -> SqlValue:
+    """Return the SQL value of a field.
+
+    Raises:
+        BadRequestError: The value is not valid for the column.
+    """
+    if value is None:
+        if not column.nullable:
+            raise BadRequestError(f"{column.wire}: may not be null")
+        return None
+    if column.kind is Kind.DECIMAL:
+        units = decimal_bounds(value, column.wire, column.scale)
+        if isinstance(units, float):
+            raise BadRequestError(f"{column.wire}: at most {column.scale} decimals")
+        return units
+    if column.kind is Kind.INSTANT:
+        return instant_us(value, column.wire, column.form)
+    return plain_value(column.kind, value, column.wire)
+
+
+def whole_number(value: object) -> int | None:
+    """Return the integer value of a JSON number such as 5 or 5.0, clamped to 2**62, or None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return max(-_MAX_INTEGER, min(value, _MAX_INTEGER))
+    if not isinstance(value, float | Decimal):
+        return None
+    number = Decimal(value)
+    if not number.is_finite():
+        return None
+    if number and number.adjusted() > 18:
+        return int(math.copysign(_MAX_INTEGER, number))
+    return int(number) if number == number.to_integral_value() else None
+
+
+def plain_value(kind: Kind, value: object, name: str) -> SqlValue:
+    """Return the SQL value of a boolean, text or integer; large integers are clamped.
+
+    Raises:
+        BadRequestError: ``value`` is of another type.
+    """
+    if isinstance(value, bool):
+        if kind is Kind.BOOLEAN:
+            return int(value)
+    elif (number := whole_number(value)) is not None:
+        if kind is Kind.INTEGER:
+            return number
+    elif isinstance(value, str) and kind is Kind.TEXT:
+        return value
+    raise BadRequestError(f"{name}: expected {kind}")

@@ -1,0 +1,236 @@
+# ruff: noqa: S608 - identifiers are taken from the declarations, values are parameters
+"""A ``where`` tree compiled to parameterised SQL, with the null logic of Postgres under Hasura.
+
+A row matches if the tree is true. A comparison with null is neither true nor false, and ``_not`` preserves
+that.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from aiwyn_async.sandbox._data.collation import Collation, sort_key
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.regex import RegexSyntaxError, RegexTooComplexError, compile_regex
+from aiwyn_async.sandbox._data.scope import Query, Scope, expect_object
+from aiwyn_async.sandbox._data.sql_functions import LikeSyntaxError, compile_like
+from aiwyn_async.sandbox._data.values import decimal_bounds, instant_us, plain_value
+from aiwyn_async.sandbox._declarations.declarations import Column, Filter, Kind, Resource, SqlValue
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+
+__all__ = ["check_filter", "compile_where", "split_key_range"]
+
+_MAX_DEPTH = 40
+_MAX_PATTERN = 256
+_ORDERINGS = {"_gt", "_gte", "_lt", "_lte"}
+_COMPARISONS = {"_eq": "=", "_neq": "<>", "_gt": ">", "_gte": ">=", "_lt": "<", "_lte": "<="}
+_MEMBERSHIP = {"_in": "IN", "_nin": "NOT IN"}
+_MATCHES = {
+    "_like": "like_match({}, ?)",
+    "_nlike": "NOT like_match({}, ?)",
+    "_ilike": "ilike_match({}, ?)",
+    "_nilike": "NOT ilike_match({}, ?)",
+    "_regex": "regex_match({}, ?)",
+    "_iregex": "iregex_match({}, ?)",
+}
+_TRUE, _FALSE = Query("1"), Query("0")
+
+
+def _list_trees(value: object, path: str) -> Sequence[object]:
+    """Return the arguments of ``_and`` or ``_or``; as in GraphQL, one object may replace a list."""
+    if isinstance(value, list):
+        return cast("list[object]", value)
+    return (expect_object(value, path),)
+
+
+def _join(parts: Sequence[Query], word: str, empty: Query) -> Query:
+    """Join as a balanced tree, because SQLite bounds the depth of an expression."""
+    if not parts:
+        return empty
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    left, right = _join(parts[:middle], word, empty), _join(parts[middle:], word, empty)
+    return Query(f"({left.sql} {word} {right.sql})", left.parameters + right.parameters)
+
+
+def compile_where(resource: Resource, tree: object, collation: Collation = "C") -> Query:
+    """Compile a condition on rows of a resource, whose table has the alias ``t``.
+
+    Args:
+        resource: The resource whose columns and relations the tree can name.
+        tree: Decoded JSON. ``{}`` and ``_and: []`` are true, ``_or: []`` is false; the keys of a level are
+            joined by AND.
+        collation: How texts compare.
+
+    Raises:
+        BadRequestError: A column or operator is unknown, an operand is not valid, or there are over 40
+            levels.
+    """
+    return _compile_tree(Scope.of_resource(resource, "t", collation), tree, "where", 0)
+
+
+def check_filter(resource: Resource, item: Filter, value: object) -> None:
+    """Check the value of a filter, so that an error names the field that was sent.
+
+    Raises:
+        BadRequestError: The value is not valid for the column.
+    """
+    column = resource.by_wire.get(item.column)
+    if column is None:
+        return
+    if value is None:
+        raise BadRequestError(f"{item.wire}: must not be null")
+    is_list = isinstance(value, list) and item.operator in _MEMBERSHIP
+    for operand in cast("list[object]", value if is_list else [value]):
+        _to_operand(column, operand, item.wire)
+
+
+def _compile_tree(scope: Scope, tree: object, path: str, depth: int) -> Query:
+    if depth > _MAX_DEPTH:
+        raise BadRequestError(f"where: nested deeper than {_MAX_DEPTH} levels")
+    parts = [
+        _compile_branch(scope, name, value, f"{path}.{name}", depth)
+        for name, value in expect_object(tree, path).items()
+    ]
+    return _join(parts, "AND", _TRUE)
+
+
+def _compile_branch(scope: Scope, name: str, value: object, path: str, depth: int) -> Query:
+    if name in {"_and", "_or"}:
+        parts = [
+            _compile_tree(scope, item, f"{path}[{i}]", depth + 1)
+            for i, item in enumerate(_list_trees(value, path))
+        ]
+        return _join(parts, "AND", _TRUE) if name == "_and" else _join(parts, "OR", _FALSE)
+    if name == "_not":
+        inner = _compile_tree(scope, value, path, depth + 1)
+        return Query(f"(NOT {inner.sql})", inner.parameters)
+    column = scope.columns.get(name)
+    if column is not None:
+        return _compile_conditions(scope, column, value, path)
+    return _compile_exists(scope, name, value, path, depth)
+
+
+def _compile_exists(scope: Scope, name: str, value: object, path: str, depth: int) -> Query:
+    alias = f"r{depth}"
+    if scope.resource is not None:
+        for relation in scope.resource.relations:
+            if relation.wire == name:
+                target = RESOURCES[relation.resource]
+                inner = _compile_tree(
+                    Scope.of_resource(target, alias, scope.collation), value, path, depth + 1
+                )
+                link = f"{alias}.id = {scope.alias}.{relation.local.sql}"
+                return Query(
+                    f"EXISTS (SELECT 1 FROM {target.name} AS {alias} WHERE {link} AND {inner.sql})",
+                    inner.parameters,
+                )
+        for nested in scope.resource.nested:
+            if nested.wire == name:
+                inner = _compile_tree(Scope.of_nested(nested, alias, scope.collation), value, path, depth + 1)
+                body = f"(SELECT body FROM {scope.resource.bodies} WHERE id = {scope.alias}.id)"
+                elements = f"json_each({body}, '$.{nested.wire}') AS {alias}"
+                return Query(f"EXISTS (SELECT 1 FROM {elements} WHERE {inner.sql})", inner.parameters)
+    known = ", ".join(sorted(scope.columns))
+    raise BadRequestError(
+        f"{path}: unknown {'operator' if name.startswith('_') else 'field'}; fields are {known}"
+    )
+
+
+def _compile_conditions(scope: Scope, column: Column, value: object, path: str) -> Query:
+    parts = [
+        _compile_condition(scope, column, operator, operand, f"{path}.{operator}")
+        for operator, operand in expect_object(value, path).items()
+    ]
+    return _join(parts, "AND", _TRUE)
+
+
+def _compile_condition(scope: Scope, column: Column, operator: str, operand: object, path: str) -> Query:
+    expression = scope.expression(column)
+    if operator == "_is_null":
+        if not isinstance(operand, bool):
+            raise BadRequestError(f"{path}: expected true or false")
+        return Query(f"({expression} IS {'NULL' if operand else 'NOT NULL'})")
+    if operator in _COMPARISONS:
+        value = _to_operand(column, operand, path)
+        if operator in _ORDERINGS and isinstance(value, str) and scope.collation == "en_US":
+            expression, value = f"sort_key({expression})", sort_key(value)
+        return Query(f"({expression} {_COMPARISONS[operator]} ?)", (value,))
+    if operator in _MEMBERSHIP:
+        if not isinstance(operand, list):
+            raise BadRequestError(f"{path}: expected a list")
+        values = [_to_operand(column, item, path) for item in cast("list[object]", operand)]
+        # A list is one parameter, because SQLite bounds their number.
+        packed = msgspec.json.encode(values).decode()
+        return Query(f"({expression} {_MEMBERSHIP[operator]} (SELECT value FROM json_each(?)))", (packed,))
+    if operator in _MATCHES and column.kind is Kind.TEXT:
+        pattern = _check_pattern(operator, operand, path)
+        return Query(f"({_MATCHES[operator].format(expression)})", (pattern,))
+    raise BadRequestError(f"{path}: unknown operator for a field of type {column.kind}")
+
+
+def _to_operand(column: Column, operand: object, path: str) -> SqlValue:
+    if operand is None:
+        raise BadRequestError(f"{path}: cannot compare with null; use _is_null")
+    if column.kind is Kind.DECIMAL:
+        return decimal_bounds(operand, path, column.scale)
+    if column.kind is Kind.INSTANT:
+        return instant_us(operand, path, column.form)
+    return plain_value(column.kind, operand, path)
+
+
+def _check_pattern(operator: str, operand: object, path: str) -> str:
+    if not isinstance(operand, str):
+        raise BadRequestError(f"{path}: expected a string")
+    if len(operand) > _MAX_PATTERN:
+        raise BadRequestError(f"{path}: pattern longer than {_MAX_PATTERN} characters")
+    try:
+        if operator.endswith("regex"):
+            compile_regex(operand, ignore_case=operator == "_iregex")
+        else:
+            compile_like(operand)
+    except RegexSyntaxError as error:
+        # The message of Postgres, and the code of Hasura for its errors of class 22.
+        raise BadRequestError(f"invalid regular expression: {error}", code="data-exception") from None
+    except (RegexTooComplexError, LikeSyntaxError) as error:
+        raise BadRequestError(str(error), code="data-exception") from None
+    return operand
+
+
+def split_key_range(tree: object) -> tuple[int | None, int | None, object]:
+    """Split the bounds on ``id`` off a ``where`` tree.
+
+    Keyset pagination sends the same tree with another bound per page. Without it, all pages share one cached
+    order.
+
+    Returns:
+        The lowest id, the highest id (both inclusive, None if not bounded), and the rest of the tree.
+    """
+    if not isinstance(tree, dict):
+        return None, None, tree
+    lows: list[int] = []
+    highs: list[int] = []
+    rest: dict[str, object] = {}
+    for name, value in cast("dict[str, object]", tree).items():
+        if name == "id" and _is_key_range(value):
+            bounds = cast("dict[str, int]", value)
+            lows += [bounds[op] + (op == "_gt") for op in ("_gt", "_gte") if op in bounds]
+            highs += [bounds[op] - (op == "_lt") for op in ("_lt", "_lte") if op in bounds]
+        elif name == "_and" and isinstance(value, list):
+            split = [split_key_range(item) for item in cast("list[object]", value)]
+            lows += [low for low, _, _ in split if low is not None]
+            highs += [high for _, high, _ in split if high is not None]
+            if remaining := [item for _, _, item in split if item != {}]:
+                rest[name] = remaining
+        else:
+            rest[name] = value
+    return max(lows, default=None), min(highs, default=None), rest
+
+
+def _is_key_range(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        operator in {"_gt", "_gte", "_lt", "_lte"} and type(bound) is int
+        for operator, bound in cast("dict[str, object]", value).items()
+    )

@@ -1,0 +1,1 @@
+"""What the API serves: each resource's fields, paths and rows."""

@@ -1,0 +1,92 @@
+"""Columns and parts of by-id objects that several resources share."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Reader, Row, SqlValue
+from aiwyn_async.sandbox._declarations.sample_text import CITIES, STREETS
+
+__all__ = [
+    "CLIENT_ID",
+    "CLIENT_NAME",
+    "CREATED_AT",
+    "CURRENCY",
+    "ID",
+    "UPDATED_AT",
+    "address",
+    "instant_text",
+    "money_json",
+    "optional_id",
+    "phone_number",
+    "pick_fields",
+    "team_members",
+    "zulu_text",
+]
+
+ID = Column("id", "id", Kind.INTEGER)
+CLIENT_ID = Column("clientId", "client_id", Kind.INTEGER)
+CLIENT_NAME = Column("clientName", "client_name", Kind.TEXT)
+CURRENCY = Column("currency", "currency", Kind.TEXT)
+CREATED_AT = Column("createdAt", "created_at_us", Kind.INSTANT)
+UPDATED_AT = Column("updatedAt", "updated_at_us", Kind.INSTANT)
+
+_UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def instant_text(microseconds: int) -> str:
+    """Return the ``+00:00`` form of an instant, with microseconds."""
+    moment = _UNIX_EPOCH + dt.timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="microseconds")
+
+
+def money_json(cents: SqlValue) -> msgspec.Raw:
+    """Return money with two decimals."""
+    whole = int(str(cents))
+    sign = "-" if whole < 0 else ""
+    return msgspec.Raw(f"{sign}{abs(whole) // 100}.{abs(whole) % 100:02d}".encode())
+
+
+def zulu_text(microseconds: SqlValue) -> str:
+    """Return the ``Z`` form of an instant, in seconds."""
+    return f"{instant_text(int(str(microseconds)))[:19]}Z"
+
+
+def optional_id(row: Row, key: str) -> int | None:
+    """Return an id in a row, or None."""
+    return msgspec.json.decode(row[key], type=int | None)
+
+
+def pick_fields(row: Row, keys: Sequence[str]) -> dict[str, object]:
+    """Return some fields of a row."""
+    return {key: row[key] for key in keys}
+
+
+def phone_number(seed: int) -> str:
+    """Return a fictitious phone number."""
+    return f"+1-555-{seed % 10_000:04d}"
+
+
+def address(seed: int, *, street: int = 0) -> Mapping[str, str]:
+    """Return a postal address; another ``street`` selects another address in the same city."""
+    city, state, area = CITIES[seed % len(CITIES)]
+    return {
+        "street": f"{seed} {STREETS[street % len(STREETS)]}",
+        "city": city,
+        "state": state,
+        "zipCode": f"{area}{(seed // 7 + street) % 100:02d}",
+        "country": "USA",
+    }
+
+
+def team_members(reader: Reader, roles: Sequence[tuple[int | None, str, str]]) -> list[Mapping[str, object]]:
+    """Return team members from staff ids, roles and shares of their time."""
+    members: list[Mapping[str, object]] = []
+    for staff_id, role, share in roles:
+        sql = "SELECT first_name || ' ' || last_name FROM staff WHERE id = ?"
+        for (name,) in reader.query(sql, (staff_id,)):
+            members.append(
+                {"staffId": staff_id, "name": name, "role": role, "allocation": msgspec.Raw(share.encode())}
+            )
+    return members

@@ -1,0 +1,217 @@
+# ruff: noqa: S608, E501 - SQL from constants, one expression to a line
+"""Invoices in integer cents: lines sum to the subtotal, with tax to the total, payments to the paid amount."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from aiwyn_async.sandbox._declarations.declarations import (
+    Column,
+    DateForm,
+    Filter,
+    IdSequence,
+    Kind,
+    Nested,
+    Reader,
+    Relation,
+    Resource,
+    Row,
+    Seed,
+)
+from aiwyn_async.sandbox._declarations.fields import CLIENT_ID, CLIENT_NAME, CREATED_AT, CURRENCY, ID
+from aiwyn_async.sandbox._declarations.resources.projects import PROJECTS
+from aiwyn_async.sandbox._declarations.sample_text import PAYMENT_METHODS, SERVICES
+from aiwyn_async.sandbox._declarations.sql import AS_OF, EPOCH_2019, clock, money, pick
+
+__all__ = ["INVOICES"]
+
+_IDS = IdSequence(40001, step=(11, 8), gap=(97, 13))
+_RATES = ("0.0000", "0.0600", "0.0825", "0.1000")
+_BY_ID_STATUS = {"PENDING": "DRAFT", "POSTED": "SENT", "CLOSED": "CANCELLED"}
+"""The statuses of by-id objects exclude PENDING, POSTED and CLOSED; those of the list exclude SENT and VIEWED."""
+
+_QUARTERS, _PRICE = "(4 + {0} % 157)", "(90 + {0} * 7 % 32 * 10)"
+"""The quarter hours and the dollars per hour of a line; their product times 25 is its amount in cents."""
+_LINE_KINDS = 4096
+"""Number of distinct lines, whose text is generated once; an invoice has up to three of them."""
+_QUOTED_SERVICES = tuple(value.replace("\\", "\\\\").replace('"', '\\"') for value in SERVICES)
+_LINES = f"""
+WITH RECURSIVE kinds(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM kinds WHERE k + 1 < {_LINE_KINDS}),
+  made AS (SELECT k, {_QUARTERS.format("k")} AS q, {_PRICE.format("k")} AS p FROM kinds)
+SELECT k, printf('"description":"%s","quantity":%d.%02d,"unitPrice":%d.00,"amount":%d.%02d,"taxRate":',
+  {pick("k", _QUOTED_SERVICES)}, q / 4, q % 4 * 25, p, q * p * 25 / 100, q * p * 25 % 100)
+FROM made"""
+
+
+def _amount(stream: str) -> str:
+    kind = f"({stream} % {_LINE_KINDS})"
+    return f"{_QUARTERS.format(kind)} * {_PRICE.format(kind)} * 25"
+
+
+def _line(number: int) -> str:
+    """Return the SQL of a line's JSON, with its comma; empty if the invoice has fewer lines."""
+    if number == 1:
+        return """'{"id":1,' || l1.text || rate || '}'"""
+    return f"""CASE WHEN lines < {number} THEN '' ELSE ',{{"id":{number},' || l{number}.text || rate || '}}' END"""
+
+
+def _payment(number: int) -> str:
+    comma = "" if number == 1 else ","
+    text = f"""printf('{comma}{{"id":%d,"amount":%d.%02d,"paymentDate":"%s","paymentMethod":"%s","status":"CONFIRMED"}}',
+      id * 3 + {number}, {money(f"pay{number}")}, stamp{number}, method{number})"""
+    return f"CASE WHEN payments < {number} THEN '' ELSE {text} END"
+
+
+_SIZED = f"""
+SELECT n, s1, s2, s3, s4, {_IDS.sql("n")} AS id, 1 + s5 % 3 AS lines, s5 / 3 % 4 AS tax, s5 / 12 % 100 AS dice,
+  s4 / 3 % 80 + 10 AS percent, {_amount("s1")} AS a1, {_amount("s2")} AS a2, {_amount("s3")} AS a3,
+  p.id AS job_id, p.name AS job_name, p.client_id, coalesce(c.name, p.client_name) AS client_name,
+  -- Three invoices at a time share one instant, so that an order by createdAt has ties.
+  {EPOCH_2019} + n / 3 * 3 * :step_us / 1000000 AS created
+FROM rows JOIN projects AS p ON p.id = {PROJECTS.nearest_id("s0")} LEFT JOIN clients AS c ON c.id = p.client_id"""
+_PRICED = f"""
+SELECT *, a1 + CASE WHEN lines > 1 THEN a2 ELSE 0 END + CASE WHEN lines > 2 THEN a3 ELSE 0 END AS subtotal,
+  date(created, 'unixepoch') AS day, CASE tax WHEN 0 THEN 0 WHEN 1 THEN 600 WHEN 2 THEN 825 ELSE 1000 END AS rate_bp,
+  {pick("tax", _RATES)} AS rate, created - created % 86400 AS issued,
+  created - created % 86400 + 31 * 86400 - 1 AS due, created + 60 + s4 % 3888000 AS updated,
+  CASE WHEN dice < 64 THEN 1 + s3 % 2 ELSE 0 END AS payments
+FROM sized"""
+_PAID = f"""
+SELECT *, (subtotal * rate_bp + 5000) / 10000 AS tax_cents, subtotal + (subtotal * rate_bp + 5000) / 10000 AS total,
+  CASE WHEN dice < 52 THEN subtotal + (subtotal * rate_bp + 5000) / 10000
+       WHEN dice < 64 THEN (subtotal + (subtotal * rate_bp + 5000) / 10000) * percent / 100 ELSE 0 END AS paid,
+  CASE WHEN dice < 52 THEN 'PAID' WHEN dice < 55 THEN 'CLOSED' WHEN dice < 59 THEN 'POSTED'
+       WHEN dice < 64 THEN CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END
+       WHEN dice < 69 THEN 'DRAFT' WHEN dice < 73 THEN 'CANCELLED' WHEN dice < 79 THEN 'PENDING'
+       WHEN dice < 81 THEN 'CLOSED' WHEN dice < 93 THEN 'POSTED'
+       ELSE CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status,
+  created + (updated - created) / 2 AS at1, updated AS at2,
+  {pick("s4 / 11", PAYMENT_METHODS)} AS method1, {pick("s4 / 22", PAYMENT_METHODS)} AS method2,
+  printf('%sT%s', {clock("updated")}) AS changed
+FROM priced"""
+_WORDED = f"""
+SELECT *, CASE WHEN payments > 0 THEN printf('%sT%sZ', {clock("at1")}) END AS stamp1, changed || 'Z' AS stamp2,
+  CASE WHEN payments = 2 THEN paid * 6 / 10 ELSE paid END AS pay1, paid - paid * 6 / 10 AS pay2,
+  CASE WHEN status = 'PAID' THEN 'PAID' WHEN status = 'OVERDUE' THEN 'OVERDUE'
+       WHEN paid > 0 THEN 'PARTIALLY_PAID' ELSE 'UNPAID' END AS payment_status,
+  printf('INV-%.4s-%06d', day, n + 1) AS invoice_number,
+  CASE WHEN s1 % 9 = 0 THEN NULL ELSE printf('Q%d-%s-%d', 1 + s1 % 4, {pick("s2 / 5", ("AUDIT", "TAX", "ADVISORY"))},
+    s2 % 9000 + 1000) END AS reference,
+  printf('Professional services rendered: %s, work through %s', {pick("s1 / 7", SERVICES)}, day) AS description,
+  CASE WHEN client_id % 11 = 0 THEN NULL ELSE printf('billing+%d@client.example', client_id) END AS client_email,
+  CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_id END AS project_id,
+  CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_name END AS project_name,
+  CASE WHEN s2 % 3 = 0 THEN NULL ELSE printf('Payable within 30 days. Please quote %d with your remittance.', n + 1) END
+    AS notes
+FROM paid"""
+_MADE = f"""
+SELECT id, invoice_number, reference, description, status, payment_status, client_id, client_name, client_email,
+  project_id, project_name, issued * 1000000 AS issue_date_us, due * 1000000 AS due_date_us, subtotal AS subtotal_cents,
+  tax_cents, total AS total_cents, 'USD' AS currency, paid AS paid_cents, total - paid AS outstanding_cents, notes,
+  created * 1000000 AS created_at_us, updated * 1000000 + s3 % 1000000 AS updated_at_us, job_id,
+  payments, pay1, at1, stamp1, method1, pay2, at2, stamp2, method2,
+  printf('{{"id":%d,"invoiceNumber":"%s","reference":%s,"description":"%s","status":"%s","paymentStatus":"%s",'
+    || '"clientId":%d,"clientName":%s,"clientEmail":%s,"projectId":%s,"projectName":%s,"issueDate":"%sT00:00:00","dueDate":"%sT23:59:59+00:00",'
+    || '"subtotal":%d.%02d,"taxAmount":%d.%02d,"totalAmount":%d.%02d,"currency":"USD","paidAmount":%d.%02d,'
+    || '"outstandingAmount":%d.%02d,"lineItems":[%s%s%s],"payments":[%s%s],"notes":%s,"createdAt":"%sT%sZ","updatedAt":"%s.%06d+00:00"}}',
+    id, invoice_number, json_quote(reference), description, status, payment_status,
+    client_id, json_quote(client_name), json_quote(client_email), coalesce(project_id, 'null'), json_quote(project_name),
+    day, date(due, 'unixepoch'),
+    {money("subtotal")}, {money("tax_cents")}, {money("total")}, {money("paid")}, {money("(total - paid)")},
+    {_line(1)}, {_line(2)}, {_line(3)}, {_payment(1)}, {_payment(2)},
+    json_quote(notes), day, time(created, 'unixepoch'), changed, s3 % 1000000) AS body
+FROM worded CROSS JOIN temp.invoice_lines AS l1 ON l1.k = s1 % {_LINE_KINDS}
+  CROSS JOIN temp.invoice_lines AS l2 ON l2.k = s2 % {_LINE_KINDS}
+  CROSS JOIN temp.invoice_lines AS l3 ON l3.k = s3 % {_LINE_KINDS}"""
+
+
+def _detail(_reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
+    """Return the row without ``description``, with a status of by-id objects."""
+    listed = msgspec.json.decode(row["status"], type=str)
+    shown = "VIEWED" if listed == "POSTED" and row_id % 2 else _BY_ID_STATUS.get(listed, listed)
+    return {**{key: value for key, value in row.items() if key != "description"}, "status": shown}
+
+
+INVOICES = Resource(
+    name="invoices",
+    list_path="/gql/v1/invoices",
+    search_path="/gql/v1/invoices/search",
+    get_path="/gql/v1/invoice/{id}",
+    confirmed=frozenset({"list", "search", "get"}),
+    items_key="deid_invoice",
+    count_path=("deid_invoice_aggregate", "aggregate", "count"),
+    columns=(
+        ID,
+        Column("invoiceNumber", "invoice_number", Kind.TEXT),
+        Column("reference", "reference", Kind.TEXT, nullable=True),
+        Column("description", "description", Kind.TEXT),
+        Column("status", "status", Kind.TEXT),
+        Column("paymentStatus", "payment_status", Kind.TEXT),
+        CLIENT_ID,
+        CLIENT_NAME,
+        Column("clientEmail", "client_email", Kind.TEXT, nullable=True),
+        Column("projectId", "project_id", Kind.INTEGER, nullable=True),
+        Column("projectName", "project_name", Kind.TEXT, nullable=True),
+        Column("issueDate", "issue_date_us", Kind.INSTANT, form=DateForm.NAIVE),
+        Column("dueDate", "due_date_us", Kind.INSTANT, form=DateForm.OFFSET),
+        Column("subtotal", "subtotal_cents", Kind.DECIMAL),
+        Column("taxAmount", "tax_cents", Kind.DECIMAL),
+        Column("totalAmount", "total_cents", Kind.DECIMAL),
+        CURRENCY,
+        Column("paidAmount", "paid_cents", Kind.DECIMAL),
+        Column("outstandingAmount", "outstanding_cents", Kind.DECIMAL),
+        Column("notes", "notes", Kind.TEXT, nullable=True),
+        CREATED_AT,
+        Column("updatedAt", "updated_at_us", Kind.INSTANT, form=DateForm.OFFSET),
+        # The project of the invoice, which one row in eight does not show.
+        Column("jobId", "job_id", Kind.INTEGER, shown=False),
+    ),
+    relations=(Relation("client", "clients", CLIENT_ID),),
+    nested=(
+        Nested(
+            "lineItems",
+            (
+                ID,
+                Column("description", "description", Kind.TEXT),
+                Column("quantity", "quantity", Kind.DECIMAL),
+                Column("unitPrice", "unitPrice", Kind.DECIMAL),
+                Column("amount", "amount", Kind.DECIMAL),
+                Column("taxRate", "taxRate", Kind.DECIMAL, scale=4),
+            ),
+        ),
+        Nested(
+            "payments",
+            (
+                ID,
+                Column("amount", "amount", Kind.DECIMAL),
+                Column("paymentDate", "paymentDate", Kind.INSTANT),
+                Column("paymentMethod", "paymentMethod", Kind.TEXT),
+                Column("status", "status", Kind.TEXT),
+            ),
+        ),
+    ),
+    filters=(
+        Filter("clientId", "clientId"),
+        Filter(
+            "status",
+            "status",
+            allowed=frozenset({"PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT"}),
+        ),
+        # The documentation does not say which date these bound; the list sorts by createdAt.
+        Filter("startDate", "createdAt", "_gte"),
+        Filter("endDate", "createdAt", "_lte"),
+    ),
+    search_page_size=1,
+    default_order=(("created_at_us", "desc"),),
+    sort_order_key="sortOrder",
+    detail=_detail,
+    indexes=("created_at_us", "updated_at_us"),
+    seed=Seed(
+        ids=_IDS,
+        size=lambda sizes: sizes["invoices"],
+        steps={"sized": _SIZED, "priced": _PRICED, "paid": _PAID, "worded": _WORDED, "made": _MADE},
+        has_body=True,
+        extra_columns=("payments", "pay1", "at1", "stamp1", "method1", "pay2", "at2", "stamp2", "method2"),
+        lookups={"invoice_lines": _LINES},
+    ),
+)

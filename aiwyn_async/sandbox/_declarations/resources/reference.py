@@ -1,0 +1,92 @@
+"""Resources of which the documentation shows only the name: everything here is inferred."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from aiwyn_async.sandbox._declarations.declarations import Column, IdSequence, Kind, Resource, Seed
+from aiwyn_async.sandbox._declarations.fields import CREATED_AT, ID, UPDATED_AT
+from aiwyn_async.sandbox._declarations.sample_text import SERVICES
+from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, pick, random_instant
+
+__all__ = ["DEPARTMENTS", "INDUSTRIES", "JOB_TEMPLATES", "OFFICES", "SERVICE_LINES", "reference_resource"]
+
+_MAX_ROWS = 200
+"""The largest reference table, except those that mirror another resource."""
+_TITLES = ("Corporate", "Individual", "Partnership", "Trust", "Not-for-profit")
+
+
+def _singular(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name[:-1]
+
+
+def reference_resource(
+    name: str,
+    names: Sequence[str] = _TITLES,
+    *,
+    first: int = 1,
+    of: Resource | None = None,
+    foreign: Mapping[str, tuple[Resource, str]] | None = None,
+    mirrors: bool = False,
+) -> Resource:
+    """Declare a resource of rows ``{id, name, active, createdAt, updatedAt}`` and foreign ids.
+
+    Args:
+        name: The name, in the plural.
+        names: The names of its rows.
+        first: The lowest id.
+        of: The resource whose rows own these; row n owns row n.
+        foreign: By wire name, the resource whose ids the column holds, and the column of ``of`` that it is
+            read from, or "" for any.
+        mirrors: Create one row per row of ``of``, with its id and name.
+    """
+    ids = of.seed.ids if mirrors and of is not None else IdSequence(first)
+    foreign = foreign or {}
+    links = "".join(
+        f", {f'p.{source}' if source else target.nearest_id('s4')} AS {_snake_case(wire)}"
+        for wire, (target, source) in foreign.items()
+    )
+    row_name = (
+        "p.name" if mirrors else f"{pick('n', names)} || CASE WHEN n < {len(names)} THEN '' ELSE ' ' || n END"
+    )
+    joined = "" if of is None else f"JOIN {of.name} AS p ON p.id = {of.nearest_id('n')}"
+    made = f"""
+SELECT {ids.sql("n")} AS id, {row_name} AS name, n % 11 < 10 AS active, {EPOCH_2019 * MICRO} AS created_at_us,
+  {random_instant("s5")} AS updated_at_us{links}
+FROM rows {joined}"""  # noqa: S608
+    return Resource(
+        name=name,
+        list_path=f"/gql/v1/{name}",
+        get_path=f"/gql/v1/{_singular(name)}/{{id}}",
+        items_key=name,
+        columns=(
+            ID,
+            Column("name", "name", Kind.TEXT),
+            Column("active", "active", Kind.BOOLEAN),
+            CREATED_AT,
+            UPDATED_AT,
+            *(Column(wire, _snake_case(wire), Kind.INTEGER) for wire in foreign),
+        ),
+        default_order=(("name", "asc"), ("id", "asc")),
+        seed=Seed(ids=ids, size=_size(names, of, mirrors=mirrors), steps={"made": made}),
+    )
+
+
+def _size(names: Sequence[str], of: Resource | None, *, mirrors: bool) -> Callable[[Mapping[str, int]], int]:
+    if of is None:
+        return lambda _: len(names)
+    owner = of.name
+    return lambda sizes: sizes[owner] if mirrors else min(sizes[owner], _MAX_ROWS)
+
+
+def _snake_case(wire: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in wire)
+
+
+DEPARTMENTS = reference_resource("departments", ("Audit", "Tax", "Advisory", "Administration"))
+OFFICES = reference_resource("offices", ("New York", "Chicago", "Austin"), first=11)
+INDUSTRIES = reference_resource(
+    "industries", ("Manufacturing", "Retail", "Healthcare", "Technology"), first=101
+)
+SERVICE_LINES = reference_resource("service_lines", SERVICES, first=301)
+JOB_TEMPLATES = reference_resource(
+    "job_templates", SERVICES, first=501, foreign={"serviceLineId": (SERVICE_LINES, "")}
+)

@@ -1,0 +1,1 @@
+"""Serving the API over HTTP: requests, responses, faults and control."""

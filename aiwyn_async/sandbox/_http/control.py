@@ -1,0 +1,231 @@
+"""Control of a running sandbox over HTTP, for tests in another process or language.
+
+Every request needs the API key of the sandbox in the header ``X-Sandbox-Key``. Control requests are not
+counted, not recorded and not subject to faults.
+
+    GET    /_sandbox/counts     calls by route, token exchanges, and the hits of each fault
+    GET    /_sandbox/requests   the latest requests, oldest first; ``?last=20`` limits them
+    POST   /_sandbox/faults     plan a fault: the arguments of ``Faults.add`` except functions
+    DELETE /_sandbox/faults     remove all faults
+    POST   /_sandbox/tokens     reject every token issued so far
+    PUT    /_sandbox/latency    {"seconds": 0.5}
+    POST   /_sandbox/rows       {"resource": "invoices", "count": 3, "values": {...}}: insert rows
+    POST   /_sandbox/refresh    {"resource": "invoices"}, or {} for all: a full refresh
+    POST   /_sandbox/reset      remove faults, counts and requests; rows remain
+"""
+
+import functools
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError, decode_body
+from aiwyn_async.sandbox._data.mutations import insert_rows, refresh_rows
+from aiwyn_async.sandbox._declarations.declarations import Resource
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._http.faults import Action, Fault, Faults
+from aiwyn_async.sandbox._http.service import Service
+
+__all__ = ["CONTROL_PREFIX", "FaultSpec", "add_control", "parse_fault"]
+
+CONTROL_PREFIX = "/_sandbox/"
+_KEY_HEADER = "X-Sandbox-Key"
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+T = TypeVar("T")
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+
+
+class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
+    """A fault in text or JSON, see ``Faults.add``."""
+
+    route: str
+    nth: Count | None = None
+    every: Count | None = None
+    times: Count | None = None
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    headers: dict[str, str] = {}
+    body: str | None = None
+    delay: Seconds = 0.0
+    action: Action | None = None
+    interval: Seconds = 0.1
+    when: Literal["before", "after"] = "before"
+
+    def add_to(self, faults: Faults) -> Fault:
+        """Plan the fault.
+
+        Raises:
+            ValueError: The route is unknown, or the arguments exclude each other.
+        """
+        options = msgspec.structs.asdict(self)
+        route, body = options.pop("route"), options.pop("body")
+        return faults.add(route, body=None if body is None else body.encode(), **options)
+
+
+def parse_fault(text: str) -> FaultSpec:
+    """Parse a fault such as ``invoices.list:status=503,nth=2,header.Retry-After=1``.
+
+    Raises:
+        ValueError: The text does not have this form, or an option is unknown.
+    """
+    route, _, rest = text.partition(":")
+    options: dict[str, Any] = {"route": route}
+    headers: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r}: expected NAME=VALUE, got {part!r}")
+        if name.startswith("header."):
+            headers[name.removeprefix("header.")] = value
+        else:
+            options[name] = value
+    try:
+        return msgspec.convert({**options, "headers": headers}, FaultSpec, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+
+
+class _Latency(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: Seconds
+
+
+class _Rows(msgspec.Struct, forbid_unknown_fields=True):
+    resource: str
+    count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+    values: dict[str, Any] = {}
+
+
+class _Refresh(msgspec.Struct, forbid_unknown_fields=True):
+    resource: str | None = None
+
+
+class _Control:
+    """The handlers.
+
+    Args:
+        service: The service to control.
+        database: Its database.
+        key: The key that requests need.
+    """
+
+    def __init__(self, service: Service, database: Database, key: str) -> None:
+        self._service = service
+        self._database = database
+        self._key = key
+
+    def handler(
+        self, work: Callable[[web.Request], Awaitable[object]]
+    ) -> Callable[..., Awaitable[web.Response]]:
+        """Return a handler that checks the key, and responds with 400 to errors of the request."""
+
+        async def handle(request: web.Request) -> web.Response:
+            if self._service.misdirected(request) is not None:
+                return _json({"error": "the Host header does not name this server"}, 421)
+            key = request.headers.get(_KEY_HEADER, "")
+            if not secrets.compare_digest(key.encode("utf-8", "replace"), self._key.encode()):
+                return _json({"error": f"the header {_KEY_HEADER} must hold the API key of the sandbox"}, 401)
+            try:
+                return _json(await work(request))
+            except (BadRequestError, ValueError) as error:
+                return _json({"error": str(error)}, 400)
+
+        return handle
+
+    async def counts(self, _request: web.Request) -> object:
+        """Return calls by route, token exchanges and faults."""
+        faults = [
+            {"route": fault.route, "seen": fault.seen, "hits": fault.hits}
+            for fault in self._service.faults.planned
+        ]
+        return {
+            "calls": dict(self._service.calls),
+            "tokenExchanges": self._service.token_exchanges,
+            "faults": faults,
+        }
+
+    async def requests(self, request: web.Request) -> object:
+        """Return the latest requests."""
+        last = int(request.query.get("last", "100"))
+        return {"requests": list(self._service.requests)[-last:] if last > 0 else []}
+
+    async def add_fault(self, request: web.Request) -> object:
+        """Plan a fault."""
+        fault = (await _body(request, FaultSpec)).add_to(self._service.faults)
+        return {"route": fault.route, "planned": len(self._service.faults)}
+
+    async def clear_faults(self, _request: web.Request) -> object:
+        """Remove all faults."""
+        self._service.faults.clear()
+        return {"planned": 0}
+
+    async def expire_tokens(self, _request: web.Request) -> object:
+        """Reject every token issued so far."""
+        self._service.tokens.revoke_all()
+        return {"expired": True}
+
+    async def set_latency(self, request: web.Request) -> object:
+        """Set the latency."""
+        self._service.latency = (await _body(request, _Latency)).seconds
+        return {"seconds": self._service.latency}
+
+    async def insert(self, request: web.Request) -> object:
+        """Insert rows."""
+        rows = await _body(request, _Rows)
+        resource = _find_resource(rows.resource)
+        insert = functools.partial(insert_rows, self._database, resource, rows.count, rows.values)
+        return {"ids": await self._service.run_in_worker(insert)}
+
+    async def refresh(self, request: web.Request) -> object:
+        """Move the ``updatedAt`` of all rows."""
+        name = (await _body(request, _Refresh)).resource
+        for resource in RESOURCES.values() if name is None else (_find_resource(name),):
+            await self._service.run_in_worker(functools.partial(refresh_rows, self._database, resource))
+        return {"refreshed": name or "all"}
+
+    async def reset(self, _request: web.Request) -> object:
+        """Remove faults, counts and requests."""
+        self._service.faults.clear()
+        self._service.calls.clear()
+        self._service.requests.clear()
+        self._service.token_exchanges = 0
+        return {"reset": True}
+
+
+def _find_resource(name: str) -> Resource:
+    if name not in RESOURCES:
+        raise BadRequestError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
+    return RESOURCES[name]
+
+
+async def _body(request: web.Request, model: type[T]) -> T:
+    raw = await request.read()
+    try:
+        return decode_body(msgspec.json.decode(raw) if raw else {}, model)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequestError("the body is not JSON") from None
+
+
+def _json(data: object, status: int = 200) -> web.Response:
+    return web.Response(body=_ENCODER.encode(data), status=status, content_type="application/json")
+
+
+def add_control(app: web.Application, service: Service, database: Database, key: str) -> None:
+    """Add the control routes to an application."""
+    control = _Control(service, database, key)
+    for method, name, work in (
+        ("GET", "counts", control.counts),
+        ("GET", "requests", control.requests),
+        ("POST", "faults", control.add_fault),
+        ("DELETE", "faults", control.clear_faults),
+        ("POST", "tokens", control.expire_tokens),
+        ("PUT", "latency", control.set_latency),
+        ("POST", "rows", control.insert),
+        ("POST", "refresh", control.refresh),
+        ("POST", "reset", control.reset),
+    ):
+        app.router.add_route(method, f"{CONTROL_PREFIX}{name}", control.handler(work))

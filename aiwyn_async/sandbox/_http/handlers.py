@@ -1,0 +1,155 @@
+"""The bodies of list, search and by-id responses, for every resource."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from aiwyn_async.sandbox._data.collation import Collation
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError
+from aiwyn_async.sandbox._data.order_by import column_order, compile_order
+from aiwyn_async.sandbox._data.values import whole_number
+from aiwyn_async.sandbox._data.where import check_filter
+from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource
+
+__all__ = ["PageLimits", "get_one", "list_page", "search_page"]
+
+Body = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """The limits of a page.
+
+    Args:
+        max_size: Maximum ``pageSize``; a larger one is rejected.
+        clamp: Reduce a larger ``pageSize`` to this value instead.
+        default: Replaces the default of each resource.
+        count_cap: Maximum count in the envelope.
+    """
+
+    max_size: int = 1000
+    clamp: int | None = None
+    default: int | None = None
+    count_cap: int | None = None
+
+
+def _integer(body: Body, key: str, default: int) -> int:
+    value = whole_number(body.get(key, default))
+    if value is None:
+        raise BadRequestError(f"{key}: expected an integer")
+    return value
+
+
+def _page_size(resource: Resource, body: Body, limits: PageLimits, default: int) -> int:
+    """Return the page size; of two keys, the first one sent applies and both are checked."""
+    default = default if limits.default is None else limits.default
+    sizes: list[int] = []
+    for key in resource.page_size_keys:
+        size = _integer(body, key, default)
+        if size < 1 or (size > limits.max_size and limits.clamp is None):
+            raise BadRequestError(f"{key}: must be between 1 and {limits.max_size}, got {size}")
+        if key in body:
+            sizes.append(size)
+    size = sizes[0] if sizes else default
+    return size if limits.clamp is None else min(size, limits.clamp)
+
+
+def _skip(resource: Resource, body: Body, size: int) -> int:
+    page = _integer(body, "page", 0)
+    if page < 0:
+        raise BadRequestError(f"page: must not be negative, got {page}")
+    return page if resource.page_style is PageStyle.OFFSET else page * size
+
+
+def _check_keys(body: Body, known: set[str]) -> None:
+    if unknown := sorted(set(body) - known):
+        raise BadRequestError(f"unknown field {unknown[0]!r}; fields are {', '.join(sorted(known))}")
+
+
+def list_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
+    """Return the body of a list response.
+
+    Raises:
+        BadRequestError: A field is unknown or not valid.
+    """
+    sort = {resource.sort_order_key} if resource.sort_order_key else set[str]()
+    _check_keys(body, {*resource.page_size_keys, "page", *(item.wire for item in resource.filters), *sort})
+    size = _page_size(resource, body, limits, resource.list_page_size)
+    skip = _skip(resource, body, size)
+    conditions: list[object] = []
+    for item in resource.filters:
+        if item.wire in body:
+            value = body[item.wire]
+            if item.allowed is not None and (not isinstance(value, str) or value not in item.allowed):
+                raise BadRequestError(f"{item.wire}: must be one of {', '.join(sorted(item.allowed))}")
+            check_filter(resource, item, value)
+            conditions.append({item.column: {item.operator: _operand(item, value)}})
+    order = _default_order(resource, body, database.collation)
+    selection = database.select(resource, {"_and": conditions} if conditions else {}, order, salt)
+    rows = database.rows_json(resource, selection.page(skip, size))
+    return _envelope(resource, rows, selection.count, limits)
+
+
+def _operand(item: Filter, value: object) -> object:
+    """Return the operand of a filter; with ``_ilike``, the column may contain the value anywhere."""
+    if item.operator != "_ilike" or not isinstance(value, str):
+        return value
+    literal = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{literal}%"
+
+
+def _default_order(resource: Resource, body: Body, collation: Collation) -> tuple[str, ...]:
+    order = resource.default_order
+    if resource.sort_order_key and resource.sort_order_key in body:
+        direction = body[resource.sort_order_key]
+        if not isinstance(direction, str) or direction not in {"asc", "desc"}:
+            raise BadRequestError(f"{resource.sort_order_key}: must be asc or desc")
+        order = tuple((column, direction) for column, _ in order)
+    columns = {column.sql: column for column in resource.columns}
+    return tuple(
+        f"{column_order(columns[name], 't', collation) if name in columns else f't.{name}'}"
+        f" {direction.upper()}"
+        for name, direction in order
+    )
+
+
+def search_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
+    """Return the body of a search response. The documentation shows no ``page``; this server accepts one.
+
+    Raises:
+        BadRequestError: A field, column or operator is unknown, or a value is not valid.
+    """
+    _check_keys(body, {*resource.page_size_keys, "page", "where", "orderBy"})
+    size = _page_size(resource, body, limits, resource.search_page_size)
+    skip = _skip(resource, body, size)
+    order = compile_order(resource, body.get("orderBy", cast("list[object]", [])), database.collation)
+    selection = database.select(resource, body.get("where", cast("dict[str, object]", {})), order, salt)
+    rows = database.rows_json(resource, selection.page(skip, size), search=True)
+    return _envelope(resource, rows, selection.count, limits)
+
+
+def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -> bytes:
+    """Return rows in their envelope, without decoding them."""
+    head = b'{"%b":[' % resource.items_key.encode()
+    if not resource.count_path:
+        return head + rows + b"]}"
+    shown = count if limits.count_cap is None else min(count, limits.count_cap)
+    opening = "".join(f'"{key}":{{' for key in resource.count_path[:-1])
+    tail = f'],{opening}"{resource.count_path[-1]}":{shown}{"}" * len(resource.count_path)}'
+    return b"".join((head, rows, tail.encode()))
+
+
+def get_one(database: Database, resource: Resource, text: str) -> bytes:
+    """Return the body of a by-id response.
+
+    Raises:
+        BadRequestError: The id is not a positive integer.
+        NotFoundError: The row does not exist.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
+        raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
+    body = database.detail_json(resource, int(text))
+    if body is None:
+        raise NotFoundError(f"{resource.name} has no id {text}")
+    return body

@@ -1,0 +1,132 @@
+"""The routes that read: lists, searches and by-id objects."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+from aiohttp import web
+
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._declarations.declarations import Resource
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._http.handlers import PageLimits, get_one, list_page, search_page
+from aiwyn_async.sandbox._http.responses import json_response
+from aiwyn_async.sandbox._http.service import Service
+from aiwyn_async.sandbox._http.variants import Variant
+
+__all__ = ["ReadRoutes"]
+
+_PageFunction = Callable[[Database, Resource, Mapping[str, object], PageLimits, int], bytes]
+
+
+class ReadRoutes:
+    """Serves the reads of every resource.
+
+    Args:
+        service: The pipeline.
+        database: The database.
+        limits: The limits of a page.
+        shifting_ties: Change the order of ties with each request.
+        variant: A variation of the API, or None.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        database: Database,
+        limits: PageLimits,
+        *,
+        shifting_ties: bool,
+        variant: Variant | None,
+    ) -> None:
+        self._service = service
+        self._database = database
+        self._limits = limits
+        self._shifting_ties = shifting_ties
+        self._variant = variant
+        self._pages = 0
+        self._resources = [
+            resource if variant is None else variant.applied(resource) for resource in RESOURCES.values()
+        ]
+        service.faults.register([f"{item.name}.{verb}" for item in RESOURCES.values() for verb in item.paths])
+
+    def warm_up(self) -> None:
+        """Sort every list, so that the first page is as fast as the others."""
+        for resource in RESOURCES.values():
+            if resource.list_path:
+                list_page(self._database, resource, {}, self._limits, 0)
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        route = self._service.route
+        for resource in self._resources:
+            pages: tuple[tuple[str, str | None, _PageFunction], ...] = (
+                ("list", resource.list_path, list_page),
+                ("search", resource.search_path, search_page),
+            )
+            for verb, path, read in pages:
+                if path:
+                    handler = functools.partial(self._page, resource, read)
+                    app.router.add_post(path, route(f"{resource.name}.{verb}", handler))
+            if resource.get_path:
+                get = functools.partial(self._one, resource)
+                app.router.add_get(resource.get_path, route(f"{resource.name}.get", get), allow_head=False)
+
+    def suggest_path(self, request: web.Request) -> str | None:
+        """Return a message for a path that the documentation shows without its prefix, or None."""
+        _, _, rest = request.path.partition("/v1/")
+        if not request.path.startswith("/v1/"):
+            return None
+        for method, path in self._paths():
+            if _matches(path.partition("/v1/")[2] or path, rest):
+                return (
+                    f"{request.path} does not exist: examples in the documentation omit a part of the path;"
+                    f" use {method} {path}"
+                )
+        return None
+
+    def _paths(self) -> Iterator[tuple[str, str]]:
+        for resource in self._resources:
+            for verb, path in resource.paths.items():
+                yield "GET" if verb == "get" else "POST", path
+
+    async def _page(
+        self, resource: Resource, read: _PageFunction, request: web.Request, body: object
+    ) -> web.Response:
+        del request
+        if body is None:
+            body = {}
+        if not isinstance(body, dict):
+            raise BadRequestError("the body must be a JSON object")
+        self._pages += 1
+        salt = self._pages % 7 + 1 if self._shifting_ties else 0
+        fields, limits, variant = cast("dict[str, object]", body), self._limits, self._variant
+        if variant is not None:
+            fields = variant.filter_request(fields)
+            limits = replace(limits, clamp=variant.largest_page or limits.clamp)
+
+        def work() -> bytes:
+            page = read(self._database, resource, fields, limits, salt)
+            if variant is not None:
+                page = variant.transform_page(resource, page)
+            if self._service.drift is not None:
+                self._service.drift.apply(self._database, resource)
+            return page
+
+        return json_response(await self._service.run_in_worker(work))
+
+    async def _one(self, resource: Resource, request: web.Request, body: object) -> web.Response:
+        del body
+        work = functools.partial(get_one, self._database, resource, request.match_info["id"])
+        return json_response(await self._service.run_in_worker(work))
+
+
+def _matches(template: str, path: str) -> bool:
+    """Whether a path matches that of a route, in which a part in braces matches any part."""
+    template_parts, parts = template.split("/"), path.split("/")
+    return len(template_parts) == len(parts) and all(
+        expected.startswith("{") or expected == part
+        for expected, part in zip(template_parts, parts, strict=True)
+    )

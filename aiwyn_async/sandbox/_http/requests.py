@@ -1,0 +1,57 @@
+"""Requests as the server receives and records them."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+__all__ = ["ServedRequest", "read_body"]
+
+_EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRequest:
+    """A request and the status of its response.
+
+    Args:
+        route: Name of the route, such as ``invoices.list`` or ``auth.token``, or ``unknown``.
+        method: HTTP method.
+        path: Path without the query.
+        body: Decoded JSON, None if there was none. API keys are masked. Fractions in the body of a list or
+            search are Decimals.
+        status: Status of the response; 0 if the connection was closed without one.
+        at: Monotonic seconds at arrival.
+        authorization: Whether the request had an Authorization header.
+        request_id: ``X-Request-Id`` of the response.
+    """
+
+    route: str
+    method: str
+    path: str
+    body: object
+    status: int
+    at: float
+    authorization: bool
+    request_id: str
+
+
+async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str | None]:
+    """Return the decoded body and None, or None and the problem with it.
+
+    Args:
+        request: The request.
+        exact: Decode numbers with a fraction as Decimals.
+    """
+    try:
+        raw = await request.read()
+    except web.RequestPayloadError:
+        return None, "the body cannot be read; check its Content-Encoding"
+    if not raw:
+        return None, None
+    try:
+        return _EXACT.decode(raw) if exact else msgspec.json.decode(raw), None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, "the body is not JSON"

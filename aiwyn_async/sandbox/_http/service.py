@@ -1,0 +1,203 @@
+"""The pipeline of a request: host, faults, latency, rate limit, bearer token, handler, record."""
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from aiohttp import web
+
+from aiwyn_async.sandbox._data.drift import Drift
+from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError, RejectedRequestError
+from aiwyn_async.sandbox._http.auth import Tokens
+from aiwyn_async.sandbox._http.faults import Faults, alter_response, perform_action, wait_unless_stopping
+from aiwyn_async.sandbox._http.rate_limit import TokenBucket
+from aiwyn_async.sandbox._http.requests import ServedRequest, read_body
+from aiwyn_async.sandbox._http.responses import (
+    error_response,
+    failure_envelope,
+    json_response,
+    to_failure_envelope,
+)
+
+__all__ = ["Handler", "RouteHandler", "Service"]
+
+MAX_REQUESTS_RECORDED = 10_000
+_NO_RESPONSE = frozenset({"close", "reset", "stall", "raw"})
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RouteHandler = Callable[[web.Request, object], Awaitable[web.Response]]
+"""Returns the response to a request with a decoded body."""
+
+
+class Service:
+    """Serves requests and records them.
+
+    Args:
+        tokens: Issues and checks bearer tokens.
+        bucket: The rate limit, or None.
+        is_own_host: Whether a Host header names this server.
+        clock: Seconds since the epoch, for the envelope.
+        monotonic: Seconds, for the record.
+        log_bodies: Record request bodies.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: Tokens,
+        bucket: TokenBucket | None,
+        is_own_host: Callable[[str], bool],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        log_bodies: bool,
+    ) -> None:
+        self.tokens = tokens
+        self.faults = Faults()
+        self.drift: Drift | None = None
+        self.latency = 0.0
+        self.requests: deque[ServedRequest] = deque(maxlen=MAX_REQUESTS_RECORDED)
+        self.calls: Counter[str] = Counter()
+        self.token_exchanges = 0
+        self.worker: Executor | None = None
+        """Runs what uses the database, one job at a time."""
+        self.stopping = asyncio.Event()
+        self.clock = clock
+        self._bucket = bucket
+        self._is_own_host = is_own_host
+        self._monotonic = monotonic
+        self._log_bodies = log_bodies
+
+    def __repr__(self) -> str:
+        return f"<Service {self.calls.total()} requests, {len(self.faults)} faults>"
+
+    async def run_in_worker(self, work: Callable[[], T]) -> T:
+        """Run a function in the worker."""
+        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+
+    def misdirected(self, request: web.Request) -> web.Response | None:
+        """Return a 421 if the request does not name this server as its host."""
+        if self._is_own_host(request.host):
+            return None
+        return error_response(421, "the Host header does not name this server")
+
+    def route(self, route: str, handler: RouteHandler, *, enveloped: bool = False) -> Handler:
+        """Return the aiohttp handler of a route.
+
+        Args:
+            route: The name that faults and counters use.
+            handler: Returns the response.
+            enveloped: Errors use the envelope of ``/api/v1``.
+        """
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._serve(route, handler, request, enveloped=enveloped)
+
+        return handle
+
+    def unrouted(self, app_handler: Handler, error_message: Callable[[web.Request], str | None]) -> Handler:
+        """Wrap a handler so that requests without a route receive an error of the API.
+
+        Args:
+            app_handler: The handler.
+            error_message: Returns the message of a 404, or None.
+        """
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await app_handler(request)
+            except web.HTTPException as error:
+                headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+                message = error_message(request) if error.status == 404 else None
+                response = self.misdirected(request) or error_response(
+                    error.status, message or error.reason, headers=headers
+                )
+                self._record("unknown", request, None, response, self._monotonic())
+                return response
+
+        return handle
+
+    async def _serve(
+        self, route: str, handler: RouteHandler, request: web.Request, *, enveloped: bool
+    ) -> web.StreamResponse:
+        arrival = self._monotonic()
+        if (rejection := self.misdirected(request)) is not None:
+            self._record(route, request, None, rejection, arrival)
+            return rejection
+        body, problem = await read_body(request, exact=route.endswith((".list", ".search")))
+        faults = self.faults.due(route, body)
+        delay = self.latency + sum(fault.delay for fault in faults)
+        if delay and await wait_unless_stopping(delay, self.stopping):
+            return error_response(503, "the sandbox is stopping")
+        if any(fault.replaces_response for fault in faults):
+            response = error_response(503, "planned fault")
+        else:
+            response = await self._respond(route, handler, request, body, problem)
+            if enveloped and response.status >= 400:
+                to_failure_envelope(response, self.clock)
+        for fault in faults:
+            response = alter_response(fault, response)
+        acting = next((fault for fault in faults if fault.action), None)
+        silent = acting is not None and acting.action in _NO_RESPONSE
+        self._record(route, request, body, response, arrival, silent=silent)
+        if acting is None:
+            return response
+        return await perform_action(acting, request, response, self.stopping)
+
+    async def _respond(
+        self, route: str, handler: RouteHandler, request: web.Request, body: object, problem: str | None
+    ) -> web.Response:
+        if problem is None and body is None and await request.read():
+            # The body is the JSON value null.
+            problem = "the body must be a JSON object"
+        wait = self._bucket.take() if self._bucket else 0.0
+        if wait:
+            return error_response(429, "too many requests", headers={"Retry-After": str(math.ceil(wait))})
+        if route != "auth.token" and not self._is_authorized(request):
+            return error_response(401, "the bearer token is missing, unknown or expired")
+        if problem:
+            return error_response(400, problem, code="parse-failed")
+        return await self._handle(handler, request, body)
+
+    async def _handle(self, handler: RouteHandler, request: web.Request, body: object) -> web.Response:
+        try:
+            return await handler(request, body)
+        except BadRequestError as error:
+            return error_response(400, error.message, code=error.code)
+        except NotFoundError as error:
+            return error_response(404, str(error))
+        except RejectedRequestError as error:
+            return json_response(failure_envelope(error.code, error.message, self.clock), error.status)
+
+    def _is_authorized(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self.tokens.accepts(token.strip())
+
+    def _record(
+        self,
+        route: str,
+        request: web.Request,
+        body: object,
+        response: web.Response,
+        arrival: float,
+        *,
+        silent: bool = False,
+    ) -> None:
+        if route == "auth.token" and body is not None:
+            body = {"jwtApiKey": "***"}
+        self.calls[route] += 1
+        self.requests.append(
+            ServedRequest(
+                route=route,
+                method=request.method,
+                path=request.path,
+                body=body if self._log_bodies else None,
+                status=0 if silent else response.status,
+                at=arrival,
+                authorization="Authorization" in request.headers,
+                request_id=response.headers["X-Request-Id"],
+            ),
+        )

@@ -1,0 +1,101 @@
+"""The routes that write: records, record types and event subscriptions."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.record_types import RecordTypes
+from aiwyn_async.sandbox._data.records import Records
+from aiwyn_async.sandbox._events.subscriptions import Subscriptions
+from aiwyn_async.sandbox._http.responses import json_response, success_envelope
+from aiwyn_async.sandbox._http.service import Service
+
+__all__ = ["DESCRIPTION_FILE", "WRITE_ROUTES", "WriteRoutes"]
+
+DESCRIPTION_FILE = Path(__file__).parents[1] / "openapi.json"
+
+WRITE_ROUTES: Mapping[str, tuple[str, str]] = {
+    "records.upsert": ("POST", "/api/v1/records"),
+    "records.update": ("PUT", "/api/v1/records"),
+    "record_types.create": ("POST", "/api/v1/records/custom"),
+    "record_types.update": ("PUT", "/api/v1/records/custom/{name}"),
+    "record_types.deactivate": ("DELETE", "/api/v1/records/custom/{name}"),
+    "subscriptions.catalog": ("GET", "/api/v1/event-subscriptions/catalog"),
+    "subscriptions.create": ("POST", "/api/v1/event-subscriptions"),
+    "subscriptions.update": ("PUT", "/api/v1/event-subscriptions/{id}"),
+    "subscriptions.deactivate": ("DELETE", "/api/v1/event-subscriptions/{id}"),
+    "subscriptions.secret": ("GET", "/api/v1/event-subscriptions/{id}/secret"),
+}
+"""Method and path by the name that faults and counters use."""
+
+_Work = Callable[[Mapping[str, str], object], tuple[object, str]]
+"""Returns the data and the message of the envelope for path parameters and a decoded body."""
+
+
+class WriteRoutes:
+    """Serves the writes.
+
+    Args:
+        service: The pipeline.
+        database: The database.
+    """
+
+    def __init__(self, service: Service, database: Database) -> None:
+        self.records = Records(database)
+        self._service = service
+        self._types = RecordTypes(database)
+        self._subscriptions = Subscriptions(database)
+        service.faults.register(list(WRITE_ROUTES))
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        for name, work in self._works().items():
+            method, path = WRITE_ROUTES[name]
+            status = 201 if name.endswith(".create") else 200
+            handler = functools.partial(self._write, work, status)
+            app.router.add_route(method, path, self._service.route(name, handler, enveloped=True))
+
+    def _works(self) -> dict[str, _Work]:
+        records, types, subscriptions = self.records, self._types, self._subscriptions
+        return {
+            "records.upsert": lambda _, body: records.write(body, create=True),
+            "records.update": lambda _, body: records.write(body, create=False),
+            "record_types.create": lambda _, body: (types.create(body), "record type created"),
+            "record_types.update": lambda path, body: (
+                types.update(path["name"], body),
+                "record type updated",
+            ),
+            "record_types.deactivate": lambda path, _: (
+                types.deactivate(path["name"]),
+                "record type deactivated",
+            ),
+            "subscriptions.catalog": lambda _path, _body: (subscriptions.catalog(), "event catalog"),
+            "subscriptions.create": lambda _, body: (subscriptions.create(body), "subscription created"),
+            "subscriptions.update": lambda path, body: (
+                subscriptions.update(_parse_id(path), body),
+                "subscription updated",
+            ),
+            "subscriptions.deactivate": lambda path, _: (
+                subscriptions.deactivate(_parse_id(path)),
+                "subscription deactivated",
+            ),
+            "subscriptions.secret": lambda path, _: (subscriptions.secret(_parse_id(path)), "signing secret"),
+        }
+
+    async def _write(self, work: _Work, status: int, request: web.Request, body: object) -> web.Response:
+        def run() -> web.Response:
+            data, message = work(request.match_info, body)
+            return json_response(success_envelope(data, message, self._service.clock), status)
+
+        return await self._service.run_in_worker(run)
+
+
+def _parse_id(path: Mapping[str, str]) -> int:
+    text = path["id"]
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
+        raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
+    return int(text)

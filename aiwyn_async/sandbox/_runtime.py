@@ -1,0 +1,97 @@
+"""The lifecycle of a sandbox: database, server and deliveries, started and stopped together."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._events.deliveries import Outbox
+from aiwyn_async.sandbox._http.read_routes import ReadRoutes
+from aiwyn_async.sandbox._http.server import LoopThread, Server
+from aiwyn_async.sandbox._http.service import Service
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """Starts and stops the parts of a sandbox, in the running loop or in a thread.
+
+    Args:
+        database: The database.
+        service: The service, whose worker uses the database.
+        reads: The reads, whose lists are sorted at the start.
+        outbox: The deliveries.
+        server: The server.
+        port: The port to bind.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        service: Service,
+        reads: ReadRoutes,
+        outbox: Outbox,
+        server: Server,
+        port: int,
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._reads = reads
+        self._outbox = outbox
+        self._server = server
+        self._port = port
+        self._thread: LoopThread | None = None
+        self._worker: ThreadPoolExecutor | None = None
+
+    async def start(self, app: web.Application) -> None:
+        """Open the database and serve the application.
+
+        Raises:
+            RuntimeError: It was started before.
+            ValueError: The file of the database holds another firm.
+            OSError: The port is in use.
+        """
+        service = self._service
+        if self._worker is not None or service.stopping.is_set():
+            raise RuntimeError("a sandbox can be started once; create another one")
+        self._worker = service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")
+        try:
+            await service.run_in_worker(self._database.open)
+            await service.run_in_worker(self._reads.warm_up)
+            await self._server.start(app, self._port)
+            self._outbox.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop serving and close everything. May be called twice."""
+        self._service.stopping.set()
+        self._database.cancel()
+        await self._server.stop()
+        await self._outbox.stop()
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            worker.shutdown(wait=True)
+            self._database.close()
+
+    def start_in_thread(self, app: web.Application) -> None:
+        """Start in a thread with its own event loop."""
+        if self._thread is not None or self._server.port is not None:
+            raise RuntimeError("the sandbox is already running")
+        self._thread = LoopThread("aiwyn-sandbox")
+        try:
+            self._thread.run(self.start(app))
+        except BaseException:
+            self.stop_thread()
+            raise
+
+    def stop_thread(self) -> None:
+        """Stop, and end the thread. May be called twice."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            try:
+                thread.run(self.stop())
+            finally:
+                thread.close()

@@ -1,0 +1,374 @@
+"""The sandbox: its options, its lifecycle, and the controls of a test."""
+
+import contextlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, get_args
+
+from aiwyn_async.sandbox._data.collation import Collation
+from aiwyn_async.sandbox._data.database import Database
+from aiwyn_async.sandbox._data.drift import Drift
+from aiwyn_async.sandbox._data.errors import BadRequestError
+from aiwyn_async.sandbox._data.firm_options import FirmOptions
+from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, refresh_rows, update_row
+from aiwyn_async.sandbox._data.records import RecordFailure
+from aiwyn_async.sandbox._declarations.declarations import SqlValue
+from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._events.deliveries import Delivery, Outbox, Sender
+from aiwyn_async.sandbox._events.subscriptions import Subscriptions
+from aiwyn_async.sandbox._http.application import create_application
+from aiwyn_async.sandbox._http.auth import Tokens
+from aiwyn_async.sandbox._http.faults import Faults
+from aiwyn_async.sandbox._http.handlers import PageLimits
+from aiwyn_async.sandbox._http.rate_limit import RateLimit, TokenBucket
+from aiwyn_async.sandbox._http.read_routes import ReadRoutes
+from aiwyn_async.sandbox._http.requests import ServedRequest
+from aiwyn_async.sandbox._http.server import HOST, Server
+from aiwyn_async.sandbox._http.service import Service
+from aiwyn_async.sandbox._http.variants import Variant
+from aiwyn_async.sandbox._http.write_routes import WriteRoutes
+from aiwyn_async.sandbox._runtime import Runtime
+
+__all__ = ["Sandbox"]
+
+
+class Sandbox:
+    """The Aiwyn API on loopback, with the data of a firm.
+
+    It binds 127.0.0.1 only, rejects other Host headers, and accepts one API key.
+
+        async with Sandbox(invoices=1000, seed=7) as box:
+            print(box.url, box.api_key)
+
+    Code without an event loop uses a plain ``with``: the sandbox then serves from a thread. Everything except
+    the coroutines may be called from any thread.
+
+    Points that the documentation leaves open are inferred: the token exchange is ``POST /v1/auth/token`` with
+    ``{"jwtApiKey": key}`` and the response ``{"token": jwt, "expiresIn": seconds}``; searches use the
+    envelope of the list and accept a ``page``; an unknown field is a 400; errors are ``{"errors":
+    [{"message": ..., "extensions": {"code": ...}}]}``. ``/openapi.json`` describes the rest.
+
+    Args:
+        invoices: Number of invoices of the firm.
+        seed: Selects the firm; the same seed and size produce the same bytes.
+        clients: Number of clients; scales with the invoices by default.
+        latency: Seconds added to each response.
+        rate_limit: Requests per second over all routes, or a ``RateLimit`` with a burst; 429 above it.
+        token_lifetime: Seconds for which a token is valid.
+        api_key: The API key; random by default.
+        port: The port; a free one by default.
+        path: A file to store the firm in. An existing file is opened if it holds the same firm.
+        max_page_size: Maximum ``pageSize``; a larger one is rejected with 400.
+        clamp_page_size: Reduce a larger ``pageSize`` to this value without an error, as some servers do.
+        default_page_size: Replaces the default of each route.
+        count_cap: Maximum count in an envelope.
+        ties: ``fixed`` returns rows that sort equal in one order, which is not that of their ids.
+            ``shifting`` changes the order with each request, as Postgres may.
+        drift: Changes to the data after each page served.
+        sender: How deliveries of events are signed, retried and timed.
+        variant: A variation of the API where the documentation leaves points open.
+        sizes: Number of rows by resource, instead of what follows from ``invoices``.
+        collation: How texts compare and sort: ``C`` by code points, ``en_US`` approximately as Postgres does
+            in a database of that locale (letters before accents before case before punctuation).
+        firm: Special properties of the firm: currencies, refunds, missing clients, syncs.
+        clock: Seconds since the epoch, for tokens.
+        monotonic: Seconds, for the rate limit and ``ServedRequest.at``.
+        log_bodies: Record request bodies in ``requests``.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
+
+    def __init__(
+        self,
+        invoices: int = 1000,
+        seed: int = 7,
+        *,
+        clients: int | None = None,
+        latency: float = 0.0,
+        rate_limit: float | RateLimit | None = None,
+        token_lifetime: float = 3600,
+        api_key: str | None = None,
+        port: int = 0,
+        path: str | Path | None = None,
+        max_page_size: int = 1000,
+        clamp_page_size: int | None = None,
+        default_page_size: int | None = None,
+        count_cap: int | None = None,
+        ties: Literal["fixed", "shifting"] = "fixed",
+        drift: Drift | None = None,
+        sender: Sender | None = None,
+        variant: Variant | None = None,
+        sizes: Mapping[str, int] | None = None,
+        collation: Collation = "C",
+        firm: FirmOptions | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        log_bodies: bool = True,
+    ) -> None:
+        if invoices < 0 or (clients is not None and clients < 1):
+            raise ValueError("invoices must not be negative, and clients must be at least 1")
+        if collation not in get_args(Collation):
+            raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
+        if latency < 0:
+            raise ValueError(f"latency must not be negative, got {latency:g}")
+        if isinstance(rate_limit, int | float):
+            rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
+        self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
+        self._database = database = Database(
+            invoices=invoices,
+            seed=seed,
+            clients=clients,
+            path=None if path is None else Path(path),
+            sizes=sizes,
+            collation=collation,
+            options=firm,
+        )
+        self._outbox = Outbox(sender or Sender(clock=clock), Subscriptions(database).subscribers)
+        database.on_change = self._outbox.add
+        self._server = Server()
+        self._service = service = Service(
+            tokens=Tokens(token_lifetime, clock),
+            bucket=None if rate_limit is None else TokenBucket(rate_limit, monotonic),
+            is_own_host=self._server.is_own_host,
+            clock=clock,
+            monotonic=monotonic,
+            log_bodies=log_bodies,
+        )
+        limits = PageLimits(max_page_size, clamp_page_size, default_page_size, count_cap)
+        reads = ReadRoutes(service, database, limits, shifting_ties=ties == "shifting", variant=variant)
+        self._writes = WriteRoutes(service, database)
+        self._app = create_application(service, reads, self._writes, database, self.api_key)
+        self._runtime = Runtime(
+            database=database,
+            service=service,
+            reads=reads,
+            outbox=self._outbox,
+            server=self._server,
+            port=port,
+        )
+        self.latency = latency
+        self.drift = drift
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._server.port is None else self.url
+        return f"<Sandbox {state}, {self._database!r}, {self._service!r}>"
+
+    # Lifecycle
+
+    def __enter__(self) -> Self:
+        """Serve from a thread with its own event loop, for code without one."""
+        self._runtime.start_in_thread(self._app)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._runtime.stop_thread()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Generate the firm and serve.
+
+        Raises:
+            RuntimeError: The sandbox was started before; it serves once.
+            ValueError: ``path`` holds another firm.
+            OSError: The port is in use.
+        """
+        await self._runtime.start(self._app)
+
+    async def stop(self) -> None:
+        """Stop serving, close every connection and delete temporary files. May be called twice."""
+        await self._runtime.stop()
+
+    # Controls
+
+    @property
+    def url(self) -> str:
+        """The base URL, ``http://127.0.0.1:PORT``."""
+        if self._server.port is None:
+            raise RuntimeError("the sandbox is not running; enter `async with Sandbox() as box` first")
+        return f"http://{HOST}:{self._server.port}"
+
+    @property
+    def token(self) -> str:
+        """A valid token, a new one each time; not counted in ``token_exchanges``."""
+        return self._service.tokens.issue()
+
+    @property
+    def token_exchanges(self) -> int:
+        """Number of tokens exchanged for the API key."""
+        return self._service.token_exchanges
+
+    @property
+    def faults(self) -> Faults:
+        """The planned faults."""
+        return self._service.faults
+
+    @property
+    def requests(self) -> deque[ServedRequest]:
+        """The latest 10,000 requests, oldest first."""
+        return self._service.requests
+
+    @property
+    def latency(self) -> float:
+        """Seconds added to each response."""
+        return self._service.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self._service.latency = seconds
+
+    @property
+    def drift(self) -> Drift | None:
+        """Changes to the data after each page of a list or search, or None."""
+        return self._service.drift
+
+    @drift.setter
+    def drift(self, drift: Drift | None) -> None:
+        self._service.drift = drift
+
+    @property
+    def deliveries(self) -> deque[Delivery]:
+        """The latest 10,000 deliveries of events, oldest first."""
+        return self._outbox.deliveries
+
+    async def delivered(self) -> None:
+        """Wait until every delivery has succeeded or failed."""
+        await self._outbox.join()
+
+    @property
+    def record_failures(self) -> list[RecordFailure]:
+        """The rules that make records fail; clear the list to remove them."""
+        return self._writes.records.failures
+
+    def fail_records(
+        self,
+        when: Callable[[Mapping[str, object]], bool] | None = None,
+        *,
+        every: int | None = None,
+        times: int | None = None,
+        code: str = "VALIDATION_FAILED",
+        message: str = "planned failure",
+    ) -> RecordFailure:
+        """Make records fail within bulk writes that succeed.
+
+        Args:
+            when: Called with a record as sent, ``{"type", "systemRef", "attributes"}``; the rule applies if
+                it returns true.
+            every: Fail each n-th of these records, counted over all requests.
+            times: Maximum number of failures.
+            code: The code in the error of the item.
+            message: The message in the error of the item.
+
+        Returns:
+            The rule, with its ``hits``.
+
+        Raises:
+            ValueError: Both ``when`` and ``every`` are missing, or a number is below 1.
+        """
+        if when is None and every is None:
+            raise ValueError("fail_records() needs when or every")
+        if any(count is not None and count < 1 for count in (every, times)):
+            raise ValueError("every and times must be at least 1")
+        rule = RecordFailure(when, every, times, code, message)
+        self.record_failures.append(rule)
+        return rule
+
+    def expire_tokens(self) -> None:
+        """Reject every token issued so far with 401."""
+        self._service.tokens.revoke_all()
+
+    def calls(self, route: str | None = None) -> int:
+        """Return the number of requests of a route, or of all routes, including failed ones."""
+        calls = self._service.calls
+        return calls.total() if route is None else calls[route]
+
+    def insert(
+        self,
+        resource: str,
+        values: Mapping[str, object] | None = None,
+        *,
+        count: int = 1,
+    ) -> list[int]:
+        """Generate rows, and set some of their fields.
+
+        The ``updatedAt`` of each row is later than that of all rows before it, unless it is set. With
+        ``FirmOptions.sync_minutes``, the rows of one call share one.
+
+        Args:
+            resource: The name of a resource, such as ``invoices``.
+            values: Fields to set, by their names in a row. Amounts set here may contradict others.
+            count: Number of rows.
+
+        Returns:
+            The new ids.
+
+        Raises:
+            ValueError: A field is unknown or its value is not valid.
+        """
+        with _as_value_error():
+            return insert_rows(self._database, RESOURCES[resource], count, values)
+
+    def update(self, resource: str, row_id: int, values: Mapping[str, object]) -> None:
+        """Set fields of a row; ``updatedAt`` becomes the latest unless it is among them.
+
+        Raises:
+            KeyError: The row does not exist.
+            ValueError: A field is unknown or its value is not valid.
+        """
+        with _as_value_error():
+            update_row(self._database, RESOURCES[resource], row_id, values)
+
+    def delete(self, resource: str, row_id: int) -> None:
+        """Delete a row.
+
+        Raises:
+            KeyError: The row does not exist.
+        """
+        delete_row(self._database, RESOURCES[resource], row_id)
+
+    def refresh(self, resource: str | None = None) -> None:
+        """Move the ``updatedAt`` of every row to one instant, later than all others, as a full refresh does.
+
+        Args:
+            resource: The name of a resource; all resources by default.
+        """
+        for name in RESOURCES if resource is None else (resource,):
+            refresh_rows(self._database, RESOURCES[name])
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
+        """Return the rows of a SELECT; money is in cents (``total_cents``), instants in microseconds."""
+        return self._database.query(sql, parameters)
+
+    def scalar(self, sql: str, parameters: Sequence[SqlValue] = ()) -> SqlValue:
+        """Return the first value of a SELECT, or None if it has no rows."""
+        rows = self._database.query(sql, parameters)
+        return rows[0][0] if rows else None
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Generator[None]:
+    """Raise ValueError for a value that a client would receive a 400 for."""
+    try:
+        yield
+    except BadRequestError as error:
+        raise ValueError(error.message) from error

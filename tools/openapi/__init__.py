@@ -1,0 +1,1 @@
+"""The generator of the OpenAPI description that the sandbox serves."""
