@@ -79,7 +79,8 @@ def test_links_to_files_resolve(page: str) -> None:
     missing = [
         target
         for target in targets
-        if not target.startswith(("http://", "https://")) and not (ROOT / page).parent.joinpath(target).exists()
+        if not target.startswith(("http://", "https://"))
+        and not (ROOT / page).parent.joinpath(target).exists()
     ]
     assert not missing
 

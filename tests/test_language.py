@@ -1,4 +1,4 @@
-"""Words that the style guide in CONTRIBUTING.md rules out do not occur in the package and its documentation."""
+"""The words that CONTRIBUTING.md rules out occur neither in the package nor in its documentation."""
 
 from __future__ import annotations
 
