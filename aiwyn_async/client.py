@@ -29,7 +29,7 @@ from aiwyn_async._resources.projects import Projects
 from aiwyn_async._resources.record_types import RecordTypes
 from aiwyn_async._resources.records import Records
 from aiwyn_async._resources.staff import Staff
-from aiwyn_async._resources.untyped import UntypedCollection, unverified
+from aiwyn_async._resources.untyped import UntypedCollection, undocumented_endpoint
 from aiwyn_async._resources.wip import Wip
 from aiwyn_async.config import Clock, Config, Headers, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
@@ -196,52 +196,52 @@ class AiwynClient:
     @cached_property
     def client_business_entities(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("client_business_entities"))
+        return UntypedCollection(self._session, undocumented_endpoint("client_business_entities"))
 
     @cached_property
     def contact_clients(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("contact_clients"))
+        return UntypedCollection(self._session, undocumented_endpoint("contact_clients"))
 
     @cached_property
     def contact_infos(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("contact_infos"))
+        return UntypedCollection(self._session, undocumented_endpoint("contact_infos"))
 
     @cached_property
     def departments(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("departments"))
+        return UntypedCollection(self._session, undocumented_endpoint("departments"))
 
     @cached_property
     def industries(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("industries"))
+        return UntypedCollection(self._session, undocumented_endpoint("industries"))
 
     @cached_property
     def job_templates(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("job_templates"))
+        return UntypedCollection(self._session, undocumented_endpoint("job_templates"))
 
     @cached_property
     def jobs(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("jobs"))
+        return UntypedCollection(self._session, undocumented_endpoint("jobs"))
 
     @cached_property
     def last_mile(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("last_mile"))
+        return UntypedCollection(self._session, undocumented_endpoint("last_mile"))
 
     @cached_property
     def offices(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("offices"))
+        return UntypedCollection(self._session, undocumented_endpoint("offices"))
 
     @cached_property
     def service_lines(self) -> UntypedCollection:
         """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, unverified("service_lines"))
+        return UntypedCollection(self._session, undocumented_endpoint("service_lines"))
 
     def collection(
         self,

@@ -84,7 +84,7 @@ class Bounds:
 
     async def freeze(self) -> Span:
         """Return the bounds of a new read, by the server's clock."""
-        kept = await self._store.get()
+        stored = await self._store.get()
         newest = await self._newest()
         dated = newest  # the newest row that is not dated in the future
         problems: tuple[str, ...] = ()
@@ -107,40 +107,40 @@ class Bounds:
             bookmark=bookmark,
             bookmark_key=dated.key,
             newest=newest.key,
-            before=self._since if kept is None else kept.at,
+            before=self._since if stored is None else stored.at,
             problems=problems,
         )
-        return await self._from_since(span) if kept is None else await self._from_bookmark(span, kept)
+        return await self._from_since(span) if stored is None else await self._from_bookmark(span, stored)
 
     async def _from_since(self, span: Span) -> Span:
         start = None if self._since is None else subtract(self._since, self._overlap or timedelta(0))
         return msgspec.structs.replace(span, start=start)
 
-    async def _from_bookmark(self, span: Span, kept: Bookmark) -> Span:
+    async def _from_bookmark(self, span: Span, stored: Bookmark) -> Span:
         if span.bookmark is None:
-            span = msgspec.structs.replace(span, bookmark=kept.at, bookmark_key=kept.key)
-            went_back = True
+            span = msgspec.structs.replace(span, bookmark=stored.at, bookmark_key=stored.key)
+            is_older = True
         else:
-            went_back = instant_of(span.bookmark) < instant_of(kept.at)
-        if went_back and not await self._left_condition(kept):
+            is_older = instant_of(span.bookmark) < instant_of(stored.at)
+        if is_older and not await self._left_condition(stored):
             note = (
-                f"the newest change of {self._query.path} is older than the bookmark {kept.at}: rows were "
+                f"the newest change of {self._query.path} is older than the bookmark {stored.at}: rows were "
                 "deleted or the server was restored, so all rows were read again"
             )
             return msgspec.structs.replace(span, notes=(note,))
-        usual = LOCAL_OVERLAP if datetime.fromisoformat(kept.at).tzinfo is None else DEFAULT_OVERLAP
+        usual = LOCAL_OVERLAP if datetime.fromisoformat(stored.at).tzinfo is None else DEFAULT_OVERLAP
         overlap = usual if self._overlap is None else self._overlap
-        begin = earliest(kept.at, span.bookmark or kept.at)
+        earliest_start = earliest(stored.at, span.bookmark or stored.at)
         # A server that rounds shows an instant up to one unit too late.
-        start = subtract(begin, max(overlap, shown_unit(begin)))
-        return msgspec.structs.replace(span, start=start, witness=None if went_back else kept.key)
+        start = subtract(earliest_start, max(overlap, shown_unit(earliest_start)))
+        return msgspec.structs.replace(span, start=start, witness=None if is_older else stored.key)
 
-    async def _left_condition(self, kept: Bookmark) -> bool:
+    async def _left_condition(self, stored: Bookmark) -> bool:
         """Return whether the row dated at the bookmark still exists but no longer meets ``where``."""
-        if kept.key is None or not self._query.fields.get("where"):
+        if stored.key is None or not self._query.fields.get("where"):
             return False
-        found = await self.row(kept.key)
-        return found.at is not None and instant_of(found.at) >= instant_of(kept.at)
+        row = await self.row(stored.key)
+        return row.at is not None and instant_of(row.at) >= instant_of(stored.at)
 
     async def row(self, key: Id) -> FirstRow:
         """Return the row of a key as it is now, whether or not it meets the condition."""

@@ -257,7 +257,7 @@ class Changes(Read[RowT]):
         try:
             async with Owned(read.pages()) as pages:
                 async for page in pages:
-                    use.span = span = self._without_arrived(span, page)
+                    use.span = span = self._without_received(span, page)
                     after = page.checkpoint = self._bind(span, page.checkpoint)
                     page.number += number
                     if isinstance(read, Pager) and self.options.on_progress is not None:
@@ -270,13 +270,13 @@ class Changes(Read[RowT]):
             use.checkpoint = error.checkpoint = self._bind(span, read.checkpoint)
             raise
 
-    def _without_arrived(self, span: Span, page: Page[RowT]) -> Span:
-        """Strike off the rows that must arrive and are on this page, as new as they must be."""
+    def _without_received(self, span: Span, page: Page[RowT]) -> Span:
+        """Clear the awaited rows that are on this page and as new as they must be."""
         awaited = {"newest": (span.newest, span.until), "witness": (span.witness, span.before)}
         keys = {plain_key(key) for key, _ in awaited.values() if key is not None}
         if not keys:
             return span
-        arrived: dict[str, None] = {}
+        received: dict[str, None] = {}
         for index, key in enumerate(self._keys_of(page)):
             if key is None or plain_key(key) not in keys:
                 continue
@@ -285,8 +285,8 @@ class Changes(Read[RowT]):
                 is_it = wanted is not None and plain_key(wanted) == plain_key(key)
                 # An older one is of a replica that lags behind, or of a server that was set back.
                 if is_it and least is not None and at is not None and at >= instant_of(least):
-                    arrived[name] = None
-        return msgspec.structs.replace(span, **arrived) if arrived else span
+                    received[name] = None
+        return msgspec.structs.replace(span, **received) if received else span
 
     def _keys_of(self, page: Page[RowT]) -> Iterable[Id | None]:
         key_of = key_getter(cast("Any", self.row_type), self.query.key)
@@ -296,10 +296,10 @@ class Changes(Read[RowT]):
 
     def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
         try:
-            found = row_decoder(cast("Any", key_and_instant(self.query.key, self._column)))(
+            instant = row_decoder(cast("Any", key_and_instant(self.query.key, self._column)))(
                 bytes(raw)
             ).row.instant
-            return None if found is None else instant_of(found)
+            return None if instant is None else instant_of(instant)
         except (*DECODING_ERRORS, ValueError, TypeError):
             return None
 
@@ -313,8 +313,8 @@ class Changes(Read[RowT]):
         await self._check_newest(use, span)
         if span.start is None or span.witness is None or span.before is None:
             return None
-        found = await self._bounds.row(span.witness)
-        if found.at is not None and instant_of(found.at) >= instant_of(span.before):
+        row = await self._bounds.row(span.witness)
+        if row.at is not None and instant_of(row.at) >= instant_of(span.before):
             return None  # it changed during the read
         note = (
             f"row {span.witness}, dated {span.before} at the last read, is gone or has an earlier date: "
@@ -329,35 +329,35 @@ class Changes(Read[RowT]):
         report = read.report
         if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
             return
-        found = await first_row(self._session, read.query, self._column)
-        if found.total is not None and found.total > report.rows_yielded:
+        newest = await first_row(self._session, read.query, self._column)
+        if newest.total is not None and newest.total > report.rows_yielded:
             use.problems.append(
-                f"the server counts {found.total} changed rows and {report.rows_yielded} were received"
+                f"the server counts {newest.total} changed rows and {report.rows_yielded} were received"
             )
 
     async def _check_newest(self, use: _ChangesIteration[RowT], span: Span) -> None:
-        """The newest row at the start must have arrived, unless it changed or was deleted since."""
+        """Check that the newest row at the start was received, unless it changed or was deleted since."""
         if span.newest is None or span.until is None or use.bad_rows:
             return
-        found = await self._bounds.row(span.newest)
-        if found.at is None or instant_of(found.at) > instant_of(span.until):
+        row = await self._bounds.row(span.newest)
+        if row.at is None or instant_of(row.at) > instant_of(span.until):
             return
         use.problems.append(
             f"row {span.newest}, the newest at the start (dated {span.until}), was not received: "
-            f"{self.query.path} does not compare {self._column} as it orders by it, or was set back meanwhile"
+            f"{self.query.path} does not compare {self._column} as it orders by it, or was set back"
         )
 
     async def ack(self) -> None:
-        """Move the bookmark of ``state`` to where this read ended. Call it when the rows are safe.
+        """Move the bookmark of ``state`` to where this read ended. Call it after the rows are stored.
 
         Raises:
             IncompleteError: the read did not reach its end, or is not proven complete; see ``problems()``.
-            ConfigurationError: there is no ``state``; keep ``bookmark`` yourself.
+            ConfigurationError: there is no ``state``; store ``bookmark`` yourself.
         """
         if self.options.state is None:
-            raise ConfigurationError("ack() needs state=; without it, keep .bookmark and pass it as since=")
+            raise ConfigurationError("ack() needs state=; without it, store .bookmark and pass it as since=")
         if self.blocking_problems():
-            text = f"{self.query.path} was not read completely, so the bookmark stays: "
+            text = f"{self.query.path} was not read completely, so the bookmark is not moved: "
             raise IncompleteError(
                 text + "; ".join(self.blocking_problems()), checkpoint=self.checkpoint, report=self.report
             )
@@ -414,11 +414,11 @@ class Changes(Read[RowT]):
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
 
     def _span_of(self, resume: Checkpoint | str | bytes) -> Span:
-        found = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
+        checkpoint = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
         try:
-            return msgspec.convert(found.position_for(self.query.path, self._fingerprint), Span)
+            return msgspec.convert(checkpoint.position_for(self.query.path, self._fingerprint), Span)
         except (msgspec.MsgspecError, RecursionError):
-            raise CheckpointError("the checkpoint is damaged; start anew") from None
+            raise CheckpointError("the checkpoint is damaged; start a new read without `resume`") from None
 
 
 def _sum_of(walks: Sequence[ListReport]) -> ListReport:

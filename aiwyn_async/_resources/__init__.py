@@ -1,1 +1,1 @@
-"""A class a tag of the API; what list, search and get do stands once, in ``collection``."""
+"""One class per resource of the API; ``collection`` implements list, search, get and pull."""

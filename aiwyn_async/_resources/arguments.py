@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from numbers import Integral
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
@@ -14,7 +14,17 @@ from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
-__all__ = ["as_fields", "as_id", "check_keys", "check_word", "optional_id", "wire_date"]
+__all__ = [
+    "as_fields",
+    "as_id",
+    "check_keys",
+    "check_word",
+    "each",
+    "optional_id",
+    "wire_date",
+]
+
+ItemT = TypeVar("ItemT")
 
 
 def as_id(name: str, value: object) -> Id:
@@ -105,3 +115,13 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
 def _no_date(name: str, value: object) -> ConfigurationError:
     shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
     return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {shown}")
+
+
+async def each(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
+    """Iterate over an iterable of either kind, reading items as needed."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

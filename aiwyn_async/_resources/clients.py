@@ -1,7 +1,7 @@
 """Clients: https://api.doc.aiwyn.ai/bundle/client/getclients.md, filterclientsdynamic.md, getclientbyid.md.
 
-The paths of the search and of the by-id object are inferred. So is the place of the count, which the
-documentation only promises.
+The paths of the search and of the by-id object are inferred. So is the path of the count, which the
+documentation only mentions.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
     detail_type = ClientDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Client]:
-        """Every client, by name; the endpoint takes no filters. A ``Pager`` of ``Client`` rows.
+        """Return all clients by name, as a ``Pager``; the endpoint takes no filters.
 
         Args:
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list({}, options)

@@ -27,9 +27,8 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.ties import holds_instants
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
-from aiwyn_async._resources.arguments import as_fields, as_id, check_keys, check_word
+from aiwyn_async._resources.arguments import as_fields, as_id, check_keys, check_word, each
 from aiwyn_async._resources.endpoint import Endpoint, Verb
-from aiwyn_async._resources.iterables import each
 from aiwyn_async._resources.keys import is_same_key, key_getter
 from aiwyn_async._resources.options import ChangesOptions, ListOptions, PullOptions
 from aiwyn_async.errors import (
@@ -54,18 +53,18 @@ Paging = Literal["key", "page"]
 NO_KEY: Final = ""
 """No field has this name, so rows are not compared by key."""
 GET_MANY_DEPTH: Final = 32
-"""Lookups under way together; the client's max_concurrency still bounds the requests in flight."""
+"""Concurrent lookups; the client's max_concurrency still bounds the requests in flight."""
 
 
 class LookupResult(msgspec.Struct, Generic[DetailT], frozen=True):
-    """One answer of ``get_many()``: the key asked for, and its object or None where there is none."""
+    """One result of ``get_many()``: the requested key, and its object or None."""
 
     key: Id
     item: DetailT | None
 
     @property
     def missing(self) -> bool:
-        """True when the server has nothing under this key."""
+        """True if the server has no object with this key."""
         return self.item is None
 
 
@@ -147,17 +146,17 @@ class Collection(Generic[RowT, HitT, DetailT]):
     async def reconcile_keys(
         self, known: Iterable[Id] | AsyncIterable[Id], pull: Pull[Any] | None = None
     ) -> KeyDiff:
-        """Which of the known keys are gone on the server, and which of its keys are not known.
+        """Compare known keys with the server's: which were deleted, and which are not known.
 
-        Deletions are invisible to ``changes()``; a sweep over the keys alone, without the rows, finds them.
+        ``changes()`` does not see deletions; reading all keys, without the rows, finds them.
 
         Args:
-            known: the keys of the rows that the caller holds, read before anything is sent.
-            pull: a ``pull()`` of this tag, for its condition; all rows by default.
+            known: the keys of the rows that the caller stores, read before anything is sent.
+            pull: a ``pull()`` of this resource, for its condition; all rows by default.
 
         Raises:
             ConfigurationError: rows have no key, or ``known`` is not a collection of keys.
-            IncompleteError: the sweep cannot be vouched for as complete: no row is to be called gone.
+            IncompleteError: the keys are not proven complete, so no row may be called deleted.
             RequestError: the server cannot be read.
         """
         check_keys("known", known)
@@ -176,10 +175,10 @@ class Collection(Generic[RowT, HitT, DetailT]):
         return Pager(self._session, query, self.row_type, built)
 
     async def get(self, key: Id) -> DetailT:
-        """One object by its key.
+        """Return one object by its key.
 
         Raises:
-            NotFoundError: nothing is there under this key.
+            NotFoundError: the server has no object with this key.
             RequestError: another of its subclasses; see ``errors``.
         """
         key = as_id("key", key)
@@ -187,22 +186,22 @@ class Collection(Generic[RowT, HitT, DetailT]):
         response = await self._session.call(request)
         try:
             return self._detail(request, response, key)
-        except DecodeError as fault:
-            if not fault.malformed:
+        except DecodeError as error:
+            if not error.malformed:
                 raise
         except ResponseMismatchError:
-            pass  # it came on a connection that is not used again
-        # A document cut on its way decodes when it is asked for again; a broken one does not.
+            pass  # its connection is not reused
+        # A truncated document decodes when it is requested again; a malformed one does not.
         return self._detail(request, await self._session.repeat(request, response), key)
 
     def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> Iteration[LookupResult[DetailT]]:
-        """Objects by their keys, looked up together and given in the order of the keys.
+        """Look up objects by their keys concurrently, in the order of the keys.
 
-        A key that the server has nothing under comes as ``Found(key, None)``. Keys are taken as they are
-        needed, so their number does not matter.
+        A missing object is yielded as ``LookupResult(key, None)``. Keys are read as needed, so their number
+        does not matter.
 
         Raises:
-            RequestError: a lookup failed for another reason; those before it were given.
+            RequestError: a lookup failed for another reason; the results before it were yielded.
             ConfigurationError: ``keys`` is text, bytes or a mapping instead of a collection of keys.
         """
         check_keys("keys", keys)
@@ -217,32 +216,32 @@ class Collection(Generic[RowT, HitT, DetailT]):
             except NotFoundError:
                 return None
 
-        window: Prefetcher[Id, DetailT | None] = Prefetcher(look_up, GET_MANY_DEPTH)
+        prefetcher: Prefetcher[Id, DetailT | None] = Prefetcher(look_up, GET_MANY_DEPTH)
         try:
             async for key in each(keys):
-                window.begin(key)
-                if window.is_full:
-                    yield (_found(*await window.next_in_order()),)
-            while len(window):
-                yield (_found(*await window.next_in_order()),)
+                prefetcher.begin(key)
+                if prefetcher.is_full:
+                    yield (_lookup_result(*await prefetcher.next_in_order()),)
+            while len(prefetcher):
+                yield (_lookup_result(*await prefetcher.next_in_order()),)
         finally:
-            await window.aclose()
+            await prefetcher.aclose()
 
     def _detail(self, request: Request, response: Response, key: Id) -> DetailT:
         try:
             detail = decode_object(response.body, self.detail_type)
         except RequestError as error:
             raise self._session.attach_request(error, request, response)  # noqa: B904 (the same error)
-        found = self._key_of(detail)
-        if found == key or is_same_key(key, found):
+        received = self._key_of(detail)
+        if received == key or is_same_key(key, received):
             return detail
         self._session.distrust_connections()
         mismatch = ResponseMismatchError(
-            f"asked for key {key!r}, but received the object with key {found!r}",
+            f"requested key {key!r}, received the object with key {received!r}",
             requested_key=key,
-            received_key=found,
+            received_key=received,
         )
-        del detail, found  # a traceback shows the locals of this frame, and nothing here is masked
+        del detail, received  # a traceback shows the locals of this frame, and nothing here is masked
         raise self._session.attach_request(mismatch, request, response)
 
     def _path(self, verb: Verb) -> str:
@@ -252,14 +251,14 @@ class Collection(Generic[RowT, HitT, DetailT]):
         path: str | None = getattr(self.endpoint, f"{verb}_path")
         if path is None:
             raise ConfigurationError(
-                f"no {verb} of {self.endpoint.resource} is documented; where the server has one, "
-                f"set its {verb}_path in the option endpoints"
+                f"{self.endpoint.resource} has no documented {verb} endpoint; if your server has one, set "
+                f'endpoints={{"{self.endpoint.resource}": {{"{verb}_path": ...}}}}'
             )
         if verb in self.endpoint.undocumented:
             self._session.warn_undocumented(f"{self.endpoint.resource}.{verb}", path)
-        found = f"{self._session.config.gql_prefix}{path}" if self.endpoint.below_prefix else path
-        self._paths[verb] = found
-        return found
+        full = f"{self._session.config.gql_prefix}{path}" if self.endpoint.below_prefix else path
+        self._paths[verb] = full
+        return full
 
 
 class SearchableCollection(Collection[RowT, HitT, DetailT]):
@@ -374,7 +373,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         )
 
     def _instants(self, order: Sequence[tuple[tuple[str, ...], object]]) -> frozenset[tuple[str, ...]]:
-        """Of the columns of an order, those that hold instants; and the one that tells of changes."""
+        """Return the columns of an order that hold timestamps, and the last-modified field."""
         row_type: Any = self.hit_type
         paths = {path for path, _ in order if holds_instants(row_type, path)}
         column = self.endpoint.modified_at_field
@@ -387,5 +386,5 @@ def _keyword_names(function: Any) -> frozenset[str]:
     return frozenset(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
 
 
-def _found(key: Id, item: DetailT | None) -> LookupResult[DetailT]:
+def _lookup_result(key: Id, item: DetailT | None) -> LookupResult[DetailT]:
     return LookupResult(as_id("key", key), item)

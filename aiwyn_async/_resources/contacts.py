@@ -1,6 +1,6 @@
-"""Contacts: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid (tag Contact).
+"""Contacts: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid (Contact).
 
-The list's answer is not documented, so its envelope is found in it. No search is documented.
+The list's response is not documented, so its envelope is detected. No search is documented.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Contacts(Collection[Contact, Contact, ContactDetail]):
     detail_type = ContactDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Contact]:
-        """Every contact, by last and first name; no filters are documented. A ``Pager`` of ``Contact`` rows.
+        """Return all contacts by last and first name, as a ``Pager``; no filters are documented.
 
         Args:
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list({}, options)

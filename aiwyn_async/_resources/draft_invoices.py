@@ -1,4 +1,4 @@
-"""Draft invoices (tag Billing).
+"""Draft invoices (Billing).
 
 Sources: https://api.doc.aiwyn.ai/bundle/billing/getdraftinvoicehistoriespaginated.md,
 filterdraftinvoicehistoriesdynamic.md, getdraftinvoicebyid.md. The path of the by-id object is inferred.
@@ -27,7 +27,7 @@ ENDPOINT: Final = Endpoint(
     list_path="/draft_invoice_histories",
     search_path="/draft_invoice_histories/search",
     get_path="/draft_invoice",
-    # A history row is shown whole and without a key of its own; one invoice may have several.
+    # The documented history row has no key of its own; one invoice may have several rows.
     key=None,
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
@@ -38,10 +38,10 @@ ENDPOINT: Final = Endpoint(
 class DraftInvoices(
     SearchableCollection[DraftInvoiceHistory, DraftInvoiceHistorySearchRow, DraftInvoiceDetail]
 ):
-    """``aiwyn.draft_invoices``: list and search give their history, get the draft invoice itself.
+    """``aiwyn.draft_invoices``: list and search return histories, get returns the draft invoice.
 
-    History rows have no key, so a walk cannot tell rows given twice: its report says ``deduplicated`` False,
-    and a search goes by page number.
+    History rows have no key, so duplicates cannot be detected: the report has ``deduplicated=False``, and a
+    search is paged by number.
     """
 
     endpoint = ENDPOINT
@@ -50,12 +50,12 @@ class DraftInvoices(
     detail_type = DraftInvoiceDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
-        """Every history row; the endpoint takes no filters. A ``Pager`` of ``DraftInvoiceHistory`` rows.
+        """Return all history rows, as a ``Pager``; the endpoint takes no filters.
 
         Args:
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list({}, options)

@@ -16,14 +16,14 @@ Verb = Literal["list", "search", "get"]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one tag. Paths are below ``Config.gql_prefix``; None where there is none.
+    """The endpoints of one resource. Paths are below ``Config.gql_prefix``; None if there is none.
 
     Attributes:
-        tag: its name as an attribute of the client, which configuration overrides it by.
+        resource: its name as an attribute of the client, which configuration overrides it by.
         list_path, search_path, get_path: the key is appended to ``get_path`` after a slash.
-        key: wire name of the rows' unique key; None where rows are shown without one.
-        list_envelope, search_envelope: where rows and count are; None to find them.
-        page_style: what ``page`` is; "auto" finds it out, since the documentation contradicts itself.
+        key: wire name of the unique key of a row; None if rows have none.
+        list_envelope, search_envelope: the paths of rows and count; None to detect them.
+        page_style: what ``page`` means; "auto" detects it, since the documentation contradicts itself.
         search_page_size_key: the search body's name for the page size.
         modified_at_field: wire name of the field with the time of the last change, by which a search can
             be filtered and ordered; None if none is documented.
@@ -44,16 +44,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     undocumented: frozenset[Verb] = frozenset()
 
     def overridden(self, override: EndpointOverride | None) -> Endpoint:
-        """The declaration with what configuration says of this tag."""
+        """Return the endpoint with the overrides of the configuration."""
         if override is None:
             return self
-        given = {name: value for name, value in msgspec.structs.asdict(override).items() if value is not None}
-        items, count = given.pop("items_key", None), given.pop("count_key", None)
+        changes = {
+            name: value for name, value in msgspec.structs.asdict(override).items() if value is not None
+        }
+        items, count = changes.pop("items_key", None), changes.pop("count_key", None)
         if items is not None or count is not None:
             known = self.list_envelope or Envelope(("items",))
             envelope = Envelope(
                 known.items if items is None else tuple(items.split(".")),
                 known.count if count is None else tuple(count.split(".")),
             )
-            given |= {"list_envelope": envelope, "search_envelope": envelope}
-        return msgspec.structs.replace(self, **given)
+            changes |= {"list_envelope": envelope, "search_envelope": envelope}
+        return msgspec.structs.replace(self, **changes)

@@ -1,4 +1,4 @@
-"""Engagements (tag Engagement).
+"""Engagements (Engagement).
 
 Sources: https://api.doc.aiwyn.ai/bundle/engagement/getengagements, searchengagementsdynamic.md,
 getengagementbyid.md. The paths of the list and of the by-id object are inferred.
@@ -41,14 +41,14 @@ class Engagements(SearchableCollection[Engagement, EngagementSearchRow, Engageme
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]
     ) -> Pager[Engagement]:
-        """Engagements, as a ``Pager`` of ``Engagement`` rows.
+        """Return engagements, as a ``Pager``.
 
         Args:
-            extra: more fields of the body. The documentation speaks of filters by client, status and date
-                range without showing their keys; ``search()`` has filters that it does show.
+            extra: more fields of the body. The documentation mentions filters by client, status and date
+                range without naming their keys; the filters of ``search()`` are documented.
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list(extra or {}, options)

@@ -57,7 +57,7 @@ class EventSubscriptions:
             extra: more fields of the body, which is not documented.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
             RequestError: see ``errors``; when its ``ambiguous`` is True, look before you create again.
         """
         body = _picked(target_url=target_url, entity_types=entity_types, operations=operations)

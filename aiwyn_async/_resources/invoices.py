@@ -1,4 +1,4 @@
-"""Invoices: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md, getinvoicebyid.md (tag Invoices)."""
+"""Invoices: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md, getinvoicebyid.md (Invoices)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow
 __all__ = ["Invoices"]
 
 # That the key inside "aggregate" is "count" is inferred from draft-invoice histories.
-# The search's answer is not documented: that it is like the list's is inferred.
+# The search's response is not documented; that it is like the list's is inferred.
 ENVELOPE: Final = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 ENDPOINT: Final = Endpoint(
     resource="invoices",
@@ -27,7 +27,7 @@ ENDPOINT: Final = Endpoint(
     get_path="/invoice",
     list_envelope=ENVELOPE,
     search_envelope=ENVELOPE,
-    # The by-id object shows it. That it tells of every change, and that one may order by it, is inferred.
+    # The by-id object has it. That every change updates it, and that a search can order by it, is inferred.
     modified_at_field="updatedAt",
 )
 
@@ -50,11 +50,11 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         sort_order: Literal["asc", "desc"] | None = None,
         **options: Unpack[ListOptions],
     ) -> Pager[Invoice]:
-        """Invoices page by page, as a ``Pager`` of ``Invoice`` rows. Nothing is sent before the first await.
+        """Return invoices, as a ``Pager``. Nothing is sent before the first await.
 
         Args:
-            client_id: of one client.
-            status: documented are PENDING, POSTED, PAID, OVERDUE, CANCELLED, DRAFT; others go as given.
+            client_id: only invoices of this client.
+            status: documented are PENDING, POSTED, PAID, OVERDUE, CANCELLED, DRAFT; others are sent as is.
             start_date: lower bound of the creation or transaction date; a naive datetime is sent naive, as in
                 the documentation's example.
             end_date: its upper bound.
@@ -62,7 +62,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         check_word("sort_order", sort_order, ("asc", "desc"))
         filters = {

@@ -1,4 +1,4 @@
-"""The key of an object, and whether it is the one that was asked for."""
+"""The key of an object, and whether it is the requested one."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
         name: of the key on the wire.
     """
     if issubclass(kind, dict):
-        return lambda found: found.get(name)
+        return lambda row: row.get(name)
     fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()
     attribute = next((field.name for field in fields if field.encode_name == name), None)
     return attrgetter(attribute) if attribute is not None else lambda _: None
 
 
-def is_same_key(asked: object, found: object) -> bool:
-    """Return whether a response with the key ``found`` may answer a request for ``asked``.
+def is_same_key(requested: object, received: object) -> bool:
+    """Return whether a response with the key ``received`` may belong to a request for ``requested``.
 
-    The text of a number is the number if it is written as JSON writes it; UUIDs have no case. What is no
-    number or text is no key, so it says nothing.
+    The text of a number equals the number if it is written as in JSON; UUIDs have no case. A value that is
+    neither a number nor text is not a key, so it proves nothing.
     """
-    if isinstance(found, bool) or not isinstance(found, (int, str, Decimal, float)):
+    if isinstance(received, bool) or not isinstance(received, (int, str, Decimal, float)):
         return True
-    if isinstance(asked, str) and isinstance(found, str):
-        return asked == found or _are_one_uuid(asked, found)
-    if isinstance(asked, str):
-        return _CANONICAL.fullmatch(asked) is not None and int(asked) == found
-    if isinstance(found, str):
-        return str(asked) == found
-    return asked == found
+    if isinstance(requested, str) and isinstance(received, str):
+        return requested == received or _are_one_uuid(requested, received)
+    if isinstance(requested, str):
+        return _CANONICAL.fullmatch(requested) is not None and int(requested) == received
+    if isinstance(received, str):
+        return str(requested) == received
+    return requested == received
 
 
 def _are_one_uuid(one: str, other: str) -> bool:

@@ -1,6 +1,6 @@
-"""Payments: https://api.doc.aiwyn.ai/bundle/payments/getpayments.md, getpaymentbyid.md (tag Payments).
+"""Payments: https://api.doc.aiwyn.ai/bundle/payments/getpayments.md, getpaymentbyid.md (Payments).
 
-The list's answer is not documented, so its envelope is found in it. No search is documented.
+The list's response is not documented, so its envelope is detected. No search is documented.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class Payments(Collection[Payment, Payment, PaymentDetail]):
         extra: Mapping[str, object] | None = None,
         **options: Unpack[ListOptions],
     ) -> Pager[Payment]:
-        """Payments page by page, as a ``Pager`` of ``Payment`` rows.
+        """Return payments, as a ``Pager``.
 
         Args:
-            client_id: of one client.
-            payment_method: one of the documented values; others go as given.
+            client_id: only payments of this client.
+            payment_method: one of the documented values; others are sent as is.
             start_date: lower bound of a date range.
             end_date: its upper bound; that its key is ``endDate`` is inferred, the documentation is cut.
-            extra: more fields of the body, for what lies beyond the cut.
+            extra: more fields of the body; the documentation is cut before the rest.
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         filters = {
             "clientId": optional_id("client_id", client_id),

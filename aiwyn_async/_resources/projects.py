@@ -1,6 +1,6 @@
-"""Projects: https://api.doc.aiwyn.ai/bundle/projects/getprojectspaginated, getprojectbyid.md (tag Projects).
+"""Projects: https://api.doc.aiwyn.ai/bundle/projects/getprojectspaginated, getprojectbyid.md (Projects).
 
-Both paths are inferred. The list's answer is not documented, so its envelope is found in it. No search is
+Both paths are inferred. The list's response is not documented, so its envelope is detected. No search is
 documented.
 """
 
@@ -23,7 +23,7 @@ ENDPOINT: Final = Endpoint(
 
 
 class Projects(Collection[Project, Project, ProjectDetail]):
-    """``aiwyn.projects``. The list is ordered by its latest change, so it moves while it is read."""
+    """``aiwyn.projects``. The list is ordered by last change, so it moves while it is read."""
 
     endpoint = ENDPOINT
     row_type = Project
@@ -33,13 +33,13 @@ class Projects(Collection[Project, Project, ProjectDetail]):
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]
     ) -> Pager[Project]:
-        """Projects, those changed last first, as a ``Pager`` of ``Project`` rows.
+        """Return projects, most recently changed first, as a ``Pager``.
 
         Args:
-            extra: more fields of the body, of which the documentation shows none.
+            extra: more fields of the body; the documentation names none.
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list(extra or {}, options)

@@ -1,4 +1,4 @@
-"""Custom record types: createcustomrecordtype.md, updatecustomrecordtype.md (tag Records).
+"""Custom record types: createcustomrecordtype.md, updatecustomrecordtype.md (Records).
 
 Source: https://api.doc.aiwyn.ai/bundle/records/. How a type is deactivated is named and not shown: that it is
 a DELETE of its path is inferred.
@@ -45,7 +45,7 @@ class RecordTypes:
             description: for people.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
             RequestError: see ``errors``.
         """
         path_segment(name, what="name")

@@ -1,6 +1,6 @@
 """Writing records: any number, in batches of at most 100, an outcome for each in the order of the input.
 
-Source: https://api.doc.aiwyn.ai/bundle/records/createorupdaterecords.md, updaterecords.md (tag Records).
+Source: https://api.doc.aiwyn.ai/bundle/records/createorupdaterecords.md, updaterecords.md (Records).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.read import check_integer
-from aiwyn_async._resources.iterables import each
+from aiwyn_async._resources.arguments import each
 from aiwyn_async.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -1,6 +1,6 @@
-"""Staff: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, getstaffbyid (tag Staff).
+"""Staff: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, getstaffbyid (Staff).
 
-Only the search was seen. The paths of the list and of the by-id object are inferred.
+Only the search is documented. The paths of the list and of the by-id object are inferred.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberD
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]
     ) -> Pager[StaffMember]:
-        """Staff by name, as a ``Pager`` of ``StaffMember`` rows.
+        """Return staff by name, as a ``Pager``.
 
         Args:
-            extra: more fields of the body. The documentation speaks of filters by name, department, activity
-                and type without showing their keys; ``search()`` has filters that it does show.
+            extra: more fields of the body. The documentation mentions filters by name, department, activity
+                and type without naming their keys; the filters of ``search()`` are documented.
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list(extra or {}, options)

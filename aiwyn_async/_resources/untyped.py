@@ -1,7 +1,7 @@
-"""Any endpoint that lists, searches or gets: rows as dicts, the envelope found in the answer.
+"""Any endpoint that lists, searches or gets: rows are dicts, and the envelope is detected.
 
-Also the tags of which the documentation names no operation. Their paths follow the convention of the others
-(a plural to list, a singular by id) and are not verified; set them in the option ``endpoints``.
+Also the resources without documented operations. Their paths follow the convention of the others (plural to
+list, singular by id) and are not verified; override them in ``endpoints``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiwyn_async._resources.collection import SearchableCollection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 
-__all__ = ["UNDOCUMENTED_RESOURCES", "UntypedCollection", "unverified"]
+__all__ = ["UNDOCUMENTED_RESOURCES", "UntypedCollection", "undocumented_endpoint"]
 
 Row = dict[str, Any]
 
@@ -35,34 +35,34 @@ UNDOCUMENTED_RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class UntypedCollection(SearchableCollection[Row, Row, Row]):
-    """``aiwyn.collection(path)`` and the unverified tags. Numbers with a fraction are Decimals."""
+    """``aiwyn.collection(path)`` and the undocumented resources. Numbers with a fraction are Decimals."""
 
     row_type: type[Row] = dict
     hit_type: type[Row] = dict
     detail_type: type[Row] = dict
 
-    def __init__(self, session: Session, endpoints: Endpoint) -> None:
-        self.endpoint = endpoints
+    def __init__(self, session: Session, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         super().__init__(session)
 
     def list(self, filters: Mapping[str, object] | None = None, **options: Unpack[ListOptions]) -> Pager[Row]:
-        """Rows page by page, as a ``Pager`` of dicts.
+        """Return rows, as a ``Pager`` of dicts.
 
         Args:
-            filters: the body's fields beside the paging, as the wire has them.
+            filters: the fields of the body besides paging, as on the wire.
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list(filters or {}, options)
 
 
-def unverified(tag: str) -> Endpoint:
-    """The conventional declaration of a tag of which no operation is documented."""
-    plural, singular = UNDOCUMENTED_RESOURCES[tag]
+def undocumented_endpoint(resource: str) -> Endpoint:
+    """Return the conventional endpoint of a resource without documented operations."""
+    plural, singular = UNDOCUMENTED_RESOURCES[resource]
     return Endpoint(
-        resource=tag,
+        resource=resource,
         list_path=plural,
         search_path=f"{plural}/search",
         get_path=singular,

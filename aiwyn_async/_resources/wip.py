@@ -1,7 +1,7 @@
-"""Work in progress: https://api.doc.aiwyn.ai/bundle/time/getwip.md (tag Time), filterwipsdynamic.md.
+"""Work in progress: https://api.doc.aiwyn.ai/bundle/time/getwip.md (Time), filterwipsdynamic.md.
 
-The path of the by-id object is inferred. No answer of list or search is documented, so their envelope is
-found in them.
+The path of the by-id object is inferred. The responses of list and search are not documented, so
+their envelope is detected.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
         extra: Mapping[str, object] | None = None,
         **options: Unpack[ListOptions],
     ) -> Pager[WipEntry]:
-        """Entries of work in progress, as a ``Pager`` of ``WipEntry`` rows.
+        """Return work-in-progress entries, as a ``Pager``.
 
         Args:
-            client_id: of one client.
-            extra: more fields of the body. The documentation speaks of filters by job, type and date range
-                and is cut before their keys; ``search()`` has filters that it does show.
+            client_id: only entries of this client.
+            extra: more fields of the body. The documentation mentions filters by job, type and date range
+                and is cut before their keys; the filters of ``search()`` are documented.
             **options: see ``ListOptions``.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
+            ConfigurationError: an argument is invalid; nothing was sent.
         """
         return self._list({"clientId": optional_id("client_id", client_id)} | dict(extra or {}), options)
