@@ -58,7 +58,7 @@ def parquet(bench: Bench) -> Section:
     section = Section(
         "Parquet",
         "`export()` compared with typed rows converted to columns for pyarrow, both with zstd and ten pages "
-        f"per row group; {PAGES_OF_PARQUET} pages per slice, on one core and on two, of which the server has one.",
+        f"per row group; {PAGES_OF_PARQUET} pages per slice, on one core and on two (one is the server's).",
     )
     served = bench.pages(PAGES_OF_PARQUET)
     targets = {1: at_least(2), 2: at_least(3.5)}
