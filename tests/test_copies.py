@@ -92,7 +92,11 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(STANDARD_WEBHOOKS, WebhookEvent(id="1", timestamp=1, payload=b"{}")),
         *(Record(type="A", attributes={}), FileState(folder / "state.json")),
         *(aiwyn_async.Attempt("200", 0.1), aiwyn_async.EndpointOverride(key="uuid"), listed.options),
-        *(aiwyn_async.EarlierProblems(), aiwyn_async.Request("GET", "/a"), aiwyn_async.RetryClass.READ),
+        *(
+            aiwyn_async.EarlierProblems(),
+            aiwyn_async.Request(method="GET", path="/a"),
+            aiwyn_async.RetryClass.READ,
+        ),
         *(aiwyn_async.Response(200, {}, b"{}", 0.1), aiwyn_async.RawPage(b"[1]", ("a",))),
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),

@@ -1,1 +1,1 @@
-"""Incremental reads: changes since a bookmark."""
+"""Incremental reads of changes since a bookmark, and reconciliation of keys."""

@@ -1,4 +1,4 @@
-"""Where a bookmark is kept between two reads of what changed."""
+"""Stores for the bookmark between two reads of changes."""
 
 from __future__ import annotations
 
@@ -20,31 +20,36 @@ __all__ = ["Bookmark", "BookmarkStore", "FileState", "StateBackend", "server_nam
 
 
 class Bookmark(NamedTuple):
-    """Where an incremental read left off: the instant, and the key of the row that had it."""
+    """Where an incremental read left off.
+
+    Attributes:
+        at: the latest instant of change that was read.
+        key: the key of the row with that instant.
+    """
 
     at: str
     key: Id | None = None
 
 
 class StateBackend(Protocol):
-    """Keeps texts by a key: a file, a table, a key-value store. Both methods may be async."""
+    """Stores texts by key, for example in a file or a table. Methods may be async."""
 
     def get(self, key: str, /) -> str | Awaitable[str | None] | None:
-        """The text under a key, None when there is none."""
+        """Return the text of a key, or None."""
         ...
 
     def put(self, key: str, value: str, /) -> object:
-        """Replace the text under a key; when this returns, it must be kept."""
+        """Replace the text of a key. It must be durable when this returns."""
         ...
 
 
 class FileState:
-    """State in a small JSON file, one for any number of endpoints, but for one process at a time.
+    """Stores the bookmarks of any number of endpoints in a small JSON file.
 
-    The file is replaced as a whole, and its mode is 0600.
+    The file is replaced atomically, with mode 0600. Only one process at a time may use it.
 
     Args:
-        path: the file; its folder must be there.
+        path: the file; its directory must exist.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -54,20 +59,20 @@ class FileState:
         return f"FileState({str(self.path)!r})"
 
     def get(self, key: str, /) -> str | None:
-        """The text under a key, None when there is none.
+        """Return the text of a key, or None.
 
         Raises:
-            CheckpointError: the file is damaged, or none of this kind.
+            CheckpointError: the file is damaged, or not a bookmark file.
             ExportError: it cannot be read.
         """
         return self._read().get(key)
 
     def put(self, key: str, value: str, /) -> None:
-        """Replace the text under a key, on disk before this returns.
+        """Replace the text of a key. It is on disk when this returns.
 
         Raises:
-            CheckpointError: the file is damaged, or none of this kind.
-            ExportError: it cannot be written; what was there before is untouched.
+            CheckpointError: the file is damaged, or not a bookmark file.
+            ExportError: it cannot be written; its content is unchanged.
         """
         text = msgspec.json.format(msgspec.json.encode(self._read() | {key: value}), indent=2)
         with disk_errors(self.path):
@@ -80,15 +85,17 @@ class FileState:
             except FileNotFoundError:
                 return {}
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise CheckpointError(f"{self.path} holds no bookmarks, or is damaged") from None
+                raise CheckpointError(f"{self.path} is damaged, or not a bookmark file") from None
 
 
 class BookmarkStore:
-    """The bookmark of one query in a state, which another query of the same endpoint refuses.
+    """The bookmark of one query in a state backend.
+
+    Another query of the same endpoint refuses the bookmark.
 
     Args:
-        state: keeps it; None keeps nothing.
-        endpoint: its key in the state.
+        state: the backend, or None to store nothing.
+        endpoint: the key of the bookmark.
         query: a hash of the query.
     """
 
@@ -98,7 +105,7 @@ class BookmarkStore:
         self._query = query
 
     async def get(self) -> Bookmark | None:
-        """The bookmark, None before the first.
+        """Return the bookmark, or None if there is none yet.
 
         Raises:
             CheckpointError: it belongs to another query, or is damaged.
@@ -112,8 +119,8 @@ class BookmarkStore:
             return None
         try:
             position = Checkpoint.from_json(text).position_for(self._endpoint, self._query)
-        except CheckpointError as fault:
-            raise CheckpointError(f"the bookmark of {self._endpoint}: {fault}") from None
+        except CheckpointError as error:
+            raise CheckpointError(f"the bookmark of {self._endpoint}: {error}") from None
         at, key = str(position.get("bookmark")), position.get("key")
         try:
             instant_of(at)
@@ -127,13 +134,13 @@ class BookmarkStore:
             return
         key = {} if bookmark.key is None else {"key": bookmark.key}
         position = {"bookmark": bookmark.at, **key}
-        kept = Checkpoint(endpoint=self._endpoint, query=self._query, position=position)
-        done = self.state.put(self._endpoint, kept.to_json())
-        if inspect.isawaitable(done):
-            await done
+        checkpoint = Checkpoint(endpoint=self._endpoint, query=self._query, position=position)
+        result = self.state.put(self._endpoint, checkpoint.to_json())
+        if inspect.isawaitable(result):
+            await result
 
 
 def server_name(url: str) -> str:
-    """A server by scheme, host and path: a sandbox takes another port each time."""
+    """Return a server's URL without its port, which a sandbox changes."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"

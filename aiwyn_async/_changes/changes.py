@@ -12,12 +12,14 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, server_name
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
-from aiwyn_async._changes.lookup import first_row
+from aiwyn_async._changes.lookup import first_row, key_and_instant
+from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import ListReport, PullReport
-from aiwyn_async._decoding.envelope import BadRow, key_decoder, key_only
-from aiwyn_async._decoding.row_decoder import row_decoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Owned
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
@@ -25,10 +27,9 @@ from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import Read, ReadOptions
 from aiwyn_async._pagination.reader import key_getter
-from aiwyn_async._pull.failures import ATTEMPTS_PER_PAGE, with_attempts
-from aiwyn_async._pull.keys import key_and_instant, plain_key
-from aiwyn_async._pull.progress import progress_of
+from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.pull import Pull
+from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
 from aiwyn_async.errors import (
     AiwynError,
     CheckpointError,
@@ -261,7 +262,7 @@ class Changes(Read[RowT]):
                     page.number += number
                     if isinstance(read, Pager) and self.options.on_progress is not None:
                         seconds = time.perf_counter() - use.started
-                        self.options.on_progress(progress_of(use.report, seconds=seconds))
+                        self.options.on_progress(to_progress(use.report, seconds=seconds))
                     yield page
                     use.checkpoint = after
         except (RequestError, PaginationError) as error:
@@ -299,7 +300,7 @@ class Changes(Read[RowT]):
                 bytes(raw)
             ).row.instant
             return None if found is None else instant_of(found)
-        except (*UNREADABLE, ValueError, TypeError):
+        except (*DECODING_ERRORS, ValueError, TypeError):
             return None
 
     async def _following(self, use: _ChangesIteration[RowT], span: Span) -> Span | None:

@@ -1,4 +1,4 @@
-"""Requests for one row: the newest change, or one row by its key, with the server's clock."""
+"""Requests for the key and instant of one row, such as the newest change."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import functools
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from aiwyn_async._http.messages import Request, Response, encode_json, timestamp_of
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.timestamps import is_instant
-from aiwyn_async._pull.keys import key_and_instant
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
-__all__ = ["FirstRow", "ServerClock", "first_row"]
+__all__ = ["FirstRow", "ServerClock", "first_row", "key_and_instant"]
 
 GRACE: Final = timedelta(minutes=5)
 LOCAL_CLOCK_GRACE: Final = timedelta(hours=1)
-FEW_ROWS: Final = 25
+RETRY_ROWS: Final = 25
+"""Rows of the second request, if the first row has no readable instant."""
 
 
 class ServerClock(NamedTuple):
-    """The time at which a response was sent.
+    """The time of a response.
 
     Attributes:
-        now: by the server's clock, or by this machine's if the response has no ``Date``.
+        now: the server's ``Date``, or the time of this machine if there is none.
         is_servers: it is the server's.
     """
 
@@ -35,7 +37,7 @@ class ServerClock(NamedTuple):
 
     @property
     def latest(self) -> datetime:
-        """The latest instant that a row can have been changed at, with some grace."""
+        """The latest plausible instant of a change, allowing for clocks that differ."""
         return self.now + (GRACE if self.is_servers else LOCAL_CLOCK_GRACE)
 
     def __str__(self) -> str:
@@ -44,9 +46,14 @@ class ServerClock(NamedTuple):
 
 
 class FirstRow(NamedTuple):
-    """The first row of a query: its key, its instant as on the wire, the server's count (total) and clock.
+    """The first row of a query.
 
-    ``key`` and ``at`` are None if there is no row. ``is_readable`` is False if rows before it do not decode.
+    Attributes:
+        key: its key; None if there is no row.
+        at: its instant in the form of the wire; None if there is no row.
+        total: the server's count, or None.
+        clock: the time of the response.
+        is_readable: False if rows before it do not decode.
     """
 
     key: Id | None
@@ -56,21 +63,38 @@ class FirstRow(NamedTuple):
     is_readable: bool = True
 
 
+@functools.lru_cache(maxsize=64)
+def key_and_instant(key: str, column: str) -> type[Any]:
+    """Return a Struct of a row's ``key`` and ``instant``, which ignores other fields."""
+    fields = [
+        ("key", Id | None, msgspec.field(name=key, default=None)),
+        ("instant", Any, msgspec.field(name=column, default=None)),
+    ]
+    return msgspec.defstruct("KeyAndInstant", fields, gc=False)
+
+
 async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     """Request the first row of a query in its order.
 
+    Args:
+        session: sends the requests.
+        query: the endpoint, its fields and its order.
+        column: the wire name of the instant.
+
     Raises:
-        PaginationError: the column does not hold instants.
-        RequestError: the server cannot be read.
+        PaginationError: the column does not contain instants.
+        RequestError: a request failed after its attempts.
     """
     reader: PageReader[Any] = PageReader(session, query, key_and_instant(query.key, column), "skip")
     page = await _page(session, reader, query, 1)
-    if _first_dated(page) is None:  # no row, or an odd one: an empty page is not believed at once
-        page = await _page(session, reader, query, FEW_ROWS)
+    if _first_dated(page) is None:  # one empty page does not prove that there is no row
+        page = await _page(session, reader, query, RETRY_ROWS)
     rows, clock = page.rows.rows, _clock_of(session, page.response)
     row = _first_dated(page)
     if rows and row is None:
-        raise PaginationError(f"{column} of {query.path} holds no ISO 8601 date-time, so it tells no changes")
+        raise PaginationError(
+            f"{column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
+        )
     is_readable = not page.rows.bad and (not rows or row is rows[0])
     if row is None:
         return FirstRow(None, None, page.rows.count, clock, is_readable)
@@ -78,7 +102,7 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
 
 
 def _first_dated(page: DecodedPage[Any]) -> Any:
-    """The first row whose instant is one, or is null."""
+    """Return the first row with a valid or null instant, or None."""
     return next((row for row in page.rows.rows if row.instant is None or is_instant(row.instant)), None)
 
 

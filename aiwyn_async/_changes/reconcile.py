@@ -1,4 +1,4 @@
-"""Which keys are gone on the server, and which are missing here, by a sweep over the keys alone."""
+"""Comparison of known keys with those of the server."""
 
 from __future__ import annotations
 
@@ -8,47 +8,52 @@ from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async._changes.lookup import key_and_instant
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import PullReport
-from aiwyn_async._decoding.envelope import key_only
-from aiwyn_async._pull.keys import key_and_instant, plain_key
+from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id
 
-__all__ = ["KeyDiff", "diff_keys", "diff_rows"]
+__all__ = ["KeyDiff", "diff_keys", "diff_rows", "plain_key"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class KeyDiff(msgspec.Struct, frozen=True):
-    """What a sweep over the keys found.
+    """The difference between known keys and those of the server.
 
     Attributes:
-        gone: known keys that the server has no more, or that no longer fit the condition.
-        missing: keys of the server that are not known.
-        report: of the sweep; it is complete.
-        changed: known keys whose instant of change differs from the known one, where instants were compared.
-        unnamed: rows without a readable key; any known key may be one of theirs, so that none is gone.
+        deleted: known keys that the server no longer has, or that no longer match the condition.
+        untracked: keys of the server that are not known.
+        report: the report of the pull; it is complete.
+        changed: known keys with another instant of change, if instants were compared.
+        rows_without_key: rows without a readable key; if there are any, ``deleted`` is empty, since each of
+            them may have one of the known keys.
     """
 
     deleted: list[Id]
     untracked: list[Id]
     report: PullReport
     changed: list[Id] = []
-    unnamed: int = 0
+    rows_without_key: int = 0
 
 
 async def diff_keys(pull: Pull[Any], known: Iterable[Id] | AsyncIterable[Id]) -> KeyDiff:
-    """Hold the keys of a pull against known ones, which are read before the pull begins.
+    """Compare known keys with those of a pull.
 
-    A key in quotes is the same as its number, if it is written like it: "123" is 123, "00123" is not. Memory
-    grows with the known keys: about 60 bytes each.
+    A text key equals the integer that it spells: "123" is 123, "00123" is not. All known keys are read
+    before the pull starts; they take about 60 bytes of memory each.
+
+    Args:
+        pull: reads the keys of the server.
+        known: the known keys.
 
     Raises:
-        ConfigurationError: rows have no key, or the pull was resumed.
-        IncompleteError: the sweep cannot be vouched for as complete, so that no key may be called gone.
+        ConfigurationError: rows have no key, or the pull is resumed.
+        IncompleteError: the pull is not proven complete, so no key can be reported as deleted.
     """
     if isinstance(known, AsyncIterable):
         known = [key async for key in known]
@@ -60,68 +65,82 @@ async def diff_rows(
     known: Iterable[tuple[Id, int | None]],
     column: str | None,
     *,
-    allow_unnamed: bool = False,
+    allow_rows_without_key: bool = False,
 ) -> KeyDiff:
-    """Compare the keys of a pull, and the instants of change, with known ones.
+    """Compare known keys and their instants of change with those of a pull.
 
     Args:
-        pull: reads the rows to compare with.
-        known: keys, each with its instant in microseconds since 1970, or None for a null and where only keys
-            are compared.
-        column: wire name of the instant; None compares the keys alone.
-        allow_unnamed: rows without a readable key are counted; otherwise they make the sweep incomplete.
+        pull: reads the rows of the server.
+        known: keys with their instants in microseconds since 1970, or None.
+        column: the wire name of the instant; None compares only keys.
+        allow_rows_without_key: count rows without a readable key instead of raising.
 
     Raises:
-        ConfigurationError: rows have no key, or the pull was resumed.
-        IncompleteError: the sweep is not proven complete, so that no key may be called gone.
+        ConfigurationError: rows have no key, or the pull is resumed.
+        IncompleteError: the pull is not proven complete, so no key can be reported as deleted.
     """
     if pull.is_resumed:
-        raise ConfigurationError("a pull that was resumed reads only some of the keys; pass a new one")
+        raise ConfigurationError("a resumed pull reads only some of the keys; pass a new one")
     if not pull.query.key:
-        raise ConfigurationError(f"rows of {pull.query.path} have no key to tell them apart by")
-    left, as_known = _by_plain_key(known)
-    sweep: Pull[Any] = pull.decode_as(
+        raise ConfigurationError(f"rows of {pull.query.path} have no key to compare")
+    unmatched, originals = _by_plain_key(known)
+    key_pull: Pull[Any] = pull.decode_as(
         key_only(pull.query.key) if column is None else key_and_instant(pull.query.key, column)
     )
-    missing: list[Id] = []
+    untracked: list[Id] = []
     changed: list[Id] = []
-    unnamed = 0
-    async for row in sweep:
+    without_key = 0
+    async for row in key_pull:
         if row.key is None:
-            unnamed += 1
-        elif (plain := plain_key(row.key)) not in left:
-            missing.append(row.key)
-        elif left.pop(plain) != (None if column is None else _micros(row.instant)):
+            without_key += 1
+        elif (plain := plain_key(row.key)) not in unmatched:
+            untracked.append(row.key)
+        elif unmatched.pop(plain) != (None if column is None else _micros(row.instant)):
             changed.append(row.key)
-    unnamed += sweep.report.bad_rows
-    doubts = sweep.report.blocking_problems(allow_rows_without_key=True)
-    if unnamed and not allow_unnamed:
-        doubts.append(f"{unnamed} rows came without a readable key")
-    if doubts:
+    without_key += key_pull.report.bad_rows
+    _check_complete(key_pull, 0 if allow_rows_without_key else without_key)
+    deleted = [] if without_key else [originals.get(key, key) for key in unmatched]
+    return KeyDiff(deleted, untracked, key_pull.report, changed, without_key)
+
+
+def _check_complete(key_pull: Pull[Any], rows_without_key: int) -> None:
+    """Raise an error if any key may be missing."""
+    problems = key_pull.report.blocking_problems(allow_rows_without_key=True)
+    if rows_without_key:
+        problems.append(f"{rows_without_key} rows have no readable key")
+    if problems:
         raise IncompleteError(
-            f"the keys of {pull.query.path} were not read completely, so none is called gone: "
-            + "; ".join(doubts),
-            checkpoint=sweep.checkpoint,
-            report=sweep.report,
+            f"the keys of {key_pull.query.path} were not read completely, so none is reported as deleted: "
+            + "; ".join(problems),
+            checkpoint=key_pull.checkpoint,
+            report=key_pull.report,
         )
-    gone = [] if unnamed else [as_known.get(key, key) for key in left]
-    return KeyDiff(gone, missing, sweep.report, changed, unnamed)
+
+
+def plain_key(key: Id) -> Id:
+    """Return the integer that a key spells: "123" is 123, "00123" stays text."""
+    if isinstance(key, int):
+        return key
+    try:
+        return int(key) if str(int(key)) == key else key
+    except ValueError:
+        return key
 
 
 def _by_plain_key(known: Iterable[tuple[Id, int | None]]) -> tuple[dict[Id, int | None], dict[Id, Id]]:
-    """The instants by the plain form of their keys, and the keys that are known in another form."""
+    """Return the instants by plain key, and the original form of other keys."""
     instants: dict[Id, int | None] = {}
-    as_known: dict[Id, Id] = {}
+    originals: dict[Id, Id] = {}
     for key, instant in known:
         plain = plain_key(key)
         instants[plain] = instant
         if plain is not key:
-            as_known[plain] = key
-    return instants, as_known
+            originals[plain] = key
+    return instants, originals
 
 
 def _micros(instant: object) -> object:
-    """Return an instant in microseconds since 1970; what is not an instant equals none."""
+    """Return an instant in microseconds since 1970; any other value is unchanged."""
     if instant is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Instants as the wire spells them. Pure: text in, text of the same form out, not a microsecond lost."""
+"""Instants in the form of the wire. Pure: form and microseconds are preserved."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ __all__ = [
 
 
 def to_wire(name: str, value: datetime | str) -> str:
-    """Return a caller's instant as it is sent: in UTC with ``Z``, or naive if it has no offset.
+    """Return an instant in the form of the wire: in UTC with ``Z``, or naive.
+
+    Args:
+        name: the argument, for the error.
+        value: a datetime or ISO 8601 text.
 
     Raises:
-        ConfigurationError: it is not a time (``NaT``), or the text is not an ISO 8601 date-time.
+        ConfigurationError: it is ``NaT``, or its text is not an ISO 8601 date-time.
     """
     if isinstance(value, datetime):
         return encode_datetime(value, name)
@@ -32,36 +36,36 @@ def to_wire(name: str, value: datetime | str) -> str:
         instant_of(value)
         return normalize_timestamp(value, name)
     except (ValueError, TypeError, AttributeError):
-        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, not {value!r}") from None
+        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {value!r}") from None
 
 
 def to_timedelta(value: float | timedelta) -> timedelta:
-    """Seconds or a timedelta as the latter.
+    """Return an overlap, in seconds or a timedelta, as a timedelta.
 
     Raises:
         ConfigurationError: it is neither, or negative.
     """
     try:
-        found = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+        overlap = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
     except (TypeError, ValueError, OverflowError):
-        found = timedelta(-1)
-    if found < timedelta(0):
-        raise ConfigurationError(f"overlap must be seconds or a timedelta, of at least 0, not {value!r}")
-    return found
+        overlap = timedelta(-1)
+    if overlap < timedelta(0):
+        raise ConfigurationError(f"overlap must be a timedelta or seconds, at least 0, got {value!r}")
+    return overlap
 
 
 def earliest(one: str, other: str) -> str:
-    """The text that means the earlier instant; the first when both mean the same."""
+    """Return the text of the earlier instant, or the first one if both are equal."""
     return other if instant_of(other) < instant_of(one) else one
 
 
 def subtract(text: str, by: timedelta) -> str:
-    """An instant so much earlier, or the first there is; naive if it was, in the zone it had."""
+    """Move an instant back, not before year 1. Its zone is preserved."""
     if not by:
         return text
-    found = datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text)
     try:
-        moved = (found - by).isoformat()
+        moved = (instant - by).isoformat()
     except OverflowError:
-        moved = datetime.min.replace(tzinfo=found.tzinfo).isoformat()
+        moved = datetime.min.replace(tzinfo=instant.tzinfo).isoformat()
     return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved

@@ -1,1 +1,1 @@
-"""Bulk reads that lose nothing: by ranges of keys, or by passes until two agree."""
+"""Complete bulk reads: by key ranges, or by full scans until two of them agree."""

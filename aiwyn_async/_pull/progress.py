@@ -1,4 +1,4 @@
-"""How far a long read is."""
+"""The progress of a long read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import msgspec
 
 from aiwyn_async._core.reports import ListReport, PullReport
 
-__all__ = ["Progress", "RangeProgress", "progress_of"]
+__all__ = ["Progress", "RangeProgress", "to_progress"]
 
 
 class RangeProgress(msgspec.Struct, frozen=True):
-    """One range of keys that is being read: ``at`` is how far it is, from 0 to 1; ``rows`` came of it."""
+    """The progress of one key range.
+
+    Attributes:
+        name: the range.
+        fraction: the part of it that is read, from 0 to 1.
+        rows: rows received.
+    """
 
     name: str
     fraction: float
@@ -18,16 +24,16 @@ class RangeProgress(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a pull or an export is, told after each page.
+    """The progress of a pull or an export, reported after each page.
 
     Attributes:
-        rows: given so far, in all runs of what was resumed.
-        expected: rows in all, by the server's count; None where it gives none.
-        rows_per_second: of this run.
-        eta: seconds left; None while it cannot be told.
+        rows: rows yielded so far, those before a resume included.
+        total: the server's count of all rows, or None.
+        rows_per_second: the speed since the start or the resume.
+        eta: estimated seconds left, or None.
         retries: requests sent again.
-        bytes: received.
-        ranges: the ranges under way, when there are several.
+        bytes: bytes received.
+        ranges: the key ranges under way, if there are several.
     """
 
     rows: int
@@ -39,15 +45,22 @@ class Progress(msgspec.Struct, frozen=True):
     ranges: tuple[RangeProgress, ...] = ()
 
 
-def progress_of(
+def to_progress(
     report: ListReport | PullReport,
     *,
     seconds: float,
-    given_before: int = 0,
+    rows_before: int = 0,
     ranges: tuple[RangeProgress, ...] = (),
 ) -> Progress:
-    """How far a read is by its report, so many seconds after it began with rows given before."""
-    rate = (report.rows_yielded - given_before) / max(seconds, 1e-9)
+    """Derive the progress from a report.
+
+    Args:
+        report: the report of the read.
+        seconds: time since the start.
+        rows_before: rows yielded before the start.
+        ranges: the key ranges under way.
+    """
+    rate = (report.rows_yielded - rows_before) / max(seconds, 1e-9)
     left = None if report.total_count is None else max(0, report.total_count - report.rows_yielded)
     return Progress(
         rows=report.rows_yielded,

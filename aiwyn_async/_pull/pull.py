@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, Never, TypeVar, ove
 import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems, PullReport
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint
@@ -20,7 +20,7 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import MAX_RANGES, Read, ReadOptions, type_name
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
-from aiwyn_async._pull.progress import progress_of
+from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._stream import ArrowStream
@@ -227,7 +227,7 @@ class _Readers(NamedTuple, Generic[RowT]):
             on_bad_row=self.options.on_bad_row,
             report=report,
             bind=self.bind,
-            given=yielded,
+            yielded_keys=yielded,
         )
 
 
@@ -319,7 +319,7 @@ class _PullIteration(Generic[RowT]):
         if self._pull.on_progress is not None:
             ranges = self._reader.ranges if isinstance(self._reader, RangeReader) else ()
             self._pull.on_progress(
-                progress_of(report, seconds=report.seconds, given_before=self._yielded_before, ranges=ranges)
+                to_progress(report, seconds=report.seconds, rows_before=self._yielded_before, ranges=ranges)
             )
 
 

@@ -13,10 +13,10 @@ import msgspec
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.full_scan import RESTART
-from aiwyn_async._pull.progress import Progress, progress_of
+from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError, IncompleteError
 from aiwyn_async.export._joining import AppendedFile, FileAssembler
@@ -352,4 +352,4 @@ class _Export:
     def _tell(self, written_before: int) -> None:
         if self._on_progress is not None:
             seconds = time.perf_counter() - self._started
-            self._on_progress(progress_of(self._source.report, seconds=seconds, given_before=written_before))
+            self._on_progress(to_progress(self._source.report, seconds=seconds, rows_before=written_before))

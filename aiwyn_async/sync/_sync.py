@@ -15,15 +15,15 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import server_name
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._changes.reconcile import KeyDiff, diff_rows
+from aiwyn_async._changes.reconcile import KeyDiff, diff_rows, plain_key
 from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async._pagination.read import ReadOptions
-from aiwyn_async._pull.keys import plain_key
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection, SearchableCollection
@@ -260,7 +260,7 @@ class _Rows:
     async def difference(self, known: Iterable[tuple[Id, int | None]], column: str | None) -> KeyDiff:
         """What a sweep over the keys, and the instants of change, finds."""
         sweep = self.pull(on_progress=None)
-        return await diff_rows(sweep, known, column, allow_unnamed=self._leaves_bad_rows)
+        return await diff_rows(sweep, known, column, allow_rows_without_key=self._leaves_bad_rows)
 
 
 class _Skipped:
@@ -448,9 +448,9 @@ class _SyncJob:
                 f"{len(absent)} rows that differ on the server did not arrive when they were requested by "
                 f"their keys ({named}): they were deleted since, or the server does not find them"
             )
-        if found.unnamed:
+        if found.rows_without_key:
             self._problems.append(
-                f"no row was marked as deleted, since {found.unnamed} rows came without a readable key"
+                f"no row was marked as deleted, since {found.rows_without_key} rows have no readable key"
             )
         return await in_thread(lambda: self._table.mark_deleted(found.deleted)) if found.deleted else 0
 

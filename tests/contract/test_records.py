@@ -1,4 +1,4 @@
-"""Writing records: one outcome a record, nothing accepted sent twice."""
+"""Writes of records: one outcome per record, and no accepted record is sent twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiwyn_async.sandbox import Sandbox
 
 
 @pytest.fixture
-async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
+async def sandbox() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
     async with (
         Sandbox(invoices=10, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0, warn_undocumented=False) as aiwyn,
@@ -35,17 +35,17 @@ def number_of(record: Any) -> int:
 
 
 def stored(box: Sandbox) -> dict[int, int]:
-    """How often each record was applied, by the number in its systemRef."""
+    """Return how often each record was applied, by the number in its systemRef."""
     rows = box.query("SELECT system_ref, times_applied FROM records")
     return {json.loads(str(ref))["id"]: int(str(times)) for ref, times in rows}
 
 
-async def test_ten_thousand_records_with_failures_and_a_cut_have_one_outcome_each(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_ten_thousand_records_with_failures_have_one_outcome_each(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     box.fail_records(lambda record: number_of(record) % 33 == 0)
-    # Applied, and the connection reset before the answer: nobody on this side can know.
+    # Applied, but the connection is reset before the response, so the client cannot know.
     box.faults.add("records.upsert", nth=37, action="reset", when="after")
 
     outcomes = [outcome async for outcome in aiwyn.records.upsert(iter(records(10_000)))]
@@ -64,10 +64,10 @@ async def test_ten_thousand_records_with_failures_and_a_cut_have_one_outcome_eac
     assert box.calls("records.upsert") == 100
 
 
-async def test_a_reset_before_the_answer_is_ambiguous_and_not_sent_again(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_reset_before_the_response_is_ambiguous_and_not_retried(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     box.faults.add("records.upsert", action="reset")
 
     report = await aiwyn.records.upsert(records(3))
@@ -77,10 +77,10 @@ async def test_a_reset_before_the_answer_is_ambiguous_and_not_sent_again(
     assert box.calls("records.upsert") == 1
 
 
-async def test_a_caller_who_says_so_has_ambiguous_writes_sent_again(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_retry_writes_retries_ambiguous_writes(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     box.faults.add("records.upsert", action="reset", when="after")
 
     report = await aiwyn.with_options(retry_writes=True).records.upsert(records(3))
@@ -90,10 +90,10 @@ async def test_a_caller_who_says_so_has_ambiguous_writes_sent_again(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_write_that_was_refused_unread_is_sent_again(
-    status: int, firm: tuple[Sandbox, AiwynClient]
+async def test_write_that_was_not_processed_is_retried(
+    status: int, sandbox: tuple[Sandbox, AiwynClient]
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     box.faults.add("records.upsert", status=status, headers={"Retry-After": "0"})
 
     report = await aiwyn.records.upsert(records(3))
@@ -102,10 +102,10 @@ async def test_a_write_that_was_refused_unread_is_sent_again(
     assert set(stored(box).values()) == {1}
 
 
-async def test_a_batch_that_the_server_refuses_fails_and_the_others_go_on(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_refused_batch_fails_and_other_batches_are_written(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     box.faults.add("records.upsert", nth=2, status=400, body=b'{"message": "no"}')
 
     report = await aiwyn.records.upsert(records(300))
@@ -114,18 +114,18 @@ async def test_a_batch_that_the_server_refuses_fails_and_the_others_go_on(
     assert {outcome.code for outcome in report.problems} == {"HTTP_400"}
 
 
-async def test_refused_credentials_end_the_write(firm: tuple[Sandbox, AiwynClient]) -> None:
-    box, aiwyn = firm
+async def test_refused_credentials_end_the_write(sandbox: tuple[Sandbox, AiwynClient]) -> None:
+    box, aiwyn = sandbox
     box.faults.add("records.upsert", status=401, every=1)
 
     with pytest.raises(AuthenticationError):
         await aiwyn.records.upsert(records(3))
 
 
-async def test_an_update_of_a_missing_record_fails_with_its_code(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_update_of_a_missing_record_fails_with_its_code(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    _, aiwyn = firm
+    _, aiwyn = sandbox
     await aiwyn.records.upsert(records(1))
 
     outcomes = [outcome async for outcome in aiwyn.records.update(records(2))]
@@ -134,10 +134,10 @@ async def test_an_update_of_a_missing_record_fails_with_its_code(
     assert outcomes[1].code == "RECORD_NOT_FOUND"
 
 
-async def test_the_same_record_twice_is_applied_in_the_order_of_the_input(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_repeated_record_is_applied_in_input_order(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     first, second, other = records(3)
     last = first | {"attributes": {"n": "last"}}
 
@@ -147,8 +147,8 @@ async def test_the_same_record_twice_is_applied_in_the_order_of_the_input(
     assert box.scalar("SELECT attributes FROM records WHERE system_ref LIKE '%:0}'") == '{"n":"last"}'
 
 
-async def test_partial_success_raises_when_asked_to(firm: tuple[Sandbox, AiwynClient]) -> None:
-    box, aiwyn = firm
+async def test_raise_on_partial_raises_after_a_partial_failure(sandbox: tuple[Sandbox, AiwynClient]) -> None:
+    box, aiwyn = sandbox
     box.fail_records(lambda record: number_of(record) == 1)
 
     with pytest.raises(PartialWriteError) as raised:
@@ -168,10 +168,10 @@ async def test_partial_success_raises_when_asked_to(firm: tuple[Sandbox, AiwynCl
         (7, "malformed"),
     ],
 )
-async def test_a_malformed_record_in_a_list_is_refused_before_anything_is_sent(
-    bad: Any, text: str, firm: tuple[Sandbox, AiwynClient]
+async def test_malformed_record_in_a_list_is_refused_before_any_request(
+    bad: Any, text: str, sandbox: tuple[Sandbox, AiwynClient]
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
 
     with pytest.raises(ConfigurationError, match=rf"record 2 .*{text}"):
         aiwyn.records.upsert([*records(2), bad])
@@ -179,30 +179,30 @@ async def test_a_malformed_record_in_a_list_is_refused_before_anything_is_sent(
     assert box.calls("records.upsert") == 0
 
 
-async def test_an_update_without_system_ref_is_refused_before_anything_is_sent(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_update_without_system_ref_is_refused_before_any_request(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    _, aiwyn = firm
+    _, aiwyn = sandbox
     with pytest.raises(ConfigurationError, match="record 0 has no systemRef"):
         aiwyn.records.update([{"type": "CLIENT", "attributes": {}}])
 
 
-async def test_a_malformed_record_in_a_stream_ends_it_after_those_before_it(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_malformed_record_in_a_stream_raises_after_the_records_before_it(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
 
     async def stream() -> AsyncIterator[Any]:
         for record in records(150):
             yield record
         yield {"nonsense": True}
-        raise AssertionError("nothing is read after it")
+        raise AssertionError("the iterable was read too far")
 
     outcomes: list[RecordOutcome] = []
 
     async def write() -> None:
         async for outcome in aiwyn.records.upsert(stream()):
-            outcomes.append(outcome)  # noqa: PERF401 (the outcomes before the error are what is looked at)
+            outcomes.append(outcome)  # noqa: PERF401 (the outcomes before the error are needed)
 
     with pytest.raises(ConfigurationError, match="record 150"):
         await write()
@@ -211,26 +211,26 @@ async def test_a_malformed_record_in_a_stream_ends_it_after_those_before_it(
     assert len(stored(box)) == 150
 
 
-async def test_an_iterable_that_breaks_has_what_it_gave_written(
-    firm: tuple[Sandbox, AiwynClient],
+async def test_records_before_an_error_of_the_iterable_are_written(
+    sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
 
     def broken() -> Any:
         yield from records(150)
-        raise RuntimeError("the source broke")
+        raise RuntimeError("source failed")
 
-    with pytest.raises(RuntimeError, match="the source broke"):
+    with pytest.raises(RuntimeError, match="source failed"):
         await aiwyn.records.upsert(broken())
 
     assert len(stored(box)) == 150
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data":{"records":[]}}', b'{"data":{"records":null}}'])
-async def test_an_answer_that_does_not_tell_each_outcome_makes_all_ambiguous(
-    body: bytes, firm: tuple[Sandbox, AiwynClient]
+async def test_response_without_outcomes_is_ambiguous(
+    body: bytes, sandbox: tuple[Sandbox, AiwynClient]
 ) -> None:
-    box, aiwyn = firm
+    box, aiwyn = sandbox
     box.faults.add("records.upsert", mutate=lambda _: body)
 
     report = await aiwyn.records.upsert(records(3))
@@ -239,8 +239,8 @@ async def test_an_answer_that_does_not_tell_each_outcome_makes_all_ambiguous(
     assert box.calls("records.upsert") == 1
 
 
-async def test_a_write_is_used_once(firm: tuple[Sandbox, AiwynClient]) -> None:
-    box, aiwyn = firm
+async def test_write_cannot_be_awaited_twice(sandbox: tuple[Sandbox, AiwynClient]) -> None:
+    box, aiwyn = sandbox
     write = aiwyn.records.upsert(records(1))
     await write
     with pytest.raises(ConfigurationError, match="begun already"):

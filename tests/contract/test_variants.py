@@ -1,7 +1,7 @@
-"""What the documentation leaves open, served one way after another: every row of every resource arrives.
+"""Every row is received in each variant of what the documentation leaves open.
 
-The server here pages over rows made of the documented examples; a variant changes how it takes the request,
-or what the answer looks like. The client is told of nothing but the prefix.
+The server pages over rows made from the documented examples; a variant changes how it interprets the request
+or the form of its response. Only the prefix is configured in the client.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,72 +27,44 @@ MONEY = re.compile("amount|subtotal|price|rate|budget|cost|value|revenue|balance
 
 
 class Resource(NamedTuple):
-    walk: Callable[[AiwynClient], Pager[Any]]
     path: str
     items: str
-    example: dict[str, Any]
+    operation: str
+    """The documented operation whose example is used."""
     key: str | None = "id"
 
 
-def resources() -> dict[str, Resource]:
-    def named(path: str, items: str, example: str, walk: Callable[[AiwynClient], Pager[Any]]) -> Resource:
-        return Resource(walk, path, items, example_row(example, items))
-
-    return {
-        "clients.list": named("/clients", "clients", "POST /gql/v1/clients", lambda a: a.clients.list()),
-        "clients.search": named(
-            "/clients/search", "clients", "POST /gql/v1/clients", lambda a: a.clients.search()
-        ),
-        "contacts.list": named(
-            "/contacts", "contacts", "GET /gql/v1/contact/{id}", lambda a: a.contacts.list()
-        ),
-        "staff.list": named("/staff", "staff", "POST /gql/v1/staff/search", lambda a: a.staff.list()),
-        "staff.search": named(
-            "/staff/search", "staff", "POST /gql/v1/staff/search", lambda a: a.staff.search()
-        ),
-        "payments.list": named(
-            "/payments", "payments", "GET /gql/v1/payment/{id}", lambda a: a.payments.list()
-        ),
-        "draft_invoices.list": named(
-            "/draft_invoice_histories",
-            "draftInvoices",
-            "POST /gql/v1/draft_invoice_histories",
-            lambda a: a.draft_invoices.list(),
-        )._replace(key=None),
-        "draft_invoices.search": named(
-            "/draft_invoice_histories/search",
-            "draftInvoices",
-            "POST /gql/v1/draft_invoice_histories",
-            lambda a: a.draft_invoices.search(),
-        )._replace(key=None),
-        "invoices.list": named(
-            "/invoices", "deid_invoice", "GET /gql/v1/invoice/{id}", lambda a: a.invoices.list()
-        ),
-        "invoices.search": named(
-            "/invoices/search", "deid_invoice", "GET /gql/v1/invoice/{id}", lambda a: a.invoices.search()
-        ),
-        "projects.list": named(
-            "/projects", "projects", "GET /gql/v1/project/{id}", lambda a: a.projects.list()
-        ),
-        "wip.list": named("/wip", "wip", "GET /gql/v1/wip/{id}", lambda a: a.wip.list()),
-        "wip.search": named("/wips/search", "wip", "GET /gql/v1/wip/{id}", lambda a: a.wip.search()),
-        "engagements.list": named(
-            "/engagements", "engagements", "GET /gql/v1/engagement/{id}", lambda a: a.engagements.list()
-        ),
-        "engagements.search": named(
-            "/engagements/search",
-            "engagements",
-            "POST /gql/v1/engagements/search",
-            lambda a: a.engagements.search(),
-        ),
-    }
+RESOURCES = {
+    "clients.list": Resource("/clients", "clients", "POST /gql/v1/clients"),
+    "clients.search": Resource("/clients/search", "clients", "POST /gql/v1/clients"),
+    "contacts.list": Resource("/contacts", "contacts", "GET /gql/v1/contact/{id}"),
+    "staff.list": Resource("/staff", "staff", "POST /gql/v1/staff/search"),
+    "staff.search": Resource("/staff/search", "staff", "POST /gql/v1/staff/search"),
+    "payments.list": Resource("/payments", "payments", "GET /gql/v1/payment/{id}"),
+    "draft_invoices.list": Resource(
+        "/draft_invoice_histories", "draftInvoices", "POST /gql/v1/draft_invoice_histories", key=None
+    ),
+    "draft_invoices.search": Resource(
+        "/draft_invoice_histories/search", "draftInvoices", "POST /gql/v1/draft_invoice_histories", key=None
+    ),
+    "invoices.list": Resource("/invoices", "deid_invoice", "GET /gql/v1/invoice/{id}"),
+    "invoices.search": Resource("/invoices/search", "deid_invoice", "GET /gql/v1/invoice/{id}"),
+    "projects.list": Resource("/projects", "projects", "GET /gql/v1/project/{id}"),
+    "wip.list": Resource("/wip", "wip", "GET /gql/v1/wip/{id}"),
+    "wip.search": Resource("/wips/search", "wip", "GET /gql/v1/wip/{id}"),
+    "engagements.list": Resource("/engagements", "engagements", "GET /gql/v1/engagement/{id}"),
+    "engagements.search": Resource("/engagements/search", "engagements", "POST /gql/v1/engagements/search"),
+}
 
 
-RESOURCES = resources()
+def read_rows(client: AiwynClient, name: str) -> Pager[Any]:
+    """Start the read of a name in RESOURCES."""
+    pager: Pager[Any] = attrgetter(name)(client)()
+    return pager
 
 
 def everywhere(value: Any, change: Callable[[str, Any], Any], name: str = "") -> Any:
-    """A JSON value with every leaf changed, told by its name."""
+    """Return a JSON value with a change applied to every leaf, by its name."""
     if isinstance(value, dict):
         return {key: everywhere(item, change, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -110,18 +83,18 @@ def is_number(value: Any) -> bool:
 
 
 class Variant(NamedTuple):
-    """How this server differs. ``row`` changes a row, ``answer`` the whole answer."""
+    """How a server differs. ``row`` changes a row, ``response`` the whole response."""
 
     page: str = "number"
-    most: int = 1000
+    max_page_size: int = 1000
     size_key: str = "pageSize"
     count_in: str = "envelope"
     rows: int = COUNT
     row: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row
-    answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
+    response: Callable[[dict[str, Any]], dict[str, Any]] = lambda response: response
     prefix: str = "/gql/v1"
     same_values: bool = True
-    """The rows decode to the very values of the plain ones."""
+    """The rows decode to the same values as those of the plain variant."""
 
 
 def ids_as(change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -133,7 +106,7 @@ def ids_as(change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], dict[str,
 
 
 def renamed(old: str, new: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda answer: {key.replace(old, new): value for key, value in answer.items()}
+    return lambda response: {key.replace(old, new): value for key, value in response.items()}
 
 
 def money_as_text(name: str, value: Any) -> Any:
@@ -159,7 +132,7 @@ def naive(_name: str, value: Any) -> Any:
 VARIANTS = {
     "as documented": Variant(),
     "the prose's prefix": Variant(prefix="/v1"),
-    "another schema prefix": Variant(answer=renamed("deid_", "acme_")),
+    "another schema prefix": Variant(response=renamed("deid_", "acme_")),
     "no count": Variant(count_in="absent"),
     "a null count": Variant(count_in="null"),
     "a count as text": Variant(count_in="text"),
@@ -167,27 +140,27 @@ VARIANTS = {
     "count in <table>_aggregate": Variant(count_in="table"),
     "page skips rows": Variant(page="skip"),
     "page skips rows, no count": Variant(page="skip", count_in="absent"),
-    "page size cut to 100": Variant(most=100),
-    "page size cut to 500, no count": Variant(most=500, count_in="absent"),
-    "page size cut and page skips rows": Variant(most=100, page="skip"),
+    "page size cut to 100": Variant(max_page_size=100),
+    "page size cut to 500, no count": Variant(max_page_size=500, count_in="absent"),
+    "page size cut and page skips rows": Variant(max_page_size=100, page="skip"),
     "limit instead of pageSize": Variant(size_key="limit", count_in="absent"),
     "numbers as text": Variant(row=lambda r: everywhere(r, number_as_text), same_values=False),
     "money as text": Variant(row=lambda r: everywhere(r, money_as_text)),
     "ids as text": Variant(row=ids_as(lambda value: f"id-{value}"), same_values=False),
-    "fields never seen": Variant(row=lambda r: r | {"zzz": 1, "more": {"x": [1, None]}}),
-    "enum values never seen": Variant(row=lambda r: everywhere(r, enums_unknown), same_values=False),
+    "unknown fields": Variant(row=lambda r: r | {"zzz": 1, "more": {"x": [1, None]}}),
+    "unknown enum values": Variant(row=lambda r: everywhere(r, enums_unknown), same_values=False),
     "null everywhere but the key": Variant(row=null_but_the_key, same_values=False),
     "snake_case": Variant(row=in_snake_case),
     "naive dates": Variant(row=lambda r: everywhere(r, naive), same_values=False),
     "data, error and meta around": Variant(
-        answer=lambda a: {"data": a, "error": None, "meta": {"success": True}}
+        response=lambda a: {"data": a, "error": None, "meta": {"success": True}}
     ),
     "data as the list itself": Variant(
         count_in="absent",
-        answer=lambda a: {"data": next(iter(a.values())), "error": None, "meta": {"success": True}},
+        response=lambda a: {"data": next(iter(a.values())), "error": None, "meta": {"success": True}},
     ),
     "an empty list": Variant(rows=0),
-    "an exact multiple of the page size": Variant(rows=600, most=100),
+    "an exact multiple of the page size": Variant(rows=600, max_page_size=100),
     "one row": Variant(rows=1, count_in="absent"),
 }
 
@@ -198,25 +171,26 @@ class Server:
     def __init__(self, resource: Resource, variant: Variant) -> None:
         self.resource = resource
         self.variant = variant
+        self.example = example_row(resource.operation, resource.items)
         self.rows = [self.numbered(number) for number in range(variant.rows)]
         self.requests = 0
 
     def numbered(self, number: int) -> dict[str, Any]:
-        row = copy.deepcopy(self.resource.example)
+        row = copy.deepcopy(self.example)
         row["invoiceId" if self.resource.key is None else "id"] = 1000 + number
         return row
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         assert request.path == f"{self.variant.prefix}{self.resource.path}", request.path
         self.requests += 1
         body = await request.json()
-        rows = self.asked(body)
-        items = [self.variant.row(row) for row in rows[0]]
-        answer = self.variant.answer({self.resource.items: items} | self.counted(rows[1]))
-        return web.Response(body=json.dumps(answer, default=str).encode(), content_type="application/json")
+        rows, count = self.page(body)
+        items = [self.variant.row(row) for row in rows]
+        response = self.variant.response({self.resource.items: items} | self.counted(count))
+        return web.Response(body=json.dumps(response, default=str).encode(), content_type="application/json")
 
-    def asked(self, body: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
-        size = min(body.get(self.variant.size_key, 50), self.variant.most)
+    def page(self, body: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+        size = min(body.get(self.variant.size_key, 50), self.variant.max_page_size)
         if "orderBy" in body:
             after = body.get("where", {}).get("id", {}).get("_gt", 0)
             rows = [row for row in self.rows if row["id"] > int(str(after).removeprefix("id-"))]
@@ -242,7 +216,7 @@ async def serve() -> AsyncIterator[Callable[[Resource, Variant], Any]]:
 
     async def start(resource: Resource, variant: Variant) -> AiwynClient:
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", Server(resource, variant).answer)
+        app.router.add_route("*", "/{path:.*}", Server(resource, variant).respond)
         servers.append(TestServer(app))
         await servers[-1].start_server()
         url = str(servers[-1].make_url(""))
@@ -260,27 +234,31 @@ async def serve() -> AsyncIterator[Callable[[Resource, Variant], Any]]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", RESOURCES)
-async def test_every_row_arrives(name: str, variant: str, serve: Callable[[Resource, Variant], Any]) -> None:
+async def test_every_row_is_received(
+    name: str, variant: str, serve: Callable[[Resource, Variant], Any]
+) -> None:
     resource, chosen = RESOURCES[name], VARIANTS[variant]
-    walk = resource.walk(await serve(resource, chosen))
+    pager = read_rows(await serve(resource, chosen), name)
 
-    rows = await walk.collect()
+    rows = await pager.collect()
 
     keys = [row.invoice_id if resource.key is None else row.id for row in rows]
     assert [int(str(key).removeprefix("id-")) for key in keys] == [1000 + n for n in range(chosen.rows)]
-    assert walk.report.complete, walk.report
+    assert pager.report.complete, pager.report
     if chosen.same_values and rows:
         plain: Any = msgspec.convert(
-            msgspec.json.decode(json.dumps(Server(resource, chosen).numbered(0))), walk.row_type, strict=False
+            msgspec.json.decode(json.dumps(Server(resource, chosen).numbered(0))),
+            pager.row_type,
+            strict=False,
         )
         assert rows[0] == plain
 
 
 @pytest.mark.parametrize("name", RESOURCES)
-async def test_an_error_told_with_a_success_status_is_no_empty_list(
+async def test_error_with_a_success_status_raises_api_error(
     name: str, serve: Callable[[Resource, Variant], Any]
 ) -> None:
-    told = Variant(answer=lambda _: {"errors": [{"message": "database query error"}]})
-    walk = RESOURCES[name].walk(await serve(RESOURCES[name], told))
+    failing = Variant(response=lambda _: {"errors": [{"message": "database query error"}]})
+    pager = read_rows(await serve(RESOURCES[name], failing), name)
     with pytest.raises(ApiError, match="database query error"):
-        await walk.collect()
+        await pager.collect()

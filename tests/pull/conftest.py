@@ -1,4 +1,4 @@
-"""A firm on loopback, and a client whose waits take no time."""
+"""A sandbox, and a client with a fake clock."""
 
 from __future__ import annotations
 

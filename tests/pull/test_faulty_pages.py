@@ -1,4 +1,4 @@
-"""One faulty response at every position of a pull: every row arrives, or a problem is named."""
+"""Pulls with one faulty response receive every row, or report a problem."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from aiwyn_async import PaginationError
 from fake_clock import FakeClock
 from one_fault import CONTENTS, Content, OneFault, keys_received, numbered, serving
 
-WAYS: dict[str, dict[str, Any]] = {
+METHODS: dict[str, dict[str, Any]] = {
     "1 range": {"ranges": 1},
     "1 range, ordered": {"ranges": 1, "ordered": True},
     "4 ranges": {"ranges": 4},
     "4 ranges, ordered": {"ranges": 4, "ordered": True},
-    "passes": {"paging": "page"},
+    "full scan": {"paging": "page"},
 }
 
 
 async def read(server: OneFault, clock: FakeClock, **options: Any) -> tuple[list[Any], bool]:
-    """The keys that arrived, and whether the pull calls itself complete."""
+    """Return the received keys, and whether the pull is reported as complete."""
     async with serving(server, clock) as client:
         return await keys_received(client.invoices.pull(page_size=10, **options).decode_as(dict))
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("counted", [False, True])
-async def test_one_faulty_response_is_made_good_or_named(
-    clock: FakeClock, content: Content, way: str, counted: bool
+async def test_faulty_response_is_repeated_or_reported(
+    clock: FakeClock, content: Content, method: str, counted: bool
 ) -> None:
     rows = numbered(range(5, 290, 3))
     keys = [row["id"] for row in rows]
     plain = OneFault(rows, None, None, counted=counted)
-    found, is_complete = await read(plain, clock, **WAYS[way])
-    assert sorted(found) == keys
+    received, is_complete = await read(plain, clock, **METHODS[method])
+    assert sorted(received) == keys
     assert is_complete
-    silent: list[int] = []
+    unreported: list[int] = []
     for position in range(plain.requests):
         server = OneFault(rows, content, position, counted=counted)
-        found, is_complete = await read(server, clock, **WAYS[way])
-        assert len(found) == len(set(found))
-        if is_complete and sorted(found) != keys:
-            silent.append(position)
-    assert silent == []
+        received, is_complete = await read(server, clock, **METHODS[method])
+        assert len(received) == len(set(received))
+        if is_complete and sorted(received) != keys:
+            unreported.append(position)
+    assert unreported == []
 
 
 @pytest.mark.parametrize("content", ["empty", "short"])
-@pytest.mark.parametrize("way", WAYS)
-async def test_an_empty_or_short_page_loses_nothing(clock: FakeClock, content: Content, way: str) -> None:
+@pytest.mark.parametrize("method", METHODS)
+async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, method: str) -> None:
     for position in range(15):
         server = OneFault(numbered(range(95)), content, position, counted=False)
-        found, is_complete = await read(server, clock, **WAYS[way])
-        assert (sorted(found), is_complete) == (list(range(95)), True)
+        received, is_complete = await read(server, clock, **METHODS[method])
+        assert (sorted(received), is_complete) == (list(range(95)), True)
 
 
 @pytest.mark.parametrize("ranges", [1, 4])
-async def test_the_highest_key_has_to_arrive(clock: FakeClock, ranges: int) -> None:
-    """The server shows it when it is asked for the last row, and never in a range."""
+async def test_pull_without_the_highest_key_reports_it_missing(clock: FakeClock, ranges: int) -> None:
+    """The server returns the row as the last one, but in no range."""
     server = OneFault(numbered(range(95)), None, None, counted=False)
     server.only_as_last = {94}
     async with serving(server, clock) as client:
@@ -68,19 +68,19 @@ async def test_the_highest_key_has_to_arrive(clock: FakeClock, ranges: int) -> N
     assert [(each.after, each.until) for each in pull.report.missing] == [(93, None)]
 
 
-async def test_a_highest_key_that_is_deleted_meanwhile_is_no_problem(clock: FakeClock) -> None:
+async def test_highest_key_deleted_during_the_pull_is_not_missing(clock: FakeClock) -> None:
     server = OneFault(numbered(range(95)), None, None, counted=False)
     async with serving(server, clock) as client:
         pull = client.invoices.pull(page_size=10, ranges=1, strict=True).decode_as(dict)
-        found: list[Any] = []
+        received: list[Any] = []
         async for row in pull:
-            found.append(row["id"])
+            received.append(row["id"])
             if row["id"] == 50:
                 server.missing = {94}
-        assert found == list(range(94))
+        assert received == list(range(94))
 
 
-async def test_a_resumed_pull_names_the_problems_of_the_runs_before(clock: FakeClock) -> None:
+async def test_resumed_pull_reports_the_problems_of_earlier_pulls(clock: FakeClock) -> None:
     rows: list[dict[str, Any]] = numbered(range(40))
     rows[12]["totalAmount"] = "a lot"
     async with serving(OneFault(rows, None, None, counted=True), clock) as client:

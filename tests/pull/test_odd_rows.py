@@ -1,4 +1,4 @@
-"""Reads by key go on past rows whose key is odd, and end where they come again and again."""
+"""Pulls and lists with malformed rows, unusual keys and repeated pages."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from aiwyn_async import AiwynClient, PaginationError
 from aiwyn_async.sandbox import Sandbox
 
-TORN = {
-    "a control character": b'"torn":"\t",',
-    "not a number": b'"torn":NaN,',
-    "nesting": b'"torn":' + b"[" * 20_000 + b"]" * 20_000 + b",",
+MALFORMED = {
+    "a control character": b'"bad":"\t",',
+    "not a number": b'"bad":NaN,',
+    "nesting": b'"bad":' + b"[" * 20_000 + b"]" * 20_000 + b",",
 }
 
 
 @pytest.fixture
 async def box() -> AsyncIterator[Sandbox]:
-    async with Sandbox(invoices=1_500, seed=5) as found:
-        yield found
+    async with Sandbox(invoices=1_500, seed=5) as running:
+        yield running
 
 
-@pytest.mark.parametrize("fault", TORN)
+@pytest.mark.parametrize("fault", MALFORMED)
 @pytest.mark.parametrize("name", ["list", "search", "pull"])
-async def test_torn_row_costs_no_other_row_and_is_named_by_its_key(
+async def test_malformed_row_is_collected_by_its_key_and_no_other_row_is_lost(
     name: str, fault: str, box: Sandbox, aiwyn: AiwynClient
 ) -> None:
     key = int(str(box.query("SELECT id FROM invoices ORDER BY id LIMIT 1 OFFSET 1201")[0][0]))
@@ -33,7 +33,7 @@ async def test_torn_row_costs_no_other_row_and_is_named_by_its_key(
         box.faults.add(
             route,
             every=1,
-            mutate=lambda body: re.sub(rb'("id":%d,)' % key, lambda found: found[1] + TORN[fault], body),
+            mutate=lambda body: re.sub(rb'("id":%d,)' % key, lambda match: match[1] + MALFORMED[fault], body),
         )
     read = getattr(aiwyn.invoices, name)(on_bad_row="collect", page_size=100)
 
@@ -43,7 +43,7 @@ async def test_torn_row_costs_no_other_row_and_is_named_by_its_key(
 
 
 @pytest.mark.parametrize("name", ["search", "pull"])
-async def test_key_written_as_a_whole_decimal_is_that_number(
+async def test_key_written_as_an_integral_decimal_is_an_integer(
     name: str, box: Sandbox, aiwyn: AiwynClient
 ) -> None:
     box.faults.add(
@@ -55,24 +55,24 @@ async def test_key_written_as_a_whole_decimal_is_that_number(
     assert read.report.complete
 
 
-async def test_count_does_not_depend_on_the_first_row(box: Sandbox, aiwyn: AiwynClient) -> None:
-    torn = b'"torn":\t,"id":'
-    box.faults.add("invoices.list", every=1, mutate=lambda body: body.replace(b'"id":', torn, 1))
+async def test_count_ignores_a_malformed_first_row(box: Sandbox, aiwyn: AiwynClient) -> None:
+    malformed = b'"bad":\t,"id":'
+    box.faults.add("invoices.list", every=1, mutate=lambda body: body.replace(b'"id":', malformed, 1))
 
     assert await aiwyn.invoices.list().count() == 1_500
 
 
-async def test_pull_ends_if_pages_of_text_keys_come_again(box: Sandbox, aiwyn: AiwynClient) -> None:
-    again = b'{"deid_invoice":[%b]}' % b",".join(b'{"id":"k%02d"}' % number for number in range(100))
-    asked: list[int] = []
+async def test_pull_ends_if_pages_of_text_keys_repeat(box: Sandbox, aiwyn: AiwynClient) -> None:
+    repeated = b'{"deid_invoice":[%b]}' % b",".join(b'{"id":"k%02d"}' % number for number in range(100))
+    requests: list[int] = []
 
-    def answer(body: bytes) -> bytes:
-        asked.append(1)
-        return again if len(asked) > 2 else body
+    def mutate(body: bytes) -> bytes:
+        requests.append(1)
+        return repeated if len(requests) > 2 else body
 
-    box.faults.add("invoices.search", every=1, mutate=answer)
+    box.faults.add("invoices.search", every=1, mutate=mutate)
 
     with pytest.raises(PaginationError):
         await aiwyn.invoices.pull(page_size=100, ranges=1).collect()
 
-    assert len(asked) < 50
+    assert len(requests) < 50

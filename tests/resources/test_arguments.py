@@ -1,4 +1,4 @@
-"""Arguments of reads: what they may be, what they are sent as, and what is refused by name."""
+"""Arguments of reads: valid values, their form on the wire, and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AHEAD = timezone(timedelta(hours=5, minutes=30))
 
 
 def untyped(value: object) -> Any:
-    """Pass what a type checker would refuse."""
+    """Hide the type of a value that a type checker would refuse."""
     return value
 
 
@@ -40,7 +40,7 @@ def last_body(box: Sandbox, route: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("given", "start", "end"),
+    ("value", "start", "end"),
     [
         (date(2024, 12, 31), "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
         ("2024-12-31", "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
@@ -55,13 +55,13 @@ def last_body(box: Sandbox, route: str) -> dict[str, Any]:
         ("2024-12-31T20:00:00Z", "2024-12-31T20:00:00Z", "2024-12-31T20:00:00Z"),
     ],
 )
-async def test_a_date_is_a_whole_day_and_an_aware_time_is_in_utc(
-    aiwyn: AiwynClient, box: Sandbox, given: Any, start: str, end: str
+async def test_date_is_a_whole_day_and_aware_datetime_is_sent_in_utc(
+    aiwyn: AiwynClient, box: Sandbox, value: Any, start: str, end: str
 ) -> None:
-    await aiwyn.invoices.list(start_date=given, end_date=given, limit=1)
+    await aiwyn.invoices.list(start_date=value, end_date=value, limit=1)
     body = last_body(box, "invoices.list")
     assert (body["startDate"], body["endDate"]) == (start, end)
-    await aiwyn.payments.list(start_date=given, end_date=given, limit=1)
+    await aiwyn.payments.list(start_date=value, end_date=value, limit=1)
     body = last_body(box, "payments.list")
     assert (body["startDate"], body["endDate"]) == (start, end)
 
@@ -70,7 +70,7 @@ async def test_a_date_is_a_whole_day_and_an_aware_time_is_in_utc(
 @pytest.mark.parametrize(
     "value", ["yesterday", "2024-13-01", "", 20241231, NotATime(), NAN, Int64(1), Array(date.min), True]
 )
-def test_what_is_not_a_date_is_refused_by_name(aiwyn: AiwynClient, name: str, value: object) -> None:
+def test_invalid_date_is_refused_by_name(aiwyn: AiwynClient, name: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=name):
         aiwyn.invoices.list(**untyped({name: value}))
 
@@ -95,7 +95,7 @@ async def test_since_is_sent_in_utc(aiwyn: AiwynClient, box: Sandbox, since: Any
 
 
 @pytest.mark.parametrize("value", [NotATime(), NAN, Int64(5), date(2024, 1, 1), Array("2024-01-01"), "soon"])
-def test_a_since_that_is_not_a_time_is_refused(aiwyn: AiwynClient, value: object) -> None:
+def test_invalid_since_is_refused(aiwyn: AiwynClient, value: object) -> None:
     with pytest.raises(ConfigurationError, match="since"):
         aiwyn.invoices.changes(since=untyped(value))
 
@@ -103,7 +103,7 @@ def test_a_since_that_is_not_a_time_is_refused(aiwyn: AiwynClient, value: object
 # Numbers
 
 
-async def test_integral_numbers_are_whole_numbers(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_integral_numbers_are_accepted_as_integers(aiwyn: AiwynClient, box: Sandbox) -> None:
     seven = untyped(Int64(7))
     assert len(await aiwyn.invoices.list(page_size=seven, limit=seven).collect()) == 7
     assert last_body(box, "invoices.list")["pageSize"] == 7
@@ -118,32 +118,34 @@ async def test_integral_numbers_are_whole_numbers(aiwyn: AiwynClient, box: Sandb
 @pytest.mark.parametrize(
     "value", [Bool(), True, NAN, 7.0, Float32(7.0), "7", Array(7), ZeroDimensions(), NotATime(), Int64(0)]
 )
-def test_what_is_not_a_whole_number_is_refused_by_name(aiwyn: AiwynClient, name: str, value: object) -> None:
+def test_number_that_is_not_an_integer_is_refused_by_name(
+    aiwyn: AiwynClient, name: str, value: object
+) -> None:
     read = untyped(aiwyn.invoices.pull if name == "ranges" else aiwyn.invoices.search)
     with pytest.raises(ConfigurationError, match=name):
         read(**{name: value})
 
 
 @pytest.mark.parametrize("value", [NAN, Array(1), 1.5, True, "100", Int64(101)])
-def test_a_batch_size_that_is_not_a_whole_number_is_refused(aiwyn: AiwynClient, value: object) -> None:
+def test_invalid_batch_size_is_refused(aiwyn: AiwynClient, value: object) -> None:
     with pytest.raises(ConfigurationError, match="batch_size"):
         aiwyn.records.upsert([], batch_size=untyped(value))
 
 
 # Ids
 
-NO_IDS = [Bool(), True, NAN, 7.0, Float32(7.0), Decimal(7), Array(7), ZeroDimensions(), NotATime()]
+INVALID_IDS = [Bool(), True, NAN, 7.0, Float32(7.0), Decimal(7), Array(7), ZeroDimensions(), NotATime()]
 
 
-@pytest.mark.parametrize("value", NO_IDS)
+@pytest.mark.parametrize("value", INVALID_IDS)
 @pytest.mark.parametrize("resource", ["invoices", "payments", "wip"])
-def test_a_client_id_that_is_not_an_id_is_refused(aiwyn: AiwynClient, resource: str, value: object) -> None:
+def test_invalid_client_id_is_refused(aiwyn: AiwynClient, resource: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match="client_id must be an int or a str"):
         getattr(aiwyn, resource).list(client_id=value)
 
 
-@pytest.mark.parametrize("value", [*NO_IDS, None])
-async def test_a_key_that_is_not_an_id_is_refused(aiwyn: AiwynClient, value: object) -> None:
+@pytest.mark.parametrize("value", [*INVALID_IDS, None])
+async def test_invalid_key_is_refused(aiwyn: AiwynClient, value: object) -> None:
     with pytest.raises(ConfigurationError, match="key must be an int or a str"):
         await aiwyn.invoices.get(untyped(value))
     with pytest.raises(ConfigurationError, match="key must be an int or a str"):
@@ -152,18 +154,20 @@ async def test_a_key_that_is_not_an_id_is_refused(aiwyn: AiwynClient, value: obj
         await aiwyn.event_subscriptions.deactivate(untyped(value))
 
 
-async def test_integral_keys_are_looked_up(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_integral_key_is_looked_up(aiwyn: AiwynClient, box: Sandbox) -> None:
     key: Any = box.query("SELECT id FROM invoices LIMIT 1")[0][0]
     assert (await aiwyn.invoices.get(untyped(Int64(key)))).id == key
-    found = [answer async for answer in aiwyn.invoices.get_many(untyped(Array(Int64(key), Int64(1))))]
-    assert [(type(answer.key), answer.key, answer.missing) for answer in found] == [
+    results = [result async for result in aiwyn.invoices.get_many(untyped(Array(Int64(key), Int64(1))))]
+    assert [(type(result.key), result.key, result.missing) for result in results] == [
         (int, key, False),
         (int, 1, True),
     ]
 
 
 @pytest.mark.parametrize("keys", ["12", b"12", {12: 1}, 12, Int64(12), ZeroDimensions(), None])
-async def test_one_key_is_not_a_collection_of_keys(aiwyn: AiwynClient, box: Sandbox, keys: object) -> None:
+async def test_single_key_is_refused_as_a_collection_of_keys(
+    aiwyn: AiwynClient, box: Sandbox, keys: object
+) -> None:
     with pytest.raises(ConfigurationError, match=r"keys must be a collection of keys, .* \[key\]"):
         aiwyn.invoices.get_many(untyped(keys))
     with pytest.raises(ConfigurationError, match="known must be a collection of keys"):
@@ -174,12 +178,12 @@ async def test_one_key_is_not_a_collection_of_keys(aiwyn: AiwynClient, box: Sand
 # Other fields of a body
 
 
-async def test_fields_of_a_body_are_sent_in_the_types_of_json(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_body_fields_are_sent_as_json_types(aiwyn: AiwynClient, box: Sandbox) -> None:
     await aiwyn.invoices.list(status=untyped(Status.POSTED), limit=1)
     assert last_body(box, "invoices.list")["status"] == "POSTED"
     when = datetime(2024, 12, 31, 20, tzinfo=NEW_YORK)
     extra = {"type": ("A", Int64(3)), "range": {"from": when, "to": None}, "none": None}
-    with pytest.raises(InvalidRequestError):  # the sandbox knows no such fields
+    with pytest.raises(InvalidRequestError):  # the sandbox does not support these fields
         await aiwyn.payments.list(extra=extra, limit=1)
     body = last_body(box, "payments.list")
     assert body["type"] == ["A", 3]
@@ -188,7 +192,7 @@ async def test_fields_of_a_body_are_sent_in_the_types_of_json(aiwyn: AiwynClient
 
 
 @pytest.mark.parametrize("value", [NAN, NotATime(), Array(1), Bool(), object(), {"a": [1, NAN]}])
-def test_a_field_that_has_no_json_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
+def test_body_field_without_a_json_form_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
     with pytest.raises(ConfigurationError, match="jobId"):
         aiwyn.wip.list(extra={"jobId": value})
     with pytest.raises(ConfigurationError, match="jobId"):
@@ -200,7 +204,7 @@ def test_a_field_that_has_no_json_is_refused_by_name(aiwyn: AiwynClient, value: 
 
 
 @pytest.mark.parametrize("value", [Array("asc"), ["asc"], 1, "ASC", NAN])
-def test_an_option_that_is_not_one_of_its_words_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
+def test_invalid_choice_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
     for name, read in (
         ("sort_order", aiwyn.invoices.list),
         ("on_bad_row", aiwyn.invoices.list),
@@ -215,13 +219,13 @@ def test_an_option_that_is_not_one_of_its_words_is_refused_by_name(aiwyn: AiwynC
 # Literal text
 
 
-async def test_literal_text_is_found_on_the_server(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_literal_text_is_matched_by_the_server(aiwyn: AiwynClient, box: Sandbox) -> None:
     rows = box.query("SELECT id, invoice_number FROM invoices")
     number = str(rows[0][1])
     part = number[1:-1]
     search: Callable[[Any], Awaitable[list[Any]]] = lambda where: aiwyn.invoices.search(where).collect()  # noqa: E731
     column = F.invoice_number
-    for where, fits in (
+    for where, matches in (
         (column.contains(part), lambda text: part in text),
         (column.startswith(number[:3]), lambda text: text.startswith(number[:3])),
         (column.endswith(number[-2:]), lambda text: text.endswith(number[-2:])),
@@ -229,25 +233,23 @@ async def test_literal_text_is_found_on_the_server(aiwyn: AiwynClient, box: Sand
         (column.contains("_"), lambda text: "_" in text),
         (column.contains(number.lower(), ignore_case=True), lambda text: text == number),
     ):
-        assert {row.id for row in await search(where)} == {key for key, text in rows if fits(text)}
+        assert {row.id for row in await search(where)} == {key for key, text in rows if matches(text)}
 
 
 async def async_keys() -> AsyncIterator[int]:
     yield 1
 
 
-async def test_async_keys_are_a_collection(aiwyn: AiwynClient) -> None:
-    assert [answer.missing async for answer in aiwyn.invoices.get_many(async_keys())] == [True]
+async def test_async_keys_are_accepted(aiwyn: AiwynClient) -> None:
+    assert [result.missing async for result in aiwyn.invoices.get_many(async_keys())] == [True]
 
 
 @pytest.mark.parametrize("read", ["search", "pull", "changes"])
-async def test_an_unknown_operator_reaches_the_server_if_it_is_allowed(
-    aiwyn: AiwynClient, box: Sandbox, read: str
-) -> None:
+async def test_unknown_operator_is_sent_if_allowed(aiwyn: AiwynClient, box: Sandbox, read: str) -> None:
     where = {"status": {"_niregex": "^x"}}
     with pytest.raises(ConfigurationError, match="allow_unknown_operators"):
         getattr(aiwyn.invoices, read)(where=where)
     rows = getattr(aiwyn.invoices, read)(where=where, allow_unknown_operators=True)
-    with pytest.raises(InvalidRequestError):  # the sandbox knows no such operator
+    with pytest.raises(InvalidRequestError):  # the sandbox does not support this operator
         await anext(aiter(rows))
     assert "_niregex" in str(box.requests[-1].body)

@@ -1,4 +1,4 @@
-"""Type-checked, never run: the types of the expressions that users write with ``F``."""
+"""The types of expressions with ``F``. Only type-checked, never run."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

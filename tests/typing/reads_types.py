@@ -1,4 +1,4 @@
-"""Only type-checked, never run: rows of reads have the types that users expect."""
+"""The types of reads and their rows. Only type-checked, never run."""
 
 from typing import Any, assert_type
 
@@ -8,13 +8,13 @@ from aiwyn_async import AiwynClient, Changes, Invoice, InvoiceSearchRow, Pager, 
 
 
 class Row(msgspec.Struct):
-    """A row type of the caller's own."""
+    """A row type of a user."""
 
     id: int
 
 
 async def check(aiwyn: AiwynClient) -> None:
-    """Rows as they are, as dicts and as own types."""
+    """Check rows as models, as dicts and as a user's type."""
     assert_type(aiwyn.invoices.list(), Pager[Invoice])
     assert_type(aiwyn.invoices.list().decode_as(dict), Pager[dict[str, Any]])
     assert_type(aiwyn.invoices.search().decode_as(dict), Pager[dict[str, Any]])

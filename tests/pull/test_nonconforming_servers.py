@@ -1,4 +1,4 @@
-"""Pulls of servers that break a rule: none may lose a row and call itself complete."""
+"""A pull that loses a row of a nonconforming server is not complete."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ NAME = "deid_invoice"
 
 
 class Books:
-    """Rows on loopback that are searched by key or walked by page. Each attribute breaks one rule."""
+    """A server with key filters and pages. Each attribute can break one rule."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
         self.cap = 1000
         self.count: Callable[[int, int], int | None] = lambda matching, _shown: matching
         self.order: Callable[[Row], Any] = lambda row: (row["id"] is None, row["id"] or 0)
-        self.refuses: Callable[[dict[str, Any]], int] = lambda _body: 0
+        self.refusal: Callable[[dict[str, Any]], int] = lambda _body: 0
         self.before_each: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """One page."""
+    async def respond(self, request: web.Request) -> web.Response:
+        """Return a page."""
         body = await request.json()
         self.bodies.append(body)
         self.before_each()
-        if status := self.refuses(body):
+        if status := self.refusal(body):
             return web.Response(status=status, body=b"{}")
         descending = body.get("orderBy") == [{"id": "desc"}]
-        rows = sorted(filter(_fits(body), self.rows), key=self.order, reverse=descending)
+        rows = sorted(filter(_matcher(body), self.rows), key=self.order, reverse=descending)
         size = min(self.cap, body["pageSize"])
         first = body.get("page", 0) * size
         shown = rows[first : first + size]
@@ -49,11 +49,11 @@ class Books:
         return web.Response(body=msgspec.json.encode(envelope), content_type="application/json")
 
 
-def _fits(body: dict[str, Any]) -> Callable[[Row], bool]:
+def _matcher(body: dict[str, Any]) -> Callable[[Row], bool]:
     where = body.get("where") or {}
     bounds = [each["id"] for each in where.get("_and", [where]) if "id" in each]
 
-    def fits(row: Row) -> bool:
+    def matches(row: Row) -> bool:
         key = row["id"]
         return not bounds or (
             key is not None
@@ -61,7 +61,7 @@ def _fits(body: dict[str, Any]) -> Callable[[Row], bool]:
             and all(key <= each["_lte"] for each in bounds if "_lte" in each)
         )
 
-    return fits
+    return matches
 
 
 Serve = Callable[[Books], Any]
@@ -69,12 +69,12 @@ Serve = Callable[[Books], Any]
 
 @pytest.fixture
 async def serve(clock: FakeClock) -> AsyncIterator[Serve]:
-    """A client of such books."""
+    """Start a server and return a client of it."""
     async with AsyncExitStack() as stack:
 
         async def start(books: Books) -> AiwynClient:
             app = web.Application()
-            app.router.add_post("/{path:.*}", books.answer)
+            app.router.add_post("/{path:.*}", books.respond)
             server = TestServer(app)
             await stack.enter_async_context(server)
             client = AiwynClient(base_url=str(server.make_url("")).rstrip("/"), token="t", clock=clock)
@@ -96,14 +96,14 @@ COUNTS: dict[str, Callable[[int, int], int | None]] = {
     "none": lambda _matching, _shown: None,
     "of the page alone": lambda _matching, shown: shown,
     "capped": lambda matching, _shown: min(matching, 70),
-    "always nought": lambda _matching, _shown: 0,
+    "always zero": lambda _matching, _shown: 0,
 }
 
 
 @pytest.mark.parametrize("ranges", [1, 8])
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("count", COUNTS)
-async def test_pages_shorter_than_asked_for_lose_nothing_whatever_is_counted(
+async def test_clamped_pages_lose_no_row_with_any_count(
     serve: Serve, count: str, ordered: bool, ranges: int
 ) -> None:
     books = Books(numbered(*range(-40, 900, 3), 10**30))
@@ -115,17 +115,17 @@ async def test_pages_shorter_than_asked_for_lose_nothing_whatever_is_counted(
 
 @pytest.mark.parametrize("count", ["right", "none"])
 @pytest.mark.parametrize("ranges", [1, 8])
-async def test_rows_that_no_key_filter_finds_are_not_lost(serve: Serve, count: str, ranges: int) -> None:
+async def test_rows_without_a_key_are_yielded_once_or_reported(serve: Serve, count: str, ranges: int) -> None:
     books = Books(numbered(*range(300), None, None))
     books.count = COUNTS[count]
     pull = (await serve(books)).invoices.pull(page_size=100, ranges=ranges).decode_as(dict)
     keys = await keys_of(pull)
     assert sorted(key for key in keys if key is not None) == list(range(300))
     assert keys.count(None) in {0, 2}, "none twice"
-    assert not pull.report.complete, "what has no key cannot be vouched for"
+    assert not pull.report.complete, "rows without a key cannot be verified"
 
 
-async def test_an_empty_answer_that_counts_rows_is_not_complete(serve: Serve) -> None:
+async def test_empty_response_with_a_count_is_not_complete(serve: Serve) -> None:
     books = Books([])
     books.count = lambda _matching, _shown: 300
     pull = (await serve(books)).invoices.pull()
@@ -133,15 +133,14 @@ async def test_an_empty_answer_that_counts_rows_is_not_complete(serve: Serve) ->
     assert not pull.report.complete
 
 
-async def test_a_resumed_pull_of_one_page_is_held_against_the_count(serve: Serve) -> None:
+async def test_resumed_pull_of_one_page_is_compared_with_the_count(serve: Serve) -> None:
     books = Books(numbered(*range(150)))
     client = await serve(books)
     pull = client.invoices.pull(page_size=100, ranges=1).decode_as(dict)
-    batches = pull.pages()
-    first = await anext(batches)
-    await batches.aclose()
-    shown = books.rows
-    books.rows = shown[:100]  # what is left is not shown to filters
+    pages = pull.pages()
+    first = await anext(pages)
+    await pages.aclose()
+    books.rows = books.rows[:100]  # filters match no other row
     books.count = lambda matching, _shown: 50 if matching == 0 else 150
     rest = pull.resume_from(first.checkpoint)
     await keys_of(rest)
@@ -149,10 +148,10 @@ async def test_a_resumed_pull_of_one_page_is_held_against_the_count(serve: Serve
 
 
 @pytest.mark.parametrize("count", ["right", "none"])
-async def test_text_keys_out_of_their_order_are_not_called_complete(serve: Serve, count: str) -> None:
+async def test_text_keys_out_of_order_are_not_reported_as_complete(serve: Serve, count: str) -> None:
     books = Books(numbered(*(f"{number * 7919 % 1000:03}" for number in range(300))))
-    places = {row["id"]: place for place, row in enumerate(books.rows)}
-    books.order = lambda row: places[row["id"]]
+    positions = {row["id"]: index for index, row in enumerate(books.rows)}
+    books.order = lambda row: positions[row["id"]]
     books.count = COUNTS[count]
     pull = (await serve(books)).invoices.pull(page_size=50).decode_as(dict)
     keys = await keys_of(pull)
@@ -161,7 +160,7 @@ async def test_text_keys_out_of_their_order_are_not_called_complete(serve: Serve
 
 
 @pytest.mark.parametrize("keys", [[f"{n:08x}-a" for n in range(300)], [str(n) for n in range(300)]])
-async def test_text_keys_are_pulled(serve: Serve, keys: list[str]) -> None:
+async def test_text_keys_in_order_are_complete(serve: Serve, keys: list[str]) -> None:
     books = Books(numbered(*keys))
     books.count = COUNTS["none"]
     books.order = lambda row: row["id"]
@@ -169,24 +168,24 @@ async def test_text_keys_are_pulled(serve: Serve, keys: list[str]) -> None:
     assert await keys_of(pull) == sorted(keys)
 
 
-async def test_a_page_size_that_is_refused_is_made_smaller(serve: Serve) -> None:
+async def test_refused_page_size_is_halved(serve: Serve) -> None:
     books = Books(numbered(*range(1000)))
-    books.refuses = lambda body: 400 * (body["pageSize"] > 200)
+    books.refusal = lambda body: 400 * (body["pageSize"] > 200)
     pull = (await serve(books)).invoices.pull(strict=True).decode_as(dict)
     assert sorted(await keys_of(pull)) == list(range(1000))
     assert (pull.report.method, pull.report.min_page_size, pull.report.missing) == ("key_ranges", 125, [])
 
 
-async def test_a_known_key_in_quotes_is_found_whatever_its_sign(serve: Serve) -> None:
+async def test_known_text_key_matches_an_integer_of_either_sign(serve: Serve) -> None:
     books = Books(numbered(-5, 7))
-    found = await (await serve(books)).invoices.reconcile_keys(["-5", 7, "x"])
-    assert (found.gone, found.missing) == (["x"], [])
+    diff = await (await serve(books)).invoices.reconcile_keys(["-5", 7, "x"])
+    assert (diff.deleted, diff.untracked) == (["x"], [])
 
 
-# Passes
+# Full scans
 
 
-async def test_rows_without_a_key_that_moved_during_the_only_pass_that_gave_them(serve: Serve) -> None:
+async def test_rows_without_a_key_that_move_during_the_first_scan_are_not_complete(serve: Serve) -> None:
     books = Books([{"id": number, "no": number} for number in range(30)])
 
     def move() -> None:
@@ -196,23 +195,23 @@ async def test_rows_without_a_key_that_moved_during_the_only_pass_that_gave_them
     books.before_each = move
     client = await serve(books)
     pull = client.draft_invoices.pull(page_size=10).decode_as(dict)
-    given = [row["no"] async for row in pull]
-    assert sorted(given) != [row["no"] for row in books.rows]
+    numbers = [row["no"] async for row in pull]
+    assert sorted(numbers) != [row["no"] for row in books.rows]
     assert not pull.report.complete
 
 
-async def test_rows_without_a_key_are_not_given_again_when_pages_become_smaller(serve: Serve) -> None:
+async def test_rows_without_a_key_are_not_yielded_again_in_smaller_pages(serve: Serve) -> None:
     books = Books(numbered(*range(30)))
-    books.refuses = lambda body: 413 * (body["page"] == 1 and body["pageSize"] > 5)
+    books.refusal = lambda body: 413 * (body["page"] == 1 and body["pageSize"] > 5)
     client = await serve(books)
     pull = client.draft_invoices.pull(page_size=10).decode_as(dict)
-    found: list[Any] = []
+    received: list[Any] = []
 
     async def read() -> None:
-        async for batch in pull.pages():
-            found.extend(row["id"] for row in batch.items)
+        async for page in pull.pages():
+            received.extend(row["id"] for row in page.items)
 
     with pytest.raises(StatusError):
         await read()
-    assert found == list(range(10))
+    assert received == list(range(10))
     assert not pull.report.complete

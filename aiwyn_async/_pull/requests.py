@@ -1,0 +1,153 @@
+"""The requests of a pull, with their attempts, failures and bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._core.reports import PullReport
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import PageDecoder
+from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pull.segments import RangeRequest
+from aiwyn_async.errors import (
+    ApiError,
+    AuthenticationError,
+    DecodeError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RedirectRefusedError,
+    RequestError,
+    ResponseTooLargeError,
+    StatusError,
+    TokenExchangeError,
+    TransportError,
+)
+from aiwyn_async.filters._keyset import key_between
+from aiwyn_async.models.base import Id
+
+__all__ = [
+    "ATTEMPTS_PER_PAGE",
+    "FINAL_ERRORS",
+    "RangeClient",
+    "may_be_page_size",
+    "summarize",
+    "with_attempts",
+]
+
+ATTEMPTS_PER_PAGE: Final = 6
+"""More than for a single request: if a page fails, the whole pull is lost."""
+ATTEMPTS_PER_SMALLER_PAGE: Final = 2
+"""A failing page is requested in up to ten sizes."""
+
+# Another range or a smaller page would fail in the same way.
+FINAL_ERRORS: Final = (
+    AuthenticationError,
+    PermissionDeniedError,
+    NotFoundError,
+    RateLimitError,
+    RedirectRefusedError,
+    TokenExchangeError,
+)
+
+
+def with_attempts(session: Session, attempts: int) -> Session:
+    """Return a view of a session with more attempts, unless retries are disabled."""
+    config = session.config
+    retries = 0 if config.retries == 0 else max(config.retries, attempts - 1)
+    return session.view(msgspec.structs.replace(config, retries=retries))
+
+
+def may_be_page_size(error: RequestError) -> bool:
+    """Return whether a smaller page may avoid an error."""
+    if isinstance(error, StatusError):
+        return error.status >= 500 or error.status in {408, 413}
+    return isinstance(error, (TransportError, ResponseTooLargeError, ApiError, DecodeError))
+
+
+def summarize(error: RequestError) -> str:
+    """Return an error as one line of a report."""
+    return f"{type(error).__name__}: {error.args[0]}"
+
+
+class RangeClient:
+    """Sends the requests of a pull by key ranges, and counts them in its report.
+
+    Args:
+        session: sends the requests.
+        query: the endpoint, its fields and its key.
+        page_size: rows per page; smaller pages get fewer attempts.
+        report: counts requests, retries and bytes.
+    """
+
+    def __init__(self, session: Session, query: Query, *, page_size: int, report: PullReport) -> None:
+        self._page_session = with_attempts(session, ATTEMPTS_PER_PAGE)
+        self._probe_session = with_attempts(session, ATTEMPTS_PER_SMALLER_PAGE)
+        self._query = query
+        self._page_size = page_size
+        self._report = report
+        self._keys: PageDecoder[Any] = PageDecoder(key_only(query.key), query.envelope)
+        self._in_flight = 0
+
+    async def fetch(self, request: RangeRequest) -> Response | RequestError:
+        """Return the response or the error, which must not end other requests."""
+        is_small = request.purpose == "page" and request.size < self._page_size
+        is_brief = is_small or request.purpose in {"probe", "end"}
+        session = self._probe_session if is_brief else self._page_session
+        report = self._report
+        self._in_flight += 1
+        report.peak_concurrency = max(report.peak_concurrency, self._in_flight)
+        try:
+            result: Response | RequestError = await session.call(
+                Request(method="POST", path=self._query.path, body=encode_json(self._body(request)))
+            )
+        except RequestError as error:
+            result = error
+        finally:
+            self._in_flight -= 1
+        report.requests += len(result.attempts)
+        report.retries += max(0, len(result.attempts) - 1)
+        if isinstance(result, Response):
+            report.bytes += result.length
+        return result
+
+    async def send(self, request: RangeRequest) -> Response:
+        """Return the response.
+
+        Raises:
+            RequestError: the request failed after its attempts.
+        """
+        result = await self.fetch(request)
+        if isinstance(result, RequestError):
+            raise result
+        return result
+
+    async def request_keys(self, request: RangeRequest) -> list[Id | None]:
+        """Send a request and return the keys of its rows."""
+        return self.read_keys(await self.send(request))
+
+    async def request_count(self, until: Id | None) -> int | None:
+        """Return the server's count of rows with keys up to ``until``, or None."""
+        response = await self.send(RangeRequest(purpose="count", until=until))
+        return self._keys.decode(response.body).count
+
+    def read_keys(self, response: Response) -> list[Id | None]:
+        """Return the keys of a response's rows."""
+        return [row.key for row in self._keys.decode(response.body).rows]
+
+    def _body(self, request: RangeRequest) -> dict[str, Any]:
+        query = self._query
+        own = query.fields.get("where")
+        conditions: Sequence[Any] = [
+            *([own] if own else []),
+            *key_between(query.key, request.after, request.until),
+        ]
+        where: Any = {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
+        direction = "desc" if request.purpose in {"last", "end"} else "asc"
+        body = query.fields | {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
+        return body if where is None else body | {"where": where}
