@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # "there is no" and "is no longer" are standard English; any other "is no" is "is not a".
 BANNED = re.compile(
-    r"\b(?:(?:told|anew|meanwhile|speaks? against|vouch(?:ed|es)?|bears|stands)\b|(?<!there )is no (?!longer\b))",
+    r"\b(?:(?:told|anew|meanwhile|speaks? against|vouch(?:ed|es)?|bears|stands)\b"
+    r"|(?<!there )is no (?!longer\b))",
     re.IGNORECASE,
 )
 FILES = [
@@ -40,6 +41,8 @@ def test_banned_words_match(text: str) -> None:
     assert BANNED.search(re.sub(r"\s", " ", text))
 
 
-@pytest.mark.parametrize("text", ["it is no longer used", "if there is no key", "standard", "understands", "bearer", "stand-in"])
+@pytest.mark.parametrize(
+    "text", ["it is no longer used", "if there is no key", "standard", "understands", "bearer"]
+)
 def test_other_words_do_not_match(text: str) -> None:
     assert not BANNED.search(text)
