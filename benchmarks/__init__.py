@@ -1,1 +1,1 @@
-"""How fast the SDK is beside hand-written and generated clients: `python -m benchmarks`."""
+"""Compare the speed of the SDK with hand-written and generated clients: `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""What every workload is given: the server, how long to measure, and who takes part."""
+"""What every workload receives: the server, the number of rounds, the workers."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Bench:
     five_million: bool
 
     def pages(self, count: int, **how: float) -> Served:
-        """So many pages of a thousand invoices, served so."""
+        """Serve this many pages of a thousand invoices."""
         return self.server.serve(Spec(count * 1000, **how))  # type: ignore[arg-type]
 
-    def rounds_of(self, most: int) -> int:
-        """The rounds of a workload whose rounds are long."""
-        return min(self.rounds, most)
+    def rounds_of(self, max_rounds: int) -> int:
+        """Return the number of rounds of a workload whose rounds are long."""
+        return min(self.rounds, max_rounds)
 
     @staticmethod
     def ours(*, cores: int = 1, steady: bool = False) -> Worker:
-        """A process of the project's own environment."""
+        """Return a process of the project's own environment."""
         return Worker(sys.executable, "benchmarks.slices", cores=cores, steady=steady)
 
 
 def rivals_of(stack: ExitStack, section: Section, *rivals: Rival) -> dict[Rival, Worker]:
-    """A process for each rival that can be installed; the section notes those that cannot."""
-    found: dict[Rival, Worker] = {}
+    """Start a process for each rival that can be installed; note the others in the section."""
+    workers: dict[Rival, Worker] = {}
     for rival in rivals:
         try:
             python = rival.python()
-        except NotInstalled as why:
-            section.notes.append(f"{rival.title} could not be installed: {why}")
+        except NotInstalled as error:
+            section.notes.append(f"{rival.title} could not be installed: {error}")
         else:
-            found[rival] = stack.enter_context(Worker(python, f"benchmarks.rivals.{rival.module}"))
-    return found
+            workers[rival] = stack.enter_context(Worker(python, f"benchmarks.rivals.{rival.module}"))
+    return workers

@@ -1,7 +1,7 @@
-"""The rows that are served: invoices of the sandbox, numbered anew so that any number of them can be made.
+"""The served rows: invoices of the sandbox with new numbers, in any quantity.
 
-An id has eight digits: five that number its thousand, and three within it. The rows of a thousand are kept
-with a mark for the five, so that a page is one copy and one replacement, however many rows are served.
+An id has eight digits: five for its thousand, three within it. The rows of a thousand are stored with a
+placeholder for the five, so that a page is one copy and one replacement.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiwyn_async.sandbox import Sandbox
 FIRST_ID = 10_000_000
 THOUSAND = 1000
 DIFFERENT_THOUSANDS = 8
-"""After so many thousands the rows come again under other ids."""
+"""After this many thousands, the rows repeat with other ids."""
 
 _MARK = b"\0\0\0\0\0"
 
@@ -33,17 +33,17 @@ class _Total(msgspec.Struct, rename="camel"):
 
 
 class Thousand:
-    """Marked rows joined by commas, and where each begins."""
+    """Rows with placeholders, joined by commas, and their offsets."""
 
     def __init__(self, rows: list[bytes]) -> None:
-        marked = [_marked(row, place) for place, row in enumerate(rows)]
+        rows_with_ids = [_with_placeholder(row, index) for index, row in enumerate(rows)]
         self.total = sum((msgspec.json.decode(row, type=_Total).total_amount for row in rows), Decimal())
-        self._text = b",".join(marked)
-        self._begins = [0, *accumulate(len(row) + 1 for row in marked)]
+        self._text = b",".join(rows_with_ids)
+        self._offsets = [0, *accumulate(len(row) + 1 for row in rows_with_ids)]
 
     def rows(self, number: int, first: int, last: int) -> bytes:
-        """The rows from place `first` to before `last`, of the thousand with this number."""
-        text = self._text[self._begins[first] : self._begins[last] - 1]
+        """Return the rows from index `first` to before `last`, of the thousand with this number."""
+        text = self._text[self._offsets[first] : self._offsets[last] - 1]
         return text.replace(_MARK, b"%05d" % (FIRST_ID // THOUSAND + number))
 
 
@@ -53,20 +53,20 @@ class Corpus:
         self._thousands = [Thousand(rows[at : at + THOUSAND]) for at in range(0, len(rows), THOUSAND)]
 
     def rows(self, first: int, last: int) -> bytes:
-        """The rows with ids from `first` to before `last`, joined by commas."""
+        """Return the rows with ids from `first` to before `last`, joined by commas."""
         return b",".join(self._pieces(first - FIRST_ID, last - FIRST_ID))
 
     @property
     def totals(self) -> list[str]:
-        """The sum of total amounts of each of the different thousands."""
+        """The sum of total amounts of each thousand."""
         return [str(thousand.total) for thousand in self._thousands]
 
     def _pieces(self, first: int, last: int) -> Iterator[bytes]:
         while first < last:
-            number, place = divmod(first, THOUSAND)
+            number, index = divmod(first, THOUSAND)
             end = min(last, (number + 1) * THOUSAND)
             thousand = self._thousands[number % len(self._thousands)]
-            yield thousand.rows(number, place, end - number * THOUSAND)
+            yield thousand.rows(number, index, end - number * THOUSAND)
             first = end
 
 
@@ -78,7 +78,7 @@ async def _sandbox_rows(count: int) -> list[bytes]:
         return [bytes(row) async for row in it.invoices.list().decode_as(msgspec.Raw)]
 
 
-def _marked(row: bytes, place: int) -> bytes:
+def _with_placeholder(row: bytes, index: int) -> bytes:
     before = b'{"id":%d,' % msgspec.json.decode(row, type=_Id).id
     assert row.startswith(before), row[:40]
-    return b'{"id":%s%03d,%s' % (_MARK, place, row[len(before) :])
+    return b'{"id":%s%03d,%s' % (_MARK, index, row[len(before) :])

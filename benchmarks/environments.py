@@ -1,4 +1,4 @@
-"""The rivals' environments: each pinned, made when it is missing, below `.rivals/`, which git ignores."""
+"""Environments of the rivals: pinned, and created below `.rivals/`, which git ignores."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from aiwyn_async import sandbox
 CACHE = Path(__file__).parent / ".rivals"
 DESCRIPTION = Path(sandbox.__file__).parent / "openapi.json"
 PATHS = ("/v1/auth/token", "/gql/v1/invoices", "/gql/v1/invoice/{id}")
-"""What is generated: the operations that are measured, and the types that they need."""
+"""The operations that are generated, with the types that they need."""
 
 
-class NotInstalled(Exception):  # noqa: N818 (a fact for the report)
-    """An environment cannot be made here."""
+class NotInstalled(Exception):  # noqa: N818 (a result for the report)
+    """An environment cannot be created on this machine."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A library with its pins. `generate` makes a client with its tools, into the folder that it is given."""
+    """A library with its pinned packages. `generate` creates a client in a folder."""
 
     name: str
     module: str
@@ -37,15 +37,15 @@ class Rival:
 
     @property
     def title(self) -> str:
-        """The name, and the version of what its first pin names."""
+        """The name, with the version of its first package."""
         package, _, version = self.pins[0].partition("==")
         return f"{package} {version}" if package == self.name else f"{self.name} ({package} {version})"
 
     def python(self) -> Path:
-        """The interpreter of the environment, which is made when it is missing or its pins have changed.
+        """Return the interpreter of the environment; create it if it is missing or its pins have changed.
 
         Raises:
-            NotInstalled: the registry, a tool or Java is not there.
+            NotInstalled: the registry, a tool or Java is not available.
         """
         home = CACHE / self.name
         stamp = home / "made-for"
@@ -63,16 +63,16 @@ class Rival:
         description.write_text(json.dumps(_trimmed(json.loads(DESCRIPTION.read_text()))))
         client = home / "client"
         _run(generate(home / "bin", client))
-        found = sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)})
-        # Found by the interpreter of this environment alone, without being built.
-        (Path(found) / "client.pth").write_text(f"{client}\n")
+        purelib = sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)})
+        # Makes the client importable in this environment without building it.
+        (Path(purelib) / "client.pth").write_text(f"{client}\n")
         assert python.exists()
 
     def _stamp(self) -> str:
-        told = repr((self.pins, sys.version_info[:2])).encode()
+        identity = repr((self.pins, sys.version_info[:2])).encode()
         if self.generate is not None:
-            told += DESCRIPTION.read_bytes()
-        return hashlib.sha256(told).hexdigest()
+            identity += DESCRIPTION.read_bytes()
+        return hashlib.sha256(identity).hexdigest()
 
 
 def _run(command: list[str]) -> None:
@@ -81,11 +81,11 @@ def _run(command: list[str]) -> None:
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, env=os.environ | {"PATH": path}
         )
-    except OSError as fault:
-        raise NotInstalled(str(fault)) from None
+    except OSError as error:
+        raise NotInstalled(str(error)) from None
     if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise NotInstalled(f"{Path(command[0]).name} failed: {told[-1] if told else done.returncode}")
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise NotInstalled(f"{Path(command[0]).name} failed: {lines[-1] if lines else done.returncode}")
 
 
 def _trimmed(description: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a report was measured on and with."""
+"""The machine and the packages of a report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 PACKAGES = ("aiohttp", "msgspec", "anyio", "pyarrow", "duckdb", "uvloop", "yarl")
 
 
-def told() -> dict[str, str]:
+def describe() -> dict[str, str]:
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name))),
+        "packages": ", ".join(f"{name} {installed}" for name in PACKAGES if (installed := _version(name))),
     }
 
 

@@ -1,7 +1,7 @@
-"""Rounds of slices in turns, and the ratios that come of them.
+"""Run slices in rounds and compute the ratios between them.
 
-Only ratios of one run count: the machine may be shared, so each round runs every slice once, in random
-order, and a ratio is taken round by round. Every run must give all rows, by their number and their ids.
+Only ratios of one run are comparable, since the machine may be shared: each round runs every slice once, in
+random order, and a ratio is computed per round. Every run must yield all rows, by their number and ids.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .lines import Child
 from .specs import Served
 
 HALF_A_CENT = Decimal("0.005")
-"""What a sum of floats may be off by."""
+"""The allowed error of a sum of floats."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Sample:
 
     @property
     def rate(self) -> float:
-        """Rows a second."""
+        """Rows per second."""
         return self.rows / self.wall
 
 
 class Worker(Child):
-    """A process with slices in it, by default on one core that is not the server's.
+    """A process that runs slices, by default on one core that is not the server's.
 
-    After the warm-up of a steady one, what exists is left out of all later collections of garbage. Ratios of
-    slices in one process are closer for it; between processes it would hide what collections cost.
+    After its warm-up, a steady worker freezes its objects, so that garbage collections skip them. Ratios of
+    slices in one process vary less then; between processes this would hide the cost of collections.
     """
 
     def __init__(self, python: Path | str, module: str, *, cores: int = 1, steady: bool = False) -> None:
@@ -53,7 +53,7 @@ class Worker(Child):
         self.ask({"do": "pin", "cores": self._cores})
 
     def settle(self) -> None:
-        """To be called after the warm-up."""
+        """Freeze the objects of a steady worker; call it after the warm-up."""
         if self._steady:
             self.ask({"do": "freeze"})
 
@@ -68,20 +68,20 @@ class Worker(Child):
             "verify": verify,
             "options": options,
         }
-        told = self.ask({"do": "run", "slice": name, "job": job})
+        result = self.ask({"do": "run", "slice": name, "job": job})
         rows = options.get("calls", spec.rows)
-        assert told["rows"] == rows, f"{name}: {told['rows']} rows came of {rows}"
+        assert result["rows"] == rows, f"{name}: {result['rows']} of {rows} rows received"
         if "calls" not in options:
-            assert told["ids"] in {None, served.ids}, f"{name}: the ids do not add up"
-            if told["total"] is not None:
-                off = abs(Decimal(told["total"]) - served.total)
+            assert result["ids"] in {None, served.ids}, f"{name}: the ids do not add up"
+            if result["total"] is not None:
+                off = abs(Decimal(result["total"]) - served.total)
                 assert off < HALF_A_CENT, f"{name}: the amounts are off by {off}"
-        return Sample(told["wall"], told["cpu"], rows, told["peak"], told["notes"])
+        return Sample(result["wall"], result["cpu"], rows, result["peak"], result["notes"])
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One who takes part: a slice of a worker on what is served, under a name for the report."""
+    """One participant: a slice of a worker, what it reads, and its name in the report."""
 
     name: str
     worker: Worker
@@ -96,22 +96,22 @@ class Entry:
 Samples = dict[str, list[Sample]]
 
 
-def in_turns(entries: Sequence[Entry], rounds: int, *, anew: bool = False) -> Samples:
-    """The samples of each entry, in rounds.
+def in_turns(entries: Sequence[Entry], rounds: int, *, restart: bool = False) -> Samples:
+    """Run the entries in rounds and return the samples of each.
 
     Args:
-        entries: in each round they run in another order.
-        rounds: samples of each.
-        anew: processes begin anew with each round. Where each entry has its own, that is what makes their
-            rates comparable: how memory happens to lie in one holds as long as it lives, up to a tenth.
+        entries: run in another order in each round.
+        rounds: samples per entry.
+        restart: restart the processes in each round. If each entry has its own process, this makes rates
+            comparable: the memory layout of a process affects its rate by up to a tenth, for its lifetime.
     """
     workers = {id(entry.worker): entry.worker for entry in entries}.values()
     samples: Samples = {entry.name: [] for entry in entries}
     for number in range(rounds):
-        if anew and number:
+        if restart and number:
             for worker in workers:
-                worker.begin_anew()
-        if anew or not number:
+                worker.restart()
+        if restart or not number:
             _warm_up(entries, workers)
         for entry in random.sample(entries, len(entries)):
             samples[entry.name].append(entry.run())
@@ -128,11 +128,11 @@ def _warm_up(entries: Sequence[Entry], workers: Iterable[Worker]) -> None:
 
 @dataclass(frozen=True)
 class Spread:
-    """A median between the least and the most."""
+    """A median with its minimum and maximum."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -141,7 +141,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure should be: at least, or at most."""
+    """The bound of a figure."""
 
     sense: Literal[">=", "<="]
     bound: float
@@ -160,7 +160,7 @@ def at_most(bound: float) -> Target:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the report, beside its target where it has one."""
+    """One figure of the report, with its target if it has one."""
 
     name: str
     spread: Spread
@@ -177,17 +177,17 @@ def rate_of(sample: Sample) -> float:
 
 
 def time_of(sample: Sample) -> float:
-    """Seconds of CPU a row."""
+    """CPU seconds per row."""
     return sample.cpu / sample.rows
 
 
 def thrift_of(sample: Sample) -> float:
-    """Rows a second of CPU, which others on the machine disturb less."""
+    """Rows per CPU second, which depends less on other programs on the machine."""
     return sample.rows / sample.cpu
 
 
 def best_of(samples: Samples, names: Sequence[str]) -> str:
-    """The name with the highest median rate."""
+    """Return the name with the highest median rate."""
     return max(names, key=lambda name: statistics.median(map(rate_of, samples[name])))
 
 
@@ -200,7 +200,7 @@ def ratio(
     name: str | None = None,
     of: Callable[[Sample], float] = rate_of,
 ) -> Figure:
-    """How many times theirs ours is, round by round."""
+    """Return the ratio of two entries, computed per round."""
     pairs = zip(samples[ours], samples[theirs], strict=True)
     values = [of(one) / of(other) for one, other in pairs]
     return Figure(name or f"{ours} / {theirs}", Spread.of(values), target)
@@ -208,7 +208,7 @@ def ratio(
 
 @dataclass
 class Section:
-    """A workload's part of the report."""
+    """The section of a workload in the report."""
 
     title: str
     about: str
@@ -217,4 +217,4 @@ class Section:
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     curve: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    """Measures over a number of rows, for a plot each."""
+    """Measures by number of rows; each is a plot."""

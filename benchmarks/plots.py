@@ -1,4 +1,4 @@
-"""Plots of one curve each, as SVG written by hand: a report needs no more, and no library for it."""
+"""Plots of one curve each, as SVG, without a library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STEPS = 4
 
 
 def curve(title: str, points: Sequence[tuple[int, float]]) -> str:
-    """Rows on a logarithmic axis, a measure from zero on the other."""
+    """Plot a measure, from zero, over rows on a logarithmic axis."""
     top = _rounded_up(max(value for _, value in points))
     least, most = (math.log10(points[at][0]) for at in (0, -1))
 
@@ -46,6 +46,6 @@ def _text(x: float, y: float, text: str, *, anchor: str) -> str:
 
 
 def _rounded_up(value: float) -> float:
-    """The next of 1, 2, 4, 5 or 8 times a power of ten, with room for a label."""
+    """Return the next 1, 2, 4, 5 or 8 times a power of ten, with room for a label."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 5, 8, 10, 20) if step * power >= value * 1.15)

@@ -1,4 +1,4 @@
-"""The report: `REPORT.md`, its plots, and the figures behind it as JSON. Written by a run, never by hand."""
+"""Write the report: `REPORT.md`, its plots, and its figures as JSON."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ Written by a run of the command below; not edited by hand.
 
 {facts}
 
-How to read it: every round runs each entry once, in random order, and a ratio is taken round by round:
-median [least most]. Rates of one table belong together; those of two runs do not, since the machine may
-be shared. "A/A" has the same code on both sides: what it shows is noise, and a difference of that size
-means nothing. Every run gave all rows: their number and the sum of their ids were compared, and in each
-entry's first run the sum of the amounts too, to the cent. A target is met or missed by the median.
-Peak RSS is of a process, which all entries of it share."""
+Every round runs each entry once, in random order, and ratios are computed per round: median [minimum
+maximum]. Rates of one table are comparable; those of two runs are not, since the machine may be shared.
+"A/A" compares the same code with itself: a difference of that size is noise. Every run yielded all rows:
+their number and the sum of their ids were compared, and in the first run of each entry the sum of the
+amounts too, to the cent. The median decides whether a target is met. Peak RSS is that of a process, which
+several entries may share."""
 
 
 def _summary(sections: Mapping[str, Section]) -> str:
@@ -63,28 +63,28 @@ def _section(section: Section) -> str:
 
 def _rates(section: Section) -> str:
     one = section.unit.removesuffix("s") if section.unit != "searches" else "search"
-    head = f"| | {section.unit} a second | CPU us a {one} | peak RSS MB |\n|---|---|---|---|"
-    return "\n".join([head, *(_rate(name, found) for name, found in section.samples.items())])
+    head = f"| | {section.unit} per second | CPU us per {one} | peak RSS MB |\n|---|---|---|---|"
+    return "\n".join([head, *(_rate(name, value) for name, value in section.samples.items())])
 
 
 def _rate(name: str, samples: list[Sample]) -> str:
     rates = Spread.of([sample.rate for sample in samples])
     cost = Spread.of([sample.cpu / sample.rows * 1e6 for sample in samples])
     peak = max(sample.peak for sample in samples) / 1e6
-    rate = f"{rates.median:,.0f} [{rates.least:,.0f} {rates.most:,.0f}]"
+    rate = f"{rates.median:,.0f} [{rates.minimum:,.0f} {rates.maximum:,.0f}]"
     return f"| {name} | {rate} | {cost.median:.2f} | {peak:.0f} |"
 
 
 def _figures(figures: list[Figure]) -> str:
-    head = "| | median [least most] | target | |\n|---|---|---|---|"
+    head = "| | median [minimum maximum] | target | |\n|---|---|---|---|"
     return "\n".join([head, *map(_figure, figures)])
 
 
 def _figure(figure: Figure) -> str:
     spread = figure.spread
-    found = f"{spread.median:.3g} [{spread.least:.3g} {spread.most:.3g}] {figure.unit}"
+    value = f"{spread.median:.3g} [{spread.minimum:.3g} {spread.maximum:.3g}] {figure.unit}"
     target = f"{figure.target.sense} {figure.target.bound:g}" if figure.target else ""
-    return f"| {figure.name} | {found} | {target} | {VERDICTS[figure.is_met]} |"
+    return f"| {figure.name} | {value} | {target} | {VERDICTS[figure.is_met]} |"
 
 
 def _raw(about: Mapping[str, str], sections: Mapping[str, Section]) -> dict[str, Any]:
@@ -93,8 +93,8 @@ def _raw(about: Mapping[str, str], sections: Mapping[str, Section]) -> dict[str,
         "workloads": {
             name: {
                 "rates": {
-                    entry: [round(sample.rate, 1) for sample in found]
-                    for entry, found in section.samples.items()
+                    entry: [round(sample.rate, 1) for sample in value]
+                    for entry, value in section.samples.items()
                 },
                 "figures": [asdict(figure) | {"met": figure.is_met} for figure in section.figures],
                 "notes": section.notes,

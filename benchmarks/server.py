@@ -1,6 +1,6 @@
-"""A page server that is not what is measured: pages ready in memory, one `Protocol`, a process of its own.
+"""The page server: pages in memory, one `Protocol`, in a process of its own.
 
-Ports are opened by lines of JSON on stdin, each answered by a line on stdout; it ends with its stdin.
+Reads lines of JSON from stdin, opens a port for each, and writes a line to stdout. Exits with its stdin.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from .specs import Spec
 
 try:
     import uvloop as loops
-except ImportError:  # it only makes the server faster
+except ImportError:  # uvloop only makes the server faster
     loops = asyncio
 
 API_KEY = "benchmark-key"
 READY_BODIES = 256
-"""Of each port; a pull of more pages than that has them made as they are asked for. What is measured on all
-cores has fewer, so that the server takes no more of those than it must."""
+"""Pages prepared per port; further pages are built on request. Workloads that use all cores read fewer pages,
+so that the server uses as little CPU as possible."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _NO_ROWS_LEFT = (0, 0)
 
 
 class Conditions(msgspec.Struct):
-    """Of a search: the bounds of the ids in any nesting of `_and`."""
+    """The bounds of the ids in a search, in any nesting of `_and`."""
 
     id: dict[str, int] = {}
     all_of: list[Conditions] = msgspec.field(default_factory=list, name="_and")
 
     def bounds(self, first: int, last: int) -> tuple[int, int]:
-        """The ids from `first` to before `last` that fit."""
+        """Return the ids from `first` to before `last` that match."""
         for operator, value in self.id.items():
             match operator:
                 case "_gt":
@@ -82,7 +82,7 @@ class Asked(msgspec.Struct, rename="camel"):
 
 
 class Pages:
-    """Whole answers, as bytes, of one port."""
+    """Complete responses of one port, as bytes."""
 
     def __init__(self, corpus: Corpus, spec: Spec) -> None:
         self._corpus = corpus
@@ -94,7 +94,7 @@ class Pages:
         self._missing = _answer(b'{"errors":[{"message":"not found"}]}', status=b"404 Not Found")
 
     def answer(self, method: bytes, path: bytes, body: bytes, *, takes_gzip: bool) -> bytes:
-        """The bytes to send for a request."""
+        """Return the bytes to send for a request."""
         if method == b"GET":
             return self._one(path)
         if path.endswith(b"/auth/token"):
@@ -172,33 +172,33 @@ class Connection(asyncio.Protocol):
 
 
 class Ports:
-    """Opens a port for each different spec, once."""
+    """Opens one port per spec."""
 
     def __init__(self, directory: Path) -> None:
         self._corpus = Corpus()
         self._authority = trustme.CA()
         self._file = directory / "authority.pem"
         self._authority.cert_pem.write_to_path(str(self._file))
-        self._told: dict[Spec, dict[str, Any]] = {}
+        self._ports: dict[Spec, dict[str, Any]] = {}
 
     async def open(self, spec: Spec) -> dict[str, Any]:
-        """Where a spec is served and what its rows add up to."""
-        if spec not in self._told:
+        """Return where a spec is served, and the sums of its rows."""
+        if spec not in self._ports:
             pages = Pages(self._corpus, spec)
             listening = await asyncio.get_running_loop().create_server(
                 self._connections(pages, spec), "127.0.0.1", 0, ssl=self._context() if spec.tls else None
             )
             port = listening.sockets[0].getsockname()[1]
             thousands = -(-spec.rows // THOUSAND)
-            self._told[spec] = {
-                # The certificate is for a name; an address would do for some clients only.
+            self._ports[spec] = {
+                # The certificate is for a name: not every client accepts an address.
                 "url": f"https://localhost:{port}" if spec.tls else f"http://127.0.0.1:{port}",
                 "api_key": API_KEY,
                 "authority": str(self._file) if spec.tls else None,
                 "first_id": FIRST_ID,
                 "totals": [self._corpus.totals[at % len(self._corpus.totals)] for at in range(thousands)],
             }
-        return self._told[spec]
+        return self._ports[spec]
 
     @staticmethod
     def _connections(pages: Pages, spec: Spec) -> Callable[[], Connection]:
@@ -220,8 +220,8 @@ async def serve() -> None:
         ports = await asyncio.to_thread(Ports, Path(directory))
         while line := await asyncio.to_thread(sys.stdin.readline):
             asked = json.loads(line)
-            told = await ports.open(Spec(**asked)) if asked else {"cpu": _seconds_of_cpu()}
-            sys.stdout.write(json.dumps(told) + "\n")
+            port = await ports.open(Spec(**asked)) if asked else {"cpu": _seconds_of_cpu()}
+            sys.stdout.write(json.dumps(port) + "\n")
             sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""The page server, seen from the process that measures."""
+"""The page server as the measuring process uses it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .specs import Served, Spec
 
 
 class PageServer(Child):
-    """The server's process; `serve()` opens a port."""
+    """The process of the server; `serve()` opens a port."""
 
     def __init__(self) -> None:
         super().__init__(sys.executable, "benchmarks.server")
 
     def serve(self, spec: Spec) -> Served:
-        told = self.ask(asdict(spec))
-        total = sum(map(Decimal, told["totals"]), Decimal())
-        return Served(spec, told["url"], told["api_key"], told["authority"], told["first_id"], total)
+        port = self.ask(asdict(spec))
+        total = sum(map(Decimal, port["totals"]), Decimal())
+        return Served(spec, port["url"], port["api_key"], port["authority"], port["first_id"], total)
 
     def seconds_of_cpu(self) -> float:
         return float(self.ask({})["cpu"])

@@ -1,4 +1,4 @@
-"""What a client is given: which rows are served, how, and under which address."""
+"""What a client reads: the rows, how they are served, and the address."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class Spec:
-    """What one port of the page server serves. Latency is in milliseconds."""
+    """The content of one port of the page server. Latency is in milliseconds."""
 
     rows: int
     latency: float = 0.0
@@ -18,7 +18,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Served:
-    """A port that serves, and what a whole pull of it has to add up to."""
+    """An open port, and the sums that a complete pull must have."""
 
     spec: Spec
     url: str

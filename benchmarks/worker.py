@@ -1,10 +1,10 @@
-"""The child's side of a measurement: slices by name, run when a line on stdin asks for one.
+"""The measured process: runs slices by name, as lines on stdin request.
 
-A slice pulls what its job says, and returns its tally; time and CPU are taken around it. Clients that it
-keeps stay open between its runs, so that connecting and the token belong to the warm-up. What a slice has
-to check after the clock has stopped, it returns as a function that gives the tally.
+A slice pulls the rows of its job and returns a tally; time and CPU are measured around it. Clients stay open
+between runs, so that connecting and the token exchange belong to the warm-up. A slice that checks rows after
+the measurement returns a function that returns the tally.
 
-Only the standard library is imported here: rivals have environments of their own.
+Only the standard library is imported here, since rivals have their own environments.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ClientT = TypeVar("ClientT")
 
 
 class Tally(NamedTuple):
-    """What a pull added up to; what a kind of rows does not hold is None."""
+    """The sums of a pull; None for what its rows do not contain."""
 
     rows: int
     ids: int | None = None
@@ -45,7 +45,7 @@ class Job:
     rows: int
     first_id: int
     verify: bool
-    """Add up the amounts too, which is not timed."""
+    """Add up the amounts too; this run is not measured."""
     options: dict[str, Any]
     _clients: dict[Any, Any] = field(default_factory=dict)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -57,20 +57,20 @@ class Job:
     async def client(
         self, open_it: Callable[[Job], AbstractAsyncContextManager[ClientT]], *more: Any
     ) -> ClientT:
-        """The client that this opens, kept between runs with the same address and options."""
+        """Return an open client, shared by runs with the same address and options."""
         key = (open_it, self.url, *more)
         if key not in self._clients:
             self._clients[key] = await self._open.enter_async_context(open_it(self))
-        found: ClientT = self._clients[key]
-        return found
+        client: ClientT = self._clients[key]
+        return client
 
-    def kept(self, make: Callable[[Job], ClientT]) -> ClientT:
-        """The same for what is no context manager."""
+    def shared(self, make: Callable[[Job], ClientT]) -> ClientT:
+        """Return a shared object that is not a context manager."""
         key = (make, self.url)
         if key not in self._clients:
             self._clients[key] = make(self)
-        found: ClientT = self._clients[key]
-        return found
+        client: ClientT = self._clients[key]
+        return client
 
 
 Outcome = Tally | Callable[[], Tally]
@@ -78,7 +78,7 @@ Slice = Callable[[Job], Awaitable[Outcome] | Outcome]
 
 
 class Adder:
-    """Adds rows up by attributes, for the rivals whose rows have them."""
+    """Adds up rows, for the rivals."""
 
     def __init__(self, job: Job) -> None:
         self.rows = self.ids = 0
@@ -104,7 +104,7 @@ class Adder:
 
 
 async def added_up(rows: AsyncIterable[Any], job: Job) -> Tally:
-    """The tally of rows that have attributes. None is kept: the first run must leave the memory as it was."""
+    """Return the tally of rows with attributes. Stores no row, so that memory does not grow."""
     number = ids = 0
     if not job.verify:
         async for row in rows:
@@ -120,7 +120,7 @@ async def added_up(rows: AsyncIterable[Any], job: Job) -> Tally:
 
 
 async def counted(rows: AsyncIterable[Any], job: Job) -> Tally:
-    """The tally of rows that are the bytes of their JSON."""
+    """Return the tally of rows that are JSON bytes."""
     if job.verify:
         ids = [json.loads(bytes(row))["id"] async for row in rows]
         return Tally(len(ids), sum(ids))
@@ -136,15 +136,15 @@ def _cpu() -> float:
 
 
 def peak_memory() -> int:
-    """Bytes."""
+    """Return the peak memory in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 async def _timed(outcome: Awaitable[Outcome] | Outcome) -> tuple[Outcome, float, float]:
     used, began = _cpu(), time.perf_counter()
-    found = await outcome if inspect.isawaitable(outcome) else outcome
-    return found, time.perf_counter() - began, _cpu() - used
+    result = await outcome if inspect.isawaitable(outcome) else outcome
+    return result, time.perf_counter() - began, _cpu() - used
 
 
 class _Worker:
@@ -153,22 +153,22 @@ class _Worker:
         self._clients: dict[Any, Any] = {}
         self._open = AsyncExitStack()
 
-    def answer(self, runner: asyncio.Runner, asked: dict[str, Any]) -> dict[str, Any]:
-        if asked["do"] == "freeze":
+    def process(self, runner: asyncio.Runner, request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] == "freeze":
             gc.collect()
             gc.freeze()
             return {}
-        if asked["do"] == "pin":
+        if request["do"] == "pin":
             if hasattr(os, "sched_setaffinity"):
                 available = sorted(os.sched_getaffinity(0))
-                os.sched_setaffinity(0, available[-asked["cores"] :])
+                os.sched_setaffinity(0, available[-request["cores"] :])
             return {}
-        job = Job(**asked["job"], _clients=self._clients, _open=self._open)
-        called = self._slices[asked["slice"]]
+        job = Job(**request["job"], _clients=self._clients, _open=self._open)
+        called = self._slices[request["slice"]]
         if inspect.iscoroutinefunction(called):
             outcome, wall, cpu = runner.run(_timed(called(job)))
         else:
-            # Clients that block are run outside of any loop, as their users do.
+            # Blocking clients run without an event loop, as in their users' programs.
             used, began = _cpu(), time.perf_counter()
             plain: Any = called(job)
             outcome, wall, cpu = plain, time.perf_counter() - began, _cpu() - used
@@ -189,16 +189,16 @@ class _Worker:
 
 
 def main(slices: Mapping[str, Slice]) -> None:
-    """Serve the lines of stdin until it ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a client prints must not stand among the answers
+    """Process the lines of stdin until it ends."""
+    responses = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # output of a client must not be mixed with the responses
     worker = _Worker(slices)
     with asyncio.Runner() as runner:
         for line in sys.stdin:
             try:
-                answer = worker.answer(runner, json.loads(line))
-            except Exception as fault:  # noqa: BLE001 (told to the parent, whatever it is)
-                answer = {"error": f"{type(fault).__name__}: {fault}"[:2000]}
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
+                response = worker.process(runner, json.loads(line))
+            except Exception as error:  # noqa: BLE001 (reported to the parent)
+                response = {"error": f"{type(error).__name__}: {error}"[:2000]}
+            responses.write(json.dumps(response) + "\n")
+            responses.flush()
         runner.run(worker.close())

@@ -88,3 +88,17 @@ def test_links_to_files_resolve(page: str) -> None:
 def test_every_page_is_linked_from_getting_started() -> None:
     pages = {path.name for path in PAGES[1:]} - {"getting-started.md"}
     assert pages <= set(re.findall(r"\]\(([^)#]+)", TEXTS["docs/getting-started.md"]))
+
+
+def test_files_named_in_contributing_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:pyi?|md|json))`", text))
+    named = {path for path in paths if not path.endswith("rooms.py")}  # the example of a new resource
+    folders = (
+        ROOT,
+        ROOT / "aiwyn_async",
+        ROOT / "aiwyn_async/_resources",
+        ROOT / "aiwyn_async/sandbox/_declarations",
+    )
+    assert len(named) > 10
+    assert not {path for path in named if not any((folder / path).is_file() for folder in folders)}

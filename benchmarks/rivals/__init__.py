@@ -1,4 +1,4 @@
-"""Other ways to the same rows: each module runs in an environment of its own, which `environments` makes.
+"""Other clients: each module runs in its own environment, which `environments` creates.
 
-They do what the documentation of their library shows for an API of this kind, in the fastest way that it has.
+Each reads the rows as the documentation of its library shows, in the fastest documented way.
 """

@@ -17,9 +17,9 @@ def client_of(job: Job) -> RESTClient:
 
 
 def pull(job: Job) -> Tally:
-    client = job.kept(client_of)
+    client = job.shared(client_of)
     adder = Adder(job)
-    # The number of pages is given to it, which spares it a last, empty one.
+    # With the number of pages, it requests no empty page at the end.
     paginator = PageNumberPaginator(
         base_page=0, page_body_path="page", total_path=None, maximum_page=job.pages
     )

@@ -27,7 +27,7 @@ async def opened(job: Job) -> AsyncIterator[AuthenticatedClient]:
 
 
 def pull(job: Job) -> Tally:
-    client = job.kept(client_of)
+    client = job.shared(client_of)
     adder = Adder(job)
     for number in range(job.pages):
         page: Any = list_invoices.sync(client=client, body=InvoiceListRequest(page_size=1000, page=number))
@@ -52,7 +52,7 @@ async def pull_async(job: Job) -> Tally:
 
 
 def one_by_one(job: Job) -> Tally:
-    client = job.kept(client_of)
+    client = job.shared(client_of)
     calls = job.options["calls"]
     for key in range(job.first_id, job.first_id + calls):
         found: Any = get_invoice.sync(key, client=client)

@@ -16,7 +16,7 @@ SCHEMA = th.PropertiesList(th.Property("id", th.IntegerType)).to_dict()
 
 
 class Pages(PageNumberPaginator):
-    """The number of pages is given to it, which spares it a last, empty one."""
+    """With the number of pages, it requests no empty page at the end."""
 
     def __init__(self, pages: int) -> None:
         super().__init__(0)
@@ -62,7 +62,7 @@ def stream_of(job: Job) -> Invoices:
 
 
 def pull(job: Job) -> Tally:
-    stream = job.kept(stream_of)
+    stream = job.shared(stream_of)
     adder = Adder(job)
     for row in stream.request_records(None):
         adder.add(row)

@@ -1,4 +1,4 @@
-"""The page pattern of Stainless, by the machinery of its best-known client: `async for` over its pages."""
+"""The page class of Stainless, from its best-known client: `async for` over its pages."""
 
 from __future__ import annotations
 

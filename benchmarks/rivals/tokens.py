@@ -1,4 +1,4 @@
-"""A bearer token, for the rivals whose library has no exchange of this kind."""
+"""A bearer token for the rivals whose library cannot exchange an API key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages in order, so many in flight: what a user of an async client without it writes around its calls."""
+"""Ordered prefetch, for async clients without it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is measured in the project's own environment: the SDK, and clients written by hand."""
+"""Slices of the project's own environment: the SDK, and hand-written clients."""

@@ -1,4 +1,4 @@
-"""Rows of which so many amounts are read: decimals, decimals that are decoded then, and floats."""
+"""Rows with some amounts read: decimals, deferred decimals, floats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AMOUNTS = ("total_amount", "paid_amount", "outstanding_amount", "subtotal", "tax
 
 
 async def exact(job: Job) -> Tally:
-    """As `list()` gives them."""
+    """Rows of `list()`."""
     return await _added_up(Invoice, job)
 
 
@@ -27,7 +27,7 @@ async def floats(job: Job) -> Tally:
 
 
 async def when_read(job: Job) -> Tally:
-    """`deferred(Invoice)`."""
+    """Rows of `deferred(Invoice)`."""
     return await _added_up(deferred(Invoice), job)
 
 

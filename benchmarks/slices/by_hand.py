@@ -1,4 +1,4 @@
-"""What careful users write themselves over aiohttp and msgspec: no retries, no checks, nothing resumed."""
+"""Clients that careful users write with aiohttp and msgspec, without retries, checks or resuming."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.worker import Job, Tally, added_up, counted
 
 PAGE_SIZE = 1000
 IN_FLIGHT = 4
-"""Without latency more bring nothing; where there is latency, a workload asks for more."""
+"""More do not help without latency; workloads with latency pass more."""
 OBVIOUS_GROUP = 8
 BLOCK_BYTES = 64_000
 
@@ -52,7 +52,7 @@ decode_one = msgspec.json.Decoder(InvoiceDetail).decode
 
 @asynccontextmanager
 async def session_of(job: Job) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session as aiohttp makes it, with the token on it."""
+    """Return a default aiohttp session with the token."""
     context = ssl.create_default_context(cafile=job.authority) if job.authority else True
     async with aiohttp.ClientSession() as session:
         ask = {"jwtApiKey": job.api_key}
@@ -72,7 +72,7 @@ async def fetch(session: aiohttp.ClientSession, number: int) -> bytes:
 
 
 async def bodies(job: Job) -> AsyncGenerator[bytes, None]:
-    """The pages in order, so many in flight, each let go before the next comes."""
+    """Yield the pages in order, with several in flight; release each before the next."""
     session = await job.client(session_of)
     in_flight = job.options.get("in_flight", IN_FLIGHT)
     first = await fetch(session, 0)
@@ -89,14 +89,14 @@ async def bodies(job: Job) -> AsyncGenerator[bytes, None]:
 
 
 def decode_count(body: bytes) -> int:
-    """The count stands at the end, so that the rows need not be read for it."""
+    """Read the count at the end of a page without decoding the rows."""
     return int(body[body.rindex(b":") + 1 : body.rindex(b"}}}")])
 
 
 async def invoices(
     job: Job, decode: Callable[[bytes], Envelope[RowT]] = decode_page
 ) -> AsyncGenerator[RowT, None]:
-    """As `bodies()`, in one generator, since each generator costs something a row."""
+    """The same as `bodies()`, in one generator, since each generator costs time per row."""
     session = await job.client(session_of)
     in_flight = job.options.get("in_flight", IN_FLIGHT)
     page = decode(await fetch(session, 0))
@@ -124,7 +124,7 @@ async def tuned(job: Job) -> Tally:
 
 
 async def invoices_in_blocks(job: Job) -> AsyncGenerator[Invoice, None]:
-    """As `list()` decodes them: some rows, let go before the next. Only for pages that look just so."""
+    """Decode blocks of rows as `list()` does. Works only for pages in exactly this format."""
     async for body in bodies(job):
         at, end = body.index(b"[") + 1, body.rindex(b"]")
         while at < end:
@@ -139,12 +139,12 @@ async def invoices_in_blocks(job: Job) -> AsyncGenerator[Invoice, None]:
 
 
 async def tuned_in_blocks(job: Job) -> Tally:
-    """The same in blocks."""
+    """Typed rows, decoded in blocks."""
     return await added_up(invoices_in_blocks(job), job)
 
 
 async def raw(job: Job) -> Tally:
-    """The bytes of the pages, and nothing done with them."""
+    """The bytes of the pages, not decoded."""
     size = rows = 0
     async for body in bodies(job):
         size += len(body)
@@ -155,7 +155,7 @@ async def raw(job: Job) -> Tally:
 
 
 async def raw_rows(job: Job) -> Tally:
-    """`async for` over the bytes of each row; whether one came twice nobody looks."""
+    """`async for` over the bytes of each row, without a check for duplicates."""
     return await counted(invoices(job, split_page), job)
 
 
@@ -211,7 +211,7 @@ class NaiveEnvelope(msgspec.Struct):
 
 
 async def obvious(job: Job) -> Tally:
-    """The first that comes to mind: a plain Struct, and groups of pages gathered."""
+    """The obvious client: a plain Struct, and groups of pages with `gather()`."""
     session = await job.client(session_of)
 
     async def page(number: int) -> NaiveEnvelope:
@@ -240,7 +240,7 @@ async def get(session: aiohttp.ClientSession, key: int) -> None:
 
 
 async def one_by_one(job: Job) -> Tally:
-    """A session and a decoder, one call after the other."""
+    """A session and a decoder, one call after another."""
     session = await job.client(session_of)
     calls = job.options["calls"]
     for number in range(calls):
@@ -249,7 +249,7 @@ async def one_by_one(job: Job) -> Tally:
 
 
 async def many_at_once(job: Job) -> Tally:
-    """The same by so many tasks."""
+    """The same calls in several tasks."""
     session = await job.client(session_of)
     keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
 
@@ -264,7 +264,7 @@ async def many_at_once(job: Job) -> Tally:
 
 
 async def tree_of_many_clauses(job: Job) -> Tally:
-    """A dict, which nobody checks."""
+    """A dict, without checks."""
     calls, clauses = job.options["calls"], job.options["clauses"]
     for _ in range(calls):
         _ = {"where": {"_or": [{"clientId": {"_eq": number}} for number in range(clauses)]}}

@@ -1,4 +1,4 @@
-"""Pulls into files: `export()`, and the route over typed rows that it spares its users."""
+"""Pulls into files: `export()`, and the same by hand from typed rows."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def jsonl(job: Job) -> Outcome:
 
 
 async def jsonl_by_hand(job: Job) -> Outcome:
-    """Rows taken apart, and a line for each: left to the operating system, and to nobody to go on with."""
+    """Split pages into rows and write a line for each, without syncing and without a way to resume."""
     path = Path(tempfile.mkdtemp()) / "invoices.jsonl"
     with path.open("wb") as file:
         async for body in by_hand.bodies(job):
@@ -92,14 +92,14 @@ async def duckdb(job: Job) -> Outcome:
 
 
 async def parquet_by_structs(job: Job) -> Outcome:
-    """Typed rows by hand, ten pages at a time turned into columns, and those written by pyarrow."""
+    """Convert typed rows to columns by hand, ten pages at a time, and write them with pyarrow."""
     path = Path(tempfile.mkdtemp()) / "invoices.parquet"
     await _write_structs(job, path)
     return _checked(path, _in_parquet)
 
 
 async def same_values(job: Job) -> Outcome:
-    """Whether both ways to Parquet hold the same values, column by column."""
+    """Compare the values of both Parquet files, column by column."""
     aiwyn = await client_of(job)
     folder = Path(tempfile.mkdtemp())
     await export(aiwyn.invoices.list(), folder / "by_export.parquet")

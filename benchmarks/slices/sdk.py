@@ -1,4 +1,4 @@
-"""The SDK as its users use it."""
+"""The SDK, as users call it."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ async def typed(job: Job) -> Tally:
 
 
 async def typed_primed(job: Job) -> Tally:
-    """The same in a process that keeps the memory it was given."""
+    """The same with `prime_allocator()`."""
     prime_allocator()
     return await typed(job)
 
 
 async def typed_with_isal(job: Job) -> Tally:
-    """The same with ISA-L instead of zlib."""
+    """The same with `inflate_with_isal()`."""
     inflate_with_isal()
     try:
         return await typed(job)
@@ -66,7 +66,7 @@ async def kept(job: Job) -> Tally:
 
 
 async def kept_without_gc(job: Job) -> Tally:
-    """The same while garbage is not collected."""
+    """The same with garbage collection off."""
     gc.disable()
     try:
         return await kept(job)
@@ -81,7 +81,7 @@ async def raw(job: Job) -> Tally:
 
 
 async def one_by_one(job: Job) -> Tally:
-    """`get()`, one call after the other."""
+    """`get()`, one call after another."""
     aiwyn = await client_of(job)
     calls = job.options["calls"]
     for number in range(calls):
@@ -92,7 +92,7 @@ async def one_by_one(job: Job) -> Tally:
 
 
 async def many_at_once(job: Job) -> Tally:
-    """`get()` by as many tasks as may be in flight."""
+    """`get()` in `max_concurrency` tasks."""
     aiwyn = await client_of(job)
     keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
 
@@ -108,7 +108,7 @@ async def many_at_once(job: Job) -> Tally:
 
 
 async def by_ranges(job: Job) -> Tally:
-    """`pull()`, its key range cut in so many ranges."""
+    """`pull()` with several key ranges."""
     aiwyn: Any = await client_of(job)
     rows = ids = 0
     amounts: list[Decimal] = []
@@ -124,7 +124,7 @@ async def by_ranges(job: Job) -> Tally:
 
 
 async def searched(job: Job) -> Tally:
-    """The walk by key of one search, page after page."""
+    """Keyset pagination of one search, page after page."""
     aiwyn = await client_of(job)
     rows = ids = 0
     async for row in aiwyn.invoices.search(order_by=[F.id.asc()]):
@@ -134,7 +134,7 @@ async def searched(job: Job) -> Tally:
 
 
 async def condition_of_many_clauses(job: Job) -> Tally:
-    """A search with so many clauses, made and never sent."""
+    """Build a search with many clauses, without sending it."""
     aiwyn = await client_of(job)
     calls, clauses = job.options["calls"], job.options["clauses"]
     for _ in range(calls):
@@ -144,7 +144,7 @@ async def condition_of_many_clauses(job: Job) -> Tally:
 
 
 async def tree_of_many_clauses(job: Job) -> Tally:
-    """The same, given as the wire has it."""
+    """The same as a plain dict."""
     aiwyn = await client_of(job)
     calls, clauses = job.options["calls"], job.options["clauses"]
     for _ in range(calls):
@@ -153,7 +153,7 @@ async def tree_of_many_clauses(job: Job) -> Tally:
 
 
 async def growth(job: Job) -> Tally:
-    """A pull in a process that has done no other, and how its peak memory grew by it."""
+    """The first pull of a process, and the growth of its peak memory."""
     aiwyn = await client_of(job)
     await aiwyn.invoices.get(job.first_id)
     before, began, used = peak_memory(), time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""The workloads, in the order of the report. Each is a function from a `Bench` to its `Section`."""
+"""The workloads in the order of the report: functions from a `Bench` to a `Section`."""
 
 from __future__ import annotations
 

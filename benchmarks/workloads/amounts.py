@@ -1,4 +1,4 @@
-"""What exact amounts cost beside floats, by how many of a row's amounts somebody reads."""
+"""The cost of exact amounts compared with floats, by the number of amounts that are read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ PAGES = 24
 READ = (0, 1, 3, 5)
 MOST_READ_WITHIN_THE_TARGET = 1
 ROUNDS = 3
-"""As many times the rounds: slices are short."""
+"""Factor of the rounds: slices are short."""
 
 
 def exact_and_float(bench: Bench) -> Section:
     section = Section(
         "Exact amounts beside floats",
-        f"Walks of {PAGES} pages in one process. Of each row none, one, three or all five of its own amounts "
+        f"Reads of {PAGES} pages in one process. Of each row, none, one, three or all five amounts "
         "are read; its lines and payments are not. A ratio is of CPU: below 1 is faster than floats.",
     )
     served = bench.pages(PAGES)

@@ -1,4 +1,4 @@
-"""Typed rows of many pages, without latency: beside hand-written clients, and beside the rivals."""
+"""Typed rows of many pages without latency, compared with hand-written clients and rivals."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from benchmarks.specs import Served
 PAGES = 24
 PAGES_SIDE_BY_SIDE = 40
 PAGES_OF_A_RIVAL = 8
-"""Some take seconds for these; a walk's first and last request weigh little with them."""
+"""Some clients take seconds for these; the first and last request hardly matter."""
 ROUNDS_IN_ONE_PROCESS = 6
-"""As many times the rounds: slices are short there, and their ratios are near 1."""
+"""Factor of the rounds: slices are short, and ratios are near 1."""
 SDK, AGAIN, PRIMED = "list()", "list() again", "list() after prime_allocator()"
 DEFERRED = "list() as deferred(Invoice), one amount read"
 TUNED, OBVIOUS = "hand-written, tuned", "hand-written, obvious"
@@ -51,7 +51,7 @@ def by_hand(bench: Bench) -> Section:
     ]
     section.notes = [
         "Tuned: the SDK's own Struct, one decoder built once, ordered prefetch, four in flight.",
-        "In blocks: the same, decoded as `list()` does it since; for pages that look just like these.",
+        "In blocks: the same, decoded in blocks as `list()` does; for pages in exactly this format.",
     ]
     return section
 
@@ -71,8 +71,8 @@ TARGETS_OF_DEFERRED: dict[Rival, Target | None] = {OPENAPI_PYTHON_CLIENT: at_lea
 def rivals(bench: Bench) -> Section:
     section = Section(
         "Typed rows beside other clients",
-        f"Each in its own environment and process, which begins anew with each round; {PAGES_SIDE_BY_SIDE} "
-        f"pages a slice, {PAGES_OF_A_RIVAL} for clients that are not written here, no latency.",
+        f"Each in its own environment and process, restarted in each round; {PAGES_SIDE_BY_SIDE} "
+        f"pages per slice, {PAGES_OF_A_RIVAL} for clients that are not written here, no latency.",
     )
     served, less = bench.pages(PAGES_SIDE_BY_SIDE), bench.pages(PAGES_OF_A_RIVAL)
     with ExitStack() as stack:
@@ -94,14 +94,14 @@ def rivals(bench: Bench) -> Section:
             joined = _ways(rival, worker, less)
             names[rival] = [entry.name for entry in joined]
             entries += joined
-        section.samples = in_turns(entries, bench.rounds, anew=True)
+        section.samples = in_turns(entries, bench.rounds, restart=True)
     section.figures = [
         ratio(section.samples, SDK, TUNED),
         ratio(section.samples, PRIMED, SDK),
         ratio(section.samples, SDK, OBVIOUS, at_least(1.05)),
         ratio(section.samples, DEFERRED, OBVIOUS, at_least(1.5)),
     ]
-    # With the switch, ratios are told only: the targets are those of rows as they come by default.
+    # With the switch, ratios have no target: targets are for the default.
     all_targets = {SDK: TARGETS, PRIMED: dict.fromkeys(TARGETS), DEFERRED: TARGETS | TARGETS_OF_DEFERRED}
     for ours, targets in all_targets.items():
         section.figures += [
@@ -111,19 +111,19 @@ def rivals(bench: Bench) -> Section:
         ]
     section.figures.append(ratio(section.samples, SDK, AGAIN, name="A/A: list() / list(), two processes"))
     section.notes += [
-        "Obvious: a plain Struct with lists, a decoder a page, eight pages gathered at a time.",
+        "Obvious: a plain Struct with lists, a decoder per page, eight pages gathered at a time.",
         "Money is exact for list() and httpx+pydantic, and float for the generated clients and Stainless.",
-        "Rows of dlt, singer-sdk and airbyte-cdk are dicts, which nothing has checked.",
+        "Rows of dlt, singer-sdk and airbyte-cdk are unchecked dicts.",
         "Where a client has two ways, the faster one counts.",
     ]
     return section
 
 
 def _ways(rival: Rival, worker: Worker, served: Served) -> list[Entry]:
-    """A rival's ways of pulling."""
+    """Entries for each way to pull with a rival."""
 
-    def way(told: str, slice_: str, in_flight: int) -> Entry:
-        return Entry(f"{rival.title}, {told}", worker, slice_, served, {"in_flight": in_flight})
+    def way(label: str, slice_: str, in_flight: int) -> Entry:
+        return Entry(f"{rival.title}, {label}", worker, slice_, served, {"in_flight": in_flight})
 
     if rival is OPENAPI_PYTHON_CLIENT:
         return [way("blocking", "pull", 1), way("async, 8 in flight", "pull_async", IN_FLIGHT)]

@@ -1,4 +1,4 @@
-"""One invoice a call: one call after the other, and many at once."""
+"""One invoice per call: one call after another, and many at once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MANY = 32
 CALLS = {1: 100, MANY: 500}
 RIVAL_CALLS = {1: 30, MANY: 100}
 ROUNDS = 6
-"""As many times the rounds: slices are short, and two ratios are near 1."""
+"""Factor of the rounds: slices are short, and two ratios are near 1."""
 
 
 def one_and_many(bench: Bench) -> Section:
     section = Section(
         "get()",
-        "Beside an aiohttp session as it is made by default, with one msgspec decoder (one process), and the "
-        "generated client (a process of its own).",
+        "Compared with a default aiohttp session and one msgspec decoder (one process), and the "
+        "generated client (in its own process).",
         unit="calls",
     )
     served = bench.pages(2)

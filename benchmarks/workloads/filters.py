@@ -1,4 +1,4 @@
-"""Making a search with many clauses, which is never sent."""
+"""Building a search with many clauses, without sending it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CALLS = 20
 def many_clauses(bench: Bench) -> Section:
     section = Section(
         "Many filters",
-        f"A search with {CLAUSES} clauses joined by `|`, made and not sent; a dict by hand is not checked.",
+        f"A search with {CLAUSES} clauses joined by `|`, not sent; the hand-written dict is not checked.",
         unit="searches",
     )
     served = bench.pages(1)

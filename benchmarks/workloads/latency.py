@@ -1,4 +1,4 @@
-"""50 ms a request: how much of the rate without latency is left, and what those who wait in line have."""
+"""50 ms per request: the remaining share of the rate, and clients that send one request at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEPTH = 16
 PAGES = 192
 PAGES_IF_QUICK = 96
 PAGES_IN_LINE = 8
-"""For those with one request in flight, whose rate does not depend on it."""
+"""For clients with one request in flight, whose rate does not depend on it."""
 PAGES_SIDE_BY_SIDE = 48
 
 
@@ -21,7 +21,7 @@ def of_our_own(bench: Bench) -> Section:
     pages = PAGES_IF_QUICK if bench.quick else PAGES
     section = Section(
         f"{LATENCY:g} ms a request",
-        f"Typed rows, {pages} pages a slice, one process. The SDK deepens its window by itself, "
+        f"Typed rows, {pages} pages per slice, one process. The SDK adjusts its prefetch depth, "
         "from 4 pages up to `max_concurrency`.",
     )
     near, far = bench.pages(pages), bench.pages(pages, latency=LATENCY)
@@ -49,10 +49,10 @@ def of_our_own(bench: Bench) -> Section:
 def rivals(bench: Bench) -> Section:
     pages = PAGES_IF_QUICK if bench.quick else PAGES
     section = Section(
-        f"{LATENCY:g} ms a request, beside other clients",
-        f"{pages} pages a slice for list() with {DEPTH} in flight at most, {PAGES_SIDE_BY_SIDE} for the "
-        f"generated client with as many, {PAGES_IN_LINE} for those that ask for one page after the other; "
-        "processes begin anew with each round.",
+        f"{LATENCY:g} ms per request, compared with other clients",
+        f"{pages} pages per slice for list() with {DEPTH} in flight at most, {PAGES_SIDE_BY_SIDE} for the "
+        f"generated client with as many, {PAGES_IN_LINE} for those that request one page after another; "
+        "processes restart in each round.",
     )
     far = bench.pages(pages, latency=LATENCY)
     side_by_side = bench.pages(PAGES_SIDE_BY_SIDE, latency=LATENCY)
@@ -71,11 +71,11 @@ def rivals(bench: Bench) -> Section:
                 entries.append(Entry(rival.title, worker, "pull_async", side_by_side, {"in_flight": DEPTH}))
             else:
                 entries.append(Entry(rival.title, worker, "pull", in_line))
-        section.samples = in_turns(entries, bench.rounds_of(5), anew=True)
+        section.samples = in_turns(entries, bench.rounds_of(5), restart=True)
     for name in (ours, deferred):
         for rival in found:
             target = at_least(5 if rival is OPENAPI_PYTHON_CLIENT else 10)
-            told = f"{name} / {rival.title}, {LATENCY:g} ms"
-            section.figures.append(ratio(section.samples, name, rival.title, target, name=told))
+            label = f"{name} / {rival.title}, {LATENCY:g} ms"
+            section.figures.append(ratio(section.samples, name, rival.title, target, name=label))
     section.figures.append(ratio(section.samples, ours, again, name="A/A: list() / list(), two processes"))
     return section

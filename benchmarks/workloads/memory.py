@@ -1,4 +1,4 @@
-"""Rows that are kept, and how cost and memory grow with the number of rows."""
+"""Rows in memory, and how cost and memory grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.measure import Entry, Figure, Sample, Section, Spread, at_least,
 MEGABYTE = 1_000_000
 STREAMED = 200_000
 LEAST_ROWS = 100_000
-"""A small pull is repeated up to so many rows, so that its cost can be told from noise."""
+"""A small pull is repeated up to this many rows, so that its cost exceeds the noise."""
 
 
 def kept(bench: Bench) -> Section:
     pages = 50 if bench.quick else STREAMED // 1000
     section = Section(
         "Rows that are kept",
-        f"`collect()` of {pages},000 rows beside the same while garbage is not collected, and beside a walk "
+        f"`collect()` of {pages},000 rows, compared with garbage collection off, and with a read "
         "that drops its rows; one process.",
     )
     served = bench.pages(pages)
@@ -47,8 +47,8 @@ def growth(bench: Bench) -> Section:
     sizes = sizes[:3] if bench.quick else sizes
     section = Section(
         "Growth with the number of rows",
-        "`async for` over typed rows that are dropped, a fresh process each; growth is that of its peak "
-        "memory since before the walk, when it had imported all and made one call.",
+        "`async for` over typed rows that are dropped, in a fresh process each; growth is that of its peak "
+        "memory since before the read, after imports and one call.",
     )
     entrants = [*((_name(size), size) for size in sizes), (AGAIN, sizes[1])]
     section.samples = {name: [] for name, _ in entrants}

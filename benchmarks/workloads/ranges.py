@@ -1,4 +1,4 @@
-"""`pull()`: the key range cut in ranges that are walked together."""
+"""`pull()` with several key ranges."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ LATENCY = 50.0
 def of_a_pull(bench: Bench) -> Section:
     section = Section(
         "Key ranges",
-        f"`invoices.pull(ranges=N)`, {PAGES} pages a slice, without latency and with {LATENCY:g} ms.",
+        f"`invoices.pull(ranges=N)`, {PAGES} pages per slice, without latency and with {LATENCY:g} ms.",
     )
     with bench.ours(steady=True) as worker:
         for latency in (0.0, LATENCY):
-            told = f", {latency:g} ms"
+            label = f", {latency:g} ms"
             served = bench.pages(PAGES, latency=latency)
             entries = [
-                Entry(f"pull(ranges={ranges}){told}", worker, "sdk.by_ranges", served, {"ranges": ranges})
+                Entry(f"pull(ranges={ranges}){label}", worker, "sdk.by_ranges", served, {"ranges": ranges})
                 for ranges in RANGES
             ]
-            entries.append(Entry(f"search(){told}", worker, "sdk.searched", served))
-            entries.append(Entry(f"search(){told}, again", worker, "sdk.searched", served))
+            entries.append(Entry(f"search(){label}", worker, "sdk.searched", served))
+            entries.append(Entry(f"search(){label}, again", worker, "sdk.searched", served))
             found = in_turns(entries, bench.rounds_of(5))
             section.samples |= found
             section.figures += [
-                ratio(found, f"pull(ranges={ranges}){told}", f"search(){told}") for ranges in RANGES
+                ratio(found, f"pull(ranges={ranges}){label}", f"search(){label}") for ranges in RANGES
             ]
-            name = f"A/A: search() / search(){told}"
-            section.figures.append(ratio(found, f"search(){told}", f"search(){told}, again", name=name))
+            name = f"A/A: search() / search(){label}"
+            section.figures.append(ratio(found, f"search(){label}", f"search(){label}, again", name=name))
     return section

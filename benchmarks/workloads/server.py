@@ -1,4 +1,4 @@
-"""Whether the page server could be what is measured."""
+"""Check that the page server does not limit the measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PULLS = 5
 def is_no_bottleneck(bench: Bench) -> Section:
     section = Section(
         "The server",
-        "A reader by hand that decodes nothing, and the share of its core that the server is busy meanwhile "
+        "A hand-written reader that decodes nothing, and the CPU share of the server during it "
         "and while `list()` reads.",
     )
     served = bench.pages(PAGES)

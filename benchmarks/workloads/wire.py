@@ -1,4 +1,4 @@
-"""What compression and TLS cost."""
+"""The cost of compression and TLS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PAGES = 16
 
 def gzip_and_tls(bench: Bench) -> Section:
     section = Section(
-        "gzip and TLS", f"Typed rows, {PAGES} pages a slice, one process, no latency; gzip at level 6."
+        "gzip and TLS", f"Typed rows, {PAGES} pages per slice, one process, no latency; gzip at level 6."
     )
     ways = {
         "plain": bench.pages(PAGES),
