@@ -4,7 +4,7 @@ import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint", "types"]
-# An interpreter that is not installed is passed over; CI tells which ran.
+# Interpreters that are not installed are skipped; the log of CI shows which ones ran.
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -18,10 +18,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
-    session.install("-e", ".[lint]")
+    session.install("-e", ".[lint,test]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+    session.run("pytest", "tests/test_language.py")
+    # Compares the public names with the latest tag; it passes while there is none.
+    session.run("griffe", "check", "aiwyn_async", "--search", ".")
 
 
 @nox.session(python=PYTHONS[0])
@@ -29,12 +32,13 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[types]", "nox")
     session.run("mypy")
     session.run("pyright")
+    session.run("python", "-m", "tools.public_types")
 
 
 @nox.session(name="docs-examples", python=PYTHONS[0])
 def docs_examples(session: nox.Session) -> None:
     session.install("-e", ".[test]")
-    session.run("pytest", "tests/test_readme.py", *session.posargs)
+    session.run("pytest", "tests/test_docs.py", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -11,9 +11,9 @@ from aiwyn_async._core.reports import MissingRange as MissingRange
 from aiwyn_async._core.reports import PullReport as PullReport
 from aiwyn_async._core.reports import ReadReport as ReadReport
 from aiwyn_async._core.reports import StopReason as StopReason
-from aiwyn_async._decoding.envelope import BadRow as BadRow
-from aiwyn_async._decoding.envelope import OnBadRow as OnBadRow
 from aiwyn_async._decoding.lazy import deferred as deferred
+from aiwyn_async._decoding.pages import BadRow as BadRow
+from aiwyn_async._decoding.pages import OnBadRow as OnBadRow
 from aiwyn_async._decoding.plain_types import materialize as materialize
 from aiwyn_async._http.messages import Request as Request
 from aiwyn_async._http.messages import Response as Response

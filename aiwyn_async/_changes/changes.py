@@ -16,9 +16,10 @@ from aiwyn_async._changes.lookup import first_row, key_and_timestamp
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import ListReport, PullReport
-from aiwyn_async._decoding.envelope import BadRow, key_decoder, key_only
-from aiwyn_async._decoding.row_decoder import row_decoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Owned
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
@@ -299,7 +300,7 @@ class Changes(Read[RowT]):
                 bytes(raw)
             ).row.timestamp
             return None if found is None else instant_of(found)
-        except (*UNREADABLE, ValueError, TypeError):
+        except (*DECODING_ERRORS, ValueError, TypeError):
             return None
 
     async def _following(self, use: _ChangesIteration[RowT], span: Span) -> Span | None:

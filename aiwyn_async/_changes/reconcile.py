@@ -11,7 +11,7 @@ import msgspec
 from aiwyn_async._changes.lookup import key_and_timestamp
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import PullReport
-from aiwyn_async._decoding.envelope import key_only
+from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id

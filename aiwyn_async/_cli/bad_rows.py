@@ -11,7 +11,7 @@ import msgspec
 
 from aiwyn_async._cli.output import say
 from aiwyn_async._core.files import disk_errors, replace_content
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import ExportError
 
 __all__ = ["BadRowsFile"]

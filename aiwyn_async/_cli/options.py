@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from aiwyn_async._decoding.envelope import OnBadRow
+from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["Flag", "RowOptions", "Whole"]

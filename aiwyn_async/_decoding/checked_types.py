@@ -1,8 +1,8 @@
-"""Row types to decode pages with: msgspec refuses what the contract of values would read otherwise.
+"""Types for decoding pages in one call: msgspec rejects what the contract of values decodes differently.
 
-``checked(Invoice)`` is a subclass of ``Invoice`` under its name, and its rows compare, hash, print and pickle
-as those of ``Invoice``. Its decoder also refuses, at no cost per row, keys of no field, money that is not a
-JSON number with a fraction, and integers of more than 64 bits. Such a page is read again, more slowly.
+``checked(Invoice)`` is a subclass of ``Invoice`` with the same name. At no cost per row, its decoder also
+rejects keys without a field, money that is not a JSON number with a fraction, and integers of more than 64
+bits. ``row_decoder`` builds these types and decodes the rejected pages again.
 """
 
 from __future__ import annotations
@@ -20,34 +20,35 @@ import msgspec
 from msgspec.structs import fields
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.plain_types import field_of, like_plain, plain_type
-from aiwyn_async._decoding.values import RefusedValueError
+from aiwyn_async._decoding.plain_types import copy_field, plain_methods, plain_type
+from aiwyn_async._decoding.values import InvalidValueError
+from aiwyn_async.models.base import Id
 
 __all__ = [
     "NO_EXTRA_KEYS",
+    "CheckOptions",
     "ExtraKeys",
-    "Options",
     "checked",
-    "exact_value",
+    "decode_hook",
     "has_unchecked_amounts",
     "is_checkable",
     "is_key_only",
     "is_object",
-    "reads_otherwise",
+    "key_only",
+    "may_misread_timestamps",
 ]
 
-
 ExtraKeys = frozenset[tuple[Any, str]]
-"""The keys that objects of a server have beside their fields, each with the Struct of its object."""
+"""Keys of the server's objects that are not fields, each with the Struct of its object."""
 
 NO_EXTRA_KEYS: Final[ExtraKeys] = frozenset()
 
 
-class _Hooked:
-    """A type whose values a hook of the decoder makes: to msgspec a generic type, checked by its origin.
+class _HookedType:
+    """A type whose values the hooks of a decoder create; msgspec handles it as a generic type.
 
-    A ``Decimal`` is made by the ``float_hook``, as fast as msgspec makes one itself. Text, which ``Decimal``
-    would take in forms such as "NaN" and "1_000", is refused, or is passed to the ``dec_hook``.
+    The ``float_hook`` creates a ``Decimal`` as fast as msgspec itself. Text, which ``Decimal`` accepts in
+    forms such as "NaN" and "1_000", is rejected or passed to the ``dec_hook``.
     """
 
     __args__ = ()
@@ -57,30 +58,30 @@ class _Hooked:
         self.__origin__ = origin
 
     def __call__(self) -> None:
-        """Only what is callable may be part of an annotation."""
+        """Do nothing; a part of an annotation must be callable."""
 
     def __or__(self, other: Any) -> Any:
-        return typing.Union[self, other]  # noqa: UP007 (it is not a type)
+        return typing.Union[self, other]  # noqa: UP007 (other is not always a type)
 
     __ror__ = __or__
 
 
-_MONEY: Final[Any] = _Hooked(Decimal)
-_TIMESTAMP: Final[Any] = _Hooked(datetime)
+_MONEY: Final[Any] = _HookedType(Decimal)
+_TIMESTAMP: Final[Any] = _HookedType(datetime)
 _INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-def exact_value(kind: Any, value: Any) -> Any:
-    """A ``dec_hook`` for integers and numbers in quotes as money, and for timestamps of the usual form."""
+def decode_hook(kind: Any, value: Any) -> Any:
+    """Decode integers and quoted numbers as money, and timestamps in the usual form: a ``dec_hook``."""
     if kind is _MONEY:
         return value if type(value) is Decimal else values.as_money(value)
     if type(value) is not str or not values.is_usual_timestamp(value):
-        raise RefusedValueError("expected a timestamp of the usual form")
+        raise InvalidValueError("expected a timestamp in the usual form")
     return values.as_timestamp(value)
 
 
 def is_object(kind: Any) -> bool:
-    """Whether a type is a Struct that is an object of optional keys on the wire."""
+    """Return True for a Struct that is a JSON object without a tag on the wire."""
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return False
     config = kind.__struct_config__
@@ -89,52 +90,59 @@ def is_object(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def is_checkable(kind: Any) -> bool:
-    """Whether a type is such a Struct, and a subclass of it with other annotations can be made."""
+    """Return True for a Struct that is an object and can be subclassed with other annotations."""
     return is_object(kind) and not is_key_only(kind) and not _is_recursive(kind)
 
 
 def _is_recursive(kind: Any) -> bool:
-    left, seen = [field.type for field in fields(kind)], set[int]()
-    while left:
-        each = left.pop()
+    pending, seen = [field.type for field in fields(kind)], set[int]()
+    while pending:
+        each = pending.pop()
         if each is kind:
             return True
         if not is_object(each):
-            left += typing.get_args(each)
+            pending += typing.get_args(each)
         elif id(each) not in seen:
             seen.add(id(each))
-            left += [field.type for field in fields(each)]
+            pending += [field.type for field in fields(each)]
     return False
 
 
+@functools.lru_cache(maxsize=64)
+def key_only(key: str) -> type[Any]:
+    """Return a Struct type that decodes only the key of a row, as ``key``; None if the row has none."""
+    column = ("key", Id | None, msgspec.field(name=key, default=None))
+    return msgspec.defstruct("KeyOnly", [column], gc=False, namespace={"_is_key_only": True})
+
+
 def is_key_only(kind: Any) -> bool:
-    """Whether a type reads the key of a row alone: ``envelopes.key_only()`` makes it."""
+    """Return True for a type that ``key_only()`` created."""
     return hasattr(kind, "_is_key_only")
 
 
-class Options(NamedTuple):
-    """How pages of a read are decoded.
+class CheckOptions(NamedTuple):
+    """How strict the checked types of a read are.
 
     Attributes:
-        with_extra_keys: keys of no field are not refused.
-        with_hooked_times: timestamps are decoded by the ``dec_hook``: exactly, and more slowly.
+        allow_extra_keys: accept keys without a field.
+        hook_timestamps: decode timestamps by the ``dec_hook``, which is exact, but slower.
     """
 
-    with_extra_keys: bool = False
-    with_hooked_times: bool = False
+    allow_extra_keys: bool = False
+    hook_timestamps: bool = False
 
 
-USUAL: Final = Options()
+DEFAULT_OPTIONS: Final = CheckOptions()
 
 
 @functools.lru_cache(maxsize=512)
-def checked(kind: Any, options: Options = USUAL) -> Any:  # noqa: PLR0911 (one for each kind)
-    """The type to decode a row type, or the annotation of a field, with."""
+def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa: PLR0911 (one for each kind)
+    """Return the type to decode instead of a row type or the annotation of a field."""
     if is_checkable(kind):
         return _checked_struct(kind, options)
     if kind is Decimal:
         return _MONEY
-    if kind is datetime and options.with_hooked_times:
+    if kind is datetime and options.hook_timestamps:
         return _TIMESTAMP
     if kind is int:
         return _INTEGER
@@ -142,40 +150,40 @@ def checked(kind: Any, options: Options = USUAL) -> Any:  # noqa: PLR0911 (one f
     if origin in {typing.Union, types.UnionType}:
         return _checked_union(arguments, options)
     if origin in {tuple, list, dict}:
-        made = [each if each is ... else checked(each, options) for each in arguments]
+        items = [each if each is ... else checked(each, options) for each in arguments]
         container: Any = origin
-        return container[tuple(made)]
+        return container[tuple(items)]
     if origin is Annotated and arguments[0] not in {Decimal, int, datetime}:
         return Annotated[(checked(arguments[0], options), *arguments[1:])]
     return kind
 
 
-def _checked_union(members: tuple[Any, ...], options: Options) -> Any:
-    made = [checked(member, options) for member in members]
-    is_wide = len(made) - (types.NoneType in members) > 1
-    if is_wide and any(isinstance(each, _Hooked) for each in made):
-        made = list(members)  # msgspec has no union of a generic type with another one
-    return functools.reduce(lambda one, other: one | other, made)
+def _checked_union(members: tuple[Any, ...], options: CheckOptions) -> Any:
+    kinds = [checked(member, options) for member in members]
+    is_wide = len(kinds) - (types.NoneType in members) > 1
+    if is_wide and any(isinstance(each, _HookedType) for each in kinds):
+        kinds = list(members)  # msgspec has no union of a generic type with another one
+    return functools.reduce(lambda one, other: one | other, kinds)
 
 
-def _checked_struct(kind: Any, options: Options) -> Any:
+def _checked_struct(kind: Any, options: CheckOptions) -> Any:
     config = kind.__struct_config__
     return msgspec.defstruct(
         kind.__name__,
-        [(field.name, checked(field.type, options), field_of(field)) for field in fields(kind)],
+        [(field.name, checked(field.type, options), copy_field(field)) for field in fields(kind)],
         bases=(kind,),
-        namespace=like_plain(kind, is_decoded=plain_type(kind) is kind),
+        namespace=plain_methods(kind, is_decoded=plain_type(kind) is kind),
         module=kind.__module__,
         kw_only=True,
         frozen=config.frozen,
         gc=config.gc,
-        forbid_unknown_fields=config.forbid_unknown_fields or not options.with_extra_keys,
+        forbid_unknown_fields=config.forbid_unknown_fields or not options.allow_extra_keys,
     )
 
 
 @functools.lru_cache(maxsize=256)
 def has_unchecked_amounts(kind: Any) -> bool:
-    """Whether msgspec decodes an amount by rules of its own: in a dataclass, or in a wider union."""
+    """Return True if msgspec decodes an amount by its own rules: in a dataclass, or in a wider union."""
     if is_checkable(kind):
         return any(has_unchecked_amounts(field.type) for field in fields(kind))
     if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind) or is_object(kind):
@@ -186,13 +194,12 @@ def has_unchecked_amounts(kind: Any) -> bool:
     return any(map(has_unchecked_amounts, members))
 
 
-def reads_otherwise(kind: Any, json: bytes) -> bool:
-    """Whether msgspec may read a timestamp in this JSON otherwise than the contract of values.
+def may_misread_timestamps(kind: Any, json: bytes) -> bool:
+    """Return True if msgspec may decode a timestamp in this JSON differently from the contract of values.
 
-    It rounds digits beyond the microsecond, and knows no bounds in UTC. Both are searched for in all
-    timestamps with a ``T``, and in others if there is one in the first ``HEAD`` bytes: a server writes them
-    alike. Escapes in timestamps are searched for there too. To search for all of these everywhere would take
-    a third of the time of decoding.
+    It rounds digits beyond the microsecond and has no bounds in UTC. All timestamps with a ``T`` are searched
+    for both. Other separators and escapes are searched for in the first ``HEAD`` bytes only, since a server
+    writes its timestamps alike; a search of everything would take a third of the decoding time.
     """
     if not _has_timestamps(kind):
         return False

@@ -1,4 +1,8 @@
-"""Decode one row exactly as the contract of values says: the slow path, which all others must equal."""
+"""Decode one row exactly as the contract of values requires: the slow path, and the reference for the others.
+
+Each value is decoded from its own JSON, so the path to an invalid one and repaired values are known.
+``row_decoder`` uses it for rows that cannot be decoded fast with ``checked_types``.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +16,24 @@ from msgspec import inspect
 from aiwyn_async._decoding import values
 from aiwyn_async._decoding.checked_types import (
     checked,
-    exact_value,
+    decode_hook,
     has_unchecked_amounts,
     is_object,
-    reads_otherwise,
+    may_misread_timestamps,
 )
-from aiwyn_async._decoding.key_case import Names
-from aiwyn_async._decoding.unreadable import UNREADABLE
-from aiwyn_async._decoding.values import NumberText, RefusedValueError, parse
+from aiwyn_async._decoding.key_case import FieldNames
+from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
 
-__all__ = ["ExactRow", "exact_decoder", "is_usual", "keys_of", "tokens_of", "value_decoder"]
+__all__ = ["ExactRow", "exact_decoder", "is_usual", "split_fields", "split_object", "value_decoder"]
 
 
 class ExactRow(NamedTuple):
     """A decoded row.
 
     Attributes:
-        row: of the row type.
-        is_repaired: a value was brought to the form of its field.
-        unknown: the values under keys that are not a field, by their path, such as ``lineItems[0].note``.
+        row: an instance of the row type.
+        is_repaired: a value was converted to the form of its field.
+        unknown: the JSON of values without a field, by their path, such as ``lineItems[0].note``.
     """
 
     row: Any
@@ -39,7 +42,7 @@ class ExactRow(NamedTuple):
 
 
 class _Notes:
-    """What is noticed on the way through a row."""
+    """Repairs and unknown keys of the row that is being decoded."""
 
     __slots__ = ("is_repaired", "unknown")
 
@@ -48,241 +51,251 @@ class _Notes:
         self.unknown: dict[str, bytes] = {}
 
 
-Convert = Callable[[bytes, _Notes], Any]
-"""From the JSON of a value to what ``msgspec.convert`` takes for it."""
+Converter = Callable[[bytes, _Notes], Any]
+"""Converts the JSON of a value to an argument of ``msgspec.convert``."""
 
-keys_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-"""The keys of a JSON object, and their values as JSON."""
+split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""Split a JSON object into its keys and the JSON of their values."""
 
-_items_of: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @functools.lru_cache(maxsize=256)
 def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
-    """A decoder of the JSON of one row. It raises one of ``UNREADABLE`` for a row that is refused."""
-    made = checked(row_type)
-    fit = _converter(inspect.type_info(row_type))
+    """Return a function that decodes the JSON of one row, or raises one of ``DECODING_ERRORS``."""
+    target = checked(row_type)
+    convert = _converter(inspect.type_info(row_type))
 
     def decode(row: bytes) -> ExactRow:
         notes = _Notes()
-        return ExactRow(msgspec.convert(fit(row, notes), made), notes.is_repaired, notes.unknown)
+        return ExactRow(msgspec.convert(convert(row, notes), target), notes.is_repaired, notes.unknown)
 
     return decode
 
 
 @functools.lru_cache(maxsize=1024)
 def value_decoder(kind: Any) -> Callable[[bytes], Any]:
-    """A decoder of the JSON of one value. It raises one of ``UNREADABLE`` for one that is refused."""
-    made = checked(kind)
-    decode_fast = msgspec.json.Decoder(made, float_hook=values.sane_decimal).decode
-    fit = _converter(inspect.type_info(kind))
+    """Return a function that decodes the JSON of one value, or raises one of ``DECODING_ERRORS``."""
+    target = checked(kind)
+    decode_fast = msgspec.json.Decoder(target, float_hook=values.bounded_decimal).decode
+    convert = _converter(inspect.type_info(kind))
 
-    def decode(token: bytes) -> Any:
+    def decode(json: bytes) -> Any:
         try:
-            if not reads_otherwise(kind, token):
-                return decode_fast(token)
-        except UNREADABLE:
-            pass  # the exact decoder accepts more, and says what it refuses
-        return msgspec.convert(fit(token, _Notes()), made)
+            if not may_misread_timestamps(kind, json):
+                return decode_fast(json)
+        except DECODING_ERRORS:
+            pass  # the exact converter accepts more, and its errors have a path
+        return msgspec.convert(convert(json, _Notes()), target)
 
     return decode
 
 
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
-    """Whether the JSON of a value is in the form that is decoded fast."""
-    decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.sane_decimal).decode
+    """Return a function that is True for the JSON of a value in the form that is decoded fast."""
+    decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal).decode
 
-    def check(token: bytes) -> bool:
+    def check(json: bytes) -> bool:
         try:
-            decode_fast(token)
-        except UNREADABLE:
+            decode_fast(json)
+        except DECODING_ERRORS:
             return False
-        return not reads_otherwise(kind, token)
+        return not may_misread_timestamps(kind, json)
 
     return check
 
 
-def tokens_of(row_type: Any, row: bytes) -> dict[str, bytes]:
-    """The JSON of each field that a row has, by its declared name."""
-    wire = keys_of(row)
-    return {name: bytes(wire[key]) for name, key in _names_of(row_type).match(wire).keys.items()}
+def split_fields(row_type: Any, row: bytes) -> dict[str, bytes]:
+    """Return the JSON of each field that a row has, by its declared name."""
+    wire = split_object(row)
+    return {name: bytes(wire[key]) for name, key in _field_names(row_type).match(wire).keys.items()}
 
 
 @functools.lru_cache(maxsize=256)
-def _names_of(row_type: Any) -> Names:
-    return Names(field.encode_name for field in msgspec.structs.fields(row_type))
+def _field_names(row_type: Any) -> FieldNames:
+    return FieldNames(field.encode_name for field in msgspec.structs.fields(row_type))
 
 
-def _converter(kind: inspect.Type) -> Convert:  # noqa: PLR0911 (one for each kind)
+def _converter(kind: inspect.Type) -> Converter:  # noqa: PLR0911 (one for each kind)
     match kind:
         case inspect.Metadata(type=inner):
             return _converter(inner)
         case inspect.UnionType(types=types):
             return _union_converter(types)
         case inspect.StructType(cls=cls) if is_object(cls):
-            return _when_needed(lambda: _struct_converter(kind))
+            return _build_lazily(lambda: _struct_converter(kind))
         case inspect.DataclassType(fields=fields) | inspect.TypedDictType(fields=fields):
-            return _when_needed(
-                lambda: _object({field.encode_name: _converter(field.type) for field in fields})
+            return _build_lazily(
+                lambda: _object_converter({field.encode_name: _converter(field.type) for field in fields})
             )
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return _list(_converter(item))
+            return _list_converter(_converter(item))
         case inspect.DictType(value_type=value):
-            return _mapping(_converter(value))
+            return _dict_converter(_converter(value))
         case inspect.RawType():
-            return lambda token, _: msgspec.Raw(token)
+            return lambda json, _: msgspec.Raw(json)
         case _:
-            return _SCALARS.get(type(kind), _as_it_is)
+            return _SCALARS.get(type(kind), _convert_untyped)
 
 
-def _when_needed(make: Callable[[], Convert]) -> Convert:
-    """Make the function at its first use: an object may hold others of its own type."""
-    made = functools.cache(make)
+def _build_lazily(build: Callable[[], Converter]) -> Converter:
+    """Build a converter on its first use, because an object may hold others of its own type."""
+    build_once = functools.cache(build)
 
-    def fit(token: bytes, notes: _Notes) -> Any:
-        return made()(token, notes)
+    def convert(json: bytes, notes: _Notes) -> Any:
+        return build_once()(json, notes)
 
-    return fit
+    return convert
 
 
-def _struct_converter(kind: inspect.StructType) -> Convert:
+def _struct_converter(kind: inspect.StructType) -> Converter:
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind.cls)}
-    fits = {
-        field.encode_name: _fast_first(kinds[field.encode_name], _converter(field.type))
+    converters = {
+        field.encode_name: _fast_converter(kinds[field.encode_name], _converter(field.type))
         for field in kind.fields
     }
-    return _object(fits, is_strict=kind.forbid_unknown_fields)
+    return _object_converter(converters, is_strict=kind.forbid_unknown_fields)
 
 
-def _fast_first(kind: Any, fit: Convert) -> Convert:
-    """Decode a field fast if that is exact, which it is for nearly all."""
+def _fast_converter(kind: Any, convert: Converter) -> Converter:
+    """Return a converter that decodes a field in one call if that is exact."""
     if has_unchecked_amounts(kind):
-        return fit
-    decode = msgspec.json.Decoder(checked(kind), float_hook=values.sane_decimal, dec_hook=exact_value).decode
+        return convert
+    decode = msgspec.json.Decoder(
+        checked(kind), float_hook=values.bounded_decimal, dec_hook=decode_hook
+    ).decode
 
-    def fit_fast(token: bytes, notes: _Notes) -> Any:
+    def convert_fast(json: bytes, notes: _Notes) -> Any:
         try:
-            value = decode(token)
-        except UNREADABLE:
-            return fit(token, notes)
-        return fit(token, notes) if reads_otherwise(kind, token) else value
+            value = decode(json)
+        except DECODING_ERRORS:
+            return convert(json, notes)
+        return convert(json, notes) if may_misread_timestamps(kind, json) else value
 
-    return fit_fast
+    return convert_fast
 
 
-def _union_converter(types: tuple[inspect.Type, ...]) -> Convert:
+def _union_converter(types: tuple[inspect.Type, ...]) -> Converter:
     members = [member for member in types if not isinstance(member, inspect.NoneType)]
     is_nullable = any(isinstance(member, inspect.NoneType) for member in types)
     kinds = {type(member) for member in members}
     if kinds == {inspect.IntType, inspect.StrType}:
-        fit = _SCALARS[_Id]
+        convert = _SCALARS[_Id]
     elif kinds <= {inspect.StrType, inspect.LiteralType}:
-        fit = _SCALARS[inspect.StrType]
+        convert = _SCALARS[inspect.StrType]
     elif kinds == {inspect.IntType, inspect.DecimalType}:
-        fit = _scalar(lambda value: value if type(value) is int else values.as_money(value), _is_number)
+        convert = _scalar_converter(
+            lambda value: value if type(value) is int else values.as_money(value), _is_number
+        )
     elif len(members) == 1:
-        fit = _converter(members[0])
+        convert = _converter(members[0])
     else:
-        return _as_it_is
-    return _nullable(fit, takes_blank=kinds <= _BLANK_IS_NULL) if is_nullable else fit
+        return _convert_untyped
+    return _nullable_converter(convert, accepts_blank=kinds <= _BLANK_IS_NULL) if is_nullable else convert
 
 
-def _nullable(fit: Convert, *, takes_blank: bool) -> Convert:
-    def fit_or_null(token: bytes, notes: _Notes) -> Any:
-        if token == b"null":
+def _nullable_converter(convert: Converter, *, accepts_blank: bool) -> Converter:
+    def convert_nullable(json: bytes, notes: _Notes) -> Any:
+        if json == b"null":
             return None
-        if takes_blank and token.startswith(b'"') and values.is_blank(parse(token)):
+        if accepts_blank and json.startswith(b'"') and values.is_blank(parse(json)):
             notes.is_repaired = True
             return None
-        return fit(token, notes)
+        return convert(json, notes)
 
-    return fit_or_null
+    return convert_nullable
 
 
-def _object(fields: Mapping[str, Convert], *, is_strict: bool = False) -> Convert:
-    names = Names(fields)
+def _object_converter(fields: Mapping[str, Converter], *, is_strict: bool = False) -> Converter:
+    names = FieldNames(fields)
 
-    def fit(token: bytes, notes: _Notes) -> Any:
-        if not token.startswith(b"{"):
-            raise RefusedValueError(f"expected an object, got {_kind_of(token)}")
-        wire = keys_of(token)
+    def convert(json: bytes, notes: _Notes) -> Any:
+        if not json.startswith(b"{"):
+            raise InvalidValueError(f"expected an object, got {_describe(json)}")
+        wire = split_object(json)
         matched = names.match(wire)
         if is_strict and matched.unknown:
-            raise RefusedValueError(f"expected no field {matched.unknown[0]!r}")
+            raise InvalidValueError(f"unknown field {matched.unknown[0]!r}")
         notes.unknown |= {key: bytes(wire[key]) for key in matched.unknown}
-        found: dict[str, Any] = {}
+        converted: dict[str, Any] = {}
         for name, key in matched.keys.items():
-            found[name] = _within(name, fields[name], bytes(wire[key]), notes)
-        return found
+            converted[name] = _convert_nested(name, fields[name], bytes(wire[key]), notes)
+        return converted
 
-    return fit
+    return convert
 
 
-def _within(step: str, fit: Convert, token: bytes, notes: _Notes) -> Any:
-    """The value of a field or an item; the paths of what is found in it begin with this step."""
+def _convert_nested(step: str, convert: Converter, json: bytes, notes: _Notes) -> Any:
+    """Convert a field or an item; paths in its errors and notes begin with this step."""
     before, notes.unknown = notes.unknown, {}
     try:
-        value = fit(token, notes)
-    except RefusedValueError as fault:
-        raise fault.within(step) from None
+        value = convert(json, notes)
+    except InvalidValueError as error:
+        raise error.within(step) from None
     finally:
-        within = {
+        nested = {
             f"{step}{'' if path.startswith('[') else '.'}{path}": raw for path, raw in notes.unknown.items()
         }
-        notes.unknown = before | within if within else before
+        notes.unknown = before | nested if nested else before
     return value
 
 
-def _list(fit: Convert) -> Convert:
-    def fit_items(token: bytes, notes: _Notes) -> Any:
-        if not token.startswith(b"["):
-            raise RefusedValueError(f"expected a list, got {_kind_of(token)}")
-        return [_within(f"[{index}]", fit, bytes(item), notes) for index, item in enumerate(_items_of(token))]
+def _list_converter(convert: Converter) -> Converter:
+    def convert_items(json: bytes, notes: _Notes) -> Any:
+        if not json.startswith(b"["):
+            raise InvalidValueError(f"expected a list, got {_describe(json)}")
+        return [
+            _convert_nested(f"[{index}]", convert, bytes(item), notes)
+            for index, item in enumerate(_split_list(json))
+        ]
 
-    return fit_items
-
-
-def _mapping(fit: Convert) -> Convert:
-    def fit_values(token: bytes, notes: _Notes) -> Any:
-        if not token.startswith(b"{"):
-            raise RefusedValueError(f"expected an object, got {_kind_of(token)}")
-        return {key: _within(key, fit, bytes(value), notes) for key, value in keys_of(token).items()}
-
-    return fit_values
+    return convert_items
 
 
-def _as_it_is(token: bytes, _notes: _Notes) -> Any:
-    """A value of a kind that the contract does not know: msgspec decides; numbers are exact."""
-    return _plain(parse(token))
+def _dict_converter(convert: Converter) -> Converter:
+    def convert_values(json: bytes, notes: _Notes) -> Any:
+        if not json.startswith(b"{"):
+            raise InvalidValueError(f"expected an object, got {_describe(json)}")
+        return {
+            key: _convert_nested(key, convert, bytes(value), notes)
+            for key, value in split_object(json).items()
+        }
+
+    return convert_values
 
 
-def _plain(value: Any) -> Any:
+def _convert_untyped(json: bytes, _notes: _Notes) -> Any:
+    """Convert a value of a type outside the contract: numbers are exact, msgspec checks the rest."""
+    return _convert_numbers(parse(json))
+
+
+def _convert_numbers(value: Any) -> Any:
     match value:
         case NumberText():
-            return values.any_decimal(value)
+            return values.unbounded_decimal(value)
         case list():
-            return [_plain(item) for item in cast("list[object]", value)]
+            return [_convert_numbers(item) for item in cast("list[object]", value)]
         case dict():
-            return {key: _plain(item) for key, item in cast("dict[str, Any]", value).items()}
+            return {key: _convert_numbers(item) for key, item in cast("dict[str, Any]", value).items()}
         case _:
             return value
 
 
-def _scalar(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Convert:
-    """Any other form than the usual one counts as repaired."""
+def _scalar_converter(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Converter:
+    """Return a converter that counts a value in another form than the usual one as repaired."""
 
-    def fit(token: bytes, notes: _Notes) -> Any:
-        value = parse(token)
-        found = read(value)
+    def convert(json: bytes, notes: _Notes) -> Any:
+        value = parse(json)
+        converted = read(value)
         notes.is_repaired = notes.is_repaired or not is_usual(value)
-        return found
+        return converted
 
-    return fit
+    return convert
 
 
-def _kind_of(token: bytes) -> str:
-    first = token[:1]
+def _describe(json: bytes) -> str:
+    first = json[:1]
     return {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null"}.get(first, "a scalar")
 
 
@@ -294,15 +307,15 @@ def _is_number(value: Any) -> bool:
     return type(value) in {int, NumberText, str}
 
 
-_SCALARS: Final[dict[type[inspect.Type], Convert]] = {
-    _Id: _scalar(values.as_id, lambda value: type(value) in {int, str}),
-    inspect.IntType: _scalar(values.as_integer, lambda value: type(value) is int),
-    inspect.FloatType: _scalar(values.as_float, lambda value: type(value) in {int, NumberText}),
-    inspect.DecimalType: _scalar(values.as_money, _is_number),
-    inspect.StrType: _scalar(values.as_text, lambda value: type(value) is str),
-    inspect.BoolType: _scalar(values.as_boolean, lambda value: type(value) is bool),
-    inspect.DateTimeType: _scalar(values.as_timestamp, values.is_usual_timestamp),
-    inspect.DateType: _scalar(values.as_date, values.is_usual_date),
+_SCALARS: Final[dict[type[inspect.Type], Converter]] = {
+    _Id: _scalar_converter(values.as_id, lambda value: type(value) in {int, str}),
+    inspect.IntType: _scalar_converter(values.as_integer, lambda value: type(value) is int),
+    inspect.FloatType: _scalar_converter(values.as_float, lambda value: type(value) in {int, NumberText}),
+    inspect.DecimalType: _scalar_converter(values.as_money, _is_number),
+    inspect.StrType: _scalar_converter(values.as_text, lambda value: type(value) is str),
+    inspect.BoolType: _scalar_converter(values.as_boolean, lambda value: type(value) is bool),
+    inspect.DateTimeType: _scalar_converter(values.as_timestamp, values.is_usual_timestamp),
+    inspect.DateType: _scalar_converter(values.as_date, values.is_usual_date),
 }
 _BLANK_IS_NULL: Final = {
     *(inspect.DecimalType, inspect.IntType, inspect.FloatType, inspect.DateTimeType, inspect.DateType),

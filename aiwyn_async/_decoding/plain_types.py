@@ -1,4 +1,7 @@
-"""Rows of generated subclasses that compare, hash, print and pickle as rows of their plain type."""
+"""Make rows of generated subclasses compare, hash, print and pickle as rows of their plain type.
+
+A plain type is one that a user declares; ``checked_types`` and ``lazy`` generate subclasses of it.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,16 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 from msgspec.structs import FieldInfo
 
-__all__ = ["field_of", "like_plain", "materialize", "plain_type"]
+__all__ = ["copy_field", "materialize", "plain_methods", "plain_type"]
 
 RowT = TypeVar("RowT")
 
 
 def materialize(row: RowT) -> RowT:
-    """A row with all its fields decoded, of the type that ``deferred()`` was given; any other row as it is.
+    """Decode all fields of a deferred row; return a row of the plain type, and any other row unchanged.
 
     Raises:
-        DecodeError: a value does not fit.
+        DecodeError: a value does not decode.
     """
     row_type = plain_type(type(row))
     if row_type is type(row):
@@ -28,16 +31,16 @@ def materialize(row: RowT) -> RowT:
 
 
 def plain_type(row_type: Any) -> Any:
-    """The type that a generated one stands for; any other as it is."""
+    """Return the plain type of a generated type, and any other type unchanged."""
     return getattr(row_type, "_plain_type", row_type)
 
 
-def like_plain(row_type: Any, *, is_decoded: bool) -> dict[str, Any]:
-    """The namespace of a subclass whose rows pass for those of this type.
+def plain_methods(row_type: Any, *, is_decoded: bool) -> dict[str, Any]:
+    """Return the namespace of a subclass whose rows behave as rows of the plain type.
 
     Args:
-        row_type: the type.
-        is_decoded: its rows hold no values that are still to be decoded.
+        row_type: the type to subclass.
+        is_decoded: all values of its rows are decoded.
     """
     methods = _METHODS | (_COMPARISONS if row_type.__struct_config__.eq else {})
     if is_decoded and row_type.__struct_config__.eq:
@@ -45,8 +48,8 @@ def like_plain(row_type: Any, *, is_decoded: bool) -> dict[str, Any]:
     return methods | {"_plain_type": plain_type(row_type), "__doc__": row_type.__doc__}
 
 
-def field_of(field: FieldInfo) -> Any:
-    """A field with the name on the wire and the default of another."""
+def copy_field(field: FieldInfo) -> Any:
+    """Declare a field with the name on the wire and the default of another."""
     name = field.encode_name
     if field.required:
         return msgspec.field(name=name)
@@ -55,11 +58,11 @@ def field_of(field: FieldInfo) -> Any:
     return msgspec.field(name=name, default=field.default)
 
 
-def _as_if_settled(do: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that does with plain rows what msgspec would do with the slots themselves."""
+def _on_materialized(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that materializes its rows before it calls a function."""
 
     def method(*rows: Any) -> Any:
-        return do(*map(materialize, rows))
+        return function(*map(materialize, rows))
 
     return method
 
@@ -71,11 +74,11 @@ def _are_equal(row: Any, other: Any) -> Any:
 
 
 _COMPARED: Final = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
-_COMPARISONS: Final = {f"__{compare.__name__}__": _as_if_settled(compare) for compare in _COMPARED} | {
-    "__hash__": _as_if_settled(hash)
+_COMPARISONS: Final = {f"__{compare.__name__}__": _on_materialized(compare) for compare in _COMPARED} | {
+    "__hash__": _on_materialized(hash)
 }
 _METHODS: Final = {
-    "__repr__": _as_if_settled(repr),
-    "__rich_repr__": _as_if_settled(operator.methodcaller("__rich_repr__")),
-    "__reduce__": _as_if_settled(operator.methodcaller("__reduce__")),
+    "__repr__": _on_materialized(repr),
+    "__rich_repr__": _on_materialized(operator.methodcaller("__rich_repr__")),
+    "__reduce__": _on_materialized(operator.methodcaller("__reduce__")),
 }

@@ -1,7 +1,8 @@
-"""Rows of one read, decoded fast where that is exact.
+"""Decode the rows of one read: fast if that is exact, and otherwise one by one.
 
-From a page that it cannot decode fast, a decoder learns which other keys and numbers the server writes, so
-that the next pages are decoded fast again. If that does not help, rows are decoded one by one.
+The fast path decodes a page or a block in one call, with the types of ``checked_types``. From a page that it
+cannot decode, a ``RowDecoder`` learns which other keys and numbers the server writes, and adapts these types
+for the next pages. Rows that the fast path rejects are decoded one by one by ``exact``.
 """
 
 from __future__ import annotations
@@ -17,29 +18,30 @@ from msgspec.structs import fields
 from aiwyn_async._decoding import values
 from aiwyn_async._decoding.checked_types import (
     NO_EXTRA_KEYS,
+    CheckOptions,
     ExtraKeys,
-    Options,
     checked,
-    exact_value,
+    decode_hook,
     has_unchecked_amounts,
     is_checkable,
     is_key_only,
-    reads_otherwise,
+    key_only,
+    may_misread_timestamps,
 )
-from aiwyn_async._decoding.dict_rows import exact_amounts_in
-from aiwyn_async._decoding.exact import ExactRow, exact_decoder, keys_of
-from aiwyn_async._decoding.key_case import bare
-from aiwyn_async._decoding.malformed import up_to_value
-from aiwyn_async._decoding.unreadable import UNREADABLE
-from aiwyn_async.models.base import Model
+from aiwyn_async._decoding.dict_rows import amount_converter
+from aiwyn_async._decoding.exact import ExactRow, exact_decoder, split_object
+from aiwyn_async._decoding.key_case import normalize
+from aiwyn_async._decoding.malformed import cut_after_value
+from aiwyn_async._decoding.values import DECODING_ERRORS
+from aiwyn_async.models.base import Id, Model
 
-__all__ = ["RAW", "Fast", "RowDecoder", "row_decoder"]
+__all__ = ["RAW", "DecoderSpec", "RowDecoder", "key_decoder", "row_decoder"]
 
 RowT = TypeVar("RowT")
 
 
-class Fast(NamedTuple):
-    """What msgspec decodes rows as: a type, and the hooks of its decoder."""
+class DecoderSpec(NamedTuple):
+    """The row type and the hooks of a msgspec decoder."""
 
     kind: Any
     float_hook: Callable[[str], Any] | None = None
@@ -47,112 +49,115 @@ class Fast(NamedTuple):
 
     @property
     def rows(self) -> Any:
-        """The type of a list of them."""
+        """The type of a list of rows."""
         return list[self.kind]  # type: ignore[name-defined]
 
     def decoder(self, kind: Any) -> msgspec.json.Decoder[Any]:
-        """A decoder of a type that holds such rows."""
+        """Return a decoder of a type that contains such rows."""
         return msgspec.json.Decoder(kind, float_hook=self.float_hook, dec_hook=self.dec_hook)
 
 
-RAW: Final = Fast(msgspec.Raw, values.any_decimal)
+RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
 
 class RowDecoder(Generic[RowT]):
-    """The decoder of the rows of one read.
+    """Decodes the rows of one read.
 
     Args:
-        row_type: a Struct, ``dict``, ``msgspec.Raw``, or whatever else msgspec decodes.
-        model: the row type of the resource, whose amounts a dict row holds exactly.
+        row_type: a Struct, ``dict``, ``msgspec.Raw``, or any other type that msgspec decodes.
+        model: the row type of the resource; its amounts are exact in dict rows too.
 
     Attributes:
-        fast: what to decode a page as; then ``is_exact()`` says whether its rows are the right ones.
-        extra_keys: that the server's objects have beside their fields, as far as this decoder knows.
-        hooks_times: timestamps are read otherwise than msgspec does, so that they differ from the wire.
+        fast: how to decode a page in one call; the rows are valid only if ``is_exact()`` returns True.
+        extra_keys: keys of the server's objects that are not fields, as far as they are known.
+        hooks_timestamps: the ``dec_hook`` decodes timestamps, because msgspec would misread some of them.
+        reports_unknown_keys: keys without a field are reported, since the row type is a model.
     """
 
     def __init__(self, row_type: Any, model: Any = None) -> None:
         self._row_type = row_type
-        self._is_key = is_key_only(row_type)
+        self._is_key_only = is_key_only(row_type)
         self._is_checked = is_checkable(row_type)
         self._is_unchecked = has_unchecked_amounts(row_type)
-        self.reports_unknown = self._is_checked and issubclass(row_type, Model)
+        self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
-        self._has_other_spellings = False
-        self._has_hook = self.hooks_times = self._times_differ = False
-        self._amounts = exact_amounts_in(model) if typing.get_origin(row_type) or row_type is dict else None
-        self.fast = self._made_fast()
+        self._has_other_cases = False
+        self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
+        self._amounts = amount_converter(model) if typing.get_origin(row_type) or row_type is dict else None
+        self.fast = self._build_spec()
 
-    def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[Fast], object]) -> bool:
-        """Whether rows that were decoded fast are what ``exact()`` would return.
+    def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> bool:
+        """Return True if rows that were decoded fast are those that ``decode_exactly()`` returns.
 
         Args:
-            rows: of a page or a block.
-            json: that they were decoded from.
-            decode_as: decodes the same JSON with rows of another type.
+            rows: the rows of a page or a block.
+            json: the JSON that they were decoded from.
+            decode_as: decodes the same JSON with another spec.
         """
         if self._amounts is not None:
             return self._are_exact_dicts(rows)
-        if self._is_key:
+        if self._is_key_only:
             return all(row.key is not None for row in rows)
         if not self._is_checked:
             return not self._is_unchecked
-        self._times_differ = not self.hooks_times and reads_otherwise(self._row_type, json)
-        if self._is_unchecked or self._times_differ:
+        self._misreads_timestamps = not self.hooks_timestamps and may_misread_timestamps(self._row_type, json)
+        if self._is_unchecked or self._misreads_timestamps:
             return False
-        if self.extra_keys and (self.reports_unknown or any(map(_lacks_a_field(self._row_type), rows))):
-            return self.knows_keys(decode_as)
+        if self.extra_keys and (
+            self.reports_unknown_keys or any(map(_has_default_value(self._row_type), rows))
+        ):
+            return self.has_only_known_keys(decode_as)
         return True
 
-    def knows_keys(self, decode_as: Callable[[Fast], object]) -> bool:
-        """Whether rows have no keys but those of their fields and ``extra_keys``."""
+    def has_only_known_keys(self, decode_as: Callable[[DecoderSpec], object]) -> bool:
+        """Return True if all keys of the rows are fields or in ``extra_keys``."""
         try:
-            decode_as(Fast(_keys_alone(self._row_type, self.extra_keys)))
-        except UNREADABLE:
+            decode_as(DecoderSpec(_keys_type(self._row_type, self.extra_keys)))
+        except DECODING_ERRORS:
             return False
         return True
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
-        """Learn from the rows of a page that was not decoded fast; whether that may help with the next."""
-        if not self._is_checked or self._has_other_spellings:
+        """Learn from the rows of a page that was not decoded fast; return True if ``fast`` changed."""
+        if not self._is_checked or self._has_other_cases:
             return False
-        before = self.extra_keys, self._has_hook, self.hooks_times
-        self._has_hook, self.hooks_times = True, self.hooks_times or self._times_differ
+        before = self.extra_keys, self._has_hook, self.hooks_timestamps
+        self._has_hook, self.hooks_timestamps = True, self.hooks_timestamps or self._misreads_timestamps
         for row in rows:
             if not self._has_known_keys(row):
                 self._learn_keys(row)
-        if before == (self.extra_keys, self._has_hook, self.hooks_times):
+        if before == (self.extra_keys, self._has_hook, self.hooks_timestamps):
             return False
-        self.fast = self._made_fast()
+        self.fast = self._build_spec()
         return True
 
     def _has_known_keys(self, row: bytes) -> bool:
-        if self._has_other_spellings:
+        if self._has_other_cases:
             return True
         try:
-            _decode_one(Fast(_keys_alone(self._row_type, self.extra_keys)), row)
-        except UNREADABLE:
+            _decode_one(DecoderSpec(_keys_type(self._row_type, self.extra_keys)), row)
+        except DECODING_ERRORS:
             return False
         return True
 
     def _learn_keys(self, row: bytes) -> None:
         seen: dict[Any, dict[str, None]] = {}
         _collect_keys(self._row_type, row, seen)
-        extra = [_extra_keys(kind, keys) for kind, keys in seen.items()]
-        self._has_other_spellings = None in extra
+        extra = [_find_extra_keys(kind, keys) for kind, keys in seen.items()]
+        self._has_other_cases = None in extra
         self.extra_keys = self.extra_keys.union(*filter(None, extra))
 
-    def without_hook(self) -> None:
-        """Decode fast without a hook again: on this page it did not help, and it takes time."""
-        self._has_hook = self.hooks_times = False
-        self.fast = self._made_fast()
+    def drop_hook(self) -> None:
+        """Decode without the ``dec_hook`` again, which is slower and did not help with the last page."""
+        self._has_hook = self.hooks_timestamps = False
+        self.fast = self._build_spec()
 
-    def exact(self, row: bytes) -> ExactRow:
-        """Decode one row, exactly. Raises one of ``UNREADABLE`` if it is refused."""
+    def decode_exactly(self, row: bytes) -> ExactRow:
+        """Decode one row exactly, or raise one of ``DECODING_ERRORS``."""
         if self._is_checked:
             return row_decoder(self._row_type)(row)
-        if self._is_key:
-            return _exact_key(self._row_type, row)
+        if self._is_key_only:
+            return _decode_key(self._row_type, row)
         if self._amounts is not None:
             return ExactRow(self._amounts(_decode_one(self.fast, row)), is_repaired=False, unknown={})
         if _is_struct(self._row_type) or self._is_unchecked:
@@ -163,131 +168,148 @@ class RowDecoder(Generic[RowT]):
         try:
             for row in rows:
                 cast("Callable[[Any], Any]", self._amounts)(row)
-        except UNREADABLE:
+        except DECODING_ERRORS:
             return False
         return True
 
-    def _made_fast(self) -> Fast:
+    def _build_spec(self) -> DecoderSpec:
+        if self._row_type is msgspec.Raw:
+            return RAW
         if not self._is_checked:
-            return RAW if self._row_type is msgspec.Raw else Fast(self._row_type, values.any_decimal)
-        hook = exact_value if self._has_hook else None
-        kind = checked(self._row_type, Options(bool(self.extra_keys), self.hooks_times))
-        return Fast(kind, values.sane_decimal, hook)
+            return DecoderSpec(self._row_type, values.unbounded_decimal)
+        hook = decode_hook if self._has_hook else None
+        kind = checked(self._row_type, CheckOptions(bool(self.extra_keys), self.hooks_timestamps))
+        return DecoderSpec(kind, values.bounded_decimal, hook)
 
 
 @functools.lru_cache(maxsize=256)
 def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
-    """A decoder of the JSON of one row or object. It raises one of ``UNREADABLE`` for one that is refused."""
+    """Return a function that decodes the JSON of one row or object, or raises one of ``DECODING_ERRORS``."""
     exact = exact_decoder(row_type)
     if not is_checkable(row_type) or has_unchecked_amounts(row_type):
         return exact
-    fast = Fast(checked(row_type), values.sane_decimal, exact_value)
+    fast = DecoderSpec(checked(row_type), values.bounded_decimal, decode_hook)
     decode_fast = fast.decoder(fast.kind).decode
 
     def decode(row: bytes) -> ExactRow:
         try:
-            found = decode_fast(row)
-        except UNREADABLE:
+            decoded = decode_fast(row)
+        except DECODING_ERRORS:
             return exact(row)
-        return (
-            exact(row) if reads_otherwise(row_type, row) else ExactRow(found, is_repaired=False, unknown={})
-        )
+        if may_misread_timestamps(row_type, row):
+            return exact(row)
+        return ExactRow(decoded, is_repaired=False, unknown={})
 
     return decode
 
 
-def _exact_key(kind: Any, row: bytes) -> ExactRow:
-    """The key of a row, also of one that is not JSON behind it."""
+@functools.lru_cache(maxsize=64)
+def key_decoder(key: str) -> Callable[[bytes], Id | None]:
+    """Return a function that decodes the key of a row, or returns None if the row has no valid key."""
+    row_type = key_only(key)
+
+    def decode(row: bytes) -> Id | None:
+        try:
+            decoded: Id | None = _decode_key(row_type, row).row.key
+        except DECODING_ERRORS:
+            return None
+        return decoded
+
+    return decode
+
+
+def _decode_key(kind: Any, row: bytes) -> ExactRow:
+    """Decode the key of a row, even if the JSON after it is malformed."""
     decode = exact_decoder(kind)
     try:
         return decode(row)
-    except UNREADABLE:
-        name = bare(fields(kind)[0].encode_name)
-        front = up_to_value(row, lambda key: bare(key) == name)
-        if front is None:
+    except DECODING_ERRORS:
+        name = normalize(fields(kind)[0].encode_name)
+        head = cut_after_value(row, lambda key: normalize(key) == name)
+        if head is None:
             raise
-        return decode(front)
+        return decode(head)
 
 
 @functools.lru_cache(maxsize=256)
-def _decoder_of_one(fast: Fast) -> Callable[[bytes], Any]:
-    return fast.decoder(fast.kind).decode
+def _single_decoder(spec: DecoderSpec) -> Callable[[bytes], Any]:
+    return spec.decoder(spec.kind).decode
 
 
-def _decode_one(fast: Fast, row: bytes) -> Any:
-    return _decoder_of_one(fast)(row)
+def _decode_one(spec: DecoderSpec, row: bytes) -> Any:
+    return _single_decoder(spec)(row)
 
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _nested_in(kind: Any) -> Mapping[str, Any]:
-    """The fields of a Struct that hold objects, alone or in a list, and the Struct of these."""
-    found = {field.encode_name: _struct_within(field.type) for field in fields(kind)}
-    return {name: inner for name, inner in found.items() if inner is not None}
+def _nested_structs(kind: Any) -> Mapping[str, Any]:
+    """Return the fields of a Struct that hold objects, alone or in a list, and the Struct of these."""
+    structs = {field.encode_name: _find_struct(field.type) for field in fields(kind)}
+    return {name: inner for name, inner in structs.items() if inner is not None}
 
 
-def _struct_within(kind: Any) -> Any:
+def _find_struct(kind: Any) -> Any:
     if is_checkable(kind):
         return kind
-    within: list[Any] = [_struct_within(each) for each in typing.get_args(kind)]
-    return next((each for each in within if each is not None), None)
+    structs: list[Any] = [_find_struct(each) for each in typing.get_args(kind)]
+    return next((each for each in structs if each is not None), None)
 
 
 def _collect_keys(kind: Any, json: bytes, seen: dict[Any, dict[str, None]]) -> None:
-    """Note the keys of an object, or of those in a list, and of the objects within."""
+    """Collect the keys of an object, or of those in a list, and of nested objects."""
     if json.startswith(b"["):
-        for item in _items_of(json):
+        for item in _split_list(json):
             _collect_keys(kind, bytes(item), seen)
     if not json.startswith(b"{"):
         return
     try:
-        wire = keys_of(json)
-    except UNREADABLE:
+        wire = split_object(json)
+    except DECODING_ERRORS:
         return
     seen.setdefault(kind, {}).update(dict.fromkeys(wire))
-    for name, inner in _nested_in(kind).items():
+    for name, inner in _nested_structs(kind).items():
         if name in wire:
             _collect_keys(inner, bytes(wire[name]), seen)
 
 
-def _items_of(json: bytes) -> list[msgspec.Raw]:
+def _split_list(json: bytes) -> list[msgspec.Raw]:
     try:
         return _decode_items(json)
-    except UNREADABLE:
+    except DECODING_ERRORS:
         return []
 
 
 _decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def _extra_keys(kind: Any, keys: Iterable[str]) -> ExtraKeys | None:
-    """The keys of no field; None if one may be a field in another spelling."""
+def _find_extra_keys(kind: Any, keys: Iterable[str]) -> ExtraKeys | None:
+    """Return the keys without a field; None if one may be a field in another case."""
     declared = {field.encode_name for field in fields(kind)}
-    known = set(map(bare, declared))
+    known = set(map(normalize, declared))
     extra = [key for key in keys if key not in declared]
-    return None if any(bare(key) in known for key in extra) else frozenset((kind, key) for key in extra)
+    return None if any(normalize(key) in known for key in extra) else frozenset((kind, key) for key in extra)
 
 
 @functools.lru_cache(maxsize=256)
-def _keys_alone(kind: Any, extra_keys: ExtraKeys) -> Any:
-    """A Struct that reads the keys of an object alone, and refuses those that are not known."""
-    nested = _nested_in(kind)
+def _keys_type(kind: Any, extra_keys: ExtraKeys) -> Any:
+    """Return a Struct type that decodes no values of an object and rejects unknown keys."""
+    nested = _nested_structs(kind)
     names = [field.encode_name for field in fields(kind)]
     columns: list[tuple[str, Any, Any]] = []
-    for place, name in enumerate([*names, *(key for owner, key in extra_keys if owner is kind)]):
+    for index, name in enumerate([*names, *(key for owner, key in extra_keys if owner is kind)]):
         inner: Any = msgspec.Raw
         if name in nested:
-            of_object: Any = _keys_alone(nested[name], extra_keys)
+            of_object: Any = _keys_type(nested[name], extra_keys)
             inner = of_object | list[of_object] | None
-        columns.append((f"key_{place}", inner, msgspec.field(name=name, default=None)))
-    return msgspec.defstruct("KeysAlone", columns, forbid_unknown_fields=True, gc=False)
+        columns.append((f"key_{index}", inner, msgspec.field(name=name, default=None)))
+    return msgspec.defstruct("KeysOnly", columns, forbid_unknown_fields=True, gc=False)
 
 
 @functools.lru_cache(maxsize=256)
-def _lacks_a_field(kind: Any) -> Callable[[Any], bool]:
-    """Whether a row has a default, which may stand for a value under a key that is not known."""
+def _has_default_value(kind: Any) -> Callable[[Any], bool]:
+    """Return a function that is True for a row with a default, whose value may be under an unknown key."""
     optional = [
         (field.name, field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
         for field in fields(kind)

@@ -1,28 +1,29 @@
-"""The contract of values: which JSON a kind of field accepts, what it becomes, and what it refuses.
+"""The contract of values: which JSON each kind of field accepts, and what it becomes.
 
-Every output obeys it: typed rows, deferred rows, Parquet, DuckDB, CSV, Arrow streams and syncs. A value is
-exact, or repaired and counted, or refused together with its row.
+All outputs share it: typed rows, deferred rows, Parquet, DuckDB, CSV, Arrow streams and syncs. A value is
+exact, or it is repaired and counted, or its row is a bad row.
 
 ========= ===============================================================================================
 kind      accepts
 ========= ===============================================================================================
-id        an integer of 64 bits, or text, which is never read as a number
-integer   an integer of 64 bits, also written as ``7.0`` or in quotes
+id        a 64-bit integer, or text, which is never converted to a number
+integer   a 64-bit integer, also written as ``7.0`` or in quotes
 money     a finite number of at most 1000 digits and with an exponent within 1000, also in quotes
 float     a finite number, also in quotes
-timestamp an ISO 8601 date, with or without a time; digits beyond the microsecond are cut, and a timestamp
-          without a zone stays without one; in UTC it lies within the years 1 to 9999
-date      an ISO 8601 date, or the day of a timestamp as it is on the wire
-text      text; a number becomes its digits
+timestamp an ISO 8601 date, with or without a time; digits beyond the microsecond are dropped, and a
+          timestamp without a zone stays naive; in UTC it is within the years 1 to 9999
+date      an ISO 8601 date, or the date part of a timestamp, without conversion between zones
+text      text; a number becomes its text on the wire
 boolean   true, false, 1, 0, and ``"true"``, ``"false"``, ``"1"``, ``"0"``
 list      an array whose items are accepted
-object    an object whose fields are accepted; ``models.spelling`` matches its keys
+object    an object whose fields are accepted; ``key_case`` matches its keys to fields
 ========= ===============================================================================================
 
-A nullable field accepts null. A nullable field that is not text, id or boolean takes empty text for null.
+A nullable field accepts null. A nullable field that is not text, id or boolean accepts empty text as null.
 
-The functions here take a value as ``parse()`` returns it. Each returns the value of the field, and raises
-``RefusedValueError`` if the contract has none.
+The functions here accept a value as ``parse()`` returns it. Each returns the value of the field, and raises
+``InvalidValueError`` if the contract does not accept it. ``DECODING_ERRORS`` is everything that decoding
+bytes from a server raises.
 """
 
 from __future__ import annotations
@@ -49,10 +50,11 @@ from typing import Any, Final
 import msgspec
 
 __all__ = [
+    "DECODING_ERRORS",
     "MAX_DIGITS",
+    "InexactError",
+    "InvalidValueError",
     "NumberText",
-    "RefusedValueError",
-    "any_decimal",
     "as_boolean",
     "as_date",
     "as_float",
@@ -61,28 +63,31 @@ __all__ = [
     "as_money",
     "as_text",
     "as_timestamp",
+    "bounded_decimal",
+    "describe_error",
+    "explain",
     "is_blank",
     "is_usual_date",
     "is_usual_timestamp",
     "parse",
-    "sane_decimal",
+    "unbounded_decimal",
 ]
 
 MAX_DIGITS: Final = 1000
-"""Of a number, and the largest exponent: no amount comes near it, and a larger one is costly to add to."""
+"""Limit of a number's digits and exponent: arithmetic with a larger one takes too long."""
 
-sane_decimal: Final[Callable[[str], Decimal]] = Context(
+bounded_decimal: Final[Callable[[str], Decimal]] = Context(
     prec=MAX_DIGITS,
     Emin=-MAX_DIGITS,
     Emax=MAX_DIGITS,
     traps=[Clamped, Inexact, InvalidOperation, Overflow, Subnormal, Underflow],
 ).create_decimal
-"""A number's text as a Decimal; raises an ``ArithmeticError`` beyond ``MOST_DIGITS``."""
+"""Convert a number's text to a Decimal. Raises an ``ArithmeticError`` beyond ``MAX_DIGITS``."""
 
-any_decimal: Final[Callable[[str], Decimal]] = Context(
+unbounded_decimal: Final[Callable[[str], Decimal]] = Context(
     prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX
 ).create_decimal
-"""A JSON number's text as a Decimal, of whatever size: for values of no declared kind."""
+"""Convert a JSON number of any size to a Decimal, for values without a declared kind."""
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TIMESTAMP: Final = re.compile(
@@ -95,12 +100,12 @@ _USUAL_TIMESTAMP: Final = re.compile(
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _USUAL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BOOLEANS: Final[dict[object, bool]] = {"true": True, "false": False, "1": True, "0": False}
 
 
-class RefusedValueError(ValueError):
-    """A value that its field does not accept.
+class InvalidValueError(ValueError):
+    """A value that the contract does not accept for its field.
 
     Attributes:
         reason: such as ``expected a number, got 'a lot'``.
@@ -112,10 +117,10 @@ class RefusedValueError(ValueError):
         self.reason = reason
         self.path = path
 
-    def within(self, step: str) -> RefusedValueError:
-        """The same, seen from the object or list that holds the field."""
+    def within(self, step: str) -> InvalidValueError:
+        """Return the same error with a path that starts at the enclosing object or list."""
         joint = "" if not self.path or self.path.startswith("[") else "."
-        return RefusedValueError(self.reason, f"{step}{joint}{self.path}")
+        return InvalidValueError(self.reason, f"{step}{joint}{self.path}")
 
 
 class NumberText(str):
@@ -124,110 +129,146 @@ class NumberText(str):
     __slots__ = ()
 
 
+class InexactError(Exception):
+    """A page decodes, but not as the contract of values requires. It never leaves this package."""
+
+
+DECODING_ERRORS: Final = (
+    msgspec.MsgspecError,
+    UnicodeDecodeError,
+    RecursionError,
+    ArithmeticError,
+    InvalidValueError,
+    InexactError,
+)
+"""Everything that decoding hostile bytes raises; for invalid UTF-8, deep nesting and huge numbers msgspec
+does not raise a ``MsgspecError``."""
+
+_ERROR_TEXTS: Final[dict[type[Exception], str]] = {
+    UnicodeDecodeError: "text that is not UTF-8",
+    RecursionError: "values nested too deeply",
+}
+
+
+def describe_error(error: Exception) -> str:
+    """Return the text of a decoding error, without the bytes that a ``UnicodeDecodeError`` quotes."""
+    if isinstance(error, (msgspec.MsgspecError, InvalidValueError)):
+        return str(error)
+    return _ERROR_TEXTS.get(type(error), type(error).__name__)
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """Return the reason of a decoding error, and the path to the value, empty for the row itself."""
+    if isinstance(error, InvalidValueError):
+        return error.reason, error.path
+    reason, _, path = describe_error(error).partition(" - at `$")
+    return reason, path.rstrip("`").removeprefix(".")
+
+
 _exact: Final = msgspec.json.Decoder(float_hook=NumberText)
 
 
 def parse(token: bytes) -> Any:
-    """A JSON value, in which a number that is not an integer is a ``NumberText``.
+    """Parse a JSON value; a number that is not an integer becomes a ``NumberText``.
 
     Raises:
-        msgspec.MsgspecError: it is not JSON. Everything in ``UNREADABLE`` is possible.
+        msgspec.MsgspecError: the bytes are not JSON; or another of ``DECODING_ERRORS``.
     """
     return _exact.decode(token)
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a value is empty text."""
+    """Return True for text that is empty or only whitespace."""
     return type(value) is str and not value.strip()
 
 
 def as_id(value: Any) -> int | str:
-    """An id; text stays text."""
+    """Convert to an id; text stays text."""
     return value if type(value) is str else as_integer(value)
 
 
 def as_integer(value: Any) -> int:
-    """An integer of 64 bits."""
+    """Convert to a 64-bit integer."""
     number = value if type(value) is int else _number(value, "an integer")
-    if not _SMALLEST <= number <= _LARGEST or int(number) != number:
-        raise _refused("an integer of 64 bits", value)
+    if not _MIN_INTEGER <= number <= _MAX_INTEGER or int(number) != number:
+        raise _invalid("a 64-bit integer", value)
     return int(number)
 
 
 def as_money(value: Any) -> Decimal:
-    """An exact amount."""
+    """Convert to an exact amount."""
     if type(value) is Decimal and value.is_finite() and abs(value.adjusted()) <= MAX_DIGITS:
         return value
     return _number(value, "a number")
 
 
 def as_float(value: Any) -> float:
-    """A finite float."""
+    """Convert to a finite float."""
     number = float(_number(value, "a number"))
     if math.isinf(number):
-        raise _refused("a number within the range of a float", value)
+        raise _invalid("a number within the range of a float", value)
     return number
 
 
 def as_text(value: Any) -> str:
-    """Text, or the digits of a number."""
+    """Convert to text; a number becomes its text on the wire."""
     if isinstance(value, str):
         return str(value)
     if type(value) is int:
         return str(value)
-    raise _refused("text", value)
+    raise _invalid("text", value)
 
 
 def as_boolean(value: Any) -> bool:
-    """A boolean."""
+    """Convert to a boolean."""
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower() if type(value) in {str, int} else ""
     if text not in _BOOLEANS:
-        raise _refused("true or false", value)
+        raise _invalid("true or false", value)
     return _BOOLEANS[text]
 
 
 def as_timestamp(value: Any) -> datetime:
-    """A datetime, naive if the text has no zone. A date alone is its midnight."""
-    found = _TIMESTAMP.fullmatch(value.strip()) if type(value) is str else None
-    if found is None:
-        raise _refused("an ISO 8601 timestamp", value)
+    """Convert to a datetime, naive if the text has no zone; a date becomes its midnight."""
+    match = _TIMESTAMP.fullmatch(value.strip()) if type(value) is str else None
+    if match is None:
+        raise _invalid("an ISO 8601 timestamp", value)
     try:
-        return _in_bounds(datetime.fromisoformat(_normal(found)))
+        return _check_bounds(datetime.fromisoformat(_normalize(match)))
     except (ValueError, OverflowError):
-        raise _refused("a timestamp that exists, within the years 1 to 9999 in UTC", value) from None
+        raise _invalid("an existing timestamp within the years 1 to 9999 in UTC", value) from None
 
 
 def as_date(value: Any) -> date:
-    """The day of a date or a timestamp, as it is on the wire."""
+    """Convert to the day of a date or a timestamp, as it is on the wire."""
     return as_timestamp(value).date()
 
 
 def is_usual_timestamp(value: Any) -> bool:
-    """Whether a timestamp is written in the form of RFC 3339, with or without a zone."""
+    """Return True if a timestamp has the form of RFC 3339, with or without a zone."""
     return _USUAL_TIMESTAMP.fullmatch(value) is not None
 
 
 def is_usual_date(value: Any) -> bool:
-    """Whether a date is written as RFC 3339 has it."""
+    """Return True if a date has the form of RFC 3339."""
     return _USUAL_DATE.fullmatch(value) is not None
 
 
-def _normal(found: re.Match[str]) -> str:
-    time = found["time"]
+def _normalize(match: re.Match[str]) -> str:
+    time = match["time"]
     if time is None:
-        return found["day"]
-    if time.startswith("24"):  # some releases of Python take it for the next midnight
+        return match["day"]
+    if time.startswith("24"):  # some releases of Python accept it as the next midnight
         raise ValueError
-    fraction = f".{found['fraction'][:6]}" if found["fraction"] else ""
-    return f"{found['day']}T{time}{fraction}{(found['zone'] or '').upper()}"
+    fraction = f".{match['fraction'][:6]}" if match["fraction"] else ""
+    return f"{match['day']}T{time}{fraction}{(match['zone'] or '').upper()}"
 
 
-def _in_bounds(instant: datetime) -> datetime:
-    if instant.tzinfo is not None:
-        instant.astimezone(UTC)
-    return instant
+def _check_bounds(timestamp: datetime) -> datetime:
+    if timestamp.tzinfo is not None:
+        timestamp.astimezone(UTC)  # raises an OverflowError beyond the years 1 to 9999
+    return timestamp
 
 
 def _number(value: Any, expected: str) -> Decimal:
@@ -238,19 +279,19 @@ def _number(value: Any, expected: str) -> Decimal:
     else:
         text = ""
     if not _NUMBER.fullmatch(text):
-        raise _refused(expected, value)
+        raise _invalid(expected, value)
     try:
-        return sane_decimal(text)
+        return bounded_decimal(text)
     except ArithmeticError:
-        raise _refused(f"{expected} of at most {MAX_DIGITS} digits", value) from None
+        raise _invalid(f"{expected} of at most {MAX_DIGITS} digits", value) from None
 
 
-def _refused(expected: str, value: Any) -> RefusedValueError:
-    return RefusedValueError(f"expected {expected}, got {_shown(value)}")
+def _invalid(expected: str, value: Any) -> InvalidValueError:
+    return InvalidValueError(f"expected {expected}, got {_quote(value)}")
 
 
-def _shown(value: Any) -> str:  # noqa: PLR0911 (one for each kind)
-    """A value as an error quotes it."""
+def _quote(value: Any) -> str:  # noqa: PLR0911 (one for each kind)
+    """Return a value as an error quotes it."""
     match value:
         case None:
             return "null"
@@ -263,10 +304,10 @@ def _shown(value: Any) -> str:  # noqa: PLR0911 (one for each kind)
         case int() if abs(value) >= 10**40:
             return "an integer of more than 40 digits"
         case NumberText():
-            return _short(str(value))
+            return _shorten(str(value))
         case _:
-            return _short(repr(value))
+            return _shorten(repr(value))
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."

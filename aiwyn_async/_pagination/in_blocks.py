@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from aiwyn_async._decoding.envelope import Blocks
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.pages import RowBlocks
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import Response
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.models.base import Id
@@ -29,7 +29,7 @@ class PageInBlocks(Generic[RowT]):
     def __init__(
         self,
         response: Response,
-        blocks: Blocks[RowT],
+        blocks: RowBlocks[RowT],
         *,
         key_of: Callable[[RowT], Id | None],
         known: KeySet,
@@ -46,12 +46,12 @@ class PageInBlocks(Generic[RowT]):
     @property
     def is_read(self) -> bool:
         """True when there is no block left."""
-        return self._blocks.left == 0
+        return self._blocks.remaining == 0
 
     @property
     def rows_left(self) -> int:
         """How many blocks are left."""
-        return self._blocks.left
+        return self._blocks.remaining
 
     @property
     def new_rows(self) -> Sequence[int]:
@@ -61,8 +61,8 @@ class PageInBlocks(Generic[RowT]):
     def next_rows(self) -> list[RowT] | None:
         """Those rows of the next block that are new; None where the page must be read as a whole instead."""
         try:
-            rows = self._blocks.take()
-        except UNREADABLE:
+            rows = self._blocks.decode_next()
+        except DECODING_ERRORS:
             return None
         keys = list(map(self._key_of, rows))
         first = len(self.keys)

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._decoding.envelope import BadRow, DecodedRows, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.confirm import Evidence, confirm

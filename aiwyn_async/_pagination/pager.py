@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any, Final, Never, TypeVar, overload
 
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._decoding.envelope import BadRow, key_only
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator

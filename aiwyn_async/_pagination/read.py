@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 import msgspec
 
 from aiwyn_async._core.reports import ReadReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page

@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar, cast, get_args
 
 import msgspec
 
-from aiwyn_async._decoding.envelope import BadRow, DecodedRows, EnvelopeReader, OnBadRow, key_only
-from aiwyn_async._decoding.key_case import Names
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.key_case import FieldNames
+from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.in_blocks import PageInBlocks
@@ -60,7 +61,7 @@ class PageReader(Generic[RowT]):
         self._key = query.key
         self._instants = query.instants
         self._on_bad_row = on_bad_row
-        self._rows: EnvelopeReader[RowT] = EnvelopeReader(row_type, query.envelope, query.model)
+        self._rows: PageDecoder[RowT] = PageDecoder(row_type, query.envelope, query.model)
         self.unknown_fields: dict[str, Id | None] = {}
         """The fields that the row type does not have, and the key of the first row with each."""
         self._envelope = query.envelope
@@ -68,12 +69,12 @@ class PageReader(Generic[RowT]):
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
     @cached_property
-    def _keys(self) -> EnvelopeReader[Any]:
-        return EnvelopeReader(key_only(self._key), self._envelope)
+    def _keys(self) -> PageDecoder[Any]:
+        return PageDecoder(key_only(self._key), self._envelope)
 
     @cached_property
-    def _dicts(self) -> EnvelopeReader[dict[str, Any]]:
-        return EnvelopeReader(dict, self._envelope)
+    def _dicts(self) -> PageDecoder[dict[str, Any]]:
+        return PageDecoder(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
         """The rows and keys of a response; one that is not JSON is requested ``again``, once.
@@ -91,7 +92,7 @@ class PageReader(Generic[RowT]):
             response = await again()
             rows = self._decode(self._rows, response)
         else:
-            if rows.is_broken:
+            if rows.is_malformed:
                 response = await again()
                 rows = self._decode(self._rows, response)
         keys = self._keys_of(rows, response)
@@ -103,7 +104,7 @@ class PageReader(Generic[RowT]):
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """An answer's rows, block by block, without those of known keys; None where it must be read whole."""
-        if self._key_of is None or (blocks := self._rows.in_blocks(response.pieces)) is None:
+        if self._key_of is None or (blocks := self._rows.decode_blocks(response.pieces)) is None:
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
@@ -146,9 +147,9 @@ class PageReader(Generic[RowT]):
             document=document,
         )
 
-    def _decode(self, reader: EnvelopeReader[Any], response: Response) -> DecodedRows[Any]:
+    def _decode(self, reader: PageDecoder[Any], response: Response) -> DecodedRows[Any]:
         try:
-            return reader.read(response.body)
+            return reader.decode(response.body)
         except RequestError as error:
             raise self._session.attach_request(error, self._request, response)  # noqa: B904 (the same error)
 
@@ -223,7 +224,7 @@ class _RawItems:
 
     __slots__ = ("_kept", "_reader", "_response")
 
-    def __init__(self, reader: EnvelopeReader[Any], response: Response, kept: Sequence[int]) -> None:
+    def __init__(self, reader: PageDecoder[Any], response: Response, kept: Sequence[int]) -> None:
         self._reader = reader
         self._response = response
         self._kept = kept
@@ -310,5 +311,5 @@ def _value_under(name: str, row: dict[str, Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _names_of(name: str) -> Names:
-    return Names((name,))
+def _names_of(name: str) -> FieldNames:
+    return FieldNames((name,))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.reports import PullReport
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position

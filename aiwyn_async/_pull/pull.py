@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, Never, TypeVar, ove
 import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems, PullReport
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.reports import KeyRange, PullReport
-from aiwyn_async._decoding.envelope import OnBadRow
+from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.confirm import Evidence, confirm

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async._core.reports import PullReport
-from aiwyn_async._decoding.envelope import EnvelopeReader, key_only
+from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
@@ -90,7 +91,7 @@ class RangeClient:
         self._query = query
         self._page_size = page_size
         self._report = report
-        self._keys: EnvelopeReader[Any] = EnvelopeReader(key_only(query.key), query.envelope)
+        self._keys: PageDecoder[Any] = PageDecoder(key_only(query.key), query.envelope)
         self._in_flight = 0
 
     async def fetch(self, request: RangeRequest) -> Response | RequestError:
@@ -133,11 +134,11 @@ class RangeClient:
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""
         response = await self.send(RangeRequest(purpose="count", until=until))
-        return self._keys.read(response.body).count
+        return self._keys.decode(response.body).count
 
     def read_keys(self, response: Response) -> list[Id | None]:
         """Return the keys of a response's rows."""
-        return [row.key for row in self._keys.read(response.body).rows]
+        return [row.key for row in self._keys.decode(response.body).rows]
 
     def _body(self, request: RangeRequest) -> dict[str, Any]:
         query = self._query

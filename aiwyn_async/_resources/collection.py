@@ -17,7 +17,7 @@ from aiwyn_async._changes.bookmarks import StateBackend
 from aiwyn_async._changes.changes import CHANGES_OPTIONS, Changes
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
 from aiwyn_async._changes.timestamps import to_timedelta, to_wire
-from aiwyn_async._decoding.envelope import decode_object
+from aiwyn_async._decoding.objects import decode_object
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._decoding.envelope import decode_object
+from aiwyn_async._decoding.objects import decode_object
 from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async.config import Secret

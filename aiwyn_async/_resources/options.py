@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TypedDict
 
-from aiwyn_async._decoding.envelope import OnBadRow
+from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.models.base import Id

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding.checked_types import is_checkable
-from aiwyn_async._decoding.values import RefusedValueError, any_decimal
+from aiwyn_async._decoding.values import InvalidValueError, unbounded_decimal
 from aiwyn_async.arrow._options import ColumnOptions
 
 __all__ = ["Cells"]
@@ -50,7 +50,7 @@ class Cells:
         """The cells of a row, by column.
 
         Raises:
-            RefusedValueError: a column cannot hold a value exactly.
+            InvalidValueError: a column cannot hold a value exactly.
         """
         return {name: _or_none(make, values[name], name) for name, make in self._make.items()}
 
@@ -97,12 +97,12 @@ class Cells:
         billionths = value.scaleb(PLACES, _exact)
         is_too_large = value.copy_abs() >= LARGEST
         if is_too_large or billionths != billionths.to_integral_value():
-            raise RefusedValueError(
+            raise InvalidValueError(
                 f"a column holds 29 digits before the point and {PLACES} after it, got {_short(value)}"
                 + ("" if is_too_large else f"; pass round_money={PLACES} to round it"),
                 path,
             )
-        return any_decimal(format(billionths.to_integral_value(), "f")).scaleb(-PLACES, _exact)
+        return unbounded_decimal(format(billionths.to_integral_value(), "f")).scaleb(-PLACES, _exact)
 
     def _day(self, value: datetime | date | None, path: str) -> date | None:  # noqa: ARG002 (as all makers)
         return value.date() if isinstance(value, datetime) else value

@@ -12,12 +12,13 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 import msgspec
 
-from aiwyn_async._decoding.blocks import rows_within
-from aiwyn_async._decoding.checked_types import is_key_only
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder, key_only
+from aiwyn_async._decoding.blocks import find_rows
+from aiwyn_async._decoding.checked_types import is_key_only, key_only
 from aiwyn_async._decoding.exact import ExactRow
-from aiwyn_async._decoding.key_case import without_indexes
-from aiwyn_async._decoding.unreadable import UNREADABLE, explain
+from aiwyn_async._decoding.key_case import strip_indexes
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.row_decoder import key_decoder
+from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async._pagination.page import Page, RawPage
 from aiwyn_async._pagination.query import Query
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
@@ -78,7 +79,7 @@ class RowsOfPage:
 
     def as_one(self) -> bytes:
         """All rows, with commas between them, as JSON."""
-        found = None if self.document is None else rows_within(self.document.body, self.document.rows_at)
+        found = None if self.document is None else find_rows(self.document.body, self.document.rows_at)
         return b",".join(self.rows) if found is None else found
 
 
@@ -149,7 +150,7 @@ class PageRows:
     def note_unknown(self, index: int, paths: Iterable[str]) -> None:
         """Note the fields of a row that its type does not have."""
         for path in paths:
-            name = without_indexes(path)
+            name = strip_indexes(path)
             if name not in self.counts.unknown_fields:
                 page, in_page = self._position_of(index)
                 self.counts.unknown_fields[name] = page.key_at(in_page)
@@ -163,7 +164,7 @@ class PageRows:
             decode: decodes a row.
         """
         for index, row in enumerate(page.rows, first):
-            with contextlib.suppress(*UNREADABLE):  # a refused row is noted when its page is decoded
+            with contextlib.suppress(*DECODING_ERRORS):  # a refused row is noted when its page is decoded
                 self.note_unknown(index, decode(bytes(row)).unknown)
 
     def record_error(self, index: int, fault: Exception) -> None:

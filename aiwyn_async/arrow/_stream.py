@@ -15,7 +15,7 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pagination.query import Query

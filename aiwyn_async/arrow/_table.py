@@ -19,9 +19,8 @@ import pyarrow.json as pa_json
 from msgspec import inspect
 
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
-from aiwyn_async._decoding.row_decoder import Fast, RowDecoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
-from aiwyn_async._decoding.values import RefusedValueError
+from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
+from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._cells import Cells
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
@@ -124,7 +123,9 @@ class RowSchema:
             return None
         if any(_lacks(found[name], self._kinds[name]) for name in self._required):
             return None
-        if self._decoder.extra_keys and not self._decoder.knows_keys(lambda fast: _decode_list(fast, json)):
+        if self._decoder.extra_keys and not self._decoder.has_only_known_keys(
+            lambda fast: _decode_list(fast, json)
+        ):
             return None
         return found
 
@@ -160,7 +161,7 @@ class RowSchema:
         for index, row in enumerate(page.rows):
             try:
                 decoded.append((first + index, exact_decoder(self._row_type)(bytes(row))))
-            except UNREADABLE as fault:
+            except DECODING_ERRORS as fault:
                 rows.record_error(first + index, fault)
         cells = Cells(self._kinds, self._options)
         objects = self._cells_of(cells, decoded)
@@ -169,7 +170,7 @@ class RowSchema:
             objects = self._cells_of(cells, decoded)
         kept: list[dict[str, Any]] = []
         for (index, exact), found in zip(decoded, objects, strict=True):
-            if isinstance(found, RefusedValueError):
+            if isinstance(found, InvalidValueError):
                 rows.record_error(index, found)
                 continue
             rows.counts.repaired_rows += exact.is_repaired
@@ -188,13 +189,13 @@ class RowSchema:
 
     def _cells_of(
         self, cells: Cells, decoded: Iterable[tuple[int, ExactRow]]
-    ) -> list[dict[str, Any] | RefusedValueError]:
-        found: list[dict[str, Any] | RefusedValueError] = []
+    ) -> list[dict[str, Any] | InvalidValueError]:
+        found: list[dict[str, Any] | InvalidValueError] = []
         for _, exact in decoded:
             values = {field.encode_name: getattr(exact.row, field.name) for field in self._fields}
             try:
                 found.append(cells.of(values))
-            except RefusedValueError as fault:
+            except InvalidValueError as fault:
                 found.append(fault)
         return found
 
@@ -233,7 +234,7 @@ def _text_at(kind: Any, steps: list[str]) -> Any:
     )
 
 
-def _decode_list(fast: Fast, json: bytes) -> object:
+def _decode_list(fast: DecoderSpec, json: bytes) -> object:
     return fast.decoder(fast.rows).decode(b"[%s]" % json)
 
 

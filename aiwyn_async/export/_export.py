@@ -13,7 +13,7 @@ import msgspec
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.full_scan import RESTART
 from aiwyn_async._pull.progress import Progress, to_progress

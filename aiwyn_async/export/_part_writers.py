@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from aiwyn_async._core.threads import in_thread, to_its_end
-from aiwyn_async._decoding.envelope import OnBadRow
+from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError, DecodeError, ExportError

@@ -26,7 +26,7 @@ from aiwyn_async._core.files import (
     sync_file,
 )
 from aiwyn_async._core.reports import ListReport, PullReport
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._target import Target

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from aiwyn_async._core.threads import in_thread
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
 from aiwyn_async.export._joining import AppendedFile, FileAssembler

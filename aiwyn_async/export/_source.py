@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.pager import Pager

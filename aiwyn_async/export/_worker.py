@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowCounts
 from aiwyn_async.errors import AiwynError, DecodeError

@@ -16,9 +16,9 @@ from typing import IO, Any, Final, Literal, Protocol
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.exact import ExactRow, exact_decoder, is_usual, tokens_of
-from aiwyn_async._decoding.row_decoder import Fast, RowDecoder
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.exact import ExactRow, exact_decoder, is_usual, split_fields
+from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
@@ -126,13 +126,13 @@ class CsvWriter:
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
             is_exact = self._is_exact(page)
         if is_exact and not (self._options.extra and self._decoder.extra_keys):
-            with contextlib.suppress(*UNREADABLE):
+            with contextlib.suppress(*DECODING_ERRORS):
                 return [self._wire_texts(row) for row in page.rows]
         lines: list[list[str | None]] = []
         for index, row in enumerate(page.rows, first):
             try:
                 lines.append(self._line(rows, index, row))
-            except UNREADABLE as fault:
+            except DECODING_ERRORS as fault:
                 rows.record_error(index, fault)
         return lines
 
@@ -142,15 +142,15 @@ class CsvWriter:
         json = b"[" + b",".join(page.rows) + b"]"
         decode = functools.partial(_decode_list, json)
         try:
-            return self._decoder.is_exact(decode(fast), json, decode) and not self._decoder.hooks_times
-        except UNREADABLE:
+            return self._decoder.is_exact(decode(fast), json, decode) and not self._decoder.hooks_timestamps
+        except DECODING_ERRORS:
             return False
 
     def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
         exact = exact_decoder(self._row_type)(bytes(row))
         rows.counts.repaired_rows += exact.is_repaired
         rows.note_unknown(index, exact.unknown)
-        tokens = tokens_of(self._row_type, bytes(row))
+        tokens = split_fields(self._row_type, bytes(row))
         line = [_cell(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
         for place in self._days:
             line[place] = (line[place] or "")[:DAY_LENGTH] or None
@@ -294,12 +294,12 @@ def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
 def _cell(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) -> str | None:
     """A value as it is on the wire if that is its usual form; else as it was decoded."""
     if token is not None and is_usual(field.type)(token):
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(*DECODING_ERRORS):
             return _text_of(msgspec.Raw(token))
     return _text_of_value(getattr(row, field.name))
 
 
-def _decode_list(json: bytes, fast: Fast) -> Any:
+def _decode_list(json: bytes, fast: DecoderSpec) -> Any:
     return fast.decoder(fast.rows).decode(json)
 
 

@@ -1,4 +1,4 @@
-"""Rows and objects of the API as msgspec Structs, one file per resource."""
+"""Rows and objects of the API as msgspec Structs, one module per resource."""
 
 from aiwyn_async.models.base import (
     Id,

@@ -1,4 +1,4 @@
-"""What all models share: frozen Structs in camelCase on the wire, every field but the key optional."""
+"""The base of all models: frozen Structs, camelCase on the wire, all fields but the key optional."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import msgspec
 __all__ = ["Id", "Model"]
 
 Id = int | str
-"""A key: every one seen in the documentation is an integer; strings are taken as they come."""
+"""A key. All keys in the documentation are integers; strings are accepted and stay strings."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Base of all rows and objects.
 
-    Unknown fields of the wire are ignored here and kept in ``page.raw_items()``. ``gc=False`` is safe:
-    frozen structs of scalars and tuples cannot form a cycle.
+    Unknown fields are ignored here and available in ``page.raw_items()``. ``gc=False`` is safe: frozen
+    Structs of scalars and tuples cannot form a reference cycle.
     """

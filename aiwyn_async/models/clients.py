@@ -1,7 +1,7 @@
 """Clients. Source: https://api.doc.aiwyn.ai/bundle/client/getclients.md and getclientbyid.md.
 
-The list's row is documented up to ``partnerStaffId``, the by-id object by an example that is cut after
-``financialSummary.outstandingBalance``. That a search row is like a list row is inferred.
+A list row is documented up to ``partnerStaffId``, the detail object by an example that ends after
+``financialSummary.outstandingBalance``. The fields of a search row are inferred from a list row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 class _ClientFields(Model, frozen=True, kw_only=True, gc=False):
     id: Id
     pms_ref: str | None = None
-    """Its key in the firm's practice management system."""
+    """The key in the firm's practice management system."""
     client_ref: str | None = None
     name: str | None = None
     client_key: str | None = None
@@ -42,7 +42,7 @@ class ClientSearchRow(_ClientFields, frozen=True, kw_only=True, gc=False):
 
 
 class ClientPrimaryContact(Model, frozen=True, kw_only=True, gc=False):
-    """The contact of a client that comes first."""
+    """The primary contact of a client."""
 
     id: Id | None = None
     name: str | None = None
@@ -52,7 +52,7 @@ class ClientPrimaryContact(Model, frozen=True, kw_only=True, gc=False):
 
 
 class ClientEngagement(Model, frozen=True, kw_only=True, gc=False):
-    """An engagement as its client shows it."""
+    """An engagement as part of its client."""
 
     id: Id | None = None
     name: str | None = None
@@ -63,14 +63,14 @@ class ClientEngagement(Model, frozen=True, kw_only=True, gc=False):
 
 
 class ClientFinancialSummary(Model, frozen=True, kw_only=True, gc=False):
-    """Money of a client in all."""
+    """The totals of a client."""
 
     total_revenue: Decimal | None = None
     outstanding_balance: Decimal | None = None
 
 
 class ClientDetail(Model, frozen=True, kw_only=True, gc=False):
-    """What ``clients.get()`` gives; it shares little with a list row."""
+    """The result of ``clients.get()``; it has few fields in common with a list row."""
 
     id: Id
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Parts that several tags share."""
+"""Objects that several resources share."""
 
 from __future__ import annotations
 

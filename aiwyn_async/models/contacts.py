@@ -1,6 +1,6 @@
-"""Contacts. Source: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid.md (an example, whole).
+"""Contacts. Source: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid.md (a complete example).
 
-The list's answer is not documented: that its rows bear the by-id object's names is inferred.
+The list is not documented; the fields of its rows are inferred from the detail object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["CommunicationPreferences", "Contact", "ContactDetail"]
 
 
 class CommunicationPreferences(Model, frozen=True, kw_only=True, gc=False):
-    """How a contact wants to be reached."""
+    """How a contact prefers to be contacted."""
 
     preferred_method: str | None = None
     email_frequency: str | None = None
@@ -48,4 +48,4 @@ class Contact(_ContactFields, frozen=True, kw_only=True, gc=False):
 
 
 class ContactDetail(_ContactFields, frozen=True, kw_only=True, gc=False):
-    """What ``contacts.get()`` gives."""
+    """The result of ``contacts.get()``."""

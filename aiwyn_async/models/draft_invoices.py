@@ -1,7 +1,7 @@
 """Draft invoices. Source: https://api.doc.aiwyn.ai/bundle/billing/getdraftinvoicehistoriespaginated.md.
 
-List and search give rows of their *history*, which the documentation shows whole and without a key of its
-own; the by-id object is another one (getdraftinvoicebyid.md, an example that is cut in ``reviewHistory``).
+List and search return rows of the *history* of draft invoices, whose documentation is complete and shows no
+key. The detail object differs (getdraftinvoicebyid.md, an example that ends in ``reviewHistory``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DraftInvoiceSummary(Model, frozen=True, kw_only=True, gc=False):
     approved_by_staff_id: Id | None = None
     invoice_id: Id | None = None
     is_active: bool | None = None
-    # The one snake_case key among camelCase ones, as the documentation shows it.
+    # The only snake_case key among camelCase keys in the documentation.
     pms_invoice_number: str | None = msgspec.field(name="pms_invoice_number", default=None)
     status: str | None = None
 
@@ -52,7 +52,7 @@ class _HistoryFields(Model, frozen=True, kw_only=True, gc=False):
     client_id: Id | None = None
     invoice_id: Id | None = None
     job_id: Id | None = None
-    """Likely the project's id (inferred: projects are served from a view of jobs)."""
+    """Probably the project's id (inferred from projects, which are a view of jobs)."""
     client: DraftInvoiceClient | None = None
     draft_invoice: DraftInvoiceSummary | None = None
 
@@ -72,7 +72,7 @@ class DraftInvoiceLineItem(LineItem, frozen=True, kw_only=True, gc=False):
 
 
 class DraftInvoiceReview(Model, frozen=True, kw_only=True, gc=False):
-    """One review of a draft invoice; the documentation is cut after ``reviewDate``."""
+    """One review of a draft invoice; the documentation ends after ``reviewDate``."""
 
     id: Id | None = None
     reviewer_id: Id | None = None
@@ -81,7 +81,7 @@ class DraftInvoiceReview(Model, frozen=True, kw_only=True, gc=False):
 
 
 class DraftInvoiceDetail(Model, frozen=True, kw_only=True, gc=False):
-    """What ``draft_invoices.get()`` gives."""
+    """The result of ``draft_invoices.get()``."""
 
     id: Id
     draft_number: str | None = None

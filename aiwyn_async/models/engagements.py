@@ -2,8 +2,8 @@
 
 Source: https://api.doc.aiwyn.ai/bundle/engagement/searchengagementsdynamic.md and getengagementbyid.md.
 
-A search row is snake_case (the documentation is cut after ``partner_staff_id``), the by-id object camelCase.
-The list's answer is not documented: that its rows bear the by-id object's names is inferred.
+A search row is snake_case (the documentation ends after ``partner_staff_id``), the detail object camelCase.
+The list is not documented; the fields of its rows are inferred from the detail object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class EngagementSearchRow(Model, frozen=True, kw_only=True, gc=False):
 
 
 class EngagementProject(Model, frozen=True, kw_only=True, gc=False):
-    """A project as its engagement shows it."""
+    """A project as part of its engagement."""
 
     id: Id | None = None
     name: str | None = None
@@ -63,4 +63,4 @@ class Engagement(_EngagementFields, frozen=True, kw_only=True, gc=False):
 
 
 class EngagementDetail(_EngagementFields, frozen=True, kw_only=True, gc=False):
-    """What ``engagements.get()`` gives."""
+    """The result of ``engagements.get()``."""

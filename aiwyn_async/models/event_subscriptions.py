@@ -1,7 +1,7 @@
 """Event subscriptions. Source: https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
 
-The documentation shows the catalog's path and that a subscription picks entity types and operations (CREATE,
-UPDATE, DELETE). All names here are inferred, and every field is optional.
+The documentation has the path of the catalog, and that a subscription selects entity types and operations
+(CREATE, UPDATE, DELETE). All names here are inferred, and every field is optional.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Invoices. Source: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md and getinvoicebyid.md.
 
-The documentation expands the fields of the by-id object only. That a row of a list or a search bears the
-same names is inferred; all are optional, so a tenant that differs still decodes.
+Only the fields of the detail object are documented. Those of list and search rows are inferred from it; all
+are optional, so that rows of a tenant with other fields decode too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = [
     "PaymentStatus",
 ]
 
-# Open enums: the documentation's own sets disagree, so any other string is kept as it comes.
+# Open enums: the documented sets of values differ, so any other string is accepted unchanged.
 InvoiceStatus = Literal["PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT"] | str
 """Status of a list row: the documented filter values, or any other string."""
 InvoiceDetailStatus = Literal["DRAFT", "SENT", "VIEWED", "PAID", "OVERDUE", "CANCELLED"] | str
-"""Status of a by-id object, or any other string."""
+"""Status of a detail object: the documented values, or any other string."""
 PaymentStatus = Literal["UNPAID", "PARTIALLY_PAID", "PAID", "OVERDUE"] | str
 
 
@@ -47,7 +47,7 @@ class InvoicePayment(Model, frozen=True, kw_only=True, gc=False):
 
 
 class _InvoiceFields(Model, frozen=True, kw_only=True, gc=False):
-    # In the order of the wire, which decodes fastest.
+    # In the order of the wire, which msgspec decodes fastest.
     id: Id
     invoice_number: str | None = None
     reference: str | None = None
@@ -75,18 +75,18 @@ class _InvoiceFields(Model, frozen=True, kw_only=True, gc=False):
 
 
 class Invoice(_InvoiceFields, frozen=True, kw_only=True, gc=False):
-    """A row of ``invoices.list()``. Datetimes are as on the wire: zoned or naive."""
+    """A row of ``invoices.list()``. Datetimes are zoned or naive, as on the wire."""
 
     status: InvoiceStatus | None = None
 
 
 class InvoiceSearchRow(_InvoiceFields, frozen=True, kw_only=True, gc=False):
-    """A row of ``invoices.search()``, whose answer the documentation does not show."""
+    """A row of ``invoices.search()``, which is not documented."""
 
     status: InvoiceStatus | None = None
 
 
 class InvoiceDetail(_InvoiceFields, frozen=True, kw_only=True, gc=False):
-    """What ``invoices.get()`` gives: one invoice with its line items and payments."""
+    """The result of ``invoices.get()``: one invoice with its line items and payments."""
 
     status: InvoiceDetailStatus | None = None

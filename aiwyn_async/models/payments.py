@@ -1,6 +1,6 @@
-"""Payments. Source: https://api.doc.aiwyn.ai/bundle/payments/getpaymentbyid.md (an example, whole).
+"""Payments. Source: https://api.doc.aiwyn.ai/bundle/payments/getpaymentbyid.md (a complete example).
 
-The list's answer is not documented: that its rows bear the by-id object's names is inferred.
+The list is not documented; the fields of its rows are inferred from the detail object.
 """
 
 from __future__ import annotations
@@ -53,4 +53,4 @@ class Payment(_PaymentFields, frozen=True, kw_only=True, gc=False):
 
 
 class PaymentDetail(_PaymentFields, frozen=True, kw_only=True, gc=False):
-    """What ``payments.get()`` gives."""
+    """The result of ``payments.get()``."""

@@ -1,6 +1,6 @@
-"""Projects. Source: https://api.doc.aiwyn.ai/bundle/projects/getprojectbyid.md (an example that is cut).
+"""Projects. Source: https://api.doc.aiwyn.ai/bundle/projects/getprojectbyid.md (a truncated example).
 
-The list's answer is not documented: that its rows bear the by-id object's names is inferred.
+The list is not documented; the fields of its rows are inferred from the detail object.
 """
 
 from __future__ import annotations
@@ -47,4 +47,4 @@ class Project(_ProjectFields, frozen=True, kw_only=True, gc=False):
 
 
 class ProjectDetail(_ProjectFields, frozen=True, kw_only=True, gc=False):
-    """What ``projects.get()`` gives."""
+    """The result of ``projects.get()``."""

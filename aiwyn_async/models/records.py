@@ -1,8 +1,8 @@
 """Records and custom record types.
 
 Source: https://api.doc.aiwyn.ai/bundle/records/createorupdaterecords.md, updaterecords.md,
-createcustomrecordtype.md, updatecustomrecordtype.md. Of a record's result the documentation names ``status``
-(FAILED) and ``error`` (code RECORD_NOT_FOUND); that other results tell CREATED or UPDATED is inferred.
+createcustomrecordtype.md, updatecustomrecordtype.md. The documented fields of a record's result are
+``status`` (FAILED) and ``error`` (code RECORD_NOT_FOUND); the statuses CREATED and UPDATED are inferred.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Record", "RecordOutcome", "RecordType", "RecordTypeField", "WriteRep
 
 
 class Record(Model, frozen=True, kw_only=True):
-    """A record to write. ``system_ref`` is any JSON and is what the server matches it by."""
+    """A record to write. The server matches it by ``system_ref``, which is any JSON value."""
 
     type: str
     system_ref: Any = None
@@ -25,14 +25,14 @@ class Record(Model, frozen=True, kw_only=True):
 
 
 class RecordOutcome(Model, frozen=True, kw_only=True):
-    """What became of one record.
+    """The outcome of writing one record.
 
     Attributes:
-        index: its place in the input, from 0.
-        status: created, updated, or another word of the server; "failed"; "ambiguous" when nobody can say
-            whether it was applied: look before you send it again.
-        id: the server's id, where it gives one.
-        code, message: why it failed or is ambiguous.
+        index: index of the record in the input, from 0.
+        status: "created", "updated" or another status of the server; "failed"; or "ambiguous" if the record
+            may have been written: check before you send it again.
+        id: the id on the server, if it returned one.
+        code, message: why the record failed or is ambiguous.
     """
 
     index: int
@@ -43,12 +43,12 @@ class RecordOutcome(Model, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """True when the server says that it was applied."""
+        """True if the server confirmed the write."""
         return self.status not in {"failed", "ambiguous"}
 
 
 class WriteReport(msgspec.Struct, kw_only=True):
-    """All outcomes of a write, counted, and those that are not ok, in input order."""
+    """Counts of all outcomes of a write, and the outcomes that are not ok, in input order."""
 
     total: int = 0
     created: int = 0
@@ -60,7 +60,7 @@ class WriteReport(msgspec.Struct, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """True when every record was applied."""
+        """True if every record was written."""
         return not self.problems
 
     def add(self, outcome: RecordOutcome) -> None:
@@ -90,7 +90,7 @@ class RecordTypeField(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RecordType(Model, frozen=True, kw_only=True):
-    """A custom record type as the server tells it."""
+    """A custom record type as the server returns it."""
 
     id: Id | None = None
     name: str | None = None

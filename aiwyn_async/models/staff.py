@@ -1,6 +1,6 @@
-"""Staff. Source: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, cut after ``active``.
+"""Staff. Source: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, which ends after ``active``.
 
-Of the list and the by-id object nothing is shown: that they bear the search row's names is inferred.
+List and detail are not documented; their fields are inferred from the search row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["StaffMember", "StaffMemberDetail", "StaffMemberSearchRow"]
 class _StaffFields(Model, frozen=True, kw_only=True, gc=False):
     id: Id
     pms_ref: str | None = None
-    """Its key in the firm's practice management system."""
+    """The key in the firm's practice management system."""
     first_name: str | None = None
     last_name: str | None = None
     email: str | None = None
@@ -29,4 +29,4 @@ class StaffMemberSearchRow(_StaffFields, frozen=True, kw_only=True, gc=False):
 
 
 class StaffMemberDetail(_StaffFields, frozen=True, kw_only=True, gc=False):
-    """What ``staff.get()`` gives."""
+    """The result of ``staff.get()``."""

@@ -1,6 +1,6 @@
-"""Work in progress. Source: https://api.doc.aiwyn.ai/bundle/time/getwipbyid.md (an example that is cut).
+"""Work in progress. Source: https://api.doc.aiwyn.ai/bundle/time/getwipbyid.md (a truncated example).
 
-The answers of list and search are not documented: that their rows bear the by-id object's names is inferred.
+List and search are not documented; the fields of their rows are inferred from the detail object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["WipApproval", "WipEntry", "WipEntryDetail", "WipEntrySearchRow"]
 
 
 class WipApproval(Model, frozen=True, kw_only=True, gc=False):
-    """One decision on a time entry."""
+    """An approval decision on a time entry."""
 
     id: Id | None = None
     approver_id: Id | None = None
@@ -27,7 +27,7 @@ class _WipFields(Model, frozen=True, kw_only=True, gc=False):
     id: Id
     description: str | None = None
     status: str | None = None
-    # TIME, EXPENSE or FIXED_FEE in the filters, BILLABLE in the by-id example: an open string.
+    # TIME, EXPENSE or FIXED_FEE in the filters, BILLABLE in the detail example: an open string.
     type: str | None = None
     staff_id: Id | None = None
     staff_name: str | None = None
@@ -60,4 +60,4 @@ class WipEntrySearchRow(_WipFields, frozen=True, kw_only=True, gc=False):
 
 
 class WipEntryDetail(_WipFields, frozen=True, kw_only=True, gc=False):
-    """What ``wip.get()`` gives."""
+    """The result of ``wip.get()``."""

@@ -20,7 +20,8 @@ from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
-from aiwyn_async._decoding.envelope import BadRow, OnBadRow, key_decoder
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pull.progress import Progress

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
-from aiwyn_async._decoding.envelope import BadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import ExportError
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli

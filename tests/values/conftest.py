@@ -1,4 +1,4 @@
-"""A server whose invoices are any JSON text."""
+"""A server that returns any JSON text as its invoices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Serve = Callable[..., AiwynClient]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Serve these rows, as JSON text, as the only page of the list and of the search of invoices."""
+    """Return a function that serves rows of JSON text as the only page of invoices."""
     async with (
         Sandbox(invoices=1, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as aiwyn,

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Odd but possible rows from a real server into real files, read back by other libraries."""
+"""Unusual rows of a real server, exported to real files and read by other libraries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ODD = (
 GOOD = [1, 2, 6, 8]
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
+def read_file(path: Path) -> list[dict[str, Any]]:
     match path.suffix:
         case ".parquet":
             return list(pq.read_table(path).to_pylist())
@@ -53,13 +53,13 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
-async def test_files_hold_the_rows_that_typed_reads_have(serve: Serve, tmp_path: Path, suffix: str) -> None:
+async def test_files_have_the_rows_of_typed_reads(serve: Serve, tmp_path: Path, suffix: str) -> None:
     aiwyn = serve(*ODD)
     pager = aiwyn.invoices.list(on_bad_row="collect")
 
     result = await export(pager, tmp_path / f"invoices.{suffix}")
 
-    rows = rows_of(tmp_path / f"invoices.{suffix}")
+    rows = read_file(tmp_path / f"invoices.{suffix}")
     assert [int(row["id"]) for row in rows] == GOOD
     assert [row["totalAmount"] or None for row in rows][::3] in ([Decimal("5.5"), Decimal(7)], ["5.5", "7"])
     assert result.report.bad_rows == 4
@@ -68,7 +68,7 @@ async def test_files_hold_the_rows_that_typed_reads_have(serve: Serve, tmp_path:
 
 
 @pytest.mark.parametrize("read", ["list", "search", "pull", "deferred", "dict", "raw"])
-async def test_reads_skip_or_collect_one_odd_row(serve: Serve, read: str) -> None:
+async def test_reads_collect_one_malformed_row(serve: Serve, read: str) -> None:
     aiwyn = serve('{"id":1}', '{"id":2,"notes":"a\tb"}', '{"id":3}')
     options: Any = {"on_bad_row": "collect"}
     reads: dict[str, Callable[[], Any]] = {
@@ -79,15 +79,15 @@ async def test_reads_skip_or_collect_one_odd_row(serve: Serve, read: str) -> Non
         "dict": lambda: aiwyn.invoices.list(**options).decode_as(dict),
         "raw": lambda: aiwyn.invoices.list(**options).decode_as(msgspec.Raw),
     }
-    found = reads[read]()
+    reader = reads[read]()
 
-    rows = await found.collect()
+    rows = await reader.collect()
 
     assert len(rows) == 2
-    assert [bad.index for bad in found.bad_rows] == [1]
+    assert [bad.index for bad in reader.bad_rows] == [1]
 
 
-async def test_refused_row_is_named_with_its_key_and_value(serve: Serve, tmp_path: Path) -> None:
+async def test_decode_error_names_key_and_value(serve: Serve, tmp_path: Path) -> None:
     aiwyn = serve('{"id":4711,"totalAmount":"a lot"}')
 
     with pytest.raises(DecodeError, match=r"id 4711\): totalAmount: expected a number, got 'a lot'"):
@@ -100,20 +100,20 @@ async def test_refused_row_is_named_with_its_key_and_value(serve: Serve, tmp_pat
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
-async def test_text_ids_stay_text(serve: Serve, tmp_path: Path, suffix: str) -> None:
+async def test_text_ids_are_exported_as_text(serve: Serve, tmp_path: Path, suffix: str) -> None:
     aiwyn = serve(
         '{"id":"00123","clientId":"C-100","lineItems":[{"id":"1"}]}', '{"id":456,"lineItems":[{"id":2}]}'
     )
 
     await export(aiwyn.invoices.list(), tmp_path / f"invoices.{suffix}")
 
-    rows = rows_of(tmp_path / f"invoices.{suffix}")
+    rows = read_file(tmp_path / f"invoices.{suffix}")
     assert [(row["id"], row["clientId"] or None) for row in rows] == [("00123", "C-100"), ("456", None)]
     if suffix != "csv":
         assert [row["lineItems"][0]["id"] for row in rows] == ["1", "2"]
 
 
-async def test_text_ids_in_a_stream_name_the_column_and_the_option(serve: Serve) -> None:
+async def test_text_id_error_of_stream_names_column_and_option(serve: Serve) -> None:
     aiwyn = serve('{"id":1,"clientId":"C-100"}')
     pull = aiwyn.invoices.pull(paging="page")
 
@@ -127,7 +127,7 @@ async def test_text_ids_in_a_stream_name_the_column_and_the_option(serve: Serve)
     assert frame["clientId"].to_list() == ["C-100"]
 
 
-async def test_ids_as_text_give_the_same_columns_whatever_arrives(serve: Serve, tmp_path: Path) -> None:
+async def test_ids_as_text_make_text_columns_for_any_rows(serve: Serve, tmp_path: Path) -> None:
     await export(serve('{"id":1}').invoices.list(), tmp_path / "one.parquet", ids="text")
 
     assert pq.read_schema(tmp_path / "one.parquet").field("id").type == pa.string()
@@ -136,12 +136,12 @@ async def test_ids_as_text_give_the_same_columns_whatever_arrives(serve: Serve, 
 # Amounts
 
 
-async def test_float_artefact_refuses_its_row_or_is_rounded_and_counted(serve: Serve, tmp_path: Path) -> None:
+async def test_float_artefact_is_a_bad_row_or_rounded(serve: Serve, tmp_path: Path) -> None:
     aiwyn = serve('{"id":1,"totalAmount":0.30000000000000004}', '{"id":2,"totalAmount":1.5}')
-    refused = await export(aiwyn.invoices.list(on_bad_row="skip"), tmp_path / "a.parquet")
+    skipped = await export(aiwyn.invoices.list(on_bad_row="skip"), tmp_path / "a.parquet")
     rounded = await export(aiwyn.invoices.list(), tmp_path / "b.parquet", round_money=9)
 
-    assert (refused.rows, refused.report.bad_rows) == (1, 1)
+    assert (skipped.rows, skipped.report.bad_rows) == (1, 1)
     assert pq.read_table(tmp_path / "b.parquet")["totalAmount"].to_pylist() == [
         Decimal("0.3"),
         Decimal("1.5"),
@@ -151,7 +151,7 @@ async def test_float_artefact_refuses_its_row_or_is_rounded_and_counted(serve: S
         await export(aiwyn.invoices.list(), tmp_path / "c.parquet")
 
 
-async def test_amounts_of_dict_rows_are_decimals_whatever_is_on_the_wire(serve: Serve) -> None:
+async def test_dict_rows_have_decimal_amounts(serve: Serve) -> None:
     aiwyn = serve('{"id":1,"totalAmount":7,"lineItems":[{"amount":1}]}', '{"id":2,"totalAmount":7.5}')
 
     first, second = await aiwyn.invoices.list().decode_as(dict).collect()
@@ -164,7 +164,7 @@ async def test_amounts_of_dict_rows_are_decimals_whatever_is_on_the_wire(serve: 
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
-async def test_date_columns_hold_the_day_on_the_wire(serve: Serve, tmp_path: Path, suffix: str) -> None:
+async def test_date_columns_have_the_day_on_the_wire(serve: Serve, tmp_path: Path, suffix: str) -> None:
     aiwyn = serve(
         '{"id":1,"issueDate":"2024-01-01","dueDate":"2024-01-31T23:59:59-05:00"}',
         '{"id":2,"issueDate":"2024-01-01T00:00:00","dueDate":"2024-05-01T23:59:59.9999999Z"}',
@@ -174,13 +174,13 @@ async def test_date_columns_hold_the_day_on_the_wire(serve: Serve, tmp_path: Pat
         aiwyn.invoices.list(), tmp_path / f"invoices.{suffix}", date_columns=("issueDate", "dueDate")
     )
 
-    rows = rows_of(tmp_path / f"invoices.{suffix}")
+    rows = read_file(tmp_path / f"invoices.{suffix}")
     days = [date(2024, 1, 31), date(2024, 5, 1), None]
-    found = [row["dueDate"] or None for row in rows]
-    assert found == ([day and day.isoformat() for day in days] if suffix == "csv" else days)
+    due_dates = [row["dueDate"] or None for row in rows]
+    assert due_dates == ([day and day.isoformat() for day in days] if suffix == "csv" else days)
 
 
-async def test_timestamps_beyond_the_microsecond_are_cut_everywhere(serve: Serve, tmp_path: Path) -> None:
+async def test_timestamps_are_truncated_to_microseconds(serve: Serve, tmp_path: Path) -> None:
     aiwyn = serve(
         '{"id":1,"dueDate":"2024-05-01T23:59:59.9999999Z"}', '{"id":2,"dueDate":"2024-05-01T00:00:00Z"}'
     )
@@ -192,14 +192,16 @@ async def test_timestamps_beyond_the_microsecond_are_cut_everywhere(serve: Serve
 
     assert row.due_date == last
     assert pq.read_table(tmp_path / "x.parquet")["dueDate"][0].as_py() == last
-    assert rows_of(tmp_path / "x.csv")[0]["dueDate"] == "2024-05-01T23:59:59.999999Z"
+    assert read_file(tmp_path / "x.csv")[0]["dueDate"] == "2024-05-01T23:59:59.999999Z"
 
 
-# Fields that the type does not have
+# Unknown fields
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
-async def test_unknown_fields_are_named_and_can_be_kept(serve: Serve, tmp_path: Path, suffix: str) -> None:
+async def test_unknown_fields_are_reported_and_exported_as_extra(
+    serve: Serve, tmp_path: Path, suffix: str
+) -> None:
     aiwyn = serve(
         '{"id":1}', '{"id":2,"region":"EU","lineItems":[{"id":1,"sku":"x"}]}', '{"id":3,"region":"US"}'
     )
@@ -207,25 +209,25 @@ async def test_unknown_fields_are_named_and_can_be_kept(serve: Serve, tmp_path: 
     await export(aiwyn.invoices.list(), tmp_path / f"b.{suffix}", extra="json", table="invoices")
 
     assert plain.report.unknown_fields == {"region": 2, "lineItems.sku": 2}
-    kept = [
+    extras = [
         msgspec.json.decode(row["extra"]) if row["extra"] else None
-        for row in rows_of(tmp_path / f"b.{suffix}")
+        for row in read_file(tmp_path / f"b.{suffix}")
     ]
-    assert kept == [None, {"region": "EU", "lineItems[0].sku": "x"}, {"region": "US"}]
+    assert extras == [None, {"region": "EU", "lineItems[0].sku": "x"}, {"region": "US"}]
 
 
 @pytest.mark.parametrize("read", ["list", "pull"])
-async def test_unknown_fields_are_in_the_report_of_a_typed_read(serve: Serve, read: str) -> None:
+async def test_unknown_fields_are_in_report_of_typed_read(serve: Serve, read: str) -> None:
     aiwyn = serve('{"id":1}', '{"id":2,"region":"EU"}')
-    found: Any = aiwyn.invoices.list() if read == "list" else aiwyn.invoices.pull(paging="page")
+    reader: Any = aiwyn.invoices.list() if read == "list" else aiwyn.invoices.pull(paging="page")
 
-    await found.collect()
+    await reader.collect()
 
-    assert found.report.unknown_fields == {"region": 2}
-    assert found.report.complete
+    assert reader.report.unknown_fields == {"region": 2}
+    assert reader.report.complete
 
 
-# Refused before anything is sent
+# Rejected before a request is sent
 
 
 class Twice(Model, frozen=True, kw_only=True):
@@ -234,13 +236,13 @@ class Twice(Model, frozen=True, kw_only=True):
     upper: int | None = msgspec.field(name="Total", default=None)
 
 
-async def test_columns_that_differ_in_case_are_refused_for_duckdb(serve: Serve, tmp_path: Path) -> None:
+async def test_duckdb_rejects_columns_that_differ_in_case(serve: Serve, tmp_path: Path) -> None:
     aiwyn = serve('{"id":1,"total":1,"Total":2}')
 
     with pytest.raises(ConfigurationError, match="'total' and 'Total'"):
         await export(aiwyn.invoices.list().decode_as(Twice), tmp_path / "x.duckdb")
     await export(aiwyn.invoices.list().decode_as(Twice), tmp_path / "x.parquet")
-    assert rows_of(tmp_path / "x.parquet") == [{"id": 1, "total": 1, "Total": 2}]
+    assert read_file(tmp_path / "x.parquet") == [{"id": 1, "total": 1, "Total": 2}]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +258,7 @@ async def test_columns_that_differ_in_case_are_refused_for_duckdb(serve: Serve, 
         ("csv", {"round_money": 2}),
     ],
 )
-async def test_column_options_are_checked_first(
+async def test_column_options_are_validated(
     serve: Serve, tmp_path: Path, suffix: str, option: dict[str, Any]
 ) -> None:
     aiwyn = serve('{"id":1}')
@@ -265,7 +267,7 @@ async def test_column_options_are_checked_first(
         await export(aiwyn.invoices.list(), tmp_path / f"x.{suffix}", **option)
 
 
-def test_checked_rows_are_invoices_in_all_that_shows() -> None:
+def test_checked_row_behaves_as_plain_row() -> None:
     row = msgspec.json.decode(b'{"id":1,"lineItems":[{"id":2}]}', type=checked(Invoice))
     plain = msgspec.json.decode(b'{"id":1,"lineItems":[{"id":2}]}', type=Invoice)
 

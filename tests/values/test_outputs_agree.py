@@ -1,10 +1,10 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
 
-"""Every output has the same value for a row, or the same refusal.
+"""All outputs have the same value for a row, or reject the same row.
 
-Typed rows are compared with deferred rows, dict rows, JSONL lines, CSV cells and the Arrow tables of which
-Parquet, DuckDB, Arrow streams and syncs are made. AIWYN_EXAMPLES sets the number of examples.
+Typed rows are compared with deferred rows, dict rows, JSONL lines, CSV cells and the Arrow tables that
+Parquet, DuckDB, Arrow streams and syncs use. AIWYN_EXAMPLES sets the number of examples.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import DecodeError, Invoice, deferred
-from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader
+from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.exact import exact_decoder, value_decoder
+from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 from aiwyn_async._decoding.values import as_timestamp
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.page import RawPage
@@ -36,9 +37,9 @@ from aiwyn_async.export._writers import writer_for
 EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "400"))
 ENVELOPE = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 FIELDS = msgspec.structs.fields(Invoice)
-REFUSED = "refused"
+REJECTED = "rejected"
 
-# Rows as JSON text, since most of what is odd about them is not in any value that Python has.
+# Rows as JSON text, since most of their variants have no Python value.
 
 spellings = st.sampled_from(
     [
@@ -112,7 +113,7 @@ quoted_numbers = st.sampled_from(
         r"-0",
     ]
 ).map(lambda text: f'"{text}"')
-instants = st.one_of(
+timestamps = st.one_of(
     st.sampled_from(
         """2024-05-01|2024-05-01T10:11:12|2024-05-01T10:11:12Z|2024-05-01T10:11:12.5Z|20240501|20240501T101112Z
         |2024-05-01T23:59:59.9999999Z|2024-05-01T23:59:59.123456789|2024-05-01T23:59:59.1234565+02:00||soon
@@ -154,7 +155,7 @@ ids = st.one_of(
         ['"00123"', '"123"', '"C-100"', '"7f0c489e-4123"', "7.0", '""', "1.5", "true", "9223372036854775808"]
     ),
 )
-wrong = st.sampled_from(
+mismatched = st.sampled_from(
     ["null", "true", "false", "[]", "{}", "NaN", "[1]", '{"a":1}', '"x"', "1", "Infinity", "[null]"]
 )
 kinds: dict[str, st.SearchStrategy[str]] = {
@@ -163,15 +164,15 @@ kinds: dict[str, st.SearchStrategy[str]] = {
     "description": texts,
     "status": texts,
     "clientId": ids,
-    "issueDate": instants,
-    "dueDate": instants,
+    "issueDate": timestamps,
+    "dueDate": timestamps,
     "subtotal": numbers | quoted_numbers,
     "totalAmount": numbers | quoted_numbers,
     "notes": texts,
-    "updatedAt": instants,
+    "updatedAt": timestamps,
 }
 line_kinds = {"id": ids, "description": texts, "amount": numbers | quoted_numbers, "taxRate": numbers}
-payment_kinds = {"id": ids, "amount": numbers, "paymentDate": instants}
+payment_kinds = {"id": ids, "amount": numbers, "paymentDate": timestamps}
 
 
 @st.composite
@@ -180,19 +181,19 @@ def objects(draw: st.DrawFn, of: dict[str, st.SearchStrategy[str]], *, is_row: b
     if is_row and draw(st.integers(0, 15)):
         names = ["id", *(name for name in names if name != "id")]
     pairs = [(draw(spellings)(name), draw(st.integers(0, 9)), name) for name in names]
-    found = [(key, draw(wrong) if odd == 0 else draw(of[name])) for key, odd, name in pairs]
+    members = [(key, draw(mismatched) if odd == 0 else draw(of[name])) for key, odd, name in pairs]
     if is_row and not draw(st.integers(0, 2)):
-        found.append(
+        members.append(
             ("lineItems", f"[{','.join(draw(st.lists(objects(line_kinds, is_row=False), max_size=2)))}]")
         )
     if is_row and not draw(st.integers(0, 3)):
-        found.append(
+        members.append(
             ("payments", f"[{','.join(draw(st.lists(objects(payment_kinds, is_row=False), max_size=2)))}]")
         )
     if not draw(st.integers(0, 4)):
-        found.append((draw(st.sampled_from(["extra", "note", "x_1"])), draw(texts | numbers | wrong)))
+        members.append((draw(st.sampled_from(["extra", "note", "x_1"])), draw(texts | numbers | mismatched)))
     space = draw(st.sampled_from(["", "", " ", "\n "]))
-    return "{" + ",".join(f'{space}"{key}"{space}:{space}{token}' for key, token in found) + "}"
+    return "{" + ",".join(f'{space}"{key}"{space}:{space}{token}' for key, token in members) + "}"
 
 
 plain_rows = st.builds(
@@ -207,11 +208,11 @@ def body_of(rows: Sequence[str]) -> bytes:
     return f'{{"deid_invoice":[{text}],"deid_invoice_aggregate":{count}}}'.encode()
 
 
-# Every output as one list per page: the fields of each row, or that it is refused.
+# Every output as one list per page: the fields of each row, or REJECTED.
 
 
 def canonical(value: Any) -> Any:  # noqa: PLR0911
-    """A value as all outputs can hold it: ids and integers as text, instants in UTC."""
+    """Return a value in a form common to all outputs: ids and integers as text, timestamps in UTC."""
     match value:
         case bool() | None:
             return value
@@ -232,76 +233,76 @@ def canonical(value: Any) -> Any:  # noqa: PLR0911
             return value
 
 
-def outcome(found: DecodedRows[Any]) -> list[Any]:
-    refused = {refusal.index for refusal in found.bad}
-    rows = iter(found.rows)
-    return [REFUSED if index in refused else next(rows) for index in range(len(refused) + len(found.rows))]
+def results(page: DecodedRows[Any]) -> list[Any]:
+    rejected = {bad.index for bad in page.bad}
+    rows = iter(page.rows)
+    return [REJECTED if index in rejected else next(rows) for index in range(len(rejected) + len(page.rows))]
 
 
 def typed(body: bytes) -> list[Any]:
     return [
-        row if row is REFUSED else canonical(row)
-        for row in outcome(EnvelopeReader(Invoice, ENVELOPE).read(body))
+        row if row is REJECTED else canonical(row)
+        for row in results(PageDecoder(Invoice, ENVELOPE).decode(body))
     ]
 
 
-def typed_later(body: bytes) -> list[Any]:
-    """By a reader that has learned from other pages, and from this one."""
-    reader = EnvelopeReader(Invoice, ENVELOPE)
-    reader.read(body_of(['{"id":1,"total_amount":5,"note":1}', '{"id":2,"lineItems":[{"x_1":1}]}']))
-    reader.read(body)
-    return [row if row is REFUSED else canonical(row) for row in outcome(reader.read(body))]
+def typed_adapted(body: bytes) -> list[Any]:
+    """Decode with a decoder that has adapted to other pages, and to this one."""
+    decoder = PageDecoder(Invoice, ENVELOPE)
+    decoder.decode(body_of(['{"id":1,"total_amount":5,"note":1}', '{"id":2,"lineItems":[{"x_1":1}]}']))
+    decoder.decode(body)
+    return [row if row is REJECTED else canonical(row) for row in results(decoder.decode(body))]
 
 
-def later(body: bytes) -> list[Any]:
-    """Deferred rows, with every field read."""
-    found: list[Any] = []
-    for row in outcome(EnvelopeReader(deferred(Invoice), ENVELOPE).read(body)):
+def deferred_rows(body: bytes) -> list[Any]:
+    """Decode deferred rows and read all fields."""
+    decoded: list[Any] = []
+    for row in results(PageDecoder(deferred(Invoice), ENVELOPE).decode(body)):
         try:
-            found.append(row if row is REFUSED else canonical(row))
+            decoded.append(row if row is REJECTED else canonical(row))
         except DecodeError:
-            found.append(REFUSED)
-    return found
+            decoded.append(REJECTED)
+    return decoded
 
 
 def dicts(body: bytes) -> list[Any]:
-    return outcome(EnvelopeReader(dict[str, Any], ENVELOPE, Invoice).read(body))
+    return results(PageDecoder(dict[str, Any], ENVELOPE, Invoice).decode(body))
 
 
 def raw_rows(body: bytes) -> tuple[list[msgspec.Raw], list[int]]:
-    """The rows that are JSON, and their places."""
-    found = outcome(EnvelopeReader(msgspec.Raw, ENVELOPE).read(body))
-    places = [place for place, row in enumerate(found) if row is not REFUSED]
-    return [found[place] for place in places], places
+    """Return the rows that are JSON, and their indexes."""
+    all_rows = results(PageDecoder(msgspec.Raw, ENVELOPE).decode(body))
+    indexes = [index for index, row in enumerate(all_rows) if row is not REJECTED]
+    return [all_rows[index] for index in indexes], indexes
 
 
-def written(body: bytes, rows: PageRows, places: list[int], cells: list[Any], length: int) -> list[Any]:
-    refused = {bad.index for bad in rows.bad_rows}
+def place_cells(body: bytes, rows: PageRows, indexes: list[int], cells: list[Any], length: int) -> list[Any]:
+    rejected = {bad.index for bad in rows.bad_rows}
     good = iter(cells)
-    found: list[Any] = [REFUSED] * length
-    for index, place in enumerate(places):
-        found[place] = REFUSED if index in refused else next(good)
+    rows_of_page: list[Any] = [REJECTED] * length
+    for position, index in enumerate(indexes):
+        rows_of_page[index] = REJECTED if position in rejected else next(good)
     assert next(good, None) is None, body
-    return found
+    return rows_of_page
 
 
 def jsonl(body: bytes, length: int) -> list[Any]:
-    rows, places = raw_rows(body)
+    rows, indexes = raw_rows(body)
     pages = PageRows.of_json([(0, rows)], "collect")
     file = io.BytesIO()
     if rows:
         writer_for(Path("x.jsonl"), Invoice, "x").write_part(file, pages)
-    found: list[Any] = [REFUSED] * length
-    for place, line in zip(places, file.getvalue().splitlines(), strict=True):
+    decoded: list[Any] = [REJECTED] * length
+    for index, line in zip(indexes, file.getvalue().splitlines(), strict=True):
         try:
-            found[place] = canonical(exact_decoder(Invoice)(line).row)
+            decoded[index] = canonical(exact_decoder(Invoice)(line).row)
         except (ValueError, ArithmeticError, RecursionError):
             continue
-    return found
+    return decoded
 
 
 def csv_cells(body: bytes, length: int) -> list[Any]:
-    rows, places = raw_rows(body)
+    rows, indexes = raw_rows(body)
     pages = PageRows.of_json([(0, rows)], "collect")
     file = io.BytesIO()
     writer_for(Path("x.csv"), Invoice, "x").write_part(file, pages)
@@ -309,7 +310,7 @@ def csv_cells(body: bytes, length: int) -> list[Any]:
         io.StringIO(file.getvalue().decode(), newline=""), [field.encode_name for field in FIELDS]
     )
     cells = [{field.encode_name: _cell(field, line[field.encode_name]) for field in FIELDS} for line in lines]
-    return written(body, pages, places, cells, length)
+    return place_cells(body, pages, indexes, cells, length)
 
 
 def _cell(field: Any, text: str) -> Any:
@@ -324,28 +325,28 @@ def _cell(field: Any, text: str) -> Any:
 
 
 def arrow(body: bytes, length: int, *, as_document: bool) -> list[Any]:
-    rows, places = raw_rows(body)
-    document = RawPage(body, ENVELOPE.items) if as_document and len(places) == length else None
+    rows, indexes = raw_rows(body)
+    document = RawPage(body, ENVELOPE.items) if as_document and len(indexes) == length else None
     pages = PageRows([RowsOfPage(0, len(rows), rows.copy, document)], "collect")
     cells = canonical(RowSchema(Invoice).table(pages).to_pylist()) if rows else []
-    return written(body, pages, places, cells, length)
+    return place_cells(body, pages, indexes, cells, length)
 
 
-def fits(value: Any) -> bool:
-    """Whether a column of money can hold every amount of a row."""
+def fits_money_columns(value: Any) -> bool:
+    """Return True if a money column can hold every amount of a row."""
     match value:
         case Decimal():
             return value.copy_abs() < 10**29 and value == value.quantize(Decimal("1e-9")) if value else True
         case dict():
-            return all(map(fits, value.values()))
+            return all(map(fits_money_columns, value.values()))
         case list():
-            return all(map(fits, value))
+            return all(map(fits_money_columns, value))
         case _:
             return True
 
 
 def blank_as_null(value: Any) -> Any:
-    """CSV has no difference between the two."""
+    """Replace empty text by None: CSV does not distinguish them."""
     return (
         {name: None if item == "" else item for name, item in value.items()} if type(value) is dict else value
     )
@@ -361,22 +362,22 @@ def check(rows: Sequence[str]) -> None:
 
 
 def _check(body: bytes) -> None:
-    wanted = typed(body)
-    length = len(wanted)
-    assert typed_later(body) == wanted
-    assert later(body) == wanted
-    assert jsonl(body, length) == wanted
-    assert list(map(blank_as_null, csv_cells(body, length))) == list(map(blank_as_null, wanted))
-    columns = [row if row is not REFUSED and fits(row) else REFUSED for row in wanted]
+    expected = typed(body)
+    length = len(expected)
+    assert typed_adapted(body) == expected
+    assert deferred_rows(body) == expected
+    assert jsonl(body, length) == expected
+    assert list(map(blank_as_null, csv_cells(body, length))) == list(map(blank_as_null, expected))
+    columns = [row if row is not REJECTED and fits_money_columns(row) else REJECTED for row in expected]
     assert arrow(body, length, as_document=False) == columns
     assert arrow(body, length, as_document=True) == columns
-    for row, found in zip(wanted, dicts(body), strict=True):
-        if row is REFUSED:
+    for row, as_dict in zip(expected, dicts(body), strict=True):
+        if row is REJECTED:
             continue
-        assert found is not REFUSED
-        if set(found) >= {"subtotal", "totalAmount"}:
-            assert amounts(found) == amounts(row)
-            assert all(type(value) in {Decimal, type(None)} for value in amounts(found).values())
+        assert as_dict is not REJECTED
+        if set(as_dict) >= {"subtotal", "totalAmount"}:
+            assert amounts(as_dict) == amounts(row)
+            assert all(type(value) in {Decimal, type(None)} for value in amounts(as_dict).values())
 
 
 @settings(
@@ -393,5 +394,5 @@ def _check(body: bytes) -> None:
 @example(['{"id":1,"totalAmount":"1_000.5"}', '{"id":2,"totalAmount":1E+999999}', '{"id":3,"dueDate":""}'])
 @example(['{"id":"00123","lineItems":[{"id":"1"}]}', '{"id":456,"lineItems":[{"id":2}]}'])
 @example([f'{{"id":1,"x":{"[" * 3000}1{"]" * 3000}}}', '{"id":2}'])
-def test_outputs_agree_on_value_or_refusal(rows: list[str]) -> None:
+def test_outputs_agree_on_value_or_rejection(rows: list[str]) -> None:
     check(rows)

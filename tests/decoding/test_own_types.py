@@ -1,4 +1,4 @@
-"""The contract of values holds for types of the caller's own, also where msgspec has rules of its own."""
+"""The contract of values applies to the caller's own types, even if msgspec decodes them by other rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from aiwyn_async import ConfigurationError, deferred
-from aiwyn_async._decoding.envelope import DecodedRows, Envelope, EnvelopeReader
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 
 
 @dataclass
@@ -44,54 +45,54 @@ class Bounded(msgspec.Struct, rename="camel"):
     total_amount: Decimal | None = None
 
 
-OWN: list[Any] = [AsDataclass, AsTypedDict, Strict, Unset, Wide, Bounded]
+OWN_TYPES: list[Any] = [AsDataclass, AsTypedDict, Strict, Unset, Wide, Bounded]
 
 
-def read(kind: Any, *rows: str) -> DecodedRows[Any]:
+def decode(kind: Any, *rows: str) -> DecodedRows[Any]:
     body = f'{{"rows":[{",".join(rows)}]}}'.encode()
-    return EnvelopeReader(kind, Envelope(("rows",))).read(body)
+    return PageDecoder(kind, Envelope(("rows",))).decode(body)
 
 
-def amount_of(row: Any) -> Any:
+def get_amount(row: Any) -> Any:
     if isinstance(row, dict):
         return row["totalAmount"]
     return row.totalAmount if isinstance(row, AsDataclass) else row.total_amount
 
 
-@pytest.mark.parametrize("kind", OWN)
-def test_own_types_refuse_what_is_not_an_amount(kind: Any) -> None:
-    found = read(
+@pytest.mark.parametrize("kind", OWN_TYPES)
+def test_own_type_rejects_invalid_amount(kind: Any) -> None:
+    page = decode(
         kind, '{"id":1,"totalAmount":5.5}', '{"id":2,"totalAmount":"NaN"}', '{"id":3,"totalAmount":7}'
     )
 
-    assert [refusal.index for refusal in found.bad] == [1]
-    assert [amount_of(row) for row in found.rows] == [Decimal("5.5"), Decimal(7)]
+    assert [bad.index for bad in page.bad] == [1]
+    assert [get_amount(row) for row in page.rows] == [Decimal("5.5"), Decimal(7)]
 
 
-@pytest.mark.parametrize("kind", OWN)
-def test_own_types_match_keys_in_another_spelling(kind: Any) -> None:
-    found = read(kind, '{"id":1,"total_amount":5.5}')
+@pytest.mark.parametrize("kind", OWN_TYPES)
+def test_own_type_matches_keys_in_another_case(kind: Any) -> None:
+    page = decode(kind, '{"id":1,"total_amount":5.5}')
 
-    assert [amount_of(row) for row in found.rows] == [Decimal("5.5")]
-
-
-def test_own_type_that_refuses_unknown_fields_still_does() -> None:
-    found = read(Strict, '{"id":1,"other":2}', '{"id":2}')
-
-    assert [refusal.reason for refusal in found.bad] == ["expected no field 'other'"]
+    assert [get_amount(row) for row in page.rows] == [Decimal("5.5")]
 
 
-def test_own_type_with_bounds_keeps_them() -> None:
-    found = read(Bounded, '{"id":-1}', '{"id":2}')
+def test_own_type_that_forbids_unknown_fields_rejects_them() -> None:
+    page = decode(Strict, '{"id":1,"other":2}', '{"id":2}')
 
-    assert [refusal.index for refusal in found.bad] == [0]
+    assert [bad.reason for bad in page.bad] == ["unknown field 'other'"]
+
+
+def test_own_type_with_bounds_enforces_them() -> None:
+    page = decode(Bounded, '{"id":-1}', '{"id":2}')
+
+    assert [bad.index for bad in page.bad] == [0]
 
 
 class NotDecodable(msgspec.Struct):
     amount: Decimal | str | None = None
 
 
-def test_deferred_refuses_a_type_that_no_row_can_be_decoded_as() -> None:
+def test_deferred_rejects_type_that_cannot_be_decoded() -> None:
     with pytest.raises(ConfigurationError, match="NotDecodable"):
         deferred(NotDecodable)
 
@@ -108,12 +109,12 @@ class Forest(msgspec.Struct):
     tree: Tree | None = None
 
 
-def test_own_types_may_hold_objects_of_their_own_type() -> None:
+def test_own_type_may_contain_objects_of_its_own_type() -> None:
     row = '{"id":1,"total_amount":"5","parent":{"id":2,"totalAmount":7},"children":[{"id":3}]}'
 
-    (tree,) = read(Tree, row).rows
+    (tree,) = decode(Tree, row).rows
     assert tree == Tree(1, Decimal(5), Tree(2, Decimal(7)), [Tree(3)])
-    assert read(Forest, f'{{"id":1,"tree":{row}}}').rows == [Forest(1, tree)]
-    assert [
-        refusal.error for refusal in read(Tree, '{"id":1,"parent":{"id":2,"totalAmount":"NaN"}}').bad
-    ] == ["parent.totalAmount: expected a number, got 'NaN'"]
+    assert decode(Forest, f'{{"id":1,"tree":{row}}}').rows == [Forest(1, tree)]
+    assert [bad.error for bad in decode(Tree, '{"id":1,"parent":{"id":2,"totalAmount":"NaN"}}').bad] == [
+        "parent.totalAmount: expected a number, got 'NaN'"
+    ]

@@ -1,4 +1,4 @@
-"""A page cut into blocks gives what it gives whole, or nothing that is not true."""
+"""A page decoded in blocks yields the same rows as the whole page, or is decoded as a whole."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async._decoding import blocks
-from aiwyn_async._decoding.blocks import cut_between_rows
-from aiwyn_async._decoding.envelope import Envelope, EnvelopeReader
+from aiwyn_async._decoding.blocks import split_into_blocks
+from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.lazy import deferred
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async._decoding.plain_types import materialize
-from aiwyn_async._decoding.unreadable import UNREADABLE
+from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.models.invoices import Invoice
 
 PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 WRAPPED = Envelope(("data", "deid_invoice"), ("data", "deid_invoice_aggregate", "aggregate", "count"))
 
-# Texts that look like the place between two rows, and objects that begin as rows do.
+# Texts that look like the boundary between two rows, and objects that begin as rows do.
 texts = st.text(max_size=6) | st.sampled_from(
     [
         '},{"id":1,"invoiceNumber":',
@@ -61,35 +62,37 @@ def page_of(rows: list[Any], envelope: Envelope, indent: int | None) -> bytes:
     return body if indent is None else msgspec.json.format(body, indent=indent)
 
 
-def reader_of(kind: Any, envelope: Envelope) -> EnvelopeReader[Any]:
-    """A reader that has met a page of this shape."""
-    reader: EnvelopeReader[Any] = EnvelopeReader(kind, envelope)
-    reader.read(page_of([{"id": 1, "invoiceNumber": "1"}], envelope, None))
-    return reader
+def trained_decoder(kind: Any, envelope: Envelope) -> PageDecoder[Any]:
+    """Return a decoder that has decoded a page with this envelope."""
+    decoder: PageDecoder[Any] = PageDecoder(kind, envelope)
+    decoder.decode(page_of([{"id": 1, "invoiceNumber": "1"}], envelope, None))
+    return decoder
 
 
-def taken(reader: EnvelopeReader[Any], pieces: Sequence[bytes]) -> tuple[list[Any], int | None, bool] | None:
-    """The rows that come in blocks, the count, and whether all blocks decoded."""
-    found = reader.in_blocks(pieces)
-    if found is None:
+def decode_in_blocks(
+    decoder: PageDecoder[Any], pieces: Sequence[bytes]
+) -> tuple[list[Any], int | None, bool] | None:
+    """Return the rows decoded in blocks, the count, and whether all blocks decode."""
+    blocks = decoder.decode_blocks(pieces)
+    if blocks is None:
         return None
-    came: list[Any] = []
+    rows: list[Any] = []
     try:
-        while found.left:
-            came += found.take()
-    except UNREADABLE:
-        return came, found.count, False
-    return came, found.count, True
+        while blocks.remaining:
+            rows += blocks.decode_next()
+    except DECODING_ERRORS:
+        return rows, blocks.count, False
+    return rows, blocks.count, True
 
 
-def as_read(rows: list[Any]) -> list[Any]:
-    """Rows, and for one with a value that is read later and does not fit, what is told of it then."""
+def materialized(rows: list[Any]) -> list[Any]:
+    """Return materialized rows; for one with an invalid deferred value, the text of its error."""
 
     def read(row: Any) -> Any:
         try:
             return materialize(row)
-        except DecodeError as fault:
-            return str(fault)
+        except DecodeError as error:
+            return str(error)
 
     return [read(row) for row in rows]
 
@@ -97,12 +100,12 @@ def as_read(rows: list[Any]) -> list[Any]:
 kinds = st.sampled_from([Invoice, deferred(Invoice), dict, msgspec.Raw])
 envelopes = st.sampled_from([PLAIN, WRAPPED])
 indents = st.sampled_from([None, 0, 1])
-places = st.lists(st.floats(0, 1), max_size=8)
+positions = st.lists(st.floats(0, 1), max_size=8)
 
 
-def in_pieces(body: bytes, places: Sequence[float]) -> list[bytes]:
-    """A body as it may come: broken in some places, told as parts of its length."""
-    ends = [0, *sorted(round(place * len(body)) for place in places), len(body)]
+def split_at(body: bytes, positions: Sequence[float]) -> list[bytes]:
+    """Split a body at some positions, as fractions of its length."""
+    ends = [0, *sorted(round(position * len(body)) for position in positions), len(body)]
     return [body[start:end] for start, end in pairwise(ends)]
 
 
@@ -114,67 +117,69 @@ def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("block_bytes")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
-@given(rows, kinds, envelopes, indents, places)
-def test_rows_in_blocks_are_the_pages(
-    rows: list[Any], kind: Any, envelope: Envelope, indent: int | None, places: list[float]
+@given(rows, kinds, envelopes, indents, positions)
+def test_blocks_have_the_rows_of_the_page(
+    rows: list[Any], kind: Any, envelope: Envelope, indent: int | None, positions: list[float]
 ) -> None:
     body = page_of(rows, envelope, indent)
-    reader = reader_of(kind, envelope)
-    whole = reader.read(body)
-    came = taken(reader, in_pieces(body, places))
-    if came is None:
+    decoder = trained_decoder(kind, envelope)
+    whole = decoder.decode(body)
+    result = decode_in_blocks(decoder, split_at(body, positions))
+    if result is None:
         return
-    found, count, is_whole = came
-    assert found == whole.rows[: len(found)]
+    decoded, count, is_complete = result
+    assert decoded == whole.rows[: len(decoded)]
     assert count == len(rows)
-    assert len(found) == len(rows) or not is_whole
+    assert len(decoded) == len(rows) or not is_complete
 
 
 @pytest.mark.usefixtures("block_bytes")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=600, deadline=None)
 @given(rows, kinds, envelopes, st.data())
-def test_a_damaged_page_does_not_pass_in_blocks(
+def test_blocks_of_damaged_page_do_not_decode_differently(
     rows: list[Any], kind: Any, envelope: Envelope, data: st.DataObject
 ) -> None:
     """If every block decodes, the page does, and to the same rows."""
     body = page_of(rows, envelope, data.draw(indents))
-    at = data.draw(st.integers(0, len(body)))
-    gone = data.draw(st.integers(0, 3))
-    put = data.draw(
+    start = data.draw(st.integers(0, len(body)))
+    removed = data.draw(st.integers(0, 3))
+    inserted = data.draw(
         st.sampled_from([b"", b"{", b"}", b"[", b"]", b'"', b",", b"\\", b"},{", b"\xff", b"]]", b"1"])
     )
-    damaged = body[:at] + put + body[at + gone :]
-    reader = reader_of(kind, envelope)
-    came = taken(reader, in_pieces(damaged, data.draw(places)))
-    if came is None or not came[2]:
+    damaged = body[:start] + inserted + body[start + removed :]
+    decoder = trained_decoder(kind, envelope)
+    result = decode_in_blocks(decoder, split_at(damaged, data.draw(positions)))
+    if result is None or not result[2]:
         return
-    found, count, _ = came
-    whole = reader.read(damaged)
-    assert (as_read(found), count) == (as_read(whole.rows), whole.count)
+    decoded, count, _ = result
+    whole = decoder.decode(damaged)
+    assert (materialized(decoded), count) == (materialized(whole.rows), whole.count)
 
 
-@pytest.mark.parametrize("places", [[], [0.5], [0.3, 0.31, 0.9], [place / 40 for place in range(1, 40)]])
-def test_a_page_is_cut_about_every_so_many_bytes(
-    places: list[float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "positions", [[], [0.5], [0.3, 0.31, 0.9], [position / 40 for position in range(1, 40)]]
+)
+def test_split_into_blocks_splits_at_block_size(
+    positions: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
     body = page_of([{"id": n, "invoiceNumber": "x" * 50} for n in range(200)], PLAIN, None)
-    cuts = cut_between_rows(in_pieces(body, places), PLAIN.items)
-    assert cuts is not None
-    assert cuts.head == b'{"deid_invoice":['
-    runs = [b"".join(block) for block in cuts.blocks]
+    split = split_into_blocks(split_at(body, positions), PLAIN.items)
+    assert split is not None
+    assert split.head == b'{"deid_invoice":['
+    runs = [b"".join(block) for block in split.blocks]
     assert [run[:6] for run in runs] == [b'{"id":'] * len(runs)
-    # A row's end that stands in two pieces is not seen.
+    # The end of a row that is in two pieces is not found.
     assert all(1000 < len(run) < 1300 for run in runs)
-    assert cuts.head + b",".join([*runs, b"".join(cuts.end)]) == body
+    assert split.head + b",".join([*runs, b"".join(split.end)]) == body
 
 
-def test_pieces_too_small_to_show_where_rows_end_are_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_split_into_blocks_needs_pieces_with_row_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     body = page_of([{"id": n, "invoiceNumber": "1"} for n in range(9)], PLAIN, None)
     for size in (1, 5, 19):
         pieces = [body[at : at + size] for at in range(0, len(body), size)]
-        assert cut_between_rows(pieces, PLAIN.items) is None
+        assert split_into_blocks(pieces, PLAIN.items) is None
 
 
 @pytest.mark.parametrize(
@@ -191,13 +196,13 @@ def test_pieces_too_small_to_show_where_rows_end_are_read_whole(monkeypatch: pyt
         b'{"deid_invoice":[{"id":1,"invoiceNumber":"1"}]}',
     ],
 )
-def test_what_is_not_known_to_be_rows_is_not_cut(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_split_into_blocks_needs_leading_rows(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
-    assert cut_between_rows([body], PLAIN.items) is None
+    assert split_into_blocks([body], PLAIN.items) is None
 
 
 @pytest.mark.parametrize(
-    ("tail", "told"),
+    ("tail", "error"),
     [
         (b"", DecodeError),
         (b"]}", None),
@@ -205,19 +210,19 @@ def test_what_is_not_known_to_be_rows_is_not_cut(body: bytes, monkeypatch: pytes
         (b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}', DecodeError),
     ],
 )
-def test_the_end_of_a_page_is_looked_at_before_its_rows(
-    tail: bytes, told: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+def test_decode_blocks_checks_end_of_page_first(
+    tail: bytes, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut, without its count or with an error in it, a page is left to be read whole."""
+    """A page that is truncated, has no count or has an error is decoded as a whole."""
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     three = b",".join(b'{"id":%d,"invoiceNumber":"1"}' % n for n in range(3))
-    reader = reader_of(Invoice, PLAIN)
-    assert reader.in_blocks([b'{"deid_invoice":[', three, tail]) is None
-    good = reader.in_blocks(
+    decoder = trained_decoder(Invoice, PLAIN)
+    assert decoder.decode_blocks([b'{"deid_invoice":[', three, tail]) is None
+    good = decoder.decode_blocks(
         [b'{"deid_invoice":[' + three, b'],"deid_invoice_aggregate":{"aggregate":{"count":3}}}']
     )
     assert good is not None
-    assert good.left == 3
-    if told is not None:
-        with pytest.raises(told):
-            reader.read(b'{"deid_invoice":[' + three + tail)
+    assert good.remaining == 3
+    if error is not None:
+        with pytest.raises(error):
+            decoder.decode(b'{"deid_invoice":[' + three + tail)

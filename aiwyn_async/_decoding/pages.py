@@ -1,0 +1,333 @@
+"""Decode the pages of one read: from the bytes of a response to its rows and its count.
+
+The declared envelope is tried first, with a decoder built once. If a response has another envelope,
+``PageDecoder`` finds it in that response and uses it for the next pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from aiwyn_async._decoding.blocks import Block, split_into_blocks
+from aiwyn_async._decoding.envelope import (
+    Envelope,
+    envelope_decoder,
+    find_envelope,
+    malformed_error,
+    parse_count,
+    split_layers,
+)
+from aiwyn_async._decoding.key_case import strip_indexes
+from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates, split_rows, without_rows
+from aiwyn_async._decoding.row_decoder import RAW, DecoderSpec, RowDecoder
+from aiwyn_async._decoding.values import DECODING_ERRORS, InexactError, explain
+from aiwyn_async.errors import ApiError, DecodeError
+from aiwyn_async.models.base import Id
+
+__all__ = ["BadRow", "DecodedRows", "OnBadRow", "PageDecoder", "RowBlocks", "RowError"]
+
+RowT = TypeVar("RowT")
+OnBadRow = Literal["raise", "skip", "collect"]
+
+
+class BadRow(msgspec.Struct, frozen=True):
+    """A row that does not decode.
+
+    Attributes:
+        page: number of its page.
+        index: index of the row within the page, from 0.
+        error: the field and the reason, such as ``totalAmount: expected a number, got 'a lot'``.
+        raw: its JSON, or the bytes that are not JSON.
+        key: its key, or None if that cannot be decoded.
+    """
+
+    page: int
+    index: int
+    error: str
+    raw: bytes
+    key: Id | None = None
+
+
+class RowError(msgspec.Struct, frozen=True):
+    """Why a row of a page does not decode: its index, the reason, the path to the value, and its bytes."""
+
+    index: int
+    reason: str
+    path: str
+    raw: bytes
+
+    @property
+    def error(self) -> str:
+        """The reason with its path."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+class DecodedRows(msgspec.Struct, Generic[RowT]):
+    """The decoded rows of a page.
+
+    Attributes:
+        rows: the rows that decode.
+        count: the number of rows that match the query, as the server returned it, or None.
+        bad: the rows that do not decode.
+        repaired: number of rows in which a value was converted to the form of its field.
+        unknown: paths of keys without a field, and the index of the first row with each.
+        is_malformed: a row is not JSON; the same request may return a well-formed page.
+        was_slow: the page could not be decoded in one call, because of values in its rows.
+    """
+
+    rows: list[RowT]
+    count: int | None
+    bad: list[RowError]
+    repaired: int = 0
+    unknown: dict[str, int] = {}
+    is_malformed: bool = False
+    was_slow: bool = False
+
+
+class RowBlocks(Generic[RowT]):
+    """A page whose rows are decoded block by block; ``remaining`` is the number of blocks left."""
+
+    __slots__ = ("_blocks", "_decode", "_last", "count", "remaining")
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        decode: Callable[[bytes], list[RowT]],
+        *,
+        last: list[RowT],
+        count: int | None,
+    ) -> None:
+        self.count = count
+        self.remaining = len(blocks) + 1
+        self._blocks = iter(blocks)
+        self._decode = decode
+        self._last = last
+
+    def decode_next(self) -> list[RowT]:
+        """Return the rows of the next block, in the page's order.
+
+        Raises one of ``DECODING_ERRORS`` if the page must be decoded as a whole.
+        """
+        self.remaining -= 1
+        if not self.remaining:
+            return self._last
+        # Formatting would reserve half as much again, more than glibc returns without a system call.
+        return self._decode(b"".join((b"[", *next(self._blocks), b"]")))
+
+
+class PageDecoder(Generic[RowT]):
+    """Decodes the pages of one read to rows of one type.
+
+    Args:
+        row_type: a Struct, ``dict`` or ``msgspec.Raw``.
+        declared: the documented envelope of the endpoint; None to find it.
+        model: the row type of the resource; its amounts are exact in dict rows too.
+    """
+
+    def __init__(self, row_type: type[RowT], declared: Envelope | None, model: Any = None) -> None:
+        self._decoder: RowDecoder[RowT] = RowDecoder(row_type, model)
+        self._declared = declared
+        self._envelope = declared
+        self._has_searched = False
+        self._known_keys: set[str] = set()
+
+    @property
+    def rows_at(self) -> tuple[str, ...]:
+        """The path of keys to the rows of the last decoded page."""
+        return self._envelope.items if self._envelope is not None else ()
+
+    def decode(self, body: bytes) -> DecodedRows[RowT]:
+        """Decode a page.
+
+        Raises:
+            DecodeError: the body is not a JSON object with one list of rows in it.
+            ApiError: the body is an error.
+        """
+        unknown: dict[str, int] = {}
+        if self._envelope is not None:
+            page = self._decode_as(self._envelope, body)
+            # The count may be under an undeclared key; one page is searched for it.
+            if page is not None and (page.count is not None or self._has_searched):
+                return page
+            unknown = {} if page is None else page.unknown
+        self._has_searched = True
+        self._envelope = self._find_envelope(body)
+        page = self._decode_as(self._envelope, body)
+        if page is None:
+            split_layers(body)  # raises for a body that is not JSON
+            raise DecodeError("the response does not have the envelope that its keys indicate")
+        page.unknown = unknown | page.unknown
+        return page
+
+    def decode_blocks(self, pieces: Sequence[bytes]) -> RowBlocks[RowT] | None:
+        """Decode a page block by block; return None if it must be decoded as a whole.
+
+        The end of the page is decoded at once: a truncated page, or one that is an error, yields no rows. If
+        another block does not decode, ``decode()`` raises the error or returns the rows that do.
+
+        Args:
+            pieces: the page's body, as it was received.
+        """
+        envelope = self._envelope
+        if envelope is None:
+            return None
+        page = split_into_blocks(pieces, envelope.items)
+        if page is None:
+            return None
+        end = b"".join((page.head, *page.end))
+        try:
+            last, count = self._decode_fast(envelope, end)
+        except (*DECODING_ERRORS, ApiError):
+            return None
+        total = parse_count(count)
+        if not last or (total is None and not self._has_searched):
+            return None
+        return RowBlocks(page.blocks, self._decode_block, last=last, count=total)
+
+    def raw_items(self, body: bytes) -> list[msgspec.Raw]:
+        """Return the JSON of each row of a page, bad rows included."""
+        page = None if self._envelope is None else _split_page(self._envelope, body)
+        if page is None:  # a later page may have had another envelope
+            page = _split_page(self._find_envelope(body), body)
+        return [] if page is None else [msgspec.Raw(row) for row in page.rows]
+
+    def _find_envelope(self, body: bytes) -> Envelope:
+        json = body if is_json(body) else replace_lone_surrogates(without_rows(body))
+        return find_envelope(json, self._declared)
+
+    def _decode_block(self, block: bytes) -> list[RowT]:
+        rows: list[RowT] = _list_decoder(self._decoder.fast)(block)
+        if not self._decoder.is_exact(rows, block, lambda spec: _list_decoder(spec)(block)):
+            raise InexactError
+        return rows
+
+    def _decode_fast(self, envelope: Envelope, body: bytes) -> tuple[list[RowT] | None, object]:
+        """Decode a page in one call; raise one of ``DECODING_ERRORS`` if that is not exact."""
+        items, count = envelope_decoder(self._decoder.fast, envelope)(body)
+        if items and not self._decoder.is_exact(
+            items, body, lambda spec: envelope_decoder(spec, envelope)(body)
+        ):
+            raise InexactError
+        return items, count
+
+    def _decode_as(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
+        """Decode a page; return None if it has another envelope."""
+        try:
+            items, count = self._decode_fast(envelope, body)
+        except DECODING_ERRORS:
+            return self._decode_slowly(envelope, body)
+        return None if items is None else DecodedRows(items, parse_count(count), [])
+
+    def _decode_slowly(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
+        page = _split_page(envelope, body)
+        if page is None:
+            return None
+        unknown: dict[str, int] = {}
+        had_hook = self._decoder.fast.dec_hook is not None
+        known = self._decoder.extra_keys
+        while not page.was_malformed and self._decoder.adapt(page.rows):
+            with contextlib.suppress(*DECODING_ERRORS):
+                items, _ = self._decode_fast(envelope, body)
+                if items is None:
+                    continue
+                if self._decoder.reports_unknown_keys:
+                    new = {key for _, key in self._decoder.extra_keys - known}
+                    self._note_first_rows(page.rows, new, unknown)
+                return DecodedRows(items, page.count, [], unknown=unknown, was_slow=True)
+        if not had_hook:
+            self._decoder.drop_hook()
+        return self._decode_by_row(page)
+
+    def _decode_by_row(self, page: _SplitPage) -> DecodedRows[RowT]:
+        result: DecodedRows[RowT] = DecodedRows(
+            [], page.count, [], is_malformed=page.has_malformed_row, was_slow=True
+        )
+        for index, item in enumerate(page.rows):
+            try:
+                row, is_repaired, unknown = self._decoder.decode_exactly(item)
+            except DECODING_ERRORS as error:
+                result.bad.append(RowError(index, *explain(error), item))
+            else:
+                result.rows.append(row)
+                result.repaired += is_repaired or index in page.repaired
+                self._note_keys(index, unknown, result.unknown)
+        return result
+
+    def _note_first_rows(self, rows: Iterable[bytes], new: set[str], unknown: dict[str, int]) -> None:
+        """Note the first row that has each of the new keys."""
+        for index, row in enumerate(rows):
+            if not new:
+                return
+            paths = self._decoder.decode_exactly(row).unknown
+            self._note_keys(index, paths, unknown)
+            new.difference_update(path.rpartition(".")[2] for path in paths)
+
+    def _note_keys(self, index: int, paths: Iterable[str], unknown: dict[str, int]) -> None:
+        for key in map(strip_indexes, paths):
+            if key not in self._known_keys:
+                self._known_keys.add(key)
+                unknown[key] = index
+
+
+@functools.lru_cache(maxsize=256)
+def _list_decoder(spec: DecoderSpec) -> Callable[[bytes], list[Any]]:
+    return spec.decoder(spec.rows).decode
+
+
+class _SplitPage(msgspec.Struct, frozen=True):
+    """The rows of a page as JSON, and its count; ``repaired`` are those that had a lone surrogate."""
+
+    rows: list[bytes]
+    count: int | None
+    repaired: frozenset[int] = frozenset()
+    was_malformed: bool = False
+    has_malformed_row: bool = False
+
+
+def _split_page(envelope: Envelope, body: bytes) -> _SplitPage | None:
+    """Split a page into rows; return None if it has another envelope."""
+    try:
+        items, count = envelope_decoder(RAW, envelope)(body)
+    except msgspec.ValidationError:
+        return None
+    except DECODING_ERRORS as error:
+        return _split_malformed_page(envelope, body, error)
+    return None if items is None else _SplitPage([bytes(item) for item in items], parse_count(count))
+
+
+def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> _SplitPage | None:
+    """Split a page that is not JSON as a whole; return None if it has another envelope.
+
+    Raises:
+        DecodeError: the page without its rows is not JSON either.
+    """
+    split = split_rows(body, envelope.items)
+    if split is None:
+        return None
+    rows, rest = split
+    try:
+        _, count = envelope_decoder(RAW, envelope)(replace_lone_surrogates(rest))
+    except DECODING_ERRORS:
+        raise malformed_error(error) from None
+    repaired, has_malformed_row = set[int](), False
+    for index, row in enumerate(rows):
+        if is_json(row):
+            continue
+        json = replace_lone_surrogates(row)
+        if is_json(json):
+            rows[index] = json
+            repaired.add(index)
+        else:
+            has_malformed_row = True
+    return _SplitPage(
+        rows,
+        parse_count(count),
+        frozenset(repaired),
+        was_malformed=True,
+        has_malformed_row=has_malformed_row,
+    )

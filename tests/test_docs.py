@@ -1,0 +1,90 @@
+"""Every Python block of the README and of docs/ runs unchanged, against the sandbox."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from aiwyn_async import AiwynClient
+from aiwyn_async.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
+BLOCKS = {page: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for page, text in TEXTS.items()}
+IS_PROGRAM = "asyncio.run("
+PROGRAMS = [(page, block) for page, blocks in BLOCKS.items() for block in blocks if IS_PROGRAM in block]
+PAGES_WITH_FRAGMENTS = [page for page, blocks in BLOCKS.items() if any(IS_PROGRAM not in b for b in blocks)]
+
+
+def test_there_are_programs_and_fragments() -> None:
+    assert len(PROGRAMS) >= 3
+    assert len(PAGES_WITH_FRAGMENTS) >= 8
+
+
+@pytest.mark.parametrize(("page", "block"), PROGRAMS, ids=[page for page, _ in PROGRAMS])
+async def test_a_program_runs_by_itself(
+    page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Sandbox(invoices=300, seed=7) as box:
+        monkeypatch.setenv("AIWYN_BASE_URL", box.url)
+        monkeypatch.setenv("AIWYN_API_KEY", box.api_key)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-W", "error", "-c", block),
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        _, errors = await process.communicate()
+    assert process.returncode == 0, f"{page}: {errors.decode()}"
+    assert errors == b""
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_FRAGMENTS)
+async def test_the_fragments_of_a_page_run_in_turn_inside_a_client(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(invoices=300, seed=7) as box:
+        monkeypatch.setenv("AIWYN_BASE_URL", box.url)
+        monkeypatch.setenv("AIWYN_API_KEY", box.api_key)
+        async with AiwynClient() as aiwyn:
+            first = await aiwyn.invoices.list().first()
+            assert first is not None
+            names: dict[str, object] = {"aiwyn": aiwyn, "invoice_id": first.id, "__name__": "docs"}
+            for block in BLOCKS[page]:
+                if IS_PROGRAM not in block:
+                    await run_fragment(block, page, names)
+
+
+async def run_fragment(block: str, page: str, names: dict[str, object]) -> None:
+    code = compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    result = types.FunctionType(code, names)()
+    if inspect.isawaitable(result):
+        await result
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_to_files_resolve(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", TEXTS[page])
+    missing = [
+        target
+        for target in targets
+        if not target.startswith(("http://", "https://"))
+        and not (ROOT / page).parent.joinpath(target).exists()
+    ]
+    assert not missing
+
+
+def test_every_page_is_linked_from_getting_started() -> None:
+    pages = {path.name for path in PAGES[1:]} - {"getting-started.md"}
+    assert pages <= set(re.findall(r"\]\(([^)#]+)", TEXTS["docs/getting-started.md"]))
