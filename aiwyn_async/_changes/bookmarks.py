@@ -23,8 +23,8 @@ class Bookmark(NamedTuple):
     """Where an incremental read left off.
 
     Attributes:
-        at: the latest instant of change that was read.
-        key: the key of the row with that instant.
+        at: the latest last-modified timestamp that was read.
+        key: the key of the row with that timestamp.
     """
 
     at: str

@@ -12,7 +12,7 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, server_name
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
-from aiwyn_async._changes.lookup import first_row, key_and_instant
+from aiwyn_async._changes.lookup import first_row, key_and_timestamp
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import ListReport, PullReport
@@ -296,10 +296,10 @@ class Changes(Read[RowT]):
 
     def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
         try:
-            instant = row_decoder(cast("Any", key_and_instant(self.query.key, self._column)))(
+            timestamp = row_decoder(cast("Any", key_and_timestamp(self.query.key, self._column)))(
                 bytes(raw)
-            ).row.instant
-            return None if instant is None else instant_of(instant)
+            ).row.timestamp
+            return None if timestamp is None else instant_of(timestamp)
         except (*DECODING_ERRORS, ValueError, TypeError):
             return None
 

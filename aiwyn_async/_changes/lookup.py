@@ -1,4 +1,4 @@
-"""Requests for the key and instant of one row, such as the newest change."""
+"""Requests for the key and timestamp of one row, such as the newest change."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from aiwyn_async._pagination.timestamps import is_instant
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
-__all__ = ["FirstRow", "ServerClock", "first_row", "key_and_instant"]
+__all__ = ["FirstRow", "ServerClock", "first_row", "key_and_timestamp"]
 
 GRACE: Final = timedelta(minutes=5)
 LOCAL_CLOCK_GRACE: Final = timedelta(hours=1)
 RETRY_ROWS: Final = 25
-"""Rows of the second request, if the first row has no readable instant."""
+"""Rows of the second request, if the first row has no readable timestamp."""
 
 
 class ServerClock(NamedTuple):
@@ -37,7 +37,7 @@ class ServerClock(NamedTuple):
 
     @property
     def latest(self) -> datetime:
-        """The latest plausible instant of a change, allowing for clocks that differ."""
+        """The latest plausible timestamp of a change, allowing for clocks that differ."""
         return self.now + (GRACE if self.is_servers else LOCAL_CLOCK_GRACE)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class FirstRow(NamedTuple):
 
     Attributes:
         key: its key; None if there is no row.
-        at: its instant in the form of the wire; None if there is no row.
+        at: its timestamp in the form of the wire; None if there is no row.
         total: the server's count, or None.
         clock: the time of the response.
         is_readable: False if rows before it do not decode.
@@ -64,13 +64,13 @@ class FirstRow(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def key_and_instant(key: str, column: str) -> type[Any]:
-    """Return a Struct of a row's ``key`` and ``instant``, which ignores other fields."""
+def key_and_timestamp(key: str, column: str) -> type[Any]:
+    """Return a Struct of a row's ``key`` and ``timestamp``, which ignores other fields."""
     fields = [
         ("key", Id | None, msgspec.field(name=key, default=None)),
-        ("instant", Any, msgspec.field(name=column, default=None)),
+        ("timestamp", Any, msgspec.field(name=column, default=None)),
     ]
-    return msgspec.defstruct("KeyAndInstant", fields, gc=False)
+    return msgspec.defstruct("KeyAndTimestamp", fields, gc=False)
 
 
 async def first_row(session: Session, query: Query, column: str) -> FirstRow:
@@ -79,13 +79,13 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     Args:
         session: sends the requests.
         query: the endpoint, its fields and its order.
-        column: the wire name of the instant.
+        column: the wire name of the timestamp.
 
     Raises:
-        PaginationError: the column does not contain instants.
+        PaginationError: the column does not contain timestamps.
         RequestError: a request failed after its attempts.
     """
-    reader: PageReader[Any] = PageReader(session, query, key_and_instant(query.key, column), "skip")
+    reader: PageReader[Any] = PageReader(session, query, key_and_timestamp(query.key, column), "skip")
     page = await _page(session, reader, query, 1)
     if _first_dated(page) is None:  # one empty page does not prove that there is no row
         page = await _page(session, reader, query, RETRY_ROWS)
@@ -98,12 +98,12 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     is_readable = not page.rows.bad and (not rows or row is rows[0])
     if row is None:
         return FirstRow(None, None, page.rows.count, clock, is_readable)
-    return FirstRow(row.key, row.instant, page.rows.count, clock, is_readable)
+    return FirstRow(row.key, row.timestamp, page.rows.count, clock, is_readable)
 
 
 def _first_dated(page: DecodedPage[Any]) -> Any:
-    """Return the first row with a valid or null instant, or None."""
-    return next((row for row in page.rows.rows if row.instant is None or is_instant(row.instant)), None)
+    """Return the first row with a valid or null timestamp, or None."""
+    return next((row for row in page.rows.rows if row.timestamp is None or is_instant(row.timestamp)), None)
 
 
 async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> DecodedPage[Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._changes.lookup import key_and_instant
+from aiwyn_async._changes.lookup import key_and_timestamp
 from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.reports import PullReport
 from aiwyn_async._decoding.checked_types import key_only
@@ -29,7 +29,7 @@ class KeyDiff(msgspec.Struct, frozen=True):
         deleted: known keys that the server no longer has, or that no longer match the condition.
         untracked: keys of the server that are not known.
         report: the report of the pull; it is complete.
-        changed: known keys with another instant of change, if instants were compared.
+        changed: known keys whose last-modified timestamp differs, if timestamps were compared.
         rows_without_key: rows without a readable key; if there are any, ``deleted`` is empty, since each of
             them may have one of the known keys.
     """
@@ -67,12 +67,12 @@ async def diff_rows(
     *,
     allow_rows_without_key: bool = False,
 ) -> KeyDiff:
-    """Compare known keys and their instants of change with those of a pull.
+    """Compare known keys and their timestamps with those of a pull.
 
     Args:
         pull: reads the rows of the server.
-        known: keys with their instants in microseconds since 1970, or None.
-        column: the wire name of the instant; None compares only keys.
+        known: keys with their timestamps in microseconds since 1970, or None.
+        column: the wire name of the timestamp; None compares only keys.
         allow_rows_without_key: count rows without a readable key instead of raising.
 
     Raises:
@@ -85,7 +85,7 @@ async def diff_rows(
         raise ConfigurationError(f"rows of {pull.query.path} have no key to compare")
     unmatched, originals = _by_plain_key(known)
     key_pull: Pull[Any] = pull.decode_as(
-        key_only(pull.query.key) if column is None else key_and_instant(pull.query.key, column)
+        key_only(pull.query.key) if column is None else key_and_timestamp(pull.query.key, column)
     )
     untracked: list[Id] = []
     changed: list[Id] = []
@@ -95,7 +95,7 @@ async def diff_rows(
             without_key += 1
         elif (plain := plain_key(row.key)) not in unmatched:
             untracked.append(row.key)
-        elif unmatched.pop(plain) != (None if column is None else _micros(row.instant)):
+        elif unmatched.pop(plain) != (None if column is None else _micros(row.timestamp)):
             changed.append(row.key)
     without_key += key_pull.report.bad_rows
     _check_complete(key_pull, 0 if allow_rows_without_key else without_key)
@@ -128,22 +128,22 @@ def plain_key(key: Id) -> Id:
 
 
 def _by_plain_key(known: Iterable[tuple[Id, int | None]]) -> tuple[dict[Id, int | None], dict[Id, Id]]:
-    """Return the instants by plain key, and the original form of other keys."""
-    instants: dict[Id, int | None] = {}
+    """Return the timestamps by plain key, and the original form of other keys."""
+    timestamps: dict[Id, int | None] = {}
     originals: dict[Id, Id] = {}
-    for key, instant in known:
+    for key, timestamp in known:
         plain = plain_key(key)
-        instants[plain] = instant
+        timestamps[plain] = timestamp
         if plain is not key:
             originals[plain] = key
-    return instants, originals
+    return timestamps, originals
 
 
-def _micros(instant: object) -> object:
-    """Return an instant in microseconds since 1970; any other value is unchanged."""
-    if instant is None:
+def _micros(timestamp: object) -> object:
+    """Return a timestamp in microseconds since 1970; any other value is unchanged."""
+    if timestamp is None:
         return None
     try:
-        return (instant_of(str(instant)) - EPOCH) // MICROSECOND
+        return (instant_of(str(timestamp)) - EPOCH) // MICROSECOND
     except ValueError:
-        return instant
+        return timestamp

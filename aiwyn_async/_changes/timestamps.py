@@ -1,4 +1,4 @@
-"""Instants in the form of the wire. Pure: form and microseconds are preserved."""
+"""Timestamps in the form of the wire. Pure: form and microseconds are preserved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def to_wire(name: str, value: datetime | str) -> str:
-    """Return an instant in the form of the wire: in UTC with ``Z``, or naive.
+    """Return a timestamp in the form of the wire: in UTC with ``Z``, or naive.
 
     Args:
         name: the argument, for the error.
@@ -55,17 +55,17 @@ def to_timedelta(value: float | timedelta) -> timedelta:
 
 
 def earliest(one: str, other: str) -> str:
-    """Return the text of the earlier instant, or the first one if both are equal."""
+    """Return the text of the earlier timestamp, or the first one if both are equal."""
     return other if instant_of(other) < instant_of(one) else one
 
 
 def subtract(text: str, by: timedelta) -> str:
-    """Move an instant back, not before year 1. Its zone is preserved."""
+    """Move a timestamp back, not before year 1. Its zone is preserved."""
     if not by:
         return text
-    instant = datetime.fromisoformat(text)
+    timestamp = datetime.fromisoformat(text)
     try:
-        moved = (instant - by).isoformat()
+        moved = (timestamp - by).isoformat()
     except OverflowError:
-        moved = datetime.min.replace(tzinfo=instant.tzinfo).isoformat()
+        moved = datetime.min.replace(tzinfo=timestamp.tzinfo).isoformat()
     return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved

@@ -80,7 +80,7 @@ async def test_pull_of_another_row_type_resumes_after_decode_as(aiwyn: AiwynClie
         lambda: aiwyn.invoices.pull(resume=saved),
         lambda: pull.resume_from(saved).decode_as(msgspec.Raw),
     ):
-        with pytest.raises(CheckpointError, match=r"call decode_as\(row_type\) before"):
+        with pytest.raises(CheckpointError, match=r"decode_as\(row_type\) before resume_from"):
             resume()
     rest = await aiwyn.invoices.pull().decode_as(dict).resume_from(saved.to_json()).collect()
     assert len(rest) == 2900
