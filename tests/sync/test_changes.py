@@ -302,5 +302,5 @@ async def test_configuration_may_name_the_change_column(firm: Any, tmp_path: Pat
         assert await ids_of(changes) == [firm.ids()[-1]]
         assert changes.bookmark is not None
         assert changes.bookmark.startswith("2025-06-01")
-        with pytest.raises(ConfigurationError, match="no search of payments is documented"):
+        with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
             await sync(aiwyn.payments, tmp_path / "x.duckdb")

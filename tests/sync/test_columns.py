@@ -49,7 +49,7 @@ async def test_date_columns_hold_the_day_on_the_wire(
     ("before", "after", "advice"),
     [
         (("dueDate",), (), r"type DATE instead of .*pass date_columns=\('dueDate',\)"),
-        ((), ("dueDate",), "instead of DATE.*leave dueDate out of date_columns, or drop the table"),
+        ((), ("dueDate",), "instead of DATE.*remove dueDate from date_columns, or drop the table"),
     ],
 )
 async def test_other_date_columns_than_before_are_refused_before_anything_is_requested(

@@ -15,8 +15,8 @@ import pytest
 from aiwyn_async import AiwynClient, ConfigurationError, ExportError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
-from aiwyn_async.sync._columns import type_for_both
-from aiwyn_async.sync._table import Bookkeeping, SyncedTable
+from aiwyn_async.sync._columns import common_type
+from aiwyn_async.sync._table import SyncedTable, SyncState
 from looking_inside import session_of
 from model_firm import FirmServer
 
@@ -80,7 +80,7 @@ async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
         file.execute("UPDATE invoices SET notes = NULL")
         file.execute(f'ALTER TABLE invoices ALTER "{column}" TYPE {kind}')
     served.firm.requests = 0
-    with pytest.raises(ExportError, match=rf"column {column} of the table invoices .* has the type {kind}"):
+    with pytest.raises(ExportError, match=rf'column {column} of table "invoices" .* has type {kind}'):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
 
@@ -225,7 +225,7 @@ def test_nested_ids_become_text_too(tmp_path: Path) -> None:
         table = SyncedTable(path, "invoices", "id", WithLines, server="s", query="q")
         table.open()
         try:
-            table.write(batch(keys, lines), Bookkeeping())
+            table.write(batch(keys, lines), SyncState())
         finally:
             table.close()
     rows = query(path, "SELECT id, lineItems FROM invoices ORDER BY id")
@@ -244,7 +244,7 @@ def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> Non
         table = SyncedTable(path, "invoices", "id", row_type, server="s", query="q")
         table.open()
         try:
-            table.write(rows, Bookkeeping("kept"))
+            table.write(rows, SyncState("kept"))
         finally:
             table.close()
     assert query(path, "SELECT id, lineItems FROM invoices ORDER BY id") == [
@@ -266,7 +266,7 @@ def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> Non
         ("BIGINT[]", "BIGINT", None),
     ],
 )
-def test_the_type_for_both(there: str, other: str, both: str | None) -> None:
+def test_the_common_type(there: str, other: str, both: str | None) -> None:
     with duckdb.connect() as connection:
         one, two = connection.sql(f"SELECT NULL::{there} AS a, NULL::{other} AS b").types
-        assert type_for_both(one, two) == both
+        assert common_type(one, two) == both
