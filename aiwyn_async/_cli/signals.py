@@ -1,4 +1,4 @@
-"""SIGTERM, handled like Ctrl-C: the running command is cancelled, and what it finished is kept."""
+"""SIGTERM, handled like Ctrl-C: the running command is cancelled."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Termination", "termination"]
 
 
 class Termination:
-    """Whether SIGTERM was received, and the task that it cancels.
+    """The SIGTERM handler of a process.
 
     Attributes:
-        received: True once it was.
+        received: True once SIGTERM was received.
     """
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class Termination:
         self._task: asyncio.Task[object] | None = None
 
     def install(self) -> None:
-        """Handle SIGTERM from now on; only in the main thread."""
+        """Start to handle SIGTERM. Must be called in the main thread."""
         signal.signal(signal.SIGTERM, self._handle)
 
     @contextlib.contextmanager
-    def cancels_this_task(self) -> Generator[None]:
-        """Within, the first SIGTERM cancels the current task; before, after and the second time it raises."""
+    def cancels_current_task(self) -> Generator[None]:
+        """Within, the first SIGTERM cancels the task; any other SIGTERM raises ``KeyboardInterrupt``."""
         self._task = asyncio.current_task()
         try:
             yield
@@ -44,4 +44,3 @@ class Termination:
 
 
 termination = Termination()
-"""Of this process."""

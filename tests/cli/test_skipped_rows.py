@@ -40,7 +40,7 @@ def is_first_page(body: Any) -> bool:
 
 
 @pytest.mark.parametrize("how", ["skip", "collect"])
-async def test_skipped_rows_are_counted_and_written_beside_the_file(
+async def test_skipped_rows_are_counted_and_written_next_to_the_file(
     how: str, cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
     box.faults.add("invoices.search", times=1, match=is_first_page, mutate=spoil(3))
@@ -72,9 +72,7 @@ async def test_skipped_rows_are_counted_and_written_beside_the_file(
     assert (clean.code, bad.exists()) == (0, False), clean.err
 
 
-async def test_a_file_of_this_name_that_no_command_wrote_is_left_alone(
-    cli: Cli, box: Sandbox, tmp_path: Path
-) -> None:
+async def test_skipped_rows_never_replace_an_unrelated_file(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     bad = tmp_path / "x.parquet.bad.jsonl"
     bad.write_text("mine\n")
     done = await cli.run(*EXPORT, "--on-bad-row", "skip")
@@ -84,7 +82,7 @@ async def test_a_file_of_this_name_that_no_command_wrote_is_left_alone(
     assert bad.read_text() == "mine\n"
 
 
-def test_rows_that_later_runs_skip_are_added_to_those_of_earlier_ones(tmp_path: Path) -> None:
+def test_skipped_rows_of_later_runs_are_added(tmp_path: Path) -> None:
     target = tmp_path / "firm.duckdb"
     first, second = BadRow(0, 1, "why", b'{"id":1}'), BadRow(7, 2, "why", b'{"id":"\xff"}')
     for rows in ([first], [first, second], []):
@@ -98,7 +96,7 @@ def test_rows_that_later_runs_skip_are_added_to_those_of_earlier_ones(tmp_path: 
     BadRowsFile(target, is_needed=False).replace([])
 
 
-def test_a_file_that_cannot_be_read_is_refused_only_if_it_is_needed(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused_only_if_needed(tmp_path: Path) -> None:
     (tmp_path / "x.csv.bad.jsonl").mkdir()
     with pytest.raises(ExportError, match="cannot read"):
         BadRowsFile(tmp_path / "x.csv", is_needed=True)

@@ -39,7 +39,7 @@ def wanted(firm: ModelFirm) -> dict[Any, str]:
 
 @pytest.mark.parametrize("zone", ["Z", "+00:00", ""])
 @pytest.mark.parametrize("ahead", ["2025-03-03T01:00:00", "2099-12-31T00:00:00"])
-async def test_a_row_dated_ahead_does_not_hide_later_changes(
+async def test_row_dated_in_the_future_does_not_hide_later_changes(
     ahead: str, zone: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", exact_firm(unit=1_000_000, zone=zone)
@@ -72,7 +72,7 @@ async def test_a_row_dated_ahead_does_not_hide_later_changes(
     assert notes(path) == wanted(firm)
 
 
-async def test_the_bookmark_is_the_servers_clock_if_the_newest_row_is_dated_a_little_ahead(
+async def test_bookmark_never_passes_the_servers_clock(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -83,7 +83,7 @@ async def test_the_bookmark_is_the_servers_clock_if_the_newest_row_is_dated_a_li
     assert (await sync(reader.invoices, path, overlap=0)).inserted == 1
 
 
-async def test_a_bookmark_that_an_earlier_release_set_too_far_is_left(
+async def test_bookmark_in_the_future_causes_full_read(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -99,7 +99,7 @@ async def test_a_bookmark_that_an_earlier_release_set_too_far_is_left(
     assert notes(path) == wanted(firm)
 
 
-async def test_without_a_date_this_machines_clock_counts_and_the_problem_says_so(
+async def test_bookmark_uses_local_clock_without_date_header(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     served.firm.has_date = False
@@ -111,7 +111,7 @@ async def test_without_a_date_this_machines_clock_counts_and_the_problem_says_so
     assert "this machine's clock (the server sends no Date)" in problem
 
 
-async def test_a_newest_row_deleted_and_an_older_one_redated_are_noticed(
+async def test_bookmark_later_than_newest_row_causes_full_read(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -129,7 +129,7 @@ async def test_a_newest_row_deleted_and_an_older_one_redated_are_noticed(
 
 
 @pytest.mark.parametrize("newest", ["gone", "set back"])
-async def test_a_restored_server_with_newer_rows_is_noticed_by_the_row_at_the_bookmark(
+async def test_restored_server_is_detected_by_row_at_bookmark(
     newest: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -147,7 +147,7 @@ async def test_a_restored_server_with_newer_rows_is_noticed_by_the_row_at_the_bo
     assert {key: text for key, text in notes(path).items() if key != 6} == wanted(firm)
 
 
-async def test_a_row_that_leaves_the_condition_is_no_sign_of_a_restored_server(
+async def test_row_leaving_the_condition_is_not_a_restored_server(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -162,7 +162,7 @@ async def test_a_row_that_leaves_the_condition_is_no_sign_of_a_restored_server(
 
 
 @pytest.mark.parametrize("unit", [1000, 1_000_000])
-async def test_a_server_that_compares_instants_as_text_is_found_out(
+async def test_server_comparing_timestamps_as_text_is_detected(
     unit: int, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     """Its newest row does not fit the upper bound, which has more digits."""
@@ -182,7 +182,7 @@ async def test_a_server_that_compares_instants_as_text_is_found_out(
     assert notes(path) == wanted(firm)
 
 
-async def test_a_newest_row_that_arrives_in_an_older_version_keeps_the_bookmark(
+async def test_stale_newest_row_keeps_the_bookmark(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     """A replica answers the read that lags behind the one that was asked for the newest row."""
@@ -211,9 +211,7 @@ def without_rows(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("nth", [4, 8, 12])
-async def test_a_read_with_a_lost_page_keeps_the_bookmark_until_all_rows_are_there(
-    nth: int, tmp_path: Path
-) -> None:
+async def test_lost_page_keeps_the_bookmark_until_all_rows_are_read(nth: int, tmp_path: Path) -> None:
     path = tmp_path / "firm.duckdb"
     async with (
         Sandbox(invoices=300, seed=7) as box,
@@ -228,9 +226,7 @@ async def test_a_read_with_a_lost_page_keeps_the_bookmark_until_all_rows_are_the
         assert found[-1]
 
 
-async def test_a_lost_page_of_changes_is_a_problem_and_ack_refuses(
-    served: FirmServer, reader: AiwynClient
-) -> None:
+async def test_ack_refuses_changes_with_a_lost_page(served: FirmServer, reader: AiwynClient) -> None:
     firm, shelf = served.firm, Shelf()
     for number in range(1, 41):
         firm.put(number, f"2025-03-02T08:00:{number:02}Z")
@@ -257,7 +253,7 @@ async def test_a_lost_page_of_changes_is_a_problem_and_ack_refuses(
     assert shelf.kept != before
 
 
-async def test_rows_that_leave_the_span_during_a_read_are_no_problem(
+async def test_rows_leaving_the_span_during_a_read_are_not_a_problem(
     served: FirmServer, reader: AiwynClient
 ) -> None:
     firm, shelf = served.firm, Shelf()

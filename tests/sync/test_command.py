@@ -42,7 +42,7 @@ async def run(
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_the_result_is_a_line_on_stderr_and_json_on_stdout(firm: Any, tmp_path: Path) -> None:
+async def test_sync_command_writes_result_to_stderr_and_json_to_stdout(firm: Any, tmp_path: Path) -> None:
     code, out, err = await run(firm, tmp_path, "invoices", "--to", "firm.duckdb")
     assert (code, out) == (0, ""), err
     assert "120 invoices inserted, 0 updated, 0 unchanged in firm.duckdb" in err
@@ -52,19 +52,19 @@ async def test_the_result_is_a_line_on_stderr_and_json_on_stdout(firm: Any, tmp_
         firm, tmp_path, "invoice", "--to", "firm.duckdb", "--reconcile-deletes", "--overlap", "0", "--json"
     )
     told = json.loads(out)
-    assert (code, told["deleted"], told["complete"], told["received"]) == (0, 1, True, 1), err
+    assert (code, told["deleted"], told["complete"], told["rows_received"]) == (0, 1, True, 1), err
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["nothing", "--to", "x.duckdb"], 2, "no tag 'nothing'"),
+        (["nothing", "--to", "x.duckdb"], 2, "unknown resource 'nothing'"),
         (["invoices", "--to", "x.duckdb", "--where", "{"], 2, "--where is not valid JSON"),
-        (["invoices", "--to", "x.duckdb", "--overlap", "-1"], 2, "overlap"),
-        (["invoices", "--to", "nowhere/x.duckdb"], 1, "there is no folder"),
+        (["invoices", "--to", "x.duckdb", "--overlap", "-1"], 2, "--overlap must"),
+        (["invoices", "--to", "nowhere/x.duckdb"], 1, "folder nowhere does not exist; create it first"),
     ],
 )
-async def test_what_is_wrong_is_one_line_and_an_exit_code(
+async def test_sync_command_reports_errors_in_one_line(
     arguments: list[str], code: int, told: str, firm: Any, tmp_path: Path
 ) -> None:
     found, out, err = await run(firm, tmp_path, *arguments)
@@ -74,7 +74,7 @@ async def test_what_is_wrong_is_one_line_and_an_exit_code(
     assert not (tmp_path / "x.duckdb").exists()
 
 
-async def test_ctrl_c_leaves_a_whole_table_and_the_next_run_goes_on(
+async def test_sync_command_resumes_after_ctrl_c(
     firm: Any, same: Callable[[Path], Awaitable[None]], tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -82,7 +82,7 @@ async def test_ctrl_c_leaves_a_whole_table_and_the_next_run_goes_on(
     arguments = ("invoices", "--to", path.name, "--page-size", "2")
     code, _, err = await run(firm, tmp_path, *arguments, interrupt_when=path)
     assert code == 130, err
-    assert err.splitlines()[-1] == "interrupted; what came is kept, the next sync goes on"
+    assert err.splitlines()[-1] == "interrupted; received rows are kept; run the command again to continue"
     assert "Traceback" not in err
     assert not path.with_name(f"{path.name}.wal").exists(), "it was closed in good order"
     firm.box.latency = 0

@@ -56,7 +56,7 @@ def change(firm: Any, dice: random.Random, rows: int) -> None:
 
 
 @pytest.mark.timeout(900)
-async def test_killed_at_random_and_run_again_it_equals_a_full_pull(
+async def test_sync_after_random_kills_equals_a_full_pull(
     kills: int,
     firm: Any,
     same: Callable[[Path], Awaitable[None]],

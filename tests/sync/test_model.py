@@ -221,7 +221,7 @@ async def follow_one(seed: int, path: Path, followed: Followed) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-async def test_a_synchronised_table_equals_the_firm_or_a_problem_says_why(chunk: int, tmp_path: Path) -> None:
+async def test_synced_table_equals_the_firm_or_a_problem_says_why(chunk: int, tmp_path: Path) -> None:
     length = SEEDS // CHUNKS
     counts = await follow_all(range(chunk * length, (chunk + 1) * length), tmp_path)
     print(f"\nchunk {chunk}: {dict(sorted(counts.items()))}")  # noqa: T201 (for a run of many seeds)

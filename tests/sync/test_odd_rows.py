@@ -31,7 +31,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_keys_and_instants_in_another_spelling_are_synced(
+async def test_sync_reads_keys_and_timestamps_in_another_case(
     spelling: str, firm: Any, aiwyn: AiwynClient, tmp_path: Path
 ) -> None:
     spell(firm, *SPELLINGS[spelling])
@@ -47,7 +47,7 @@ async def test_keys_and_instants_in_another_spelling_are_synced(
     assert sorted(row.id for row in found) == sorted([firm.ids()[40], new])
 
 
-async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
+async def test_invalid_json_row_is_skipped_by_key_and_counted_once(
     firm: Any, aiwyn: AiwynClient, tmp_path: Path
 ) -> None:
     key = firm.ids()[50]
@@ -66,9 +66,7 @@ async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
     assert (runs[0].inserted, runs[0].unchanged) == (119, 0)
 
 
-async def test_instant_that_is_none_costs_a_read_of_changes_no_other_row(
-    firm: Any, aiwyn: AiwynClient
-) -> None:
+async def test_changes_skip_only_the_row_with_an_invalid_timestamp(firm: Any, aiwyn: AiwynClient) -> None:
     key = firm.ids()[50]
     instant = rb'("id":%d,[^{}]*(?:\{[^{}]*\}[^{}]*)*?"updatedAt":)"[^"]*"' % key
     firm.box.faults.add("invoices.search", every=1, mutate=lambda body: re.sub(instant, rb'\1"soon"', body))

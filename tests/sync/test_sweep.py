@@ -25,7 +25,7 @@ def wanted(firm: ModelFirm) -> dict[Any, str]:
 
 @pytest.mark.parametrize("zone", ["", "Z"])
 @pytest.mark.parametrize("way", ["sweep", "full", "overlap"])
-async def test_a_change_in_the_hour_that_comes_twice_in_autumn_is_found(
+async def test_change_in_the_repeated_hour_of_autumn_is_read(
     way: str, zone: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     served.firm = firm = exact_firm(now="2025-10-26T03:00:00Z", unit=1_000_000, zone=zone)
@@ -44,7 +44,7 @@ async def test_a_change_in_the_hour_that_comes_twice_in_autumn_is_found(
     assert result.complete
 
 
-async def test_a_sweep_brings_rows_whose_instant_went_back_or_forward_and_no_others(
+async def test_sweep_reads_only_rows_whose_timestamp_differs(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -64,7 +64,7 @@ async def test_a_sweep_brings_rows_whose_instant_went_back_or_forward_and_no_oth
     assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
 
 
-async def test_many_rows_that_differ_are_read_by_one_pull(
+async def test_sweep_reads_many_different_rows_by_one_pull(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -80,7 +80,7 @@ async def test_many_rows_that_differ_are_read_by_one_pull(
     assert held(path) == wanted(firm)
 
 
-async def test_a_change_that_leaves_the_instant_is_found_by_a_full_read(
+async def test_full_read_finds_changes_without_a_new_timestamp(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -96,7 +96,7 @@ async def test_a_change_that_leaves_the_instant_is_found_by_a_full_read(
 
 
 @pytest.mark.parametrize("on_bad_row", ["skip", "collect"])
-async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
+async def test_bad_row_is_named_and_requested_again(
     on_bad_row: Any, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -124,7 +124,7 @@ async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
     assert held(path) == wanted(firm)
 
 
-async def test_a_bad_row_that_is_deleted_is_no_problem_any_more(
+async def test_deleted_bad_row_is_not_a_problem(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -138,7 +138,7 @@ async def test_a_bad_row_that_is_deleted_is_no_problem_any_more(
 
 
 @pytest.mark.parametrize("bad", [{"totalAmount": "a lot"}, {"id": []}])
-async def test_the_newest_row_may_be_a_bad_one(
+async def test_newest_row_may_be_a_bad_row(
     bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -158,7 +158,7 @@ async def test_the_newest_row_may_be_a_bad_one(
 @pytest.mark.parametrize(
     "bad", [{"id": None}, {"id": []}, {"updatedAt": 5}, {"lineItems": [{"amount": "a lot"}]}]
 )
-async def test_a_bad_row_among_the_changes_holds_up_no_other(
+async def test_bad_row_does_not_delay_other_changes(
     bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -180,7 +180,7 @@ async def test_a_bad_row_among_the_changes_holds_up_no_other(
     assert (await sync(reader.invoices, path)).complete
 
 
-async def test_a_sweep_marks_nothing_while_a_row_has_no_readable_key(
+async def test_sweep_marks_nothing_if_a_row_has_no_readable_key(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -198,7 +198,7 @@ async def test_a_sweep_marks_nothing_while_a_row_has_no_readable_key(
     assert held(path) == wanted(firm)
 
 
-async def test_an_unknown_way_with_bad_rows_is_refused_before_anything_is_requested(
+async def test_unknown_on_bad_row_is_refused_before_any_request(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     wrong: Any = "ignore"

@@ -28,7 +28,7 @@ def query(path: Path, sql: str) -> list[Any]:
         return file.execute(sql).fetchall()
 
 
-async def test_all_rows_at_first_and_then_what_changed(
+async def test_sync_reads_all_rows_then_changes(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -55,7 +55,7 @@ async def test_all_rows_at_first_and_then_what_changed(
 
 
 @pytest.mark.parametrize(("own", "mode"), [("", 0o600), ("CREATE TABLE mine AS SELECT 1 AS one", 0o644)])
-async def test_a_file_that_a_killed_run_has_made_is_for_its_owner_alone(
+async def test_file_of_a_killed_run_is_restricted_to_its_owner(
     own: str, mode: int, aiwyn: AiwynClient, tmp_path: Path
 ) -> None:
     """One without a table is such a file; the user's own keeps its mode."""
@@ -68,7 +68,7 @@ async def test_a_file_that_a_killed_run_has_made_is_for_its_owner_alone(
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_many_rounds_of_changes_end_as_a_full_pull(
+async def test_sync_during_changes_equals_a_full_pull(
     seed: int, aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path, dice = tmp_path / "firm.duckdb", random.Random(seed)
@@ -87,7 +87,7 @@ async def test_many_rounds_of_changes_end_as_a_full_pull(
     await same(path)
 
 
-async def test_more_rows_of_one_instant_than_fit_on_a_page(
+async def test_sync_reads_more_rows_of_one_timestamp_than_a_page(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -100,7 +100,7 @@ async def test_more_rows_of_one_instant_than_fit_on_a_page(
     await same(path)
 
 
-async def test_rows_without_an_instant_come_each_time(
+async def test_rows_without_timestamp_are_read_each_time(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -112,7 +112,7 @@ async def test_rows_without_an_instant_come_each_time(
     await same(path)
 
 
-async def test_a_row_committed_late_is_found_within_the_overlap_and_by_a_sweep_beyond_it(
+async def test_late_row_is_read_within_overlap_or_by_a_sweep(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -127,7 +127,7 @@ async def test_a_row_committed_late_is_found_within_the_overlap_and_by_a_sweep_b
     await same(path)
 
 
-async def test_a_row_that_is_there_again_lives_again(
+async def test_recreated_row_is_no_longer_marked_as_deleted(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path, gone = tmp_path / "firm.duckdb", firm.ids()[3]
@@ -139,7 +139,7 @@ async def test_a_row_that_is_there_again_lives_again(
     await same(path)
 
 
-async def test_a_run_that_breaks_keeps_what_came_and_the_next_goes_on(
+async def test_sync_resumes_after_a_server_error(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -156,7 +156,7 @@ async def test_a_run_that_breaks_keeps_what_came_and_the_next_goes_on(
     await same(path)
 
 
-async def test_a_row_that_cannot_be_read_is_asked_for_alone_the_next_time(
+async def test_sync_requests_only_the_unreadable_row_again(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -170,7 +170,7 @@ async def test_a_row_that_cannot_be_read_is_asked_for_alone_the_next_time(
     await same(path)
 
 
-async def test_an_incomplete_sweep_marks_nothing(aiwyn: AiwynClient, firm: Any, tmp_path: Path) -> None:
+async def test_incomplete_sweep_marks_nothing(aiwyn: AiwynClient, firm: Any, tmp_path: Path) -> None:
     path, ids = tmp_path / "firm.duckdb", firm.ids()
     await sync(aiwyn.invoices, path)
     firm.box.delete("invoices", ids[10])
@@ -181,7 +181,7 @@ async def test_an_incomplete_sweep_marks_nothing(aiwyn: AiwynClient, firm: Any, 
     assert query(path, "SELECT count(*) FROM invoices WHERE _deleted_at IS NOT NULL") == [(0,)]
 
 
-async def test_another_query_another_server_and_anothers_table_are_refused(
+async def test_sync_refuses_table_of_another_query_server_or_program(
     aiwyn: AiwynClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -204,7 +204,7 @@ async def test_another_query_another_server_and_anothers_table_are_refused(
     assert query(own, "SELECT count(*) FROM duckdb_tables()") == [(1,)]
 
 
-async def test_what_cannot_be_a_target_is_refused_before_anything_is_sent(
+async def test_wrong_targets_are_refused_before_any_request(
     aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
     text = tmp_path / "notes.txt"
@@ -219,7 +219,7 @@ async def test_what_cannot_be_a_target_is_refused_before_anything_is_sent(
     assert text.read_text() == "no database" * 1000
 
 
-async def test_two_syncs_of_one_file_at_once(aiwyn: AiwynClient, tmp_path: Path) -> None:
+async def test_sync_refuses_a_file_in_use(aiwyn: AiwynClient, tmp_path: Path) -> None:
     path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     holder = f"import duckdb; file = duckdb.connect({str(path)!r}); print('held', flush=True); input()"
@@ -235,7 +235,7 @@ async def test_two_syncs_of_one_file_at_once(aiwyn: AiwynClient, tmp_path: Path)
         await sync(aiwyn.invoices, path)
 
 
-async def test_a_new_field_is_added_and_all_rows_are_read_again(
+async def test_new_field_adds_a_column_and_reads_all_rows(
     aiwyn: AiwynClient, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -253,7 +253,7 @@ async def test_a_new_field_is_added_and_all_rows_are_read_again(
     await same(path)
 
 
-async def test_types_are_exact_and_names_are_those_of_the_wire(aiwyn: AiwynClient, tmp_path: Path) -> None:
+async def test_columns_have_exact_types_and_wire_names(aiwyn: AiwynClient, tmp_path: Path) -> None:
     path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     kinds = {row[0]: row[1] for row in query(path, "DESCRIBE invoices")}
@@ -266,7 +266,7 @@ async def test_types_are_exact_and_names_are_those_of_the_wire(aiwyn: AiwynClien
         file.execute("INSERT INTO invoices SELECT * FROM invoices LIMIT 1")
 
 
-async def test_a_tag_without_an_instant_of_change_is_pulled_each_time(
+async def test_resource_without_modified_at_field_is_pulled_each_time(
     aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -291,7 +291,7 @@ async def test_a_tag_without_an_instant_of_change_is_pulled_each_time(
         "DROP TABLE invoices",
     ],
 )
-async def test_damaged_bookkeeping_costs_a_full_pull_and_no_row(
+async def test_damaged_state_causes_a_full_read(
     statement: str, aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -313,7 +313,7 @@ async def test_damaged_bookkeeping_costs_a_full_pull_and_no_row(
         ("CREATE OR REPLACE TABLE invoices AS SELECT * FROM invoices", "primary key id; drop it"),
     ],
 )
-async def test_tables_that_another_program_changed_are_refused_with_the_reason(
+async def test_altered_tables_are_refused_with_the_reason(
     statement: str, told: str, aiwyn: AiwynClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -326,7 +326,7 @@ async def test_tables_that_another_program_changed_are_refused_with_the_reason(
     assert query(path, "SELECT count(*) FROM invoices") == [(120,)]
 
 
-async def test_a_row_that_does_not_fit_its_type_is_refused_and_the_rows_before_it_are_kept(
+async def test_bad_row_is_refused_and_rows_before_it_are_stored(
     aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "mirror.duckdb"
@@ -343,7 +343,7 @@ async def test_a_row_that_does_not_fit_its_type_is_refused_and_the_rows_before_i
     assert rest.complete
 
 
-async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_as_it_was(
+async def test_value_too_large_for_its_column_changes_nothing(
     aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -362,7 +362,7 @@ async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_
 
 
 @pytest.mark.parametrize("name", ["", "/", f"{'a' * 300}.duckdb"])
-async def test_a_path_that_can_be_no_file_is_refused_as_any_other(
+async def test_path_that_cannot_name_a_file_is_refused(
     name: str, aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
     with pytest.raises((ExportError, ConfigurationError), match=r"is not a file name|File name too long"):

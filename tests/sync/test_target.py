@@ -29,7 +29,7 @@ def query(path: Path, sql: str) -> list[Any]:
 @pytest.mark.parametrize(
     "name", ["x.parquet", "x.csv", "x.jsonl", "x.json", "X.PARQUET", "x.csv.gz", "x.sqlite"]
 )
-async def test_a_file_of_another_format_is_refused_before_anything_is_requested(
+async def test_suffix_of_another_format_is_refused_before_any_request(
     name: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"x\.(csv\.)?duckdb|X\.duckdb"):
@@ -39,7 +39,7 @@ async def test_a_file_of_another_format_is_refused_before_anything_is_requested(
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "json", "text", "empty"])
-async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
+async def test_file_that_is_not_a_database_is_refused(
     kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, table = tmp_path / "firm.db", pa.table({"id": [1, 2]})
@@ -71,7 +71,7 @@ async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
         ("_deleted_at", "DATE"),
     ],
 )
-async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
+async def test_altered_column_type_is_refused_with_the_reason(
     column: str, kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -85,7 +85,7 @@ async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
     assert served.firm.requests == 0
 
 
-async def test_tables_and_columns_compare_without_case(
+async def test_table_and_column_names_ignore_case(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "firm.duckdb"
@@ -100,7 +100,7 @@ async def test_tables_and_columns_compare_without_case(
     assert query(path, "SELECT notes FROM invoices") == [("version 2",)]
 
 
-async def test_columns_that_differ_by_case_only_are_refused_before_anything_is_requested(
+async def test_columns_that_differ_only_in_case_are_refused(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     class Twice(msgspec.Struct):
@@ -119,7 +119,7 @@ UUIDS = [f"3f2504e0-4f89-11d3-9a0c-0305e82c33{number:02}" for number in range(10
 
 
 @pytest.mark.parametrize("keys", [["00123", "00456", "00789"], UUIDS, ["a", "B", "ä"], [1, "x2", 3]])
-async def test_text_ids_are_kept_as_text_and_live_rows_stay(
+async def test_text_ids_are_stored_as_text(
     keys: list[Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -140,7 +140,7 @@ async def test_text_ids_are_kept_as_text_and_live_rows_stay(
     assert query(path, "SELECT count(*) FROM invoices WHERE _deleted_at IS NOT NULL") == [(0,)]
 
 
-async def test_integer_columns_become_text_once_when_text_arrives(
+async def test_integer_ids_become_text_when_text_is_received(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -170,7 +170,7 @@ async def test_integer_columns_become_text_once_when_text_arrives(
     assert (await sync(reader.invoices, path)).updated == 7
 
 
-async def test_a_key_that_becomes_text_keeps_its_rows(
+async def test_primary_key_that_becomes_text_keeps_its_rows(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, firm = tmp_path / "firm.duckdb", served.firm
@@ -218,7 +218,7 @@ def batch(keys: list[int], line_ids: list[Any]) -> Any:
     return pa.table({"id": keys, "lineItems": lines})
 
 
-def test_nested_ids_become_text_too(tmp_path: Path) -> None:
+def test_nested_ids_become_text(tmp_path: Path) -> None:
     path = tmp_path / "firm.duckdb"
     batches: list[tuple[list[int], list[Any]]] = [([1, 2], [10, 20]), ([3], ["L-3"]), ([4, 1], [40, 11])]
     for keys, lines in batches:
@@ -233,7 +233,7 @@ def test_nested_ids_become_text_too(tmp_path: Path) -> None:
     assert rows == [(key, [{"id": text, "text": "t"}]) for key, text in texts.items()]
 
 
-def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> None:
+def test_object_with_a_new_field_keeps_its_values(tmp_path: Path) -> None:
     path = tmp_path / "firm.duckdb"
     slim: Any = pa.array([[{"id": 10}]], pa.list_(pa.struct([("id", pa.int64())])))
     writes: list[tuple[type[Any], Any]] = [
@@ -266,7 +266,7 @@ def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> Non
         ("BIGINT[]", "BIGINT", None),
     ],
 )
-def test_the_common_type(there: str, other: str, both: str | None) -> None:
+def test_common_type_of_two_columns(there: str, other: str, both: str | None) -> None:
     with duckdb.connect() as connection:
         one, two = connection.sql(f"SELECT NULL::{there} AS a, NULL::{other} AS b").types
         assert common_type(one, two) == both

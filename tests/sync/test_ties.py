@@ -36,7 +36,7 @@ def firm_of_close_instants(count: int, unit: int, seed: int, *, rounds: bool, sp
 @pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("page_size", [1, 3, 7])
-async def test_search_by_an_instant_finer_than_shown_gives_each_row_once(
+async def test_search_by_rounded_timestamps_yields_each_row_once(
     page_size: int, unit: int, served: FirmServer, reader: AiwynClient, *, rounds: bool
 ) -> None:
     for seed, order in enumerate((F.updated_at.asc(), F.updated_at.desc())):
@@ -47,7 +47,7 @@ async def test_search_by_an_instant_finer_than_shown_gives_each_row_once(
         assert walk.report.complete, walk.report.problems()
 
 
-async def test_the_reported_case_of_seconds_shown_and_microseconds_compared(
+async def test_sync_of_seconds_shown_and_microseconds_compared_is_complete(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     served.firm = firm = exact_firm(unit=1_000_000)
@@ -62,7 +62,7 @@ async def test_the_reported_case_of_seconds_shown_and_microseconds_compared(
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("unit", [1, 1_000_000])
-async def test_an_instant_of_very_many_rows_is_read_by_key(
+async def test_search_reads_many_rows_of_one_timestamp_by_key(
     unit: int, direction: str, served: FirmServer, reader: AiwynClient
 ) -> None:
     served.firm = firm = firm_of_close_instants(1200, unit, 3, rounds=False, spread=unit)
@@ -82,7 +82,7 @@ async def test_an_instant_of_very_many_rows_is_read_by_key(
         assert [int(row.id) for row in await rest.collect()] == found[after:]
 
 
-async def test_a_server_that_ignores_excluded_keys_is_read_by_key(
+async def test_search_of_server_that_ignores_excluded_keys_reads_by_key(
     served: FirmServer, reader: AiwynClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(COMPARISONS, "_nin", lambda _one, _other: True)
@@ -91,9 +91,7 @@ async def test_a_server_that_ignores_excluded_keys_is_read_by_key(
     assert len(await walk.collect()) == 30
 
 
-async def test_an_order_that_the_server_does_not_keep_is_still_refused(
-    served: FirmServer, reader: AiwynClient
-) -> None:
+async def test_search_refuses_rows_out_of_order(served: FirmServer, reader: AiwynClient) -> None:
     firm = served.firm
     for number in range(1, 11):
         firm.put(number, f"2025-03-02T0{number % 5}:00:00Z")
@@ -103,7 +101,7 @@ async def test_an_order_that_the_server_does_not_keep_is_still_refused(
 
 
 @pytest.mark.parametrize("texts", [["2024-01-02", "20240101", "2024-01-03"], ["10:00", "2", "09"]])
-async def test_text_that_looks_like_dates_is_in_an_order_of_the_servers(
+async def test_search_accepts_the_servers_order_of_text(
     texts: list[str], served: FirmServer, reader: AiwynClient
 ) -> None:
     """A collation may put "2024-01-02" before "20240101"."""
@@ -131,14 +129,14 @@ class Nested(msgspec.Struct):
         (msgspec.Raw, ("updatedAt",), False),
     ],
 )
-def test_only_a_column_declared_as_a_datetime_holds_instants(
+def test_holds_instants_only_for_datetime_columns(
     row_type: Any, path: tuple[str, ...], *, holds: bool
 ) -> None:
     assert holds_instants(row_type, path) is holds
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=2, max_size=20), st.sampled_from(UNITS), st.booleans())
-def test_rows_in_the_servers_order_never_go_back(micros: list[int], unit: int, rounds: bool) -> None:
+def test_is_before_is_false_for_rows_in_server_order(micros: list[int], unit: int, rounds: bool) -> None:
     firm = exact_firm(unit=unit)
     firm.rounds = rounds
     order: Order = (COLUMN, (("id",), "asc"))
