@@ -40,18 +40,18 @@ _STATE: Final = f'{ATTACHED}.main."{STATE_TABLE}"'
 _COPY: Final = "temp.main._copy"
 
 CREATE_STATE: Final = (
-    f"CREATE TABLE IF NOT EXISTS {_STATE} (tag VARCHAR PRIMARY KEY, server VARCHAR, query VARCHAR, "
+    f"CREATE TABLE IF NOT EXISTS {_STATE} (resource VARCHAR PRIMARY KEY, server VARCHAR, query VARCHAR, "
     "bookmark VARCHAR, checkpoint VARCHAR, skipped VARCHAR)"
 )
-SELECT_STATE: Final = f"SELECT bookmark, checkpoint, skipped FROM {_STATE} WHERE lower(tag) = lower(?)"
-SELECT_OWNER: Final = f"SELECT server, query FROM {_STATE} WHERE lower(tag) = lower(?)"
+SELECT_STATE: Final = f"SELECT bookmark, checkpoint, skipped FROM {_STATE} WHERE lower(resource) = lower(?)"
+SELECT_OWNER: Final = f"SELECT server, query FROM {_STATE} WHERE lower(resource) = lower(?)"
 # A row for a table that its owner has dropped may exist.
 INSERT_STATE: Final = (
-    f"INSERT OR REPLACE INTO {_STATE} (tag, server, query, bookmark, checkpoint, skipped) "
+    f"INSERT OR REPLACE INTO {_STATE} (resource, server, query, bookmark, checkpoint, skipped) "
     "VALUES (?, ?, ?, NULL, NULL, NULL)"
 )
 UPDATE_STATE: Final = (
-    f"UPDATE {_STATE} SET bookmark = ?, checkpoint = ?, skipped = ? WHERE lower(tag) = lower(?)"
+    f"UPDATE {_STATE} SET bookmark = ?, checkpoint = ?, skipped = ? WHERE lower(resource) = lower(?)"
 )
 TOUCH_STATE: Final = f"UPDATE {_STATE} SET server = server"
 
