@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from cyclopts import App, CycloptsError
 
+from aiwyn_async._cli import termination
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.doctor import doctor
 from aiwyn_async._cli.errors import ExitCode, exit_code_for, to_flags
@@ -21,7 +22,6 @@ from aiwyn_async._cli.options import FilterOptions, SandboxOptions
 from aiwyn_async._cli.output import discard_output, write_data, write_message
 from aiwyn_async._cli.resources import create_list, find_resource
 from aiwyn_async._cli.sandbox import serve_sandbox
-from aiwyn_async._cli.signals import termination
 from aiwyn_async._cli.sync import sync
 from aiwyn_async._cli.upsert import upsert
 from aiwyn_async._http.messages import encode_json
@@ -32,8 +32,8 @@ __all__ = ["app", "run"]
 
 # What Ctrl-C and SIGTERM leave, by command.
 INTERRUPTED: Final[Mapping[str, str]] = {
-    "export": "finished parts are kept; pass --resume to continue",
-    "sync": "received rows are kept; run the command again to continue",
+    "export": "finished parts are saved; pass --resume to continue",
+    "sync": "received rows are saved; run the command again to continue",
     "upsert": "records that were sent may be written, the others are not",
 }
 
@@ -121,7 +121,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 async def _run_cancellable(result: Any) -> int:
-    with termination.cancels_current_task():
+    with termination.cancels(asyncio.current_task()):
         code = await result if asyncio.iscoroutine(result) else result
     return code if isinstance(code, int) else ExitCode.OK
 

@@ -70,8 +70,8 @@ async def export(
         ranges: Key ranges to read in parallel, 1 to 64.
         processes: Additional processes that write CSV, 0 to 64; other formats do not use them.
         unordered: Write rows as they are received. Otherwise two exports of the same rows are identical.
-        strict: Write no file unless it is proven complete; finished parts are kept for --resume.
-        force: Replace the file and discard an unfinished export; other tables of a .duckdb file are kept.
+        strict: Write no file unless it is proven complete; finished parts are saved for --resume.
+        force: Replace the file and discard an unfinished export; other tables of a .duckdb file stay.
         resume: Continue an unfinished export; for a finished one nothing is requested.
         replace: Replace the file, and continue the last run of this command if it did not finish and is
             less than 12 hours old.
@@ -144,5 +144,5 @@ def _advice(to: Path, *, replace: bool) -> Generator[None]:
     except (RequestError, PaginationError, ExportError) as error:
         if "resume" not in str(error) and has_unfinished(to):
             how = "run the command again" if replace else "pass --resume"
-            error.add_note(f"finished parts are kept; {how} to continue")
+            error.add_note(f"finished parts are saved; {how} to continue")
         raise
