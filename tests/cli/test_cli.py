@@ -52,8 +52,8 @@ async def test_get_prints_exact_json(cli: Cli, box: Sandbox) -> None:
     key = box.scalar("SELECT min(id) FROM invoices")
     cents = box.scalar("SELECT total_cents FROM invoices WHERE id = ?", (key,))
     done = await cli.run("get", "invoice", str(key))
-    found = json.loads(done.out, parse_float=Decimal)
-    assert (done.code, found["totalAmount"] * 100) == (0, cents)
+    invoice = json.loads(done.out, parse_float=Decimal)
+    assert (done.code, invoice["totalAmount"] * 100) == (0, cents)
 
 
 async def test_count_prints_number_of_rows(cli: Cli) -> None:
@@ -149,7 +149,7 @@ async def test_export_resumes_after_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Pat
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == b"interrupted; finished parts are kept; pass --resume to continue"
+    assert err.splitlines()[-1] == b"interrupted; finished parts are saved; pass --resume to continue"
     assert not (tmp_path / "x.jsonl").exists()
     box.faults.clear()
 
@@ -178,7 +178,7 @@ async def test_export_names_unreadable_ranges_and_resumes_only_those(
     done = await cli.run("export", "invoices", "--to", "x.duckdb", "--page-size", "20", "--ranges", "4")
     assert done.code == 5, done.err
     assert "missing keys above" in done.err
-    assert "pass --resume" in done.err
+    assert "--resume" in done.err
     assert not (tmp_path / "x.duckdb").exists()
     box.faults.clear()
     before = box.calls("invoices.search")

@@ -1,4 +1,4 @@
-"""How commands end: by a signal, also while they are loaded, or by a fault, and what they advise then."""
+"""How commands end, by a signal or an error, and what they advise then."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbo
     _, err = await process.communicate()
 
     assert process.returncode == 143, err
-    assert err.splitlines() == [b"terminated; finished parts are kept; pass --resume to continue"]
+    assert err.splitlines() == [b"terminated; finished parts are saved; pass --resume to continue"]
     assert not (tmp_path / "x.jsonl").exists()
     box.faults.clear()
     before = box.calls("invoices.list")
@@ -83,7 +83,7 @@ async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert process.returncode == 143, err
-    assert err.splitlines()[-1].startswith(b"terminated; received rows are kept; run the command again")
+    assert err.splitlines()[-1].startswith(b"terminated; received rows are saved; run the command again")
     box.faults.clear()
     done = await cli.run("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
     assert done.code == 0, done.err
@@ -182,9 +182,9 @@ async def test_network_failure_names_how_to_continue(cli: Cli, box: Sandbox) -> 
     command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
     failed = await cli.run(*command)
     assert failed.code == 1
-    assert failed.err.endswith("; finished parts are kept; pass --resume to continue\n")
+    assert failed.err.endswith("; finished parts are saved; pass --resume to continue\n")
     again = await cli.run(*command, "--replace")
-    assert again.err.endswith("; finished parts are kept; run the command again to continue\n")
+    assert again.err.endswith("; finished parts are saved; run the command again to continue\n")
     refused = await cli.run(*command)
     assert "pass --resume to continue it or --force to discard it" in refused.err
 
@@ -194,9 +194,9 @@ async def test_failed_run_prints_json_without_path(cli: Cli, box: Sandbox) -> No
     for command in (("export", "invoices", "--to", "x.csv"), ("sync", "invoices", "--to", "x.duckdb")):
         done = await cli.run(*command, "--json", AIWYN_RETRIES="0")
         assert done.code != 0
-        told = json.loads(done.out)
-        assert (told["path"], told["complete"]) == (None, False)
-        assert done.err.splitlines()[-1] == f"error: {told['error']}"
+        result = json.loads(done.out)
+        assert (result["path"], result["complete"]) == (None, False)
+        assert done.err.splitlines()[-1] == f"error: {result['error']}"
 
 
 async def test_failed_token_exchange_is_reported_once(cli: Cli) -> None:

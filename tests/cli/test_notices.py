@@ -1,4 +1,4 @@
-"""What a command says of values that a file does not hold as they were received; the options of a sync."""
+"""Notes on values that a file does not contain as they were received, and the options of a sync."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from aiwyn_async._cli.options import RowOptions
@@ -16,6 +15,7 @@ from aiwyn_async._cli.reports import write_notes
 from aiwyn_async._core.reports import PullReport
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
+from duckdb_files import query
 
 SYNC = ("sync", "invoices", "--to", "firm.duckdb")
 
@@ -30,11 +30,6 @@ def change(**fields: Any) -> Callable[[bytes], bytes]:
         return json.dumps(response).encode()
 
     return mutate
-
-
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
 
 
 async def test_export_names_unknown_fields_and_counts_rounded_amounts(cli: Cli, box: Sandbox) -> None:
@@ -77,8 +72,8 @@ async def test_sync_skips_bad_rows_until_they_decode(cli: Cli, box: Sandbox, tmp
     refused = await cli.run(*SYNC)
     assert (refused.code, "--on-bad-row skip" in refused.err) == (1, True)
     done = await cli.run(*SYNC, "--on-bad-row", "skip", "--json")
-    told = json.loads(done.out)
-    assert (done.code, told["skipped"], told["complete"]) == (5, 1, False), done.err
+    result = json.loads(done.out)
+    assert (done.code, result["skipped"], result["complete"]) == (5, 1, False), done.err
     assert "skipped 1 row that could not be decoded; see firm.duckdb.bad.jsonl\n" in done.err
     assert len((tmp_path / "firm.duckdb.bad.jsonl").read_text().splitlines()) == 1
     box.faults.clear()

@@ -1,4 +1,4 @@
-"""What a person sees of a long command: bars on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long command: bars on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiwyn_async._pull.progress import Progress, RangeProgress
 
 
 class Watch:
-    """A clock that stands still until it is told otherwise."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.seconds = 100.0

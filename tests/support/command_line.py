@@ -14,7 +14,7 @@ __all__ = ["Cli", "Done"]
 
 
 class Done:
-    """A process that has ended: its exit code, and what it wrote."""
+    """The exit code and output of a process."""
 
     def __init__(self, code: int, out: bytes, err: bytes) -> None:
         self.code = code

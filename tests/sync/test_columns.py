@@ -8,26 +8,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, ExportError
 from aiwyn_async.sync import sync
+from duckdb_files import query
 from model_firm import FirmServer
-
-
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
 
 
 def types_of(path: Path) -> dict[str, str]:
     return {row[0]: row[1] for row in query(path, "DESCRIBE invoices")}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "firm.duckdb"
 
 
 async def test_date_columns_hold_the_calendar_day_on_the_wire(
@@ -106,8 +96,8 @@ async def test_extra_column_holds_unknown_fields_of_all_rows(
     served.firm.put(3, "2025-03-02T03:00:00Z", region="south", lineItems=[{"id": 1, "colour": "red"}])
     result = await sync(reader.invoices, path, extra="json")
     assert (result.inserted, result.updated) == (1, 1)
-    found = query(path, "SELECT extra FROM invoices ORDER BY id")
-    assert [None if text is None else json.loads(text) for (text,) in found] == [
+    extra = query(path, "SELECT extra FROM invoices ORDER BY id")
+    assert [None if text is None else json.loads(text) for (text,) in extra] == [
         {"region": "north"},
         None,
         {"region": "south", "lineItems[0].colour": "red"},

@@ -1,4 +1,4 @@
-"""Bookmarks as text: what is moved back or compared keeps its form and its microseconds."""
+"""Timestamps as text: arithmetic and comparison keep their format and microseconds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_subtract_is_exact_and_keeps_the_format(moment: datetime, by: timedelta)
 
 @given(MOMENTS, st.integers(0, 6))
 def test_last_shown_as_is_an_upper_bound(moment: datetime, digits: int) -> None:
-    """A server that shows fewer digits than it compares loses no row to the upper bound."""
+    """If a server shows fewer digits than it compares, the upper bound excludes no row."""
     whole = moment.isoformat(timespec="microseconds")
     head, fraction, zone = whole[:19], whole[20:26], whole[26:]
     shown = f"{head}.{fraction[:digits]}{zone}" if digits else f"{head}{zone}"
@@ -47,9 +47,9 @@ def test_last_shown_as_is_an_upper_bound(moment: datetime, digits: int) -> None:
 @given(MOMENTS, MOMENTS)
 def test_earliest_returns_the_minimum(one: datetime, other: datetime) -> None:
     texts = [to_wire("a", one), to_wire("b", other)]
-    found = earliest(*texts)
-    assert found in texts
-    assert instant_of(found) == min(map(instant_of, texts))
+    earlier = earliest(*texts)
+    assert earlier in texts
+    assert instant_of(earlier) == min(map(instant_of, texts))
 
 
 def test_timestamp_formats_of_the_wire() -> None:

@@ -1,4 +1,4 @@
-"""Targets that are not local, file systems without modes, and logs of databases that are gone."""
+"""Targets that are not local, file systems without modes, and logs of deleted databases."""
 
 from __future__ import annotations
 
@@ -56,10 +56,9 @@ async def test_disk_error_ends_the_sync(
 
 @pytest.mark.parametrize("suffix", [".wal", ".wal.checkpoint", ".wal.recovery"])
 async def test_log_without_database_is_refused_before_any_request(
-    suffix: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+    suffix: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z")
-    path = tmp_path / "firm.duckdb"
     log = path.with_name(path.name + suffix)
     log.write_bytes(b"of another database")
     with pytest.raises(ExportError, match=r"is the log of an earlier database .* remove it"):
@@ -70,10 +69,9 @@ async def test_log_without_database_is_refused_before_any_request(
 
 
 async def test_log_of_an_existing_database_is_replayed(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    """A run that was killed leaves one."""
-    path = tmp_path / "firm.duckdb"
+    """A killed run leaves a log."""
     with duckdb.connect(str(path)) as file:
         file.execute("CREATE TABLE mine (one INTEGER)")
     with duckdb.connect(str(path), config={"wal_autocheckpoint": "1TB"}) as file:

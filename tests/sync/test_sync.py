@@ -1,4 +1,4 @@
-"""A table that was synchronised equals a full pull, whatever happened in between."""
+"""A synced table equals a full pull, whatever happened in between."""
 
 from __future__ import annotations
 
@@ -18,24 +18,19 @@ from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import DecodeError, ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
+from duckdb_files import query
 from looking_inside import session_of
 
-Same = Callable[[Path], Awaitable[None]]
-
-
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
+Comparison = Callable[[Path], Awaitable[None]]
 
 
 async def test_sync_reads_all_rows_then_changes(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path, tmp_path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     first = await sync(aiwyn.invoices, path)
     assert (first.inserted, first.updated, first.unchanged, first.deleted) == (120, 0, 0, None)
     assert first.complete
-    await same(path)
+    await assert_equals_pull(path)
 
     ids = firm.ids()
     for row_id in ids[:7]:
@@ -45,7 +40,7 @@ async def test_sync_reads_all_rows_then_changes(
     second = await sync(aiwyn.invoices, path, reconcile_deletes=True)
     assert (second.inserted, second.updated, second.deleted) == (3, 7, 1)
     assert second.rows_received < 20
-    await same(path)
+    await assert_equals_pull(path)
     assert query(path, "SELECT id FROM invoices WHERE _deleted_at IS NOT NULL") == [(ids[50],)]
 
     third = await sync(aiwyn.invoices, path, reconcile_deletes=True)
@@ -56,10 +51,9 @@ async def test_sync_reads_all_rows_then_changes(
 
 @pytest.mark.parametrize(("own", "mode"), [("", 0o600), ("CREATE TABLE mine AS SELECT 1 AS one", 0o644)])
 async def test_file_of_a_killed_run_is_restricted_to_its_owner(
-    own: str, mode: int, aiwyn: AiwynClient, tmp_path: Path
+    own: str, mode: int, aiwyn: AiwynClient, path: Path
 ) -> None:
-    """One without a table is such a file; the user's own keeps its mode."""
-    path = tmp_path / "firm.duckdb"
+    """A file without tables is one of a killed run; other files keep their mode."""
     with duckdb.connect(str(path)) as file:
         file.execute(own or "SELECT 1")
     path.chmod(0o644)
@@ -69,53 +63,50 @@ async def test_file_of_a_killed_run_is_restricted_to_its_owner(
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_sync_during_changes_equals_a_full_pull(
-    seed: int, aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    seed: int, aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path, dice = tmp_path / "firm.duckdb", random.Random(seed)
+    rng = random.Random(seed)
 
     def change(_: Progress) -> None:
-        """Also while the sync reads."""
+        """Change rows while the sync reads."""
         ids = firm.ids()
-        for row_id in dice.sample(ids, 3):
+        for row_id in rng.sample(ids, 3):
             firm.update(row_id)
         firm.insert()
-        firm.box.delete("invoices", dice.choice(firm.ids()))
+        firm.box.delete("invoices", rng.choice(firm.ids()))
 
     for _ in range(3):
         await sync(aiwyn.invoices, path, page_size=25, on_progress=change)
     await sync(aiwyn.invoices, path, page_size=25, reconcile_deletes=True)
-    await same(path)
+    await assert_equals_pull(path)
 
 
 async def test_sync_reads_more_rows_of_one_timestamp_than_a_page(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     at = firm.tick()
     for row_id in firm.ids()[:50]:
         firm.update(row_id, at)
     done = await sync(aiwyn.invoices, path, page_size=7)
     assert done.updated == 50
-    await same(path)
+    await assert_equals_pull(path)
 
 
 async def test_rows_without_timestamp_are_read_each_time(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     for row_id in firm.ids()[:9]:
-        firm.forget_change(row_id)
+        firm.clear_timestamp(row_id)
     done = await sync(aiwyn.invoices, path, page_size=4)
     assert done.updated == 10
-    await same(path)
+    await assert_equals_pull(path)
 
 
 async def test_late_row_is_read_within_overlap_or_by_a_sweep(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     late = [firm.tick() for _ in range(200)]
     firm.update(firm.ids()[0])
     await sync(aiwyn.invoices, path)
@@ -124,42 +115,40 @@ async def test_late_row_is_read_within_overlap_or_by_a_sweep(
     firm.box.insert("invoices", {"updatedAt": late[0]})
     assert (await sync(aiwyn.invoices, path, overlap=60)).inserted == 0
     assert (await sync(aiwyn.invoices, path, overlap=60, reconcile_deletes=True)).inserted == 1
-    await same(path)
+    await assert_equals_pull(path)
 
 
 async def test_recreated_row_is_no_longer_marked_as_deleted(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path, gone = tmp_path / "firm.duckdb", firm.ids()[3]
+    deleted = firm.ids()[3]
     await sync(aiwyn.invoices, path)
-    firm.box.delete("invoices", gone)
+    firm.box.delete("invoices", deleted)
     assert (await sync(aiwyn.invoices, path, reconcile_deletes=True)).deleted == 1
-    firm.box.insert("invoices", {"id": gone, "updatedAt": firm.tick()})
+    firm.box.insert("invoices", {"id": deleted, "updatedAt": firm.tick()})
     assert (await sync(aiwyn.invoices, path)).updated == 1
-    await same(path)
+    await assert_equals_pull(path)
 
 
 async def test_sync_resumes_after_a_server_error(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     brief = aiwyn.with_options(retries=0)
     firm.box.faults.add("invoices.search", nth=8, times=10_000, status=500)
     with pytest.raises(ServerError):
         await sync(brief.invoices, path, page_size=10)
-    came = query(path, "SELECT count(*) FROM invoices")[0][0]
-    assert 0 < came < 120
+    received = query(path, "SELECT count(*) FROM invoices")[0][0]
+    assert 0 < received < 120
     firm.box.faults.clear()
     firm.insert(2)
-    assert (await sync(brief.invoices, path, page_size=10)).rows_received <= 122 - came
+    assert (await sync(brief.invoices, path, page_size=10)).rows_received <= 122 - received
     await sync(aiwyn.invoices, path)
-    await same(path)
+    await assert_equals_pull(path)
 
 
 async def test_sync_requests_only_the_unreadable_row_again(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     brief = aiwyn.with_options(retries=0)
     firm.break_row(firm.ids()[60])
     with pytest.raises(IncompleteError):
@@ -167,11 +156,11 @@ async def test_sync_requests_only_the_unreadable_row_again(
     assert query(path, "SELECT count(*) FROM invoices") == [(119,)]
     firm.box.faults.clear()
     assert (await sync(brief.invoices, path, page_size=10)).rows_received == 1
-    await same(path)
+    await assert_equals_pull(path)
 
 
-async def test_incomplete_sweep_marks_nothing(aiwyn: AiwynClient, firm: Any, tmp_path: Path) -> None:
-    path, ids = tmp_path / "firm.duckdb", firm.ids()
+async def test_incomplete_sweep_marks_nothing(aiwyn: AiwynClient, firm: Any, path: Path) -> None:
+    ids = firm.ids()
     await sync(aiwyn.invoices, path)
     firm.box.delete("invoices", ids[10])
     brief = aiwyn.with_options(retries=0)
@@ -182,9 +171,8 @@ async def test_incomplete_sweep_marks_nothing(aiwyn: AiwynClient, firm: Any, tmp
 
 
 async def test_sync_refuses_table_of_another_query_server_or_program(
-    aiwyn: AiwynClient, tmp_path: Path
+    aiwyn: AiwynClient, path: Path, tmp_path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path, where=F.status == "PAID")
     with pytest.raises(CheckpointError, match="another query"):
         await sync(aiwyn.invoices, path)
@@ -219,11 +207,10 @@ async def test_wrong_targets_are_refused_before_any_request(
     assert text.read_text() == "no database" * 1000
 
 
-async def test_sync_refuses_a_file_in_use(aiwyn: AiwynClient, tmp_path: Path) -> None:
-    path = tmp_path / "firm.duckdb"
+async def test_sync_refuses_a_file_in_use(aiwyn: AiwynClient, path: Path) -> None:
     await sync(aiwyn.invoices, path)
-    holder = f"import duckdb; file = duckdb.connect({str(path)!r}); print('held', flush=True); input()"
-    with subprocess.Popen(  # noqa: ASYNC220 (it is only told to hold the file, and to let go)
+    holder = f"import duckdb; file = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
+    with subprocess.Popen(  # noqa: ASYNC220 (it only opens the file)
         [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None
@@ -236,9 +223,8 @@ async def test_sync_refuses_a_file_in_use(aiwyn: AiwynClient, tmp_path: Path) ->
 
 
 async def test_new_field_adds_a_column_and_reads_all_rows(
-    aiwyn: AiwynClient, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
 
     class Slim(msgspec.Struct, frozen=True, rename="camel"):
         id: Id
@@ -250,11 +236,10 @@ async def test_new_field_adds_a_column_and_reads_all_rows(
     assert len(query(path, "DESCRIBE invoices")) == 3
     done = await sync(aiwyn.invoices, path)
     assert (done.inserted, done.updated) == (0, 120)
-    await same(path)
+    await assert_equals_pull(path)
 
 
-async def test_columns_have_exact_types_and_wire_names(aiwyn: AiwynClient, tmp_path: Path) -> None:
-    path = tmp_path / "firm.duckdb"
+async def test_columns_have_exact_types_and_wire_names(aiwyn: AiwynClient, path: Path) -> None:
     await sync(aiwyn.invoices, path)
     kinds = {row[0]: row[1] for row in query(path, "DESCRIBE invoices")}
     assert kinds["id"] == "BIGINT"
@@ -267,9 +252,8 @@ async def test_columns_have_exact_types_and_wire_names(aiwyn: AiwynClient, tmp_p
 
 
 async def test_resource_without_modified_at_field_is_pulled_each_time(
-    aiwyn: AiwynClient, firm: Any, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     first = await sync(aiwyn.payments, path)
     await sync(aiwyn.invoices, path)
     row_id = firm.box.scalar("SELECT id FROM payments")
@@ -292,9 +276,8 @@ async def test_resource_without_modified_at_field_is_pulled_each_time(
     ],
 )
 async def test_damaged_state_causes_a_full_read(
-    statement: str, aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    statement: str, aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     with duckdb.connect(str(path)) as file:
         file.execute(statement)
@@ -302,26 +285,25 @@ async def test_damaged_state_causes_a_full_read(
     firm.update(firm.ids()[0])
 
     assert (await sync(aiwyn.invoices, path)).complete
-    await same(path)
+    await assert_equals_pull(path)
     assert (await sync(aiwyn.invoices, path)).rows_received < 20
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "text"),
     [
         ("ALTER TABLE _aiwyn_sync DROP COLUMN checkpoint", "checkpoint"),
         ("CREATE OR REPLACE TABLE invoices AS SELECT * FROM invoices", "primary key id; drop it"),
     ],
 )
 async def test_altered_tables_are_refused_with_the_reason(
-    statement: str, told: str, aiwyn: AiwynClient, tmp_path: Path
+    statement: str, text: str, aiwyn: AiwynClient, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     with duckdb.connect(str(path)) as file:
         file.execute(statement)
 
-    with pytest.raises(ExportError, match=told):
+    with pytest.raises(ExportError, match=text):
         await sync(aiwyn.invoices, path)
     assert query(path, "SELECT count(*) FROM invoices") == [(120,)]
 
@@ -344,9 +326,8 @@ async def test_bad_row_is_refused_and_rows_before_it_are_stored(
 
 
 async def test_value_too_large_for_its_column_changes_nothing(
-    aiwyn: AiwynClient, firm: Any, same: Same, tmp_path: Path
+    aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(aiwyn.invoices, path)
     firm.update(firm.ids()[-1])
 
@@ -358,7 +339,7 @@ async def test_value_too_large_for_its_column_changes_nothing(
         await sync(aiwyn.invoices, path)
     firm.box.faults.clear()
     await sync(aiwyn.invoices, path)
-    await same(path)
+    await assert_equals_pull(path)
 
 
 @pytest.mark.parametrize("name", ["", "/", f"{'a' * 300}.duckdb"])

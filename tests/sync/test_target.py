@@ -17,13 +17,9 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._columns import common_type
 from aiwyn_async.sync._table import SyncedTable, SyncState
+from duckdb_files import query
 from looking_inside import session_of
 from model_firm import FirmServer
-
-
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -72,9 +68,8 @@ async def test_file_that_is_not_a_database_is_refused(
     ],
 )
 async def test_altered_column_type_is_refused_with_the_reason(
-    column: str, kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+    column: str, kind: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(reader.invoices, path)
     with duckdb.connect(str(path)) as file:
         file.execute("UPDATE invoices SET notes = NULL")
@@ -86,9 +81,8 @@ async def test_altered_column_type_is_refused_with_the_reason(
 
 
 async def test_table_and_column_names_ignore_case(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     served.firm.put(1, "2025-03-02T01:00:00Z")
     await sync(reader.invoices, path)
     with duckdb.connect(str(path)) as file:
@@ -120,13 +114,13 @@ UUIDS = [f"3f2504e0-4f89-11d3-9a0c-0305e82c33{number:02}" for number in range(10
 
 @pytest.mark.parametrize("keys", [["00123", "00456", "00789"], UUIDS, ["a", "B", "ä"], [1, "x2", 3]])
 async def test_text_ids_are_stored_as_text(
-    keys: list[Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+    keys: list[Any], served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     if len({type(key) for key in keys}) > 1:
         firm.has_mixed_keys = True
         for key in keys:
-            firm.more[key] = {"id": str(key)}
+            firm.extra_fields[key] = {"id": str(key)}
     for hour, key in enumerate(keys):
         firm.put(key, f"2025-03-02T0{hour}:00:00Z")
     results = [await sync(reader.invoices, path, reconcile_deletes=True, page_size=2) for _ in range(3)]
@@ -141,9 +135,9 @@ async def test_text_ids_are_stored_as_text(
 
 
 async def test_integer_ids_become_text_when_text_is_received(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 6):
         firm.put(number, f"2025-03-02T0{number}:00:00Z", clientId=number * 10)
     await sync(reader.invoices, path)
@@ -171,9 +165,9 @@ async def test_integer_ids_become_text_when_text_is_received(
 
 
 async def test_primary_key_that_becomes_text_keeps_its_rows(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 6):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
     await sync(reader.invoices, path)
@@ -218,8 +212,7 @@ def batch(keys: list[int], line_ids: list[Any]) -> Any:
     return pa.table({"id": keys, "lineItems": lines})
 
 
-def test_nested_ids_become_text(tmp_path: Path) -> None:
-    path = tmp_path / "firm.duckdb"
+def test_nested_ids_become_text(path: Path) -> None:
     batches: list[tuple[list[int], list[Any]]] = [([1, 2], [10, 20]), ([3], ["L-3"]), ([4, 1], [40, 11])]
     for keys, lines in batches:
         table = SyncedTable(path, "invoices", "id", WithLines, server="s", query="q")
@@ -233,8 +226,7 @@ def test_nested_ids_become_text(tmp_path: Path) -> None:
     assert rows == [(key, [{"id": text, "text": "t"}]) for key, text in texts.items()]
 
 
-def test_object_with_a_new_field_keeps_its_values(tmp_path: Path) -> None:
-    path = tmp_path / "firm.duckdb"
+def test_object_with_a_new_field_keeps_its_values(path: Path) -> None:
     slim: Any = pa.array([[{"id": 10}]], pa.list_(pa.struct([("id", pa.int64())])))
     writes: list[tuple[type[Any], Any]] = [
         (WithSlimLines, pa.table({"id": [1], "lineItems": slim})),

@@ -1,4 +1,4 @@
-"""Rows of one shown instant, whose order only the server knows, come all and once."""
+"""Rows with the same shown timestamp, whose order only the server knows, are each yielded once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ COLUMN: tuple[tuple[str, ...], Direction] = (("updatedAt",), "asc")
 
 
 def firm_of_close_instants(count: int, unit: int, seed: int, *, rounds: bool, spread: int) -> ModelFirm:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     firm = exact_firm(unit=unit)
     firm.rounds = rounds
     for number in range(1, count + 1):
-        firm.write(number, firm.now - dice.randrange(spread))
+        firm.write(number, firm.now - rng.randrange(spread))
     return firm
 
 
@@ -41,10 +41,10 @@ async def test_search_by_rounded_timestamps_yields_each_row_once(
 ) -> None:
     for seed, order in enumerate((F.updated_at.asc(), F.updated_at.desc())):
         served.firm = firm_of_close_instants(40, unit, seed, rounds=rounds, spread=3 * unit + 2)
-        walk = reader.invoices.search(order_by=order, page_size=page_size)
-        found = [row.id for row in await walk.collect()]
-        assert sorted(map(int, found)) == list(range(1, 41))
-        assert walk.report.complete, walk.report.problems()
+        read = reader.invoices.search(order_by=order, page_size=page_size)
+        ids = [row.id for row in await read.collect()]
+        assert sorted(map(int, ids)) == list(range(1, 41))
+        assert read.report.complete, read.report.problems()
 
 
 async def test_sync_of_seconds_shown_and_microseconds_compared_is_complete(
@@ -70,16 +70,16 @@ async def test_search_reads_many_rows_of_one_timestamp_by_key(
         firm.put(number, f"2025-03-01T00:00:{number - 2000:02}Z")
         firm.put(number + 100, f"2025-03-03T00:00:{number - 2000:02}Z")
     order = F.updated_at.asc() if direction == "asc" else F.updated_at.desc()
-    walk = reader.invoices.search(order_by=order, page_size=100)
-    pages = [page async for page in walk.pages()]
-    found = [int(row.id) for page in pages for row in page.items]
-    assert sorted(found) == sorted(map(int, firm.rows))
-    assert walk.report.complete, walk.report.problems()
+    read = reader.invoices.search(order_by=order, page_size=100)
+    pages = [page async for page in read.pages()]
+    ids = [int(row.id) for page in pages for row in page.items]
+    assert sorted(ids) == sorted(map(int, firm.rows))
+    assert read.report.complete, read.report.problems()
 
-    for page in pages[2:15:3]:  # a checkpoint within the instant is good too
+    for page in pages[2:15:3]:  # a checkpoint may be within the timestamp
         rest = reader.invoices.search(order_by=order, page_size=100, resume=page.checkpoint.to_json())
-        after = found.index(int(page.items[-1].id)) + 1
-        assert [int(row.id) for row in await rest.collect()] == found[after:]
+        after = ids.index(int(page.items[-1].id)) + 1
+        assert [int(row.id) for row in await rest.collect()] == ids[after:]
 
 
 async def test_search_of_server_that_ignores_excluded_keys_reads_by_key(
@@ -87,15 +87,15 @@ async def test_search_of_server_that_ignores_excluded_keys_reads_by_key(
 ) -> None:
     monkeypatch.setitem(COMPARISONS, "_nin", lambda _one, _other: True)
     served.firm = firm_of_close_instants(30, 1_000_000, 5, rounds=False, spread=2_500_000)
-    walk = reader.invoices.search(order_by=F.updated_at.asc(), page_size=4)
-    assert len(await walk.collect()) == 30
+    read = reader.invoices.search(order_by=F.updated_at.asc(), page_size=4)
+    assert len(await read.collect()) == 30
 
 
 async def test_search_refuses_rows_out_of_order(served: FirmServer, reader: AiwynClient) -> None:
     firm = served.firm
     for number in range(1, 11):
         firm.put(number, f"2025-03-02T0{number % 5}:00:00Z")
-    firm.order_of = lambda key, _column: key
+    firm.custom_order = lambda key, _column: key
     with pytest.raises(PaginationError, match="order"):
         await reader.invoices.search(order_by=F.updated_at.asc(), page_size=3).collect()
 
@@ -108,7 +108,9 @@ async def test_search_accepts_the_servers_order_of_text(
     firm = served.firm
     for number, text in enumerate(texts, 1):
         firm.put(number, "2025-03-02T10:00:00Z", reference=text)
-    firm.order_of = lambda key, column: texts.index(firm.wire(key)["reference"]) if column != "id" else key
+    firm.custom_order = lambda key, column: (
+        texts.index(firm.wire(key)["reference"]) if column != "id" else key
+    )
     assert len(await reader.invoices.search(order_by=F.reference.asc()).collect()) == len(texts)
 
 
