@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from command_line import Cli
+from command_line import Cli, wait_until
 from unreadable_rows import ids, would_bring
 
 
@@ -143,9 +143,7 @@ async def test_export_resumes_after_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Pat
     box.faults.add("invoices.search", nth=30, action="stall")
     process = await cli.start("export", "invoices", "--to", "x.jsonl", "--page-size", "10")
     manifest = tmp_path / ".x.jsonl.partial" / "manifest.json"
-    async with asyncio.timeout(30):
-        while box.calls("invoices.search") < 30 or not manifest.exists():  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: box.calls("invoices.search") >= 30 and manifest.exists())
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert process.returncode == 130, err
@@ -162,9 +160,7 @@ async def test_export_resumes_after_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Pat
 async def test_ctrl_c_of_count_names_nothing_to_resume(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.search", action="stall")
     process = await cli.start("count", "invoices", "--where", "{}")
-    async with asyncio.timeout(30):
-        while not box.calls("invoices.search"):  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: box.calls("invoices.search") > 0)
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert (process.returncode, err.splitlines()[-1]) == (130, b"interrupted")
@@ -219,76 +215,11 @@ async def test_command_without_extra_names_the_install_command(tmp_path: Path) -
     assert done.stderr == 'the command line is an extra; run: pip install "aiwyn-async[cli]"\n'
 
 
-def record_lines(count: int) -> str:
-    return "".join(
-        f'{{"type": "CLIENT", "systemRef": {{"id": {n}}}, "attributes": {{}}}}\n\n' for n in range(count)
-    )
-
-
-async def test_upsert_reports_failed_records_by_line(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text(record_lines(250))
-    box.fail_records(lambda record: record["systemRef"]["id"] == 123)  # type: ignore[index]
-
-    done = await cli.run("upsert", "--file", "rows.jsonl", "--json")
-
-    assert done.code == 5, done.err
-    # An empty line follows each record.
-    assert "line 247 failed: VALIDATION_FAILED planned failure" in done.err
-    assert "250 records: 249 created, 0 updated, 1 failed, 0 ambiguous" in done.err
-    assert [json.loads(line)["index"] for line in done.out.splitlines()] == list(range(250))
-    assert box.scalar("SELECT count(*) FROM records") == 249
-
-
-async def test_upsert_writes_records_before_a_malformed_line(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text(record_lines(3) + '{"systemRef": 1}\n')
-    done = await cli.run("upsert", "--file", "rows.jsonl")
-    assert (done.code, "rows.jsonl, line 7 is not a valid record" in done.err) == (5, True)
-    assert done.err.splitlines()[0] == "3 records: 3 created, 0 updated, 0 failed, 0 ambiguous"
-    assert "the records before it were sent, those after it were not" in done.err
-    assert box.scalar("SELECT count(*) FROM records") == 3
-
-
-async def test_upsert_refuses_malformed_first_line(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"systemRef": 1}\n')
-    done = await cli.run("upsert", "--file", "rows.jsonl")
-    assert (done.code, "rows.jsonl, line 1 is not a valid record" in done.err) == (2, True)
-
-
-async def test_upsert_reports_written_records_after_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text(record_lines(500))
-    stalled = box.faults.add("records.upsert", nth=3, action="stall")
-    process = await cli.start("upsert", "--file", "rows.jsonl")
-    async with asyncio.timeout(30):
-        while not stalled.hits or box.scalar("SELECT count(*) FROM records") != 400:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = await process.communicate()
-    assert process.returncode == 130, err
-    assert b"200 records: 200 created" in err
-
-
-async def test_upsert_refuses_missing_file(cli: Cli) -> None:
-    done = await cli.run("upsert", "--file", "nowhere.jsonl")
-    assert (done.code, "cannot read nowhere.jsonl" in done.err) == (2, True)
-
-
 async def test_undocumented_endpoint_warning_is_one_line(cli: Cli) -> None:
     done = await cli.run("get", "client", "2101")
     assert done.code == 0, done.err
     assert done.err.startswith("note: clients.get: the path /client is inferred")
     assert len(done.err.splitlines()) == 1
-
-
-async def test_upsert_continues_after_stdout_reader_exited(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text(record_lines(250))
-    reader, writer = os.pipe()
-    os.close(reader)
-    process = await cli.start_into(writer, subprocess.PIPE, "upsert", "--file", "rows.jsonl", "--json")
-    os.close(writer)
-    _, err = await process.communicate()
-    assert process.returncode == 0, err
-    assert b"250 records: 250 created" in err
-    assert box.scalar("SELECT count(*) FROM records") == 250
 
 
 @pytest.mark.parametrize(

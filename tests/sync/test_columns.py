@@ -119,7 +119,7 @@ async def test_report_names_unknown_fields_and_counts_repaired_rows(
     first = await sync(reader.invoices, path, page_size=1)
     assert first.report.unknown_fields == {"region": 2}
     served.firm.put(3, "2025-03-02T03:00:00Z", colour="red", subtotal="")
-    # One part of this read holds the rows with an instant, a second one those without.
+    # The first part of this read has the rows with a timestamp, the second those without.
     served.firm.put(4, None, size=7)
     second = await sync(reader.invoices, path, overlap=0)
     assert second.report.unknown_fields == {"region": 2, "colour": 3, "size": 4}

@@ -66,8 +66,8 @@ async def test_invalid_json_row_is_skipped_by_key_and_counted_once(
 
 async def test_changes_skip_only_the_row_with_an_invalid_timestamp(firm: Any, aiwyn: AiwynClient) -> None:
     key = firm.ids()[50]
-    instant = rb'("id":%d,[^{}]*(?:\{[^{}]*\}[^{}]*)*?"updatedAt":)"[^"]*"' % key
-    firm.box.faults.add("invoices.search", every=1, mutate=lambda body: re.sub(instant, rb'\1"soon"', body))
+    timestamp = rb'("id":%d,[^{}]*(?:\{[^{}]*\}[^{}]*)*?"updatedAt":)"[^"]*"' % key
+    firm.box.faults.add("invoices.search", every=1, mutate=lambda body: re.sub(timestamp, rb'\1"soon"', body))
     read = aiwyn.invoices.changes(since="2000-01-01T00:00:00Z", page_size=25, on_bad_row="collect")
 
     assert len(await read.collect()) == 119

@@ -108,7 +108,7 @@ async def test_bad_row_is_named_and_requested_again(
         assert again.rows_received < 5
         assert again.bookmark == "2025-03-02T10:00:00.000000Z"
 
-    del firm.extra_fields[3]  # it decodes, at the instant it had
+    del firm.extra_fields[3]  # it decodes, with the same timestamp
     last = await sync(reader.invoices, path, on_bad_row=on_bad_row)
     assert (last.skipped, last.complete, last.inserted) == (0, True, 1)
     assert stored_notes(path) == firm.notes()

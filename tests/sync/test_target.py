@@ -22,6 +22,30 @@ from looking_inside import session_of
 from model_firm import FirmServer
 
 
+async def test_wrong_targets_are_refused_before_any_request(
+    aiwyn: AiwynClient, firm: Any, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no database" * 1000)
+    (tmp_path / "link").symlink_to(text)
+    for path in (text, tmp_path, tmp_path / "link", tmp_path / "nowhere" / "firm.duckdb"):
+        with pytest.raises(ExportError):
+            await sync(aiwyn.invoices, path)
+    with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
+        await sync(aiwyn.payments, tmp_path / "x.duckdb", where={"id": {"_eq": 1}})
+    assert firm.box.calls() == 0
+    assert text.read_text() == "no database" * 1000
+
+
+@pytest.mark.parametrize("name", ["", "/", f"{'a' * 300}.duckdb"])
+async def test_path_that_cannot_name_a_file_is_refused(
+    name: str, aiwyn: AiwynClient, firm: Any, tmp_path: Path
+) -> None:
+    with pytest.raises((ExportError, ConfigurationError), match=r"is not a file name|File name too long"):
+        await sync(aiwyn.invoices, tmp_path / name if name.endswith(".duckdb") else Path(name))
+    assert firm.box.calls() == 0
+
+
 @pytest.mark.parametrize(
     "name", ["x.parquet", "x.csv", "x.jsonl", "x.json", "X.PARQUET", "x.csv.gz", "x.sqlite"]
 )
