@@ -1,51 +1,91 @@
-"""The command ``aiwyn``."""
+"""The command line, ``aiwyn``: its entry point, which also handles errors and signals during imports."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Generator
+from types import FrameType
+from typing import TYPE_CHECKING
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Termination", "main", "termination"]
+
+
+class Termination:
+    """Handles SIGTERM like Ctrl-C.
+
+    Attributes:
+        received: True once SIGTERM was received.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        self._task: asyncio.Task[object] | None = None
+
+    def install(self) -> None:
+        """Start to handle SIGTERM. Must be called in the main thread."""
+        signal.signal(signal.SIGTERM, self._handle)
+
+    @contextlib.contextmanager
+    def cancels(self, task: asyncio.Task[object] | None) -> Generator[None]:
+        """Within, the first SIGTERM cancels the task; any other SIGTERM raises ``KeyboardInterrupt``."""
+        self._task = task
+        try:
+            yield
+        finally:
+            self._task = None
+
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        task, self._task = self._task, None
+        self.received = True
+        if task is None:
+            raise KeyboardInterrupt
+        task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+termination = Termination()
 
 
 def main() -> None:
-    """Run the command line. Whatever goes wrong, also while it is loaded, is one line on stderr."""
+    """Run the command line. Any error, also one of an import, is written to stderr as one line."""
     sys.exit(_run())
 
 
 def _run() -> int:
-    from aiwyn_async._cli.signals import termination  # noqa: PLC0415 (nothing of it is loaded before it is handled)
-
     termination.install()
     try:
         from aiwyn_async._cli.app import run  # noqa: PLC0415 (an extra, which may be missing)
 
         return run(sys.argv[1:])
     except KeyboardInterrupt:
-        _say("terminated" if termination.received else "interrupted")
+        _write_error("terminated" if termination.received else "interrupted")
         return 143 if termination.received else 130
-    except Exception as error:  # noqa: BLE001 (a user has no use for a traceback)
-        if isinstance(error, ModuleNotFoundError) and _top(error) in {"cyclopts", "rich"}:
-            _say('the command line is an extra; run: pip install "aiwyn-async[cli]"')
+    except Exception as error:  # noqa: BLE001 (users need no traceback)
+        if isinstance(error, ModuleNotFoundError) and _missing_package(error) in {"cyclopts", "rich"}:
+            _write_error('the command line is an extra; run: pip install "aiwyn-async[cli]"')
             return 2
-        what = f"unexpected {type(error).__name__}: {error}{_place(error)}"
-        _say(f"error: {what}; this is a bug, please report it")
+        text = f"unexpected {type(error).__name__}: {error}{_location(error)}"
+        _write_error(f"error: {text}; this is a bug, please report it")
         return 1
 
 
-def _top(missing: ModuleNotFoundError) -> str:
-    return (missing.name or "").partition(".")[0]
+def _missing_package(error: ModuleNotFoundError) -> str:
+    return (error.name or "").partition(".")[0]
 
 
-def _place(error: Exception) -> str:
-    """Where it was raised, for a report."""
+def _location(error: Exception) -> str:
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return "" if last is None else f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"  # noqa: PTH119
 
 
-def _say(text: str) -> None:
+def _write_error(text: str) -> None:
     if sys.stderr is not None:
         try:
             sys.stderr.write(f"{text}\n")

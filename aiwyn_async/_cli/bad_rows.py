@@ -1,4 +1,4 @@
-"""Rows that a command skipped, in a file beside its target: ``invoices.parquet.bad.jsonl``."""
+"""The file of skipped rows next to the target of a command, such as ``invoices.parquet.bad.jsonl``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async._cli.output import say
+from aiwyn_async._cli.output import write_message
 from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import ExportError
@@ -18,7 +18,7 @@ __all__ = ["BadRowsFile"]
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """A skipped row: its place in what was read, its key if known, why it does not decode, its JSON."""
+    """A skipped row: its page and index, its key if known, the decoding error and its JSON."""
 
     page: int
     index: int
@@ -28,14 +28,14 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class BadRowsFile:
-    """The file of the rows that a command skipped, a line of JSON per row. Its mode is 0600.
+    """The skipped rows of a command, one line of JSON per row. The file has mode 0600.
 
     Args:
         target: the file that the command writes.
-        is_needed: rows may be skipped; else a file that no command wrote is left alone.
+        is_needed: rows may be skipped; otherwise an unrelated file with this name is ignored.
 
     Raises:
-        ExportError: it is needed, and a file of this name exists that no command wrote.
+        ExportError: the file is needed, and an unrelated file with its name exists.
     """
 
     def __init__(self, target: Path, *, is_needed: bool) -> None:
@@ -53,33 +53,34 @@ class BadRowsFile:
                 return [msgspec.json.decode(line, type=_Line) for line in self.path.read_bytes().splitlines()]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise ExportError(
-                f"{self.path} is not a file of skipped rows; move it away, or name another target"
+                f"{self.path} is not a file of skipped rows; move it or use another target"
             ) from None
         except ExportError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return []
             raise
 
-    def replace(self, skipped: Sequence[BadRow]) -> None:
-        """Write the rows that a run skipped; without any, remove the file of an earlier run.
+    def replace(self, rows: Sequence[BadRow]) -> None:
+        """Write the skipped rows of a run; if there are none, remove the file of an earlier run.
 
         Raises:
-            ExportError: the disk refuses.
+            ExportError: the file cannot be written.
         """
-        self._write([_line(row) for row in skipped])
+        self._write(list(map(_to_line, rows)))
 
-    def add(self, skipped: Sequence[BadRow]) -> None:
-        """Write rows beside those of earlier runs; a row that was skipped before is replaced.
+    def add(self, rows: Sequence[BadRow]) -> None:
+        """Add skipped rows to those of earlier runs. A row that was skipped before is replaced.
 
         Raises:
-            ExportError: the disk refuses.
+            ExportError: the file cannot be written.
         """
-        if skipped:
-            self._write(list({line.raw: line for line in [*self._lines, *map(_line, skipped)]}.values()))
+        if rows:
+            self._write(list({line.raw: line for line in [*self._lines, *map(_to_line, rows)]}.values()))
 
-    def tell(self, count: int) -> None:
-        """Say how many rows were skipped, and where they are."""
-        say(f"skipped {count} {'row' if count == 1 else 'rows'} that could not be decoded; see {self.path}")
+    def write_summary(self, count: int) -> None:
+        """Write the number of skipped rows, and the path of the file."""
+        rows = "1 row" if count == 1 else f"{count} rows"
+        write_message(f"skipped {rows} that could not be decoded; see {self.path}")
 
     def _write(self, lines: list[_Line]) -> None:
         with disk_errors(self.path):
@@ -90,7 +91,7 @@ class BadRowsFile:
                     self.path.unlink()
 
 
-def _line(row: BadRow) -> _Line:
+def _to_line(row: BadRow) -> _Line:
     key = getattr(row, "key", None)
     return _Line(
         page=row.page,

@@ -6,45 +6,40 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 
-__all__ = ["client_of_command", "sandbox_of_command"]
+__all__ = ["create_sandbox", "open_client"]
 
 
 @asynccontextmanager
-async def client_of_command(*, sandbox: bool, invoices: int, seed: int) -> AsyncGenerator[AiwynClient, None]:
-    """A client of the configured server, or of a sandbox that lives as long as it.
-
-    Args:
-        sandbox: of a sandbox.
-        invoices: of its firm.
-        seed: of its firm.
-    """
-    # A process of the command line only pulls.
+async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, None]:
+    """Open a client of the configured server, or of a sandbox that is closed with it."""
+    # These settings affect the whole process, which runs only this command.
     prime_allocator()
     with suppress(ConfigurationError):
         inflate_with_isal()
-    if not sandbox:
+    if not options.sandbox:
         async with AiwynClient() as aiwyn:
             yield aiwyn
         return
     async with (
-        sandbox_of_command(invoices=invoices, seed=seed) as box,
+        create_sandbox(invoices=options.sandbox_invoices, seed=options.seed) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         yield aiwyn
 
 
-def sandbox_of_command(**options: Any) -> Sandbox:
-    """A sandbox that was not started.
+def create_sandbox(**options: Any) -> Sandbox:
+    """Create a sandbox without starting it.
 
     Raises:
-        ConfigurationError: there is no such firm.
+        ConfigurationError: an option is wrong.
     """
     try:
         return Sandbox(**options)
-    except ValueError as wrong:
-        raise ConfigurationError(f"no sandbox: {wrong}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"cannot create the sandbox: {error}") from None

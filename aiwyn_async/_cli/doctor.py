@@ -1,68 +1,83 @@
-"""``aiwyn doctor``: what is wrong between here and the data, and what to do about it."""
+"""``aiwyn doctor``: check everything between this machine and the data."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from typing import Final
 
 import msgspec
 
-from aiwyn_async._cli.exits import Exit, exit_of
+from aiwyn_async._cli.client import open_client
+from aiwyn_async._cli.errors import ExitCode, exit_code_for
+from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
+from aiwyn_async._cli.output import replace_control_characters, write_data
 from aiwyn_async._http.messages import Request, timestamp_of
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError
 
-__all__ = ["Finding", "examine"]
+__all__ = ["doctor"]
 
-TOLERABLE_SKEW = 60.0
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing looked at: whether it is well, what was seen, and the exit code when it is not."""
-
-    what: str
-    ok: bool
-    text: str
-    exit: Exit = Exit.OK
+MAX_CLOCK_SKEW: Final = 60.0
 
 
-async def examine(aiwyn: AiwynClient) -> AsyncGenerator[Finding, None]:
-    """Findings from the outside in; the first bad one ends it, since the others stand on it."""
+class _Check(msgspec.Struct, frozen=True):
+    """The result of one check."""
+
+    name: str
+    detail: str
+    exit_code: ExitCode = ExitCode.OK
+
+
+async def doctor(*, sandbox: Flag = False, sandbox_invoices: WholeNumber = 100, seed: WholeNumber = 7) -> int:
+    """Check configuration, connection, token, clock and one page, and print what to correct.
+
+    Args:
+        sandbox: Use a sandbox that is started for this command.
+        sandbox_invoices: Number of invoices in the sandbox.
+        seed: Seed of the sandbox's data.
+    """
+    exit_code = ExitCode.OK
+    options = SandboxOptions(sandbox=sandbox, sandbox_invoices=sandbox_invoices, seed=seed)
+    async with open_client(options) as aiwyn:
+        async for check in _run_checks(aiwyn):
+            result = "FAIL" if check.exit_code else "ok"
+            write_data(replace_control_characters(f"{result:5} {check.name}: {check.detail}").encode())
+            exit_code = exit_code or check.exit_code
+    return exit_code
+
+
+async def _run_checks(aiwyn: AiwynClient) -> AsyncGenerator[_Check, None]:
+    """Run checks until one fails on which the others depend."""
     config = aiwyn.config
-    kind = "an API key" if config.api_key is not None else "a ready token"
-    yield Finding("configuration", ok=True, text=f"{config.base_url} with {kind}")
+    kind = "an API key" if config.api_key is not None else "a token"
+    yield _Check("configuration", f"{config.base_url} with {kind}")
     started = time.perf_counter()
+    path = f"{config.gql_prefix}/invoices"
     try:
-        response = await aiwyn.request(
-            Request(
-                method="POST",
-                path=f"{config.gql_prefix}/invoices",
-                body=b'{"pageSize":1,"page":0}',
-            )
-        )
+        response = await aiwyn.request(Request(method="POST", path=path, body=b'{"pageSize":1,"page":0}'))
     except AiwynError as error:
-        yield Finding("token and one page", ok=False, text=str(error), exit=exit_of(error))
+        yield _Check("token and one page", str(error), exit_code_for(error))
         return
     elapsed = time.perf_counter() - started
-    yield Finding("reachable, token accepted", ok=True, text=f"one page in {elapsed * 1e3:.0f} ms")
-    yield _clock(response.headers.get("Date"), config.clock.time())
+    yield _Check("connected, token accepted", f"one page in {elapsed * 1e3:.0f} ms")
+    yield _check_clock(response.headers.get("Date"), config.clock.time())
     try:
-        walk = aiwyn.invoices.list(page_size=5, limit=5)
-        page = await walk
+        page = await aiwyn.invoices.list(page_size=5, limit=5)
     except AiwynError as error:
-        yield Finding("invoices", ok=False, text=str(error), exit=exit_of(error))
+        yield _Check("invoices", str(error), exit_code_for(error))
         return
-    count = "the server gives no count" if page.count is None else f"{page.count} in all"
-    yield Finding("invoices", ok=True, text=f"{len(page.items)} rows decode, {count}")
+    count = "the server sends no count" if page.count is None else f"{page.count} in total"
+    yield _Check("invoices", f"{len(page.items)} rows decode, {count}")
 
 
-def _clock(date: str | None, now: float) -> Finding:
+def _check_clock(date: str | None, now: float) -> _Check:
     sent_at = timestamp_of(date or "")
     if sent_at is None:
-        return Finding("clock", ok=True, text="the server does not tell its time")
+        return _Check("clock", "the server sends no Date header")
     skew = now - sent_at
-    if abs(skew) <= TOLERABLE_SKEW:
-        return Finding("clock", ok=True, text=f"within {abs(skew):.0f} s of the server's")
-    way = "ahead of" if skew > 0 else "behind"
-    text = f"{abs(skew):.0f} s {way} the server's; set the clock right, tokens and webhooks depend on it"
-    return Finding("clock", ok=False, text=text, exit=Exit.FAILURE)
+    if abs(skew) <= MAX_CLOCK_SKEW:
+        return _Check("clock", f"within {abs(skew):.0f} s of the server's")
+    direction = "ahead of" if skew > 0 else "behind"
+    detail = f"{abs(skew):.0f} s {direction} the server's; correct it, tokens and webhooks depend on it"
+    return _Check("clock", detail, ExitCode.FAILURE)

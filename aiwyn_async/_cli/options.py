@@ -1,7 +1,8 @@
-"""Options that several commands share, and the kinds of their values."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -11,18 +12,35 @@ from cyclopts import Parameter, Token
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["Flag", "RowOptions", "Whole"]
+__all__ = ["FilterOptions", "Flag", "RowOptions", "SandboxOptions", "WholeNumber"]
 
 
-def _whole(_type: Any, tokens: Sequence[Token]) -> int:
+def _parse_whole_number(_type: Any, tokens: Sequence[Token]) -> int:
     try:
         return int(tokens[0].value)
     except ValueError:
         raise ValueError(f"expected a whole number, got {tokens[0].value!r}") from None
 
 
-Flag = Annotated[bool, Parameter(negative=())]
-Whole = Annotated[int, Parameter(converter=_whole)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FilterOptions:
+    """Which rows are read."""
+
+    status: Annotated[str | None, Parameter(help="Only rows with this status.")] = None
+    client_id: Annotated[str | None, Parameter(help="Only rows of this client.")] = None
+    start_date: Annotated[str | None, Parameter(help="Only rows from this date on, ISO 8601.")] = None
+    end_date: Annotated[str | None, Parameter(help="Only rows up to this date, ISO 8601.")] = None
+    where: Annotated[str | None, Parameter(help="Search with this condition, as JSON.")] = None
+
+    def list_filters(self) -> dict[str, Any]:
+        """Return the given filters of ``list()`` by name; a search does not support them."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value is not None and name != "where"}
 
 
 @Parameter(name="*")
@@ -34,46 +52,56 @@ class RowOptions:
         OnBadRow,
         Parameter(
             help="What to do with a row that does not decode: raise ends the command; skip and collect write "
-            "the row into FILE.bad.jsonl, continue without it, and end with exit code 5."
+            "the row to FILE.bad.jsonl, continue without it, and end with exit code 5."
         ),
     ] = "raise"
-    extra_column: Annotated[Flag, Parameter(help="Keep fields that the row type does not know, as JSON.")] = (
-        False
-    )
+    extra_column: Annotated[
+        Flag, Parameter(help="Add a column with the fields that have no column, as JSON.")
+    ] = False
     round_money: Annotated[
-        Whole | None, Parameter(help="Round amounts to this many decimal places instead of refusing them.")
+        WholeNumber | None,
+        Parameter(help="Round amounts to this many decimal places instead of refusing them."),
     ] = None
     date_columns: Annotated[
-        str | None,
-        Parameter(help="Columns to write as dates, separated by commas: issueDate,dueDate."),
+        str | None, Parameter(help="Columns to write as dates, separated by commas: issueDate,dueDate.")
     ] = None
     ids: Annotated[Literal["text"] | None, Parameter(help="Write ids as text.")] = None
 
     @property
-    def skips(self) -> bool:
+    def skips_bad_rows(self) -> bool:
         """True if rows that do not decode are skipped."""
         return self.on_bad_row != "raise"
 
-    def of_read(self) -> dict[str, Any]:
-        """Keyword arguments of a read. Skipped rows are collected, to be written into a file."""
-        return {"on_bad_row": "collect"} if self.skips else {}
+    def read_arguments(self) -> dict[str, Any]:
+        """Return keyword arguments of a read. Skipped rows are collected, to be written to a file."""
+        return {"on_bad_row": "collect"} if self.skips_bad_rows else {}
 
-    def of_values(self) -> dict[str, Any]:
-        """Keyword arguments of ``export()`` and ``sync()``, of the options that were given.
+    def column_arguments(self) -> dict[str, Any]:
+        """Return keyword arguments of ``export()`` and ``sync()`` for the given options.
 
         Raises:
-            ConfigurationError: no column is named.
+            ConfigurationError: a column name is empty.
         """
-        given: dict[str, Any] = {
+        values: dict[str, Any] = {
             "extra": "json" if self.extra_column else None,
             "round_money": self.round_money,
-            "date_columns": None if self.date_columns is None else _names(self.date_columns),
+            "date_columns": None if self.date_columns is None else _split_names(self.date_columns),
             "ids": self.ids,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-def _names(text: str) -> tuple[str, ...]:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SandboxOptions:
+    """A sandbox to use instead of the configured server."""
+
+    sandbox: Annotated[Flag, Parameter(help="Use a sandbox that is started for this command.")] = False
+    sandbox_invoices: Annotated[WholeNumber, Parameter(help="Number of invoices in the sandbox.")] = 10_000
+    seed: Annotated[WholeNumber, Parameter(help="Seed of the sandbox's data.")] = 7
+
+
+def _split_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise ConfigurationError("--date-columns needs names separated by commas, such as issueDate,dueDate")

@@ -1,4 +1,4 @@
-"""What a command writes: data on stdout, everything else on stderr."""
+"""What commands write: data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import TextIO
 
 from aiwyn_async.errors import ExportError
 
-__all__ = ["data", "drop", "printable", "say"]
+__all__ = ["discard_output", "replace_control_characters", "write_data", "write_message"]
 
 
-def data(text: bytes) -> None:
-    """A line on stdout, as it is. When its reader has gone, the rest is dropped and the work goes on.
+def write_data(data: bytes) -> None:
+    """Write a line to stdout. If its reader has exited, output is discarded and the command continues.
 
     Raises:
-        ExportError: stdout is closed, or what it leads to is full.
+        ExportError: stdout is closed, or its disk is full.
     """
     if sys.stdout is None:
         raise ExportError("cannot write the result: stdout is closed")
     try:
-        sys.stdout.buffer.write(text + b"\n")
+        sys.stdout.buffer.write(data + b"\n")
         sys.stdout.flush()
-    except OSError as fault:
-        drop(sys.stdout)
-        if not isinstance(fault, BrokenPipeError):
-            raise ExportError(f"cannot write the result to stdout: {fault.strerror}") from fault
+    except OSError as error:
+        discard_output(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise ExportError(f"cannot write the result to stdout: {error.strerror}") from error
 
 
-def drop(stream: TextIO) -> None:
-    """Have what a stream still holds, and all that follows, go nowhere: Python would fail again at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
-def say(text: str) -> None:
-    """A line on stderr, without what would steer a terminal; when it cannot be written, the work goes on."""
+def write_message(text: str) -> None:
+    """Write a line to stderr. If that fails, messages are discarded and the command continues."""
     if sys.stderr is not None:
         try:
-            sys.stderr.write(printable(text) + "\n")
+            sys.stderr.write(replace_control_characters(text) + "\n")
             sys.stderr.flush()
         except OSError:
-            drop(sys.stderr)
+            discard_output(sys.stderr)
 
 
-def printable(text: str) -> str:
-    """Text without the control characters by which a server could steer a terminal."""
+def discard_output(stream: TextIO) -> None:
+    """Redirect a stream to the null device, since flushing it at exit would fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
+def replace_control_characters(text: str) -> str:
+    """Replace the characters with which a server could control the terminal."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, elsewhere a plain line now and then."""
+"""Progress on stderr: bars on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -8,28 +8,22 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from rich import progress as bars
+from rich import progress as rich_progress
 from rich.console import Console
 
-from aiwyn_async._cli.output import say
+from aiwyn_async._cli.output import write_message
 from aiwyn_async._pull.progress import Progress
 
-__all__ = ["PlainLines", "ProgressBar", "Shown", "console", "progress_of_command"]
+__all__ = ["ProgressBars", "ProgressDisplay", "ProgressLines", "create_progress"]
 
-SECONDS_A_LINE: Final = 5.0
-"""Work that is done sooner is told nothing of but its result."""
-
-
-def console() -> Console:
-    """stderr; NO_COLOR is honoured by rich."""
-    return Console(file=sys.stderr, highlight=False)
+SECONDS_PER_LINE: Final = 5.0
 
 
-class Shown(Protocol):
-    """How far a command is, for a person to see while it is entered."""
+class ProgressDisplay(Protocol):
+    """Shows the progress of a command while it is entered."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start."""
         ...
 
     def __exit__(
@@ -38,43 +32,47 @@ class Shown(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the terminal as it was."""
+        """Stop, and restore the terminal."""
         ...
 
     def count(self, rows: int) -> None:
-        """Show how many rows are done, of a number that is not known."""
+        """Show a number of rows of an unknown total."""
         ...
 
     def update(self, progress: Progress) -> None:
-        """Show how far it is."""
+        """Show the progress of a read."""
         ...
 
 
-def progress_of_command(what: str) -> Shown:
-    """Bars on a terminal, lines elsewhere; ``what`` is the rows' name."""
-    is_seen = sys.stderr is not None and sys.stderr.isatty()
-    return ProgressBar(what) if is_seen else PlainLines(what)
+def create_progress(noun: str) -> ProgressDisplay:
+    """Return bars on a terminal, otherwise lines; ``noun`` names the rows."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return ProgressBars(noun) if is_terminal else ProgressLines(noun)
 
 
-class PlainLines:
-    """``12,000 of 100,000 invoices, 45,000 rows/s, 2 s left``, every few seconds.
+class ProgressLines:
+    """Lines such as ``12,000 of 100,000 invoices, 45,000 rows/s, 2 s left``.
 
     Args:
-        what: the rows' name.
-        now: the time in seconds.
-        tell: takes a line.
+        noun: names the rows.
+        clock: returns the time in seconds.
+        write: writes a line.
     """
 
     def __init__(
-        self, what: str, *, now: Callable[[], float] = time.monotonic, tell: Callable[[str], None] = say
+        self,
+        noun: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        write: Callable[[str], None] = write_message,
     ) -> None:
-        self._what = what
-        self._now = now
-        self._tell = tell
-        self._began = self._told = now()
+        self._noun = noun
+        self._clock = clock
+        self._write = write
+        self._started = self._last_line = clock()
 
     def __enter__(self) -> Self:
-        self._began = self._told = self._now()
+        self._started = self._last_line = self._clock()
         return self
 
     def __exit__(
@@ -86,40 +84,39 @@ class PlainLines:
         pass
 
     def count(self, rows: int) -> None:
-        """Tell how many rows are done, when it is time to."""
-        rate = rows / max(self._now() - self._began, 1e-9)
+        """Write a line with a number of rows of an unknown total, if one is due."""
+        rate = rows / max(self._clock() - self._started, 1e-9)
         self.update(Progress(rows, None, rate, None, 0, 0))
 
     def update(self, progress: Progress) -> None:
-        """Tell how far it is, when it is time to."""
-        now = self._now()
-        if now - self._told < SECONDS_A_LINE:
+        """Write a line with the progress of a read, if one is due."""
+        now = self._clock()
+        if now - self._last_line < SECONDS_PER_LINE:
             return
-        self._told = now
+        self._last_line = now
         of = "" if progress.total is None else f" of {progress.total:,}"
-        told = [f"{progress.rows:,}{of} {self._what}", _rate(progress), _left(progress), _retries(progress)]
-        self._tell(", ".join(filter(None, told)))
+        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *_details(progress)]))
 
 
-class ProgressBar:
-    """Rows, rows a second, the time left, retries; below it a bar for each range of keys under way.
+class ProgressBars:
+    """A bar with the number of rows, their rate, the time left and retries, and one for each key range.
 
     Args:
-        what: the rows' name.
-        to: the terminal.
+        noun: names the rows.
+        console: the terminal; stderr by default.
     """
 
-    def __init__(self, what: str, *, to: Console | None = None) -> None:
-        self._bars = bars.Progress(
-            bars.TextColumn("{task.description}"),
-            bars.BarColumn(),
-            bars.TaskProgressColumn(),
-            bars.TextColumn("{task.fields[told]}"),
-            console=to or console(),
+    def __init__(self, noun: str, *, console: Console | None = None) -> None:
+        self._bars = rich_progress.Progress(
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.BarColumn(),
+            rich_progress.TaskProgressColumn(),
+            rich_progress.TextColumn("{task.fields[details]}"),
+            console=console or Console(file=sys.stderr, highlight=False),
             transient=True,
         )
-        self._all = self._bars.add_task(what, total=None, told="")
-        self._ranges: dict[str, bars.TaskID] = {}
+        self._total = self._bars.add_task(noun, total=None, details="")
+        self._ranges: dict[str, rich_progress.TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -134,34 +131,30 @@ class ProgressBar:
         self._bars.stop()
 
     def count(self, rows: int) -> None:
-        """Show how many rows are done, of a number that is not known."""
-        self._bars.update(self._all, completed=rows, told=f"{rows:,} rows")
+        """Show a number of rows of an unknown total."""
+        self._bars.update(self._total, completed=rows, details=f"{rows:,} rows")
 
     def update(self, progress: Progress) -> None:
-        """Show how far it is."""
-        told = [f"{progress.rows:,} rows", _rate(progress), _left(progress), _retries(progress)]
+        """Show the progress of a read."""
         self._bars.update(
-            self._all,
+            self._total,
             completed=progress.rows,
             total=progress.total,
-            told=" ".join(filter(None, told)),
+            details=" ".join([f"{progress.rows:,} rows", *_details(progress)]),
         )
-        shown = {each.name: each for each in progress.ranges} if len(progress.ranges) > 1 else {}
-        for name in self._ranges.keys() - shown.keys():
+        ranges = {each.name: each for each in progress.ranges} if len(progress.ranges) > 1 else {}
+        for name in self._ranges.keys() - ranges.keys():
             self._bars.remove_task(self._ranges.pop(name))
-        for name, each in shown.items():
+        for name, each in ranges.items():
             if name not in self._ranges:
-                self._ranges[name] = self._bars.add_task(f"  {name}", total=1.0, told="")
-            self._bars.update(self._ranges[name], completed=each.fraction, told=f"{each.rows:,} rows")
+                self._ranges[name] = self._bars.add_task(f"  {name}", total=1.0, details="")
+            self._bars.update(self._ranges[name], completed=each.fraction, details=f"{each.rows:,} rows")
 
 
-def _rate(progress: Progress) -> str:
-    return f"{progress.rows_per_second:,.0f} rows/s"
-
-
-def _left(progress: Progress) -> str:
-    return "" if progress.eta is None else f"{progress.eta:,.0f} s left"
-
-
-def _retries(progress: Progress) -> str:
-    return f"{progress.retries} retries" if progress.retries else ""
+def _details(progress: Progress) -> list[str]:
+    details = [f"{progress.rows_per_second:,.0f} rows/s"]
+    if progress.eta is not None:
+        details.append(f"{progress.eta:,.0f} s left")
+    if progress.retries:
+        details.append(f"{progress.retries} retries")
+    return details

@@ -1,4 +1,4 @@
-"""The tags that the command line knows, one line each."""
+"""The resources that the command line knows, and their reads."""
 
 from __future__ import annotations
 
@@ -7,117 +7,99 @@ from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async._cli.errors import flag_name
+from aiwyn_async._cli.options import FilterOptions
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["TAGS", "Filters", "Tag", "pull_of", "tag_named", "walk_of", "where_tree"]
+__all__ = ["create_list", "create_pull", "find_resource", "parse_where"]
 
 
-class Tag(msgspec.Struct, frozen=True):
-    """A tag: its singular, and the filters that its ``list()`` takes."""
+class _Resource(msgspec.Struct, frozen=True):
+    """A resource: its singular, and the filters of its ``list()``."""
 
     singular: str
     filters: frozenset[str] = frozenset()
 
 
-TAGS: Final[Mapping[str, Tag]] = {
-    "clients": Tag("client"),
-    "contacts": Tag("contact"),
-    "draft_invoices": Tag("draft_invoice"),
-    "engagements": Tag("engagement"),
-    "invoices": Tag("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
-    "payments": Tag("payment", frozenset({"client_id", "start_date", "end_date"})),
-    "projects": Tag("project"),
-    "staff": Tag("staff_member"),
-    "wip": Tag("wip_entry", frozenset({"client_id"})),
+RESOURCES: Final[Mapping[str, _Resource]] = {
+    "clients": _Resource("client"),
+    "contacts": _Resource("contact"),
+    "draft_invoices": _Resource("draft_invoice"),
+    "engagements": _Resource("engagement"),
+    "invoices": _Resource("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
+    "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
+    "projects": _Resource("project"),
+    "staff": _Resource("staff_member"),
+    "wip": _Resource("wip_entry", frozenset({"client_id"})),
 }
 
 
-class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command was given to choose rows by; None where it was not."""
-
-    status: str | None = None
-    client_id: str | None = None
-    start_date: str | None = None
-    end_date: str | None = None
-    where: str | None = None
-
-    def of_the_list(self) -> dict[str, Any]:
-        """Those that only ``list()`` takes, by name."""
-        given = msgspec.structs.asdict(self)
-        return {name: value for name, value in given.items() if value is not None and name != "where"}
-
-
-def tag_named(name: str) -> str:
-    """The tag that a word means, plural or singular.
+def find_resource(name: str) -> str:
+    """Return the attribute of the client for a resource, named in the plural or singular.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: the resource is unknown.
     """
     word = name.replace("-", "_")
-    for plural, tag in TAGS.items():
-        if word in {plural, tag.singular}:
+    for plural, resource in RESOURCES.items():
+        if word in {plural, resource.singular}:
             return plural
-    raise ConfigurationError(f"no tag {name!r}; there are {', '.join(TAGS)}")
+    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
 
 
-def walk_of(client: AiwynClient, name: str, filters: Filters, **walk: Any) -> Pager[Any]:
-    """The walk that a command asks for: a search when it has ``--where``, a list otherwise.
+def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pager[Any]:
+    """Create the search of a command with ``--where``, or the list of one without.
 
     Raises:
-        ConfigurationError: the tag has no such filter, or filters and ``--where`` are mixed.
+        ConfigurationError: the resource does not support a filter, or filters and ``--where`` are combined.
     """
-    plural = tag_named(name)
     collection: Any = getattr(client, plural)
-    given = filters.of_the_list()
+    values = filters.list_filters()
     if filters.where is not None:
-        if given:
+        if values:
             raise ConfigurationError(
-                f"--where is a search of its own; put {_flag(next(iter(given)))} into it"
+                f"--where cannot be combined with {flag_name(next(iter(values)))}; "
+                "add the filter to the condition"
             )
         condition = _condition(client, plural, filters.where)
-        searched: Pager[Any] = collection.search(condition, **walk)
+        searched: Pager[Any] = collection.search(condition, **options)
         return searched
-    unknown = sorted(given.keys() - TAGS[plural].filters)
-    if unknown:
-        raise ConfigurationError(f"the list of {plural} has no filter {_flag(unknown[0])}")
-    if "client_id" in given and given["client_id"].isdecimal():
-        given["client_id"] = int(given["client_id"])
-    listed: Pager[Any] = collection.list(**given, **walk)
+    unsupported = sorted(values.keys() - RESOURCES[plural].filters)
+    if unsupported:
+        raise ConfigurationError(f"{plural} cannot be filtered by {flag_name(unsupported[0])}")
+    if "client_id" in values and values["client_id"].isdecimal():
+        values["client_id"] = int(values["client_id"])
+    listed: Pager[Any] = collection.list(**values, **options)
     return listed
 
 
-def pull_of(client: AiwynClient, name: str, filters: Filters, **options: Any) -> Pull[Any]:
-    """The bulk read that a command asks for, of all rows or of those that fit ``--where``.
+def create_pull(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pull[Any]:
+    """Create a pull of all rows, or of those that match ``--where``.
 
     Raises:
-        ConfigurationError: the tag has no search for ``--where``.
+        ConfigurationError: the resource has no search for ``--where``.
     """
-    plural = tag_named(name)
-    found = [] if filters.where is None else [_condition(client, plural, filters.where)]
-    pull: Pull[Any] = getattr(client, plural).pull(*found, **options)
+    conditions = [] if filters.where is None else [_condition(client, plural, filters.where)]
+    pull: Pull[Any] = getattr(client, plural).pull(*conditions, **options)
     return pull
 
 
-def where_tree(text: str) -> Any:
-    """The condition that ``--where`` gives.
+def parse_where(text: str) -> Any:
+    """Return the condition of ``--where``.
 
     Raises:
-        ConfigurationError: it is no JSON.
+        ConfigurationError: it is not valid JSON.
     """
     try:
         return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
-        raise ConfigurationError(f"--where is not valid JSON: {fault}") from None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ConfigurationError(f"--where is not valid JSON: {error}") from None
 
 
 def _condition(client: AiwynClient, plural: str, where: str) -> Any:
     if not hasattr(getattr(client, plural), "search"):
-        raise ConfigurationError(f"no search of {plural} is documented, so it has no --where")
-    return where_tree(where)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        raise ConfigurationError(f"{plural} have no documented search endpoint, which --where requires")
+    return parse_where(where)

@@ -1,4 +1,4 @@
-"""``aiwyn sync``: a tag in a DuckDB table, brought up to date."""
+"""``aiwyn sync``: keep the rows of a resource up to date in a DuckDB table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
-from aiwyn_async._cli.client import client_of_command
-from aiwyn_async._cli.exits import Exit
-from aiwyn_async._cli.flags import as_flags
-from aiwyn_async._cli.notices import say_noticed
-from aiwyn_async._cli.options import Flag, RowOptions, Whole
-from aiwyn_async._cli.output import data, say
-from aiwyn_async._cli.progress import progress_of_command
-from aiwyn_async._cli.resources import tag_named, where_tree
+from aiwyn_async._cli.client import open_client
+from aiwyn_async._cli.errors import to_flags
+from aiwyn_async._cli.options import Flag, RowOptions, SandboxOptions, WholeNumber
+from aiwyn_async._cli.output import write_data, write_message
+from aiwyn_async._cli.progress import create_progress
+from aiwyn_async._cli.reports import write_notes, write_problems
+from aiwyn_async._cli.resources import find_resource, parse_where
 from aiwyn_async._core.files import local_path
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import ConfigurationError
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["sync"]
 
 _ROWS: Final = RowOptions()
+_SANDBOX: Final = SandboxOptions()
 
 
 async def sync(
-    tag: str,
+    resource: str,
     /,
     *,
     to: Path,
@@ -37,84 +37,77 @@ async def sync(
     full: Flag = False,
     reconcile_deletes: Flag = False,
     overlap: float | None = None,
-    page_size: Whole = 1000,
+    page_size: WholeNumber = 1000,
     rows: RowOptions = _ROWS,
     json: Flag = False,
-    sandbox: Flag = False,
-    sandbox_invoices: Whole = 10_000,
-    seed: Whole = 7,
+    sandbox: SandboxOptions = _SANDBOX,
 ) -> int:
     """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
 
-    A run that ends early, even by a kill, is taken up by the next one. Exit code 5 tells that the rows
-    came but cannot be vouched for as complete, that rows were skipped, or that ranges of keys could not be
-    read.
+    A run that ends early, even if it is killed, is resumed by the next one. Exit code 5 means that the rows
+    are not proven complete, that rows were skipped, or that key ranges could not be read.
 
     Args:
-        tag: invoices, clients, payments, ...
-        to: the DuckDB file; other tables in it are left alone.
-        where: rows that fit a condition, as JSON; for tags with a search.
-        full: read all rows again, not only what changed.
-        reconcile_deletes: mark rows that are gone, by a sweep over all keys.
-        overlap: seconds to read again before the bookmark; 300 by default.
-        page_size: rows a request, 1 to 1000.
-        rows: how rows and values are written.
-        json: tell the result as JSON on stdout.
-        sandbox: sync with a sandbox that is started for this command.
-        sandbox_invoices: invoices of its firm.
-        seed: of its firm.
+        resource: invoices, clients, payments, ...
+        to: The DuckDB file; other tables in it are not changed.
+        where: Only rows that match this condition, as JSON; for resources with a search.
+        full: Read all rows again, not only what changed.
+        reconcile_deletes: Read all keys, and mark rows that were deleted on the server.
+        overlap: Seconds to read again before the bookmark; 300 by default.
+        page_size: Rows per request, 1 to 1000.
+        rows: How rows and their values are written.
+        json: Print the result as JSON on stdout.
+        sandbox: A sandbox to use instead of the configured server.
     """
-    synchronise = _sync_function()
-    plural = tag_named(tag)
-    skipped = BadRowsFile(local_path(to), is_needed=rows.skips)
-    async with client_of_command(sandbox=sandbox, invoices=sandbox_invoices, seed=seed) as aiwyn:
-        with progress_of_command(plural) as shown:
-            done: SyncResult = await synchronise(
+    run_sync = _import_sync()
+    plural = find_resource(resource)
+    skipped_rows = BadRowsFile(local_path(to), is_needed=rows.skips_bad_rows)
+    async with open_client(sandbox) as aiwyn:
+        with create_progress(plural) as progress:
+            result: SyncResult = await run_sync(
                 getattr(aiwyn, plural),
                 to,
-                where=None if where is None else where_tree(where),
+                where=None if where is None else parse_where(where),
                 reconcile_deletes=reconcile_deletes,
                 overlap=overlap,
                 page_size=page_size,
-                on_progress=shown.update,
+                on_progress=progress.update,
                 full=full,
-                **rows.of_read(),
-                **rows.of_values(),
+                **rows.read_arguments(),
+                **rows.column_arguments(),
             )
     if full:
-        skipped.replace(done.bad_rows)
+        skipped_rows.replace(result.bad_rows)
     else:
-        # Rows that were skipped before stay missing until they change, or are read again.
-        skipped.add(done.bad_rows)
-    code = _told(done, json=json)
-    say_noticed(done.report, plural, to, rows)
-    if done.bad_rows:
-        skipped.tell(len(done.bad_rows))
+        # Rows that earlier runs skipped are missing until they change or are read again.
+        skipped_rows.add(result.bad_rows)
+    _write_result(result, json=json)
+    code = write_problems(result.problems)
+    write_notes(result.report, plural, to, rows)
+    if result.bad_rows:
+        skipped_rows.write_summary(len(result.bad_rows))
     return code
 
 
-def _told(done: SyncResult, *, json: bool) -> int:
-    deleted = "" if done.deleted is None else f", {done.deleted} marked as deleted"
-    say(
-        f"{done.inserted} {done.table} inserted, {done.updated} updated, {done.unchanged} unchanged{deleted} "
-        f"in {done.path}: {done.seconds:.1f} s"
+def _write_result(result: SyncResult, *, json: bool) -> None:
+    deleted = "" if result.deleted is None else f", {result.deleted} marked as deleted"
+    write_message(
+        f"{result.inserted} {result.table} inserted, {result.updated} updated, "
+        f"{result.unchanged} unchanged{deleted} in {result.path}: {result.seconds:.1f} s"
     )
     if json:
-        left_out = {"report", "bad_rows"}
-        told = {name: value for name, value in msgspec.structs.asdict(done).items() if name not in left_out}
-        data(encode_json(told | {"complete": done.complete}))
-    for note in done.notes:
-        say(f"note: {as_flags(note)}")
-    for doubt in done.problems:
-        say(f"not vouched for as complete: {doubt}")
-    return Exit.OK if done.complete else Exit.INCOMPLETE
+        values = msgspec.structs.asdict(result)
+        del values["report"], values["bad_rows"]
+        write_data(encode_json(values | {"complete": result.complete}))
+    for note in result.notes:
+        write_message(f"note: {to_flags(note)}")
 
 
-def _sync_function() -> Any:
+def _import_sync() -> Any:
     try:
         from aiwyn_async.sync import sync  # noqa: PLC0415 (an extra, which may be missing)
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in {"duckdb", "pyarrow"}:
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"duckdb", "pyarrow"}:
             raise
         raise ConfigurationError('sync is an extra; run: pip install "aiwyn-async[duckdb]"') from None
     return sync

@@ -125,7 +125,7 @@ class DatabaseFile:
             raise ExportError(f"{path} has a view {self._table}; drop or rename it, or name another file")
         if not connection.execute(synced).fetchone():
             return
-        kept = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(tag) = ?"
+        kept = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(resource) = ?"
         if connection.execute(kept, lower).fetchone():
             raise ExportError(f"a sync keeps the table {self._table} in {path} up to date; name another file")
 

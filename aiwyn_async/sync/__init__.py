@@ -1,4 +1,4 @@
-"""A tag of the API in a DuckDB table that is kept up to date. Needs the extra ``duckdb``."""
+"""Keep the rows of a resource up to date in a DuckDB table. Needs the extra ``duckdb``."""
 
 from aiwyn_async.sync._sync import SyncResult, sync
 

@@ -1,84 +1,162 @@
-"""The type of a column that must hold the values of two: what a table has, and what a batch brings."""
+"""Column types of a synchronized table, and the changes that a table needs to hold a row type."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from msgspec import inspect
 
 from aiwyn_async._core.duckdb_sql import identifier
+from aiwyn_async.arrow._options import EXTRA_COLUMN
+from aiwyn_async.errors import ExportError
+from aiwyn_async.sync._statements import DELETED_AT
 
-__all__ = ["folded", "same_name_twice", "type_for_both", "type_text"]
+__all__ = [
+    "SchemaChanges",
+    "common_type",
+    "names_equal_but_for_case",
+    "normalize",
+    "schema_changes",
+    "to_sql",
+]
 
-# What DuckDB gives for a type: its `id`, and `children` as pairs of a name and a type.
+# A type as DuckDB returns it: `id`, and `children` as pairs of a name and a type.
 DuckType = Any
 
+DATE_TYPE: Final = "DATE"
+TIMESTAMP_TYPE: Final = "TIMESTAMP WITH TIME ZONE"
+_LISTS: Final = (inspect.VarTupleType, inspect.ListType)
 
-def folded(name: str) -> str:
-    """Return a name as DuckDB compares it: without the case of ASCII letters."""
+
+class SchemaChanges(NamedTuple):
+    """Columns to add and columns to convert, each with its type as SQL."""
+
+    added: dict[str, str]
+    converted: dict[str, str]
+
+
+def schema_changes(
+    wanted: Mapping[str, DuckType],
+    existing: Mapping[str, DuckType],
+    declared: Mapping[str, inspect.Type],
+    *,
+    resource: str,
+    path: Path,
+) -> SchemaChanges:
+    """Return what a table needs to hold the rows of a row type.
+
+    Args:
+        wanted: the column types of the rows.
+        existing: the column types of the table, by normalized name.
+        declared: the field types of the row type, by column.
+        resource: the name of the table, for error messages.
+        path: the file, for error messages.
+
+    Raises:
+        ExportError: a column has a type that would change values, or the rows lack the column ``extra``.
+    """
+    table = f'table "{resource}" in {path}'
+    added = {name: to_sql(kind) for name, kind in wanted.items() if normalize(name) not in existing}
+    if normalize(DELETED_AT) not in existing:
+        added[DELETED_AT] = TIMESTAMP_TYPE
+    _check_extra_column(table, wanted, existing)
+    converted: dict[str, str] = {}
+    for name, kind in wanted.items():
+        own = existing.get(normalize(name), kind)
+        both = common_type(own, kind, declared[name])
+        if both is None:
+            raise _altered_column(table, name, to_sql(own), to_sql(kind))
+        if both != to_sql(own):
+            converted[name] = both
+    deleted_at = existing.get(normalize(DELETED_AT))
+    if deleted_at is not None and to_sql(deleted_at) != TIMESTAMP_TYPE:
+        raise _altered_column(table, DELETED_AT, to_sql(deleted_at), TIMESTAMP_TYPE)
+    return SchemaChanges(added, converted)
+
+
+def _check_extra_column(table: str, wanted: Iterable[str], existing: Mapping[str, DuckType]) -> None:
+    own = existing.get(EXTRA_COLUMN)
+    if own is not None and own.id == "varchar" and EXTRA_COLUMN not in map(normalize, wanted):
+        raise ExportError(
+            f"{table} has a column {EXTRA_COLUMN}, which would keep old values; "
+            f'pass extra="json" to update it, or drop or rename the column'
+        )
+
+
+def _altered_column(table: str, name: str, own: str, wanted: str) -> ExportError:
+    advice = "restore the type (ALTER TABLE) or drop the table; use a view for other types"
+    if (own, wanted) == (DATE_TYPE, TIMESTAMP_TYPE):
+        advice = f"pass date_columns=('{name}',) if earlier syncs did; otherwise {advice}"
+    elif (own, wanted) == (TIMESTAMP_TYPE, DATE_TYPE):
+        advice = f"remove {name} from date_columns, or drop the table to read all rows again"
+    return ExportError(
+        f"column {name} of {table} has type {own} instead of {wanted}, which would change values; {advice}"
+    )
+
+
+def normalize(name: str) -> str:
+    """Return a name as DuckDB compares it: ASCII letters in lower case."""
     return name.encode().lower().decode()
 
 
-def same_name_twice(names: Iterable[str]) -> list[str]:
-    """Return the names that differ by case only, which one table cannot have."""
+def names_equal_but_for_case(names: Iterable[str]) -> list[str]:
+    """Return the names that differ only in case, which a table cannot have side by side."""
     names = list(names)
-    counts = Counter(map(folded, names))
-    return [name for name in names if counts[folded(name)] > 1]
+    counts = Counter(map(normalize, names))
+    return [name for name in names if counts[normalize(name)] > 1]
 
 
-def type_text(kind: DuckType) -> str:
+def to_sql(kind: DuckType) -> str:
     """Return a type as SQL."""
     if kind.id == "struct":
-        return f"STRUCT({', '.join(f'{identifier(name)} {type_text(each)}' for name, each in kind.children)})"
+        return f"STRUCT({', '.join(f'{identifier(name)} {to_sql(each)}' for name, each in kind.children)})"
     if kind.id == "list":
-        return f"{type_text(kind.children[0][1])}[]"
+        return f"{to_sql(kind.children[0][1])}[]"
     return str(kind)
 
 
-def type_for_both(there: DuckType, other: DuckType, declared: inspect.Type | None = None) -> str | None:
-    """Return the type, as SQL, of a column that holds the values of both types; None if there is none.
+def common_type(own: DuckType, other: DuckType, declared: inspect.Type | None = None) -> str | None:
+    """Return the SQL type of a column that can hold the values of both types, or None.
 
-    Integers and text become text: ids that are not integers. An object may get more fields, and loses none.
+    Integers and text become text, since ids may be either. An object may gain fields but not lose any.
 
     Args:
-        there: the type of the column.
-        other: the type of the values that it is to hold.
-        declared: the field's type in the row type; then only ids may be text.
+        own: the type of the column.
+        other: the type of the values to store in it.
+        declared: the field's type in the row type; only fields declared as ids then become text.
     """
-    kinds = _members(declared)
-    if there.id == other.id == "struct":
-        return _struct_for_both(there, other, kinds)
-    if there.id == other.id == "list":
+    kinds = _union_members(declared)
+    if own.id == other.id == "struct":
+        return _common_struct(own, other, kinds)
+    if own.id == other.id == "list":
         item = next((each.item_type for each in kinds if isinstance(each, _LISTS)), None)
-        both = type_for_both(there.children[0][1], other.children[0][1], item)
+        both = common_type(own.children[0][1], other.children[0][1], item)
         return None if both is None else f"{both}[]"
-    if type_text(there) == type_text(other):
-        return type_text(there)
+    if to_sql(own) == to_sql(other):
+        return to_sql(own)
     may_be_text = declared is None or {inspect.IntType, inspect.StrType} <= set(map(type, kinds))
-    return "VARCHAR" if may_be_text and {there.id, other.id} == {"bigint", "varchar"} else None
+    return "VARCHAR" if may_be_text and {own.id, other.id} == {"bigint", "varchar"} else None
 
 
-def _struct_for_both(there: DuckType, other: DuckType, kinds: Sequence[inspect.Type]) -> str | None:
+def _common_struct(own: DuckType, other: DuckType, kinds: Sequence[inspect.Type]) -> str | None:
     fields = [field for each in kinds if isinstance(each, inspect.StructType) for field in each.fields]
-    declared = {folded(field.encode_name): field.type for field in fields}
-    theirs = {folded(name): kind for name, kind in other.children}
+    declared = {normalize(field.encode_name): field.type for field in fields}
+    others = {normalize(name): kind for name, kind in other.children}
     texts: list[str] = []
-    for name, kind in there.children:
-        wanted = theirs.pop(folded(name), None)
-        both = None if wanted is None else type_for_both(kind, wanted, declared.get(folded(name)))
+    for name, kind in own.children:
+        wanted = others.pop(normalize(name), None)
+        both = None if wanted is None else common_type(kind, wanted, declared.get(normalize(name)))
         if both is None:
             return None
         texts.append(f"{identifier(name)} {both}")
-    more = [(name, kind) for name, kind in other.children if folded(name) in theirs]
-    return f"STRUCT({', '.join([*texts, *(f'{identifier(name)} {type_text(kind)}' for name, kind in more)])})"
+    new = [(name, kind) for name, kind in other.children if normalize(name) in others]
+    return f"STRUCT({', '.join([*texts, *(f'{identifier(name)} {to_sql(kind)}' for name, kind in new)])})"
 
 
-_LISTS = (inspect.VarTupleType, inspect.ListType)
-
-
-def _members(kind: inspect.Type | None) -> Sequence[inspect.Type]:
+def _union_members(kind: inspect.Type | None) -> Sequence[inspect.Type]:
     if kind is None:
         return ()
     return kind.types if isinstance(kind, inspect.UnionType) else (kind,)

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - each name in these statements is quoted by identifier()
-"""The SQL of a synchronised table. Every name in it is quoted; values are parameters."""
+"""The SQL statements of a synchronized table. Names are quoted; values are parameters."""
 
 from __future__ import annotations
 
@@ -11,151 +11,140 @@ from aiwyn_async._core.duckdb_sql import identifier
 __all__ = [
     "ATTACHED",
     "BATCH",
+    "CREATE_STATE",
     "DELETED_AT",
+    "HAS_ANY_TABLE",
+    "HAS_TABLE",
     "INSERT_STATE",
-    "MAKE_STATE",
-    "MORE_STATE",
+    "PRIMARY_KEY",
     "SELECT_OWNER",
     "SELECT_STATE",
+    "STATE_TABLE",
     "TOUCH_STATE",
     "UPDATE_STATE",
     "add_column",
-    "change_types",
+    "column_types",
+    "convert_columns",
     "create_table",
-    "has_any_table",
-    "has_table",
     "mark_deleted",
-    "merge",
-    "primary_key",
-    "rows_of",
+    "merge_batch",
+    "qualified_name",
     "select_keys",
-    "table",
 ]
 
 ATTACHED: Final = "firm"
 BATCH: Final = "_batch"
 DELETED_AT: Final = "_deleted_at"
-STATE: Final = f'{ATTACHED}.main."_aiwyn_sync"'
+STATE_TABLE: Final = "_aiwyn_sync"
+_STATE: Final = f'{ATTACHED}.main."{STATE_TABLE}"'
+_COPY: Final = "temp.main._copy"
 
-MAKE_STATE: Final = (
-    f"CREATE TABLE IF NOT EXISTS {STATE} "
-    "(tag VARCHAR PRIMARY KEY, server VARCHAR, query VARCHAR, bookmark VARCHAR, checkpoint VARCHAR)"
+CREATE_STATE: Final = (
+    f"CREATE TABLE IF NOT EXISTS {_STATE} (resource VARCHAR PRIMARY KEY, server VARCHAR, query VARCHAR, "
+    "bookmark VARCHAR, checkpoint VARCHAR, skipped VARCHAR)"
 )
-
-MORE_STATE: Final = f"ALTER TABLE {STATE} ADD COLUMN IF NOT EXISTS skipped VARCHAR"
-"""A column that files of earlier releases do not have."""
-SELECT_STATE: Final = f"SELECT bookmark, checkpoint, skipped FROM {STATE} WHERE lower(tag) = lower(?)"
-SELECT_OWNER: Final = f"SELECT server, query FROM {STATE} WHERE lower(tag) = lower(?)"
+SELECT_STATE: Final = f"SELECT bookmark, checkpoint, skipped FROM {_STATE} WHERE lower(resource) = lower(?)"
+SELECT_OWNER: Final = f"SELECT server, query FROM {_STATE} WHERE lower(resource) = lower(?)"
+# A row for a table that its owner has dropped may exist.
 INSERT_STATE: Final = (
-    f"INSERT OR REPLACE INTO {STATE} (tag, server, query, bookmark, checkpoint, skipped) "
+    f"INSERT OR REPLACE INTO {_STATE} (resource, server, query, bookmark, checkpoint, skipped) "
     "VALUES (?, ?, ?, NULL, NULL, NULL)"
 )
-"""A line of a table that its owner has dropped may be there."""
 UPDATE_STATE: Final = (
-    f"UPDATE {STATE} SET bookmark = ?, checkpoint = ?, skipped = ? WHERE lower(tag) = lower(?)"
+    f"UPDATE {_STATE} SET bookmark = ?, checkpoint = ?, skipped = ? WHERE lower(resource) = lower(?)"
 )
-TOUCH_STATE: Final = f"UPDATE {STATE} SET server = server"
-COPY: Final = "temp.main._copy"
+TOUCH_STATE: Final = f"UPDATE {_STATE} SET server = server"
+
+HAS_ANY_TABLE: Final = f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{ATTACHED}' LIMIT 1"
+HAS_TABLE: Final = (
+    "SELECT 1 FROM duckdb_tables() "
+    f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?)"
+)
+PRIMARY_KEY: Final = (
+    "SELECT constraint_column_names FROM duckdb_constraints() "
+    f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?) "
+    "AND constraint_type = 'PRIMARY KEY'"
+)
 
 
-def table(tag: str) -> str:
-    """The table of a tag in the attached file."""
-    return f"{ATTACHED}.main.{identifier(tag)}"
+def qualified_name(table: str) -> str:
+    """Return the quoted name of a table of the attached file."""
+    return f"{ATTACHED}.main.{identifier(table)}"
 
 
-def create_table(tag: str, key: str) -> Sequence[str]:
-    """A table with the columns of the batch, unique by its key."""
+def create_table(table: str, key: str) -> Sequence[str]:
+    """Create a table with the columns of the batch and a primary key."""
     empty = f"SELECT *, NULL::TIMESTAMPTZ AS {identifier(DELETED_AT)} FROM {BATCH} LIMIT 0"
     return (
-        f"CREATE TABLE {table(tag)} AS {empty}",
-        f"ALTER TABLE {table(tag)} ADD PRIMARY KEY ({identifier(key)})",
+        f"CREATE TABLE {qualified_name(table)} AS {empty}",
+        f"ALTER TABLE {qualified_name(table)} ADD PRIMARY KEY ({identifier(key)})",
     )
 
 
-def has_any_table() -> str:
-    """Whether there is a table in the file."""
-    return f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{ATTACHED}' LIMIT 1"
+def add_column(table: str, column: str, kind: str) -> str:
+    """Add a column of an SQL type."""
+    return f"ALTER TABLE {qualified_name(table)} ADD COLUMN {identifier(column)} {kind}"
 
 
-def has_table() -> str:
-    """Whether the file has a table of the name given."""
-    return (
-        "SELECT 1 FROM duckdb_tables() "
-        f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?)"
-    )
+def convert_columns(table: str, key: str, types: Mapping[str, str]) -> Sequence[str]:
+    """Cast columns to other SQL types.
 
-
-def primary_key() -> str:
-    """The columns of the primary key of the table of the name given."""
-    return (
-        "SELECT constraint_column_names FROM duckdb_constraints() "
-        f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?) "
-        "AND constraint_type = 'PRIMARY KEY'"
-    )
-
-
-def add_column(tag: str, column: str, kind: str) -> str:
-    """A column more; ``kind`` is a type as DuckDB itself describes it."""
-    return f"ALTER TABLE {table(tag)} ADD COLUMN {identifier(column)} {kind}"
-
-
-def change_types(tag: str, key: str, types: Mapping[str, str]) -> Sequence[str]:
-    """Give columns other types, as SQL, to which their values are cast.
-
-    DuckDB does not change the type of a column of a primary key, so the table is made again.
+    DuckDB cannot change the type of a primary key column, so the table is created again.
     """
-    casts = ", ".join(
-        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in types.items()
-    )
+    name = qualified_name(table)
     return (
-        f"CREATE OR REPLACE TEMP TABLE {COPY} AS SELECT * REPLACE ({casts}) FROM {table(tag)}",
-        f"DROP TABLE {table(tag)}",
-        f"CREATE TABLE {table(tag)} AS SELECT * FROM {COPY}",
-        f"ALTER TABLE {table(tag)} ADD PRIMARY KEY ({identifier(key)})",
-        f"DROP TABLE {COPY}",
+        f"CREATE OR REPLACE TEMP TABLE {_COPY} AS SELECT * REPLACE ({_casts(types)}) FROM {name}",
+        f"DROP TABLE {name}",
+        f"CREATE TABLE {name} AS SELECT * FROM {_COPY}",
+        f"ALTER TABLE {name} ADD PRIMARY KEY ({identifier(key)})",
+        f"DROP TABLE {_COPY}",
     )
 
 
-def rows_of(relation: str) -> str:
-    """All rows, of which only the columns are looked at."""
+def column_types(relation: str) -> str:
+    """Select no rows, for the columns of the result."""
     return f"SELECT * FROM {relation} LIMIT 0"
 
 
-def merge(tag: str, key: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
-    """The batch into the table: rows that differ are replaced, and one marked as deleted lives again.
+def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
+    """Insert new rows, update those that differ, and revive those marked as deleted.
 
     Args:
-        tag: names the table.
-        key: its unique column.
-        columns: of the batch.
-        types: of those that the table has with another type.
+        table: the table to merge into.
+        key: its primary key.
+        columns: the columns of the batch.
+        types: SQL types to cast columns of the batch to.
     """
     others = [identifier(column) for column in columns if column != key]
     differs = "".join(f" OR t.{column} IS DISTINCT FROM b.{column}" for column in others)
     values = "".join(f"{column} = b.{column}, " for column in others)
     deleted = identifier(DELETED_AT)
-    casts = ", ".join(
-        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in types.items()
-    )
-    batch = f"(SELECT * REPLACE ({casts}) FROM {BATCH})" if casts else BATCH
+    batch = f"(SELECT * REPLACE ({_casts(types)}) FROM {BATCH})" if types else BATCH
     return (
-        f"MERGE INTO {table(tag)} AS t USING {batch} AS b ON t.{identifier(key)} = b.{identifier(key)} "
+        f"MERGE INTO {qualified_name(table)} AS t USING {batch} AS b "
+        f"ON t.{identifier(key)} = b.{identifier(key)} "
         f"WHEN MATCHED AND (t.{deleted} IS NOT NULL{differs}) THEN UPDATE SET {values}{deleted} = NULL "
         "WHEN NOT MATCHED THEN INSERT BY NAME * RETURNING merge_action"
     )
 
 
-def select_keys(tag: str, key: str, instant: str | None = None) -> str:
-    """The keys of all rows that are not marked as deleted, with an instant in microseconds since 1970."""
-    micros = "NULL" if instant is None else f"epoch_us({identifier(instant)})"
+def select_keys(table: str, key: str, modified_at: str | None = None) -> str:
+    """Select the keys of rows not marked as deleted, with a timestamp in microseconds since 1970."""
+    micros = "NULL" if modified_at is None else f"epoch_us({identifier(modified_at)})"
     deleted = identifier(DELETED_AT)
-    return f"SELECT {identifier(key)}, {micros} FROM {table(tag)} WHERE {deleted} IS NULL"
+    return f"SELECT {identifier(key)}, {micros} FROM {qualified_name(table)} WHERE {deleted} IS NULL"
 
 
-def mark_deleted(tag: str, key: str) -> str:
-    """Mark the rows whose keys are in the batch, with the instant given."""
+def mark_deleted(table: str, key: str) -> str:
+    """Set the deletion time of rows whose keys are in the batch."""
     deleted, own = identifier(DELETED_AT), identifier(key)
     return (
-        f"UPDATE {table(tag)} SET {deleted} = ?::TIMESTAMPTZ "
+        f"UPDATE {qualified_name(table)} SET {deleted} = ?::TIMESTAMPTZ "
         f"WHERE {deleted} IS NULL AND {own} IN (SELECT {own} FROM {BATCH})"
+    )
+
+
+def _casts(types: Mapping[str, str]) -> str:
+    return ", ".join(
+        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in types.items()
     )

@@ -1,4 +1,4 @@
-"""How commands end: by a signal, also while they are loaded, or by a fault, and what they advise then."""
+"""How commands end, by a signal or an error, and what they advise then."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from aiwyn_async._cli.flags import as_flags
+from aiwyn_async._cli.errors import to_flags
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
-from command_line import Cli
+from command_line import Cli, wait_until
 
 LOADING = """
 import importlib.abc, os, signal, sys
+
 
 class Interrupting(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -31,22 +32,18 @@ main()
 """
 
 
-async def test_sigterm_keeps_what_was_finished_and_replace_continues(
-    cli: Cli, box: Sandbox, tmp_path: Path
-) -> None:
+async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
     stalled = box.faults.add("invoices.list", nth=30, action="stall")
     process = await cli.start(*command, "--replace")
     manifest = tmp_path / ".x.jsonl.partial" / "manifest.json"
-    async with asyncio.timeout(30):
-        while not (stalled.hits and manifest.exists()):  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: stalled.hits > 0 and manifest.exists())
 
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
 
     assert process.returncode == 143, err
-    assert err.splitlines() == [b"terminated; what was finished is kept, go on with --resume"]
+    assert err.splitlines() == [b"terminated; finished parts are saved; pass --resume to continue"]
     assert not (tmp_path / "x.jsonl").exists()
     box.faults.clear()
     before = box.calls("invoices.list")
@@ -57,7 +54,7 @@ async def test_sigterm_keeps_what_was_finished_and_replace_continues(
     assert box.calls("invoices.list") - before < 35
 
 
-async def test_sigterm_ends_a_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
+async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
     """As one that a shell script runs in the background does."""
     box.faults.add("invoices.search", action="stall")
     arguments = ["-m", "aiwyn_async", "count", "invoices", "--where", "{}"]
@@ -68,24 +65,20 @@ async def test_sigterm_ends_a_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, cwd=cli.folder, env=cli.env, stderr=subprocess.PIPE
     )
-    async with asyncio.timeout(30):
-        while not box.calls("invoices.search"):  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: box.calls("invoices.search") > 0)
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert (process.returncode, err) == (143, b"terminated\n")
 
 
-async def test_sync_ends_at_sigterm_and_the_next_one_continues(cli: Cli, box: Sandbox) -> None:
+async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.search", nth=20, action="stall")
     process = await cli.start("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
-    async with asyncio.timeout(30):
-        while box.calls("invoices.search") < 20:  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: box.calls("invoices.search") >= 20)
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert process.returncode == 143, err
-    assert err.splitlines()[-1].startswith(b"terminated; ")
+    assert err.splitlines()[-1].startswith(b"terminated; received rows are saved; run the command again")
     box.faults.clear()
     done = await cli.run("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
     assert done.code == 0, done.err
@@ -95,7 +88,7 @@ async def test_sync_ends_at_sigterm_and_the_next_one_continues(cli: Cli, box: Sa
 @pytest.mark.parametrize(
     ("name", "code", "text"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
 )
-def test_a_signal_while_the_command_is_loaded_ends_in_one_line(
+def test_signal_during_import_ends_in_one_line(
     name: str, code: int, text: str, module: str, tmp_path: Path
 ) -> None:
     done = subprocess.run(
@@ -117,7 +110,7 @@ def test_a_signal_while_the_command_is_loaded_ends_in_one_line(
         (["get", "invoice", "\udcff"], 2, "key"),
     ],
 )
-async def test_odd_arguments_and_a_full_disk_end_in_one_line_without_a_traceback(
+async def test_odd_arguments_and_full_stdout_end_in_one_line(
     arguments: list[str], code: int, text: str, cli: Cli
 ) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
@@ -145,12 +138,15 @@ async def test_odd_arguments_and_a_full_disk_end_in_one_line_without_a_traceback
         (["export", "invoices", "--to", "x.csv", "--page-size", "99.6"], "expected a whole number"),
         (["sandbox", "--latency", "-1"], "latency"),
         (["sandbox", "--invoices", "1.5"], "expected a whole number"),
-        (["count", "contacts", "--where", "{}"], "no search of contacts"),
-        (["count", "projects", "--where", "{}"], "no search of projects"),
-        (["export", "payments", "--to", "x.csv", "--limit", "5", "--where", "{}"], "no search of payments"),
+        (["count", "contacts", "--where", "{}"], "contacts have no documented search endpoint"),
+        (["count", "projects", "--where", "{}"], "projects have no documented search endpoint"),
+        (
+            ["export", "payments", "--to", "x.csv", "--limit", "5", "--where", "{}"],
+            "payments have no documented search endpoint",
+        ),
     ],
 )
-async def test_wrong_arguments_are_refused_before_anything_is_requested(
+async def test_wrong_arguments_are_refused_before_any_request(
     arguments: list[str], text: str, cli: Cli, box: Sandbox
 ) -> None:
     done = await cli.run(*arguments)
@@ -161,44 +157,29 @@ async def test_wrong_arguments_are_refused_before_anything_is_requested(
     assert box.calls() == 0
 
 
-async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
-    with (tmp_path / "rows.jsonl").open("rb") as records:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-m", "aiwyn_async", "upsert", "--file", "-"),
-            cwd=cli.folder,
-            env=cli.env,
-            stdin=records,
-            stderr=subprocess.PIPE,
-        )
-        _, err = await process.communicate()
-    assert process.returncode == 0, err
-    assert box.scalar("SELECT count(*) FROM records") == 1
-
-
-async def test_a_network_failure_tells_how_to_continue(cli: Cli, box: Sandbox) -> None:
+async def test_network_failure_names_how_to_continue(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.list", times=99, status=500, match=is_late)
     command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
     failed = await cli.run(*command)
     assert failed.code == 1
-    assert failed.err.endswith("; what was finished is kept, go on with --resume\n")
+    assert failed.err.endswith("; finished parts are saved; pass --resume to continue\n")
     again = await cli.run(*command, "--replace")
-    assert again.err.endswith("; what was finished is kept, run the command again to continue\n")
+    assert again.err.endswith("; finished parts are saved; run the command again to continue\n")
     refused = await cli.run(*command)
     assert "pass --resume to continue it or --force to discard it" in refused.err
 
 
-async def test_a_failed_run_prints_json_without_a_path(cli: Cli, box: Sandbox) -> None:
+async def test_failed_run_prints_json_without_path(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.search", times=999, status=500)
     for command in (("export", "invoices", "--to", "x.csv"), ("sync", "invoices", "--to", "x.duckdb")):
         done = await cli.run(*command, "--json", AIWYN_RETRIES="0")
         assert done.code != 0
-        told = json.loads(done.out)
-        assert (told["path"], told["complete"]) == (None, False)
-        assert done.err.splitlines()[-1] == f"error: {told['error']}"
+        result = json.loads(done.out)
+        assert (result["path"], result["complete"]) == (None, False)
+        assert done.err.splitlines()[-1] == f"error: {result['error']}"
 
 
-async def test_a_failed_token_exchange_is_told_once(cli: Cli) -> None:
+async def test_failed_token_exchange_is_reported_once(cli: Cli) -> None:
     done = await cli.run("count", "invoices", AIWYN_BASE_URL="http://127.0.0.1:9")
     assert (done.code, len(done.err.splitlines())) == (7, 1), done.err
 
@@ -212,8 +193,11 @@ async def test_a_failed_token_exchange_is_told_once(cli: Cli) -> None:
         ('pass ids="text", or extra="json"', "pass --ids text, or --extra-column"),
         ("pass round_money=9 or full=True", "pass --round-money 9 or --full"),
         ('date_columns=("issueDate", "dueDate")', "--date-columns issueDate,dueDate"),
+        ("page_size must be between 1 and 1000", "--page-size must be between 1 and 1000"),
+        ("overlap must be 0 or more", "--overlap must be 0 or more"),
+        ("the ranges of one limit", "the ranges of one limit"),
         ("enforce=True, force=False", "enforce=True, force=False"),
     ],
 )
-def test_advice_of_the_library_names_flags(text: str, expected: str) -> None:
-    assert as_flags(text) == expected
+def test_library_messages_are_translated_to_flags(text: str, expected: str) -> None:
+    assert to_flags(text) == expected

@@ -1,4 +1,4 @@
-"""What a person sees of a long command: bars on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long command: bars on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import io
 
 from rich.console import Console
 
-from aiwyn_async._cli.progress import PlainLines, ProgressBar
+from aiwyn_async._cli.progress import ProgressBars, ProgressLines
 from aiwyn_async._pull.progress import Progress, RangeProgress
 
 
 class Watch:
-    """A clock that stands still until it is told otherwise."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -25,32 +25,32 @@ def progress(rows: int, *ranges: RangeProgress, expected: int | None = 100_000, 
     return Progress(rows, expected, 45_000.0, eta, retries, 1, ranges)
 
 
-def test_a_line_every_few_seconds_of_work_and_none_for_what_is_done_sooner() -> None:
-    watch, told = Watch(), list[str]()
-    with PlainLines("invoices", now=watch, tell=told.append) as lines:
+def test_progress_lines_are_written_every_five_seconds() -> None:
+    watch, written = Watch(), list[str]()
+    with ProgressLines("invoices", clock=watch, write=written.append) as lines:
         for seconds, rows in [(0.0, 1000), (4.9, 8000), (0.1, 12_000), (3.0, 20_000), (2.0, 30_000)]:
             watch.seconds += seconds
             lines.update(progress(rows))
-    assert told == [
+    assert written == [
         "12,000 of 100,000 invoices, 45,000 rows/s, 2 s left",
         "30,000 of 100,000 invoices, 45,000 rows/s, 2 s left",
     ]
 
 
-def test_a_line_without_a_count_and_with_retries() -> None:
-    watch, told = Watch(), list[str]()
-    with PlainLines("payments", now=watch, tell=told.append) as lines:
+def test_progress_line_without_total_and_with_retries() -> None:
+    watch, written = Watch(), list[str]()
+    with ProgressLines("payments", clock=watch, write=written.append) as lines:
         watch.seconds += 10
         lines.update(progress(1200, expected=None, retries=3))
         watch.seconds += 10
         lines.count(4000)
-    assert told == ["1,200 payments, 45,000 rows/s, 3 retries", "4,000 payments, 200 rows/s"]
+    assert written == ["1,200 payments, 45,000 rows/s, 3 retries", "4,000 payments, 200 rows/s"]
 
 
-def test_ranges_have_bars_that_come_and_go_as_ranges_are_cut() -> None:
+def test_progress_bars_follow_the_key_ranges() -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
     low, high = RangeProgress("keys up to 50", 0.5, 20), RangeProgress("keys above 50", 0.1, 5)
-    with ProgressBar("invoices", to=terminal) as bar:
+    with ProgressBars("invoices", console=terminal) as bar:
         bar.update(progress(10, low))
         assert shown(bar) == ["invoices"]
         bar.update(progress(25, low, high))
@@ -62,5 +62,5 @@ def test_ranges_have_bars_that_come_and_go_as_ranges_are_cut() -> None:
         bar.count(7)
 
 
-def shown(bar: ProgressBar) -> list[str]:
+def shown(bar: ProgressBars) -> list[str]:
     return [task.description for task in bar._bars.tasks]  # pyright: ignore[reportPrivateUsage]

@@ -6,15 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["Cli", "Done"]
+__all__ = ["Cli", "Done", "wait_until"]
 
 
 class Done:
-    """A process that has ended: its exit code, and what it wrote."""
+    """The exit code and output of a process."""
 
     def __init__(self, code: int, out: bytes, err: bytes) -> None:
         self.code = code
@@ -54,3 +55,10 @@ class Cli:
         out, err = await process.communicate()
         assert process.returncode is not None
         return Done(process.returncode, out, err)
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll a condition until it is True."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 (another process fulfills it)
+            await asyncio.sleep(0.01)

@@ -1,7 +1,7 @@
-"""A firm in a dictionary, served over HTTP like the API: the expected content of a synchronized table.
+"""A firm as a dictionary, served over HTTP like the API: what a synced table must equal.
 
-The server compares instants in microseconds and may show fewer digits, floored or rounded. It shares no code
-with the client.
+The server compares timestamps in microseconds and may show fewer digits, floored or rounded. It evaluates
+``where``, ``orderBy`` and ``pageSize`` itself, and shares no code with the client.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def micros_of(text: str) -> int:
-    """Return the microseconds since 1970; a text without a zone is UTC."""
+    """Return microseconds since 1970; a text without a zone is UTC."""
     moment = datetime.fromisoformat(text)
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
 class Row(NamedTuple):
-    """A row: its last change in microseconds, and its content."""
+    """A row, and the time of its last change in microseconds."""
 
     at: int | None
     notes: str
@@ -55,98 +55,102 @@ class ModelFirm:
     """A firm and its clock.
 
     Args:
-        dice: Chooses the form of instants and keys.
-        plain: Keys are integers and pages have counts.
+        rng: decides how the firm shows its timestamps and keys.
+        plain: keys are integers and pages have counts.
     """
 
-    def __init__(self, dice: random.Random, *, plain: bool = True) -> None:
-        self.dice = dice
-        self.now = micros_of("2025-03-01T12:00:00Z") + dice.randrange(DAY)
-        self.unit = dice.choice([1, 1, 1000, SECOND, SECOND, SECOND, MINUTE])
-        self.rounds = dice.random() < 0.3
-        self.zone = dice.choice(["Z", "+00:00", ""])
-        self.has_counts = plain or dice.random() < 0.8
-        self.has_text_keys = self.has_counts and dice.random() < 0.2
+    def __init__(self, rng: random.Random, *, plain: bool = True) -> None:
+        self.rng = rng
+        self.now = micros_of("2025-03-01T12:00:00Z") + rng.randrange(DAY)
+        self.unit = rng.choice([1, 1, 1000, SECOND, SECOND, SECOND, MINUTE])
+        self.rounds = rng.random() < 0.3
+        self.zone = rng.choice(["Z", "+00:00", ""])
+        self.has_counts = plain or rng.random() < 0.8
+        self.has_text_keys = self.has_counts and rng.random() < 0.2
         self.rows: dict[int | str, Row] = {}
         self.seen: set[tuple[int | str, int | None]] = set()
-        """The key and the shown instant of each version so far."""
-        self.is_trusty = True
-        """Two versions of a row may show the same instant; the clock never moves back."""
+        """The key and the shown timestamp of each version."""
+        self.has_monotonic_clock = True
+        """The clock is never set back, so two versions of a row may be shown with the same timestamp."""
         self.next_key = 1
         self.versions = 0
         self.empty_pages = 0
-        self.during: Callable[[], None] | None = None
+        self.on_request: Callable[[], None] | None = None
         self.requests = 0
-        self.more: dict[int | str, dict[str, Any]] = {}
-        """Additional or replaced fields of rows on the wire."""
+        self.extra_fields: dict[int | str, dict[str, Any]] = {}
+        """Fields of rows on the wire, added to or replacing the usual ones."""
         self.has_date = True
         self.compares_text = False
-        """Instants compare as the text shown."""
+        """Timestamps are compared as the text that is shown."""
         self.has_mixed_keys = False
-        """Keys compare as text, and may be shown as numbers."""
-        self.order_of: Callable[[int | str, str], Any] | None = None
-        """Returns the sort key of a row by a column, instead of the value."""
+        """Keys are compared as text, and may be shown as numbers."""
+        self.custom_order: Callable[[int | str, str], Any] | None = None
+        """Returns what a key is sorted by for a column, if not by value."""
 
     def key(self) -> int | str:
-        """Return the next key."""
-        number, self.next_key = self.next_key, self.next_key + self.dice.choice([1, 1, 1, 7])
+        """Return a new key."""
+        number, self.next_key = self.next_key, self.next_key + self.rng.choice([1, 1, 1, 7])
         return f"{number:05}" if self.has_text_keys else number
 
     def shown(self, at: int | None) -> int | None:
-        """Return an instant as shown to clients, in microseconds."""
+        """Return a timestamp as it is shown, in microseconds."""
         return None if at is None else (at + (self.unit // 2 if self.rounds else 0)) // self.unit * self.unit
 
     def text(self, at: int) -> str:
-        """Return an instant in the form of the wire."""
+        """Return a timestamp on the wire."""
         moment = EPOCH + timedelta(microseconds=self.shown(at) or 0)
         spec = {1: "microseconds", 1000: "milliseconds", SECOND: "seconds", MINUTE: "minutes"}[self.unit]
         return moment.replace(tzinfo=None).isoformat(timespec=spec) + self.zone
 
-    def tick(self, max_step: int = MINUTE) -> None:
-        """Advance the clock."""
-        self.now += self.dice.randrange(1, max(2, max_step))
+    def tick(self, max_micros: int = MINUTE) -> None:
+        """Let some time pass."""
+        self.now += self.rng.randrange(1, max(2, max_micros))
 
     def write(self, key: int | str, at: int | None) -> None:
-        """Write a new version of a row; one that shows the instant of an earlier one is dated later."""
+        """Write a new version of a row; it is dated later if a sync could not distinguish it otherwise."""
         self.versions += 1
-        while at is not None and not self.is_trusty and (key, self.shown(at)) in self.seen:
+        while at is not None and not self.has_monotonic_clock and (key, self.shown(at)) in self.seen:
             at += self.unit
-        self.rows[key] = Row(at, f"version {self.versions}", self.dice.randrange(10_000))
+        self.rows[key] = Row(at, f"version {self.versions}", self.rng.randrange(10_000))
         self.seen.add((key, self.shown(at)))
 
     def put(self, key: int | str, at: str | None, **more: Any) -> None:
-        """Write a row with an exact instant, which the clock has reached."""
+        """Write a row with an exact timestamp."""
         micros = None if at is None else micros_of(at)
         self.write(key, micros)
         if more:
-            self.more[key] = more
+            self.extra_fields[key] = more
+
+    def notes(self) -> dict[int | str, str]:
+        """Return the notes of all rows by key."""
+        return {key: row.notes for key, row in self.rows.items()}
 
     def search(self, body: Any) -> dict[str, Any]:
         """Return the response to a search."""
-        keys = [key for key in self.rows if self.fits(key, body.get("where", {}))]
+        matching = [key for key in self.rows if self.matches(key, body.get("where", {}))]
         for order in reversed(body.get("orderBy", [])):
             ((column, direction),) = order.items()
-            keys.sort(key=functools.partial(self.sort_key, column=column), reverse=direction == "desc")
-        page = keys[: body["pageSize"]]
+            matching.sort(key=functools.partial(self.sort_key, column=column), reverse=direction == "desc")
+        page = matching[: body["pageSize"]]
         if self.empty_pages and len(page) > 1:
             self.empty_pages -= 1
             page = []
         response: dict[str, Any] = {"deid_invoice": [self.wire(key) for key in page]}
         if self.has_counts:
-            response["deid_invoice_aggregate"] = {"aggregate": {"count": len(keys)}}
+            response["deid_invoice_aggregate"] = {"aggregate": {"count": len(matching)}}
         return response
 
     def wire(self, key: int | str) -> dict[str, Any]:
-        """Return a row in the form of the wire."""
+        """Return a row on the wire."""
         row = self.rows[key]
         at = None if row.at is None else self.text(row.at)
         wire = {"id": key, "notes": row.notes, "totalAmount": row.amount / 4, "updatedAt": at}
-        return wire | self.more.get(key, {})
+        return wire | self.extra_fields.get(key, {})
 
     def sort_key(self, key: int | str, column: str) -> tuple[bool, Any]:
-        """Return the sort key of a row; null is the largest value."""
-        if self.order_of is not None:
-            return False, self.order_of(key, column)
+        """Return what a row is sorted by; nulls are last in ascending and first in descending order."""
+        if self.custom_order is not None:
+            return False, self.custom_order(key, column)
         value = self.value(key, column)
         return value is None, 0 if value is None else value
 
@@ -159,21 +163,21 @@ class ModelFirm:
         at = self.rows[key].at
         return self.text(at) if self.compares_text and at is not None else at
 
-    def fits(self, key: int | str, where: Any) -> bool:
-        """Whether a row matches a condition."""
+    def matches(self, key: int | str, where: Any) -> bool:
+        """Return True if a row matches a condition."""
         for name, clause in where.items():
             if name == "_and":
-                fits = all(self.fits(key, each) for each in clause)
+                is_match = all(self.matches(key, each) for each in clause)
             elif name == "_or":
-                fits = any(self.fits(key, each) for each in clause)
+                is_match = any(self.matches(key, each) for each in clause)
             else:
-                fits = all(self.compares(key, name, *each) for each in clause.items())
-            if not fits:
+                is_match = all(self.compares(key, name, *each) for each in clause.items())
+            if not is_match:
                 return False
         return True
 
     def compares(self, key: int | str, column: str, operator: str, operand: Any) -> bool:
-        """Whether a comparison is true; that with null never is."""
+        """Return True if a comparison holds; null compares with nothing."""
         value = self.value(key, column)
         if operator == "_is_null":
             return bool((value is None) == operand)
@@ -183,7 +187,7 @@ class ModelFirm:
 
 
 def exact_firm(*, now: str = "2025-03-02T12:00:00Z", unit: int = 1, zone: str = "Z") -> ModelFirm:
-    """Return an empty firm that shows instants in units of ``unit`` microseconds, and counts."""
+    """Return an empty firm with counts, which shows timestamps in multiples of ``unit`` microseconds."""
     firm = ModelFirm(random.Random(1))
     firm.now, firm.unit, firm.zone = micros_of(now), unit, zone
     firm.rounds = firm.has_text_keys = False
@@ -198,21 +202,21 @@ class FirmServer:
         self.url = ""
 
     async def search(self, request: web.Request) -> web.Response:
-        """Respond to a search, with the clock of the firm."""
+        """Respond to a search, with the firm's clock as Date."""
         firm, body = self.firm, msgspec.json.decode(await request.read())
         firm.requests += 1
-        response = msgspec.json.encode(firm.search(body))
-        if firm.during is not None:
-            firm.during()
+        content = msgspec.json.encode(firm.search(body))
+        if firm.on_request is not None:
+            firm.on_request()
         date = format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)
         return web.Response(
-            body=response, content_type="application/json", headers={"Date": date if firm.has_date else ""}
+            body=content, content_type="application/json", headers={"Date": date if firm.has_date else ""}
         )
 
 
 @asynccontextmanager
 async def serve() -> AsyncGenerator[FirmServer]:
-    """Run a server on a free port of loopback."""
+    """Serve on a free port of the loopback interface."""
     server = FirmServer()
     app = web.Application()
     app.router.add_post("/gql/v1/invoices/search", server.search)

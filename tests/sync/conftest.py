@@ -1,21 +1,20 @@
-"""A firm whose rows change by a clock of their own, and what a table must then hold."""
+"""A firm whose rows change by its own clock, and comparisons of a synced table with it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
+from command_line import Cli
+from duckdb_files import query
 from fake_clock import FakeClock
 from model_firm import FirmServer, exact_firm, serve
-
-Fact = tuple[Any, ...]
 
 
 class Firm:
@@ -39,19 +38,19 @@ class Firm:
         at = at or self.tick()
         self.box.update("invoices", row_id, {"notes": f"changed at {at}", "updatedAt": at})
 
-    def forget_change(self, row_id: int) -> None:
-        """A row that bears no instant, which the sandbox's own doors do not let in."""
+    def clear_timestamp(self, row_id: int) -> None:
+        """Remove the time of the last change, which the sandbox's interface does not allow."""
         connection = self.box._database.connection  # pyright: ignore[reportPrivateUsage]
         connection.execute("UPDATE invoices SET updated_at_us = NULL WHERE id = ?", (row_id,))
         nulled = "UPDATE invoices_body SET body = json_set(body, '$.updatedAt', json('null')) WHERE id = ?"
         connection.execute(nulled, (row_id,))
-        self.update(self.ids()[-1])  # so that orders are read anew
+        self.update(self.ids()[-1])  # so that orders are computed again
 
     def break_row(self, row_id: int, times: int = 10_000) -> None:
-        """Have every search fail whose answer would hold this row."""
+        """Fail every search whose response would contain this row."""
         rows = self.ids()
 
-        def would_bring(body: Any) -> bool:
+        def contains_row(body: Any) -> bool:
             where = body.get("where", {})
             bounds = [term["id"] for term in where.get("_and", [where]) if "id" in term]
             after = max((bound["_gt"] for bound in bounds if "_gt" in bound), default=0)
@@ -62,7 +61,7 @@ class Firm:
                 and row_id in [key for key in rows if after < key <= until][: body["pageSize"]]
             )
 
-        self.box.faults.add("invoices.search", times=times, status=500, match=would_bring)
+        self.box.faults.add("invoices.search", times=times, status=500, match=contains_row)
 
 
 @pytest.fixture
@@ -77,6 +76,18 @@ async def aiwyn(firm: Firm) -> AsyncIterator[AiwynClient]:
         yield client
 
 
+@pytest.fixture
+def cli(firm: Firm, tmp_path: Path) -> Cli:
+    """The command line, with the firm as its server."""
+    return Cli(firm.box, tmp_path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file that does not exist yet."""
+    return tmp_path / "firm.duckdb"
+
+
 def micros(moment: datetime | None) -> int | None:
     if moment is None:
         return None
@@ -84,8 +95,8 @@ def micros(moment: datetime | None) -> int | None:
     return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-async def pulled(aiwyn: AiwynClient) -> list[Fact]:
-    """What a full pull gives, row by row."""
+async def pulled_rows(aiwyn: AiwynClient) -> list[Any]:
+    """Return the rows of a full pull."""
     rows = await aiwyn.invoices.pull(ordered=True, strict=True).collect()
     return [
         (
@@ -102,34 +113,31 @@ async def pulled(aiwyn: AiwynClient) -> list[Fact]:
     ]
 
 
-def held(path: Path) -> list[Fact]:
-    """What the table has, without what is marked as deleted."""
-    wanted = """
+def stored_rows(path: Path) -> list[Any]:
+    """Return the rows of the table that are not marked as deleted."""
+    return query(
+        path,
+        """
         SELECT id, status, notes, totalAmount, epoch_us(dueDate), epoch_us(updatedAt),
             [(line.id, line.amount) FOR line IN lineItems],
             [(payment.id, epoch_us(payment.paymentDate)) FOR payment IN payments]
-        FROM invoices WHERE _deleted_at IS NULL ORDER BY id"""
-    return query(path, wanted)
-
-
-def query(path: Path, sql: str) -> list[Fact]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
+        FROM invoices WHERE _deleted_at IS NULL ORDER BY id""",
+    )
 
 
 @pytest.fixture
-def same(aiwyn: AiwynClient) -> Callable[[Path], Any]:
+def assert_equals_pull(aiwyn: AiwynClient) -> Callable[[Path], Awaitable[None]]:
     """Assert that a table equals a full pull."""
 
     async def compare(path: Path) -> None:
-        assert held(path) == await pulled(aiwyn)
+        assert stored_rows(path) == await pulled_rows(aiwyn)
 
     return compare
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[FirmServer]:
-    """A server of a firm that a test makes up row by row."""
+    """A server of a firm whose rows a test writes."""
     async with serve() as server:
         server.firm = exact_firm()
         yield server

@@ -1,9 +1,8 @@
-"""A bookmark moves only as far as is proven, and never past the server's clock."""
+"""A bookmark moves only after complete reads, and never past the server's clock."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import msgspec
@@ -12,47 +11,41 @@ import pytest
 from aiwyn_async import AiwynClient, IncompleteError
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
-from model_firm import FirmServer, ModelFirm, exact_firm, micros_of
+from duckdb_files import stored_notes
+from model_firm import FirmServer, exact_firm, micros_of
 
 
-class Shelf:
+class MemoryState:
     """A state in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
+        self.values: dict[str, str] = {}
 
     def get(self, key: str, /) -> str | None:
-        return self.kept.get(key)
+        return self.values.get(key)
 
     def put(self, key: str, value: str, /) -> None:
-        self.kept[key] = value
-
-
-def notes(path: Path) -> dict[Any, str]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return dict(file.execute("SELECT id, notes FROM invoices WHERE _deleted_at IS NULL").fetchall())
-
-
-def wanted(firm: ModelFirm) -> dict[Any, str]:
-    return {key: row.notes for key, row in firm.rows.items()}
+        self.values[key] = value
 
 
 @pytest.mark.parametrize("zone", ["Z", "+00:00", ""])
 @pytest.mark.parametrize("ahead", ["2025-03-03T01:00:00", "2099-12-31T00:00:00"])
-async def test_a_row_dated_ahead_does_not_hide_later_changes(
-    ahead: str, zone: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_row_dated_in_the_future_does_not_hide_later_changes(
+    ahead: str, zone: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", exact_firm(unit=1_000_000, zone=zone)
+    firm = exact_firm(unit=1_000_000, zone=zone)
     served.firm = firm
     firm.put(1, "2025-03-02T10:00:00Z")
     firm.put(2, "2025-03-02T11:00:00Z")
     firm.put(3, ahead + "Z")
     first = await sync(reader.invoices, path)
     assert first.bookmark == f"2025-03-02T11:00:00{zone}"
-    assert notes(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
     is_named = zone != "" or ahead.startswith("2099")  # without a zone it may be local time
     assert [
-        doubt for doubt in first.problems if f"row 3 of /gql/v1/invoices/search is dated {ahead}" in doubt
+        problem
+        for problem in first.problems
+        if f"row 3 of /gql/v1/invoices/search is dated {ahead}" in problem
     ] == (first.problems if is_named else [])
     assert first.complete is not is_named
 
@@ -60,7 +53,7 @@ async def test_a_row_dated_ahead_does_not_hide_later_changes(
         firm.now = micros_of(f"2025-03-02T{hour}:30:00Z")
         firm.put(1, f"2025-03-02T{hour}:00:00Z")
         again = await sync(reader.invoices, path)
-        assert notes(path) == wanted(firm)
+        assert stored_notes(path) == firm.notes()
         assert again.bookmark == f"2025-03-02T{hour}:00:00{zone}"
         assert again.complete is not is_named
 
@@ -69,13 +62,13 @@ async def test_a_row_dated_ahead_does_not_hide_later_changes(
     last = await sync(reader.invoices, path)
     assert last.complete
     assert last.bookmark == f"2025-03-03T14:00:00{zone}"
-    assert notes(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
-async def test_the_bookmark_is_the_servers_clock_if_the_newest_row_is_dated_a_little_ahead(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_bookmark_never_passes_the_servers_clock(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     firm.put(1, "2025-03-02T12:04:00Z")
     first = await sync(reader.invoices, path)
     assert (first.complete, first.bookmark) == (True, "2025-03-02T12:00:00Z")
@@ -83,10 +76,10 @@ async def test_the_bookmark_is_the_servers_clock_if_the_newest_row_is_dated_a_li
     assert (await sync(reader.invoices, path, overlap=0)).inserted == 1
 
 
-async def test_a_bookmark_that_an_earlier_release_set_too_far_is_left(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_bookmark_in_the_future_causes_full_read(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     firm.put(1, "2025-03-02T10:00:00Z")
     firm.put(2, "2025-03-02T11:00:00Z")
     await sync(reader.invoices, path)
@@ -96,14 +89,14 @@ async def test_a_bookmark_that_an_earlier_release_set_too_far_is_left(
     result = await sync(reader.invoices, path)
     assert result.complete
     assert any("older than the bookmark" in note for note in result.notes)
-    assert notes(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
-async def test_without_a_date_this_machines_clock_counts_and_the_problem_says_so(
+async def test_bookmark_uses_local_clock_without_date_header(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     served.firm.has_date = False
-    served.firm.put(1, "2025-06-15T15:00:00Z")  # the clock of these tests stands at 15:06:40
+    served.firm.put(1, "2025-06-15T15:00:00Z")  # the fake clock starts at 15:06:40
     served.firm.put(2, "2025-06-15T17:00:00Z")
     result = await sync(reader.invoices, tmp_path / "firm.duckdb")
     assert result.bookmark == "2025-06-15T15:00:00.000000Z"
@@ -111,10 +104,10 @@ async def test_without_a_date_this_machines_clock_counts_and_the_problem_says_so
     assert "this machine's clock (the server sends no Date)" in problem
 
 
-async def test_a_newest_row_deleted_and_an_older_one_redated_are_noticed(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_bookmark_later_than_newest_row_causes_full_read(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 6):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
     await sync(reader.invoices, path)
@@ -124,15 +117,15 @@ async def test_a_newest_row_deleted_and_an_older_one_redated_are_noticed(
     result = await sync(reader.invoices, path)
     assert result.complete
     assert any("all rows were read again" in note for note in result.notes)
-    assert notes(path) == wanted(firm) | {5: "version 5"}, "a row that is gone is found by a sweep"
+    assert stored_notes(path) == firm.notes() | {5: "version 5"}, "only a sweep finds deleted rows"
     assert (await sync(reader.invoices, path)).notes == []
 
 
-@pytest.mark.parametrize("newest", ["gone", "set back"])
-async def test_a_restored_server_with_newer_rows_is_noticed_by_the_row_at_the_bookmark(
-    newest: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+@pytest.mark.parametrize("newest", ["deleted", "set back"])
+async def test_restored_server_is_detected_by_row_at_bookmark(
+    newest: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 6):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
     backup = dict(firm.rows)
@@ -144,13 +137,13 @@ async def test_a_restored_server_with_newer_rows_is_noticed_by_the_row_at_the_bo
     result = await sync(reader.invoices, path)
     assert result.complete
     assert any("may have been restored" in note for note in result.notes)
-    assert {key: text for key, text in notes(path).items() if key != 6} == wanted(firm)
+    assert {key: text for key, text in stored_notes(path).items() if key != 6} == firm.notes()
 
 
-async def test_a_row_that_leaves_the_condition_is_no_sign_of_a_restored_server(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_row_leaving_the_condition_is_not_a_restored_server(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     where = {"status": {"_eq": "OVERDUE"}}
     for number in range(1, 9):
         firm.put(number, f"2025-03-02T0{number}:00:00Z", status="OVERDUE")
@@ -162,11 +155,10 @@ async def test_a_row_that_leaves_the_condition_is_no_sign_of_a_restored_server(
 
 
 @pytest.mark.parametrize("unit", [1000, 1_000_000])
-async def test_a_server_that_compares_instants_as_text_is_found_out(
-    unit: int, served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_server_comparing_timestamps_as_text_is_detected(
+    unit: int, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     """Its newest row does not fit the upper bound, which has more digits."""
-    path = tmp_path / "firm.duckdb"
     served.firm = firm = exact_firm(unit=unit)
     firm.compares_text = True
     for number in range(1, 6):
@@ -176,17 +168,17 @@ async def test_a_server_that_compares_instants_as_text_is_found_out(
     for _ in range(2):
         result = await sync(reader.invoices, path)
         assert not result.complete
-        assert any("row 2, the newest at the start" in doubt for doubt in result.problems)
+        assert any("row 2, the newest at the start" in problem for problem in result.problems)
         assert str(result.bookmark).startswith("2025-03-02T05:00:00"), "it stays"
     assert (await sync(reader.invoices, path, full=True)).complete
-    assert notes(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
-async def test_a_newest_row_that_arrives_in_an_older_version_keeps_the_bookmark(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_stale_newest_row_keeps_the_bookmark(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    """A replica answers the read that lags behind the one that was asked for the newest row."""
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    """The read is served by a replica that lags behind the one that returned the newest row."""
+    firm = served.firm
     firm.put(1, "2025-03-02T10:00:00Z")
     firm.put(2, "2025-03-02T10:01:00Z")
     await sync(reader.invoices, path)
@@ -197,13 +189,13 @@ async def test_a_newest_row_that_arrives_in_an_older_version_keeps_the_bookmark(
     def lag() -> None:
         firm.rows = lagging if firm.requests % 4 in {1, 2} else current
 
-    firm.requests, firm.during = 0, lag
+    firm.requests, firm.on_request = 0, lag
     result = await sync(reader.invoices, path)
     assert not result.complete
-    assert any("row 1, the newest at the start" in doubt for doubt in result.problems)
-    firm.during, firm.rows = None, current
+    assert any("row 1, the newest at the start" in problem for problem in result.problems)
+    firm.on_request, firm.rows = None, current
     assert (await sync(reader.invoices, path)).complete
-    assert notes(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
 def without_rows(body: bytes) -> bytes:
@@ -211,64 +203,59 @@ def without_rows(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("nth", [4, 8, 12])
-async def test_a_read_with_a_lost_page_keeps_the_bookmark_until_all_rows_are_there(
-    nth: int, tmp_path: Path
-) -> None:
-    path = tmp_path / "firm.duckdb"
+async def test_lost_page_keeps_the_bookmark_until_all_rows_are_read(nth: int, path: Path) -> None:
     async with (
         Sandbox(invoices=300, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         # Twice in a row, so that asking again does not help.
         box.faults.add("invoices.search", nth=nth, times=2, mutate=without_rows)
-        found: list[bool] = []
+        completed: list[bool] = []
         for _ in range(3):
-            found.append((await sync(aiwyn.invoices, path, page_size=20)).complete)
-            assert not found[-1] or len(notes(path)) == 300
-        assert found[-1]
+            completed.append((await sync(aiwyn.invoices, path, page_size=20)).complete)
+            assert not completed[-1] or len(stored_notes(path)) == 300
+        assert completed[-1]
 
 
-async def test_a_lost_page_of_changes_is_a_problem_and_ack_refuses(
-    served: FirmServer, reader: AiwynClient
-) -> None:
-    firm, shelf = served.firm, Shelf()
+async def test_ack_refuses_changes_with_a_lost_page(served: FirmServer, reader: AiwynClient) -> None:
+    firm, memory = served.firm, MemoryState()
     for number in range(1, 41):
         firm.put(number, f"2025-03-02T08:00:{number:02}Z")
-    first = reader.invoices.changes(state=shelf, page_size=5)
+    first = reader.invoices.changes(state=memory, page_size=5)
     await first.collect()
     await first.ack()
     for number in range(1, 31):
         firm.put(number, f"2025-03-02T09:00:{number:02}Z")
-    before = dict(shelf.kept)
+    before = dict(memory.values)
     firm.empty_pages = 100
-    broken = reader.invoices.changes(state=shelf, page_size=5)
+    broken = reader.invoices.changes(state=memory, page_size=5)
     await broken.collect()
     firm.empty_pages = 0
     assert not broken.complete
     assert broken.problems()
     with pytest.raises(IncompleteError, match="the bookmark stays"):
         await broken.ack()
-    assert shelf.kept == before
+    assert memory.values == before
     assert broken.bookmark == first.bookmark
-    again = reader.invoices.changes(state=shelf, page_size=5)
+    again = reader.invoices.changes(state=memory, page_size=5)
     assert len(await again.collect()) >= 30
     assert again.complete
     await again.ack()
-    assert shelf.kept != before
+    assert memory.values != before
 
 
-async def test_rows_that_leave_the_span_during_a_read_are_no_problem(
+async def test_rows_leaving_the_span_during_a_read_are_not_a_problem(
     served: FirmServer, reader: AiwynClient
 ) -> None:
-    firm, shelf = served.firm, Shelf()
+    firm, memory = served.firm, MemoryState()
     for number in range(1, 41):
         firm.put(number, f"2025-03-02T08:00:{number:02}Z")
-    first = reader.invoices.changes(state=shelf)
+    first = reader.invoices.changes(state=memory)
     await first.collect()
     await first.ack()
     for number in range(1, 31):
         firm.put(number, f"2025-03-02T09:00:{number:02}Z")
-    changes = reader.invoices.changes(state=shelf, page_size=5, overlap=0)
+    changes = reader.invoices.changes(state=memory, page_size=5, overlap=0)
     moved = iter(range(28, 20, -1))
 
     def move() -> None:

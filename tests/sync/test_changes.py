@@ -1,4 +1,4 @@
-"""changes() gives all that changed since a bookmark, and the bookmark moves by ack() alone."""
+"""changes() yields what changed since a bookmark, which only ack() moves."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from aiwyn_async.sandbox import Sandbox, Variant
 from aiwyn_async.sync import sync
 
 
-class Shelf:
-    """A state that is no file, and async."""
+class MemoryState:
+    """An async state in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
+        self.values: dict[str, str] = {}
 
     async def get(self, key: str, /) -> str | None:
-        return self.kept.get(key)
+        return self.values.get(key)
 
     async def put(self, key: str, value: str, /) -> None:
-        self.kept[key] = value
+        self.values[key] = value
 
 
 async def ids_of(changes: Any) -> list[int]:
@@ -48,18 +48,16 @@ async def ids_of(changes: Any) -> list[int]:
 
 @pytest.fixture(params=["file", "object"])
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return FileState(tmp_path / "state.json") if request.param == "file" else Shelf()
+    return FileState(tmp_path / "state.json") if request.param == "file" else MemoryState()
 
 
-async def test_nothing_is_sent_before_the_first_await(aiwyn: AiwynClient, firm: Any) -> None:
+async def test_changes_sends_nothing_before_first_await(aiwyn: AiwynClient, firm: Any) -> None:
     changes = aiwyn.invoices.changes(since="2024-01-01T00:00:00")
     assert changes.bookmark is None
     assert firm.box.calls() == 0
 
 
-async def test_all_rows_then_those_that_changed_and_without_ack_again(
-    aiwyn: AiwynClient, firm: Any, state: Any
-) -> None:
+async def test_changes_yields_rows_again_without_ack(aiwyn: AiwynClient, firm: Any, state: Any) -> None:
     first = aiwyn.invoices.changes(state=state, overlap=0)
     assert sorted(await ids_of(first)) == firm.ids()
     assert first.complete
@@ -74,53 +72,53 @@ async def test_all_rows_then_those_that_changed_and_without_ack_again(
         assert (await ids_of(each))[-7:] == changed, "in the order of their changes"
     await again.ack()
     last = aiwyn.invoices.changes(state=state, overlap=0)
-    assert await ids_of(last) == changed[-1:], "the row at the bookmark itself comes again"
+    assert await ids_of(last) == changed[-1:], "the row at the bookmark is yielded again"
     assert last.bookmark == again.bookmark
 
 
-async def test_what_changes_during_the_read_comes_the_next_time(aiwyn: AiwynClient, firm: Any) -> None:
-    shelf = Shelf()
-    await ids_of(first := aiwyn.invoices.changes(state=shelf, overlap=0))
+async def test_changes_during_a_read_are_yielded_the_next_time(aiwyn: AiwynClient, firm: Any) -> None:
+    memory = MemoryState()
+    await ids_of(first := aiwyn.invoices.changes(state=memory, overlap=0))
     await first.ack()
     changed = firm.ids()[:30]
     for row_id in changed:
         firm.update(row_id)
     moved = changed[20:25]
     seen: list[Id] = []
-    changes = aiwyn.invoices.changes(state=shelf, overlap=0, page_size=5)
-    async for batch in changes.pages():
+    changes = aiwyn.invoices.changes(state=memory, overlap=0, page_size=5)
+    async for page in changes.pages():
         if not seen:
             for row_id in moved:
                 firm.update(row_id)
-        seen += [row.id for row in batch.items]
+        seen += [row.id for row in page.items]
     assert set(changed) - set(moved) <= set(seen)
     assert not set(moved) & set(seen)
     await changes.ack()
-    assert set(moved) <= set(await ids_of(aiwyn.invoices.changes(state=shelf, overlap=0)))
+    assert set(moved) <= set(await ids_of(aiwyn.invoices.changes(state=memory, overlap=0)))
 
 
-async def test_ack_is_refused_until_the_end_is_reached(aiwyn: AiwynClient, firm: Any) -> None:
-    shelf = Shelf()
-    changes = aiwyn.invoices.changes(state=shelf, page_size=10)
+async def test_ack_is_refused_before_the_end(aiwyn: AiwynClient, firm: Any) -> None:
+    memory = MemoryState()
+    changes = aiwyn.invoices.changes(state=memory, page_size=10)
     with pytest.raises(IncompleteError):
         await changes.ack()
-    batches = changes.pages()
-    await anext(batches)
+    pages = changes.pages()
+    await anext(pages)
     with pytest.raises(IncompleteError):
         await changes.ack()
-    await batches.aclose()
+    await pages.aclose()
     firm.break_row(firm.ids()[50])
-    broken = aiwyn.with_options(retries=0).invoices.changes(state=shelf, page_size=10)
+    broken = aiwyn.with_options(retries=0).invoices.changes(state=memory, page_size=10)
     with pytest.raises(IncompleteError):
         await ids_of(broken)
     with pytest.raises(IncompleteError):
         await broken.ack()
-    assert shelf.kept == {}
+    assert memory.values == {}
     with pytest.raises(ConfigurationError, match="state="):
         await aiwyn.invoices.changes().ack()
 
 
-async def test_a_read_that_breaks_is_resumed_within_its_bounds(aiwyn: AiwynClient, firm: Any) -> None:
+async def test_changes_resume_within_their_bounds(aiwyn: AiwynClient, firm: Any) -> None:
     changed = firm.ids()[:40]
     since = firm.tick()
     for row_id in changed:
@@ -131,7 +129,7 @@ async def test_a_read_that_breaks_is_resumed_within_its_bounds(aiwyn: AiwynClien
 
     async def read() -> None:
         async for row in broken:
-            seen.append(row.id)  # noqa: PERF401 (what came before the failure counts)
+            seen.append(row.id)  # noqa: PERF401 (rows before the failure count)
 
     with pytest.raises(ServerError) as failure:
         await read()
@@ -151,7 +149,7 @@ async def test_a_read_that_breaks_is_resumed_within_its_bounds(aiwyn: AiwynClien
         aiwyn.invoices.changes(resume=json.dumps(damaged))
 
 
-async def test_a_read_of_all_rows_is_resumed_as_rows_of_the_same_type(aiwyn: AiwynClient, firm: Any) -> None:
+async def test_full_read_of_changes_resumes_with_the_same_row_type(aiwyn: AiwynClient, firm: Any) -> None:
     patient = aiwyn.with_options(retries=0)
     firm.box.faults.add("invoices.search", nth=6, times=99, status=500)
     broken = patient.invoices.changes(page_size=5).decode_as(dict)
@@ -159,37 +157,37 @@ async def test_a_read_of_all_rows_is_resumed_as_rows_of_the_same_type(aiwyn: Aiw
         await broken.collect()
     firm.box.faults.clear()
     assert broken.checkpoint is not None
-    given = broken.report.rows_yielded
+    yielded = broken.report.rows_yielded
 
     rest = aiwyn.invoices.changes(page_size=5).decode_as(dict).resume_from(broken.checkpoint)
-    assert 0 < len(await rest.collect()) == len(firm.ids()) - given
+    assert 0 < len(await rest.collect()) == len(firm.ids()) - yielded
     with pytest.raises(CheckpointError):
         aiwyn.invoices.changes(page_size=5).resume_from(broken.checkpoint)
 
 
-async def test_a_state_is_bound_to_its_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:
+async def test_state_is_bound_to_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     paid = aiwyn.invoices.changes(where=F.status == "PAID", state=FileState(path))
     await ids_of(paid)
     await paid.ack()
     with pytest.raises(CheckpointError, match="another query"):
         await ids_of(aiwyn.invoices.changes(state=FileState(path)))
-    found = json.loads(path.read_text())
+    states = json.loads(path.read_text())
     assert path.stat().st_mode & 0o777 == 0o600
-    (endpoint,) = found
-    kept = Checkpoint.from_json(found[endpoint])
-    assert kept.position["bookmark"] == paid.bookmark
+    (endpoint,) = states
+    checkpoint = Checkpoint.from_json(states[endpoint])
+    assert checkpoint.position["bookmark"] == paid.bookmark
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
-async def test_a_state_file_is_good_in_another_process(aiwyn: AiwynClient, firm: Any, tmp_path: Path) -> None:
+async def test_state_file_is_read_in_another_process(aiwyn: AiwynClient, firm: Any, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     first = aiwyn.invoices.changes(state=FileState(path), overlap=0)
     await ids_of(first)
     await first.ack()
     program = (
         f"from aiwyn_async import FileState; state = FileState({str(path)!r});"
-        "text = state.get('/gql/v1/invoices/search'); state.put('/other', 'kept'); print(text)"
+        "text = state.get('/gql/v1/invoices/search'); state.put('/other', 'value'); print(text)"
     )
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -201,7 +199,7 @@ async def test_a_state_file_is_good_in_another_process(aiwyn: AiwynClient, firm:
     assert row_id in await ids_of(aiwyn.invoices.changes(state=FileState(path), overlap=0))
 
 
-def test_a_file_of_something_else_is_no_state(tmp_path: Path) -> None:
+def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     for text in (b"[1]", b"{", b"\xff", b'{"a": 1}'):
         path.write_bytes(text)
@@ -227,7 +225,7 @@ def test_a_file_of_something_else_is_no_state(tmp_path: Path) -> None:
         lambda invoices: invoices.changes(resume="{}"),
     ],
 )
-async def test_a_wrong_argument_is_told_before_anything_is_sent(
+async def test_changes_refuses_wrong_arguments_before_any_request(
     wrong: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
 ) -> None:
     with pytest.raises(ConfigurationError):
@@ -235,14 +233,14 @@ async def test_a_wrong_argument_is_told_before_anything_is_sent(
     assert firm.box.calls() == 0
 
 
-async def test_a_tag_that_shows_no_instant_of_change_says_so(aiwyn: AiwynClient, firm: Any) -> None:
-    for tag in (aiwyn.clients, aiwyn.engagements, aiwyn.staff, aiwyn.wip):
+async def test_changes_refuses_resource_without_modified_at_field(aiwyn: AiwynClient, firm: Any) -> None:
+    for resource in (aiwyn.clients, aiwyn.engagements, aiwyn.staff, aiwyn.wip):
         with pytest.raises(ConfigurationError, match="no instant of their latest change"):
-            tag.changes()
+            resource.changes()
     assert firm.box.calls() == 0
 
 
-async def test_a_naive_since_is_sent_naive_and_a_dict_row_is_a_row(aiwyn: AiwynClient, firm: Any) -> None:
+async def test_changes_sends_naive_since_and_decodes_dicts(aiwyn: AiwynClient, firm: Any) -> None:
     row_id = firm.ids()[0]
     firm.update(row_id, "2031-01-01T00:00:00+00:00")
     changes = aiwyn.invoices.changes(since=datetime(2030, 12, 31), overlap=1).decode_as(dict)  # noqa: DTZ001
@@ -251,25 +249,25 @@ async def test_a_naive_since_is_sent_naive_and_a_dict_row_is_a_row(aiwyn: AiwynC
     assert any("'2030-12-30T23:59:59'" in body for body in sent)
 
 
-async def test_where_no_row_bears_an_instant_all_come_each_time() -> None:
+async def test_changes_without_timestamps_yield_all_rows_each_time() -> None:
     async with (
         Sandbox(invoices=30, variant=Variant(nulls=True)) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
-        shelf = Shelf()
+        memory = MemoryState()
         for _ in range(2):
-            changes = aiwyn.invoices.changes(state=shelf)
+            changes = aiwyn.invoices.changes(state=memory)
             assert len(await ids_of(changes)) == 30
             await changes.ack()
-        assert shelf.kept == {}
+        assert memory.values == {}
 
 
-async def test_reconcile_keys_tells_what_is_gone_and_what_is_missing(aiwyn: AiwynClient, firm: Any) -> None:
+async def test_reconcile_keys_returns_deleted_and_untracked_keys(aiwyn: AiwynClient, firm: Any) -> None:
     known = firm.ids()
     firm.box.delete("invoices", known[4])
     (fresh,) = firm.insert()
-    found = await aiwyn.invoices.reconcile_keys([*known, str(known[5])])
-    assert (found.deleted, found.untracked) == ([known[4]], [fresh])
+    diff = await aiwyn.invoices.reconcile_keys([*known, str(known[5])])
+    assert (diff.deleted, diff.untracked) == ([known[4]], [fresh])
 
     async def streamed() -> AsyncIterator[str]:
         for key in known:
@@ -284,14 +282,14 @@ async def test_reconcile_keys_tells_what_is_gone_and_what_is_missing(aiwyn: Aiwy
     assert (await aiwyn.payments.reconcile_keys(payments)).untracked == []
 
 
-async def test_an_incomplete_sweep_calls_nothing_gone(aiwyn: AiwynClient, firm: Any) -> None:
+async def test_reconcile_keys_refuses_an_incomplete_sweep(aiwyn: AiwynClient, firm: Any) -> None:
     firm.break_row(firm.ids()[30])
     brief = aiwyn.with_options(retries=0)
     with pytest.raises(IncompleteError):
         await brief.invoices.reconcile_keys(firm.ids(), brief.invoices.pull(page_size=10))
 
 
-async def test_configuration_may_name_the_change_column(firm: Any, tmp_path: Path) -> None:
+async def test_modified_at_field_can_be_configured(firm: Any, tmp_path: Path) -> None:
     firm.box.insert("invoices", {"createdAt": "2025-06-01T00:00:00Z", "updatedAt": "2020-01-01T00:00:00Z"})
     endpoints = {
         "invoices": {"modified_at_field": "createdAt"},
@@ -302,5 +300,5 @@ async def test_configuration_may_name_the_change_column(firm: Any, tmp_path: Pat
         assert await ids_of(changes) == [firm.ids()[-1]]
         assert changes.bookmark is not None
         assert changes.bookmark.startswith("2025-06-01")
-        with pytest.raises(ConfigurationError, match="no search of payments is documented"):
+        with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
             await sync(aiwyn.payments, tmp_path / "x.duckdb")

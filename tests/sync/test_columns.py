@@ -8,29 +8,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, ExportError
 from aiwyn_async.sync import sync
+from duckdb_files import query
 from model_firm import FirmServer
-
-
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
 
 
 def types_of(path: Path) -> dict[str, str]:
     return {row[0]: row[1] for row in query(path, "DESCRIBE invoices")}
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "firm.duckdb"
-
-
-async def test_date_columns_hold_the_day_on_the_wire(
+async def test_date_columns_hold_the_calendar_day_on_the_wire(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z", dueDate="2025-03-31T23:30:00-05:00")
@@ -49,10 +39,10 @@ async def test_date_columns_hold_the_day_on_the_wire(
     ("before", "after", "advice"),
     [
         (("dueDate",), (), r"type DATE instead of .*pass date_columns=\('dueDate',\)"),
-        ((), ("dueDate",), "instead of DATE.*leave dueDate out of date_columns, or drop the table"),
+        ((), ("dueDate",), "instead of DATE.*remove dueDate from date_columns, or drop the table"),
     ],
 )
-async def test_other_date_columns_than_before_are_refused_before_anything_is_requested(
+async def test_other_date_columns_are_refused_before_any_request(
     before: Any, after: Any, advice: str, *, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     await sync(reader.invoices, path, date_columns=before)
@@ -62,7 +52,7 @@ async def test_other_date_columns_than_before_are_refused_before_anything_is_req
     assert served.firm.requests == 0
 
 
-async def test_a_sweep_works_if_the_instant_of_change_is_a_date(
+async def test_sweep_works_if_modified_at_is_a_date(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     for number in (1, 2):
@@ -73,7 +63,7 @@ async def test_a_sweep_works_if_the_instant_of_change_is_a_date(
     assert (result.deleted, result.complete) == (1, True)
 
 
-async def test_text_ids_are_text_from_the_start_and_can_be_chosen_later(
+async def test_ids_text_applies_to_new_and_existing_tables(
     served: FirmServer, reader: AiwynClient, path: Path, tmp_path: Path
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z", clientId=10)
@@ -86,7 +76,9 @@ async def test_text_ids_are_text_from_the_start_and_can_be_chosen_later(
         assert query(each, "SELECT id, clientId FROM invoices ORDER BY id") == [("1", "10"), ("2", "20")]
 
 
-async def test_amounts_are_rounded_and_counted(served: FirmServer, reader: AiwynClient, path: Path) -> None:
+async def test_round_money_rounds_and_counts_amounts(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z", totalAmount=1.125, subtotal=0.5)
     result = await sync(reader.invoices, path, round_money=2)
     assert query(path, "SELECT totalAmount, subtotal FROM invoices") == [(Decimal("1.12"), Decimal("0.5"))]
@@ -95,7 +87,7 @@ async def test_amounts_are_rounded_and_counted(served: FirmServer, reader: Aiwyn
     assert query(path, "SELECT totalAmount FROM invoices") == [(Decimal("1.125"),)]
 
 
-async def test_extra_keeps_fields_without_a_column_of_new_and_of_earlier_rows(
+async def test_extra_column_holds_unknown_fields_of_all_rows(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z", region="north")
@@ -104,8 +96,8 @@ async def test_extra_keeps_fields_without_a_column_of_new_and_of_earlier_rows(
     served.firm.put(3, "2025-03-02T03:00:00Z", region="south", lineItems=[{"id": 1, "colour": "red"}])
     result = await sync(reader.invoices, path, extra="json")
     assert (result.inserted, result.updated) == (1, 1)
-    found = query(path, "SELECT extra FROM invoices ORDER BY id")
-    assert [None if text is None else json.loads(text) for (text,) in found] == [
+    extra = query(path, "SELECT extra FROM invoices ORDER BY id")
+    assert [None if text is None else json.loads(text) for (text,) in extra] == [
         {"region": "north"},
         None,
         {"region": "south", "lineItems[0].colour": "red"},
@@ -119,7 +111,7 @@ async def test_extra_keeps_fields_without_a_column_of_new_and_of_earlier_rows(
     assert served.firm.requests == 0
 
 
-async def test_the_report_names_unknown_fields_and_counts_repaired_rows(
+async def test_report_names_unknown_fields_and_counts_repaired_rows(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z")
@@ -127,7 +119,7 @@ async def test_the_report_names_unknown_fields_and_counts_repaired_rows(
     first = await sync(reader.invoices, path, page_size=1)
     assert first.report.unknown_fields == {"region": 2}
     served.firm.put(3, "2025-03-02T03:00:00Z", colour="red", subtotal="")
-    # One part of this read holds the rows with an instant, a second one those without.
+    # The first part of this read has the rows with a timestamp, the second those without.
     served.firm.put(4, None, size=7)
     second = await sync(reader.invoices, path, overlap=0)
     assert second.report.unknown_fields == {"region": 2, "colour": 3, "size": 4}
@@ -135,9 +127,7 @@ async def test_the_report_names_unknown_fields_and_counts_repaired_rows(
     assert second.complete
 
 
-async def test_the_report_counts_rows_that_do_not_fit_once(
-    served: FirmServer, reader: AiwynClient, path: Path
-) -> None:
+async def test_report_counts_each_bad_row_once(served: FirmServer, reader: AiwynClient, path: Path) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z", totalAmount="a lot")
     served.firm.put(2, "2025-03-02T02:00:00Z")
     for _ in range(2):
@@ -145,7 +135,7 @@ async def test_the_report_counts_rows_that_do_not_fit_once(
         assert (result.report.bad_rows, result.skipped) == (1, 1)
 
 
-async def test_a_read_of_changes_names_the_unknown_fields_of_all_its_parts(
+async def test_changes_report_names_unknown_fields_of_all_parts(
     served: FirmServer, reader: AiwynClient
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z", region="north")
@@ -165,7 +155,7 @@ async def test_a_read_of_changes_names_the_unknown_fields_of_all_its_parts(
         {"extra": "yes"},
     ],
 )
-async def test_column_options_are_checked_before_a_file_is_made(
+async def test_column_options_are_checked_before_a_file_is_created(
     option: dict[str, Any], served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(option))):

@@ -1,93 +1,67 @@
-"""``aiwyn sync`` as a user runs it: exit codes, what goes where, Ctrl-C."""
+"""``aiwyn sync`` as a user runs it: exit codes, output and Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-async def run(
-    firm: Any, folder: Path, *arguments: str, interrupt_when: Path | None = None
-) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-W", "error", "-m", "aiwyn_async", "sync", *arguments),
-        cwd=folder,
-        env={
-            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
-            "HOME": str(folder),
-            "AIWYN_BASE_URL": firm.box.url,
-            "AIWYN_API_KEY": firm.box.api_key,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    running = asyncio.ensure_future(process.communicate())
-    while interrupt_when is not None and not running.done():
-        await asyncio.wait([running], timeout=0.01)
-        if interrupt_when.exists():
-            process.send_signal(signal.SIGINT)
-            break
-    out, err = await running
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+from command_line import Cli
 
 
-async def test_the_result_is_a_line_on_stderr_and_json_on_stdout(firm: Any, tmp_path: Path) -> None:
-    code, out, err = await run(firm, tmp_path, "invoices", "--to", "firm.duckdb")
-    assert (code, out) == (0, ""), err
-    assert "120 invoices inserted, 0 updated, 0 unchanged in firm.duckdb" in err
-    gone = firm.ids()[9]
-    firm.box.delete("invoices", gone)
-    code, out, err = await run(
-        firm, tmp_path, "invoice", "--to", "firm.duckdb", "--reconcile-deletes", "--overlap", "0", "--json"
-    )
-    told = json.loads(out)
-    assert (code, told["deleted"], told["complete"], told["received"]) == (0, 1, True, 1), err
+async def test_sync_command_writes_result_to_stderr_and_json_to_stdout(firm: Any, cli: Cli) -> None:
+    first = await cli.run("sync", "invoices", "--to", "firm.duckdb")
+    assert (first.code, first.out) == (0, ""), first.err
+    assert "120 invoices inserted, 0 updated, 0 unchanged in firm.duckdb" in first.err
+    firm.box.delete("invoices", firm.ids()[9])
+    flags = ("--reconcile-deletes", "--overlap", "0", "--json")
+    second = await cli.run("sync", "invoice", "--to", "firm.duckdb", *flags)
+    result = json.loads(second.out)
+    assert (second.code, result["deleted"], result["complete"]) == (0, 1, True), second.err
+    assert (result["rows_received"], result["problems"]) == (1, [])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "text"),
     [
-        (["nothing", "--to", "x.duckdb"], 2, "no tag 'nothing'"),
+        (["nothing", "--to", "x.duckdb"], 2, "unknown resource 'nothing'"),
         (["invoices", "--to", "x.duckdb", "--where", "{"], 2, "--where is not valid JSON"),
-        (["invoices", "--to", "x.duckdb", "--overlap", "-1"], 2, "overlap"),
-        (["invoices", "--to", "nowhere/x.duckdb"], 1, "there is no folder"),
+        (["invoices", "--to", "x.duckdb", "--overlap", "-1"], 2, "--overlap must be"),
+        (["invoices", "--to", "nowhere/x.duckdb"], 1, "folder nowhere does not exist; create it first"),
     ],
 )
-async def test_what_is_wrong_is_one_line_and_an_exit_code(
-    arguments: list[str], code: int, told: str, firm: Any, tmp_path: Path
+async def test_sync_command_reports_errors_in_one_line(
+    arguments: list[str], code: int, text: str, cli: Cli, tmp_path: Path
 ) -> None:
-    found, out, err = await run(firm, tmp_path, *arguments)
-    assert (found, out) == (code, "")
-    assert told in err
-    assert "Traceback" not in err
+    done = await cli.run("sync", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert text in done.err
+    assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "x.duckdb").exists()
 
 
-async def test_ctrl_c_leaves_a_whole_table_and_the_next_run_goes_on(
-    firm: Any, same: Callable[[Path], Awaitable[None]], tmp_path: Path
+async def test_sync_command_resumes_after_ctrl_c(
+    firm: Any, cli: Cli, path: Path, assert_equals_pull: Callable[[Path], Awaitable[None]]
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     firm.box.latency = 0.05
-    arguments = ("invoices", "--to", path.name, "--page-size", "2")
-    code, _, err = await run(firm, tmp_path, *arguments, interrupt_when=path)
-    assert code == 130, err
-    assert err.splitlines()[-1] == "interrupted; what came is kept, the next sync goes on"
-    assert "Traceback" not in err
-    assert not path.with_name(f"{path.name}.wal").exists(), "it was closed in good order"
+    command = ("sync", "invoices", "--to", path.name, "--page-size", "2")
+    process = await cli.start(*command)
+    running = asyncio.ensure_future(process.communicate())
+    while not (path.exists() or running.done()):
+        await asyncio.wait([running], timeout=0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = await running
+    assert process.returncode == 130, err
+    assert err.splitlines() == [b"interrupted; received rows are saved; run the command again to continue"]
+    assert not path.with_name(f"{path.name}.wal").exists(), "the database was not closed"
     firm.box.latency = 0
     firm.insert(3)
     for _ in range(2):
-        code, _, err = await run(firm, tmp_path, *arguments)
-        assert code == 0, err
-    await same(path)
+        done = await cli.run(*command)
+        assert done.code == 0, done.err
+    await assert_equals_pull(path)

@@ -1,4 +1,4 @@
-"""Keys and instants in another spelling, and rows that are not JSON, in syncs and reads of changes."""
+"""Keys and timestamps in another case, and rows that are not valid JSON, in syncs and reads of changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiwyn_async.sync import sync
 
 
 def spell(firm: Any, *names: tuple[bytes, bytes]) -> None:
-    """Have every search answer with other names of fields."""
+    """Rename fields in every search response."""
 
     def respell(body: bytes) -> bytes:
         for declared, sent in names:
@@ -31,11 +31,10 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_keys_and_instants_in_another_spelling_are_synced(
-    spelling: str, firm: Any, aiwyn: AiwynClient, tmp_path: Path
+async def test_sync_reads_keys_and_timestamps_in_another_case(
+    spelling: str, firm: Any, aiwyn: AiwynClient, path: Path
 ) -> None:
     spell(firm, *SPELLINGS[spelling])
-    path = tmp_path / "firm.duckdb"
     first = await sync(aiwyn.invoices, path)
     firm.update(firm.ids()[40])
     (new,) = firm.insert()
@@ -43,12 +42,12 @@ async def test_keys_and_instants_in_another_spelling_are_synced(
 
     assert (first.inserted, first.problems, first.bookmark is not None) == (120, [], True)
     assert (second.inserted, second.updated, second.deleted, second.problems) == (1, 1, 0, [])
-    found = await aiwyn.invoices.changes(since="2025-01-01T00:00:00Z").collect()
-    assert sorted(row.id for row in found) == sorted([firm.ids()[40], new])
+    changes = await aiwyn.invoices.changes(since="2025-01-01T00:00:00Z").collect()
+    assert sorted(row.id for row in changes) == sorted([firm.ids()[40], new])
 
 
-async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
-    firm: Any, aiwyn: AiwynClient, tmp_path: Path
+async def test_invalid_json_row_is_skipped_by_key_and_counted_once(
+    firm: Any, aiwyn: AiwynClient, path: Path
 ) -> None:
     key = firm.ids()[50]
     firm.box.faults.add(
@@ -56,7 +55,6 @@ async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
         every=1,
         mutate=lambda body: re.sub(rb'("id":%d,)' % key, rb'\1"torn":"' + b"\t" + rb'",', body),
     )
-    path = tmp_path / "firm.duckdb"
     runs = [
         await sync(aiwyn.invoices, path, page_size=25, on_bad_row="collect", reconcile_deletes=True)
         for _ in range(2)
@@ -66,12 +64,10 @@ async def test_row_that_is_no_json_is_skipped_by_its_key_and_counted_once(
     assert (runs[0].inserted, runs[0].unchanged) == (119, 0)
 
 
-async def test_instant_that_is_none_costs_a_read_of_changes_no_other_row(
-    firm: Any, aiwyn: AiwynClient
-) -> None:
+async def test_changes_skip_only_the_row_with_an_invalid_timestamp(firm: Any, aiwyn: AiwynClient) -> None:
     key = firm.ids()[50]
-    instant = rb'("id":%d,[^{}]*(?:\{[^{}]*\}[^{}]*)*?"updatedAt":)"[^"]*"' % key
-    firm.box.faults.add("invoices.search", every=1, mutate=lambda body: re.sub(instant, rb'\1"soon"', body))
+    timestamp = rb'("id":%d,[^{}]*(?:\{[^{}]*\}[^{}]*)*?"updatedAt":)"[^"]*"' % key
+    firm.box.faults.add("invoices.search", every=1, mutate=lambda body: re.sub(timestamp, rb'\1"soon"', body))
     read = aiwyn.invoices.changes(since="2000-01-01T00:00:00Z", page_size=25, on_bad_row="collect")
 
     assert len(await read.collect()) == 119

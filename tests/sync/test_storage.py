@@ -1,4 +1,4 @@
-"""Targets that are not local, file systems without modes, and logs of databases that are gone."""
+"""Targets that are not local, file systems without modes, and logs of deleted databases."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from model_firm import FirmServer
 
 
 @pytest.mark.parametrize("to", ["s3://bucket/firm.duckdb", Path("gs://bucket/firm.duckdb")])
-async def test_a_url_is_refused_before_anything_is_requested(
-    to: Any, served: FirmServer, reader: AiwynClient
-) -> None:
+async def test_url_is_refused_before_any_request(to: Any, served: FirmServer, reader: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match=r"://bucket/firm.duckdb is a URL"):
         await sync(reader.invoices, to)
     assert served.firm.requests == 0
@@ -33,7 +31,7 @@ def fail_chmod(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
-async def test_a_file_system_without_modes_is_warned_of_once_per_sync(
+async def test_file_system_without_modes_warns_once_per_sync(
     code: int, served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z")
@@ -47,7 +45,7 @@ async def test_a_file_system_without_modes_is_warned_of_once_per_sync(
         assert (result.inserted, result.complete) == (inserted, True)
 
 
-async def test_a_disk_that_fails_in_another_way_ends_the_sync(
+async def test_disk_error_ends_the_sync(
     served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_chmod(monkeypatch, errno.EIO)
@@ -57,11 +55,10 @@ async def test_a_disk_that_fails_in_another_way_ends_the_sync(
 
 
 @pytest.mark.parametrize("suffix", [".wal", ".wal.checkpoint", ".wal.recovery"])
-async def test_a_log_without_its_database_is_refused_before_anything_is_requested(
-    suffix: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_log_without_database_is_refused_before_any_request(
+    suffix: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     served.firm.put(1, "2025-03-02T01:00:00Z")
-    path = tmp_path / "firm.duckdb"
     log = path.with_name(path.name + suffix)
     log.write_bytes(b"of another database")
     with pytest.raises(ExportError, match=r"is the log of an earlier database .* remove it"):
@@ -71,11 +68,10 @@ async def test_a_log_without_its_database_is_refused_before_anything_is_requeste
     assert (await sync(reader.invoices, path)).inserted == 1
 
 
-async def test_the_log_of_a_database_that_is_there_is_replayed(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_log_of_an_existing_database_is_replayed(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    """A run that was killed leaves one."""
-    path = tmp_path / "firm.duckdb"
+    """A killed run leaves a log."""
     with duckdb.connect(str(path)) as file:
         file.execute("CREATE TABLE mine (one INTEGER)")
     with duckdb.connect(str(path), config={"wal_autocheckpoint": "1TB"}) as file:

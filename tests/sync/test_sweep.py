@@ -1,35 +1,25 @@
-"""What a sweep compares, what a full read brings, and rows that do not decode."""
+"""Sweeps over all keys, full reads, and rows that do not decode."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.sync import sync
-from model_firm import FirmServer, ModelFirm, exact_firm
-
-
-def held(path: Path) -> dict[Any, str]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return dict(file.execute("SELECT id, notes FROM invoices WHERE _deleted_at IS NULL").fetchall())
-
-
-def wanted(firm: ModelFirm) -> dict[Any, str]:
-    return {key: row.notes for key, row in firm.rows.items()}
+from duckdb_files import stored_notes
+from model_firm import FirmServer, exact_firm
 
 
 @pytest.mark.parametrize("zone", ["", "Z"])
 @pytest.mark.parametrize("way", ["sweep", "full", "overlap"])
-async def test_a_change_in_the_hour_that_comes_twice_in_autumn_is_found(
-    way: str, zone: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_change_in_the_repeated_hour_of_autumn_is_read(
+    way: str, zone: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     served.firm = firm = exact_firm(now="2025-10-26T03:00:00Z", unit=1_000_000, zone=zone)
-    path = tmp_path / "firm.duckdb"
     ways: dict[str, Any] = {"sweep": {"reconcile_deletes": True}, "full": {"full": True}}
     firm.put(1, "2025-10-26T00:00:00Z")
     firm.put(2, "2025-10-26T02:55:00Z")
@@ -37,17 +27,17 @@ async def test_a_change_in_the_hour_that_comes_twice_in_autumn_is_found(
     firm.put(1, "2025-10-26T02:10:00Z")
     plain = await sync(reader.invoices, path)
     # Without a zone the default overlap is more than that hour.
-    assert (held(path) == wanted(firm)) is (zone == "")
+    assert (stored_notes(path) == firm.notes()) is (zone == "")
     assert plain.complete
     result = await sync(reader.invoices, path, **ways.get(way, {"overlap": 3600}))
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
     assert result.complete
 
 
-async def test_a_sweep_brings_rows_whose_instant_went_back_or_forward_and_no_others(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_sweep_reads_only_rows_whose_timestamp_differs(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 31):
         firm.put(number, f"2025-03-01T10:{number:02}:00Z")
     firm.put(40, "2025-03-02T11:00:00Z")
@@ -59,15 +49,15 @@ async def test_a_sweep_brings_rows_whose_instant_went_back_or_forward_and_no_oth
     result = await sync(reader.invoices, path, reconcile_deletes=True)
     assert (result.updated, result.deleted, result.complete) == (3, 1, True)
     assert result.rows_received <= 5
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
     again = await sync(reader.invoices, path, reconcile_deletes=True)
     assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
 
 
-async def test_many_rows_that_differ_are_read_by_one_pull(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_sweep_reads_many_different_rows_by_one_pull(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 801):
         firm.write(number, firm.now - number)
     firm.put(900, "2025-03-02T12:00:00Z")
@@ -77,39 +67,39 @@ async def test_many_rows_that_differ_are_read_by_one_pull(
     served.firm.requests = 0
     result = await sync(reader.invoices, path, reconcile_deletes=True)
     assert (result.updated, result.complete) == (699, True)
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
-async def test_a_change_that_leaves_the_instant_is_found_by_a_full_read(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_full_read_finds_changes_without_a_new_timestamp(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     firm.put(1, "2025-02-01T00:00:00Z")
     firm.put(2, "2025-03-02T00:00:00Z")
     await sync(reader.invoices, path)
     firm.put(1, "2025-02-01T00:00:00Z")
     await sync(reader.invoices, path, reconcile_deletes=True)
-    assert held(path) != wanted(firm)
+    assert stored_notes(path) != firm.notes()
     result = await sync(reader.invoices, path, full=True)
     assert (result.rows_received, result.updated, result.complete) == (2, 1, True)
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
 @pytest.mark.parametrize("on_bad_row", ["skip", "collect"])
-async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
-    on_bad_row: Any, served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_bad_row_is_named_and_requested_again(
+    on_bad_row: Any, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 9):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
-    firm.more[3] = {"totalAmount": []}
+    firm.extra_fields[3] = {"totalAmount": []}
     with pytest.raises(DecodeError, match="totalAmount"):
         await sync(reader.invoices, path)
     first = await sync(reader.invoices, path, on_bad_row=on_bad_row, page_size=3)
     assert (first.skipped, first.complete) == (1, False)
     assert first.problems == ["1 rows do not decode and were left out (3)"]
     assert [b'"id":3' in row.raw for row in first.bad_rows] == ([True] if on_bad_row == "collect" else [])
-    assert held(path).keys() == firm.rows.keys() - {3}
+    assert stored_notes(path).keys() == firm.rows.keys() - {3}
 
     firm.put(8, "2025-03-02T10:00:00Z")
     for deletes in (False, True):  # the bookmark moved on, and the row is not forgotten
@@ -118,30 +108,28 @@ async def test_a_row_that_does_not_decode_is_left_out_named_and_asked_for_again(
         assert again.rows_received < 5
         assert again.bookmark == "2025-03-02T10:00:00.000000Z"
 
-    del firm.more[3]  # it decodes, at the instant it had
+    del firm.extra_fields[3]  # it decodes, with the same timestamp
     last = await sync(reader.invoices, path, on_bad_row=on_bad_row)
     assert (last.skipped, last.complete, last.inserted) == (0, True, 1)
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
-async def test_a_bad_row_that_is_deleted_is_no_problem_any_more(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
-) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+async def test_deleted_bad_row_is_not_a_problem(served: FirmServer, reader: AiwynClient, path: Path) -> None:
+    firm = served.firm
     firm.put(1, "2025-03-02T01:00:00Z")
     firm.put(2, "2025-03-02T02:00:00Z", totalAmount="a lot")
     firm.put(3, "2025-03-02T03:00:00Z")
     assert (await sync(reader.invoices, path, on_bad_row="skip")).skipped == 1
     del firm.rows[2]
     assert (await sync(reader.invoices, path)).complete
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
 @pytest.mark.parametrize("bad", [{"totalAmount": "a lot"}, {"id": []}])
-async def test_the_newest_row_may_be_a_bad_one(
-    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_newest_row_may_be_a_bad_row(
+    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     firm.put(1, "2025-03-02T01:00:00Z")
     firm.put(2, "2025-03-02T02:00:00Z")
     await sync(reader.invoices, path)
@@ -150,7 +138,7 @@ async def test_the_newest_row_may_be_a_bad_one(
     for _ in range(2):
         result = await sync(reader.invoices, path, on_bad_row="skip")
         assert (result.skipped >= 1, result.complete) == (True, False)
-        assert held(path)[1] == firm.rows[1].notes
+        assert stored_notes(path)[1] == firm.rows[1].notes
         with pytest.raises(DecodeError):
             await sync(reader.invoices, path)
 
@@ -158,47 +146,47 @@ async def test_the_newest_row_may_be_a_bad_one(
 @pytest.mark.parametrize(
     "bad", [{"id": None}, {"id": []}, {"updatedAt": 5}, {"lineItems": [{"amount": "a lot"}]}]
 )
-async def test_a_bad_row_among_the_changes_holds_up_no_other(
-    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_bad_row_does_not_delay_other_changes(
+    bad: dict[str, Any], served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 13):
         firm.put(number, f"2025-03-02T01:{number:02}:00Z")
     await sync(reader.invoices, path)
     for number in range(1, 10):
         firm.put(number, f"2025-03-02T02:{number:02}:00Z")
-    firm.more[5] = bad
+    firm.extra_fields[5] = bad
     for _ in range(2):
         result = await sync(reader.invoices, path, on_bad_row="skip", page_size=4)
         assert (result.skipped >= 1, result.complete) == (True, False), result
-        assert {key: text for key, text in held(path).items() if key != 5} == {
-            key: text for key, text in wanted(firm).items() if key != 5
+        assert {key: text for key, text in stored_notes(path).items() if key != 5} == {
+            key: text for key, text in firm.notes().items() if key != 5
         }
-    del firm.more[5]
+    del firm.extra_fields[5]
     await sync(reader.invoices, path, full=True)
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
     assert (await sync(reader.invoices, path)).complete
 
 
-async def test_a_sweep_marks_nothing_while_a_row_has_no_readable_key(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_sweep_marks_nothing_if_a_row_has_no_readable_key(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 9):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
     await sync(reader.invoices, path)
     del firm.rows[2]
     firm.put(3, "2025-02-01T00:00:00Z")
-    firm.more[5] = {"id": None}
+    firm.extra_fields[5] = {"id": None}
     result = await sync(reader.invoices, path, on_bad_row="skip", reconcile_deletes=True)
     assert (result.deleted, result.updated) == (0, 1)
-    assert any("no row was marked as deleted" in doubt for doubt in result.problems)
-    del firm.more[5]
+    assert any("no row was marked as deleted" in problem for problem in result.problems)
+    del firm.extra_fields[5]
     assert (await sync(reader.invoices, path, reconcile_deletes=True, full=True)).deleted == 1
-    assert held(path) == wanted(firm)
+    assert stored_notes(path) == firm.notes()
 
 
-async def test_an_unknown_way_with_bad_rows_is_refused_before_anything_is_requested(
+async def test_unknown_on_bad_row_is_refused_before_any_request(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     wrong: Any = "ignore"

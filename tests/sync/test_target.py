@@ -15,21 +15,41 @@ import pytest
 from aiwyn_async import AiwynClient, ConfigurationError, ExportError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
-from aiwyn_async.sync._columns import type_for_both
-from aiwyn_async.sync._table import Bookkeeping, SyncedTable
+from aiwyn_async.sync._columns import common_type
+from aiwyn_async.sync._table import SyncedTable, SyncState
+from duckdb_files import query
 from looking_inside import session_of
 from model_firm import FirmServer
 
 
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
+async def test_wrong_targets_are_refused_before_any_request(
+    aiwyn: AiwynClient, firm: Any, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no database" * 1000)
+    (tmp_path / "link").symlink_to(text)
+    for path in (text, tmp_path, tmp_path / "link", tmp_path / "nowhere" / "firm.duckdb"):
+        with pytest.raises(ExportError):
+            await sync(aiwyn.invoices, path)
+    with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
+        await sync(aiwyn.payments, tmp_path / "x.duckdb", where={"id": {"_eq": 1}})
+    assert firm.box.calls() == 0
+    assert text.read_text() == "no database" * 1000
+
+
+@pytest.mark.parametrize("name", ["", "/", f"{'a' * 300}.duckdb"])
+async def test_path_that_cannot_name_a_file_is_refused(
+    name: str, aiwyn: AiwynClient, firm: Any, tmp_path: Path
+) -> None:
+    with pytest.raises((ExportError, ConfigurationError), match=r"is not a file name|File name too long"):
+        await sync(aiwyn.invoices, tmp_path / name if name.endswith(".duckdb") else Path(name))
+    assert firm.box.calls() == 0
 
 
 @pytest.mark.parametrize(
     "name", ["x.parquet", "x.csv", "x.jsonl", "x.json", "X.PARQUET", "x.csv.gz", "x.sqlite"]
 )
-async def test_a_file_of_another_format_is_refused_before_anything_is_requested(
+async def test_suffix_of_another_format_is_refused_before_any_request(
     name: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"x\.(csv\.)?duckdb|X\.duckdb"):
@@ -39,7 +59,7 @@ async def test_a_file_of_another_format_is_refused_before_anything_is_requested(
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "json", "text", "empty"])
-async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
+async def test_file_that_is_not_a_database_is_refused(
     kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     path, table = tmp_path / "firm.db", pa.table({"id": [1, 2]})
@@ -71,24 +91,22 @@ async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
         ("_deleted_at", "DATE"),
     ],
 )
-async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
-    column: str, kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_altered_column_type_is_refused_with_the_reason(
+    column: str, kind: str, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     await sync(reader.invoices, path)
     with duckdb.connect(str(path)) as file:
         file.execute("UPDATE invoices SET notes = NULL")
         file.execute(f'ALTER TABLE invoices ALTER "{column}" TYPE {kind}')
     served.firm.requests = 0
-    with pytest.raises(ExportError, match=rf"column {column} of the table invoices .* has the type {kind}"):
+    with pytest.raises(ExportError, match=rf'column {column} of table "invoices" .* has type {kind}'):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
 
 
-async def test_tables_and_columns_compare_without_case(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_table_and_column_names_ignore_case(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path = tmp_path / "firm.duckdb"
     served.firm.put(1, "2025-03-02T01:00:00Z")
     await sync(reader.invoices, path)
     with duckdb.connect(str(path)) as file:
@@ -100,7 +118,7 @@ async def test_tables_and_columns_compare_without_case(
     assert query(path, "SELECT notes FROM invoices") == [("version 2",)]
 
 
-async def test_columns_that_differ_by_case_only_are_refused_before_anything_is_requested(
+async def test_columns_that_differ_only_in_case_are_refused(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     class Twice(msgspec.Struct):
@@ -119,14 +137,14 @@ UUIDS = [f"3f2504e0-4f89-11d3-9a0c-0305e82c33{number:02}" for number in range(10
 
 
 @pytest.mark.parametrize("keys", [["00123", "00456", "00789"], UUIDS, ["a", "B", "ä"], [1, "x2", 3]])
-async def test_text_ids_are_kept_as_text_and_live_rows_stay(
-    keys: list[Any], served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_text_ids_are_stored_as_text(
+    keys: list[Any], served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     if len({type(key) for key in keys}) > 1:
         firm.has_mixed_keys = True
         for key in keys:
-            firm.more[key] = {"id": str(key)}
+            firm.extra_fields[key] = {"id": str(key)}
     for hour, key in enumerate(keys):
         firm.put(key, f"2025-03-02T0{hour}:00:00Z")
     results = [await sync(reader.invoices, path, reconcile_deletes=True, page_size=2) for _ in range(3)]
@@ -140,10 +158,10 @@ async def test_text_ids_are_kept_as_text_and_live_rows_stay(
     assert query(path, "SELECT count(*) FROM invoices WHERE _deleted_at IS NOT NULL") == [(0,)]
 
 
-async def test_integer_columns_become_text_once_when_text_arrives(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_integer_ids_become_text_when_text_is_received(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 6):
         firm.put(number, f"2025-03-02T0{number}:00:00Z", clientId=number * 10)
     await sync(reader.invoices, path)
@@ -170,10 +188,10 @@ async def test_integer_columns_become_text_once_when_text_arrives(
     assert (await sync(reader.invoices, path)).updated == 7
 
 
-async def test_a_key_that_becomes_text_keeps_its_rows(
-    served: FirmServer, reader: AiwynClient, tmp_path: Path
+async def test_primary_key_that_becomes_text_keeps_its_rows(
+    served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
-    path, firm = tmp_path / "firm.duckdb", served.firm
+    firm = served.firm
     for number in range(1, 6):
         firm.put(number, f"2025-03-02T0{number}:00:00Z")
     await sync(reader.invoices, path)
@@ -218,14 +236,13 @@ def batch(keys: list[int], line_ids: list[Any]) -> Any:
     return pa.table({"id": keys, "lineItems": lines})
 
 
-def test_nested_ids_become_text_too(tmp_path: Path) -> None:
-    path = tmp_path / "firm.duckdb"
+def test_nested_ids_become_text(path: Path) -> None:
     batches: list[tuple[list[int], list[Any]]] = [([1, 2], [10, 20]), ([3], ["L-3"]), ([4, 1], [40, 11])]
     for keys, lines in batches:
         table = SyncedTable(path, "invoices", "id", WithLines, server="s", query="q")
         table.open()
         try:
-            table.write(batch(keys, lines), Bookkeeping())
+            table.write(batch(keys, lines), SyncState())
         finally:
             table.close()
     rows = query(path, "SELECT id, lineItems FROM invoices ORDER BY id")
@@ -233,8 +250,7 @@ def test_nested_ids_become_text_too(tmp_path: Path) -> None:
     assert rows == [(key, [{"id": text, "text": "t"}]) for key, text in texts.items()]
 
 
-def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> None:
-    path = tmp_path / "firm.duckdb"
+def test_object_with_a_new_field_keeps_its_values(path: Path) -> None:
     slim: Any = pa.array([[{"id": 10}]], pa.list_(pa.struct([("id", pa.int64())])))
     writes: list[tuple[type[Any], Any]] = [
         (WithSlimLines, pa.table({"id": [1], "lineItems": slim})),
@@ -244,7 +260,7 @@ def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> Non
         table = SyncedTable(path, "invoices", "id", row_type, server="s", query="q")
         table.open()
         try:
-            table.write(rows, Bookkeeping("kept"))
+            table.write(rows, SyncState("kept"))
         finally:
             table.close()
     assert query(path, "SELECT id, lineItems FROM invoices ORDER BY id") == [
@@ -266,7 +282,7 @@ def test_an_object_that_has_a_field_more_keeps_its_values(tmp_path: Path) -> Non
         ("BIGINT[]", "BIGINT", None),
     ],
 )
-def test_the_type_for_both(there: str, other: str, both: str | None) -> None:
+def test_common_type_of_two_columns(there: str, other: str, both: str | None) -> None:
     with duckdb.connect() as connection:
         one, two = connection.sql(f"SELECT NULL::{there} AS a, NULL::{other} AS b").types
-        assert type_for_both(one, two) == both
+        assert common_type(one, two) == both

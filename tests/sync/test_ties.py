@@ -1,4 +1,4 @@
-"""Rows of one shown instant, whose order only the server knows, come all and once."""
+"""Rows with the same shown timestamp, whose order only the server knows, are each yielded once."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ COLUMN: tuple[tuple[str, ...], Direction] = (("updatedAt",), "asc")
 
 
 def firm_of_close_instants(count: int, unit: int, seed: int, *, rounds: bool, spread: int) -> ModelFirm:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     firm = exact_firm(unit=unit)
     firm.rounds = rounds
     for number in range(1, count + 1):
-        firm.write(number, firm.now - dice.randrange(spread))
+        firm.write(number, firm.now - rng.randrange(spread))
     return firm
 
 
 @pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("page_size", [1, 3, 7])
-async def test_search_by_an_instant_finer_than_shown_gives_each_row_once(
+async def test_search_by_rounded_timestamps_yields_each_row_once(
     page_size: int, unit: int, served: FirmServer, reader: AiwynClient, *, rounds: bool
 ) -> None:
     for seed, order in enumerate((F.updated_at.asc(), F.updated_at.desc())):
         served.firm = firm_of_close_instants(40, unit, seed, rounds=rounds, spread=3 * unit + 2)
-        walk = reader.invoices.search(order_by=order, page_size=page_size)
-        found = [row.id for row in await walk.collect()]
-        assert sorted(map(int, found)) == list(range(1, 41))
-        assert walk.report.complete, walk.report.problems()
+        read = reader.invoices.search(order_by=order, page_size=page_size)
+        ids = [row.id for row in await read.collect()]
+        assert sorted(map(int, ids)) == list(range(1, 41))
+        assert read.report.complete, read.report.problems()
 
 
-async def test_the_reported_case_of_seconds_shown_and_microseconds_compared(
+async def test_sync_of_seconds_shown_and_microseconds_compared_is_complete(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
     served.firm = firm = exact_firm(unit=1_000_000)
@@ -62,7 +62,7 @@ async def test_the_reported_case_of_seconds_shown_and_microseconds_compared(
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("unit", [1, 1_000_000])
-async def test_an_instant_of_very_many_rows_is_read_by_key(
+async def test_search_reads_many_rows_of_one_timestamp_by_key(
     unit: int, direction: str, served: FirmServer, reader: AiwynClient
 ) -> None:
     served.firm = firm = firm_of_close_instants(1200, unit, 3, rounds=False, spread=unit)
@@ -70,47 +70,47 @@ async def test_an_instant_of_very_many_rows_is_read_by_key(
         firm.put(number, f"2025-03-01T00:00:{number - 2000:02}Z")
         firm.put(number + 100, f"2025-03-03T00:00:{number - 2000:02}Z")
     order = F.updated_at.asc() if direction == "asc" else F.updated_at.desc()
-    walk = reader.invoices.search(order_by=order, page_size=100)
-    pages = [page async for page in walk.pages()]
-    found = [int(row.id) for page in pages for row in page.items]
-    assert sorted(found) == sorted(map(int, firm.rows))
-    assert walk.report.complete, walk.report.problems()
+    read = reader.invoices.search(order_by=order, page_size=100)
+    pages = [page async for page in read.pages()]
+    ids = [int(row.id) for page in pages for row in page.items]
+    assert sorted(ids) == sorted(map(int, firm.rows))
+    assert read.report.complete, read.report.problems()
 
-    for page in pages[2:15:3]:  # a checkpoint within the instant is good too
+    for page in pages[2:15:3]:  # a checkpoint may be within the timestamp
         rest = reader.invoices.search(order_by=order, page_size=100, resume=page.checkpoint.to_json())
-        after = found.index(int(page.items[-1].id)) + 1
-        assert [int(row.id) for row in await rest.collect()] == found[after:]
+        after = ids.index(int(page.items[-1].id)) + 1
+        assert [int(row.id) for row in await rest.collect()] == ids[after:]
 
 
-async def test_a_server_that_ignores_excluded_keys_is_read_by_key(
+async def test_search_of_server_that_ignores_excluded_keys_reads_by_key(
     served: FirmServer, reader: AiwynClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(COMPARISONS, "_nin", lambda _one, _other: True)
     served.firm = firm_of_close_instants(30, 1_000_000, 5, rounds=False, spread=2_500_000)
-    walk = reader.invoices.search(order_by=F.updated_at.asc(), page_size=4)
-    assert len(await walk.collect()) == 30
+    read = reader.invoices.search(order_by=F.updated_at.asc(), page_size=4)
+    assert len(await read.collect()) == 30
 
 
-async def test_an_order_that_the_server_does_not_keep_is_still_refused(
-    served: FirmServer, reader: AiwynClient
-) -> None:
+async def test_search_refuses_rows_out_of_order(served: FirmServer, reader: AiwynClient) -> None:
     firm = served.firm
     for number in range(1, 11):
         firm.put(number, f"2025-03-02T0{number % 5}:00:00Z")
-    firm.order_of = lambda key, _column: key
+    firm.custom_order = lambda key, _column: key
     with pytest.raises(PaginationError, match="order"):
         await reader.invoices.search(order_by=F.updated_at.asc(), page_size=3).collect()
 
 
 @pytest.mark.parametrize("texts", [["2024-01-02", "20240101", "2024-01-03"], ["10:00", "2", "09"]])
-async def test_text_that_looks_like_dates_is_in_an_order_of_the_servers(
+async def test_search_accepts_the_servers_order_of_text(
     texts: list[str], served: FirmServer, reader: AiwynClient
 ) -> None:
     """A collation may put "2024-01-02" before "20240101"."""
     firm = served.firm
     for number, text in enumerate(texts, 1):
         firm.put(number, "2025-03-02T10:00:00Z", reference=text)
-    firm.order_of = lambda key, column: texts.index(firm.wire(key)["reference"]) if column != "id" else key
+    firm.custom_order = lambda key, column: (
+        texts.index(firm.wire(key)["reference"]) if column != "id" else key
+    )
     assert len(await reader.invoices.search(order_by=F.reference.asc()).collect()) == len(texts)
 
 
@@ -131,14 +131,14 @@ class Nested(msgspec.Struct):
         (msgspec.Raw, ("updatedAt",), False),
     ],
 )
-def test_only_a_column_declared_as_a_datetime_holds_instants(
+def test_holds_instants_only_for_datetime_columns(
     row_type: Any, path: tuple[str, ...], *, holds: bool
 ) -> None:
     assert holds_instants(row_type, path) is holds
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=2, max_size=20), st.sampled_from(UNITS), st.booleans())
-def test_rows_in_the_servers_order_never_go_back(micros: list[int], unit: int, rounds: bool) -> None:
+def test_is_before_is_false_for_rows_in_server_order(micros: list[int], unit: int, rounds: bool) -> None:
     firm = exact_firm(unit=unit)
     firm.rounds = rounds
     order: Order = (COLUMN, (("id",), "asc"))

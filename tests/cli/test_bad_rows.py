@@ -1,4 +1,4 @@
-"""Rows that a command skips: counted, kept in a file beside the target, and told by the exit code."""
+"""Rows that a command skips are counted, written next to the target, and change the exit code."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def spoil(count: int) -> Callable[[bytes], bytes]:
     """Give the first rows of a page a total that is not a number."""
 
     def mutate(body: bytes) -> bytes:
-        answer = json.loads(body)
-        for row in answer["deid_invoice"][:count]:
+        response = json.loads(body)
+        for row in response["deid_invoice"][:count]:
             row["totalAmount"] = "a lot"
-        return json.dumps(answer).encode()
+        return json.dumps(response).encode()
 
     return mutate
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -40,7 +40,7 @@ def is_first_page(body: Any) -> bool:
 
 
 @pytest.mark.parametrize("how", ["skip", "collect"])
-async def test_skipped_rows_are_counted_and_written_beside_the_file(
+async def test_skipped_rows_are_counted_and_written_next_to_the_file(
     how: str, cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
     box.faults.add("invoices.search", times=1, match=is_first_page, mutate=spoil(3))
@@ -57,24 +57,22 @@ async def test_skipped_rows_are_counted_and_written_beside_the_file(
     bad = tmp_path / "x.parquet.bad.jsonl"
     assert "skipped 3 rows that could not be decoded; see x.parquet.bad.jsonl\n" in done.err
     assert (json.loads(done.out)["rows"], json.loads(done.out)["bad_rows"]) == (397, 3)
-    found = lines_of(bad)
-    assert [json.loads(line["raw"])["totalAmount"] for line in found] == ["a lot"] * 3
-    assert [line["index"] for line in found] == [0, 1, 2]
-    assert all("a lot" in line["error"] or "totalAmount" in line["error"] for line in found)
+    lines = read_lines(bad)
+    assert [json.loads(line["raw"])["totalAmount"] for line in lines] == ["a lot"] * 3
+    assert [line["index"] for line in lines] == [0, 1, 2]
+    assert all("a lot" in line["error"] or "totalAmount" in line["error"] for line in lines)
     assert stat.S_IMODE(bad.stat().st_mode) == 0o600
 
-    # A finished export tells the same when it is resumed, and a clean run removes the file.
+    # Resuming a finished export writes the same file, and a clean run removes it.
     bad.unlink()
     again = await cli.run(*EXPORT, "--resume", "--on-bad-row", how)
-    assert (again.code, lines_of(bad)) == (5, found)
+    assert (again.code, read_lines(bad)) == (5, lines)
     box.faults.clear()
     clean = await cli.run(*EXPORT, "--replace")
     assert (clean.code, bad.exists()) == (0, False), clean.err
 
 
-async def test_a_file_of_this_name_that_no_command_wrote_is_left_alone(
-    cli: Cli, box: Sandbox, tmp_path: Path
-) -> None:
+async def test_skipped_rows_never_replace_an_unrelated_file(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     bad = tmp_path / "x.parquet.bad.jsonl"
     bad.write_text("mine\n")
     done = await cli.run(*EXPORT, "--on-bad-row", "skip")
@@ -84,13 +82,13 @@ async def test_a_file_of_this_name_that_no_command_wrote_is_left_alone(
     assert bad.read_text() == "mine\n"
 
 
-def test_rows_that_later_runs_skip_are_added_to_those_of_earlier_ones(tmp_path: Path) -> None:
+def test_skipped_rows_of_later_runs_are_added(tmp_path: Path) -> None:
     target = tmp_path / "firm.duckdb"
     first, second = BadRow(0, 1, "why", b'{"id":1}'), BadRow(7, 2, "why", b'{"id":"\xff"}')
     for rows in ([first], [first, second], []):
         BadRowsFile(target, is_needed=True).add(rows)
     path = tmp_path / "firm.duckdb.bad.jsonl"
-    assert [line["raw"] for line in lines_of(path)] == ['{"id":1}', '{"id":"\ufffd"}']
+    assert [line["raw"] for line in read_lines(path)] == ['{"id":1}', '{"id":"\ufffd"}']
 
     BadRowsFile(target, is_needed=False).replace([])
 
@@ -98,7 +96,7 @@ def test_rows_that_later_runs_skip_are_added_to_those_of_earlier_ones(tmp_path: 
     BadRowsFile(target, is_needed=False).replace([])
 
 
-def test_a_file_that_cannot_be_read_is_refused_only_if_it_is_needed(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused_only_if_needed(tmp_path: Path) -> None:
     (tmp_path / "x.csv.bad.jsonl").mkdir()
     with pytest.raises(ExportError, match="cannot read"):
         BadRowsFile(tmp_path / "x.csv", is_needed=True)

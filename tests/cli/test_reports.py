@@ -1,4 +1,4 @@
-"""What a command says of values that a file does not hold as they were received; the options of a sync."""
+"""Notes on values that a file does not contain as they were received, and the options of a sync."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
-from aiwyn_async._cli.notices import say_noticed
 from aiwyn_async._cli.options import RowOptions
+from aiwyn_async._cli.reports import write_notes
 from aiwyn_async._core.reports import PullReport
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
+from duckdb_files import query
 
 SYNC = ("sync", "invoices", "--to", "firm.duckdb")
 
@@ -32,35 +32,26 @@ def change(**fields: Any) -> Callable[[bytes], bytes]:
     return mutate
 
 
-def query(path: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(sql).fetchall()
-
-
-async def test_export_names_fields_without_a_column_and_counts_rounded_amounts(
-    cli: Cli, box: Sandbox
-) -> None:
+async def test_export_names_unknown_fields_and_counts_rounded_amounts(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.search", every=1, mutate=change(region="north", totalAmount=1.125))
     first = int(str(box.scalar("SELECT min(id) FROM invoices")))
     export = ("export", "invoices", "--page-size", "400", "--to")
     done = await cli.run(*export, "x.parquet", "--round-money", "2")
     assert done.code == 0, done.err
-    named = rf"region \(first in row {first}\); --extra-column keeps them\n"
-    assert re.search(rf"^note: fields that invoices have no column for: {named}", done.err, re.MULTILINE)
+    fields = rf"region \(first in row {first}\); pass --extra-column to keep them"
+    assert re.search(rf"^note: invoices have no column for the fields {fields}$", done.err, re.MULTILINE)
     assert re.search(r"^note: \d+ amounts were rounded to 2 decimal places$", done.err, re.MULTILINE)
     for others in (("y.parquet", "--extra-column"), ("x.jsonl",)):
         done = await cli.run(*export, *others)
         assert (done.code, "note:" in done.err) == (0, False), done.err
 
 
-async def test_sync_takes_the_options_of_columns_and_says_what_was_noticed(
-    cli: Cli, box: Sandbox, tmp_path: Path
-) -> None:
+async def test_sync_applies_column_options_and_writes_notes(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     box.faults.add("invoices.search", every=1, mutate=change(region="north", totalAmount=1.125))
     options = ("--date-columns", "dueDate", "--ids", "text", "--round-money", "2")
     done = await cli.run(*SYNC, *options)
     assert done.code == 0, done.err
-    assert "note: fields that invoices have no column for: region (first in row " in done.err
+    assert "note: invoices have no column for the fields region (first in row " in done.err
     assert "rounded to 2 decimal places\n" in done.err
     kinds = {row[0]: row[1] for row in query(tmp_path / "firm.duckdb", "DESCRIBE invoices")}
     assert (kinds["dueDate"], kinds["id"], "extra" in kinds) == ("DATE", "VARCHAR", False)
@@ -81,8 +72,8 @@ async def test_sync_skips_bad_rows_until_they_decode(cli: Cli, box: Sandbox, tmp
     refused = await cli.run(*SYNC)
     assert (refused.code, "--on-bad-row skip" in refused.err) == (1, True)
     done = await cli.run(*SYNC, "--on-bad-row", "skip", "--json")
-    told = json.loads(done.out)
-    assert (done.code, told["skipped"], told["complete"]) == (5, 1, False), done.err
+    result = json.loads(done.out)
+    assert (done.code, result["skipped"], result["complete"]) == (5, 1, False), done.err
     assert "skipped 1 row that could not be decoded; see firm.duckdb.bad.jsonl\n" in done.err
     assert len((tmp_path / "firm.duckdb.bad.jsonl").read_text().splitlines()) == 1
     box.faults.clear()
@@ -90,7 +81,7 @@ async def test_sync_skips_bad_rows_until_they_decode(cli: Cli, box: Sandbox, tmp
     assert (done.code, query(tmp_path / "firm.duckdb", "SELECT count(*) FROM invoices")) == (0, [(400,)])
 
 
-async def test_sync_says_that_all_rows_were_read_again(cli: Cli, box: Sandbox) -> None:
+async def test_sync_notes_that_all_rows_were_read_again(cli: Cli, box: Sandbox) -> None:
     await cli.run(*SYNC)
     newest = box.scalar("SELECT id FROM invoices ORDER BY updated_at_us DESC, id DESC LIMIT 1")
     box.delete("invoices", int(str(newest)))
@@ -100,11 +91,11 @@ async def test_sync_says_that_all_rows_were_read_again(cli: Cli, box: Sandbox) -
     assert "all rows were read again\n" in done.err
 
 
-def test_at_most_ten_fields_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_name_at_most_ten_fields(capsys: pytest.CaptureFixture[str]) -> None:
     fields: dict[str, Any] = {f"f{number}": number for number in range(12)} | {"f0": None}
     report = PullReport(unknown_fields=fields, rounded_amounts=3)
-    say_noticed(report, "invoices", Path("x.csv"), RowOptions(round_money=2))
+    write_notes(report, "invoices", Path("x.csv"), RowOptions(round_money=2))
     fields_line, amounts_line = capsys.readouterr().err.splitlines()
-    assert "for: f0, f1 (first in row 1), " in fields_line
-    assert fields_line.endswith("f9 (first in row 9), and 2 more; --extra-column keeps them")
+    assert "for the fields f0, f1 (first in row 1), " in fields_line
+    assert fields_line.endswith("f9 (first in row 9), and 2 more; pass --extra-column to keep them")
     assert amounts_line == "note: 3 amounts were rounded to 2 decimal places"

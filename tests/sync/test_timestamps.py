@@ -1,4 +1,4 @@
-"""Bookmarks as text: what is moved back or compared keeps its form and its microseconds."""
+"""Timestamps as text: arithmetic and comparison keep their format and microseconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OVERLAPS = st.timedeltas(timedelta(0), timedelta(days=400))
 
 
 @given(MOMENTS, OVERLAPS)
-def test_moved_back_is_exact_and_keeps_the_form(moment: datetime, by: timedelta) -> None:
+def test_subtract_is_exact_and_keeps_the_format(moment: datetime, by: timedelta) -> None:
     text = to_wire("since", moment)
     moved = subtract(text, by)
     assert instant_of(text) - instant_of(moved) == by
@@ -33,8 +33,8 @@ def test_moved_back_is_exact_and_keeps_the_form(moment: datetime, by: timedelta)
 
 
 @given(MOMENTS, st.integers(0, 6))
-def test_all_that_is_shown_by_one_text_lies_up_to_its_last(moment: datetime, digits: int) -> None:
-    """A server that shows fewer digits than it compares loses no row to the upper bound."""
+def test_last_shown_as_is_an_upper_bound(moment: datetime, digits: int) -> None:
+    """If a server shows fewer digits than it compares, the upper bound excludes no row."""
     whole = moment.isoformat(timespec="microseconds")
     head, fraction, zone = whole[:19], whole[20:26], whole[26:]
     shown = f"{head}.{fraction[:digits]}{zone}" if digits else f"{head}{zone}"
@@ -45,14 +45,14 @@ def test_all_that_is_shown_by_one_text_lies_up_to_its_last(moment: datetime, dig
 
 
 @given(MOMENTS, MOMENTS)
-def test_earlier_is_one_of_the_two_and_not_later_than_either(one: datetime, other: datetime) -> None:
+def test_earliest_returns_the_minimum(one: datetime, other: datetime) -> None:
     texts = [to_wire("a", one), to_wire("b", other)]
-    found = earliest(*texts)
-    assert found in texts
-    assert instant_of(found) == min(map(instant_of, texts))
+    earlier = earliest(*texts)
+    assert earlier in texts
+    assert instant_of(earlier) == min(map(instant_of, texts))
 
 
-def test_the_forms_of_the_wire() -> None:
+def test_timestamp_formats_of_the_wire() -> None:
     assert last_shown_as("2024-01-15") == "2024-01-15T23:59:59.999999"
     assert last_shown_as("2024-01-15T10:30:00.12+00:00") == "2024-01-15T10:30:00.129999+00:00"
     assert last_shown_as("2024-01-15T10:30:00.123456789Z") == "2024-01-15T10:30:00.123456789Z"

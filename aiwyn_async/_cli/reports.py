@@ -1,0 +1,47 @@
+"""Messages that ``export`` and ``sync`` share: problems, and values that were changed or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from aiwyn_async._cli.errors import ExitCode
+from aiwyn_async._cli.options import RowOptions
+from aiwyn_async._cli.output import write_message
+from aiwyn_async._core.reports import ListReport, PullReport
+
+__all__ = ["write_notes", "write_problems"]
+
+MAX_NAMED_FIELDS: Final = 10
+
+
+def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: RowOptions) -> None:
+    """Name the fields without a column, and count the rounded amounts.
+
+    Args:
+        report: the report of the export or sync.
+        plural: the resource.
+        to: the file; JSONL has all fields.
+        rows: the options of the command.
+    """
+    if report.unknown_fields and not rows.extra_column and to.suffix.lower() != ".jsonl":
+        fields = [
+            name if key is None else f"{name} (first in row {key})"
+            for name, key in report.unknown_fields.items()
+        ]
+        more = len(fields) - MAX_NAMED_FIELDS
+        named = ", ".join(fields[:MAX_NAMED_FIELDS]) + (f", and {more} more" if more > 0 else "")
+        write_message(
+            f"note: {plural} have no column for the fields {named}; pass --extra-column to keep them"
+        )
+    if report.rounded_amounts:
+        amounts = "1 amount was" if report.rounded_amounts == 1 else f"{report.rounded_amounts} amounts were"
+        write_message(f"note: {amounts} rounded to {rows.round_money} decimal places")
+
+
+def write_problems(problems: Sequence[str]) -> ExitCode:
+    """Write why a result is not proven complete, and return the exit code."""
+    for problem in problems:
+        write_message(f"not proven complete: {problem}")
+    return ExitCode.INCOMPLETE if problems else ExitCode.OK

@@ -1,0 +1,126 @@
+"""``aiwyn upsert``: write records from a JSONL file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, BinaryIO, Self
+
+import msgspec
+from cyclopts import Parameter
+
+from aiwyn_async._cli.errors import ExitCode
+from aiwyn_async._cli.options import Flag, WholeNumber
+from aiwyn_async._cli.output import write_data, write_message
+from aiwyn_async._cli.progress import create_progress
+from aiwyn_async._http.messages import encode_json
+from aiwyn_async._resources.records import RecordWrite
+from aiwyn_async.client import AiwynClient
+from aiwyn_async.errors import AiwynError, ConfigurationError, IncompleteError
+from aiwyn_async.models.records import Record
+
+__all__ = ["upsert"]
+
+
+async def upsert(
+    *,
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    update: Flag = False,
+    batch_size: WholeNumber = 100,
+    json: Flag = False,
+) -> int:
+    """Write records from a JSONL file: one per line, with type, systemRef and attributes.
+
+    Each record that was not written is reported on stderr, with its line. Exit code 5 means that there is
+    one, or that a malformed line ended the command after the records before it were sent.
+
+    Args:
+        file: The records; - reads stdin.
+        update: Update existing records only; create none.
+        batch_size: Records per request, 1 to 100.
+        json: Print the outcome of each record as a line of JSON on stdout.
+    """
+    async with AiwynClient() as aiwyn:
+        write = aiwyn.records.update if update else aiwyn.records.upsert
+        with _RecordLines(file) as records, create_progress("records") as progress:
+            writing = write(records, batch_size=batch_size)
+            with _report_on_error(writing):
+                async for outcome in writing:
+                    progress.count(writing.report.total)
+                    if json:
+                        write_data(encode_json(outcome))
+                    if not outcome.ok:
+                        reason = " ".join(filter(None, [outcome.code, outcome.message]))
+                        line = records.line_number(outcome.index)
+                        write_message(f"line {line} {outcome.status}: {reason}")
+    write_message(str(writing.report))
+    return ExitCode.OK if writing.report.ok else ExitCode.INCOMPLETE
+
+
+@contextlib.contextmanager
+def _report_on_error(writing: RecordWrite) -> Generator[None]:
+    """Report what was written before an error or Ctrl-C.
+
+    Raises:
+        IncompleteError: a record is malformed, and others were written before it.
+    """
+    try:
+        yield
+    except (AiwynError, asyncio.CancelledError) as error:
+        if not writing.report.total:
+            raise
+        write_message(str(writing.report))
+        if isinstance(error, ConfigurationError):
+            raise IncompleteError(
+                f"{error}; the records before it were sent, those after it were not"
+            ) from error
+        raise
+
+
+class _RecordLines:
+    """The records of a file, or of stdin if the path is ``-``. Empty lines are ignored.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is not a valid record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[int] = []
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = sys.stdin.buffer if str(self._path) == "-" else self._path.open("rb")
+        except OSError as error:
+            raise ConfigurationError(f"cannot read {self._path}: {error.strerror}") from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None and self._file is not sys.stdin.buffer:
+            self._file.close()
+
+    def __iter__(self) -> Iterator[Record]:
+        for number, line in enumerate(self._file or (), start=1):
+            if line.strip():
+                try:
+                    record = msgspec.json.decode(line, type=Record)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    raise ConfigurationError(
+                        f"{self._path}, line {number} is not a valid record: {error}"
+                    ) from None
+                self._lines.append(number)
+                yield record
+
+    def line_number(self, index: int) -> int:
+        """Return the line, from 1, of the record with an index."""
+        return self._lines[index]

@@ -1,0 +1,173 @@
+"""A DuckDB file opened for writing: connection, transactions and errors. Blocking; called in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from aiwyn_async._core.duckdb_sql import IN_USE, attach_new, attach_old
+from aiwyn_async._core.files import disk_errors, restrict_to_owner
+from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.export._target import logs_beside
+from aiwyn_async.sync import _statements as sql
+
+__all__ = ["DatabaseFile"]
+
+OTHER_FORMATS: Final = frozenset(
+    {
+        *(".arrow", ".avro", ".csv", ".feather", ".gz", ".ipc", ".json", ".jsonl", ".ndjson", ".orc"),
+        *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
+    }
+)
+# DuckDB opens files of other formats as views and would write nothing.
+MAGIC: Final = b"DUCK"
+MAGIC_OFFSET: Final = 8
+MAX_LOG_BYTES: Final = 64 * 1024 * 1024
+OPTIONS: Final[dict[str, Any]] = {
+    "autoinstall_known_extensions": False,  # nothing is downloaded
+    "wal_autocheckpoint": "1TB",  # transaction() writes the log into the file instead
+    # Updating ten million scattered rows needs half of this for their keys, which cannot be spilled to disk.
+    "memory_limit": "512MB",
+    "threads": 1,
+    "preserve_insertion_order": False,
+}
+
+
+class DatabaseFile:
+    """A DuckDB file that this process writes.
+
+    The file and its log hold clients' data, so their mode is 0600.
+
+    Args:
+        path: the file; it is created if it does not exist.
+
+    Raises:
+        ConfigurationError: the path does not name a file, or it names one of another format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.name:
+            raise ConfigurationError(f"{str(path)!r} is not a file name; pass a path such as firm.duckdb")
+        if path.suffix.lower() in OTHER_FORMATS:
+            raise ConfigurationError(
+                f"{path} does not have the suffix of a DuckDB database; sync to a file such as "
+                f"{path.with_suffix('.duckdb').name}, or use export() for a {path.suffix} file"
+            )
+        self.path = path
+        self._log = path.with_name(f"{path.name}.wal")
+        self._spill = path.with_name(f".{path.name}.spill")
+        self._connection = duckdb.connect(config=OPTIONS)
+        self._is_attached = False
+
+    def open(self) -> None:
+        """Open or create the file.
+
+        Raises:
+            ExportError: the file cannot be opened, is in use, or is not a DuckDB database.
+        """
+        with disk_errors(self.path, "open"):
+            is_new = self._check_target()
+        with self.errors():
+            attach = attach_new if is_new else attach_old
+            self._connection.execute(attach(str(self.path), sql.ATTACHED))
+            self._is_attached = True
+            # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
+            self._spill.mkdir(mode=0o700, exist_ok=True)
+            self._connection.execute("SET temp_directory = ?", [str(self._spill)])
+            if not self.fetch(sql.HAS_ANY_TABLE):
+                # New, or left by a run that was killed before it restricted the file.
+                restrict_to_owner(self.path)
+
+    def _check_target(self) -> bool:
+        path = self.path
+        if not path.parent.is_dir():
+            raise ExportError(f"folder {path.parent} does not exist; create it first")
+        if path.is_symlink() or path.is_dir():
+            raise ExportError(f"{path} is a folder or a symbolic link; use the path of a file")
+        if path.exists():
+            if not _is_database(path):
+                raise ExportError(f"{path} is not a DuckDB database; use another file or remove it")
+            return False
+        for log in logs_beside(path):
+            raise ExportError(
+                f"{log} is the log of an earlier database with this name, which DuckDB would replay "
+                "into the new one; remove it or use another file"
+            )
+        return True
+
+    def close(self) -> None:
+        """Write the log into the file and release it."""
+        self._connection.close()
+        if self._is_attached:
+            shutil.rmtree(self._spill, ignore_errors=True)
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements without parameters."""
+        for statement in statements:
+            self._connection.execute(statement)
+
+    def fetch(self, statement: str, *values: str | None) -> list[Any]:
+        """Execute a statement and return its rows."""
+        return self._connection.execute(statement, list(values)).fetchall()
+
+    def column_types(self, relation: str) -> Iterable[tuple[str, Any]]:
+        """Return the names and types of the columns of a table or of the batch."""
+        result: Any = self._connection.sql(sql.column_types(relation))
+        return zip(result.columns, result.types, strict=True)
+
+    @contextlib.contextmanager
+    def batch(self, rows: Any) -> Generator[None]:
+        """Make an Arrow table available to statements as the batch."""
+        self._connection.register(sql.BATCH, rows)
+        try:
+            yield
+        finally:
+            # A failed transaction unregisters it itself; the error here would only say that it failed.
+            with contextlib.suppress(duckdb.Error):
+                self._connection.unregister(sql.BATCH)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[None]:
+        """Commit at the end, or roll back on an error."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
+            self._connection.execute(f"CHECKPOINT {sql.ATTACHED}")
+            self.restrict_log()
+
+    def restrict_log(self) -> None:
+        """Create the log with a write that contains no client data, and restrict its mode.
+
+        DuckDB creates the log with the mode of the umask.
+        """
+        self._connection.execute(sql.TOUCH_STATE)
+        with contextlib.suppress(FileNotFoundError):
+            restrict_to_owner(self._log)
+
+    @contextlib.contextmanager
+    def errors(self) -> Generator[None]:
+        """Convert errors of DuckDB and of the disk to ``ExportError``."""
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            text = str(error)
+            if any(sign in text for sign in IN_USE):
+                raise ExportError(
+                    f"{self.path} is in use by another sync or program; wait until it has finished"
+                ) from error
+            raise ExportError(f"DuckDB cannot update {self.path}: {text}") from error
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC

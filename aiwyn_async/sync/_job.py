@@ -1,0 +1,248 @@
+"""One run of a sync: reads rows, and merges them into the table with the progress made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._changes.changes import Changes
+from aiwyn_async._changes.reconcile import plain_key
+from aiwyn_async._core.files import storage_notes
+from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.threads import in_thread, to_its_end
+from aiwyn_async._pagination.page import Checkpoint, Page
+from aiwyn_async._pull.pull import Pull
+from aiwyn_async.arrow._rows import PageRows, RowCounts, raw_pages
+from aiwyn_async.errors import CheckpointError, IncompleteError
+from aiwyn_async.models.base import Id
+from aiwyn_async.sync._reads import ResourceReads
+from aiwyn_async.sync._skipped_rows import SkippedRows, join_keys
+from aiwyn_async.sync._table import SyncedTable, SyncState
+
+__all__ = ["SyncJob"]
+
+PAGES_PER_TRANSACTION: Final = 10
+
+
+class _BookmarkState:
+    """A state backend that holds one bookmark; the job writes it to the table with the rows."""
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+
+    def get(self, _key: str, /) -> str | None:
+        return self.text
+
+    def put(self, _key: str, value: str, /) -> None:
+        self.text = value
+
+
+class SyncJob:
+    """A run of a sync.
+
+    Args:
+        reads: the reads of the resource.
+        table: the table.
+
+    Attributes:
+        rows_received, inserted, updated: the number of rows so far.
+        deleted: the number of rows marked as deleted; None if that was not requested.
+        counts: what was noticed while rows were decoded.
+        skipped: rows that do not decode.
+    """
+
+    def __init__(self, reads: ResourceReads, table: SyncedTable) -> None:
+        self._reads = reads
+        self._table = table
+        self._bookmark = _BookmarkState()
+        self._checkpoint: str | None = None
+        self._pending_keys: set[Id] = set()
+        """Plain keys of rows that were requested by key and not received yet."""
+        self._problems: list[str] = []
+        self.skipped = SkippedRows(reads.key)
+        self.counts = RowCounts()
+        self.rows_received = self.inserted = self.updated = 0
+        self.deleted: int | None = None
+
+    @property
+    def bookmark(self) -> str | None:
+        """The time from which the next run reads."""
+        if self._bookmark.text is None:
+            return None
+        try:
+            return str(Checkpoint.from_json(self._bookmark.text).position["bookmark"])
+        except (CheckpointError, KeyError):
+            return None
+
+    def problems(self, source: Changes[Any] | Pull[Any]) -> list[str]:
+        """Return every reason why the table is not proven complete."""
+        if isinstance(source, Changes):
+            problems = [*source.blocking_problems(), *source.possible_gaps]
+        else:
+            problems = self._pull_problems(source)
+        return [*problems, *self.skipped.problems(), *self._problems]
+
+    def _pull_problems(self, pull: Pull[Any]) -> list[str]:
+        return pull.report.blocking_problems(allow_rows_without_key=self._reads.skips_bad_rows)
+
+    async def run(
+        self, overlap: float | timedelta | None, *, full: bool, reconcile_deletes: bool
+    ) -> Changes[Any] | Pull[Any]:
+        """Open the table, bring it up to date, close it, and return the finished read.
+
+        Args:
+            overlap: how far to read again before the bookmark.
+            full: read all rows.
+            reconcile_deletes: mark deleted rows.
+        """
+        with storage_notes():
+            try:
+                await in_thread(self._table.open)
+                source = await self._read(overlap, full=full)
+                await self._retry_skipped()
+                if reconcile_deletes:
+                    self.deleted = await self._reconcile()
+                await self._save()
+            finally:
+                await in_thread(self._table.close)
+        return source
+
+    async def _read(self, overlap: float | timedelta | None, *, full: bool) -> Changes[Any] | Pull[Any]:
+        """Merge what changed, and move the bookmark.
+
+        A checkpoint or bookmark that is damaged or of another release is ignored; merging the same rows
+        again has the same result.
+        """
+        state = await in_thread(self._table.load_state)
+        with contextlib.suppress(msgspec.MsgspecError):
+            self.skipped = SkippedRows(self._reads.key, state.skipped)
+        for start in () if full else (state, SyncState(state.bookmark)):
+            with contextlib.suppress(CheckpointError):
+                return await self._read_from(start, overlap)
+        return await self._read_from(SyncState(), overlap)
+
+    async def _read_from(
+        self, start: SyncState, overlap: float | timedelta | None
+    ) -> Changes[Any] | Pull[Any]:
+        self._bookmark.text = start.bookmark
+        if start.bookmark is None and start.checkpoint is None:
+            self.skipped.clear()
+        source = self._reads.read(self._bookmark, overlap, start.checkpoint)
+        try:
+            await self._merge_all(source)
+        except IncompleteError:
+            # All other ranges are in the table; the next run requests only those that could not be read.
+            if source.checkpoint is not None:
+                self._checkpoint = source.checkpoint.to_json()
+                await self._save()
+            raise
+        if isinstance(source, Changes):
+            if not source.blocking_problems():
+                await source.ack()
+            elif isinstance(source.report, PullReport):
+                self._bookmark.text = None  # the next run reads all rows again
+        self._checkpoint = None
+        await self._save()
+        return source
+
+    async def _retry_skipped(self) -> None:
+        """Request rows again that earlier runs skipped and this one did not receive."""
+        keys = self.skipped.earlier_keys
+        if keys:
+            self.skipped.discard(await self._look_up(keys))
+
+    async def _reconcile(self) -> int:
+        """Mark deleted rows, merge rows that are missing or differ, and return the number of marked rows."""
+        column = self._reads.modified_at_field
+        if column is not None and not self._table.has_timestamps(column):
+            column = None
+        known = await in_thread(lambda: self._table.keys(column))
+        total, known_keys = len(known), iter(known)
+        del known  # the iterator frees the list at its end, before the sweep begins
+        diff = await self._reads.compare(known_keys, column)
+        absent = await self._look_up([*diff.untracked, *diff.changed], total=total)
+        if absent:
+            self._problems.append(
+                f"{len(absent)} rows that differ on the server were not received when requested by key "
+                f"({join_keys(absent)}): they were deleted since, or the server does not return them"
+            )
+        if diff.rows_without_key:
+            self._problems.append(
+                f"no row was marked as deleted, because {diff.rows_without_key} rows have no readable key"
+            )
+        return await in_thread(lambda: self._table.mark_deleted(diff.deleted)) if diff.deleted else 0
+
+    async def _save(self) -> None:
+        """Write the progress to the table."""
+        await self._write([])
+
+    async def _look_up(self, keys: Sequence[Id], *, total: int | None = None) -> list[Id]:
+        """Merge the rows with these keys, and return the keys of those that were not received."""
+        self._pending_keys = set(map(plain_key, keys))
+        bad_rows = self.counts.bad_rows
+        for lookup in self._reads.lookups(keys, total=total):
+            source = raw_pages(lookup)
+            await self._merge_all(source)
+            self._problems += self._pull_problems(source)
+        self.counts.bad_rows = bad_rows  # the report counts those of the first read; `skipped` has all
+        absent = [key for key in keys if plain_key(key) in self._pending_keys]
+        self._pending_keys = set()
+        return absent
+
+    async def _merge_all(self, source: Changes[Any] | Pull[Any]) -> None:
+        save_checkpoint = isinstance(source, Changes) or not self._reads.has_changes
+        pages: list[Page[Any]] = []
+        writing: asyncio.Future[None] | None = None
+        async with aclosing(source.pages()) as received:
+            try:
+                async for page in received:
+                    pages.append(page)
+                    if len(pages) == PAGES_PER_TRANSACTION:
+                        full, pages, previous, writing = pages, [], writing, None
+                        if previous is not None:
+                            await to_its_end(previous)
+                        # The next pages are read while these are written.
+                        writing = asyncio.ensure_future(self._write(full, save_checkpoint=save_checkpoint))
+                        del full
+            finally:
+                # Also after an error, so that the next run need not request the received pages again.
+                if writing is not None:
+                    await to_its_end(writing)
+                self.skipped.add(source.bad_rows)
+                if pages:
+                    await self._write(pages, save_checkpoint=save_checkpoint)
+
+    async def _write(self, pages: list[Page[Any]], *, save_checkpoint: bool = False) -> None:
+        if save_checkpoint:
+            self._checkpoint = pages[-1].checkpoint.to_json()
+        await in_thread(lambda: self._write_now(pages))
+
+    def _write_now(self, pages: list[Page[Any]]) -> None:
+        rows = self._to_arrow(pages) if pages else None
+        state = SyncState(self._bookmark.text, self._checkpoint, self.skipped.to_json())
+        written = self._table.write(rows, state)
+        self.rows_received += sum(map(len, pages))
+        self.inserted += written.inserted
+        self.updated += written.updated
+
+    def _to_arrow(self, pages: list[Page[Any]]) -> Any:
+        rows = PageRows.of(pages, self._reads.on_bad_row)
+        table = self._table.to_arrow(rows)
+        rows.counts.add_to(self.counts)
+        if self._pending_keys or self.skipped:
+            keys: list[Id] = table[self._reads.key].to_pylist()
+            self.skipped.discard(keys)
+            self._mark_received(keys)
+        self.skipped.add(rows.bad_rows)
+        self._mark_received(self.skipped.keys)
+        return table
+
+    def _mark_received(self, keys: Iterable[Id]) -> None:
+        if self._pending_keys:
+            self._pending_keys.difference_update(map(plain_key, keys))

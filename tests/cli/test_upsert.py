@@ -1,0 +1,92 @@
+"""``aiwyn upsert``: records of a file, their outcomes, and lines that are not records."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from aiwyn_async.sandbox import Sandbox
+from command_line import Cli, wait_until
+
+
+def record_lines(count: int) -> str:
+    return "".join(
+        f'{{"type": "CLIENT", "systemRef": {{"id": {n}}}, "attributes": {{}}}}\n\n' for n in range(count)
+    )
+
+
+async def test_upsert_reports_failed_records_by_line(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(250))
+    box.fail_records(lambda record: record["systemRef"]["id"] == 123)  # type: ignore[index]
+
+    done = await cli.run("upsert", "--file", "rows.jsonl", "--json")
+
+    assert done.code == 5, done.err
+    # An empty line follows each record.
+    assert "line 247 failed: VALIDATION_FAILED planned failure" in done.err
+    assert "250 records: 249 created, 0 updated, 1 failed, 0 ambiguous" in done.err
+    assert [json.loads(line)["index"] for line in done.out.splitlines()] == list(range(250))
+    assert box.scalar("SELECT count(*) FROM records") == 249
+
+
+async def test_upsert_writes_records_before_a_malformed_line(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(3) + '{"systemRef": 1}\n')
+    done = await cli.run("upsert", "--file", "rows.jsonl")
+    assert (done.code, "rows.jsonl, line 7 is not a valid record" in done.err) == (5, True)
+    assert done.err.splitlines()[0] == "3 records: 3 created, 0 updated, 0 failed, 0 ambiguous"
+    assert "the records before it were sent, those after it were not" in done.err
+    assert box.scalar("SELECT count(*) FROM records") == 3
+
+
+async def test_upsert_refuses_malformed_first_line(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"systemRef": 1}\n')
+    done = await cli.run("upsert", "--file", "rows.jsonl")
+    assert (done.code, "rows.jsonl, line 1 is not a valid record" in done.err) == (2, True)
+
+
+async def test_upsert_reports_written_records_after_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(500))
+    stalled = box.faults.add("records.upsert", nth=3, action="stall")
+    process = await cli.start("upsert", "--file", "rows.jsonl")
+    await wait_until(lambda: stalled.hits > 0 and box.scalar("SELECT count(*) FROM records") == 400)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130, err
+    assert b"200 records: 200 created" in err
+
+
+async def test_upsert_refuses_missing_file(cli: Cli) -> None:
+    done = await cli.run("upsert", "--file", "nowhere.jsonl")
+    assert (done.code, "cannot read nowhere.jsonl" in done.err) == (2, True)
+
+
+async def test_upsert_continues_after_stdout_reader_exited(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(250))
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await cli.start_into(writer, subprocess.PIPE, "upsert", "--file", "rows.jsonl", "--json")
+    os.close(writer)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert b"250 records: 250 created" in err
+    assert box.scalar("SELECT count(*) FROM records") == 250
+
+
+async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
+    with (tmp_path / "rows.jsonl").open("rb") as records:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-m", "aiwyn_async", "upsert", "--file", "-"),
+            cwd=cli.folder,
+            env=cli.env,
+            stdin=records,
+            stderr=subprocess.PIPE,
+        )
+        _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert box.scalar("SELECT count(*) FROM records") == 1
