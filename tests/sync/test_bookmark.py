@@ -233,7 +233,7 @@ async def test_ack_refuses_changes_with_a_lost_page(served: FirmServer, reader: 
     firm.empty_pages = 0
     assert not broken.complete
     assert broken.problems()
-    with pytest.raises(IncompleteError, match="the bookmark stays"):
+    with pytest.raises(IncompleteError, match="the bookmark is not moved"):
         await broken.ack()
     assert memory.values == before
     assert broken.bookmark == first.bookmark

@@ -235,7 +235,7 @@ async def test_changes_refuses_wrong_arguments_before_any_request(
 
 async def test_changes_refuses_resource_without_modified_at_field(aiwyn: AiwynClient, firm: Any) -> None:
     for resource in (aiwyn.clients, aiwyn.engagements, aiwyn.staff, aiwyn.wip):
-        with pytest.raises(ConfigurationError, match="no instant of their latest change"):
+        with pytest.raises(ConfigurationError, match="no documented last-modified field"):
             resource.changes()
     assert firm.box.calls() == 0
 
