@@ -1,18 +1,18 @@
-"""Everything this package raises on purpose.
+"""Every error and warning that the package raises on purpose.
 
     AiwynError
-    ├── ConfigurationError          a wrong argument or setting; nothing was sent (also a ValueError)
-    │   └── CheckpointError         this checkpoint belongs to another query, or is no checkpoint
-    ├── ClientClosedError           the client was closed (also a RuntimeError)
-    ├── LoopMismatchError           the client is in use in another thread (also a RuntimeError)
-    ├── RequestError                one request went wrong: method, path, attempts, elapsed
-    │   ├── TransportError        no answer came: kind tells why
-    │   │   └── DeadlineExceededError    the deadline of the call ran out: phase tells in what
-    │   ├── ProtocolError           the answer was not HTTP as it should be; never sent again
-    │   │   ├── RedirectRefusedError    it pointed elsewhere; credentials do not travel
-    │   │   ├── ResponseMismatchError   it belongs to another request
-    │   │   └── ResponseTooLargeError   it was larger than max_response_bytes
-    │   ├── StatusError             an answer with a status that is no success
+    ├── ConfigurationError          an invalid argument or setting; nothing was sent (also a ValueError)
+    │   └── CheckpointError         a checkpoint is not valid, or belongs to another query
+    ├── ClientClosedError           the client is closed (also a RuntimeError)
+    ├── LoopMismatchError           the client is used from another thread (also a RuntimeError)
+    ├── RequestError                a request failed: method, path, attempts, elapsed
+    │   ├── TransportError          no response was received; kind is the cause
+    │   │   └── DeadlineExceededError   the deadline of the call was exceeded; phase says while doing what
+    │   ├── ProtocolError           the response is not valid HTTP; never retried
+    │   │   ├── RedirectRefusedError    the response is a redirect; credentials do not follow it
+    │   │   ├── ResponseMismatchError   the response belongs to another request
+    │   │   └── ResponseTooLargeError   the response is larger than max_response_bytes
+    │   ├── StatusError             a response with an error status
     │   │   ├── InvalidRequestError     400, 422
     │   │   ├── AuthenticationError     401
     │   │   ├── PermissionDeniedError   403
@@ -20,17 +20,17 @@
     │   │   ├── ConflictError           409
     │   │   ├── RateLimitError          429: retry_after
     │   │   └── ServerError             5xx
-    │   ├── TokenExchangeError      no bearer token could be had for the API key
-    │   ├── ApiError                a success status, and an error told in the body
-    │   └── DecodeError            the body is not JSON, or not of the expected shape
-    ├── PaginationError             a walk over pages cannot go on: checkpoint, report
-    │   ├── PaginationLoopError     the server gives the same page again
-    │   └── IncompleteError         strict=True, and rows are missing or cannot be vouched for
+    │   ├── TokenExchangeError      the API key could not be exchanged for a bearer token
+    │   ├── ApiError                a success status with an error in the body
+    │   └── DecodeError             the body is not JSON, or does not have the expected shape
+    ├── PaginationError             a read cannot continue: checkpoint, report
+    │   ├── PaginationLoopError     the server returned the same page twice
+    │   └── IncompleteError         rows are missing, or strict=True and the read is not proven complete
     ├── PartialWriteError           raise_on_partial=True, and not every record was written: report
     ├── ExportError                 a file cannot be written
-    └── WebhookVerificationError    a delivery is not to be trusted: answer it with a 400
+    └── WebhookVerificationError    a delivery cannot be verified; respond with 400
 
-Every error survives pickling. None holds a secret, in its text, attributes or traceback locals.
+Every error can be pickled. None contains a secret in its text, attributes or traceback locals.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    # For the types of attributes alone: this floor stands below those that define them.
+    # Types of attributes only: this module is below those that define them.
     from aiwyn_async._core.reports import ListReport, PullReport
     from aiwyn_async._pagination.page import Checkpoint
     from aiwyn_async.models.records import WriteReport
@@ -82,20 +82,20 @@ __all__ = [
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One time that a request was sent: what came of it, after how many seconds."""
+    """One attempt to send a request: its outcome, and the seconds that it took."""
 
     outcome: str
     elapsed: float
-    """Seconds from sending to the answer or the failure."""
+    """Seconds from sending to the response or the failure."""
     waited: float = 0.0
-    """Seconds waited before sending, for back-off or a pause the server asked for."""
+    """Seconds waited before sending, for backoff or because of Retry-After."""
 
 
 class AiwynError(Exception):
-    """The root: catch this to catch all that the package raises on purpose."""
+    """The base class of all errors that the package raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by class, args, attributes and a cause of this package; another cause may not pickle."""
+        """Pickle class, args, attributes and a cause of this package; other causes may not be picklable."""
         cause = self.__cause__ if isinstance(self.__cause__, AiwynError) else None
         return _restore, (type(self), self.args, self.__dict__, cause)
 
@@ -112,33 +112,33 @@ def _restore(
 
 
 class ConfigurationError(AiwynError, ValueError):
-    """A wrong argument or setting. Nothing was sent; the text names it and the fix."""
+    """An invalid argument or setting. Nothing was sent; the message names the fix."""
 
 
 class CheckpointError(ConfigurationError):
-    """A checkpoint that is damaged, too new, or bound to another endpoint or query."""
+    """A checkpoint that is damaged, from a newer version, or bound to another endpoint or query."""
 
 
 class ClientClosedError(AiwynError, RuntimeError):
-    """The client was closed with ``aclose()`` or by leaving ``async with``; make a new one."""
+    """The client was closed with ``aclose()`` or by leaving ``async with``; create a new one."""
 
 
 class LoopMismatchError(AiwynError, RuntimeError):
-    """The client is used in a thread without an asyncio event loop, or on another thread's event loop."""
+    """The client is used in a thread without an event loop, or with another thread's event loop."""
 
 
 class RequestError(AiwynError):
-    """One request went wrong.
+    """A request failed.
 
     Attributes:
-        method, path: what was asked, without query or body.
-        attempts: every time it was sent, in order.
+        method, path: of the request, without query or body.
+        attempts: every attempt, in order.
         elapsed: seconds over all attempts and waits.
-        request_id: the server's name for the last answer, where it gave one.
-        ambiguous: True for a write that may have been applied although no answer told so.
-        retry_budget_exhausted: True when it would have been sent again, had the client's retry budget lasted.
-        retry_after: seconds that the server asked to wait, or None; of the last error if the deadline passed.
-        checkpoint: where a walk over pages can go on, when the request was a page of one.
+        request_id: the request id of the last response, or None.
+        ambiguous: True for a write that may have been applied although no response confirms it.
+        retry_budget_exhausted: True if the client's retry budget prevented another attempt.
+        retry_after: seconds that the server asked to wait, or None; of the last attempt.
+        checkpoint: where to resume, if the request was part of a paged read.
     """
 
     def __init__(
@@ -172,14 +172,14 @@ class RequestError(AiwynError):
         if self.request_id:
             parts.append(f" [request id {self.request_id}]")
         if self.retry_budget_exhausted:
-            parts.append(" It was not sent again: the client's retry budget is used up.")
+            parts.append("; not retried: the retry budget of the client is exhausted")
         if self.ambiguous:
-            parts.append(" The write may have been applied: look before you send it again.")
+            parts.append("; the write may have been applied, check before you send it again")
         return "".join(parts)
 
 
 class TransportError(RequestError):
-    """No answer came.
+    """No response was received.
 
     ``kind`` is one of: connect, dns, tls, connect_timeout, read_timeout, attempt_timeout, disconnected,
     truncated, deadline.
@@ -191,10 +191,10 @@ class TransportError(RequestError):
 
 
 class DeadlineExceededError(TransportError):
-    """The deadline over queueing, attempts and waits ran out.
+    """The deadline over queueing, attempts and waits was exceeded.
 
-    ``phase`` says in what: token, queue, pause, response or retry_wait. The cause is the error of the last
-    attempt, if there was one; its ``retry_after`` is this error's too.
+    ``phase`` is one of: token, queue, pause, response, retry_wait. The cause is the error of the last
+    attempt, if there was one; ``retry_after`` is copied from it.
     """
 
     def __init__(self, message: str, *, phase: str, **about: Any) -> None:
@@ -203,18 +203,18 @@ class DeadlineExceededError(TransportError):
 
 
 class ProtocolError(RequestError):
-    """The answer is not HTTP as it should be. Its bytes are not quoted: they may hold anything."""
+    """The response is not valid HTTP. Its bytes are not quoted, since they may contain anything."""
 
 
 class RedirectRefusedError(ProtocolError):
-    """The server answered with a redirect. Credentials never follow one; check base_url."""
+    """The server responded with a redirect. Credentials never follow one; check base_url."""
 
 
 class ResponseMismatchError(ProtocolError):
     """The response belongs to another request, on a fresh connection too; its content was not used.
 
     Attributes:
-        requested_key: the key that was asked for.
+        requested_key: the key of the request.
         received_key: the key of the object in the response.
     """
 
@@ -227,15 +227,15 @@ class ResponseMismatchError(ProtocolError):
 
 
 class ResponseTooLargeError(ProtocolError):
-    """The decoded body passed ``max_response_bytes`` and was dropped; ask for a smaller page_size."""
+    """The decoded body exceeded ``max_response_bytes`` and was discarded; use a smaller page_size."""
 
 
 class StatusError(RequestError):
-    """An answer came whose status is no success.
+    """A response with an error status.
 
     Attributes:
         status: the HTTP status.
-        body: the parsed JSON body, or its text, at most 64 KiB of it, credentials masked; None when empty.
+        body: the parsed JSON body, or its text, at most 64 KiB of it, credentials masked; None if empty.
     """
 
     def __init__(self, message: str, *, status: int, body: object = None, **about: Any) -> None:
@@ -245,27 +245,27 @@ class StatusError(RequestError):
 
 
 class InvalidRequestError(StatusError):
-    """400 or 422: the server refuses what was asked."""
+    """400 or 422: the server refuses the request."""
 
 
 class AuthenticationError(StatusError):
-    """401, after one renewal where a renewal is possible: check the API key or token."""
+    """401, after one token renewal if possible; check the API key or token."""
 
 
 class PermissionDeniedError(StatusError):
-    """403: the credentials are good but do not reach this."""
+    """403: access denied; check the roles of the API key."""
 
 
 class NotFoundError(StatusError):
-    """404: nothing is there under this path or key."""
+    """404: no object with this path or key."""
 
 
 class ConflictError(StatusError):
-    """409: the server's state does not allow it."""
+    """409: the request conflicts with the current state of the resource."""
 
 
 class RateLimitError(StatusError):
-    """429 for longer than the retries last; ``retry_after`` has the seconds, where told."""
+    """429, after the retries; ``retry_after`` has the seconds, if the server sent them."""
 
 
 class ServerError(StatusError):
@@ -273,13 +273,13 @@ class ServerError(StatusError):
 
 
 class TokenExchangeError(RequestError):
-    """No bearer token could be had for the API key, for another reason than its refusal."""
+    """The API key could not be exchanged for a bearer token, for another reason than its refusal."""
 
 
 class ApiError(RequestError):
-    """A success status whose body tells of an error, as ``{"errors": [...]}`` does.
+    """A success status with an error in the body, such as ``{"errors": [...]}``.
 
-    ``errors`` holds what the body told, as parsed JSON.
+    ``errors`` is that part of the body, as parsed JSON.
     """
 
     def __init__(self, message: str, *, errors: object = None, **about: Any) -> None:
@@ -288,11 +288,11 @@ class ApiError(RequestError):
 
 
 class DecodeError(RequestError):
-    """The body is not JSON, or not of the expected shape.
+    """The body is not JSON, or does not have the expected shape.
 
     Attributes:
-        location: the JSON path of the misfit, such as ``$.deid_invoice[3].totalAmount``, where known.
-        malformed: True when the body is no whole JSON document (a cut is likely).
+        location: the JSON path of the value, such as ``$.deid_invoice[3].totalAmount``, if known.
+        malformed: True if the body is not a complete JSON document (it was probably truncated).
     """
 
     def __init__(self, message: str, *, location: str = "", malformed: bool = False, **about: Any) -> None:
@@ -302,11 +302,11 @@ class DecodeError(RequestError):
 
 
 class PaginationError(AiwynError):
-    """A walk over pages cannot go on.
+    """A paged read cannot continue.
 
     Attributes:
-        checkpoint: where it can be resumed, or None.
-        report: what was seen until then, or None.
+        checkpoint: where to resume, or None.
+        report: the report of the read so far, or None.
     """
 
     def __init__(
@@ -322,15 +322,15 @@ class PaginationError(AiwynError):
 
 
 class PaginationLoopError(PaginationError):
-    """The server gives a page that it gave already: it may ignore ``page``."""
+    """The server returned the same page twice; it may ignore ``page``."""
 
 
 class IncompleteError(PaginationError):
-    """Asked with ``strict=True``, and rows are missing, or nothing vouches that none is."""
+    """Rows are missing, or ``strict=True`` was passed and the read is not proven complete."""
 
 
 class PartialWriteError(AiwynError):
-    """Asked with ``raise_on_partial=True``, and a record failed or is ambiguous; ``report`` tells which."""
+    """With ``raise_on_partial=True``: a record failed or is ambiguous; see ``report``."""
 
     def __init__(self, message: str, *, report: WriteReport) -> None:
         super().__init__(message)
@@ -338,16 +338,16 @@ class PartialWriteError(AiwynError):
 
 
 class ExportError(AiwynError):
-    """A file cannot be written as asked; what was there before is untouched."""
+    """A file cannot be written; an existing file is unchanged."""
 
 
 class WebhookVerificationError(AiwynError):
-    """A delivery that is not to be trusted, whatever is wrong with it; answer it with a 400."""
+    """A delivery that cannot be verified, for any reason; respond with 400."""
 
 
 class UndocumentedEndpointWarning(UserWarning):
-    """An endpoint is used whose path or method the documentation does not show; told once a client."""
+    """An endpoint without documented path or method is used; warned once per client."""
 
 
 class StorageWarning(UserWarning):
-    """A file system lacks an operation (file modes, locks or syncing a folder); the work goes on without."""
+    """The file system lacks file modes, locks or folder syncing; the work continues without."""
