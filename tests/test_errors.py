@@ -138,10 +138,10 @@ def test_no_error_of_a_request_is_taken_for_the_networks_own() -> None:
     assert not any(issubclass(cls, OSError) for cls in CLASSES)
 
 
-def test_the_text_tells_what_was_asked_how_often_and_what_to_do() -> None:
+def test_str_names_request_attempts_and_what_to_do() -> None:
     text = str(one_of(RateLimitError))
     assert text == (
-        "POST /x: no (2 attempts in 2.0 s) [request id abc] It was not sent again: the client's retry budget "
-        "is used up. The write may have been applied: look before you send it again."
+        "POST /x: no (2 attempts in 2.0 s) [request id abc]; not retried: the retry budget of the client is "
+        "exhausted; the write may have been applied, check before you send it again"
     )
     assert str(RequestError("no")) == "no"

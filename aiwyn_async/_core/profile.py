@@ -1,0 +1,68 @@
+"""Options from the environment and from profile files."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from aiwyn_async._core.headers import SECRET_NAME
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["SECRETS", "from_environment", "from_profile"]
+
+ENVIRONMENT_PREFIX: Final = "AIWYN_"
+SECRETS: Final = {"api_key", "token"}
+
+
+def from_environment(options: Iterable[str]) -> dict[str, Any]:
+    """Return the options that environment variables set, as text."""
+    names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in options}
+    return {name: os.environ[variable] for variable, name in names.items() if os.environ.get(variable)}
+
+
+def from_profile(profile: str | None) -> dict[str, Any]:
+    """Return the options of a profile; none if there is no profile file.
+
+    Raises:
+        ConfigurationError: the file or the profile cannot be read, or others can read its credential.
+    """
+    name = profile or os.environ.get("AIWYN_PROFILE")
+    configured = os.environ.get("AIWYN_CONFIG")
+    # Unlike Path.home(), expanduser() does not fail for a user without a home, as containers have.
+    config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    path = Path(configured or Path(config_home) / "aiwyn" / "config.toml")
+    try:
+        with path.open("rb") as file:
+            readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
+            content = tomllib.load(file)
+    except OSError as error:
+        if name or (configured and not isinstance(error, FileNotFoundError)):
+            raise ConfigurationError(
+                f"profile {name or 'default'!r} cannot be read from {path}: {error.strerror}"
+            ) from None
+        return {}
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"cannot read {path}: {error}") from None
+    try:
+        profiles = msgspec.convert(content.get("profiles", {}), dict[str, dict[str, Any]])
+    except msgspec.ValidationError:
+        raise ConfigurationError(f"in {path} each profile must be a table: [profiles.NAME]") from None
+    if name and name not in profiles:
+        raise ConfigurationError(f"no profile {name!r} in {path}; it has {', '.join(profiles) or 'none'}")
+    options = profiles.get(name or "default", {})
+    headers = options.get("headers")
+    has_secret = bool(SECRETS & options.keys()) or (
+        isinstance(headers, dict)
+        and any(SECRET_NAME.search(header) for header in cast("dict[str, Any]", headers))
+    )
+    if has_secret and readable_by_others:
+        raise ConfigurationError(
+            f"{path} contains a credential and others can read it; run: chmod 600 {path}"
+        )
+    return options

@@ -1,0 +1,70 @@
+"""Checks of the URLs and paths of the configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["PATH", "check_proxy", "checked_url"]
+
+# A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
+_HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+# Segments of printable ASCII except space, slash, ? and #.
+PATH: Final = re.compile(r"(?:/[!\"$-.0->@-~]+)+")
+
+
+def checked_url(url: str, *, allow_insecure_http: bool) -> str:
+    """Return a base_url without a trailing slash.
+
+    Raises:
+        ConfigurationError: the URL is not valid, or would send the token in the clear.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("base_url is not a URL; write it as https://host") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("base_url must start with https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url contains credentials; remove them and pass api_key= or token=")
+    if "?" in url or "#" in url:
+        raise ConfigurationError("base_url must have no query and no fragment")
+    if not url.isascii() or not url.strip().isprintable() or " " in url.strip():
+        raise ConfigurationError("base_url must be printable ASCII; write an international host in punycode")
+    if not _HOST.fullmatch(host):
+        raise ConfigurationError("base_url does not name a valid host; write it as https://host")
+    if parts.scheme == "http" and not (_is_loopback(host) or allow_insecure_http):
+        raise ConfigurationError(
+            "base_url is http:// to another machine, which would send the token in the clear; "
+            "use https://, or pass allow_insecure_http=True"
+        )
+    return url.strip().rstrip("/")
+
+
+def check_proxy(url: str) -> None:
+    """Refuse a value that is not the URL of a proxy; it may contain credentials, so it is not quoted.
+
+    Raises:
+        ConfigurationError: names the option.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError("proxy must be a URL such as http://host:port")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback and "%" not in host
+    except ValueError:
+        return False
