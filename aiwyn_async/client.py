@@ -40,7 +40,7 @@ TOKEN_EXCHANGE_TIMEOUT = 30.0
 
 
 class CallOptions(TypedDict, total=False):
-    """Options that a view may change; ``Config`` tells each one's meaning, unit and default."""
+    """Options that ``with_options()`` can change; see ``Config`` for meaning, unit and default."""
 
     retries: int
     retry_writes: bool
@@ -74,26 +74,33 @@ class ClientOptions(CallOptions, total=False):
     clock: Clock
 
 
+def _undocumented(resource: str) -> cached_property[UntypedCollection]:
+    def collection(client: AiwynClient) -> UntypedCollection:
+        return UntypedCollection(client._session, undocumented_endpoint(resource))
+
+    return cached_property(collection)
+
+
 class AiwynClient:
-    """A client of the Aiwyn API; make one, share it among tasks, close it.
+    """A client of the Aiwyn API. Create one, share it among tasks, close it.
 
         async with AiwynClient() as aiwyn:
             async for invoice in aiwyn.invoices.list(status="POSTED"):
                 print(invoice.invoice_number, invoice.total_amount)
 
-    Nothing is opened before the first request. One client serves several ``asyncio.run()`` one after another
-    (a connection pool for each loop), but not two threads at a time.
+    Nothing is opened before the first request. One client can be used in several ``asyncio.run()`` calls, one
+    after another (with a connection pool per loop), but not in two threads at the same time.
 
     Args:
         base_url: such as https://demo.api.aiwyn.ai; else AIWYN_BASE_URL, else the profile.
         api_key: exchanged for a bearer token and renewed; else AIWYN_API_KEY, else the profile.
-        token: a ready bearer token instead, or a function, also an async one, that returns one and is called
-            again when it expires or is refused; else AIWYN_TOKEN.
+        token: a bearer token instead, or a function, sync or async, that returns one and is called again when
+            the token expires or is refused; else AIWYN_TOKEN.
         profile: a table of the profile file; else AIWYN_PROFILE.
         **options: see ``Config``.
 
     Raises:
-        ConfigurationError: no base_url or credentials, or an option is wrong.
+        ConfigurationError: no base_url or credentials, or an option is invalid.
     """
 
     def __init__(
@@ -105,27 +112,27 @@ class AiwynClient:
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        complaint: ConfigurationError | None = None
+        raised: ConfigurationError | None = None
         try:
             config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
             self._session = _session(config)
         except ConfigurationError as error:
-            complaint = error
-        # Tracebacks can show the locals of each frame, and these hold credentials in the clear.
+            raised = error
+        # A traceback can show the locals of each frame, and these hold credentials as plain text.
         del api_key, token, options
-        if complaint is not None:
-            raise complaint.with_traceback(None)
+        if raised is not None:
+            raise raised.with_traceback(None)
         self._is_view = False
 
     def __repr__(self) -> str:
         if "_session" not in self.__dict__:
-            return "<AiwynClient refused its options>"
+            return "<AiwynClient without valid options>"
         view = "view of " if self._is_view else ""
         return f"<AiwynClient {view}{self._session.config.base_url} {self._session.limiter!r}>"
 
     @property
     def config(self) -> Config:
-        """The options in force."""
+        """The options of this client."""
         return self._session.config
 
     @cached_property
@@ -190,58 +197,20 @@ class AiwynClient:
 
     @property
     def time(self) -> Wip:
-        """Another name for ``wip``: the documentation's tag is Time."""
+        """Another name for ``wip``; the documentation calls it Time."""
         return self.wip
 
-    @cached_property
-    def client_business_entities(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("client_business_entities"))
-
-    @cached_property
-    def contact_clients(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("contact_clients"))
-
-    @cached_property
-    def contact_infos(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("contact_infos"))
-
-    @cached_property
-    def departments(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("departments"))
-
-    @cached_property
-    def industries(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("industries"))
-
-    @cached_property
-    def job_templates(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("job_templates"))
-
-    @cached_property
-    def jobs(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("jobs"))
-
-    @cached_property
-    def last_mile(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("last_mile"))
-
-    @cached_property
-    def offices(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("offices"))
-
-    @cached_property
-    def service_lines(self) -> UntypedCollection:
-        """Unverified: the documentation names the tag and no operation of it; rows are dicts."""
-        return UntypedCollection(self._session, undocumented_endpoint("service_lines"))
+    # The documentation names these resources and no operation of them; rows are dicts.
+    client_business_entities = _undocumented("client_business_entities")
+    contact_clients = _undocumented("contact_clients")
+    contact_infos = _undocumented("contact_infos")
+    departments = _undocumented("departments")
+    industries = _undocumented("industries")
+    job_templates = _undocumented("job_templates")
+    jobs = _undocumented("jobs")
+    last_mile = _undocumented("last_mile")
+    offices = _undocumented("offices")
+    service_lines = _undocumented("service_lines")
 
     def collection(
         self,
@@ -251,20 +220,20 @@ class AiwynClient:
         search_path: str | None = None,
         get_path: str | None = None,
     ) -> UntypedCollection:
-        """Any endpoint with the full surface of a tag; rows are dicts, the envelope is found in the answer.
+        """Return any endpoint as a resource; rows are dicts, and the envelope is detected.
 
         Args:
-            path: of the list, below base_url and with its prefix, such as ``/gql/v1/whatever``.
-            key: wire name of the rows' unique key; None where they have none.
+            path: of the list, below base_url, with its prefix, such as ``/gql/v1/whatever``.
+            key: wire name of the unique key of a row; None if rows have none.
             search_path: of the search; ``path`` and ``/search`` by default.
             get_path: of one object, without its key; ``path`` by default.
 
         Raises:
             ConfigurationError: a path does not start with a slash, or has a query.
         """
-        for given in (path, search_path, get_path):
-            if given is not None and (not given.startswith("/") or "?" in given or "#" in given):
-                raise ConfigurationError(f"a path starts with / and has no query: {given!r} does not")
+        for each in (path, search_path, get_path):
+            if each is not None and (not each.startswith("/") or "?" in each or "#" in each):
+                raise ConfigurationError(f"a path must start with / and have no query, got {each!r}")
         return UntypedCollection(
             self._session,
             Endpoint(
@@ -278,12 +247,12 @@ class AiwynClient:
         )
 
     def with_options(self, **options: Unpack[CallOptions]) -> AiwynClient:
-        """The same client under other options: a view on its pool, token, concurrency and retry budget.
+        """Return this client with other options: a view that shares its pool, token, limits and retry budget.
 
-        Closing the view closes nothing. ``headers`` are added to the client's.
+        Closing the view closes nothing. ``headers`` are added to those of the client.
 
         Raises:
-            ConfigurationError: an option is unknown, out of bounds, or one that a view cannot change.
+            ConfigurationError: an option is unknown, out of bounds, or cannot be changed.
         """
         refused = sorted(options.keys() - CallOptions.__annotations__.keys())
         if refused:
@@ -294,14 +263,14 @@ class AiwynClient:
         try:
             config = _changed(self.config, options)
         except ConfigurationError as error:
-            complaint = error
+            raised = error
         else:
             view = object.__new__(AiwynClient)
             view._session = self._session.view(config)
             view._is_view = True
             return view
         del options  # a traceback shows the locals of this frame
-        raise complaint.with_traceback(None)
+        raise raised.with_traceback(None)
 
     def __copy__(self) -> AiwynClient:
         return self.with_options()
@@ -310,7 +279,7 @@ class AiwynClient:
         return self.with_options()
 
     async def request(self, request: Request) -> Response:
-        """Send a request of your own up the same ladder: token, limits, retries, typed errors.
+        """Send a request of your own, with the same token, limits, retries and errors.
 
         Raises:
             RequestError: see ``errors``.
@@ -330,7 +299,7 @@ class AiwynClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Calling it again does nothing; later requests raise ClientClosedError."""
+        """Close all connections. Closing twice is allowed; later requests raise ClientClosedError."""
         if self._is_view:
             return
         if self._session.tokens is not None:
