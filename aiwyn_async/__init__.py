@@ -53,6 +53,7 @@ from aiwyn_async.errors import (
     ResponseTooLargeError,
     ServerError,
     StatusError,
+    StorageError,
     StorageWarning,
     TokenExchangeError,
     TransportError,
@@ -204,7 +205,7 @@ if TYPE_CHECKING:
     from aiwyn_async._resources.wip import (
         Wip,
     )
-    from aiwyn_async.arrow._stream import (
+    from aiwyn_async.arrow import (
         ArrowStream,
     )
     from aiwyn_async.client import (
@@ -249,7 +250,7 @@ _LAZY = {
     "Staff": "_resources.staff",
     "UntypedCollection": "_resources.untyped",
     "Wip": "_resources.wip",
-    "ArrowStream": "arrow._stream",
+    "ArrowStream": "arrow",
     "AiwynClient": "client",
     "CallOptions": "client",
     "ClientOptions": "client",
@@ -377,6 +378,7 @@ __all__ = [
     "StaffMemberSearchRow",
     "StateBackend",
     "StatusError",
+    "StorageError",
     "StopReason",
     "StorageWarning",
     "SystemClock",

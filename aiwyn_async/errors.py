@@ -27,7 +27,8 @@
     │   ├── PaginationLoopError     the server gives the same page again
     │   └── IncompleteError         strict=True, and rows are missing or cannot be vouched for
     ├── PartialWriteError           raise_on_partial=True, and not every record was written: report
-    ├── ExportError                 a file cannot be written
+    ├── StorageError                a local file, database or stdout cannot be read or written
+    │   └── ExportError             an export cannot be written
     └── WebhookVerificationError    a delivery is not to be trusted: answer it with a 400
 
 Every error survives pickling. None holds a secret, in its text, attributes or traceback locals.
@@ -73,6 +74,7 @@ __all__ = [
     "ResponseTooLargeError",
     "ServerError",
     "StatusError",
+    "StorageError",
     "StorageWarning",
     "TokenExchangeError",
     "TransportError",
@@ -337,8 +339,12 @@ class PartialWriteError(AiwynError):
         self.report = report
 
 
-class ExportError(AiwynError):
-    """A file cannot be written as asked; what was there before is untouched."""
+class StorageError(AiwynError):
+    """A local file, a database or stdout cannot be read or written."""
+
+
+class ExportError(StorageError):
+    """An export cannot be written; an existing file is unchanged."""
 
 
 class WebhookVerificationError(AiwynError):

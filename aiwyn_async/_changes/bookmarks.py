@@ -58,7 +58,7 @@ class FileState:
 
         Raises:
             CheckpointError: the file is damaged, or none of this kind.
-            ExportError: it cannot be read.
+            StorageError: it cannot be read.
         """
         return self._read().get(key)
 
@@ -67,7 +67,7 @@ class FileState:
 
         Raises:
             CheckpointError: the file is damaged, or none of this kind.
-            ExportError: it cannot be written; what was there before is untouched.
+            StorageError: it cannot be written; what was there before is untouched.
         """
         text = msgspec.json.format(msgspec.json.encode(self._read() | {key: value}), indent=2)
         with disk_errors(self.path):

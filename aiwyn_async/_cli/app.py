@@ -36,10 +36,10 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import (
     AiwynError,
     ConfigurationError,
-    ExportError,
     IncompleteError,
     PaginationError,
     RequestError,
+    StorageError,
     StorageWarning,
     UndocumentedEndpointWarning,
 )
@@ -366,7 +366,7 @@ def _advice(to: Path, *, replace: bool) -> Generator[None]:
     """Have an error say how to continue what was kept."""
     try:
         yield
-    except (RequestError, PaginationError, ExportError) as error:
+    except (RequestError, PaginationError, StorageError) as error:
         if "resume" not in str(error) and has_unfinished(to):
             how = "run the command again to continue" if replace else "go on with --resume"
             error.add_note(f"what was finished is kept, {how}")
@@ -406,7 +406,7 @@ def run(arguments: Sequence[str]) -> int:
 def _print_failure(text: str, arguments: Sequence[str]) -> None:
     """With ``--json``, a result without a path: exit code 5 alone does not say whether there is a file."""
     if arguments[0] in {"export", "sync"} and "--json" in arguments:
-        with contextlib.suppress(ExportError):  # stdout may be what failed
+        with contextlib.suppress(StorageError):  # stdout may be what failed
             data(encode_json({"path": None, "complete": False, "error": text}))
 
 

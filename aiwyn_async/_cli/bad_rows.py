@@ -12,7 +12,7 @@ import msgspec
 from aiwyn_async._cli.output import say
 from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._decoding.envelope import BadRow
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 
 __all__ = ["BadRowsFile"]
 
@@ -35,14 +35,14 @@ class BadRowsFile:
         is_needed: rows may be skipped; else a file that no command wrote is left alone.
 
     Raises:
-        ExportError: it is needed, and a file of this name exists that no command wrote.
+        StorageError: it is needed, and a file of this name exists that no command wrote.
     """
 
     def __init__(self, target: Path, *, is_needed: bool) -> None:
         self.path = target.with_name(f"{target.name}.bad.jsonl")
         try:
             self._lines = self._read()
-        except ExportError:
+        except StorageError:
             if is_needed:
                 raise
             self._lines = []
@@ -52,10 +52,10 @@ class BadRowsFile:
             with disk_errors(self.path, "read"):
                 return [msgspec.json.decode(line, type=_Line) for line in self.path.read_bytes().splitlines()]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise ExportError(
+            raise StorageError(
                 f"{self.path} is not a file of skipped rows; move it away, or name another target"
             ) from None
-        except ExportError as error:
+        except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return []
             raise
@@ -64,7 +64,7 @@ class BadRowsFile:
         """Write the rows that a run skipped; without any, remove the file of an earlier run.
 
         Raises:
-            ExportError: the disk refuses.
+            StorageError: the disk refuses.
         """
         self._write([_line(row) for row in skipped])
 
@@ -72,7 +72,7 @@ class BadRowsFile:
         """Write rows beside those of earlier runs; a row that was skipped before is replaced.
 
         Raises:
-            ExportError: the disk refuses.
+            StorageError: the disk refuses.
         """
         if skipped:
             self._write(list({line.raw: line for line in [*self._lines, *map(_line, skipped)]}.values()))

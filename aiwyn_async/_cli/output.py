@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 
 __all__ = ["data", "drop", "printable", "say"]
 
@@ -15,17 +15,17 @@ def data(text: bytes) -> None:
     """A line on stdout, as it is. When its reader has gone, the rest is dropped and the work goes on.
 
     Raises:
-        ExportError: stdout is closed, or what it leads to is full.
+        StorageError: stdout is closed, or what it leads to is full.
     """
     if sys.stdout is None:
-        raise ExportError("cannot write the result: stdout is closed")
+        raise StorageError("cannot write the result: stdout is closed")
     try:
         sys.stdout.buffer.write(text + b"\n")
         sys.stdout.flush()
     except OSError as fault:
         drop(sys.stdout)
         if not isinstance(fault, BrokenPipeError):
-            raise ExportError(f"cannot write the result to stdout: {fault.strerror}") from fault
+            raise StorageError(f"cannot write the result to stdout: {fault.strerror}") from fault
 
 
 def drop(stream: TextIO) -> None:

@@ -145,7 +145,7 @@ async def sync(
             names the fields in any case, as ``unknown_fields``.
 
     Raises:
-        ExportError: the file cannot be written, is in use, is not a DuckDB database, or has a table of this
+        StorageError: the file cannot be written, is in use, is not a DuckDB database, or has a table of this
             name that no sync made or whose columns were altered; or the file is missing and the log of an
             earlier database of its name is not.
         CheckpointError: the table was filled by another query.

@@ -23,7 +23,7 @@ from aiwyn_async._core.files import disk_errors, restrict_to_owner
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.arrow._table import RowSchema
-from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
+from aiwyn_async.errors import CheckpointError, ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import _statements as sql
@@ -140,24 +140,24 @@ class SyncedTable:
         """Take the file, and make the table where there is none.
 
         Raises:
-            ExportError: the file cannot be opened or is in use, or the table is not this program's, or of
+            StorageError: the file cannot be opened or is in use, or the table is not this program's, or of
                 another server.
             CheckpointError: the table was filled by another query.
         """
         path = self._path
         with disk_errors(path, "open"):
             if not path.parent.is_dir():
-                raise ExportError(f"there is no folder {path.parent}; make it first")
+                raise StorageError(f"there is no folder {path.parent}; make it first")
             if path.is_symlink() or path.is_dir():
-                raise ExportError(f"{path} is a folder or a link; name the file itself")
+                raise StorageError(f"{path} is a folder or a link; name the file itself")
             is_new = not path.exists()
             for log in logs_beside(path) if is_new else ():
-                raise ExportError(
+                raise StorageError(
                     f"{log} is the log of an earlier database of this name, which DuckDB would replay into "
                     "the new one; remove it, or name another file"
                 )
             if not is_new and not _is_database(path):
-                raise ExportError(f"{path} is not a DuckDB database; name another file, or remove it")
+                raise StorageError(f"{path} is not a DuckDB database; name another file, or remove it")
         with self._errors():
             self._attach(is_new=is_new)
 
@@ -177,7 +177,7 @@ class SyncedTable:
         """Merge a table of rows by key, and keep how far this is, in one transaction.
 
         Raises:
-            ExportError: the disk refuses, or a value does not fit; all is as before.
+            StorageError: the disk refuses, or a value does not fit; all is as before.
         """
         with self._errors(), self._transaction():
             done: Counter[str] = Counter()
@@ -262,7 +262,7 @@ class SyncedTable:
             restrict_to_owner(self._path)
         had_state = self._exists("_aiwyn_sync")
         if self._exists(self._tag) and not (had_state and self._is_ours()):
-            raise ExportError(
+            raise StorageError(
                 f"{self._path} has a table {self._tag} that no sync made; name another file, or drop it"
             )
         if not had_state:
@@ -277,7 +277,7 @@ class SyncedTable:
         found = self._rows(sql.SELECT_OWNER, self._tag)
         for server, query in found:
             if server != self._server:
-                raise ExportError(
+                raise StorageError(
                     f"{self._path} holds {self._tag} of {server}, not of {self._server}; name another file"
                 )
             if query != self._query:
@@ -291,7 +291,7 @@ class SyncedTable:
         """Make the table, or give it what the row type has more; then all rows are read again.
 
         Raises:
-            ExportError: a column has another type, so that values would be changed.
+            StorageError: a column has another type, so that values would be changed.
         """
         with self._batch(self._schema.arrow.empty_table()):
             wanted = self._types(sql.BATCH)
@@ -302,7 +302,7 @@ class SyncedTable:
                 return
         keys = [list(map(folded, names)) for (names,) in self._rows(sql.primary_key(), self._tag)]
         if keys != [[folded(self._key)]]:
-            raise ExportError(
+            raise StorageError(
                 f"the table {self._tag} in {self._path} was made anew by another program, which left out its "
                 f"primary key {self._key}; drop it, and the next sync brings all rows"
             )
@@ -323,7 +323,7 @@ class SyncedTable:
         """The columns that need another type to hold what the row type has more.
 
         Raises:
-            ExportError: a column has a type that would change values.
+            StorageError: a column has a type that would change values.
         """
         found: dict[str, str] = {}
         for name, kind in wanted.items():
@@ -342,22 +342,22 @@ class SyncedTable:
         """Refuse to update rows without the column ``extra`` that they were written with.
 
         Raises:
-            ExportError: the table has the column, and the option is not given.
+            StorageError: the table has the column, and the option is not given.
         """
         own = there.get(EXTRA_COLUMN)
         if own is not None and own.id == "varchar" and EXTRA_COLUMN not in map(folded, wanted):
-            raise ExportError(
+            raise StorageError(
                 f"the table {self._tag} in {self._path} has a column {EXTRA_COLUMN}, which would keep old "
                 f'values; pass extra="json" to update it, or drop or rename the column'
             )
 
-    def _altered(self, name: str, own: str, wanted: str) -> ExportError:
+    def _altered(self, name: str, own: str, wanted: str) -> StorageError:
         advice = "restore the type (ALTER TABLE), or drop the table, and put other types into a view"
         if (own, wanted) == (DATE_TYPE, INSTANT_TYPE):
             advice = f"pass date_columns=('{name}',) if a sync with that option made it; else {advice}"
         elif (own, wanted) == (INSTANT_TYPE, DATE_TYPE):
             advice = f"leave {name} out of date_columns, or drop the table, so that all rows are read again"
-        return ExportError(
+        return StorageError(
             f"column {name} of the table {self._tag} in {self._path} has the type {own} instead of {wanted}, "
             f"so values would be changed; {advice}"
         )
@@ -402,14 +402,14 @@ class SyncedTable:
 
     @contextlib.contextmanager
     def _errors(self) -> Generator[None]:
-        """What DuckDB or the disk refuses, as an ``ExportError`` that names the file."""
+        """What DuckDB or the disk refuses, as an ``StorageError`` that names the file."""
         try:
             yield
         except (duckdb.Error, OSError) as fault:
             text = str(fault)
             if any(sign in text for sign in IN_USE):
-                raise ExportError(f"{self._path} is in use by another sync or program") from fault
-            raise ExportError(f"DuckDB cannot keep {self._tag} in {self._path}: {text}") from fault
+                raise StorageError(f"{self._path} is in use by another sync or program") from fault
+            raise StorageError(f"DuckDB cannot keep {self._tag} in {self._path}: {text}") from fault
 
 
 def _is_database(path: Path) -> bool:

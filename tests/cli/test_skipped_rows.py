@@ -12,7 +12,7 @@ import pytest
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._decoding.envelope import BadRow
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 
@@ -100,6 +100,6 @@ def test_rows_that_later_runs_skip_are_added_to_those_of_earlier_ones(tmp_path: 
 
 def test_a_file_that_cannot_be_read_is_refused_only_if_it_is_needed(tmp_path: Path) -> None:
     (tmp_path / "x.csv.bad.jsonl").mkdir()
-    with pytest.raises(ExportError, match="cannot read"):
+    with pytest.raises(StorageError, match="cannot read"):
         BadRowsFile(tmp_path / "x.csv", is_needed=True)
     BadRowsFile(tmp_path / "x.csv", is_needed=False).replace([])

@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, CheckpointError, ConfigurationError, ExportError, F, IncompleteError
+from aiwyn_async import AiwynClient, CheckpointError, ConfigurationError, F, IncompleteError, StorageError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import DecodeError, ServerError
 from aiwyn_async.models.base import Id
@@ -190,12 +190,12 @@ async def test_another_query_another_server_and_anothers_table_are_refused(
         await sync(aiwyn.invoices, path)
     with duckdb.connect(str(path)) as file:
         file.execute("UPDATE _aiwyn_sync SET server = 'https://elsewhere.example'")
-    with pytest.raises(ExportError, match=r"of https://elsewhere\.example, not of"):
+    with pytest.raises(StorageError, match=r"of https://elsewhere\.example, not of"):
         await sync(aiwyn.invoices, path, where=F.status == "PAID")
     own = tmp_path / "own.duckdb"
     with duckdb.connect(str(own)) as file:
         file.execute("CREATE TABLE invoices AS SELECT 42 AS mine")
-    with pytest.raises(ExportError, match="no sync made"):
+    with pytest.raises(StorageError, match="no sync made"):
         await sync(aiwyn.invoices, own)
     assert query(own, "SELECT * FROM invoices") == [(42,)]
     assert query(own, "SELECT count(*) FROM duckdb_tables()") == [(1,)]
@@ -208,7 +208,7 @@ async def test_what_cannot_be_a_target_is_refused_before_anything_is_sent(
     text.write_text("no database" * 1000)
     (tmp_path / "link").symlink_to(text)
     for path in (text, tmp_path, tmp_path / "link", tmp_path / "nowhere" / "firm.duckdb"):
-        with pytest.raises(ExportError):
+        with pytest.raises(StorageError):
             await sync(aiwyn.invoices, path)
     with pytest.raises(ConfigurationError, match="no search of payments"):
         await sync(aiwyn.payments, tmp_path / "x.duckdb", where={"id": {"_eq": 1}})
@@ -225,10 +225,10 @@ async def test_two_syncs_of_one_file_at_once(aiwyn: AiwynClient, tmp_path: Path)
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(ExportError, match="in use"):
+        with pytest.raises(StorageError, match="in use"):
             await sync(aiwyn.invoices, path)
         other.communicate(b"\n")
-    with duckdb.connect(str(path)), pytest.raises(ExportError, match="in use"):
+    with duckdb.connect(str(path)), pytest.raises(StorageError, match="in use"):
         await sync(aiwyn.invoices, path)
 
 
@@ -318,7 +318,7 @@ async def test_tables_that_another_program_changed_are_refused_with_the_reason(
     with duckdb.connect(str(path)) as file:
         file.execute(statement)
 
-    with pytest.raises(ExportError, match=told):
+    with pytest.raises(StorageError, match=told):
         await sync(aiwyn.invoices, path)
     assert query(path, "SELECT count(*) FROM invoices") == [(120,)]
 
@@ -351,7 +351,7 @@ async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_
         return body.replace(b'"totalAmount":', b'"totalAmount":1e30,"was":')
 
     firm.box.faults.add("invoices.search", times=99, mutate=enlarge)
-    with pytest.raises((ExportError, DecodeError), match="totalAmount"):
+    with pytest.raises((StorageError, DecodeError), match="totalAmount"):
         await sync(aiwyn.invoices, path)
     firm.box.faults.clear()
     await sync(aiwyn.invoices, path)
@@ -362,6 +362,6 @@ async def test_a_value_that_its_column_cannot_hold_is_named_and_the_table_stays_
 async def test_a_path_that_can_be_no_file_is_refused_as_any_other(
     name: str, aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises((ExportError, ConfigurationError), match=r"names no file|File name too long"):
+    with pytest.raises((StorageError, ConfigurationError), match=r"names no file|File name too long"):
         await sync(aiwyn.invoices, tmp_path / name if name.endswith(".duckdb") else Path(name))
     assert firm.box.calls() == 0

@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, ExportError
+from aiwyn_async import AiwynClient, ConfigurationError, StorageError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._columns import type_for_both
@@ -55,7 +55,7 @@ async def test_a_file_that_is_no_database_is_refused_whatever_it_is_called(
         case _:
             path.touch()
     before = path.read_bytes()
-    with pytest.raises(ExportError, match="is not a DuckDB database"):
+    with pytest.raises(StorageError, match="is not a DuckDB database"):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
     assert path.read_bytes() == before
@@ -80,7 +80,7 @@ async def test_a_column_of_an_altered_type_is_refused_with_the_reason(
         file.execute("UPDATE invoices SET notes = NULL")
         file.execute(f'ALTER TABLE invoices ALTER "{column}" TYPE {kind}')
     served.firm.requests = 0
-    with pytest.raises(ExportError, match=rf"column {column} of the table invoices .* has the type {kind}"):
+    with pytest.raises(StorageError, match=rf"column {column} of the table invoices .* has the type {kind}"):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
 
