@@ -45,7 +45,7 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.export import Readable
 from aiwyn_async.export import export as export_rows
-from aiwyn_async.export._partial import has_unfinished
+from aiwyn_async.export._staging import has_unfinished
 from aiwyn_async.sandbox import Sandbox, parse_fault, serve
 
 __all__ = ["app", "run"]
@@ -84,7 +84,6 @@ async def export(
     limit: Whole | None = None,
     page_size: Whole = 1000,
     ranges: Whole | None = None,
-    processes: Whole = 0,
     unordered: Flag = False,
     strict: Flag = False,
     force: Flag = False,
@@ -120,7 +119,6 @@ async def export(
         limit: rows in all.
         page_size: rows a request, 1 to 1000.
         ranges: ranges of keys read at once, 1 to 64.
-        processes: processes that write CSV beside this one, 0 to 64; the other formats gain nothing by them.
         unordered: write rows as they come; otherwise two exports of the same rows give the same file.
         strict: write no file unless it can be vouched for as complete; the parts are kept for --resume.
         force: replace the file, and discard an unfinished export; in a .duckdb file, other tables are kept.
@@ -154,7 +152,6 @@ async def export(
                 resume=resume,
                 replace=replace,
                 table=tag_named(tag),
-                processes=processes,
                 on_progress=shown.update,
                 **rows.of_values(),
             )

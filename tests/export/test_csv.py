@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient, DecodeError, Invoice
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export import export
-from aiwyn_async.export._writers import writer_for
+from aiwyn_async.export._formats import format_for
 from aiwyn_async.sandbox import Sandbox
 
 
@@ -84,7 +84,7 @@ rows_of_invoices = st.lists(
 @given(rows=rows_of_invoices, ascii_only=st.booleans())
 def test_any_rows_are_read_back_as_they_came(rows: list[dict[str, Any]], ascii_only: bool) -> None:
     sent = [msgspec.Raw(json.dumps(row, ensure_ascii=ascii_only).encode()) for row in rows]
-    writer, part = writer_for(Path("x.csv"), Invoice, "invoices"), io.BytesIO()
+    writer, part = format_for(Path("x.csv"), Invoice, "invoices"), io.BytesIO()
     assert writer.write_part(part, PageRows.of_json([(0, sent)], "raise")) == len(rows)
 
     names = [field.encode_name for field in msgspec.structs.fields(Invoice)]

@@ -225,7 +225,7 @@ async def test_a_view_or_a_table_of_sync_of_this_name_is_refused_before_anything
     synced = tmp_path / "synced.duckdb"
     await sync(aiwyn.invoices, synced)
     calls = box.calls()
-    with pytest.raises(ExportError, match="a sync keeps the table invoices"):
+    with pytest.raises(ExportError, match=r"sync\(\) maintains the table invoices"):
         await export(aiwyn.invoices.list(), synced, force=True)
     assert box.calls() == calls
     await export(aiwyn.clients.list(), synced, force=True)

@@ -166,8 +166,8 @@ async def test_bad_targets_are_refused_before_anything_is_sent(
         ("there.csv", ExportError, "exists"),
         ("folder.csv", ExportError, "folder"),
         ("link.csv", ExportError, "symbolic link"),
-        ("nowhere/x.csv", ExportError, "no folder"),
-        ("there.csv/x.csv", ExportError, "no folder|cannot write"),
+        ("nowhere/x.csv", ExportError, "does not exist; create it"),
+        ("there.csv/x.csv", ExportError, "does not exist|cannot write"),
         ("x.xlsx", ConfigurationError, r"\.jsonl, \.ndjson, \.csv, \.parquet, \.duckdb"),
         ("x", ConfigurationError, "suffix"),
     ]:

@@ -20,6 +20,8 @@ from aiwyn_async import (
     ServerError,
 )
 from aiwyn_async.export import export
+from aiwyn_async.export._manifest import read_manifest, write_manifest
+from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import broken_export, is_late
 
@@ -205,19 +207,18 @@ async def test_replace_continues_what_the_last_run_did_not_finish(firm: Firm, tm
 
 @pytest.mark.parametrize("spoiled_by", ["age", "clock", "edited", "damage", "lost part", "query"])
 async def test_replace_begins_again_where_the_unfinished_export_cannot_be_continued(
-    spoiled_by: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spoiled_by: str, firm: Firm, tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     folder = await broken_export(box, aiwyn, target)
     path = folder / "manifest.json"
-    now = time.time
-    if spoiled_by == "age":
-        monkeypatch.setattr("aiwyn_async.export._partial.time.time", lambda: now() + 13 * 3600)
-    elif spoiled_by == "clock":
-        monkeypatch.setattr("aiwyn_async.export._partial.time.time", lambda: now() - 3600)
+    if spoiled_by in {"age", "clock"}:
+        manifest = read_manifest(path)
+        manifest.started_at += -13 * 3600 if spoiled_by == "age" else 3600
+        write_manifest(path, manifest)
     elif spoiled_by == "edited":
-        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"began": now()}))
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"started_at": time.time()}))
     elif spoiled_by == "damage":
         path.write_bytes(b"\xff{")
     elif spoiled_by == "lost part":
@@ -243,7 +244,7 @@ async def test_replace_after_a_kill_that_left_the_finished_file_reads_again(
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("aiwyn_async.export._partial.Partial.finish", end_here)
+        patch.setattr(Staging, "finish", end_here)
         with pytest.raises(SystemError):
             await export(aiwyn.invoices.pull(page_size=10), target)
     box.insert("invoices", count=7)

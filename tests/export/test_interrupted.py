@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,15 +13,16 @@ import pytest
 from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
+from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
 
 
 @pytest.mark.parametrize(
     ("module", "step", "suffix"),
     [
-        ("_part_writers", "write_part", ".jsonl"),
-        ("_target", "Target.take", ".jsonl"),
-        ("_target", "Target.replace", ".csv"),
+        ("_part_queue", "write_part", ".jsonl"),
+        ("_target", "Target.move", ".jsonl"),
+        ("_target", "Target.write", ".csv"),
     ],
 )
 async def test_a_cancelled_export_ends_only_when_its_thread_has(
@@ -63,7 +63,6 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "x.parquet"
-    holder: Any = sys.modules["aiwyn_async.export._partial"].Partial
 
     def end_here(_: Any) -> None:
         raise SystemError("killed")
@@ -73,7 +72,7 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(holder, "finish", end_here)
+            patch.setattr(Staging, "finish", end_here)
             with pytest.raises(SystemError):
                 await export(aiwyn.invoices.pull(page_size=10), target)
         content, asked = target.read_bytes(), box.calls("invoices.search")

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.export._parquet import join_parquet, write_part
-from aiwyn_async.export._parquet_footer import MAGIC, file_of, footer_of, moved
+from aiwyn_async.export._formats.parquet import join_parquet, write_table
+from aiwyn_async.export._formats.parquet_footer import MAGIC, footer_file, move_footer, split_footer
 
 MONEY = pa.decimal128(38, 9)
 SCHEMA = pa.schema(
@@ -56,7 +56,7 @@ def written(tables: list[Any], folder: Path) -> list[Path]:
     for table in tables:
         found.append(folder / f"part-{len(found)}")
         with found[-1].open("wb") as file:
-            write_part(file, table)
+            write_table(file, table)
     return found
 
 
@@ -132,17 +132,19 @@ def test_a_footer_that_was_moved_tells_where_all_has_gone(by: int) -> None:
     ) as writer:
         writer.write_table(table)
     content = alone.getvalue()
-    begin, footer = footer_of(content)
-    assert content == content[:begin] + file_of(footer)[len(MAGIC) :]
+    begin, footer = split_footer(content)
+    assert content == content[:begin] + footer_file(footer)[len(MAGIC) :]
 
-    found = moved(footer, by=by, ordinal=7)
+    found = move_footer(footer, offset=by, ordinal=7)
 
     gap = b"\xff" * by
-    other = MAGIC + gap + content[len(MAGIC) : begin] + file_of(found)[len(MAGIC) :]
+    other = MAGIC + gap + content[len(MAGIC) : begin] + footer_file(found)[len(MAGIC) :]
     assert pq.read_table(io.BytesIO(other)).equals(pq.read_table(alone), check_metadata=True)
-    assert moved(found, by=-by, ordinal=0) == footer
+    assert move_footer(found, offset=-by, ordinal=0) == footer
     if by:
-        before, after = (pq.read_metadata(io.BytesIO(file_of(each))).row_group(0) for each in (footer, found))
+        before, after = (
+            pq.read_metadata(io.BytesIO(footer_file(each))).row_group(0) for each in (footer, found)
+        )
         for place in range(before.num_columns):
             old, new = before.column(place), after.column(place)
             assert new.data_page_offset == old.data_page_offset + by

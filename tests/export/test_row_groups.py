@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, ServerError
-from aiwyn_async.export import _parquet as parquet
+from aiwyn_async.export._formats import parquet
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late

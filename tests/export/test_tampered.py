@@ -62,7 +62,7 @@ async def test_a_manifest_that_is_none_is_refused(
     target = tmp_path / "x.jsonl"
     (await broken_export(box, aiwyn, target) / "manifest.json").write_bytes(content)
     with pytest.raises(
-        ExportError, match="is damaged, or of another release; pass force=True to start again"
+        ExportError, match="is damaged or was written by another release; pass force=True to start again"
     ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert not target.exists()
@@ -101,7 +101,7 @@ async def test_a_manifest_that_was_edited_is_refused(
         manifest["checkpoint"] = manifest["checkpoint"].replace("1", "2", 1)
     path.write_text(json.dumps(manifest))
     with pytest.raises(
-        ExportError, match="is damaged, or of another release; pass force=True to start again"
+        ExportError, match="is damaged or was written by another release; pass force=True to start again"
     ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
 
