@@ -56,7 +56,7 @@ async def test_an_amount_too_large_for_its_column_is_refused_and_never_wraps_aro
     box, aiwyn = firm
     set_first_total(box, number)
 
-    with pytest.raises(DecodeError, match=r"id \d+\): totalAmount: a column holds 29 digits"):
+    with pytest.raises(DecodeError, match=r"id \d+\): totalAmount: a column has 29 digits"):
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
 
     assert not (tmp_path / "x.parquet").exists()

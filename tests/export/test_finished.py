@@ -133,7 +133,7 @@ async def test_strict_resume_of_an_export_that_was_not_proven_complete_is_refuse
     target = tmp_path / "x.jsonl"
     done = await export(aiwyn.invoices.list(), target)
     assert not done.report.complete
-    with pytest.raises(IncompleteError, match="not proven complete"):
+    with pytest.raises(IncompleteError, match="is finished but may be incomplete"):
         await export(aiwyn.invoices.list(strict=True), target, resume=True)
 
 
@@ -146,7 +146,7 @@ async def test_ways_to_treat_an_existing_file_exclude_each_other(
     target = tmp_path / "x.jsonl"
     await broken_export(box, aiwyn, target)
     calls = box.calls()
-    with pytest.raises(ConfigurationError, match="exclude each other; pass replace=True"):
+    with pytest.raises(ConfigurationError, match="exclude each other; pass only replace=True"):
         await export(aiwyn.invoices.list(page_size=20), target, **options)
     assert box.calls() == calls
 

@@ -66,7 +66,7 @@ async def test_missing_ranges_leave_no_file_and_a_resumed_export_asks_for_them_a
     target = tmp_path / "x.jsonl"
     bad = keys_of(box)[1234]
     fault = box.faults.add("invoices.search", every=1, status=500, match=lambda body: covers(body, bad))
-    with pytest.raises(IncompleteError, match=rf"up to {bad}.*go on with resume=True") as caught:
+    with pytest.raises(IncompleteError, match=rf"up to {bad}.*pass resume=True to continue") as caught:
         await export(aiwyn.invoices.pull(page_size=50), target)
     assert fault.hits
     assert not target.exists()
@@ -205,7 +205,7 @@ async def test_without_its_extra_a_format_is_refused_with_the_way_to_get_it(
     for name in [
         name for name in sys.modules if name.startswith(("aiwyn_async.export.", "aiwyn_async.arrow."))
     ]:
-        if name.rpartition(".")[2] in {"_table", "_schema", "_parquet", "_duckdb_file"}:
+        if name.rpartition(".")[2] in {"_table", "_schema", "tables", "parquet", "duckdb"}:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError, match=rf'pip install "aiwyn-async\[{extra}\]"'):

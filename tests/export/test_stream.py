@@ -102,7 +102,7 @@ async def test_missing_ranges_end_the_stream_with_an_error_that_names_them(firm:
     box, aiwyn = firm
     before, bad = ids(box)[1199:1201]
     box.faults.add("invoices.search", times=9999, status=400, match=would_bring(box, {bad}))
-    missing = f"missing are keys above {before} up to {bad}"
+    missing = f"missing keys above {before} up to {bad}"
     with pytest.raises(pa.ArrowInvalid, match=f"was not read completely: {missing}"):
         await asyncio.to_thread(pa.table, aiwyn.invoices.pull(page_size=100))
 

@@ -48,22 +48,32 @@ def write_table(file: IO[bytes], table: Any) -> None:
         _write_row_group(writer, table)
 
 
-def merge_small_parts(parts: Iterator[Path], folder: Path) -> Iterator[Path]:
-    """Merge small neighbouring parts into new ones of at most 100,000 rows or 64 MB.
+def merge_small_parts(
+    parts: Iterator[Path],
+    folder: Path,
+    *,
+    min_rows: int = MIN_ROWS,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[Path]:
+    """Merge small neighbouring parts into larger ones.
 
     Their rows are encoded again. That costs little: with pages so small, requests take most of the time.
 
     Args:
         parts: may wait for parts that are still being written.
         folder: for the merged parts, which stay until the file is finished.
+        min_rows: parts with fewer rows are merged.
+        max_rows: of a merged part.
+        max_bytes: no part is added to a merged part of this size.
     """
     small: list[Path] = []
     rows = size = merged = 0
     schema: Any = None
     for part in parts:
         metadata = pq.read_metadata(part)
-        is_small = metadata.num_rows < MIN_ROWS
-        fits = is_small and rows + metadata.num_rows <= MAX_ROWS and size < MAX_BYTES
+        is_small = metadata.num_rows < min_rows
+        fits = is_small and rows + metadata.num_rows <= max_rows and size < max_bytes
         if small and not (fits and metadata.schema.equals(schema)):
             yield _merge(small, folder / f"merged-{merged:06}")
             small, rows, size, merged = [], 0, 0, merged + 1

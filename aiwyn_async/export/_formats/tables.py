@@ -14,7 +14,7 @@ import pyarrow.ipc as pa_ipc
 
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.arrow._table import RowSchema, cast_to, joined_schema
+from aiwyn_async.arrow._table import RowSchema, cast_to, merge_schemas
 from aiwyn_async.export._target import SharedFile
 
 __all__ = ["PartTables", "TableFormat", "read_arrow", "write_arrow"]
@@ -90,7 +90,7 @@ class PartTables:
         """Iterate over the tables, one per part."""
         for part in chain(list(self._seen), self._new_parts()):
             table = self._read(part)
-            schema = joined_schema([self.schema, table.schema])
+            schema = merge_schemas([self.schema, table.schema])
             if schema != self.schema:
                 self.schema = schema
                 return
