@@ -33,7 +33,7 @@ def combine(before: Any, now: Any) -> Any:
     )
     changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
     changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
-    changes["earlier_problems"] = before.earlier  # the counts that this run continues are summed already
+    changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
     changes["deduplicated"] = before.deduplicated and now.deduplicated
     if before.total_count_at_start is not None:
         changes["total_count_at_start"] = before.total_count_at_start

@@ -13,7 +13,6 @@ ROUNDS_OF_RAW = 4
 PAGES_OF_PARQUET = 80
 """Eight parts, so that what is written side by side is more than the beginning and the end."""
 PAGES_OF_CSV = 200
-"""Enough for the beginning of other processes, 0.4 s, to be little of it."""
 PAGES_COMPARED = 12
 
 
@@ -97,20 +96,16 @@ def csv(bench: Bench) -> Section:
     pages = PAGES if bench.quick else PAGES_OF_CSV
     section = Section(
         "CSV",
-        f"`export()` by threads, which Python's lock holds to one core, and by two other processes; {pages} "
-        "pages a slice, on two cores, of which the server has one. CPU is that of the first process alone.",
+        f"`export()` by threads, which Python's lock limits to one core; {pages} pages a slice, on two "
+        "cores, of which the server has one.",
     )
     served = bench.pages(pages)
-    ours, again, beside = "export() to .csv", "export() to .csv, again", "export(processes=2) to .csv"
+    ours, again = "export() to .csv", "export() to .csv, again"
     with bench.ours(cores=2, steady=True) as worker:
         entries = [
             Entry(ours, worker, "sdk.csv", served),
             Entry(again, worker, "sdk.csv", served),
-            Entry(beside, worker, "sdk.csv", served, {"processes": 2}),
         ]
         section.samples = in_turns(entries, bench.rounds_of(5))
-    section.figures = [
-        ratio(section.samples, beside, ours),
-        ratio(section.samples, ours, again, name="A/A: export() / export()"),
-    ]
+    section.figures = [ratio(section.samples, ours, again, name="A/A: export() / export()")]
     return section

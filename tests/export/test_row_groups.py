@@ -26,12 +26,12 @@ Firm = tuple[Sandbox, AiwynClient]
 
 
 def row_groups(path: Path) -> list[int]:
-    found: Any = pq.read_metadata(path)
-    return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+    result: Any = pq.read_metadata(path)
+    return [result.row_group(number).num_rows for number in range(result.num_row_groups)]
 
 
 @pytest.mark.parametrize("page_size", [5, 25, 400])
-async def test_small_pages_give_one_row_group(page_size: int, firm: Firm, tmp_path: Path) -> None:
+async def test_small_pages_are_merged_into_one_row_group(page_size: int, firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.parquet"
     await export(aiwyn.invoices.list(page_size=page_size), target)
@@ -40,7 +40,7 @@ async def test_small_pages_give_one_row_group(page_size: int, firm: Firm, tmp_pa
     assert sorted(pq.read_table(target)["id"].to_pylist()) == ids
 
 
-async def test_parts_of_a_resumed_export_are_joined_with_those_before(firm: Firm, tmp_path: Path) -> None:
+async def test_resume_merges_parts_of_earlier_runs(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target, whole = tmp_path / "x.parquet", tmp_path / "whole.parquet"
     box.faults.add("invoices.list", times=99, status=500, match=is_late)
@@ -65,7 +65,7 @@ def _parts(sizes: list[int], folder: Path) -> Iterator[Path]:
 
 @settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 30), max_size=12))
-def test_joined_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -> None:
+def test_merged_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         merged = parquet.merge_small_parts(_parts(sizes, folder), folder, min_rows=10, max_rows=25)
