@@ -50,7 +50,7 @@ from aiwyn_async._resources.staff import Staff as Staff
 from aiwyn_async._resources.untyped import UntypedCollection as UntypedCollection
 from aiwyn_async._resources.wip import Wip as Wip
 from aiwyn_async._version import __version__ as __version__
-from aiwyn_async.arrow._stream import ArrowStream as ArrowStream
+from aiwyn_async.arrow import ArrowStream as ArrowStream
 from aiwyn_async.client import AiwynClient as AiwynClient
 from aiwyn_async.client import CallOptions as CallOptions
 from aiwyn_async.client import ClientOptions as ClientOptions
@@ -89,6 +89,7 @@ from aiwyn_async.errors import ResponseMismatchError as ResponseMismatchError
 from aiwyn_async.errors import ResponseTooLargeError as ResponseTooLargeError
 from aiwyn_async.errors import ServerError as ServerError
 from aiwyn_async.errors import StatusError as StatusError
+from aiwyn_async.errors import StorageError as StorageError
 from aiwyn_async.errors import StorageWarning as StorageWarning
 from aiwyn_async.errors import TokenExchangeError as TokenExchangeError
 from aiwyn_async.errors import TransportError as TransportError

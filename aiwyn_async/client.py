@@ -76,7 +76,7 @@ class ClientOptions(CallOptions, total=False):
 
 def _undocumented(resource: str) -> cached_property[UntypedCollection]:
     def collection(client: AiwynClient) -> UntypedCollection:
-        return UntypedCollection(client._session, undocumented_endpoint(resource))
+        return UntypedCollection(client._session, undocumented_endpoint(resource))  # noqa: SLF001 (its own)
 
     return cached_property(collection)
 

@@ -27,7 +27,8 @@
     │   ├── PaginationLoopError     the server returned the same page twice
     │   └── IncompleteError         rows are missing, or strict=True and the read is not proven complete
     ├── PartialWriteError           raise_on_partial=True, and not every record was written: report
-    ├── ExportError                 a file cannot be written
+    ├── StorageError                a local file, database or stdout cannot be read or written
+    │   └── ExportError             an export cannot be written
     └── WebhookVerificationError    a delivery cannot be verified; respond with 400
 
 Every error can be pickled. None contains a secret in its text, attributes or traceback locals.
@@ -73,6 +74,7 @@ __all__ = [
     "ResponseTooLargeError",
     "ServerError",
     "StatusError",
+    "StorageError",
     "StorageWarning",
     "TokenExchangeError",
     "TransportError",
@@ -337,8 +339,12 @@ class PartialWriteError(AiwynError):
         self.report = report
 
 
-class ExportError(AiwynError):
-    """A file cannot be written; an existing file is unchanged."""
+class StorageError(AiwynError):
+    """A local file, a database or stdout cannot be read or written."""
+
+
+class ExportError(StorageError):
+    """An export cannot be written; an existing file is unchanged."""
 
 
 class WebhookVerificationError(AiwynError):

@@ -63,7 +63,7 @@ class FileState:
 
         Raises:
             CheckpointError: the file is damaged, or not a bookmark file.
-            ExportError: it cannot be read.
+            StorageError: it cannot be read.
         """
         return self._read().get(key)
 
@@ -72,7 +72,7 @@ class FileState:
 
         Raises:
             CheckpointError: the file is damaged, or not a bookmark file.
-            ExportError: it cannot be written; its content is unchanged.
+            StorageError: it cannot be written; its content is unchanged.
         """
         text = msgspec.json.format(msgspec.json.encode(self._read() | {key: value}), indent=2)
         with disk_errors(self.path):

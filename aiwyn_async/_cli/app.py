@@ -26,7 +26,7 @@ from aiwyn_async._cli.sync import sync
 from aiwyn_async._cli.upsert import upsert
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._version import __version__
-from aiwyn_async.errors import AiwynError, ExportError, StorageWarning, UndocumentedEndpointWarning
+from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, UndocumentedEndpointWarning
 
 __all__ = ["app", "run"]
 
@@ -129,7 +129,7 @@ async def _run_cancellable(result: Any) -> int:
 def _write_json_error(text: str, arguments: Sequence[str]) -> None:
     """With ``--json``, write a result without a path: the exit code does not say whether there is a file."""
     if arguments[0] in {"export", "sync"} and "--json" in arguments:
-        with contextlib.suppress(ExportError):  # stdout may be what failed
+        with contextlib.suppress(StorageError):  # stdout may be what failed
             write_data(encode_json({"path": None, "complete": False, "error": text}))
 
 

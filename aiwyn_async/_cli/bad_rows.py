@@ -12,7 +12,7 @@ import msgspec
 from aiwyn_async._cli.output import write_message
 from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 
 __all__ = ["BadRowsFile"]
 
@@ -35,14 +35,14 @@ class BadRowsFile:
         is_needed: rows may be skipped; otherwise an unrelated file with this name is ignored.
 
     Raises:
-        ExportError: the file is needed, and an unrelated file with its name exists.
+        StorageError: the file is needed, and an unrelated file with its name exists.
     """
 
     def __init__(self, target: Path, *, is_needed: bool) -> None:
         self.path = target.with_name(f"{target.name}.bad.jsonl")
         try:
             self._lines = self._read()
-        except ExportError:
+        except StorageError:
             if is_needed:
                 raise
             self._lines = []
@@ -52,10 +52,10 @@ class BadRowsFile:
             with disk_errors(self.path, "read"):
                 return [msgspec.json.decode(line, type=_Line) for line in self.path.read_bytes().splitlines()]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise ExportError(
+            raise StorageError(
                 f"{self.path} is not a file of skipped rows; move it or use another target"
             ) from None
-        except ExportError as error:
+        except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return []
             raise
@@ -64,7 +64,7 @@ class BadRowsFile:
         """Write the skipped rows of a run; if there are none, remove the file of an earlier run.
 
         Raises:
-            ExportError: the file cannot be written.
+            StorageError: the file cannot be written.
         """
         self._write(list(map(_to_line, rows)))
 
@@ -72,7 +72,7 @@ class BadRowsFile:
         """Add skipped rows to those of earlier runs. A row that was skipped before is replaced.
 
         Raises:
-            ExportError: the file cannot be written.
+            StorageError: the file cannot be written.
         """
         if rows:
             self._write(list({line.raw: line for line in [*self._lines, *map(_to_line, rows)]}.values()))

@@ -53,7 +53,7 @@ _COLUMNS: Final = re.compile(r"\bdate_columns=\(([^)]*)\)")
 # One-word arguments are also words of sentences, so they are translated only as the subject of a rule.
 _ARGUMENT: Final = re.compile(
     r"\b(batch_size|date_columns|on_bad_row|page_size|reconcile_deletes|round_money)\b"
-    r"|^(ids|limit|overlap|processes|ranges)(?= must be)"
+    r"|^(ids|limit|overlap|ranges)(?= must be)"
 )
 
 

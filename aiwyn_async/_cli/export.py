@@ -17,10 +17,10 @@ from aiwyn_async._cli.resources import create_list, create_pull, find_resource
 from aiwyn_async._core.files import local_path
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError, ExportError, PaginationError, RequestError
+from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
-from aiwyn_async.export._partial import has_unfinished
+from aiwyn_async.export._staging import has_unfinished
 
 __all__ = ["export"]
 
@@ -38,7 +38,6 @@ async def export(
     limit: WholeNumber | None = None,
     page_size: WholeNumber = 1000,
     ranges: WholeNumber | None = None,
-    processes: WholeNumber = 0,
     unordered: Flag = False,
     strict: Flag = False,
     force: Flag = False,
@@ -68,7 +67,6 @@ async def export(
         limit: Stop after this many rows.
         page_size: Rows per request, 1 to 1000.
         ranges: Key ranges to read in parallel, 1 to 64.
-        processes: Additional processes that write CSV, 0 to 64; other formats do not use them.
         unordered: Write rows as they are received. Otherwise two exports of the same rows are identical.
         strict: Write no file unless it is proven complete; finished parts are saved for --resume.
         force: Replace the file and discard an unfinished export; other tables of a .duckdb file stay.
@@ -94,7 +92,6 @@ async def export(
                 resume=resume,
                 replace=replace,
                 table=plural,
-                processes=processes,
                 on_progress=progress.update,
                 **rows.column_arguments(),
             )
@@ -141,7 +138,7 @@ def _advice(to: Path, *, replace: bool) -> Generator[None]:
     """Add to an error how to continue with the finished parts."""
     try:
         yield
-    except (RequestError, PaginationError, ExportError) as error:
+    except (RequestError, PaginationError, StorageError) as error:
         if "resume" not in str(error) and has_unfinished(to):
             how = "run the command again" if replace else "pass --resume"
             error.add_note(f"finished parts are saved; {how} to continue")

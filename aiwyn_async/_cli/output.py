@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 
 __all__ = ["discard_output", "replace_control_characters", "write_data", "write_message"]
 
@@ -15,17 +15,17 @@ def write_data(data: bytes) -> None:
     """Write a line to stdout. If its reader has exited, output is discarded and the command continues.
 
     Raises:
-        ExportError: stdout is closed, or its disk is full.
+        StorageError: stdout is closed, or its disk is full.
     """
     if sys.stdout is None:
-        raise ExportError("cannot write the result: stdout is closed")
+        raise StorageError("cannot write the result: stdout is closed")
     try:
         sys.stdout.buffer.write(data + b"\n")
         sys.stdout.flush()
     except OSError as error:
         discard_output(sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            raise ExportError(f"cannot write the result to stdout: {error.strerror}") from error
+            raise StorageError(f"cannot write the result to stdout: {error.strerror}") from error
 
 
 def write_message(text: str) -> None:

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
-from aiwyn_async.errors import ConfigurationError, ExportError, StorageWarning
+from aiwyn_async.errors import ConfigurationError, StorageError, StorageWarning
 
 try:
     import fcntl
@@ -77,12 +77,14 @@ def _note(operation: str, text: str) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path, doing: str = "write") -> Generator[None]:
-    """Any failure of the disk as an ``ExportError``: ``cannot write x.csv: No space left on device``."""
+def disk_errors(
+    path: Path, doing: str = "write", error: type[StorageError] = StorageError
+) -> Generator[None]:
+    """Raise an ``OSError`` as a ``StorageError``: ``cannot write x.csv: No space left on device``."""
     try:
         yield
     except OSError as fault:
-        raise ExportError(f"cannot {doing} {path}: {fault.strerror or fault}") from fault
+        raise error(f"cannot {doing} {path}: {fault.strerror or fault}") from fault
 
 
 def restrict_to_owner(path: Path, mode: int = 0o600) -> None:

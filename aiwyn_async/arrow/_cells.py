@@ -1,4 +1,4 @@
-"""Values of decoded rows as Arrow takes them: what a column cannot hold exactly refuses its row."""
+"""Convert values of decoded rows for Arrow. A row with a value that does not fit its column is refused."""
 
 from __future__ import annotations
 
@@ -21,74 +21,78 @@ LARGEST: Final = 10**29
 """An amount below this fits ``decimal128(38, 9)``."""
 _exact: Final = Context(prec=1100)
 
-Make = Callable[[Any, str], Any]
-"""From a value and the path to its field to what ``pa.array()`` takes."""
+Convert = Callable[[Any, str], Any]
+"""Converts a value, with the path of its field, for ``pa.array()``."""
 
 
 class Cells:
-    """The columns of rows of one type.
+    """Converts rows of one type.
 
     Args:
-        kinds: of the columns, by their wire names.
+        kinds: types of the columns, by the names that the API uses.
         options: how values become columns.
 
     Attributes:
-        text_ids: paths to the fields of ids of which one was text, so that all become text.
-        rounded: amounts that were rounded.
+        text_ids: paths of id fields with a text value, so that all their values become text.
+        rounded: the number of rounded amounts.
     """
 
     def __init__(self, kinds: Mapping[str, inspect.Type], options: ColumnOptions) -> None:
         self._options = options
-        self._make = {
-            name: self._day if name in options.date_columns else self._maker(kind, name)
+        self._converters = {
+            name: self._to_day if name in options.date_columns else self._converter(kind, name)
             for name, kind in kinds.items()
         }
         self.text_ids: set[str] = set()
         self.rounded = 0
 
-    def of(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The cells of a row, by column.
+    def convert(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Convert the values of a row, by column.
 
         Raises:
             InvalidValueError: a column cannot hold a value exactly.
         """
-        return {name: _or_none(make, values[name], name) for name, make in self._make.items()}
+        return {name: _or_none(convert, values[name], name) for name, convert in self._converters.items()}
 
-    def _maker(self, kind: inspect.Type, path: str) -> Make:  # noqa: PLR0911 (one for each kind)
+    def _converter(self, kind: inspect.Type, path: str) -> Convert:  # noqa: PLR0911 (one for each kind)
         match kind:
             case inspect.Metadata(type=inner):
-                return self._maker(inner, path)
+                return self._converter(inner, path)
             case inspect.UnionType(types=types):
                 members = [each for each in types if not isinstance(each, inspect.NoneType)]
                 if {type(member) for member in members} >= {inspect.IntType, inspect.StrType}:
-                    return _nullable(self._id)
-                return _nullable(self._maker(members[0], path))
+                    return _nullable(self._to_id)
+                return _nullable(self._converter(members[0], path))
             case inspect.StructType(cls=cls, fields=fields) if is_checkable(cls):
-                makers = [
-                    (field.encode_name, field.name, self._maker(field.type, f"{path}.{field.encode_name}"))
+                converters = [
+                    (
+                        field.encode_name,
+                        field.name,
+                        self._converter(field.type, f"{path}.{field.encode_name}"),
+                    )
                     for field in fields
                 ]
                 return lambda value, at: {
-                    name: _or_none(make, getattr(value, attribute), f"{at}.{name}")
-                    for name, attribute, make in makers
+                    name: _or_none(convert, getattr(value, attribute), f"{at}.{name}")
+                    for name, attribute, convert in converters
                 }
             case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-                make = self._maker(item, path)
-                return lambda values, at: [make(value, at) for value in values]
+                convert = self._converter(item, path)
+                return lambda values, at: [convert(value, at) for value in values]
             case inspect.DecimalType():
-                return self._amount
+                return self._to_amount
             case inspect.IntType():
-                return _integer
+                return _keep_integer
             case _:
-                return _as_it_is
+                return _add_zone
 
-    def _id(self, value: int | str, path: str) -> int | str:
+    def _to_id(self, value: int | str, path: str) -> int | str:
         if type(value) is str:
             self.text_ids.add(path)
             return value
         return str(value) if path in self.text_ids or self._options.ids == "text" else value
 
-    def _amount(self, value: Decimal, path: str) -> Decimal:
+    def _to_amount(self, value: Decimal, path: str) -> Decimal:
         places = self._options.round_money
         if places is not None:
             rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN, _exact)
@@ -98,32 +102,32 @@ class Cells:
         is_too_large = value.copy_abs() >= LARGEST
         if is_too_large or billionths != billionths.to_integral_value():
             raise InvalidValueError(
-                f"a column holds 29 digits before the point and {PLACES} after it, got {_short(value)}"
+                f"a column has 29 digits before the point and {PLACES} after it, got {_shorten(value)}"
                 + ("" if is_too_large else f"; pass round_money={PLACES} to round it"),
                 path,
             )
         return unbounded_decimal(format(billionths.to_integral_value(), "f")).scaleb(-PLACES, _exact)
 
-    def _day(self, value: datetime | date | None, path: str) -> date | None:  # noqa: ARG002 (as all makers)
+    def _to_day(self, value: datetime | date | None, path: str) -> date | None:  # noqa: ARG002 (the signature of all converters)
         return value.date() if isinstance(value, datetime) else value
 
 
-def _or_none(make: Make, value: Any, path: str) -> Any:
-    return None if value is msgspec.UNSET else make(value, path)
+def _or_none(convert: Convert, value: Any, path: str) -> Any:
+    return None if value is msgspec.UNSET else convert(value, path)
 
 
-def _nullable(make: Make) -> Make:
-    return lambda value, path: None if value is None else make(value, path)
+def _nullable(convert: Convert) -> Convert:
+    return lambda value, path: None if value is None else convert(value, path)
 
 
-def _as_it_is(value: Any, _path: str) -> Any:
+def _add_zone(value: Any, _path: str) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
-def _integer(value: int, _path: str) -> int:
+def _keep_integer(value: int, _path: str) -> int:
     return value
 
 
-def _short(value: Decimal) -> str:
+def _shorten(value: Decimal) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

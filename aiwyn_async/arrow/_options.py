@@ -1,9 +1,8 @@
-"""How the values of rows become columns, where there is a choice. Needs no pyarrow."""
+"""Options for the conversion of rows to columns. Does not need pyarrow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,13 +18,13 @@ MAX_PLACES: Final = 9
 
 
 class ColumnOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The choices of an export, a sync or an Arrow stream.
+    """Column options of an export, a sync or an Arrow stream.
 
     Attributes:
-        ids: "auto" makes a column of ids an integer column until text arrives, "text" a text column always.
-        date_columns: wire names of columns that hold the calendar day of a timestamp, as it is on the wire.
-        round_money: decimal places that amounts are rounded to (half to even); None rounds nothing.
-        extra: "json" keeps the fields that the row type does not have in one more column, ``extra``, as JSON.
+        ids: "auto" makes an id column an integer column until a text id arrives, "text" always a text column.
+        date_columns: columns that hold the calendar day of a timestamp as the server sent it.
+        round_money: decimal places to which amounts are rounded, half to even; None does not round.
+        extra: "json" adds a column ``extra`` with the fields that the row type does not have, as JSON.
     """
 
     ids: Literal["auto", "text"] = "auto"
@@ -45,10 +44,10 @@ def column_options(
     round_money: int | None = None,
     extra: str | None = None,
 ) -> ColumnOptions:
-    """Check the options for the columns of a row type.
+    """Validate options for the columns of a row type.
 
     Raises:
-        ConfigurationError: an option is not one of its values, or names a column that it cannot be used for.
+        ConfigurationError: an option has an invalid value, or names an unsuitable column.
     """
     if ids not in ("auto", "text"):
         raise ConfigurationError(f'ids must be "auto" or "text", got {ids!r}')
@@ -59,7 +58,7 @@ def column_options(
             f"round_money must be an integer from 0 to {MAX_PLACES}, got {round_money!r}"
         )
     if isinstance(date_columns, str) or not hasattr(date_columns, "__iter__"):
-        raise ConfigurationError("date_columns must be several names, such as ('issueDate', 'dueDate')")
+        raise ConfigurationError("date_columns must be a list of names, such as ['issueDate', 'dueDate']")
     days = tuple(date_columns)
     if not (days or extra):
         return ColumnOptions(ids=ids, round_money=round_money)  # type: ignore[arg-type]
@@ -69,15 +68,14 @@ def column_options(
         if name not in times:
             known = ", ".join(times) or "none"
             raise ConfigurationError(
-                f"date_columns: {name!r} is not a column of dates or times; these are {known}"
+                f"date_columns: {name!r} is not a date or time column; choose from {known}"
             )
     if extra and EXTRA_COLUMN in columns:
-        raise ConfigurationError(f"extra: the rows have a column {EXTRA_COLUMN!r} of their own")
+        raise ConfigurationError(f"the rows already have a column {EXTRA_COLUMN!r}; remove extra")
     return ColumnOptions(ids=ids, date_columns=days, round_money=round_money, extra=extra)  # type: ignore[arg-type]
 
 
 def _is_time(kind: Any) -> bool:
-    found = inspect.type_info(kind)
-    members = found.types if isinstance(found, inspect.UnionType) else (found,)
-    wanted = (inspect.type_info(datetime), inspect.type_info(date))
-    return any(type(member) in {type(each) for each in wanted} for member in members)
+    info = inspect.type_info(kind)
+    members = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return any(isinstance(member, (inspect.DateTimeType, inspect.DateType)) for member in members)

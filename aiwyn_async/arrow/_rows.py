@@ -1,4 +1,4 @@
-"""The rows of pages as the bytes of their JSON, and what becomes of those that do not fit their type."""
+"""The rows of pages as JSON, and the record of bad rows."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["PageRows", "RowCounts", "RowsOfPage", "columns_of", "raw_pages", "re
 
 
 class Decodable(Protocol):
-    """A walk or a pull."""
+    """A pager or a pull."""
 
     query: Query
 
     def decode_as(self, row_type: Any, /) -> Any:
-        """The same with rows of another type."""
+        """Return a copy with another row type."""
         ...
 
 
@@ -41,14 +41,14 @@ ReadT = TypeVar("ReadT", bound=Decodable)
 
 
 class RowsOfPage:
-    """The rows of one page, split into single rows only when that is asked for.
+    """The rows of one page, split into single rows on demand.
 
     Args:
         number: of the page.
         length: the number of rows.
-        split: returns them one by one, as JSON.
-        document: the response, if its rows are exactly these.
-        key_at: returns the key of a row by its index; None if no key was read.
+        split: returns the JSON of each row.
+        document: the response body, if its rows are exactly these.
+        key_at: returns the key of a row by its index; None if no key was decoded.
     """
 
     def __init__(
@@ -70,26 +70,26 @@ class RowsOfPage:
 
     @cached_property
     def rows(self) -> list[msgspec.Raw]:
-        """The JSON of each."""
+        """The JSON of each row."""
         return self._split()
 
     def key_at(self, index: int) -> Id | None:
-        """The key of a row, if it is known or is an ``id`` that can be read."""
+        """Return the key of a row, if it is known or is an ``id`` that can be decoded."""
         return _decode_id(bytes(self.rows[index])) if self._key_at is None else self._key_at(index)
 
-    def as_one(self) -> bytes:
-        """All rows, with commas between them, as JSON."""
-        found = None if self.document is None else find_rows(self.document.body, self.document.rows_at)
-        return b",".join(self.rows) if found is None else found
+    def to_json(self) -> bytes:
+        """Return the JSON of all rows, separated by commas."""
+        json = None if self.document is None else find_rows(self.document.body, self.document.rows_at)
+        return b",".join(self.rows) if json is None else json
 
 
 class RowCounts(msgspec.Struct):
-    """What was noticed of rows while they were written.
+    """Counts of rows while they are written.
 
     Attributes:
-        bad_rows: the number of refused rows.
-        repaired_rows: rows in which a value was brought to the form of its field.
-        rounded_amounts: amounts that were rounded.
+        bad_rows: the number of bad rows.
+        repaired_rows: rows with a value that was converted to the type of its field.
+        rounded_amounts: the number of rounded amounts.
         unknown_fields: the fields that the row type does not have, and the key of the first row with each.
     """
 
@@ -99,7 +99,7 @@ class RowCounts(msgspec.Struct):
     unknown_fields: dict[str, Id | None] = {}
 
     def add_to(self, report: Any) -> None:
-        """Add it to another one, or to the report of a read."""
+        """Add the counts to others, or to the report of a read."""
         report.bad_rows += self.bad_rows
         report.repaired_rows += self.repaired_rows
         report.rounded_amounts += self.rounded_amounts
@@ -107,15 +107,15 @@ class RowCounts(msgspec.Struct):
 
 
 class PageRows:
-    """All rows of some pages, in order, not yet decoded, and what is noticed while they are.
+    """The rows of several pages, in order and not yet decoded, with counts and bad rows.
 
     Args:
-        pages: of which those without rows are left out.
-        on_bad_row: what becomes of rows that are refused.
+        pages: pages without rows are dropped.
+        on_bad_row: what to do with bad rows.
 
     Attributes:
-        noticed: what was noticed of them so far.
-        bad_rows: those that are refused, if they are collected.
+        counts: what was counted so far.
+        bad_rows: the bad rows, if they are collected.
     """
 
     def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow) -> None:
@@ -127,28 +127,28 @@ class PageRows:
 
     @classmethod
     def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow) -> Self:
-        """The rows of pages of a walk or a pull."""
-        return cls([_rows_of(page) for page in pages], on_bad_row)
+        """Create from pages of a pager or a pull."""
+        return cls([_convert_page(page) for page in pages], on_bad_row)
 
     @classmethod
     def of_json(cls, pages: Sequence[tuple[int, list[msgspec.Raw]]], on_bad_row: OnBadRow) -> Self:
-        """The same from the number of each page and its rows."""
+        """Create from the number of each page and its rows."""
         return cls([RowsOfPage(number, len(rows), rows.copy) for number, rows in pages], on_bad_row)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def row(self, index: int) -> bytes:
-        """The JSON of one."""
+        """Return the JSON of a row."""
         page, in_page = self._position_of(index)
         return bytes(page.rows[in_page])
 
     def release(self) -> None:
-        """Keep only what was noted of them."""
+        """Release the pages; retain counts and bad rows."""
         self.pages = []
 
     def note_unknown(self, index: int, paths: Iterable[str]) -> None:
-        """Note the fields of a row that its type does not have."""
+        """Record fields of a row that its type does not have."""
         for path in paths:
             name = strip_indexes(path)
             if name not in self.counts.unknown_fields:
@@ -156,7 +156,7 @@ class PageRows:
                 self.counts.unknown_fields[name] = page.key_at(in_page)
 
     def note_unknown_of(self, page: RowsOfPage, first: int, decode: Callable[[bytes], ExactRow]) -> None:
-        """Note the fields that the row type does not have of all rows of a page.
+        """Record fields that the row type does not have, for all rows of a page.
 
         Args:
             page: one of these pages.
@@ -164,35 +164,35 @@ class PageRows:
             decode: decodes a row.
         """
         for index, row in enumerate(page.rows, first):
-            with contextlib.suppress(*DECODING_ERRORS):  # a refused row is noted when its page is decoded
+            with contextlib.suppress(*DECODING_ERRORS):  # a bad row is recorded when its page is decoded
                 self.note_unknown(index, decode(bytes(row)).unknown)
 
-    def record_error(self, index: int, fault: Exception) -> None:
-        """Note a row that is refused.
+    def record_error(self, index: int, error: Exception) -> None:
+        """Record a bad row.
 
         Raises:
-            DecodeError: refused rows are an error.
+            DecodeError: ``on_bad_row`` is "raise".
         """
         page, in_page = self._position_of(index)
         key = page.key_at(in_page)
-        reason, path = explain(fault)
-        error = f"{path}: {reason}" if path else reason
+        reason, path = explain(error)
+        text = f"{path}: {reason}" if path else reason
         if self.on_bad_row == "raise":
             named = f"row {in_page} of page {page.number}" + ("" if key is None else f" (id {key})")
             raise DecodeError(
-                f'cannot decode {named}: {error}; pass on_bad_row="skip" or "collect" to continue without it',
+                f'cannot decode {named}: {text}; pass on_bad_row="skip" or "collect" to continue without it',
                 location=f"$.{path}" if path else "$",
             )
         self.counts.bad_rows += 1
         if self.on_bad_row == "collect":
-            self.bad_rows.append(BadRow(page.number, in_page, error, bytes(page.rows[in_page]), key))
+            self.bad_rows.append(BadRow(page.number, in_page, text, bytes(page.rows[in_page]), key))
 
     def _position_of(self, index: int) -> tuple[RowsOfPage, int]:
-        place = bisect_right(self._ends, index)
-        return self.pages[place], index - (self._ends[place - 1] if place else 0)
+        number = bisect_right(self._ends, index)
+        return self.pages[number], index - (self._ends[number - 1] if number else 0)
 
 
-def _rows_of(page: Page[Any]) -> RowsOfPage:
+def _convert_page(page: Page[Any]) -> RowsOfPage:
     rows = page.items
     if rows and isinstance(rows[0], msgspec.Raw):
         return RowsOfPage(page.number, len(rows), rows.copy, page.document)
@@ -208,32 +208,29 @@ def _key_at(rows: Sequence[Any], index: int) -> Id | None:
 _decode_id: Final = key_decoder("id")
 
 
-def read_as(walk: ReadT, row_type: type[Any]) -> ReadT:
-    """A walk or a pull with rows of another type; a pull that was resumed is bound to its own, and stays."""
+def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
+    """Return a read with another row type, or a resumed pull unchanged, since it is bound to its type."""
     try:
-        other: ReadT = walk.decode_as(row_type)
+        other: ReadT = read.decode_as(row_type)
     except CheckpointError:
-        return walk
+        return read
     return other
 
 
-def raw_pages(walk: ReadT) -> ReadT:
-    """A walk or a pull for who takes the rows from the documents of its pages.
-
-    Of a row its key alone is decoded, where it has one.
-    """
-    key = walk.query.key
-    return read_as(walk, key_only(key) if key else msgspec.Raw)
+def raw_pages(read: ReadT) -> ReadT:
+    """Return a read that decodes only the keys of rows, for callers that use the response bodies."""
+    key = read.query.key
+    return read_as(read, key_only(key) if key else msgspec.Raw)
 
 
 def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """The columns of a row type: its fields.
+    """Return the columns of a row type: its fields.
 
     Raises:
-        ConfigurationError: it is no Struct, so that it has no columns.
+        ConfigurationError: it is not a Struct, so it has no columns.
     """
     if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
         raise ConfigurationError(
-            "rows without a type have no columns; write .jsonl, or use decode_as() first"
+            "rows without a type have no columns; write .jsonl, or call decode_as() first"
         )
     return msgspec.structs.fields(row_type)

@@ -1,7 +1,7 @@
-# pyarrow comes without types, so all that it gives is unknown here, and Any to the callers.
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""From a row type to its Arrow schema. Needs pyarrow (the extra ``arrow``)."""
+"""Map row types to Arrow types. Needs pyarrow (the extra ``arrow``)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["DAY", "arrow_type", "is_nullable", "to_read", "with_text_ids"]
+__all__ = ["DAY", "INSTANT", "arrow_type", "is_nullable", "merge_id_types", "reading_type"]
 
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)
 MONEY_TO_READ: Final[Any] = pa.decimal128(29, 9)
-"""What the reader of JSON is to take it for: it refuses a number of more digits than its column has, and then
-(26.0.1) brings it to the column's scale without another look, so that as ``MONEY`` 3.5e29 would come out as
-9717633079061536536625392568.231788544. A number of 29 digits cannot get too large by that."""
+"""The type for the JSON reader. pyarrow (26.0.1) checks the digits of a number before it rescales it, so that
+it would read 3.5e29 as 9717633079061536536625392568.231788544 with ``MONEY``. 29 digits cannot overflow."""
 INSTANT: Final[Any] = pa.timestamp("us", tz="UTC")
 DAY: Final[Any] = pa.date32()
 
 
 def arrow_type(kind: inspect.Type, integer_ids: bool = True) -> Any:  # noqa: FBT002 (private to this package)
-    """The Arrow type that holds every value of a field's type exactly.
+    """Return the Arrow type that holds every value of a field exactly.
 
     Args:
-        kind: of the field.
+        kind: the type of the field.
         integer_ids: ids are integers; else text.
 
     Raises:
@@ -38,7 +37,7 @@ def arrow_type(kind: inspect.Type, integer_ids: bool = True) -> Any:  # noqa: FB
         case inspect.UnionType(types=types):
             members = [each for each in types if not isinstance(each, inspect.NoneType)]
             integers = [member for member in members if isinstance(member, inspect.IntType)]
-            if integers and len(members) > 1:  # an id, which is an integer in all that is documented
+            if integers and len(members) > 1:  # an id, which is an integer in the documentation
                 return pa.int64() if integer_ids else pa.string()
             return arrow_type(members[0], integer_ids)
         case inspect.StructType(fields=fields):
@@ -49,34 +48,34 @@ def arrow_type(kind: inspect.Type, integer_ids: bool = True) -> Any:  # noqa: FB
             if type(kind) not in _SCALARS:
                 raise ConfigurationError(
                     f"a field of the type {type(kind).__name__.removesuffix('Type').lower()} has no Arrow "
-                    "or Parquet column; write .jsonl, or give it a Struct by decode_as()"
+                    "or Parquet column; write .jsonl, or call decode_as() with a Struct that has another type"
                 )
             return _SCALARS[type(kind)]
 
 
-def with_text_ids(kind: Any, other: Any) -> Any:
-    """One of two types of a column, in which an id is text if it is text in either of them."""
+def merge_id_types(kind: Any, other: Any) -> Any:
+    """Merge two types of a column: an id is text if it is text in either."""
     if pa.types.is_struct(kind) and pa.types.is_struct(other):
         names = [field.name for field in kind]
         return pa.struct(
-            [(name, with_text_ids(kind.field(name).type, other.field(name).type)) for name in names]
+            [(name, merge_id_types(kind.field(name).type, other.field(name).type)) for name in names]
         )
     if pa.types.is_list(kind) and pa.types.is_list(other):
-        return pa.list_(with_text_ids(kind.value_type, other.value_type))
+        return pa.list_(merge_id_types(kind.value_type, other.value_type))
     return pa.string() if pa.string() in {kind, other} else kind
 
 
-def to_read(kind: Any) -> Any:
-    """The type that JSON is read as for one of these types. ``view()`` makes it that."""
+def reading_type(kind: Any) -> Any:
+    """Return the type for the JSON reader, which ``view()`` converts to the type of the column."""
     if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(to_read(field.type)) for field in kind])
+        return pa.struct([field.with_type(reading_type(field.type)) for field in kind])
     if pa.types.is_list(kind):
-        return pa.list_(to_read(kind.value_type))
+        return pa.list_(reading_type(kind.value_type))
     return MONEY_TO_READ if kind == MONEY else kind
 
 
 def is_nullable(kind: inspect.Type) -> bool:
-    """True when a field of this type takes null."""
+    """True if a field of this type takes null."""
     if isinstance(kind, inspect.UnionType):
         return any(isinstance(member, inspect.NoneType) for member in kind.types)
     return isinstance(kind, (inspect.NoneType, inspect.AnyType))

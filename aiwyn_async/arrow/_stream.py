@@ -1,10 +1,10 @@
-# pyarrow comes without types, so all that it gives is unknown here, and Any to the callers.
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
 """A pull as an Arrow C stream, for pyarrow, polars, DuckDB and whatever else reads one.
 
-Such a reader is not asynchronous: it waits for each batch in its own thread, and the pull goes on in an event
-loop of another thread meanwhile.
+Such a reader is synchronous: it waits for each batch in its thread, while the pull runs in an event loop of
+another thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["ArrowStream", "PagedRead", "c_stream"]
 ResultT = TypeVar("ResultT")
 
 CHECK_INTERVAL: Final = 1.0
-"""Seconds of waiting after which a loop is looked at: one that has ended gives no answer any more."""
+"""Seconds between checks that the event loop still runs."""
 
 
 class PagedRead(Protocol):
@@ -75,19 +75,19 @@ def c_stream(
     requested_schema: object,
     options: ColumnOptions = UNCHANGED,
 ) -> object:
-    """A capsule named ``arrow_array_stream``: a record batch a page, money decimal128, times UTC.
+    """Return a capsule named ``arrow_array_stream``: one record batch per page, money decimal128, times UTC.
 
     Args:
         pull: read from its beginning.
-        loop: the event loop that its client is used in; where it does not run, one of its own is run.
-        requested_schema: as the protocol has it; pyarrow casts to it where it can.
+        loop: the event loop of its client; if it does not run, a new one runs in its own thread.
+        requested_schema: defined by the protocol; pyarrow casts to it if it can.
         options: how values become columns.
 
     Raises:
-        LoopMismatchError: this thread runs an event loop, which waiting would bring to a halt.
+        LoopMismatchError: this thread runs an event loop, which waiting would block.
         ConfigurationError: pyarrow is missing, or the rows have no columns.
     """
-    _refuse_in_a_loop()
+    _refuse_in_event_loop()
     try:
         import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
 
@@ -104,11 +104,11 @@ def c_stream(
 
 
 class ArrowStream:
-    """A pull as an Arrow C stream, with a choice of columns: pyarrow, polars and DuckDB read it.
+    """A pull as an Arrow C stream with column options, for pyarrow, polars and DuckDB.
 
     Args:
-        pull: read from its beginning by each reader.
-        loop: the event loop that its client is used in.
+        pull: each reader reads it from its beginning.
+        loop: the event loop of its client.
         options: how values become columns.
     """
 
@@ -120,17 +120,17 @@ class ArrowStream:
         self._options = options
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Begin to read the pull. See ``Pull.__arrow_c_stream__``."""
+        """Start to read the pull. See ``Pull.__arrow_c_stream__``."""
         return c_stream(self._pull, self._loop, requested_schema, self._options)
 
 
-def _refuse_in_a_loop() -> None:
+def _refuse_in_event_loop() -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     raise LoopMismatchError(
-        "an Arrow stream waits for its rows, which would halt the event loop of this thread; read it in "
+        "an Arrow stream waits for its rows, which would block the event loop of this thread; read it in "
         "another thread: await asyncio.to_thread(pyarrow.table, pull)"
     )
 
@@ -138,32 +138,32 @@ def _refuse_in_a_loop() -> None:
 def _record_batches(
     pull: PagedRead, schema: Any, loop: asyncio.AbstractEventLoop | None
 ) -> Generator[Any, None, None]:
-    """Record batches, fetched one by one. Dropping the generator ends the pull."""
-    walk = raw_pages(pull)
-    pages = _Pages(walk.pages())
-    with _LoopBridge(loop) as waiting:
+    """Yield record batches, fetched one by one. Closing the generator ends the pull."""
+    read = raw_pages(pull)
+    pages = _Pages(read.pages())
+    with _LoopBridge(loop) as bridge:
         try:
-            while (page := waiting.wait_for(pages.next())) is not None:
-                pull.adopt(walk.report, walk.bad_rows)
+            while (page := bridge.wait_for(pages.next())) is not None:
+                pull.adopt(read.report, read.bad_rows)
                 rows = PageRows.of([page], pull.on_bad_row)
                 del page
                 table = schema.table(rows)
-                rows.counts.add_to(walk.report)
-                walk.bad_rows.extend(rows.bad_rows)
+                rows.counts.add_to(read.report)
+                read.bad_rows.extend(rows.bad_rows)
                 _check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
         finally:
-            pull.adopt(walk.report, walk.bad_rows)
-            waiting.end(pages.aclose())
+            pull.adopt(read.report, read.bad_rows)
+            bridge.close(pages.aclose())
 
 
-def _check_ids(found: Any, wanted: Any) -> None:
-    """Refuse text in a column whose type is fixed.
+def _check_ids(actual: Any, expected: Any) -> None:
+    """Refuse a text id in an integer column.
 
     Raises:
-        ExportError: it names the columns, and the option to begin with.
+        ExportError: a column has a text id.
     """
-    columns = [field.name for field, other in zip(found, wanted, strict=True) if field != other]
+    columns = [field.name for field, other in zip(actual, expected, strict=True) if field != other]
     if columns:
         raise ExportError(
             f"an id in {', '.join(columns)} is text, and a stream cannot change the type of a column; "
@@ -172,7 +172,7 @@ def _check_ids(found: Any, wanted: Any) -> None:
 
 
 class _Pages:
-    """Asked from another thread, where an exception can end the wait for a page but not the page."""
+    """Pages for another thread, whose exceptions end the wait for a page but not its request."""
 
     def __init__(self, pages: AsyncGenerator[Page[Any], None]) -> None:
         self._pages = pages
@@ -188,18 +188,18 @@ class _Pages:
 
 
 class _LoopBridge:
-    """Waits in this thread for what an event loop of another thread does.
+    """Runs coroutines in an event loop of another thread and waits for them in this thread.
 
     Args:
-        loop: the event loop; where it does not run, one is run in a thread of its own until the exit.
+        loop: the event loop; if it does not run, a new one runs in its own thread until the exit.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._given = loop if loop is not None and loop.is_running() else None
+        self._running = loop if loop is not None and loop.is_running() else None
         self._own: _OwnLoop | None = None
 
     def __enter__(self) -> Self:
-        if self._given is None:
+        if self._running is None:
             self._own = _OwnLoop()
         return self
 
@@ -211,17 +211,17 @@ class _LoopBridge:
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self._own is not None:
             return self._own.loop
-        assert self._given is not None  # one of the two is there  # noqa: S101
-        return self._given
+        assert self._running is not None  # one of the two is there  # noqa: S101
+        return self._running
 
     def wait_for(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Its result, or its error.
+        """Return the result of a coroutine, or raise its error.
 
         Raises:
-            LoopMismatchError: this thread runs an event loop, or that of the pull has ended.
+            LoopMismatchError: this thread runs an event loop, or that of the pull has stopped.
         """
         try:
-            _refuse_in_a_loop()
+            _refuse_in_event_loop()
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
             work.close()
@@ -231,27 +231,27 @@ class _LoopBridge:
                 return future.result(CHECK_INTERVAL)
             except TimeoutError:
                 if future.done():
-                    raise  # the work's own
+                    raise  # from the coroutine
                 if not self._loop.is_running():
                     future.cancel()
-                    raise LoopMismatchError("the event loop of this pull has ended before the pull") from None
+                    raise LoopMismatchError("the event loop of this pull has stopped") from None
             except concurrent.futures.CancelledError:
-                raise LoopMismatchError("the event loop of this pull was ended during the pull") from None
+                raise LoopMismatchError("the event loop of this pull was stopped") from None
             except LoopMismatchError:
                 if self._own is None:
                     raise
                 raise LoopMismatchError(
                     "the client is in use on another thread's event loop; call pull() there, "
-                    "and read what it gives in this thread"
+                    "and read the result in this thread"
                 ) from None
             except BaseException:
                 future.cancel()
                 raise
 
-    def end(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Have what is in flight ended, and wait for it where that is possible.
+    def close(self, closing: Coroutine[Any, Any, None]) -> None:
+        """Close the pages and wait for that, unless this thread runs an event loop.
 
-        A reader can be dropped by the garbage collector in any thread, that of the event loop among them.
+        The garbage collector can drop a reader in any thread.
         """
         if not self._loop.is_running():
             closing.close()
@@ -265,7 +265,7 @@ class _LoopBridge:
 
 
 class _OwnLoop:
-    """An event loop in a thread of its own; what was opened in it is closed with it."""
+    """An event loop in its own thread."""
 
     def __init__(self) -> None:
         started: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
@@ -281,6 +281,6 @@ class _OwnLoop:
         await self._stopped.wait()
 
     def stop(self) -> None:
-        """End it, and wait for that."""
+        """Stop the event loop and wait for its thread."""
         self.loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()

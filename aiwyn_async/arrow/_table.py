@@ -1,10 +1,10 @@
-# pyarrow comes without types, so all that it gives is unknown here, and Any to the callers.
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Rows to Arrow tables, exactly. Needs pyarrow (the extra ``arrow``).
+"""Convert rows to Arrow tables, exactly. Needs pyarrow (the extra ``arrow``).
 
-pyarrow reads the JSON of a page in one call, outside Python's lock, and refuses nearly all that the contract
-of values reads otherwise. What it refuses, or would read otherwise, is decoded row by row.
+pyarrow reads the JSON of a page in one call, outside Python's lock. Pages that it refuses, or would read
+differently from ``_decoding.values``, are decoded row by row.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._cells import Cells
+from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
-from aiwyn_async.arrow._places import may_have_many_places
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
-from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, to_read, with_text_ids
+from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, merge_id_types, reading_type
 
-__all__ = ["RowSchema", "cast_to", "joined_schema"]
+__all__ = ["RowSchema", "cast_to", "merge_schemas"]
 
-compute: Any = pc  # its functions are made at run time, which no type checker sees
+compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 _TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
     r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
 )
-# Microseconds and days since 1970 of the first and the last instant that Python, and so the contract, knows.
+# Microseconds and days since 1970 of the first and last instant of Python's datetime.
 _INSTANTS: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _DAYS: Final = (-719_162, 2_932_896)
 
 
 class RowSchema:
-    """The Arrow schema of a row type: its fields under their names on the wire, in their order.
+    """The Arrow schema of a row type: its fields in order, under the names that the API uses.
 
     Args:
         row_type: a Struct.
@@ -64,142 +64,142 @@ class RowSchema:
         columns = [(name, self._type_of(name, integer_ids=options.ids == "auto")) for name in self._kinds]
         extra = [(EXTRA_COLUMN, pa.string())] if options.extra else []
         self.arrow: Any = pa.schema(columns + extra)
-        # Read in one call, no id is text, and no amount has more than nine places.
-        read = [(name, self._type_of(name, integer_ids=True)) for name in self._kinds]
-        self._row: Any = pa.struct(read)
+        # A page that is read in one call has no text ids and no amount of more than nine places.
+        fast = [(name, self._type_of(name, integer_ids=True)) for name in self._kinds]
+        self._row: Any = pa.struct(fast)
         self._reads_fast = options.round_money in {None, 9}
-        self._to_read = to_read(
-            pa.struct([(name, pa.string() if name in options.date_columns else kind) for name, kind in read])
+        self._reading_type = reading_type(
+            pa.struct([(name, pa.string() if name in options.date_columns else kind) for name, kind in fast])
         )
 
     def __str__(self) -> str:
         return f"{self.arrow} {self._options}"
 
     def table(self, rows: PageRows) -> Any:
-        """Decode rows into a table, without those that are refused.
+        """Convert rows to a table, without bad rows.
 
-        Its columns are those of ``arrow``, but ids are text in a column, or a nested field, that has text.
+        Its columns are those of ``arrow``, but ids are text in a column or nested field with a text id.
 
         Raises:
-            DecodeError: a row is refused, and refused rows are an error.
+            DecodeError: a row is bad, and ``on_bad_row`` is "raise".
         """
         tables: list[Any] = []
         first = 0
         for page in rows.pages:
-            found = self._of_page(rows, page, first)
-            tables.append(self._by_rows(rows, page, first) if found is None else found)
+            table = self._read_page(rows, page, first)
+            tables.append(self._decode_rows(rows, page, first) if table is None else table)
             first += len(page)
         if not tables:
             return self.arrow.empty_table()
-        schema = joined_schema([table.schema for table in tables])
+        schema = merge_schemas([table.schema for table in tables])
         return pa.concat_tables([cast_to(table, schema) for table in tables])
 
     def _type_of(self, name: str, *, integer_ids: bool) -> Any:
         return DAY if name in self._options.date_columns else arrow_type(self._kinds[name], integer_ids)
 
-    def _of_page(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
-        """A page's rows, read in one call; None if they must be decoded one by one."""
-        json = page.as_one()
+    def _read_page(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
+        """Read a page in one call; None if its rows must be decoded one by one."""
+        json = page.to_json()
         if not self._reads_fast or may_have_many_places(json):
             return None
-        found = self._read(page, json)
-        if found is None and self._decoder.adapt(bytes(row) for row in page.rows):
+        table = self._read(page, json)
+        if table is None and self._decoder.adapt(bytes(row) for row in page.rows):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
-            found = self._read(page, json)
-        if found is None or (self._decoder.extra_keys and self._options.extra):
+            table = self._read(page, json)
+        if table is None or (self._decoder.extra_keys and self._options.extra):
             return None
         if self._options.extra:
-            found = found.append_column(EXTRA_COLUMN, pa.nulls(len(page), pa.string()))
-        return cast_to(found, self.arrow)
+            table = table.append_column(EXTRA_COLUMN, pa.nulls(len(page), pa.string()))
+        return cast_to(table, self.arrow)
 
     def _read(self, page: RowsOfPage, json: bytes) -> Any:
         try:
-            found = self._of_json(json)
-            # The reader does not check UTF-8 by itself.
-            found.validate(full=True)
+            table = self._parse(json)
+            # The JSON reader does not check UTF-8.
+            table.validate(full=True)
         except pa.ArrowInvalid:
             return None
-        if found.num_rows != len(page) or not all(map(_is_within_bounds, found.columns)):
+        if table.num_rows != len(page) or not all(map(_is_within_bounds, table.columns)):
             return None
-        if any(_lacks(found[name], self._kinds[name]) for name in self._required):
+        if any(_lacks(table[name], self._kinds[name]) for name in self._required):
             return None
         if self._decoder.extra_keys and not self._decoder.has_only_known_keys(
             lambda fast: _decode_list(fast, json)
         ):
             return None
-        return found
+        return table
 
-    def _of_json(self, json: bytes) -> Any:
-        """Raises ``ArrowInvalid`` for JSON that cannot be read as these columns."""
+    def _parse(self, json: bytes) -> Any:
+        """Read JSON; raise ``ArrowInvalid`` if it does not have these columns."""
         document = b'{"rows":[%s]}' % json
-        answer: Any = pa_json.read_json(
+        document_table: Any = pa_json.read_json(
             pa.BufferReader(document),
             read_options=pa_json.ReadOptions(use_threads=False, block_size=len(document) + 1),
             parse_options=pa_json.ParseOptions(
-                explicit_schema=pa.schema([("rows", pa.list_(self._to_read))]),
+                explicit_schema=pa.schema([("rows", pa.list_(self._reading_type))]),
                 newlines_in_values=True,
                 unexpected_field_behavior="ignore" if self._decoder.extra_keys else "error",
             ),
         )
-        (found,) = answer.column("rows").chunks  # one, since the reader's block holds all
-        return self._as_columns(found.flatten())
+        (rows,) = document_table.column("rows").chunks  # one, since the block size exceeds the document
+        return self._to_columns(rows.flatten())
 
-    def _as_columns(self, found: Any) -> Any:
+    def _to_columns(self, rows: Any) -> Any:
         if not self._options.date_columns:
-            batch: Any = pa.RecordBatch.from_struct_array(found.view(self._row))
+            batch: Any = pa.RecordBatch.from_struct_array(rows.view(self._row))
             return pa.Table.from_batches([batch])
         days = self._options.date_columns
         columns = [
-            _days(column) if field.name in days else column.view(field.type)
-            for column, field in zip(found.flatten(), self._row, strict=True)
+            _to_days(column) if field.name in days else column.view(field.type)
+            for column, field in zip(rows.flatten(), self._row, strict=True)
         ]
         return pa.table(columns, schema=pa.schema(list(self._row)))
 
-    def _by_rows(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
+    def _decode_rows(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
         """Decode a page row by row."""
         decoded: list[tuple[int, ExactRow]] = []
         for index, row in enumerate(page.rows):
             try:
                 decoded.append((first + index, exact_decoder(self._row_type)(bytes(row))))
-            except DECODING_ERRORS as fault:
-                rows.record_error(first + index, fault)
+            except DECODING_ERRORS as error:
+                rows.record_error(first + index, error)
         cells = Cells(self._kinds, self._options)
-        objects = self._cells_of(cells, decoded)
-        if cells.text_ids:  # those before the first text are text too
+        objects = self._convert(cells, decoded)
+        if cells.text_ids:  # ids before the first text id become text too
             cells.rounded = 0
-            objects = self._cells_of(cells, decoded)
-        kept: list[dict[str, Any]] = []
-        for (index, exact), found in zip(decoded, objects, strict=True):
-            if isinstance(found, InvalidValueError):
-                rows.record_error(index, found)
+            objects = self._convert(cells, decoded)
+        good: list[dict[str, Any]] = []
+        for (index, exact), values in zip(decoded, objects, strict=True):
+            if isinstance(values, InvalidValueError):
+                rows.record_error(index, values)
                 continue
             rows.counts.repaired_rows += exact.is_repaired
             rows.note_unknown(index, exact.unknown)
             if self._options.extra:
-                found[EXTRA_COLUMN] = _as_json(exact)
-            kept.append(found)
+                values[EXTRA_COLUMN] = _extra_json(exact)
+            good.append(values)
         rows.counts.rounded_amounts += cells.rounded
         return pa.table(
             [
-                pa.array([row[field.name] for row in kept], self._with_text(field, cells))
+                pa.array([row[field.name] for row in good], self._with_text_ids(field, cells))
                 for field in self.arrow
             ],
-            schema=pa.schema([(field.name, self._with_text(field, cells)) for field in self.arrow]),
+            schema=pa.schema([(field.name, self._with_text_ids(field, cells)) for field in self.arrow]),
         )
 
-    def _cells_of(
+    def _convert(
         self, cells: Cells, decoded: Iterable[tuple[int, ExactRow]]
     ) -> list[dict[str, Any] | InvalidValueError]:
-        found: list[dict[str, Any] | InvalidValueError] = []
+        converted: list[dict[str, Any] | InvalidValueError] = []
         for _, exact in decoded:
             values = {field.encode_name: getattr(exact.row, field.name) for field in self._fields}
             try:
-                found.append(cells.of(values))
-            except InvalidValueError as fault:
-                found.append(fault)
-        return found
+                converted.append(cells.convert(values))
+            except InvalidValueError as error:
+                converted.append(error)
+        return converted
 
-    def _with_text(self, field: Any, cells: Cells) -> Any:
+    def _with_text_ids(self, field: Any, cells: Cells) -> Any:
         kind = field.type
         for path in cells.text_ids:
             name, *steps = path.split(".")
@@ -208,19 +208,19 @@ class RowSchema:
         return kind
 
 
-def joined_schema(schemas: Sequence[Any]) -> Any:
-    """A schema that holds the rows of all: an id is text if it is text in one of them."""
+def merge_schemas(schemas: Sequence[Any]) -> Any:
+    """Merge schemas: an id is text if it is text in one of them."""
     first = schemas[0]
     for other in schemas[1:]:
         if other != first:
             first = pa.schema(
-                [(field.name, with_text_ids(field.type, other.field(field.name).type)) for field in first]
+                [(field.name, merge_id_types(field.type, other.field(field.name).type)) for field in first]
             )
     return first
 
 
 def cast_to(table: Any, schema: Any) -> Any:
-    """A table in a schema in which more ids are text."""
+    """Cast a table to a schema in which more ids are text."""
     return table if table.schema == schema else table.cast(schema)
 
 
@@ -238,7 +238,7 @@ def _decode_list(fast: DecoderSpec, json: bytes) -> object:
     return fast.decoder(fast.rows).decode(b"[%s]" % json)
 
 
-def _days(texts: Any) -> Any:
+def _to_days(texts: Any) -> Any:
     """The calendar days of timestamps as they are on the wire; ``ArrowInvalid`` for one in another form."""
     usual = compute.match_substring_regex(texts, _TIME)
     if not compute.all(usual, min_count=0).as_py():
@@ -256,7 +256,7 @@ def _is_within_bounds(column: Any) -> bool:
     if pa.types.is_list(kind):
         return _is_within_bounds(compute.list_flatten(column))
     if pa.types.is_struct(kind):
-        return all(_is_within_bounds(compute.struct_field(column, place)) for place in range(kind.num_fields))
+        return all(_is_within_bounds(compute.struct_field(column, index)) for index in range(kind.num_fields))
     if kind not in {INSTANT, DAY} or len(column) == column.null_count:
         return True
     numbers, (low, high) = (
@@ -266,15 +266,15 @@ def _is_within_bounds(column: Any) -> bool:
     return bool(low <= bounds["min"] and bounds["max"] <= high)
 
 
-def _as_json(exact: ExactRow) -> str | None:
-    """The fields that the row type does not have, as one JSON object."""
+def _extra_json(exact: ExactRow) -> str | None:
+    """Return the fields that the row type does not have as a JSON object."""
     if not exact.unknown:
         return None
     return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
 
 
 def _has_required(kind: inspect.Type) -> bool:
-    """True when a value of this type holds, at any depth, what must not be null."""
+    """True if a value of this type has a required value at any depth."""
     match kind:
         case inspect.UnionType(types=types):
             return any(_has_required(member) for member in types)
@@ -287,7 +287,7 @@ def _has_required(kind: inspect.Type) -> bool:
 
 
 def _lacks(column: Any, kind: inspect.Type) -> bool:
-    """True when a column, or what is nested in it, has a null that its type does not take."""
+    """True if a column, or a value nested in it, has a null that its type does not allow."""
     if not is_nullable(kind) and column.null_count:
         return True
     if not _has_required(kind):
@@ -298,7 +298,9 @@ def _lacks(column: Any, kind: inspect.Type) -> bool:
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
             return _lacks(compute.list_flatten(column), item)
         case inspect.StructType(fields=fields):
-            there = column.drop_null()
-            return any(_lacks(compute.struct_field(there, field.encode_name), field.type) for field in fields)
+            present = column.drop_null()
+            return any(
+                _lacks(compute.struct_field(present, field.encode_name), field.type) for field in fields
+            )
         case _:
             return False

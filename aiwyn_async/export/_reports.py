@@ -1,4 +1,4 @@
-"""One report of an export that was resumed, of the runs before and of the last."""
+"""Combine the reports of the runs of a resumed export."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["combine"]
 
 
 def combine(before: Any, now: Any) -> Any:
-    """A copy of the report of this run with what the runs before it saw, so that no doubt is forgotten.
+    """Return a copy of the report of this run, combined with that of earlier runs and their problems.
 
     Args:
-        before: the report of the runs before, or None.
-        now: of the same kind.
+        before: the report of earlier runs, or None.
+        now: a report of the same type.
     """
     if before is None:
         return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
@@ -33,16 +33,16 @@ def combine(before: Any, now: Any) -> Any:
     )
     changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
     changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
-    changes["earlier_problems"] = before.all_problem_counts  # what this run continues is summed already
+    changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
     changes["deduplicated"] = before.deduplicated and now.deduplicated
     if before.total_count_at_start is not None:
         changes["total_count_at_start"] = before.total_count_at_start
-    changes |= _of_walk(before, now) if isinstance(now, ListReport) else _of_pull(before, now)
+    changes |= _combine_list(before, now) if isinstance(now, ListReport) else _combine_pull(before, now)
     return msgspec.structs.replace(now, **changes)
 
 
-def _of_walk(before: ListReport, now: ListReport) -> dict[str, Any]:
-    # A resumed walk begins its count of rows with those given before, and knows nothing else of them.
+def _combine_list(before: ListReport, now: ListReport) -> dict[str, Any]:
+    # A resumed list starts its row count at the rows yielded before, and all other counts at zero.
     return {
         "rows_received": before.rows_received + now.rows_received - before.rows_yielded,
         "short_pages": before.short_pages + now.short_pages,
@@ -51,8 +51,8 @@ def _of_walk(before: ListReport, now: ListReport) -> dict[str, Any]:
     }
 
 
-def _of_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
-    # Its ``rows_yielded`` is of all runs already.
+def _combine_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
+    # Its ``rows_yielded`` counts all runs already.
     return {
         "rows_received": before.rows_received + now.rows_received,
         "retries": before.retries + now.retries,

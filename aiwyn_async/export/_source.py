@@ -1,4 +1,4 @@
-"""What an export reads, whether it is a pager or a pull."""
+"""The read of an export: a pager or a pull."""
 
 from __future__ import annotations
 
@@ -23,74 +23,74 @@ Report = Any
 
 
 class Source:
-    """The pages of a pager or a pull, their rows not decoded: what a row must be, its writer says.
+    """The pages of a pager or a pull, with rows not yet decoded; the file format decodes them.
 
     Args:
-        given: what the caller gave. Its report and bad rows are those of the export.
+        original: the caller's object, which receives the report and the bad rows of the export.
     """
 
-    def __init__(self, given: Readable) -> None:
-        self._given = given
-        self.row_type: type[Any] = plain_type(given.row_type)
-        self.on_bad_row: OnBadRow = given.on_bad_row
-        self.server = given.server
-        self.strict = given.strict
-        self.limit: int | None = given.options.limit
-        self._walk: Readable = read_as(given, msgspec.Raw)
+    def __init__(self, original: Readable) -> None:
+        self._original = original
+        self.row_type: type[Any] = plain_type(original.row_type)
+        self.on_bad_row: OnBadRow = original.on_bad_row
+        self.server = original.server
+        self.strict = original.strict
+        self.limit: int | None = original.options.limit
+        self._read: Readable = read_as(original, msgspec.Raw)
 
-    def read_documents(self) -> None:
-        """For who takes the rows from the documents of pages."""
-        self._walk = raw_pages(self._given)
+    def read_raw_pages(self) -> None:
+        """Read response bodies instead of single rows."""
+        self._read = raw_pages(self._original)
 
     @property
     def name(self) -> str:
-        """What its endpoint is called: its path without what stands before and after it."""
-        parts = self._given.query.path.strip("/").split("/")
-        return next(part for part in reversed(parts) if part != "search").replace("-", "_")
+        """The last segment of the endpoint's path, without ``search``."""
+        segments = self._original.query.path.strip("/").split("/")
+        return next(segment for segment in reversed(segments) if segment != "search").replace("-", "_")
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Read only what a checkpoint left.
+        """Read only the rows after a checkpoint.
 
         Raises:
             CheckpointError: it belongs to another query.
         """
-        self._walk = self._walk.resume_from(checkpoint)
+        self._read = self._read.resume_from(checkpoint)
 
     def pages(self, on_progress: Callable[[Progress], None] | None) -> AsyncGenerator[Page[Any], None]:
-        """Its pages; a pull tells its progress by itself."""
-        walk = self._walk
-        if isinstance(walk, Pager):
-            return walk.pages()
+        """Iterate over the pages; a pull calls ``on_progress`` itself."""
+        read = self._read
+        if isinstance(read, Pager):
+            return read.pages()
         if on_progress is not None:
-            walk.on_progress = _both(walk.on_progress, on_progress)
-        return walk.pages()
+            read.on_progress = _call_both(read.on_progress, on_progress)
+        return read.pages()
 
     @property
-    def tells_progress(self) -> bool:
-        """True when ``pages()`` tells it."""
-        return isinstance(self._walk, Pull)
+    def sends_progress(self) -> bool:
+        """True if ``pages()`` calls ``on_progress``."""
+        return isinstance(self._read, Pull)
 
     @property
     def report(self) -> Report:
-        """Of this run."""
-        return self._walk.report
+        """The report of this run."""
+        return self._read.report
 
     @property
     def bad_rows(self) -> list[BadRow]:
-        """Rows that this run could not read from their pages."""
-        return self._walk.bad_rows
+        """Rows that this run skipped when it read their pages."""
+        return self._read.bad_rows
 
-    def tell(self, report: Report, bad_rows: list[BadRow]) -> None:
-        """Let the caller see at his own object what became of it."""
-        self._given.adopt(report, bad_rows)
+    def publish(self, report: Report, bad_rows: list[BadRow]) -> None:
+        """Set report and bad rows of the caller's object."""
+        self._original.adopt(report, bad_rows)
 
 
-def _both(
+def _call_both(
     first: Callable[[Progress], None] | None, second: Callable[[Progress], None]
 ) -> Callable[[Progress], None]:
-    def tell(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         if first is not None:
             first(progress)
         second(progress)
 
-    return tell
+    return on_progress

@@ -1,4 +1,4 @@
-"""A file that appears under its name only when it is whole."""
+"""The target file, which appears under its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
-from aiwyn_async._core.files import disk_errors, move_synced, restrict_to_owner, sync_file
+from aiwyn_async._core.files import move_synced, restrict_to_owner, sync_file
 from aiwyn_async.errors import ExportError
+from aiwyn_async.export._part_files import disk_errors
 
 __all__ = ["SharedFile", "Target", "logs_beside"]
 
 LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
-"""What DuckDB appends to a database's name for its write-ahead log, replayed when the file is opened."""
+"""Suffixes of DuckDB's write-ahead log, which it replays when it opens the database."""
 
 
 class SharedFile(Protocol):
-    """How to write into an existing file that may hold more than the export."""
+    """How to write into an existing file that contains more than the export."""
 
     def check(self, path: Path) -> None:
-        """Refuse a file that cannot be written into.
+        """Check that the file can be written.
 
         Raises:
-            ExportError: it is in use, or cannot be opened.
+            ExportError: it is in use or cannot be opened.
         """
         ...
 
     def write(self, new: Path, path: Path) -> bool:
-        """Write what a new file holds into the existing one; False if that should be replaced as a whole.
+        """Write the content of a new file into the existing one; False to replace the existing file.
 
         Raises:
-            ExportError: the file is in use, or cannot be written; it is as it was before.
+            ExportError: the file is in use or cannot be written; it is unchanged.
         """
         ...
 
 
 class Target:
-    """The file to be. Its mode is 0600 whatever the umask: it holds clients' data.
+    """The target file. Its mode is 0600 whatever the umask, since it contains client data.
 
     Args:
         path: the file.
-        shared: for a format whose files hold more than one export; else an existing file is replaced whole.
+        shared: for a format whose files contain more than one export; None to replace an existing file.
     """
 
     def __init__(self, path: Path, shared: SharedFile | None) -> None:
@@ -51,26 +52,26 @@ class Target:
         self._may_replace = False
 
     def check_folder(self) -> None:
-        """Refuse a target that cannot be written, before anything is requested.
+        """Check that the target can be written, before a request is sent.
 
         Raises:
-            ExportError: it is a folder or a link, or its folder is missing or cannot be written.
+            ExportError: it is a folder or a link, or its folder is missing or not writable.
         """
         with disk_errors(self.path):
             if self.path.is_symlink():
-                raise ExportError(f"{self.path} is a symbolic link; name the file itself")
+                raise ExportError(f"{self.path} is a symbolic link; use the file that it points to")
             if self.path.is_dir():
-                raise ExportError(f"{self.path} is a folder; name a file")
+                raise ExportError(f"{self.path} is a folder; add a file name")
             if not self.path.parent.is_dir():
-                raise ExportError(f"there is no folder {self.path.parent}; make it first")
+                raise ExportError(f"the folder {self.path.parent} does not exist; create it")
             with tempfile.TemporaryFile(dir=self.path.parent):
-                pass  # the folder can be written
+                pass  # the folder is writable
 
     def check_file(self, *, may_replace: bool) -> None:
-        """Refuse a target that exists and must not, or cannot, be replaced.
+        """Check that an existing target may and can be replaced.
 
         Raises:
-            ExportError: the file, or the log of an earlier database of this name, exists, and may not be
+            ExportError: the file, or the log of an earlier database of this name, exists and may not be
                 replaced; or it is in use.
         """
         self._may_replace = may_replace
@@ -80,33 +81,33 @@ class Target:
             elif self._shared is not None and self.path.exists():
                 self._shared.check(self.path)
 
-    def replace(self, folder: Path, write: Callable[[Path], None]) -> int:
-        """Write a file in a folder of the same disk and give it the name; its size in bytes.
+    def write(self, folder: Path, write: Callable[[Path], None]) -> int:
+        """Write a file in a folder, rename it to the target, and return its size in bytes.
 
         Args:
-            folder: for nobody else's eyes.
-            write: makes the file at the path that it is given.
+            folder: a private folder on the same disk.
+            write: writes the file at a path.
 
         Raises:
-            ExportError: the disk refuses, or the file was made during the export and may not be replaced; an
-                existing file is untouched.
+            ExportError: the disk refuses, or the target was created during the export and may not be
+                replaced; an existing file is unchanged.
         """
-        path = folder / f"whole{self.path.suffix}"
+        path = folder / f"assembled{self.path.suffix}"
         with disk_errors(self.path):
             path.unlink(missing_ok=True)
             try:
                 write(path)
-                return self.take(path)
+                return self.move(path)
             except BaseException:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 raise
 
-    def take(self, path: Path) -> int:
-        """Give a whole file of the same disk the name, or write it into the existing file; its size in bytes.
+    def move(self, path: Path) -> int:
+        """Rename a complete file, or write it into the existing one, and return the size in bytes.
 
         Raises:
-            ExportError: see ``replace()``; the file stays where it is.
+            ExportError: see ``write()``; the complete file is retained.
         """
         with disk_errors(self.path):
             restrict_to_owner(path)
@@ -131,11 +132,11 @@ class Target:
         for log in self._logs():
             raise ExportError(
                 f"{log} is the log of an earlier database of this name, which DuckDB would replay into the "
-                "new one; pass force=True to remove it, or name another file"
+                "new one; pass force=True to remove it, or use another file name"
             )
 
     def _remove_logs(self) -> None:
-        """Before the file has its name: a log beside a database is replayed by whoever opens it."""
+        """Remove logs before the file is renamed: DuckDB would replay them into it."""
         logs = self._logs()
         for log in logs:
             log.unlink()
@@ -147,6 +148,6 @@ class Target:
 
 
 def logs_beside(path: Path) -> list[Path]:
-    """Return the files beside a DuckDB file, or beside where it would be, that DuckDB takes for its log."""
+    """Return the files that DuckDB takes for the log of a database, which need not exist."""
     logs = [path.with_name(path.name + suffix) for suffix in LOGS]
     return [log for log in logs if log.exists() or log.is_symlink()]

@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from aiwyn_async._core.duckdb_sql import identifier
 from aiwyn_async.arrow._options import EXTRA_COLUMN
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 from aiwyn_async.sync._statements import DELETED_AT
 
 __all__ = [
@@ -56,7 +56,7 @@ def schema_changes(
         path: the file, for error messages.
 
     Raises:
-        ExportError: a column has a type that would change values, or the rows lack the column ``extra``.
+        StorageError: a column has a type that would change values, or the rows lack the column ``extra``.
     """
     table = f'table "{resource}" in {path}'
     added = {name: to_sql(kind) for name, kind in wanted.items() if normalize(name) not in existing}
@@ -80,19 +80,19 @@ def schema_changes(
 def _check_extra_column(table: str, wanted: Iterable[str], existing: Mapping[str, DuckType]) -> None:
     own = existing.get(EXTRA_COLUMN)
     if own is not None and own.id == "varchar" and EXTRA_COLUMN not in map(normalize, wanted):
-        raise ExportError(
+        raise StorageError(
             f"{table} has a column {EXTRA_COLUMN}, which would keep old values; "
             f'pass extra="json" to update it, or drop or rename the column'
         )
 
 
-def _altered_column(table: str, name: str, own: str, wanted: str) -> ExportError:
+def _altered_column(table: str, name: str, own: str, wanted: str) -> StorageError:
     advice = "restore the type (ALTER TABLE) or drop the table; use a view for other types"
     if (own, wanted) == (DATE_TYPE, TIMESTAMP_TYPE):
         advice = f"pass date_columns=('{name}',) if earlier syncs did; otherwise {advice}"
     elif (own, wanted) == (TIMESTAMP_TYPE, DATE_TYPE):
         advice = f"remove {name} from date_columns, or drop the table to read all rows again"
-    return ExportError(
+    return StorageError(
         f"column {name} of {table} has type {own} instead of {wanted}, which would change values; {advice}"
     )
 

@@ -12,7 +12,7 @@ import duckdb
 
 from aiwyn_async._core.duckdb_sql import IN_USE, attach_new, attach_old
 from aiwyn_async._core.files import disk_errors, restrict_to_owner
-from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
 from aiwyn_async.sync import _statements as sql
 
@@ -68,7 +68,7 @@ class DatabaseFile:
         """Open or create the file.
 
         Raises:
-            ExportError: the file cannot be opened, is in use, or is not a DuckDB database.
+            StorageError: the file cannot be opened, is in use, or is not a DuckDB database.
         """
         with disk_errors(self.path, "open"):
             is_new = self._check_target()
@@ -86,15 +86,15 @@ class DatabaseFile:
     def _check_target(self) -> bool:
         path = self.path
         if not path.parent.is_dir():
-            raise ExportError(f"folder {path.parent} does not exist; create it first")
+            raise StorageError(f"folder {path.parent} does not exist; create it first")
         if path.is_symlink() or path.is_dir():
-            raise ExportError(f"{path} is a folder or a symbolic link; use the path of a file")
+            raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
         if path.exists():
             if not _is_database(path):
-                raise ExportError(f"{path} is not a DuckDB database; use another file or remove it")
+                raise StorageError(f"{path} is not a DuckDB database; use another file or remove it")
             return False
         for log in logs_beside(path):
-            raise ExportError(
+            raise StorageError(
                 f"{log} is the log of an earlier database with this name, which DuckDB would replay "
                 "into the new one; remove it or use another file"
             )
@@ -156,16 +156,16 @@ class DatabaseFile:
 
     @contextlib.contextmanager
     def errors(self) -> Generator[None]:
-        """Convert errors of DuckDB and of the disk to ``ExportError``."""
+        """Convert errors of DuckDB and of the disk to ``StorageError``."""
         try:
             yield
         except (duckdb.Error, OSError) as error:
             text = str(error)
             if any(sign in text for sign in IN_USE):
-                raise ExportError(
+                raise StorageError(
                     f"{self.path} is in use by another sync or program; wait until it has finished"
                 ) from error
-            raise ExportError(f"DuckDB cannot update {self.path}: {text}") from error
+            raise StorageError(f"DuckDB cannot update {self.path}: {text}") from error
 
 
 def _is_database(path: Path) -> bool:

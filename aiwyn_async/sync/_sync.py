@@ -129,7 +129,7 @@ async def sync(
             fields as ``unknown_fields`` in any case.
 
     Raises:
-        ExportError: the file cannot be written, is in use, or is not a DuckDB database; the table was not
+        StorageError: the file cannot be written, is in use, or is not a DuckDB database; the table was not
             created by a sync, or its columns were altered; or the file is missing but its log is not.
         CheckpointError: the table was filled by another query.
         ConfigurationError: an argument is wrong, the target is a URL or has the suffix of another format, or

@@ -18,7 +18,7 @@ from msgspec import inspect
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.arrow._table import RowSchema
-from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
+from aiwyn_async.errors import CheckpointError, ConfigurationError, StorageError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import _statements as sql
 from aiwyn_async.sync._columns import (
@@ -103,7 +103,7 @@ class SyncedTable:
         """Open the file, and create or adapt the table.
 
         Raises:
-            ExportError: the file cannot be opened or is in use, or the table was created by another program
+            StorageError: the file cannot be opened or is in use, or the table was created by another program
                 or holds rows of another server.
             CheckpointError: the table was filled by another query.
         """
@@ -112,7 +112,7 @@ class SyncedTable:
         with file.errors():
             has_state = self._exists(sql.STATE_TABLE)
             if self._exists(self._resource) and not (has_state and self._check_owner()):
-                raise ExportError(
+                raise StorageError(
                     f'{file.path} already contains a table "{self._resource}" that sync did not create; '
                     "use another file or drop the table"
                 )
@@ -141,7 +141,7 @@ class SyncedTable:
         """Merge an Arrow table of rows, or None, by key, and save the state, in one transaction.
 
         Raises:
-            ExportError: the disk is full, or a value does not fit; nothing was changed.
+            StorageError: the disk is full, or a value does not fit; nothing was changed.
         """
         file = self._file
         actions: Counter[str] = Counter()
@@ -182,14 +182,14 @@ class SyncedTable:
         """Return False if the table is not one of a sync.
 
         Raises:
-            ExportError: it holds rows of another server.
+            StorageError: it holds rows of another server.
             CheckpointError: it was filled by another query.
         """
         table = f'table "{self._resource}" in {self._file.path}'
         owners = self._file.fetch(sql.SELECT_OWNER, self._resource)
         for server, query in owners:
             if server != self._server:
-                raise ExportError(f"{table} holds rows of {server}, not of {self._server}; use another file")
+                raise StorageError(f"{table} holds rows of {server}, not of {self._server}; use another file")
             if query != self._query:
                 raise CheckpointError(
                     f"{table} was filled by another query; pass the same where, or use another file"
@@ -200,7 +200,7 @@ class SyncedTable:
         """Create the table, or change the columns that the row type needs; all rows are then read again.
 
         Raises:
-            ExportError: the table lost its primary key, or a column has a type that would change values.
+            StorageError: the table lost its primary key, or a column has a type that would change values.
         """
         file = self._file
         if not self._exists(self._resource):
@@ -209,7 +209,7 @@ class SyncedTable:
             return
         keys = [list(map(normalize, names)) for (names,) in file.fetch(sql.PRIMARY_KEY, self._resource)]
         if keys != [[normalize(self._key)]]:
-            raise ExportError(
+            raise StorageError(
                 f'table "{self._resource}" in {file.path} was recreated without its primary key {self._key}; '
                 "drop it, and the next sync reads all rows"
             )

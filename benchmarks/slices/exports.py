@@ -50,7 +50,7 @@ async def _exported(job: Job, suffix: str, check: Callable[[Path], Tally]) -> Ou
     aiwyn = await client_of(job)
     folder = Path(tempfile.mkdtemp())
     path = folder / f"invoices{suffix}"
-    result = await export(aiwyn.invoices.list(), path, processes=job.options.get("processes", 0))
+    result = await export(aiwyn.invoices.list(), path)
     assert result.report.complete, result.report
     return _checked(path, check)
 

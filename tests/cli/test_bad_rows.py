@@ -12,7 +12,7 @@ import pytest
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import StorageError
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 
@@ -98,6 +98,6 @@ def test_skipped_rows_of_later_runs_are_added(tmp_path: Path) -> None:
 
 def test_unreadable_file_is_refused_only_if_needed(tmp_path: Path) -> None:
     (tmp_path / "x.csv.bad.jsonl").mkdir()
-    with pytest.raises(ExportError, match="cannot read"):
+    with pytest.raises(StorageError, match="cannot read"):
         BadRowsFile(tmp_path / "x.csv", is_needed=True)
     BadRowsFile(tmp_path / "x.csv", is_needed=False).replace([])

@@ -1,4 +1,4 @@
-"""What tests of exports can be told, and a disk that is too small."""
+"""Fixtures for exports: a sandbox with a client, and a small disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV: what any reader of it gets back is what the server sent."""
+"""CSV: readers get the values that the server sent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient, DecodeError, Invoice
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export import export
-from aiwyn_async.export._writers import writer_for
+from aiwyn_async.export._formats import format_for
 from aiwyn_async.sandbox import Sandbox
 
 
 async def exported(rows: bytes, folder: Path) -> list[dict[str, str]]:
-    """What is read back of an export of such rows, which the server gives on one page."""
+    """Export rows that the server sends on one page, and read the file."""
     target = folder / "x.csv"
     async with Sandbox() as box, AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
         box.faults.add("invoices.list", mutate=lambda _: b'{"deid_invoice": [' + rows + b"]}")
@@ -31,18 +31,18 @@ async def exported(rows: bytes, folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-async def test_what_needs_quotes_has_them_and_numbers_stay_as_they_came(tmp_path: Path) -> None:
+async def test_csv_quotes_text_and_retains_numbers(tmp_path: Path) -> None:
     row = b'{"id": 1, "description": "a,\\"b\\"\\n=1+1", "totalAmount": 20.00, "lineItems": [{"id": 1}]}'
-    (found,) = await exported(row, tmp_path)
-    assert found["description"] == 'a,"b"\n=1+1'
-    assert (found["totalAmount"], found["lineItems"], found["notes"]) == ("20.00", '[{"id": 1}]', "")
+    (result,) = await exported(row, tmp_path)
+    assert result["description"] == 'a,"b"\n=1+1'
+    assert (result["totalAmount"], result["lineItems"], result["notes"]) == ("20.00", '[{"id": 1}]', "")
 
 
-async def test_a_carriage_return_that_stands_alone_is_quoted(tmp_path: Path) -> None:
-    found = await exported(
+async def test_csv_quotes_a_lone_carriage_return(tmp_path: Path) -> None:
+    result = await exported(
         b'{"id": 1, "description": "a\\rb", "notes": "c"}, {"id": 2, "description": "d"}', tmp_path
     )
-    assert [(row["id"], row["description"], row["notes"]) for row in found] == [
+    assert [(row["id"], row["description"], row["notes"]) for row in result] == [
         ("1", "a\rb", "c"),
         ("2", "d", ""),
     ]
@@ -82,19 +82,19 @@ rows_of_invoices = st.lists(
 
 
 @given(rows=rows_of_invoices, ascii_only=st.booleans())
-def test_any_rows_are_read_back_as_they_came(rows: list[dict[str, Any]], ascii_only: bool) -> None:
+def test_csv_round_trips_any_rows(rows: list[dict[str, Any]], ascii_only: bool) -> None:
     sent = [msgspec.Raw(json.dumps(row, ensure_ascii=ascii_only).encode()) for row in rows]
-    writer, part = writer_for(Path("x.csv"), Invoice, "invoices"), io.BytesIO()
+    writer, part = format_for(Path("x.csv"), Invoice, "invoices"), io.BytesIO()
     assert writer.write_part(part, PageRows.of_json([(0, sent)], "raise")) == len(rows)
 
     names = [field.encode_name for field in msgspec.structs.fields(Invoice)]
-    found = list(csv.DictReader(io.StringIO(part.getvalue().decode(), newline=""), names))
-    assert len(found) == len(rows)
-    for read, row in zip(found, rows, strict=True):
-        told = {name: read[name] for name in names if read[name]}
-        wanted = {"outstandingAmount" if key == "outstanding_amount" else key: row[key] for key in row}
-        lines = json.loads(told.pop("lineItems", "[]"))
-        assert lines == wanted.pop("lineItems", [])
-        assert told == {
-            key: str(value) for key, value in wanted.items() if key in names and value not in {None, ""}
+    result = list(csv.DictReader(io.StringIO(part.getvalue().decode(), newline=""), names))
+    assert len(result) == len(rows)
+    for read, row in zip(result, rows, strict=True):
+        actual = {name: read[name] for name in names if read[name]}
+        expected = {"outstandingAmount" if key == "outstanding_amount" else key: row[key] for key in row}
+        lines = json.loads(actual.pop("lineItems", "[]"))
+        assert lines == expected.pop("lineItems", [])
+        assert actual == {
+            key: str(value) for key, value in expected.items() if key in names and value not in {None, ""}
         }

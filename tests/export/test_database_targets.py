@@ -1,4 +1,4 @@
-"""DuckDB files that exist: other tables are kept, and a log of an earlier file is never replayed."""
+"""Existing DuckDB files: other tables are retained, and a log of an earlier file is never replayed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ sys.stdin.read()
 
 
 def leave_a_log(path: Path, *statements: str) -> Path:
-    """A log beside a database, as a process that is killed leaves it."""
+    """Leave a log beside a database, like a process that is killed."""
     subprocess.run([sys.executable, "-c", LEAVE_A_LOG, str(path), *statements], check=True)
     log = path.with_name(f"{path.name}.wal")
     assert log.stat().st_size
@@ -58,7 +58,7 @@ def make_firm_file(path: Path) -> None:
         file.execute("CREATE TABLE theirs.invoices AS SELECT 1 AS mine")
 
 
-async def test_a_stale_log_is_refused_before_anything_is_requested(firm: Firm, tmp_path: Path) -> None:
+async def test_stale_log_is_refused_before_a_request(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     log = leave_a_log(target, "CREATE TABLE invoices (id BIGINT)", "INSERT INTO invoices VALUES (666)")
@@ -86,7 +86,7 @@ async def test_force_removes_a_stale_log_and_no_old_row_is_replayed(
     assert query(target, "SELECT count(*), count(*) FILTER (notes = 'old') FROM invoices") == [(600, 0)]
 
 
-async def test_a_log_that_appears_during_the_export_is_refused_at_its_end(firm: Firm, tmp_path: Path) -> None:
+async def test_log_that_appears_during_the_export_is_refused(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     log = target.with_name("firm.duckdb.wal")
@@ -101,7 +101,7 @@ async def test_a_log_that_appears_during_the_export_is_refused_at_its_end(firm: 
     assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600
 
 
-async def test_a_log_of_a_file_that_was_replaced_is_removed_with_force(firm: Firm, tmp_path: Path) -> None:
+async def test_force_removes_the_log_of_a_replaced_file(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     target, other = tmp_path / "firm.duckdb", tmp_path / "other.duckdb"
     make_firm_file(target)
@@ -116,9 +116,7 @@ async def test_a_log_of_a_file_that_was_replaced_is_removed_with_force(firm: Fir
     ]
 
 
-async def test_a_log_that_belongs_to_the_file_is_replayed_before_the_table_is_replaced(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_force_replays_the_log_of_the_file_first(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     make_firm_file(target)
@@ -132,9 +130,7 @@ async def test_a_log_that_belongs_to_the_file_is_replayed_before_the_table_is_re
 
 
 @pytest.mark.parametrize("option", [{"force": True}, {"replace": True}])
-async def test_other_tables_are_kept_and_the_one_is_replaced(
-    option: dict[str, Any], firm: Firm, tmp_path: Path
-) -> None:
+async def test_replace_retains_other_tables(option: dict[str, Any], firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     make_firm_file(target)
@@ -170,9 +166,7 @@ async def test_two_resources_share_a_file(firm: Firm, tmp_path: Path) -> None:
     ]
 
 
-async def test_a_file_in_use_is_refused_before_anything_is_requested_and_at_the_end(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_database_in_use_is_refused_before_a_request_and_at_the_end(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     make_firm_file(target)
@@ -204,16 +198,14 @@ async def test_a_file_in_use_is_refused_before_anything_is_requested_and_at_the_
             await export(aiwyn.invoices.list(), target, force=True, on_progress=hold)
     finally:
         held[0].communicate()
-    # What was read is kept.
+    # Rows already read are retained.
     before = box.calls("invoices.list")
     assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600
     assert box.calls("invoices.list") - before <= 1
     assert query(target, "SELECT count(*) FROM budget") == [(12,)]
 
 
-async def test_a_view_or_a_table_of_sync_of_this_name_is_refused_before_anything_is_requested(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_view_or_synced_table_is_refused_before_a_request(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     with duckdb.connect(str(target)) as file:
@@ -225,7 +217,7 @@ async def test_a_view_or_a_table_of_sync_of_this_name_is_refused_before_anything
     synced = tmp_path / "synced.duckdb"
     await sync(aiwyn.invoices, synced)
     calls = box.calls()
-    with pytest.raises(ExportError, match="a sync keeps the table invoices"):
+    with pytest.raises(ExportError, match=r"sync\(\) maintains the table invoices"):
         await export(aiwyn.invoices.list(), synced, force=True)
     assert box.calls() == calls
     await export(aiwyn.clients.list(), synced, force=True)
@@ -233,7 +225,7 @@ async def test_a_view_or_a_table_of_sync_of_this_name_is_refused_before_anything
 
 
 @pytest.mark.parametrize("content", [b"", b"mine", os.urandom(5000)])
-async def test_a_file_that_is_not_a_database_is_replaced_with_force(
+async def test_force_replaces_a_file_that_is_not_a_database(
     content: bytes, firm: Firm, tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -243,7 +235,7 @@ async def test_a_file_that_is_not_a_database_is_replaced_with_force(
     assert query(target, "SELECT count(*) FROM invoices") == [(600,)]
 
 
-async def test_a_database_that_cannot_be_opened_is_refused(firm: Firm, tmp_path: Path) -> None:
+async def test_damaged_database_is_refused(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     make_firm_file(target)
@@ -255,7 +247,7 @@ async def test_a_database_that_cannot_be_opened_is_refused(firm: Firm, tmp_path:
     assert (box.calls(), target.read_bytes()) == (0, bytes(content))
 
 
-async def test_an_export_that_breaks_off_leaves_the_old_table(firm: Firm, tmp_path: Path) -> None:
+async def test_failed_export_retains_the_old_table(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     await export(aiwyn.invoices.list(limit=5), target)

@@ -1,4 +1,4 @@
-"""Disks that refuse: typed errors, what was finished is kept, a resumed export ends well."""
+"""Disk failures: typed errors, committed parts are retained, and the export can be resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Disk = tuple[Path, Callable[[str], None]]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".duckdb", ".parquet"])
-async def test_a_disk_that_is_full_is_told_and_more_room_is_all_it_takes_to_go_on(
+async def test_export_resumes_after_a_full_disk_is_enlarged(
     suffix: str, small_disk: Disk, tmp_path: Path
 ) -> None:
     disk, mount = small_disk
@@ -32,8 +32,8 @@ async def test_a_disk_that_is_full_is_told_and_more_room_is_all_it_takes_to_go_o
             await export(aiwyn.invoices.pull(page_size=20, ordered=True), target)
         assert not target.exists()
         manifest = json.loads((disk / f".x{suffix}.partial" / "manifest.json").read_bytes())
-        kept = sum(part["rows"] for part in manifest["parts"])
-        assert kept >= 200
+        committed = sum(part["rows"] for part in manifest["parts"])
+        assert committed >= 200
         before = box.calls("invoices.search")
 
         mount("size=64m")
@@ -44,7 +44,7 @@ async def test_a_disk_that_is_full_is_told_and_more_room_is_all_it_takes_to_go_o
     assert sorted(path.name for path in disk.iterdir()) == [f".{target.name}.done", target.name]
 
 
-async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(small_disk: Disk) -> None:
+async def test_export_refuses_a_read_only_folder_before_a_request(small_disk: Disk) -> None:
     disk, mount = small_disk
     mount("ro")
     async with (
@@ -56,7 +56,7 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(s
         assert box.calls() == 0
 
 
-async def test_a_table_is_called_as_asked_and_money_and_times_have_their_types(tmp_path: Path) -> None:
+async def test_duckdb_table_has_the_requested_name_and_exact_types(tmp_path: Path) -> None:
     target = tmp_path / "it's.duckdb"
     name = 'a"; drop table x; --'
     async with (
@@ -69,11 +69,11 @@ async def test_a_table_is_called_as_asked_and_money_and_times_have_their_types(t
     with duckdb.connect(str(target), read_only=True) as file:
         assert file.execute("SHOW TABLES").fetchall() == [(name,)]
         quoted = name.replace('"', '""')
-        found = file.execute(
+        result = file.execute(
             f"SELECT count(*), CAST(sum(totalAmount) * 100 AS BIGINT), typeof(any_value(totalAmount)), "
             f'typeof(any_value(createdAt)) FROM "{quoted}"'
         ).fetchall()
-        assert found == [(*cents[0], "DECIMAL(38,9)", "TIMESTAMP WITH TIME ZONE")]
+        assert result == [(*cents[0], "DECIMAL(38,9)", "TIMESTAMP WITH TIME ZONE")]
         tags = file.execute("SELECT tags FROM duckdb_databases() WHERE NOT internal").fetchall()
     # As this release of DuckDB says it: of 1.2.0 and what can read it.
     assert tags == [({"storage_version": "v1.2.0+"},)]

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Columns read from whole answers hold what they hold when the answers' rows are taken apart first."""
+"""Columns read from whole responses equal columns read from single rows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Outcome = tuple[object, int, list[tuple[int, int, bytes]]]
 
 
 def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
-    """The table or the error, how many did not fit, and those."""
+    """Return the table or the error, the number of bad rows, and those."""
     rows = PageRows(pages, "collect")
     try:
         table: object = SCHEMA.table(rows).to_pydict()
@@ -64,13 +64,15 @@ def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
 )
 @example(pages=[[{"id": 1, "totalAmount": 1e30}]], indent=None, is_inside=False)
 @example(pages=[[{"id": 1}], [{"id": "x"}]], indent=None, is_inside=False)
-def test_any_rows(pages: list[list[dict[str, Any]]], indent: int | None, is_inside: bool) -> None:
+def test_documents_and_single_rows_give_equal_tables(
+    pages: list[list[dict[str, Any]]], indent: int | None, is_inside: bool
+) -> None:
     rows_at = ("data", "deid_invoice") if is_inside else ("deid_invoice",)
     whole: list[RowsOfPage] = []
     apart: list[RowsOfPage] = []
     for number, rows in enumerate(pages):
-        told: Any = {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": 9}}}
-        body = json.dumps({"data": told, "meta": {}} if is_inside else told, indent=indent).encode()
+        document: Any = {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": 9}}}
+        body = json.dumps({"data": document, "meta": {}} if is_inside else document, indent=indent).encode()
         raw = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
         apart.append(RowsOfPage(number, len(rows), raw.copy))
         whole.append(RowsOfPage(number, len(rows), raw.copy, RawPage(body, rows_at)))
@@ -92,19 +94,19 @@ def test_any_rows(pages: list[list[dict[str, Any]]], indent: int | None, is_insi
         b"",
     ],
 )
-def test_an_answer_that_does_not_hold_just_these_rows_gives_none_of_its_own(body: bytes) -> None:
+def test_documents_with_other_rows_are_ignored(body: bytes) -> None:
     rows = [msgspec.Raw(b'{"id":1}'), msgspec.Raw(b'{"id":2}')]
-    found = outcome([RowsOfPage(0, 2, lambda: rows, RawPage(body, ("deid_invoice",)))])
+    result = outcome([RowsOfPage(0, 2, lambda: rows, RawPage(body, ("deid_invoice",)))])
 
-    assert found == outcome([RowsOfPage(0, 2, lambda: rows)])
+    assert result == outcome([RowsOfPage(0, 2, lambda: rows)])
 
 
 @pytest.mark.parametrize("walk", ["list", "pull"])
-async def test_an_export_takes_no_page_apart_whose_rows_are_as_they_should_be(
+async def test_export_does_not_split_pages_of_good_rows(
     walk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_: object) -> NoReturn:
-        raise AssertionError("a page was taken apart")
+        raise AssertionError("a page was split")
 
     monkeypatch.setattr(RowsOfPage, "rows", property(refused))
     target = tmp_path / "x.parquet"

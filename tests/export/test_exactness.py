@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""What pyarrow's JSON reader gets wrong without a word, and what an export that never began leaves behind."""
+"""Amounts that pyarrow's JSON reader silently changes are refused; exports without parts leave nothing."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def set_first_total(box: Sandbox, number: bytes) -> None:
 @pytest.mark.parametrize(
     "number", [b"3.5e29", b"350000000000000000000000000000", b"1e29", b"1.0E+29", b"-3.5e29"]
 )
-async def test_an_amount_too_large_for_its_column_is_refused_and_never_wraps_around(
+async def test_amount_too_large_for_its_column_is_refused(
     number: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     set_first_total(box, number)
 
-    with pytest.raises(DecodeError, match=r"id \d+\): totalAmount: a column holds 29 digits"):
+    with pytest.raises(DecodeError, match=r"id \d+\): totalAmount: a column has 29 digits"):
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
 
     assert not (tmp_path / "x.parquet").exists()
@@ -65,7 +65,7 @@ async def test_an_amount_too_large_for_its_column_is_refused_and_never_wraps_aro
 @pytest.mark.parametrize(
     "number", [b"99999999999999999999999999999.999999999", b"1e28", b"12345678901234567.123456789", b"1.5E2"]
 )
-async def test_an_amount_that_fits_is_exact_to_its_last_digit(
+async def test_amount_that_fits_is_exact(
     number: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -87,7 +87,7 @@ near_the_edge = st.builds(
 
 @settings(deadline=None, max_examples=1000)
 @given(number=literals | near_the_edge | st.integers(10**27, 10**40).map(str))
-def test_any_number_is_exact_or_refused(number: str) -> None:
+def test_amount_is_exact_or_refused(number: str) -> None:
     row = msgspec.Raw(b'{"id":1,"totalAmount":%s}' % number.encode())
     rows = PageRows.of_json([(0, [row])], "raise")
     exact = Decimal(number)
@@ -96,15 +96,15 @@ def test_any_number_is_exact_or_refused(number: str) -> None:
     fits = abs(exact) < 10**29 and as_billionths == as_billionths.to_integral_value()
 
     try:
-        found = RowSchema(Invoice).table(rows)["totalAmount"][0].as_py()
+        result = RowSchema(Invoice).table(rows)["totalAmount"][0].as_py()
     except DecodeError:
         assert not fits
     else:
         assert fits
-        assert found == exact
+        assert result == exact
 
 
-async def test_an_export_that_wrote_nothing_does_not_stand_in_the_way_of_the_next(
+async def test_export_without_parts_does_not_block_the_next(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -120,7 +120,7 @@ class Slim(Model, frozen=True, kw_only=True):
     payments: list[dict[str, object]] | None = None
 
 
-async def test_a_field_without_a_parquet_column_is_a_typed_error_before_anything_is_sent(
+async def test_export_refuses_a_field_without_a_column_before_a_request(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm

@@ -1,4 +1,4 @@
-"""Exports: whole or not there, equal to the server's own sums, resumed after a crash."""
+"""Exports: complete or absent, equal to the server's sums, resumable after a crash."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ async def firm() -> AsyncIterator[tuple[Sandbox, AiwynClient]]:
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of an exported file, ids and totals as a common form."""
+    """Read an exported file, with ids and totals in a common form."""
     if path.suffix == ".jsonl":
         rows = [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
     elif path.suffix == ".csv":
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
     elif path.suffix == ".duckdb":
-        with duckdb.connect(str(path), read_only=True) as found:
-            rows = found.table("invoices").to_arrow_table().to_pylist()
+        with duckdb.connect(str(path), read_only=True) as result:
+            rows = result.table("invoices").to_arrow_table().to_pylist()
     else:
         rows = pq.read_table(path).to_pylist()
     return [row | {"id": int(row["id"]), "totalAmount": Decimal(str(row["totalAmount"]))} for row in rows]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-async def test_every_row_arrives_with_sums_equal_to_the_servers_to_the_cent(
+async def test_export_sums_equal_the_servers_to_the_cent(
     suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -76,28 +76,24 @@ async def test_every_row_arrives_with_sums_equal_to_the_servers_to_the_cent(
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".{target.name}.done", target.name]
 
 
-async def test_parquet_is_read_by_another_library_with_exact_types(
-    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
-) -> None:
+async def test_parquet_has_exact_types_in_duckdb(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "invoices.parquet"
     await export(aiwyn.invoices.list(), target)
 
-    found = duckdb.execute(
+    result = duckdb.execute(
         f"""SELECT count(*), sum(totalAmount), sum(list_sum(list_transform(payments, lambda p: p.amount))),
         sum(list_sum(list_transform(lineItems, lambda l: l.amount))), typeof(any_value(totalAmount)),
         typeof(any_value(createdAt)) FROM '{target}'"""
     ).fetchone()
 
     cents = box.query("SELECT count(*), sum(total_cents), sum(paid_cents), sum(subtotal_cents) FROM invoices")
-    assert found is not None
-    assert (found[0], *(int(value * 100) for value in found[1:4])) == cents[0]
-    assert found[4:] == ("DECIMAL(38,9)", "TIMESTAMP WITH TIME ZONE")
+    assert result is not None
+    assert (result[0], *(int(value * 100) for value in result[1:4])) == cents[0]
+    assert result[4:] == ("DECIMAL(38,9)", "TIMESTAMP WITH TIME ZONE")
 
 
-async def test_odd_values_take_the_slow_way_and_stay_exact(
-    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
-) -> None:
+async def test_parquet_unusual_values_are_exact(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     box, aiwyn = firm
 
     def odd(body: bytes) -> bytes:
@@ -120,7 +116,7 @@ async def test_odd_values_take_the_slow_way_and_stay_exact(
     assert table[2]["clientId"] == "42"  # text stays text
 
 
-async def test_a_value_that_does_not_fit_its_column_is_refused_and_never_rounded(
+async def test_parquet_refuses_a_value_that_does_not_fit(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -134,7 +130,7 @@ async def test_a_value_that_does_not_fit_its_column_is_refused_and_never_rounded
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-async def test_an_empty_result_is_a_valid_file(
+async def test_export_of_no_rows_is_a_valid_file(
     suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -143,7 +139,7 @@ async def test_an_empty_result_is_a_valid_file(
     assert (done.rows, rows_of(target)) == (0, [])
 
 
-async def test_the_file_is_for_its_owner_alone_whatever_the_umask(
+async def test_export_file_mode_is_0600_whatever_the_umask(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -155,7 +151,7 @@ async def test_the_file_is_for_its_owner_alone_whatever_the_umask(
     assert stat.S_IMODE((tmp_path / "x.jsonl").stat().st_mode) == 0o600
 
 
-async def test_bad_targets_are_refused_before_anything_is_sent(
+async def test_export_refuses_bad_targets_before_a_request(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -166,8 +162,8 @@ async def test_bad_targets_are_refused_before_anything_is_sent(
         ("there.csv", ExportError, "exists"),
         ("folder.csv", ExportError, "folder"),
         ("link.csv", ExportError, "symbolic link"),
-        ("nowhere/x.csv", ExportError, "no folder"),
-        ("there.csv/x.csv", ExportError, "no folder|cannot write"),
+        ("nowhere/x.csv", ExportError, "does not exist; create it"),
+        ("there.csv/x.csv", ExportError, "does not exist|cannot write"),
         ("x.xlsx", ConfigurationError, r"\.jsonl, \.ndjson, \.csv, \.parquet, \.duckdb"),
         ("x", ConfigurationError, "suffix"),
     ]:
@@ -179,7 +175,7 @@ async def test_bad_targets_are_refused_before_anything_is_sent(
     assert box.calls() == 0
 
 
-async def test_rows_without_columns_go_to_jsonl_only(
+async def test_rows_without_columns_are_exported_to_jsonl_only(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -190,7 +186,7 @@ async def test_rows_without_columns_go_to_jsonl_only(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-async def test_an_export_that_failed_goes_on_where_it_stopped(
+async def test_export_resumes_after_a_failed_request(
     suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -212,7 +208,7 @@ async def test_an_export_that_failed_goes_on_where_it_stopped(
 
     assert rows_of(target) == rows_of(whole)
     assert (done.rows, done.report.complete) == (3000, True)
-    # 26 pages came before the break; the page after it may have been asked for in vain.
+    # 26 pages arrived before the error; the following ones may have been requested in vain.
     assert box.calls("invoices.list") - before <= 37
 
 
@@ -220,7 +216,9 @@ def _is_late(body: object) -> bool:
     return isinstance(body, dict) and body.get("page", 0) >= 25
 
 
-async def test_rows_of_two_servers_are_not_joined(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+async def test_resume_refuses_parts_of_another_server(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     box.faults.add("invoices.list", nth=3, status=400)
@@ -233,7 +231,7 @@ async def test_rows_of_two_servers_are_not_joined(firm: tuple[Sandbox, AiwynClie
     assert (await export(aiwyn.invoices.list(page_size=50), target, resume=True)).rows == 3000
 
 
-async def test_two_exports_of_one_file_do_not_mix(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+async def test_export_locks_its_file(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     stalled = box.faults.add("invoices.list", nth=2, action="stall")
@@ -250,9 +248,7 @@ async def test_two_exports_of_one_file_do_not_mix(firm: tuple[Sandbox, AiwynClie
     assert (done.rows, len(rows_of(target))) == (3000, 3000)
 
 
-async def test_progress_tells_rows_expected_rows_and_the_time_left(
-    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
-) -> None:
+async def test_progress_has_rows_total_and_eta(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     _, aiwyn = firm
     seen: list[Progress] = []
     await export(aiwyn.invoices.list(page_size=1000), tmp_path / "x.jsonl", on_progress=seen.append)
@@ -280,7 +276,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_full_disk_is_told_and_the_parts_before_it_are_kept(
+async def test_export_resumes_after_a_file_size_limit(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm

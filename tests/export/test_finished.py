@@ -1,4 +1,4 @@
-"""Exports that are run again: resumed when finished, replaced every night, refused when mixed up."""
+"""Exports that run again: resumed if finished, replaced every night, refused for another query."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from aiwyn_async import (
     ServerError,
 )
 from aiwyn_async.export import export
+from aiwyn_async.export._manifest import read_manifest, write_manifest
+from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
-from broken_exports import broken_export, is_late
+from broken_exports import is_late, start_broken_export
 
 Firm = tuple[Sandbox, AiwynClient]
 SUFFIXES = [".jsonl", ".csv", ".parquet", ".duckdb"]
@@ -81,9 +83,7 @@ async def test_resume_refuses_a_finished_file_of_another_query_limit_or_content(
     assert box.calls() == calls
 
 
-async def test_resume_of_a_finished_export_knows_the_rows_that_were_left_out(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_resume_of_a_finished_export_returns_its_bad_rows(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     box.faults.add("invoices.list", nth=2, times=9, mutate=_spoil_first_row)
     target = tmp_path / "x.parquet"
@@ -97,7 +97,7 @@ async def test_resume_of_a_finished_export_knows_the_rows_that_were_left_out(
     assert again.bad_rows == rows.bad_rows
 
 
-async def test_rows_left_out_before_a_crash_are_known_after_the_resume(firm: Firm, tmp_path: Path) -> None:
+async def test_resume_returns_bad_rows_of_earlier_runs(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.csv"
     spoiled = box.faults.add("invoices.list", nth=2, times=1, mutate=_spoil_first_row)
@@ -121,9 +121,7 @@ def _spoil_first_row(body: bytes) -> bytes:
     return json.dumps(answer).encode()
 
 
-async def test_strict_resume_of_an_export_that_was_not_proven_complete_is_refused(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_strict_resume_refuses_an_incomplete_finished_export(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     box.faults.add(
         "invoices.list", times=99, mutate=lambda body: body.replace(b'"count":600', b'"count":700')
@@ -131,27 +129,25 @@ async def test_strict_resume_of_an_export_that_was_not_proven_complete_is_refuse
     target = tmp_path / "x.jsonl"
     done = await export(aiwyn.invoices.list(), target)
     assert not done.report.complete
-    with pytest.raises(IncompleteError, match="not proven complete"):
+    with pytest.raises(IncompleteError, match="is finished but may be incomplete"):
         await export(aiwyn.invoices.list(strict=True), target, resume=True)
 
 
 @pytest.mark.parametrize("given", [("force", "resume"), ("force", "replace"), ("resume", "replace")])
-async def test_ways_to_treat_an_existing_file_exclude_each_other(
+async def test_force_resume_and_replace_exclude_each_other(
     given: tuple[str, str], firm: Firm, tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     options: dict[str, Any] = dict.fromkeys(given, True)
     target = tmp_path / "x.jsonl"
-    await broken_export(box, aiwyn, target)
+    await start_broken_export(box, aiwyn, target)
     calls = box.calls()
-    with pytest.raises(ConfigurationError, match="exclude each other; pass replace=True"):
+    with pytest.raises(ConfigurationError, match="exclude each other; pass only replace=True"):
         await export(aiwyn.invoices.list(page_size=20), target, **options)
     assert box.calls() == calls
 
 
-async def test_an_export_that_began_with_force_replaces_the_file_when_it_is_resumed(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_resume_of_a_forced_export_replaces_the_file(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     await export(aiwyn.invoices.list(limit=5), target)
@@ -167,7 +163,7 @@ async def test_an_export_that_began_with_force_replaces_the_file_when_it_is_resu
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-async def test_replace_writes_the_file_new_each_time(suffix: str, firm: Firm, tmp_path: Path) -> None:
+async def test_replace_writes_the_file_again_each_time(suffix: str, firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / f"x{suffix}"
     for rows in (600, 607, 614):
@@ -181,12 +177,12 @@ def rows_in(path: Path) -> int:
     if path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as file:
             return len(file.execute("SELECT id FROM invoices").fetchall())
-    found = duckdb.execute(f"SELECT count(*) FROM '{path}'").fetchone()
-    assert found is not None
-    return int(found[0])
+    result = duckdb.execute(f"SELECT count(*) FROM '{path}'").fetchone()
+    assert result is not None
+    return int(result[0])
 
 
-async def test_replace_continues_what_the_last_run_did_not_finish(firm: Firm, tmp_path: Path) -> None:
+async def test_replace_continues_a_recent_unfinished_export(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     target.write_text("of yesterday\n")
@@ -204,20 +200,19 @@ async def test_replace_continues_what_the_last_run_did_not_finish(firm: Firm, tm
 
 
 @pytest.mark.parametrize("spoiled_by", ["age", "clock", "edited", "damage", "lost part", "query"])
-async def test_replace_begins_again_where_the_unfinished_export_cannot_be_continued(
-    spoiled_by: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_replace_starts_again_if_it_cannot_continue(
+    spoiled_by: str, firm: Firm, tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
-    folder = await broken_export(box, aiwyn, target)
+    folder = await start_broken_export(box, aiwyn, target)
     path = folder / "manifest.json"
-    now = time.time
-    if spoiled_by == "age":
-        monkeypatch.setattr("aiwyn_async.export._partial.time.time", lambda: now() + 13 * 3600)
-    elif spoiled_by == "clock":
-        monkeypatch.setattr("aiwyn_async.export._partial.time.time", lambda: now() - 3600)
+    if spoiled_by in {"age", "clock"}:
+        manifest = read_manifest(path)
+        manifest.started_at += -13 * 3600 if spoiled_by == "age" else 3600
+        write_manifest(path, manifest)
     elif spoiled_by == "edited":
-        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"began": now()}))
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"started_at": time.time()}))
     elif spoiled_by == "damage":
         path.write_bytes(b"\xff{")
     elif spoiled_by == "lost part":
@@ -233,7 +228,7 @@ async def test_replace_begins_again_where_the_unfinished_export_cannot_be_contin
     assert box.calls("invoices.list") - before >= expected // 20
 
 
-async def test_replace_after_a_kill_that_left_the_finished_file_reads_again(
+async def test_replace_reads_again_after_a_kill_before_cleanup(
     firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box, aiwyn = firm
@@ -243,7 +238,7 @@ async def test_replace_after_a_kill_that_left_the_finished_file_reads_again(
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("aiwyn_async.export._partial.Partial.finish", end_here)
+        patch.setattr(Staging, "finish", end_here)
         with pytest.raises(SystemError):
             await export(aiwyn.invoices.pull(page_size=10), target)
     box.insert("invoices", count=7)
@@ -271,7 +266,7 @@ async def test_a_finished_export_does_not_hide_a_deleted_file(firm: Firm, tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"{}", b'{"identity":1}'])
-async def test_a_damaged_manifest_of_a_finished_export_is_like_none(
+async def test_damaged_manifest_of_a_finished_export_is_ignored(
     content: bytes, firm: Firm, tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -292,7 +287,7 @@ async def test_a_damaged_manifest_of_a_finished_export_is_like_none(
         "file:///tmp/x.csv",
     ],
 )
-async def test_a_url_as_target_is_refused_in_a_sentence_of_its_own(to: str, firm: Firm) -> None:
+async def test_export_refuses_a_url_as_target(to: str, firm: Firm) -> None:
     box, aiwyn = firm
     for target in (to, Path(to)):
         with pytest.raises(
@@ -305,7 +300,7 @@ async def test_a_url_as_target_is_refused_in_a_sentence_of_its_own(to: str, firm
 async def test_errors_name_keyword_arguments(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
-    await broken_export(box, aiwyn, target)
+    await start_broken_export(box, aiwyn, target)
     with pytest.raises(ExportError, match="pass resume=True to continue it or force=True to discard it"):
         await export(aiwyn.invoices.list(page_size=20), target)
     await export(aiwyn.invoices.list(page_size=20), target, resume=True)

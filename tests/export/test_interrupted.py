@@ -1,9 +1,8 @@
-"""A cancellation waits for the thread that writes, and a resumed export forgets no doubt."""
+"""A cancelled export waits for its writing thread; a resumed one retains earlier problems."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,22 +13,23 @@ import pytest
 from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
+from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
 
 
 @pytest.mark.parametrize(
     ("module", "step", "suffix"),
     [
-        ("_part_writers", "write_part", ".jsonl"),
-        ("_target", "Target.take", ".jsonl"),
-        ("_target", "Target.replace", ".csv"),
+        ("_part_queue", "write_part", ".jsonl"),
+        ("_target", "Target.move", ".jsonl"),
+        ("_target", "Target.write", ".csv"),
     ],
 )
-async def test_a_cancelled_export_ends_only_when_its_thread_has(
+async def test_cancelled_export_waits_for_its_thread(
     module: str, step: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = f"aiwyn_async.export.{module}.{step}"
-    real = resolve_name(place)
+    target_name = f"aiwyn_async.export.{module}.{step}"
+    real = resolve_name(target_name)
     entered, go = threading.Event(), threading.Event()
     ended: list[str] = []
 
@@ -41,7 +41,7 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
         finally:
             ended.append(threading.current_thread().name)
 
-    monkeypatch.setattr(place, held)
+    monkeypatch.setattr(target_name, held)
     async with (
         Sandbox(invoices=200, seed=11) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
@@ -59,11 +59,10 @@ async def test_a_cancelled_export_ends_only_when_its_thread_has(
     assert ended
 
 
-async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resume(
+async def test_resume_completes_an_export_killed_before_cleanup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "x.parquet"
-    holder: Any = sys.modules["aiwyn_async.export._partial"].Partial
 
     def end_here(_: Any) -> None:
         raise SystemError("killed")
@@ -73,10 +72,10 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(holder, "finish", end_here)
+            patch.setattr(Staging, "finish", end_here)
             with pytest.raises(SystemError):
                 await export(aiwyn.invoices.pull(page_size=10), target)
-        content, asked = target.read_bytes(), box.calls("invoices.search")
+        content, requests = target.read_bytes(), box.calls("invoices.search")
 
         with pytest.raises(ExportError, match="exists"):
             await export(aiwyn.invoices.pull(page_size=10), target)
@@ -85,15 +84,15 @@ async def test_an_export_that_ended_when_it_had_made_its_file_is_told_by_a_resum
         done = await export(aiwyn.invoices.pull(page_size=10), target, resume=True)
 
         assert (done.rows, done.bytes, done.report.complete) == (200, len(content), True)
-        assert box.calls("invoices.search") == asked
+        assert box.calls("invoices.search") == requests
         again = await export(aiwyn.invoices.pull(page_size=10), target, resume=True)
         assert (again.rows, again.bytes, again.report) == (done.rows, done.bytes, done.report)
-        assert box.calls("invoices.search") == asked
+        assert box.calls("invoices.search") == requests
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".{target.name}.done", target.name]
     assert target.read_bytes() == content
 
 
-async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_resume(
+async def test_resume_reports_problems_of_earlier_runs(
     tmp_path: Path,
 ) -> None:
     target = tmp_path / "x.jsonl"
@@ -103,11 +102,11 @@ async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_
             base_url=box.url, api_key=box.api_key, backoff_base=0, retries=0, max_concurrency=1
         ) as aiwyn,
     ):
-        told: list[Progress] = []
+        updates: list[Progress] = []
 
         def move_the_list(progress: Progress) -> None:
-            told.append(progress)
-            if len(told) == 3:
+            updates.append(progress)
+            if len(updates) == 3:
                 box.insert("invoices", count=1)
 
         box.faults.add("invoices.list", nth=25, status=500)
@@ -117,5 +116,5 @@ async def test_what_spoke_against_completeness_before_a_crash_is_told_after_the_
         done = await export(aiwyn.invoices.list(page_size=10), target, resume=True)
 
     assert done.report.duplicates == 1
-    assert any("came twice" in doubt for doubt in done.report.problems())
+    assert any("duplicate" in problem for problem in done.report.problems())
     assert done.report.pages > 25

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Parts of Parquet that are joined without encoding them again, against pyarrow's own writing."""
+"""Parquet parts joined without encoding them again, compared with a file of pyarrow's writer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async.export._parquet import join_parquet, write_part
-from aiwyn_async.export._parquet_footer import MAGIC, file_of, footer_of, moved
+from aiwyn_async.export._formats.parquet import join_parquet, write_table
+from aiwyn_async.export._formats.parquet_footer import MAGIC, footer_file, move_footer, split_footer
 
 MONEY = pa.decimal128(38, 9)
 SCHEMA = pa.schema(
@@ -52,12 +52,12 @@ def table_of(rows: list[dict[str, Any]], schema: Any = SCHEMA) -> Any:
 
 
 def written(tables: list[Any], folder: Path) -> list[Path]:
-    found: list[Path] = []
+    result: list[Path] = []
     for table in tables:
-        found.append(folder / f"part-{len(found)}")
-        with found[-1].open("wb") as file:
-            write_part(file, table)
-    return found
+        result.append(folder / f"part-{len(result)}")
+        with result[-1].open("wb") as file:
+            write_table(file, table)
+    return result
 
 
 def joined(tables: list[Any], folder: Path) -> Path:
@@ -68,7 +68,7 @@ def joined(tables: list[Any], folder: Path) -> Path:
 
 @settings(deadline=None)
 @given(rows=groups)
-def test_the_file_is_to_its_last_byte_what_one_writer_makes(rows: list[list[dict[str, Any]]]) -> None:
+def test_joined_parquet_equals_the_file_of_one_writer(rows: list[list[dict[str, Any]]]) -> None:
     tables = [table_of(group) for group in rows]
     by_one = io.BytesIO()
     text: Any = ["name", "lines.list.element.text"]
@@ -84,7 +84,7 @@ def test_the_file_is_to_its_last_byte_what_one_writer_makes(rows: list[list[dict
         assert path.read_bytes() == by_one.getvalue()
 
 
-def test_another_library_reads_the_joined_row_groups(tmp_path: Path) -> None:
+def test_joined_parquet_is_readable_by_duckdb(tmp_path: Path) -> None:
     tables = [
         table_of([{"id": number, "name": f"n{number % 3}", "amount": Decimal(number)} for number in ids])
         for ids in (range(10), range(10, 5000), range(5000, 5001))
@@ -92,16 +92,16 @@ def test_another_library_reads_the_joined_row_groups(tmp_path: Path) -> None:
     path = joined(tables, tmp_path)
 
     assert pq.ParquetFile(path).num_row_groups == 3
-    found = duckdb.execute(
+    result = duckdb.execute(
         "SELECT count(*), sum(id), sum(amount), count(DISTINCT name), max(file_row_number) "
         "FROM read_parquet(?, file_row_number = true)",
         [str(path)],
     ).fetchall()
     total = sum(range(5001))
-    assert found == [(5001, total, Decimal(total), 3, 5000)]
+    assert result == [(5001, total, Decimal(total), 3, 5000)]
 
 
-def test_a_key_that_is_text_in_one_part_is_text_in_all(tmp_path: Path) -> None:
+def test_joined_parquet_id_that_is_text_in_one_part_is_text_in_all(tmp_path: Path) -> None:
     with_text = pa.schema([("id", pa.string()), *list(SCHEMA)[1:]])
     tables = [
         table_of([{"id": 1}, {"id": 2}]),
@@ -109,14 +109,14 @@ def test_a_key_that_is_text_in_one_part_is_text_in_all(tmp_path: Path) -> None:
         table_of([{"id": 4}]),
         table_of([{"id": "5"}], with_text),
     ]
-    found = pq.read_table(joined(tables, tmp_path))
+    result = pq.read_table(joined(tables, tmp_path))
 
-    assert found.schema == with_text
-    assert found["id"].to_pylist() == ["1", "2", "three", "4", "5"]
+    assert result.schema == with_text
+    assert result["id"].to_pylist() == ["1", "2", "three", "4", "5"]
 
 
 @pytest.mark.parametrize("by", [0, 1, 63, 64, 10**6])
-def test_a_footer_that_was_moved_tells_where_all_has_gone(by: int) -> None:
+def test_moved_footer_has_the_new_offsets(by: int) -> None:
     """Also indexes of pages and bloom filters, which no export writes, and maps and floats."""
     table = pa.table(
         {
@@ -132,19 +132,21 @@ def test_a_footer_that_was_moved_tells_where_all_has_gone(by: int) -> None:
     ) as writer:
         writer.write_table(table)
     content = alone.getvalue()
-    begin, footer = footer_of(content)
-    assert content == content[:begin] + file_of(footer)[len(MAGIC) :]
+    begin, footer = split_footer(content)
+    assert content == content[:begin] + footer_file(footer)[len(MAGIC) :]
 
-    found = moved(footer, by=by, ordinal=7)
+    result = move_footer(footer, offset=by, ordinal=7)
 
     gap = b"\xff" * by
-    other = MAGIC + gap + content[len(MAGIC) : begin] + file_of(found)[len(MAGIC) :]
+    other = MAGIC + gap + content[len(MAGIC) : begin] + footer_file(result)[len(MAGIC) :]
     assert pq.read_table(io.BytesIO(other)).equals(pq.read_table(alone), check_metadata=True)
-    assert moved(found, by=-by, ordinal=0) == footer
+    assert move_footer(result, offset=-by, ordinal=0) == footer
     if by:
-        before, after = (pq.read_metadata(io.BytesIO(file_of(each))).row_group(0) for each in (footer, found))
-        for place in range(before.num_columns):
-            old, new = before.column(place), after.column(place)
+        before, after = (
+            pq.read_metadata(io.BytesIO(footer_file(each))).row_group(0) for each in (footer, result)
+        )
+        for number in range(before.num_columns):
+            old, new = before.column(number), after.column(number)
             assert new.data_page_offset == old.data_page_offset + by
             assert new.has_offset_index
             assert new.has_column_index

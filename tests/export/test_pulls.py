@@ -1,4 +1,4 @@
-"""Exports of pulls: missing ranges, resuming, passes, rows that do not fit."""
+"""Exports of pulls: missing ranges, resuming, full scans, bad rows."""
 
 from __future__ import annotations
 
@@ -49,24 +49,22 @@ def ids_of(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-async def test_a_pull_is_written_whole_with_its_report(suffix: str, firm: Firm, tmp_path: Path) -> None:
+async def test_export_of_a_pull_has_its_report(suffix: str, firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
-    told: list[Progress] = []
+    updates: list[Progress] = []
     pull = aiwyn.invoices.pull(page_size=50)
-    done = await export(pull, tmp_path / f"x{suffix}", on_progress=told.append)
+    done = await export(pull, tmp_path / f"x{suffix}", on_progress=updates.append)
     assert (done.rows, done.report.complete, done.report) == (2000, True, pull.report)
-    assert told[-1].rows == 2000
-    assert any(len(progress.ranges) > 1 for progress in told)
+    assert updates[-1].rows == 2000
+    assert any(len(progress.ranges) > 1 for progress in updates)
 
 
-async def test_missing_ranges_leave_no_file_and_a_resumed_export_asks_for_them_alone(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_resume_requests_only_missing_ranges(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     bad = keys_of(box)[1234]
     fault = box.faults.add("invoices.search", every=1, status=500, match=lambda body: covers(body, bad))
-    with pytest.raises(IncompleteError, match=rf"up to {bad}.*go on with resume=True") as caught:
+    with pytest.raises(IncompleteError, match=rf"up to {bad}.*pass resume=True to continue") as caught:
         await export(aiwyn.invoices.pull(page_size=50), target)
     assert fault.hits
     assert not target.exists()
@@ -92,9 +90,7 @@ def covers(body: Any, key: int) -> bool:
     return after < key <= until and key - after <= 3 * body.get("pageSize", 1)
 
 
-async def test_a_pull_by_passes_begins_anew_and_joins_nothing_of_the_first_run(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_resume_of_a_full_scan_starts_again(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     box.faults.add("payments.list", nth=15, status=400)
@@ -109,7 +105,7 @@ async def test_a_pull_by_passes_begins_anew_and_joins_nothing_of_the_first_run(
     assert done.report.complete
 
 
-async def test_a_pull_of_another_query_does_not_resume(firm: Firm, tmp_path: Path) -> None:
+async def test_resume_refuses_a_pull_of_another_query(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     box.faults.add("invoices.search", nth=30, times=999, status=503)
@@ -130,9 +126,7 @@ def spoil(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-async def test_rows_that_do_not_fit_are_refused_left_out_or_collected(
-    suffix: str, firm: Firm, tmp_path: Path
-) -> None:
+async def test_bad_rows_are_raised_skipped_or_collected(suffix: str, firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     box.faults.add(
         "invoices.search", every=1, match=lambda body: '"pageSize": 7' in json.dumps(body), mutate=spoil
@@ -161,7 +155,7 @@ def in_snake_case(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-async def test_rows_spelled_in_snake_case_and_money_in_quotes_fill_their_columns(
+async def test_snake_case_fields_and_quoted_money_fill_their_columns(
     suffix: str, firm: Firm, tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -183,9 +177,7 @@ async def test_rows_spelled_in_snake_case_and_money_in_quotes_fill_their_columns
             assert sum(Decimal(row["totalAmount"]) for row in csv.DictReader(file)) * 100 == cents
 
 
-async def test_a_row_without_what_its_type_demands_is_a_bad_row_in_parquet_too(
-    firm: Firm, tmp_path: Path
-) -> None:
+async def test_parquet_row_without_a_required_field_is_a_bad_row(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     body = b'{"deid_invoice": [{"id": 1}, {"id": null, "totalAmount": 3}, {"id": 3}]}'
     box.faults.add("invoices.list", mutate=lambda _: body)
@@ -197,7 +189,7 @@ async def test_a_row_without_what_its_type_demands_is_a_bad_row_in_parquet_too(
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".duckdb"])
-async def test_without_its_extra_a_format_is_refused_with_the_way_to_get_it(
+async def test_format_without_its_extra_is_refused(
     suffix: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box, aiwyn = firm
@@ -205,7 +197,7 @@ async def test_without_its_extra_a_format_is_refused_with_the_way_to_get_it(
     for name in [
         name for name in sys.modules if name.startswith(("aiwyn_async.export.", "aiwyn_async.arrow."))
     ]:
-        if name.rpartition(".")[2] in {"_table", "_schema", "_parquet", "_duckdb_file"}:
+        if name.rpartition(".")[2] in {"_table", "_schema", "tables", "parquet", "duckdb"}:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError, match=rf'pip install "aiwyn-async\[{extra}\]"'):

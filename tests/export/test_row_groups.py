@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, ServerError
-from aiwyn_async.export import _parquet as parquet
 from aiwyn_async.export import export
+from aiwyn_async.export._formats import parquet
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
 
@@ -26,12 +26,12 @@ Firm = tuple[Sandbox, AiwynClient]
 
 
 def row_groups(path: Path) -> list[int]:
-    found: Any = pq.read_metadata(path)
-    return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+    result: Any = pq.read_metadata(path)
+    return [result.row_group(number).num_rows for number in range(result.num_row_groups)]
 
 
 @pytest.mark.parametrize("page_size", [5, 25, 400])
-async def test_small_pages_give_one_row_group(page_size: int, firm: Firm, tmp_path: Path) -> None:
+async def test_small_pages_are_merged_into_one_row_group(page_size: int, firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.parquet"
     await export(aiwyn.invoices.list(page_size=page_size), target)
@@ -40,7 +40,7 @@ async def test_small_pages_give_one_row_group(page_size: int, firm: Firm, tmp_pa
     assert sorted(pq.read_table(target)["id"].to_pylist()) == ids
 
 
-async def test_parts_of_a_resumed_export_are_joined_with_those_before(firm: Firm, tmp_path: Path) -> None:
+async def test_resume_merges_parts_of_earlier_runs(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target, whole = tmp_path / "x.parquet", tmp_path / "whole.parquet"
     box.faults.add("invoices.list", times=99, status=500, match=is_late)
@@ -58,20 +58,18 @@ def _parts(sizes: list[int], folder: Path) -> Iterator[Path]:
     for number, size in enumerate(sizes):
         path = folder / f"part-{number}"
         with path.open("wb") as file:
-            parquet.write_part(file, pa.table({"id": pa.array(range(first, first + size), pa.int64())}))
+            parquet.write_table(file, pa.table({"id": pa.array(range(first, first + size), pa.int64())}))
         first += size
         yield path
 
 
 @settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 30), max_size=12))
-def test_joined_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -> None:
-    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "MIN_ROWS", 10)
-        patch.setattr(parquet, "MAX_ROWS", 25)
+def test_merged_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -> None:
+    with TemporaryDirectory() as name:
         folder = Path(name)
-        found = list(parquet.with_large_row_groups(_parts(sizes, folder), folder))
-        tables: list[Any] = [pq.read_table(path) for path in found]
+        merged = parquet.merge_small_parts(_parts(sizes, folder), folder, min_rows=10, max_rows=25)
+        tables: list[Any] = [pq.read_table(path) for path in merged]
 
     assert [key for table in tables for key in table["id"].to_pylist()] == list(range(sum(sizes)))
     lengths = [table.num_rows for table in tables]
@@ -81,12 +79,11 @@ def test_joined_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -
         assert not (one < 10 and other < 10) or one + other > 25
 
 
-def test_rows_of_one_group_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "MAX_BYTES", 1)
-    found = list(parquet.with_large_row_groups(_parts([5, 5, 5], tmp_path), tmp_path))
-    assert [pq.read_metadata(path).num_rows for path in found] == [5, 5, 5]
+def test_merged_parts_are_bounded_in_bytes(tmp_path: Path) -> None:
+    merged = parquet.merge_small_parts(_parts([5, 5, 5], tmp_path), tmp_path, max_bytes=1)
+    assert [pq.read_metadata(path).num_rows for path in merged] == [5, 5, 5]
 
 
 def test_large_parts_are_not_encoded_again(tmp_path: Path) -> None:
     parts = list(_parts([parquet.MIN_ROWS, 3, parquet.MIN_ROWS], tmp_path))
-    assert list(parquet.with_large_row_groups(iter(parts), tmp_path)) == parts
+    assert list(parquet.merge_small_parts(iter(parts), tmp_path)) == parts

@@ -59,7 +59,7 @@ LACKS = [
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".duckdb"])
 @pytest.mark.parametrize("lack", LACKS)
-async def test_an_export_goes_on_with_one_warning_where_an_operation_is_lacking(
+async def test_export_warns_once_about_a_missing_disk_operation(
     lack: tuple[Any, int, str], suffix: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, aiwyn = firm
@@ -77,7 +77,7 @@ async def test_an_export_goes_on_with_one_warning_where_an_operation_is_lacking(
     ("fail", "code"),
     [(fail_chmod, errno.EIO), (fail_sync_of_folders, errno.EIO), (fail_lock, errno.EIO)],
 )
-async def test_a_disk_that_fails_in_another_way_ends_the_export(
+async def test_export_raises_other_disk_errors(
     fail: Any, code: int, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, aiwyn = firm

@@ -38,7 +38,7 @@ def tasks_of_the_client() -> set[asyncio.Task[Any]]:
     return {task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task)}
 
 
-async def test_three_readers_come_to_the_servers_own_sums(firm: Firm) -> None:
+async def test_stream_sums_equal_the_servers_in_three_readers(firm: Firm) -> None:
     box, aiwyn = firm
     expected = box.query("SELECT count(*), sum(total_cents) FROM invoices")[0]
 
@@ -66,27 +66,27 @@ async def test_three_readers_come_to_the_servers_own_sums(firm: Firm) -> None:
     assert pull.report.rows_yielded == expected[0]
 
 
-async def test_a_stream_is_refused_in_the_thread_of_an_event_loop(firm: Firm) -> None:
+async def test_stream_is_refused_in_an_event_loop(firm: Firm) -> None:
     _, aiwyn = firm
     with pytest.raises(LoopMismatchError, match=r"asyncio\.to_thread\(pyarrow\.table, pull\)"):
         pa.table(aiwyn.invoices.pull())
 
 
-async def test_a_pull_made_in_the_wrong_thread_is_told_where_to_make_it(firm: Firm) -> None:
+async def test_stream_of_a_pull_created_in_another_thread_is_refused(firm: Firm) -> None:
     _, aiwyn = firm
     await aiwyn.invoices.list(limit=1).collect()
     with pytest.raises(pa.ArrowInvalid, match=r"call pull\(\) there"):
         await asyncio.to_thread(lambda: pa.table(aiwyn.invoices.pull()))
 
 
-async def test_rows_without_columns_have_no_stream(firm: Firm) -> None:
+async def test_stream_refuses_rows_without_columns(firm: Firm) -> None:
     _, aiwyn = firm
     for row_type in (dict, msgspec.Raw):
         with pytest.raises(ConfigurationError, match="no columns"):
             await asyncio.to_thread(pa.table, aiwyn.invoices.pull().decode_as(row_type))
 
 
-async def test_an_error_of_the_pull_is_an_error_of_the_reader_after_the_rows_before_it(firm: Firm) -> None:
+async def test_stream_raises_errors_after_the_rows_before_them(firm: Firm) -> None:
     box, aiwyn = firm
     box.faults.add("invoices.search", nth=3, times=99, status=403)
     reader = await asyncio.to_thread(
@@ -98,16 +98,16 @@ async def test_an_error_of_the_pull_is_an_error_of_the_reader_after_the_rows_bef
         await asyncio.to_thread(reader.read_all)
 
 
-async def test_missing_ranges_end_the_stream_with_an_error_that_names_them(firm: Firm) -> None:
+async def test_stream_error_names_missing_ranges(firm: Firm) -> None:
     box, aiwyn = firm
     before, bad = ids(box)[1199:1201]
     box.faults.add("invoices.search", times=9999, status=400, match=would_bring(box, {bad}))
-    missing = f"missing are keys above {before} up to {bad}"
+    missing = f"missing keys above {before} up to {bad}"
     with pytest.raises(pa.ArrowInvalid, match=f"was not read completely: {missing}"):
         await asyncio.to_thread(pa.table, aiwyn.invoices.pull(page_size=100))
 
 
-async def test_a_reader_that_is_dropped_ends_the_pull(firm: Firm) -> None:
+async def test_stream_dropped_by_its_reader_ends_the_pull(firm: Firm) -> None:
     _, aiwyn = firm
     before = tasks_of_the_client()
     pull = aiwyn.invoices.pull(page_size=50)
@@ -123,7 +123,7 @@ async def test_a_reader_that_is_dropped_ends_the_pull(firm: Firm) -> None:
     assert not pull.report.finished
 
 
-async def test_a_reader_that_the_loops_own_thread_drops_does_not_hang(firm: Firm) -> None:
+async def test_stream_dropped_in_the_event_loop_does_not_hang(firm: Firm) -> None:
     _, aiwyn = firm
     before = tasks_of_the_client()
     reader = await asyncio.to_thread(pa.RecordBatchReader.from_stream, aiwyn.invoices.pull(page_size=50))
@@ -135,7 +135,7 @@ async def test_a_reader_that_the_loops_own_thread_drops_does_not_hang(firm: Firm
     assert tasks_of_the_client() == before
 
 
-async def test_bad_rows_are_collected(firm: Firm) -> None:
+async def test_stream_collects_bad_rows(firm: Firm) -> None:
     box, aiwyn = firm
     box.faults.add(
         "invoices.search",
@@ -162,7 +162,7 @@ print(table.num_rows, pa.compute.sum(table["totalAmount"]), threading.active_cou
 """
 
 
-async def test_a_script_without_an_event_loop_reads_it_as_it_is(firm: Firm) -> None:
+async def test_stream_is_readable_without_an_event_loop(firm: Firm) -> None:
     box, _ = firm
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-c", SCRIPT, box.url, box.api_key),
@@ -176,7 +176,7 @@ async def test_a_script_without_an_event_loop_reads_it_as_it_is(firm: Firm) -> N
     assert (int(threads), err) == (1, b"")
 
 
-def test_without_pyarrow_the_extra_is_named() -> None:
+def test_stream_without_pyarrow_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['pyarrow'] = None\n"
         "from aiwyn_async import AiwynClient\n"

@@ -1,4 +1,4 @@
-"""What lies beside a target or at it, and is not what an export left there: refused, never joined."""
+"""Staging directories and targets that were changed: refused, never joined."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from aiwyn_async import AiwynClient, AiwynError, ExportError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
-from broken_exports import broken_export
+from broken_exports import start_broken_export
 
 
 def cut(part: Path) -> None:
     part.write_bytes(part.read_bytes()[:-500])
 
 
-def turn(part: Path) -> None:
-    """As long as before."""
+def flip(part: Path) -> None:
+    """Change a byte; the size is unchanged."""
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)
@@ -34,13 +34,13 @@ def make_a_folder_of(part: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "part"), [(".jsonl", "parts"), (".parquet", "part-000001")])
-@pytest.mark.parametrize("spoil", [cut, turn, Path.unlink, make_a_folder_of])
-async def test_a_part_that_is_not_as_it_was_written_is_refused_before_anything_is_sent(
+@pytest.mark.parametrize("spoil", [cut, flip, Path.unlink, make_a_folder_of])
+async def test_resume_refuses_a_damaged_part_before_a_request(
     spoil: Callable[[Path], None], suffix: str, part: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / f"x{suffix}"
-    spoil(await broken_export(box, aiwyn, target) / part)
+    spoil(await start_broken_export(box, aiwyn, target) / part)
     before = box.calls()
 
     with pytest.raises(ExportError, match=f"{part} is missing or damaged; pass force=True to start again"):
@@ -55,26 +55,26 @@ async def test_a_part_that_is_not_as_it_was_written_is_refused_before_anything_i
     "content",
     [b"", b"\x00\xff", b"null", b'{"zz":' + b"[" * 100_000, b'{"identity":"jsonl","server":"","parts":[]}'],
 )
-async def test_a_manifest_that_is_none_is_refused(
+async def test_resume_refuses_an_invalid_manifest(
     content: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
-    (await broken_export(box, aiwyn, target) / "manifest.json").write_bytes(content)
+    (await start_broken_export(box, aiwyn, target) / "manifest.json").write_bytes(content)
     with pytest.raises(
-        ExportError, match="is damaged, or of another release; pass force=True to start again"
+        ExportError, match="is damaged or was written by another release; pass force=True to start again"
     ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert not target.exists()
 
 
 @pytest.mark.parametrize("change", [{"version": 99}, {"position": {"x": 1}}, {"query": "another"}])
-async def test_a_checkpoint_of_another_release_or_query_is_refused(
+async def test_resume_refuses_a_checkpoint_of_another_release_or_query(
     change: dict[str, Any], firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
-    path = await broken_export(box, aiwyn, target) / "manifest.json"
+    path = await start_broken_export(box, aiwyn, target) / "manifest.json"
     manifest = json.loads(path.read_bytes())
     manifest["checkpoint"] = json.dumps(json.loads(manifest["checkpoint"]) | change)
     path.write_text(json.dumps(manifest))
@@ -84,12 +84,12 @@ async def test_a_checkpoint_of_another_release_or_query_is_refused(
 
 
 @pytest.mark.parametrize("name", ["parts", "rows", "limit", "checkpoint"])
-async def test_a_manifest_that_was_edited_is_refused(
+async def test_resume_refuses_an_edited_manifest(
     name: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.parquet"
-    path = await broken_export(box, aiwyn, target) / "manifest.json"
+    path = await start_broken_export(box, aiwyn, target) / "manifest.json"
     manifest = json.loads(path.read_bytes())
     if name == "parts":
         del manifest["parts"][1]
@@ -101,17 +101,15 @@ async def test_a_manifest_that_was_edited_is_refused(
         manifest["checkpoint"] = manifest["checkpoint"].replace("1", "2", 1)
     path.write_text(json.dumps(manifest))
     with pytest.raises(
-        ExportError, match="is damaged, or of another release; pass force=True to start again"
+        ExportError, match="is damaged or was written by another release; pass force=True to start again"
     ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
 
 
-async def test_a_folder_that_was_open_to_others_is_closed(
-    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
-) -> None:
+async def test_staging_folder_is_made_private(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "x.parquet"
-    folder = await broken_export(box, aiwyn, target)
+    folder = await start_broken_export(box, aiwyn, target)
     folder.chmod(0o777)
     for path in folder.iterdir():
         path.chmod(0o666)
@@ -125,20 +123,22 @@ async def test_a_folder_that_was_open_to_others_is_closed(
     assert modes == {0o700, 0o600}
 
 
-async def test_a_folder_of_another_user_is_refused(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+async def test_staging_folder_of_another_user_is_refused(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
     box, aiwyn = firm
     folder = tmp_path / ".x.jsonl.partial"
     folder.mkdir()
     try:
         os.chown(folder, 65_534, 65_534)
     except PermissionError:
-        pytest.skip("this user may not give a folder away")
+        pytest.skip("this user may not change the owner of a folder")
     with pytest.raises(ExportError, match="belongs to another user"):
         await export(aiwyn.invoices.list(), tmp_path / "x.jsonl", force=True)
     assert box.calls() == 0
 
 
-async def test_a_folder_that_is_a_link_is_refused_and_what_it_leads_to_is_untouched(
+async def test_staging_folder_that_is_a_link_is_refused(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
@@ -152,7 +152,7 @@ async def test_a_folder_that_is_a_link_is_refused_and_what_it_leads_to_is_untouc
     assert box.calls() == 0
 
 
-async def test_a_file_that_another_program_made_meanwhile_is_not_replaced(
+async def test_export_does_not_replace_a_file_created_during_it(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm

@@ -1,4 +1,4 @@
-"""An export that broke off, and what it left."""
+"""Exports that fail after three parts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from aiwyn_async import AiwynClient, ServerError
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["broken_export", "is_late"]
+__all__ = ["is_late", "start_broken_export"]
 
 
 def is_late(body: Any) -> bool:
-    """Whether a request asks for the 26th page or a later one."""
+    """True for a request of the 26th page or a later one."""
     return isinstance(body, dict) and body.get("page", 0) >= 25
 
 
-async def broken_export(box: Sandbox, aiwyn: AiwynClient, target: Path) -> Path:
-    """The folder of an export that has three parts."""
+async def start_broken_export(box: Sandbox, aiwyn: AiwynClient, target: Path) -> Path:
+    """Start an export that fails after three parts, and return its staging folder."""
     box.faults.add("invoices.list", times=99, status=500, match=is_late)
     with pytest.raises(ServerError):
         await export(aiwyn.invoices.list(page_size=20), target)

@@ -18,10 +18,10 @@ from aiwyn_async import (
     Checkpoint,
     CheckpointError,
     ConfigurationError,
-    ExportError,
     F,
     FileState,
     IncompleteError,
+    StorageError,
 )
 from aiwyn_async.errors import ServerError
 from aiwyn_async.models.base import Id
@@ -206,9 +206,9 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError):
             FileState(path).put("a", "b")
         assert path.read_bytes() == text
-    with pytest.raises(ExportError):
+    with pytest.raises(StorageError):
         FileState(tmp_path).get("a")
-    with pytest.raises(ExportError):
+    with pytest.raises(StorageError):
         FileState(tmp_path / "nowhere" / "state.json").put("a", "b")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, ExportError
+from aiwyn_async import AiwynClient, ConfigurationError, StorageError
 from aiwyn_async.sync import sync
 from duckdb_files import query
 from model_firm import FirmServer
@@ -47,7 +47,7 @@ async def test_other_date_columns_are_refused_before_any_request(
 ) -> None:
     await sync(reader.invoices, path, date_columns=before)
     served.firm.requests = 0
-    with pytest.raises(ExportError, match=advice):
+    with pytest.raises(StorageError, match=advice):
         await sync(reader.invoices, path, date_columns=after)
     assert served.firm.requests == 0
 
@@ -106,7 +106,7 @@ async def test_extra_column_holds_unknown_fields_of_all_rows(
     assert (await sync(reader.invoices, path, extra="json", reconcile_deletes=True)).updated == 1
     assert query(path, "SELECT extra FROM invoices WHERE id = 1") == [('{"region":"west"}',)]
     served.firm.requests = 0
-    with pytest.raises(ExportError, match=r'has a column extra.*pass extra="json"'):
+    with pytest.raises(StorageError, match=r'has a column extra.*pass extra="json"'):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, ExportError, StorageWarning
+from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
 from aiwyn_async.sync import sync
 from model_firm import FirmServer
 
@@ -49,7 +49,7 @@ async def test_disk_error_ends_the_sync(
     served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_chmod(monkeypatch, errno.EIO)
-    with pytest.raises(ExportError, match="Input/output error"):
+    with pytest.raises(StorageError, match="Input/output error"):
         await sync(reader.invoices, tmp_path / "firm.duckdb")
     assert served.firm.requests == 0
 
@@ -61,7 +61,7 @@ async def test_log_without_database_is_refused_before_any_request(
     served.firm.put(1, "2025-03-02T01:00:00Z")
     log = path.with_name(path.name + suffix)
     log.write_bytes(b"of another database")
-    with pytest.raises(ExportError, match=r"is the log of an earlier database .* remove it"):
+    with pytest.raises(StorageError, match=r"is the log of an earlier database .* remove it"):
         await sync(reader.invoices, path)
     assert (served.firm.requests, path.exists(), log.read_bytes()) == (0, False, b"of another database")
     log.unlink()

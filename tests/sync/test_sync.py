@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, IncompleteError
+from aiwyn_async import AiwynClient, CheckpointError, F, IncompleteError, StorageError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import DecodeError, ServerError
 from aiwyn_async.models.base import Id
@@ -178,13 +178,13 @@ async def test_sync_refuses_table_of_another_query_server_or_program(
         await sync(aiwyn.invoices, path)
     with duckdb.connect(str(path)) as file:
         file.execute("UPDATE _aiwyn_sync SET server = 'https://elsewhere.example'")
-    with pytest.raises(ExportError, match=r"of https://elsewhere\.example, not of"):
+    with pytest.raises(StorageError, match=r"of https://elsewhere\.example, not of"):
         await sync(aiwyn.invoices, path, where=F.status == "PAID")
     own = tmp_path / "own.duckdb"
     with duckdb.connect(str(own)) as file:
         file.execute("CREATE TABLE invoices AS SELECT 42 AS mine")
     with pytest.raises(
-        ExportError,
+        StorageError,
         match='contains a table "invoices" that sync did not create; use another file or drop the table',
     ):
         await sync(aiwyn.invoices, own)
@@ -200,10 +200,10 @@ async def test_sync_refuses_a_file_in_use(aiwyn: AiwynClient, path: Path) -> Non
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(ExportError, match="in use"):
+        with pytest.raises(StorageError, match="in use"):
             await sync(aiwyn.invoices, path)
         other.communicate(b"\n")
-    with duckdb.connect(str(path)), pytest.raises(ExportError, match="in use"):
+    with duckdb.connect(str(path)), pytest.raises(StorageError, match="in use"):
         await sync(aiwyn.invoices, path)
 
 
@@ -288,7 +288,7 @@ async def test_altered_tables_are_refused_with_the_reason(
     with duckdb.connect(str(path)) as file:
         file.execute(statement)
 
-    with pytest.raises(ExportError, match=text):
+    with pytest.raises(StorageError, match=text):
         await sync(aiwyn.invoices, path)
     assert query(path, "SELECT count(*) FROM invoices") == [(120,)]
 
@@ -320,7 +320,7 @@ async def test_value_too_large_for_its_column_changes_nothing(
         return body.replace(b'"totalAmount":', b'"totalAmount":1e30,"was":')
 
     firm.box.faults.add("invoices.search", times=99, mutate=enlarge)
-    with pytest.raises((ExportError, DecodeError), match="totalAmount"):
+    with pytest.raises((StorageError, DecodeError), match="totalAmount"):
         await sync(aiwyn.invoices, path)
     firm.box.faults.clear()
     await sync(aiwyn.invoices, path)

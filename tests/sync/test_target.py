@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, ExportError
+from aiwyn_async import AiwynClient, ConfigurationError, StorageError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._columns import common_type
@@ -29,7 +29,7 @@ async def test_wrong_targets_are_refused_before_any_request(
     text.write_text("no database" * 1000)
     (tmp_path / "link").symlink_to(text)
     for path in (text, tmp_path, tmp_path / "link", tmp_path / "nowhere" / "firm.duckdb"):
-        with pytest.raises(ExportError):
+        with pytest.raises(StorageError):
             await sync(aiwyn.invoices, path)
     with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
         await sync(aiwyn.payments, tmp_path / "x.duckdb", where={"id": {"_eq": 1}})
@@ -41,7 +41,7 @@ async def test_wrong_targets_are_refused_before_any_request(
 async def test_path_that_cannot_name_a_file_is_refused(
     name: str, aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises((ExportError, ConfigurationError), match=r"is not a file name|File name too long"):
+    with pytest.raises((StorageError, ConfigurationError), match=r"is not a file name|File name too long"):
         await sync(aiwyn.invoices, tmp_path / name if name.endswith(".duckdb") else Path(name))
     assert firm.box.calls() == 0
 
@@ -75,7 +75,7 @@ async def test_file_that_is_not_a_database_is_refused(
         case _:
             path.touch()
     before = path.read_bytes()
-    with pytest.raises(ExportError, match="is not a DuckDB database"):
+    with pytest.raises(StorageError, match="is not a DuckDB database"):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
     assert path.read_bytes() == before
@@ -99,7 +99,7 @@ async def test_altered_column_type_is_refused_with_the_reason(
         file.execute("UPDATE invoices SET notes = NULL")
         file.execute(f'ALTER TABLE invoices ALTER "{column}" TYPE {kind}')
     served.firm.requests = 0
-    with pytest.raises(ExportError, match=rf'column {column} of table "invoices" .* has type {kind}'):
+    with pytest.raises(StorageError, match=rf'column {column} of table "invoices" .* has type {kind}'):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
 

@@ -32,7 +32,7 @@ from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.page import RawPage
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
-from aiwyn_async.export._writers import writer_for
+from aiwyn_async.export._formats import format_for
 
 EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "400"))
 ENVELOPE = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
@@ -291,7 +291,7 @@ def jsonl(body: bytes, length: int) -> list[Any]:
     pages = PageRows.of_json([(0, rows)], "collect")
     file = io.BytesIO()
     if rows:
-        writer_for(Path("x.jsonl"), Invoice, "x").write_part(file, pages)
+        format_for(Path("x.jsonl"), Invoice, "x").write_part(file, pages)
     decoded: list[Any] = [REJECTED] * length
     for index, line in zip(indexes, file.getvalue().splitlines(), strict=True):
         try:
@@ -305,7 +305,7 @@ def csv_cells(body: bytes, length: int) -> list[Any]:
     rows, indexes = raw_rows(body)
     pages = PageRows.of_json([(0, rows)], "collect")
     file = io.BytesIO()
-    writer_for(Path("x.csv"), Invoice, "x").write_part(file, pages)
+    format_for(Path("x.csv"), Invoice, "x").write_part(file, pages)
     lines = csv.DictReader(
         io.StringIO(file.getvalue().decode(), newline=""), [field.encode_name for field in FIELDS]
     )

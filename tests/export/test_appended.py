@@ -1,4 +1,4 @@
-"""A file that its parts are written into: each byte once, and nothing stays of what got no name."""
+"""Parts appended to one file: each byte is written once, and uncommitted bytes are dropped."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from aiwyn_async import AiwynClient, ExportError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
-from broken_exports import broken_export
+from broken_exports import start_broken_export
 
 INVOICES = 600
 PAGE_SIZE = 20
 
 
-def grown(target: Path) -> Path:
+def appended_file(target: Path) -> Path:
     return target.parent / f".{target.name}.partial" / "parts"
 
 
-async def test_lines_are_not_written_again(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
+async def test_jsonl_parts_are_written_once(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     _, aiwyn = firm
     target = tmp_path / "x.jsonl"
     seen: set[int] = set()
 
     def look(_: Progress) -> None:
-        if grown(target).exists():
-            seen.add(grown(target).stat().st_ino)
-            names = {path.name for path in grown(target).parent.iterdir()}
+        if appended_file(target).exists():
+            seen.add(appended_file(target).stat().st_ino)
+            names = {path.name for path in appended_file(target).parent.iterdir()}
             assert {name for name in names if "manifest" not in name} == {"parts"}
 
     done = await export(aiwyn.invoices.pull(page_size=PAGE_SIZE, ranges=1, on_progress=look), target)
@@ -37,7 +37,7 @@ async def test_lines_are_not_written_again(firm: tuple[Sandbox, AiwynClient], tm
 
 
 @pytest.mark.parametrize("at", [250, 450, INVOICES])
-async def test_a_file_that_somebody_takes_away_is_missed(
+async def test_appended_file_that_disappears_is_an_error(
     at: int, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -45,9 +45,9 @@ async def test_a_file_that_somebody_takes_away_is_missed(
     taken: list[Path] = []
 
     def take(progress: Progress) -> None:
-        if progress.rows >= at and grown(target).exists() and not taken:
-            taken.append(grown(target))
-            grown(target).unlink()
+        if progress.rows >= at and appended_file(target).exists() and not taken:
+            taken.append(appended_file(target))
+            appended_file(target).unlink()
 
     with pytest.raises(ExportError, match=r"parts is missing or damaged|cannot write .*parts: No such file"):
         await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=take)
@@ -56,15 +56,15 @@ async def test_a_file_that_somebody_takes_away_is_missed(
 
 
 @pytest.mark.parametrize("left", [b'{"id":1', b'{"id":1}\n', b"\x00" * 100_000])
-async def test_what_a_crash_left_behind_the_last_named_part_is_written_over(
+async def test_resume_overwrites_bytes_after_the_last_committed_part(
     left: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
     whole, target = tmp_path / "whole.jsonl", tmp_path / "x.jsonl"
     await export(aiwyn.invoices.list(page_size=PAGE_SIZE), whole)
 
-    await broken_export(box, aiwyn, target)
-    with grown(target).open("ab") as file:
+    await start_broken_export(box, aiwyn, target)
+    with appended_file(target).open("ab") as file:
         file.write(left)
 
     assert (await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, resume=True)).rows == INVOICES
@@ -72,7 +72,7 @@ async def test_what_a_crash_left_behind_the_last_named_part_is_written_over(
     assert {path.name for path in tmp_path.glob("[!.]*")} == {whole.name, target.name}
 
 
-async def test_what_was_left_is_cut_off_also_where_no_row_is_missing(
+async def test_resume_cuts_off_bytes_after_the_last_row(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
@@ -85,7 +85,7 @@ async def test_what_was_left_is_cut_off_also_where_no_row_is_missing(
     with pytest.raises(ExportError, match="another program created"):
         await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=make_it)
     target.unlink()
-    with grown(target).open("ab") as file:
+    with appended_file(target).open("ab") as file:
         file.write(b'{"id":1')
 
     done = await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, resume=True)

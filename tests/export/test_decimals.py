@@ -1,4 +1,4 @@
-"""The quick look for numbers of many places finds what the expression finds, wherever it stands."""
+"""The fast search for numbers of many decimal places agrees with the regular expression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiwyn_async.arrow._places import MANY_DIGITS, may_have_many_places
+from aiwyn_async.arrow._decimals import MANY_DIGITS, may_have_many_places
 
 like_numbers = st.text('0123456789eE+-.:,;?"x', max_size=40).map(str.encode)
 exponents = st.sampled_from([b":1e-29", b",3.5E-30", b"2e-9", b" 1e+19", b"[-9e-30", b":0E-10", b"e-10"])
@@ -20,7 +20,7 @@ pieces = st.lists(like_numbers | exponents | st.binary(max_size=20), max_size=12
 @example(pieces=[b"7"])
 @example(pieces=[b"\v2e-99"])
 @example(pieces=[b"\xff\xb1\x85", b":1e-29", b"\xc3\xbf" * 40])
-def test_any_text(pieces: list[bytes]) -> None:
+def test_exponents_are_detected_in_any_text(pieces: list[bytes]) -> None:
     text = b'{"":%s}]}' % b"".join(pieces)
 
     assert may_have_many_places(text) == bool(re.search(MANY_DIGITS.encode(), text))
@@ -28,13 +28,13 @@ def test_any_text(pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize("number", [b"1e-48", b"-1.5E-19"])
 @pytest.mark.parametrize("after", [b"}", b' ,"currency":"USD"}' * 20])
-def test_at_any_place(number: bytes, after: bytes) -> None:
+def test_exponents_are_detected_at_any_offset(number: bytes, after: bytes) -> None:
     for before in range(200):
         assert may_have_many_places(b"x" * before + b":" + number + after)
         assert not may_have_many_places(b"x" * before + b":" + number[:-1] + after)
 
 
-def test_what_is_common_in_rows_is_none() -> None:
+def test_exponents_are_not_detected_in_usual_rows() -> None:
     row = (
         b'{"id":"7f0c489e-4123-41d1","totalAmount":123456789.12,"dueDate":"2026-11-22","tax":1e-9,"x":"3e-m"}'
     )

@@ -1,4 +1,4 @@
-"""The whole file, written while its parts still come."""
+"""Assemble the target file from its parts, while later parts are still being written."""
 
 from __future__ import annotations
 
@@ -13,44 +13,43 @@ from aiwyn_async._core.threads import in_thread, to_its_end
 __all__ = ["AppendedFile", "FileAssembler"]
 
 
-class _Abandoned(Exception):  # noqa: N818 (never leaves this module)
-    """No part will come any more, and the file is not wanted."""
+class _AbandonedError(Exception):
+    """The file is not needed any more. Never leaves this module."""
 
 
 class FileAssembler:
-    """Writes a file in a thread, from parts in their order, as they are named.
+    """Assembles a file in a thread, part by part as they are committed.
 
     Leaving its context without ``finish()`` leaves no file.
 
     Args:
-        write: makes the file of the parts that it is given one by one, and waits for; after the last it gives
-            the file its name, and its size in bytes.
+        write: writes the file from an iterator of parts, renames it, and returns its size in bytes.
         parts: those of an earlier run.
     """
 
     def __init__(self, write: Callable[[Iterator[Path]], int], parts: Sequence[Path]) -> None:
-        self._parts: SimpleQueue[Path | Literal["last", "abandon"]] = SimpleQueue()
+        self._parts: SimpleQueue[Path | Literal["finish", "abandon"]] = SimpleQueue()
         for part in parts:
             self._parts.put(part)
-        self._writing = asyncio.ensure_future(in_thread(lambda: write(self._as_they_come())))
+        self._writing = asyncio.ensure_future(in_thread(lambda: write(self._iterate_parts())))
 
     def add(self, part: Path) -> None:
-        """Have the next part written.
+        """Add the next part.
 
         Raises:
-            ExportError: the parts before it could not be.
+            ExportError: an earlier part could not be written.
         """
         if self._writing.done():
             self._writing.result()
         self._parts.put(part)
 
     async def finish(self) -> int:
-        """There are no more parts: give the file its name; its size in bytes.
+        """Wait until the file is complete and renamed, and return its size in bytes.
 
         Raises:
             ExportError: the disk refuses.
         """
-        self._parts.put("last")
+        self._parts.put("finish")
         return await to_its_end(self._writing)
 
     async def __aenter__(self) -> Self:
@@ -58,31 +57,31 @@ class FileAssembler:
 
     async def __aexit__(self, *_: object) -> None:
         self._parts.put("abandon")
-        # Whatever became of it, the caller has an error of his own to tell.
+        # Its result is irrelevant here: the caller raises an error already.
         await to_its_end(asyncio.gather(self._writing, return_exceptions=True))
 
-    def _as_they_come(self) -> Iterator[Path]:
-        while (part := self._parts.get()) != "last":
+    def _iterate_parts(self) -> Iterator[Path]:
+        while (part := self._parts.get()) != "finish":
             if part == "abandon":
-                raise _Abandoned
+                raise _AbandonedError
             yield Path(part)
 
 
 class AppendedFile:
-    """The same where the parts were written into the file, one after another.
+    """The assembler for parts that are appended to one file, so that nothing is left to assemble.
 
     Args:
-        finish: gives it its name, and its size in bytes.
+        finish: renames the file and returns its size in bytes.
     """
 
     def __init__(self, finish: Callable[[], int]) -> None:
         self._finish = finish
 
     def add(self, part: Path) -> None:
-        """It is there."""
+        """Do nothing: the part is in the file."""
 
     async def finish(self) -> int:
-        """Give the file its name; its size in bytes.
+        """Rename the file and return its size in bytes.
 
         Raises:
             ExportError: the disk refuses.
@@ -93,4 +92,4 @@ class AppendedFile:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """What is there is kept."""
+        """Retain the file for a resumed export."""

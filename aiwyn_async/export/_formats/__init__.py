@@ -1,0 +1,80 @@
+"""File formats: rows of pages to parts, and parts to a file. Modules that need an extra load on use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
+from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._formats.csv import CsvFormat
+from aiwyn_async.export._formats.jsonl import JsonlFormat
+from aiwyn_async.export._target import SharedFile
+
+__all__ = ["Format", "format_for"]
+
+
+class Format(Protocol):
+    """A file format.
+
+    Attributes:
+        identity: parts of an earlier run can be joined with new ones if it is equal.
+        reads_raw_pages: reads whole response bodies instead of single rows.
+    """
+
+    identity: str
+    reads_raw_pages: bool
+
+    @property
+    def shared_file(self) -> SharedFile | None:
+        """How to write into an existing file; None if it is replaced."""
+        ...
+
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
+        """Write rows, record bad ones, and return the number of written rows."""
+        ...
+
+    @property
+    def assemble(self) -> Callable[[Iterator[Path], Path], None] | None:
+        """Write the whole file from an iterator of parts; None if the parts are appended to one file."""
+        ...
+
+
+def format_for(path: Path, row_type: type[Any], table: str, options: ColumnOptions = UNCHANGED) -> Format:
+    """Return the format that the suffix of a file names.
+
+    Raises:
+        ConfigurationError: the suffix is unknown, an extra is missing, the rows have no columns, or the
+            format does not support an option.
+    """
+    make = _FORMATS.get(path.suffix.lower())
+    if make is None:
+        raise ConfigurationError(f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}")
+    return make(row_type, table, options)
+
+
+def _parquet(row_type: type[Any], options: ColumnOptions) -> Format:
+    try:
+        from aiwyn_async.export._formats.parquet import ParquetFormat  # noqa: PLC0415 (needs an extra)
+    except ImportError:
+        raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
+    return ParquetFormat(row_type, options)
+
+
+def _duckdb(row_type: type[Any], table: str, options: ColumnOptions) -> Format:
+    try:
+        from aiwyn_async.export._formats.duckdb import DuckdbFormat  # noqa: PLC0415 (needs an extra)
+    except ImportError:
+        raise ConfigurationError('DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"') from None
+    return DuckdbFormat(row_type, table, options)
+
+
+_FORMATS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions], Format]]] = {
+    ".jsonl": lambda _row_type, _table, options: JsonlFormat(options),
+    ".ndjson": lambda _row_type, _table, options: JsonlFormat(options),
+    ".csv": lambda row_type, _table, options: CsvFormat(row_type, options),
+    ".parquet": lambda row_type, _table, options: _parquet(row_type, options),
+    ".duckdb": _duckdb,
+}

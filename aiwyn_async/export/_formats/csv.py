@@ -1,0 +1,207 @@
+"""CSV: values as the server sent them, nested ones as JSON text."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import io
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+import msgspec
+from msgspec import inspect
+
+from aiwyn_async._decoding.exact import ExactRow, exact_decoder, is_usual, split_fields
+from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
+from aiwyn_async._decoding.values import DECODING_ERRORS
+from aiwyn_async._http.messages import encode_json
+from aiwyn_async.arrow._options import EXTRA_COLUMN, ColumnOptions
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["CsvFormat"]
+
+DAY_LENGTH: Final = len("2024-05-01")
+
+
+class CsvFormat:
+    """Writes a header with the fields of the row type, then amounts and times as the server sent them.
+
+    A row with a value that was converted to the type of its field is written from its decoded values.
+    """
+
+    reads_raw_pages = False
+    shared_file = None
+
+    def __init__(self, row_type: type[Any], options: ColumnOptions) -> None:
+        if options.round_money is not None:
+            raise ConfigurationError("CSV stores every digit; remove round_money")
+        self._fields = columns_of(row_type)
+        self._row_type: Any = row_type
+        self._options = options
+        self._names = [field.encode_name for field in self._fields]
+        self._day_indexes = [index for index, name in enumerate(self._names) if name in options.date_columns]
+        self._decoder: RowDecoder[Any] = RowDecoder(row_type)
+        self._raw_indexes = [index for index, field in enumerate(self._fields) if not _is_text(field.type)]
+        self._cells = _cells_decoder(row_type)
+        self.identity = f"csv {','.join(self._names)} {options}"
+
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
+        """Write lines without the header."""
+        first = written = 0
+        for page in rows.pages:
+            lines = self._lines(rows, page, first)
+            file.write(_encode_lines(lines))
+            first, written = first + len(page), written + len(lines)
+        return written
+
+    def assemble(self, parts: Iterator[Path], path: Path) -> None:
+        """Write the header, then the parts."""
+        names = [*self._names, EXTRA_COLUMN] if self._options.extra else self._names
+        with path.open("wb") as file:
+            file.write(_encode_lines([names]))
+            for part in parts:
+                with part.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+
+    def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> list[list[str | None]]:
+        is_exact = self._is_exact(page)
+        if not is_exact and self._decoder.adapt(bytes(row) for row in page.rows):
+            rows.note_unknown_of(page, first, exact_decoder(self._row_type))
+            is_exact = self._is_exact(page)
+        if is_exact and not (self._options.extra and self._decoder.extra_keys):
+            with contextlib.suppress(*DECODING_ERRORS):
+                return [self._wire_texts(row) for row in page.rows]
+        lines: list[list[str | None]] = []
+        for index, row in enumerate(page.rows, first):
+            try:
+                lines.append(self._line(rows, index, row))
+            except DECODING_ERRORS as error:
+                rows.record_error(index, error)
+        return lines
+
+    def _is_exact(self, page: RowsOfPage) -> bool:
+        """True if the cells of a page can be its values as the server sent them."""
+        fast = self._decoder.fast
+        json = b"[" + b",".join(page.rows) + b"]"
+        decode = functools.partial(_decode_list, json)
+        try:
+            return self._decoder.is_exact(decode(fast), json, decode) and not self._decoder.hooks_timestamps
+        except DECODING_ERRORS:
+            return False
+
+    def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
+        exact = exact_decoder(self._row_type)(bytes(row))
+        rows.counts.repaired_rows += exact.is_repaired
+        rows.note_unknown(index, exact.unknown)
+        tokens = split_fields(self._row_type, bytes(row))
+        line = [_cell_text(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
+        for day in self._day_indexes:
+            line[day] = (line[day] or "")[:DAY_LENGTH] or None
+        return [*line, _extra_json(exact)] if self._options.extra else line
+
+    def _wire_texts(self, row: msgspec.Raw) -> list[str | None]:
+        """Return the values of a row as the server sent them; None for null and for a missing field."""
+        texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
+        for index in self._raw_indexes:
+            texts[index] = None if texts[index] is None else _token_text(texts[index])
+        for index in self._day_indexes:
+            texts[index] = texts[index] and texts[index][:DAY_LENGTH]
+        return [*texts, None] if self._options.extra else texts
+
+
+def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
+    """Return a decoder of a row to text, raw JSON for fields that are not text, None for missing ones."""
+    columns: list[Any] = [
+        (
+            f"column_{index}",
+            str | None if _is_text(field.type) else msgspec.Raw,
+            msgspec.field(name=field.encode_name, default=None),
+        )
+        for index, field in enumerate(columns_of(row_type))
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
+
+
+def _cell_text(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) -> str | None:
+    """Return a value as the server sent it if that is its usual form, else as it was decoded."""
+    if token is not None and is_usual(field.type)(token):
+        with contextlib.suppress(*DECODING_ERRORS):
+            return _token_text(msgspec.Raw(token))
+    return _value_text(getattr(row, field.name))
+
+
+def _decode_list(json: bytes, fast: DecoderSpec) -> Any:
+    return fast.decoder(fast.rows).decode(json)
+
+
+def _extra_json(exact: ExactRow) -> str | None:
+    if not exact.unknown:
+        return None
+    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
+
+
+def _value_text(value: Any) -> str | None:
+    """Return a decoded value as a cell, as JSON if it is not a scalar."""
+    match value:
+        case None:
+            return None
+        case str():
+            return value
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case _:
+            return encode_json(value).decode()
+
+
+_TEXTS: Final = (
+    inspect.StrType,
+    inspect.LiteralType,
+    inspect.DateTimeType,
+    inspect.DateType,
+    inspect.NoneType,
+)
+
+
+def _is_text(kind: Any) -> bool:
+    """True if a field of this type is always a JSON string or null."""
+    info = inspect.type_info(kind)
+    members = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return all(isinstance(member, _TEXTS) for member in members)
+
+
+def _token_text(value: msgspec.Raw) -> str | None:
+    """Return a string without quotes, None for null, and other JSON unchanged, so that no number changes."""
+    text = str(value, "utf-8")
+    if text.startswith('"'):
+        return msgspec.json.decode(text, type=str) if "\\" in text else text[1:-1]
+    return None if text == "null" else text
+
+
+def _encode_lines(rows: Sequence[Sequence[str | None]]) -> bytes:
+    text = _format_csv(rows, csv.QUOTE_MINIMAL)
+    if "\r" in text:
+        # Before Python 3.13, csv does not quote a lone carriage return, which ends the row for readers.
+        text = "".join(
+            _format_csv([row], csv.QUOTE_ALL if _has_return(row) else csv.QUOTE_MINIMAL) for row in rows
+        )
+    return text.encode()
+
+
+def _has_return(row: Sequence[str | None]) -> bool:
+    return any("\r" in text for text in row if text)
+
+
+def _format_csv(rows: Iterable[Sequence[str | None]], quoting: Literal[0, 1]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    return text.getvalue()

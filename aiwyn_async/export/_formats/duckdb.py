@@ -1,0 +1,196 @@
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""DuckDB: one table in a database file. Needs duckdb and pyarrow (the extra ``duckdb``)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from aiwyn_async._core.duckdb_sql import IN_USE, attach_new, attach_old, identifier
+from aiwyn_async.arrow._options import ColumnOptions
+from aiwyn_async.arrow._rows import columns_of
+from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
+
+__all__ = ["DatabaseFile", "DuckdbFormat"]
+
+MAX_MEMORY: Final = "512MB"
+MAGIC: Final = b"DUCK"
+MAGIC_OFFSET: Final = 8
+"""It follows the bytes of a checksum."""
+BAD_LOG: Final = "replaying WAL"
+"""In DuckDB's error for a log that is damaged or belongs to another file."""
+
+
+class DuckdbFormat(TableFormat):
+    """A table: money as DECIMAL(38, 9), times as TIMESTAMPTZ, nested lists."""
+
+    def __init__(self, row_type: type[Any], table: str, options: ColumnOptions) -> None:
+        super().__init__(f"duckdb {table}", row_type, options, write_arrow)
+        _check_names_differ(columns_of(row_type))
+        self.shared_file = DatabaseFile(table)
+        self._table = table
+
+    def assemble(self, parts: Iterator[Path], path: Path) -> None:
+        """Write a database with one table."""
+        _build(path, parts, self._schema.arrow, self._table)
+
+
+def _build(path: Path, parts: Iterator[Path], schema: Any, table: str) -> None:
+    """Write a new database with one table; DuckDB spills to the disk beside it.
+
+    Raises:
+        ExportError: DuckDB cannot write it.
+    """
+    source = PartTables(parts, schema, read_arrow)
+    try:
+        with _connect(path) as connection:
+            connection.execute(attach_new(str(path), "file"))
+            while not source.at_end:
+                batches = (batch for table_ in source.tables() for batch in table_.to_batches())
+                connection.register("parts", pa.RecordBatchReader.from_batches(source.schema, batches))
+                name = f"file.main.{identifier(table)}"
+                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM parts")  # noqa: S608 (quoted)
+            connection.execute(
+                "CHECKPOINT file"
+            )  # a DETACH that fails to do it raises no error in older releases
+            connection.execute("DETACH file")
+    except duckdb.Error as error:
+        raise ExportError(f"DuckDB cannot write the table {table}: {error}") from error
+
+
+class DatabaseFile:
+    """An existing DuckDB file, in which one table is replaced and all others are retained.
+
+    Args:
+        table: the table to replace.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def check(self, path: Path) -> None:
+        """Check that the table can be replaced. The log may belong to another file.
+
+        Raises:
+            ExportError: it is in use or cannot be opened, a view has the name, or ``sync()`` maintains the
+                table.
+        """
+        if not _is_database(path):
+            return
+        with _errors(path, self._table), _connect(path) as connection:
+            try:
+                connection.execute(attach_old(str(path), "file"))
+            except duckdb.Error as error:
+                if BAD_LOG in str(error):
+                    return
+                raise
+            self._check_names(path, connection)
+            connection.execute("DETACH file")
+
+    def write(self, new: Path, path: Path) -> bool:
+        """Replace the table with that of a new file, in one transaction.
+
+        After a kill the file has the old or the new table: the commit is in DuckDB's log.
+
+        Returns:
+            False if the existing file is not a database; nothing was written.
+
+        Raises:
+            ExportError: the file is in use or cannot be written.
+        """
+        if not _is_database(path):
+            return False
+        with _errors(path, self._table), _connect(new) as connection:
+            self._attach(path, connection)
+            self._check_names(path, connection)
+            connection.execute(f"{attach_old(str(new), 'new')} (READ_ONLY)")
+            name = f"main.{identifier(self._table)}"
+            _share_mode_with_log(path, connection)
+            connection.execute("BEGIN")
+            connection.execute(f"CREATE OR REPLACE TABLE file.{name} AS SELECT * FROM new.{name}")  # noqa: S608 (quoted)
+            connection.execute("COMMIT")
+            connection.execute("DETACH new")
+            connection.execute("CHECKPOINT file")
+            connection.execute("DETACH file")
+        return True
+
+    def _attach(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        try:
+            connection.execute(attach_old(str(path), "file"))
+        except duckdb.Error as error:
+            if BAD_LOG not in str(error):
+                raise
+            # The file cannot be opened with this log, and the caller requested a replacement.
+            path.with_name(f"{path.name}.wal").unlink()
+            connection.execute(attach_old(str(path), "file"))
+
+    def _check_names(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        views = "SELECT 1 FROM duckdb_views() WHERE database_name = 'file' AND schema_name = 'main' AND {}"
+        synced = (
+            "SELECT 1 FROM duckdb_tables() "
+            "WHERE database_name = 'file' AND schema_name = 'main' AND table_name = '_aiwyn_sync'"
+        )
+        lower = [self._table.lower()]
+        if connection.execute(views.format("lower(view_name) = ?"), lower).fetchone():
+            raise ExportError(f"{path} has a view {self._table}; drop or rename it, or use another file name")
+        if not connection.execute(synced).fetchone():
+            return
+        maintained = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(tag) = ?"
+        if connection.execute(maintained, lower).fetchone():
+            raise ExportError(f"sync() maintains the table {self._table} in {path}; use another file name")
+
+
+def _share_mode_with_log(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Have DuckDB create its log, whose mode follows the umask, before it contains client data."""
+    connection.execute("BEGIN; CREATE SCHEMA file._aiwyn_export; DROP SCHEMA file._aiwyn_export; COMMIT")
+    with contextlib.suppress(OSError):
+        path.with_name(f"{path.name}.wal").chmod(path.stat().st_mode & 0o777)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC
+
+
+def _connect(spill_beside: Path) -> duckdb.DuckDBPyConnection:
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MAX_MEMORY,
+        "temp_directory": f"{spill_beside}.spill",
+        "autoinstall_known_extensions": False,  # download nothing
+    }
+    return duckdb.connect(":memory:", config=options)
+
+
+@contextlib.contextmanager
+def _errors(path: Path, table: str) -> Generator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        if any(text in str(error) for text in IN_USE):
+            raise ExportError(f"{path} is in use by another program; close it there and try again") from error
+        raise ExportError(f"DuckDB cannot replace the table {table} in {path}: {error}") from error
+
+
+def _check_names_differ(fields: Iterable[msgspec.structs.FieldInfo]) -> None:
+    """Refuse column names that differ only in case, which DuckDB ignores.
+
+    Raises:
+        ConfigurationError: two fields have such names.
+    """
+    seen: dict[str, str] = {}
+    for field in fields:
+        other = seen.setdefault(field.encode_name.lower(), field.encode_name)
+        if other != field.encode_name:
+            raise ConfigurationError(
+                f"the fields {other!r} and {field.encode_name!r} differ only in case, which DuckDB ignores; "
+                "rename one, or write .parquet"
+            )

@@ -1,0 +1,103 @@
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""What formats of columns share: Arrow tables as parts. Needs pyarrow (the extra ``arrow``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow.ipc as pa_ipc
+
+from aiwyn_async.arrow._options import ColumnOptions
+from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.arrow._table import RowSchema, cast_to, merge_schemas
+from aiwyn_async.export._target import SharedFile
+
+__all__ = ["PartTables", "TableFormat", "read_arrow", "write_arrow"]
+
+
+class TableFormat:
+    """A format whose parts are Arrow tables.
+
+    Args:
+        name: of the format, and of the table if it has one.
+        row_type: of the rows.
+        options: how values become columns.
+        write_table: writes a table to a file.
+    """
+
+    reads_raw_pages = True
+    shared_file: SharedFile | None = None
+
+    def __init__(
+        self,
+        name: str,
+        row_type: type[Any],
+        options: ColumnOptions,
+        write_table: Callable[[IO[bytes], Any], None],
+    ) -> None:
+        self._schema = RowSchema(row_type, options)
+        self._write_table = write_table
+        self.identity = f"{name} {self._schema}"
+
+    def write_part(self, file: IO[bytes], rows: PageRows) -> int:
+        """Write rows as one table."""
+        table = self._schema.table(rows)
+        self._write_table(file, table)
+        return int(table.num_rows)
+
+
+def write_arrow(file: IO[bytes], table: Any) -> None:
+    """Write a table as an Arrow file.
+
+    Reading it takes 1.1 us per row where Parquet takes 4.0, for three times the size.
+    """
+    options = pa_ipc.IpcWriteOptions(compression="lz4")
+    with pa_ipc.new_file(file, table.schema, options=options) as writer:
+        writer.write_table(table)
+
+
+def read_arrow(path: Path) -> Any:
+    """Read the table of an Arrow file."""
+    with pa_ipc.open_file(path) as file:
+        return file.read_all()
+
+
+class PartTables:
+    """The tables of parts, in order and in one schema: an id that is text in one part is text in all.
+
+    A part with text can follow others, so ``tables()`` may end early. Until ``at_end``, call it again: it
+    restarts at the first part, in the new ``schema``.
+
+    Args:
+        parts: may wait for parts that are still being written.
+        schema: of a table whose ids are integers.
+        read: reads the table of a part.
+    """
+
+    def __init__(self, parts: Iterator[Path], schema: Any, read: Callable[[Path], Any]) -> None:
+        self.schema = schema
+        self.at_end = False
+        self._parts = parts
+        self._read = read
+        self._seen: list[Path] = []
+
+    def tables(self) -> Iterator[Any]:
+        """Iterate over the tables, one per part."""
+        for part in chain(list(self._seen), self._new_parts()):
+            table = self._read(part)
+            schema = merge_schemas([self.schema, table.schema])
+            if schema != self.schema:
+                self.schema = schema
+                return
+            yield cast_to(table, schema)
+        self.at_end = True
+
+    def _new_parts(self) -> Iterator[Path]:
+        for part in self._parts:
+            self._seen.append(part)
+            yield part

@@ -1,0 +1,251 @@
+"""One run of an export: prepare, read, write parts, assemble the file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.threads import in_thread, to_its_end
+from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._pagination.page import Checkpoint, Page
+from aiwyn_async._pull.full_scan import RESTART
+from aiwyn_async._pull.progress import Progress, to_progress
+from aiwyn_async.errors import CheckpointError, ExportError, IncompleteError
+from aiwyn_async.export._assemble import AppendedFile, FileAssembler
+from aiwyn_async.export._formats import Format
+from aiwyn_async.export._part_queue import PartQueue
+from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._staging import Staging
+from aiwyn_async.export._target import Target
+
+__all__ = ["ExportJob", "ExportResult", "Mode"]
+
+PAGES_PER_PART: Final = 10
+"""A crash loses the rows of a few parts. Small parts are merged into one row group of Parquet."""
+
+Mode = Literal["new", "force", "resume", "replace"]
+
+
+class ExportResult(msgspec.Struct, frozen=True):
+    """A finished export: the file, its rows and bytes, the report of all runs, the seconds of this run."""
+
+    path: str
+    rows: int
+    bytes: int
+    report: ListReport | PullReport
+    seconds: float
+
+
+class ExportJob:
+    """One run of an export.
+
+    Args:
+        source: the read.
+        target: the file.
+        file_format: of the file.
+        on_progress: called after each page.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        file_format: Format,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._format = file_format
+        self._on_progress = on_progress
+        self._staging = Staging(
+            target.path,
+            file_format.identity,
+            source.server,
+            limit=source.limit,
+            appends=file_format.assemble is None,
+        )
+        self._is_finished = False
+        """An earlier run finished the file."""
+        self._report: Report = None
+        self._rows_before = 0
+        self._bad_rows_taken = 0
+        self._started = time.perf_counter()
+
+    def prepare(self, mode: Mode) -> None:
+        """Raise every error that can be found before a request is sent."""
+        self._target.check_folder()
+        self._staging.lock()
+        if mode == "resume" and self._find_finished():
+            self._is_finished = True
+        elif mode == "resume" and self._staging.exists:
+            self._continue(self._load(), may_replace=self._staging.may_replace)
+        elif not (mode == "replace" and self._continue_recent()):
+            self._start(mode)
+
+    async def run(self) -> ExportResult:
+        """Read all rows, write them, and rename the file."""
+        if self._is_finished:
+            return await self._finished_result()
+        self._rows_before = self._staging.rows
+        async with self._assembler() as assembler:
+            parts = PartQueue(
+                self._staging, self._format, self._source.on_bad_row, self._staging.report, assembler
+            )
+            try:
+                await self._read(parts)
+                self._check_complete(parts.combined_report(self._source.report))
+            except IncompleteError as error:
+                raise IncompleteError(
+                    f"{error}; all other rows are retained, pass resume=True to continue",
+                    checkpoint=error.checkpoint,
+                    report=parts.combined_report(self._source.report),
+                ) from error
+            finally:
+                self._source.publish(parts.combined_report(self._source.report), self._staging.bad_rows)
+            # A complete file is renamed even if the caller is cancelled now.
+            self._report = parts.combined_report(self._source.report)
+            size = await to_its_end(self._finish(assembler))
+        self._send_progress()
+        return self._result(size, self._report)
+
+    def release(self) -> None:
+        """Release the lock on the staging directory."""
+        self._staging.release()
+
+    def _start(self, mode: Mode) -> None:
+        may_replace = mode in {"force", "replace"}
+        self._target.check_file(may_replace=may_replace)
+        if self._staging.exists and not may_replace:
+            raise ExportError(
+                f"an unfinished export of {self._target.path} exists; "
+                "pass resume=True to continue it or force=True to discard it"
+            )
+        self._staging.start(may_replace=may_replace)
+
+    def _load(self) -> Checkpoint:
+        checkpoint = self._staging.load()
+        self._source.resume(checkpoint)
+        return checkpoint
+
+    def _continue(self, checkpoint: Checkpoint, *, may_replace: bool) -> None:
+        self._target.check_file(may_replace=may_replace)
+        self._staging.may_replace = may_replace
+        if checkpoint.position == RESTART:
+            self._staging.start(may_replace=may_replace)
+
+    def _continue_recent(self) -> bool:
+        """Continue the export of the last run, unless it is too old, damaged or of another query."""
+        if not self._staging.is_recent:
+            return False
+        try:
+            checkpoint = self._load()
+        except (ExportError, CheckpointError):
+            return False
+        self._continue(checkpoint, may_replace=True)
+        return True
+
+    def _find_finished(self) -> bool:
+        checkpoint = self._staging.find_finished()
+        if checkpoint is None:
+            return False
+        try:
+            self._source.resume(checkpoint)
+        except CheckpointError:
+            if self._staging.exists:
+                raise
+            return False  # refused like any other existing file
+        return True
+
+    async def _finished_result(self) -> ExportResult:
+        report = self._staging.report
+        self._source.publish(report, self._staging.bad_rows)
+        await in_thread(self._staging.finish)
+        if self._source.strict and not (report and report.complete):
+            raise IncompleteError(
+                f"{self._target.path} is finished but may be incomplete: {report}", report=report
+            )
+        return self._result(self._target.path.stat().st_size, report)
+
+    async def _read(self, parts: PartQueue) -> None:
+        pages_of_part: list[Page[Any]] = []
+        try:
+            async with aclosing(self._source.pages(self._on_progress)) as pages:
+                async for page in pages:
+                    pages_of_part.append(page)
+                    if len(pages_of_part) == PAGES_PER_PART:
+                        full, pages_of_part = pages_of_part, []
+                        await parts.add(full, self._source.report, self._new_bad_rows())
+                    if not self._source.sends_progress:
+                        self._send_progress()
+        finally:
+            # Also after an error, so that a resumed export does not request these pages again.
+            await to_its_end(self._write_rest(parts, pages_of_part, self._source.report))
+
+    async def _write_rest(self, parts: PartQueue, pages: list[Page[Any]], report: Report) -> None:
+        try:
+            if pages:
+                await parts.add(pages, report, self._new_bad_rows())
+        finally:
+            await parts.drain()
+
+    def _new_bad_rows(self) -> list[BadRow]:
+        """Return the rows that the read skipped since the last part."""
+        rows = self._source.bad_rows[self._bad_rows_taken :]
+        self._bad_rows_taken += len(rows)
+        return rows
+
+    def _check_complete(self, report: Report) -> None:
+        """Apply ``strict``: the read has checked itself, but not the values that are written."""
+        if self._source.strict and report is not None and not report.complete:
+            raise IncompleteError(
+                f"{self._target.path} would be incomplete: {'; '.join(report.problems())}", report=report
+            )
+
+    def _assembler(self) -> FileAssembler | AppendedFile:
+        assemble = self._format.assemble
+        if assemble is None:
+            return AppendedFile(self._move_appended_file)
+
+        def write(parts: Iterator[Path]) -> int:
+            def write_file(path: Path) -> None:
+                assemble(parts, path)
+                self._staging.record_assembled(path, self._report)
+
+            size = self._target.write(self._staging.folder, write_file)
+            # Its fingerprint differs if the table was written into an existing file.
+            self._staging.record_assembled(self._target.path, self._report)
+            return size
+
+        return FileAssembler(write, [location.path for location in self._staging.locations()])
+
+    def _move_appended_file(self) -> int:
+        path = self._staging.appended_file()
+        self._staging.record_assembled(path, self._report)
+        return self._target.move(path)
+
+    async def _finish(self, assembler: FileAssembler | AppendedFile) -> int:
+        size = await assembler.finish()
+        await in_thread(self._staging.finish)
+        return size
+
+    def _send_progress(self) -> None:
+        if self._on_progress is not None:
+            seconds = time.perf_counter() - self._started
+            self._on_progress(
+                to_progress(self._source.report, seconds=seconds, rows_before=self._rows_before)
+            )
+
+    def _result(self, size: int, report: Report) -> ExportResult:
+        return ExportResult(
+            path=str(self._target.path),
+            rows=self._staging.rows,
+            bytes=size,
+            report=report,
+            seconds=time.perf_counter() - self._started,
+        )

@@ -1,0 +1,115 @@
+"""The manifest of an export: its committed parts, its checkpoint and its report."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from aiwyn_async._core.files import replace_content
+from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._decoding.pages import BadRow
+
+__all__ = [
+    "INVALID",
+    "Manifest",
+    "Part",
+    "file_fingerprint",
+    "read_manifest",
+    "read_valid_manifest",
+    "write_manifest",
+]
+
+INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding damaged JSON raises."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A written part: its rows, its bytes and their CRC-32, which detects damage."""
+
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    crc32: int
+    has_bad_rows: bool = False
+    """Bad rows of its pages were collected in a separate file."""
+
+
+class Manifest(msgspec.Struct):
+    """The state of an export, stored in its staging directory and beside the finished file.
+
+    Parts can be joined only if ``identity`` (format and columns) and ``server`` are equal.
+    """
+
+    identity: str
+    server: str
+    parts: list[Part]
+    checkpoint: str
+    """As ``Checkpoint.to_json()`` writes it."""
+    list_report: ListReport | None = None
+    pull_report: PullReport | None = None
+    finished_file: list[int] | None = None
+    """The fingerprint of the file assembled from all parts."""
+    limit: int | None = None
+    """Of the read. A checkpoint is not bound to it, but it decides which rows a finished file has."""
+    may_replace: bool = False
+    """The file may replace an existing one, also if another run finishes it."""
+    started_at: float = 0.0
+    """When the first rows were requested, in seconds since the epoch."""
+    bad_rows: list[BadRow] = []
+    """All collected bad rows; stored when the file is assembled."""
+    checksum: int = 0
+    """CRC-32 of all other fields, so that an edited manifest is not accepted."""
+
+    @property
+    def report(self) -> ListReport | PullReport | None:
+        """The report of all runs, up to the last committed part."""
+        return self.list_report or self.pull_report
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest and verify its checksum.
+
+    Raises:
+        OSError: the file cannot be read.
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
+    """
+    manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    if manifest.checksum != _checksum(manifest):
+        raise msgspec.ValidationError("the checksum differs")
+    return manifest
+
+
+def read_valid_manifest(path: Path) -> Manifest | None:
+    """Read a manifest; None if it is missing or damaged."""
+    try:
+        return read_manifest(path)
+    except (OSError, *INVALID):
+        return None
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Replace a manifest atomically.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    manifest.checksum = _checksum(manifest)
+    replace_content(path, msgspec.json.encode(manifest))
+
+
+def file_fingerprint(path: Path) -> list[int] | None:
+    """Return size and modification time, which a rename preserves; None if the file is missing.
+
+    Device and inode are left out: on network shares they differ after each mount.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _checksum(manifest: Manifest) -> int:
+    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(manifest, checksum=0)))

@@ -1,0 +1,100 @@
+"""Write and verify the files of parts."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import zlib
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from aiwyn_async._core import files
+from aiwyn_async.errors import ExportError
+from aiwyn_async.export._manifest import Part
+
+__all__ = ["PartLocation", "damaged", "disk_errors", "open_at", "verify_part", "write_part"]
+
+READ_BYTES: Final = 1 << 18
+
+disk_errors = partial(files.disk_errors, error=ExportError)
+
+
+class PartLocation(NamedTuple):
+    """Where a part starts: in a file of its own, or after the previous part."""
+
+    path: Path
+    start: int = 0
+
+
+def write_part(location: PartLocation, write: Callable[[IO[bytes]], int]) -> Part:
+    """Write a part and drop whatever follows it. Does not sync it to the disk.
+
+    Args:
+        location: where to write.
+        write: writes the rows and returns their number.
+
+    Raises:
+        ExportError: the disk refuses.
+    """
+    with open_at(location) as file:
+        rows = write(file)
+        size = file.tell() - location.start
+        file.seek(location.start)
+        return Part(rows, size, _crc32(file, size))
+
+
+def verify_part(part: Part, location: PartLocation, *, appended: bool) -> None:
+    """Compare a part with its checksum.
+
+    Args:
+        part: as the manifest has it.
+        location: where it was written.
+        appended: other parts may follow it in the same file; else the part is the whole file.
+
+    Raises:
+        ExportError: the part is missing or damaged.
+    """
+    checksum = None
+    with (
+        disk_errors(location.path, "read"),
+        contextlib.suppress(FileNotFoundError, IsADirectoryError),
+        location.path.open("rb") as file,
+    ):
+        file.seek(location.start)
+        checksum = _crc32(file, part.size if appended else sys.maxsize)
+    if checksum != part.crc32:
+        raise damaged(location)
+
+
+@contextlib.contextmanager
+def open_at(location: PartLocation) -> Generator[io.BufferedRandom]:
+    """Open a file, cut off at a location.
+
+    Raises:
+        ExportError: the disk refuses, or bytes before the location are missing.
+    """
+    with disk_errors(location.path):
+        handle = os.open(location.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        with os.fdopen(handle, "r+b") as file:
+            if file.seek(0, os.SEEK_END) < location.start:
+                raise damaged(location)
+            file.truncate(location.start)
+            file.seek(location.start)
+            yield file
+
+
+def damaged(location: PartLocation) -> ExportError:
+    """Return the error for a part that is missing or damaged."""
+    return ExportError(f"{location.path} is missing or damaged; pass force=True to start again")
+
+
+def _crc32(file: io.BufferedIOBase, max_bytes: int) -> int:
+    checksum, buffer = 0, memoryview(bytearray(READ_BYTES))
+    while max_bytes and (count := file.readinto(buffer[:max_bytes])):
+        checksum = zlib.crc32(buffer[:count], checksum)
+        max_bytes -= count
+    return checksum

@@ -1,0 +1,314 @@
+"""The staging directory: the parts of an unfinished export, beside the target file."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._changes.bookmarks import server_name
+from aiwyn_async._core.files import move_synced, replace_content, sync_file
+from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._pagination.page import Checkpoint
+from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.export._lock import FolderLock
+from aiwyn_async.export._manifest import (
+    INVALID,
+    Manifest,
+    Part,
+    file_fingerprint,
+    read_manifest,
+    read_valid_manifest,
+    write_manifest,
+)
+from aiwyn_async.export._part_files import PartLocation, damaged, disk_errors, open_at, verify_part
+
+__all__ = ["Staging", "has_unfinished"]
+
+MANIFEST: Final = "manifest.json"
+RECENT_SECONDS: Final = 12 * 3600
+"""``replace=True`` continues an unfinished export only if it is younger than this."""
+
+
+class Staging:
+    """Parts, each synced to the disk before the manifest names it.
+
+    A crash loses at most the parts that no manifest names. The manifest of a finished export stays beside
+    the file, so that resuming it sends no request.
+
+    Args:
+        path: the target file.
+        identity: format and columns; parts of another identity cannot be joined with new ones.
+        server: the base URL.
+        limit: of the read.
+        appends: parts are appended to one file, which becomes the target.
+    """
+
+    def __init__(self, path: Path, identity: str, server: str, *, limit: int | None, appends: bool) -> None:
+        self.folder = _staging_folder(path)
+        self.appends = appends
+        self.bad_rows: list[BadRow] = []
+        self._lock = FolderLock(self.folder)
+        self._path = path
+        self._manifest_path = self.folder / MANIFEST
+        self._finished_path = path.parent / f".{path.name}.done"
+        self._manifest = Manifest(identity, server_name(server), [], "", limit=limit)
+
+    def lock(self) -> None:
+        """Exclude other exports of the same file until ``release()`` or the end of the process.
+
+        Raises:
+            ExportError: another export is running.
+        """
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Release the lock."""
+        self._lock.release()
+
+    @property
+    def exists(self) -> bool:
+        """True if there is an unfinished export with at least one part."""
+        return self._manifest_path.exists()
+
+    @property
+    def rows(self) -> int:
+        """Rows in all committed parts."""
+        return sum(part.rows for part in self._manifest.parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all committed parts."""
+        return sum(part.size for part in self._manifest.parts)
+
+    @property
+    def parts(self) -> int:
+        """The number of committed parts."""
+        return len(self._manifest.parts)
+
+    @property
+    def report(self) -> ListReport | PullReport | None:
+        """The report of all runs, up to the last committed part."""
+        return self._manifest.report
+
+    @property
+    def may_replace(self) -> bool:
+        """True if the file may replace an existing one."""
+        return self._manifest.may_replace
+
+    @may_replace.setter
+    def may_replace(self, may_replace: bool) -> None:
+        self._manifest.may_replace = may_replace
+
+    @property
+    def is_recent(self) -> bool:
+        """True if there is an unfinished export, young enough to be continued by ``replace=True``."""
+        manifest = read_valid_manifest(self._manifest_path)
+        if manifest is None or self._is_finished(manifest):
+            return False
+        return 0 <= time.time() - manifest.started_at < RECENT_SECONDS
+
+    def start(self, *, may_replace: bool) -> None:
+        """Discard an earlier export and start with no parts."""
+        current = self._manifest
+        self._manifest = Manifest(
+            current.identity,
+            current.server,
+            [],
+            "",
+            limit=current.limit,
+            may_replace=may_replace,
+            started_at=time.time(),
+        )
+        self.bad_rows = []
+        self._remove_all_but(())
+
+    def load(self) -> Checkpoint:
+        """Load and verify an unfinished export, and return where to resume the read.
+
+        Raises:
+            ExportError: the manifest or a part is damaged, or belongs to another format or server.
+        """
+        manifest, checkpoint = self._read_manifest()
+        if manifest.identity != self._manifest.identity:
+            raise ExportError(
+                f"{self.folder} has parts of another format or row type; pass force=True to start again"
+            )
+        if manifest.server != self._manifest.server:
+            raise ExportError(
+                f"{self.folder} has rows of {manifest.server}, not of {self._manifest.server}; "
+                "pass force=True to start again"
+            )
+        manifest.limit = self._manifest.limit
+        self._manifest = manifest
+        locations = self.locations()
+        for part, location in zip(manifest.parts, locations, strict=True):
+            verify_part(part, location, appended=self.appends)
+        bad_rows_files = [
+            self._bad_rows_path(number) for number, part in enumerate(manifest.parts) if part.has_bad_rows
+        ]
+        for path in bad_rows_files:
+            self.bad_rows += _read_bad_rows(path)
+        # What a crash left unfinished has no name in the manifest.
+        named = [*bad_rows_files, *(location.path for location in locations)]
+        self._remove_all_but({MANIFEST, *(path.name for path in named)})
+        return checkpoint
+
+    def find_finished(self) -> Checkpoint | None:
+        """Load the manifest of the finished file, and return the checkpoint at the end of its read.
+
+        None if an export of another format, server or limit wrote the file, or if it was changed since.
+        """
+        current = self._manifest
+        for path in (self._manifest_path, self._finished_path):
+            manifest = read_valid_manifest(path)
+            if manifest is None or not self._is_finished(manifest):
+                continue
+            if (manifest.identity, manifest.server, manifest.limit) != (
+                current.identity,
+                current.server,
+                current.limit,
+            ):
+                return None
+            with contextlib.suppress(CheckpointError):
+                checkpoint = Checkpoint.from_json(manifest.checkpoint)
+                self._manifest, self.bad_rows = manifest, manifest.bad_rows
+                return checkpoint
+        return None
+
+    def location_of(self, number: int, start: int) -> PartLocation:
+        """Return where to write a part.
+
+        Args:
+            number: of the part, from 0.
+            start: bytes of all parts before it.
+        """
+        if self.appends:
+            return PartLocation(self._appended_path, start)
+        return PartLocation(self.folder / f"part-{number:06}")
+
+    def locations(self) -> list[PartLocation]:
+        """Return the locations of all committed parts, in order."""
+        locations: list[PartLocation] = []
+        start = 0
+        for number, part in enumerate(self._manifest.parts):
+            locations.append(self.location_of(number, start))
+            start += part.size
+        return locations
+
+    def commit_part(
+        self,
+        part: Part,
+        location: PartLocation,
+        checkpoint: Checkpoint,
+        report: ListReport | PullReport,
+        bad_rows: list[BadRow],
+    ) -> None:
+        """Sync a written part to the disk and add it to the manifest.
+
+        Raises:
+            ExportError: the disk refuses; earlier parts are retained.
+        """
+        with disk_errors(location.path):
+            sync_file(location.path)
+            if bad_rows:
+                replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(bad_rows))
+                part = msgspec.structs.replace(part, has_bad_rows=True)
+        self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
+        self.bad_rows += bad_rows
+
+    def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
+        """Record the fingerprint of the assembled file, before it is renamed.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        fingerprint = file_fingerprint(path)
+        if fingerprint != self._manifest.finished_file:
+            self._update(report, finished_file=fingerprint, bad_rows=self.bad_rows)
+
+    def appended_file(self) -> Path:
+        """Return the file that all parts were appended to, cut off after the last committed part.
+
+        Raises:
+            ExportError: the disk refuses, or the file is missing.
+        """
+        with open_at(PartLocation(self._appended_path, self.size)):
+            return self._appended_path
+
+    def finish(self) -> None:
+        """Move the manifest beside the finished file and remove the directory.
+
+        Raises:
+            ExportError: the disk refuses.
+        """
+        if self.exists:
+            self._remove_all_but({MANIFEST})
+            with disk_errors(self._finished_path):
+                move_synced(self._manifest_path, self._finished_path)
+            shutil.rmtree(self.folder)
+
+    @property
+    def _appended_path(self) -> Path:
+        return self.folder / "parts"
+
+    def _bad_rows_path(self, number: int) -> Path:
+        return self.folder / f"bad-{number:06}"
+
+    def _is_finished(self, manifest: Manifest) -> bool:
+        finished_file = manifest.finished_file
+        return finished_file is not None and finished_file == file_fingerprint(self._path)
+
+    def _read_manifest(self) -> tuple[Manifest, Checkpoint]:
+        path = self._manifest_path
+        with disk_errors(path, "read"):
+            try:
+                manifest = read_manifest(path)
+                return manifest, Checkpoint.from_json(manifest.checkpoint)
+            except (*INVALID, CheckpointError):
+                raise ExportError(
+                    f"{path} is damaged or was written by another release; pass force=True to start again"
+                ) from None
+
+    def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
+        manifest = msgspec.structs.replace(
+            self._manifest,
+            list_report=report if isinstance(report, ListReport) else None,
+            pull_report=report if isinstance(report, PullReport) else None,
+            **changes,
+        )
+        with disk_errors(self._manifest_path):
+            write_manifest(self._manifest_path, manifest)
+        self._manifest = manifest
+
+    def _remove_all_but(self, names: Collection[str]) -> None:
+        with disk_errors(self.folder):
+            # The directory itself stays: it holds the lock.
+            for path in self.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name not in names:
+                    path.unlink()
+
+
+def has_unfinished(path: Path) -> bool:
+    """True if an unfinished export of a file exists."""
+    return (_staging_folder(path) / MANIFEST).exists()
+
+
+def _staging_folder(path: Path) -> Path:
+    return path.parent / f".{path.name}.partial"
+
+
+def _read_bad_rows(path: Path) -> list[BadRow]:
+    with disk_errors(path, "read"):
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[BadRow])
+        except (FileNotFoundError, *INVALID):
+            raise damaged(PartLocation(path)) from None
