@@ -105,7 +105,7 @@ async def test_doctor_reports_clock_skew(cli: Cli, box: Sandbox) -> None:
             2,
             "--ranges cannot be combined with --limit",
         ),
-        (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "no folder"),
+        (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "does not exist; create it"),
         (["nonsense"], {}, 2, "nonsense"),
         (["count", "invoices"], {"AIWYN_BASE_URL": ""}, 2, "AIWYN_BASE_URL"),
         (["count", "invoices"], {"AIWYN_API_KEY": "wrong"}, 3, "API key is refused"),

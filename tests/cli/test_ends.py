@@ -106,7 +106,7 @@ def test_signal_during_import_ends_in_one_line(
     [
         (["--help"], 1, "No space left on device"),
         (["export", "invoices", "--to", "x.csv", "--where", "\udcff"], 2, "--where"),
-        (["export", "invoices", "--to", "\udcff/x.csv"], 1, "there is no folder"),
+        (["export", "invoices", "--to", "\udcff/x.csv"], 1, "does not exist; create it"),
         (["get", "invoice", "\udcff"], 2, "key"),
     ],
 )

@@ -144,7 +144,7 @@ class DatabaseFile:
             raise ExportError(f"{path} has a view {self._table}; drop or rename it, or use another file name")
         if not connection.execute(synced).fetchone():
             return
-        maintained = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(tag) = ?"
+        maintained = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(resource) = ?"
         if connection.execute(maintained, lower).fetchone():
             raise ExportError(f"sync() maintains the table {self._table} in {path}; use another file name")
 
