@@ -23,7 +23,7 @@ from aiwyn_async._pagination.in_blocks import PageInBlocks
 from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pagination.strategy import Order
+from aiwyn_async._pagination.ties import Order
 from aiwyn_async._pagination.timestamps import is_instant
 from aiwyn_async.errors import DecodeError, RequestError
 from aiwyn_async.models.base import Id

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
-from aiwyn_async._pagination.strategy import OffsetPagination, PageResult, PageStyle
+from aiwyn_async._pagination.strategy import PageResult, PageStyle
 from aiwyn_async.errors import Attempt, PaginationError, PaginationLoopError
 
 Count = Literal["exact", "absent", "capped", "wrong", "null"]
@@ -81,7 +82,7 @@ class Model:
                 return {}
 
     def pager(self, page_size: int, **options: Any) -> Pager[Row]:
-        query = Query(path="/things", fields={}, page_style=options.pop("means", "auto"))
+        query = Query(path="/things", fields={}, page_style=options.pop("page_style", "auto"))
         return Pager(
             cast("Session", self), query, dict, ReadOptions.build("list", page_size=page_size, **options)
         )
@@ -140,10 +141,12 @@ def test_a_limit_gives_the_first_rows(given_model: tuple[Model, int], limit: int
 
 @MANY
 @given(models(), st.sampled_from(("page", "offset")))
-def test_a_declared_meaning_of_page_is_believed(given_model: tuple[Model, int], means: PageStyle) -> None:
+def test_a_declared_meaning_of_page_is_believed(
+    given_model: tuple[Model, int], page_style: PageStyle
+) -> None:
     model, size = given_model
-    model.skips = means == "offset"
-    assert asyncio.run(keys_of(model.pager(size, means=means))) == [row["id"] for row in model.rows]
+    model.skips = page_style == "offset"
+    assert asyncio.run(keys_of(model.pager(size, page_style=page_style))) == [row["id"] for row in model.rows]
 
 
 async def in_pieces(model: Model, size: int, pages: list[int], limit: int | None) -> list[Any]:
@@ -320,7 +323,7 @@ async def test_many_pages_take_one_request_each_and_no_recursion() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "limit", "pages"),
+    ("number", "limit", "pages"),
     [(40, None, 5), (39, None, 4), (41, None, 5), (40, 40, 4), (40, 1000, 5), (40, 30, 3)],
 )
 async def test_the_page_that_has_to_confirm_the_end_is_asked_for_with_the_last(
