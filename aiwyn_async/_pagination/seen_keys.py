@@ -1,4 +1,4 @@
-"""The keys that a walk has given, in little memory: about a byte a row where integer keys lie close."""
+"""The keys seen in a read, in little memory: about one byte per row if integer keys are close."""
 
 from __future__ import annotations
 

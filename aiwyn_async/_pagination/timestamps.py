@@ -75,7 +75,7 @@ def first_shown_as(text: str) -> str:
 
 
 def last_shown_as(text: str) -> str:
-    """The last instant that a server may show by this text, whose own columns hold microseconds.
+    """Return the last instant that a server may show by this text, whose own columns hold microseconds.
 
     Example:
         >>> last_shown_as("2024-01-15T10:30:00.12Z")
