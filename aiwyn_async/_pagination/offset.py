@@ -3,128 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pagination.offset_state import OffsetState, PageKeys, Probe, RepeatDetector
 from aiwyn_async._pagination.page import Position
 from aiwyn_async._pagination.strategy import (
     MAX_PAGE_SIZE,
-    MAX_STALE_PAGES,
-    FinalReason,
     PageDecision,
     PageRequest,
     PageResult,
     PageStyle,
     RepeatedPage,
-    RowCount,
     parse_position,
 )
-from aiwyn_async.models.base import Id
 
 __all__ = ["OffsetPagination"]
 
 MAX_EMPTY_PAGES: Final = 2
 """Empty pages in a row that end a list, even if its count promises more rows."""
-MAX_EQUAL_PAGES: Final = 2
-"""Pages in a row that equal the page before. One may be due to inserted rows, as many as a page has."""
-
-
-class _PageKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The keys that identify a page, few enough for a checkpoint."""
-
-    head: Annotated[list[Id | None], msgspec.Meta(min_length=1, max_length=4)]
-    last: Id | None
-    length: Annotated[int, msgspec.Meta(ge=1)]
-
-    @classmethod
-    def of(cls, keys: Sequence[Id | None]) -> _PageKeys:
-        return cls(list(keys[:4]), keys[-1], len(keys))
-
-    def is_followed_by_shift(self, keys: Sequence[Id | None]) -> bool:
-        """Return whether the next page begins with the second row of this one."""
-        head = list(keys[:4])
-        overlap = min(len(self.head) - 1, len(head))
-        if overlap < 1 or None in head or self.head[1 : 1 + overlap] != head[:overlap]:
-            return False
-        return len(keys) < self.length - 1 or keys[self.length - 2] == self.last
-
-
-class _Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The request that decides if ``page`` is an offset: then ``row`` begins with ``first_key``.
-
-    ``fresh`` and ``repeated`` count the rows of the page before it.
-    """
-
-    row: Annotated[int, msgspec.Meta(ge=1)]
-    first_key: Id | None
-    fresh: RowCount
-    repeated: RowCount
-
-
-class _State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The state that a checkpoint stores.
-
-    Attributes:
-        pages_received: pages processed.
-        size: rows per request; the server's own page size if that is smaller.
-        style: what ``page`` means to the server; "auto" until the second page shows it.
-        rows: rows received.
-        yielded: rows yielded.
-        next: the next page number, or the next offset.
-        yielded_before: leading rows of the next page that were yielded before.
-        before: the page received last.
-        probe: set while ``style`` is being decided.
-        stop_reason: what ended the list.
-    """
-
-    pages_received: RowCount = 0
-    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_SIZE)]
-    style: PageStyle
-    rows: RowCount = 0
-    yielded: RowCount = 0
-    next: RowCount = 0
-    yielded_before: RowCount = 0
-    before: _PageKeys | None = None
-    probe: _Probe | None = None
-    stop_reason: FinalReason | None = None
-
-    def __post_init__(self) -> None:
-        if (self.pages_received > 0) != (self.before is not None):
-            raise ValueError("a read that has begun has a previous page")
-        if self.probe is not None and self.style != "auto":
-            raise ValueError("only an undecided style has a probe")
-
-    @property
-    def step(self) -> int:
-        """The distance between the ``page`` values of two pages."""
-        return self.size if self.style == "offset" else 1
-
-    @property
-    def next_row(self) -> int:
-        """The index of the first row of the next page."""
-        return self.next if self.style == "offset" else self.next * self.size
-
-
-class _RepeatDetector:
-    """Counts pages in a row that equal the page before, or contain no new row."""
-
-    def __init__(self) -> None:
-        self._equal = 0
-        self._stale = 0
-
-    def add(self, result: PageResult, *, is_equal: bool) -> None:
-        """Count a page; ``is_equal``: it has the keys of the page before."""
-        self._equal = self._equal + 1 if is_equal else 0
-        self._stale = 0 if result.new and not result.is_repeat else self._stale + 1
-
-    @property
-    def is_loop(self) -> bool:
-        """True if a list that changes during the read does not explain the repeats."""
-        return self._equal >= MAX_EQUAL_PAGES or self._stale >= MAX_STALE_PAGES
 
 
 class OffsetPagination:
@@ -161,15 +61,15 @@ class OffsetPagination:
         self._limit = limit
         self._page_size_key = page_size_key
         if resume is None:
-            self._state = _State(size=_even_page_size(limit, page_size), style=page_style)
+            self._state = OffsetState(size=_even_page_size(limit, page_size), style=page_style)
         else:
-            self._state = parse_position(resume, _State)
+            self._state = parse_position(resume, OffsetState)
             if self._state.stop_reason == "limit":  # this read may have a larger limit
                 self._state.stop_reason = None
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
-        self._repeats = _RepeatDetector()
+        self._repeats = RepeatDetector()
         self._in_flight: deque[PageRequest] = deque()
         # With a limit: where the page being received can be requested again, with a larger limit.
         self._page_start: Position | None = None
@@ -247,7 +147,7 @@ class OffsetPagination:
             return self._receive_empty()
         after_gap = self._is_gap() and bool(result.new)
         self._empty_pages = 0
-        before, state.before = state.before, _PageKeys.of(result.keys)
+        before, state.before = state.before, PageKeys.of(result.keys)
         if self._is_whole_list(before, result):
             state.stop_reason = "count"
             return PageDecision(use=False)
@@ -271,7 +171,7 @@ class OffsetPagination:
         is_short = state.before is not None and state.before.length < state.size
         return self._empty_pages > 0 or (is_short and state.style == "page")
 
-    def _is_whole_list(self, before: _PageKeys | None, result: PageResult) -> bool:
+    def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.
 
         Raises:
@@ -328,19 +228,19 @@ class OffsetPagination:
             return True
         return False
 
-    def _start_probe(self, before: _PageKeys, result: PageResult) -> PageDecision:
+    def _start_probe(self, before: PageKeys, result: PageResult) -> PageDecision:
         state = self._state
         # A resumed read does not know these keys, but they are the rows of the page before.
         is_resumed = len(result.new) == len(result.keys)
         skip_rows = min(before.length - 1, len(result.keys)) if is_resumed else 0
         fresh = self._count_yielded(result, max(skip_rows, state.yielded_before))
-        state.probe = _Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
+        state.probe = Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
         state.yielded_before = 0
         state.pages_received += 1
         self._continue_from(2)
         return PageDecision(skip_rows=skip_rows, discard_in_flight=True)
 
-    def _receive_probe(self, probe: _Probe, request: PageRequest, result: PageResult) -> PageDecision:
+    def _receive_probe(self, probe: Probe, request: PageRequest, result: PageResult) -> PageDecision:
         state = self._state
         state.probe = None
         if not result.keys and not probe.fresh:
@@ -349,7 +249,7 @@ class OffsetPagination:
             return PageDecision(expected_duplicates=probe.repeated)
         if result.keys and probe.fresh and result.keys[0] == probe.first_key:
             state.style = "offset"
-            state.before = _PageKeys.of(result.keys)
+            state.before = PageKeys.of(result.keys)
             is_resumed = len(result.new) == len(result.keys)
             decision = self._accept(request, result, skip_rows=int(is_resumed))
             self._continue_from(state.rows)

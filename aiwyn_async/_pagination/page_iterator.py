@@ -42,8 +42,8 @@ class PageIterator(Generic[RowT]):
         limit: rows to yield, or None.
         on_bad_row: what to do with a row that does not decode.
         resumed: the read starts from a checkpoint.
-        given: keys whose rows are not yielded again; those of yielded rows are added.
-        carried: what the report needs of the reads before.
+        yielded_keys: keys whose rows are not yielded again; those of yielded rows are added.
+        resume_state: what the report needs of the reads before.
         depth: pages in flight at first.
         timer: measures waits and work.
     """
@@ -58,8 +58,8 @@ class PageIterator(Generic[RowT]):
         limit: int | None,
         on_bad_row: OnBadRow,
         resumed: bool,
-        given: KeySet | None = None,
-        carried: ResumeState | None = None,
+        yielded_keys: KeySet | None = None,
+        resume_state: ResumeState | None = None,
         depth: int = INITIAL_DEPTH,
         timer: Timer = time,
     ) -> None:
@@ -78,8 +78,8 @@ class PageIterator(Generic[RowT]):
             self._reader,
             limit=limit,
             resumed=resumed,
-            yielded_keys=given,
-            carried=ResumeState() if carried is None else carried,
+            yielded_keys=yielded_keys,
+            resume_state=ResumeState() if resume_state is None else resume_state,
         )
         self._started_page: tuple[PageRequest, PageInBlocks[RowT]] | None = None
         self._may_stream = True

@@ -54,7 +54,7 @@ class PageProcessor(Generic[RowT]):
         limit: rows to yield, or None.
         resumed: the read started from a checkpoint.
         yielded_keys: keys whose rows are not yielded again; those of yielded rows are added.
-        carried: what the report needs of the reads before.
+        resume_state: what the report needs of the reads before.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PageProcessor(Generic[RowT]):
         limit: int | None,
         resumed: bool,
         yielded_keys: KeySet | None,
-        carried: ResumeState,
+        resume_state: ResumeState,
     ) -> None:
         self._query = query
         self._pagination = pagination
@@ -90,9 +90,9 @@ class PageProcessor(Generic[RowT]):
             resumed=resumed,
             keyset_only=query.keyset_only,
             unknown_fields=reader.unknown_fields,
-            total_count=carried.total_count_at_start,  # until a page has a count
-            total_count_at_start=carried.total_count_at_start,
-            earlier_problems=carried.problems,
+            total_count=resume_state.total_count_at_start,  # until a page has a count
+            total_count_at_start=resume_state.total_count_at_start,
+            earlier_problems=resume_state.problems,
         )
 
     def checkpoint(self) -> Checkpoint:
@@ -108,10 +108,10 @@ class PageProcessor(Generic[RowT]):
 
     def _checkpoint_at(self, position: Position) -> Checkpoint:
         self.count_unused_rows()
-        carried = ResumeState(
+        resume_state = ResumeState(
             total_count_at_start=self.report.total_count_at_start, problems=self.report.all_problem_counts
         )
-        position = position | {RESUME_STATE: msgspec.to_builtins(carried)}
+        position = position | {RESUME_STATE: msgspec.to_builtins(resume_state)}
         return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=position)
 
     def candidate(self, page: DecodedPage[RowT]) -> Candidate[RowT]:

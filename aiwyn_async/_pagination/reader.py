@@ -85,8 +85,8 @@ class PageReader(Generic[RowT]):
         """
         try:
             rows = self._decode(self._rows, response)
-        except DecodeError as fault:
-            if not fault.malformed:
+        except DecodeError as error:
+            if not error.malformed:
                 raise
             # A response that was truncated in transit decodes the second time.
             response = await again()
@@ -116,25 +116,24 @@ class PageReader(Generic[RowT]):
         """
         if len(order) == 1 and (None not in page.keys or self._on_bad_row != "raise"):
             return [(key,) for key in page.keys if key is not None] or None
-        found = self._decode(self._dicts, page.response)
-        values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
+        decoded = self._decode(self._dicts, page.response)
+        values = [tuple(_value_at(path, row) for path, _ in order) for row in decoded.rows]
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
         if instants and self._on_bad_row != "raise":
             return [row for row in values if _has_order_values(row, instants)] or None
         return values if len(values) == len(page.keys) and all(map(_has_order_values, values)) else None
 
     def page(
-        self, page: DecodedPage[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
+        self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint
     ) -> Page[RowT]:
         """Return the page with the rows at these indices, without bad ones, which may be collected."""
         rows, response = page.rows, page.response
         reader = self._rows
-        if len(kept) == len(page.keys) and not rows.bad:
+        if len(indices) == len(page.keys) and not rows.bad:
             items, document = rows.rows, RawPage(response, reader.rows_at)
         else:
-            kept, items = self._without_bad_rows(page, kept, number)
+            indices, items = self._without_bad_rows(page, indices, number)
             document = None
-        chosen = kept
         return Page(
             items,
             count=rows.count,
@@ -143,7 +142,7 @@ class PageReader(Generic[RowT]):
             meta=PageMeta(
                 response.status, response.request_id, response.attempts, response.elapsed, response.length
             ),
-            raw=_RawItems(reader, response, chosen),
+            raw=_RawItems(reader, response, indices),
             document=document,
         )
 
@@ -177,13 +176,13 @@ class PageReader(Generic[RowT]):
             leading = self._integers_in_front(self._leading_key, cast("list[msgspec.Raw]", rows.rows))
             if leading is not None:
                 return leading
-        found = self._decode(self._keys, response)
-        keys: list[Id | None] = [row.key for row in found.rows]
-        for refusal in found.bad:
-            keys.insert(refusal.index, None)
+        decoded = self._decode(self._keys, response)
+        keys: list[Id | None] = [row.key for row in decoded.rows]
+        for row_error in decoded.bad:
+            keys.insert(row_error.index, None)
         if self._key_of is not None:
             # A row type may declare the key in another type than the wire.
-            bad = {refusal.index for refusal in rows.bad}
+            bad = {row_error.index for row_error in rows.bad}
             good = iter(rows.rows)
             keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
         return keys
@@ -192,45 +191,45 @@ class PageReader(Generic[RowT]):
     def _integers_in_front(
         leading_key: Callable[[msgspec.Raw], re.Match[bytes] | None], rows: list[msgspec.Raw]
     ) -> list[int] | None:
-        found: list[int] = []
+        keys: list[int] = []
         for head in map(
             leading_key, rows
         ):  # one by one: a thousand at once would set off a garbage collection
             if head is None:
                 return None
-            found.append(int(head[1]))
-        return found
+            keys.append(int(head[1]))
+        return keys
 
     def _without_bad_rows(
-        self, page: DecodedPage[RowT], kept: Sequence[int], number: int
+        self, page: DecodedPage[RowT], indices: Sequence[int], number: int
     ) -> tuple[Sequence[int], list[RowT]]:
         """Return those of these rows that decode, and their indices."""
-        wanted = set(kept)
-        bad = {refusal.index for refusal in page.rows.bad}
+        wanted = set(indices)
+        bad = {row_error.index for row_error in page.rows.bad}
         if self._on_bad_row == "collect":
             self.bad_rows += [
-                BadRow(number, refusal.index, refusal.error, refusal.raw, page.keys[refusal.index])
-                for refusal in page.rows.bad
-                if refusal.index in wanted
+                BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
+                for row_error in page.rows.bad
+                if row_error.index in wanted
             ]
         good = iter(page.rows.rows)
         by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}
-        kept = [index for index in kept if index not in bad]
-        return kept, [by_index[index] for index in kept]
+        indices = [index for index in indices if index not in bad]
+        return indices, [by_index[index] for index in indices]
 
 
 class _RawItems:
     """Extracts the rows of a page from its body on demand; pickled as those rows."""
 
-    __slots__ = ("_kept", "_reader", "_response")
+    __slots__ = ("_indices", "_reader", "_response")
 
-    def __init__(self, reader: PageDecoder[Any], response: Response, kept: Sequence[int]) -> None:
+    def __init__(self, reader: PageDecoder[Any], response: Response, indices: Sequence[int]) -> None:
         self._reader = reader
         self._response = response
-        self._kept = kept
+        self._indices = indices
 
     def __call__(self) -> list[msgspec.Raw]:
-        return _select(self._reader.raw_items(self._response.body), self._kept)
+        return _select(self._reader.raw_items(self._response.body), self._indices)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _raw_rows, ([bytes(row) for row in self()],)
@@ -257,8 +256,8 @@ def _digest(row: msgspec.Raw) -> str:
     return hashlib.blake2b(row, digest_size=9).hexdigest()
 
 
-def _select(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
-    return items if len(kept) == len(items) else [items[index] for index in kept]
+def _select(items: list[msgspec.Raw], indices: Sequence[int]) -> list[msgspec.Raw]:
+    return items if len(indices) == len(items) else [items[index] for index in indices]
 
 
 def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
@@ -306,10 +305,10 @@ def _value_under(name: str, row: dict[str, Any]) -> Any:
     """Return the value of a key, which may be spelled differently than declared; UNSET if absent."""
     if name in row:
         return row[name]
-    key = _names_of(name).match(row).keys.get(name)
+    key = _field_names(name).match(row).keys.get(name)
     return msgspec.UNSET if key is None else row[key]
 
 
 @functools.lru_cache(maxsize=256)
-def _names_of(name: str) -> FieldNames:
+def _field_names(name: str) -> FieldNames:
     return FieldNames((name,))

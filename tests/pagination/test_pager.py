@@ -401,13 +401,13 @@ json = st.recursive(
 damages = st.dictionaries(
     st.sampled_from(
         (
-            "told",
+            "pages_received",
             "size",
-            "means",
+            "style",
             "rows",
-            "given",
+            "yielded",
             "next",
-            "given_before",
+            "yielded_before",
             "before",
             "probe",
             "stop_reason",
