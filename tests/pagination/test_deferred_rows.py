@@ -1,4 +1,4 @@
-"""Walks, pulls and exports of rows whose costly fields are decoded when they are read."""
+"""Lists, pulls and exports of rows whose costly fields are decoded on first access."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 

@@ -1,4 +1,4 @@
-"""``async for`` reads a page block by block: the same rows and report as page by page, whatever comes.
+"""``async for`` reads a page block by block: the same rows and report as page by page.
 
 The blocks are small here, so that pages of ten rows have some.
 """
@@ -58,7 +58,7 @@ def broken_in_row(place: int) -> Callable[[bytes], bytes]:
 
 
 async def read(pager: Pager[Any]) -> tuple[list[Any], Exception | None]:
-    """The ids that came, and the error that ended the walk."""
+    """The ids received, and the error that ended the read."""
     found: list[Any] = []
     try:
         async for row in pager:
@@ -79,7 +79,7 @@ async def both_ways(
     which: Any = FOURTH,
     **options: Any,
 ) -> tuple[Pager[Any], list[Any]]:
-    """A walk with the fourth page mutated, row by row; page by page it must give and report the same."""
+    """A list with the fourth page mutated: rows and report are the same by row and by page."""
     found: list[list[Any]] = []
     pagers: list[Pager[Any]] = []
     for by_page in (True, False):
@@ -112,7 +112,7 @@ async def test_rows_are_yielded_before_the_page_is_decoded(
     assert found == everything[: len(found)]
     assert pager.report.rows_yielded == len(found)
     assert (pager.report.pages, pager.report.stop_reason) == (4, "error")
-    # The error knows what was given, to the row.
+    # The checkpoint of the error points just after the last yielded row.
     box.faults.clear()
     assert error.checkpoint == pager.checkpoint is not None
     rest = aiwyn.invoices.list(page_size=10, resume=error.checkpoint)

@@ -1,4 +1,4 @@
-"""What a Pager does over real HTTP, seen from its user and from the server."""
+"""``Pager`` over real HTTP, observed by its caller and by the server."""
 
 # A leak test looks inside.
 # pyright: reportPrivateUsage=false
@@ -469,7 +469,7 @@ async def own_tasks() -> set[str]:
 
 
 async def test_a_thousand_cancellations_leave_nothing(aiwyn: AiwynClient) -> None:
-    """A pull is cancelled after a number of turns of the loop, drawn anew each time."""
+    """A pull is cancelled after a number of turns of the loop, random each time."""
     chosen = random.Random(7)
     cancelled = 0
     await aiwyn.invoices.list(limit=1).collect()

@@ -1,4 +1,4 @@
-"""The set of keys that a walk has given."""
+"""``KeySet``, the keys seen in a read."""
 
 from __future__ import annotations
 
