@@ -200,7 +200,8 @@ class KeysetPagination:
         return is_out
 
     def _goes_back(self, rows: Sequence[tuple[Any, ...]]) -> bool:
-        order, instants = self._order, self._instants
+        order: Order = self._order
+        instants = self._instants
         if self._ties is not None and self._ties.by_key:
             last = [] if self._ties.last_key is None else [(self._ties.last_key,)]
             order = [(order[-1][0], "asc")]

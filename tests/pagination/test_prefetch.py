@@ -1,5 +1,8 @@
 """How many pages are in flight: more if the read waits for the server, no more if it works itself."""
 
+# The iterator needs the client's session.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -98,10 +101,10 @@ async def test_the_wait_for_the_first_page_deepens_the_read() -> None:
         pages = PageIterator(aiwyn._session, query, pagination, Invoice, timer=timer, **options)
         pages.prefetch()
         assert box.calls("invoices.list") == 0
-        timer_task = asyncio.ensure_future(pages.next_page())
+        first_page = asyncio.ensure_future(pages.next_page())
         await asyncio.sleep(0)
         timer.now += 100
-        assert await timer_task is not None
+        assert await first_page is not None
         assert pages.depth == 8
         await pages.aclose()
 
