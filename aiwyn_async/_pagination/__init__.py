@@ -1,1 +1,1 @@
-"""Walking a list page by page, complete or saying what is missing."""
+"""Paginated reads: list, search, and what they share with pulls."""

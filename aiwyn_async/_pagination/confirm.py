@@ -54,19 +54,19 @@ async def confirm(
         rejected: collects the responses that are not used.
     """
     best, evidence = page, evidence_of(page)
-    answers: list[PageT] = [page]
+    candidates: list[PageT] = [page]
     is_confirmed = evidence == Evidence.SUFFICIENT
-    while not is_confirmed and len(answers) <= MAX_REPEATS:
+    while not is_confirmed and len(candidates) <= MAX_REPEATS:
         other = await again()
-        same = next((each for each in answers if list(each.keys) == list(other.keys)), None)
+        same = next((each for each in candidates if list(each.keys) == list(other.keys)), None)
         if same is not None:
             is_confirmed = same is best
             break
-        answers.append(other)
+        candidates.append(other)
         other_evidence = evidence_of(other)
         # Of two that the request allows, the one with more rows: the list may have become shorter.
         if (other_evidence > Evidence.WRONG, len(other.keys)) > (evidence > Evidence.WRONG, len(best.keys)):
             best, evidence = other, other_evidence
         is_confirmed = other_evidence == Evidence.SUFFICIENT
-    rejected += [each for each in answers if each is not best]
+    rejected += [each for each in candidates if each is not best]
     return best, is_confirmed

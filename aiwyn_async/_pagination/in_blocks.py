@@ -1,4 +1,4 @@
-"""A page whose rows are given while the rest of it is still bytes."""
+"""A page whose first rows are yielded before the others are decoded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ RowT = TypeVar("RowT")
 
 
 class PageInBlocks(Generic[RowT]):
-    """A page that is decoded block by block, each let go before the next, which is faster than all at once.
+    """A page decoded block by block, each released before the next one.
 
     Args:
         response: the page.
-        blocks: its rows, decoded as they are asked for.
-        key_of: takes the key from a row.
-        known: keys whose rows are not given again; this page's are added.
+        blocks: its rows, decoded on demand.
+        key_of: returns the key of a row.
+        known: keys whose rows are not yielded again; those of this page are added.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PageInBlocks(Generic[RowT]):
         self.response = response
         self.count = blocks.count
         self.keys: list[Id | None] = []
-        """Of all rows that came so far."""
+        """The keys of all rows decoded so far."""
         self._new_rows: list[int] | None = None
         self._blocks = blocks
         self._key_of = key_of
@@ -45,45 +45,45 @@ class PageInBlocks(Generic[RowT]):
 
     @property
     def is_read(self) -> bool:
-        """True when there is no block left."""
+        """True if no block is left."""
         return self._blocks.remaining == 0
 
     @property
-    def rows_left(self) -> int:
-        """How many blocks are left."""
+    def blocks_left(self) -> int:
+        """The number of blocks left."""
         return self._blocks.remaining
 
     @property
     def new_rows(self) -> Sequence[int]:
-        """The places of those rows that were new."""
+        """The indices of the rows that were new."""
         return range(len(self.keys)) if self._new_rows is None else self._new_rows
 
     def next_rows(self) -> list[RowT] | None:
-        """Those rows of the next block that are new; None where the page must be read as a whole instead."""
+        """Return the new rows of the next block, or None if the page must be read as a whole instead."""
         try:
             rows = self._blocks.decode_next()
         except DECODING_ERRORS:
             return None
         keys = list(map(self._key_of, rows))
         first = len(self.keys)
-        kept: Sequence[int] = range(len(keys))
+        new: Sequence[int] = range(len(keys))
         if not self._known.add_if_disjoint(keys):
             if None in keys:
                 return None
             added = self._known.add_each(keys)
-            kept = kept if added is None else added
+            new = new if added is None else added
         self.keys += keys
-        if self._new_rows is None and len(kept) == len(keys):
+        if self._new_rows is None and len(new) == len(keys):
             return rows
         before = range(first) if self._new_rows is None else self._new_rows
-        self._new_rows = [*before, *(first + index for index in kept)]
-        return [rows[index] for index in kept]
+        self._new_rows = [*before, *(first + index for index in new)]
+        return [rows[index] for index in new]
 
     def discard(self) -> None:
-        """Take the page's keys out of those known."""
+        """Remove the keys of this page from those known."""
         self._known.forget(self.keys[index] for index in self.new_rows)
 
-    def not_yielded(self, keys: Sequence[Id | None], places: Sequence[int]) -> list[int]:
-        """Of the places of a page's rows those that no block held."""
-        held = set(self.keys)
-        return [place for place in places if keys[place] not in held]
+    def not_yielded(self, keys: Sequence[Id | None], indices: Sequence[int]) -> list[int]:
+        """Return the indices of the rows of a page that no block contained."""
+        yielded = set(self.keys)
+        return [index for index in indices if keys[index] not in yielded]

@@ -53,7 +53,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
         return self.__anext__()
 
     async def athrow(self, *error: Any) -> ItemT:
-        """Raise an error at the item that was yielded last."""
+        """Raise an error at the last yielded item."""
         return await self._items.athrow(*error)
 
     async def aclose(self) -> None:
@@ -66,7 +66,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
     def __reduce__(self) -> NoReturn:
         raise ConfigurationError(
-            "an iteration cannot be copied or pickled; keep its checkpoint, and resume from that"
+            "an iteration cannot be copied or pickled; resume a new one from its checkpoint"
         )
 
     def __del__(self) -> None:
@@ -75,7 +75,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
 
 class Owned(Generic[ItemT]):
-    """A context that closes a generator at its end, and that alone does so, as ``aclosing`` does not."""
+    """A context that closes a generator at its end. Unlike ``aclosing``, it alone does so."""
 
     def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
         self._source = source
@@ -151,7 +151,7 @@ class _Chunks(Generic[ItemT]):
         return step
 
     def fail(self, failure: BaseException) -> None:
-        """Keep an error, which ends the iteration; a cancelled step does not."""
+        """Store an error, which ends the iteration; a cancelled step does not."""
         if self._failure is None and not isinstance(failure, asyncio.CancelledError):
             self._failure = failure
 
@@ -180,7 +180,7 @@ class _Chunks(Generic[ItemT]):
         checkpoint = getattr(failure, "checkpoint", None)
         raise PaginationError(
             f"this iteration failed before its end ({type(failure).__name__}: {failure}); "
-            "start another one, or resume from the checkpoint",
+            "start a new one, or resume from the checkpoint",
             checkpoint=checkpoint,
         ) from failure
 
@@ -228,11 +228,11 @@ def _owned_by_us() -> Generator[None]:
 
 
 def _leave(_: AsyncGenerator[Any, Any]) -> None:
-    """Drop a generator without closing it: its owner had no loop left to close it in."""
+    """Drop a generator without closing it: its owner has no loop left to close it in."""
 
 
 def _retrieve(step: asyncio.Task[Any]) -> None:
-    """Keep asyncio from reporting an error that nobody waits for any more, of an iteration that was left."""
+    """Keep asyncio from reporting an error of an abandoned iteration."""
     if not step.cancelled():
         step.exception()
 
@@ -242,7 +242,7 @@ async def _step_of(awaitable: Any) -> Any:
 
 
 def _started(awaitable: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
-    """A task of this awaitable; where Python can, it runs at once up to its first suspension."""
+    """Return a task of this awaitable; from Python 3.12 on, it runs at once up to its first suspension."""
     if sys.version_info >= (3, 12):
         return asyncio.Task(_step_of(awaitable), loop=loop, eager_start=True)
     return loop.create_task(_step_of(awaitable))

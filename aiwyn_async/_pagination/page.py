@@ -1,4 +1,4 @@
-"""A page, and the place from which a walk can go on."""
+"""A page of rows, and the checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -21,62 +21,65 @@ Position = dict[str, Any]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a walk goes on: small JSON, good in another process, bound to one endpoint and query.
+    """Where a read resumes: small JSON, valid in every process, bound to one endpoint and query.
 
-    It holds no credential, and of the data at most the keys and order values of one row.
+    It contains no credentials, and of the data only a few keys and the order values of one row.
     """
 
     version: int = VERSION
     endpoint: str
     query: str
-    """A hash of the endpoint and the query; another query refuses the checkpoint."""
+    """A hash of the endpoint and the query; another query rejects the checkpoint."""
     position: Position
 
     def to_json(self) -> str:
-        """The checkpoint as one line of JSON."""
+        """Return the checkpoint as one line of JSON."""
         return encode_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Checkpoint:
-        """The checkpoint that ``to_json()`` wrote.
+        """Decode the checkpoint that ``to_json()`` returned.
 
         Raises:
-            CheckpointError: it is none, or of a newer version.
+            CheckpointError: the text is not a valid checkpoint, or of another version.
         """
         try:
-            found = _decoder.decode(text)
+            checkpoint = _decoder.decode(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError):
-            raise CheckpointError("this is no checkpoint") from None
-        if found.version != VERSION:
-            raise CheckpointError(f"a checkpoint of version {found.version}; this release reads {VERSION}")
-        return found
+            raise CheckpointError("not a valid checkpoint") from None
+        if checkpoint.version != VERSION:
+            raise CheckpointError(
+                f"checkpoint version {checkpoint.version} is not supported, only {VERSION}; "
+                "start a new read without resume"
+            )
+        return checkpoint
 
     def position_for(self, endpoint: str, query: str) -> Position:
-        """The position, when the checkpoint belongs to this query.
+        """Return the position if the checkpoint belongs to this query.
 
         Raises:
-            CheckpointError: it belongs to another.
+            CheckpointError: it belongs to another query.
         """
         if (self.endpoint, self.query) != (endpoint, query):
             raise CheckpointError(
                 f"this checkpoint belongs to another query of {self.endpoint}; "
-                "resume with the same filters, order and page walk, or start anew"
+                "resume with the same filters and order, or start a new read without resume"
             )
         return self.position
 
 
-# An amount among the order values must come back exact.
+# Amounts among the order values stay exact.
 _decoder: Final = msgspec.json.Decoder(Checkpoint, float_hook=Decimal)
 
 
 def fingerprint(endpoint: str, query: Mapping[str, Any]) -> str:
-    """A short hash of an endpoint and a query, the same in every process."""
+    """Return a short hash of an endpoint and a query, the same in every process."""
     text = encode_json([endpoint, query], in_order=True)
     return hashlib.sha256(text).hexdigest()[:24]
 
 
 class PageMeta(msgspec.Struct, frozen=True):
-    """About the request of a page. ``elapsed`` is the last attempt's seconds, ``bytes`` its decoded body."""
+    """The request of a page: ``elapsed`` seconds of the last attempt, ``bytes`` of the decoded body."""
 
     status: int
     request_id: str | None
@@ -86,14 +89,14 @@ class PageMeta(msgspec.Struct, frozen=True):
 
 
 class RawPage(NamedTuple):
-    """A response's JSON, and the path of keys to its rows."""
+    """The JSON of a response, and the path of keys to its rows."""
 
     content: bytes | Response
     rows_at: tuple[str, ...]
 
     @property
     def body(self) -> bytes:
-        """The JSON, in one piece."""
+        """The JSON as one bytes object."""
         return self.content if isinstance(self.content, bytes) else self.content.body
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,15 +104,15 @@ class RawPage(NamedTuple):
 
 
 class Page(Generic[RowT]):
-    """One page of a walk.
+    """One page of a read.
 
     Attributes:
-        items: the rows, without those that an earlier page of the walk gave already.
-        count: rows that match the query in all, by the server's word; None when it gives none.
-        number: 0 for the first page of this walk, and so on.
-        checkpoint: where to go on after this page.
-        meta: about the request.
-        document: the answer, where its rows are just those of ``items``; None where some of them are not.
+        items: the rows, without those that an earlier page of the read contained.
+        count: total number of matching rows, as reported by the server, or None.
+        number: index of the page in this read, from 0.
+        checkpoint: where to resume after this page.
+        meta: status, attempts and size of the response.
+        document: the response, if its rows are exactly those of ``items``, or None.
     """
 
     __slots__ = ("_raw", "checkpoint", "count", "document", "items", "meta", "number")
@@ -134,7 +137,7 @@ class Page(Generic[RowT]):
         self._raw = raw
 
     def raw_items(self) -> list[msgspec.Raw]:
-        """The rows of ``items``, in their order, as JSON with every field that the server sent."""
+        """Return the rows of ``items`` as JSON, with every field that the server sent."""
         return self._raw()
 
     def __len__(self) -> int:

@@ -155,7 +155,7 @@ class Pager(Read[RowT]):
             limit=self.options.limit,
             on_bad_row=self.on_bad_row,
             resumed=self.is_resumed,
-            carried=ResumeState.from_position(self._position),
+            resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
         self.error = None

@@ -1,25 +1,42 @@
-"""Requests in flight together, their answers in the order of asking."""
+"""Concurrent requests whose responses are returned in the order of the requests."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from aiwyn_async._core.threads import running_loop
 
-__all__ = ["Prefetcher"]
+__all__ = ["AdaptiveDepth", "Prefetcher", "Timer"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
+LONG_WAIT: Final = 0.1
+"""As a fraction of the time that decoding a page and the caller's work on its rows take."""
+
+
+class Timer(Protocol):
+    """The clocks that measure waits and work; the module ``time`` is one."""
+
+    def perf_counter(self) -> float:
+        """Return the time in seconds."""
+        ...
+
+    def thread_time(self) -> float:
+        """Return the CPU time of this thread in seconds."""
+        ...
+
 
 class Prefetcher(Generic[RequestT, ResponseT]):
-    """At most ``depth`` fetches under way, each a task that only fetches.
+    """Keeps up to ``depth`` requests in flight, each in a task of its own.
 
-    It holds no task group and no cancel scope, so that a generator may yield while it is open. Who opens one
-    ends it with ``aclose()``.
+    It holds no task group and no cancel scope, so a generator may yield while requests are in flight. Close
+    it with ``aclose()``.
     """
 
     def __init__(self, fetch: Callable[[RequestT], Awaitable[ResponseT]], depth: int) -> None:
@@ -32,61 +49,112 @@ class Prefetcher(Generic[RequestT, ResponseT]):
 
     @property
     def is_full(self) -> bool:
-        """True when as many fetches are under way as may be."""
+        """True if no more requests may be sent."""
         return len(self._in_flight) >= self.depth
 
-    def fill(self, next_ask: Callable[[], RequestT | None]) -> None:
-        """Begin fetches until the window is full or there is nothing to ask."""
+    def fill(self, next_request: Callable[[], RequestT | None]) -> None:
+        """Send requests until ``depth`` is reached or there is no further one."""
         while not self.is_full:
-            ask = next_ask()
-            if ask is None:
+            request = next_request()
+            if request is None:
                 return
-            self.begin(ask)
+            self.begin(request)
 
-    def begin(self, ask: RequestT, *, first: bool = False) -> None:
-        """Begin one fetch, whatever the depth; ``first`` makes it the one that ``take()`` gives next."""
+    def begin(self, request: RequestT, *, first: bool = False) -> None:
+        """Send one request, whatever the depth; ``first``: ``next_in_order()`` returns it next."""
         loop = running_loop()
         add = self._in_flight.appendleft if first else self._in_flight.append
-        add((ask, asyncio.ensure_future(self._fetch(ask), loop=loop)))
+        add((request, asyncio.ensure_future(self._fetch(request), loop=loop)))
 
     async def next_in_order(self) -> tuple[RequestT, ResponseT]:
-        """The oldest fetch's answer, or its error."""
-        await self._turn()
-        ask, fetching = self._in_flight.popleft()
+        """Return the response to the oldest request, or raise its error."""
+        await self._yield_to_loop()
+        request, fetching = self._in_flight.popleft()
         try:
-            return ask, await fetching
+            return request, await fetching
         except BaseException:
             fetching.cancel()
             raise
 
     async def next_completed(self) -> tuple[RequestT, ResponseT]:
-        """The answer that is there first, of those that are there the oldest; or its error."""
-        if not await self._turn():
+        """Return the response to the oldest completed request, or raise its error."""
+        if not await self._yield_to_loop():
             await asyncio.wait([each for _, each in self._in_flight], return_when=asyncio.FIRST_COMPLETED)
-        place = next(place for place, (_, each) in enumerate(self._in_flight) if each.done())
-        self._in_flight.rotate(-place)
-        taken = self._in_flight.popleft()
-        self._in_flight.rotate(place)
-        return taken[0], taken[1].result()
+        index = next(index for index, (_, each) in enumerate(self._in_flight) if each.done())
+        self._in_flight.rotate(-index)
+        request, fetching = self._in_flight.popleft()
+        self._in_flight.rotate(index)
+        return request, fetching.result()
 
-    async def _turn(self) -> bool:
-        """Whether the oldest answer is there; then the loop turns once, which to await it would not make it.
+    async def _yield_to_loop(self) -> bool:
+        """Return whether the oldest response has arrived; if so, let the loop run once.
 
-        Else what was begun since would not be sent, and nobody else would run, as long as there are answers.
+        Awaiting a completed task does not suspend, so new requests would not be sent and no other task would
+        run as long as responses are ready.
         """
-        is_there = self._in_flight[0][1].done()
-        if is_there:
+        is_done = self._in_flight[0][1].done()
+        if is_done:
             await asyncio.sleep(0)
-        return is_there
+        return is_done
 
     async def aclose(self) -> None:
-        """End all that is under way, and wait until it has ended."""
+        """Cancel all requests in flight and wait until they have ended."""
         if not self._in_flight:
             return
         fetches = [fetching for _, fetching in self._in_flight]
         for fetching in fetches:
             fetching.cancel()
-        # gather also takes the errors that nobody will ask for any more. When this wait is cancelled itself,
-        # the fetches are still here for the next aclose() to wait for.
+        # gather also retrieves the errors that nobody awaits. If this wait is cancelled itself, the requests
+        # are still here for the next aclose().
         await asyncio.gather(*fetches, return_exceptions=True)
         self._in_flight.clear()
+
+
+class AdaptiveDepth(Generic[RequestT, ResponseT]):
+    """Deepens a prefetcher if waiting for responses takes long compared to the work on them.
+
+    If decoding is the bottleneck, more pages in flight only use memory. So the time in which this thread
+    works on other responses does not count as waiting.
+
+    Args:
+        prefetcher: its depth is raised, never lowered.
+        max_depth: returns the largest depth allowed now.
+        timer: measures waits and work.
+    """
+
+    def __init__(
+        self,
+        prefetcher: Prefetcher[RequestT, ResponseT],
+        max_depth: Callable[[], int],
+        timer: Timer = time,
+    ) -> None:
+        self._prefetcher = prefetcher
+        self._max_depth = max_depth
+        self._timer = timer
+        self._first_wait: float | None = None
+        self._received_at = timer.perf_counter()
+
+    async def next_in_order(self) -> tuple[RequestT, ResponseT]:
+        """Return the response to the oldest request, and deepen the prefetcher after a long wait."""
+        timer, is_full = self._timer, self._prefetcher.is_full
+        waiting_since, cpu = timer.perf_counter(), timer.thread_time()
+        response = await self._prefetcher.next_in_order()
+        worked, self._received_at = waiting_since - self._received_at, timer.perf_counter()
+        waited = self._received_at - waiting_since - (timer.thread_time() - cpu)
+        if self._first_wait is None:
+            self._first_wait = waited  # compared when the work on the first page is done
+        elif is_full:
+            self._deepen(waited, worked)
+        return response
+
+    def first_page_processed(self) -> None:
+        """Compare the first wait with the work on the first page, which is requested alone."""
+        self._deepen(self._first_wait or 0, self._timer.perf_counter() - self._received_at)
+
+    def _deepen(self, waited: float, worked: float) -> None:
+        """Add as many pages as could have been worked on during a long wait."""
+        if waited <= LONG_WAIT * worked:
+            return
+        depth = self._prefetcher.depth
+        more = math.ceil(waited / worked) if worked else depth
+        self._prefetcher.depth = max(depth, min(depth + more, self._max_depth()))

@@ -1,4 +1,4 @@
-"""What a walk asks, page after page."""
+"""The query of a read, and the pagination strategy for it."""
 
 from __future__ import annotations
 
@@ -9,50 +9,51 @@ import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._pagination.keyset import KeysetPagination
+from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page import Position, fingerprint
-from aiwyn_async._pagination.strategy import KeysetPagination, OffsetPagination, Order, PageStyle, Pagination
-from aiwyn_async._pagination.ties import Ties
-from aiwyn_async.errors import CheckpointError
+from aiwyn_async._pagination.strategy import PageStyle, Pagination, damaged_checkpoint
+from aiwyn_async._pagination.ties import Order, Ties
 from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.filters._validation import order_columns
 
 __all__ = ["RESUME_STATE", "Query", "ResumeState"]
 
 RESUME_STATE: Final = "carried"
-"""Under this name a position holds what is the report's and not the walk's."""
+"""The key of a position under which the state of the report is stored."""
 
 
 class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the report of a resumed read needs of the runs before: the first count, and their problems."""
+    """What the report of a resumed read needs of the reads before: the first count, and their problems."""
 
     total_count_at_start: int | None = None
     problems: EarlierProblems = EarlierProblems()
 
     @classmethod
     def from_position(cls, position: Position | None) -> ResumeState:
-        """What a position holds.
+        """Decode the state from a position.
 
         Raises:
-            CheckpointError: it is damaged.
+            CheckpointError: the position is damaged.
         """
         try:
             return msgspec.convert((position or {}).get(RESUME_STATE, {}), cls)
         except (msgspec.MsgspecError, RecursionError):
-            raise CheckpointError("the checkpoint is damaged; start a new read without resume") from None
+            raise damaged_checkpoint() from None
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """What a walk asks, page after page.
+    """What a read requests, page after page.
 
     Attributes:
-        path: of the endpoint, below base_url.
-        fields: the body without its paging, in wire names.
-        key: wire name of the rows' unique key.
-        envelope: the declared place of rows and count; None to find it.
-        by_key: walk by ``where`` and ``orderBy``; otherwise by ``page``.
-        page_style: what the endpoint takes ``page`` for.
-        size_key: the body's name for the page size.
-        model: the row type of the resource, whose amounts a dict row holds exactly; None if there is none.
+        path: path of the endpoint, below ``base_url``.
+        fields: the body without the paging fields, in wire names.
+        key: wire name of the unique key of the rows.
+        envelope: the declared keys of rows and count; None to detect them.
+        by_key: paginate by ``where`` and ``orderBy`` instead of ``page``.
+        page_style: what ``page`` means to the endpoint.
+        page_size_key: the body's key for the page size.
+        model: the row type of the resource, whose amounts a dict row holds exactly, or None.
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
     """
 
@@ -67,24 +68,24 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     instants: frozenset[tuple[str, ...]] = frozenset()
 
     def order(self) -> Order:
-        """The order of a walk by key: the caller's columns, and the key to make it unique."""
+        """Return the order of keyset pagination: the caller's columns, and the key to make it unique."""
         columns = order_columns(self.fields.get("orderBy"))
         paths = [path for path, _ in columns]
-        if (self.key,) in paths:  # unique: what comes after it orders nothing
+        if (self.key,) in paths:  # unique: later columns order nothing
             return columns[: paths.index((self.key,)) + 1]
         return [*columns, ((self.key,), "asc")]
 
     @property
     def keyset_only(self) -> bool:
-        """True for a walk that rows inserted or deleted meanwhile cannot shift."""
+        """True if rows inserted or deleted during the read cannot shift the pages."""
         return self.by_key and len(self.order()) == 1
 
     def fingerprint(self) -> str:
-        """A hash of what is asked, for a checkpoint to be bound to."""
+        """Return a hash of the query, which its checkpoints are bound to."""
         return fingerprint(self.path, {"fields": self.fields, "by_key": self.by_key, "key": self.key})
 
     def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
-        """A new walk of this query.
+        """Return a new pagination of this query.
 
         Raises:
             CheckpointError: the position is damaged.
@@ -94,7 +95,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             resume = {name: value for name, value in resume.items() if name != RESUME_STATE}
         if not self.by_key:
             return OffsetPagination(
-                page_size, limit=limit, means=self.page_style, size_key=self.page_size_key, resume=resume
+                page_size,
+                limit=limit,
+                page_style=self.page_style,
+                page_size_key=self.page_size_key,
+                resume=resume,
             )
         order = self.order()
         return KeysetPagination(
@@ -103,7 +108,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             order=order,
             instants=frozenset(path for path, _ in order) & self.instants,
             limit=limit,
-            size_key=self.page_size_key,
+            page_size_key=self.page_size_key,
             resume=resume,
         )
 

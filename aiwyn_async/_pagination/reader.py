@@ -1,4 +1,4 @@
-"""From an answer to the rows of a page: decoding, keys, odd rows. What walks and pulls share."""
+"""From a response to the rows of a page: decoding, keys, bad rows. Shared by lists and pulls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aiwyn_async._pagination.in_blocks import PageInBlocks
 from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pagination.strategy import Order
+from aiwyn_async._pagination.ties import Order
 from aiwyn_async._pagination.timestamps import is_instant
 from aiwyn_async.errors import DecodeError, RequestError
 from aiwyn_async.models.base import Id
@@ -34,7 +34,7 @@ RowT = TypeVar("RowT")
 
 
 class DecodedPage(Generic[RowT]):
-    """A page as it came: its rows, those that do not decode among them, and every row's key or None."""
+    """A decoded response: its rows, the bad ones included, and the key of each row or None."""
 
     __slots__ = ("keys", "response", "rows")
 
@@ -45,11 +45,11 @@ class DecodedPage(Generic[RowT]):
 
 
 class PageReader(Generic[RowT]):
-    """Reads the answers of one query as rows of one type.
+    """Decodes the responses to one query as rows of one type.
 
     Args:
-        session: names the request in an error.
-        query: what was asked.
+        session: attaches the request to an error.
+        query: the query of the read.
         row_type: a Struct, ``dict`` or ``msgspec.Raw``.
         on_bad_row: what to do with a row that does not decode.
     """
@@ -63,7 +63,7 @@ class PageReader(Generic[RowT]):
         self._on_bad_row = on_bad_row
         self._rows: PageDecoder[RowT] = PageDecoder(row_type, query.envelope, query.model)
         self.unknown_fields: dict[str, Id | None] = {}
-        """The fields that the row type does not have, and the key of the first row with each."""
+        """Fields that the row type does not declare, with the key of the first row that has each."""
         self._envelope = query.envelope
         self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
@@ -77,18 +77,18 @@ class PageReader(Generic[RowT]):
         return PageDecoder(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
-        """The rows and keys of a response; one that is not JSON is requested ``again``, once.
+        """Decode a response; one that is not JSON is requested ``again``, once.
 
         Raises:
-            DecodeError: it is no JSON of the expected shape, or a row is bad and bad rows are refused.
-            ApiError: it tells of an error.
+            DecodeError: it is not JSON of the expected shape, or a row is bad and ``on_bad_row`` is "raise".
+            ApiError: it contains an error.
         """
         try:
             rows = self._decode(self._rows, response)
-        except DecodeError as fault:
-            if not fault.malformed:
+        except DecodeError as error:
+            if not error.malformed:
                 raise
-            # A document cut on its way decodes when it is asked for again; a broken one does not.
+            # A response that was truncated in transit decodes the second time.
             response = await again()
             rows = self._decode(self._rows, response)
         else:
@@ -103,38 +103,37 @@ class PageReader(Generic[RowT]):
         return DecodedPage(rows, keys, response)
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
-        """An answer's rows, block by block, without those of known keys; None where it must be read whole."""
+        """Return the rows of a response in blocks, without known keys; None if it must be read as a whole."""
         if self._key_of is None or (blocks := self._rows.decode_blocks(response.pieces)) is None:
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
     def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...]] | None:
-        """Row by row, the values of the columns that a walk is ordered by; None when a row lacks one.
+        """Return the values of the order columns, per row; None if a row lacks one.
 
-        Ordered by an instant, rows that lack one are left out if bad rows are: the next page begins at the
-        instant of a row before, so that none is passed over.
+        If rows are ordered by an instant, those that lack one are left out like bad rows: the next page
+        begins at the instant of an earlier row, so that none is skipped.
         """
         if len(order) == 1 and (None not in page.keys or self._on_bad_row != "raise"):
             return [(key,) for key in page.keys if key is not None] or None
-        found = self._decode(self._dicts, page.response)
-        values = [tuple(_value_at(path, row) for path, _ in order) for row in found.rows]
+        decoded = self._decode(self._dicts, page.response)
+        values = [tuple(_value_at(path, row) for path, _ in order) for row in decoded.rows]
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
         if instants and self._on_bad_row != "raise":
             return [row for row in values if _has_order_values(row, instants)] or None
         return values if len(values) == len(page.keys) and all(map(_has_order_values, values)) else None
 
     def page(
-        self, page: DecodedPage[RowT], kept: Sequence[int], *, number: int, checkpoint: Checkpoint
+        self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint
     ) -> Page[RowT]:
-        """The page with the rows at these places; bad ones are left out, and collected if asked."""
+        """Return the page with the rows at these indices, without bad ones, which may be collected."""
         rows, response = page.rows, page.response
         reader = self._rows
-        if len(kept) == len(page.keys) and not rows.bad:
+        if len(indices) == len(page.keys) and not rows.bad:
             items, document = rows.rows, RawPage(response, reader.rows_at)
         else:
-            kept, items = self._without_bad_rows(page, kept, number)
+            indices, items = self._without_bad_rows(page, indices, number)
             document = None
-        chosen = kept
         return Page(
             items,
             count=rows.count,
@@ -143,7 +142,7 @@ class PageReader(Generic[RowT]):
             meta=PageMeta(
                 response.status, response.request_id, response.attempts, response.elapsed, response.length
             ),
-            raw=_RawItems(reader, response, chosen),
+            raw=_RawItems(reader, response, indices),
             document=document,
         )
 
@@ -169,7 +168,7 @@ class PageReader(Generic[RowT]):
 
     def _keys_of(self, rows: DecodedRows[RowT], response: Response) -> Sequence[Id | None]:
         if not self._key:
-            # By their bytes alone can it be seen how the server takes `page`.
+            # Only their bytes show how the server interprets `page`.
             return [_digest(row) for row in self._rows.raw_items(response.body)]
         if self._key_of is not None and not rows.bad:
             return list(map(self._key_of, rows.rows))
@@ -177,13 +176,13 @@ class PageReader(Generic[RowT]):
             leading = self._integers_in_front(self._leading_key, cast("list[msgspec.Raw]", rows.rows))
             if leading is not None:
                 return leading
-        found = self._decode(self._keys, response)
-        keys: list[Id | None] = [row.key for row in found.rows]
-        for refusal in found.bad:
-            keys.insert(refusal.index, None)
+        decoded = self._decode(self._keys, response)
+        keys: list[Id | None] = [row.key for row in decoded.rows]
+        for row_error in decoded.bad:
+            keys.insert(row_error.index, None)
         if self._key_of is not None:
-            # A row type may hold the key in another form than the wire.
-            bad = {refusal.index for refusal in rows.bad}
+            # A row type may declare the key in another type than the wire.
+            bad = {row_error.index for row_error in rows.bad}
             good = iter(rows.rows)
             keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
         return keys
@@ -192,45 +191,45 @@ class PageReader(Generic[RowT]):
     def _integers_in_front(
         leading_key: Callable[[msgspec.Raw], re.Match[bytes] | None], rows: list[msgspec.Raw]
     ) -> list[int] | None:
-        found: list[int] = []
+        keys: list[int] = []
         for head in map(
             leading_key, rows
         ):  # one by one: a thousand at once would set off a garbage collection
             if head is None:
                 return None
-            found.append(int(head[1]))
-        return found
+            keys.append(int(head[1]))
+        return keys
 
     def _without_bad_rows(
-        self, page: DecodedPage[RowT], kept: Sequence[int], number: int
+        self, page: DecodedPage[RowT], indices: Sequence[int], number: int
     ) -> tuple[Sequence[int], list[RowT]]:
-        """Of the rows kept, those that decode."""
-        wanted = set(kept)
-        bad = {refusal.index for refusal in page.rows.bad}
+        """Return those of these rows that decode, and their indices."""
+        wanted = set(indices)
+        bad = {row_error.index for row_error in page.rows.bad}
         if self._on_bad_row == "collect":
             self.bad_rows += [
-                BadRow(number, refusal.index, refusal.error, refusal.raw, page.keys[refusal.index])
-                for refusal in page.rows.bad
-                if refusal.index in wanted
+                BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
+                for row_error in page.rows.bad
+                if row_error.index in wanted
             ]
         good = iter(page.rows.rows)
         by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}
-        kept = [index for index in kept if index not in bad]
-        return kept, [by_index[index] for index in kept]
+        indices = [index for index in indices if index not in bad]
+        return indices, [by_index[index] for index in indices]
 
 
 class _RawItems:
-    """Cuts a page's rows out of its body when they are asked for; pickled as those rows."""
+    """Extracts the rows of a page from its body on demand; pickled as those rows."""
 
-    __slots__ = ("_kept", "_reader", "_response")
+    __slots__ = ("_indices", "_reader", "_response")
 
-    def __init__(self, reader: PageDecoder[Any], response: Response, kept: Sequence[int]) -> None:
+    def __init__(self, reader: PageDecoder[Any], response: Response, indices: Sequence[int]) -> None:
         self._reader = reader
         self._response = response
-        self._kept = kept
+        self._indices = indices
 
     def __call__(self) -> list[msgspec.Raw]:
-        return _select(self._reader.raw_items(self._response.body), self._kept)
+        return _select(self._reader.raw_items(self._response.body), self._indices)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _raw_rows, ([bytes(row) for row in self()],)
@@ -257,19 +256,19 @@ def _digest(row: msgspec.Raw) -> str:
     return hashlib.blake2b(row, digest_size=9).hexdigest()
 
 
-def _select(items: list[msgspec.Raw], kept: Sequence[int]) -> list[msgspec.Raw]:
-    return items if len(kept) == len(items) else [items[index] for index in kept]
+def _select(items: list[msgspec.Raw], indices: Sequence[int]) -> list[msgspec.Raw]:
+    return items if len(indices) == len(items) else [items[index] for index in indices]
 
 
 def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
-    """How to find an integer key that a row's JSON begins with, in a third of the time of reading the row."""
+    """Return a matcher for an integer key at the start of a row, three times as fast as decoding it."""
     name = re.escape(encode_json(key))
     return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
 
 
 @functools.lru_cache(maxsize=256)  # reading a type's annotations takes a fifth of a small search
 def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
-    """How to take the key from a row; None when the row may not hold it, and the page must be asked."""
+    """Return a getter for the key of a row; None if the row type may lack it."""
     if row_type is dict:
         return functools.partial(_key_in, key)
     if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
@@ -294,7 +293,7 @@ def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> 
 
 
 def _value_at(path: tuple[str, ...], row: Any) -> Any:
-    """What a row holds under a path; UNSET where it has no such key, None below a null."""
+    """Return the value at a path; UNSET if there is no such key, None below a null."""
     for name in path:
         if row is None:
             return None
@@ -303,13 +302,13 @@ def _value_at(path: tuple[str, ...], row: Any) -> Any:
 
 
 def _value_under(name: str, row: dict[str, Any]) -> Any:
-    """The value of a key, which may be in another spelling than declared; UNSET if it has none."""
+    """Return the value of a key, which may be spelled differently than declared; UNSET if absent."""
     if name in row:
         return row[name]
-    key = _names_of(name).match(row).keys.get(name)
+    key = _field_names(name).match(row).keys.get(name)
     return msgspec.UNSET if key is None else row[key]
 
 
 @functools.lru_cache(maxsize=256)
-def _names_of(name: str) -> FieldNames:
+def _field_names(name: str) -> FieldNames:
     return FieldNames((name,))

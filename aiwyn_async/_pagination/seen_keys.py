@@ -1,4 +1,4 @@
-"""The keys that a walk has given, in little memory: about a byte a row where integer keys lie close."""
+"""The keys seen in a read, in little memory: about one byte per row if integer keys are close."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["KeySet"]
 
 SPAN_BITS: Final = 16
 SPAN: Final = 1 << SPAN_BITS
-# From so many keys on, a span of flags (64 KiB) is smaller than the set of its keys.
+# From this many keys on, a span of flags (64 KiB) is smaller than the set of its keys.
 DENSE: Final = 1024
-# The keys of a page. A run is taken apart as a whole where another page overlaps with it.
+# The keys of a page. A run is dissolved as a whole if another page overlaps with it.
 MAX_RUN: Final = 1024
 
 
 class _Run(NamedTuple):
-    """Integer keys in order: the lowest, the highest, and the steps between, each from 1 to 255."""
+    """Ordered integer keys: the lowest, the highest, and the steps between them, each from 1 to 255."""
 
     low: int
     high: int
@@ -29,39 +29,39 @@ class _Run(NamedTuple):
 
     @classmethod
     def of(cls, keys: Sequence[Id | None]) -> _Run | None:
-        """The keys of a page, whatever their order; None when they are no such run."""
+        """Return a run of the keys of a page, in any order; None if they do not form one."""
         try:
             ordered = sorted(cast("Sequence[int]", keys))
             steps = bytes(map(sub, ordered[1:], ordered))
-        except (TypeError, ValueError):  # text or no key among them, or a wide gap
+        except (TypeError, ValueError):  # text or None among them, or a wide gap
             return None
         if not ordered or type(ordered[0]) is not int or 0 in steps:
             return None
         return cls(ordered[0], ordered[-1], steps)
 
     def upwards(self) -> Iterable[int]:
-        """The keys, one by one."""
+        """Iterate over the keys."""
         return accumulate(self.steps, initial=self.low)
 
 
 def _joined(runs: Sequence[_Run]) -> list[_Run]:
-    """Runs in order; neighbours that are short and lie close have become one."""
-    found = [runs[0]]
+    """Join neighboring runs that are short and close."""
+    joined = [runs[0]]
     for run in runs[1:]:
-        last = found[-1]
+        last = joined[-1]
         step = run.low - last.high
         if step < 256 and len(last.steps) + len(run.steps) < MAX_RUN:
-            found[-1] = _Run(last.low, run.high, b"".join((last.steps, bytes((step,)), run.steps)))
+            joined[-1] = _Run(last.low, run.high, b"".join((last.steps, bytes((step,)), run.steps)))
         else:
-            found.append(run)
-    return found
+            joined.append(run)
+    return joined
 
 
 class KeySet:
-    """A set of keys. A million integers that lie close take about 1 MB; strings are kept as they are.
+    """A set of keys. A million integers that lie close take about 1 MB; strings are stored as they are.
 
-    Keys that lie apart from all others, as those of most pages do, are a run, known to be new by its ends.
-    Where runs would overlap, they become spans, and each key is looked at.
+    Keys apart from all others, as those of most pages are, form a run, and its ends show that they are new.
+    If runs overlap, they become spans, and each key is checked.
     """
 
     def __init__(self) -> None:
@@ -85,22 +85,22 @@ class KeySet:
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def add_if_disjoint(self, keys: Sequence[Id | None]) -> bool:
-        """Add keys that are all new integers, where their ends show it, as those of most pages do.
+        """Add keys if their ends show that all are new integers, as those of most pages do.
 
-        False, and nothing added, where only ``add_new()`` can tell.
+        Returns False, and adds nothing, if only ``add_new()`` can decide it.
         """
         run = _Run.of(keys)
         return run is not None and self._add_if_disjoint(run)
 
     def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
-        """Add keys; the indices of those not seen before, or None when all are new.
+        """Add keys; return the indices of those not seen before, or None if all are new.
 
-        A None is no key, and always new.
+        None is not a key, and always new.
         """
         return None if self.add_if_disjoint(keys) else self.add_each(keys)
 
     def add_each(self, keys: Sequence[Id | None]) -> list[int] | None:
-        """What ``add_new()`` does where ``add_if_apart()`` cannot tell."""
+        """Add keys one by one; return what ``add_new()`` returns."""
         self._dissolve_where(keys)
         old = self._add_within_a_span(keys)
         if old is None:
@@ -119,14 +119,14 @@ class KeySet:
             return key in self._others
         span = self._spans.get(key >> SPAN_BITS)
         if span is not None:
-            place = key & (SPAN - 1)
-            if span[place] if isinstance(span, bytearray) else place in span:
+            index = key & (SPAN - 1)
+            if span[index] if isinstance(span, bytearray) else index in span:
                 return True
-        place = bisect_right(self._runs, (key + 1,)) - 1
-        return place >= 0 and self._runs[place].high >= key and key in self._runs[place].upwards()
+        index = bisect_right(self._runs, (key + 1,)) - 1
+        return index >= 0 and self._runs[index].high >= key and key in self._runs[index].upwards()
 
     def forget(self, keys: Iterable[Id | None]) -> None:
-        """Take keys out again, those of rows that were looked at and not given."""
+        """Remove keys, those of rows that were checked and not yielded."""
         gone = list(keys)
         self._dissolve_where(gone)
         for key in gone:
@@ -140,15 +140,15 @@ class KeySet:
                 self._others.discard(key)
 
     def _add_if_disjoint(self, run: _Run) -> bool:
-        """Add keys between whose ends none lies that is known; False when one may."""
-        place = bisect_left(self._runs, (run.low,))
-        before, after = self._runs[place - 1 : place], self._runs[place : place + 1]
+        """Add keys if no known key is between their ends; return False if one may be."""
+        index = bisect_left(self._runs, (run.low,))
+        before, after = self._runs[index - 1 : index], self._runs[index : index + 1]
         if (before and before[0].high >= run.low) or (after and after[0].low <= run.high):
             return False
         if self._spans and not self._is_beside_spans(run):
             return False
         joined = _joined([*before, run, *after])
-        self._runs[place - len(before) : place + len(after)] = joined
+        self._runs[index - len(before) : index + len(after)] = joined
         return True
 
     def _is_beside_spans(self, run: _Run) -> bool:
@@ -156,7 +156,7 @@ class KeySet:
         return last - first < 2 and first not in self._spans and last not in self._spans
 
     def _dissolve_where(self, keys: Sequence[Id | None]) -> None:
-        """No run lies where these keys do."""
+        """Turn the runs that overlap with these keys into spans."""
         numbers = [key for key in keys if type(key) is int]
         if not numbers or not self._runs:
             return
@@ -166,7 +166,7 @@ class KeySet:
         self._dissolve(first, bisect_right(self._runs, (max(numbers) + 1,)))
 
     def _dissolve(self, first: int, end: int) -> None:
-        """Runs become spans."""
+        """Turn runs into spans."""
         gone, self._runs[first:end] = self._runs[first:end], []
         for run in gone:
             for key in run.upwards():
@@ -180,7 +180,7 @@ class KeySet:
         }
 
     def _add_within_a_span(self, keys: Sequence[Id | None]) -> list[int] | None:
-        """The indices of old keys; None when this short cut, for most pages of a long walk, does not fit."""
+        """Return the indices of known keys; None if the keys are not integers of one dense span."""
         if set(map(type, keys)) != {int}:
             return None
         numbers = cast("Sequence[int]", keys)
@@ -198,19 +198,19 @@ class KeySet:
         return old
 
     def _add(self, key: Id) -> bool:
-        """Add one key; True when it is new."""
+        """Add one key; return True if it is new."""
         if type(key) is not int:
             known = key in self._others
             self._others.add(key)
             return not known
-        number, place = key >> SPAN_BITS, key & (SPAN - 1)
+        number, index = key >> SPAN_BITS, key & (SPAN - 1)
         span = self._spans.setdefault(number, set())
         if isinstance(span, bytearray):
-            known = bool(span[place])
-            span[place] = 1
+            known = bool(span[index])
+            span[index] = 1
             return not known
-        known = place in span
-        span.add(place)
+        known = index in span
+        span.add(index)
         if len(span) >= DENSE:
             flags = bytearray(SPAN)
             for each in span:
@@ -226,4 +226,4 @@ def _same_span(one: set[int] | bytearray, other: set[int] | bytearray) -> bool:
 
 
 def _as_set(span: set[int] | bytearray) -> set[int]:
-    return span if isinstance(span, set) else {place for place, flag in enumerate(span) if flag}
+    return span if isinstance(span, set) else {index for index, flag in enumerate(span) if flag}

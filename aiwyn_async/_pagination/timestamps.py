@@ -24,8 +24,8 @@ def instant_of(text: str) -> datetime:
     Raises:
         ValueError: it is not an ISO 8601 date-time.
     """
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def is_instant(value: object) -> bool:
@@ -46,14 +46,14 @@ def shown_unit(text: str) -> timedelta:
         >>> shown_unit("2024-01-15T10:30:00.12Z")
         datetime.timedelta(microseconds=10000)
     """
-    found = _PARTS.fullmatch(text)
-    if found is None:
+    match = _PARTS.fullmatch(text)
+    if match is None:
         return timedelta(microseconds=1)
-    if found["time"] is None:
+    if match["time"] is None:
         return timedelta(days=1)
-    if found["seconds"] is None:
+    if match["seconds"] is None:
         return timedelta(minutes=1)
-    return timedelta(microseconds=10 ** max(0, DIGITS - len(found["fraction"] or "")))
+    return timedelta(microseconds=10 ** max(0, DIGITS - len(match["fraction"] or "")))
 
 
 def first_shown_as(text: str) -> str:
@@ -63,32 +63,32 @@ def first_shown_as(text: str) -> str:
         >>> first_shown_as("2024-01-15T10:30:00Z")
         '2024-01-15T10:29:59Z'
     """
-    found = datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text)
     try:
-        found -= shown_unit(text)
+        instant -= shown_unit(text)
     except OverflowError:
         return text
     if len(text) == len("2024-01-15"):
-        return found.date().isoformat()
-    moved = found.isoformat()
+        return instant.date().isoformat()
+    moved = instant.isoformat()
     return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved
 
 
 def last_shown_as(text: str) -> str:
-    """The last instant that a server may show by this text, whose own columns hold microseconds.
+    """Return the last instant that a server may show by this text, whose own columns hold microseconds.
 
     Example:
         >>> last_shown_as("2024-01-15T10:30:00.12Z")
         '2024-01-15T10:30:00.129999Z'
     """
-    found = _PARTS.fullmatch(text)
-    if found is None:
+    match = _PARTS.fullmatch(text)
+    if match is None:
         return text
-    time, seconds, zone = found["time"], found["seconds"], found["zone"] or ""
+    time, seconds, zone = match["time"], match["seconds"], match["zone"] or ""
     if time is None:
         return f"{text}T23:59:59.{'9' * DIGITS}"
     if seconds is None:
-        return f"{found['day']}{time}:59.{'9' * DIGITS}{zone}"
-    if len(found["fraction"] or "") >= DIGITS:
+        return f"{match['day']}{time}:59.{'9' * DIGITS}{zone}"
+    if len(match["fraction"] or "") >= DIGITS:
         return text
-    return f"{found['day']}{time}{seconds[:3]}.{(found['fraction'] or '').ljust(DIGITS, '9')}{zone}"
+    return f"{match['day']}{time}{seconds[:3]}.{(match['fraction'] or '').ljust(DIGITS, '9')}{zone}"

@@ -120,7 +120,7 @@ class FullScan(Generic[RowT]):
             limit=None,
             on_bad_row=self._on_bad_row,
             resumed=False,
-            given=self._yielded if self._has_keys else None,
+            yielded_keys=self._yielded if self._has_keys else None,
         )
 
     async def _finish_scan(self, scan: PageIterator[RowT]) -> None:

@@ -40,7 +40,7 @@ READS: dict[str, Read] = {
     "changes batches": lambda aiwyn, _: aiwyn.invoices.changes(page_size=40).pages(),
     "get_many": lambda aiwyn, keys: aiwyn.invoices.get_many(keys),
 }
-MOST_POINTS = 40
+MAX_POINTS = 40
 
 
 def keys_of(item: Any) -> list[int]:
@@ -75,7 +75,7 @@ async def settle(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
 
 @pytest.mark.parametrize("when", ["suspended", "woken"])
 @pytest.mark.parametrize("name", READS)
-async def test_a_read_goes_on_after_a_step_was_cancelled_at_any_point(
+async def test_read_continues_after_a_cancelled_step(
     aiwyn: AiwynClient, box: Sandbox, name: str, when: When
 ) -> None:
     table = "payments" if name == "pull of a list" else "invoices"
@@ -85,7 +85,7 @@ async def test_a_read_goes_on_after_a_step_was_cancelled_at_any_point(
     assert sorted(await read_through(READS[name](aiwyn, wanted), plain)) == wanted
     assert plain.suspensions
     before = asyncio.all_tasks()
-    for at in [*range(1, min(plain.suspensions, MOST_POINTS) + 1), None]:
+    for at in [*range(1, min(plain.suspensions, MAX_POINTS) + 1), None]:
         cancellation = Cancellation(at, when)
         received = await read_through(READS[name](aiwyn, wanted), cancellation)
         assert cancellation.cancelled or at == plain.suspensions
@@ -95,9 +95,7 @@ async def test_a_read_goes_on_after_a_step_was_cancelled_at_any_point(
 
 
 @pytest.mark.parametrize("when", ["suspended", "woken"])
-async def test_a_write_goes_on_after_a_step_was_cancelled_at_any_point(
-    aiwyn: AiwynClient, box: Sandbox, when: When
-) -> None:
+async def test_write_continues_after_a_cancelled_step(aiwyn: AiwynClient, box: Sandbox, when: When) -> None:
     records = [{"type": "TEST", "systemRef": number, "attributes": {}} for number in range(25)]
     for at in [*range(1, 12), None]:
         calls = box.calls("records.upsert")
@@ -118,7 +116,7 @@ async def test_a_write_goes_on_after_a_step_was_cancelled_at_any_point(
 
 
 @pytest.mark.parametrize("name", READS)
-async def test_a_read_that_is_closed_after_a_cancelled_step_leaves_nothing(
+async def test_read_closed_after_a_cancelled_step_leaves_nothing(
     aiwyn: AiwynClient, box: Sandbox, name: str
 ) -> None:
     wanted = [row[0] for row in box.query("SELECT id FROM invoices LIMIT 40")]
@@ -145,9 +143,7 @@ async def test_a_read_that_is_closed_after_a_cancelled_step_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", READS)
-async def test_a_read_that_failed_raises_at_each_further_step(
-    aiwyn: AiwynClient, box: Sandbox, name: str
-) -> None:
+async def test_failed_read_raises_at_each_further_step(aiwyn: AiwynClient, box: Sandbox, name: str) -> None:
     wanted = [row[0] for row in box.query("SELECT id FROM invoices LIMIT 40")]
     client = aiwyn.with_options(retries=0)
     items: Any = READS[name](client, wanted)
@@ -171,7 +167,7 @@ async def test_a_read_that_failed_raises_at_each_further_step(
 
 @pytest.mark.parametrize("cancelled", [False, True])
 @pytest.mark.parametrize("name", READS)
-def test_a_loop_that_ends_closes_a_read_that_was_left(box: Sandbox, name: str, cancelled: bool) -> None:
+def test_ending_loop_closes_an_abandoned_read(box: Sandbox, name: str, cancelled: bool) -> None:
     errors: list[Any] = []
     left: list[Any] = []
 

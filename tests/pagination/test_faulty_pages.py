@@ -25,7 +25,7 @@ async def read(server: OneFault, clock: FakeClock, *, by_key: bool) -> tuple[lis
 @pytest.mark.parametrize("by_key", [False, True])
 @pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("cap", [1000, 8])
-async def test_one_faulty_page_is_made_good_or_named(
+async def test_faulty_page_is_repaired_or_reported(
     clock: FakeClock, content: Content, by_key: bool, counted: bool, cap: int
 ) -> None:
     rows = numbered(range(5, 100))
@@ -46,16 +46,14 @@ async def test_one_faulty_page_is_made_good_or_named(
 
 @pytest.mark.parametrize("content", ["empty", "short"])
 @pytest.mark.parametrize("position", range(11))
-async def test_an_empty_or_short_page_loses_nothing(
-    clock: FakeClock, content: Content, position: int
-) -> None:
+async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, position: int) -> None:
     """Without a count, where nothing else would show it."""
     for by_key in (False, True):
         server = OneFault(numbered(range(95)), content, position, counted=False)
         assert await read(server, clock, by_key=by_key) == (list(range(95)), True)
 
 
-async def test_a_short_page_that_stays_short_is_named(clock: FakeClock) -> None:
+async def test_page_that_stays_short_is_reported(clock: FakeClock) -> None:
     """293 of 300 rows, of a list without counts."""
     rows = numbered(range(300))
     server = OneFault(rows, None, None, counted=False)
@@ -67,7 +65,7 @@ async def test_a_short_page_that_stays_short_is_named(clock: FakeClock) -> None:
     assert "fewer rows" in pager.report.problems()[0]
 
 
-async def test_an_empty_page_that_stays_empty_does_not_hide_the_pages_behind_it(clock: FakeClock) -> None:
+async def test_page_that_stays_empty_does_not_hide_later_pages(clock: FakeClock) -> None:
     server = OneFault(numbered(range(100)), None, None, counted=True)
     server.missing = set(range(50, 60))
     async with serving(server, clock) as client:
@@ -78,7 +76,7 @@ async def test_an_empty_page_that_stays_empty_does_not_hide_the_pages_behind_it(
 
 
 @pytest.mark.parametrize("by_key", [False, True])
-async def test_a_resumed_read_names_the_problems_of_the_runs_before(clock: FakeClock, by_key: bool) -> None:
+async def test_resumed_read_reports_earlier_problems(clock: FakeClock, by_key: bool) -> None:
     rows: list[dict[str, Any]] = numbered(range(40))
     rows[12]["totalAmount"] = "a lot"
     async with serving(OneFault(rows, None, None, counted=True), clock) as client:
@@ -96,7 +94,7 @@ async def test_a_resumed_read_names_the_problems_of_the_runs_before(clock: FakeC
         assert "1 rows do not decode" in rest.report.problems()[0]
 
 
-async def test_a_count_that_agrees_costs_no_request_more(clock: FakeClock) -> None:
+async def test_agreeing_count_costs_no_extra_request(clock: FakeClock) -> None:
     async with (
         Sandbox(invoices=95, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as client,

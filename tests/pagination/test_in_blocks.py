@@ -1,4 +1,4 @@
-"""``async for`` reads a page block by block: the same rows and report as page by page, whatever comes.
+"""``async for`` reads a page block by block: the same rows and report as page by page.
 
 The blocks are small here, so that pages of ten rows have some.
 """
@@ -57,8 +57,8 @@ def broken_in_row(place: int) -> Callable[[bytes], bytes]:
     return mutate
 
 
-async def walked(pager: Pager[Any]) -> tuple[list[Any], Exception | None]:
-    """The ids that came, and the error that ended the walk."""
+async def read(pager: Pager[Any]) -> tuple[list[Any], Exception | None]:
+    """The ids received, and the error that ended the read."""
     found: list[Any] = []
     try:
         async for row in pager:
@@ -79,7 +79,7 @@ async def both_ways(
     which: Any = FOURTH,
     **options: Any,
 ) -> tuple[Pager[Any], list[Any]]:
-    """A walk with the fourth page mutated, row by row; page by page it must give and report the same."""
+    """A list with the fourth page mutated: rows and report are the same by row and by page."""
     found: list[list[Any]] = []
     pagers: list[Pager[Any]] = []
     for by_page in (True, False):
@@ -87,7 +87,7 @@ async def both_ways(
         if mutate is not None:
             box.faults.add("invoices.list", **which, mutate=mutate)
         pager: Pager[Any] = aiwyn.invoices.list(page_size=10, **options)
-        found.append([row.id for row in await pager.collect()] if by_page else (await walked(pager))[0])
+        found.append([row.id for row in await pager.collect()] if by_page else (await read(pager))[0])
         pagers.append(pager)
     assert found[0] == found[1]
     assert counted(pagers[0].report) == counted(pagers[1].report)
@@ -97,30 +97,32 @@ async def both_ways(
 
 
 @pytest.mark.parametrize("kind", [Invoice, deferred(Invoice), dict])
-async def test_rows_are_given_before_the_page_is_decoded(aiwyn: AiwynClient, box: Sandbox, kind: Any) -> None:
+async def test_rows_are_yielded_before_the_page_is_decoded(
+    aiwyn: AiwynClient, box: Sandbox, kind: Any
+) -> None:
     """A row that is broken in the middle of the fourth page holds back no row before it."""
     pager = aiwyn.invoices.list(page_size=10).decode_as(kind)
-    everything, error = await walked(aiwyn.invoices.list(page_size=95))
+    everything, error = await read(aiwyn.invoices.list(page_size=95))
     assert error is None
     box.faults.add("invoices.list", **EACH_FOURTH, mutate=broken_in_row(7))
-    found, error = await walked(pager)
+    found, error = await read(pager)
     assert isinstance(error, DecodeError)
     assert "row 7" in str(error)
     assert 30 < len(found) <= 37
     assert found == everything[: len(found)]
     assert pager.report.rows_yielded == len(found)
     assert (pager.report.pages, pager.report.stop_reason) == (4, "error")
-    # The error knows what was given, to the row.
+    # The checkpoint of the error points just after the last yielded row.
     box.faults.clear()
     assert error.checkpoint == pager.checkpoint is not None
     rest = aiwyn.invoices.list(page_size=10, resume=error.checkpoint)
-    assert found + (await walked(rest))[0] == everything
+    assert found + (await read(rest))[0] == everything
     assert rest.report.complete
     assert (rest.report.rows_yielded, rest.report.total_count) == (95, 95)
 
 
 @pytest.mark.parametrize("place", range(10))
-async def test_a_row_broken_on_its_way_costs_one_more_request(
+async def test_row_malformed_once_costs_one_more_request(
     aiwyn: AiwynClient, box: Sandbox, place: int
 ) -> None:
     pager, found = await both_ways(aiwyn, box, broken_in_row(place))
@@ -130,7 +132,7 @@ async def test_a_row_broken_on_its_way_costs_one_more_request(
 
 @pytest.mark.parametrize("place", range(10))
 @pytest.mark.parametrize("way", ["skip", "collect"])
-async def test_a_bad_row_costs_no_other(aiwyn: AiwynClient, box: Sandbox, place: int, way: Any) -> None:
+async def test_bad_row_loses_no_other_row(aiwyn: AiwynClient, box: Sandbox, place: int, way: Any) -> None:
     pager, found = await both_ways(aiwyn, box, in_row(place, totalAmount="a lot"), on_bad_row=way)
     assert len(found) == len(set(found)) == 94
     assert (pager.report.bad_rows, pager.report.rows_yielded) == (1, 95)
@@ -138,30 +140,28 @@ async def test_a_bad_row_costs_no_other(aiwyn: AiwynClient, box: Sandbox, place:
 
 
 @pytest.mark.parametrize("place", range(10))
-async def test_a_bad_row_that_is_refused_leaves_a_checkpoint_before_it(
-    aiwyn: AiwynClient, box: Sandbox, place: int
-) -> None:
-    everything, _ = await walked(aiwyn.invoices.list(page_size=95))
+async def test_bad_row_error_has_a_checkpoint_before_it(aiwyn: AiwynClient, box: Sandbox, place: int) -> None:
+    everything, _ = await read(aiwyn.invoices.list(page_size=95))
     box.faults.add("invoices.list", **EACH_FOURTH, mutate=in_row(place, totalAmount="a lot"))
     pager = aiwyn.invoices.list(page_size=10)
-    found, error = await walked(pager)
+    found, error = await read(pager)
     assert isinstance(error, DecodeError)
     assert error.location == f"$.deid_invoice[{place}].totalAmount"
     assert 30 <= len(found) <= 30 + place
     resumed = aiwyn.invoices.list(page_size=10, on_bad_row="skip", resume=error.checkpoint)
-    rest, _ = await walked(resumed)
+    rest, _ = await read(resumed)
     assert found + rest == everything[: 30 + place] + everything[31 + place :]
     assert (resumed.report.rows_yielded, resumed.report.bad_rows) == (95, 1)
 
 
 @pytest.mark.parametrize("place", range(10))
-async def test_a_row_that_takes_a_repair_is_repaired(aiwyn: AiwynClient, box: Sandbox, place: int) -> None:
+async def test_repairable_row_is_repaired(aiwyn: AiwynClient, box: Sandbox, place: int) -> None:
     pager, found = await both_ways(aiwyn, box, in_row(place, clientId=None, dueDate="2026-03-01"))
     assert len(found) == 95
     assert pager.report.repaired_rows == 1
 
 
-async def test_an_object_that_begins_as_rows_do_is_no_row(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_nested_object_is_not_taken_for_a_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     def nest(page: Page) -> None:
         for row in page["deid_invoice"]:
             row["lineItems"] = [{"id": n, "invoiceNumber": "},{"} for n in range(4)]
@@ -172,7 +172,7 @@ async def test_an_object_that_begins_as_rows_do_is_no_row(aiwyn: AiwynClient, bo
 
 
 @pytest.mark.parametrize(("insert", "delete"), [(1, 0), (4, 0), (6, 0), (0, 3)])
-async def test_rows_that_come_again_are_given_once(insert: int, delete: int) -> None:
+async def test_repeated_rows_are_yielded_once(insert: int, delete: int) -> None:
     found: list[list[Any]] = []
     reports: list[ListReport] = []
     for by_page in (True, False):
@@ -182,14 +182,14 @@ async def test_rows_that_come_again_are_given_once(insert: int, delete: int) -> 
         ):
             box.drift = Drift(insert=insert, delete=delete)
             pager = client.invoices.list(page_size=10)
-            found.append([row.id for row in await pager.collect()] if by_page else (await walked(pager))[0])
+            found.append([row.id for row in await pager.collect()] if by_page else (await read(pager))[0])
             reports.append(pager.report)
     assert found[0] == found[1]
     assert len(set(found[1])) == len(found[1])
     assert counted(reports[0]) == counted(reports[1])
 
 
-async def test_a_row_twice_on_one_page_is_given_once(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_row_twice_on_one_page_is_yielded_once(aiwyn: AiwynClient, box: Sandbox) -> None:
     def twice(page: Page) -> None:
         page["deid_invoice"][8] = page["deid_invoice"][2]
 
@@ -216,23 +216,23 @@ async def test_keys_of_any_kind(aiwyn: AiwynClient, box: Sandbox, key: str) -> N
     in_pages = aiwyn.invoices.list(page_size=10).decode_as(Keyed)
     pages = [row.id for row in await in_pages.collect()]
     in_rows = aiwyn.invoices.list(page_size=10).decode_as(Keyed)
-    found, _ = await walked(in_rows)
+    found, _ = await read(in_rows)
     assert found == pages
     assert len(found) == 95
     assert counted(in_rows.report) == counted(in_pages.report)
 
 
-async def test_a_page_that_tells_of_an_error_gives_no_rows(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_page_with_errors_yields_no_rows(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add(
         "invoices.list", **FOURTH, mutate=changed(lambda page: page.update(errors=[{"message": "no"}]))
     )
     pager = aiwyn.invoices.list(page_size=10)
-    found, error = await walked(pager)
+    found, error = await read(pager)
     assert isinstance(error, ApiError)
     assert len(found) == 30
     assert (
-        found + (await walked(aiwyn.invoices.list(page_size=10, resume=error.checkpoint)))[0]
-        == (await walked(aiwyn.invoices.list()))[0]
+        found + (await read(aiwyn.invoices.list(page_size=10, resume=error.checkpoint)))[0]
+        == (await read(aiwyn.invoices.list()))[0]
     )
 
 
@@ -250,7 +250,7 @@ async def test_a_page_without_its_count_is_read(aiwyn: AiwynClient, box: Sandbox
     assert len(found) == 95
 
 
-async def test_a_page_that_moved_when_it_was_asked_for_again(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_page_that_changed_before_its_second_request(aiwyn: AiwynClient, box: Sandbox) -> None:
     """What was given of it already is neither given again nor forgotten."""
     broken = broken_in_row(8)
 
@@ -260,7 +260,7 @@ async def test_a_page_that_moved_when_it_was_asked_for_again(aiwyn: AiwynClient,
 
     box.faults.add("invoices.list", **FOURTH, mutate=broken_and_moved)
     pager = aiwyn.invoices.list(page_size=10)
-    found, error = await walked(pager)
+    found, error = await read(pager)
     assert error is None
     assert len(found) == len(set(found)) == pager.report.rows_yielded
     assert not pager.report.complete
@@ -269,7 +269,7 @@ async def test_a_page_that_moved_when_it_was_asked_for_again(aiwyn: AiwynClient,
 @pytest.mark.parametrize("after", [1, 10, 25, 31, 35, 40, 41, 94])
 async def test_a_break_within_a_page(aiwyn: AiwynClient, after: int) -> None:
     """The report tells of what came, and the checkpoint begins with the page that was begun."""
-    everything, _ = await walked(aiwyn.invoices.list())
+    everything, _ = await read(aiwyn.invoices.list())
     pager = aiwyn.invoices.list(page_size=10)
     rows = aiter(pager)
     given = [row.id for row in [await anext(rows) for _ in range(after)]]
@@ -279,12 +279,12 @@ async def test_a_break_within_a_page(aiwyn: AiwynClient, after: int) -> None:
     assert after <= report.rows_yielded <= report.rows_received <= report.pages * 10
     assert report.pages == (after - 1) // 10 + 1
     assert pager.checkpoint is not None
-    rest, _ = await walked(aiwyn.invoices.list(page_size=10, resume=pager.checkpoint))
+    rest, _ = await read(aiwyn.invoices.list(page_size=10, resume=pager.checkpoint))
     again = (after - 1) // 10 * 10
     assert given[:again] + rest == everything
 
 
-async def test_pages_are_asked_for_while_one_is_given(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_pages_are_requested_while_one_is_yielded(aiwyn: AiwynClient, box: Sandbox) -> None:
     """Four are under way from the first row of a page on."""
     number = 0
     async for _ in aiwyn.invoices.list(page_size=5):

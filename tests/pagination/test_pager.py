@@ -1,4 +1,4 @@
-"""What a Pager does over real HTTP, seen from its user and from the server."""
+"""``Pager`` over real HTTP, observed by its caller and by the server."""
 
 # A leak test looks inside.
 # pyright: reportPrivateUsage=false
@@ -63,7 +63,7 @@ def no_such_number(index: int) -> Callable[[bytes], bytes]:
     return mutate
 
 
-async def test_nothing_is_sent_before_the_first_await(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_pager_sends_nothing_before_the_first_await(aiwyn: AiwynClient, box: Sandbox) -> None:
     pager = aiwyn.invoices.list()
     rows, pages = aiter(pager), pager.pages()
     await asyncio.sleep(0)
@@ -72,7 +72,7 @@ async def test_nothing_is_sent_before_the_first_await(aiwyn: AiwynClient, box: S
     await pages.aclose()
 
 
-async def test_awaiting_gives_the_first_page(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_await_returns_the_first_page(aiwyn: AiwynClient, box: Sandbox) -> None:
     page = await aiwyn.invoices.list(page_size=25)
     assert [row.id for row in page.items] == ids(box)[:25]
     assert (page.count, page.number, len(page), page.meta.status) == (95, 0, 25, 200)
@@ -81,7 +81,7 @@ async def test_awaiting_gives_the_first_page(aiwyn: AiwynClient, box: Sandbox) -
     assert len(bodies(box)) == 1
 
 
-async def test_awaiting_a_list_without_rows_gives_an_empty_page(aiwyn: AiwynClient) -> None:
+async def test_await_without_rows_returns_an_empty_page(aiwyn: AiwynClient) -> None:
     page = await aiwyn.invoices.list(client_id=1)
     assert (page.items, page.count, page.raw_items()) == ([], 0, [])
 
@@ -99,7 +99,7 @@ async def test_rows_pages_and_collect_agree(aiwyn: AiwynClient, box: Sandbox) ->
     assert report.seconds > 0
 
 
-async def test_the_first_row_and_the_count_ask_for_one_row(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_first_and_count_request_one_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     first = await aiwyn.invoices.list().first()
     assert first is not None
     assert first.id == ids(box)[0]
@@ -108,7 +108,7 @@ async def test_the_first_row_and_the_count_ask_for_one_row(aiwyn: AiwynClient, b
     assert [body["pageSize"] for body in bodies(box)] == [1, 1, 1, 1], "an empty page is requested twice"
 
 
-async def test_a_count_that_the_server_does_not_give_is_counted(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_count_reads_the_keys_if_the_server_reports_none(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add(
         "invoices.list", every=1, mutate=lambda body: body.replace(b"deid_invoice_aggregate", b"x")
     )
@@ -138,7 +138,7 @@ async def test_rows_of_any_type(aiwyn: AiwynClient, box: Sandbox, kind: Any, by_
         assert {row["id"] for row in found} == set(ids(box))
 
 
-def test_a_type_that_cannot_be_decoded_is_refused(aiwyn_offline: AiwynClient) -> None:
+def test_row_type_that_cannot_be_decoded_is_rejected(aiwyn_offline: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match="cannot be decoded"):
         aiwyn_offline.invoices.list().decode_as(cast("Any", 5))
 
@@ -155,7 +155,7 @@ def test_sizes_are_whole_numbers(aiwyn_offline: AiwynClient, name: str, value: A
         aiwyn_offline.invoices.list(**{name: value})
 
 
-def test_a_page_has_a_thousand_rows_at_most(aiwyn_offline: AiwynClient) -> None:
+def test_page_size_is_at_most_a_thousand(aiwyn_offline: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match="page_size"):
         aiwyn_offline.invoices.list(page_size=1001)
     aiwyn_offline.invoices.list(limit=10**9)
@@ -165,7 +165,7 @@ def test_a_page_has_a_thousand_rows_at_most(aiwyn_offline: AiwynClient) -> None:
     ("page_size", "limit", "asked"),
     [(1000, 5, [5]), (10, 10, [10]), (10, 20, [10, 10]), (10, 25, [9, 9, 9]), (40, 41, [21, 21])],
 )
-async def test_a_limit_asks_for_little_more(
+async def test_limit_requests_few_surplus_rows(
     aiwyn: AiwynClient, box: Sandbox, page_size: int, limit: int, asked: list[int]
 ) -> None:
     rows = await aiwyn.invoices.list(page_size=page_size, limit=limit).collect()
@@ -180,23 +180,23 @@ async def test_a_limit_asks_for_little_more(
 
 @pytest.mark.parametrize("index", [0, 4, 9])
 @pytest.mark.parametrize("by_key", [False, True])
-async def test_a_bad_row_is_told_skipped_or_collected(
+async def test_bad_row_is_raised_skipped_or_collected(
     aiwyn: AiwynClient, box: Sandbox, index: int, by_key: bool
 ) -> None:
     route = "invoices.search" if by_key else "invoices.list"
     box.faults.add(route, every=2, mutate=no_such_number(index))
 
-    def walk(**options: Any) -> Any:
+    def read(**options: Any) -> Any:
         resource = aiwyn.invoices
         return resource.search(page_size=10, **options) if by_key else resource.list(page_size=10, **options)
 
     with pytest.raises(DecodeError) as caught:
-        await walk().collect()
+        await read().collect()
     assert caught.value.location == f"$.deid_invoice[{index}].totalAmount"
     assert caught.value.checkpoint is not None
     box.faults.clear()
     box.faults.add(route, nth=2, mutate=no_such_number(index))
-    pager = walk(on_bad_row="collect")
+    pager = read(on_bad_row="collect")
     rows: list[Any] = []
     raws: list[msgspec.Raw] = []
     async for page in pager.pages():
@@ -209,19 +209,17 @@ async def test_a_bad_row_is_told_skipped_or_collected(
     assert msgspec.json.decode(bad.raw)["totalAmount"] == "a lot"
     assert (pager.report.bad_rows, pager.report.rows_yielded, pager.report.complete) == (1, 95, False)
     box.faults.add(route, nth=2, mutate=no_such_number(index))
-    assert len(await walk(on_bad_row="skip").collect()) == 94
+    assert len(await read(on_bad_row="skip").collect()) == 94
 
 
-async def test_a_page_whose_rows_are_all_bad_ends_nothing(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_page_of_bad_rows_does_not_end_the_read(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add(
         "invoices.list", nth=2, mutate=lambda body: body.replace(b'"currency":', b'"currency":{},"x":')
     )
     assert len(await aiwyn.invoices.list(page_size=10, on_bad_row="skip").collect()) == 85
 
 
-async def test_a_last_row_without_its_key_costs_a_walk_by_key_no_other_row(
-    aiwyn: AiwynClient, box: Sandbox
-) -> None:
+async def test_last_row_without_key_loses_no_other_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     def without_key(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
         page["deid_invoice"][-1] = "?"
@@ -234,7 +232,7 @@ async def test_a_last_row_without_its_key_costs_a_walk_by_key_no_other_row(
     assert (walk.report.bad_rows, walk.report.complete) == (1, False)
 
 
-async def test_a_page_that_was_cut_is_asked_for_once_more(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_truncated_page_is_requested_again(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add("invoices.list", nth=3, mutate=lambda body: body[:-700] + b"}")
     pager = aiwyn.invoices.list(page_size=10)
     assert len(await pager.collect()) == 95
@@ -261,7 +259,7 @@ async def test_raw_rows_are_those_of_the_items(aiwyn: AiwynClient, box: Sandbox)
 
 
 @pytest.mark.parametrize("form", ["first", "spaced", "last", "text"])
-async def test_raw_rows_are_told_apart_wherever_their_key_stands(
+async def test_raw_rows_are_deduplicated_by_key_at_any_position(
     aiwyn: AiwynClient, box: Sandbox, form: str
 ) -> None:
     def reform(body: bytes) -> bytes:
@@ -282,7 +280,7 @@ async def test_raw_rows_are_told_apart_wherever_their_key_stands(
     assert pager.report.duplicates > 0
 
 
-async def test_strict_refuses_a_list_that_moved(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_strict_rejects_a_list_that_changed(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.drift = Drift(insert=1)
     with pytest.raises(IncompleteError) as caught:
         await aiwyn.invoices.list(page_size=20, strict=True).collect()
@@ -294,7 +292,7 @@ async def test_strict_refuses_a_list_that_moved(aiwyn: AiwynClient, box: Sandbox
 
 
 @pytest.mark.parametrize("clamp", [1, 7, 50])
-async def test_a_page_size_that_the_server_cuts_loses_nothing(clamp: int) -> None:
+async def test_clamped_page_size_loses_no_row(clamp: int) -> None:
     async with (
         Sandbox(invoices=120, clamp_page_size=clamp) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as client,
@@ -303,7 +301,7 @@ async def test_a_page_size_that_the_server_cuts_loses_nothing(clamp: int) -> Non
         assert len(await client.invoices.search().collect()) == 120
 
 
-async def test_a_page_that_skips_rows_loses_nothing(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_page_as_offset_loses_no_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     """The clients' list of the sandbox takes ``page`` for rows to skip."""
     query = Query(path="/gql/v1/clients", fields={})
     for size in (1, 2, 3, 10):
@@ -325,17 +323,17 @@ asyncio.run(main())
 """
 
 
-async def test_a_walk_goes_on_in_another_process(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_list_resumes_in_another_process(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add("invoices.list", every=1, status=500, match=lambda body: cast("Any", body)["page"] == 6)
     pager = aiwyn.invoices.list(page_size=10)
     found: list[Any] = []
 
-    async def walk() -> None:
+    async def read() -> None:
         async for row in pager:
             found.append(row.id)  # noqa: PERF401 (an error ends it)
 
     with pytest.raises(ServerError) as caught:
-        await walk()
+        await read()
     assert len(found) == 60
     assert caught.value.checkpoint is not None
     assert pager.report.stop_reason == "error"
@@ -348,9 +346,7 @@ async def test_a_walk_goes_on_in_another_process(aiwyn: AiwynClient, box: Sandbo
 
 
 @pytest.mark.parametrize("limit", [5, 15, 25, 35])
-async def test_a_walk_that_goes_on_behind_a_limit_is_complete(
-    aiwyn: AiwynClient, box: Sandbox, limit: int
-) -> None:
+async def test_read_resumed_after_a_limit_is_complete(aiwyn: AiwynClient, box: Sandbox, limit: int) -> None:
     """The rows that the limit left of its last page come again, and that is no sign of a list that moved."""
     first = aiwyn.invoices.list(page_size=10, limit=limit)
     rows = await first.collect()
@@ -360,7 +356,7 @@ async def test_a_walk_that_goes_on_behind_a_limit_is_complete(
     assert (rest.report.duplicates, rest.report.rows_yielded, rest.report.complete) == (0, 95, True)
 
 
-async def test_a_checkpoint_belongs_to_its_query(aiwyn: AiwynClient) -> None:
+async def test_checkpoint_of_another_query_is_rejected(aiwyn: AiwynClient) -> None:
     page = await aiwyn.invoices.list(page_size=10)
     text = page.checkpoint.to_json()
     for other in (
@@ -373,7 +369,7 @@ async def test_a_checkpoint_belongs_to_its_query(aiwyn: AiwynClient) -> None:
     assert Checkpoint.from_json(text) == page.checkpoint
 
 
-async def test_first_and_count_of_a_resumed_walk(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_first_and_count_of_a_resumed_read(aiwyn: AiwynClient, box: Sandbox) -> None:
     page = await aiwyn.invoices.list(page_size=10)
     resumed = aiwyn.invoices.list(page_size=10, resume=page.checkpoint)
     first = await resumed.first()
@@ -382,7 +378,7 @@ async def test_first_and_count_of_a_resumed_walk(aiwyn: AiwynClient, box: Sandbo
     assert await resumed.count() == 95
 
 
-async def test_an_amount_in_a_checkpoint_stays_exact(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_checkpoint_keeps_amounts_exact(aiwyn: AiwynClient, box: Sandbox) -> None:
     big = Decimal("12345678.90")
     box.insert("invoices", {"totalAmount": str(big)}, count=3)
     pager = aiwyn.invoices.search(order_by=F.total_amount.desc(), page_size=1)
@@ -401,13 +397,13 @@ json = st.recursive(
 damages = st.dictionaries(
     st.sampled_from(
         (
-            "told",
+            "pages_received",
             "size",
-            "means",
+            "style",
             "rows",
-            "given",
+            "yielded",
             "next",
-            "given_before",
+            "yielded_before",
             "before",
             "probe",
             "stop_reason",
@@ -421,7 +417,7 @@ damages = st.dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
 @given(damages, st.booleans(), json)
-def test_a_damaged_checkpoint_is_refused_or_a_walk_of_its_kind(
+def test_damaged_checkpoint_is_rejected_or_valid(
     aiwyn_offline: AiwynClient, damage: dict[str, Any], by_key: bool, instead: Any
 ) -> None:
     resource = aiwyn_offline.invoices
@@ -446,7 +442,7 @@ def test_a_damaged_checkpoint_is_refused_or_a_walk_of_its_kind(
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "x", "\ud800", b"\xff", '{"version":2}', "[" * 100_000])
-def test_what_is_no_checkpoint_is_refused(aiwyn_offline: AiwynClient, text: str | bytes) -> None:
+def test_invalid_checkpoint_is_rejected(aiwyn_offline: AiwynClient, text: str | bytes) -> None:
     with pytest.raises(CheckpointError):
         aiwyn_offline.invoices.list(resume=text)
 
@@ -473,7 +469,7 @@ async def own_tasks() -> set[str]:
 
 
 async def test_a_thousand_cancellations_leave_nothing(aiwyn: AiwynClient) -> None:
-    """A pull is cancelled after a number of turns of the loop, drawn anew each time."""
+    """A pull is cancelled after a number of turns of the loop, random each time."""
     chosen = random.Random(7)
     cancelled = 0
     await aiwyn.invoices.list(limit=1).collect()
@@ -510,7 +506,7 @@ async def test_two_hundred_breaks_leave_nothing(aiwyn: AiwynClient) -> None:
     assert len(await aiwyn.invoices.list().collect()) == 95
 
 
-async def test_a_slow_consumer_holds_the_window_and_no_more(box: Sandbox) -> None:
+async def test_slow_consumer_limits_requests_in_flight(box: Sandbox) -> None:
     number = 0
     async with AiwynClient(base_url=box.url, token=box.token, max_concurrency=4) as aiwyn:
         async for _ in aiwyn.invoices.list(page_size=5):
@@ -526,13 +522,13 @@ async def test_a_slow_consumer_holds_the_window_and_no_more(box: Sandbox) -> Non
     assert number == 95
 
 
-async def test_two_uses_of_one_pager_do_not_touch(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_concurrent_uses_of_one_pager_are_independent(aiwyn: AiwynClient, box: Sandbox) -> None:
     pager = aiwyn.invoices.list(page_size=10)
 
-    async def walk() -> list[Any]:
+    async def read() -> list[Any]:
         return [row.id async for row in pager]
 
-    assert list(await asyncio.gather(walk(), walk(), walk())) == [ids(box)] * 3
+    assert list(await asyncio.gather(read(), read(), read())) == [ids(box)] * 3
 
 
 async def test_options_of_a_view_reach_the_third_page(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -542,7 +538,7 @@ async def test_options_of_a_view_reach_the_third_page(aiwyn: AiwynClient, box: S
     assert len(caught.value.attempts) == 1
 
 
-async def test_a_page_shows_itself(aiwyn: AiwynClient) -> None:
+async def test_page_and_pager_repr(aiwyn: AiwynClient) -> None:
     page: Page[Any] = await aiwyn.invoices.list(page_size=10)
     assert repr(page) == "<Page 0: 10 rows of 95>"
     assert "Invoice" in repr(aiwyn.invoices.list())

@@ -1,4 +1,4 @@
-"""Walks against a model of the server: a list of keys that answers as servers do, and as they should not."""
+"""Pagination strategies against a model of the server, which paginates correctly or not."""
 
 # The model orders rows as a search does.
 # pyright: reportPrivateUsage=false
@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.offset import OffsetPagination
+from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
-from aiwyn_async._pagination.strategy import OffsetPagination, PageResult, PageStyle
+from aiwyn_async._pagination.strategy import PageResult, PageStyle
 from aiwyn_async.errors import Attempt, PaginationError, PaginationLoopError
 
 Count = Literal["exact", "absent", "capped", "wrong", "null"]
@@ -46,14 +48,14 @@ class Model:
         self.clamp = clamp
         self.at_least = at_least
         self.count = count
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.after_each: Callable[[Model], None] = lambda _: None
         self.pages: Callable[[dict[str, Any]], list[Row]] = self._page
         self.config = msgspec.defstruct("Options", [("max_concurrency", int, 8)])()
 
     async def call(self, request: Request) -> Response:
         fields = msgspec.json.decode(request.body or b"")
-        self.asked.append(fields)
+        self.requests.append(fields)
         matching = self.pages(fields)
         answer: Row = {"items": matching} | self._counted(fields)
         self.after_each(self)
@@ -81,7 +83,7 @@ class Model:
                 return {}
 
     def pager(self, page_size: int, **options: Any) -> Pager[Row]:
-        query = Query(path="/things", fields={}, page_style=options.pop("means", "auto"))
+        query = Query(path="/things", fields={}, page_style=options.pop("page_style", "auto"))
         return Pager(
             cast("Session", self), query, dict, ReadOptions.build("list", page_size=page_size, **options)
         )
@@ -111,7 +113,7 @@ def models(draw: st.DrawFn) -> tuple[Model, int]:
     return model, size
 
 
-def most_requests(model: Model, size: int) -> int:
+def max_requests(model: Model, size: int) -> int:
     real = max(model.at_least, min(size, model.clamp))
     # The end, the second page's detection with a window in flight, and windows that a short page made void.
     return len(model.rows) // max(1, real) + 24
@@ -119,11 +121,11 @@ def most_requests(model: Model, size: int) -> int:
 
 @MANY
 @given(models())
-def test_every_row_is_given_once_in_order_with_few_requests(given_model: tuple[Model, int]) -> None:
-    model, size = given_model
+def test_list_yields_every_row_once_in_order_with_few_requests(drawn: tuple[Model, int]) -> None:
+    model, size = drawn
     pager = model.pager(size)
     assert asyncio.run(keys_of(pager)) == [row["id"] for row in model.rows]
-    assert len(model.asked) <= most_requests(model, size)
+    assert len(model.requests) <= max_requests(model, size)
     assert pager.report.duplicates == 0
     agrees = pager.report.total_count in {None, len(model.rows)}
     assert pager.report.complete == agrees, pager.report
@@ -131,8 +133,8 @@ def test_every_row_is_given_once_in_order_with_few_requests(given_model: tuple[M
 
 @MANY
 @given(models(), st.integers(1, 45))
-def test_a_limit_gives_the_first_rows(given_model: tuple[Model, int], limit: int) -> None:
-    model, size = given_model
+def test_limit_yields_the_first_rows(drawn: tuple[Model, int], limit: int) -> None:
+    model, size = drawn
     pager = model.pager(size, limit=limit)
     assert asyncio.run(keys_of(pager)) == [row["id"] for row in model.rows][:limit]
     assert pager.report.rows_yielded == min(limit, len(model.rows))
@@ -140,10 +142,10 @@ def test_a_limit_gives_the_first_rows(given_model: tuple[Model, int], limit: int
 
 @MANY
 @given(models(), st.sampled_from(("page", "offset")))
-def test_a_declared_meaning_of_page_is_believed(given_model: tuple[Model, int], means: PageStyle) -> None:
-    model, size = given_model
-    model.skips = means == "offset"
-    assert asyncio.run(keys_of(model.pager(size, means=means))) == [row["id"] for row in model.rows]
+def test_declared_page_style_is_used(drawn: tuple[Model, int], page_style: PageStyle) -> None:
+    model, size = drawn
+    model.skips = page_style == "offset"
+    assert asyncio.run(keys_of(model.pager(size, page_style=page_style))) == [row["id"] for row in model.rows]
 
 
 async def in_pieces(model: Model, size: int, pages: list[int], limit: int | None) -> list[Any]:
@@ -165,28 +167,28 @@ async def in_pieces(model: Model, size: int, pages: list[int], limit: int | None
 
 @MANY
 @given(models(), st.lists(st.integers(1, 3), max_size=6), st.none() | st.integers(1, 45))
-def test_a_walk_resumed_anywhere_gives_every_row_once(
-    given_model: tuple[Model, int], pages: list[int], limit: int | None
+def test_resumed_read_yields_every_row_once(
+    drawn: tuple[Model, int], pages: list[int], limit: int | None
 ) -> None:
-    model, size = given_model
+    model, size = drawn
     assert asyncio.run(in_pieces(model, size, pages, limit)) == [row["id"] for row in model.rows][:limit]
 
 
 @MANY
 @given(models(), st.integers(1, 20), st.integers(1, 20))
-def test_a_walk_that_a_limit_ended_goes_on_with_a_larger_one(
-    given_model: tuple[Model, int], first: int, more: int
+def test_resumed_read_continues_after_a_smaller_limit(
+    drawn: tuple[Model, int], first: int, more: int
 ) -> None:
-    model, size = given_model
+    model, size = drawn
 
-    async def walk() -> list[Any]:
+    async def read() -> list[Any]:
         before = model.pager(size, limit=first)
         found = await keys_of(before)
         assert before.checkpoint is not None
         after = model.pager(size, limit=first + more, resume=before.checkpoint.to_json())
         return found + await keys_of(after)
 
-    assert asyncio.run(walk()) == [row["id"] for row in model.rows][: first + more]
+    assert asyncio.run(read()) == [row["id"] for row in model.rows][: first + more]
 
 
 @st.composite
@@ -220,14 +222,14 @@ def move(model: Model, changes: Changes) -> set[Any]:
 
 @settings(max_examples=1500, deadline=None)
 @given(moving(), st.booleans())
-def test_a_list_that_moves_ends_the_walk_and_is_never_called_complete_against_the_evidence(
-    given_model: tuple[Model, int, Changes], one_by_one: bool
+def test_changing_list_ends_and_is_not_reported_complete_against_the_evidence(
+    drawn: tuple[Model, int, Changes], one_by_one: bool
 ) -> None:
-    model, size, changes = given_model
+    model, size, changes = drawn
     stay = move(model, changes)
     pager = model.pager(size)
 
-    async def walk() -> list[Any]:
+    async def read() -> list[Any]:
         found: list[Any] = []
         try:
             async for row in pager:
@@ -238,10 +240,10 @@ def test_a_list_that_moves_ends_the_walk_and_is_never_called_complete_against_th
             assert error.checkpoint is not None  # noqa: PT017 (an outcome among two)
         return found
 
-    found = asyncio.run(walk())
+    found = asyncio.run(read())
     report = pager.report
     assert len(found) == len(set(found)) == report.rows_yielded
-    assert len(model.asked) < 100
+    assert len(model.requests) < 100
     evidence = report.duplicates > 0 or (
         model.count == "exact" and (report.total_count != report.rows_yielded or report.changed_during_read)
     )
@@ -258,17 +260,17 @@ def ignores_page(fields: dict[str, Any], rows: list[Row]) -> list[Row]:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 20])
 @pytest.mark.parametrize("count", ["exact", "absent"])
 @pytest.mark.parametrize("keys", ["ints", "none"])
-async def test_a_server_that_ignores_page_is_told_and_not_read_for_ever(
+async def test_server_that_ignores_page_raises_pagination_loop_error(
     size: int, count: Count, keys: str
 ) -> None:
     model = Model([], count=count, rows=[{"id": i} if keys == "ints" else {"x": i} for i in range(40)])
     model.pages = lambda fields: ignores_page(fields, model.rows)
-    with pytest.raises(PaginationLoopError, match="same page again"):
+    with pytest.raises(PaginationLoopError, match="same page twice; it may ignore the `page` parameter"):
         await model.pager(size).collect()
-    assert len(model.asked) < 30, "a page of known rows is requested once more"
+    assert len(model.requests) < 30, "a page of known rows is requested once more"
 
 
-async def test_a_server_that_gives_all_its_rows_on_every_page_is_read_completely() -> None:
+async def test_server_that_returns_all_rows_on_every_page_is_read_completely() -> None:
     model = Model(list(range(37)))
     model.pages = lambda _: model.rows
     pager = model.pager(10)
@@ -278,17 +280,17 @@ async def test_a_server_that_gives_all_its_rows_on_every_page_is_read_completely
 
 
 @pytest.mark.parametrize("count", ["exact", "absent"])
-async def test_two_pages_that_alternate_end_the_walk(count: Count) -> None:
+async def test_two_alternating_pages_raise_pagination_loop_error(count: Count) -> None:
     model = Model(list(range(1000)), count=count)
     model.pages = lambda fields: model.rows[:5] if fields["page"] % 2 else model.rows[5:10]
     pager = model.pager(5)
     with pytest.raises(PaginationLoopError):
         await pager.collect()
     assert pager.report.rows_yielded == 10
-    assert len(model.asked) < 30, "a page of known rows is requested once more"
+    assert len(model.requests) < 30, "a page of known rows is requested once more"
 
 
-async def test_as_many_rows_inserted_as_a_page_has_are_no_loop() -> None:
+async def test_page_repeated_by_inserted_rows_is_not_a_loop() -> None:
     """The second page is then the first one again, once."""
     model = Model(list(range(20)))
     new = iter([[{"id": 100 + i} for i in range(5)]])
@@ -305,25 +307,31 @@ async def test_as_many_rows_inserted_as_a_page_has_are_no_loop() -> None:
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("skips", [False, True])
-async def test_any_depth_of_the_window_gives_the_same(
-    depth: int, skips: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("aiwyn_async._pagination.page_iterator.FIRST_DEPTH", depth)
+async def test_any_initial_depth_yields_the_same_rows(depth: int, skips: bool) -> None:
     model = Model(list(range(57)), skips=skips)
-    assert await keys_of(model.pager(5)) == list(range(57))
+    query = Query(path="/things", fields={})
+    options: Any = {"limit": None, "on_bad_row": "raise", "resumed": False}
+    pages: PageIterator[Any] = PageIterator(
+        cast("Session", model), query, query.pagination(5, None, None), dict, depth=depth, **options
+    )
+    keys: list[int] = []
+    while (rows := await pages.next_rows()) is not None:
+        keys += [row["id"] for rows in (rows, *pages.blocks_at_hand()) for row in rows]
+    await pages.aclose()
+    assert keys == list(range(57))
 
 
-async def test_many_pages_take_one_request_each_and_no_recursion() -> None:
+async def test_many_pages_take_one_request_each() -> None:
     model = Model(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000
-    assert len(model.asked) == 5_001
+    assert len(model.requests) == 5_001
 
 
 @pytest.mark.parametrize(
-    ("page", "limit", "pages"),
+    ("number", "limit", "pages"),
     [(40, None, 5), (39, None, 4), (41, None, 5), (40, 40, 4), (40, 1000, 5), (40, 30, 3)],
 )
-async def test_the_page_that_has_to_confirm_the_end_is_asked_for_with_the_last(
+async def test_page_that_confirms_the_end_is_requested_with_the_last(
     number: int, limit: int | None, pages: int
 ) -> None:
     """Where the count makes full pages; else the last page confirms it, or the limit does."""
@@ -338,7 +346,7 @@ async def test_the_page_that_has_to_confirm_the_end_is_asked_for_with_the_last(
     assert walk.next_request() is None
     model = Model(list(range(number)))
     assert await keys_of(model.pager(10, limit=limit)) == list(range(min(number, limit or number)))
-    assert [fields["page"] for fields in model.asked] == list(range(pages))
+    assert [fields["page"] for fields in model.requests] == list(range(pages))
 
 
 # By key
@@ -413,7 +421,7 @@ def _compares(operator: str, value: Any, operand: Any) -> bool:
     st.sampled_from(("exact", "absent")),
     st.sampled_from((10_000, 2)),
 )
-def test_by_key_no_row_that_stays_is_missed_or_doubled(
+def test_keyset_yields_every_stable_row_once(
     keys: set[int], size: int, changes: list[list[tuple[bool, int]]], count: Count, clamp: int
 ) -> None:
     model = Searched(sorted(keys, reverse=True), count=count, clamp=clamp)
@@ -444,7 +452,7 @@ def test_by_key_no_row_that_stays_is_missed_or_doubled(
     st.sampled_from(("asc", "desc")),
     st.integers(1, 5),
 )
-def test_an_order_of_the_callers_own_is_kept_with_ties_and_nulls_and_resumes(
+def test_keyset_follows_order_by_with_ties_and_nulls_and_resumes(
     values: list[int | None], size: int, direction: str, key_direction: str, cut: int
 ) -> None:
     rows = [{"id": index, "rank": value} for index, value in enumerate(values)]
@@ -452,7 +460,7 @@ def test_an_order_of_the_callers_own_is_kept_with_ties_and_nulls_and_resumes(
     order = [{"rank": direction}, {"id": key_direction}]
     expected = [row["id"] for row in model._matching({"orderBy": order})]
 
-    async def walk() -> list[Any]:
+    async def read() -> list[Any]:
         found: list[Any] = []
         pages = model.pager(size, order=order).pages()
         resume = None
@@ -465,27 +473,27 @@ def test_an_order_of_the_callers_own_is_kept_with_ties_and_nulls_and_resumes(
         await pages.aclose()
         return found + await keys_of(model.pager(size, order=order, resume=resume))
 
-    assert asyncio.run(walk()) == expected
+    assert asyncio.run(read()) == expected
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-async def test_a_server_that_ignores_where_is_refused(size: int) -> None:
+async def test_server_that_ignores_where_raises_pagination_error(size: int) -> None:
     model = Searched(list(range(30)))
     model.ignores_where = True
     with pytest.raises(PaginationError):
         await model.pager(size).collect()
-    assert len(model.asked) < 4
+    assert len(model.requests) < 4
 
 
 @pytest.mark.parametrize("order", [None, [{"rank": "asc"}], [{"rank": "desc"}]])
-async def test_a_server_that_ignores_order_is_refused(order: Any) -> None:
+async def test_server_that_ignores_order_by_raises_pagination_error(order: Any) -> None:
     model = Searched([], rows=[{"id": 40 - i, "rank": (i * 7) % 10} for i in range(40)])
     model.ignores_order = True
-    with pytest.raises(PaginationError, match="order"):
+    with pytest.raises(PaginationError, match="did not return rows in the requested order"):
         await model.pager(5, order=order).collect()
 
 
-async def test_pages_of_one_row_cannot_show_an_order_that_is_ignored_but_the_count_does() -> None:
+async def test_ignored_order_of_one_row_pages_shows_in_the_count() -> None:
     model = Searched(list(range(30, 0, -1)))
     model.ignores_order = True
     pager = model.pager(1)
@@ -493,8 +501,8 @@ async def test_pages_of_one_row_cannot_show_an_order_that_is_ignored_but_the_cou
     assert not pager.report.complete
 
 
-async def test_rows_without_the_key_or_the_columns_of_the_order_are_refused() -> None:
-    with pytest.raises(PaginationError, match="ordered by"):
+async def test_rows_without_order_columns_raise_pagination_error() -> None:
+    with pytest.raises(PaginationError, match=r"some rows lack the order_by columns \(id\)"):
         await Searched([], rows=[{"id": None, "x": 1}]).pager(5).collect()
     model = Searched([], rows=[{"id": 1, "x": 1}])
     model.ignores_order = True
@@ -502,7 +510,7 @@ async def test_rows_without_the_key_or_the_columns_of_the_order_are_refused() ->
         await model.pager(5, order=[{"client": {"name": "asc"}}]).collect()
 
 
-async def test_a_count_that_grows_is_no_doubt_when_rows_cannot_shift() -> None:
+async def test_growing_count_is_not_a_problem_if_rows_cannot_shift() -> None:
     model = Searched(list(range(10)))
     new = iter([{"id": 50}])
     model.after_each = lambda model: model.rows.extend([row] if (row := next(new, None)) else [])

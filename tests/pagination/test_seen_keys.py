@@ -1,4 +1,4 @@
-"""The set of keys that a walk has given."""
+"""``KeySet``, the keys seen in a read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def dense() -> KeySet:
 
 
 @given(st.lists(keys, max_size=8), st.booleans())
-def test_it_is_a_set(pages: list[list[Id | None]], begins_dense: bool) -> None:
+def test_key_set_behaves_like_a_set(pages: list[list[Id | None]], begins_dense: bool) -> None:
     seen, plain = (dense(), set[Id](range(100, 100 + DENSE))) if begins_dense else (KeySet(), set[Id]())
     for page in pages:
         new: list[int] = []
@@ -39,7 +39,7 @@ def test_it_is_a_set(pages: list[list[Id | None]], begins_dense: bool) -> None:
 
 
 @given(keys, keys)
-def test_what_is_forgotten_is_new_again(kept: list[Id | None], gone: list[Id | None]) -> None:
+def test_forgotten_keys_are_new_again(kept: list[Id | None], gone: list[Id | None]) -> None:
     for seen in (KeySet(), dense()):
         gone_only = [
             key for key in dict.fromkeys(gone) if key not in kept and key not in range(100, 100 + DENSE)
@@ -51,7 +51,7 @@ def test_what_is_forgotten_is_new_again(kept: list[Id | None], gone: list[Id | N
 
 
 @given(st.lists(keys, max_size=6), st.lists(keys, max_size=6))
-def test_two_are_equal_when_they_hold_the_same_however_it_came(
+def test_key_sets_with_equal_keys_are_equal(
     pages: list[list[Id | None]], others: list[list[Id | None]]
 ) -> None:
     one, other = KeySet(), KeySet()
@@ -67,7 +67,7 @@ def test_two_are_equal_when_they_hold_the_same_however_it_came(
     assert (one == other) == (more <= held)
 
 
-def test_pages_that_overlap_are_looked_at_key_by_key() -> None:
+def test_overlapping_pages_are_compared_key_by_key() -> None:
     seen = KeySet()
     assert seen.add_new([1, 3, 5]) is None
     assert seen.add_new([20, 22]) is None
@@ -79,7 +79,7 @@ def test_pages_that_overlap_are_looked_at_key_by_key() -> None:
 
 @pytest.mark.parametrize("at_once", [1000, 95, 10])
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_million_keys_take_a_byte_each(at_once: int, descending: bool) -> None:
+def test_million_keys_take_about_one_byte_each(at_once: int, descending: bool) -> None:
     tracemalloc.start()
     seen = KeySet()
     begins = range(40_000, 1_040_000, at_once)

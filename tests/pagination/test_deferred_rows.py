@@ -1,4 +1,4 @@
-"""Walks, pulls and exports of rows whose costly fields are decoded when they are read."""
+"""Lists, pulls and exports of rows whose costly fields are decoded on first access."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -17,7 +17,7 @@ from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox, Variant
 
 
-async def test_walks_and_pulls_give_equal_rows(aiwyn: AiwynClient) -> None:
+async def test_lists_and_pulls_yield_equal_rows(aiwyn: AiwynClient) -> None:
     plain = await aiwyn.invoices.list().collect()
     rows: list[Invoice] = await aiwyn.invoices.list(page_size=20).decode_as(deferred(Invoice)).collect()
     assert rows == plain
@@ -25,7 +25,7 @@ async def test_walks_and_pulls_give_equal_rows(aiwyn: AiwynClient) -> None:
     assert {row.id: row for row in pulled} == {row.id: row for row in plain}
 
 
-async def test_rows_that_are_bad_or_odd_are_seen_as_ever(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_bad_and_repaired_rows_are_reported(aiwyn: AiwynClient, box: Sandbox) -> None:
     def with_odd_rows(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
         page["deid_invoice"][1]["dueDate"] = "soon"
@@ -33,15 +33,15 @@ async def test_rows_that_are_bad_or_odd_are_seen_as_ever(aiwyn: AiwynClient, box
         return msgspec.json.encode(page)
 
     box.faults.add("invoices.list", every=1, mutate=with_odd_rows)
-    walk = aiwyn.invoices.list(on_bad_row="collect").decode_as(deferred(Invoice))
-    rows = await walk.collect()
+    pager = aiwyn.invoices.list(on_bad_row="collect").decode_as(deferred(Invoice))
+    rows = await pager.collect()
     assert len(rows) == 94
-    assert [(bad.index, "dueDate" in bad.error) for bad in walk.bad_rows] == [(1, True)]
+    assert [(bad.index, "dueDate" in bad.error) for bad in pager.bad_rows] == [(1, True)]
     assert rows[1].total_amount == Decimal("7.50")
-    assert walk.report.repaired_rows == 1
+    assert pager.report.repaired_rows == 1
 
 
-async def test_a_pull_goes_on_with_rows_of_either_kind(aiwyn: AiwynClient) -> None:
+async def test_pull_resumes_with_deferred_rows(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull(page_size=20, ordered=True)
     async for batch in pull.pages():
         if batch.number == 1:
@@ -68,13 +68,13 @@ async def test_an_export_has_the_columns_of_the_plain_rows(
         assert found.read_bytes() == plain.read_bytes()
 
 
-async def test_an_arrow_stream_has_them_too(aiwyn: AiwynClient) -> None:
+async def test_arrow_stream_has_the_columns_of_the_plain_rows(aiwyn: AiwynClient) -> None:
     plain = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True))
     found = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True).decode_as(deferred(Invoice)))
     assert found == plain
 
 
-async def test_rows_in_another_spelling_are_found_and_read() -> None:
+async def test_rows_in_another_spelling_are_decoded() -> None:
     async with (
         Sandbox(invoices=30, seed=7, variant=Variant(snake_case=True)) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,

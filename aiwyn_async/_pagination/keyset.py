@@ -1,0 +1,231 @@
+"""Pagination by ``where`` and ``orderBy``: each page begins after the last row of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from aiwyn_async._core.reports import StopReason
+from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pagination.page import Position
+from aiwyn_async._pagination.strategy import (
+    MAX_STALE_PAGES,
+    FinalReason,
+    OutOfOrder,
+    PageDecision,
+    PageRequest,
+    PageResult,
+    RepeatedPage,
+    RowCount,
+    damaged_checkpoint,
+    parse_position,
+)
+from aiwyn_async._pagination.ties import Order, Ties, is_before
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["KeysetPagination"]
+
+
+class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a keyset pagination resumes."""
+
+    after: list[Any] | None
+    yielded: RowCount
+    stop_reason: FinalReason | None
+    ties: Ties | None = None
+
+
+class KeysetPagination:
+    """Request the rows after the last one received, by the values of the order columns.
+
+    Args:
+        page_size: rows per request.
+        fields: returns the body's fields for the last row's order values (None for the first page) and ties.
+        order: the columns that the rows are ordered by, to verify the server's order.
+        instants: order columns that hold instants, of which a server may show fewer digits than it compares.
+        limit: rows to yield, or None for all.
+        page_size_key: the body's key for the page size.
+        resume: a ``position()`` of an earlier read.
+
+    Raises:
+        CheckpointError: ``resume`` is not a position of this strategy.
+    """
+
+    def __init__(
+        self,
+        page_size: int,
+        fields: Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]],
+        *,
+        order: Order = ((("id",), "asc"),),
+        instants: frozenset[tuple[str, ...]] = frozenset(),
+        limit: int | None = None,
+        page_size_key: str = "pageSize",
+        resume: Position | None = None,
+    ) -> None:
+        self.stop_reason: StopReason | None = None
+        self._limit = limit
+        self._size = page_size
+        self._page_size_key = page_size_key
+        self._fields = fields
+        self._order = order
+        self._instants = instants
+        self._after: tuple[Any, ...] | None = None
+        self._ties: Ties | None = None
+        self._yielded = 0
+        self._stale_pages = 0
+        self._max_page_rows = 0
+        self._first_total: int | None = None
+        self._checked_rows: Sequence[tuple[Any, ...]] | None = None  # whose order was verified last
+        self._in_flight: PageRequest | None = None
+        if resume is not None:
+            self._resume(resume)
+        if limit is not None and self._yielded >= limit:
+            self.stop_reason = "limit"
+
+    def _resume(self, position: Position) -> None:
+        parsed = parse_position(position, _Position)
+        if parsed.after is not None and len(parsed.after) != len(self._order):
+            raise damaged_checkpoint()
+        self._after = None if parsed.after is None else tuple(parsed.after)
+        self._yielded = parsed.yielded
+        self._ties = parsed.ties
+        try:
+            self._fields(self._after, self._ties)
+        except (ConfigurationError, ValueError, TypeError, IndexError):
+            raise damaged_checkpoint() from None
+        self.stop_reason = None if parsed.stop_reason == "limit" else parsed.stop_reason
+
+    @property
+    def can_stream_rows(self) -> bool:
+        """Never: each request depends on the page before."""
+        return False
+
+    def next_request(self) -> PageRequest | None:
+        """Return the request after the last page; one at a time, since each depends on the page before."""
+        if self.stop_reason is not None or self._in_flight is not None:
+            return None
+        size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
+        fields = {**self._fields(self._after, self._ties), self._page_size_key: size}
+        self._in_flight = PageRequest(fields, size)
+        return self._in_flight
+
+    def evidence(self, result: PageResult, *, known: bool) -> Evidence:
+        """Rate a response to the request in flight."""
+        length, count = len(result.keys), result.count
+        if not length:
+            is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
+            return Evidence.SUFFICIENT if is_counted else Evidence.UNPROVEN
+        if known or result.order_values[-1] == self._after or self._is_out_of_order(result.order_values):
+            return Evidence.WRONG
+        is_last = self._limit is not None and self._yielded + length >= self._limit
+        is_full = self._in_flight is not None and length >= self._in_flight.size
+        if is_last or count == length or is_full:
+            return Evidence.SUFFICIENT
+        # The server may have a smaller page size of its own: that of its longest page.
+        is_short = length < self._max_page_rows or (not self._max_page_rows and count is None)
+        return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
+
+    def receive(self, result: PageResult) -> PageDecision:
+        """Process the response to the request in flight.
+
+        Raises:
+            RepeatedPage: the page does not begin after the last row, or no page contains a new row.
+            OutOfOrder: the rows are not in the requested order.
+        """
+        request, self._in_flight = self._in_flight, None
+        if self._ties is not None and self._ties.by_key:
+            return self._receive_by_key(self._ties, request, result)
+        if result.count is not None and self._first_total is None:
+            self._first_total = self._yielded + result.count
+        if not result.keys:
+            self.stop_reason = "empty_page"
+            return PageDecision()
+        if self._is_out_of_order(result.order_values):
+            raise OutOfOrder
+        self._max_page_rows = max(self._max_page_rows, len(result.keys))
+        self._stale_pages = 0 if result.new else self._stale_pages + 1
+        is_same = result.order_values[-1] == self._after and self._ties is None
+        if is_same or self._stale_pages >= MAX_STALE_PAGES:
+            raise RepeatedPage
+        before, self._after = self._after, result.order_values[-1]
+        self._yielded += len(result.new)
+        if self._limit is not None and self._yielded >= self._limit:
+            self._stop_at_limit(self._limit, result)
+        elif _is_counted_end(request, result):
+            self.stop_reason = "count"
+        self._update_ties(before, result)
+        return PageDecision()
+
+    def _receive_by_key(self, ties: Ties, request: PageRequest | None, result: PageResult) -> PageDecision:
+        """Process a page of the rows of one instant, which are read by key."""
+        keys = [row[-1] for row in result.order_values]
+        if self._is_out_of_order(result.order_values):
+            raise OutOfOrder
+        if keys and keys[-1] == ties.last_key:
+            raise RepeatedPage
+        self._yielded += len(result.new)
+        if self._limit is not None and self._yielded >= self._limit:
+            self.stop_reason = "limit"
+            surplus, self._yielded = self._yielded - self._limit, self._limit
+            keys = keys[: len(keys) - surplus]
+        self._ties = msgspec.structs.replace(ties, last_key=keys[-1]) if keys else ties
+        if self.stop_reason is None and (not keys or _is_counted_end(request, result)):
+            self._ties = ties.after_instant(self._after or ())
+        duplicates = len(result.keys) - len(result.new)
+        return PageDecision(expected_duplicates=duplicates, counts_all=False)
+
+    def _stop_at_limit(self, limit: int, result: PageResult) -> None:
+        self.stop_reason = "limit"
+        surplus = self._yielded - limit
+        if surplus > 0:  # more rows than requested: resume after the last one yielded
+            self._yielded -= surplus
+            self._after = result.order_values[-1 - surplus]
+
+    def _update_ties(self, before: tuple[Any, ...] | None, result: PageResult) -> None:
+        if not self._instants:
+            return
+        surplus = max(0, self._yielded - self._limit) if self._limit is not None else 0
+        known = None if before is None or self._ties is None else (before, self._ties)
+        rows = result.order_values[: len(result.order_values) - surplus]
+        self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
+
+    def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        if rows is self._checked_rows:
+            return False
+        is_out = self._goes_back(rows)
+        self._checked_rows = None if is_out else rows
+        return is_out
+
+    def _goes_back(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        order: Order = self._order
+        instants = self._instants
+        if self._ties is not None and self._ties.by_key:
+            last = [] if self._ties.last_key is None else [(self._ties.last_key,)]
+            order = [(order[-1][0], "asc")]
+            rows = [*last, *((row[-1],) for row in rows)]
+        elif (
+            rows
+            and self._after is not None
+            and is_before(order, self._after, rows[0], instants, may_be_near=True)
+        ):
+            return True
+        return any(is_before(order, one, other, instants) for one, other in pairwise(rows))
+
+    def position(self) -> Position:
+        """Return where to resume after everything received."""
+        after = None if self._after is None else list(self._after)
+        ties = {} if self._ties is None else {"ties": msgspec.to_builtins(self._ties)}
+        return {"after": after, "yielded": self._yielded, "stop_reason": self.stop_reason, **ties}
+
+    def mid_page_position(self, rows: int, yielded: int) -> Position:  # noqa: ARG002 (rows are not streamed)
+        """Return where to resume: after the last page received."""
+        return self.position()
+
+
+def _is_counted_end(request: PageRequest | None, result: PageResult) -> bool:
+    """Return whether a page is shorter than requested, and the count covers just its rows."""
+    length = len(result.keys)
+    return request is not None and length < request.size and result.count == length

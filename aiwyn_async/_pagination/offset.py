@@ -1,0 +1,287 @@
+"""Pagination by ``page`` and ``pageSize``."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from aiwyn_async._core.reports import StopReason
+from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pagination.offset_state import OffsetState, PageKeys, Probe, RepeatDetector
+from aiwyn_async._pagination.page import Position
+from aiwyn_async._pagination.strategy import (
+    MAX_PAGE_SIZE,
+    PageDecision,
+    PageRequest,
+    PageResult,
+    PageStyle,
+    RepeatedPage,
+    parse_position,
+)
+
+__all__ = ["OffsetPagination"]
+
+MAX_EMPTY_PAGES: Final = 2
+"""Empty pages in a row that end a list, even if its count promises more rows."""
+
+
+class OffsetPagination:
+    """Request pages by ``page`` and ``pageSize``.
+
+    The list ends with an empty page, or with a short page whose count agrees with the rows received. A full
+    page never ends it, whatever the count. An empty page does not end it while later pages are in flight,
+    nor the first time if the count promises more rows.
+
+    Some endpoints treat ``page`` as the number of rows to skip. If the second page begins with the second
+    row of the first one, either that is the case or the list changed. One more request decides it: only an
+    offset returns the row after those received. Neither style loses a row.
+
+    Args:
+        page_size: rows per request.
+        limit: rows to yield, or None for all.
+        page_style: what ``page`` means to the server; "auto" detects it from the second page.
+        page_size_key: the body's key for the page size.
+        resume: a ``position()`` of an earlier read.
+
+    Raises:
+        CheckpointError: ``resume`` is not a position of this strategy.
+    """
+
+    def __init__(
+        self,
+        page_size: int,
+        *,
+        limit: int | None = None,
+        page_style: PageStyle = "auto",
+        page_size_key: str = "pageSize",
+        resume: Position | None = None,
+    ) -> None:
+        self._limit = limit
+        self._page_size_key = page_size_key
+        if resume is None:
+            self._state = OffsetState(size=_even_page_size(limit, page_size), style=page_style)
+        else:
+            self._state = parse_position(resume, OffsetState)
+            if self._state.stop_reason == "limit":  # this read may have a larger limit
+                self._state.stop_reason = None
+        self._count: int | None = None
+        self._first_count: int | None = None
+        self._empty_pages = 0
+        self._repeats = RepeatDetector()
+        self._in_flight: deque[PageRequest] = deque()
+        # With a limit: where the page being received can be requested again, with a larger limit.
+        self._page_start: Position | None = None
+        self._position_at_limit: Position | None = None
+        if limit is not None and self._state.yielded >= limit:
+            self._state.stop_reason = "limit"
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """What ended the list; None while it continues."""
+        return self._state.stop_reason
+
+    @property
+    def can_stream_rows(self) -> bool:
+        """True from the third page on, if ``page`` is a page number and there is no limit."""
+        state = self._state
+        is_numbered = state.pages_received >= 2 and state.style == "page"
+        return is_numbered and self._limit is None and not state.yielded_before
+
+    def next_request(self) -> PageRequest | None:
+        """Return the next request: one alone until a count is known, then as many as the count promises."""
+        state = self._state
+        if state.stop_reason is not None or (self._in_flight and not self._can_prefetch()):
+            return None
+        page = state.next if state.probe is None else state.probe.row
+        if state.probe is None:
+            state.next += state.step
+        request = PageRequest({self._page_size_key: state.size, "page": page}, state.size)
+        self._in_flight.append(request)
+        return request
+
+    def _can_prefetch(self) -> bool:
+        state = self._state
+        if not state.pages_received or self._count is None or state.probe is not None or self._empty_pages:
+            return False
+        requested = sum(request.size for request in self._in_flight)
+        remaining = self._count - state.rows
+        if self._limit is not None and self._limit - state.yielded <= remaining:
+            return requested < self._limit - state.yielded
+        # If full pages add up to the count, one more page has to confirm the end.
+        return requested <= remaining
+
+    def evidence(self, result: PageResult, *, known: bool) -> Evidence:
+        """Rate a response to the oldest request in flight."""
+        state, length, count = self._state, len(result.keys), result.count
+        first_count = count if self._first_count is None else self._first_count
+        is_counted = count == state.rows + length == first_count
+        if not length:
+            is_end = is_counted and state.rows > 0 and state.probe is None
+            return Evidence.SUFFICIENT if is_end else Evidence.UNPROVEN
+        if known or result.is_repeat:
+            return Evidence.SUFFICIENT if count == state.yielded else Evidence.WRONG
+        is_last = self._limit is not None and state.yielded + length >= self._limit
+        if state.probe is not None or is_counted or is_last or length >= self._in_flight[0].size:
+            return Evidence.SUFFICIENT
+        # A short first page with a count is likely due to a smaller page size of the server's own.
+        return Evidence.SUFFICIENT if count is not None and not state.pages_received else Evidence.UNPROVEN
+
+    def receive(self, result: PageResult) -> PageDecision:
+        """Process the response to the oldest request in flight.
+
+        Raises:
+            RepeatedPage: the same page arrived three times, or no page contains a new row.
+        """
+        state = self._state
+        self._page_start = self.position() if self._limit is not None else None
+        request = self._in_flight.popleft()
+        if result.count is not None:
+            self._count = result.count
+            if self._first_count is None:
+                self._first_count = result.count
+        if state.probe is not None:
+            return self._receive_probe(state.probe, request, result)
+        if not result.keys:
+            return self._receive_empty()
+        after_gap = self._is_gap() and bool(result.new)
+        self._empty_pages = 0
+        before, state.before = state.before, PageKeys.of(result.keys)
+        if self._is_whole_list(before, result):
+            state.stop_reason = "count"
+            return PageDecision(use=False)
+        if state.style == "auto" and state.pages_received == 1:
+            if before is not None and before.is_followed_by_shift(result.keys):
+                return self._start_probe(before, result)
+            state.style = "page"
+        decision = self._accept(request, result)
+        return msgspec.structs.replace(decision, after_gap=True) if after_gap else decision
+
+    def _receive_empty(self) -> PageDecision:
+        self._empty_pages += 1
+        has_more = self._count is not None and self._state.next_row < self._count
+        if not self._in_flight and not (has_more and self._empty_pages < MAX_EMPTY_PAGES):
+            self._state.stop_reason = "empty_page"
+        return PageDecision()
+
+    def _is_gap(self) -> bool:
+        """Return whether the page received last is too short for a page with others after it."""
+        state = self._state
+        is_short = state.before is not None and state.before.length < state.size
+        return self._empty_pages > 0 or (is_short and state.style == "page")
+
+    def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
+        """Return whether the server returns all rows for every page.
+
+        Raises:
+            RepeatedPage: it returns the same rows again and again, which are not all.
+        """
+        is_equal = before == self._state.before and None not in result.keys
+        self._repeats.add(result, is_equal=is_equal)
+        if is_equal and not result.new and result.count == self._state.yielded:
+            return True
+        if self._repeats.is_loop:
+            raise RepeatedPage
+        return False
+
+    def _accept(self, request: PageRequest, result: PageResult, skip_rows: int = 0) -> PageDecision:
+        state = self._state
+        yielded_before, state.yielded_before = state.yielded_before, 0
+        skip_rows = max(skip_rows, yielded_before)
+        state.pages_received += 1
+        state.rows += len(result.keys)
+        self._count_yielded(result, skip_rows)
+        discard = state.stop_reason is None and self._follow_page_length(request, result)
+        expected = sum(index < yielded_before for index in result.new) if yielded_before else 0
+        return PageDecision(skip_rows=skip_rows, discard_in_flight=discard, expected_duplicates=expected)
+
+    def _count_yielded(self, result: PageResult, skip_rows: int) -> int:
+        """Count the rows to yield, up to the limit; return how many are new."""
+        state = self._state
+        new = [index for index in result.new if index >= skip_rows] if skip_rows else result.new
+        state.yielded += len(new)
+        if self._limit is not None and state.yielded >= self._limit:
+            state.stop_reason = "limit"
+            surplus = state.yielded - self._limit
+            if surplus and self._page_start is not None:
+                self._position_at_limit = self._page_start | {
+                    "yielded": self._limit,
+                    "yielded_before": new[-surplus],
+                    "stop_reason": "limit",
+                }
+        return len(new)
+
+    def _follow_page_length(self, request: PageRequest, result: PageResult) -> bool:
+        """Adapt to a page that has another length; return whether the pages in flight are void."""
+        state, length = self._state, len(result.keys)
+        if length < request.size and result.count == state.rows:
+            state.stop_reason = "count"
+        elif length != request.size and state.pages_received == 1:
+            # It may be the server's own page size: continue with that.
+            state.size = min(length, MAX_PAGE_SIZE)
+            state.next = state.rows if state.style == "offset" else 1
+        elif length != request.size and state.style == "offset":
+            # The pages in flight do not begin at the end of this one.
+            state.size = min(max(state.size, length), MAX_PAGE_SIZE)
+            self._continue_from(state.rows)
+            return True
+        return False
+
+    def _start_probe(self, before: PageKeys, result: PageResult) -> PageDecision:
+        state = self._state
+        # A resumed read does not know these keys, but they are the rows of the page before.
+        is_resumed = len(result.new) == len(result.keys)
+        skip_rows = min(before.length - 1, len(result.keys)) if is_resumed else 0
+        fresh = self._count_yielded(result, max(skip_rows, state.yielded_before))
+        state.probe = Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
+        state.yielded_before = 0
+        state.pages_received += 1
+        self._continue_from(2)
+        return PageDecision(skip_rows=skip_rows, discard_in_flight=True)
+
+    def _receive_probe(self, probe: Probe, request: PageRequest, result: PageResult) -> PageDecision:
+        state = self._state
+        state.probe = None
+        if not result.keys and not probe.fresh:
+            # The first page contained all rows; in both styles there are no more.
+            state.stop_reason = "empty_page"
+            return PageDecision(expected_duplicates=probe.repeated)
+        if result.keys and probe.fresh and result.keys[0] == probe.first_key:
+            state.style = "offset"
+            state.before = PageKeys.of(result.keys)
+            is_resumed = len(result.new) == len(result.keys)
+            decision = self._accept(request, result, skip_rows=int(is_resumed))
+            self._continue_from(state.rows)
+            expected = probe.repeated + max(1, decision.expected_duplicates)
+            return PageDecision(
+                skip_rows=decision.skip_rows, discard_in_flight=True, expected_duplicates=expected
+            )
+        state.style = "page"
+        state.rows += probe.fresh + probe.repeated
+        return PageDecision(use=False)
+
+    def _continue_from(self, page: int) -> None:
+        self._state.next = page
+        self._in_flight.clear()
+
+    def position(self) -> Position:
+        """Return where to resume after everything received."""
+        if self._position_at_limit is not None:
+            return self._position_at_limit
+        position: Position = msgspec.to_builtins(self._state)
+        if self._state.probe is None:
+            position["next"] -= self._state.step * len(self._in_flight)
+        return position
+
+    def mid_page_position(self, rows: int, yielded: int) -> Position:
+        """Return where to resume after ``rows`` rows of the next page, of which ``yielded`` were yielded."""
+        return self.position() | {"yielded": self._state.yielded + yielded, "yielded_before": rows}
+
+
+def _even_page_size(limit: int | None, page_size: int) -> int:
+    """Return the smallest page size that needs no more pages, so that the last page exceeds little."""
+    if limit is None:
+        return page_size
+    pages = -(-limit // page_size)
+    return -(-limit // pages)

@@ -1,0 +1,254 @@
+"""What a page means for a read: which rows are new, what the report says, where to resume. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from aiwyn_async._core.reports import ListReport
+from aiwyn_async._http.messages import Response
+from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pagination.in_blocks import PageInBlocks
+from aiwyn_async._pagination.page import Checkpoint, Page, Position
+from aiwyn_async._pagination.query import RESUME_STATE, Query, ResumeState
+from aiwyn_async._pagination.reader import DecodedPage, PageReader
+from aiwyn_async._pagination.seen_keys import KeySet
+from aiwyn_async._pagination.strategy import OutOfOrder, PageDecision, PageResult, Pagination, RepeatedPage
+from aiwyn_async.errors import PaginationError, PaginationLoopError
+from aiwyn_async.models.base import Id
+
+__all__ = ["Candidate", "Outcome", "PageProcessor"]
+
+RowT = TypeVar("RowT")
+
+
+class Candidate(NamedTuple, Generic[RowT]):
+    """A response to a page request, before it is known which of its rows are new."""
+
+    page: DecodedPage[RowT]
+    result: PageResult
+
+    @property
+    def keys(self) -> Sequence[Id | None]:
+        """The keys of its rows."""
+        return self.page.keys
+
+
+class Outcome(NamedTuple):
+    """What a page leads to: the indices of the rows to yield, and if the pages in flight are void."""
+
+    rows: Sequence[int]
+    discard_in_flight: bool
+
+
+class PageProcessor(Generic[RowT]):
+    """Processes the pages of one read.
+
+    Args:
+        query: the query of the read.
+        pagination: decides which page follows.
+        reader: decodes the pages.
+        limit: rows to yield, or None.
+        resumed: the read started from a checkpoint.
+        yielded_keys: keys whose rows are not yielded again; those of yielded rows are added.
+        resume_state: what the report needs of the reads before.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        pagination: Pagination,
+        reader: PageReader[RowT],
+        *,
+        limit: int | None,
+        resumed: bool,
+        yielded_keys: KeySet | None,
+        resume_state: ResumeState,
+    ) -> None:
+        self._query = query
+        self._pagination = pagination
+        self._reader = reader
+        self._limit = limit
+        self._yielded_keys = yielded_keys
+        self._order = query.order() if query.by_key else ()
+        self._query_hash = query.fingerprint()
+        self._checkpoint: Checkpoint | None = None
+        self._keyless_pages: set[bytes] = set()
+        self._rejected_keys: set[Id] = set()
+        self._pages_yielded = 0
+        self.keys = KeySet()
+        """The keys of all rows received."""
+        self.sum_of_rows = 0
+        """For rows without a key: the same for the same rows, whatever their order."""
+        rows = pagination.position()["yielded"]
+        self.report = ListReport(
+            rows_received=rows,
+            rows_yielded=rows,
+            resumed=resumed,
+            keyset_only=query.keyset_only,
+            unknown_fields=reader.unknown_fields,
+            total_count=resume_state.total_count_at_start,  # until a page has a count
+            total_count_at_start=resume_state.total_count_at_start,
+            earlier_problems=resume_state.problems,
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where to resume after the pages processed."""
+        if self._checkpoint is None:
+            self._checkpoint = self._checkpoint_at(self._pagination.position())
+        return self._checkpoint
+
+    def checkpoint_within(self, page: PageInBlocks[RowT]) -> Checkpoint:
+        """Return where to resume within a page, after the rows decoded."""
+        position = self._pagination.mid_page_position(len(page.keys), len(page.new_rows))
+        return self._checkpoint_at(position)
+
+    def _checkpoint_at(self, position: Position) -> Checkpoint:
+        self.count_unused_rows()
+        resume_state = ResumeState(
+            total_count_at_start=self.report.total_count_at_start, problems=self.report.all_problem_counts
+        )
+        position = position | {RESUME_STATE: msgspec.to_builtins(resume_state)}
+        return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=position)
+
+    def candidate(self, page: DecodedPage[RowT]) -> Candidate[RowT]:
+        """Return a decoded page as the pagination sees it."""
+        values, is_repeat = self._order_values(page), self._is_repeat(page)
+        return Candidate(page, PageResult(page.keys, (), page.rows.count, values, is_repeat))
+
+    def evidence(self, candidate: Candidate[RowT]) -> Evidence:
+        """Rate a response."""
+        known = bool(self._query.key) and self.keys.has_all(candidate.keys)
+        return self._pagination.evidence(candidate.result, known=known)
+
+    def reject(self, candidate: Candidate[RowT]) -> None:
+        """Note the rows of a response that is not used, which have to arrive in another one."""
+        self._rejected_keys.update(key for key in candidate.keys if key is not None)
+
+    def add_keys(self, keys: Sequence[Id | None]) -> Sequence[int]:
+        """Add the keys of a page; return the indices of the rows that are new."""
+        # Rows without a key may be equal without being the same row.
+        added = self.keys.add_new(keys) if self._query.key else None
+        return range(len(keys)) if added is None else added
+
+    def process(self, candidate: Candidate[RowT], new: Sequence[int]) -> Outcome:
+        """Process the response to use.
+
+        Args:
+            candidate: the response.
+            new: the indices of its new rows, whose keys are already added.
+
+        Raises:
+            PaginationError: the server does not paginate as requested.
+        """
+        page, keys = candidate.page, candidate.keys
+        decision = self._decide(msgspec.structs.replace(candidate.result, new=new))
+        rows = [index for index in new if index >= decision.skip_rows] if decision.skip_rows else new
+        self._count_page(page, len(rows), decision)
+        if not decision.use:
+            if self._query.key:
+                self.keys.forget(keys[index] for index in new)
+            return Outcome((), decision.discard_in_flight)
+        if not self._query.key:
+            self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
+        self._pages_yielded += bool(rows)
+        return Outcome(self._cut_at_limit(rows), decision.discard_in_flight)
+
+    def _decide(self, result: PageResult) -> PageDecision:
+        self._checkpoint = None
+        path = self._query.path
+        try:
+            return self._pagination.receive(result)
+        except RepeatedPage:
+            raise PaginationLoopError(
+                f"{path}: the server returned the same page twice; it may ignore the `page` parameter",
+                report=self.report,
+            ) from None
+        except OutOfOrder:
+            raise PaginationError(
+                f"{path}: the server did not return rows in the requested order, which keyset pagination "
+                "requires; pass paging='page' to read by page number",
+                report=self.report,
+            ) from None
+
+    def _cut_at_limit(self, rows: Sequence[int]) -> Sequence[int]:
+        surplus = 0 if self._limit is None else self.report.rows_yielded - self._limit
+        if surplus <= 0:
+            return rows
+        self.report.rows_yielded -= surplus
+        return rows[: len(rows) - surplus]
+
+    def page(self, page: DecodedPage[RowT], rows: Sequence[int]) -> Page[RowT] | None:
+        """Return a page of the rows at these indices, or None if there is none to yield."""
+        if self._yielded_keys is not None:
+            new = self._yielded_keys.add_new([page.keys[index] for index in rows])
+            rows = rows if new is None else [rows[index] for index in new]
+        if not rows:
+            return None
+        if page.rows.bad:  # counted before the checkpoint is created, which stores the count
+            self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(rows))
+        return self._reader.page(page, rows, number=self._pages_yielded - 1, checkpoint=self.checkpoint())
+
+    def _is_repeat(self, page: DecodedPage[RowT]) -> bool:
+        """Return whether rows without keys arrived before, which only their bytes can show."""
+        if not page.keys or (self._query.key and None not in page.keys):
+            return False
+        content = page.response.body if self._query.key else "".join(map(str, page.keys)).encode()
+        digest = hashlib.blake2b(content, digest_size=12).digest()
+        is_known = digest in self._keyless_pages
+        self._keyless_pages.add(digest)
+        return is_known
+
+    def _order_values(self, page: DecodedPage[RowT]) -> list[tuple[Any, ...]]:
+        if not self._order or not page.keys:
+            return []
+        values = self._reader.order_values(page, self._order)
+        if values is None:
+            names = ", ".join(".".join(path) for path, _ in self._order)
+            raise PaginationError(
+                f"{self._query.path}: some rows lack the order_by columns ({names}), which keyset pagination "
+                "requires; order by columns that all rows have, or pass paging='page'",
+                report=self.report,
+            )
+        return values
+
+    def count_response(self, response: Response) -> None:
+        """Count the requests and bytes of a response."""
+        self.report.requests += len(response.attempts)
+        self.report.bytes += response.length
+
+    def count_unused_rows(self) -> None:
+        """Count the rows of rejected responses that did not arrive in others."""
+        self.report.unused_rows = sum(not self.keys.has_all([key]) for key in self._rejected_keys)
+
+    def count_moved_rows(self, keys: Sequence[Id | None]) -> None:
+        """Count rows that were yielded from a page, but are missing from its second response."""
+        gone = self.keys.add_new(keys)
+        moved = len(keys) if gone is None else len(gone)
+        self.report.rows_received += moved
+        self.report.rows_yielded += moved
+
+    def count_abandoned(self, page: DecodedPage[RowT], new: int) -> None:
+        """Count a page that was not read to its end."""
+        self._count_page(page, new, PageDecision())
+
+    def _count_page(self, page: DecodedPage[RowT], new: int, decision: PageDecision) -> None:
+        report, keys, rows = self.report, page.keys, page.rows
+        report.pages += 1
+        report.short_pages += decision.after_gap
+        if rows.count is not None and decision.counts_all:
+            # The count of keyset pagination covers the remaining rows only.
+            report.total_count = rows.count + (report.rows_yielded if self._query.by_key else 0)
+            if report.total_count_at_start is None:
+                report.total_count_at_start = report.total_count
+        if decision.use:
+            report.rows_received += len(keys)
+            report.duplicates += len(keys) - new
+            report.repaired_rows += rows.repaired
+            report.rows_yielded += new
+            if keys and (not self._query.key or all(key is None for key in keys)):
+                report.deduplicated = False
+        report.duplicates -= decision.expected_duplicates
