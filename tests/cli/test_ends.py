@@ -113,7 +113,7 @@ def test_a_signal_while_the_command_is_loaded_ends_in_one_line(
     [
         (["--help"], 1, "No space left on device"),
         (["export", "invoices", "--to", "x.csv", "--where", "\udcff"], 2, "--where"),
-        (["export", "invoices", "--to", "\udcff/x.csv"], 1, "there is no folder"),
+        (["export", "invoices", "--to", "\udcff/x.csv"], 1, "does not exist; create it"),
         (["get", "invoice", "\udcff"], 2, "key"),
     ],
 )
