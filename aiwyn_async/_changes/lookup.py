@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aiwyn_async._http.messages import Request, Response, encode_json, timestamp_of
+from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.reader import DecodedPage, PageReader

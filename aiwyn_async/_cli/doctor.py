@@ -12,7 +12,8 @@ from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode, exit_code_for
 from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import replace_control_characters, write_data
-from aiwyn_async._http.messages import Request, timestamp_of
+from aiwyn_async._http.messages import Request
+from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError
 

@@ -23,7 +23,9 @@ from typing import Any, Final
 import anyio.to_thread
 import msgspec
 
-from aiwyn_async._http.messages import Request, Response, fields_of, masked, printable, timestamp_of
+from aiwyn_async._http.messages import Request, Response, fields_of
+from aiwyn_async._http.redaction import masked, printable
+from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async.config import Config, Secret, TokenProvider, bearer_secret
 from aiwyn_async.errors import (
     AiwynError,

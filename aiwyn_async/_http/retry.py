@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 import backoff
 import msgspec
 
+from aiwyn_async._http.error_mapping import find_failure, is_refused_for_now
 from aiwyn_async._http.messages import (
     Failure,
     FailureKind,
@@ -17,13 +18,10 @@ from aiwyn_async._http.messages import (
     Request,
     Response,
     RetryClass,
-    find_failure,
-    is_refused_for_now,
     is_success,
     looks_cut,
-    requested_wait,
 )
-from aiwyn_async._http.retry_after import THROTTLED_STATUSES
+from aiwyn_async._http.retry_after import THROTTLED_STATUSES, requested_wait
 from aiwyn_async.config import Config
 
 __all__ = ["Retry", "RetryBudget", "Stop", "is_final", "is_throttled", "retry_decision", "send_until_final"]

@@ -17,22 +17,11 @@ import warnings
 from typing import Final, NoReturn, Protocol
 
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
-from aiwyn_async._http.messages import (
-    MAX_REASON,
-    Failure,
-    Outcome,
-    Request,
-    Response,
-    RetryClass,
-    Timeouts,
-    is_success,
-    masked,
-    may_have_been_applied,
-    printable,
-    requested_wait,
-    to_error,
-)
+from aiwyn_async._http.error_mapping import MAX_REASON, may_have_been_applied, to_error
+from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
+from aiwyn_async._http.redaction import masked, printable
 from aiwyn_async._http.retry import RetryBudget, is_throttled, send_until_final
+from aiwyn_async._http.retry_after import requested_wait
 from aiwyn_async._http.timeouts import TimeLimit
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Clock, Config, Secret, secrets_in

@@ -27,17 +27,8 @@ from yarl import URL
 from aiwyn_async._http import forks
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.connections import Connector, ProxyConnector
-from aiwyn_async._http.messages import (
-    MAX_ERROR_BODY,
-    Failure,
-    FailureKind,
-    Outcome,
-    Request,
-    Response,
-    Timeouts,
-    is_success,
-    printable,
-)
+from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts, is_success
+from aiwyn_async._http.redaction import MAX_ERROR_BODY, printable
 from aiwyn_async._http.sockets import ThriftySocket, TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 from aiwyn_async._version import __version__

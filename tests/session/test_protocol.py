@@ -11,25 +11,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aiwyn_async._http.error_mapping import may_have_been_applied, server_message, to_error
 from aiwyn_async._http.messages import (
-    SANE_RETRY_AFTER,
     Failure,
     FailureKind,
     Outcome,
     Request,
     Response,
     RetryClass,
-    excerpt,
     is_success,
     looks_cut,
-    may_have_been_applied,
-    parse_retry_after,
     path_segment,
-    printable,
-    server_message,
-    timestamp_of,
-    to_error,
 )
+from aiwyn_async._http.redaction import excerpt, printable
+from aiwyn_async._http.retry_after import SANE_RETRY_AFTER, parse_retry_after, timestamp_of
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, RedirectRefusedError
 

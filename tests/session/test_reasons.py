@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
-from aiwyn_async._http.messages import MAX_REASON, server_message
+from aiwyn_async._http.error_mapping import MAX_REASON, server_message
 from aiwyn_async.errors import ApiError, InvalidRequestError, TokenExchangeError
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import GET, LIST, WRITE, session_of
