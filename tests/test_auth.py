@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async._http.auth import ReadyToken, lifetime_of, token_in
+from aiwyn_async._http.auth import ReadyToken
+from aiwyn_async._http.token_responses import lifetime_of, token_in
 from aiwyn_async.config import Secret
 from secrecy import CANARY
 

@@ -1,4 +1,4 @@
-"""How many requests of a client are in flight, and the pause they share after a 429."""
+"""The number of requests in flight of a client, and the pause that they share after a 429."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ MIN_LIMIT: Final = 1.0
 
 
 class Phased(Protocol):
-    """What waits here. It knows what it waits for and until when it may, so that a deadline can name it."""
+    """A caller waiting for a slot; records what it waits for, for the deadline's error message."""
 
     phase: str
 
     async def wait(self, phase: str, seconds: float) -> None:
-        """Sleep that long, unless the deadline comes first."""
+        """Sleep, unless the deadline is earlier."""
         ...
 
 
 class ConcurrencyLimiter:
     """Admits requests: at most ``limit`` in flight, none before ``paused_until``.
 
-    The limit halves when the server throttles and creeps back by one a round of successes, as TCP's window
-    does. One burst of refusals counts once: only a request that was admitted after the last cut cuts again.
+    The limit halves when the server throttles and grows by one per round of successes, like the congestion
+    window of TCP. A burst of rejections counts once: only a request admitted after the last cut cuts again.
     """
 
     def __init__(self, max_limit: int, clock: Clock) -> None:
@@ -39,22 +39,23 @@ class ConcurrencyLimiter:
         self.paused_until = float("-inf")
         self._clock = clock
         self._last_cut = float("-inf")
-        # By order of admission; a dict, so that one who gives up leaves the queue at once.
+        # In order of admission; a dict, so that a cancelled waiter is removed at once.
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        # Slots by the event loop that holds them, since a closed loop never returns its own: those of the
-        # loop that was used last, and of others.
+        # Slots by event loop, since a closed loop never releases its own: those of the loop used last, and of
+        # the others.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held_here = 0
         self._held_elsewhere: dict[asyncio.AbstractEventLoop, int] = {}
         self._fork = forks.generation()
 
     def __repr__(self) -> str:
-        return f"<Governor {self.in_flight} in flight of {int(self.limit)}, {len(self._waiting)} waiting>"
+        waiting = len(self._waiting)
+        return f"<ConcurrencyLimiter {self.in_flight} in flight of {int(self.limit)}, {waiting} waiting>"
 
     async def acquire(self, caller: Phased, *, priority: bool = False) -> float:
-        """Wait for a slot and for the end of a pause; the time of admission. Pair it with ``leave()``.
+        """Wait for a slot and for the end of a pause; return the time of admission. Pair with ``release()``.
 
-        ``ahead`` of the queue goes what those in it need, as a new token.
+        With ``priority``, go ahead of the queue: for what queued requests need, such as a token.
         """
         if self._fork != forks.generation():
             self._reset_after_fork()
@@ -95,16 +96,16 @@ class ConcurrencyLimiter:
             self._admit()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody of this client send before that many seconds have passed."""
+        """Delay all requests of this client by that many seconds."""
         self.paused_until = max(self.paused_until, self._clock.monotonic() + seconds)
 
     def succeeded(self) -> None:
-        """An answer came: one more slot a round of successes."""
+        """Count a success: one more slot per round of successes."""
         if self.limit < self.max_limit:
             self.limit = min(float(self.max_limit), self.limit + 1 / self.limit)
 
     def throttled(self, admitted_at: float) -> None:
-        """The server was too busy for a request admitted then: half the slots."""
+        """Halve the slots: the server was too busy for a request admitted then."""
         if admitted_at > self._last_cut:
             self._last_cut = self._clock.monotonic()
             self.limit = max(MIN_LIMIT, self.limit / 2)
@@ -114,7 +115,7 @@ class ConcurrencyLimiter:
         self.limit = max(MIN_LIMIT, min(self.limit, float(self.in_flight)) - 1)
 
     def _reset_after_fork(self) -> None:
-        """In a forked child: what was in flight or waiting then is the parent's and never comes back."""
+        """Reset in a forked child: requests in flight belong to the parent."""
         self._fork = forks.generation()
         self.in_flight = 0
         self._held_here = 0
@@ -148,7 +149,7 @@ class ConcurrencyLimiter:
             await turn
         except BaseException:
             self._waiting.pop(turn, None)
-            if turn.done() and not turn.cancelled():  # the slot was given and refused at once: pass it on
+            if turn.done() and not turn.cancelled():  # the slot was assigned and not used: pass it on
                 self.release(loop)
             raise
 

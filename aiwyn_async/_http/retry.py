@@ -1,11 +1,12 @@
-"""When a request is sent again, and after how long. The only module that imports backoff."""
+"""When a request is retried, and after how long. The only module that imports backoff."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
 
 import backoff
 import msgspec
@@ -28,7 +29,7 @@ __all__ = ["Retry", "RetryBudget", "Stop", "is_final", "is_throttled", "retry_de
 
 # Cloudflare sends 520 to 524 for what others call 502 or 504; an overloaded server may send 529.
 RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
-# The server is sure not to have applied a write that it answers so.
+# With these statuses, the server has certainly not applied a write.
 NOT_APPLIED_STATUSES: Final = {425, 429}
 RETRIED_FAILURES: Final = {
     FailureKind.CONNECT,
@@ -46,22 +47,22 @@ THROTTLED_COST: Final = 5
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Send once more, after ``wait`` seconds, for ``cost`` tokens of the quota."""
+    """Retry after ``wait`` seconds, for ``cost`` tokens of the retry budget."""
 
     wait: float
     cost: int
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """The outcome is final, ``because`` of this."""
+    """Do not retry; the outcome is final."""
 
     reason: str
 
 
 def is_final(request: Request, outcome: Outcome) -> bool:
-    """True for a success that looks whole and says nothing else: nothing more is to be decided about it.
+    """Return whether the outcome is a complete success, so that nothing is left to decide.
 
-    A write may be answered without a body, as by 204; a read that brings none is no answer.
+    A write may have an empty response, as with 204; a read may not.
     """
     if not (isinstance(outcome, Response) and is_success(outcome.status)):
         return False
@@ -71,7 +72,7 @@ def is_final(request: Request, outcome: Outcome) -> bool:
 
 
 def is_throttled(outcome: Outcome) -> bool:
-    """True when the server asks for fewer requests, or is too busy to answer in time."""
+    """Return whether the server asks for fewer requests, or does not respond in time."""
     if isinstance(outcome, Failure):
         return outcome.kind.is_timeout
     return outcome.status in THROTTLED_STATUSES
@@ -80,29 +81,37 @@ def is_throttled(outcome: Outcome) -> bool:
 def retry_decision(
     request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
 ) -> Retry | Stop:
-    """Pure: send again, and when, or give up. ``attempt`` counts from 1; ``draw`` is in [0, 1).
+    """Decide whether and when to retry; pure. ``attempt`` counts from 1; ``draw`` is in [0, 1).
 
-    Full jitter: the wait is ``draw`` of the back-off, which doubles with each attempt; a Retry-After is
-    its floor.
+    Full jitter: the wait is ``draw`` times the backoff, which doubles with each attempt. Retry-After is a
+    floor.
     """
     if not _may_be_repeated(request, outcome, config):
-        return Stop("it is not one to be repeated")
-    # A body that cannot be read may have been cut on its way; twice the same is no accident.
-    most = 1 + (min(config.retries, 1) if _is_unreadable(outcome) else config.retries)
-    if attempt >= most:
-        return Stop("the attempts are used up")
+        return Stop("the request must not be repeated")
+    # An unreadable body may have been truncated; if it happens twice, it was not.
+    max_attempts = 1 + (min(config.retries, 1) if _is_unreadable(outcome) else config.retries)
+    if attempt >= max_attempts:
+        return Stop("no attempts are left")
     throttled = isinstance(outcome, Response) and outcome.status == 429
     base = config.throttled_backoff_base if throttled else config.backoff_base
-    wait = draw * min(config.backoff_cap, base * 2.0 ** min(attempt - 1, 64))
+    wait = draw * _backoff(base, config.backoff_cap, attempt)
     if isinstance(outcome, Response) and outcome.status >= 400:
-        asked = requested_wait(outcome.status, outcome.headers, config.clock.time())
-        if asked is not None:
-            if asked > config.max_retry_after:
-                return Stop("the server asks for a longer wait than max_retry_after")
-            wait = max(wait, asked)
+        requested = requested_wait(outcome.status, outcome.headers, config.clock.time())
+        if requested is not None:
+            if requested > config.max_retry_after:
+                return Stop("Retry-After exceeds max_retry_after")
+            wait = max(wait, requested)
     if isinstance(outcome, Failure) and outcome.out_of_sockets:
-        return Retry(wait, 0)  # the budget spares the server, which this did not reach
+        return Retry(wait, 0)  # the budget protects the server, which was not reached
     return Retry(wait, THROTTLED_COST if throttled else COST)
+
+
+@functools.lru_cache(maxsize=256)
+def _backoff(base: float, cap: float, attempt: int) -> float:
+    """Return the backoff before jitter: ``base``, doubled with each attempt, up to ``cap``."""
+    schedule = backoff.expo(base=2, factor=base, max_value=cap)
+    next(schedule)  # backoff's generators expect to be started
+    return next(itertools.islice(schedule, min(attempt, 64) - 1, None))
 
 
 def _may_be_repeated(request: Request, outcome: Outcome, config: Config) -> bool:
@@ -126,7 +135,7 @@ def _is_unreadable(outcome: Outcome) -> bool:
 
 
 def _is_json(response: Response) -> bool:
-    """Cheap, for every answer: the ends of the body. Decoding sees the rest."""
+    """Check the ends of the body only; decoding sees the rest."""
     pieces = response.pieces
     if pieces[0].startswith((b"{", b"[")) and pieces[-1].endswith((b"}", b"]")):
         return True
@@ -134,10 +143,14 @@ def _is_json(response: Response) -> bool:
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
 
 
-class RetryBudget:
-    """A client's budget of retries, so that a dead server is not stormed (as botocore's, with its figures).
+FIRST: Final = Retry(0.0, 1)
+"""The first attempt: it does not wait, and its success returns one token."""
 
-    A retry takes tokens; a first success gives one back, a success after retries gives back its last cost.
+
+class RetryBudget:
+    """Limits the retries of a client, so that a failing server is not overloaded (as in botocore).
+
+    A retry takes tokens; a first success returns one, a success after retries returns its last cost.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -145,26 +158,20 @@ class RetryBudget:
         self.tokens = tokens
 
     def take(self, cost: int) -> bool:
-        """Take ``cost`` tokens; False, and nothing taken, when there are too few."""
+        """Take ``cost`` tokens; return False, and take none, if there are too few."""
         if cost > self.tokens:
             return False
         self.tokens -= cost
         return True
 
     def refund(self, tokens: int) -> None:
-        """Give tokens back, up to the capacity."""
+        """Return tokens, up to the capacity."""
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + tokens)
 
 
-class _NotFinal(Exception):  # noqa: N818 (never leaves this module; backoff asks for an exception)
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
-
-
 class Retryable(Protocol):
-    """What is sent again and again: it knows its request, and is told how that ended."""
+    """A call that may be retried."""
 
     request: Request
     succeeded: bool
@@ -175,42 +182,21 @@ CallT = TypeVar("CallT", bound=Retryable)
 
 
 async def send_until_final(
-    call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, quota: RetryBudget
+    call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, budget: RetryBudget
 ) -> Outcome:
-    """Send until the outcome is final, and return it, good or bad. ``once(call, wait)`` waits, then sends."""
-    first = await once(call, 0.0)
-    if is_final(call.request, first):
-        call.succeeded = True
-        quota.refund(1)
-        return first
-    unsettled: list[Outcome] = [first]
-    planned = [Retry(0.0, 0)]
-
-    async def attempt() -> Outcome:
-        outcome = unsettled.pop() if unsettled else await once(call, planned[0].wait)
+    """Send until the outcome is final, and return it. ``once(call, wait)`` waits, then sends."""
+    planned = FIRST
+    for attempt in itertools.count(1):
+        outcome = await once(call, planned.wait)
         if is_final(call.request, outcome):
             call.succeeded = True
-            quota.refund(planned[0].cost)
+            budget.refund(planned.cost)
             return outcome
-        raise _NotFinal(outcome)
-
-    def waits() -> Generator[float, Any, None]:  # backoff sends each exception
-        # The wait itself is left to once(): backoff's own sleep knows neither the injected clock nor the
-        # pause that all requests of a client share.
-        failed: _NotFinal = yield 0.0
-        for number in itertools.count(1):
-            decision = retry_decision(call.request, failed.outcome, number, config, draw=random.random())  # noqa: S311
-            if isinstance(decision, Stop):
-                return
-            if not quota.take(decision.cost):
-                call.retry_budget_exhausted = True
-                return
-            planned[0] = decision
-            failed = yield 0.0
-
-    # jitter=None: backoff would shorten the wait below Retry-After. logger=None: it would log the request.
-    repeated = backoff.on_exception(waits, _NotFinal, jitter=None, logger=None)(attempt)
-    try:
-        return await repeated()
-    except _NotFinal as last:
-        return last.outcome
+        decision = retry_decision(call.request, outcome, attempt, config, draw=random.random())  # noqa: S311
+        if isinstance(decision, Stop):
+            return outcome
+        if not budget.take(decision.cost):
+            call.retry_budget_exhausted = True
+            return outcome
+        planned = decision
+    raise AssertionError  # count() does not end

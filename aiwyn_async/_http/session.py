@@ -1,12 +1,12 @@
-"""One request, from a resource method to bytes and back: a ladder of small rungs, read from the top.
+"""One request, from a resource method to bytes and back, as a ladder of small functions.
 
-- ``call``: the deadline over all of it; the typed error when the last outcome is a bad one
-- ``_authorised``: the bearer token; after a 401 one renewal and one more try
+- ``call``: the deadline; the typed error if the final outcome is not a success
+- ``_authorised``: the bearer token; after a 401, one renewal and one more attempt
 - ``send_until_final`` (in ``retry``): how often, and after which waits
-- ``_once``: one attempt: the governor's slot, the free resend on a dead kept-alive connection
+- ``_once``: one attempt: the slot of the concurrency limiter, the free resend on a stale connection
 - ``Transport.send``: the socket
 
-What goes wrong on the way up is a value, not an exception, so no traceback holds a frame with a credential.
+Failures are values, not exceptions, until the top: no traceback holds a frame with a credential.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ logger: Final = logging.getLogger("aiwyn_async")
 
 
 class TokenSource(Protocol):
-    """Where bearer tokens come from; ``auth`` has the two kinds."""
+    """The source of bearer tokens; see ``auth``."""
 
     async def bearer(self) -> Secret:
-        """A token that is good now."""
+        """Return a valid token."""
         ...
 
     async def renewed(self, refused: Secret) -> Secret | None:
-        """Another token than the refused one, or None where there is none to be had."""
+        """Return another token than the refused one, or None if there is none."""
         ...
 
     @property
     def held(self) -> Secret | None:
-        """The token in use, to be masked where a server repeats it."""
+        """The current token, to be masked if a server repeats it."""
         ...
 
     async def aclose(self) -> None:
-        """End a renewal that is under way."""
+        """Cancel a running renewal."""
         ...
 
 
 class _DeadlinePassed(Exception):  # noqa: N818 (never leaves this module)
-    """The wait that a call is about to begin ends after its deadline."""
+    """A wait would end after the deadline of its call."""
 
 
 class _Call:
-    """The state of one call on its way down and up the ladder."""
+    """The state of one call."""
 
     __slots__ = (
         "_clock",
@@ -100,26 +100,26 @@ class _Call:
         self._clock = clock
 
     async def wait(self, phase: str, seconds: float) -> None:
-        """Sleep that long; not at all when the deadline comes first, since nothing would be sent after it."""
+        """Sleep, unless the deadline is earlier: nothing would be sent after it."""
         self.phase = phase
         if self._clock.monotonic() + seconds >= self.deadline_at:
             raise _DeadlinePassed
         await self._clock.sleep(seconds)
 
     def record(self, outcome: Outcome, wait: float) -> None:
-        """Keep what came of an attempt, before which so many seconds were waited."""
-        told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
-        self.attempts.append(Attempt(told, outcome.elapsed, wait))
+        """Record the outcome of an attempt, and the seconds waited before it."""
+        status = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
+        self.attempts.append(Attempt(status, outcome.elapsed, wait))
         self.last = outcome
         self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
-                "%s %s: %s in %.0f ms", self.request.method, self.request.path, told, outcome.elapsed * 1e3
+                "%s %s: %s in %.0f ms", self.request.method, self.request.path, status, outcome.elapsed * 1e3
             )
 
 
 class Session:
-    """Sends requests for one set of options over a transport, governor and quota that views share."""
+    """Sends requests with one set of options over a transport, limiter and retry budget that views share."""
 
     def __init__(
         self, config: Config, transport: Transport, limiter: ConcurrencyLimiter, retry_budget: RetryBudget
@@ -130,12 +130,12 @@ class Session:
         self.limiter = limiter
         self.retry_budget = retry_budget
         self.warned_paths: set[str] = set()
-        """Inferred endpoints whose use was told."""
+        """Undocumented endpoints already warned about."""
         self._headers = config.headers or None
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
 
     def view(self, config: Config) -> Session:
-        """The same pool, token, governor and quota under other options."""
+        """Return a session with other options and the same pool, token, limiter and retry budget."""
         session = Session(config, self.transport, self.limiter, self.retry_budget)
         session.tokens = self.tokens
         session.warned_paths = self.warned_paths
@@ -145,20 +145,20 @@ class Session:
         return self
 
     def __deepcopy__(self, _memo: object) -> Session:
-        return self  # what reads through it can be copied; a second pool would outlive its client
+        return self  # reads can be copied; a second pool would outlive its client
 
     def __reduce__(self) -> NoReturn:
         raise ConfigurationError(
-            "a client, and what reads or writes through it, cannot be pickled: it holds connections and "
-            "credentials; make an AiwynClient in each process"
+            "a client, and its reads and writes, cannot be pickled: it holds connections and credentials; "
+            "create an AiwynClient in each process"
         )
 
     def distrust_connections(self) -> None:
-        """Reuse no connection that is open now: one of them brought a response of another request."""
+        """Do not reuse the open connections: one of them delivered a response of another request."""
         self.transport.distrust_connections()
 
     async def repeat(self, request: Request, earlier: Response) -> Response:
-        """Send a read again whose response could not be used; what comes of it lists the attempts of both.
+        """Send a read again after an unusable response; the result lists the attempts of both.
 
         Raises:
             RequestError: see ``call()``.
@@ -171,7 +171,7 @@ class Session:
         return response.after((*earlier.attempts, *response.attempts))
 
     def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
-        """An error found in an answer, with what is known of its request; what it quotes is masked."""
+        """Add the request to an error found in its response; mask what the error quotes."""
         if isinstance(error, (ApiError, ResponseMismatchError)):
             secrets = self._secrets(None)
             error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
@@ -184,18 +184,18 @@ class Session:
         return error
 
     def warn_undocumented(self, use: str, path: str) -> None:
-        """Tell once a client that an endpoint is used which the documentation does not show."""
+        """Warn once per client that an undocumented endpoint is used."""
         if self.config.warn_undocumented and use not in self.warned_paths:
             self.warned_paths.add(use)
             warnings.warn(
-                f"{use}: the path {path} is inferred, the documentation does not show it; "
-                "set it in the option endpoints if the server differs, or pass warn_undocumented=False",
+                f"{use}: the path {path} is inferred, not documented; "
+                "override it in endpoints if the server differs, or pass warn_undocumented=False",
                 UndocumentedEndpointWarning,
                 stacklevel=_levels_to_the_caller(),
             )
 
     async def call(self, request: Request) -> Response:
-        """Send a request until its outcome is final; the answer, which is a success.
+        """Send a request until its outcome is final; return the response if it is a success.
 
         Raises:
             RequestError: one of its subclasses; see ``errors``.
@@ -236,7 +236,7 @@ class Session:
     async def _once(self, call: _Call, wait: float) -> Outcome:
         if wait:
             await call.wait("retry_wait", wait)
-        # Those in the queue may all be waiting for the token that an unauthorised request brings.
+        # All queued requests may be waiting for the token that an unauthorised request fetches.
         admitted_at = await self.limiter.acquire(call, priority=not call.request.authorised)
         try:
             call.phase = "response"
@@ -249,12 +249,12 @@ class Session:
                 and call.request.retry_class is RetryClass.READ
                 and not call.retried
             ):
-                # The server had closed a kept-alive connection: no fault of it, and nothing was read.
+                # The server had closed a kept-alive connection; nothing was read.
                 call.retried = True
                 outcome = await self.transport.send(
                     call.request, call.bearer, self._timeouts, call.limit, self._headers
                 )
-            # Before the slot goes to another: it has to see the pause.
+            # Before the slot is released, so that the next request sees the pause.
             self._learn(outcome, admitted_at)
         finally:
             self.limiter.release(call.limit.loop)
@@ -269,9 +269,9 @@ class Session:
         elif is_throttled(outcome):
             self.limiter.throttled(admitted_at)
             if isinstance(outcome, Response) and outcome.status == 429:
-                asked = requested_wait(outcome.status, outcome.headers, self.config.clock.time())
-                if asked is not None and asked <= self.config.max_retry_after:
-                    self.limiter.pause(asked)
+                wait = requested_wait(outcome.status, outcome.headers, self.config.clock.time())
+                if wait is not None and wait <= self.config.max_retry_after:
+                    self.limiter.pause(wait)
 
     def _error(self, call: _Call, outcome: Outcome) -> RequestError:
         clock = self.config.clock
@@ -287,14 +287,14 @@ class Session:
         )
 
     def _secrets(self, bearer: Secret | None) -> tuple[Secret, ...]:
-        """Return what is masked where a server repeats it."""
+        """Return the credentials to mask if a server repeats them."""
         held = None if self.tokens is None else self.tokens.held
         known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))
         return tuple(secret for secret in known if secret is not None)
 
     def _deadline_exceeded(self, call: _Call) -> DeadlineExceededError:
         cause = None if call.last is None else self._error(call, call.last)
-        text = f"the deadline of {self.config.deadline:g} s does not last ({_PHASES[call.phase]})"
+        text = f"deadline of {self.config.deadline:g} s exceeded while {_PHASES[call.phase]}"
         error = DeadlineExceededError(
             text if cause is None else f"{text}; the last attempt failed: {cause.args[0]}",
             phase=call.phase,
@@ -310,7 +310,7 @@ class Session:
         return error
 
     def _pause_left(self, call: _Call) -> float | None:
-        """Return the rest of a pause that the server asked another call for."""
+        """Return the rest of a pause that the server requested from another call."""
         left = self.limiter.paused_until - self.config.clock.monotonic()
         return left if call.phase == "pause" and left > 0 else None
 
@@ -318,14 +318,14 @@ class Session:
 _PHASES: Final = {
     "token": "waiting for a token",
     "queue": "waiting for one of max_concurrency slots",
-    "pause": "in a pause that the server asked for",
-    "response": "waiting for the answer",
-    "retry_wait": "waiting to send again",
+    "pause": "waiting for the end of a pause that the server requested",
+    "response": "waiting for the response",
+    "retry_wait": "waiting to retry",
 }
 
 
 def _levels_to_the_caller() -> int:
-    """How far up the first frame outside this package is, so that a warning points at the user's line."""
+    """Return the stack level of the first frame outside the package, for warnings."""
     package = __name__.partition(".")[0]
     frame, level = sys._getframe(1), 1  # noqa: SLF001 (what warnings.warn itself looks at)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:

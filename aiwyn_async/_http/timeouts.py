@@ -1,7 +1,7 @@
-"""Time limits of the calls of an event loop, with one timer for all of the same length.
+"""Time limits of the calls of an event loop, with one timer per length.
 
-A timer for each is what costs most in a small call: asyncio keeps timers in a heap, where those that were
-cancelled stay for long, and 32 calls in flight with three timers each spend a sixth of their time there.
+A timer per call is the largest cost of a small call: asyncio keeps timers in a heap, where cancelled ones
+remain, and 32 calls in flight with three timers each spend a sixth of their time there.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ MAX_IDLE_TIMERS: Final = 16
 
 
 class TimeLimit:
-    """A context that cancels what takes longer, in the task that entered it, and raises ``TimeoutError``.
+    """A context that cancels its task when the time is up, and raises ``TimeoutError``.
 
-    Another's cancellation stays what it is.
+    Other cancellations pass through.
 
     Args:
         seconds: how long it may take.
 
     Attributes:
         loop: that of the task.
-        ends_at: when it will have taken too long, by the event loop's clock.
-        due: when it is ended: then, or before if a ``Stage`` of it takes too long.
-        expired: it took too long.
-        timer: looks after it.
+        ends_at: when the time is up, by the clock of the event loop.
+        due: when the task is cancelled: then, or earlier if a ``Stage`` takes too long.
+        expired: the time is up.
+        timer: the shared timer.
     """
 
     __slots__ = ("_cancelling", "_seconds", "_task", "due", "ends_at", "expired", "loop", "timer")
@@ -56,52 +56,51 @@ class TimeLimit:
         self._cancelling = task.cancelling()
         self.timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
         self.ends_at = loop.time() + self._seconds
-        timer.under_way[self] = None
+        timer.active[self] = None
         self.reschedule(self.ends_at)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self.timer.under_way.pop(self, None)
-        is_ours = self.expired and self._takes_back_its_cancellation()
-        # What is set in a task's context and knows its task would keep it, and its result, until the next
-        # garbage collection.
+        self.timer.active.pop(self, None)
+        is_ours = self.expired and self._uncancel()
+        # A reference cycle with the task would keep its result until the next garbage collection.
         del self._task
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def reschedule(self, due: float) -> None:
-        """End at this time, which is not after ``ends_at``."""
+        """Cancel at this time, which is not after ``ends_at``."""
         self.due = due
-        if due < self.timer.back_at:
-            self.timer.be_back_at(due)
+        if due < self.timer.next_check:
+            self.timer.check_at(due)
 
     def expire(self) -> None:
-        """Time is up."""
+        """Cancel the task: the time is up."""
         self.expired = True
         self._task.cancel()
 
     def resume(self) -> bool:
-        """Hold again after a stage that took too long; False where something else cancelled the task too."""
+        """Continue after a stage that took too long; return False if the task was cancelled otherwise too."""
         self.expired = False
-        self.timer.under_way[self] = None
+        self.timer.active[self] = None
         self.reschedule(self.ends_at)
-        return self._takes_back_its_cancellation()
+        return self._uncancel()
 
-    def _takes_back_its_cancellation(self) -> bool:
-        """No other cancelled the task."""
+    def _uncancel(self) -> bool:
+        """Undo the cancellation; return whether it was the only one."""
         return self._task.uncancel() <= self._cancelling
 
 
 class Stage:
-    """A part of what a ``TimeLimit`` holds for, with limits of its own. A context inside that context.
+    """A part of a ``TimeLimit`` with limits of its own, as a context inside that context.
 
-    It raises ``TimeoutError`` when it takes longer than ``seconds``, and ``silence_error`` when ``listen()``
-    is not called again within ``silence`` seconds. What takes as long as all may is left to the time limit.
+    It raises ``TimeoutError`` after ``seconds``, and ``silence_error`` if ``listen()`` is not called again
+    within ``silence`` seconds. The outer limit takes precedence.
 
     Attributes:
-        silence: seconds of it, at most.
+        silence: maximum seconds of silence.
     """
 
     __slots__ = ("_ends_at", "_limit", "_seconds", "_silence_error", "silence")
@@ -131,50 +130,50 @@ class Stage:
             raise (TimeoutError if was_due == self._ends_at else self._silence_error) from error
 
     def listen(self) -> None:
-        """From here on, silence ends it."""
+        """Start to limit silence."""
         limit = self._limit
         limit.reschedule(min(limit.timer.now() + self.silence, self._ends_at))
 
     def stop_listening(self) -> None:
-        """From here on, silence is no reason to end it."""
+        """Stop limiting silence."""
         self._limit.reschedule(self._ends_at)
 
 
 class _Timer:
-    """Looks after all limits of one length in one event loop.
+    """Checks all limits of one length in one event loop.
 
     Attributes:
-        under_way: those limits.
-        now: seconds by the event loop's clock.
-        back_at: when it looks at them next. Mostly before a new one is due, so that it need not be told.
+        active: the active limits.
+        now: seconds by the clock of the event loop.
+        next_check: when the limits are checked next; mostly before a new one is due.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.now = loop.time
         self._call_at = loop.call_at
-        self.under_way: dict[TimeLimit, None] = {}
-        self.back_at = math.inf
+        self.active: dict[TimeLimit, None] = {}
+        self.next_check = math.inf
         self._handle: asyncio.TimerHandle | None = None
 
-    def be_back_at(self, due: float) -> None:
-        """Look at this time instead."""
+    def check_at(self, due: float) -> None:
+        """Check at this time instead."""
         if self._handle is not None:
             self._handle.cancel()
-        self.back_at = due
-        self._handle = self._call_at(due, self._look)
+        self.next_check = due
+        self._handle = self._call_at(due, self._check)
 
-    def _look(self) -> None:
-        """End what is due, and come back when the next is."""
-        self.back_at, self._handle = math.inf, None
+    def _check(self) -> None:
+        """Cancel what is due, and check again when the next limit is."""
+        self.next_check, self._handle = math.inf, None
         now = self.now()
-        for limit in [limit for limit in self.under_way if limit.due <= now]:
-            del self.under_way[limit]
+        for limit in [limit for limit in self.active if limit.due <= now]:
+            del self.active[limit]
             limit.expire()
-        if self.under_way:
-            self.be_back_at(min(limit.due for limit in self.under_way))
+        if self.active:
+            self.check_at(min(limit.due for limit in self.active))
 
     def stop(self) -> None:
-        """Do not come back."""
+        """Cancel the timer."""
         if self._handle is not None:
             self._handle.cancel()
 
@@ -183,12 +182,12 @@ _timers: Final[dict[tuple[asyncio.AbstractEventLoop, float], _Timer]] = {}
 
 
 def _new_timer(loop: asyncio.AbstractEventLoop, seconds: float) -> _Timer:
-    """A timer for limits of another length. Where all lengths differ, those without any limit go."""
+    """Create a timer for limits of another length; drop idle timers if there are many."""
     for key, timer in list(_timers.items()):
-        its_loop, _ = key
-        if its_loop.is_closed():
+        timer_loop, _ = key
+        if timer_loop.is_closed():
             _timers.pop(key, None)
-        elif its_loop is loop and not timer.under_way and len(_timers) >= MAX_IDLE_TIMERS:
+        elif timer_loop is loop and not timer.active and len(_timers) >= MAX_IDLE_TIMERS:
             timer.stop()
             del _timers[key]
     timer = _timers[loop, seconds] = _Timer(loop)

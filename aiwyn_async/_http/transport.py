@@ -1,34 +1,32 @@
-"""aiohttp, and nothing else: one request in; status, headers and bytes, or a failure, out.
+"""The connections: one request in; status, headers and bytes, or a failure, out.
 
-What goes wrong comes back as a value. aiohttp's own exceptions hold the Authorization header, and their
-tracebacks hold it again, so none of them leaves this module.
+Failures are returned as values. The exceptions of aiohttp and their tracebacks contain the Authorization
+header, so none of them leaves this module.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import functools
-import re
-import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
 from http.cookies import BaseCookie, SimpleCookie
 from platform import python_version
 from typing import Any, Final, NamedTuple
 
 import aiohttp
-from aiohttp import hdrs, http_exceptions
+from aiohttp import hdrs
 from aiohttp.connector import Connection
 from yarl import URL
 
 from aiwyn_async._http import forks
+from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.connections import Connector, ProxyConnector
-from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts, is_success
-from aiwyn_async._http.redaction import MAX_ERROR_BODY, printable
+from aiwyn_async._http.failures import BrokenResponseError, blame_proxy, is_out_of_sockets, kind_and_text
+from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
 from aiwyn_async._http.sockets import ThriftySocket, TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 from aiwyn_async._version import __version__
@@ -38,73 +36,14 @@ from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismat
 __all__ = ["Transport"]
 
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
-MAX_NAME_LENGTH: Final = 8192
-"""Characters of a name in a header, as many as aiohttp reads; it is shortened once credentials are masked."""
-SMALL_PIECE: Final = 4096
-"""Bytes; a body in smaller pieces is joined, since each of them is an object too."""
-READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
-
-PARTIAL_CONTENT: Final = 206
-OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-OUT_OF_SOCKETS_TEXT: Final = (
-    "no file descriptor or memory is left for a connection; raise the limit (ulimit -n) "
-    "or lower max_concurrency"
-)
-# What a server says by an alert that ends the handshake, which TLS 1.3 delivers with the first read only.
-_ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
-_HANDSHAKE_ALERTS: Final = {
-    "ACCESS_DENIED",
-    "BAD_CERTIFICATE",
-    "CERTIFICATE_EXPIRED",
-    "CERTIFICATE_REQUIRED",
-    "CERTIFICATE_REVOKED",
-    "CERTIFICATE_UNKNOWN",
-    "DECRYPT_ERROR",
-    "HANDSHAKE_FAILURE",
-    "INSUFFICIENT_SECURITY",
-    "NO_CERTIFICATE",
-    "UNKNOWN_CA",
-    "UNSUPPORTED_CERTIFICATE",
-}
-
-# Most specific first: TLS and DNS failures are connector failures, and those are OS errors, to aiohttp.
-_KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
-    (aiohttp.ClientSSLError, FailureKind.TLS, "TLS failed"),
-    (aiohttp.ServerFingerprintMismatch, FailureKind.TLS, "TLS failed"),
-    (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "the host name cannot be resolved"),
-    (aiohttp.ClientConnectorError, FailureKind.CONNECT, "cannot connect"),
-    (aiohttp.ClientHttpProxyError, FailureKind.CONNECT, "the proxy refuses to connect"),
-    (aiohttp.ConnectionTimeoutError, FailureKind.CONNECT_TIMEOUT, "no connection within connect_timeout"),
-    (aiohttp.SocketTimeoutError, FailureKind.READ_TIMEOUT, "the server was silent for read_timeout"),
-    (aiohttp.ServerDisconnectedError, FailureKind.DISCONNECTED, "the server hung up before it answered"),
-    (aiohttp.ClientOSError, FailureKind.DISCONNECTED, "the connection broke"),
-    (aiohttp.ClientConnectionResetError, FailureKind.DISCONNECTED, "the connection broke"),
-    (aiohttp.ClientPayloadError, FailureKind.TRUNCATED, "the body broke off"),
-    (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "the answer is not valid HTTP"),
-    (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no whole answer within attempt_timeout"),
-    (aiohttp.ClientConnectionError, FailureKind.DISCONNECTED, "the connection broke"),
-    (aiohttp.ClientError, FailureKind.PROTOCOL, "the answer is not valid HTTP"),
-    (OSError, FailureKind.DISCONNECTED, "the connection broke"),
-    # Of its own accord aiohttp raises these for what it did not foresee in an answer.
-    (Exception, FailureKind.PROTOCOL, "the answer cannot be understood"),
-)
-
-
-class _BrokenResponse(aiohttp.ClientError):
-    """A connection that broke before an answer, told by kind and text alone."""
-
-    def __init__(self, kind: FailureKind, text: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.text = text
 
 
 class _Sending(Stage):
-    """One attempt to send a request, where aiohttp hands nothing on: its limits, and what became of it.
+    """One attempt to send a request: its limits, and what aiohttp does not report.
 
     Attributes:
-        opened: it had to open a connection of its own.
-        connected: behind a proxy: it has a connection, so the request may have been sent.
+        opened: the attempt opened a new connection.
+        connected: through a proxy: connected, so the request may have been sent.
     """
 
     opened = False
@@ -115,9 +54,9 @@ _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
 def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
-    """Make the socket of a new connection: the one public place where aiohttp tells that it opens one.
+    """Create the socket of a new connection: the only public hook that aiohttp calls when it opens one.
 
-    aiohttp may do so in a task of its own, which has a copy of the context and in it the same ``_Sending``.
+    aiohttp may call it in a task of its own, whose copied context holds the same ``_Sending``.
     """
     _sending.get().opened = True
     return ThriftySocket(*address[:3])
@@ -133,11 +72,11 @@ def _note_connected() -> None:
 
 
 class _ClientResponse(aiohttp.ClientResponse):
-    """What aiohttp waits for, no longer than read_timeout and only once.
+    """Waits for a response no longer than read_timeout, and never resends by itself.
 
-    aiohttp's own limit of silence sets a timer anew at every piece that comes, which a small call feels. And
-    when a connection breaks, even a fresh one, aiohttp sends GET, PUT and DELETE again by itself, which may
-    have arrived. Here the request's retry class decides that, and every time it is sent is counted.
+    The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls. And
+    aiohttp retries GET, PUT and DELETE itself when a connection breaks; here the retry class of the request
+    decides, and every attempt is counted.
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
@@ -145,30 +84,23 @@ class _ClientResponse(aiohttp.ClientResponse):
         sending.listen()
         try:
             response = await super().start(connection)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
-            broken = _BrokenResponse(*_kind_and_text(fault))  # which aiohttp does not know, and lets pass
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            broken = BrokenResponseError(*kind_and_text(error))  # unknown to aiohttp, so it passes through
         else:
-            # Of two responses on a fresh connection the first one is meant; on others it may be a leftover.
-            if sending.opened or not self._protocol:  # its length is that of its queue of responses
+            # Of two responses on a new connection the first is meant; on others it may be a leftover.
+            if sending.opened or not self._protocol:  # its length is that of its response queue
                 return response
-            broken = _BrokenResponse(FailureKind.DISCONNECTED, "two responses arrived for one request")
+            broken = BrokenResponseError(FailureKind.DISCONNECTED, "two responses arrived for one request")
         raise broken
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
-    """Keeps no cookie. Its parent makes a new jar of none for every request, which takes 1 us."""
+    """Stores no cookie. The parent class creates an empty jar for every request, which takes 1 us."""
 
     _none: Final[BaseCookie[str]] = SimpleCookie()
 
     def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 (there are none for any)
         return self._none
-
-
-class _UnusableBody(NamedTuple):
-    """Why the body of an answer cannot be used."""
-
-    kind: FailureKind
-    text: str
 
 
 class _Pool(NamedTuple):
@@ -178,13 +110,13 @@ class _Pool(NamedTuple):
     connector: Connector
 
 
-# Pools that a forked child inherited. Closing them would end the parent's TLS sessions; dropping them would
-# warn; so they stay here.
+# Pools that a forked child inherited. Closing them would end the TLS sessions of the parent; dropping them
+# would warn.
 _inherited: list[dict[asyncio.AbstractEventLoop, _Pool]] = []
 
 
 class Transport:
-    """Connection pools, one an event loop, each closed with its loop or by ``aclose()``."""
+    """Connection pools, one per event loop, each closed with its loop or by ``aclose()``."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -201,7 +133,7 @@ class Transport:
 
     @property
     def is_open(self) -> bool:
-        """True while a pool may hold connections."""
+        """Whether a pool may hold connections."""
         return (
             not self._closed
             and self._fork == forks.generation()
@@ -209,7 +141,7 @@ class Transport:
         )
 
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Refuse a closed client, and one that another thread uses; forget what a forked child inherited.
+        """Refuse a closed client or one used by another thread; drop what a forked child inherited.
 
         Args:
             loop: the running one.
@@ -219,7 +151,7 @@ class Transport:
             LoopMismatchError: another thread's event loop uses this client.
         """
         if self._closed:
-            raise ClientClosedError("the client is closed; make a new AiwynClient")
+            raise ClientClosedError("the client is closed; create a new AiwynClient")
         if self._fork != forks.generation():
             _inherited.append(self._pools)
             self._pools, self._fork = {}, forks.generation()
@@ -228,11 +160,12 @@ class Transport:
             thread = threading.get_ident()
             if any(pool.thread != thread for pool in self._pools.values()):
                 raise LoopMismatchError(
-                    "this client is in use on another thread's event loop; make one AiwynClient a thread"
+                    "the client is used by the event loop of another thread; "
+                    "create one AiwynClient per thread"
                 )
 
     def distrust_connections(self) -> None:
-        """Reuse no connection that is open now: one of them brought a response of another request."""
+        """Do not reuse the open connections: one of them delivered a response of another request."""
         for pool in self._pools.values():
             pool.connector.distrust()
 
@@ -250,8 +183,8 @@ class Transport:
             request: what to send.
             bearer: the token to send with it.
             timeouts: of this attempt.
-            limit: that of the whole call.
-            headers: to send beside those of the request.
+            limit: of the whole call.
+            headers: sent in addition.
 
         Raises:
             ClientClosedError: after ``aclose()``.
@@ -262,11 +195,11 @@ class Transport:
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
         _sending.set(sending)
         started = time.perf_counter()
-        answered = out_of_sockets = False
+        has_response = out_of_sockets = False
         try:
-            # The headers have no name here, since a traceback may show what has one.
+            # The headers are not bound to a name, since a traceback may show locals.
             with sending:
-                # What is public wraps this in an object of a generic type, which takes 5 us to make.
+                # The public method wraps this in a context manager, which takes 5 us to create.
                 response = await pool.session._request(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                     request.method,
                     url,
@@ -275,48 +208,48 @@ class Transport:
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 )
-                answered = True
-                most = self._config.max_response_bytes
+                has_response = True
+                max_bytes = self._config.max_response_bytes
                 try:
-                    body = _body_at_hand(response, most) or await _body_of(response, most, sending)
+                    body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
                 finally:
-                    if not response.closed:  # as it is when all of it was read
+                    if not response.closed:  # closed once it is read completely
                         response.release()
-                if not isinstance(body, _UnusableBody):
+                if not isinstance(body, UnusableBody):
                     try:
                         body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
-                    except (UnknownCharsetError, UnicodeError) as fault:
-                        body = _undecodable(response, body, fault)
-                if not isinstance(body, _UnusableBody):
+                    except (UnknownCharsetError, UnicodeError) as error:
+                        body = undecodable(response, body, error)
+                if not isinstance(body, UnusableBody):
                     return Response(response.status, response.headers, body, time.perf_counter() - started)
                 kind, text = body
         except asyncio.CancelledError as stopped:
-            # aiohttp's frames, which hold the headers, do not travel with it.
+            # Without the frames of aiohttp, which hold the headers.
             stopped.__context__ = None
             raise stopped.with_traceback(None) from None
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as fault:
-            kind, text = _kind_and_text(fault)
-            out_of_sockets = _is_out_of_sockets(fault)
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as error:
+            kind, text = kind_and_text(error)
+            out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
-                kind, text = _of_proxy(self._proxy, fault, kind, text)
+                kind, text = blame_proxy(self._proxy, error, kind, text)
         if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
-        if kind is FailureKind.DISCONNECTED and not answered and url.scheme == "http":
-            text = f"{text}; if it speaks https there, write so in base_url"
-        # What is not HTTP on a kept-alive connection may be the rest of a response that nobody asked for.
-        unanswered = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL} and not answered
+        if kind is FailureKind.DISCONNECTED and not has_response and url.scheme == "http":
+            text = f"{text}; if the server expects https, change base_url"
+        # Invalid HTTP on a reused connection may be the rest of a surplus response.
+        unanswered = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL} and not has_response
         reused = unanswered and not sending.opened
         return Failure(kind, text, time.perf_counter() - started, reused, out_of_sockets)
 
     async def aclose(self) -> None:
-        """Close every connection; a second call does nothing. Requests in flight fail."""
+        """Close all connections; closing twice is allowed. Requests in flight fail."""
         self._closed = True
         running = asyncio.get_running_loop()
         pools, self._pools = self._pools, {}
         if self._fork != forks.generation():
             _inherited.append(pools)
             return
-        # A loop that stands still closes its pool itself, when it shuts its async generators down.
+        # A loop that is not running closes its pool when it shuts down its async generators.
         self._pools = {loop: pool for loop, pool in pools.items() if not loop.is_running()}
         for loop, pool in pools.items():
             if loop is running:
@@ -327,7 +260,7 @@ class Transport:
     def _url(self, request: Request) -> URL:
         path = request.path
         if not path.isascii() or not path.isprintable() or " " in path:
-            # A line break would end the request line, and what follows would pass for headers.
+            # A line break would end the request line, and the rest would be read as headers.
             raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
         if "?" in path or "#" in path:
             return URL(self._config.base_url + path, encoded=True)
@@ -336,7 +269,7 @@ class Transport:
     async def _open_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         self.check_usable(loop)  # again: the client may have been closed while the call waited
         options: dict[str, Any] = {
-            "limit": 0,  # the governor limits, so that waiting for a slot is never taken for a slow server
+            "limit": 0,  # the concurrency limiter limits; waiting for a slot must not count as a slow server
             "ssl": self._config.ssl_context or True,
             "socket_factory": _open_tls_socket if self._base.scheme == "https" else _open_socket,
         }
@@ -379,176 +312,6 @@ def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] |
 
 @functools.lru_cache(maxsize=64)
 def _client_timeout(connect: float) -> aiohttp.ClientTimeout:
-    # aiohttp's connect covers name resolution and every address that is tried, its sock_connect one of them.
-    # It would cover the wait for a slot of the pool as well, but the pool has no limit.
+    # In aiohttp, connect covers name resolution and all addresses, sock_connect one address.
+    # It also covers the wait for a slot of the pool, but the pool is unlimited.
     return aiohttp.ClientTimeout(total=None, connect=connect)
-
-
-def _body_at_hand(response: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """The body of an answer that came with its head, as those of small calls do; None of any other."""
-    content = response.content
-    if not content.is_eof() or content.total_bytes > most or hdrs.CONTENT_ENCODING in response.headers:
-        return None
-    is_whole = is_success(response.status) and response.status != PARTIAL_CONTENT
-    return content.read_nowait() if is_whole else None
-
-
-async def _body_of(
-    response: aiohttp.ClientResponse, most: int, sending: _Sending
-) -> bytes | tuple[bytes, ...] | _UnusableBody:
-    """The decoded body, in pieces where it came in some; or why there is none that can be used."""
-    encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
-    readable = encoding in READABLE_ENCODINGS
-    if not is_success(response.status):
-        told = await _beginning(response, sending)
-        return told if readable else b""
-    if not readable:
-        return _UnusableBody(
-            FailureKind.UNKNOWN_ENCODING,
-            f"the answer has a Content-Encoding not asked for: {printable(encoding, limit=MAX_NAME_LENGTH)}",
-        )
-    if response.status == PARTIAL_CONTENT:
-        response.close()
-        return _UnusableBody(FailureKind.PROTOCOL, "status 206: only a part of what was asked for, in full")
-    # The length that is told is that of the bytes sent, which an encoding may make more of.
-    length = None if encoding else response.content_length
-    is_too_long = length is not None and length > most
-    body = None if is_too_long else await _read_capped(response, most, sending)
-    if body is None:
-        response.close()
-        return _UnusableBody(
-            FailureKind.TOO_LARGE, f"the answer is larger than max_response_bytes ({most} bytes)"
-        )
-    return body
-
-
-def _undecodable(
-    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...], fault: LookupError | UnicodeError
-) -> bytes | tuple[bytes, ...] | _UnusableBody:
-    """Return why a body is not text in its charset; that of an error as well as it can be read."""
-    is_unknown = isinstance(fault, UnknownCharsetError)
-    if not is_success(response.status):
-        return body if is_unknown else as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace")
-    if is_unknown:
-        charset = printable(str(fault.args[0]), limit=MAX_NAME_LENGTH)
-        return _UnusableBody(
-            FailureKind.UNKNOWN_ENCODING, f"the response declares an unknown charset: {charset}"
-        )
-    return _UnusableBody(
-        FailureKind.ENCODING,
-        "the body is not valid text in the charset of its Content-Type or byte order mark",
-    )
-
-
-async def _read_capped(
-    response: aiohttp.ClientResponse, most: int, sending: _Sending
-) -> bytes | tuple[bytes, ...] | None:
-    """The decoded body, in pieces unless they are small; or None as soon as it passes ``most`` bytes."""
-    chunks: list[bytes] = []
-    size = 0
-    content = response.content
-    while not content.at_eof():
-        if content.is_eof():
-            chunk = content.read_nowait()
-        else:
-            sending.listen()
-            chunk = await content.readany()
-        size += len(chunk)
-        if size > most:
-            return None
-        chunks.append(chunk)
-    return tuple(chunks) if len(chunks) > 1 and size > len(chunks) * SMALL_PIECE else b"".join(chunks)
-
-
-async def _beginning(response: aiohttp.ClientResponse, sending: _Sending) -> bytes:
-    """What came of the body of an error, 64 KiB at most.
-
-    The status is the answer. A body that breaks off, stalls or does not decode must not hide it.
-    """
-    chunks: list[bytes] = []
-    size = 0
-    sending.stop_listening()
-    try:
-        while not response.content.at_eof():
-            with TimeLimit(sending.silence):
-                chunk = await response.content.readany()
-            chunks.append(chunk)
-            size += len(chunk)
-            if size >= MAX_ERROR_BODY:
-                response.close()
-                break
-    except (aiohttp.ClientError, OSError):
-        response.close()
-    return b"".join(chunks)[:MAX_ERROR_BODY]
-
-
-def _kind_and_text(fault: Exception) -> tuple[FailureKind, str]:
-    if isinstance(fault, _BrokenResponse):
-        return fault.kind, fault.text
-    os_error = getattr(fault, "os_error", None)
-    alert = _ALERT.search(str(os_error or fault))
-    if alert is not None and alert[1] in _HANDSHAKE_ALERTS:
-        return FailureKind.TLS, _alert_text(alert[1])
-    if isinstance(os_error, ssl.SSLError) or isinstance(fault, (aiohttp.ClientSSLError, ssl.SSLError)):
-        return FailureKind.TLS, _tls_text(fault)
-    if isinstance(fault, aiohttp.ClientPayloadError) and isinstance(
-        fault.__cause__, http_exceptions.ContentEncodingError
-    ):
-        return FailureKind.ENCODING, "the body does not decode as its Content-Encoding says"
-    if _is_out_of_sockets(fault):
-        return FailureKind.CONNECT, OUT_OF_SOCKETS_TEXT
-    # The last entry fits every fault.
-    kind, text = next(
-        (kind, text)
-        for cls, kind, text in _KINDS
-        if isinstance(fault, cls)  # pyright: ignore[reportUnnecessaryIsInstance]
-    )
-    if isinstance(fault, aiohttp.ClientConnectorError):
-        text = f"{text}: {fault.host}:{fault.port}"
-        if fault.os_error.strerror:
-            text = f"{text}, {fault.os_error.strerror}"
-    elif isinstance(fault, aiohttp.ClientHttpProxyError):
-        text = f"{text}: status {fault.status}"
-    return kind, text
-
-
-def _is_out_of_sockets(fault: Exception) -> bool:
-    # Later on the same numbers may mean that a request was sent.
-    return isinstance(fault, aiohttp.ClientConnectorError) and fault.os_error.errno in OUT_OF_SOCKETS
-
-
-def _of_proxy(proxy: URL, fault: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:
-    """Return kind and text of a failure to connect through a proxy, naming it if it is to blame."""
-    named = f"the proxy {proxy.host}:{proxy.port}"
-    if isinstance(fault, aiohttp.ClientHttpProxyError):
-        return kind, text
-    if isinstance(fault, aiohttp.ClientConnectorError):
-        if (fault.host, fault.port) != (proxy.raw_host, proxy.port):
-            return kind, f"{text} (through {named})"
-        reason = "its host name cannot be resolved" if kind is FailureKind.DNS else fault.os_error.strerror
-        return kind, text if kind is FailureKind.TLS else f"cannot connect to {named}: {reason or 'failed'}"
-    if kind is FailureKind.CONNECT_TIMEOUT:
-        return kind, f"{text} through {named}"
-    # Whatever it sent was no tunnel, so the request itself was not sent.
-    return FailureKind.CONNECT, f"{named} closed the connection or did not respond as a proxy does"
-
-
-def _alert_text(alert: str) -> str:
-    if alert in {"CERTIFICATE_REQUIRED", "NO_CERTIFICATE"}:
-        return (
-            "the server requires a client certificate; pass an ssl_context= "
-            "into which load_cert_chain() loaded one"
-        )
-    reason = alert.lower().replace("_", " ")
-    return f"the server refused the TLS handshake ({reason}); does it require another client certificate?"
-
-
-def _tls_text(fault: Exception) -> str:
-    cause = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", None) or fault
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            f"the server's certificate is refused: {cause.verify_message}; "
-            "for a private CA pass an ssl_context= that trusts it"
-        )
-    reason = getattr(cause, "reason", None) or "handshake failed"
-    return f"TLS failed: {reason}; does the server speak https at this host and port?"

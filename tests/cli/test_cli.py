@@ -108,9 +108,9 @@ async def test_doctor_reports_clock_skew(cli: Cli, box: Sandbox) -> None:
         (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "does not exist; create it"),
         (["nonsense"], {}, 2, "nonsense"),
         (["count", "invoices"], {"AIWYN_BASE_URL": ""}, 2, "AIWYN_BASE_URL"),
-        (["count", "invoices"], {"AIWYN_API_KEY": "wrong"}, 3, "API key is refused"),
+        (["count", "invoices"], {"AIWYN_API_KEY": "wrong"}, 3, "refused the API key"),
         (["get", "invoice", "1"], {}, 4, "not found"),
-        (["count", "invoices"], {"AIWYN_BASE_URL": "http://127.0.0.1:9"}, 7, "cannot connect"),
+        (["count", "invoices"], {"AIWYN_BASE_URL": "http://127.0.0.1:9"}, 7, "could not connect"),
     ],
 )
 async def test_errors_set_exit_code_and_name_the_fix(
@@ -126,7 +126,7 @@ async def test_errors_set_exit_code_and_name_the_fix(
 async def test_rate_limit_sets_exit_code_six(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.list", every=1, status=429, headers={"Retry-After": "86400"})
     done = await cli.run("count", "invoices")
-    assert (done.code, "wait 86400 s" in done.err) == (6, True)
+    assert (done.code, "retry after 86400 s" in done.err) == (6, True)
 
 
 async def test_incomplete_export_sets_exit_code_five_and_names_the_reason(

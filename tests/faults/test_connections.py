@@ -172,7 +172,7 @@ async def test_http_at_an_https_port_and_the_reverse_name_the_other_scheme(
             await session_of(connect(server.url.replace("http", "https"))).call(GET)
     assert plain.value.kind == "tls"
     async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
-        with pytest.raises(TransportError, match="speaks https"):
+        with pytest.raises(TransportError, match="expects https"):
             await session_of(connect(server.url.replace("https", "http"))).call(GET)
     assert server.requests == []
 
@@ -266,7 +266,7 @@ async def test_a_proxy_that_cannot_be_reached_is_called_a_proxy(
 ) -> None:
     client = connect(target, proxy=f"http://user:{CANARY}@127.0.0.1:{closed_port}", token="t", retries=0)
     with pytest.raises(
-        TransportError, match=f"cannot connect to the proxy 127.0.0.1:{closed_port}"
+        TransportError, match=f"could not connect to the proxy 127.0.0.1:{closed_port}"
     ) as caught:
         await session_of(client).call(WRITE)
     assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
@@ -415,7 +415,7 @@ async def test_no_redirect_is_followed(status: int, connect: Connect) -> None:
         away = send(answer(status, b"", {"Location": f"{other.url}/x/{CANARY}"}))
         async with FaultServer([READ, away]) as server:
             for request in (GET, LIST, WRITE):
-                with pytest.raises(RedirectRefusedError, match=f"points to {other.url};") as caught:
+                with pytest.raises(RedirectRefusedError, match=f"redirects to {other.url};") as caught:
                     await session_of(connect(server.url)).call(request)
                 assert_no_secret(caught.value)
     assert (other.connections, other.requests) == (0, [])

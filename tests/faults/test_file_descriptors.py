@@ -24,9 +24,9 @@ async def main():
         results = await asyncio.gather(
             *(client.invoices.get(key) for key in range(200)), return_exceptions=True
         )
-        governor = client._session.governor
+        limiter = client._session.limiter
         failed = [str(result) for result in results if isinstance(result, BaseException)]
-        print(json.dumps({"failed": failed, "limit": governor.limit, "in_flight": governor.in_flight}))
+        print(json.dumps({"failed": failed, "limit": limiter.limit, "in_flight": limiter.in_flight}))
 
 asyncio.run(main())
 """

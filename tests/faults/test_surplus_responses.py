@@ -194,7 +194,7 @@ async def test_a_server_that_mistakes_keys_gets_an_error_that_names_both(
     server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(SURPLUS), READ, send(SURPLUS)])
-    with pytest.raises(ResponseMismatchError, match=r"asked for key 2, but received .* key 666") as caught:
+    with pytest.raises(ResponseMismatchError, match=r"requested key 2, received .* key 666") as caught:
         await client.invoices.get(2)
     error = caught.value
     assert (error.requested_key, error.received_key) == (2, 666)

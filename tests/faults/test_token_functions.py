@@ -186,9 +186,9 @@ async def never() -> str:
         (lambda: None, "returned NoneType"),
         (lambda: 7, "returned int"),
         (lambda: b"token", "returned bytes"),
-        (lambda: "", "returned an empty text"),
-        (lambda: "two words", "returned an empty text, or one with spaces"),
-        (lambda: "a\r\nX-B: c", "returned an empty text, or one with spaces"),
+        (lambda: "", "returned text that is empty"),
+        (lambda: "two words", "returned text that is empty or contains spaces"),
+        (lambda: "a\r\nX-B: c", "returned text that is empty or contains spaces"),
     ],
 )
 async def test_its_failure_is_a_typed_error_without_what_it_said(

@@ -451,7 +451,7 @@ def test_invalid_checkpoint_is_rejected(aiwyn_offline: AiwynClient, text: str | 
 
 
 async def settled(client: AiwynClient) -> tuple[int, int, int]:
-    """Server side apart, what a walk may leave behind: tasks, connections, governor slots."""
+    """Server side apart, what a walk may leave behind: tasks, connections, limiter slots."""
     gc.collect()
     return (
         busy_connections(client),

@@ -20,7 +20,7 @@ from fake_clock import FakeClock
 
 
 class Caller:
-    """What enters a governor."""
+    """What enters a limiter."""
 
     phase = ""
 
@@ -44,82 +44,82 @@ def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
     return tasks
 
 
-async def hold(governor: ConcurrencyLimiter) -> None:
+async def hold(limiter: ConcurrencyLimiter) -> None:
     loop = asyncio.get_running_loop()
-    await governor.acquire(Caller(FakeClock()))
+    await limiter.acquire(Caller(FakeClock()))
     try:
         await asyncio.Event().wait()
     finally:
-        governor.release(loop)
+        limiter.release(loop)
 
 
-async def visit(governor: ConcurrencyLimiter) -> None:
+async def visit(limiter: ConcurrencyLimiter) -> None:
     async with asyncio.timeout(5):
-        await governor.acquire(Caller(FakeClock()))
-    governor.release()
+        await limiter.acquire(Caller(FakeClock()))
+    limiter.release()
 
 
 def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(2, clock)
-    tasks = abandon(*(hold(governor) for _ in range(5)))
-    assert (governor.in_flight, len(governor._waiting)) == (2, 3)
-    asyncio.run(visit(governor))
-    assert (governor.in_flight, len(governor._waiting)) == (0, 0)
+    limiter = ConcurrencyLimiter(2, clock)
+    tasks = abandon(*(hold(limiter) for _ in range(5)))
+    assert (limiter.in_flight, len(limiter._waiting)) == (2, 3)
+    asyncio.run(visit(limiter))
+    assert (limiter.in_flight, len(limiter._waiting)) == (0, 0)
     # The garbage collector closes the coroutines later, and what they release was released already.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         del tasks
         gc.collect()
-    assert governor.in_flight == 0
-    asyncio.run(visit(governor))
+    assert limiter.in_flight == 0
+    asyncio.run(visit(limiter))
 
 
 def test_a_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(1, clock)
+    limiter = ConcurrencyLimiter(1, clock)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(governor.acquire(Caller(clock)))
+    loop.run_until_complete(limiter.acquire(Caller(clock)))
     loop.close()
-    governor.release(loop)
-    assert governor.in_flight == 0
-    governor.release(loop)
-    assert governor.in_flight == 0
+    limiter.release(loop)
+    assert limiter.in_flight == 0
+    limiter.release(loop)
+    assert limiter.in_flight == 0
 
 
 def test_a_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(2, clock)
+    limiter = ConcurrencyLimiter(2, clock)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
-    first.run_until_complete(governor.acquire(Caller(clock)))
-    second.run_until_complete(governor.acquire(Caller(clock)))
-    assert governor.in_flight == 2
+    first.run_until_complete(limiter.acquire(Caller(clock)))
+    second.run_until_complete(limiter.acquire(Caller(clock)))
+    assert limiter.in_flight == 2
     second.close()
-    first.run_until_complete(visit(governor))
-    assert governor.in_flight == 1
-    governor.release(first)
-    assert governor.in_flight == 0
+    first.run_until_complete(visit(limiter))
+    assert limiter.in_flight == 1
+    limiter.release(first)
+    assert limiter.in_flight == 0
     first.close()
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=6), st.integers(1, 3))
 def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most: int) -> None:
-    governor = ConcurrencyLimiter(most, FakeClock())
+    limiter = ConcurrencyLimiter(most, FakeClock())
     kept: list[asyncio.Task[Any]] = []
     for number, collect in rounds:
-        kept += abandon(*(hold(governor) for _ in range(number)))
+        kept += abandon(*(hold(limiter) for _ in range(number)))
         if collect:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 kept.clear()
-        asyncio.run(visit(governor))
-        assert (governor.in_flight, len(governor._waiting)) == (0, 0)
+        asyncio.run(visit(limiter))
+        assert (limiter.in_flight, len(limiter._waiting)) == (0, 0)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "raised"])
 def test_an_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(1, clock)
+    limiter = ConcurrencyLimiter(1, clock)
 
     async def leave_in_the_middle() -> None:
-        tasks = [asyncio.create_task(hold(governor)) for _ in range(3)]
+        tasks = [asyncio.create_task(hold(limiter)) for _ in range(3)]
         await asyncio.sleep(0)
         if end == "cancelled":
             tasks[0].cancel()
@@ -133,5 +133,5 @@ def test_an_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: 
             run()
     else:
         run()
-    asyncio.run(visit(governor))
-    assert governor.in_flight == 0
+    asyncio.run(visit(limiter))
+    assert limiter.in_flight == 0

@@ -101,7 +101,7 @@ def test_another_threads_loop_is_refused_while_the_first_one_runs(served: Sandbo
     async def ask_here_and_there() -> None:
         async with client:
             await ask()
-            with pytest.raises(LoopMismatchError, match="one AiwynClient a thread"):
+            with pytest.raises(LoopMismatchError, match="one AiwynClient per thread"):
                 await asyncio.to_thread(asyncio.run, ask())
             assert await ask() == 200
 

@@ -230,8 +230,8 @@ def test_an_excerpt_masks_before_it_cuts() -> None:
         ("//evil.test/secret", "http(s)://evil.test;"),
         ("/secret", "another path of this host;"),
         ("", "nowhere;"),
-        ("https://[secret", "no valid address;"),
-        ("https://host:secret/", "no valid address;"),
+        ("https://[secret", "an invalid address;"),
+        ("https://host:secret/", "an invalid address;"),
         ("https://s\u00e9cret.test/", "https://s\u00e9cret.test;"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_redirect_shows_scheme_and_host_alone(location: str, shown: str) -> No
     response = Response(302, {"Location": location}, b"", 0.0)
     error = to_error(READ, response, now=0, elapsed=0, attempts=())
     assert type(error) is RedirectRefusedError
-    assert f"points to {shown}" in str(error)
+    assert f"redirects to {shown}" in str(error)
     assert "secret" not in str(error)
 
 

@@ -17,7 +17,7 @@ from fake_clock import FakeClock
 
 
 class Caller:
-    """What enters a governor, with the clock for its waits."""
+    """What enters a limiter, with the clock for its waits."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.phase = "token"
@@ -54,12 +54,12 @@ def test_slots_are_neither_exceeded_nor_lost(moves: list[str], most: int) -> Non
 
 async def _play(moves: list[str], most: int) -> None:
     clock = FakeClock()
-    governor = ConcurrencyLimiter(most, clock)
+    limiter = ConcurrencyLimiter(most, clock)
     inside: list[asyncio.Event] = []
     tasks: list[asyncio.Task[None]] = []
 
     async def visit(ahead: bool) -> None:
-        limit_at_admission = await governor.acquire(Caller(clock), priority=ahead)
+        limit_at_admission = await limiter.acquire(Caller(clock), priority=ahead)
         assert limit_at_admission == clock.monotonic()
         leaves = asyncio.Event()
         inside.append(leaves)
@@ -67,7 +67,7 @@ async def _play(moves: list[str], most: int) -> None:
             await leaves.wait()
         finally:
             inside.remove(leaves)
-            governor.release()
+            limiter.release()
 
     for move in moves:
         clock.advance(1)
@@ -85,19 +85,19 @@ async def _play(moves: list[str], most: int) -> None:
                 await asyncio.sleep(0)
                 tasks[-1].cancel()
             case "throttle":
-                governor.throttled(clock.monotonic())
+                limiter.throttled(clock.monotonic())
             case "succeed":
-                governor.succeeded()
+                limiter.succeeded()
             case _:
                 await asyncio.sleep(0)
-        assert 0 <= governor.in_flight <= most
-        assert 1 <= governor.limit <= most
+        assert 0 <= limiter.in_flight <= most
+        assert 1 <= limiter.limit <= most
     await _all_leave(tasks, inside)
     assert all(task.cancelled() or task.exception() is None for task in tasks)
-    assert governor.in_flight == 0
-    assert not governor._waiting
-    await governor.acquire(Caller(clock))
-    governor.release()
+    assert limiter.in_flight == 0
+    assert not limiter._waiting
+    await limiter.acquire(Caller(clock))
+    limiter.release()
 
 
 async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event]) -> None:
@@ -108,73 +108,73 @@ async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event
 
 
 async def test_a_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(1, clock)
-    await governor.acquire(Caller(clock))
-    waiting = asyncio.create_task(governor.acquire(Caller(clock)))
+    limiter = ConcurrencyLimiter(1, clock)
+    await limiter.acquire(Caller(clock))
+    waiting = asyncio.create_task(limiter.acquire(Caller(clock)))
     await asyncio.sleep(0)
     # Cancelled, and its place given away, before it runs again.
     waiting.cancel()
-    governor.release()
+    limiter.release()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert governor.in_flight == 0
+    assert limiter.in_flight == 0
 
 
 async def test_a_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(1, clock)
-    await governor.acquire(Caller(clock))
-    first, second = (asyncio.create_task(governor.acquire(Caller(clock))) for _ in range(2))
+    limiter = ConcurrencyLimiter(1, clock)
+    await limiter.acquire(Caller(clock))
+    first, second = (asyncio.create_task(limiter.acquire(Caller(clock))) for _ in range(2))
     await asyncio.sleep(0)
-    governor.release()
+    limiter.release()
     first.cancel()
     await asyncio.wait([first])
     await second
-    assert (first.cancelled(), governor.in_flight) == (True, 1)
+    assert (first.cancelled(), limiter.in_flight) == (True, 1)
 
 
 async def test_the_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(1, clock)
-    await governor.acquire(Caller(clock))
+    limiter = ConcurrencyLimiter(1, clock)
+    await limiter.acquire(Caller(clock))
     order: list[str] = []
 
     async def visit(name: str, ahead: bool) -> None:
-        await governor.acquire(Caller(clock), priority=ahead)
+        await limiter.acquire(Caller(clock), priority=ahead)
         order.append(name)
-        governor.release()
+        limiter.release()
 
     async with asyncio.TaskGroup() as group:
         for name in ("a", "b", "c"):
             group.create_task(visit(name, ahead=False))
         group.create_task(visit("token", ahead=True))
         await asyncio.sleep(0)
-        governor.release()
+        limiter.release()
     assert order == ["token", "a", "b", "c"]
 
 
 async def test_a_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(8, clock)
-    admitted = [await governor.acquire(Caller(clock)) for _ in range(8)]
+    limiter = ConcurrencyLimiter(8, clock)
+    admitted = [await limiter.acquire(Caller(clock)) for _ in range(8)]
     clock.advance(1)
     for at in admitted:
-        governor.throttled(at)
-    assert governor.limit == 4
-    governor.throttled(clock.monotonic())
-    assert governor.limit == 4
+        limiter.throttled(at)
+    assert limiter.limit == 4
+    limiter.throttled(clock.monotonic())
+    assert limiter.limit == 4
     clock.advance(1)
-    governor.throttled(clock.monotonic())
-    assert governor.limit == 2
+    limiter.throttled(clock.monotonic())
+    assert limiter.limit == 2
 
 
 def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(8, clock)
+    limiter = ConcurrencyLimiter(8, clock)
     for _ in range(9):
         clock.advance(1)
-        governor.throttled(clock.monotonic())
-    assert governor.limit == 1
+        limiter.throttled(clock.monotonic())
+    assert limiter.limit == 1
     climbed: list[int] = []
     for _ in range(60):
-        governor.succeeded()
-        climbed.append(int(governor.limit))
+        limiter.succeeded()
+        climbed.append(int(limiter.limit))
     assert climbed == sorted(climbed)
     # About one slot a round: 1 + 2 + ... + 7 successes.
     assert climbed[0] == 2
@@ -182,37 +182,37 @@ def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
 
 
 async def test_a_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(8, clock)
-    governor.pause(5)
-    governor.pause(2)
+    limiter = ConcurrencyLimiter(8, clock)
+    limiter.pause(5)
+    limiter.pause(2)
     caller = Caller(clock)
-    assert await governor.acquire(caller) == 5
+    assert await limiter.acquire(caller) == 5
     assert (caller.phase, clock.sleeps) == ("pause", [5])
-    governor.release()
-    await governor.acquire(caller)
+    limiter.release()
+    await limiter.acquire(caller)
     assert clock.sleeps == [5]
 
 
 async def test_a_pause_that_is_cancelled_gives_the_slot_back(clock: FakeClock) -> None:
-    governor = ConcurrencyLimiter(1, clock)
-    governor.pause(5)
-    entering = asyncio.create_task(governor.acquire(Caller(clock)))
+    limiter = ConcurrencyLimiter(1, clock)
+    limiter.pause(5)
+    entering = asyncio.create_task(limiter.acquire(Caller(clock)))
     await asyncio.sleep(0)
     entering.cancel()
     await asyncio.wait([entering])
-    assert governor.in_flight == 0
+    assert limiter.in_flight == 0
 
 
 async def test_a_forked_child_does_not_wait_for_the_parents_requests(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    governor = ConcurrencyLimiter(1, clock)
-    await governor.acquire(Caller(clock))
+    limiter = ConcurrencyLimiter(1, clock)
+    await limiter.acquire(Caller(clock))
     parent = forks.generation()
     monkeypatch.setattr(forks, "generation", lambda: parent + 1)
-    await governor.acquire(Caller(clock))
-    assert governor.in_flight == 1
+    await limiter.acquire(Caller(clock))
+    assert limiter.in_flight == 1
 
 
 def test_its_repr_tells_its_state(clock: FakeClock) -> None:
-    assert repr(ConcurrencyLimiter(3, clock)) == "<Governor 0 in flight of 3, 0 waiting>"
+    assert repr(ConcurrencyLimiter(3, clock)) == "<ConcurrencyLimiter 0 in flight of 3, 0 waiting>"

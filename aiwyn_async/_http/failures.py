@@ -1,0 +1,147 @@
+"""From the exceptions of aiohttp to the kind and text of a failure."""
+
+from __future__ import annotations
+
+import errno
+import re
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+import aiohttp
+from aiohttp import http_exceptions
+from yarl import URL
+
+from aiwyn_async._http.messages import FailureKind
+
+__all__ = ["BrokenResponseError", "blame_proxy", "is_out_of_sockets", "kind_and_text"]
+
+OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+OUT_OF_SOCKETS_TEXT: Final = (
+    "no file descriptor or memory left for a connection; raise the limit (ulimit -n) or lower max_concurrency"
+)
+# Alerts by which a server ends the handshake; TLS 1.3 delivers them with the first read.
+_ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
+_HANDSHAKE_ALERTS: Final = {
+    "ACCESS_DENIED",
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_UNKNOWN",
+    "DECRYPT_ERROR",
+    "HANDSHAKE_FAILURE",
+    "INSUFFICIENT_SECURITY",
+    "NO_CERTIFICATE",
+    "UNKNOWN_CA",
+    "UNSUPPORTED_CERTIFICATE",
+}
+# Most specific first: in aiohttp, TLS and DNS failures are connector failures, and those are OS errors.
+_KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
+    (aiohttp.ClientSSLError, FailureKind.TLS, "TLS failed"),
+    (aiohttp.ServerFingerprintMismatch, FailureKind.TLS, "TLS failed"),
+    (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "could not resolve"),
+    (aiohttp.ClientConnectorError, FailureKind.CONNECT, "could not connect to"),
+    (aiohttp.ClientHttpProxyError, FailureKind.CONNECT, "the proxy refused to connect"),
+    (aiohttp.ConnectionTimeoutError, FailureKind.CONNECT_TIMEOUT, "no connection within connect_timeout"),
+    (aiohttp.SocketTimeoutError, FailureKind.READ_TIMEOUT, "the server was silent for read_timeout"),
+    (
+        aiohttp.ServerDisconnectedError,
+        FailureKind.DISCONNECTED,
+        "the server closed the connection before responding",
+    ),
+    (aiohttp.ClientOSError, FailureKind.DISCONNECTED, "the connection broke"),
+    (aiohttp.ClientConnectionResetError, FailureKind.DISCONNECTED, "the connection broke"),
+    (aiohttp.ClientPayloadError, FailureKind.TRUNCATED, "the body was truncated"),
+    (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "the response is not valid HTTP"),
+    (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no complete response within attempt_timeout"),
+    (aiohttp.ClientConnectionError, FailureKind.DISCONNECTED, "the connection broke"),
+    (aiohttp.ClientError, FailureKind.PROTOCOL, "the response is not valid HTTP"),
+    (OSError, FailureKind.DISCONNECTED, "the connection broke"),
+    # aiohttp raises other exceptions for responses that it does not expect.
+    (Exception, FailureKind.PROTOCOL, "the response cannot be parsed"),
+)
+
+
+class BrokenResponseError(aiohttp.ClientError):
+    """A connection that broke before a response; holds kind and text only."""
+
+    def __init__(self, kind: FailureKind, text: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.text = text
+
+
+def kind_and_text(error: Exception) -> tuple[FailureKind, str]:
+    if isinstance(error, BrokenResponseError):
+        return error.kind, error.text
+    os_error = getattr(error, "os_error", None)
+    alert = _ALERT.search(str(os_error or error))
+    if alert is not None and alert[1] in _HANDSHAKE_ALERTS:
+        return FailureKind.TLS, _alert_text(alert[1])
+    if isinstance(os_error, ssl.SSLError) or isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
+        return FailureKind.TLS, _tls_text(error)
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(
+        error.__cause__, http_exceptions.ContentEncodingError
+    ):
+        return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
+    if is_out_of_sockets(error):
+        return FailureKind.CONNECT, OUT_OF_SOCKETS_TEXT
+    # The last entry matches every error.
+    kind, text = next(
+        (kind, text)
+        for cls, kind, text in _KINDS
+        if isinstance(error, cls)  # pyright: ignore[reportUnnecessaryIsInstance]
+    )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        text = f"{text} {error.host}:{error.port}"
+        if error.os_error.strerror:
+            text = f"{text}: {error.os_error.strerror}"
+    elif isinstance(error, aiohttp.ClientHttpProxyError):
+        text = f"{text}: status {error.status}"
+    return kind, text
+
+
+def is_out_of_sockets(error: Exception) -> bool:
+    # After connecting, the same numbers may mean that a request was sent.
+    return isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in OUT_OF_SOCKETS
+
+
+def blame_proxy(proxy: URL, error: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:
+    """Return kind and text of a failure to connect through a proxy, naming the proxy if it is the cause."""
+    named = f"the proxy {proxy.host}:{proxy.port}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return kind, text
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if (error.host, error.port) != (proxy.raw_host, proxy.port):
+            return kind, f"{text} (through {named})"
+        reason = "its host name could not be resolved" if kind is FailureKind.DNS else error.os_error.strerror
+        return (
+            kind,
+            text if kind is FailureKind.TLS else f"could not connect to {named}: {reason or 'failed'}",
+        )
+    if kind is FailureKind.CONNECT_TIMEOUT:
+        return kind, f"{text} through {named}"
+    # The proxy did not open a tunnel, so the request was not sent.
+    return FailureKind.CONNECT, f"{named} closed the connection or did not respond as a proxy does"
+
+
+def _alert_text(alert: str) -> str:
+    if alert in {"CERTIFICATE_REQUIRED", "NO_CERTIFICATE"}:
+        return (
+            "the server requires a client certificate; pass an ssl_context= "
+            "into which load_cert_chain() loaded one"
+        )
+    reason = alert.lower().replace("_", " ")
+    return f"the server refused the TLS handshake ({reason}); does it require another client certificate?"
+
+
+def _tls_text(error: Exception) -> str:
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"invalid server certificate: {cause.verify_message}; "
+            "for a private CA, pass an ssl_context= that trusts it"
+        )
+    reason = getattr(cause, "reason", None) or "handshake failed"
+    return f"TLS failed: {reason}; does the server speak https at this host and port?"

@@ -1,0 +1,149 @@
+"""Tokens in the response of an exchange, and how long they are valid."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._core.secret import Secret, bearer_secret
+from aiwyn_async._http.messages import fields_of
+from aiwyn_async._http.redaction import printable
+from aiwyn_async._http.retry_after import timestamp_of
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["DOCUMENTED_LIFETIME", "as_secret", "lifetime_of", "token_in"]
+
+DOCUMENTED_LIFETIME: Final = 3600.0
+CLOCK_SKEW: Final = 300.0
+"""Seconds by which the clocks of the server and of this machine may differ before one is considered wrong."""
+USUAL_TOKEN_KEYS: Final = ("token", "jwt", "accessToken", "access_token", "idToken", "id_token")
+
+
+class TokenResponse(msgspec.Struct, frozen=True):
+    """The parsed response of an exchange: a token or None, its lifetime, and the keys if there is none."""
+
+    token: Secret | None
+    lifetime: float | None
+    seen: str
+
+    def __repr__(self) -> str:
+        return f"<token {'present' if self.token else 'missing'}>"
+
+
+def token_in(body: bytes, key: str | None) -> TokenResponse:
+    """Return the token of an exchange, under ``key`` or the usual ones, at the top or inside ``data``.
+
+    A ``key`` with dots is a path, unless the document has a key of exactly that name.
+
+    Does not raise: this frame holds the token as plain text, and a traceback would show it.
+    """
+    try:
+        document: object = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return TokenResponse(None, None, "not JSON")
+    top = fields_of(document)
+    if not isinstance(document, dict):
+        return TokenResponse(None, None, "not a JSON object")
+    layers = [(top, name) for name in ((key,) if key else USUAL_TOKEN_KEYS)]
+    data = fields_of(top.get("data"))
+    layers += [(data, name) for _, name in layers]
+    if key and "." in key:
+        *path, last = key.split(".")
+        layers.append((_below(top, path), last))
+    for layer, name in layers:
+        token = as_secret(layer.get(name))
+        if token is not None:
+            return TokenResponse(token, _lifetime_in(layer, data, top), "")
+    return TokenResponse(None, None, f"keys: {printable(', '.join(sorted(top))) or 'none'}")
+
+
+def _below(fields: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    for key in path:
+        fields = fields_of(fields.get(key))
+    return fields
+
+
+def _lifetime_in(*layers: dict[str, Any]) -> float | None:
+    """Return the lifetime that the response states, beside the token or further out."""
+    for layer in layers:
+        for name in ("expiresIn", "expires_in"):
+            if name in layer:
+                return _seconds(layer[name])
+    return None
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        seconds = (
+            float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
+        )
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds is not None and math.isfinite(seconds) else None
+
+
+def as_secret(text: object) -> Secret | None:
+    if isinstance(text, Secret):
+        return text
+    try:
+        return bearer_secret(text) if isinstance(text, str) else None
+    except ConfigurationError:
+        return None
+
+
+class _Claims(msgspec.Struct):
+    exp: float | None = None
+    iat: float | None = None
+
+
+def lifetime_of(token: Secret, now: float, server_date: str | None, stated: float | None = None) -> float:
+    """Return the seconds that a token is valid from its request on; 0 or less if it has expired.
+
+    From its claims ``exp - iat``, and not past ``exp`` by the server's clock or this machine's ``now``. Each
+    clock may be wrong, so a token has expired only if it has by both. A token that is not a JWT is assumed to
+    last as long as the response ``stated``, or the documented hour. The token is not verified: the server
+    does that, and responds with 401 to an expired token.
+    """
+    claims = _claims(token)
+    if claims.exp is None:
+        return stated if stated is not None else DOCUMENTED_LIFETIME
+    server_now = timestamp_of(server_date or "")
+    if claims.iat is None:
+        return _left_without_issue_time(claims.exp, now, server_now, stated)
+    lifetime = claims.exp - claims.iat
+    if server_now is None or lifetime <= 0:
+        return lifetime
+    lefts = [claims.exp - server_now, claims.exp - now]
+    plausible = [left for left in lefts if 0 < left <= lifetime]
+    if plausible:
+        return max(plausible)
+    # By one clock at least, the token is not issued yet: that clock is wrong, and the other may be.
+    return lifetime if max(lefts) > 0 else max(lefts)
+
+
+def _left_without_issue_time(exp: float, now: float, server_now: float | None, stated: float | None) -> float:
+    left = exp - now
+    if server_now is None:
+        return left
+    left_by_server = exp - server_now
+    if left_by_server > 0 and abs(left_by_server - left) <= CLOCK_SKEW:
+        return left_by_server
+    # The clocks disagree. The stated lifetime depends on neither.
+    if stated is not None and stated > 0 and max(left, left_by_server) > 0:
+        return stated
+    return max(left, left_by_server)
+
+
+def _claims(token: Secret) -> _Claims:
+    _, _, rest = token.reveal().partition(".")
+    payload = rest.partition(".")[0]
+    try:
+        text = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return msgspec.json.decode(text, type=_Claims)
+    except (binascii.Error, ValueError, RecursionError):
+        return _Claims()
