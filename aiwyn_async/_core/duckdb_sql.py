@@ -1,4 +1,4 @@
-"""The little SQL that all who write DuckDB files need. Pure: text in, text out."""
+"""SQL shared by all code that writes DuckDB files. Pure: text in, text out."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 __all__ = ["IN_USE", "attach_new", "attach_old", "identifier"]
 
 STORAGE_VERSION: Final = "v1.2.0"
-"""Of new files: DuckDB 1.2 and every later one reads them."""
+"""Of new files; readable by DuckDB 1.2 and later."""
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
 
 
 def identifier(text: str) -> str:
-    """A name, whatever stands in it."""
+    """Quote an SQL identifier."""
     escaped = text.replace('"', '""')
     return f'"{escaped}"'
 
 
 def attach_new(path: str, alias: str) -> str:
-    """Make a file, beside the connection's own memory."""
+    """Create a file, beside the connection's own memory."""
     return f"{attach_old(path, alias)} (STORAGE_VERSION '{STORAGE_VERSION}')"
 
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also after a power cut; and disks that cannot do all of it."""
+"""Atomic and durable file operations, and file systems that lack some of them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = [
     "sync_file",
 ]
 
-# What file systems of shares (CIFS, NFS, FUSE, FAT) answer if they lack an operation. ENOSPC, EIO and the
-# like are not among them: those end the work.
+# Errors of file systems (CIFS, NFS, FUSE, FAT) that lack an operation. ENOSPC, EIO and the like are not
+# among them, since the work cannot continue.
 LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 NO_MODES: Final = LACKING | {errno.EPERM, errno.EACCES}
 NO_LOCKS: Final = LACKING | {errno.ENOLCK}
@@ -59,7 +59,7 @@ _noted: ContextVar[set[str] | None] = ContextVar("noted", default=None)
 
 @contextlib.contextmanager
 def storage_notes() -> Generator[None]:
-    """Within, what a file system lacks is warned of once per operation."""
+    """Warn only once per operation that the file system lacks, within this context."""
     token = _noted.set(set())
     try:
         yield
@@ -88,7 +88,7 @@ def disk_errors(
 
 
 def restrict_to_owner(path: Path, mode: int = 0o600) -> None:
-    """Set the mode of a file. A file system without modes keeps its own rules, and a warning says so.
+    """Set the mode of a file. A file system without modes applies its own; a warning says so.
 
     Raises:
         OSError: the disk refuses for another reason.
@@ -130,7 +130,7 @@ def lock_folder(handle: int, folder: Path) -> bool:
 
 
 def replace_content(path: Path, content: bytes) -> None:
-    """Replace a small file, or make it. Its mode is 0600.
+    """Replace or create a small file with mode 0600.
 
     Raises:
         OSError: the disk refuses; what was there before is untouched.
@@ -147,18 +147,18 @@ def replace_content(path: Path, content: bytes) -> None:
 
 
 def move_synced(path: Path, to: Path) -> None:
-    """Give a file another name on the same disk, replacing what bore it; content and name are on disk then.
+    """Rename a file on the same disk, replacing the target; content and name are durable afterwards.
 
     Raises:
         OSError: the disk refuses.
     """
     sync_file(path)
     path.replace(to)
-    sync_file(to.parent)  # a rename survives a power cut only then
+    sync_file(to.parent)  # only then does a rename survive a power failure
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; warn if the file system cannot do it.
+    """Wait until a file, or the names in a folder, are durable; warn if the file system cannot do it.
 
     Raises:
         OSError: the disk refuses for another reason.

@@ -1,4 +1,4 @@
-"""The event loop of this thread; blocking work in another, which a cancellation does not leave half done."""
+"""The event loop of this thread; blocking work in another thread that a cancellation waits for."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 async def in_thread(work: Callable[[], ResultT]) -> ResultT:
-    """Run work in a thread; a cancellation waits for its end, and goes on then."""
+    """Run work in a thread; a cancellation is raised after the work ends."""
     running_loop()
     return await to_its_end(anyio.to_thread.run_sync(work))
 
 
 async def to_its_end(work: Awaitable[ResultT]) -> ResultT:
-    """Await work; a cancellation waits for its end, and goes on then.
+    """Await work; a cancellation is raised after the work ends.
 
     A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.
     """

@@ -1,7 +1,7 @@
-"""Kept-alive connections that are reused only if nothing arrived on them unasked.
+"""Kept-alive connections that are not reused after receiving unrequested bytes.
 
-HTTP/1.1 responses carry no name of their request: a surplus response would be taken for the next one's, and
-every later response would be one behind.
+HTTP/1.1 responses do not identify their request: a surplus response would be read as the next one, and every
+later response would be one behind.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ READABLE: Final = 1
 
 
 class _Shared:
-    """What the connections of a pool know of it.
+    """State shared by the connections of a pool.
 
     Attributes:
-        acquired: those that a request is open on, as aiohttp keeps them.
-        generation: connections of an earlier one are not reused.
+        acquired: the connections with an open request, as stored by aiohttp.
+        generation: connections of an earlier generation are not reused.
     """
 
     __slots__ = ("acquired", "generation")
@@ -42,7 +42,7 @@ class _Shared:
 
 
 class _Protocol(ResponseHandler):
-    """A connection that bytes received while no request is open make unusable."""
+    """A connection that is closed if it receives bytes while no request is open."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, shared: _Shared) -> None:
         super().__init__(loop)
@@ -64,7 +64,7 @@ class _Protocol(ResponseHandler):
         _receive(self, data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
-        """See ``asyncio.Protocol``; aiohttp resumes after every piece what is mostly not paused, for 3 us."""
+        """See ``asyncio.Protocol``; aiohttp calls it after every piece, which takes 3 us if not paused."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
@@ -75,12 +75,12 @@ class _Protocol(ResponseHandler):
             return False
         if not self._has_served or self in self._acquired:
             return True
-        # Of what arrived with the end of the last response, whole responses are in the buffer.
+        # Responses received together with the end of the last one are in the buffer.
         is_clean = not self._buffer and self._generation == self._shared.generation
         return is_clean and not self._has_unread_bytes(transport)
 
     def _has_unread_bytes(self, transport: asyncio.BaseTransport) -> bool:
-        """Return whether bytes, or the end of the stream, wait where the event loop has not read yet."""
+        """Return whether bytes, or the end of the stream, are waiting in the socket."""
         poll = self._poll
         if poll is None:
             poll = self._poll = _poll_of(transport.get_extra_info("socket").fileno())
@@ -88,7 +88,7 @@ class _Protocol(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """A pool of connections, which drops those that a response nobody asked for arrived on."""
+    """A pool of connections that drops those which received a surplus response."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
@@ -99,7 +99,7 @@ class Connector(aiohttp.TCPConnector):
         setattr(self, "_factory", make_protocol)  # noqa: B010 (aiohttp types it as a partial of its own class)
 
     def distrust(self) -> None:
-        """Reuse none of the connections that are open now."""
+        """Do not reuse the connections that are open now."""
         self._shared.generation += 1
 
 

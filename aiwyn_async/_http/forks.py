@@ -1,6 +1,6 @@
-"""Whether this process was forked: a child finds its parent's sockets and requests among what it inherited.
+"""Detects forks: a child inherits the sockets and requests of its parent.
 
-A number is compared several times a request, which asking the kernel for the process's own would slow down.
+The counter is compared several times per request, which is faster than os.getpid().
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["generation"]
 
 
 def generation() -> int:
-    """A number that changes where the process becomes its own child."""
+    """Return a number that is incremented in every forked child."""
     return _forks
 
 
@@ -19,7 +19,7 @@ _forks = 0
 
 
 def _note_fork() -> None:
-    global _forks  # noqa: PLW0603 (of the process there is one)
+    global _forks  # noqa: PLW0603 (one per process)
     _forks += 1
 
 

@@ -1,4 +1,4 @@
-"""How long a server asks its clients to wait, in any of the usual headers."""
+"""The wait that a server requests, in any of the usual headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 SANE_RETRY_AFTER: Final = 31 * 24 * 3600.0
-"""Seconds; a longer wait is taken for garbage and ignored."""
+"""Seconds; a longer wait is ignored as invalid."""
 # float() would take inf, nan, 1_0 and digits of other scripts as well.
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 # Smaller numbers of a reset header are seconds from now, larger ones are times since 1970.
@@ -30,26 +30,26 @@ RESET_HEADERS: Final = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Re
 
 
 def requested_wait(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a response asks to wait; None if it asks for nothing, or for nonsense.
+    """Return the seconds that a response asks to wait; None if there is no valid value.
 
-    ``Retry-After`` outweighs the reset of a rate limit, which counts only if the server throttles.
+    ``Retry-After`` takes precedence over a rate limit reset, which counts only if the server throttles.
 
     Args:
         status: of the response.
         headers: of the response.
         now: wall-clock seconds, for a response without a ``Date``.
     """
-    asked = parse_retry_after(headers, now)
-    if asked is not None or status not in THROTTLED_STATUSES:
-        return asked
+    wait = parse_retry_after(headers, now)
+    if wait is not None or status not in THROTTLED_STATUSES:
+        return wait
     resets = (_until_reset(headers, name, now) for name in RESET_HEADERS)
     return next((seconds for seconds in resets if seconds is not None), None)
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds of ``retry-after-ms`` or ``Retry-After``; None if absent or garbage.
+    """Return the seconds of ``retry-after-ms`` or ``Retry-After``; None if absent or invalid.
 
-    A date is compared with the response's own ``Date``, so that a wrong clock on either side does no harm.
+    A date is compared with the response's own ``Date``, so that a wrong clock on either side does not matter.
     ``now`` is wall-clock seconds, for a response without one.
     """
     milliseconds = _number(_header(headers, "retry-after-ms"))
@@ -78,7 +78,7 @@ def asks_to_come_back(headers: Mapping[str, str]) -> bool:
 
 
 def timestamp_of(text: str) -> float | None:
-    """Return the seconds since 1970 of an HTTP date; None if the text is none."""
+    """Return the seconds since 1970 of an HTTP date; None if the text is not a date."""
     try:
         date = parsedate_to_datetime(text)
         # The asctime form and the zone -0000 come out naive; HTTP dates are UTC, whatever zone is set here.

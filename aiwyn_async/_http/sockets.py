@@ -1,8 +1,8 @@
-"""Sockets that reserve little memory where little comes.
+"""Sockets that allocate small buffers for small responses.
 
-asyncio reads with room for 256 KiB, however small the answers are. In a process that has freed nothing so
-large, glibc takes as much from the kernel for each read and gives nearly all of it back: three calls of the
-kernel an answer, which take an eighth of the time of a small one.
+asyncio reads into 256 KiB, however small the responses are. Unless the process has freed a block of that
+size, glibc requests it from the kernel for each read and returns most of it: three system calls per response,
+an eighth of the time of a small one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["ThriftySocket", "TlsSocket"]
 
 SMALL_READ: Final = 64 * 1024
-"""Bytes that glibc has at hand: it takes 128 KiB and more from the kernel, as long as nothing that large was
-freed, and looks for what to give back when 64 KiB or more are freed."""
+"""Bytes that glibc serves from its heap: it requests blocks of 128 KiB and more from the kernel, until one
+is freed, and trims the heap when 64 KiB or more are freed."""
 
 
 class ThriftySocket(socket.socket):
-    """Reads with room for 64 KiB, and for as much as is asked for after a read that filled it.
+    """Reads at most 64 KiB, and the requested size after a read that filled the buffer.
 
-    Event loops that read otherwise, as uvloop and TLS do, do as they would with any socket.
+    uvloop and TLS read in other ways and are not affected.
     """
 
     _room = SMALL_READ
@@ -36,10 +36,10 @@ class ThriftySocket(socket.socket):
 
 
 class TlsSocket(ThriftySocket):
-    """Reads what the peer sent last, although it closed the connection before it could be written to.
+    """Reads the last bytes of a peer that closed the connection before a write.
 
-    A TLS 1.3 server refuses a client's certificate by an alert that is sent once the client has begun to
-    write. asyncio drops a connection at the first write that fails, and the alert with it.
+    A TLS 1.3 server rejects a client certificate by an alert sent after the client starts to write. asyncio
+    drops a connection at the first failing write, and the alert with it.
     """
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:

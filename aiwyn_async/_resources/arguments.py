@@ -88,7 +88,7 @@ def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> s
     Args:
         name: of the argument.
         value: a date, a datetime or ISO 8601 text.
-        is_end: a date without a time stands for its last instant instead of its first.
+        is_end: a date without a time means its last instant instead of its first.
 
     Raises:
         ConfigurationError: it is none of these, or not a time (``NaT``).

@@ -1,4 +1,4 @@
-"""Writing records: any number, in batches of at most 100, an outcome for each in the order of the input.
+"""Write any number of records in batches of at most 100, with an outcome for each, in input order.
 
 Source: https://api.doc.aiwyn.ai/bundle/records/createorupdaterecords.md, updaterecords.md (Records).
 """
@@ -31,10 +31,10 @@ from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
 __all__ = ["RecordWrite", "Records"]
 
 MAX_BATCH: Final = 100
-"""Records a request, at most: the documentation's limit."""
+"""Maximum records per request, as documented."""
 BATCHES_IN_FLIGHT: Final = 4
 MISMATCHES: Final = {"UNREADABLE_ANSWER", "RESULTS_DO_NOT_MATCH"}
-"""Codes of outcomes whose response is not one to the records that were sent."""
+"""Codes of outcomes whose response does not match the records that were sent."""
 
 RecordInput = Record | Mapping[str, Any]
 Records_ = Iterable[RecordInput] | AsyncIterable[RecordInput]
@@ -70,7 +70,7 @@ class Records:
     def update(
         self, records: Records_, *, batch_size: int = MAX_BATCH, raise_on_partial: bool = False
     ) -> RecordWrite:
-        """Update records that exist; one that does not fails with RECORD_NOT_FOUND. Else as ``upsert()``.
+        """Update existing records; a missing one fails with RECORD_NOT_FOUND. Otherwise like ``upsert()``.
 
         A record without systemRef is refused before it is sent: the documentation demands one here.
         """
@@ -84,7 +84,7 @@ class _Batch(msgspec.Struct):
 
 
 class RecordWrite:
-    """A write that has not begun. It can be used once: what was written is not written again."""
+    """A write that has not started. It can be used once, so that nothing is written twice."""
 
     def __init__(
         self,
@@ -109,14 +109,14 @@ class RecordWrite:
             self._records = [self._checked(record, index) for index, record in enumerate(records)]
 
     def __await__(self) -> Generator[Any, None, WriteReport]:
-        """Write all, and give the report."""
+        """Write all records and return the report."""
         return self._write_all().__await__()
 
     def __iter__(self) -> NoReturn:
         raise TypeError("a RecordWrite is read asynchronously; use 'async for outcome in write'")
 
     def __aiter__(self) -> Iteration[RecordOutcome]:
-        """Write, and yield each record's outcome in order; a cancelled step can be repeated."""
+        """Write, and yield the outcome of each record in order; a cancelled step can be repeated."""
         return Iteration(self._chunks())
 
     async def _chunks(self) -> AsyncGenerator[list[RecordOutcome], None]:
@@ -133,7 +133,7 @@ class RecordWrite:
                 if isinstance(batch, Exception):
                     broken = batch
                     break
-                # The same record in two batches at once could be applied in either order.
+                # The same record in two concurrent batches could be applied in either order.
                 while window.is_full or any(batch.keys & other.keys for other in in_flight):
                     del in_flight[0]
                     yield await self._taken(window)
@@ -162,7 +162,7 @@ class RecordWrite:
         return outcomes
 
     async def _batches(self) -> AsyncGenerator[_Batch | Exception, None]:
-        """Batches in which no record occurs twice.
+        """Yield batches in which no record occurs twice.
 
         A malformed record, or an error of the iterable itself, ends them and comes last: what was read before
         it is written.
@@ -220,7 +220,7 @@ class RecordWrite:
             return _all_alike(batch, error)
         outcomes = _outcomes(batch, response.body)
         if any(outcome.code in MISMATCHES for outcome in outcomes):
-            # It may be another request's response, and the next one on that connection this one's.
+            # It may belong to another request, and the next response on that connection to this one.
             self._session.distrust_connections()
         return outcomes
 
@@ -259,7 +259,7 @@ _answer: Final = msgspec.json.Decoder(_Answer, strict=False)
 
 
 def _outcomes(batch: _Batch, body: bytes) -> list[RecordOutcome]:
-    """One outcome a record; all ambiguous when the answer does not tell each one's: nothing is guessed."""
+    """Return one outcome per record; all are ambiguous if the response does not show each."""
     try:
         answer = _answer.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -291,7 +291,7 @@ def _outcomes(batch: _Batch, body: bytes) -> list[RecordOutcome]:
 
 
 def _shows_known_references(batch: _Batch, results: Sequence[_Result]) -> bool:
-    """Return whether every reference that a response shows is one that was sent."""
+    """Return whether every reference in a response was sent."""
     shown = [result for result in results if _shows_reference(result)]
     if not shown or any(record.system_ref is None for record in batch.records):
         return True  # to a record without a reference the server may assign one
@@ -302,7 +302,7 @@ def _shows_known_references(batch: _Batch, results: Sequence[_Result]) -> bool:
 def _in_order_of(batch: _Batch, results: Sequence[_Result]) -> Sequence[_Result] | None:
     """Return the results in the order of the records, by the references if all of them show one.
 
-    None if a reference stands at another place and the others do not say which result is whose.
+    None if a reference is out of order and the others do not identify the results.
     """
     sent = [_reference(record.system_ref) for record in batch.records]
     shown = [_reference(result.system_ref) if _shows_reference(result) else None for result in results]

@@ -65,7 +65,7 @@ def move_changes(store: RowStore, resource: Resource, instant: str) -> None:
     Args:
         store: The rows.
         resource: The resource.
-        instant: SQL of the new instant in microseconds; ``{stamp}`` stands for the old one.
+        instant: SQL of the new instant in microseconds; ``{stamp}`` is replaced by the old one.
     """
     stamp = resource.by_wire.get("updatedAt")
     if stamp is None:
