@@ -17,15 +17,14 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.read import check_integer
 from aiwyn_async._resources.arguments import each
+from aiwyn_async._resources.record_outcomes import MISMATCHES, Batch, parse_outcomes, same_outcome
 from aiwyn_async.errors import (
     AuthenticationError,
     ConfigurationError,
     PartialWriteError,
     PermissionDeniedError,
     RequestError,
-    StatusError,
 )
-from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
 
 __all__ = ["RecordWrite", "Records"]
@@ -33,8 +32,6 @@ __all__ = ["RecordWrite", "Records"]
 MAX_BATCH: Final = 100
 """Maximum records per request, as documented."""
 BATCHES_IN_FLIGHT: Final = 4
-MISMATCHES: Final = {"UNREADABLE_ANSWER", "RESULTS_DO_NOT_MATCH"}
-"""Codes of outcomes whose response does not match the records that were sent."""
 
 RecordInput = Record | Mapping[str, Any]
 Records_ = Iterable[RecordInput] | AsyncIterable[RecordInput]
@@ -75,12 +72,6 @@ class Records:
         A record without systemRef is refused before it is sent: the documentation demands one here.
         """
         return RecordWrite(self._session, "PUT", records, batch_size, raise_on_partial=raise_on_partial)
-
-
-class _Batch(msgspec.Struct):
-    start: int
-    records: list[Record]
-    keys: set[bytes]
 
 
 class RecordWrite:
@@ -125,8 +116,8 @@ class RecordWrite:
                 "this write was begun already; build another with the records still to write"
             )
         self._begun = True
-        window: Prefetcher[_Batch, list[RecordOutcome]] = Prefetcher(self._send, BATCHES_IN_FLIGHT)
-        in_flight: list[_Batch] = []
+        window: Prefetcher[Batch, list[RecordOutcome]] = Prefetcher(self._send, BATCHES_IN_FLIGHT)
+        in_flight: list[Batch] = []
         broken: Exception | None = None
         try:
             async for batch in self._batches():
@@ -154,20 +145,20 @@ class RecordWrite:
                 pass
         return self.report
 
-    async def _taken(self, window: Prefetcher[_Batch, list[RecordOutcome]]) -> list[RecordOutcome]:
+    async def _taken(self, window: Prefetcher[Batch, list[RecordOutcome]]) -> list[RecordOutcome]:
         _, outcomes = await window.next_in_order()
         self.report.batches += 1
         for outcome in outcomes:
             self.report.add(outcome)
         return outcomes
 
-    async def _batches(self) -> AsyncGenerator[_Batch | Exception, None]:
+    async def _batches(self) -> AsyncGenerator[Batch | Exception, None]:
         """Yield batches in which no record occurs twice.
 
         A malformed record, or an error of the iterable itself, ends them and comes last: what was read before
         it is written.
         """
-        batch = _Batch(0, [], set())
+        batch = Batch(0, [], set())
         index = 0
         broken: Exception | None = None
         records = each(self._records)
@@ -183,7 +174,7 @@ class RecordWrite:
             known = record.system_ref is not None
             if len(batch.records) == self._batch_size or (known and key in batch.keys):
                 yield batch
-                batch = _Batch(index, [], set())
+                batch = Batch(index, [], set())
             batch.records.append(record)
             if known:
                 batch.keys.add(key)
@@ -193,19 +184,21 @@ class RecordWrite:
         if broken is not None:
             yield broken
 
-    def _checked(self, given: RecordInput, index: int) -> Record:
+    def _checked(self, record_input: RecordInput, index: int) -> Record:
         try:
-            record = given if isinstance(given, Record) else msgspec.convert(given, Record)
+            record = (
+                record_input if isinstance(record_input, Record) else msgspec.convert(record_input, Record)
+            )
             encode_json(record)
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as misfit:
-            raise ConfigurationError(f"record {index} is malformed: {misfit}") from None
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+            raise ConfigurationError(f"record {index} is malformed: {error}") from None
         if not record.type:
             raise ConfigurationError(f"record {index} has an empty type")
         if self._method == "PUT" and record.system_ref is None:
             raise ConfigurationError(f"record {index} has no systemRef, which an update matches records by")
         return record
 
-    async def _send(self, batch: _Batch) -> list[RecordOutcome]:
+    async def _send(self, batch: Batch) -> list[RecordOutcome]:
         request = Request(
             method=self._method,
             path=f"{self._session.config.api_prefix}/records",
@@ -217,140 +210,9 @@ class RecordWrite:
         except (AuthenticationError, PermissionDeniedError):
             raise
         except RequestError as error:
-            return _all_alike(batch, error)
-        outcomes = _outcomes(batch, response.body)
+            return same_outcome(batch, error)
+        outcomes = parse_outcomes(batch, response.body)
         if any(outcome.code in MISMATCHES for outcome in outcomes):
             # It may belong to another request, and the next response on that connection to this one.
             self._session.distrust_connections()
         return outcomes
-
-
-def _all_alike(batch: _Batch, error: RequestError) -> list[RecordOutcome]:
-    status = "ambiguous" if error.ambiguous else "failed"
-    code = f"HTTP_{error.status}" if isinstance(error, StatusError) else type(error).__name__
-    return [
-        RecordOutcome(index=batch.start + place, status=status, code=code, message=str(error))
-        for place in range(len(batch.records))
-    ]
-
-
-class _Error(msgspec.Struct):
-    code: str | int | None = None
-    message: str | None = None
-
-
-class _Result(msgspec.Struct):
-    status: str | None = None
-    id: Id | None = None
-    error: _Error | str | None = None
-    system_ref: Any = msgspec.field(name="systemRef", default=msgspec.UNSET)
-
-
-class _Data(msgspec.Struct):
-    records: list[_Result] | None = None
-
-
-class _Answer(msgspec.Struct):
-    data: _Data | None = None
-    error: _Error | str | None = None
-
-
-_answer: Final = msgspec.json.Decoder(_Answer, strict=False)
-
-
-def _outcomes(batch: _Batch, body: bytes) -> list[RecordOutcome]:
-    """Return one outcome per record; all are ambiguous if the response does not show each."""
-    try:
-        answer = _answer.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _unclear(batch, "UNREADABLE_ANSWER", "the answer does not tell what became of the records")
-    results = answer.data.records if answer.data is not None else None
-    if results is None and answer.error is not None:
-        code, message = _told(answer.error)
-        return _unclear(batch, code or "ERROR", message or "the answer tells of an error")
-    if results is not None and not _shows_known_references(batch, results):
-        return _unclear(
-            batch,
-            "RESULTS_DO_NOT_MATCH",
-            "the response shows references of records that were not sent; it belongs to another request",
-        )
-    if results is None or len(results) != len(batch.records):
-        return _unclear(
-            batch,
-            "RESULTS_DO_NOT_MATCH",
-            f"the answer tells of {len(results or [])} results for {len(batch.records)} records",
-        )
-    in_order = _in_order_of(batch, results)
-    if in_order is None:
-        return _unclear(
-            batch,
-            "RESULTS_DO_NOT_MATCH",
-            "the references in the response are not in the order of the records",
-        )
-    return [_outcome(batch.start + place, result) for place, result in enumerate(in_order)]
-
-
-def _shows_known_references(batch: _Batch, results: Sequence[_Result]) -> bool:
-    """Return whether every reference in a response was sent."""
-    shown = [result for result in results if _shows_reference(result)]
-    if not shown or any(record.system_ref is None for record in batch.records):
-        return True  # to a record without a reference the server may assign one
-    sent = {_reference(record.system_ref) for record in batch.records}
-    return all(_reference(result.system_ref) in sent for result in shown)
-
-
-def _in_order_of(batch: _Batch, results: Sequence[_Result]) -> Sequence[_Result] | None:
-    """Return the results in the order of the records, by the references if all of them show one.
-
-    None if a reference is out of order and the others do not identify the results.
-    """
-    sent = [_reference(record.system_ref) for record in batch.records]
-    shown = [_reference(result.system_ref) if _shows_reference(result) else None for result in results]
-    if all(
-        found is None or found == expected or record.system_ref is None
-        for record, expected, found in zip(batch.records, sent, shown, strict=True)
-    ):
-        return results
-    by_reference = dict(zip(shown, results, strict=True))
-    return [by_reference[reference] for reference in sent] if by_reference.keys() == set(sent) else None
-
-
-def _shows_reference(result: _Result) -> bool:
-    return result.system_ref is not msgspec.UNSET and result.system_ref is not None
-
-
-def _reference(system_ref: object) -> bytes:
-    """Return the same bytes for references that are equal as JSON: 1.0 is 1, and keys have no order."""
-    return encode_json(_plain_numbers.decode(encode_json(system_ref)), in_order=True)
-
-
-def _plain_number(text: str) -> int | float:
-    number = float(text)
-    return int(number) if number.is_integer() else number
-
-
-_plain_numbers: Final = msgspec.json.Decoder(float_hook=_plain_number)
-
-
-def _outcome(index: int, result: _Result) -> RecordOutcome:
-    code, message = _told(result.error)
-    failed = result.error is not None or (result.status or "").upper() in {"FAILED", "ERROR"}
-    if result.status is None and not failed:
-        return RecordOutcome(
-            index=index, status="ambiguous", code="NO_STATUS", message="the answer tells no status"
-        )
-    status = "failed" if failed else str(result.status).lower()
-    return RecordOutcome(index=index, status=status, id=result.id, code=code, message=message)
-
-
-def _told(error: _Error | str | None) -> tuple[str | None, str | None]:
-    if isinstance(error, _Error):
-        return None if error.code is None else str(error.code), error.message
-    return None, error
-
-
-def _unclear(batch: _Batch, code: str, message: str) -> list[RecordOutcome]:
-    return [
-        RecordOutcome(index=batch.start + place, status="ambiguous", code=code, message=message)
-        for place in range(len(batch.records))
-    ]
