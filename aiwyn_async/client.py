@@ -201,16 +201,16 @@ class AiwynClient:
         return self.wip
 
     # The documentation names these resources and no operation of them; rows are dicts.
-    client_business_entities = _undocumented("client_business_entities")
-    contact_clients = _undocumented("contact_clients")
-    contact_infos = _undocumented("contact_infos")
-    departments = _undocumented("departments")
-    industries = _undocumented("industries")
-    job_templates = _undocumented("job_templates")
-    jobs = _undocumented("jobs")
-    last_mile = _undocumented("last_mile")
-    offices = _undocumented("offices")
-    service_lines = _undocumented("service_lines")
+    client_business_entities: cached_property[UntypedCollection] = _undocumented("client_business_entities")
+    contact_clients: cached_property[UntypedCollection] = _undocumented("contact_clients")
+    contact_infos: cached_property[UntypedCollection] = _undocumented("contact_infos")
+    departments: cached_property[UntypedCollection] = _undocumented("departments")
+    industries: cached_property[UntypedCollection] = _undocumented("industries")
+    job_templates: cached_property[UntypedCollection] = _undocumented("job_templates")
+    jobs: cached_property[UntypedCollection] = _undocumented("jobs")
+    last_mile: cached_property[UntypedCollection] = _undocumented("last_mile")
+    offices: cached_property[UntypedCollection] = _undocumented("offices")
+    service_lines: cached_property[UntypedCollection] = _undocumented("service_lines")
 
     def collection(
         self,

@@ -53,7 +53,7 @@ class FileState:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
 
     def __repr__(self) -> str:
         return f"FileState({str(self.path)!r})"

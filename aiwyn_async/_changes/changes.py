@@ -231,7 +231,7 @@ class Changes(Read[RowT]):
 
     async def _read_pages(self) -> AsyncGenerator[Page[RowT], None]:
         use = self._iteration = self._new_iteration()  # ack() refers to the latest use
-        self.error = None
+        self._end_with(None)
         try:
             span: Span | None = self._resumed or await self._bounds.freeze()
             while span is not None:
@@ -241,7 +241,7 @@ class Changes(Read[RowT]):
                         yield page
                 span = await self._following(use, use.span)
         except AiwynError as error:
-            self.error = error
+            self._end_with(error)
             raise
         use.has_ended = True
 

@@ -32,11 +32,11 @@ class ConcurrencyLimiter:
     """
 
     def __init__(self, max_limit: int, clock: Clock) -> None:
-        self.max_limit = max_limit
-        self.limit = float(max_limit)
-        self.in_flight = 0
-        self.peak_in_flight = 0
-        self.paused_until = float("-inf")
+        self.max_limit: int = max_limit
+        self.limit: float = float(max_limit)
+        self.in_flight: int = 0
+        self.peak_in_flight: int = 0
+        self.paused_until: float = float("-inf")
         self._clock = clock
         self._last_cut = float("-inf")
         # In order of admission; a dict, so that a cancelled waiter is removed at once.

@@ -154,8 +154,8 @@ class RetryBudget:
     """
 
     def __init__(self, tokens: int) -> None:
-        self.capacity = tokens
-        self.tokens = tokens
+        self.capacity: int = tokens
+        self.tokens: int = tokens
 
     def take(self, cost: int) -> bool:
         """Take ``cost`` tokens; return False, and take none, if there are too few."""

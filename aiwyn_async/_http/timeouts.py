@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -45,7 +46,7 @@ class TimeLimit:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.expired = False
+        self.expired: bool = False
 
     def __enter__(self) -> Self:
         self.loop = loop = running_loop()
@@ -149,10 +150,10 @@ class _Timer:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.now = loop.time
+        self.now: Callable[[], float] = loop.time
         self._call_at = loop.call_at
         self.active: dict[TimeLimit, None] = {}
-        self.next_check = math.inf
+        self.next_check: float = math.inf
         self._handle: asyncio.TimerHandle | None = None
 
     def check_at(self, due: float) -> None:

@@ -128,12 +128,12 @@ class Page(Generic[RowT]):
         raw: Callable[[], list[msgspec.Raw]],
         document: RawPage | None = None,
     ) -> None:
-        self.items = items
-        self.count = count
-        self.number = number
-        self.checkpoint = checkpoint
-        self.meta = meta
-        self.document = document
+        self.items: list[RowT] = items
+        self.count: int | None = count
+        self.number: int = number
+        self.checkpoint: Checkpoint = checkpoint
+        self.meta: PageMeta = meta
+        self.document: RawPage | None = document
         self._raw = raw
 
     def raw_items(self) -> list[msgspec.Raw]:

@@ -158,7 +158,7 @@ class Pager(Read[RowT]):
             resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
-        self.error = None
+        self._end_with(None)
         return pages
 
     def _finish(self, pages: PageIterator[RowT]) -> None:
@@ -166,7 +166,8 @@ class Pager(Read[RowT]):
         pages.end(strict=self.strict)
 
     def _fail(self, error: RequestError | PaginationError) -> None:
-        self.error, self._checkpoint = error, error.checkpoint
+        self._end_with(error)
+        self._checkpoint = error.checkpoint
 
     def _pagination(self, limit: int | None) -> Pagination:
         return self.query.pagination(self.options.page_size, limit, self._position)

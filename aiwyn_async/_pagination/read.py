@@ -119,7 +119,7 @@ class Read(ABC, Generic[RowT]):
         check_decodable(row_type)
         self.query = query
         self.row_type = row_type
-        self.options = ReadOptions() if options is None else options
+        self.options: ReadOptions = ReadOptions() if options is None else options
         self._checkpoint: Checkpoint | None = None
         self.error: AiwynError | None = None
         self._session = session
@@ -213,6 +213,9 @@ class Read(ABC, Generic[RowT]):
         """
         read: Self = self._with(resume=_as_checkpoint(checkpoint))
         return read
+
+    def _end_with(self, error: AiwynError | None) -> None:
+        self.error = error
 
     @abstractmethod
     def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:

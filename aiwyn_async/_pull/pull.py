@@ -50,7 +50,7 @@ class Pull(Read[RowT]):
         self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
     ) -> None:
         super().__init__(session, query, row_type, options)
-        self.on_progress = self.options.on_progress
+        self.on_progress: Callable[[Any], None] | None = self.options.on_progress
         self._report = PullReport()
         self._bad_rows: list[BadRow] = []
         self._loop = _running_loop()
@@ -165,7 +165,8 @@ class Pull(Read[RowT]):
     ) -> None:
         """Show the state of an iteration, if it is the latest."""
         if self._report is report:
-            self._bad_rows, self._checkpoint, self.error = bad_rows, checkpoint, error
+            self._bad_rows, self._checkpoint = bad_rows, checkpoint
+            self._end_with(error)
 
     def _bind(self, position: Position) -> Checkpoint:
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)

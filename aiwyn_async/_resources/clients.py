@@ -32,10 +32,10 @@ ENDPOINT: Final = Endpoint(
 class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
     """``aiwyn.clients``."""
 
-    endpoint = ENDPOINT
-    row_type = Client
-    hit_type = ClientSearchRow
-    detail_type = ClientDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[Client] = Client
+    hit_type: type[ClientSearchRow] = ClientSearchRow
+    detail_type: type[ClientDetail] = ClientDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Client]:
         """Return all clients by name, as a ``Pager``; the endpoint takes no filters.

@@ -21,10 +21,10 @@ ENDPOINT: Final = Endpoint(resource="contacts", list_path="/contacts", get_path=
 class Contacts(Collection[Contact, Contact, ContactDetail]):
     """``aiwyn.contacts``."""
 
-    endpoint = ENDPOINT
-    row_type = Contact
-    hit_type = Contact
-    detail_type = ContactDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[Contact] = Contact
+    hit_type: type[Contact] = Contact
+    detail_type: type[ContactDetail] = ContactDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Contact]:
         """Return all contacts by last and first name, as a ``Pager``; no filters are documented.

@@ -44,10 +44,10 @@ class DraftInvoices(
     search is paged by number.
     """
 
-    endpoint = ENDPOINT
-    row_type = DraftInvoiceHistory
-    hit_type = DraftInvoiceHistorySearchRow
-    detail_type = DraftInvoiceDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[DraftInvoiceHistory] = DraftInvoiceHistory
+    hit_type: type[DraftInvoiceHistorySearchRow] = DraftInvoiceHistorySearchRow
+    detail_type: type[DraftInvoiceDetail] = DraftInvoiceDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
         """Return all history rows, as a ``Pager``; the endpoint takes no filters.

@@ -33,10 +33,10 @@ ENDPOINT: Final = Endpoint(
 class Engagements(SearchableCollection[Engagement, EngagementSearchRow, EngagementDetail]):
     """``aiwyn.engagements``. Search rows are snake_case on the wire, the keys of ``where`` camelCase."""
 
-    endpoint = ENDPOINT
-    row_type = Engagement
-    hit_type = EngagementSearchRow
-    detail_type = EngagementDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[Engagement] = Engagement
+    hit_type: type[EngagementSearchRow] = EngagementSearchRow
+    detail_type: type[EngagementDetail] = EngagementDetail
 
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]

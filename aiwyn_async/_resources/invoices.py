@@ -35,10 +35,10 @@ ENDPOINT: Final = Endpoint(
 class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
     """``aiwyn.invoices``."""
 
-    endpoint = ENDPOINT
-    row_type = Invoice
-    hit_type = InvoiceSearchRow
-    detail_type = InvoiceDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[Invoice] = Invoice
+    hit_type: type[InvoiceSearchRow] = InvoiceSearchRow
+    detail_type: type[InvoiceDetail] = InvoiceDetail
 
     def list(
         self,

@@ -26,10 +26,10 @@ ENDPOINT: Final = Endpoint(resource="payments", list_path="/payments", get_path=
 class Payments(Collection[Payment, Payment, PaymentDetail]):
     """``aiwyn.payments``."""
 
-    endpoint = ENDPOINT
-    row_type = Payment
-    hit_type = Payment
-    detail_type = PaymentDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[Payment] = Payment
+    hit_type: type[Payment] = Payment
+    detail_type: type[PaymentDetail] = PaymentDetail
 
     def list(
         self,

@@ -25,10 +25,10 @@ ENDPOINT: Final = Endpoint(
 class Projects(Collection[Project, Project, ProjectDetail]):
     """``aiwyn.projects``. The list is ordered by last change, so it moves while it is read."""
 
-    endpoint = ENDPOINT
-    row_type = Project
-    hit_type = Project
-    detail_type = ProjectDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[Project] = Project
+    hit_type: type[Project] = Project
+    detail_type: type[ProjectDetail] = ProjectDetail
 
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]

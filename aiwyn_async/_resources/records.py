@@ -89,7 +89,7 @@ class RecordWrite:
         batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; put a single one in a list")
-        self.report = WriteReport()
+        self.report: WriteReport = WriteReport()
         self._session = session
         self._method = method
         self._batch_size = batch_size

@@ -32,10 +32,10 @@ ENDPOINT: Final = Endpoint(
 class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberDetail]):
     """``aiwyn.staff``."""
 
-    endpoint = ENDPOINT
-    row_type = StaffMember
-    hit_type = StaffMemberSearchRow
-    detail_type = StaffMemberDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[StaffMember] = StaffMember
+    hit_type: type[StaffMemberSearchRow] = StaffMemberSearchRow
+    detail_type: type[StaffMemberDetail] = StaffMemberDetail
 
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]

@@ -31,10 +31,10 @@ ENDPOINT: Final = Endpoint(
 class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
     """``aiwyn.wip``, also ``aiwyn.time``."""
 
-    endpoint = ENDPOINT
-    row_type = WipEntry
-    hit_type = WipEntrySearchRow
-    detail_type = WipEntryDetail
+    endpoint: Endpoint = ENDPOINT
+    row_type: type[WipEntry] = WipEntry
+    hit_type: type[WipEntrySearchRow] = WipEntrySearchRow
+    detail_type: type[WipEntryDetail] = WipEntryDetail
 
     def list(
         self,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final, Literal, NoReturn, cast, final
+from typing import ClassVar, Final, Literal, NoReturn, cast, final
 
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._conditions import DIRECTIONS, Condition, Order, Path, format_path, nest
@@ -69,7 +69,7 @@ class Column:
         return Column((*self._path, check_column_name(name, repr(self))))
 
     # Comparing two columns does not return a bool, so no set or dict could look one up.
-    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     # Narrower than object's, and not a bool, which is the purpose of the builder.
     def __eq__(self, value: Value) -> "Condition":  # type: ignore[override]

@@ -118,7 +118,7 @@ class Sandbox:
             raise ValueError(f"latency must not be negative, got {latency:g}")
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
-        self.api_key = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
+        self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
         self._database = database = Database(
             invoices=invoices,
             seed=seed,

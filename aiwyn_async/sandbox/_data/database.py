@@ -84,11 +84,11 @@ class Database:
         requested = dict(sizes or {})
         if clients is not None:
             requested["clients"] = clients
-        self.options = options or FirmOptions()
+        self.options: FirmOptions = options or FirmOptions()
         self.collation: Collation = collation
-        self.sizes = firm.firm_sizes(invoices, requested)
+        self.sizes: dict[str, int] = firm.firm_sizes(invoices, requested)
         self.seed = seed
-        self.row_ids = RowIds()
+        self.row_ids: RowIds = RowIds()
         self.next_numbers: dict[str, int] = {}
         """The number of the next row to generate, by resource."""
         self.on_change: Callable[[Sequence[Change]], None] | None = None
