@@ -170,7 +170,7 @@ async def test_what_holds_a_client_is_copied_as_a_view_and_not_pickled(
     aiwyn: AiwynClient, box: Sandbox, name: str
 ) -> None:
     value = USERS[name](aiwyn)
-    with pytest.raises(ConfigurationError, match="make an AiwynClient in each process") as caught:
+    with pytest.raises(ConfigurationError, match="create an AiwynClient in each process") as caught:
         pickle.dumps(value)
     assert box.api_key not in str(caught.value)
     for copied in (copy.copy(value), copy.deepcopy(value)):
