@@ -32,7 +32,6 @@ from aiwyn_async._pull.pull import Pull as Pull
 from aiwyn_async._resources.clients import Clients as Clients
 from aiwyn_async._resources.collection import Collection as Collection
 from aiwyn_async._resources.collection import LookupResult as LookupResult
-from aiwyn_async._resources.collection import SearchableCollection as SearchableCollection
 from aiwyn_async._resources.contacts import Contacts as Contacts
 from aiwyn_async._resources.draft_invoices import DraftInvoices as DraftInvoices
 from aiwyn_async._resources.engagements import Engagements as Engagements
@@ -46,6 +45,7 @@ from aiwyn_async._resources.projects import Projects as Projects
 from aiwyn_async._resources.record_types import RecordTypes as RecordTypes
 from aiwyn_async._resources.records import Records as Records
 from aiwyn_async._resources.records import RecordWrite as RecordWrite
+from aiwyn_async._resources.searchable import SearchableCollection as SearchableCollection
 from aiwyn_async._resources.staff import Staff as Staff
 from aiwyn_async._resources.untyped import UntypedCollection as UntypedCollection
 from aiwyn_async._resources.wip import Wip as Wip

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Generic, Never, TypeVar, cast, overload
+from typing import Any, Final, Never, TypeVar, cast, overload
 
 import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, server_name
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
+from aiwyn_async._changes.iteration import ChangesIteration
 from aiwyn_async._changes.lookup import first_row, key_and_timestamp
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._changes.timestamps import instant_of
@@ -46,54 +47,6 @@ RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 
 CHANGES_OPTIONS: Final = ("since", "overlap", "state", "page_size", "on_bad_row", "resume", "on_progress")
-
-SUMMED_FIELDS: Final = (
-    *("rows_received", "rows_yielded", "duplicates", "bad_rows", "repaired_rows", "rounded_amounts"),
-    *("pages", "requests", "bytes", "seconds"),
-)
-
-
-class _ChangesIteration(Generic[RowT]):
-    """One use of a ``Changes``: its reads, its progress and its problems."""
-
-    def __init__(self, span: Span | None, *, leaves_bad_rows: bool) -> None:
-        self._leaves_bad_rows = leaves_bad_rows
-        self.reads: list[Pull[RowT] | Pager[RowT]] = []
-        self.span = span
-        self.checkpoint: Checkpoint | None = None
-        self.has_ended = False
-        self.problems: list[str] = []
-        """Why the read is not proven complete, beyond what the reports say."""
-        self.started = time.perf_counter()
-
-    @property
-    def report(self) -> PullReport | ListReport:
-        """What was received: a ``PullReport`` if all rows were read, else one ``ListReport``."""
-        reports = [read.report for read in self.reads]
-        pulls = [report for report in reports if isinstance(report, PullReport)]
-        walks = [report for report in reports if isinstance(report, ListReport)]
-        return pulls[-1] if pulls else _sum_of(walks) if walks else PullReport()
-
-    def blocking_problems(self) -> list[str]:
-        """Return why the read is not proven complete; then the bookmark must stay."""
-        if not self.has_ended:
-            return ["the read did not reach its end"]
-        return [doubt for read in self.reads for doubt in self._problems_of(read)] + self.problems
-
-    @property
-    def bad_rows(self) -> int:
-        """Rows that do not decode, or have no key to merge them by, if such are left out."""
-        reports = [read.report for read in self.reads]
-        without_key = sum(report.rows_without_key for report in reports if isinstance(report, PullReport))
-        return sum(report.bad_rows for report in reports) + (without_key if self._leaves_bad_rows else 0)
-
-    def _problems_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
-        """Return why one read is not proven complete, apart from rows that may be left out."""
-        report = read.report
-        if isinstance(report, ListReport) and report.missing == 0 and report.total_count is not None:
-            # Rows that changed during the read have left the span.
-            report = msgspec.structs.replace(report, total_count_at_start=report.total_count)
-        return report.blocking_problems(allow_rows_without_key=self._leaves_bad_rows)
 
 
 class Changes(Read[RowT]):
@@ -245,10 +198,10 @@ class Changes(Read[RowT]):
             raise
         use.has_ended = True
 
-    def _new_iteration(self) -> _ChangesIteration[RowT]:
-        return _ChangesIteration(self._resumed, leaves_bad_rows=self.on_bad_row != "raise")
+    def _new_iteration(self) -> ChangesIteration[RowT]:
+        return ChangesIteration(self._resumed, leaves_bad_rows=self.on_bad_row != "raise")
 
-    async def _part(self, use: _ChangesIteration[RowT], span: Span) -> AsyncGenerator[Page[RowT], None]:
+    async def _part(self, use: ChangesIteration[RowT], span: Span) -> AsyncGenerator[Page[RowT], None]:
         """Read one part, and note in ``use`` how far it is."""
         read = self._reading(span)
         number = sum(each.report.pages for each in use.reads)
@@ -303,7 +256,7 @@ class Changes(Read[RowT]):
         except (*DECODING_ERRORS, ValueError, TypeError):
             return None
 
-    async def _following(self, use: _ChangesIteration[RowT], span: Span) -> Span | None:
+    async def _following(self, use: ChangesIteration[RowT], span: Span) -> Span | None:
         """Return the next part to read, after having checked the one that was read; None at the end."""
         read = use.reads[-1]
         if isinstance(read, Pager):
@@ -324,7 +277,7 @@ class Changes(Read[RowT]):
             span, start=None, nulls=False, inner=None, witness=None, notes=(*span.notes, note)
         )
 
-    async def _check_count(self, use: _ChangesIteration[RowT], read: Pager[RowT]) -> None:
+    async def _check_count(self, use: ChangesIteration[RowT], read: Pager[RowT]) -> None:
         """Ask for the count again if it shrank: rows may have left the span, or were not received."""
         report = read.report
         if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
@@ -335,7 +288,7 @@ class Changes(Read[RowT]):
                 f"the server counts {newest.total} changed rows and {report.rows_yielded} were received"
             )
 
-    async def _check_newest(self, use: _ChangesIteration[RowT], span: Span) -> None:
+    async def _check_newest(self, use: ChangesIteration[RowT], span: Span) -> None:
         """Check that the newest row at the start was received, unless it changed or was deleted since."""
         if span.newest is None or span.until is None or use.bad_rows:
             return
@@ -419,22 +372,3 @@ class Changes(Read[RowT]):
             return msgspec.convert(checkpoint.position_for(self.query.path, self._fingerprint), Span)
         except (msgspec.MsgspecError, RecursionError):
             raise CheckpointError("the checkpoint is damaged; start a new read without `resume`") from None
-
-
-def _sum_of(walks: Sequence[ListReport]) -> ListReport:
-    """One report of walks over parts."""
-    counts = [walk.total_count for walk in walks]
-    at_start = [walk.total_count_at_start for walk in walks]
-    sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED_FIELDS}
-    unknown: dict[str, Id | None] = {}
-    for walk in walks:
-        unknown |= {name: key for name, key in walk.unknown_fields.items() if name not in unknown}
-    return msgspec.structs.replace(
-        walks[-1],
-        **sums,
-        unknown_fields=unknown,
-        total_count=None if None in counts else sum(filter(None, counts)),
-        total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
-        deduplicated=all(walk.deduplicated for walk in walks),
-        keyset_only=False,
-    )

@@ -10,9 +10,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import SearchableCollection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
+from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.clients import Client, ClientDetail, ClientSearchRow
 
 __all__ = ["Clients"]

@@ -8,9 +8,9 @@ from typing import Final, Literal, Unpack
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import check_word, optional_id, wire_date
-from aiwyn_async._resources.collection import SearchableCollection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
+from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus

@@ -11,9 +11,9 @@ from typing import Any, Final, Unpack
 
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.collection import SearchableCollection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
+from aiwyn_async._resources.searchable import SearchableCollection
 
 __all__ = ["UNDOCUMENTED_RESOURCES", "UntypedCollection", "undocumented_endpoint"]
 

@@ -11,9 +11,9 @@ from typing import Final, Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id
-from aiwyn_async._resources.collection import SearchableCollection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
+from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.wip import WipEntry, WipEntryDetail, WipEntrySearchRow
 

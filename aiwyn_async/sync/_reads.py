@@ -12,7 +12,8 @@ from aiwyn_async._changes.reconcile import KeyDiff, diff_rows
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._pagination.page import fingerprint
 from aiwyn_async._pull.pull import Pull
-from aiwyn_async._resources.collection import Collection, SearchableCollection
+from aiwyn_async._resources.collection import Collection
+from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.arrow._rows import raw_pages
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import Where, to_where

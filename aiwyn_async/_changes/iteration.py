@@ -1,0 +1,87 @@
+"""The state of one use of a ``Changes``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from aiwyn_async._changes.bounds import Span
+from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._pagination.page import Checkpoint
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._pull.pull import Pull
+from aiwyn_async.models.base import Id
+
+__all__ = ["ChangesIteration"]
+
+RowT = TypeVar("RowT")
+
+SUMMED_FIELDS: Final = (
+    *("rows_received", "rows_yielded", "duplicates", "bad_rows", "repaired_rows", "rounded_amounts"),
+    *("pages", "requests", "bytes", "seconds"),
+)
+
+
+class ChangesIteration(Generic[RowT]):
+    """One use of a ``Changes``: its reads, its progress and its problems."""
+
+    def __init__(self, span: Span | None, *, leaves_bad_rows: bool) -> None:
+        self._leaves_bad_rows = leaves_bad_rows
+        self.reads: list[Pull[RowT] | Pager[RowT]] = []
+        self.span = span
+        self.checkpoint: Checkpoint | None = None
+        self.has_ended = False
+        self.problems: list[str] = []
+        """Why the read is not proven complete, beyond what the reports say."""
+        self.started = time.perf_counter()
+
+    @property
+    def report(self) -> PullReport | ListReport:
+        """What was received: a ``PullReport`` if all rows were read, else one ``ListReport``."""
+        reports = [read.report for read in self.reads]
+        pulls = [report for report in reports if isinstance(report, PullReport)]
+        walks = [report for report in reports if isinstance(report, ListReport)]
+        return pulls[-1] if pulls else _sum_of(walks) if walks else PullReport()
+
+    def blocking_problems(self) -> list[str]:
+        """Return why the read is not proven complete; then the bookmark must stay."""
+        if not self.has_ended:
+            return ["the read did not reach its end"]
+        return [doubt for read in self.reads for doubt in self._problems_of(read)] + self.problems
+
+    @property
+    def bad_rows(self) -> int:
+        """Rows that do not decode, or have no key to merge them by, if such are left out."""
+        reports = [read.report for read in self.reads]
+        without_key = sum(report.rows_without_key for report in reports if isinstance(report, PullReport))
+        return sum(report.bad_rows for report in reports) + (without_key if self._leaves_bad_rows else 0)
+
+    def _problems_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
+        """Return why one read is not proven complete, apart from rows that may be left out."""
+        report = read.report
+        if isinstance(report, ListReport) and report.missing == 0 and report.total_count is not None:
+            # Rows that changed during the read have left the span.
+            report = msgspec.structs.replace(report, total_count_at_start=report.total_count)
+        return report.blocking_problems(allow_rows_without_key=self._leaves_bad_rows)
+
+
+def _sum_of(walks: Sequence[ListReport]) -> ListReport:
+    """One report of walks over parts."""
+    counts = [walk.total_count for walk in walks]
+    at_start = [walk.total_count_at_start for walk in walks]
+    sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED_FIELDS}
+    unknown: dict[str, Id | None] = {}
+    for walk in walks:
+        unknown |= {name: key for name, key in walk.unknown_fields.items() if name not in unknown}
+    return msgspec.structs.replace(
+        walks[-1],
+        **sums,
+        unknown_fields=unknown,
+        total_count=None if None in counts else sum(filter(None, counts)),
+        total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
+        deduplicated=all(walk.deduplicated for walk in walks),
+        keyset_only=False,
+    )
