@@ -190,7 +190,7 @@ async def test_an_iteration_is_neither_copied_nor_pickled(aiwyn: AiwynClient) ->
     rows = aiter(aiwyn.invoices.list(page_size=7))
     first = await anext(rows)
     for make in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(ConfigurationError, match="keep its checkpoint"):
+        with pytest.raises(ConfigurationError, match="from its checkpoint"):
             make(rows)
     assert len([first, *[row async for row in rows]]) == 30
 

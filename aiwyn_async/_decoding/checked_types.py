@@ -212,7 +212,7 @@ def may_misread_timestamps(kind: Any, json: bytes) -> bool:
 
 HEAD: Final = 8192
 
-_ODD_AFTER_T: Final = re.compile(rb"T(?:.{9}[0-9]{7}|(?<=9999-12-31T)|(?<=0001-01-01T))", re.DOTALL).search
+_ODD_AFTER_T: Final = re.compile(rb"T(?:.{9}[0-9]{7}|(?<=(?:9999-12-31|0001-01-01)T))", re.DOTALL).search
 _OTHER_SEPARATOR: Final = re.compile(rb"-[0-9]{2}[t ][0-9]{2}:[0-9]{2}").search
 _ESCAPED: Final = re.compile(rb"\\u00(?:2[dDeE]|3[0-9aA]|54)").search
 _ODD_ANYWHERE: Final = re.compile(rb"\.[0-9]{7}|9999-12-31|0001-01-01").search

@@ -170,7 +170,7 @@ def test_cli_sandbox_accepts_fault_limit_key_and_file(tmp_path: Path) -> None:
             process.terminate()
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert errors.startswith("making 20 invoices\n")
+    assert errors.startswith("generating 20 invoices\n")
     assert path.exists()
 
 
