@@ -76,7 +76,8 @@ class ClientOptions(CallOptions, total=False):
 
 def _undocumented(resource: str) -> cached_property[UntypedCollection]:
     def collection(client: AiwynClient) -> UntypedCollection:
-        return UntypedCollection(client._session, undocumented_endpoint(resource))  # noqa: SLF001 (its own)
+        session = client._session  # noqa: SLF001 (its own)  # pyright: ignore[reportPrivateUsage]
+        return UntypedCollection(session, undocumented_endpoint(resource))
 
     return cached_property(collection)
 
