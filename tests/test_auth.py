@@ -82,7 +82,7 @@ def test_where_a_token_is_looked_for(body: Any, key: str | None, token: str | No
         (10**400, None),
     ],
 )
-def test_the_lifetime_that_is_told(told: Any, lifetime: float | None) -> None:
+def test_lifetime_that_is_reported(told: Any, lifetime: float | None) -> None:
     for name in ("expiresIn", "expires_in"):
         assert token_in(json.dumps({"token": "a", name: told}).encode(), None).lifetime == lifetime
 
@@ -95,14 +95,14 @@ def test_the_lifetime_that_is_told(told: Any, lifetime: float | None) -> None:
         lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner),
     ).map(lambda value: json.dumps(value).encode())
 )
-def test_no_answer_is_too_odd_for_it(body: bytes) -> None:
+def test_no_response_is_too_odd_for_it(body: bytes) -> None:
     found = token_in(body, None)
     assert found.token is None or found.token.reveal()
     assert found.seen.isprintable()
     assert lifetime_of(Secret("opaque"), NOW, None, found.lifetime) is not None
 
 
-def test_a_deep_answer_is_no_crash() -> None:
+def test_deep_response_is_not_a_crash() -> None:
     assert token_in(b'{"a":' * 100_000, None).token is None
 
 
@@ -151,7 +151,7 @@ def test_how_long_a_token_lasts(
 
 
 @given(st.floats(60, 90_000), st.floats(-1e6, 1e6), st.booleans(), st.booleans())
-def test_a_good_token_outlives_a_clock_that_is_wrong(
+def test_good_token_outlives_a_clock_that_is_wrong(
     lifetime: float, skew: float, has_iat: bool, server_is_wrong: bool
 ) -> None:
     claims = {"exp": NOW + lifetime} | ({"iat": NOW} if has_iat else {})
@@ -162,11 +162,11 @@ def test_a_good_token_outlives_a_clock_that_is_wrong(
 
 
 @pytest.mark.parametrize("token", ["opaque", "a.b", "a.b.c", "..", "a.%%%.c", "a.e30.c", f"a.{'A' * 9}.c"])
-def test_a_token_that_is_no_jwt_lasts_the_documented_hour(token: str) -> None:
+def test_token_that_is_not_a_jwt_lasts_the_documented_hour(token: str) -> None:
     assert lifetime_of(Secret(token), NOW, None) == 3600
 
 
-async def test_a_ready_token_is_all_there_is() -> None:
+async def test_ready_token_is_all_there_is() -> None:
     source = ReadyToken(Secret(CANARY))
     assert await source.bearer() == Secret(CANARY)
     assert await source.renewed(Secret(CANARY)) is None

@@ -88,7 +88,7 @@ def load(**options: Any) -> Config:
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_a_base_url_that_is_taken(url: str, kept: str) -> None:
+def test_base_url_that_is_taken(url: str, kept: str) -> None:
     assert load(base_url=url).base_url == kept
 
 
@@ -139,7 +139,7 @@ def test_a_base_url_that_is_taken(url: str, kept: str) -> None:
         "http://127\u30020\u30020\u30021",
     ],
 )
-def test_a_base_url_that_is_refused(url: str) -> None:
+def test_base_url_that_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         load(base_url=url)
     assert CANARY not in str(caught.value)
@@ -171,7 +171,7 @@ def test_keywords_win_over_the_environment_and_that_over_the_profile(
     assert Config.load(profile="default").token == Secret("default-token")
 
 
-def test_a_credential_hides_the_other_kind_in_the_layers_below(
+def test_credential_hides_the_other_kind_in_the_layers_below(
     profiles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert profiles.exists()
@@ -182,7 +182,7 @@ def test_a_credential_hides_the_other_kind_in_the_layers_below(
     assert (found.api_key, found.token) == (None, Secret("keyword-token"))
 
 
-def test_the_environment_gives_every_option_of_plain_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_returns_every_option_of_plain_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIWYN_BASE_URL", URL)
     monkeypatch.setenv("AIWYN_TOKEN", "t")
     monkeypatch.setenv("AIWYN_READ_TIMEOUT", "2.5")
@@ -198,7 +198,7 @@ def test_the_environment_gives_every_option_of_plain_type(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
-def test_a_profile_with_a_credential_that_others_can_read_is_refused(profiles: Path, mode: int) -> None:
+def test_profile_with_a_credential_that_others_can_read_is_refused(profiles: Path, mode: int) -> None:
     profiles.chmod(mode)
     with pytest.raises(ConfigurationError, match="chmod 600"):
         Config.load()
@@ -220,7 +220,7 @@ def test_a_profile_with_a_credential_that_others_can_read_is_refused(profiles: P
         (b"[profiles.default]\ntoken = 3", "token must be"),
     ],
 )
-def test_a_profile_file_that_is_wrong(content: bytes, complaint: str, tmp_path: Path) -> None:
+def test_profile_file_that_is_wrong(content: bytes, complaint: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(content)
     file.chmod(0o600)
@@ -228,7 +228,7 @@ def test_a_profile_file_that_is_wrong(content: bytes, complaint: str, tmp_path: 
         Config.load(base_url=URL, **({} if b"token" in content else {"token": "t"}))
 
 
-def test_a_profile_that_is_not_there(profiles: Path) -> None:
+def test_profile_that_is_not_there(profiles: Path) -> None:
     with pytest.raises(ConfigurationError, match="it has default, demo"):
         Config.load(profile="nope")
     profiles.unlink()
@@ -237,16 +237,14 @@ def test_a_profile_that_is_not_there(profiles: Path) -> None:
     assert load().base_url == URL
 
 
-def test_the_file_that_nobody_named_may_be_unreadable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_file_that_nobody_named_may_be_unreadable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AIWYN_CONFIG")
     (tmp_path / "aiwyn").write_text("a file where a directory would be")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert load().base_url == URL
 
 
-def test_a_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIWYN_CONFIG", "XDG_CONFIG_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
@@ -313,7 +311,7 @@ def test_options_that_are_refused(options: dict[str, Any]) -> None:
     "changes",
     [{"deadline": "soon"}, {"retries": True}, {"retries": 1.0}, {"retry_writes": 1}, {"deadline": 0}],
 )
-def test_a_view_is_checked_as_a_client_is(changes: dict[str, Any]) -> None:
+def test_view_is_checked_as_a_client_is(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         msgspec.structs.replace(load(), **changes)
 
@@ -347,7 +345,7 @@ def test_no_complaint_shows_a_credential(wrong: dict[str, Any], profiles: Path) 
     assert_no_secret(complaint)
 
 
-def test_a_secret_shows_nowhere() -> None:
+def test_secret_shows_nowhere() -> None:
     secret = Secret(f" {CANARY}\n")
     assert secret.reveal() == CANARY
     assert (secret, hash(secret)) == (Secret(CANARY), hash(Secret(CANARY)))
@@ -360,7 +358,7 @@ def test_a_secret_shows_nowhere() -> None:
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_secret_that_cannot_be_sent_is_not_quoted() -> None:
+def test_secret_that_cannot_be_sent_is_not_quoted() -> None:
     try:
         Secret(f"{CANARY} {CANARY}")
     except ConfigurationError as refused:
@@ -378,7 +376,7 @@ async def failed(client: AiwynClient, request: Any = LIST) -> RequestError:
     return caught.value
 
 
-async def test_the_timeouts_have_their_effect(connect: Connect) -> None:
+async def test_timeouts_have_their_effect(connect: Connect) -> None:
     head = b"HTTP/1.1 200 OK\r\n\r\n{"
     async with FaultServer([READ, send(head), drip(b" ", 0.02)]) as dripping:
         error = await failed(connect(dripping.url, attempt_timeout=0.07, retries=0))
@@ -395,7 +393,7 @@ async def test_the_timeouts_have_their_effect(connect: Connect) -> None:
         assert error.kind == "connect_timeout"
 
 
-async def test_the_retry_options_have_their_effect(connect: Connect, clock: FakeClock) -> None:
+async def test_retry_options_have_their_effect(connect: Connect, clock: FakeClock) -> None:
     async with FaultServer([READ, send(answer(503))]) as server:
         assert len((await failed(connect(server.url, retries=4))).attempts) == 5
         assert len((await failed(connect(server.url, retries=0))).attempts) == 1
@@ -420,13 +418,13 @@ async def test_the_retry_options_have_their_effect(connect: Connect, clock: Fake
         assert max(clock.sleeps) == 3
 
 
-async def test_the_limits_have_their_effect(connect: Connect) -> None:
+async def test_limits_have_their_effect(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, b"{" + b" " * 2000 + b"}"))]) as server:
         assert isinstance(await failed(connect(server.url, max_response_bytes=1024)), ResponseTooLargeError)
         assert session_of(connect(server.url, max_concurrency=3)).limiter.max_limit == 3
 
 
-async def test_the_addresses_have_their_effect(connect: Connect) -> None:
+async def test_addresses_have_their_effect(connect: Connect) -> None:
     row = send(answer(200, b'{"id":1,"data":{"id":1},"jeton":"other"}'))
     async with FaultServer([READ, row]) as server:
         await connect(server.url, gql_prefix="/graph").invoices.get(1)
@@ -453,14 +451,14 @@ async def test_the_addresses_have_their_effect(connect: Connect) -> None:
         assert server.requests[-1].target == "/gql/v1/bill/1"
 
 
-async def test_inferred_endpoints_are_told_unless_turned_off(connect: Connect) -> None:
+async def test_inferred_endpoints_are_reported_unless_turned_off(connect: Connect) -> None:
     async with FaultServer([READ, send(answer())]) as server:
         with pytest.warns(UndocumentedEndpointWarning):
             await connect(server.url).event_subscriptions.deactivate(1)
         await connect(server.url, warn_undocumented=False).event_subscriptions.deactivate(1)
 
 
-async def test_a_proxy_is_asked_instead_of_the_host(connect: Connect) -> None:
+async def test_proxy_is_asked_instead_of_the_host(connect: Connect) -> None:
     async with FaultServer([READ, send(answer())]) as proxy:
         client = connect(
             "http://api.example.org", allow_insecure_http=True, proxy=f"http://127.0.0.1:{proxy.port}"
@@ -469,14 +467,14 @@ async def test_a_proxy_is_asked_instead_of_the_host(connect: Connect) -> None:
     assert proxy.requests[0].target == "http://api.example.org/gql/v1/invoices"
 
 
-async def test_the_clock_tells_the_time(connect: Connect, clock: FakeClock) -> None:
+async def test_clock_shows_the_time(connect: Connect, clock: FakeClock) -> None:
     async with FaultServer([READ, send(answer(503, headers={"Retry-After": "7"}))]) as server:
         error = await failed(connect(server.url, clock=clock))
     assert isinstance(error, ServerError)
     assert (error.elapsed, clock.sleeps) == (14, [7, 7])
 
 
-async def test_the_own_clock_is_that_of_the_machine() -> None:
+async def test_own_clock_is_that_of_the_machine() -> None:
     clock = SystemClock()
     before = clock.monotonic()
     await clock.sleep(0)

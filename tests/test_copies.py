@@ -166,7 +166,7 @@ USERS: dict[str, Callable[[AiwynClient], Any]] = {
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_what_holds_a_client_is_copied_as_a_view_and_not_pickled(
+async def test_holds_a_client_is_copied_as_a_view_and_not_pickled(
     aiwyn: AiwynClient, box: Sandbox, name: str
 ) -> None:
     value = USERS[name](aiwyn)
@@ -186,7 +186,7 @@ async def test_what_holds_a_client_is_copied_as_a_view_and_not_pickled(
     assert await aiwyn.invoices.list().count() == 30  # closing a copy closes nothing
 
 
-async def test_an_iteration_is_neither_copied_nor_pickled(aiwyn: AiwynClient) -> None:
+async def test_iteration_is_neither_copied_nor_pickled(aiwyn: AiwynClient) -> None:
     rows = aiter(aiwyn.invoices.list(page_size=7))
     first = await anext(rows)
     for make in (copy.copy, copy.deepcopy, pickle.dumps):
@@ -195,7 +195,7 @@ async def test_an_iteration_is_neither_copied_nor_pickled(aiwyn: AiwynClient) ->
     assert len([first, *[row async for row in rows]]) == 30
 
 
-def test_a_secret_is_shared_by_copies_and_not_pickled() -> None:
+def test_secret_is_shared_by_copies_and_not_pickled() -> None:
     secret = Secret("canary")
     assert copy.copy(secret) is copy.deepcopy([secret])[0] is secret
     with pytest.raises(TypeError, match="cannot be pickled") as caught:
@@ -203,7 +203,7 @@ def test_a_secret_is_shared_by_copies_and_not_pickled() -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_a_checkpoint_survives_a_copy(tmp_path: Path) -> None:
+def test_checkpoint_survives_a_copy(tmp_path: Path) -> None:
     checkpoint = Checkpoint(endpoint="/x", query="q", position={"after": [Decimal("1.10")]})
     assert pickled(checkpoint) == copy.deepcopy(checkpoint) == checkpoint
     assert pickled(FileState(tmp_path / "state.json")).get("x") is None

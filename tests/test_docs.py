@@ -31,7 +31,7 @@ def test_there_are_programs_and_fragments() -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), PROGRAMS, ids=[page for page, _ in PROGRAMS])
-async def test_a_program_runs_by_itself(
+async def test_program_runs_by_itself(
     page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Sandbox(invoices=300, seed=7) as box:
@@ -50,7 +50,7 @@ async def test_a_program_runs_by_itself(
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_FRAGMENTS)
-async def test_the_fragments_of_a_page_run_in_turn_inside_a_client(
+async def test_fragments_of_a_page_run_in_turn_inside_a_client(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -65,7 +65,7 @@ def told_of(error: AiwynError) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_every_error_comes_back_from_a_pickle_as_it_was(cls: type[AiwynError], protocol: int) -> None:
+def test_every_error_arrives_back_from_a_pickle_as_it_was(cls: type[AiwynError], protocol: int) -> None:
     error = one_of(cls)
     error.add_note("a note")
     error.__cause__ = ValueError(lambda: None)  # which no pickle takes, and which stays behind
@@ -76,7 +76,7 @@ def test_every_error_comes_back_from_a_pickle_as_it_was(cls: type[AiwynError], p
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_the_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
+def test_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
     again: Callable[[AiwynError], AiwynError],
 ) -> None:
     last = RateLimitError("no", status=429, retry_after=3.0, **ABOUT)
@@ -100,7 +100,7 @@ def test_every_error_of_a_request_has_a_retry_after() -> None:
             assert error.retry_after == (3.0 if issubclass(cls, StatusError) else None)
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_tree_in_the_docstring_is_the_tree() -> None:
     parents: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():

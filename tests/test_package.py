@@ -34,7 +34,7 @@ def test_filters_and_errors_load_neither_aiohttp_nor_an_extra() -> None:
     assert not EXTRAS & loaded_after("from aiwyn_async import AiwynError, F, Invoice")
 
 
-def test_the_client_loads_no_extra() -> None:
+def test_client_loads_no_extra() -> None:
     assert not (EXTRAS - {"aiohttp", "backoff", "anyio"}) & loaded_after(
         "from aiwyn_async import AiwynClient, ArrowStream"
     )
@@ -57,6 +57,6 @@ def test_type_checkers_see_exactly_the_names_that_can_be_imported() -> None:
     assert {alias.asname for node in imports for alias in node.names} == set(aiwyn_async.__all__)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         getattr(aiwyn_async, "nonsense")  # noqa: B009 (a type checker would refuse it)

@@ -256,7 +256,7 @@ async def test_replace_refuses_links_folders_and_a_running_export(firm: Firm, tm
     assert box.calls() == 0
 
 
-async def test_a_finished_export_does_not_hide_a_deleted_file(firm: Firm, tmp_path: Path) -> None:
+async def test_finished_export_does_not_hide_a_deleted_file(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     target = tmp_path / "x.jsonl"
     await export(aiwyn.invoices.list(), target)

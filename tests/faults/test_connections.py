@@ -72,7 +72,7 @@ def full_port() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("request_", [GET, LIST, WRITE])
-async def test_a_refused_connection_is_tried_again_even_for_a_write(
+async def test_refused_connection_is_tried_again_even_for_a_write(
     request_: Request, connect: Connect, clock: FakeClock, closed_port: int
 ) -> None:
     client = connect(f"http://127.0.0.1:{closed_port}")
@@ -86,7 +86,7 @@ async def test_a_refused_connection_is_tried_again_even_for_a_write(
     await assert_nothing_is_held(client)
 
 
-async def test_a_name_that_does_not_resolve_is_told_as_such(connect: Connect) -> None:
+async def test_name_that_does_not_resolve_is_reported_as_such(connect: Connect) -> None:
     client = connect("https://nope.invalid")
     with pytest.raises(TransportError) as caught:
         await session_of(client).call(WRITE)
@@ -95,7 +95,7 @@ async def test_a_name_that_does_not_resolve_is_told_as_such(connect: Connect) ->
     assert_no_secret(caught.value)
 
 
-async def test_a_connection_that_is_never_made_ends_at_connect_timeout(
+async def test_connection_that_is_never_made_ends_at_connect_timeout(
     connect: Connect, full_port: int
 ) -> None:
     client = connect(f"http://127.0.0.1:{full_port}", connect_timeout=0.06, retries=1)
@@ -119,7 +119,7 @@ DAY = dt.timedelta(days=1)
         ("example.org", {}, "Hostname mismatch"),
     ],
 )
-async def test_a_wrong_certificate_is_never_accepted_nor_tried_again(
+async def test_wrong_certificate_is_never_accepted_nor_tried_again(
     host: str, dates: dict[str, Any], reason: str, connect: Connect, authority: trustme.CA
 ) -> None:
     tls = serving(authority.issue_cert(host, **dates))
@@ -133,7 +133,7 @@ async def test_a_wrong_certificate_is_never_accepted_nor_tried_again(
     await assert_nothing_is_held(client)
 
 
-async def test_an_unknown_authority_is_refused_with_the_way_to_trust_it(
+async def test_unknown_authority_is_refused_with_the_way_to_trust_it(
     connect: Connect, authority: trustme.CA
 ) -> None:
     async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
@@ -143,7 +143,7 @@ async def test_an_unknown_authority_is_refused_with_the_way_to_trust_it(
     assert server.requests == []
 
 
-async def test_a_server_that_knows_old_tls_alone_is_refused(connect: Connect) -> None:
+async def test_server_that_knows_old_tls_alone_is_refused(connect: Connect) -> None:
     protocol_version_alert = b"\x15\x03\x01\x00\x02\x02\x46"
     async with FaultServer([send(protocol_version_alert)]) as server:
         with pytest.raises(TransportError) as caught:
@@ -155,7 +155,7 @@ def test_tls_below_1_2_is_never_offered() -> None:
     assert ssl.create_default_context().minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-async def test_a_stalled_handshake_ends_at_connect_timeout(connect: Connect) -> None:
+async def test_stalled_handshake_ends_at_connect_timeout(connect: Connect) -> None:
     async with FaultServer([STALL]) as server:
         client = connect(server.url.replace("http", "https"), connect_timeout=0.06)
         with pytest.raises(TransportError) as caught:
@@ -232,7 +232,7 @@ class AskingForACertificate:
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("request_", [GET, LIST, WRITE])
 @pytest.mark.parametrize("is_given", [False, True], ids=["missing", "refused"])
-async def test_a_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
+async def test_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
     version: ssl.TLSVersion, request_: Request, is_given: bool, connect: Connect, authority: trustme.CA
 ) -> None:
     context = trusting(authority)
@@ -249,7 +249,7 @@ async def test_a_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
     await assert_nothing_is_held(client)
 
 
-async def test_a_client_certificate_that_the_server_trusts_is_used(
+async def test_client_certificate_that_the_server_trusts_is_used(
     connect: Connect, authority: trustme.CA
 ) -> None:
     context = trusting(authority)
@@ -261,7 +261,7 @@ async def test_a_client_certificate_that_the_server_trusts_is_used(
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:9", "https://api.example.org"])
-async def test_a_proxy_that_cannot_be_reached_is_called_a_proxy(
+async def test_proxy_that_cannot_be_reached_is_called_a_proxy(
     target: str, connect: Connect, closed_port: int
 ) -> None:
     client = connect(target, proxy=f"http://user:{CANARY}@127.0.0.1:{closed_port}", token="t", retries=0)
@@ -273,7 +273,7 @@ async def test_a_proxy_that_cannot_be_reached_is_called_a_proxy(
     assert_no_secret(caught.value)
 
 
-async def test_a_proxy_whose_name_does_not_resolve_is_called_a_proxy(connect: Connect) -> None:
+async def test_proxy_whose_name_does_not_resolve_is_called_a_proxy(connect: Connect) -> None:
     client = connect("https://api.example.org", proxy="http://nope.invalid:3128", retries=0)
     with pytest.raises(TransportError, match=r"the proxy nope\.invalid:3128: its host name") as caught:
         await session_of(client).call(GET)
@@ -282,7 +282,7 @@ async def test_a_proxy_whose_name_does_not_resolve_is_called_a_proxy(connect: Co
 
 @pytest.mark.parametrize("step", [FIN, RST, send(b"SSH-2.0-x\r\n")])
 @pytest.mark.parametrize("request_", [GET, WRITE])
-async def test_a_proxy_that_opens_no_tunnel_is_called_a_proxy(
+async def test_proxy_that_opens_no_tunnel_is_called_a_proxy(
     step: Step, request_: Request, connect: Connect
 ) -> None:
     async with FaultServer([READ, step]) as proxy:
@@ -292,7 +292,7 @@ async def test_a_proxy_that_opens_no_tunnel_is_called_a_proxy(
     assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
 
 
-async def test_a_proxy_that_is_silent_is_called_a_proxy(connect: Connect) -> None:
+async def test_proxy_that_is_silent_is_called_a_proxy(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as proxy:
         client = connect(
             "https://api.example.org",
@@ -305,7 +305,7 @@ async def test_a_proxy_that_is_silent_is_called_a_proxy(connect: Connect) -> Non
     assert (caught.value.kind, caught.value.ambiguous) == ("connect_timeout", False)
 
 
-async def test_a_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(connect: Connect) -> None:
+async def test_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(connect: Connect) -> None:
     async with FaultServer([READ, RST]) as proxy:
         client = connect("http://127.0.0.1:9", proxy=f"http://127.0.0.1:{proxy.port}", retries=0)
         with pytest.raises(TransportError) as caught:
@@ -330,7 +330,7 @@ async def idle_death(
 
 
 @pytest.mark.parametrize("request_", [GET, LIST])
-async def test_a_read_on_a_dead_kept_alive_connection_is_sent_again_at_once_and_not_counted(
+async def test_read_on_a_dead_kept_alive_connection_is_sent_again_at_once_and_not_counted(
     request_: Request, idle_death: tuple[FaultServer, AiwynClient], clock: FakeClock
 ) -> None:
     server, client = idle_death
@@ -341,7 +341,7 @@ async def test_a_read_on_a_dead_kept_alive_connection_is_sent_again_at_once_and_
 
 
 @pytest.mark.parametrize("request_", [WRITE, PUT])
-async def test_a_write_on_a_dead_kept_alive_connection_is_not_sent_again(
+async def test_write_on_a_dead_kept_alive_connection_is_not_sent_again(
     request_: Request, idle_death: tuple[FaultServer, AiwynClient]
 ) -> None:
     server, client = idle_death
@@ -351,7 +351,7 @@ async def test_a_write_on_a_dead_kept_alive_connection_is_not_sent_again(
     assert (server.connections, len(server.requests)) == (1, 2)
 
 
-async def test_the_free_resend_happens_once_a_call(connect: Connect, clock: FakeClock) -> None:
+async def test_free_resend_happens_once_a_call(connect: Connect, clock: FakeClock) -> None:
     # Two kept-alive connections, both of which die: the second death is an attempt like any other.
     async with FaultServer([READ, OK, READ, RST], [READ, OK, READ, RST], [READ, OK]) as server:
         client = connect(server.url)
@@ -363,14 +363,14 @@ async def test_the_free_resend_happens_once_a_call(connect: Connect, clock: Fake
     assert len(clock.sleeps) == 1
 
 
-async def test_a_death_on_a_fresh_connection_is_an_attempt(connect: Connect) -> None:
+async def test_death_on_a_fresh_connection_is_an_attempt(connect: Connect) -> None:
     async with FaultServer([READ, RST], [READ, OK]) as server:
         response = await session_of(connect(server.url)).call(GET)
     assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "200"]
     assert len(server.requests) == 2
 
 
-async def test_a_fresh_connection_is_known_as_such_when_addresses_race(
+async def test_fresh_connection_is_known_as_such_when_addresses_race(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With two addresses aiohttp opens sockets in tasks of its own (happy eyeballs).
@@ -387,7 +387,7 @@ async def test_a_fresh_connection_is_known_as_such_when_addresses_race(
     assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "200"]
 
 
-async def test_an_http_1_0_server_is_read_on_a_new_connection_each_time(connect: Connect) -> None:
+async def test_http_1_0_server_is_read_on_a_new_connection_each_time(connect: Connect) -> None:
     old = send(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}")
     async with FaultServer([READ, old, FIN]) as server:
         session = session_of(connect(server.url))
@@ -395,13 +395,13 @@ async def test_an_http_1_0_server_is_read_on_a_new_connection_each_time(connect:
     assert server.connections == 2
 
 
-async def test_informational_answers_are_passed_over(connect: Connect) -> None:
+async def test_informational_responses_are_passed_over(connect: Connect) -> None:
     early = send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
     async with FaultServer([READ, early, OK]) as server:
         assert (await session_of(connect(server.url)).call(LIST)).status == 200
 
 
-async def test_a_reason_phrase_may_hold_anything(connect: Connect) -> None:
+async def test_reason_phrase_may_hold_anything(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, b"{}", reason="d\u2019accord \U0001f600"))]) as server:
         assert (await session_of(connect(server.url)).call(LIST)).status == 200
 
@@ -444,7 +444,7 @@ async def test_neither_netrc_nor_proxy_variables_are_read(
     assert server.requests[0].headers["authorization"] == f"Bearer {CANARY}"
 
 
-async def test_a_proxy_that_refuses_is_told_and_shows_no_credentials(connect: Connect) -> None:
+async def test_proxy_that_refuses_is_reported_and_shows_no_credentials(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(407, b""))]) as proxy:
         client = connect(
             "https://api.example.org",
@@ -511,7 +511,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the peak from")
 @pytest.mark.parametrize("fault", ["bomb", "bomb, isal", "endless"])
-def test_an_endless_body_costs_no_more_memory_than_its_cap(fault: str) -> None:
+def test_endless_body_costs_no_more_memory_than_its_cap(fault: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BOUNDED, fault], capture_output=True, text=True, timeout=50, check=True
     )
@@ -520,7 +520,7 @@ def test_an_endless_body_costs_no_more_memory_than_its_cap(fault: str) -> None:
     assert grown_mebibytes < 32
 
 
-async def test_a_closed_client_holds_no_connection(connect: Connect) -> None:
+async def test_closed_client_holds_no_connection(connect: Connect) -> None:
     async with FaultServer([READ, OK, READ, OK]) as server:
         client = connect(server.url)
         await session_of(client).call(GET)

@@ -33,7 +33,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of file descriptors there")
-async def test_the_limit_shrinks_to_what_the_process_can_open() -> None:
+async def test_limit_shrinks_to_what_the_process_can_open() -> None:
     async def answer_by_key(connection: Connection) -> None:
         while True:
             await READ(connection)

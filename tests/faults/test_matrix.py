@@ -419,7 +419,7 @@ COMPRESSED = [
 
 @pytest.mark.parametrize("request_name", REQUESTS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_a_fault(
+async def test_fault(
     fault: Fault, request_name: str, connect: Connect, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     await suffer(fault, request_name, connect, clock, caplog)
@@ -427,7 +427,7 @@ async def test_a_fault(
 
 @pytest.mark.parametrize("request_name", REQUESTS)
 @pytest.mark.parametrize("fault", COMPRESSED, ids=lambda fault: fault.name)
-async def test_a_fault_of_compression_is_the_same_with_isal(
+async def test_fault_of_compression_is_the_same_with_isal(
     fault: Fault,
     request_name: str,
     connect: Connect,

@@ -23,7 +23,7 @@ Connect = Callable[..., AiwynClient]
     ],
     ids=["cut", "broken within", "no gzip"],
 )
-async def test_a_get_that_breaks_off_reports_every_request(
+async def test_get_that_breaks_off_reports_every_request(
     script: Sequence[Step], outcome: str, connect: Connect
 ) -> None:
     async with FaultServer(script) as server:
@@ -34,7 +34,7 @@ async def test_a_get_that_breaks_off_reports_every_request(
 
 
 @pytest.mark.parametrize(("status", "error", "times"), [(404, NotFoundError, 2), (500, ServerError, 4)])
-async def test_an_error_of_the_second_time_lists_the_first_one(
+async def test_error_of_the_second_time_lists_the_first_one(
     status: int, error: type[NotFoundError], times: int, connect: Connect
 ) -> None:
     broken = [READ, send(answer(body=b'{"id":1,"x":}'))]
@@ -45,13 +45,13 @@ async def test_an_error_of_the_second_time_lists_the_first_one(
     assert caught.value.attempts[0].outcome == "200"
 
 
-async def test_a_get_that_broke_off_once_is_given(connect: Connect) -> None:
+async def test_get_that_broke_off_once_is_given(connect: Connect) -> None:
     broken = [READ, send(answer(body=b'{"id":1,"x":}'))]
     async with FaultServer(broken, [READ, send(answer(body=b'{"id":1}'))]) as server:
         assert (await connect(server.url).invoices.get(1)).id == 1
 
 
-async def test_a_part_is_not_taken_for_the_whole(connect: Connect) -> None:
+async def test_part_is_not_taken_for_the_whole(connect: Connect) -> None:
     part = answer(206, b'{"deid_invoice":[{"id":1}]}', {"Content-Range": "bytes 0-26/99"})
     async with FaultServer([READ, send(part), FIN]) as server:
         client = connect(server.url)

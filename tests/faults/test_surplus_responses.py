@@ -84,7 +84,7 @@ IDLE_BYTES = [SURPLUS, SURPLUS * 3, SURPLUS[:20], SURPLUS[:-3], TIMEOUT, b"x", b
 
 @pytest.mark.parametrize("surplus", IDLE_BYTES)
 @pytest.mark.parametrize("is_read_by_the_loop", [True, False])
-async def test_a_connection_that_received_bytes_while_idle_is_not_reused(
+async def test_connection_that_received_bytes_while_idle_is_not_reused(
     surplus: bytes, is_read_by_the_loop: bool, server: FaultServer, client: AiwynClient
 ) -> None:
     remembered = Remembered()
@@ -99,7 +99,7 @@ async def test_a_connection_that_received_bytes_while_idle_is_not_reused(
 
 
 @pytest.mark.parametrize("is_read_by_the_loop", [True, False])
-async def test_a_write_is_not_sent_on_a_connection_that_received_bytes_while_idle(
+async def test_write_is_not_sent_on_a_connection_that_received_bytes_while_idle(
     is_read_by_the_loop: bool, server: FaultServer, client: AiwynClient
 ) -> None:
     remembered = Remembered()
@@ -111,7 +111,7 @@ async def test_a_write_is_not_sent_on_a_connection_that_received_bytes_while_idl
     assert (await session_of(client).call(WRITE)).body == b'{"a":1}'
 
 
-async def test_a_surplus_response_in_the_segment_of_the_awaited_one_is_dropped(
+async def test_surplus_response_in_the_segment_of_the_awaited_one_is_dropped(
     server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(invoice(1) + SURPLUS), echo_keys], [echo_keys])
@@ -119,7 +119,7 @@ async def test_a_surplus_response_in_the_segment_of_the_awaited_one_is_dropped(
     assert server.connections == 2
 
 
-async def test_a_surplus_head_whose_rest_arrives_with_the_next_request_is_dropped(
+async def test_surplus_head_whose_rest_arrives_with_the_next_request_is_dropped(
     server: FaultServer, client: AiwynClient
 ) -> None:
     half = len(SURPLUS) // 3
@@ -162,7 +162,7 @@ def a_moment_later(data: bytes) -> Step:
     return step
 
 
-async def test_a_get_with_another_key_is_sent_again_on_a_fresh_connection(
+async def test_get_with_another_key_is_sent_again_on_a_fresh_connection(
     server: FaultServer, client: AiwynClient, clock: FakeClock
 ) -> None:
     server.play(
@@ -190,7 +190,7 @@ async def test_no_connection_of_the_time_of_a_mismatch_is_reused(
     assert server.connections == before
 
 
-async def test_a_server_that_mistakes_keys_gets_an_error_that_names_both(
+async def test_server_that_mistakes_keys_gets_an_error_that_names_both(
     server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(SURPLUS), READ, send(SURPLUS)])
@@ -207,7 +207,7 @@ async def test_a_server_that_mistakes_keys_gets_an_error_that_names_both(
 ODD_KEY = json.dumps({"id": f"{CANARY}\u202e{'x' * 5000}\n"}).encode()
 
 
-async def test_the_key_of_another_object_is_shown_in_one_short_line_without_credentials(
+async def test_key_of_another_object_is_shown_in_one_short_line_without_credentials(
     server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(answer(body=ODD_KEY))])
@@ -228,7 +228,7 @@ async def test_the_key_of_another_object_is_shown_in_one_short_line_without_cred
         ("C0FFEE00-0000-4000-8000-00000000000A", "c0ffee00-0000-4000-8000-00000000000a"),
     ],
 )
-async def test_a_key_in_another_form_is_the_same_key(
+async def test_key_in_another_form_is_the_same_key(
     asked: Any, shown: Any, server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(invoice(shown))])
@@ -237,7 +237,7 @@ async def test_a_key_in_another_form_is_the_same_key(
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("07720", 7720), (7720, "07720"), ("a", "A"), (1, 2)])
-async def test_a_key_that_is_not_canonical_is_another_key(
+async def test_key_that_is_not_canonical_is_another_key(
     asked: Any, shown: Any, server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(invoice(shown))])
@@ -245,7 +245,7 @@ async def test_a_key_that_is_not_canonical_is_another_key(
         await client.invoices.get(asked)
 
 
-async def test_an_object_without_a_key_is_accepted(server: FaultServer, client: AiwynClient) -> None:
+async def test_object_without_a_key_is_accepted(server: FaultServer, client: AiwynClient) -> None:
     bodies = [b'{"name":"x"}', b'{"id":null}', b'{"id":[2]}', b'{"id":2}']
     server.play([step for body in bodies for step in (READ, send(answer(body=body)))])
     collection = client.collection("/x")
@@ -264,7 +264,7 @@ def test_any_value_can_be_compared_with_a_key(found: Any) -> None:
 
 
 @given(st.integers(-(10**30), 10**30))
-def test_a_number_is_the_same_key_as_its_text(number: int) -> None:
+def test_number_is_the_same_key_as_its_text(number: int) -> None:
     assert is_same_key(number, str(number))
     assert is_same_key(str(number), number)
     assert is_same_key(str(number), Decimal(number))
@@ -329,7 +329,7 @@ async def test_references_are_compared_as_json(
     assert (await client.records.upsert(records(sent))).created == 1
 
 
-async def test_a_surplus_response_is_not_reported_as_a_creation(
+async def test_surplus_response_is_not_reported_as_a_creation(
     server: FaultServer, client: AiwynClient
 ) -> None:
     surplus = results({"k": "other"})

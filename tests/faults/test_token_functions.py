@@ -85,7 +85,7 @@ async def test_it_is_called_again_after_a_401(form: Callable[[Provider], Any], c
     assert (sent, provider.calls) == (["Bearer old", "Bearer new"], 2)
 
 
-async def test_a_refused_token_that_it_returns_again_is_not_sent_again(connect: Connect) -> None:
+async def test_refused_token_that_it_returns_again_is_not_sent_again(connect: Connect) -> None:
     provider = Provider("only")
     async with FaultServer([READ, send(answer(401))]) as server:
         with pytest.raises(AuthenticationError):
@@ -100,9 +100,7 @@ async def test_it_is_called_once_for_100_tasks(sandbox: Sandbox, connect: Connec
     assert provider.calls == 2
 
 
-async def test_a_pull_outlives_a_token_of_an_hour(
-    sandbox: Sandbox, connect: Connect, clock: FakeClock
-) -> None:
+async def test_pull_outlives_a_token_of_an_hour(sandbox: Sandbox, connect: Connect, clock: FakeClock) -> None:
     session = session_of(
         connect(
             sandbox.url,
@@ -141,7 +139,7 @@ async def test_it_is_called_in_the_background_when_the_token_is_about_to_expire(
 
 
 @pytest.mark.parametrize("offset", [-86400.0, 86400.0])
-async def test_a_wrong_clock_refuses_no_token_and_asks_for_none_again(
+async def test_wrong_clock_refuses_no_token_and_asks_for_none_again(
     offset: float, connect: Connect, clock: FakeClock
 ) -> None:
     issued = clock.time() + offset
@@ -266,7 +264,7 @@ async def test_one_cancelled_waiter_does_not_cancel_it_for_the_others(
     assert leader.cancelled()
 
 
-def test_an_api_key_is_no_function() -> None:
+def test_api_key_is_not_a_function() -> None:
     with pytest.raises(ConfigurationError, match="api_key must be a str or a Secret"):
         AiwynClient(base_url="https://a.test", api_key=lambda: "k")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError, match=r"token must be .* a function"):

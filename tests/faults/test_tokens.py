@@ -55,7 +55,7 @@ def told(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]
         ([READ, STALL], TokenExchangeError, "TransportError", 3),
     ],
 )
-async def test_an_exchange_that_fails(
+async def test_exchange_that_fails(
     *,
     script: Sequence[Step],
     error: type[AiwynError],
@@ -93,7 +93,7 @@ async def test_each_who_waits_for_a_failed_exchange_raises_an_error_of_his_own(c
     assert server.connections == 1
 
 
-async def test_a_deadline_over_the_exchange_names_the_token(connect: Connect) -> None:
+async def test_deadline_over_the_exchange_names_the_token(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         view = connect(server.url, api_key=CANARY).with_options(deadline=0.06)
         with pytest.raises(DeadlineExceededError) as caught:
@@ -102,7 +102,7 @@ async def test_a_deadline_over_the_exchange_names_the_token(connect: Connect) ->
     assert_no_secret(caught.value)
 
 
-async def test_an_expired_token_is_exchanged_once_by_100_tasks(sandbox: Sandbox, client: AiwynClient) -> None:
+async def test_expired_token_is_exchanged_once_by_100_tasks(sandbox: Sandbox, client: AiwynClient) -> None:
     session = session_of(client)
     await session.call(LIST)
     sandbox.expire_tokens()
@@ -118,7 +118,7 @@ async def test_100_tasks_of_a_new_client_exchange_once(sandbox: Sandbox, client:
     assert sandbox.token_exchanges == 1
 
 
-async def test_a_second_401_in_a_row_is_final(sandbox: Sandbox, client: AiwynClient) -> None:
+async def test_second_401_in_a_row_is_final(sandbox: Sandbox, client: AiwynClient) -> None:
     sandbox.faults.add("invoices.list", every=1, status=401)
     with pytest.raises(AuthenticationError) as caught:
         await session_of(client).call(LIST)
@@ -126,7 +126,7 @@ async def test_a_second_401_in_a_row_is_final(sandbox: Sandbox, client: AiwynCli
     assert [attempt.outcome for attempt in caught.value.attempts] == ["401", "401"]
 
 
-async def test_the_leader_of_a_renewal_is_cancelled_and_50_others_get_the_token(
+async def test_leader_of_a_renewal_is_cancelled_and_50_others_get_the_token(
     sandbox: Sandbox, client: AiwynClient
 ) -> None:
     session = session_of(client)
@@ -142,7 +142,7 @@ async def test_the_leader_of_a_renewal_is_cancelled_and_50_others_get_the_token(
     assert ({response.status for response in responses}, sandbox.token_exchanges) == ({200}, 1)
 
 
-async def test_a_renewal_with_time_left_is_in_the_background(
+async def test_renewal_with_time_left_is_in_the_background(
     sandbox: Sandbox, client: AiwynClient, clock: FakeClock
 ) -> None:
     session = session_of(client)
@@ -158,7 +158,7 @@ async def test_a_renewal_with_time_left_is_in_the_background(
     assert sandbox.token_exchanges == 2
 
 
-async def test_a_failed_renewal_in_the_background_is_told_and_pauses_for_5_seconds(
+async def test_failed_renewal_in_the_background_is_reported_and_pauses_for_5_seconds(
     sandbox: Sandbox, connect: Connect, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = session_of(connect(sandbox.url, api_key=sandbox.api_key, retries=0))
@@ -193,7 +193,7 @@ async def test_with_a_minute_left_everybody_waits_for_the_new_token(
     assert sandbox.token_exchanges == 2
 
 
-async def test_closing_while_tasks_wait_for_a_token_tells_them_so(connect: Connect) -> None:
+async def test_closing_while_tasks_wait_for_a_token_shows_them_so(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, api_key=CANARY)
         waiting = [asyncio.create_task(session_of(client).call(LIST)) for _ in range(5)]
@@ -207,7 +207,7 @@ async def test_closing_while_tasks_wait_for_a_token_tells_them_so(connect: Conne
 
 
 @pytest.mark.parametrize("day", [86400.0, -86400.0])
-async def test_a_server_whose_clock_is_a_day_wrong_gives_a_token_once(
+async def test_server_whose_clock_is_a_day_wrong_returns_a_token_once(
     day: float, connect: Connect, clock: FakeClock
 ) -> None:
     claims = json.dumps({"iat": clock.time(), "exp": clock.time() + 3600}).encode()
@@ -224,7 +224,7 @@ async def test_a_server_whose_clock_is_a_day_wrong_gives_a_token_once(
     ] * 20
 
 
-async def test_a_key_of_the_answer_that_is_the_api_key_is_masked(
+async def test_key_of_the_response_that_is_the_api_key_is_masked(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with FaultServer(told(200, ECHOED_AS_KEY)) as server:
@@ -234,7 +234,7 @@ async def test_a_key_of_the_answer_that_is_the_api_key_is_masked(
     assert CANARY not in caplog.text
 
 
-async def test_the_path_of_the_token_can_have_dots(connect: Connect) -> None:
+async def test_path_of_the_token_can_have_dots(connect: Connect) -> None:
     nested = send(answer(200, b'{"result":{"auth":{"jeton":"good"}}}'))
     async with FaultServer([READ, nested, READ, send(answer())]) as server:
         client = connect(server.url, api_key="k", token_response_key="result.auth.jeton")

@@ -56,7 +56,7 @@ async def test_pull_resumes_with_deferred_rows(aiwyn: AiwynClient) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb"])
-async def test_an_export_has_the_columns_of_the_plain_rows(
+async def test_export_has_the_columns_of_the_plain_rows(
     aiwyn: AiwynClient, tmp_path: Path, suffix: str
 ) -> None:
     plain, found = tmp_path / f"plain{suffix}", tmp_path / f"found{suffix}"

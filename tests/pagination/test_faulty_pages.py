@@ -105,7 +105,7 @@ async def test_agreeing_count_costs_no_extra_request(clock: FakeClock) -> None:
         assert box.calls("invoices.search") == 6
 
 
-async def test_a_list_without_counts_requests_its_last_pages_twice(clock: FakeClock) -> None:
+async def test_list_without_counts_requests_its_last_pages_twice(clock: FakeClock) -> None:
     async with (
         Sandbox(invoices=95, seed=7, variant=Variant(count="absent")) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as client,

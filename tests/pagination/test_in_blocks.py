@@ -237,7 +237,7 @@ async def test_page_with_errors_yields_no_rows(aiwyn: AiwynClient, box: Sandbox)
 
 
 @pytest.mark.parametrize("count", [None, "many", -1])
-async def test_a_list_without_a_count_is_read(aiwyn: AiwynClient, box: Sandbox, count: Any) -> None:
+async def test_list_without_a_count_is_read(aiwyn: AiwynClient, box: Sandbox, count: Any) -> None:
     total = {"aggregate": {"count": count}}
     mutate = changed(lambda page: page.update(deid_invoice_aggregate=total))
     pager, found = await both_ways(aiwyn, box, mutate, which={"every": 1})
@@ -245,7 +245,7 @@ async def test_a_list_without_a_count_is_read(aiwyn: AiwynClient, box: Sandbox, 
     assert (pager.report.stop_reason, pager.report.total_count) == ("empty_page", None)
 
 
-async def test_a_page_without_its_count_is_read(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_page_without_its_count_is_read(aiwyn: AiwynClient, box: Sandbox) -> None:
     _, found = await both_ways(aiwyn, box, changed(lambda page: page.pop("deid_invoice_aggregate")))
     assert len(found) == 95
 
@@ -267,7 +267,7 @@ async def test_page_that_changed_before_its_second_request(aiwyn: AiwynClient, b
 
 
 @pytest.mark.parametrize("after", [1, 10, 25, 31, 35, 40, 41, 94])
-async def test_a_break_within_a_page(aiwyn: AiwynClient, after: int) -> None:
+async def test_break_within_a_page(aiwyn: AiwynClient, after: int) -> None:
     """The report tells of what came, and the checkpoint begins with the page that was begun."""
     everything, _ = await read(aiwyn.invoices.list())
     pager = aiwyn.invoices.list(page_size=10)

@@ -56,7 +56,7 @@ async def test_pull_after_a_cancelled_step_yields_every_row(aiwyn: AiwynClient) 
     assert len(set(received)) == len(received) == 95
 
 
-async def test_a_failed_iteration_keeps_raising() -> None:
+async def test_failed_iteration_keeps_raising() -> None:
     async def chunks() -> AsyncGenerator[list[int], None]:
         yield [1]
         raise ValueError("broken")
@@ -70,7 +70,7 @@ async def test_a_failed_iteration_keeps_raising() -> None:
             await anext(items)
 
 
-async def test_a_page_survives_pickling(aiwyn: AiwynClient) -> None:
+async def test_page_survives_pickling(aiwyn: AiwynClient) -> None:
     page = await aiwyn.invoices.list(page_size=3)
     copied = pickle.loads(pickle.dumps(page))
     assert copied.items == page.items
@@ -89,7 +89,7 @@ async def test_a_page_survives_pickling(aiwyn: AiwynClient) -> None:
         lambda aiwyn: aiwyn.records.upsert([]),
     ],
 )
-def test_a_plain_for_loop_names_async_for(aiwyn: AiwynClient, make: Callable[[AiwynClient], Any]) -> None:
+def test_plain_for_loop_names_async_for(aiwyn: AiwynClient, make: Callable[[AiwynClient], Any]) -> None:
     with pytest.raises(TypeError, match="async for"):
         iter(make(aiwyn))
 

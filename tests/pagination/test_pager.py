@@ -468,7 +468,7 @@ async def own_tasks() -> set[str]:
     }
 
 
-async def test_a_thousand_cancellations_leave_nothing(aiwyn: AiwynClient) -> None:
+async def test_thousand_cancellations_leave_nothing(aiwyn: AiwynClient) -> None:
     """A pull is cancelled after a number of turns of the loop, random each time."""
     chosen = random.Random(7)
     cancelled = 0

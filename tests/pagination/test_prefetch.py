@@ -71,11 +71,11 @@ async def depths_of_a_read(*, wait: float, work: float, cpu: float = 0) -> list[
     return [depth for depth, _ in groupby(depths)]
 
 
-async def test_a_wait_as_long_as_the_work_adds_a_page() -> None:
+async def test_wait_as_long_as_the_work_adds_a_page() -> None:
     assert await depths_of_a_read(wait=1, work=1) == list(range(4, 17))
 
 
-async def test_a_wait_in_which_this_thread_works_adds_no_page() -> None:
+async def test_wait_in_which_this_thread_works_adds_no_page() -> None:
     assert (await depths_of_a_read(wait=1, work=1, cpu=1)) == [4]
 
 
@@ -85,11 +85,11 @@ async def test_no_wait_adds_no_page() -> None:
 
 
 @pytest.mark.parametrize(("wait", "depths"), [(3, [4, 7, 10, 13, 16]), (8, [4, 12, 16]), (100, [4, 16])])
-async def test_a_wait_adds_pages_in_proportion_to_the_work(wait: int, depths: list[int]) -> None:
+async def test_wait_adds_pages_in_proportion_to_the_work(wait: int, depths: list[int]) -> None:
     assert await depths_of_a_read(wait=wait, work=1) == depths
 
 
-async def test_the_wait_for_the_first_page_deepens_the_read() -> None:
+async def test_wait_for_the_first_page_deepens_the_read() -> None:
     timer = FakeTimer()
     async with (
         Sandbox(invoices=PAGES * 10, seed=3) as box,

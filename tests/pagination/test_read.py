@@ -86,7 +86,7 @@ async def test_error_is_the_one_that_ended_the_latest_use(
 
 
 @each_read
-def test_a_read_is_not_iterated_synchronously(make: Make) -> None:
+def test_read_is_not_iterated_synchronously(make: Make) -> None:
     client = AiwynClient(base_url="http://127.0.0.1:1", token="t")
     with pytest.raises(TypeError, match="async for"):
         list(make(client))
@@ -103,7 +103,7 @@ def test_a_read_is_not_iterated_synchronously(make: Make) -> None:
         (lambda aiwyn: aiwyn.invoices.changes(ordered=True), "invoices.changes"),
     ],
 )
-def test_an_unknown_option_names_the_verb(call: Callable[[Any], object], verb: str) -> None:
+def test_unknown_option_names_the_verb(call: Callable[[Any], object], verb: str) -> None:
     client = AiwynClient(base_url="http://127.0.0.1:1", token="t")
     with pytest.raises(TypeError, match=rf"^{verb}\(\) got an unexpected keyword argument"):
         call(client)

@@ -48,7 +48,7 @@ def typed(charset: str) -> dict[str, str]:
         (ROW.encode(), typed("UTF8"), "Škoda € Müller £"),
     ],
 )
-async def test_a_page_is_read_in_its_charset(
+async def test_page_is_read_in_its_charset(
     body: bytes, headers: dict[str, str], name: str, connect: Connect
 ) -> None:
     async with FaultServer([READ, send(answer(200, body, headers))]) as server:
@@ -57,7 +57,7 @@ async def test_a_page_is_read_in_its_charset(
 
 
 @pytest.mark.parametrize("charset", ["klingon", "rot13", "zlib", "unicode_escape", "idna", CANARY])
-async def test_an_unknown_charset_is_named(charset: str, connect: Connect) -> None:
+async def test_unknown_charset_is_named(charset: str, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, b"{}", typed(charset)))]) as server:
         with pytest.raises(DecodeError, match="unknown charset: ") as caught:
             await session_of(connect(server.url)).call(LIST)
@@ -71,7 +71,7 @@ async def test_an_unknown_charset_is_named(charset: str, connect: Connect) -> No
     ("body", "charset"),
     [(b'{"a":"\x81"}', "windows-1252"), (b"{\x00\x00\xd8}\x00", "utf-16"), (b"{}", "utf-32")],
 )
-async def test_a_body_that_is_not_in_its_charset_is_asked_for_once_more(
+async def test_body_that_is_not_in_its_charset_is_requested_once_more(
     body: bytes, charset: str, connect: Connect
 ) -> None:
     async with FaultServer([READ, send(answer(200, body, typed(charset)))]) as server:
@@ -81,7 +81,7 @@ async def test_a_body_that_is_not_in_its_charset_is_asked_for_once_more(
     assert len(server.requests) == 2
 
 
-async def test_an_error_body_is_read_in_its_charset(connect: Connect) -> None:
+async def test_error_body_is_read_in_its_charset(connect: Connect) -> None:
     body = '{"message":"prohibé"}'
     scripts = [
         [READ, send(answer(400, encoded, headers))]
@@ -97,13 +97,13 @@ async def test_an_error_body_is_read_in_its_charset(connect: Connect) -> None:
                 await session_of(connect(server.url)).call(WRITE)
 
 
-async def test_an_error_in_an_unknown_charset_keeps_its_status(connect: Connect) -> None:
+async def test_error_in_an_unknown_charset_keeps_its_status(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(400, b'{"message":"no"}', typed("klingon")))]) as server:
         with pytest.raises(InvalidRequestError, match="the server says: no"):
             await session_of(connect(server.url)).call(WRITE)
 
 
-async def test_a_token_is_read_in_its_charset(connect: Connect) -> None:
+async def test_token_is_read_in_its_charset(connect: Connect) -> None:
     token = codecs.BOM_UTF8 + b'{"token":"good"}'
     wide = '{"token":"good"}'.encode("utf-16")
     for body in (token, wide):
@@ -112,7 +112,7 @@ async def test_a_token_is_read_in_its_charset(connect: Connect) -> None:
             assert server.requests[1].headers["authorization"] == "Bearer good"
 
 
-def test_a_usual_body_is_neither_copied_nor_joined() -> None:
+def test_usual_body_is_neither_copied_nor_joined() -> None:
     for content in (b'{"a":1}', b"[]", (b'{"a":', b"1}")):
         for content_type in ("", "application/json", "application/json; charset=utf-8"):
             assert as_utf8(content, content_type) is content
@@ -130,7 +130,7 @@ def test_a_usual_body_is_neither_copied_nor_joined() -> None:
         ('text/plain;CHARSET="UTF-16"', "utf-16"),
     ],
 )
-def test_the_declared_charset(content_type: str, charset: str | None) -> None:
+def test_declared_charset(content_type: str, charset: str | None) -> None:
     assert declared_charset(content_type) == charset
 
 

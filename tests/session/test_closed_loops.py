@@ -74,7 +74,7 @@ def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> No
     asyncio.run(visit(limiter))
 
 
-def test_a_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -> None:
+def test_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(limiter.acquire(Caller(clock)))
@@ -85,7 +85,7 @@ def test_a_slot_released_before_the_next_loop_is_released_once(clock: FakeClock)
     assert limiter.in_flight == 0
 
 
-def test_a_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
+def test_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(2, clock)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     first.run_until_complete(limiter.acquire(Caller(clock)))
@@ -115,7 +115,7 @@ def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most:
 
 
 @pytest.mark.parametrize("end", ["cancelled", "raised"])
-def test_an_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
+def test_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
 
     async def leave_in_the_middle() -> None:

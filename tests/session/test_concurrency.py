@@ -124,9 +124,7 @@ class CancelledAt(Awaitable[Any]):
 
 
 @pytest.mark.parametrize("kind", ["get", "list", "exchange", "retry", "first", "queued"])
-async def test_a_request_can_be_cancelled_at_every_await(
-    kind: str, sandbox: Sandbox, connect: Connect
-) -> None:
+async def test_request_can_be_cancelled_at_every_await(kind: str, sandbox: Sandbox, connect: Connect) -> None:
     cancelled = 0
     went_through = False
     for nth in range(1, 200):
@@ -166,7 +164,7 @@ async def test_a_request_can_be_cancelled_at_every_await(
     assert went_through
 
 
-async def test_an_exchange_can_be_cancelled_at_every_await_of_its_own(
+async def test_exchange_can_be_cancelled_at_every_await_of_its_own(
     sandbox: Sandbox, connect: Connect
 ) -> None:
     cancelled = 0
@@ -190,7 +188,7 @@ async def test_an_exchange_can_be_cancelled_at_every_await_of_its_own(
     assert went_through
 
 
-async def test_a_body_that_comes_in_pieces_can_be_cancelled_between_any_two(connect: Connect) -> None:
+async def test_body_that_arrives_in_pieces_can_be_cancelled_between_any_two(connect: Connect) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{"
     cancelled = 0
     async with FaultServer([READ, send(head), drip(b" ", 0.002, times=3), send(b"}")]) as server:
@@ -222,7 +220,7 @@ def assert_no_token(stopped: BaseException, client: AiwynClient) -> None:
     assert not isinstance(token, Secret) or token.reveal() not in told
 
 
-async def test_a_cancelled_call_shows_no_token(connect: Connect) -> None:
+async def test_cancelled_call_shows_no_token(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url)
         with pytest.raises(TimeoutError) as caught:
@@ -234,7 +232,7 @@ async def test_a_cancelled_call_shows_no_token(connect: Connect) -> None:
         await assert_nothing_is_held(client)
 
 
-async def test_an_outer_timeout_is_not_taken_for_the_own_deadline(connect: Connect) -> None:
+async def test_outer_timeout_is_not_taken_for_the_own_deadline(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         session = session_of(connect(server.url, deadline=5))
         with pytest.raises(TimeoutError) as caught:
@@ -267,7 +265,7 @@ async def test_1000_cancelled_waiters_leave_the_queue(connect: Connect) -> None:
 # Deadlines
 
 
-async def test_a_deadline_in_the_answer_names_the_response(connect: Connect) -> None:
+async def test_deadline_in_the_response_names_the_response(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, deadline=0.06)
         for request, ambiguous in ((LIST, False), (WRITE, True)):
@@ -278,7 +276,7 @@ async def test_a_deadline_in_the_answer_names_the_response(connect: Connect) -> 
         await assert_nothing_is_held(client)
 
 
-async def test_a_deadline_in_the_queue_names_it(connect: Connect) -> None:
+async def test_deadline_in_the_queue_names_it(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, max_concurrency=1)
         ahead = asyncio.create_task(session_of(client).call(LIST))
@@ -291,7 +289,7 @@ async def test_a_deadline_in_the_queue_names_it(connect: Connect) -> None:
         await assert_nothing_is_held(client)
 
 
-async def test_a_deadline_in_a_pause_is_told_before_it_is_waited_for(
+async def test_deadline_in_a_pause_is_reported_before_it_is_waited_for(
     connect: Connect, clock: FakeClock
 ) -> None:
     async with FaultServer([READ, send(answer(429, headers={"Retry-After": "60"}))]) as server:
@@ -304,7 +302,7 @@ async def test_a_deadline_in_a_pause_is_told_before_it_is_waited_for(
         await assert_nothing_is_held(client)
 
 
-async def test_a_deadline_before_a_retry_is_told_with_the_last_error_as_its_cause(
+async def test_deadline_before_a_retry_is_reported_with_the_last_error_as_its_cause(
     connect: Connect, clock: FakeClock
 ) -> None:
     async with FaultServer([READ, send(answer(503, headers={"Retry-After": "60"}))]) as server:
@@ -317,7 +315,7 @@ async def test_a_deadline_before_a_retry_is_told_with_the_last_error_as_its_caus
     assert_no_secret(caught.value)
 
 
-async def test_the_deadline_counts_waits_by_the_clock(connect: Connect, clock: FakeClock) -> None:
+async def test_deadline_counts_waits_by_the_clock(connect: Connect, clock: FakeClock) -> None:
     async with FaultServer([READ, send(answer(503, headers={"Retry-After": "4"}))]) as server:
         with pytest.raises(DeadlineExceededError) as caught:
             await session_of(connect(server.url, deadline=10, retries=9)).call(LIST)
@@ -325,7 +323,7 @@ async def test_the_deadline_counts_waits_by_the_clock(connect: Connect, clock: F
     assert caught.value.elapsed == pytest.approx(8)
 
 
-async def test_a_write_that_may_have_been_applied_says_so_whatever_came_after(connect: Connect) -> None:
+async def test_write_that_may_have_been_applied_says_so_whatever_came_after(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(502))], [READ, send(answer(429))]) as server:
         with pytest.raises(RateLimitError) as caught:
             await session_of(connect(server.url, retry_writes=True)).call(WRITE)
@@ -351,7 +349,7 @@ async def test_closing_ends_requests_in_flight_with_one_error(connect: Connect, 
         assert_no_secret(result)
 
 
-async def test_a_closed_client_refuses_and_may_be_closed_again(connect: Connect) -> None:
+async def test_closed_client_refuses_and_may_be_closed_again(connect: Connect) -> None:
     async with FaultServer([READ, OK]) as server:
         for credential in ({}, {"api_key": CANARY}):
             client = connect(server.url, **credential)

@@ -107,7 +107,7 @@ async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event
         await asyncio.wait(pending, timeout=1, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def test_a_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: FakeClock) -> None:
+async def test_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
     waiting = asyncio.create_task(limiter.acquire(Caller(clock)))
@@ -120,7 +120,7 @@ async def test_a_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: Fa
     assert limiter.in_flight == 0
 
 
-async def test_a_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock: FakeClock) -> None:
+async def test_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
     first, second = (asyncio.create_task(limiter.acquire(Caller(clock))) for _ in range(2))
@@ -132,7 +132,7 @@ async def test_a_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clo
     assert (first.cancelled(), limiter.in_flight) == (True, 1)
 
 
-async def test_the_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> None:
+async def test_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
     order: list[str] = []
@@ -151,7 +151,7 @@ async def test_the_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) ->
     assert order == ["token", "a", "b", "c"]
 
 
-async def test_a_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
+async def test_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     admitted = [await limiter.acquire(Caller(clock)) for _ in range(8)]
     clock.advance(1)
@@ -165,7 +165,7 @@ async def test_a_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
     assert limiter.limit == 2
 
 
-def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
+def test_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     for _ in range(9):
         clock.advance(1)
@@ -181,7 +181,7 @@ def test_the_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
     assert 24 <= climbed.index(8) <= 36
 
 
-async def test_a_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
+async def test_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     limiter.pause(5)
     limiter.pause(2)
@@ -193,7 +193,7 @@ async def test_a_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
     assert clock.sleeps == [5]
 
 
-async def test_a_pause_that_is_cancelled_gives_the_slot_back(clock: FakeClock) -> None:
+async def test_pause_that_is_cancelled_returns_the_slot_back(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     limiter.pause(5)
     entering = asyncio.create_task(limiter.acquire(Caller(clock)))
@@ -203,7 +203,7 @@ async def test_a_pause_that_is_cancelled_gives_the_slot_back(clock: FakeClock) -
     assert limiter.in_flight == 0
 
 
-async def test_a_forked_child_does_not_wait_for_the_parents_requests(
+async def test_forked_child_does_not_wait_for_the_parents_requests(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = ConcurrencyLimiter(1, clock)
@@ -214,5 +214,5 @@ async def test_a_forked_child_does_not_wait_for_the_parents_requests(
     assert limiter.in_flight == 1
 
 
-def test_its_repr_tells_its_state(clock: FakeClock) -> None:
+def test_its_repr_shows_its_state(clock: FakeClock) -> None:
     assert repr(ConcurrencyLimiter(3, clock)) == "<ConcurrencyLimiter 0 in flight of 3, 0 waiting>"

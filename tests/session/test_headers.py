@@ -35,7 +35,7 @@ async def test_headers_are_sent_with_every_request_and_with_the_exchange(connect
     assert server.requests[1].headers["content-type"] == "application/json"
 
 
-async def test_a_view_adds_headers_and_replaces_those_of_the_same_name(connect: Connect) -> None:
+async def test_view_adds_headers_and_replaces_those_of_the_same_name(connect: Connect) -> None:
     async with FaultServer([READ, OK, READ, OK]) as server:
         client = connect(server.url, headers={"X-A": "1", "X-B": "1"})
         await session_of(client.with_options(headers={"x-b": "2", "X-C": "2"})).call(LIST)
@@ -71,7 +71,7 @@ REFUSED: list[Any] = [
 
 
 @pytest.mark.parametrize("headers", REFUSED)
-def test_a_header_that_cannot_be_sent_is_refused_before_anything_is(headers: Any) -> None:
+def test_header_that_cannot_be_sent_is_refused_before_anything_is(headers: Any) -> None:
     client = AiwynClient(base_url="https://a.test", token="t")
     with pytest.raises(ConfigurationError, match="headers"):
         AiwynClient(base_url="https://a.test", token="t", headers=headers)
@@ -86,7 +86,7 @@ def test_no_value_is_shown(name: str) -> None:
     assert name in repr(client.config.headers)
 
 
-def test_a_refused_value_is_shown_nowhere() -> None:
+def test_refused_value_is_shown_nowhere() -> None:
     client = AiwynClient(base_url="https://a.test", token="t")
     makers: list[Callable[[], AiwynClient]] = [
         lambda: AiwynClient(base_url="https://a.test", token="t", headers={"X-Key": f"{CANARY}\n"}),
@@ -105,7 +105,7 @@ def test_a_refused_value_is_shown_nowhere() -> None:
 ECHO = f'{{"message":"bad key {CANARY} in Basic {CANARY}x"}}'.encode()
 
 
-async def test_a_credential_among_them_is_masked_where_the_server_repeats_it(connect: Connect) -> None:
+async def test_credential_among_them_is_masked_where_the_server_repeats_it(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(400, ECHO))]) as server:
         client = connect(server.url, token="t", headers={"X-Api-Key": CANARY})
         with pytest.raises(InvalidRequestError, match=r"bad key \*\*\*") as caught:
@@ -113,7 +113,7 @@ async def test_a_credential_among_them_is_masked_where_the_server_repeats_it(con
     assert_no_secret(caught.value)
 
 
-def test_a_profile_may_hold_headers_and_keeps_credentials_private(
+def test_profile_may_hold_headers_and_keeps_credentials_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "config.toml"

@@ -62,7 +62,7 @@ def test_one_client_serves_several_asyncio_runs(served: Sandbox) -> None:
     assert not session_of(client).transport.is_open
 
 
-def test_a_loop_that_dies_in_mid_renewal_does_not_hold_the_next_one(served: Sandbox) -> None:
+def test_loop_that_dies_in_mid_renewal_does_not_hold_the_next_one(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
     served.faults.add("auth.token", action="stall")
 
@@ -120,7 +120,7 @@ def test_another_thread_may_go_on_when_the_first_loop_is_closed(served: Sandbox)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sandbox) -> None:
+def test_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key, max_concurrency=1)
 
     async def ask() -> int:
@@ -158,7 +158,7 @@ def _exit_with_the_result_of(client: AiwynClient) -> None:
         os._exit(code)
 
 
-async def test_a_client_dropped_while_open_warns_once_and_leaves_no_socket() -> None:
+async def test_client_dropped_while_open_warns_once_and_leaves_no_socket() -> None:
     async with FaultServer([READ, OK, STALL]) as server:
         client = AiwynClient(base_url=server.url, token=CANARY)
         await session_of(client).call(LIST)
@@ -176,7 +176,7 @@ async def test_a_client_dropped_while_open_warns_once_and_leaves_no_socket() -> 
 
 
 @pytest.mark.parametrize("answers", [[OK], [send(answer(503)), READ, OK]], ids=["at once", "second try"])
-async def test_an_answer_is_freed_with_its_task_without_the_garbage_collector(
+async def test_response_is_freed_with_its_task_without_the_garbage_collector(
     connect: Connect, answers: list[Step]
 ) -> None:
     async with FaultServer([READ, OK, READ, *answers]) as server:
@@ -194,13 +194,13 @@ async def test_an_answer_is_freed_with_its_task_without_the_garbage_collector(
             gc.enable()
 
 
-async def test_a_client_that_sent_nothing_may_be_dropped(connect: Connect) -> None:
+async def test_client_that_sent_nothing_may_be_dropped(connect: Connect) -> None:
     client = AiwynClient(base_url="https://api.example.org", token=CANARY)
     del client, connect
     gc.collect()
 
 
-async def test_a_view_closes_nothing(connect: Connect) -> None:
+async def test_view_closes_nothing(connect: Connect) -> None:
     async with FaultServer([READ, OK, READ, OK]) as server:
         client = connect(server.url)
         async with client.with_options(retries=0) as view:

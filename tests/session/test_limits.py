@@ -110,7 +110,7 @@ def test_all_end_when_and_as_with_asyncios_timeouts(within: Within, works: list[
 
 
 @pytest.mark.parametrize("within", [ours, staged, of_asyncio])
-def test_a_cancellation_at_the_very_moment_wins(within: Within) -> None:
+def test_cancellation_at_the_very_moment_wins(within: Within) -> None:
     async def main() -> bool:
         async def limited() -> None:
             async with within(3, None) as outer, within(1, outer):
@@ -125,7 +125,7 @@ def test_a_cancellation_at_the_very_moment_wins(within: Within) -> None:
     assert run_leaping(main())
 
 
-def test_a_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
+def test_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
     async def main() -> int:
         loop = asyncio.get_running_loop()
         with mock.patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
@@ -137,7 +137,7 @@ def test_a_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
     assert run_leaping(main()) == 2
 
 
-def test_a_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
+def test_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
     async def main() -> list[float]:
         loop = asyncio.get_running_loop()
         handles: list[asyncio.TimerHandle] = []
@@ -184,7 +184,7 @@ def test_silence_is_counted_from_the_last_sign_of_life(silences: list[int], with
     assert run_leaping(main()) == (wanted or ("done", heard))
 
 
-def test_what_is_over_is_forgotten_when_its_timer_comes() -> None:
+def test_is_over_is_forgotten_when_its_timer_comes() -> None:
     async def main() -> list[str]:
         with TimeLimit(1):
             await asyncio.sleep(0.5)
@@ -200,7 +200,7 @@ def test_what_is_over_is_forgotten_when_its_timer_comes() -> None:
     assert run_leaping(main()) == ["at 2.5"]
 
 
-def test_a_limit_needs_a_task() -> None:
+def test_limit_needs_a_task() -> None:
     told: list[str] = []
 
     def without_a_task() -> None:

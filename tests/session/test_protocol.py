@@ -85,12 +85,12 @@ def test_no_retry_after() -> None:
 
 
 @pytest.mark.parametrize("skew", [-86400.0, -30.0, 0.0, 30.0, 86400.0])
-def test_a_date_is_held_against_the_servers_own_clock(skew: float) -> None:
+def test_date_is_held_against_the_servers_own_clock(skew: float) -> None:
     headers = {"Retry-After": date(skew + 20), "Date": date(skew)}
     assert parse_retry_after(headers, NOW) == 20
 
 
-def test_a_date_header_that_is_none_leaves_the_own_clock() -> None:
+def test_date_header_that_is_none_leaves_the_own_clock() -> None:
     assert parse_retry_after({"Retry-After": date(20), "Date": "yesterday"}, NOW) == 20
 
 
@@ -120,7 +120,7 @@ def test_any_retry_after_is_a_sane_wait_or_none(text: str, sent: str, now: float
 @example("../x")
 @example("a/../../b")
 @example("\ud800")
-def test_a_path_segment_never_climbs_and_comes_back_as_it_was(value: str | int) -> None:
+def test_path_segment_never_climbs_and_arrives_back_as_it_was(value: str | int) -> None:
     try:
         segment = path_segment(value)
     except ConfigurationError:
@@ -138,7 +138,7 @@ def test_a_path_segment_never_climbs_and_comes_back_as_it_was(value: str | int) 
 @pytest.mark.parametrize(
     "value", ["", " ", ".", "..", "%2e", "%2E%2e", ".%2E", "a\nb", "\0", True, 1.5, None, b"1"]
 )
-def test_a_segment_that_is_none_is_refused(value: object) -> None:
+def test_segment_that_is_none_is_refused(value: object) -> None:
     with pytest.raises(ConfigurationError, match="the id"):
         path_segment(value, what="the id")
 
@@ -157,7 +157,7 @@ def test_a_segment_that_is_none_is_refused(value: object) -> None:
         (b"null", False),
     ],
 )
-def test_a_cut_body_is_known_by_its_end(body: bytes, cut: bool) -> None:
+def test_cut_body_is_known_by_its_end(body: bytes, cut: bool) -> None:
     assert looks_cut(body) is cut
 
 
@@ -177,7 +177,7 @@ def test_may_have_been_applied() -> None:
         assert may_have_been_applied(READ, outcome) is False, outcome
 
 
-def test_a_503_that_says_when_to_come_back_was_not_applied() -> None:
+def test_503_that_says_when_to_come_back_was_not_applied() -> None:
     for told, applied in (("3", False), (date(3), False), ("", True), ("soon", True), ("-1", True)):
         assert may_have_been_applied(WRITE, Response(503, {"Retry-After": told}, b"", 0.0)) is applied
 
@@ -205,12 +205,12 @@ def test_success_is_2xx() -> None:
         ({"message": {"a": 1}}, ""),
     ],
 )
-def test_what_an_error_body_tells(body: object, told: str) -> None:
+def test_an_error_body_tells(body: object, told: str) -> None:
     assert server_message(body) == told
 
 
 @given(st.text())
-def test_what_is_shown_of_a_server_can_be_printed_anywhere(text: str) -> None:
+def test_is_shown_of_a_server_can_be_printed_anywhere(text: str) -> None:
     shown = printable(text, [Secret("canary")])
     assert shown.isprintable()
     assert len(shown) <= 200
@@ -218,7 +218,7 @@ def test_what_is_shown_of_a_server_can_be_printed_anywhere(text: str) -> None:
     shown.encode()
 
 
-def test_an_excerpt_masks_before_it_cuts() -> None:
+def test_excerpt_masks_before_it_cuts() -> None:
     assert excerpt(b"xcanary", [Secret("canary")], limit=5) == "x***"
 
 
@@ -235,7 +235,7 @@ def test_an_excerpt_masks_before_it_cuts() -> None:
         ("https://s\u00e9cret.test/", "https://s\u00e9cret.test;"),
     ],
 )
-def test_a_redirect_shows_scheme_and_host_alone(location: str, shown: str) -> None:
+def test_redirect_shows_scheme_and_host_alone(location: str, shown: str) -> None:
     response = Response(302, {"Location": location}, b"", 0.0)
     error = to_error(READ, response, now=0, elapsed=0, attempts=())
     assert type(error) is RedirectRefusedError
@@ -246,14 +246,14 @@ def test_a_redirect_shows_scheme_and_host_alone(location: str, shown: str) -> No
 @pytest.mark.parametrize(
     "name", ["X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "Cf-Ray"]
 )
-def test_the_request_id_is_found_under_the_usual_names(name: str) -> None:
+def test_request_id_is_found_under_the_usual_names(name: str) -> None:
     assert Response(200, {name: " abc "}, b"", 0.0).request_id == "abc"
     assert Response(200, {name: ""}, b"", 0.0).request_id is None
     assert Response(200, {}, b"", 0.0).request_id is None
 
 
 @given(st.lists(st.binary(max_size=5), min_size=2, max_size=6).map(tuple))
-def test_a_body_in_pieces_is_the_body(pieces: tuple[bytes, ...]) -> None:
+def test_body_in_pieces_is_the_body(pieces: tuple[bytes, ...]) -> None:
     response = Response(200, {}, pieces, 0.0).after([])
     whole = b"".join(pieces)
     assert (response.pieces, response.length) == (pieces, len(whole))

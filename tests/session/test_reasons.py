@@ -63,7 +63,7 @@ Connect = Callable[..., AiwynClient]
         ({"message": "line one\nline two"}, "line one line two"),
     ],
 )
-async def test_the_reason_is_in_the_text_of_the_error(body: Any, reason: str, connect: Connect) -> None:
+async def test_reason_is_in_the_text_of_the_error(body: Any, reason: str, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(400, json.dumps(body).encode()))]) as server:
         with pytest.raises(InvalidRequestError) as caught:
             await session_of(connect(server.url)).call(LIST)
@@ -88,7 +88,7 @@ FAILED = {
         {"success": False, "errors": [{"msg": "the firm is locked"}], "padding": "x" * 9000},
     ],
 )
-async def test_a_200_that_says_it_failed_is_an_api_error(body: Any, request_: Any, connect: Connect) -> None:
+async def test_200_that_says_it_failed_is_an_api_error(body: Any, request_: Any, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
         with pytest.raises(ApiError, match="the server says: the firm is locked") as caught:
             await session_of(connect(server.url)).call(request_)
@@ -97,7 +97,7 @@ async def test_a_200_that_says_it_failed_is_an_api_error(body: Any, request_: An
     assert not caught.value.ambiguous
 
 
-async def test_a_list_that_failed_is_not_an_empty_list(connect: Connect) -> None:
+async def test_list_that_failed_is_not_an_empty_list(connect: Connect) -> None:
     body = FAILED | {"deid_invoice": [], "deid_invoice_aggregate": {"aggregate": {"count": 0}}}
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
         with pytest.raises(ApiError, match="the firm is locked"):
@@ -114,12 +114,12 @@ async def test_a_list_that_failed_is_not_an_empty_list(connect: Connect) -> None
         {"note": '"success": false'},
     ],
 )
-async def test_an_object_with_such_a_field_is_no_failure(body: Any, connect: Connect) -> None:
+async def test_object_with_such_a_field_is_not_a_failure(body: Any, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
         assert (await session_of(connect(server.url)).call(GET)).status == 200
 
 
-async def test_a_write_that_failed_in_part_keeps_its_results(connect: Connect) -> None:
+async def test_write_that_failed_in_part_keeps_its_results(connect: Connect) -> None:
     records = [{"status": "CREATED", "id": 1}, {"status": "FAILED", "error": {"code": "X", "message": "no"}}]
     body = {"data": {"records": records}, "error": None, "meta": {"success": False, "message": "1 failed"}}
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
@@ -127,7 +127,7 @@ async def test_a_write_that_failed_in_part_keeps_its_results(connect: Connect) -
     assert (report.created, report.failed, report.ambiguous) == (1, 1, 0)
 
 
-async def test_the_reason_of_a_refused_exchange_reaches_the_caller(connect: Connect) -> None:
+async def test_reason_of_a_refused_exchange_reaches_the_caller(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, ECHO))]) as server:
         with pytest.raises(TokenExchangeError, match=r"\*\*\*: unknown key \*\*\*") as caught:
             await session_of(connect(server.url, api_key=CANARY)).call(LIST)
@@ -135,7 +135,7 @@ async def test_the_reason_of_a_refused_exchange_reaches_the_caller(connect: Conn
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_reason_shows_no_credential(status: int, connect: Connect) -> None:
+async def test_reason_shows_no_credential(status: int, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(status, ECHO))]) as server:
         with pytest.raises((ApiError, InvalidRequestError), match=r"\*\*\*: unknown key \*\*\*") as caught:
             await session_of(connect(server.url)).call(LIST)
@@ -162,7 +162,7 @@ def test_any_body_has_a_short_printable_reason_or_none(body: object) -> None:
 
 
 @given(st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=60), KEYS)
-def test_a_text_under_a_usual_key_is_found(text: str, key: str) -> None:
+def test_text_under_a_usual_key_is_found(text: str, key: str) -> None:
     if key not in {"x", "data", "loc", "field"}:
         assert server_message({key: text}) == text.strip()
         assert server_message({"meta": {key: text}, "data": None}) == text.strip()

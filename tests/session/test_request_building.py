@@ -49,7 +49,7 @@ def the_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
     return method, url, call.kwargs
 
 
-async def test_a_get(client: AiwynClient) -> None:
+async def test_get(client: AiwynClient) -> None:
     with aioresponses() as mocked:
         mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=Answer)
         await client.invoices.get(7)
@@ -63,7 +63,7 @@ async def test_a_get(client: AiwynClient) -> None:
     assert sent["allow_redirects"] is False
 
 
-async def test_a_list(client: AiwynClient) -> None:
+async def test_list(client: AiwynClient) -> None:
     with aioresponses() as mocked:
         mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=Answer)
         await client.invoices.list(page_size=2, status="POSTED")
@@ -75,7 +75,7 @@ async def test_a_list(client: AiwynClient) -> None:
 
 
 @pytest.mark.parametrize("key", ["../admin", "a/b", "a?b=c", "a#b", "a b", "ä", "%2e%2e%2f", "..;", "a\\b"])
-async def test_a_key_stays_one_segment_on_the_wire(key: str, connect: Callable[..., AiwynClient]) -> None:
+async def test_key_stays_one_segment_on_the_wire(key: str, connect: Callable[..., AiwynClient]) -> None:
     async with FaultServer([READ, send(answer(body=json.dumps({"id": key}).encode()))]) as server:
         await connect(server.url).invoices.get(key)
     target = server.requests[0].target
@@ -88,6 +88,6 @@ async def test_a_key_stays_one_segment_on_the_wire(key: str, connect: Callable[.
 @pytest.mark.parametrize(
     "path", ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/ü", "/a\x00", "/a HTTP/1.1\r\n\r\n", "/\u2028"]
 )
-async def test_a_path_that_would_break_the_request_line_is_refused(path: str, client: AiwynClient) -> None:
+async def test_path_that_would_break_the_request_line_is_refused(path: str, client: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match="printable ASCII"):
         await session_of(client).call(Request(method="GET", path=path))

@@ -77,9 +77,7 @@ def test_waits_and_costs(outcome: Outcome, attempt: int, draw: float, wait: floa
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.text(max_size=40))
-def test_a_wait_is_never_below_what_was_asked_nor_above_the_caps(
-    attempt: int, draw: float, asked: str
-) -> None:
+def test_wait_is_never_below_what_was_asked_nor_above_the_caps(attempt: int, draw: float, asked: str) -> None:
     patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10**7)
     decision = retry_decision(
         READ, Response(429, {"Retry-After": asked}, b"", 0.0), attempt, patient, draw=draw
@@ -108,11 +106,11 @@ def test_a_wait_is_never_below_what_was_asked_nor_above_the_caps(
         (READ, Failure(FailureKind.DNS, "", 0.0), False),
     ],
 )
-def test_what_is_final(request_: Request, outcome: Outcome, final: bool) -> None:
+def test_is_final(request_: Request, outcome: Outcome, final: bool) -> None:
     assert is_final(request_, outcome) is final
 
 
-def test_what_is_throttling() -> None:
+def test_is_throttling() -> None:
     timeouts = {FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT, FailureKind.ATTEMPT_TIMEOUT}
     assert {kind for kind in FailureKind if is_throttled(Failure(kind, "", 0.0))} == timeouts
     assert [status for status in range(100, 600) if is_throttled(Response(status, {}, b"", 0.0))] == [
@@ -122,14 +120,14 @@ def test_what_is_throttling() -> None:
     ]
 
 
-def test_a_quota_of_500_pays_for_35_retries_or_100_after_429() -> None:
+def test_quota_of_500_pays_for_35_retries_or_100_after_429() -> None:
     for cost, times in ((14, 35), (5, 100)):
         quota = RetryBudget(500)
         assert sum(quota.take(cost) for _ in range(1000)) == times
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 600))))
-def test_a_quota_stays_between_nothing_and_its_capacity(moves: list[tuple[bool, int]]) -> None:
+def test_quota_stays_between_nothing_and_its_capacity(moves: list[tuple[bool, int]]) -> None:
     quota = RetryBudget(500)
     for is_take, tokens in moves:
         before = quota.tokens

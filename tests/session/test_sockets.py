@@ -53,7 +53,7 @@ def test_no_more_is_read_than_was_asked_for(ends: tuple[ThriftySocket, socket.so
 
 
 @pytest.mark.parametrize("size", [SMALL_READ - 1, SMALL_READ, 3 * SMALL_READ + 1, 1_000_000])
-async def test_a_body_of_any_size_comes_whole(size: int, connect: Callable[..., AiwynClient]) -> None:
+async def test_body_of_any_size_arrives_whole(size: int, connect: Callable[..., AiwynClient]) -> None:
     body = b"[" + b" " * (size - 2) + b"]"
     async with FaultServer([READ, send(answer(body=body)), READ, send(answer(body=b"[]"))]) as server:
         session = session_of(connect(server.url))
