@@ -234,10 +234,10 @@ class Changes(Read[RowT]):
             if key is None or plain_key(key) not in keys:
                 continue
             at = self._instant_of(page.raw_items()[index])
-            for name, (wanted, least) in awaited.items():
-                is_it = wanted is not None and plain_key(wanted) == plain_key(key)
+            for name, (awaited_key, minimum) in awaited.items():
+                is_it = awaited_key is not None and plain_key(awaited_key) == plain_key(key)
                 # An older one is of a replica that lags behind, or of a server that was set back.
-                if is_it and least is not None and at is not None and at >= instant_of(least):
+                if is_it and minimum is not None and at is not None and at >= instant_of(minimum):
                     received[name] = None
         return msgspec.structs.replace(span, **received) if received else span
 

@@ -83,8 +83,8 @@ def disk_errors(
     """Raise an ``OSError`` as a ``StorageError``: ``cannot write x.csv: No space left on device``."""
     try:
         yield
-    except OSError as fault:
-        raise error(f"cannot {doing} {path}: {fault.strerror or fault}") from fault
+    except OSError as exc:
+        raise error(f"cannot {doing} {path}: {exc.strerror or exc}") from exc
 
 
 def restrict_to_owner(path: Path, mode: int = 0o600) -> None:

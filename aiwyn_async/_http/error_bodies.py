@@ -1,4 +1,4 @@
-"""Why a server refuses a request, found in the body of its response.
+"""Why a server refuses a request, from the body of its response.
 
 The API documents ``meta.message`` and no further error body. The other shapes are those of GraphQL, OAuth,
 problem+json, FastAPI, ASP.NET, Rails and API gateways.
@@ -31,7 +31,7 @@ _KEYS: Final = (
 )
 MAX_DEPTH: Final = 4
 MAX_ENTRIES: Final = 5
-"""Entries of one list or object that are looked at, and texts that are joined."""
+"""Maximum entries of one list or object, and maximum texts that are joined."""
 MAX_TEXT: Final = 1000
 MAX_KEYS: Final = 200
 
@@ -39,15 +39,15 @@ MAX_KEYS: Final = 200
 def find_reason(body: object) -> str:
     """Return the reason in a decoded error body, or '' if it has none; not yet fit to be printed.
 
-    The walk is bounded in depth and breadth, whatever the body is.
+    The search is bounded in depth and breadth.
     """
     texts = itertools.islice(_texts(body, MAX_DEPTH), MAX_ENTRIES * 2)
-    found: list[str] = []
+    reasons: list[str] = []
     for text in texts:
         stripped = text[:MAX_TEXT].strip()
-        if stripped and not any(stripped in other for other in found):
-            found.append(stripped)
-    return "; ".join(found[:MAX_ENTRIES])
+        if stripped and not any(stripped in other for other in reasons):
+            reasons.append(stripped)
+    return "; ".join(reasons[:MAX_ENTRIES])
 
 
 def says_failure(body: Mapping[str, Any]) -> bool:
@@ -56,8 +56,8 @@ def says_failure(body: Mapping[str, Any]) -> bool:
     A body with an ``id`` is an object of the API, which may have a field of that name.
     """
     meta = body.get("meta")
-    places = [body, cast("dict[str, Any]", meta)] if isinstance(meta, dict) else [body]
-    return "id" not in body and any(place.get("success") is False for place in places)
+    layers = [body, cast("dict[str, Any]", meta)] if isinstance(meta, dict) else [body]
+    return "id" not in body and any(layer.get("success") is False for layer in layers)
 
 
 def failure_reason(body: Mapping[str, Any]) -> str:
@@ -78,11 +78,11 @@ def _texts(value: object, depth: int) -> Iterator[str]:
 
 
 def _texts_of_object(fields: Mapping[str, object], depth: int) -> Iterator[str]:
-    place = _place(fields)
-    if place:
+    subject = _subject(fields)
+    if subject:
         text = next(_named_texts(fields, depth), "")
         if text:
-            yield f"{place}: {text}"
+            yield f"{subject}: {text}"
         return
     yield from _named_texts(fields, depth)
 
@@ -113,8 +113,8 @@ def _texts_by_field(errors: Mapping[str, object], depth: int) -> Iterator[str]:
             yield f"{field}: {text}"
 
 
-def _place(fields: Mapping[str, object]) -> str:
-    """Return the place that one error of a list is about: FastAPI's ``loc``, or a ``field`` or ``path``."""
+def _subject(fields: Mapping[str, object]) -> str:
+    """Return what one error of a list is about: FastAPI's ``loc``, or a ``field`` or ``path``."""
     for key in ("loc", "field", "path"):
         value = fields.get(key)
         if isinstance(value, list):

@@ -25,13 +25,13 @@ OPERATIONS: Final = {"CREATE", "UPDATE", "DELETE"}
 
 
 class EventSubscriptions:
-    """``aiwyn.event_subscriptions``. A subscription is never created twice by a repetition."""
+    """``aiwyn.event_subscriptions``. A retry never creates a second subscription."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     async def catalog(self) -> dict[str, Any]:
-        """The events one can subscribe to, as JSON; the documentation's sample is an empty object.
+        """Return the events to subscribe to, as JSON; the documented sample is an empty object.
 
         Raises:
             RequestError: see ``errors``.
@@ -75,7 +75,7 @@ class EventSubscriptions:
         active: bool | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> EventSubscription:
-        """Change a subscription; only what is given changes.
+        """Change the passed fields of a subscription.
 
         Raises:
             ConfigurationError: nothing to change, or an argument is wrong; nothing was sent.
@@ -99,18 +99,18 @@ class EventSubscriptions:
         await self._call("DELETE", f"/{path_segment(subscription_id, what='subscription_id')}")
 
     async def secret(self, subscription_id: Id) -> Secret:
-        """The secret that deliveries are signed with; ``reveal()`` gives its text.
+        """Return the secret that deliveries are signed with; ``reveal()`` returns its text.
 
         Raises:
-            DecodeError: the answer holds no text under ``secret``.
+            DecodeError: the response has no text under ``secret``.
             RequestError: see ``errors``.
         """
         self._session.warn_undocumented("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
         path = f"/{path_segment(subscription_id, what='subscription_id')}/secret"
-        found = _secret_in(await self._call("GET", path))
-        if found is None:
-            raise DecodeError("the answer holds no secret", method="GET", path=path)
-        return found
+        secret = _secret_in(await self._call("GET", path))
+        if secret is None:
+            raise DecodeError("the response contains no secret", method="GET", path=path)
+        return secret
 
     async def _write(self, verb: str, method: str, below: str, body: dict[str, object]) -> EventSubscription:
         self._session.warn_undocumented(
@@ -129,12 +129,12 @@ class EventSubscriptions:
 
 
 def _secret_in(body: bytes) -> Secret | None:
-    """The secret in an answer. Raises nothing: this frame holds it in the clear."""
+    """Return the secret in a response. Does not raise, since this frame holds it as plain text."""
     try:
-        answer = _secret_answer.decode(body)
+        response = _secret_response.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    text = answer.secret or (answer.data.secret if answer.data is not None else None)
+    text = response.secret or (response.data.secret if response.data is not None else None)
     return Secret(text) if text and text.isascii() and text.strip() else None
 
 
@@ -142,12 +142,12 @@ class _HasSecret(msgspec.Struct):
     secret: str | None = None
 
 
-class _SecretAnswer(msgspec.Struct):
+class _SecretResponse(msgspec.Struct):
     secret: str | None = None
     data: _HasSecret | None = None
 
 
-_secret_answer: Final = msgspec.json.Decoder(_SecretAnswer)
+_secret_response: Final = msgspec.json.Decoder(_SecretResponse)
 
 
 def _picked(

@@ -111,8 +111,8 @@ def _in_order_of(batch: Batch, results: Sequence[_Result]) -> Sequence[_Result] 
     sent = [_reference(record.system_ref) for record in batch.records]
     shown = [_reference(result.system_ref) if _shows_reference(result) else None for result in results]
     if all(
-        found is None or found == expected or record.system_ref is None
-        for record, expected, found in zip(batch.records, sent, shown, strict=True)
+        received is None or received == expected or record.system_ref is None
+        for record, expected, received in zip(batch.records, sent, shown, strict=True)
     ):
         return results
     by_reference = dict(zip(shown, results, strict=True))

@@ -23,7 +23,7 @@ FieldInput = RecordTypeField | Mapping[str, Any]
 
 
 class RecordTypes:
-    """``aiwyn.record_types``. Nothing is sent twice unless it cannot have been applied."""
+    """``aiwyn.record_types``. Requests are repeated only if they cannot have been applied."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -64,7 +64,7 @@ class RecordTypes:
         description: str | msgspec.UnsetType | None = msgspec.UNSET,
         active: bool | msgspec.UnsetType = msgspec.UNSET,
     ) -> RecordType:
-        """Change a custom record type; only what is given changes. None clears a text.
+        """Change a custom record type; only the passed fields. None clears a text.
 
         Raises:
             ConfigurationError: nothing to change, or an argument is wrong; nothing was sent.
@@ -103,10 +103,12 @@ class RecordTypes:
 
 def _fields(fields: Sequence[FieldInput]) -> list[RecordTypeField]:
     try:
-        found = msgspec.convert([msgspec.to_builtins(field) for field in fields], list[RecordTypeField])
+        record_fields = msgspec.convert(
+            [msgspec.to_builtins(field) for field in fields], list[RecordTypeField]
+        )
     except (msgspec.MsgspecError, TypeError) as misfit:
         raise ConfigurationError(f"fields are malformed: {misfit}") from None
-    nameless = [place for place, field in enumerate(found) if not field.name or not field.type]
-    if nameless or not found:
+    nameless = [index for index, field in enumerate(record_fields) if not field.name or not field.type]
+    if nameless or not record_fields:
         raise ConfigurationError("fields needs at least one field, and each a name and a type")
-    return found
+    return record_fields
