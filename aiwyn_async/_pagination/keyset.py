@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -23,7 +22,7 @@ from aiwyn_async._pagination.strategy import (
     damaged_checkpoint,
     parse_position,
 )
-from aiwyn_async._pagination.ties import Order, Ties, is_before
+from aiwyn_async._pagination.ties import Order, Ties, are_out_of_order, is_before
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["KeysetPagination"]
@@ -212,7 +211,7 @@ class KeysetPagination:
             and is_before(order, self._after, rows[0], instants, may_be_near=True)
         ):
             return True
-        return any(is_before(order, one, other, instants) for one, other in pairwise(rows))
+        return are_out_of_order(order, rows, instants)
 
     def position(self) -> Position:
         """Return where to resume after everything received."""

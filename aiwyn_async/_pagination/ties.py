@@ -9,8 +9,10 @@ condition can exclude is read by key.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -21,7 +23,7 @@ from aiwyn_async.filters import Column, Condition, Direction
 from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.models.base import Id
 
-__all__ = ["Order", "Ties", "holds_instants", "is_before"]
+__all__ = ["Order", "Ties", "are_out_of_order", "holds_instants", "is_before"]
 
 Order = Sequence[tuple[tuple[str, ...], Direction]]
 Paths = frozenset[tuple[str, ...]]
@@ -155,6 +157,15 @@ def is_before(
             return (other is None) == nulls_first
         return not isinstance(one, str) and _precedes(other, one, direction)
     return False
+
+
+def are_out_of_order(order: Order, rows: Sequence[Values], instants: Paths) -> bool:
+    """Return whether a row precedes the one before it."""
+    if len(order) == 1 and {type(value) for (value,) in rows} == {int}:
+        numbers = [value for (value,) in rows]
+        precedes = operator.lt if order[0][1].startswith("desc") else operator.gt
+        return any(map(precedes, numbers, numbers[1:]))
+    return any(is_before(order, one, other, instants) for one, other in pairwise(rows))
 
 
 def _parsed(shown: str) -> datetime | None:
