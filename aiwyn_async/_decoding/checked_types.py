@@ -206,7 +206,7 @@ def may_misread_timestamps(kind: Any, json: bytes) -> bool:
     return (
         _ODD_AFTER_T(json) is not None
         or (_OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None)
-        or _ESCAPED(json, 0, HEAD) is not None
+        or (json.find(b"\\", 0, HEAD) >= 0 and _ESCAPED(json, 0, HEAD) is not None)
     )
 
 
