@@ -36,7 +36,7 @@ from aiwyn_async.errors import (
 
 __all__ = ["ApiKeyExchange", "ProvidedToken", "ReadyToken"]
 
-logger: Final = logging.getLogger("aiwyn_async._http.auth")
+logger: Final = logging.getLogger("aiwyn_async.auth")
 
 PROACTIVE_LEFT: Final = 300.0
 MANDATORY_LEFT: Final = 60.0
