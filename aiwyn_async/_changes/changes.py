@@ -358,9 +358,9 @@ class Changes(Read[RowT]):
     @cached_property
     def _fingerprint(self) -> str:
         query = self.query
-        asked = {"changes": query.fields, "column": self._column, "key": query.key}
+        identity = {"changes": query.fields, "column": self._column, "key": query.key}
         # The bookmark of one server would skip rows of another.
-        return fingerprint(query.path, asked | {"server": server_name(self.server)})
+        return fingerprint(query.path, identity | {"server": server_name(self.server)})
 
     def _bind(self, span: Span, inner: Checkpoint | None) -> Checkpoint:
         position = msgspec.to_builtins(msgspec.structs.replace(span, inner=inner))

@@ -43,14 +43,14 @@ class ChangesIteration(Generic[RowT]):
         """What was received: a ``PullReport`` if all rows were read, else one ``ListReport``."""
         reports = [read.report for read in self.reads]
         pulls = [report for report in reports if isinstance(report, PullReport)]
-        walks = [report for report in reports if isinstance(report, ListReport)]
-        return pulls[-1] if pulls else _sum_of(walks) if walks else PullReport()
+        lists = [report for report in reports if isinstance(report, ListReport)]
+        return pulls[-1] if pulls else _sum_of(lists) if lists else PullReport()
 
     def blocking_problems(self) -> list[str]:
-        """Return why the read is not proven complete; then the bookmark must stay."""
+        """Return why the read is not proven complete; then the bookmark must not move."""
         if not self.has_ended:
             return ["the read did not reach its end"]
-        return [doubt for read in self.reads for doubt in self._problems_of(read)] + self.problems
+        return [problem for read in self.reads for problem in self._problems_of(read)] + self.problems
 
     @property
     def bad_rows(self) -> int:
@@ -68,20 +68,20 @@ class ChangesIteration(Generic[RowT]):
         return report.blocking_problems(allow_rows_without_key=self._leaves_bad_rows)
 
 
-def _sum_of(walks: Sequence[ListReport]) -> ListReport:
-    """One report of walks over parts."""
-    counts = [walk.total_count for walk in walks]
-    at_start = [walk.total_count_at_start for walk in walks]
-    sums = {name: sum(getattr(walk, name) for walk in walks) for name in SUMMED_FIELDS}
+def _sum_of(reports: Sequence[ListReport]) -> ListReport:
+    """Return one report of lists over parts of the rows."""
+    counts = [report.total_count for report in reports]
+    at_start = [report.total_count_at_start for report in reports]
+    sums = {name: sum(getattr(report, name) for report in reports) for name in SUMMED_FIELDS}
     unknown: dict[str, Id | None] = {}
-    for walk in walks:
-        unknown |= {name: key for name, key in walk.unknown_fields.items() if name not in unknown}
+    for report in reports:
+        unknown |= {name: key for name, key in report.unknown_fields.items() if name not in unknown}
     return msgspec.structs.replace(
-        walks[-1],
+        reports[-1],
         **sums,
         unknown_fields=unknown,
         total_count=None if None in counts else sum(filter(None, counts)),
         total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
-        deduplicated=all(walk.deduplicated for walk in walks),
+        deduplicated=all(report.deduplicated for report in reports),
         keyset_only=False,
     )

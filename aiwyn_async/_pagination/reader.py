@@ -153,16 +153,16 @@ class PageReader(Generic[RowT]):
             raise self._session.attach_request(error, self._request, response)  # noqa: B904 (the same error)
 
     def _refuse(self, rows: DecodedRows[RowT], keys: Sequence[Id | None], response: Response) -> None:
-        refusal = rows.bad[0]
-        key = keys[refusal.index]
-        named = f"row {refusal.index}" if key is None else f"row {refusal.index} ({self._key} {key})"
+        bad_row = rows.bad[0]
+        key = keys[bad_row.index]
+        named = f"row {bad_row.index}" if key is None else f"row {bad_row.index} ({self._key} {key})"
         more = f" (and {len(rows.bad) - 1} more rows of this page)" if len(rows.bad) > 1 else ""
-        path = "".join(f".{step}" for step in self._rows.rows_at) + f"[{refusal.index}]"
-        joint = "." if refusal.path else ""
+        path = "".join(f".{step}" for step in self._rows.rows_at) + f"[{bad_row.index}]"
+        joint = "." if bad_row.path else ""
         error = DecodeError(
-            f"cannot decode {named}: {refusal.error}{more}; "
+            f"cannot decode {named}: {bad_row.error}{more}; "
             'pass on_bad_row="skip" or "collect" to continue without it',
-            location=f"${path}{joint}{refusal.path}",
+            location=f"${path}{joint}{bad_row.path}",
         )
         raise self._session.attach_request(error, self._request, response)
 

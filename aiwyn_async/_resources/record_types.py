@@ -106,8 +106,8 @@ def _fields(fields: Sequence[FieldInput]) -> list[RecordTypeField]:
         record_fields = msgspec.convert(
             [msgspec.to_builtins(field) for field in fields], list[RecordTypeField]
         )
-    except (msgspec.MsgspecError, TypeError) as misfit:
-        raise ConfigurationError(f"fields are malformed: {misfit}") from None
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise ConfigurationError(f"fields are malformed: {error}") from None
     nameless = [index for index, field in enumerate(record_fields) if not field.name or not field.type]
     if nameless or not record_fields:
         raise ConfigurationError("fields needs at least one field, and each a name and a type")
