@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from cyclopts import App, CycloptsError
 
-from aiwyn_async._cli import termination
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.doctor import doctor
 from aiwyn_async._cli.errors import ExitCode, exit_code_for, to_flags
@@ -23,6 +22,7 @@ from aiwyn_async._cli.output import discard_output, write_data, write_message
 from aiwyn_async._cli.resources import create_list, find_resource
 from aiwyn_async._cli.sandbox import serve_sandbox
 from aiwyn_async._cli.sync import sync
+from aiwyn_async._cli.termination import termination
 from aiwyn_async._cli.upsert import upsert
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._version import __version__
