@@ -156,6 +156,9 @@ class Pull(Read[RowT]):
         pull: Pull[Any] = self._with(row_type=row_type)
         return pull
 
+    def _with(self, row_type: Any = None, **changes: Any) -> Any:
+        return super()._with(row_type, **({"on_progress": self.on_progress} | changes))
+
     def _publish(
         self,
         report: PullReport,

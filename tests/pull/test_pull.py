@@ -186,6 +186,14 @@ async def test_progress_reports_rows_and_ranges(aiwyn: AiwynClient) -> None:
     assert all(0 <= each.fraction <= 1 for progress in reported for each in progress.ranges)
 
 
+async def test_progress_callback_assigned_later_survives_decode_as(aiwyn: AiwynClient) -> None:
+    reported: list[Progress] = []
+    pull = aiwyn.invoices.pull(page_size=1000)
+    pull.on_progress = reported.append
+    await pull.decode_as(dict).collect()
+    assert reported[-1].rows == 3000
+
+
 async def test_report_is_shown_as_json_and_as_a_table(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull()
     await pull.collect()
