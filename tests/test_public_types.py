@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from annotated_types import types_in
+
 MODULES = ("aiwyn_async", *(f"aiwyn_async.{name}" for name in ("export", "filters", "sync", "webhooks")))
 INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions"}
 """Arguments of constructors that the client calls."""
@@ -32,16 +34,6 @@ def signatures(value: Any) -> Iterator[Any]:
             function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
             if inspect.isfunction(function) and function.__module__.startswith("aiwyn_async"):
                 yield function
-
-
-def types_in(annotation: Any) -> Iterator[type]:
-    if inspect.isclass(annotation) and not typing.get_args(annotation):
-        yield annotation
-    origin = typing.get_origin(annotation)
-    if inspect.isclass(origin):
-        yield origin
-    for argument in typing.get_args(annotation):
-        yield from types_in(argument)
 
 
 def hints_of(value: Any) -> list[Any]:

@@ -7,16 +7,7 @@ from typing import Any
 
 from aiwyn_async import sandbox
 from aiwyn_async.sandbox import Drift, FirmOptions, RateLimit, Sandbox, Sender, Variant
-
-
-def leaves(annotation: Any) -> Iterator[type]:
-    arguments = typing.get_args(annotation)
-    if isinstance(annotation, type) and not arguments:
-        yield annotation
-    for argument in arguments:
-        yield from (
-            item for part in (argument if isinstance(argument, list) else [argument]) for item in leaves(part)
-        )
+from annotated_types import types_in
 
 
 def annotations(public: type) -> Iterator[Any]:
@@ -27,9 +18,9 @@ def annotations(public: type) -> Iterator[Any]:
 
 
 def test_public_types_are_importable() -> None:
-    used = {item for hint in annotations(Sandbox) for item in leaves(hint)}
+    used = {item for hint in annotations(Sandbox) for item in types_in(hint)}
     for options in (FirmOptions, RateLimit, Sender):
-        used |= {item for hint in typing.get_type_hints(options).values() for item in leaves(hint)}
+        used |= {item for hint in typing.get_type_hints(options).values() for item in types_in(hint)}
     own = {item for item in used if item.__module__.startswith("aiwyn_async")}
     assert {Drift, FirmOptions, Sender, Variant} <= own
     assert {item.__name__ for item in own} <= set(sandbox.__all__)
