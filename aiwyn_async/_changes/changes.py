@@ -366,8 +366,7 @@ class Changes(Read[RowT]):
         position = msgspec.to_builtins(msgspec.structs.replace(span, inner=inner))
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
 
-    def _span_of(self, resume: Checkpoint | str | bytes) -> Span:
-        checkpoint = resume if isinstance(resume, Checkpoint) else Checkpoint.from_json(resume)
+    def _span_of(self, checkpoint: Checkpoint) -> Span:
         try:
             return msgspec.convert(checkpoint.position_for(self.query.path, self._fingerprint), Span)
         except (msgspec.MsgspecError, RecursionError):

@@ -93,11 +93,11 @@ class ReadReport(msgspec.Struct, kw_only=True):
     @property
     def changed_during_read(self) -> bool:
         """True if the list changed while it was read."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: a Struct cannot be an ABC
 
     def problems(self) -> list[str]:
         """Return every reason why the read is not proven complete; empty if there is none."""
-        raise NotImplementedError
+        raise NotImplementedError  # as above
 
     def blocking_problems(self, *, allow_rows_without_key: bool = False) -> list[str]:
         """Return the problems apart from bad rows, which callers count and name themselves.

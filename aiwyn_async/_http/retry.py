@@ -186,7 +186,9 @@ async def send_until_final(
 ) -> Outcome:
     """Send until the outcome is final, and return it. ``once(call, wait)`` waits, then sends."""
     planned = FIRST
-    for attempt in itertools.count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         outcome = await once(call, planned.wait)
         if is_final(call.request, outcome):
             call.succeeded = True
@@ -199,4 +201,3 @@ async def send_until_final(
             call.retry_budget_exhausted = True
             return outcome
         planned = decision
-    raise AssertionError  # count() does not end

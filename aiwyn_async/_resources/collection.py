@@ -1,6 +1,6 @@
-"""list, search, get and get_many, once for every tag of the API.
+"""list, get, get_many and pull, implemented once for all resources.
 
-A tag is an ``Endpoints`` declaration and its row types; its class only names the arguments.
+A resource is an ``Endpoint`` declaration and its row types; its class only names the arguments of ``list()``.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ class Collection(Generic[RowT, HitT, DetailT]):
                 sent.
             TypeError: an unknown keyword argument.
         """
-        filters = {name: value for name, value in options.items() if name in self._list_filters()}
-        rest = {name: value for name, value in options.items() if name not in filters}
+        names = self._list_filters()
+        filters = {name: value for name, value in options.items() if name in names}
+        rest = {name: value for name, value in options.items() if name not in names}
         built = ReadOptions.build(self._verb("pull"), PULL_OPTIONS, **rest)
         query = self._pull_query(where, paging, filters, allow_unknown=allow_unknown_operators)
         return Pull(self._session, query, self.hit_type, built)
@@ -124,7 +125,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         if where is not None or paging == "key" or allow_unknown:
             raise ConfigurationError(
                 f"{self.endpoint.resource} has no documented search endpoint; filter with the arguments of "
-                f"list() instead of where=, and leave paging out"
+                "list() instead of where=, and leave paging out"
             )
         listed: Any = self
         query: Query = listed.list(**filters).query

@@ -16,9 +16,7 @@ from aiwyn_async._pagination.ties import holds_instants
 from aiwyn_async._resources.arguments import check_word
 from aiwyn_async._resources.collection import NO_KEY, Collection, Paging
 from aiwyn_async._resources.options import ChangesOptions, ListOptions
-from aiwyn_async.errors import (
-    ConfigurationError,
-)
+from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.filters._validation import order_columns
 
