@@ -23,7 +23,7 @@ def excerpt(body: bytes, secrets: Iterable[Secret] = (), limit: int = 200) -> st
 def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
     """Return text of a server without control characters, lone surrogates and credentials."""
     shown = masked(text, secrets)[:limit]
-    return "".join(letter if letter.isprintable() else " " for letter in shown)
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else " " for c in shown)
 
 
 def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH) -> Any:

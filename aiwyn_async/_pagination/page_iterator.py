@@ -190,7 +190,7 @@ class PageIterator(Generic[RowT]):
                 error.checkpoint = self._processor.checkpoint_within(self._started_page[1])
 
     async def _next_response(self) -> tuple[PageRequest, Response]:
-        self.prefetch()
+        self._prefetcher.fill_and_await(self._pagination.next_request)
         request, response = await self._adaptive_depth.next_in_order()
         self._processor.count_response(response)
         return request, response

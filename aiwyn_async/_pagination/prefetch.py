@@ -43,6 +43,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         self.depth = depth
         self._fetch = fetch
         self._in_flight: deque[tuple[RequestT, asyncio.Task[ResponseT]]] = deque()
+        self._lone: RequestT | None = None
 
     def __len__(self) -> int:
         return len(self._in_flight)
@@ -60,6 +61,17 @@ class Prefetcher(Generic[RequestT, ResponseT]):
                 return
             self.begin(request)
 
+    def fill_and_await(self, next_request: Callable[[], RequestT | None]) -> None:
+        """Send requests as ``fill()`` does, just before ``next_in_order()``: a lone one needs no task."""
+        if not self._in_flight and (lone := next_request()) is not None:
+            second = next_request() if self.depth > 1 else None
+            if second is None:
+                self._lone = lone
+                return
+            self.begin(lone)
+            self.begin(second)
+        self.fill(next_request)
+
     def begin(self, request: RequestT, *, first: bool = False) -> None:
         """Send one request, whatever the depth; ``first``: ``next_in_order()`` returns it next."""
         loop = running_loop()
@@ -68,6 +80,9 @@ class Prefetcher(Generic[RequestT, ResponseT]):
 
     async def next_in_order(self) -> tuple[RequestT, ResponseT]:
         """Return the response to the oldest request, or raise its error."""
+        if self._lone is not None:
+            lone, self._lone = self._lone, None
+            return lone, await self._fetch(lone)
         await self._yield_to_loop()
         request, fetching = self._in_flight.popleft()
         try:

@@ -126,3 +126,29 @@ async def test_prefetcher_lets_the_loop_run_if_responses_are_ready(
         asyncio.get_running_loop().call_soon(turns.append, None)
         assert await next_response(prefetcher) == (request, 2 * request)
         assert len(turns) == request - 1
+
+
+@pytest.mark.parametrize(("depth", "requests", "tasks"), [(3, [1], 0), (1, [1, 2], 0), (3, [1, 2], 2)])
+async def test_prefetcher_sends_a_lone_request_without_a_task(
+    depth: int, requests: list[int], tasks: int
+) -> None:
+    running: list[int] = []
+    caller = asyncio.current_task()
+
+    async def count(request: int) -> int:
+        if asyncio.current_task() is not caller:
+            running.append(request)
+        return 2 * request
+
+    prefetcher = Prefetcher(count, depth)
+    remaining = iter(requests)
+
+    def next_request() -> int | None:
+        return next(remaining, None)
+
+    for request in requests:
+        prefetcher.fill_and_await(next_request)
+        assert await prefetcher.next_in_order() == (request, 2 * request)
+    assert len(running) == tasks
+    prefetcher.fill_and_await(next_request)
+    assert not len(prefetcher)
