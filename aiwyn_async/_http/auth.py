@@ -26,6 +26,7 @@ from aiwyn_async._http.token_responses import DOCUMENTED_LIFETIME, as_secret, li
 from aiwyn_async.config import Config, Secret, TokenProvider
 from aiwyn_async.errors import (
     AiwynError,
+    Attempt,
     AuthenticationError,
     ClientClosedError,
     InvalidRequestError,
@@ -249,14 +250,16 @@ class ApiKeyExchange(_RenewableToken):
         self._send = send
 
     async def _fetch(self) -> _Fetched:
+        attempts: tuple[Attempt, ...] = ()
         for _ in range(2):
             response = await self._exchange_key()
-            parsed = token_in(response.body, self._config.token_response_key)
+            attempts += response.attempts
+            parsed = token_in(response.body, self._config.token_response_key, [self._key])
             if parsed.token is None:
                 raise TokenExchangeError(
-                    f"the response contains no token ({masked(parsed.seen, [self._key])}); "
-                    "set token_response_key to its key",
+                    f"the response contains no token ({parsed.seen}); set token_response_key to its key",
                     request_id=response.request_id and masked(response.request_id, [self._key]),
+                    attempts=attempts,
                     **self._where(),
                 )
             lifetime = lifetime_of(
@@ -264,7 +267,9 @@ class ApiKeyExchange(_RenewableToken):
             )
             if lifetime > 0:
                 return _Fetched(parsed.token, lifetime)
-        raise TokenExchangeError("the server returned a token that has already expired", **self._where())
+        raise TokenExchangeError(
+            "the server returned a token that has already expired", attempts=attempts, **self._where()
+        )
 
     async def _exchange_key(self) -> Response:
         refused: RequestError

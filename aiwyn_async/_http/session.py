@@ -170,18 +170,24 @@ class Session:
             raise
         return response.after((*earlier.attempts, *response.attempts))
 
+    def mask(self, text: str) -> str:
+        """Return text of the server as one printable line without credentials."""
+        return printable(text, self._secrets(None), limit=MAX_REASON)
+
     def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
-        """Add the request to an error found in its response; mask what the error quotes."""
+        """Add the request to an error found in its response; mask what the error quotes.
+
+        The frames that decoded the response are dropped, since their locals hold its body.
+        """
         if isinstance(error, (ApiError, ResponseMismatchError)):
-            secrets = self._secrets(None)
-            error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
+            error.args = (self.mask(error.args[0]),)
             if isinstance(error, ApiError):
-                error.errors = masked(error.errors, secrets)
+                error.errors = masked(error.errors, self._secrets(None))
             else:
-                error.received_key = masked(error.received_key, secrets)
+                error.received_key = masked(error.received_key, self._secrets(None))
         error.method, error.path = request.method, request.path
         error.attempts, error.request_id = response.attempts, response.request_id
-        return error
+        return error.with_traceback(None)
 
     def warn_undocumented(self, use: str, path: str) -> None:
         """Warn once per client that an undocumented endpoint is used."""

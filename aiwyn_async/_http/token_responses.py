@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async._core.secret import Secret, bearer_secret
+from aiwyn_async._http.error_bodies import find_reason
 from aiwyn_async._http.messages import fields_of
 from aiwyn_async._http.redaction import printable
 from aiwyn_async._http.retry_after import timestamp_of
@@ -25,7 +26,7 @@ USUAL_TOKEN_KEYS: Final = ("token", "jwt", "accessToken", "access_token", "idTok
 
 
 class TokenResponse(msgspec.Struct, frozen=True):
-    """The parsed response of an exchange: a token or None, its lifetime, and the keys if there is none."""
+    """The parsed response of an exchange: a token or None, its lifetime, and what there is instead."""
 
     token: Secret | None
     lifetime: float | None
@@ -35,10 +36,11 @@ class TokenResponse(msgspec.Struct, frozen=True):
         return f"<token {'present' if self.token else 'missing'}>"
 
 
-def token_in(body: bytes, key: str | None) -> TokenResponse:
+def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> TokenResponse:
     """Return the token of an exchange, under ``key`` or the usual ones, at the top or inside ``data``.
 
-    A ``key`` with dots is a path, unless the document has a key of exactly that name.
+    A ``key`` with dots is a path, unless the document has a key of exactly that name. ``secrets`` are
+    masked in the description of a response without a token.
 
     Does not raise: this frame holds the token as plain text, and a traceback would show it.
     """
@@ -59,7 +61,9 @@ def token_in(body: bytes, key: str | None) -> TokenResponse:
         token = as_secret(layer.get(name))
         if token is not None:
             return TokenResponse(token, _lifetime_in(layer, data, top), "")
-    return TokenResponse(None, None, f"keys: {printable(', '.join(sorted(top))) or 'none'}")
+    keys = printable(", ".join(sorted(top)), secrets) or "none"
+    reason = printable(find_reason(document), secrets)
+    return TokenResponse(None, None, f"keys: {keys}" + (f"; the server says: {reason}" if reason else ""))
 
 
 def _below(fields: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:

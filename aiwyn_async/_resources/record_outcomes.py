@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async._http.error_mapping import server_message
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import (
     RequestError,
@@ -55,13 +56,30 @@ class _Data(msgspec.Struct):
 class _Response(msgspec.Struct):
     data: _Data | None = None
     error: _Error | str | None = None
+    errors: Any = None
 
 
 _response: Final = msgspec.json.Decoder(_Response, strict=False)
 
 
-def parse_outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
-    """Return one outcome per record; all are ambiguous if the response does not show each."""
+def parse_outcomes(batch: Batch, body: bytes, mask: Callable[[str], str]) -> list[RecordOutcome]:
+    """Return one outcome per record; all are ambiguous if the response does not show each.
+
+    ``mask`` returns text of the server without credentials.
+    """
+    return [
+        outcome
+        if outcome.message is None and outcome.code is None
+        else msgspec.structs.replace(
+            outcome,
+            code=outcome.code and mask(outcome.code),
+            message=outcome.message and mask(outcome.message),
+        )
+        for outcome in _outcomes(batch, body)
+    ]
+
+
+def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
     try:
         response = _response.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -69,8 +87,9 @@ def parse_outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
             batch, "UNREADABLE_RESPONSE", "the response does not say which records were written"
         )
     results = response.data.records if response.data is not None else None
-    if results is None and response.error is not None:
-        code, message = _code_and_message(response.error)
+    if results is None and (response.error is not None or response.errors):
+        code, _ = _code_and_message(response.error)
+        message = server_message(msgspec.json.decode(body))
         return _all_ambiguous(batch, code or "ERROR", message or "the response contains an error")
     if results is not None and not _shows_known_references(batch, results):
         return _all_ambiguous(
