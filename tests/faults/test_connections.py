@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import socket
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -27,26 +26,10 @@ from fake_clock import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
 from secrecy import CANARY, assert_no_secret
+from unreachable import authority, server_context, trusting
 
 Connect = Callable[..., AiwynClient]
 OK = send(answer(body=b'{"deid_invoice":[]}'))
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
-    return context
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 @pytest.fixture
@@ -56,132 +39,24 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.fixture
-def full_port() -> Iterator[int]:
-    """A port whose backlog is full: connections to it are neither made nor refused."""
-    with closing(socket.socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.settimeout(0)
-            filler.connect_ex(listening.getsockname())
-        yield int(listening.getsockname()[1])
-        for filler in fillers:
-            filler.close()
-
-
-@pytest.mark.parametrize("request_", [GET, LIST, WRITE])
-async def test_refused_connection_is_tried_again_even_for_a_write(
-    request_: Request, connect: Connect, clock: FakeClock, closed_port: int
-) -> None:
-    client = connect(f"http://127.0.0.1:{closed_port}")
-    with pytest.raises(TransportError) as caught:
-        await session_of(client).call(request_)
-    assert (caught.value.kind, len(caught.value.attempts)) == ("connect", 3)
-    assert not caught.value.ambiguous
-    assert f"127.0.0.1:{closed_port}" in str(caught.value)
-    assert len(clock.sleeps) == 2
-    assert_no_secret(caught.value)
-    await assert_nothing_is_held(client)
-
-
-async def test_name_that_does_not_resolve_is_reported_as_such(connect: Connect) -> None:
-    client = connect("https://nope.invalid")
-    with pytest.raises(TransportError) as caught:
-        await session_of(client).call(WRITE)
-    assert (caught.value.kind, len(caught.value.attempts)) == ("dns", 3)
-    assert "nope.invalid" in str(caught.value)
-    assert_no_secret(caught.value)
-
-
-async def test_connection_that_is_never_made_ends_at_connect_timeout(
-    connect: Connect, full_port: int
-) -> None:
-    client = connect(f"http://127.0.0.1:{full_port}", connect_timeout=0.06, retries=1)
-    with pytest.raises(TransportError) as caught:
-        await session_of(client).call(WRITE)
-    assert (caught.value.kind, len(caught.value.attempts)) == ("connect_timeout", 2)
-    assert all(0.05 < attempt.elapsed < 1 for attempt in caught.value.attempts)
-    assert not caught.value.ambiguous
-    await assert_nothing_is_held(client)
-
-
-NOW = dt.datetime.now(dt.UTC)
-DAY = dt.timedelta(days=1)
-
-
-@pytest.mark.parametrize(
-    ("host", "dates", "reason"),
-    [
-        ("localhost", {"not_before": NOW - 2 * DAY, "not_after": NOW - DAY}, "expired"),
-        ("localhost", {"not_before": NOW + DAY, "not_after": NOW + 2 * DAY}, "not yet valid"),
-        ("example.org", {}, "Hostname mismatch"),
-    ],
-)
-async def test_wrong_certificate_is_never_accepted_nor_tried_again(
-    host: str, dates: dict[str, Any], reason: str, connect: Connect, authority: trustme.CA
-) -> None:
-    tls = serving(authority.issue_cert(host, **dates))
-    async with FaultServer([READ, OK], tls=tls) as server:
-        client = connect(server.url, ssl_context=trusting(authority))
-        with pytest.raises(TransportError, match=reason) as caught:
-            await session_of(client).call(GET)
-    assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
-    assert server.requests == []
-    assert_no_secret(caught.value)
-    await assert_nothing_is_held(client)
-
-
-async def test_unknown_authority_is_refused_with_the_way_to_trust_it(
-    connect: Connect, authority: trustme.CA
-) -> None:
-    async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
-        with pytest.raises(TransportError, match="ssl_context=") as caught:
-            await session_of(connect(server.url)).call(GET)
-    assert caught.value.kind == "tls"
-    assert server.requests == []
-
-
-async def test_server_that_knows_old_tls_alone_is_refused(connect: Connect) -> None:
-    protocol_version_alert = b"\x15\x03\x01\x00\x02\x02\x46"
-    async with FaultServer([send(protocol_version_alert)]) as server:
-        with pytest.raises(TransportError) as caught:
-            await session_of(connect(server.url.replace("http", "https"))).call(GET)
-    assert (caught.value.kind, len(caught.value.attempts)) == ("tls", 1)
-
-
 def test_tls_below_1_2_is_never_offered() -> None:
     assert ssl.create_default_context().minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-async def test_stalled_handshake_ends_at_connect_timeout(connect: Connect) -> None:
-    async with FaultServer([STALL]) as server:
-        client = connect(server.url.replace("http", "https"), connect_timeout=0.06)
-        with pytest.raises(TransportError) as caught:
-            await session_of(client).call(WRITE)
-    assert (caught.value.kind, len(caught.value.attempts)) == ("connect_timeout", 3)
-    assert not caught.value.ambiguous
-
-
-async def test_http_at_an_https_port_and_the_reverse_name_the_other_scheme(
-    connect: Connect, authority: trustme.CA
-) -> None:
+async def test_http_at_an_https_port_and_the_reverse_name_the_other_scheme(connect: Connect) -> None:
     async with FaultServer([send(answer(400))]) as server:
         with pytest.raises(TransportError, match="speak https") as plain:
             await session_of(connect(server.url.replace("http", "https"))).call(GET)
     assert plain.value.kind == "tls"
-    async with FaultServer([READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
+    async with FaultServer([READ, OK], tls=server_context()) as server:
         with pytest.raises(TransportError, match="expects https"):
             await session_of(connect(server.url.replace("https", "http"))).call(GET)
     assert server.requests == []
 
 
-async def test_requests_travel_over_tls_that_the_own_context_trusts(
-    connect: Connect, authority: trustme.CA
-) -> None:
-    async with FaultServer([READ, OK, READ, OK], tls=serving(authority.issue_cert("localhost"))) as server:
-        session = session_of(connect(server.url, ssl_context=trusting(authority)))
+async def test_requests_travel_over_tls_that_the_own_context_trusts(connect: Connect) -> None:
+    async with FaultServer([READ, OK, READ, OK], tls=server_context()) as server:
+        session = session_of(connect(server.url, ssl_context=trusting(authority())))
         await session.call(GET)
         await session.call(LIST)
     assert (server.connections, len(server.requests)) == (1, 2)
@@ -196,12 +71,12 @@ class AskingForACertificate:
     Unlike asyncio's servers it sends the alert that says so.
     """
 
-    def __init__(self, authority: trustme.CA, version: ssl.TLSVersion) -> None:
+    def __init__(self, version: ssl.TLSVersion) -> None:
         self.requests = 0
-        self.context = serving(authority.issue_cert("localhost"))
+        self.context = server_context()
         self.context.minimum_version = self.context.maximum_version = version
         self.context.verify_mode = ssl.CERT_REQUIRED
-        authority.configure_trust(self.context)
+        authority().configure_trust(self.context)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://localhost:{self._listening.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve)
@@ -233,12 +108,12 @@ class AskingForACertificate:
 @pytest.mark.parametrize("request_", [GET, LIST, WRITE])
 @pytest.mark.parametrize("is_given", [False, True], ids=["missing", "refused"])
 async def test_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
-    version: ssl.TLSVersion, request_: Request, is_given: bool, connect: Connect, authority: trustme.CA
+    version: ssl.TLSVersion, request_: Request, is_given: bool, connect: Connect
 ) -> None:
-    context = trusting(authority)
+    context = trusting(authority())
     if is_given:
         trustme.CA().issue_cert("client@example.org").configure_cert(context)
-    with AskingForACertificate(authority, version) as server:
+    with AskingForACertificate(version) as server:
         client = connect(server.url, ssl_context=context)
         with pytest.raises(TransportError, match="client certificate") as caught:
             await session_of(client).call(request_)
@@ -249,12 +124,10 @@ async def test_client_certificate_that_is_missing_or_refused_is_a_tls_failure(
     await assert_nothing_is_held(client)
 
 
-async def test_client_certificate_that_the_server_trusts_is_used(
-    connect: Connect, authority: trustme.CA
-) -> None:
-    context = trusting(authority)
-    authority.issue_cert("client@example.org").configure_cert(context)
-    with AskingForACertificate(authority, ssl.TLSVersion.TLSv1_3) as server:
+async def test_client_certificate_that_the_server_trusts_is_used(connect: Connect) -> None:
+    context = trusting(authority())
+    authority().issue_cert("client@example.org").configure_cert(context)
+    with AskingForACertificate(ssl.TLSVersion.TLSv1_3) as server:
         client = connect(server.url, ssl_context=context)
         assert (await session_of(client).call(WRITE)).status == 200
         await client.aclose()
@@ -319,12 +192,12 @@ async def test_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(conne
 
 @pytest.fixture(params=["http", "https"])
 async def idle_death(
-    request: pytest.FixtureRequest, connect: Connect, authority: trustme.CA
+    request: pytest.FixtureRequest, connect: Connect
 ) -> AsyncIterator[tuple[FaultServer, AiwynClient]]:
     """A client with one connection that answered once and dies at its second request."""
-    tls = serving(authority.issue_cert("localhost")) if request.param == "https" else None
+    tls = server_context() if request.param == "https" else None
     async with FaultServer([READ, OK, READ, FIN], [READ, OK, READ, OK], tls=tls) as server:
-        client = connect(server.url, ssl_context=trusting(authority) if tls else None)
+        client = connect(server.url, ssl_context=trusting(authority()) if tls else None)
         await session_of(client).call(LIST)
         yield server, client
 

@@ -47,30 +47,37 @@ class Fault(NamedTuple):
 
     Attributes:
         name: as the docs name it.
-        script: what the server does on each connection.
+        script: what the server does on each connection; None if it cannot be reached.
         error: the exact type of the error.
         fields: attributes of the error.
         reads, writes: requests sent by a read and by a write.
         ambiguous: whether a write may have been applied.
         options: of the client.
+        text: what the message of the error contains.
         sandbox: the same fault in ``Sandbox.faults``, if it can be expressed.
         documented: whether the docs list it; False for variants of others.
     """
 
     name: str
-    script: Sequence[Step]
+    script: Sequence[Step] | None
     error: type[RequestError]
     fields: Mapping[str, Any]
     reads: int = 3
     writes: int = 1
     ambiguous: bool = True
-    options: Mapping[str, Any] = {}  # noqa: RUF012
+    options: Mapping[str, Any] = {}
+    text: str = ""
     sandbox: Mapping[str, Any] | None = None
     documented: bool = True
 
 
 NOT_RETRIED: dict[str, Any] = {"reads": 1, "ambiguous": False}
 RETRIED_WRITE: dict[str, Any] = {"writes": 3, "ambiguous": False}
+
+
+def unreachable(name: str, kind: str, **changes: Any) -> Fault:
+    """No connection is established, so that no request is sent; ``unreachable`` has the server."""
+    return Fault(name, None, TransportError, {"kind": kind}, ambiguous=False, **changes)
 
 
 def broken(name: str, *script: Step, kind: str, **changes: Any) -> Fault:
@@ -108,7 +115,21 @@ def redirect(code: int, location: str | None, name: str, **changes: Any) -> Faul
     return Fault(name, script, RedirectRefusedError, {}, **NOT_RETRIED, **changes)
 
 
+ONCE: dict[str, Any] = {"reads": 1, "writes": 1}
+
 GROUPS: dict[str, list[Fault]] = {
+    "The server cannot be reached": [
+        unreachable("connection refused", "connect", writes=3, text="127.0.0.1:"),
+        unreachable("unknown host name", "dns", writes=3, text="nope.invalid"),
+        unreachable("connection never accepted", "connect_timeout", writes=3),
+        unreachable("TLS handshake stalls", "connect_timeout", writes=3),
+        unreachable("certificate expired", "tls", **ONCE, text="expired"),
+        unreachable("certificate not yet valid", "tls", **ONCE, text="not yet valid"),
+        unreachable("certificate of another host", "tls", **ONCE, text="Hostname mismatch"),
+        unreachable("certificate of an unknown authority", "tls", **ONCE, text="ssl_context="),
+        unreachable("TLS 1.1 or older", "tls", **ONCE),
+        unreachable("plain HTTP at an https URL", "tls", **ONCE, text="speak https"),
+    ],
     "The connection breaks": [
         broken("reset after the request", READ, RST, kind="disconnected", sandbox={"action": "reset"}),
         broken("closed after the request", READ, FIN, kind="disconnected", sandbox={"action": "close"}),
