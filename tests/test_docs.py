@@ -15,6 +15,7 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
+from fault_page import PAGE, with_tables
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,6 +84,11 @@ def test_links_to_files_resolve(page: str) -> None:
         and not (ROOT / page).parent.joinpath(target).exists()
     ]
     assert not missing
+
+
+def test_tables_of_faults_are_those_of_the_tests() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert with_tables(text) == text, "run python tests/support/fault_page.py"
 
 
 def test_every_page_is_linked_from_getting_started() -> None:

@@ -9,7 +9,7 @@ from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.sandbox import Sandbox, parse_fault, serve
+from aiwyn_async.sandbox import Sandbox, serve
 
 __all__ = ["serve_sandbox"]
 
@@ -35,7 +35,7 @@ async def serve_sandbox(
         rate_limit: Requests per second, above which the server responds with 429.
         api_key: The key that clients exchange for a token; random by default.
         path: A file to store the data in.
-        fault: A planned fault, such as invoices.list:status=503,nth=2; may be repeated.
+        fault: A planned fault, such as 429@list:3 or invoices.list:status=503,nth=2; may be repeated.
     """
 
     def ready(box: Sandbox) -> None:
@@ -52,10 +52,9 @@ async def serve_sandbox(
         rate_limit=rate_limit,
         api_key=api_key,
         path=path,
+        faults=fault,
     )
     try:
-        for text in fault:
-            parse_fault(text).add_to(box.faults)
         write_message(f"generating {invoices:,} invoices")
         await serve(box, ready=ready)
     except ValueError as error:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from aiwyn_async.sandbox._http.control import parse_fault
 from aiwyn_async.sandbox._sandbox import Sandbox
 from aiwyn_async.sandbox._serving import serve
 
@@ -37,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ROUTE:NAME=VALUE,...",
-        help="plan a fault, such as invoices.list:status=503,nth=2; can be repeated",
+        help="plan a fault, such as 429@list:3 or invoices.list:status=503,nth=2; can be repeated",
     )
     return parser
 
@@ -56,9 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             api_key=options.api_key,
             path=options.path,
             log_bodies=False,
+            faults=options.fault,
         )
-        for text in options.fault:
-            parse_fault(text).add_to(box.faults)
     except ValueError as error:
         parser.error(str(error))
     if options.invoices >= _MANY_INVOICES:

@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -22,6 +22,7 @@ from aiwyn_async.sandbox._events.deliveries import Delivery, Outbox, Sender
 from aiwyn_async.sandbox._events.subscriptions import Subscriptions
 from aiwyn_async.sandbox._http.application import create_application
 from aiwyn_async.sandbox._http.auth import Tokens
+from aiwyn_async.sandbox._http.control import FaultSpec, parse_fault
 from aiwyn_async.sandbox._http.faults import Faults
 from aiwyn_async.sandbox._http.handlers import PageLimits
 from aiwyn_async.sandbox._http.rate_limit import RateLimit, TokenBucket
@@ -69,6 +70,7 @@ class Sandbox:
         ties: ``fixed`` returns rows that sort equal in one order, which is not that of their ids.
             ``shifting`` changes the order with each request, as Postgres may.
         drift: Changes to the data after each page served.
+        faults: Planned faults, as text (see ``parse_fault``) or ``FaultSpec``; ``faults`` adds others.
         sender: How deliveries of events are signed, retried and timed.
         variant: A variation of the API where the documentation leaves points open.
         sizes: Number of rows by resource, instead of what follows from ``invoices``.
@@ -80,7 +82,7 @@ class Sandbox:
         log_bodies: Record request bodies in ``requests``.
 
     Raises:
-        ValueError: An option is out of range.
+        ValueError: An option is out of range, or a fault names an unknown route.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Sandbox:
         count_cap: int | None = None,
         ties: Literal["fixed", "shifting"] = "fixed",
         drift: Drift | None = None,
+        faults: Iterable[FaultSpec | str] = (),
         sender: Sender | None = None,
         variant: Variant | None = None,
         sizes: Mapping[str, int] | None = None,
@@ -153,6 +156,8 @@ class Sandbox:
         )
         self.latency = latency
         self.drift = drift
+        for fault in faults:
+            (parse_fault(fault) if isinstance(fault, str) else fault).add_to(self.faults)
 
     def __repr__(self) -> str:
         state = "stopped" if self._server.port is None else self.url

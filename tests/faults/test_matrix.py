@@ -22,6 +22,7 @@ from aiwyn_async.errors import (
     StatusError,
     TokenExchangeError,
 )
+from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
 from fault_matrix import FAULTS, GROUPS, Fault
 from inflating import isal
@@ -64,6 +65,7 @@ OPERATIONS = {
     ),
     "upsert": Operation("upsert"),
 }
+SANDBOX_ROUTES = {"token": "auth.token", "list": "invoices.list", "upsert": "records.upsert"}
 TIMEOUTS = {"read_timeout", "attempt_timeout"}
 PLAYED = [fault for fault in FAULTS if fault.script is not None]
 COMPRESSED = [
@@ -86,7 +88,7 @@ async def _no_descriptor_or_thread_is_left() -> AsyncIterator[None]:
     before = _resources()
     yield
     for _ in range(50):
-        if _resources() == before:
+        if all(after <= earlier for after, earlier in zip(_resources(), before, strict=True)):
             return
         await asyncio.sleep(0)
     pytest.fail(f"open files and threads: {before} before, {_resources()} after")
@@ -133,6 +135,14 @@ class Cell:
             await self._check_failure(fault, operation, client)
             await client.aclose()
 
+    async def check_sandbox(self, fault: Fault, operation: Operation, box: Sandbox, route: str) -> None:
+        """Check the failure of a sandbox with the fault."""
+        client = self._client(operation, box.url, fault.options)
+        box.faults.add(route, every=1, **(fault.sandbox or {}))
+        await self._check_failure(fault, operation, client)
+        assert box.calls(route) == (fault.writes if operation.route == "upsert" else fault.reads)
+        await client.aclose()
+
     def _client(self, operation: Operation, url: str, options: Mapping[str, Any]) -> AiwynClient:
         credential = "api_key" if operation.route == "token" else "token"
         return self._connect(url, **{credential: CANARY}, **options)
@@ -170,6 +180,12 @@ async def test_operation_reports_fault(fault: Fault, name: str, server: Scripted
 @pytest.mark.parametrize("fault", GROUPS["The server cannot be reached"], ids=lambda fault: fault.name)
 async def test_operation_reports_unreachable_server(fault: Fault, name: str, cell: Cell) -> None:
     await cell.check_unreachable(fault, OPERATIONS[name])
+
+
+@pytest.mark.parametrize("name", SANDBOX_ROUTES)
+@pytest.mark.parametrize("fault", [fault for fault in PLAYED if fault.sandbox], ids=lambda fault: fault.name)
+async def test_sandbox_plays_the_same_fault(fault: Fault, name: str, sandbox: Sandbox, cell: Cell) -> None:
+    await cell.check_sandbox(fault, OPERATIONS[name], sandbox, SANDBOX_ROUTES[name])
 
 
 @pytest.mark.parametrize("name", ["get", "list", "upsert"])

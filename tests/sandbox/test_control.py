@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aiwyn_async import AiwynClient, NotFoundError, ServerError
 from aiwyn_async.sandbox import FaultSpec, Sandbox, parse_fault
 
 
@@ -141,20 +142,45 @@ def test_parse_fault_reads_text() -> None:
     assert parse_fault("*:delay=0.5,every=3,action=reset") == FaultSpec(
         "*", every=3, delay=0.5, action="reset"
     )
+    assert parse_fault("429@list:3") == FaultSpec("list", nth=3, status=429)
+    assert parse_fault("429@list:3,times=2,header.Retry-After=1") == FaultSpec(
+        "list", nth=3, times=2, status=429, headers={"Retry-After": "1"}
+    )
+    assert parse_fault("reset@invoices.get") == FaultSpec("invoices.get", action="reset")
 
 
 @pytest.mark.parametrize(
-    "text", ["invoices.list:status", "a:status=x", "a:status=700", "a:nope=1", "a:action=explode"]
+    "text",
+    [
+        *("invoices.list:status", "a:status=x", "a:status=700", "a:nope=1", "a:action=explode"),
+        *("700@list", "explode@list", "@list", "429@list:x", "429@list:0", "429@list:3,times"),
+    ],
 )
 def test_parse_fault_rejects_bad_text(text: str) -> None:
     with pytest.raises(ValueError, match=text.partition(":")[0]):
         parse_fault(text)
 
 
+async def test_sandbox_plays_the_faults_it_is_created_with() -> None:
+    async with (
+        Sandbox(invoices=20, faults=["503@list:2", FaultSpec("invoices.get", status=404)]) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, retries=0) as aiwyn,
+    ):
+        rows = await aiwyn.invoices.list().collect()
+        with pytest.raises(ServerError):
+            await aiwyn.payments.list()
+        with pytest.raises(NotFoundError):
+            await aiwyn.invoices.get(rows[0].id)
+        await aiwyn.payments.list()
+        assert (await aiwyn.invoices.get(rows[0].id)).id == rows[0].id
+    with pytest.raises(ValueError, match="unknown route 'nowhere'"):
+        Sandbox(faults=["503@nowhere"])
+
+
 def test_cli_sandbox_accepts_fault_limit_key_and_file(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     command = [sys.executable, "-m", "aiwyn_async", "sandbox", "--invoices", "20", "--api-key", "known"]
-    options = ["--fault", "invoices.list:status=500", "--rate-limit", "1", "--path", str(path)]
+    options = ["--fault", "500@list", "--rate-limit", "1", "--path", str(path)]
     with subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -199,7 +225,13 @@ def test_module_accepts_fault_and_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--fault", "nowhere:status=500"], ["--latency", "-1"], ["--rate-limit", "0"]]
+    "arguments",
+    [
+        ["--fault", "nowhere:status=500"],
+        ["--fault", "500@nowhere"],
+        ["--latency", "-1"],
+        ["--rate-limit", "0"],
+    ],
 )
 def test_module_rejects_bad_options(arguments: list[str]) -> None:
     done = subprocess.run(

@@ -104,7 +104,7 @@ def content(name: str, body: bytes, headers: Mapping[str, str] | None = None, **
     """The server responds with 200 and a body that is not the expected JSON."""
     error, fields = changes.pop("error", DecodeError), changes.pop("fields", {})
     script = [READ, send(answer(200, body, headers))]
-    changes.setdefault("sandbox", {"body": body, "headers": headers or {}} if body else None)
+    changes.setdefault("sandbox", {"status": 200, "body": body, "headers": headers or {}})
     return Fault(name, script, error, fields, **changes)
 
 
@@ -143,7 +143,7 @@ GROUPS: dict[str, list[Fault]] = {
             send(answer(body=ROWS_BODY[:10], length=len(ROWS_BODY))),
             FIN,
             kind="truncated",
-            sandbox={"action": "truncate"},
+            sandbox={"status": 200, "body": ROWS_BODY, "action": "truncate"},
         ),
         broken("last chunk missing", READ, send(CHUNKED + b'5\r\n{"a":\r\n'), FIN, kind="truncated"),
         broken("chunk shorter than its length", READ, send(CHUNKED + b"ff\r\n{}"), FIN, kind="truncated"),

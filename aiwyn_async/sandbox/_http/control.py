@@ -68,14 +68,22 @@ class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def parse_fault(text: str) -> FaultSpec:
-    """Parse a fault such as ``invoices.list:status=503,nth=2,header.Retry-After=1``.
+    """Parse a fault in text.
+
+    ``429@list:3`` responds to the third list with 429, ``reset@invoices.get`` resets the connection of the
+    next get; ``invoices.list:status=503,nth=2,header.Retry-After=1`` has any options of ``Faults.add``.
 
     Raises:
-        ValueError: The text does not have this form, or an option is unknown.
+        ValueError: The text does not have one of these forms, or an option is unknown.
     """
     route, _, rest = text.partition(":")
-    options: dict[str, Any] = {"route": route}
+    options: dict[str, Any] = {}
     headers: dict[str, str] = {}
+    if "@" in route:
+        kind, _, route = route.partition("@")
+        nth, _, rest = rest.partition(",")
+        options["status" if kind.isdecimal() else "action"] = kind
+        options |= {"nth": nth} if nth else {}
     for part in filter(None, rest.split(",")):
         name, equals, value = part.partition("=")
         if not equals:
@@ -85,7 +93,7 @@ def parse_fault(text: str) -> FaultSpec:
         else:
             options[name] = value
     try:
-        return msgspec.convert({**options, "headers": headers}, FaultSpec, strict=False)
+        return msgspec.convert({"route": route, **options, "headers": headers}, FaultSpec, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"{text!r}: {error}") from None
 

@@ -54,7 +54,7 @@ class Fault:
 
     def is_due(self, route: str, body: object) -> bool:
         """Count a request, and return whether the fault applies to it."""
-        if self.route not in {"*", route} or (self.match is not None and not self.match(body)):
+        if self.route not in {"*", route, _verb(route)} or (self.match is not None and not self.match(body)):
             return False
         self.seen += 1
         if self.times is not None and self.hits >= self.times:
@@ -98,7 +98,7 @@ class Faults:
 
         Args:
             route: A route, such as ``invoices.list``, ``invoices.search``, ``invoices.get`` or
-                ``auth.token``, or ``*`` for all.
+                ``auth.token``; a verb of all resources, such as ``list``; or ``*`` for all.
             nth: Begin with the n-th of these requests; the next one is 1.
             every: Apply to each n-th of them instead.
             times: Maximum number of hits; 1 by default, unlimited with ``every``.
@@ -119,7 +119,7 @@ class Faults:
         Raises:
             ValueError: The route is unknown, or the arguments exclude each other.
         """
-        if route not in self._routes:
+        if route not in {*self._routes, *map(_verb, self._routes)}:
             raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
         if nth is not None and every is not None:
             raise ValueError("nth and every exclude each other; pass one of them")
@@ -163,6 +163,10 @@ class Faults:
     def due(self, route: str, body: object) -> list[Fault]:
         """Count a request, and return the faults that apply to it in the order they were added."""
         return [fault for fault in list(self._plan) if fault.is_due(route, body)]
+
+
+def _verb(route: str) -> str:
+    return route.rpartition(".")[2]
 
 
 def alter_response(fault: Fault, response: web.Response) -> web.Response:
