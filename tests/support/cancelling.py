@@ -1,12 +1,13 @@
-"""Cancel an awaitable at a chosen suspension point, as a timeout around a step would."""
+"""Cancel an awaitable at a chosen suspension point, as a timeout around a step or a cancelled task would."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
-__all__ = ["Cancellation", "When"]
+__all__ = ["Cancellation", "When", "run_cancelled"]
 
 ResultT = TypeVar("ResultT")
 When = Literal["suspended", "woken", "never"]
@@ -62,3 +63,48 @@ class _Step(Generic[ResultT]):
         except StopIteration as end:
             result: ResultT = end.value
             return result
+
+
+class _CancelledTask(Generic[ResultT]):
+    def __init__(self, awaitable: Awaitable[ResultT], at: int) -> None:
+        self._awaitable = awaitable
+        self._at = at
+        self.suspensions = 0
+
+    def __await__(self) -> Generator[Any, None, ResultT]:
+        inner = self._awaitable.__await__()
+        task = asyncio.current_task()
+        assert task is not None
+        resume: Any = partial(next, inner)
+        while True:
+            try:
+                waiting = resume()
+            except StopIteration as end:
+                result: ResultT = end.value
+                return result
+            self.suspensions += 1
+            if self.suspensions == self._at:
+                task.cancel()
+            try:
+                yield waiting
+            except BaseException as error:  # noqa: BLE001 (passed on to the coroutine that waits)
+                resume = partial(inner.throw, error)
+            else:
+                resume = partial(next, inner)
+
+
+async def run_cancelled(awaitable: Awaitable[Any], at: int) -> int:
+    """Run in a task that is cancelled at a suspension, from 1 on, or never; return the number of suspensions.
+
+    The task may complete although it is cancelled; its error is raised, unless it is a cancellation.
+    """
+    run = _CancelledTask(awaitable, at)
+
+    async def work() -> None:
+        await run
+
+    task = asyncio.create_task(work())
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+    return run.suspensions
