@@ -1,4 +1,4 @@
-"""Options: where they come from, what is refused, and that each one has its effect."""
+"""Options: their sources, invalid values, and the effect of each."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -72,7 +72,7 @@ def load(**options: Any) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("url", "kept"),
+    ("url", "normalized"),
     [
         ("https://demo.api.aiwyn.ai", "https://demo.api.aiwyn.ai"),
         ("https://demo.api.aiwyn.ai/", "https://demo.api.aiwyn.ai"),
@@ -88,8 +88,8 @@ def load(**options: Any) -> Config:
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_base_url_that_is_taken(url: str, kept: str) -> None:
-    assert load(base_url=url).base_url == kept
+def test_base_url_that_is_taken(url: str, normalized: str) -> None:
+    assert load(base_url=url).base_url == normalized
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_plain_http_to_another_host_has_to_be_allowed() -> None:
     assert load(base_url="http://10.0.0.1", allow_insecure_http=True).base_url == "http://10.0.0.1"
 
 
-# Where options come from
+# Sources of options
 
 
 def test_keywords_win_over_the_environment_and_that_over_the_profile(
@@ -160,13 +160,13 @@ def test_keywords_win_over_the_environment_and_that_over_the_profile(
     assert Config.load(profile="demo").retries == 7
     monkeypatch.setenv("AIWYN_PROFILE", "demo")
     monkeypatch.setenv("AIWYN_RETRIES", "5")
-    found = Config.load()
-    assert (found.base_url, found.retries, found.api_key) == (
+    config = Config.load()
+    assert (config.base_url, config.retries, config.api_key) == (
         "https://demo.example.org",
         5,
         Secret("demo-key"),
     )
-    assert found.endpoints["clients"].items_key == "customers"
+    assert config.endpoints["clients"].items_key == "customers"
     assert Config.load(retries=3).retries == 3
     assert Config.load(profile="default").token == Secret("default-token")
 
@@ -176,10 +176,10 @@ def test_credential_hides_the_other_kind_in_the_layers_below(
 ) -> None:
     assert profiles.exists()
     monkeypatch.setenv("AIWYN_API_KEY", "environment-key")
-    found = Config.load()
-    assert (found.api_key, found.token) == (Secret("environment-key"), None)
-    found = Config.load(token="keyword-token")
-    assert (found.api_key, found.token) == (None, Secret("keyword-token"))
+    config = Config.load()
+    assert (config.api_key, config.token) == (Secret("environment-key"), None)
+    config = Config.load(token="keyword-token")
+    assert (config.api_key, config.token) == (None, Secret("keyword-token"))
 
 
 def test_environment_returns_every_option_of_plain_type(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,9 +189,9 @@ def test_environment_returns_every_option_of_plain_type(monkeypatch: pytest.Monk
     monkeypatch.setenv("AIWYN_RETRY_WRITES", "true")
     monkeypatch.setenv("AIWYN_WARN_UNDOCUMENTED", "0")
     monkeypatch.setenv("AIWYN_MAX_CONCURRENCY", "")
-    found = Config.load()
-    assert (found.read_timeout, found.retry_writes, found.warn_undocumented) == (2.5, True, False)
-    assert found.max_concurrency == 8
+    config = Config.load()
+    assert (config.read_timeout, config.retry_writes, config.warn_undocumented) == (2.5, True, False)
+    assert config.max_concurrency == 8
     monkeypatch.setenv("AIWYN_RETRIES", "many")
     with pytest.raises(ConfigurationError, match="retries"):
         Config.load()
@@ -207,7 +207,7 @@ def test_profile_with_a_credential_that_others_can_read_is_refused(profiles: Pat
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"[profiles", "cannot read"),
         (b"\xff\xfe", "cannot read"),
@@ -220,11 +220,11 @@ def test_profile_with_a_credential_that_others_can_read_is_refused(profiles: Pat
         (b"[profiles.default]\ntoken = 3", "token must be"),
     ],
 )
-def test_profile_file_that_is_wrong(content: bytes, complaint: str, tmp_path: Path) -> None:
+def test_profile_file_that_is_wrong(content: bytes, message: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(content)
     file.chmod(0o600)
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=message):
         Config.load(base_url=URL, **({} if b"token" in content else {"token": "t"}))
 
 
@@ -251,7 +251,7 @@ def test_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch) 
     assert load().base_url == URL
 
 
-# What is refused
+# Invalid values
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_view_is_checked_as_a_client_is(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "options",
     [
         {"retries": -1},
         {"nope": 1},
@@ -332,17 +332,17 @@ def test_view_is_checked_as_a_client_is(changes: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_no_complaint_shows_a_credential(wrong: dict[str, Any], profiles: Path) -> None:
+def test_no_complaint_shows_a_credential(options: dict[str, Any], profiles: Path) -> None:
     profiles.write_text(f'[profiles.default]\ntoken = "{CANARY}"')
-    given = {"base_url": URL, "api_key": CANARY, **wrong}
+    arguments = {"base_url": URL, "api_key": CANARY, **options}
     try:
-        Config.load(**given)
+        Config.load(**arguments)
     except ConfigurationError as refused:
-        complaint = refused
+        message = refused
     else:
         pytest.fail("it was taken")
-    del given, wrong
-    assert_no_secret(complaint)
+    del arguments, options
+    assert_no_secret(message)
 
 
 def test_secret_shows_nowhere() -> None:

@@ -1,4 +1,4 @@
-"""The exceptions: what each carries, that they pickle, and that the tree in the docstring is the tree."""
+"""The exceptions: attributes, pickling, and the tree in the docstring."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ABOUT: dict[str, Any] = {
 
 
 def one_of(cls: type[AiwynError]) -> AiwynError:
-    """An error of this class with every attribute set."""
+    """Return an error of this class with every attribute set."""
     made: AiwynError
     if issubclass(cls, StatusError):
         made = cls("no", status=429, body={"a": [1]}, retry_after=3.0, **ABOUT)
@@ -59,7 +59,7 @@ def one_of(cls: type[AiwynError]) -> AiwynError:
     return made
 
 
-def told_of(error: AiwynError) -> tuple[Any, ...]:
+def attributes_of(error: AiwynError) -> tuple[Any, ...]:
     return type(error), str(error), error.args, {name: repr(value) for name, value in vars(error).items()}
 
 
@@ -68,10 +68,10 @@ def told_of(error: AiwynError) -> tuple[Any, ...]:
 def test_every_error_arrives_back_from_a_pickle_as_it_was(cls: type[AiwynError], protocol: int) -> None:
     error = one_of(cls)
     error.add_note("a note")
-    error.__cause__ = ValueError(lambda: None)  # which no pickle takes, and which stays behind
+    error.__cause__ = ValueError(lambda: None)  # cannot be pickled, and is left out
     back = pickle.loads(pickle.dumps(error, protocol))
-    assert told_of(back) == told_of(error)
-    assert told_of(copy.copy(error)) == told_of(error)
+    assert attributes_of(back) == attributes_of(error)
+    assert attributes_of(copy.copy(error)) == attributes_of(error)
     assert back.__notes__ == ["a note"]
 
 
@@ -86,10 +86,10 @@ def test_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
     back = again(again(error))
     assert isinstance(back, DeadlineExceededError)
     assert (back.retry_after, back.phase, back.kind) == (3.0, "retry_wait", "deadline")
-    assert told_of(back.__cause__) == told_of(last)  # type: ignore[arg-type]
+    assert attributes_of(back.__cause__) == attributes_of(last)  # type: ignore[arg-type]
     assert isinstance(back.__cause__, RateLimitError)
     assert back.__cause__.retry_after == 3.0
-    assert told_of(back.__cause__.__cause__) == told_of(last.__cause__)  # type: ignore[arg-type]
+    assert attributes_of(back.__cause__.__cause__) == attributes_of(last.__cause__)  # type: ignore[arg-type]
 
 
 def test_every_error_of_a_request_has_a_retry_after() -> None:
@@ -134,7 +134,7 @@ def test_builtin_parents_let_usual_code_catch_them() -> None:
 
 
 def test_no_error_of_a_request_is_taken_for_the_networks_own() -> None:
-    """A deadline that passed for an OSError would be retried by those who retry on that."""
+    """A deadline error that is an OSError would be retried by callers that retry OSError."""
     assert not any(issubclass(cls, OSError) for cls in CLASSES)
 
 

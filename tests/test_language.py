@@ -32,8 +32,8 @@ def banned_words(path: Path) -> list[str]:
 
 
 def test_no_file_has_a_banned_word() -> None:
-    found = [line for path in FILES for line in banned_words(path)]
-    assert not found, "\n".join(["use a plain word instead:", *found])
+    lines = [line for path in FILES for line in banned_words(path)]
+    assert not lines, "\n".join(["use a plain word instead:", *lines])
 
 
 @pytest.mark.parametrize("text", ["Told", "it is no key", "is\nno key", "started anew", "nothing vouches"])

@@ -1,4 +1,4 @@
-"""Pages of a megabyte, taken and given back in a process of their own."""
+"""Allocation of pages of a megabyte, in a separate process."""
 
 from __future__ import annotations
 

@@ -182,22 +182,22 @@ async def test_database_in_use_is_refused_before_a_request_and_at_the_end(firm: 
     holder.stdin.close()
     await holder.wait()
 
-    held: list[subprocess.Popen[bytes]] = []
+    holders: list[subprocess.Popen[bytes]] = []
 
     def hold(_: object) -> None:
-        if not held:
+        if not holders:
             process = subprocess.Popen(
                 [sys.executable, "-c", HOLD, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
             assert process.stdout is not None
             process.stdout.readline()
-            held.append(process)
+            holders.append(process)
 
     try:
         with pytest.raises(ExportError, match="is in use by another program"):
             await export(aiwyn.invoices.list(), target, force=True, on_progress=hold)
     finally:
-        held[0].communicate()
+        holders[0].communicate()
     # Rows already read are retained.
     before = box.calls("invoices.list")
     assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600

@@ -46,12 +46,12 @@ async def test_stream_sums_equal_the_servers_in_three_readers(firm: Firm) -> Non
     frame = await asyncio.to_thread(pl.DataFrame, aiwyn.invoices.pull())
     pull = aiwyn.invoices.pull()
 
-    def ask_duckdb() -> Any:
+    def query_duckdb() -> Any:
         with duckdb.connect() as connection:
             connection.register("reader", pa.RecordBatchReader.from_stream(pull))
             return connection.execute("SELECT count(*), sum(totalAmount) FROM reader").fetchone()
 
-    in_duckdb = await asyncio.to_thread(ask_duckdb)
+    in_duckdb = await asyncio.to_thread(query_duckdb)
 
     sums = [
         (table.num_rows, sum(table["totalAmount"].to_pylist())),

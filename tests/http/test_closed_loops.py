@@ -1,4 +1,4 @@
-"""What a closed event loop held is available in the next one."""
+"""Slots acquired in a closed event loop are available in the next one."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -20,7 +20,7 @@ from fake_clock import FakeClock
 
 
 class Caller:
-    """What enters a limiter."""
+    """A caller of the limiter."""
 
     phase = ""
 
@@ -33,7 +33,7 @@ class Caller:
 
 
 def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
-    """Begin these in an event loop that is closed while they run, as a crashed notebook cell does."""
+    """Start these in an event loop that is closed while they run, as a crashed notebook cell does."""
     loop = asyncio.new_event_loop()
     tasks = [loop.create_task(coroutine) for coroutine in coroutines]
     loop.run_until_complete(asyncio.sleep(0))
@@ -65,7 +65,7 @@ def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> No
     assert (limiter.in_flight, len(limiter._waiting)) == (2, 3)
     asyncio.run(visit(limiter))
     assert (limiter.in_flight, len(limiter._waiting)) == (0, 0)
-    # The garbage collector closes the coroutines later, and what they release was released already.
+    # The garbage collector closes the coroutines later; their slots are released already.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         del tasks
@@ -101,15 +101,15 @@ def test_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=6), st.integers(1, 3))
-def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most: int) -> None:
-    limiter = ConcurrencyLimiter(most, FakeClock())
-    kept: list[asyncio.Task[Any]] = []
+def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], limit: int) -> None:
+    limiter = ConcurrencyLimiter(limit, FakeClock())
+    abandoned: list[asyncio.Task[Any]] = []
     for number, collect in rounds:
-        kept += abandon(*(hold(limiter) for _ in range(number)))
+        abandoned += abandon(*(hold(limiter) for _ in range(number)))
         if collect:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                kept.clear()
+                abandoned.clear()
         asyncio.run(visit(limiter))
         assert (limiter.in_flight, len(limiter._waiting)) == (0, 0)
 

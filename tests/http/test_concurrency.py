@@ -1,4 +1,4 @@
-"""Many tasks at once: what they share, and that no way of ending one takes anything from the others."""
+"""Concurrent calls: shared limits, cancellation at any point, deadlines and closing."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -33,16 +33,16 @@ OK = send(answer())
 
 
 async def test_one_429_holds_50_tasks_back_for_its_second(sandbox: Sandbox) -> None:
-    """The one test of this suite that waits: only a real clock can show that the server is left in peace."""
+    """The only test that waits: a real clock shows that no request is sent during the pause."""
     async with AiwynClient(base_url=sandbox.url, token=sandbox.token) as client:
         session = session_of(client)
         sandbox.faults.add("invoices.list", status=429, headers={"Retry-After": "1"})
         first = asyncio.create_task(session.call(LIST))
         await until(lambda: session.limiter.paused_until > 0)
-        told_at = time.monotonic()
+        sent_at = time.monotonic()
         others = [asyncio.create_task(session.call(LIST)) for _ in range(49)]
         await asyncio.gather(first, *others)
-    arrivals = [request.at - told_at for request in sandbox.requests][1:]
+    arrivals = [request.at - sent_at for request in sandbox.requests][1:]
     within = sum(at < 0.99 for at in arrivals)
     print(f"{len(arrivals)} requests after a 429: {within} within its second, first at {min(arrivals):.3f} s")  # noqa: T201
     assert (len(arrivals), within) == (50, 0)
@@ -94,7 +94,7 @@ async def test_no_more_requests_are_in_flight_than_max_concurrency(
 
 
 class CancelledAt(Awaitable[Any]):
-    """Awaits something, and cancels it at its n-th suspension."""
+    """Awaits an awaitable, and cancels it at its n-th suspension."""
 
     def __init__(self, inner: Awaitable[Any], nth: int) -> None:
         self.inner = inner
@@ -112,7 +112,7 @@ class CancelledAt(Awaitable[Any]):
             self.suspensions += 1
             if self.suspensions == self.nth:
                 if waited_for is not None:
-                    # As a task does: what it waits for is cancelled, then the task is told.
+                    # As a task does: cancel the awaited future, then raise in the coroutine.
                     waited_for._asyncio_future_blocking = False
                     waited_for.cancel()
                 try:
@@ -135,7 +135,7 @@ async def test_request_can_be_cancelled_at_every_await(kind: str, sandbox: Sandb
         )
         session = session_of(client)
         if kind in {"get", "list", "retry"}:
-            await session.call(LIST)  # on a connection that is kept alive
+            await session.call(LIST)  # opens the connection that is reused
         if kind == "retry":
             sandbox.faults.add("invoices.list", status=429, headers={"Retry-After": "1"})
         ahead = asyncio.create_task(session.call(LIST)) if kind == "queued" else None
@@ -151,7 +151,7 @@ async def test_request_can_be_cancelled_at_every_await(kind: str, sandbox: Sandb
             await ahead
         sandbox.faults.clear()
         if kind == "exchange":
-            # The exchange is a task of its own, and outlives one who waits for it.
+            # The exchange is a separate task, which continues if a caller is cancelled.
             await asyncio.wait([renewal_of(session)])
         await assert_nothing_is_held(client)
         assert (await session.call(LIST)).status == 200
@@ -159,7 +159,7 @@ async def test_request_can_be_cancelled_at_every_await(kind: str, sandbox: Sandb
         if went_through := call.suspensions < nth:
             break
     print(f"{kind}: cancelled at each of {cancelled} awaits")  # noqa: T201
-    # On a connection that is kept alive there is one: the answer, which on loopback comes in one piece.
+    # A reused connection has one suspension: the response, received in one piece on loopback.
     assert cancelled >= (1 if kind in {"get", "list"} else 2)
     assert went_through
 
@@ -214,10 +214,10 @@ def sandbox_key(sandbox: Sandbox) -> int:
 
 
 def assert_no_token(stopped: BaseException, client: AiwynClient) -> None:
-    """Those who print a cancellation with its locals must not print the bearer token."""
+    """A traceback with locals must not contain the bearer token."""
     token = client.config.token
-    told = "".join(traceback.TracebackException.from_exception(stopped, capture_locals=True).format())
-    assert not isinstance(token, Secret) or token.reveal() not in told
+    text = "".join(traceback.TracebackException.from_exception(stopped, capture_locals=True).format())
+    assert not isinstance(token, Secret) or token.reveal() not in text
 
 
 async def test_cancelled_call_shows_no_token(connect: Connect) -> None:

@@ -1,4 +1,4 @@
-"""Slots: never more in flight than the limit, none lost to whoever gives up, one cut for a burst."""
+"""Slots: the limit is never exceeded, cancellation loses none, a burst of 429s cuts the limit once."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -17,7 +17,7 @@ from fake_clock import FakeClock
 
 
 class Caller:
-    """What enters a limiter, with the clock for its waits."""
+    """A caller of the limiter, with the clock for its waits."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.phase = "token"
@@ -48,13 +48,13 @@ MOVES = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(MOVES, st.integers(1, 4))
-def test_slots_are_neither_exceeded_nor_lost(moves: list[str], most: int) -> None:
-    asyncio.run(_play(moves, most))
+def test_slots_are_neither_exceeded_nor_lost(moves: list[str], max_limit: int) -> None:
+    asyncio.run(_play(moves, max_limit))
 
 
-async def _play(moves: list[str], most: int) -> None:
+async def _play(moves: list[str], max_limit: int) -> None:
     clock = FakeClock()
-    limiter = ConcurrencyLimiter(most, clock)
+    limiter = ConcurrencyLimiter(max_limit, clock)
     inside: list[asyncio.Event] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -80,7 +80,7 @@ async def _play(moves: list[str], most: int) -> None:
             case "cancel" if tasks:
                 tasks[len(moves) % len(tasks)].cancel()
             case "cancel and leave" if tasks and inside:
-                # Whoever is next in the queue gives up in the turn in which it is his.
+                # The next waiter is cancelled in the turn in which it receives the slot.
                 inside[0].set()
                 await asyncio.sleep(0)
                 tasks[-1].cancel()
@@ -90,8 +90,8 @@ async def _play(moves: list[str], most: int) -> None:
                 limiter.succeeded()
             case _:
                 await asyncio.sleep(0)
-        assert 0 <= limiter.in_flight <= most
-        assert 1 <= limiter.limit <= most
+        assert 0 <= limiter.in_flight <= max_limit
+        assert 1 <= limiter.limit <= max_limit
     await _all_leave(tasks, inside)
     assert all(task.cancelled() or task.exception() is None for task in tasks)
     assert limiter.in_flight == 0
@@ -112,7 +112,7 @@ async def test_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: Fake
     await limiter.acquire(Caller(clock))
     waiting = asyncio.create_task(limiter.acquire(Caller(clock)))
     await asyncio.sleep(0)
-    # Cancelled, and its place given away, before it runs again.
+    # Cancelled, and its slot passed on, before it runs again.
     waiting.cancel()
     limiter.release()
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""What a deadline says of the errors before it."""
+"""The errors before a deadline, in its message and attributes."""
 
 from __future__ import annotations
 

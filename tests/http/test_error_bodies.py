@@ -1,4 +1,4 @@
-"""The server's reason, found in whatever body it sends with a refusal."""
+"""The server's reason, extracted from any error body."""
 
 from __future__ import annotations
 

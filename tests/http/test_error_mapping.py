@@ -1,4 +1,4 @@
-"""The pure rules: waits asked for, path segments, statuses, what a text of a server may hold."""
+"""Pure functions: Retry-After, path segments, statuses, printable texts of a server."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_cut_body_is_known_by_its_end(body: bytes, cut: bool) -> None:
 
 
 def outcomes() -> Iterator[tuple[Outcome, bool]]:
-    """Every outcome, and whether a write that ends so may have been applied."""
+    """Every outcome, and whether a write with this outcome may have been applied."""
     for kind in FailureKind:
         never_sent = {"connect", "dns", "tls", "connect_timeout"}
         yield Failure(kind, "", 0.0), kind.value not in never_sent
@@ -178,8 +178,8 @@ def test_may_have_been_applied() -> None:
 
 
 def test_503_that_says_when_to_come_back_was_not_applied() -> None:
-    for told, applied in (("3", False), (date(3), False), ("", True), ("soon", True), ("-1", True)):
-        assert may_have_been_applied(WRITE, Response(503, {"Retry-After": told}, b"", 0.0)) is applied
+    for retry_after, applied in (("3", False), (date(3), False), ("", True), ("soon", True), ("-1", True)):
+        assert may_have_been_applied(WRITE, Response(503, {"Retry-After": retry_after}, b"", 0.0)) is applied
 
 
 def test_success_is_2xx() -> None:
@@ -187,7 +187,7 @@ def test_success_is_2xx() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ({"errors": [{"message": "no"}]}, "no"),
         ({"errors": ["no"]}, "no"),
@@ -205,8 +205,8 @@ def test_success_is_2xx() -> None:
         ({"message": {"a": 1}}, ""),
     ],
 )
-def test_an_error_body_tells(body: object, told: str) -> None:
-    assert server_message(body) == told
+def test_an_error_body_tells(body: object, message: str) -> None:
+    assert server_message(body) == message
 
 
 @given(st.text())
@@ -255,12 +255,12 @@ def test_request_id_is_found_under_the_usual_names(name: str) -> None:
 @given(st.lists(st.binary(max_size=5), min_size=2, max_size=6).map(tuple))
 def test_body_in_pieces_is_the_body(pieces: tuple[bytes, ...]) -> None:
     response = Response(200, {}, pieces, 0.0).after([])
-    whole = b"".join(pieces)
-    assert (response.pieces, response.length) == (pieces, len(whole))
+    body = b"".join(pieces)
+    assert (response.pieces, response.length) == (pieces, len(body))
     assert (response.body, response.body, response.pieces, response.length) == (
-        *(whole, whole),
-        (whole,),
-        len(whole),
+        *(body, body),
+        (body,),
+        len(body),
     )
 
 

@@ -1,4 +1,4 @@
-"""Errors that users meet often say what happened and what to do."""
+"""Frequent errors name what happened and what to do."""
 
 from __future__ import annotations
 

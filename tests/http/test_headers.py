@@ -1,4 +1,4 @@
-"""Headers of the caller's own, for a client and for a view."""
+"""Custom headers of a client and of a view."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def test_refused_value_is_shown_nowhere() -> None:
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert CANARY not in str(caught.value)
-        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        assert CANARY not in "".join(told.format())
+        formatted = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert CANARY not in "".join(formatted.format())
 
 
 ECHO = f'{{"message":"bad key {CANARY} in Basic {CANARY}x"}}'.encode()
@@ -135,8 +135,8 @@ NAMES = st.text("abcXYZ-_123", min_size=1, max_size=12)
 @given(st.dictionaries(NAMES, st.text(st.characters(codec="ascii"), max_size=12), max_size=4))
 def test_headers_are_taken_as_they_are_or_refused(headers: dict[str, str]) -> None:
     try:
-        taken = Headers(headers)
+        validated = Headers(headers)
     except ConfigurationError:
         return
-    assert taken == {name: value.strip() for name, value in headers.items()}
-    assert all(value.isprintable() for value in taken.values())
+    assert validated == {name: value.strip() for name, value in headers.items()}
+    assert all(value.isprintable() for value in validated.values())

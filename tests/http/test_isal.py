@@ -1,4 +1,4 @@
-"""The switch to ISA-L: asked for by name, and told what is missing."""
+"""``inflate_with_isal``, with and without the extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent: method, address, headers, body. No socket is needed to see it."""
+"""Requests as they are sent: method, URL, headers and body, observed without a socket."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (a library of the tests is not typed)
@@ -30,8 +30,8 @@ BASE = "https://api.example.org/root"
 ONE_ROW = b'{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":1}}}'
 
 
-class Answer(aiohttp.ClientResponse):
-    """aioresponses does not know the argument that aiohttp 3.14 asks for."""
+class FakeResponse(aiohttp.ClientResponse):
+    """aioresponses does not pass the argument that aiohttp 3.14 requires."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         keywords.setdefault("stream_writer", SimpleNamespace(output_size=0))
@@ -51,7 +51,7 @@ def the_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
 
 async def test_get(client: AiwynClient) -> None:
     with aioresponses() as mocked:
-        mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=Answer)
+        mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=FakeResponse)
         await client.invoices.get(7)
     method, url, sent = the_call(mocked)
     assert (method, str(url), sent["data"]) == ("GET", f"{BASE}/gql/v1/invoice/7", None)
@@ -65,7 +65,7 @@ async def test_get(client: AiwynClient) -> None:
 
 async def test_list(client: AiwynClient) -> None:
     with aioresponses() as mocked:
-        mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=Answer)
+        mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=FakeResponse)
         await client.invoices.list(page_size=2, status="POSTED")
     method, url, sent = the_call(mocked)
     assert (method, url.path) == ("POST", "/root/gql/v1/invoices")

@@ -1,4 +1,4 @@
-"""When a request is sent again: the decision as a table, the quota, and the planned waits."""
+"""Retry decisions as a table, the retry budget, and the waits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONCE = {"encoding"}
 
 
 def table() -> Iterator[tuple[str, Outcome, int, int, int]]:
-    """A name, an outcome, and how often a read, a write, and a write under retry_writes are sent."""
+    """A name, an outcome, and how often a read, a write, and a write with retry_writes are sent."""
     for kind in FailureKind:
         times = (2 if kind.value in ONCE else 3) if kind.value in READS_REPEAT else 1
         yield kind.value, Failure(kind, "", 0.0), times, 3 if kind.value in NEVER_SENT else 1, times
@@ -77,10 +77,12 @@ def test_waits_and_costs(outcome: Outcome, attempt: int, draw: float, wait: floa
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.text(max_size=40))
-def test_wait_is_never_below_what_was_asked_nor_above_the_caps(attempt: int, draw: float, asked: str) -> None:
+def test_wait_is_never_below_what_was_asked_nor_above_the_caps(
+    attempt: int, draw: float, retry_after: str
+) -> None:
     patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10**7)
     decision = retry_decision(
-        READ, Response(429, {"Retry-After": asked}, b"", 0.0), attempt, patient, draw=draw
+        READ, Response(429, {"Retry-After": retry_after}, b"", 0.0), attempt, patient, draw=draw
     )
     if isinstance(decision, Retry):
         assert 0 <= decision.wait <= max(patient.backoff_cap, patient.max_retry_after)

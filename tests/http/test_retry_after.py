@@ -1,4 +1,4 @@
-"""How long a server asks to wait, in every header that servers use for it."""
+"""The requested wait, in every header that servers use for it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_overloaded_server_is_asked_again_and_less(connect: Connect, clock
     async with FaultServer([READ, send(overloaded), READ, send(answer())]) as server:
         session = session_of(connect(server.url))
         clock.advance(1)
-        await session.call(WRITE)  # which it did not take on, since it says when to come back
+        await session.call(WRITE)  # a Retry-After means that the write was not processed
     assert max(clock.sleeps) >= 2.5
     assert session.limiter.limit < session.config.max_concurrency
 

@@ -1,4 +1,4 @@
-"""A firm on loopback and a client of it."""
+"""A sandbox on loopback and a client of it."""
 
 from collections.abc import AsyncIterator
 

@@ -17,7 +17,7 @@ from aiwyn_async.export import export
 
 
 async def cancelled_at(awaitable: Any, turns: int) -> tuple[bool, Any]:
-    """Run one step, cancelled after so many turns of the loop."""
+    """Run one step, cancelled after a number of turns of the loop."""
 
     async def step() -> Any:
         return await awaitable
@@ -115,7 +115,7 @@ FIRST_CALLS: dict[str, Callable[[AiwynClient], Awaitable[Any]]] = {
 def test_without_an_asyncio_loop_the_first_call_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What trio does: run a coroutine without an event loop of asyncio."""
+    """Run a coroutine without an event loop of asyncio, as trio does."""
     monkeypatch.chdir(tmp_path)
     client = AiwynClient(base_url="http://127.0.0.1:9", api_key="key")
     with pytest.raises(LoopMismatchError, match=r"needs a running asyncio event loop; under trio"):

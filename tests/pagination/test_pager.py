@@ -38,7 +38,7 @@ from aiwyn_async.sandbox._http.handlers import PageLimits, list_page
 
 
 def ids(box: Sandbox) -> list[Any]:
-    """As the list has them: the newest first, ties in an order of the server's own."""
+    """Return the ids in the order of the list: newest first, ties in the server's order."""
     page = list_page(box._database, RESOURCES["invoices"], {"pageSize": 1000}, PageLimits(), 0)
     return [row["id"] for row in msgspec.json.decode(page)["deid_invoice"]]
 
@@ -53,7 +53,7 @@ def busy_connections(client: AiwynClient) -> int:
 
 
 def no_such_number(index: int) -> Callable[[bytes], bytes]:
-    """Make the amount of one row of a page no number."""
+    """Replace the amount of one row of a page with text."""
 
     def mutate(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
@@ -134,8 +134,8 @@ async def test_rows_of_any_type(aiwyn: AiwynClient, box: Sandbox, kind: Any, by_
     if kind in {Slim, Keyed}:
         assert sum(row.total_amount for row in rows) == total
     else:
-        found: list[Any] = [msgspec.json.decode(row) if kind is msgspec.Raw else row for row in rows]
-        assert {row["id"] for row in found} == set(ids(box))
+        decoded: list[Any] = [msgspec.json.decode(row) if kind is msgspec.Raw else row for row in rows]
+        assert {row["id"] for row in decoded} == set(ids(box))
 
 
 def test_row_type_that_cannot_be_decoded_is_rejected(aiwyn_offline: AiwynClient) -> None:
@@ -162,15 +162,15 @@ def test_page_size_is_at_most_a_thousand(aiwyn_offline: AiwynClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page_size", "limit", "asked"),
+    ("page_size", "limit", "page_sizes"),
     [(1000, 5, [5]), (10, 10, [10]), (10, 20, [10, 10]), (10, 25, [9, 9, 9]), (40, 41, [21, 21])],
 )
 async def test_limit_requests_few_surplus_rows(
-    aiwyn: AiwynClient, box: Sandbox, page_size: int, limit: int, asked: list[int]
+    aiwyn: AiwynClient, box: Sandbox, page_size: int, limit: int, page_sizes: list[int]
 ) -> None:
     rows = await aiwyn.invoices.list(page_size=page_size, limit=limit).collect()
     assert [row.id for row in rows] == ids(box)[:limit]
-    assert [body["pageSize"] for body in bodies(box)] == asked
+    assert [body["pageSize"] for body in bodies(box)] == page_sizes
     await aiwyn.invoices.search(page_size=10, limit=25).collect()
     assert [body["pageSize"] for body in bodies(box, "invoices.search")] == [10, 10, 5]
 
@@ -226,10 +226,10 @@ async def test_last_row_without_key_loses_no_other_row(aiwyn: AiwynClient, box: 
         return msgspec.json.encode(page)
 
     box.faults.add("invoices.search", nth=2, mutate=without_key)
-    walk = aiwyn.invoices.search(page_size=10, on_bad_row="skip")
+    pager = aiwyn.invoices.search(page_size=10, on_bad_row="skip")
 
-    assert len({row.id for row in await walk.collect()}) == 95
-    assert (walk.report.bad_rows, walk.report.complete) == (1, False)
+    assert len({row.id for row in await pager.collect()}) == 95
+    assert (pager.report.bad_rows, pager.report.complete) == (1, False)
 
 
 async def test_truncated_page_is_requested_again(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -247,7 +247,7 @@ async def test_truncated_page_is_requested_again(aiwyn: AiwynClient, box: Sandbo
 
 
 async def test_raw_rows_are_those_of_the_items(aiwyn: AiwynClient, box: Sandbox) -> None:
-    """Also where rows came twice, and where the limit cut the page."""
+    """Also after duplicate rows, and on a page cut by the limit."""
     box.drift = Drift(insert=3)
     pager = aiwyn.invoices.list(page_size=20, limit=50)
     seen = 0
@@ -263,20 +263,20 @@ async def test_raw_rows_are_deduplicated_by_key_at_any_position(
     aiwyn: AiwynClient, box: Sandbox, form: str
 ) -> None:
     def reform(body: bytes) -> bytes:
-        answer = msgspec.json.decode(body)
-        for row in answer["deid_invoice"]:
+        page = msgspec.json.decode(body)
+        for row in page["deid_invoice"]:
             key = row.pop("id")
             row["id"] = str(key) if form == "text" else key
         if form in {"first", "spaced"}:
-            answer["deid_invoice"] = [{"id": row["id"]} | row for row in answer["deid_invoice"]]
-        told = msgspec.json.encode(answer)
-        return msgspec.json.format(told, indent=2) if form == "spaced" else told
+            page["deid_invoice"] = [{"id": row["id"]} | row for row in page["deid_invoice"]]
+        reformed = msgspec.json.encode(page)
+        return msgspec.json.format(reformed, indent=2) if form == "spaced" else reformed
 
     box.faults.add("invoices.list", times=1000, mutate=reform)
     box.drift = Drift(insert=1)
     pager = aiwyn.invoices.list(page_size=20).decode_as(msgspec.Raw)
-    found = [msgspec.json.decode(row)["id"] async for row in pager]
-    assert len(found) == len(set(found)) >= 95
+    keys = [msgspec.json.decode(row)["id"] async for row in pager]
+    assert len(keys) == len(set(keys)) >= 95
     assert pager.report.duplicates > 0
 
 
@@ -302,7 +302,7 @@ async def test_clamped_page_size_loses_no_row(clamp: int) -> None:
 
 
 async def test_page_as_offset_loses_no_row(aiwyn: AiwynClient, box: Sandbox) -> None:
-    """The clients' list of the sandbox takes ``page`` for rows to skip."""
+    """The client list of the sandbox interprets ``page`` as an offset."""
     query = Query(path="/gql/v1/clients", fields={})
     for size in (1, 2, 3, 10):
         pager: Pager[Any] = Pager(aiwyn._session, query, dict, ReadOptions(page_size=size))
@@ -326,15 +326,15 @@ asyncio.run(main())
 async def test_list_resumes_in_another_process(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add("invoices.list", every=1, status=500, match=lambda body: cast("Any", body)["page"] == 6)
     pager = aiwyn.invoices.list(page_size=10)
-    found: list[Any] = []
+    keys: list[Any] = []
 
     async def read() -> None:
         async for row in pager:
-            found.append(row.id)  # noqa: PERF401 (an error ends it)
+            keys.append(row.id)  # noqa: PERF401 (an error ends it)
 
     with pytest.raises(ServerError) as caught:
         await read()
-    assert len(found) == 60
+    assert len(keys) == 60
     assert caught.value.checkpoint is not None
     assert pager.report.stop_reason == "error"
     box.faults.clear()
@@ -342,12 +342,12 @@ async def test_list_resumes_in_another_process(aiwyn: AiwynClient, box: Sandbox)
     assert len(text) < 400
     run = [sys.executable, "-c", RESUME, box.url, box.api_key, text]
     done = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True, check=True)
-    assert found + [int(word) for word in done.stdout.split()] == ids(box)
+    assert keys + [int(word) for word in done.stdout.split()] == ids(box)
 
 
 @pytest.mark.parametrize("limit", [5, 15, 25, 35])
 async def test_read_resumed_after_a_limit_is_complete(aiwyn: AiwynClient, box: Sandbox, limit: int) -> None:
-    """The rows that the limit left of its last page come again, and that is no sign of a list that moved."""
+    """Rows cut off by the limit are received again, which is not reported as a change of the list."""
     first = aiwyn.invoices.list(page_size=10, limit=limit)
     rows = await first.collect()
     rest = aiwyn.invoices.list(page_size=10, strict=True, resume=first.checkpoint)
@@ -432,13 +432,13 @@ def test_damaged_checkpoint_is_rejected_or_valid(
     ]
     for text in texts:
         try:
-            walk = begin(resume=text)._start()._pagination
+            pagination = begin(resume=text)._start()._pagination
         except CheckpointError:
             continue
-        asked = walk.next_request()
-        if asked is not None:
-            assert 1 <= asked.size <= 1000
-            assert asked.fields.get("page", 0) >= 0
+        request = pagination.next_request()
+        if request is not None:
+            assert 1 <= request.size <= 1000
+            assert request.fields.get("page", 0) >= 0
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "x", "\ud800", b"\xff", '{"version":2}', "[" * 100_000])
@@ -451,7 +451,7 @@ def test_invalid_checkpoint_is_rejected(aiwyn_offline: AiwynClient, text: str | 
 
 
 async def settled(client: AiwynClient) -> tuple[int, int, int]:
-    """Server side apart, what a walk may leave behind: tasks, connections, limiter slots."""
+    """Assert that a read left no task, connection or limiter slot."""
     gc.collect()
     return (
         busy_connections(client),

@@ -1,4 +1,4 @@
-"""How many pages are in flight: more if the read waits for the server, no more if it works itself."""
+"""The number of pages in flight: it grows only if the read waits for the server."""
 
 # The iterator needs the client's session.
 # pyright: reportPrivateUsage=false
@@ -35,7 +35,7 @@ class FakeTimer:
 
 
 class FakePrefetcher(Prefetcher[int, int]):
-    """Full, and returns each response after the same wait."""
+    """A full prefetcher, which returns each response after the same wait."""
 
     def __init__(self, timer: FakeTimer, wait: float, cpu: float) -> None:
         super().__init__(self._never, depth=4)
@@ -57,7 +57,7 @@ class FakePrefetcher(Prefetcher[int, int]):
 
 
 async def depths_of_a_read(*, wait: float, work: float, cpu: float = 0) -> list[int]:
-    """The depths of a read of which each page is waited for and worked on so long."""
+    """Return the depths of a read with this wait and this work per page."""
     timer = FakeTimer()
     prefetcher = FakePrefetcher(timer, wait, cpu)
     adaptive = AdaptiveDepth(prefetcher, lambda: 16, timer)

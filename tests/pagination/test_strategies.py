@@ -31,7 +31,7 @@ MANY = settings(max_examples=300, deadline=None)
 
 
 class Model:
-    """Lists and searches one list of rows, and notes what it was asked."""
+    """A server of one list of rows, which records the requests."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Model:
         *,
         skips: bool = False,
         clamp: int = 10_000,
-        at_least: int = 1,
+        min_size: int = 1,
         count: Count = "exact",
         rows: list[Row] | None = None,
     ) -> None:
         self.rows: list[Row] = [{"id": key} for key in keys] if rows is None else rows
         self.skips = skips
         self.clamp = clamp
-        self.at_least = at_least
+        self.min_size = min_size
         self.count = count
         self.requests: list[dict[str, Any]] = []
         self.after_each: Callable[[Model], None] = lambda _: None
@@ -57,13 +57,13 @@ class Model:
         fields = msgspec.json.decode(request.body or b"")
         self.requests.append(fields)
         matching = self.pages(fields)
-        answer: Row = {"items": matching} | self._counted(fields)
+        body: Row = {"items": matching} | self._counted(fields)
         self.after_each(self)
         await asyncio.sleep(0)
-        return Response(200, {}, msgspec.json.encode(answer), 0.0, (Attempt("200", 0.0),))
+        return Response(200, {}, msgspec.json.encode(body), 0.0, (Attempt("200", 0.0),))
 
     def _page(self, fields: dict[str, Any]) -> list[Row]:
-        size = max(self.at_least, min(fields["pageSize"], self.clamp))
+        size = max(self.min_size, min(fields["pageSize"], self.clamp))
         first = fields["page"] if self.skips else fields["page"] * size
         return self.rows[first : first + size]
 
@@ -95,27 +95,27 @@ async def keys_of(pager: Pager[Row]) -> list[Any]:
 
 @st.composite
 def models(draw: st.DrawFn) -> tuple[Model, int]:
-    """A server that does not move, and a page size to ask it for."""
+    """A server whose rows do not change, and a page size to request."""
     size = draw(st.integers(1, 9))
     number = draw(st.one_of(st.integers(0, 40), st.integers(0, 5).map(lambda pages: pages * size)))
     clamp = draw(st.one_of(st.just(10_000), st.integers(1, size)))
-    at_least = draw(st.one_of(st.just(1), st.integers(1, 12)))
+    min_size = draw(st.one_of(st.just(1), st.integers(1, 12)))
     count: Count = draw(st.sampled_from(("exact", "absent", "capped", "wrong", "null")))
-    # A count that is capped where a clamped page ends agrees with what came: no client can tell.
+    # A count that is capped at the end of a clamped page equals the rows received: undetectable.
     assume(not (count == "capped" and number > 7 and clamp < size))
     model = Model(
         draw(st.permutations(range(number))),
         skips=draw(st.booleans()),
         clamp=clamp,
-        at_least=at_least,
+        min_size=min_size,
         count=count,
     )
     return model, size
 
 
 def max_requests(model: Model, size: int) -> int:
-    real = max(model.at_least, min(size, model.clamp))
-    # The end, the second page's detection with a window in flight, and windows that a short page made void.
+    real = max(model.min_size, min(size, model.clamp))
+    # The end, the detection on the second page, and requests in flight discarded after a short page.
     return len(model.rows) // max(1, real) + 24
 
 
@@ -149,20 +149,20 @@ def test_declared_page_style_is_used(drawn: tuple[Model, int], page_style: PageS
 
 
 async def in_pieces(model: Model, size: int, pages: list[int], limit: int | None) -> list[Any]:
-    """Walk so many pages, then go on in a new walk from the checkpoint's JSON, and so on."""
-    found: list[Any] = []
+    """Read these numbers of pages, each time with a new read from the last checkpoint's JSON."""
+    keys: list[Any] = []
     resume: str | None = None
     for number in [*pages, 10_000]:
         pager = model.pager(size, resume=resume, limit=limit)
-        walked = pager.pages()
+        pages_read = pager.pages()
         for _ in range(number):
-            page = await anext(walked, None)
+            page = await anext(pages_read, None)
             if page is None:
-                return found
-            found += [row["id"] for row in page.items]
+                return keys
+            keys += [row["id"] for row in page.items]
             resume = page.checkpoint.to_json()
-        await walked.aclose()
-    return found
+        await pages_read.aclose()
+    return keys
 
 
 @MANY
@@ -183,17 +183,17 @@ def test_resumed_read_continues_after_a_smaller_limit(
 
     async def read() -> list[Any]:
         before = model.pager(size, limit=first)
-        found = await keys_of(before)
+        keys = await keys_of(before)
         assert before.checkpoint is not None
         after = model.pager(size, limit=first + more, resume=before.checkpoint.to_json())
-        return found + await keys_of(after)
+        return keys + await keys_of(after)
 
     assert asyncio.run(read()) == [row["id"] for row in model.rows][: first + more]
 
 
 @st.composite
 def moving(draw: st.DrawFn) -> tuple[Model, int, Changes]:
-    """A server whose list changes after each answer; small pages, where a skip looks like an insertion."""
+    """A server whose list changes after each response; on small pages a skip looks like an insertion."""
     model = Model(
         list(range(draw(st.integers(0, 14)))),
         skips=draw(st.booleans()),
@@ -205,16 +205,16 @@ def moving(draw: st.DrawFn) -> tuple[Model, int, Changes]:
 
 
 def move(model: Model, changes: Changes) -> set[Any]:
-    """Change the list after each answer; the keys that stay throughout are what is left in the result."""
+    """Change the list after each response; the result retains the keys present throughout."""
     stay = {row["id"] for row in model.rows}
     fresh = iter(range(1000, 2000))
 
     def change(model: Model) -> None:
-        for what, place in changes.pop(0) if changes else []:
-            if what == "delete" and model.rows:
-                stay.discard(model.rows.pop(place % len(model.rows))["id"])
-            elif what != "delete":
-                model.rows.insert(0 if what == "insert at head" else place, {"id": next(fresh)})
+        for kind, position in changes.pop(0) if changes else []:
+            if kind == "delete" and model.rows:
+                stay.discard(model.rows.pop(position % len(model.rows))["id"])
+            elif kind != "delete":
+                model.rows.insert(0 if kind == "insert at head" else position, {"id": next(fresh)})
 
     model.after_each = change
     return stay
@@ -230,25 +230,25 @@ def test_changing_list_ends_and_is_not_reported_complete_against_the_evidence(
     pager = model.pager(size)
 
     async def read() -> list[Any]:
-        found: list[Any] = []
+        keys: list[Any] = []
         try:
             async for row in pager:
-                found.append(row["id"])
+                keys.append(row["id"])
                 if one_by_one:
                     await asyncio.sleep(0)
         except PaginationLoopError as error:
             assert error.checkpoint is not None  # noqa: PT017 (an outcome among two)
-        return found
+        return keys
 
-    found = asyncio.run(read())
+    keys = asyncio.run(read())
     report = pager.report
-    assert len(found) == len(set(found)) == report.rows_yielded
+    assert len(keys) == len(set(keys)) == report.rows_yielded
     assert len(model.requests) < 100
     evidence = report.duplicates > 0 or (
         model.count == "exact" and (report.total_count != report.rows_yielded or report.changed_during_read)
     )
     if report.complete:
-        assert not (stay - set(found) and evidence)
+        assert not (stay - set(keys) and evidence)
     if not evidence and not changes:
         assert report.duplicates == 0
 
@@ -291,7 +291,7 @@ async def test_two_alternating_pages_raise_pagination_loop_error(count: Count) -
 
 
 async def test_page_repeated_by_inserted_rows_is_not_a_loop() -> None:
-    """The second page is then the first one again, once."""
+    """The second page is the first one again, once."""
     model = Model(list(range(20)))
     new = iter([[{"id": 100 + i} for i in range(5)]])
 
@@ -334,16 +334,16 @@ async def test_many_pages_take_one_request_each() -> None:
 async def test_page_that_confirms_the_end_is_requested_with_the_last(
     number: int, limit: int | None, pages: int
 ) -> None:
-    """Where the count makes full pages; else the last page confirms it, or the limit does."""
-    walk = OffsetPagination(10, limit=limit)
-    assert walk.next_request() is not None
-    assert walk.next_request() is None
-    walk.receive(PageResult(range(10), range(10), number))
+    """If the count is a multiple of the page size; else the last page or the limit confirms the end."""
+    pagination = OffsetPagination(10, limit=limit)
+    assert pagination.next_request() is not None
+    assert pagination.next_request() is None
+    pagination.receive(PageResult(range(10), range(10), number))
     for page in range(1, pages):
-        ask = walk.next_request()
-        assert ask is not None
-        assert ask.fields["page"] == page
-    assert walk.next_request() is None
+        request = pagination.next_request()
+        assert request is not None
+        assert request.fields["page"] == page
+    assert pagination.next_request() is None
     model = Model(list(range(number)))
     assert await keys_of(model.pager(10, limit=limit)) == list(range(min(number, limit or number)))
     assert [fields["page"] for fields in model.requests] == list(range(pages))
@@ -353,7 +353,7 @@ async def test_page_that_confirms_the_end_is_requested_with_the_last(
 
 
 class Searched(Model):
-    """Answers ``where`` and ``orderBy`` as far as a walk by key asks them."""
+    """A server that supports ``where`` and ``orderBy`` as far as keyset pagination uses them."""
 
     ignores_where = False
     ignores_order = False
@@ -361,7 +361,7 @@ class Searched(Model):
     def _matching(self, fields: dict[str, Any]) -> list[Row]:
         rows = list(self.rows)
         if not self.ignores_where:
-            rows = [row for row in rows if holds(fields.get("where", {}), row)]
+            rows = [row for row in rows if matches(fields.get("where", {}), row)]
         if not self.ignores_order:
             for order in reversed(fields["orderBy"]):
                 ((column, direction),) = order.items()
@@ -388,19 +388,19 @@ class Searched(Model):
         )
 
 
-def holds(where: Any, row: Row) -> bool:
-    """Hasura's meaning of a condition: a comparison with null holds for nothing."""
-    return all(_clause_holds(key, inner, row) for key, inner in where.items())
+def matches(where: Any, row: Row) -> bool:
+    """Evaluate a condition as Hasura does: a comparison with null is never true."""
+    return all(_clause_matches(key, inner, row) for key, inner in where.items())
 
 
-def _clause_holds(key: str, inner: Any, row: Row) -> bool:
+def _clause_matches(key: str, inner: Any, row: Row) -> bool:
     match key:
         case "_and":
-            return all(holds(each, row) for each in inner)
+            return all(matches(each, row) for each in inner)
         case "_or":
-            return any(holds(each, row) for each in inner)
+            return any(matches(each, row) for each in inner)
         case "_not":
-            return not holds(inner, row)
+            return not matches(inner, row)
         case _:
             return all(_compares(operator, row[key], operand) for operator, operand in inner.items())
 
@@ -438,9 +438,9 @@ def test_keyset_yields_every_stable_row_once(
 
     model.after_each = change
     pager = model.pager(size)
-    found = asyncio.run(keys_of(pager))
-    assert len(found) == len(set(found))
-    assert not stay - set(found)
+    received = asyncio.run(keys_of(pager))
+    assert len(received) == len(set(received))
+    assert not stay - set(received)
     assert pager.report.duplicates == 0
 
 
@@ -461,17 +461,17 @@ def test_keyset_follows_order_by_with_ties_and_nulls_and_resumes(
     expected = [row["id"] for row in model._matching({"orderBy": order})]
 
     async def read() -> list[Any]:
-        found: list[Any] = []
+        keys: list[Any] = []
         pages = model.pager(size, order=order).pages()
         resume = None
         for _ in range(cut):
             page = await anext(pages, None)
             if page is None:
-                return found
-            found += [row["id"] for row in page.items]
+                return keys
+            keys += [row["id"] for row in page.items]
             resume = page.checkpoint.to_json()
         await pages.aclose()
-        return found + await keys_of(model.pager(size, order=order, resume=resume))
+        return keys + await keys_of(model.pager(size, order=order, resume=resume))
 
     assert asyncio.run(read()) == expected
 

@@ -168,12 +168,12 @@ async def test_refused_credentials_end_the_pull(aiwyn: AiwynClient, box: Sandbox
 # A server that does not support the key filter
 
 
-@pytest.mark.parametrize("refusal", ["filter", "order"])
+@pytest.mark.parametrize("refused", ["filter", "order"])
 async def test_refused_key_filter_falls_back_to_full_scans(
-    aiwyn: AiwynClient, box: Sandbox, refusal: str
+    aiwyn: AiwynClient, box: Sandbox, refused: str
 ) -> None:
     def match(body: Any) -> bool:
-        return "where" in body if refusal == "filter" else "orderBy" in body
+        return "where" in body if refused == "filter" else "orderBy" in body
 
     box.faults.add("invoices.search", times=MANY, status=400, match=match)
     pull = aiwyn.invoices.pull(page_size=500, strict=True)

@@ -62,8 +62,8 @@ async def test_drift_preserves_amounts_and_the_last_row(post: Any, box: Sandbox)
     for _ in range(6):
         await post(LIST, {})
     assert box.scalar("SELECT count(*) FROM invoices") == 1
-    wrong = "SELECT count(*) FROM invoices WHERE total_cents - paid_cents <> outstanding_cents"
-    assert box.scalar(wrong) == 0
+    inconsistent = "SELECT count(*) FROM invoices WHERE total_cents - paid_cents <> outstanding_cents"
+    assert box.scalar(inconsistent) == 0
     assert_in_step(box)
 
 
@@ -78,8 +78,8 @@ async def test_changes_are_visible_to_the_next_request(box: Sandbox, post: Any) 
     _, latest = await post(SEARCH, {"orderBy": [{"updatedAt": "desc"}]})
     assert (latest["deid_invoice"][0]["id"], latest["deid_invoice"][0]["status"]) == (fresh, "CLOSED")
     box.delete("invoices", fresh)
-    _, gone = await post(SEARCH, {"where": {"id": {"_gte": fresh}}, "orderBy": [{"id": "asc"}]})
-    assert gone["deid_invoice_aggregate"]["aggregate"]["count"] == 0
+    _, remaining = await post(SEARCH, {"where": {"id": {"_gte": fresh}}, "orderBy": [{"id": "asc"}]})
+    assert remaining["deid_invoice_aggregate"]["aggregate"]["count"] == 0
     assert_in_step(box)
 
 

@@ -122,7 +122,7 @@ class Firm:
         return "".join(self.random.choices(TEXTS[self.collation], k=self.random.randint(0, max_length)))
 
     def _disturb(self) -> None:
-        """Give rows texts that a firm would not have, and instants to the microsecond."""
+        """Insert unusual texts, and instants with microseconds."""
         for resource in (RESOURCES["invoices"], RESOURCES["clients"], RESOURCES["staff"]):
             texts = [
                 column for column in resource.columns if column.kind is Kind.TEXT and column.wire != "status"
@@ -198,7 +198,7 @@ def operand(firm: Firm, column: Column, values: list[Any]) -> Any:
 
 
 def instant(firm: Firm, microseconds: int) -> str:
-    """An instant that rows hold, or one near by, in one of the forms that Postgres reads."""
+    """An instant of a row, or one near it, in a form that Postgres parses."""
     seconds, fraction = divmod(microseconds, 1_000_000)
     (text,) = firm.store.query(f"SELECT strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch')")[0]
     clock, day = str(text), str(text)[:10]
@@ -277,7 +277,7 @@ def leaf(firm: Firm, resource: Resource) -> dict[str, Any]:
 
 
 def within(column: Column, value: Any) -> Any:
-    """A value of a nested element, as a column would hold it."""
+    """Return a value of a nested element in the form of a column."""
     if column.kind is Kind.DECIMAL:
         return int(Decimal(str(value)).scaleb(column.scale))
     return 1_700_000_000_000_000 if column.kind is Kind.INSTANT else value

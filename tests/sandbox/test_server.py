@@ -99,10 +99,10 @@ async def test_pages_are_numbered_from_zero_and_cover_every_row_once(box: Sandbo
 
 
 async def test_clients_page_is_an_offset(post: Any) -> None:
-    _, whole = await post("/gql/v1/clients", {})
-    assert list(whole) == ["clients", "total"]
-    assert whole["total"] == {"aggregate": {"count": 8}}
-    assert list(whole["clients"][0]) == [
+    _, full = await post("/gql/v1/clients", {})
+    assert list(full) == ["clients", "total"]
+    assert full["total"] == {"aggregate": {"count": 8}}
+    assert list(full["clients"][0]) == [
         "id",
         "pmsRef",
         "clientRef",
@@ -112,8 +112,8 @@ async def test_clients_page_is_an_offset(post: Any) -> None:
         "partnerStaffId",
     ]
     _, part = await post("/gql/v1/clients", {"pageSize": 3, "page": 2})
-    assert part["clients"] == whole["clients"][2:5]
-    names = [row["name"] for row in whole["clients"]]
+    assert part["clients"] == full["clients"][2:5]
+    names = [row["name"] for row in full["clients"]]
     assert names == sorted(names)
     _, result = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
     assert {row["name"] for row in result["clients"]} == {names[0]}
@@ -398,10 +398,10 @@ async def test_stop_leaves_nothing_open() -> None:
 
 
 async def test_start_on_a_used_port_leaves_nothing_running() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        box = Sandbox(10, port=taken.getsockname()[1])
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        box = Sandbox(10, port=occupied.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await box.start()
     with pytest.raises(RuntimeError, match="not running"):

@@ -208,7 +208,7 @@ async def test_lost_page_keeps_the_bookmark_until_all_rows_are_read(nth: int, pa
         Sandbox(invoices=300, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
-        # Twice in a row, so that asking again does not help.
+        # Twice in a row, so that repeating the request does not help.
         box.faults.add("invoices.search", nth=nth, times=2, mutate=without_rows)
         completed: list[bool] = []
         for _ in range(3):

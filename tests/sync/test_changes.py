@@ -213,7 +213,7 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "call",
     [
         lambda invoices: invoices.changes(since="yesterday"),
         lambda invoices: invoices.changes(since=5),
@@ -226,10 +226,10 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
     ],
 )
 async def test_changes_refuses_wrong_arguments_before_any_request(
-    wrong: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
+    call: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
 ) -> None:
     with pytest.raises(ConfigurationError):
-        wrong(aiwyn.invoices)
+        call(aiwyn.invoices)
     assert firm.box.calls() == 0
 
 

@@ -1,4 +1,4 @@
-"""What may be a target of a sync, and what its columns may hold."""
+"""Targets of a sync, and the values of their columns."""
 
 from __future__ import annotations
 

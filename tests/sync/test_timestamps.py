@@ -1,4 +1,4 @@
-"""Timestamps as text: arithmetic and comparison keep their format and microseconds."""
+"""Timestamps as text: arithmetic and comparison preserve their format and microseconds."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def test_subtract_is_exact_and_keeps_the_format(moment: datetime, by: timedelta)
 @given(MOMENTS, st.integers(0, 6))
 def test_last_shown_as_is_an_upper_bound(moment: datetime, digits: int) -> None:
     """If a server shows fewer digits than it compares, the upper bound excludes no row."""
-    whole = moment.isoformat(timespec="microseconds")
-    head, fraction, zone = whole[:19], whole[20:26], whole[26:]
+    full = moment.isoformat(timespec="microseconds")
+    head, fraction, zone = full[:19], full[20:26], full[26:]
     shown = f"{head}.{fraction[:digits]}{zone}" if digits else f"{head}{zone}"
     last = last_shown_as(shown)
-    assert instant_of(shown) <= instant_of(whole) <= instant_of(last)
+    assert instant_of(shown) <= instant_of(full) <= instant_of(last)
     assert instant_of(last) - instant_of(shown) < timedelta(microseconds=10 ** (6 - digits))
     assert last_shown_as(last) == last
 

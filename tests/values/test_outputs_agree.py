@@ -181,7 +181,7 @@ def objects(draw: st.DrawFn, of: dict[str, st.SearchStrategy[str]], *, is_row: b
     if is_row and draw(st.integers(0, 15)):
         names = ["id", *(name for name in names if name != "id")]
     pairs = [(draw(spellings)(name), draw(st.integers(0, 9)), name) for name in names]
-    members = [(key, draw(mismatched) if odd == 0 else draw(of[name])) for key, odd, name in pairs]
+    members = [(key, draw(mismatched) if mismatch == 0 else draw(of[name])) for key, mismatch, name in pairs]
     if is_row and not draw(st.integers(0, 2)):
         members.append(
             ("lineItems", f"[{','.join(draw(st.lists(objects(line_kinds, is_row=False), max_size=2)))}]")
@@ -276,7 +276,7 @@ def raw_rows(body: bytes) -> tuple[list[msgspec.Raw], list[int]]:
     return [all_rows[index] for index in indexes], indexes
 
 
-def place_cells(body: bytes, rows: PageRows, indexes: list[int], cells: list[Any], length: int) -> list[Any]:
+def insert_cells(body: bytes, rows: PageRows, indexes: list[int], cells: list[Any], length: int) -> list[Any]:
     rejected = {bad.index for bad in rows.bad_rows}
     good = iter(cells)
     rows_of_page: list[Any] = [REJECTED] * length
@@ -310,7 +310,7 @@ def csv_cells(body: bytes, length: int) -> list[Any]:
         io.StringIO(file.getvalue().decode(), newline=""), [field.encode_name for field in FIELDS]
     )
     cells = [{field.encode_name: _cell(field, line[field.encode_name]) for field in FIELDS} for line in lines]
-    return place_cells(body, pages, indexes, cells, length)
+    return insert_cells(body, pages, indexes, cells, length)
 
 
 def _cell(field: Any, text: str) -> Any:
@@ -329,11 +329,11 @@ def arrow(body: bytes, length: int, *, as_document: bool) -> list[Any]:
     document = RawPage(body, ENVELOPE.items) if as_document and len(indexes) == length else None
     pages = PageRows([RowsOfPage(0, len(rows), rows.copy, document)], "collect")
     cells = canonical(RowSchema(Invoice).table(pages).to_pylist()) if rows else []
-    return place_cells(body, pages, indexes, cells, length)
+    return insert_cells(body, pages, indexes, cells, length)
 
 
 def fits_money_columns(value: Any) -> bool:
-    """Return True if a money column can hold every amount of a row."""
+    """Return True if every amount of a row fits into a money column."""
     match value:
         case Decimal():
             return value.copy_abs() < 10**29 and value == value.quantize(Decimal("1e-9")) if value else True
