@@ -88,7 +88,7 @@ def load(**options: Any) -> Config:
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_base_url_that_is_taken(url: str, normalized: str) -> None:
+def test_base_url_is_normalized(url: str, normalized: str) -> None:
     assert load(base_url=url).base_url == normalized
 
 
@@ -139,22 +139,20 @@ def test_base_url_that_is_taken(url: str, normalized: str) -> None:
         "http://127\u30020\u30020\u30021",
     ],
 )
-def test_base_url_that_is_refused(url: str) -> None:
+def test_invalid_base_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         load(base_url=url)
     assert CANARY not in str(caught.value)
 
 
-def test_plain_http_to_another_host_has_to_be_allowed() -> None:
+def test_plain_http_to_another_host_requires_an_option() -> None:
     assert load(base_url="http://10.0.0.1", allow_insecure_http=True).base_url == "http://10.0.0.1"
 
 
 # Sources of options
 
 
-def test_keywords_win_over_the_environment_and_that_over_the_profile(
-    profiles: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keywords_override_environment_and_profile(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert profiles.exists()
     assert (Config.load().base_url, Config.load().retries) == ("https://default.example.org", 1)
     assert Config.load(profile="demo").retries == 7
@@ -220,7 +218,7 @@ def test_profile_with_a_credential_that_others_can_read_is_refused(profiles: Pat
         (b"[profiles.default]\ntoken = 3", "token must be"),
     ],
 )
-def test_profile_file_that_is_wrong(content: bytes, message: str, tmp_path: Path) -> None:
+def test_invalid_profile_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(content)
     file.chmod(0o600)
@@ -228,7 +226,7 @@ def test_profile_file_that_is_wrong(content: bytes, message: str, tmp_path: Path
         Config.load(base_url=URL, **({} if b"token" in content else {"token": "t"}))
 
 
-def test_profile_that_is_not_there(profiles: Path) -> None:
+def test_missing_profile_is_refused(profiles: Path) -> None:
     with pytest.raises(ConfigurationError, match="it has default, demo"):
         Config.load(profile="nope")
     profiles.unlink()
@@ -237,14 +235,14 @@ def test_profile_that_is_not_there(profiles: Path) -> None:
     assert load().base_url == URL
 
 
-def test_file_that_nobody_named_may_be_unreadable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_profile_file_may_be_unreadable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AIWYN_CONFIG")
     (tmp_path / "aiwyn").write_text("a file where a directory would be")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert load().base_url == URL
 
 
-def test_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_does_not_require_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIWYN_CONFIG", "XDG_CONFIG_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
@@ -302,7 +300,7 @@ def test_user_without_a_home_can_make_a_client(monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=lambda options: " ".join(f"{name}={type(value).__name__}" for name, value in options.items()),
 )
-def test_options_that_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         load(**options)
 
@@ -332,7 +330,7 @@ def test_view_is_checked_as_a_client_is(changes: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_no_complaint_shows_a_credential(options: dict[str, Any], profiles: Path) -> None:
+def test_error_of_an_option_shows_no_credential(options: dict[str, Any], profiles: Path) -> None:
     profiles.write_text(f'[profiles.default]\ntoken = "{CANARY}"')
     arguments = {"base_url": URL, "api_key": CANARY, **options}
     try:
@@ -345,7 +343,7 @@ def test_no_complaint_shows_a_credential(options: dict[str, Any], profiles: Path
     assert_no_secret(message)
 
 
-def test_secret_shows_nowhere() -> None:
+def test_secret_is_shown_nowhere() -> None:
     secret = Secret(f" {CANARY}\n")
     assert secret.reveal() == CANARY
     assert (secret, hash(secret)) == (Secret(CANARY), hash(Secret(CANARY)))
@@ -458,7 +456,7 @@ async def test_inferred_endpoints_are_reported_unless_turned_off(connect: Connec
         await connect(server.url, warn_undocumented=False).event_subscriptions.deactivate(1)
 
 
-async def test_proxy_is_asked_instead_of_the_host(connect: Connect) -> None:
+async def test_proxy_receives_requests_for_the_host(connect: Connect) -> None:
     async with FaultServer([READ, send(answer())]) as proxy:
         client = connect(
             "http://api.example.org", allow_insecure_http=True, proxy=f"http://127.0.0.1:{proxy.port}"
@@ -467,14 +465,14 @@ async def test_proxy_is_asked_instead_of_the_host(connect: Connect) -> None:
     assert proxy.requests[0].target == "http://api.example.org/gql/v1/invoices"
 
 
-async def test_clock_shows_the_time(connect: Connect, clock: FakeClock) -> None:
+async def test_clock_option_measures_and_waits(connect: Connect, clock: FakeClock) -> None:
     async with FaultServer([READ, send(answer(503, headers={"Retry-After": "7"}))]) as server:
         error = await failed(connect(server.url, clock=clock))
     assert isinstance(error, ServerError)
     assert (error.elapsed, clock.sleeps) == (14, [7, 7])
 
 
-async def test_own_clock_is_that_of_the_machine() -> None:
+async def test_default_clock_is_the_system_clock() -> None:
     clock = SystemClock()
     before = clock.monotonic()
     await clock.sleep(0)
@@ -482,7 +480,7 @@ async def test_own_clock_is_that_of_the_machine() -> None:
     assert clock.time() > 1_700_000_000
 
 
-def test_no_option_is_left_out_here() -> None:
+def test_options_are_all_tested_here() -> None:
     """Every option's name occurs in this file, or in that of TLS contexts."""
     here = Path(__file__).read_text()
     assert [

@@ -175,7 +175,7 @@ USERS: dict[str, Callable[[AiwynClient], Any]] = {
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_holds_a_client_is_copied_as_a_view_and_not_pickled(
+async def test_object_with_a_client_is_copied_as_a_view_and_not_pickled(
     aiwyn: AiwynClient, box: Sandbox, name: str
 ) -> None:
     value = USERS[name](aiwyn)

@@ -65,7 +65,7 @@ def attributes_of(error: AiwynError) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_every_error_arrives_back_from_a_pickle_as_it_was(cls: type[AiwynError], protocol: int) -> None:
+def test_errors_are_unchanged_by_pickling(cls: type[AiwynError], protocol: int) -> None:
     error = one_of(cls)
     error.add_note("a note")
     error.__cause__ = ValueError(lambda: None)  # cannot be pickled, and is left out
@@ -76,7 +76,7 @@ def test_every_error_arrives_back_from_a_pickle_as_it_was(cls: type[AiwynError],
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
+def test_last_error_and_retry_after_survive_copying_and_pickling(
     again: Callable[[AiwynError], AiwynError],
 ) -> None:
     last = RateLimitError("no", status=429, retry_after=3.0, **ABOUT)
@@ -100,7 +100,7 @@ def test_every_error_of_a_request_has_a_retry_after() -> None:
             assert error.retry_after == (3.0 if issubclass(cls, StatusError) else None)
 
 
-def test_tree_in_the_docstring_is_the_tree() -> None:
+def test_docstring_shows_the_class_tree() -> None:
     parents: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -117,7 +117,7 @@ def test_tree_in_the_docstring_is_the_tree() -> None:
     assert parents == real
 
 
-def test_all_names_what_is_there() -> None:
+def test_all_lists_every_error() -> None:
     own = {
         name
         for name, value in vars(errors).items()
@@ -127,18 +127,18 @@ def test_all_names_what_is_there() -> None:
     assert list(errors.__all__) == sorted(errors.__all__)
 
 
-def test_builtin_parents_let_usual_code_catch_them() -> None:
+def test_errors_have_builtin_parents() -> None:
     assert issubclass(errors.ConfigurationError, ValueError)
     assert issubclass(errors.ClientClosedError, RuntimeError)
     assert issubclass(errors.LoopMismatchError, RuntimeError)
 
 
-def test_no_error_of_a_request_is_taken_for_the_networks_own() -> None:
+def test_errors_are_not_os_errors() -> None:
     """A deadline error that is an OSError would be retried by callers that retry OSError."""
     assert not any(issubclass(cls, OSError) for cls in CLASSES)
 
 
-def test_str_names_request_attempts_and_what_to_do() -> None:
+def test_error_text_names_request_attempts_and_fix() -> None:
     text = str(one_of(RateLimitError))
     assert text == (
         "POST /x: no (2 attempts in 2.0 s) [request id abc]; not retried: the retry budget of the client is "

@@ -25,13 +25,13 @@ async def test_jsonl_parts_are_written_once(firm: tuple[Sandbox, AiwynClient], t
     target = tmp_path / "x.jsonl"
     seen: set[int] = set()
 
-    def look(_: Progress) -> None:
+    def check_parts(_: Progress) -> None:
         if appended_file(target).exists():
             seen.add(appended_file(target).stat().st_ino)
             names = {path.name for path in appended_file(target).parent.iterdir()}
             assert {name for name in names if "manifest" not in name} == {"parts"}
 
-    done = await export(aiwyn.invoices.pull(page_size=PAGE_SIZE, ranges=1, on_progress=look), target)
+    done = await export(aiwyn.invoices.pull(page_size=PAGE_SIZE, ranges=1, on_progress=check_parts), target)
     assert done.rows == INVOICES
     assert seen == {target.stat().st_ino}
 
@@ -79,11 +79,11 @@ async def test_resume_cuts_off_bytes_after_the_last_row(
     uninterrupted, target = tmp_path / "uninterrupted.jsonl", tmp_path / "x.jsonl"
     await export(aiwyn.invoices.list(page_size=PAGE_SIZE), uninterrupted)
 
-    def make_it(_: Progress) -> None:
+    def remove_file(_: Progress) -> None:
         target.write_text("mine")
 
     with pytest.raises(ExportError, match="another program created"):
-        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=make_it)
+        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=remove_file)
     target.unlink()
     with appended_file(target).open("ab") as file:
         file.write(b'{"id":1')

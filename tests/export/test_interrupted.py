@@ -104,14 +104,14 @@ async def test_resume_reports_problems_of_earlier_runs(
     ):
         updates: list[Progress] = []
 
-        def move_the_list(progress: Progress) -> None:
+        def change_list(progress: Progress) -> None:
             updates.append(progress)
             if len(updates) == 3:
                 box.insert("invoices", count=1)
 
         box.faults.add("invoices.list", nth=25, status=500)
         with pytest.raises(ServerError):
-            await export(aiwyn.invoices.list(page_size=10), target, on_progress=move_the_list)
+            await export(aiwyn.invoices.list(page_size=10), target, on_progress=change_list)
 
         done = await export(aiwyn.invoices.list(page_size=10), target, resume=True)
 

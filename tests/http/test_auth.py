@@ -61,7 +61,7 @@ def jwt(claims: Any) -> Secret:
         (None, None, None),
     ],
 )
-def test_where_a_token_is_looked_for(body: Any, key: str | None, token: str | None) -> None:
+def test_token_is_read_from_known_keys(body: Any, key: str | None, token: str | None) -> None:
     result = token_in(json.dumps(body).encode(), key).token
     assert result == (None if token is None else Secret(token))
 
@@ -82,7 +82,7 @@ def test_where_a_token_is_looked_for(body: Any, key: str | None, token: str | No
         (10**400, None),
     ],
 )
-def test_lifetime_that_is_reported(reported: Any, lifetime: float | None) -> None:
+def test_reported_lifetime_is_in_seconds(reported: Any, lifetime: float | None) -> None:
     for name in ("expiresIn", "expires_in"):
         assert token_in(json.dumps({"token": "a", name: reported}).encode(), None).lifetime == lifetime
 
@@ -95,14 +95,14 @@ def test_lifetime_that_is_reported(reported: Any, lifetime: float | None) -> Non
         lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner),
     ).map(lambda value: json.dumps(value).encode())
 )
-def test_no_response_is_too_odd_for_it(body: bytes) -> None:
+def test_token_response_may_be_any_text(body: bytes) -> None:
     result = token_in(body, None)
     assert result.token is None or result.token.reveal()
     assert result.seen.isprintable()
     assert lifetime_of(Secret("opaque"), NOW, None, result.lifetime) is not None
 
 
-def test_deep_response_is_not_a_crash() -> None:
+def test_token_response_may_be_deeply_nested() -> None:
     assert token_in(b'{"a":' * 100_000, None).token is None
 
 
@@ -143,7 +143,7 @@ def test_deep_response_is_not_a_crash() -> None:
         (None, None, None, 3600),
     ],
 )
-def test_how_long_a_token_lasts(
+def test_token_lifetime_does_not_depend_on_one_clock(
     claims: Any, date_offset: float | None, reported: float | None, lifetime: float
 ) -> None:
     date = None if date_offset is None else formatdate(NOW + date_offset, usegmt=True)
@@ -151,7 +151,7 @@ def test_how_long_a_token_lasts(
 
 
 @given(st.floats(60, 90_000), st.floats(-1e6, 1e6), st.booleans(), st.booleans())
-def test_good_token_outlives_a_clock_that_is_wrong(
+def test_valid_token_is_used_despite_clock_skew(
     lifetime: float, skew: float, has_iat: bool, server_is_skewed: bool
 ) -> None:
     claims = {"exp": NOW + lifetime} | ({"iat": NOW} if has_iat else {})
@@ -166,13 +166,13 @@ def test_token_that_is_not_a_jwt_lasts_the_documented_hour(token: str) -> None:
     assert lifetime_of(Secret(token), NOW, None) == 3600
 
 
-async def test_ready_token_is_all_there_is() -> None:
+async def test_ready_token_is_never_renewed() -> None:
     source = ReadyToken(Secret(CANARY))
     assert await source.bearer() == Secret(CANARY)
     assert await source.renewed(Secret(CANARY)) is None
     await source.aclose()
 
 
-def test_no_repr_shows_a_token() -> None:
+def test_repr_shows_no_token() -> None:
     assert CANARY not in repr(token_in(f'{{"token":"{CANARY}"}}'.encode(), None))
     assert CANARY not in repr(ReadyToken(Secret(CANARY)))

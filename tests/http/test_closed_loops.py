@@ -85,7 +85,7 @@ def test_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -
     assert limiter.in_flight == 0
 
 
-def test_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
+def test_stopped_loop_retains_its_slots(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(2, clock)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     first.run_until_complete(limiter.acquire(Caller(clock)))
@@ -101,7 +101,7 @@ def test_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=6), st.integers(1, 3))
-def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], limit: int) -> None:
+def test_sequence_of_loops_loses_no_slot(rounds: list[tuple[int, bool]], limit: int) -> None:
     limiter = ConcurrencyLimiter(limit, FakeClock())
     abandoned: list[asyncio.Task[Any]] = []
     for number, collect in rounds:
@@ -115,10 +115,10 @@ def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], limit
 
 
 @pytest.mark.parametrize("end", ["cancelled", "raised"])
-def test_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
+def test_asyncio_run_that_ends_during_a_request_loses_no_slot(end: str, clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
 
-    async def leave_in_the_middle() -> None:
+    async def leave_during_request() -> None:
         tasks = [asyncio.create_task(hold(limiter)) for _ in range(3)]
         await asyncio.sleep(0)
         if end == "cancelled":
@@ -127,7 +127,7 @@ def test_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: Fak
             return
         raise ZeroDivisionError
 
-    run: Callable[[], None] = lambda: asyncio.run(leave_in_the_middle())  # noqa: E731
+    run: Callable[[], None] = lambda: asyncio.run(leave_during_request())  # noqa: E731
     if end == "raised":
         with pytest.raises(ZeroDivisionError):
             run()

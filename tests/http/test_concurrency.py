@@ -32,7 +32,7 @@ Connect = Callable[..., AiwynClient]
 OK = send(answer())
 
 
-async def test_one_429_holds_50_tasks_back_for_its_second(sandbox: Sandbox) -> None:
+async def test_retry_after_of_one_429_pauses_50_tasks(sandbox: Sandbox) -> None:
     """The only test that waits: a real clock shows that no request is sent during the pause."""
     async with AiwynClient(base_url=sandbox.url, token=sandbox.token) as client:
         session = session_of(client)
@@ -48,7 +48,7 @@ async def test_one_429_holds_50_tasks_back_for_its_second(sandbox: Sandbox) -> N
     assert (len(arrivals), within) == (50, 0)
 
 
-async def test_one_429_holds_50_tasks_back_by_the_clock(
+async def test_retry_after_of_one_429_pauses_50_tasks_by_the_clock(
     sandbox: Sandbox, connect: Connect, clock: FakeClock
 ) -> None:
     client = connect(sandbox.url, token=sandbox.token, max_concurrency=1)
@@ -60,9 +60,7 @@ async def test_one_429_holds_50_tasks_back_by_the_clock(
     await assert_nothing_is_held(client)
 
 
-async def test_1000_calls_on_a_dead_server_retry_no_more_than_the_quota_lasts(
-    sandbox: Sandbox, connect: Connect
-) -> None:
+async def test_retry_budget_limits_retries_of_1000_calls(sandbox: Sandbox, connect: Connect) -> None:
     client = connect(sandbox.url, token=sandbox.token)
     session = session_of(client)
     sandbox.faults.add("*", every=1, status=503)
@@ -81,9 +79,7 @@ async def test_1000_calls_on_a_dead_server_retry_no_more_than_the_quota_lasts(
     await assert_nothing_is_held(client)
 
 
-async def test_no_more_requests_are_in_flight_than_max_concurrency(
-    sandbox: Sandbox, connect: Connect
-) -> None:
+async def test_max_concurrency_limits_requests_in_flight(sandbox: Sandbox, connect: Connect) -> None:
     client = connect(sandbox.url, token=sandbox.token, max_concurrency=3)
     sandbox.latency = 0.005
     await asyncio.gather(*(session_of(client).call(LIST) for _ in range(20)))
@@ -164,9 +160,7 @@ async def test_request_can_be_cancelled_at_every_await(kind: str, sandbox: Sandb
     assert went_through
 
 
-async def test_exchange_can_be_cancelled_at_every_await_of_its_own(
-    sandbox: Sandbox, connect: Connect
-) -> None:
+async def test_exchange_can_be_cancelled_at_every_await(sandbox: Sandbox, connect: Connect) -> None:
     cancelled = 0
     went_through = False
     for nth in range(1, 50):
@@ -232,7 +226,7 @@ async def test_cancelled_call_shows_no_token(connect: Connect) -> None:
         await assert_nothing_is_held(client)
 
 
-async def test_outer_timeout_is_not_taken_for_the_own_deadline(connect: Connect) -> None:
+async def test_outer_timeout_is_not_reported_as_a_deadline(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         session = session_of(connect(server.url, deadline=5))
         with pytest.raises(TimeoutError) as caught:
@@ -247,7 +241,7 @@ async def test_outer_timeout_is_not_taken_for_the_own_deadline(connect: Connect)
         assert task.cancelling() == 0
 
 
-async def test_1000_cancelled_waiters_leave_the_queue(connect: Connect) -> None:
+async def test_thousand_cancelled_waiters_leave_the_queue(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, max_concurrency=1)
         session = session_of(client)
@@ -323,7 +317,7 @@ async def test_deadline_counts_waits_by_the_clock(connect: Connect, clock: FakeC
     assert caught.value.elapsed == pytest.approx(8)
 
 
-async def test_write_that_may_have_been_applied_says_so_whatever_came_after(connect: Connect) -> None:
+async def test_write_that_may_have_been_applied_is_reported_after_other_errors(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(502))], [READ, send(answer(429))]) as server:
         with pytest.raises(RateLimitError) as caught:
             await session_of(connect(server.url, retry_writes=True)).call(WRITE)

@@ -36,6 +36,6 @@ async def test_deadline_error_names_what_was_waited_for() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "schlüssel"])
-def test_secret_error_says_what_to_check(text: str) -> None:
+def test_secret_error_names_what_to_check(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"characters; check that it was copied completely$"):
         Secret(text)

@@ -62,7 +62,7 @@ def test_one_client_serves_several_asyncio_runs(served: Sandbox) -> None:
     assert not session_of(client).transport.is_open
 
 
-def test_loop_that_dies_in_mid_renewal_does_not_hold_the_next_one(served: Sandbox) -> None:
+def test_loop_closed_during_a_renewal_does_not_block_the_next(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
     served.faults.add("auth.token", action="stall")
 
@@ -92,7 +92,7 @@ def test_two_loops_of_one_thread_share_a_client(served: Sandbox) -> None:
         loop.close()
 
 
-def test_another_threads_loop_is_refused_while_the_first_one_runs(served: Sandbox) -> None:
+def test_client_refuses_another_threads_loop_while_the_first_runs(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
 
     async def call() -> int:
@@ -108,7 +108,7 @@ def test_another_threads_loop_is_refused_while_the_first_one_runs(served: Sandbo
     asyncio.run(call_in_both_loops())
 
 
-def test_another_thread_may_go_on_when_the_first_loop_is_closed(served: Sandbox) -> None:
+def test_client_works_in_another_thread_after_the_first_loop_closed(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
 
     async def call() -> int:
@@ -136,7 +136,7 @@ def test_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sa
                 warnings.simplefilter("ignore")  # that other threads run while forking
                 child = os.fork()
             if child == 0:
-                _exit_with_the_result_of(client)
+                _exit_with_result_of(client)
             session_of(client).limiter.in_flight = 0
             _, status = await asyncio.to_thread(os.waitpid, child, 0)
             assert os.waitstatus_to_exitcode(status) == 0
@@ -146,7 +146,7 @@ def test_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sa
     asyncio.run(parent())
 
 
-def _exit_with_the_result_of(client: AiwynClient) -> None:
+def _exit_with_result_of(client: AiwynClient) -> None:
     """Send a request in the child, in a new loop, and exit without the parent's cleanup."""
     signal.alarm(10)
     code = 1
@@ -194,7 +194,7 @@ async def test_response_is_freed_with_its_task_without_the_garbage_collector(
             gc.enable()
 
 
-async def test_client_that_sent_nothing_may_be_dropped(connect: Connect) -> None:
+async def test_unused_client_is_dropped_without_a_warning(connect: Connect) -> None:
     client = AiwynClient(base_url="https://api.example.org", token=CANARY)
     del client, connect
     gc.collect()

@@ -44,16 +44,16 @@ async def client() -> AsyncIterator[AiwynClient]:
         yield made
 
 
-def the_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
+def sent_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
     (((method, url), (call,)),) = mocked.requests.items()
     return method, url, call.kwargs
 
 
-async def test_get(client: AiwynClient) -> None:
+async def test_get_sends_the_key_in_the_path(client: AiwynClient) -> None:
     with aioresponses() as mocked:
         mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=FakeResponse)
         await client.invoices.get(7)
-    method, url, sent = the_call(mocked)
+    method, url, sent = sent_call(mocked)
     assert (method, str(url), sent["data"]) == ("GET", f"{BASE}/gql/v1/invoice/7", None)
     assert sent["headers"] == {
         "Accept": "application/json",
@@ -63,11 +63,11 @@ async def test_get(client: AiwynClient) -> None:
     assert sent["allow_redirects"] is False
 
 
-async def test_list(client: AiwynClient) -> None:
+async def test_list_sends_its_options_as_json(client: AiwynClient) -> None:
     with aioresponses() as mocked:
         mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=FakeResponse)
         await client.invoices.list(page_size=2, status="POSTED")
-    method, url, sent = the_call(mocked)
+    method, url, sent = sent_call(mocked)
     assert (method, url.path) == ("POST", "/root/gql/v1/invoices")
     assert sent["headers"]["Content-Type"] == "application/json"
     assert b'"pageSize":2' in sent["data"]

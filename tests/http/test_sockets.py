@@ -26,13 +26,13 @@ def pair() -> Iterator[tuple[ThriftySocket, socket.socket]]:
         yield reader, writer
 
 
-def test_small_reads_have_little_room(pair: tuple[ThriftySocket, socket.socket]) -> None:
+def test_socket_reads_small_responses_in_small_buffers(pair: tuple[ThriftySocket, socket.socket]) -> None:
     reader, writer = pair
     writer.sendall(bytes(SMALL_READ + 10))
     assert [len(reader.recv(READ_SIZE)) for _ in range(2)] == [SMALL_READ, 10]
 
 
-def test_after_a_read_that_filled_its_room_there_is_all_that_was_asked_for(
+def test_socket_reads_the_requested_size_after_a_full_buffer(
     pair: tuple[ThriftySocket, socket.socket],
 ) -> None:
     reader, writer = pair
@@ -44,7 +44,7 @@ def test_after_a_read_that_filled_its_room_there_is_all_that_was_asked_for(
     assert len(reader.recv(READ_SIZE)) == SMALL_READ
 
 
-def test_no_more_is_read_than_was_asked_for(pair: tuple[ThriftySocket, socket.socket]) -> None:
+def test_socket_reads_no_more_than_the_requested_size(pair: tuple[ThriftySocket, socket.socket]) -> None:
     reader, writer = pair
     writer.sendall(b"three")
     assert reader.recv(3) == b"thr"
@@ -53,7 +53,7 @@ def test_no_more_is_read_than_was_asked_for(pair: tuple[ThriftySocket, socket.so
 
 
 @pytest.mark.parametrize("size", [SMALL_READ - 1, SMALL_READ, 3 * SMALL_READ + 1, 1_000_000])
-async def test_body_of_any_size_arrives_whole(size: int, connect: Callable[..., AiwynClient]) -> None:
+async def test_body_of_any_size_is_received(size: int, connect: Callable[..., AiwynClient]) -> None:
     body = b"[" + b" " * (size - 2) + b"]"
     async with FaultServer([READ, send(answer(body=body)), READ, send(answer(body=b"[]"))]) as server:
         session = session_of(connect(server.url))

@@ -75,7 +75,7 @@ WORKS = st.lists(
 )
 
 
-async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, float]]:
+async def outcomes_of(works: list[Work], within: Within) -> list[tuple[str, float]]:
     loop = asyncio.get_running_loop()
 
     async def run(work: Work) -> tuple[str, float]:
@@ -104,13 +104,13 @@ async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, 
 
 @pytest.mark.parametrize("within", [ours, staged])
 @given(works=WORKS)
-def test_all_end_when_and_as_with_asyncios_timeouts(within: Within, works: list[Work]) -> None:
-    results = run_leaping(what_becomes_of(works, within))
-    assert results == run_leaping(what_becomes_of(works, of_asyncio))
+def test_time_limits_end_work_as_asyncio_timeouts_do(within: Within, works: list[Work]) -> None:
+    results = run_leaping(outcomes_of(works, within))
+    assert results == run_leaping(outcomes_of(works, of_asyncio))
 
 
 @pytest.mark.parametrize("within", [ours, staged, of_asyncio])
-def test_cancellation_at_the_very_moment_wins(within: Within) -> None:
+def test_cancellation_at_the_time_limit_wins(within: Within) -> None:
     async def main() -> bool:
         async def limited() -> None:
             async with within(3, None) as outer, within(1, outer):
@@ -125,7 +125,7 @@ def test_cancellation_at_the_very_moment_wins(within: Within) -> None:
     assert run_leaping(main())
 
 
-def test_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
+def test_thousand_sequential_calls_use_one_timer_per_limit() -> None:
     async def main() -> int:
         loop = asyncio.get_running_loop()
         with mock.patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
@@ -137,7 +137,7 @@ def test_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
     assert run_leaping(main()) == 2
 
 
-def test_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
+def test_thousand_calls_with_distinct_limits_leave_few_timers() -> None:
     async def main() -> list[float]:
         loop = asyncio.get_running_loop()
         handles: list[asyncio.TimerHandle] = []
@@ -157,7 +157,7 @@ def test_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
 
 
 @given(silences=st.lists(st.integers(1, 7), max_size=6), within=st.integers(1, 5), limit=st.integers(1, 20))
-def test_silence_is_counted_from_the_last_sign_of_life(silences: list[int], within: int, limit: int) -> None:
+def test_silence_is_counted_from_the_last_data(silences: list[int], within: int, limit: int) -> None:
     async def main() -> tuple[str, float]:
         loop = asyncio.get_running_loop()
         outcome = "done"
@@ -184,7 +184,7 @@ def test_silence_is_counted_from_the_last_sign_of_life(silences: list[int], with
     assert run_leaping(main()) == (expected or ("done", heard))
 
 
-def test_is_over_is_forgotten_when_its_timer_comes() -> None:
+def test_expired_limit_is_ignored_when_its_timer_fires() -> None:
     async def main() -> list[str]:
         with TimeLimit(1):
             await asyncio.sleep(0.5)
@@ -200,7 +200,7 @@ def test_is_over_is_forgotten_when_its_timer_comes() -> None:
     assert run_leaping(main()) == ["at 2.5"]
 
 
-def test_limit_needs_a_task() -> None:
+def test_time_limit_requires_a_task() -> None:
     messages: list[str] = []
 
     def without_a_task() -> None:

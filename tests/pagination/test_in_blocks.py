@@ -30,7 +30,7 @@ def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", request.param)
 
 
-def changed(change: Callable[[Page], None]) -> Callable[[bytes], bytes]:
+def mutation(change: Callable[[Page], None]) -> Callable[[bytes], bytes]:
     def mutate(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
         change(page)
@@ -39,8 +39,8 @@ def changed(change: Callable[[Page], None]) -> Callable[[bytes], bytes]:
     return mutate
 
 
-def in_row(index: int, **fields: Any) -> Callable[[bytes], bytes]:
-    return changed(lambda page: page["deid_invoice"][index].update(fields))
+def set_in_row(index: int, **fields: Any) -> Callable[[bytes], bytes]:
+    return mutation(lambda page: page["deid_invoice"][index].update(fields))
 
 
 def malformed_from_row(index: int) -> Callable[[bytes], bytes]:
@@ -72,7 +72,7 @@ def counted(report: ListReport) -> ListReport:
     return msgspec.structs.replace(report, seconds=0.0)
 
 
-async def both_ways(
+async def read_by_row_and_by_page(
     aiwyn: AiwynClient,
     box: Sandbox,
     mutate: Callable[[bytes], bytes] | None = None,
@@ -125,24 +125,30 @@ async def test_rows_are_yielded_before_the_page_is_decoded(
 async def test_row_malformed_once_costs_one_more_request(
     aiwyn: AiwynClient, box: Sandbox, index: int
 ) -> None:
-    pager, keys = await both_ways(aiwyn, box, malformed_from_row(index))
+    pager, keys = await read_by_row_and_by_page(aiwyn, box, malformed_from_row(index))
     assert len(keys) == len(set(keys)) == 95
     assert (pager.report.requests, pager.report.pages, pager.report.complete) == (11, 10, True)
 
 
 @pytest.mark.parametrize("index", range(10))
-@pytest.mark.parametrize("way", ["skip", "collect"])
-async def test_bad_row_loses_no_other_row(aiwyn: AiwynClient, box: Sandbox, index: int, way: Any) -> None:
-    pager, keys = await both_ways(aiwyn, box, in_row(index, totalAmount="a lot"), on_bad_row=way)
+@pytest.mark.parametrize("on_bad_row", ["skip", "collect"])
+async def test_bad_row_loses_no_other_row(
+    aiwyn: AiwynClient, box: Sandbox, index: int, on_bad_row: Any
+) -> None:
+    pager, keys = await read_by_row_and_by_page(
+        aiwyn, box, set_in_row(index, totalAmount="a lot"), on_bad_row=on_bad_row
+    )
     assert len(keys) == len(set(keys)) == 94
     assert (pager.report.bad_rows, pager.report.rows_yielded) == (1, 95)
-    assert [(bad.page, bad.index) for bad in pager.bad_rows] == ([(3, index)] if way == "collect" else [])
+    assert [(bad.page, bad.index) for bad in pager.bad_rows] == (
+        [(3, index)] if on_bad_row == "collect" else []
+    )
 
 
 @pytest.mark.parametrize("index", range(10))
 async def test_bad_row_error_has_a_checkpoint_before_it(aiwyn: AiwynClient, box: Sandbox, index: int) -> None:
     everything, _ = await read(aiwyn.invoices.list(page_size=95))
-    box.faults.add("invoices.list", **EACH_FOURTH, mutate=in_row(index, totalAmount="a lot"))
+    box.faults.add("invoices.list", **EACH_FOURTH, mutate=set_in_row(index, totalAmount="a lot"))
     pager = aiwyn.invoices.list(page_size=10)
     keys, error = await read(pager)
     assert isinstance(error, DecodeError)
@@ -156,17 +162,19 @@ async def test_bad_row_error_has_a_checkpoint_before_it(aiwyn: AiwynClient, box:
 
 @pytest.mark.parametrize("index", range(10))
 async def test_repairable_row_is_repaired(aiwyn: AiwynClient, box: Sandbox, index: int) -> None:
-    pager, keys = await both_ways(aiwyn, box, in_row(index, clientId=None, dueDate="2026-03-01"))
+    pager, keys = await read_by_row_and_by_page(
+        aiwyn, box, set_in_row(index, clientId=None, dueDate="2026-03-01")
+    )
     assert len(keys) == 95
     assert pager.report.repaired_rows == 1
 
 
-async def test_nested_object_is_not_taken_for_a_row(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_nested_object_is_not_read_as_a_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     def nest(page: Page) -> None:
         for row in page["deid_invoice"]:
             row["lineItems"] = [{"id": n, "invoiceNumber": "},{"} for n in range(4)]
 
-    pager, keys = await both_ways(aiwyn, box, changed(nest))
+    pager, keys = await read_by_row_and_by_page(aiwyn, box, mutation(nest))
     assert len(keys) == 95
     assert pager.report.complete
 
@@ -193,7 +201,7 @@ async def test_row_twice_on_one_page_is_yielded_once(aiwyn: AiwynClient, box: Sa
     def twice(page: Page) -> None:
         page["deid_invoice"][8] = page["deid_invoice"][2]
 
-    pager, keys = await both_ways(aiwyn, box, changed(twice))
+    pager, keys = await read_by_row_and_by_page(aiwyn, box, mutation(twice))
     assert len(set(keys)) == len(keys) == 94
     assert pager.report.duplicates == 1
 
@@ -204,7 +212,7 @@ class Keyed(msgspec.Struct, rename="camel"):
 
 
 @pytest.mark.parametrize("key", ["text", "none", "mixed"])
-async def test_keys_of_any_kind(aiwyn: AiwynClient, box: Sandbox, key: str) -> None:
+async def test_keys_may_be_text_or_missing(aiwyn: AiwynClient, box: Sandbox, key: str) -> None:
     def rekey(page: Page) -> None:
         for index, row in enumerate(page["deid_invoice"]):
             if key == "text" or (key == "mixed" and index % 3 == 0):
@@ -212,7 +220,7 @@ async def test_keys_of_any_kind(aiwyn: AiwynClient, box: Sandbox, key: str) -> N
             elif key == "none" and index > 4:
                 row["id"] = None
 
-    box.faults.add("invoices.list", times=1000, mutate=changed(rekey))
+    box.faults.add("invoices.list", times=1000, mutate=mutation(rekey))
     in_pages = aiwyn.invoices.list(page_size=10).decode_as(Keyed)
     pages = [row.id for row in await in_pages.collect()]
     in_rows = aiwyn.invoices.list(page_size=10).decode_as(Keyed)
@@ -224,7 +232,7 @@ async def test_keys_of_any_kind(aiwyn: AiwynClient, box: Sandbox, key: str) -> N
 
 async def test_page_with_errors_yields_no_rows(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add(
-        "invoices.list", **FOURTH, mutate=changed(lambda page: page.update(errors=[{"message": "no"}]))
+        "invoices.list", **FOURTH, mutate=mutation(lambda page: page.update(errors=[{"message": "no"}]))
     )
     pager = aiwyn.invoices.list(page_size=10)
     keys, error = await read(pager)
@@ -239,18 +247,22 @@ async def test_page_with_errors_yields_no_rows(aiwyn: AiwynClient, box: Sandbox)
 @pytest.mark.parametrize("count", [None, "many", -1])
 async def test_list_without_a_count_is_read(aiwyn: AiwynClient, box: Sandbox, count: Any) -> None:
     total = {"aggregate": {"count": count}}
-    mutate = changed(lambda page: page.update(deid_invoice_aggregate=total))
-    pager, keys = await both_ways(aiwyn, box, mutate, which={"every": 1})
+    mutate = mutation(lambda page: page.update(deid_invoice_aggregate=total))
+    pager, keys = await read_by_row_and_by_page(aiwyn, box, mutate, which={"every": 1})
     assert len(keys) == 95
     assert (pager.report.stop_reason, pager.report.total_count) == ("empty_page", None)
 
 
 async def test_page_without_its_count_is_read(aiwyn: AiwynClient, box: Sandbox) -> None:
-    _, keys = await both_ways(aiwyn, box, changed(lambda page: page.pop("deid_invoice_aggregate")))
+    _, keys = await read_by_row_and_by_page(
+        aiwyn, box, mutation(lambda page: page.pop("deid_invoice_aggregate"))
+    )
     assert len(keys) == 95
 
 
-async def test_page_that_changed_before_its_second_request(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_page_changed_before_its_second_request_is_not_complete(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
     """Its rows that were already yielded are neither yielded again nor lost."""
     broken = malformed_from_row(8)
 
@@ -267,7 +279,7 @@ async def test_page_that_changed_before_its_second_request(aiwyn: AiwynClient, b
 
 
 @pytest.mark.parametrize("after", [1, 10, 25, 31, 35, 40, 41, 94])
-async def test_break_within_a_page(aiwyn: AiwynClient, after: int) -> None:
+async def test_break_within_a_page_resumes_with_that_page(aiwyn: AiwynClient, after: int) -> None:
     """The report counts the rows received; the checkpoint points to the start of the current page."""
     everything, _ = await read(aiwyn.invoices.list())
     pager = aiwyn.invoices.list(page_size=10)

@@ -52,7 +52,7 @@ def busy_connections(client: AiwynClient) -> int:
     return sum(len(pool.session.connector._acquired) for pool in pools if pool.session.connector)
 
 
-def no_such_number(index: int) -> Callable[[bytes], bytes]:
+def amount_as_text(index: int) -> Callable[[bytes], bytes]:
     """Replace the amount of one row of a page with text."""
 
     def mutate(body: bytes) -> bytes:
@@ -126,7 +126,9 @@ class Keyed(msgspec.Struct, rename="camel"):
 
 @pytest.mark.parametrize("kind", [Slim, Keyed, dict, dict[str, Any], msgspec.Raw])
 @pytest.mark.parametrize("by_key", [False, True])
-async def test_rows_of_any_type(aiwyn: AiwynClient, box: Sandbox, kind: Any, by_key: bool) -> None:
+async def test_rows_are_decoded_as_any_type(
+    aiwyn: AiwynClient, box: Sandbox, kind: Any, by_key: bool
+) -> None:
     pager = aiwyn.invoices.search(page_size=30) if by_key else aiwyn.invoices.list(page_size=30)
     rows: list[Any] = await pager.decode_as(kind).collect()
     assert len(rows) == 95
@@ -184,7 +186,7 @@ async def test_bad_row_is_raised_skipped_or_collected(
     aiwyn: AiwynClient, box: Sandbox, index: int, by_key: bool
 ) -> None:
     route = "invoices.search" if by_key else "invoices.list"
-    box.faults.add(route, every=2, mutate=no_such_number(index))
+    box.faults.add(route, every=2, mutate=amount_as_text(index))
 
     def read(**options: Any) -> Any:
         resource = aiwyn.invoices
@@ -195,7 +197,7 @@ async def test_bad_row_is_raised_skipped_or_collected(
     assert caught.value.location == f"$.deid_invoice[{index}].totalAmount"
     assert caught.value.checkpoint is not None
     box.faults.clear()
-    box.faults.add(route, nth=2, mutate=no_such_number(index))
+    box.faults.add(route, nth=2, mutate=amount_as_text(index))
     pager = read(on_bad_row="collect")
     rows: list[Any] = []
     raws: list[msgspec.Raw] = []
@@ -208,7 +210,7 @@ async def test_bad_row_is_raised_skipped_or_collected(
     assert (bad.page, bad.index) == (1, index)
     assert msgspec.json.decode(bad.raw)["totalAmount"] == "a lot"
     assert (pager.report.bad_rows, pager.report.rows_yielded, pager.report.complete) == (1, 95, False)
-    box.faults.add(route, nth=2, mutate=no_such_number(index))
+    box.faults.add(route, nth=2, mutate=amount_as_text(index))
     assert len(await read(on_bad_row="skip").collect()) == 94
 
 
@@ -369,7 +371,7 @@ async def test_checkpoint_of_another_query_is_rejected(aiwyn: AiwynClient) -> No
     assert Checkpoint.from_json(text) == page.checkpoint
 
 
-async def test_first_and_count_of_a_resumed_read(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_resumed_read_has_first_and_count(aiwyn: AiwynClient, box: Sandbox) -> None:
     page = await aiwyn.invoices.list(page_size=10)
     resumed = aiwyn.invoices.list(page_size=10, resume=page.checkpoint)
     first = await resumed.first()
@@ -378,7 +380,7 @@ async def test_first_and_count_of_a_resumed_read(aiwyn: AiwynClient, box: Sandbo
     assert await resumed.count() == 95
 
 
-async def test_checkpoint_keeps_amounts_exact(aiwyn: AiwynClient, box: Sandbox) -> None:
+async def test_checkpoint_preserves_exact_amounts(aiwyn: AiwynClient, box: Sandbox) -> None:
     big = Decimal("12345678.90")
     box.insert("invoices", {"totalAmount": str(big)}, count=3)
     pager = aiwyn.invoices.search(order_by=F.total_amount.desc(), page_size=1)
@@ -538,7 +540,7 @@ async def test_options_of_a_view_reach_the_third_page(aiwyn: AiwynClient, box: S
     assert len(caught.value.attempts) == 1
 
 
-async def test_page_and_pager_repr(aiwyn: AiwynClient) -> None:
+async def test_repr_shows_rows_and_type(aiwyn: AiwynClient) -> None:
     page: Page[Any] = await aiwyn.invoices.list(page_size=10)
     assert repr(page) == "<Page 0: 10 rows of 95>"
     assert "Invoice" in repr(aiwyn.invoices.list())

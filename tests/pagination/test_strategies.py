@@ -148,7 +148,7 @@ def test_declared_page_style_is_used(drawn: tuple[Model, int], page_style: PageS
     assert asyncio.run(keys_of(model.pager(size, page_style=page_style))) == [row["id"] for row in model.rows]
 
 
-async def in_pieces(model: Model, size: int, pages: list[int], limit: int | None) -> list[Any]:
+async def keys_in_parts(model: Model, size: int, pages: list[int], limit: int | None) -> list[Any]:
     """Read these numbers of pages, each time with a new read from the last checkpoint's JSON."""
     keys: list[Any] = []
     resume: str | None = None
@@ -171,7 +171,7 @@ def test_resumed_read_yields_every_row_once(
     drawn: tuple[Model, int], pages: list[int], limit: int | None
 ) -> None:
     model, size = drawn
-    assert asyncio.run(in_pieces(model, size, pages, limit)) == [row["id"] for row in model.rows][:limit]
+    assert asyncio.run(keys_in_parts(model, size, pages, limit)) == [row["id"] for row in model.rows][:limit]
 
 
 @MANY

@@ -71,7 +71,7 @@ async def test_search_is_served_only_if_documented(post: Any, name: str) -> None
     assert (await post(f"/gql/v1/{name}/search", {}))[0] == 404
 
 
-@pytest.mark.parametrize("operation", DOCUMENTED["answers"], ids=lambda item: item["path"])
+@pytest.mark.parametrize("operation", DOCUMENTED["responses"], ids=lambda item: item["path"])
 async def test_responses_have_every_documented_field(
     box: Sandbox, post: Any, get: Any, operation: Any
 ) -> None:

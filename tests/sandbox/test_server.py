@@ -42,7 +42,7 @@ async def test_token_exchange_returns_a_valid_token(box: Sandbox, http: aiohttp.
 @pytest.mark.parametrize(
     ("body", "status"), [({"jwtApiKey": "wrong"}, 401), ({}, 400), ([], 400), (None, 400)]
 )
-async def test_token_exchange_rejects_a_wrong_key(
+async def test_token_exchange_rejects_an_unknown_key(
     box: Sandbox, http: aiohttp.ClientSession, body: Any, status: int
 ) -> None:
     async with http.post(f"{box.url}/v1/auth/token", json=body) as response:

@@ -49,7 +49,7 @@ async def assert_nothing_is_held(client: AiwynClient) -> None:
     assert not session.limiter._waiting
 
 
-async def until(is_so: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until a condition is true; else the test's timeout ends it."""
-    while not is_so():  # noqa: ASYNC110 (no event signals the condition)
+    while not condition():  # noqa: ASYNC110 (no event signals the condition)
         await asyncio.sleep(0)

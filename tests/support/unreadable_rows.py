@@ -23,7 +23,7 @@ def bounds(body: Any) -> tuple[int | None, int | None]:
     return after, until
 
 
-def would_bring(box: Sandbox, bad: set[int]) -> Callable[[object], bool]:
+def page_contains(box: Sandbox, bad: set[int]) -> Callable[[object], bool]:
     """Return whether a search's response would contain one of these rows."""
     rows = ids(box)
 

@@ -225,7 +225,7 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
         lambda invoices: invoices.changes(resume="{}"),
     ],
 )
-async def test_changes_refuses_wrong_arguments_before_any_request(
+async def test_changes_refuses_invalid_arguments_before_any_request(
     call: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
 ) -> None:
     with pytest.raises(ConfigurationError):

@@ -118,7 +118,7 @@ async def test_late_row_is_read_within_overlap_or_by_a_sweep(
     await assert_equals_pull(path)
 
 
-async def test_recreated_row_is_not_a_longer_marked_as_deleted(
+async def test_recreated_row_is_no_longer_marked_as_deleted(
     aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
     deleted = firm.ids()[3]

@@ -24,7 +24,7 @@ OVERLAPS = st.timedeltas(timedelta(0), timedelta(days=400))
 
 
 @given(MOMENTS, OVERLAPS)
-def test_subtract_is_exact_and_keeps_the_format(moment: datetime, by: timedelta) -> None:
+def test_subtract_is_exact_and_preserves_the_format(moment: datetime, by: timedelta) -> None:
     text = to_wire("since", moment)
     moved = subtract(text, by)
     assert instant_of(text) - instant_of(moved) == by
@@ -52,7 +52,7 @@ def test_earliest_returns_the_minimum(one: datetime, other: datetime) -> None:
     assert instant_of(earlier) == min(map(instant_of, texts))
 
 
-def test_timestamp_formats_of_the_wire() -> None:
+def test_timestamp_formats_are_preserved() -> None:
     assert last_shown_as("2024-01-15") == "2024-01-15T23:59:59.999999"
     assert last_shown_as("2024-01-15T10:30:00.12+00:00") == "2024-01-15T10:30:00.129999+00:00"
     assert last_shown_as("2024-01-15T10:30:00.123456789Z") == "2024-01-15T10:30:00.123456789Z"
