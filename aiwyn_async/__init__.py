@@ -1,4 +1,6 @@
-"""An async-first Python SDK for the Aiwyn API: a read is complete, or it says exactly what is missing.
+"""An async-first Python SDK for the Aiwyn API.
+
+A read is complete, or it says exactly what is missing.
 
 Names are imported on first use: ``import aiwyn_async`` loads neither aiohttp nor an extra.
 """

@@ -40,7 +40,7 @@ TOKEN_EXCHANGE_TIMEOUT = 30.0
 
 
 class CallOptions(TypedDict, total=False):
-    """Options that ``with_options()`` can change; see ``Config`` for meaning, unit and default."""
+    """Options of ``with_options()``; see ``Config`` for meaning, unit and default."""
 
     retries: int
     retry_writes: bool
@@ -248,7 +248,7 @@ class AiwynClient:
         )
 
     def with_options(self, **options: Unpack[CallOptions]) -> AiwynClient:
-        """Return this client with other options: a view that shares its pool, token, limits and retry budget.
+        """Return a view with other options, sharing pool, token, limits and retry budget.
 
         Closing the view closes nothing. ``headers`` are added to those of the client.
 
@@ -300,7 +300,7 @@ class AiwynClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Closing twice is allowed; later requests raise ClientClosedError."""
+        """Close all connections; later requests raise ClientClosedError. Idempotent."""
         if self._is_view:
             return
         if self._session.tokens is not None:

@@ -1,4 +1,4 @@
-"""All options with their defaults, from keywords, the environment or a profile file."""
+"""All options with their defaults, from keywords, environment or a profile."""
 
 from __future__ import annotations
 
@@ -179,7 +179,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def load(cls, *, profile: str | None = None, **options: Any) -> Config:
-        """Return the options, each from the first of: keywords, environment, profile file, default.
+        """Return the options from keywords, environment, profile file and defaults.
+
+        The first of these that sets an option wins.
 
         The environment sets ``AIWYN_API_KEY``, ``AIWYN_TOKEN``, ``AIWYN_BASE_URL`` and any other option of
         plain type under ``AIWYN_`` and its name in capitals. The profile file is ``AIWYN_CONFIG`` or
@@ -276,7 +278,7 @@ def _secret(name: str, text: object) -> Secret | TokenProvider:
 
 
 def _layered(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Merge layers: the first that sets an option wins; a credential hides those of later layers."""
+    """Merge layers: the first value wins; a credential hides those of later layers."""
     merged: dict[str, Any] = {}
     for layer in layers:
         unknown = sorted(layer.keys() - _NAMES)

@@ -97,7 +97,7 @@ class AiwynError(Exception):
     """The base class of all errors that the package raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle class, args, attributes and a cause of this package; other causes may not be picklable."""
+        """Pickle class, args, attributes, and the cause if it is of this package."""
         cause = self.__cause__ if isinstance(self.__cause__, AiwynError) else None
         return _restore, (type(self), self.args, self.__dict__, cause)
 
@@ -118,15 +118,15 @@ class ConfigurationError(AiwynError, ValueError):
 
 
 class CheckpointError(ConfigurationError):
-    """A checkpoint that is damaged, from a newer version, or bound to another endpoint or query."""
+    """A checkpoint that is damaged, newer, or bound to another query or endpoint."""
 
 
 class ClientClosedError(AiwynError, RuntimeError):
-    """The client was closed with ``aclose()`` or by leaving ``async with``; create a new one."""
+    """The client was closed by ``aclose()`` or ``async with``; create a new one."""
 
 
 class LoopMismatchError(AiwynError, RuntimeError):
-    """The client is used in a thread without an event loop, or with another thread's event loop."""
+    """The client is used without an event loop, or with another thread's loop."""
 
 
 class RequestError(AiwynError):
@@ -205,15 +205,15 @@ class DeadlineExceededError(TransportError):
 
 
 class ProtocolError(RequestError):
-    """The response is not valid HTTP. Its bytes are not quoted, since they may contain anything."""
+    """The response is not valid HTTP; its bytes may be anything and are not quoted."""
 
 
 class RedirectRefusedError(ProtocolError):
-    """The server responded with a redirect. Credentials never follow one; check base_url."""
+    """The server redirected, which credentials never follow; check base_url."""
 
 
 class ResponseMismatchError(ProtocolError):
-    """The response belongs to another request, on a fresh connection too; its content was not used.
+    """The response belongs to another request, on a fresh connection too; not used.
 
     Attributes:
         requested_key: the key of the request.
@@ -229,7 +229,7 @@ class ResponseMismatchError(ProtocolError):
 
 
 class ResponseTooLargeError(ProtocolError):
-    """The decoded body exceeded ``max_response_bytes`` and was discarded; use a smaller page_size."""
+    """The decoded body exceeded ``max_response_bytes``; use a smaller page_size."""
 
 
 class StatusError(RequestError):
@@ -267,7 +267,7 @@ class ConflictError(StatusError):
 
 
 class RateLimitError(StatusError):
-    """429, after the retries; ``retry_after`` has the seconds, if the server sent them."""
+    """429, after the retries; ``retry_after`` has the seconds, if they were sent."""
 
 
 class ServerError(StatusError):
@@ -275,7 +275,7 @@ class ServerError(StatusError):
 
 
 class TokenExchangeError(RequestError):
-    """The API key could not be exchanged for a bearer token, for another reason than its refusal."""
+    """The exchange of the API key failed, for another reason than its refusal."""
 
 
 class ApiError(RequestError):
@@ -328,7 +328,7 @@ class PaginationLoopError(PaginationError):
 
 
 class IncompleteError(PaginationError):
-    """Rows are missing, or ``strict=True`` was passed and the read is not proven complete."""
+    """Rows are missing, or a read with ``strict=True`` is not proven complete."""
 
 
 class PartialWriteError(AiwynError):
@@ -356,4 +356,4 @@ class UndocumentedEndpointWarning(UserWarning):
 
 
 class StorageWarning(UserWarning):
-    """The file system lacks file modes, locks or folder syncing; the work continues without."""
+    """The file system lacks modes, locks or folder syncing; the work continues."""

@@ -1,4 +1,4 @@
-"""What every test can ask for, and what every test is held to: nothing is left behind."""
+"""Fixtures of all tests, and the check that no test leaves tasks or errors behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TURNS_TO_END = 10
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    # A usual run takes little of what takes long; these take more.
+    # Slow tests run few examples by default; these environment variables raise the number.
     parser.addoption("--kills", type=int, default=2, help="how often each export and sync is killed")
     parser.addoption("--drift-rows", type=int, default=4000, help="rows of the lists that move")
     parser.addoption("--drift-seeds", type=int, default=2, help="how many lists move")
@@ -35,7 +35,7 @@ def kills(pytestconfig: pytest.Config) -> int:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No task outlives its test, and asyncio has nothing to complain of."""
+    """Fail if a task outlives its test, or asyncio reports an error."""
     complaints: list[str] = []
 
     class Collect(logging.Handler):
@@ -75,14 +75,14 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A small firm on loopback."""
+    """A small sandbox on loopback."""
     async with Sandbox(invoices=60, seed=7) as box:
         yield box
 
 
 @pytest.fixture
 async def client(sandbox: Sandbox, clock: FakeClock) -> AsyncIterator[AiwynClient]:
-    """A client of the sandbox that waits for nothing."""
+    """A client of the sandbox with the fake clock."""
     async with AiwynClient(base_url=sandbox.url, api_key=sandbox.api_key, clock=clock) as aiwyn:
         yield aiwyn
 

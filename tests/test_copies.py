@@ -1,4 +1,4 @@
-"""Every public value is copied and pickled, or refuses with a sentence that says what to do."""
+"""Every public value can be copied and pickled, or raises an error that names the fix."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLIENTS = (
     *(aiwyn_async.Records, aiwyn_async.RecordWrite, aiwyn_async.RecordTypes, aiwyn_async.EventSubscriptions),
     aiwyn_async.Iteration,
 )
-"""What holds a client, or is one."""
+"""Objects that reference a client, or are one."""
 PROTOCOLS = {"Clock", "StateBackend", "SystemClock"}
 SECRETS = {"Config", "Secret"}
 
@@ -58,7 +58,7 @@ def pickled(value: Any) -> Any:
 
 
 def shown(value: Any) -> object:
-    """What must be the same in a copy."""
+    """Return what must be equal in a copy."""
     if isinstance(value, aiwyn_async.Page):
         page: Any = value
         raw = [bytes(row) for row in page.raw_items()]
@@ -68,7 +68,7 @@ def shown(value: Any) -> object:
 
 
 async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
-    """A value of every public type that holds data, most of them as a read makes them."""
+    """Return a value of every public type with data, most of them created by a read."""
     progress: list[Progress] = []
     listed, pull = aiwyn.invoices.list(), aiwyn.invoices.pull(page_size=10, on_progress=progress.append)
     search = aiwyn.invoices.search(page_size=7)
@@ -76,11 +76,20 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
     await pull.collect()
     changes = aiwyn.invoices.changes()
     await changes.collect()
-    found = [answer async for answer in aiwyn.invoices.get_many([rows[0].id, 1])]
+    results = [result async for result in aiwyn.invoices.get_many([rows[0].id, 1])]
     write = await aiwyn.records.upsert([{"type": "TEST", "systemRef": 1, "attributes": {}}])
     outcomes = [each async for each in aiwyn.records.upsert([{"type": "TEST", "attributes": {}}])]
     return [
-        *(page, page.meta, page.items[0], rows[0], found[0].item, *found, search.checkpoint, search.report),
+        *(
+            page,
+            page.meta,
+            page.items[0],
+            rows[0],
+            results[0].item,
+            *results,
+            search.checkpoint,
+            search.report,
+        ),
         *(listed.report, pull.report, pull.checkpoint, progress[-1], changes.report, changes.checkpoint),
         *(
             await aiwyn.invoices.reconcile_keys([1]),
@@ -105,12 +114,12 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
 
 
 async def test_every_public_value_is_copied_and_pickled(aiwyn: AiwynClient, tmp_path: Path) -> None:
-    found = await values(aiwyn, tmp_path)
-    for value in found:
+    originals = await values(aiwyn, tmp_path)
+    for value in originals:
         for made in (copy.copy(value), copy.deepcopy(value), pickled(value)):
             assert shown(made) == shown(value)
     others = {WebhookVerifier, RecordType, RecordTypeField}  # descriptions, see below
-    kinds = {kind for value in found for kind in type(value).__mro__} | others
+    kinds = {kind for value in originals for kind in type(value).__mro__} | others
     names = {
         name: getattr(importlib.import_module(module), name) for module in MODULES for name in public(module)
     }
@@ -166,7 +175,7 @@ USERS: dict[str, Callable[[AiwynClient], Any]] = {
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_holds_a_client_is_copied_as_a_view_and_not_pickled(
+async def test_object_with_a_client_is_copied_as_a_view_and_not_pickled(
     aiwyn: AiwynClient, box: Sandbox, name: str
 ) -> None:
     value = USERS[name](aiwyn)

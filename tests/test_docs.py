@@ -26,7 +26,7 @@ PROGRAMS = [(page, block) for page, blocks in BLOCKS.items() for block in blocks
 PAGES_WITH_FRAGMENTS = [page for page, blocks in BLOCKS.items() if any(IS_PROGRAM not in b for b in blocks)]
 
 
-def test_there_are_programs_and_fragments() -> None:
+def test_docs_have_programs_and_fragments() -> None:
     assert len(PROGRAMS) >= 3
     assert len(PAGES_WITH_FRAGMENTS) >= 8
 

@@ -1,4 +1,4 @@
-"""The exceptions: what each carries, that they pickle, and that the tree in the docstring is the tree."""
+"""The exceptions: attributes, pickling, and the tree in the docstring."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ABOUT: dict[str, Any] = {
 
 
 def one_of(cls: type[AiwynError]) -> AiwynError:
-    """An error of this class with every attribute set."""
+    """Return an error of this class with every attribute set."""
     made: AiwynError
     if issubclass(cls, StatusError):
         made = cls("no", status=429, body={"a": [1]}, retry_after=3.0, **ABOUT)
@@ -59,24 +59,24 @@ def one_of(cls: type[AiwynError]) -> AiwynError:
     return made
 
 
-def told_of(error: AiwynError) -> tuple[Any, ...]:
+def attributes_of(error: AiwynError) -> tuple[Any, ...]:
     return type(error), str(error), error.args, {name: repr(value) for name, value in vars(error).items()}
 
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_every_error_arrives_back_from_a_pickle_as_it_was(cls: type[AiwynError], protocol: int) -> None:
+def test_errors_are_unchanged_by_pickling(cls: type[AiwynError], protocol: int) -> None:
     error = one_of(cls)
     error.add_note("a note")
-    error.__cause__ = ValueError(lambda: None)  # which no pickle takes, and which stays behind
+    error.__cause__ = ValueError(lambda: None)  # cannot be pickled, and is left out
     back = pickle.loads(pickle.dumps(error, protocol))
-    assert told_of(back) == told_of(error)
-    assert told_of(copy.copy(error)) == told_of(error)
+    assert attributes_of(back) == attributes_of(error)
+    assert attributes_of(copy.copy(error)) == attributes_of(error)
     assert back.__notes__ == ["a note"]
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
+def test_last_error_and_retry_after_survive_copying_and_pickling(
     again: Callable[[AiwynError], AiwynError],
 ) -> None:
     last = RateLimitError("no", status=429, retry_after=3.0, **ABOUT)
@@ -86,10 +86,10 @@ def test_last_error_and_its_retry_after_survive_a_copy_and_a_pickle(
     back = again(again(error))
     assert isinstance(back, DeadlineExceededError)
     assert (back.retry_after, back.phase, back.kind) == (3.0, "retry_wait", "deadline")
-    assert told_of(back.__cause__) == told_of(last)  # type: ignore[arg-type]
+    assert attributes_of(back.__cause__) == attributes_of(last)  # type: ignore[arg-type]
     assert isinstance(back.__cause__, RateLimitError)
     assert back.__cause__.retry_after == 3.0
-    assert told_of(back.__cause__.__cause__) == told_of(last.__cause__)  # type: ignore[arg-type]
+    assert attributes_of(back.__cause__.__cause__) == attributes_of(last.__cause__)  # type: ignore[arg-type]
 
 
 def test_every_error_of_a_request_has_a_retry_after() -> None:
@@ -100,7 +100,7 @@ def test_every_error_of_a_request_has_a_retry_after() -> None:
             assert error.retry_after == (3.0 if issubclass(cls, StatusError) else None)
 
 
-def test_tree_in_the_docstring_is_the_tree() -> None:
+def test_docstring_shows_the_class_tree() -> None:
     parents: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -117,7 +117,7 @@ def test_tree_in_the_docstring_is_the_tree() -> None:
     assert parents == real
 
 
-def test_all_names_what_is_there() -> None:
+def test_all_lists_every_error() -> None:
     own = {
         name
         for name, value in vars(errors).items()
@@ -127,18 +127,18 @@ def test_all_names_what_is_there() -> None:
     assert list(errors.__all__) == sorted(errors.__all__)
 
 
-def test_builtin_parents_let_usual_code_catch_them() -> None:
+def test_errors_have_builtin_parents() -> None:
     assert issubclass(errors.ConfigurationError, ValueError)
     assert issubclass(errors.ClientClosedError, RuntimeError)
     assert issubclass(errors.LoopMismatchError, RuntimeError)
 
 
-def test_no_error_of_a_request_is_taken_for_the_networks_own() -> None:
-    """A deadline that passed for an OSError would be retried by those who retry on that."""
+def test_errors_are_not_os_errors() -> None:
+    """A deadline error that is an OSError would be retried by callers that retry OSError."""
     assert not any(issubclass(cls, OSError) for cls in CLASSES)
 
 
-def test_str_names_request_attempts_and_what_to_do() -> None:
+def test_error_text_names_request_attempts_and_fix() -> None:
     text = str(one_of(RateLimitError))
     assert text == (
         "POST /x: no (2 attempts in 2.0 s) [request id abc]; not retried: the retry budget of the client is "

@@ -1,8 +1,9 @@
-"""The words that CONTRIBUTING.md rules out occur neither in the package nor in its documentation."""
+"""The words that CONTRIBUTING.md rules out do not occur in the package, its documentation and its tests."""
 
 from __future__ import annotations
 
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,31 @@ BANNED = re.compile(
     r"|(?<!there )is no (?!longer\b))",
     re.IGNORECASE,
 )
+BANNED_NAMES = {
+    "ask",
+    "asked",
+    "came",
+    "doubt",
+    "doubts",
+    "found",
+    "gave",
+    "kept",
+    "place",
+    "proof",
+    "told",
+    "walk",
+}
+CODE = [
+    path
+    for folder in ("aiwyn_async", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path != Path(__file__) and not {"faults", "security"} & set(path.parts)
+]
 FILES = [
     *sorted(path for kind in ("py", "pyi", "json") for path in (ROOT / "aiwyn_async").rglob(f"*.{kind}")),
     *sorted((ROOT / "docs").glob("*.md")),
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(path for path in CODE if "tests" in path.relative_to(ROOT).parts),
 ]
 
 
@@ -32,8 +54,20 @@ def banned_words(path: Path) -> list[str]:
 
 
 def test_no_file_has_a_banned_word() -> None:
-    found = [line for path in FILES for line in banned_words(path)]
-    assert not found, "\n".join(["use a plain word instead:", *found])
+    lines = [line for path in FILES for line in banned_words(path)]
+    assert not lines, "\n".join(["use a plain word instead:", *lines])
+
+
+def test_no_name_is_a_banned_word() -> None:
+    lines: list[str] = []
+    for path in CODE:
+        with path.open(encoding="utf-8") as file:
+            lines += [
+                f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+                for token in tokenize.generate_tokens(file.readline)
+                if token.type == tokenize.NAME and token.string in BANNED_NAMES
+            ]
+    assert not lines, "\n".join(["use a plain name instead:", *lines])
 
 
 @pytest.mark.parametrize("text", ["Told", "it is no key", "is\nno key", "started anew", "nothing vouches"])

@@ -1,4 +1,4 @@
-"""What importing the package gives, and what it does not load."""
+"""The exports of the package, and the modules that it does not load."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ def test_every_exported_name_can_be_imported(name: str) -> None:
 
 
 def test_every_error_and_warning_is_exported() -> None:
-    found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    own = {kind.__name__ for kind in found if kind.__module__ == errors.__name__}
+    classes = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
+    own = {kind.__name__ for kind in classes if kind.__module__ == errors.__name__}
     assert own <= set(aiwyn_async.__all__)
 
 

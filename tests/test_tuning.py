@@ -1,4 +1,4 @@
-"""Pages of a megabyte, taken and given back in a process of their own."""
+"""Allocation of pages of a megabyte, in a separate process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc's")
-def test_primed_allocator_takes_no_page_faults_for_the_next_page() -> None:
+def test_primed_allocator_causes_no_page_faults_for_the_next_page() -> None:
     faults = {
         primed: int(
             subprocess.run(

@@ -1,4 +1,4 @@
-"""The bounds of one read of changes: from where to where, and which rows must be received."""
+"""The bounds of one read of changes, and the rows that must be received."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ MAX_AHEAD_OF_UTC: Final = timedelta(hours=14)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one read covers: from ``start`` (None: everything) to ``until``; then ``bookmark`` is stored.
+    """The rows from ``start`` to ``until``, after which ``bookmark`` is stored.
+
+    ``start`` is None to read everything.
 
     Attributes:
         nulls: the second part, of rows without a timestamp; they are read separately, since their position
@@ -136,7 +138,7 @@ class Bounds:
         return msgspec.structs.replace(span, start=start, witness=None if is_older else stored.key)
 
     async def _left_condition(self, stored: Bookmark) -> bool:
-        """Return whether the row dated at the bookmark still exists but no longer meets ``where``."""
+        """Return whether the row at the bookmark exists but no longer meets ``where``."""
         if stored.key is None or not self._query.fields.get("where"):
             return False
         row = await self.row(stored.key)

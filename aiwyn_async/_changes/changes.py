@@ -107,7 +107,7 @@ class Changes(Read[RowT]):
 
     @property
     def report(self) -> PullReport | ListReport:
-        """A ``PullReport`` if all rows were read, else a ``ListReport`` of the rows that changed."""
+        """A ``PullReport`` if all rows were read, else a ``ListReport`` of changed rows."""
         return self._iteration.report
 
     @property
@@ -127,7 +127,7 @@ class Changes(Read[RowT]):
 
     @property
     def possible_gaps(self) -> tuple[str, ...]:
-        """What may be missing although the read is proven complete, such as rows dated ahead."""
+        """What a read proven complete may still miss, such as rows dated ahead."""
         return () if self._iteration.span is None else self._iteration.span.problems
 
     @property
@@ -145,11 +145,11 @@ class Changes(Read[RowT]):
 
     @property
     def complete(self) -> bool:
-        """True if all rows that changed up to the bookmark were yielded and no problem was found."""
+        """True if all rows changed up to the bookmark were yielded, without a problem."""
         return not self.problems()
 
     def blocking_problems(self) -> list[str]:
-        """Return why the read is not proven complete; ``ack()`` refuses if there is a reason."""
+        """Return why the read is not proven complete, which makes ``ack()`` refuse."""
         return self._iteration.blocking_problems()
 
     def problems(self) -> list[str]:
@@ -257,7 +257,7 @@ class Changes(Read[RowT]):
             return None
 
     async def _following(self, use: ChangesIteration[RowT], span: Span) -> Span | None:
-        """Return the next part to read, after having checked the one that was read; None at the end."""
+        """Check the part that was read; return the next one, or None at the end."""
         read = use.reads[-1]
         if isinstance(read, Pager):
             await self._check_count(use, read)
@@ -278,7 +278,7 @@ class Changes(Read[RowT]):
         )
 
     async def _check_count(self, use: ChangesIteration[RowT], read: Pager[RowT]) -> None:
-        """Ask for the count again if it shrank: rows may have left the span, or were not received."""
+        """Ask for the count again if it shrank: rows may have left the span or be missing."""
         report = read.report
         if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
             return
@@ -289,7 +289,7 @@ class Changes(Read[RowT]):
             )
 
     async def _check_newest(self, use: ChangesIteration[RowT], span: Span) -> None:
-        """Check that the newest row at the start was received, unless it changed or was deleted since."""
+        """Check that the newest row was received, unless it was changed or deleted since."""
         if span.newest is None or span.until is None or use.bad_rows:
             return
         row = await self._bounds.row(span.newest)
@@ -301,7 +301,7 @@ class Changes(Read[RowT]):
         )
 
     async def ack(self) -> None:
-        """Move the bookmark of ``state`` to where this read ended. Call it after the rows are stored.
+        """Move the bookmark of ``state`` to this read's end; call after storing the rows.
 
         Raises:
             IncompleteError: the read did not reach its end, or is not proven complete; see ``problems()``.
@@ -326,7 +326,7 @@ class Changes(Read[RowT]):
     @overload
     def decode_as(self, row_type: type[OtherT]) -> Changes[OtherT]: ...
     def decode_as(self, row_type: type[Any]) -> Changes[Any]:
-        """Return the same read with rows of another type: a Struct, ``dict`` or ``msgspec.Raw``.
+        """Return the same read with rows of a Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:
             ConfigurationError: no row can be decoded as that type.

@@ -40,7 +40,7 @@ class ChangesIteration(Generic[RowT]):
 
     @property
     def report(self) -> PullReport | ListReport:
-        """What was received: a ``PullReport`` if all rows were read, else one ``ListReport``."""
+        """A ``PullReport`` if all rows were read, else one ``ListReport``."""
         reports = [read.report for read in self.reads]
         pulls = [report for report in reports if isinstance(report, PullReport)]
         lists = [report for report in reports if isinstance(report, ListReport)]
@@ -60,7 +60,7 @@ class ChangesIteration(Generic[RowT]):
         return sum(report.bad_rows for report in reports) + (without_key if self._leaves_bad_rows else 0)
 
     def _problems_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
-        """Return why one read is not proven complete, apart from rows that may be left out."""
+        """Return why a read is not proven complete, apart from rows left out on purpose."""
         report = read.report
         if isinstance(report, ListReport) and report.missing == 0 and report.total_count is not None:
             # Rows that changed during the read have left the span.

@@ -66,7 +66,7 @@ class FirstRow(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def key_and_timestamp(key: str, column: str) -> type[Any]:
-    """Return a Struct of a row's ``key`` and ``timestamp``, which ignores other fields."""
+    """Return a Struct of only the ``key`` and ``timestamp`` of a row."""
     fields = [
         ("key", Id | None, msgspec.field(name=key, default=None)),
         ("timestamp", Any, msgspec.field(name=column, default=None)),

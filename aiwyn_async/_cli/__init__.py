@@ -1,4 +1,7 @@
-"""The command line, ``aiwyn``: its entry point, which also handles errors and signals during imports."""
+"""The entry point of ``aiwyn``, which also handles errors during imports.
+
+Signals during imports are handled too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line. Any error, also one of an import, is written to stderr as one line."""
+    """Run the command line; errors, also of imports, are one line on stderr."""
     sys.exit(_run())
 
 

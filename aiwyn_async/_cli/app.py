@@ -87,7 +87,7 @@ async def count(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code. Errors are one line on stderr, without a traceback."""
+    """Run a command and return its exit code; errors are one line on stderr."""
     # Without a handler, Python prints a warning of a failed token renewal, and the error would repeat it.
     logging.getLogger("aiwyn_async").addHandler(logging.NullHandler())
     try:
@@ -127,7 +127,10 @@ async def _run_cancellable(result: Any) -> int:
 
 
 def _write_json_error(text: str, arguments: Sequence[str]) -> None:
-    """With ``--json``, write a result without a path: the exit code does not say whether there is a file."""
+    """With ``--json``, write a result without a path.
+
+    The exit code does not say whether there is a file.
+    """
     if arguments[0] in {"export", "sync"} and "--json" in arguments:
         with contextlib.suppress(StorageError):  # stdout may be what failed
             write_data(encode_json({"path": None, "complete": False, "error": text}))

@@ -1,4 +1,4 @@
-"""The file of skipped rows next to the target of a command, such as ``invoices.parquet.bad.jsonl``."""
+"""The file of skipped rows beside the target, as ``invoices.parquet.bad.jsonl``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BadRowsFile"]
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """A skipped row: its page and index, its key if known, the decoding error and its JSON."""
+    """A skipped row: page, index, key if known, decoding error and JSON."""
 
     page: int
     index: int
@@ -61,7 +61,7 @@ class BadRowsFile:
             raise
 
     def replace(self, rows: Sequence[BadRow]) -> None:
-        """Write the skipped rows of a run; if there are none, remove the file of an earlier run.
+        """Write the skipped rows of a run; without any, remove the file of an earlier run.
 
         Raises:
             StorageError: the file cannot be written.
@@ -69,7 +69,7 @@ class BadRowsFile:
         self._write(list(map(_to_line, rows)))
 
     def add(self, rows: Sequence[BadRow]) -> None:
-        """Add skipped rows to those of earlier runs. A row that was skipped before is replaced.
+        """Add skipped rows to those of earlier runs, replacing rows skipped before.
 
         Raises:
             StorageError: the file cannot be written.

@@ -31,7 +31,7 @@ class _Check(msgspec.Struct, frozen=True):
 
 
 async def doctor(*, sandbox: Flag = False, sandbox_invoices: WholeNumber = 100, seed: WholeNumber = 7) -> int:
-    """Check configuration, connection, token, clock and one page, and print what to correct.
+    """Check configuration, connection, token, clock and one page; print the fixes.
 
     Args:
         sandbox: Use a sandbox that is started for this command.

@@ -1,4 +1,4 @@
-"""Errors of the library as the command line reports them: exit codes, and flags instead of arguments."""
+"""Errors of the library with exit codes, and with flags instead of arguments."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ _ARGUMENT: Final = re.compile(
 
 
 def exit_code_for(error: AiwynError) -> ExitCode:
-    """Return the exit code of an error; a failed token exchange has the one of its cause."""
+    """Return the exit code of an error, or of the cause of a failed token exchange."""
     if isinstance(error, TokenExchangeError) and isinstance(error.__cause__, AiwynError):
         return exit_code_for(error.__cause__)
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILURE)
 
 
 def to_flags(text: str) -> str:
-    """Return a message of the library with flags instead of keyword arguments, as in ``--resume``."""
+    """Replace keyword arguments in a message by flags such as ``--resume``."""
     text = _SWITCH.sub(lambda match: flag_name(match[1]), text)
     text = _OPTION.sub(
         lambda match: f"{flag_name(match[1])} {' or '.join(filter(None, match.group(3, 5)))}", text

@@ -73,7 +73,7 @@ class RowOptions:
         return self.on_bad_row != "raise"
 
     def read_arguments(self) -> dict[str, Any]:
-        """Return keyword arguments of a read. Skipped rows are collected, to be written to a file."""
+        """Return keyword arguments of a read, which collects bad rows for the file."""
         return {"on_bad_row": "collect"} if self.skips_bad_rows else {}
 
     def column_arguments(self) -> dict[str, Any]:

@@ -12,7 +12,9 @@ __all__ = ["discard_output", "replace_control_characters", "write_data", "write_
 
 
 def write_data(data: bytes) -> None:
-    """Write a line to stdout. If its reader has exited, output is discarded and the command continues.
+    """Write a line to stdout.
+
+    If its reader has exited, output is discarded and the command continues.
 
     Raises:
         StorageError: stdout is closed, or its disk is full.
@@ -29,7 +31,10 @@ def write_data(data: bytes) -> None:
 
 
 def write_message(text: str) -> None:
-    """Write a line to stderr. If that fails, messages are discarded and the command continues."""
+    """Write a line to stderr.
+
+    If that fails, messages are discarded and the command continues.
+    """
     if sys.stderr is not None:
         try:
             sys.stderr.write(replace_control_characters(text) + "\n")
@@ -39,7 +44,7 @@ def write_message(text: str) -> None:
 
 
 def discard_output(stream: TextIO) -> None:
-    """Redirect a stream to the null device, since flushing it at exit would fail again."""
+    """Redirect a stream to the null device, since a flush at exit would fail again."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

@@ -99,7 +99,7 @@ class ProgressLines:
 
 
 class ProgressBars:
-    """A bar with the number of rows, their rate, the time left and retries, and one for each key range.
+    """A bar with rows, rate, time left and retries, and one per key range.
 
     Args:
         noun: names the rows.

@@ -1,4 +1,7 @@
-"""Messages that ``export`` and ``sync`` share: problems, and values that were changed or left out."""
+"""Messages that ``export`` and ``sync`` share.
+
+They name problems, and values that were changed or left out.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ RESOURCES: Final[Mapping[str, _Resource]] = {
 
 
 def find_resource(name: str) -> str:
-    """Return the attribute of the client for a resource, named in the plural or singular.
+    """Return the client's attribute for a resource, in the plural or singular.
 
     Raises:
         ConfigurationError: the resource is unknown.

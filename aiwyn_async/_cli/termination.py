@@ -1,4 +1,7 @@
-"""SIGTERM, handled like Ctrl-C. Imports nothing that takes time, so that it is installed first."""
+"""SIGTERM, handled like Ctrl-C.
+
+Imports nothing that takes time, so that it is installed first.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class Termination:
 
     @contextlib.contextmanager
     def cancels(self, task: asyncio.Task[object] | None) -> Generator[None]:
-        """Within, the first SIGTERM cancels the task; any other SIGTERM raises ``KeyboardInterrupt``."""
+        """Cancel the task on the first SIGTERM; any other raises ``KeyboardInterrupt``."""
         self._task = task
         try:
             yield

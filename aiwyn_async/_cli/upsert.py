@@ -33,7 +33,9 @@ async def upsert(
     batch_size: WholeNumber = 100,
     json: Flag = False,
 ) -> int:
-    """Write records from a JSONL file: one per line, with type, systemRef and attributes.
+    """Write records from a JSONL file.
+
+    Each line is a record with type, systemRef and attributes.
 
     Each record that was not written is reported on stderr, with its line. Exit code 5 means that there is
     one, or that a malformed line ended the command after the records before it were sent.
@@ -82,7 +84,7 @@ def _report_on_error(writing: RecordWrite) -> Generator[None]:
 
 
 class _RecordLines:
-    """The records of a file, or of stdin if the path is ``-``. Empty lines are ignored.
+    """The records of a file, or of stdin for ``-``; empty lines are ignored.
 
     Raises:
         ConfigurationError: the file cannot be read, or a line is not a valid record.

@@ -80,7 +80,7 @@ def _note(operation: str, text: str) -> None:
 def disk_errors(
     path: Path, doing: str = "write", error: type[StorageError] = StorageError
 ) -> Generator[None]:
-    """Raise an ``OSError`` as a ``StorageError``: ``cannot write x.csv: No space left on device``."""
+    """Raise an ``OSError`` as a ``StorageError`` that names the file and the reason."""
     try:
         yield
     except OSError as exc:
@@ -88,7 +88,7 @@ def disk_errors(
 
 
 def restrict_to_owner(path: Path, mode: int = 0o600) -> None:
-    """Set the mode of a file. A file system without modes applies its own; a warning says so.
+    """Set the mode of a file; warn if the file system has no modes.
 
     Raises:
         OSError: the disk refuses for another reason.
@@ -147,7 +147,7 @@ def replace_content(path: Path, content: bytes) -> None:
 
 
 def move_synced(path: Path, to: Path) -> None:
-    """Rename a file on the same disk, replacing the target; content and name are durable afterwards.
+    """Rename a file on its disk, replacing the target; the result is durable.
 
     Raises:
         OSError: the disk refuses.
@@ -158,7 +158,7 @@ def move_synced(path: Path, to: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are durable; warn if the file system cannot do it.
+    """Wait until a file, or the names in a folder, are durable; warn if unsupported.
 
     Raises:
         OSError: the disk refuses for another reason.

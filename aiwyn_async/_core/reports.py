@@ -34,7 +34,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 class EarlierProblems(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """Problem counts of the reads that a resumed read continues. Stored in checkpoints."""
+    """Problem counts of the reads before a resumed read, stored in checkpoints."""
 
     duplicates: _Count = 0
     bad_rows: _Count = 0
@@ -44,7 +44,7 @@ class EarlierProblems(
 
 
 class ReadReport(msgspec.Struct, kw_only=True):
-    """Counters that every read keeps, updated while it runs. Times are seconds, sizes bytes.
+    """Counters of a read, updated while it runs; seconds and bytes.
 
     Attributes:
         rows_received: rows received, duplicates and bad rows included.
@@ -100,7 +100,7 @@ class ReadReport(msgspec.Struct, kw_only=True):
         raise NotImplementedError  # as above
 
     def blocking_problems(self, *, allow_rows_without_key: bool = False) -> list[str]:
-        """Return the problems apart from bad rows, which callers count and name themselves.
+        """Return the problems apart from bad rows, which callers count themselves.
 
         Args:
             allow_rows_without_key: rows without a key count as bad rows too.
@@ -209,7 +209,7 @@ class ListReport(ReadReport, kw_only=True):
 
 
 class KeyRange(msgspec.Struct, frozen=True):
-    """The keys greater than ``after``, up to and including ``until``; None is unbounded."""
+    """The keys greater than ``after`` up to ``until``; None is unbounded."""
 
     after: Id | None
     until: Id | None

@@ -11,7 +11,10 @@ __all__ = ["Secret", "TokenProvider", "bearer_secret"]
 
 
 class Secret:
-    """A credential that no repr, log, pickle or traceback shows; ``reveal()`` returns its text."""
+    """A credential hidden from reprs, logs, pickles and tracebacks.
+
+    ``reveal()`` returns its text.
+    """
 
     __slots__ = ("_text",)
 

@@ -1,4 +1,4 @@
-"""The event loop of this thread; blocking work in another thread that a cancellation waits for."""
+"""This thread's event loop, and blocking work that a cancellation waits for."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def checked_url(url: str, *, allow_insecure_http: bool) -> str:
 
 
 def check_proxy(url: str) -> None:
-    """Refuse a value that is not the URL of a proxy; it may contain credentials, so it is not quoted.
+    """Refuse a value that is not the URL of a proxy.
+
+    It may contain credentials, so it is not quoted.
 
     Raises:
         ConfigurationError: names the option.

@@ -1,4 +1,4 @@
-"""Split a page's JSON between rows, into blocks small enough that their rows stay in the processor's cache.
+"""Split a page's JSON between rows, into blocks that fit the processor's cache.
 
 A row is recognized by how the page's first row begins, up to its second key. An object inside a row may begin
 the same way; a split before it leaves brackets unbalanced, so that the block does not decode.
@@ -47,7 +47,7 @@ class PageBlocks(NamedTuple):
 
 
 def split_into_blocks(pieces: Sequence[bytes], path: Sequence[str]) -> PageBlocks | None:
-    """Split a page between rows; None if it does not begin with its rows or is too short.
+    """Split a page between rows; None if it is too short or has no leading rows.
 
     If a piece ends within the bytes that mark the end of a row, that row's block is longer.
 
@@ -75,7 +75,7 @@ def split_into_blocks(pieces: Sequence[bytes], path: Sequence[str]) -> PageBlock
 
 
 def find_rows(body: bytes, path: Sequence[str]) -> bytes | None:
-    """Return a page's rows with the commas between them; None if the page does not begin with its rows.
+    """Return a page's leading rows with the commas between them, or None.
 
     Args:
         body: the body of the response.
@@ -92,12 +92,12 @@ def find_rows(body: bytes, path: Sequence[str]) -> bytes | None:
 
 @functools.lru_cache(maxsize=64)
 def _match_head(path: tuple[str, ...]) -> Callable[[bytes], re.Match[bytes] | None]:
-    """Return a function that matches a body up to its first row, if that is its first value."""
+    """Return a matcher of a body up to its first row, if that is its first value."""
     keys = [rb"\{\s*" + re.escape(msgspec.json.encode(key)) + rb"\s*:\s*" for key in path]
     return re.compile(rb"\s*" + b"".join(keys) + rb"\[\s*").match
 
 
 @functools.lru_cache(maxsize=64)
 def _find_boundary(first: bytes, second: bytes) -> Callable[[bytes, int], re.Match[bytes] | None]:
-    """Return a function that finds the end of a row and, as its first group, the beginning of the next."""
+    """Return a matcher of a row's end, whose first group is the next row's start."""
     return re.compile(rb"\}\s*,\s*(" + re.escape(first) + _SCALAR + re.escape(second) + rb")").search

@@ -1,4 +1,6 @@
-"""Types for decoding pages in one call: msgspec rejects what the contract of values decodes differently.
+"""Types to decode pages in one call, under the contract of values.
+
+msgspec rejects what the contract decodes differently.
 
 ``checked(Invoice)`` is a subclass of ``Invoice`` with the same name. At no cost per row, its decoder also
 rejects keys without a field, money that is not a JSON number with a fraction, and integers of more than 64
@@ -45,7 +47,7 @@ NO_EXTRA_KEYS: Final[ExtraKeys] = frozenset()
 
 
 class _HookedType:
-    """A type whose values the hooks of a decoder create; msgspec handles it as a generic type.
+    """A type whose values the decoder's hooks create; generic for msgspec.
 
     The ``float_hook`` creates a ``Decimal`` as fast as msgspec itself. Text, which ``Decimal`` accepts in
     forms such as "NaN" and "1_000", is rejected or passed to the ``dec_hook``.
@@ -72,7 +74,7 @@ _INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def decode_hook(kind: Any, value: Any) -> Any:
-    """Decode integers and quoted numbers as money, and timestamps in the usual form: a ``dec_hook``."""
+    """The ``dec_hook`` of integers and text as money, and of usual timestamps."""
     if kind is _MONEY:
         return value if type(value) is Decimal else values.as_money(value)
     if type(value) is not str or not values.is_usual_timestamp(value):
@@ -90,7 +92,7 @@ def is_object(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def is_checkable(kind: Any) -> bool:
-    """Return True for a Struct that is an object and can be subclassed with other annotations."""
+    """Return True for a Struct, encoded as an object, that allows other annotations."""
     return is_object(kind) and not is_key_only(kind) and not _is_recursive(kind)
 
 
@@ -110,7 +112,7 @@ def _is_recursive(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def key_only(key: str) -> type[Any]:
-    """Return a Struct type that decodes only the key of a row, as ``key``; None if the row has none."""
+    """Return a Struct type that decodes only a row's key, as ``key``, or None."""
     column = ("key", Id | None, msgspec.field(name=key, default=None))
     return msgspec.defstruct("KeyOnly", [column], gc=False, namespace={"_is_key_only": True})
 
@@ -183,7 +185,10 @@ def _checked_struct(kind: Any, options: CheckOptions) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def has_unchecked_amounts(kind: Any) -> bool:
-    """Return True if msgspec decodes an amount by its own rules: in a dataclass, or in a wider union."""
+    """Return True for an amount in a dataclass or a wider union.
+
+    msgspec decodes these by its own rules.
+    """
     if is_checkable(kind):
         return any(has_unchecked_amounts(field.type) for field in fields(kind))
     if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind) or is_object(kind):
@@ -195,7 +200,7 @@ def has_unchecked_amounts(kind: Any) -> bool:
 
 
 def may_misread_timestamps(kind: Any, json: bytes) -> bool:
-    """Return True if msgspec may decode a timestamp in this JSON differently from the contract of values.
+    """Return True if msgspec may decode a timestamp unlike the contract of values.
 
     It rounds digits beyond the microsecond and has no bounds in UTC. All timestamps with a ``T`` are searched
     for both. Other separators and escapes are searched for in the first ``HEAD`` bytes only, since a server

@@ -1,4 +1,7 @@
-"""Rows as dicts: unchanged, but every amount of the resource's row type is a ``Decimal``."""
+"""Rows as dicts, unchanged except for amounts as ``Decimal``.
+
+The row type of the resource determines which values are amounts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Convert = Callable[[Any], Any]
 
 @functools.lru_cache(maxsize=256)
 def amount_converter(row_type: Any) -> Convert | None:
-    """Return a function that converts the amounts of a dict row in place; None if the type has none.
+    """Return a function that converts amounts of a dict row in place, or None.
 
     It raises ``InvalidValueError`` for a value that is not an amount, as for any other row type.
     """

@@ -35,7 +35,10 @@ class Envelope(msgspec.Struct, frozen=True):
 def envelope_decoder(
     spec: DecoderSpec, envelope: Envelope
 ) -> Callable[[bytes], tuple[list[Any] | None, object]]:
-    """Return a function from a body to its rows and count; the rows are None in another envelope."""
+    """Return a function from a body to rows and count.
+
+    The rows are None in another envelope.
+    """
     leaves: dict[tuple[str, ...], Any] = {
         envelope.items: spec.rows,
         ("errors",): msgspec.Raw,
@@ -94,7 +97,7 @@ def parse_count(count: object) -> int | None:
 
 
 def split_layers(body: bytes) -> list[dict[str, msgspec.Raw]]:
-    """Split a response into its keys and values, and those of ``data`` if that is an object.
+    """Split a response, and an object ``data`` in it, into keys and values.
 
     Raises:
         DecodeError: the body is not a JSON object.
@@ -140,7 +143,7 @@ _split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def find_envelope(body: bytes, declared: Envelope | None) -> Envelope:
-    """Find the envelope of a response: the declared keys, another schema prefix, or its only list.
+    """Find the declared keys, those with another schema prefix, or the only list.
 
     Raises:
         DecodeError: there is no list, or more than one that may hold the rows.

@@ -1,4 +1,4 @@
-"""Decode one row exactly as the contract of values requires: the slow path, and the reference for the others.
+"""Decode one row by the contract of values: slow, the reference for the others.
 
 Each value is decoded from its own JSON, so the path to an invalid one and repaired values are known.
 ``row_decoder`` uses it for rows that cannot be decoded fast with ``checked_types``.
@@ -62,7 +62,7 @@ _split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 @functools.lru_cache(maxsize=256)
 def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
-    """Return a function that decodes the JSON of one row, or raises one of ``DECODING_ERRORS``."""
+    """Return a decoder of one row's JSON, which raises ``DECODING_ERRORS``."""
     target = checked(row_type)
     convert = _converter(inspect.type_info(row_type))
 
@@ -75,7 +75,7 @@ def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
 
 @functools.lru_cache(maxsize=1024)
 def value_decoder(kind: Any) -> Callable[[bytes], Any]:
-    """Return a function that decodes the JSON of one value, or raises one of ``DECODING_ERRORS``."""
+    """Return a decoder of one value's JSON, which raises ``DECODING_ERRORS``."""
     target = checked(kind)
     decode_fast = msgspec.json.Decoder(target, float_hook=values.bounded_decimal).decode
     convert = _converter(inspect.type_info(kind))
@@ -93,7 +93,7 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
-    """Return a function that is True for the JSON of a value in the form that is decoded fast."""
+    """Return a function that is True for the JSON of a value that decodes fast."""
     decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal).decode
 
     def check(json: bytes) -> bool:
@@ -140,7 +140,7 @@ def _converter(kind: inspect.Type) -> Converter:  # noqa: PLR0911 (one for each 
 
 
 def _build_lazily(build: Callable[[], Converter]) -> Converter:
-    """Build a converter on its first use, because an object may hold others of its own type."""
+    """Build a converter on first use, since a type may contain itself."""
     build_once = functools.cache(build)
 
     def convert(json: bytes, notes: _Notes) -> Any:
@@ -266,7 +266,7 @@ def _dict_converter(convert: Converter) -> Converter:
 
 
 def _convert_untyped(json: bytes, _notes: _Notes) -> Any:
-    """Convert a value of a type outside the contract: numbers are exact, msgspec checks the rest."""
+    """Convert a value outside the contract: exact numbers, the rest by msgspec."""
     return _convert_numbers(parse(json))
 
 
@@ -283,7 +283,7 @@ def _convert_numbers(value: Any) -> Any:
 
 
 def _scalar_converter(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Converter:
-    """Return a converter that counts a value in another form than the usual one as repaired."""
+    """Return a converter that counts a value in an unusual form as repaired."""
 
     def convert(json: bytes, notes: _Notes) -> Any:
         value = parse(json)

@@ -1,4 +1,6 @@
-"""Match keys to fields in another case: snake_case or kebab-case for camelCase, and the reverse.
+"""Match keys to fields in another case.
+
+These are snake_case or kebab-case for camelCase, and the reverse.
 
 Each key is matched by itself: a key that is not the name of a field is that of the field it equals without
 case, ``_`` and ``-``. If two keys match one field, or two fields are equal without these, neither matches.
@@ -63,5 +65,5 @@ def normalize(name: str) -> str:
 
 
 def strip_indexes(path: str) -> str:
-    """Return a path without list indexes: ``lineItems[0].note`` becomes ``lineItems.note``."""
+    """Return a path without list indexes: ``lineItems[0].note`` as ``lineItems.note``."""
     return re.sub(r"\[[0-9]+\]", "", path)

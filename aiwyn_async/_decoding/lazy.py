@@ -1,4 +1,4 @@
-"""Rows whose amounts, lists and nested objects are decoded when they are first read.
+"""Rows whose amounts, lists and objects are decoded on first access.
 
 Decoding these fields takes most of the time of a page, and a search for some rows, or the sum of one column,
 reads few of them. Until then the value of such a field is its JSON.
@@ -24,7 +24,7 @@ RowT = TypeVar("RowT")
 
 
 def deferred(row_type: type[RowT]) -> type[RowT]:
-    """Return a subclass of a row type that decodes amounts, lists and nested objects on first access.
+    """Return a row type that decodes amounts, lists and objects on first access.
 
     Pass it to ``decode_as()``. Attributes, ``==``, ``hash()``, ``repr()`` and ``pickle`` return the same as
     for a row of ``row_type``. The differences:
@@ -97,7 +97,7 @@ _COSTLY: Final = (
 
 
 def _lazy_property(field: FieldInfo, slot: Any, *, is_frozen: bool) -> property:
-    """Return a property that decodes the slot's value on first access, and stores it there."""
+    """Return a property that decodes a slot's value on first access and stores it."""
     get, store = slot.__get__, slot.__set__
     decode = value_decoder(field.type)
 

@@ -1,4 +1,4 @@
-"""Split a page that is not JSON as a whole into rows, by brackets and strings alone.
+"""Split a page that is not valid JSON into rows, by brackets and strings alone.
 
 One row with a raw control character, ``NaN`` or a lone surrogate makes msgspec reject the document. A lone
 surrogate is legal JSON and becomes U+FFFD, as in other decoders; a row that is not JSON is one bad row.
@@ -38,7 +38,7 @@ def is_json(text: bytes) -> bool:
 
 
 def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | None:
-    """Split a page into its rows and the page without them; None if it has no complete list of rows.
+    """Split a page into its rows and the rest; None without a complete list of rows.
 
     Args:
         body: the body of the response.
@@ -89,7 +89,7 @@ def without_rows(body: bytes) -> bytes:
 
 
 def cut_after_value(row: bytes, is_key: Callable[[str], bool]) -> bytes | None:
-    """Cut an object off after the text or number of a key, and close it; None if it has no such key."""
+    """Return an object closed after the value of a key, text or number, or None."""
     depth = 0
     for token in _TOKENS.finditer(row):
         mark = token[0]

@@ -22,7 +22,7 @@ ENVELOPE_KEYS: Final = frozenset({"data", "error", "errors", "meta"})
 
 
 def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
-    """Decode a bare object, or one inside ``{"data": {...}, "error": null, "meta": {...}}``.
+    """Decode an object, bare or inside ``{"data": {...}, "error": null}``.
 
     Raises:
         DecodeError: the body is not a JSON object of this type.

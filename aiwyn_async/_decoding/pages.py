@@ -1,4 +1,4 @@
-"""Decode the pages of one read: from the bytes of a response to its rows and its count.
+"""Decode the pages of one read: from response bytes to rows and count.
 
 The declared envelope is tried first, with a decoder built once. If a response has another envelope,
 ``PageDecoder`` finds it in that response and uses it for the next pages.
@@ -54,7 +54,7 @@ class BadRow(msgspec.Struct, frozen=True):
 
 
 class RowError(msgspec.Struct, frozen=True):
-    """Why a row of a page does not decode: its index, the reason, the path to the value, and its bytes."""
+    """An undecodable row: its index, the reason, the path to the value, its bytes."""
 
     index: int
     reason: str
@@ -90,7 +90,7 @@ class DecodedRows(msgspec.Struct, Generic[RowT]):
 
 
 class RowBlocks(Generic[RowT]):
-    """A page whose rows are decoded block by block; ``remaining`` is the number of blocks left."""
+    """A page decoded block by block, of which ``remaining`` blocks are left."""
 
     __slots__ = ("_blocks", "_decode", "_last", "count", "remaining")
 
@@ -207,7 +207,7 @@ class PageDecoder(Generic[RowT]):
         return rows
 
     def _decode_fast(self, envelope: Envelope, body: bytes) -> tuple[list[RowT] | None, object]:
-        """Decode a page in one call; raise one of ``DECODING_ERRORS`` if that is not exact."""
+        """Decode a page in one call; raise ``DECODING_ERRORS`` if that is not exact."""
         items, count = envelope_decoder(self._decoder.fast, envelope)(body)
         if items and not self._decoder.is_exact(
             items, body, lambda spec: envelope_decoder(spec, envelope)(body)
@@ -280,7 +280,10 @@ def _list_decoder(spec: DecoderSpec) -> Callable[[bytes], list[Any]]:
 
 
 class _SplitPage(msgspec.Struct, frozen=True):
-    """The rows of a page as JSON, and its count; ``repaired`` are those that had a lone surrogate."""
+    """A page's rows as JSON and its count.
+
+    ``repaired`` are the rows that had a lone surrogate.
+    """
 
     rows: list[bytes]
     count: int | None
@@ -301,7 +304,7 @@ def _split_page(envelope: Envelope, body: bytes) -> _SplitPage | None:
 
 
 def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> _SplitPage | None:
-    """Split a page that is not JSON as a whole; return None if it has another envelope.
+    """Split a page that is not valid JSON; None in another envelope.
 
     Raises:
         DecodeError: the page without its rows is not JSON either.

@@ -1,4 +1,6 @@
-"""Make rows of generated subclasses compare, hash, print and pickle as rows of their plain type.
+"""Make rows of generated subclasses behave as rows of their plain type.
+
+They compare, hash, print and pickle alike.
 
 A plain type is one that a user declares; ``checked_types`` and ``lazy`` generate subclasses of it.
 """
@@ -18,7 +20,9 @@ RowT = TypeVar("RowT")
 
 
 def materialize(row: RowT) -> RowT:
-    """Decode all fields of a deferred row; return a row of the plain type, and any other row unchanged.
+    """Return a deferred row with all fields decoded, as a row of the plain type.
+
+    Other rows are returned unchanged.
 
     Raises:
         DecodeError: a value does not decode.

@@ -87,7 +87,7 @@ class RowDecoder(Generic[RowT]):
         self.fast = self._build_spec()
 
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> bool:
-        """Return True if rows that were decoded fast are those that ``decode_exactly()`` returns.
+        """Return True if rows decoded fast equal those of ``decode_exactly()``.
 
         Args:
             rows: the rows of a page or a block.
@@ -118,7 +118,7 @@ class RowDecoder(Generic[RowT]):
         return True
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
-        """Learn from the rows of a page that was not decoded fast; return True if ``fast`` changed."""
+        """Adapt to a page that was not decoded fast; return True if ``fast`` changed."""
         if not self._is_checked or self._has_other_cases:
             return False
         before = self.extra_keys, self._has_hook, self.hooks_timestamps
@@ -148,7 +148,7 @@ class RowDecoder(Generic[RowT]):
         self.extra_keys = self.extra_keys.union(*filter(None, extra))
 
     def drop_hook(self) -> None:
-        """Decode without the ``dec_hook`` again, which is slower and did not help with the last page."""
+        """Decode without the slower ``dec_hook`` after a page that it did not help with."""
         self._has_hook = self.hooks_timestamps = False
         self.fast = self._build_spec()
 
@@ -184,7 +184,7 @@ class RowDecoder(Generic[RowT]):
 
 @functools.lru_cache(maxsize=256)
 def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
-    """Return a function that decodes the JSON of one row or object, or raises one of ``DECODING_ERRORS``."""
+    """Return a decoder of a row's or object's JSON, which raises ``DECODING_ERRORS``."""
     exact = exact_decoder(row_type)
     if not is_checkable(row_type) or has_unchecked_amounts(row_type):
         return exact
@@ -205,7 +205,7 @@ def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
 
 @functools.lru_cache(maxsize=64)
 def key_decoder(key: str) -> Callable[[bytes], Id | None]:
-    """Return a function that decodes the key of a row, or returns None if the row has no valid key."""
+    """Return a function that decodes the key of a row, or None without a valid one."""
     row_type = key_only(key)
 
     def decode(row: bytes) -> Id | None:
@@ -245,7 +245,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _nested_structs(kind: Any) -> Mapping[str, Any]:
-    """Return the fields of a Struct that hold objects, alone or in a list, and the Struct of these."""
+    """Return the fields of a Struct that hold objects or lists of them, by Struct."""
     structs = {field.encode_name: _find_struct(field.type) for field in fields(kind)}
     return {name: inner for name, inner in structs.items() if inner is not None}
 
@@ -294,7 +294,7 @@ def _find_extra_keys(kind: Any, keys: Iterable[str]) -> ExtraKeys | None:
 
 @functools.lru_cache(maxsize=256)
 def _keys_type(kind: Any, extra_keys: ExtraKeys) -> Any:
-    """Return a Struct type that decodes no values of an object and rejects unknown keys."""
+    """Return a Struct type that decodes no values and rejects unknown keys."""
     nested = _nested_structs(kind)
     names = [field.encode_name for field in fields(kind)]
     columns: list[tuple[str, Any, Any]] = []
@@ -309,7 +309,10 @@ def _keys_type(kind: Any, extra_keys: ExtraKeys) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _has_default_value(kind: Any) -> Callable[[Any], bool]:
-    """Return a function that is True for a row with a default, whose value may be under an unknown key."""
+    """Return a function that is True for a row with a default value.
+
+    Its value may be under an unknown key.
+    """
     optional = [
         (field.name, field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
         for field in fields(kind)

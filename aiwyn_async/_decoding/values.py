@@ -1,4 +1,4 @@
-"""The contract of values: which JSON each kind of field accepts, and what it becomes.
+"""The contract of values: the JSON that each kind of field accepts.
 
 All outputs share it: typed rows, deferred rows, Parquet, DuckDB, CSV, Arrow streams and syncs. A value is
 exact, or it is repaired and counted, or its row is a bad row.
@@ -130,7 +130,7 @@ class NumberText(str):
 
 
 class InexactError(Exception):
-    """A page decodes, but not as the contract of values requires. It never leaves this package."""
+    """A page decodes, but not by the contract of values. Never leaves this package."""
 
 
 DECODING_ERRORS: Final = (
@@ -151,14 +151,14 @@ _ERROR_TEXTS: Final[dict[type[Exception], str]] = {
 
 
 def describe_error(error: Exception) -> str:
-    """Return the text of a decoding error, without the bytes that a ``UnicodeDecodeError`` quotes."""
+    """Return the text of a decoding error, without bytes of a ``UnicodeDecodeError``."""
     if isinstance(error, (msgspec.MsgspecError, InvalidValueError)):
         return str(error)
     return _ERROR_TEXTS.get(type(error), type(error).__name__)
 
 
 def explain(error: Exception) -> tuple[str, str]:
-    """Return the reason of a decoding error, and the path to the value, empty for the row itself."""
+    """Return the reason of a decoding error and the value's path, '' for the row."""
     if isinstance(error, InvalidValueError):
         return error.reason, error.path
     reason, _, path = describe_error(error).partition(" - at `$")
@@ -230,7 +230,7 @@ def as_boolean(value: Any) -> bool:
 
 
 def as_timestamp(value: Any) -> datetime:
-    """Convert to a datetime, naive if the text has no zone; a date becomes its midnight."""
+    """Convert to a datetime, naive without a zone; a date becomes its midnight."""
     match = _TIMESTAMP.fullmatch(value.strip()) if type(value) is str else None
     if match is None:
         raise _invalid("an ISO 8601 timestamp", value)

@@ -1,4 +1,4 @@
-"""Bearer tokens: a JWT, a function that returns one, or an API key that is exchanged for one.
+"""Bearer tokens from a JWT, a function, or the exchange of an API key.
 
 The last two are renewed before they expire.
 
@@ -181,7 +181,9 @@ class _RenewableToken:
 
 
 class ProvidedToken(_RenewableToken):
-    """A token from a function of the caller, called again when the token expires or is refused.
+    """A token from the caller's function.
+
+    The function is called again when the token expires or is refused.
 
     Args:
         provide: returns a token, or an awaitable of one. A sync function is called in a thread, since it
@@ -196,7 +198,7 @@ class ProvidedToken(_RenewableToken):
         self._timeout = timeout
 
     async def renewed(self, refused: Secret) -> Secret | None:
-        """Return a token other than the refused one; None if the function returns that one again."""
+        """Return a token other than the refused one, or None if there is no other."""
         token = await super().renewed(refused)
         return token if token != refused else None
 

@@ -41,7 +41,7 @@ def body_at_hand(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | No
 async def read_body(
     response: aiohttp.ClientResponse, max_bytes: int, stage: Stage
 ) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return the decoded body, in pieces if it was received in several; or why it cannot be used."""
+    """Return the decoded body, in pieces as received, or why it is unusable."""
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):
@@ -70,7 +70,10 @@ async def read_body(
 def undecodable(
     response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...], error: LookupError | UnicodeError
 ) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return why a body is not valid in its charset; the body of an error response is returned anyway."""
+    """Return why a body is invalid in its charset.
+
+    The body of an error response is returned anyway.
+    """
     is_unknown = isinstance(error, UnknownCharsetError)
     if not is_success(response.status):
         return body if is_unknown else as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace")
@@ -88,7 +91,10 @@ def undecodable(
 async def _read_capped(
     response: aiohttp.ClientResponse, max_bytes: int, stage: Stage
 ) -> bytes | tuple[bytes, ...] | None:
-    """Return the decoded body, in pieces unless they are small; None if it exceeds ``max_bytes``."""
+    """Return the decoded body, or None if it exceeds ``max_bytes``.
+
+    It is in pieces unless they are small.
+    """
     chunks: list[bytes] = []
     size = 0
     content = response.content

@@ -1,4 +1,4 @@
-"""Bodies in other character encodings than UTF-8, converted to it before anything decodes them."""
+"""Convert bodies in other character encodings to UTF-8 before they are decoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UnknownCharsetError(LookupError):
 
 @functools.lru_cache(maxsize=64)
 def declared_charset(content_type: str) -> str | None:
-    """Return the charset parameter of a media type; None if absent or a spelling of UTF-8 or ASCII."""
+    """Return the charset of a media type, or None for UTF-8, ASCII or no charset."""
     parameter = _PARAMETER.search(content_type)
     name = parameter[1].lower() if parameter else ""
     return None if name.replace("-", "").replace("_", "") in {"", "utf8", "usascii", "ascii"} else name
@@ -39,7 +39,7 @@ def declared_charset(content_type: str) -> str | None:
 def as_utf8(
     content: bytes | tuple[bytes, ...], content_type: str, errors: str = "strict"
 ) -> bytes | tuple[bytes, ...]:
-    """Return a body as UTF-8 without a byte order mark; the same object if it is that already.
+    """Return a body as UTF-8 without a byte order mark; the same object if it is that.
 
     A byte order mark outweighs the declared charset. Without either, UTF-16 and UTF-32 are recognised by
     the zero bytes that JSON has in them and nowhere else.
@@ -79,7 +79,7 @@ def _codec_of(charset: str | None, start: bytes) -> str:
 
 
 def _wide_encoding(start: bytes) -> str:
-    """Return the UTF-16 or UTF-32 codec whose zero bytes are at the start of some JSON; '' if none."""
+    """Return the UTF-16 or UTF-32 codec recognized by zero bytes, or ''."""
     zeros = tuple(not byte for byte in start[:4])
     match zeros:
         case (True, True, True, False):

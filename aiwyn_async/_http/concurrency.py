@@ -1,4 +1,4 @@
-"""The number of requests in flight of a client, and the pause that they share after a 429."""
+"""A client's limit of requests in flight, and its shared pause after a 429."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_LIMIT: Final = 1.0
 
 
 class Phased(Protocol):
-    """A caller waiting for a slot; records what it waits for, for the deadline's error message."""
+    """A caller waiting for a slot; its phase is named in the deadline's error."""
 
     phase: str
 
@@ -53,7 +53,9 @@ class ConcurrencyLimiter:
         return f"<ConcurrencyLimiter {self.in_flight} in flight of {int(self.limit)}, {waiting} waiting>"
 
     async def acquire(self, caller: Phased, *, priority: bool = False) -> float:
-        """Wait for a slot and for the end of a pause; return the time of admission. Pair with ``release()``.
+        """Wait for a slot and the end of a pause; return the time of admission.
+
+        Pair with ``release()``.
 
         With ``priority``, go ahead of the queue: for what queued requests need, such as a token.
         """
@@ -111,7 +113,7 @@ class ConcurrencyLimiter:
             self.limit = max(MIN_LIMIT, self.limit / 2)
 
     def out_of_sockets(self) -> None:
-        """Release one slot for good: this process could not open a socket for a request that holds it."""
+        """Remove one slot: this process could not open a socket for its request."""
         self.limit = max(MIN_LIMIT, min(self.limit, float(self.in_flight)) - 1)
 
     def _reset_after_fork(self) -> None:
@@ -123,7 +125,7 @@ class ConcurrencyLimiter:
         self._waiting.clear()
 
     def _change_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Count the slots of another event loop; release those of closed loops, and drop their waiters."""
+        """Count the slots of another loop; release those and the waiters of closed loops."""
         if self._loop is not None and self._held_here:
             self._held_elsewhere[self._loop] = self._held_here
         self._loop, self._held_here = loop, self._held_elsewhere.pop(loop, 0)

@@ -64,7 +64,10 @@ class _Protocol(ResponseHandler):
         _receive(self, data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
-        """See ``asyncio.Protocol``; aiohttp calls it after every piece, which takes 3 us if not paused."""
+        """Resume only if paused: aiohttp calls it for every piece, at 3 us each.
+
+        See ``asyncio.Protocol``.
+        """
         if self._reading_paused:
             super().resume_reading(resume_parser)
 

@@ -37,7 +37,7 @@ MAX_KEYS: Final = 200
 
 
 def find_reason(body: object) -> str:
-    """Return the reason in a decoded error body, or '' if it has none; not yet fit to be printed.
+    """Return the reason in a decoded error body, or ''; not yet printable.
 
     The search is bounded in depth and breadth.
     """
@@ -51,7 +51,7 @@ def find_reason(body: object) -> str:
 
 
 def says_failure(body: Mapping[str, Any]) -> bool:
-    """Return whether an envelope says ``success: false``, at the top or in its ``meta``.
+    """Return whether an envelope or its ``meta`` has ``success: false``.
 
     A body with an ``id`` is an object of the API, which may have a field of that name.
     """
@@ -100,7 +100,7 @@ def _named_texts(fields: Mapping[str, object], depth: int) -> Iterator[str]:
 
 
 def _texts_by_field(errors: Mapping[str, object], depth: int) -> Iterator[str]:
-    """Yield ``field: text`` of an object of errors by field, or the texts of one error."""
+    """Yield ``field: text`` for each error by field, or the texts of one error."""
     is_one_error = False
     for text in _named_texts(errors, depth):
         is_one_error = True
@@ -114,7 +114,7 @@ def _texts_by_field(errors: Mapping[str, object], depth: int) -> Iterator[str]:
 
 
 def _subject(fields: Mapping[str, object]) -> str:
-    """Return what one error of a list is about: FastAPI's ``loc``, or a ``field`` or ``path``."""
+    """Return the subject of an error: FastAPI's ``loc``, ``field`` or ``path``."""
     for key in ("loc", "field", "path"):
         value = fields.get(key)
         if isinstance(value, list):

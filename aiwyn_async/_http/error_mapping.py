@@ -1,4 +1,6 @@
-"""From the final outcome of a request to its typed error; what may have been applied.
+"""Map the final outcome of a request to its typed error.
+
+Also decides what may have been applied.
 
 Nothing here awaits or imports aiohttp: each rule is a plain function with a table of tests.
 """
@@ -109,7 +111,7 @@ def to_error(
 
 
 def may_have_been_applied(request: Request, outcome: Outcome) -> bool:
-    """Return whether the server may have applied a write although no response confirms it."""
+    """Return whether a write without a confirming response may have been applied."""
     if request.retry_class is RetryClass.READ:
         return False
     if isinstance(outcome, Failure):
@@ -125,7 +127,7 @@ _REFUSED_UNREAD: Final = {*range(300, 408), *range(409, 500), 501, 505}
 
 
 def is_refused_for_now(response: Response) -> bool:
-    """Return whether a 503 or 529 says when to retry: the server did not accept the request."""
+    """Return whether a 503 or 529 says when to retry, so it was not accepted."""
     return response.status in {503, 529} and asks_to_come_back(response.headers)
 
 
@@ -146,7 +148,7 @@ def _failure_error(failure: Failure, context: dict[str, Any], secrets: tuple[Sec
 
 
 def find_failure(request: Request, response: Response) -> dict[str, Any] | None:
-    """Return the envelope of a success status with ``success: false``; None for any other response.
+    """Return the envelope of a success with ``success: false``, else None.
 
     A write whose response has data is left to its reader: some records may have been written.
     """
@@ -254,5 +256,5 @@ def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:
 
 
 def server_message(body: object) -> str:
-    """Return the reason in an error body as one printable line, or '' if there is none."""
+    """Return the reason in an error body as one printable line, or ''."""
     return printable(find_reason(body), limit=MAX_REASON)

@@ -108,7 +108,7 @@ def is_out_of_sockets(error: Exception) -> bool:
 
 
 def blame_proxy(proxy: URL, error: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:
-    """Return kind and text of a failure to connect through a proxy, naming the proxy if it is the cause."""
+    """Return kind and text of a failed connect, naming a proxy that caused it."""
     named = f"the proxy {proxy.host}:{proxy.port}"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return kind, text

@@ -38,7 +38,10 @@ MAX_REQUEST_ID_LENGTH: Final = 128
 
 
 class RetryClass(enum.Enum):
-    """Whether a request may be repeated. It depends on the endpoint, not on the method: lists are POST."""
+    """Whether a request may be repeated.
+
+    It depends on the endpoint, not on the method: lists are POST.
+    """
 
     READ = "read"
     WRITE = "write"
@@ -153,7 +156,10 @@ _TIMEOUTS: Final = {FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT, Failu
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """No complete response was received. ``text`` quotes neither bytes of the wire nor a credential."""
+    """No complete response was received.
+
+    ``text`` quotes neither bytes of the wire nor a credential.
+    """
 
     kind: FailureKind
     text: str
@@ -191,7 +197,10 @@ def path_segment(value: object, *, what: str = "key") -> str:
 
 
 def encode_json(value: object, *, in_order: bool = False) -> bytes:
-    """Return JSON with exact decimals; ``in_order`` sorts keys, so that equal values have equal bytes."""
+    """Return JSON with exact decimals.
+
+    ``in_order`` sorts keys, so that equal values have equal bytes.
+    """
     return (_sorted_encoder if in_order else _encoder).encode(value)
 
 

@@ -16,12 +16,12 @@ MAX_ERROR_BODY: Final = 64 * 1024
 
 
 def excerpt(body: bytes, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
-    """Return the start of a body as printable text of at most ``limit`` characters, credentials masked."""
+    """Return the masked, printable start of a body, ``limit`` characters at most."""
     return printable(body[:MAX_ERROR_BODY].decode("utf-8", "replace"), secrets, limit)
 
 
 def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> str:
-    """Return text of a server without control characters, lone surrogates and credentials."""
+    """Remove control characters, lone surrogates and credentials from a text."""
     shown = masked(text, secrets)[:limit]
     return shown if shown.isprintable() else "".join(c if c.isprintable() else " " for c in shown)
 

@@ -1,4 +1,4 @@
-"""When a request is retried, and after how long. The only module that imports backoff."""
+"""When a request is retried, and after how long. Only this module uses backoff."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 def is_final(request: Request, outcome: Outcome) -> bool:
-    """Return whether the outcome is a complete success, so that nothing is left to decide.
+    """Return whether the outcome is a complete success and needs no decision.
 
     A write may have an empty response, as with 204; a read may not.
     """
@@ -81,7 +81,9 @@ def is_throttled(outcome: Outcome) -> bool:
 def retry_decision(
     request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
 ) -> Retry | Stop:
-    """Decide whether and when to retry; pure. ``attempt`` counts from 1; ``draw`` is in [0, 1).
+    """Decide whether and when to retry.
+
+    Pure: ``attempt`` counts from 1; ``draw`` is in [0, 1).
 
     Full jitter: the wait is ``draw`` times the backoff, which doubles with each attempt. Retry-After is a
     floor.
@@ -108,7 +110,7 @@ def retry_decision(
 
 @functools.lru_cache(maxsize=256)
 def _backoff(base: float, cap: float, attempt: int) -> float:
-    """Return the backoff before jitter: ``base``, doubled with each attempt, up to ``cap``."""
+    """Return ``base``, doubled with each attempt up to ``cap``, before jitter."""
     schedule = backoff.expo(base=2, factor=base, max_value=cap)
     next(schedule)  # backoff's generators expect to be started
     return next(itertools.islice(schedule, min(attempt, 64) - 1, None))
@@ -148,7 +150,9 @@ FIRST: Final = Retry(0.0, 1)
 
 
 class RetryBudget:
-    """Limits the retries of a client, so that a failing server is not overloaded (as in botocore).
+    """Limits a client's retries, so that a failing server is not overloaded.
+
+    As in botocore.
 
     A retry takes tokens; a first success returns one, a success after retries returns its last cost.
     """
@@ -184,7 +188,10 @@ CallT = TypeVar("CallT", bound=Retryable)
 async def send_until_final(
     call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, budget: RetryBudget
 ) -> Outcome:
-    """Send until the outcome is final, and return it. ``once(call, wait)`` waits, then sends."""
+    """Send until the outcome is final, and return it.
+
+    ``once(call, wait)`` waits, then sends.
+    """
     planned = FIRST
     attempt = 0
     while True:

@@ -30,7 +30,7 @@ RESET_HEADERS: Final = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Re
 
 
 def requested_wait(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a response asks to wait; None if there is no valid value.
+    """Return the requested wait of a response in seconds; None if there is none.
 
     ``Retry-After`` takes precedence over a rate limit reset, which counts only if the server throttles.
 
@@ -47,7 +47,7 @@ def requested_wait(status: int, headers: Mapping[str, str], now: float) -> float
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds of ``retry-after-ms`` or ``Retry-After``; None if absent or invalid.
+    """Return the seconds of ``retry-after-ms`` or ``Retry-After``, or None.
 
     A date is compared with the response's own ``Date``, so that a wrong clock on either side does not matter.
     ``now`` is wall-clock seconds, for a response without one.
@@ -68,7 +68,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def asks_to_come_back(headers: Mapping[str, str]) -> bool:
-    """Return whether ``Retry-After`` or ``retry-after-ms`` can be read, however long the wait."""
+    """Return whether ``Retry-After`` or ``retry-after-ms`` is valid, however long."""
     text = _header(headers, "Retry-After")
     return (
         _number(text) is not None
@@ -88,7 +88,7 @@ def timestamp_of(text: str) -> float | None:
 
 
 def _until_reset(headers: Mapping[str, str], name: str, now: float) -> float | None:
-    """Return the seconds until a rate limit is reset: a delay, a time since 1970, or an HTTP date."""
+    """Return the seconds until a reset: a delay, a time since 1970 or an HTTP date."""
     text = _header(headers, name)
     if not text:
         return None

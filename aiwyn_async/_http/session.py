@@ -1,4 +1,4 @@
-"""One request, from a resource method to bytes and back, as a ladder of small functions.
+"""One request, from a resource method to bytes and back.
 
 - ``call``: the deadline; the typed error if the final outcome is not a success
 - ``_authorised``: the bearer token; after a 401, one renewal and one more attempt
@@ -119,7 +119,10 @@ class _Call:
 
 
 class Session:
-    """Sends requests with one set of options over a transport, limiter and retry budget that views share."""
+    """Sends requests with one set of options.
+
+    Views share the transport, limiter and retry budget.
+    """
 
     def __init__(
         self, config: Config, transport: Transport, limiter: ConcurrencyLimiter, retry_budget: RetryBudget
@@ -135,7 +138,7 @@ class Session:
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
 
     def view(self, config: Config) -> Session:
-        """Return a session with other options and the same pool, token, limiter and retry budget."""
+        """Return a session with other options, sharing pool, token, limiter and budget."""
         session = Session(config, self.transport, self.limiter, self.retry_budget)
         session.tokens = self.tokens
         session.warned_paths = self.warned_paths
@@ -154,11 +157,11 @@ class Session:
         )
 
     def distrust_connections(self) -> None:
-        """Do not reuse the open connections: one of them delivered a response of another request."""
+        """Reuse no open connection: one returned a response of another request."""
         self.transport.distrust_connections()
 
     async def repeat(self, request: Request, earlier: Response) -> Response:
-        """Send a read again after an unusable response; the result lists the attempts of both.
+        """Repeat a read after an unusable response; the result lists all attempts.
 
         Raises:
             RequestError: see ``call()``.
@@ -201,7 +204,7 @@ class Session:
             )
 
     async def call(self, request: Request) -> Response:
-        """Send a request until its outcome is final; return the response if it is a success.
+        """Send a request until its outcome is final; return a successful response.
 
         Raises:
             RequestError: one of its subclasses; see ``errors``.

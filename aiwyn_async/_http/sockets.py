@@ -21,7 +21,7 @@ is freed, and trims the heap when 64 KiB or more are freed."""
 
 
 class ThriftySocket(socket.socket):
-    """Reads at most 64 KiB, and the requested size after a read that filled the buffer.
+    """Reads up to 64 KiB, then the requested size after a full buffer.
 
     uvloop and TLS read in other ways and are not affected.
     """

@@ -20,7 +20,7 @@ MAX_IDLE_TIMERS: Final = 16
 
 
 class TimeLimit:
-    """A context that cancels its task when the time is up, and raises ``TimeoutError``.
+    """A context that cancels its task when time is up, and raises ``TimeoutError``.
 
     Other cancellations pass through.
 
@@ -83,7 +83,7 @@ class TimeLimit:
         self._task.cancel()
 
     def resume(self) -> bool:
-        """Continue after a stage that took too long; return False if the task was cancelled otherwise too."""
+        """Continue after a stage took too long; return False if also cancelled otherwise."""
         self.expired = False
         self.timer.active[self] = None
         self.reschedule(self.ends_at)
@@ -95,7 +95,7 @@ class TimeLimit:
 
 
 class Stage:
-    """A part of a ``TimeLimit`` with limits of its own, as a context inside that context.
+    """A part of a ``TimeLimit``, as a context in it, with its own limits.
 
     It raises ``TimeoutError`` after ``seconds``, and ``silence_error`` if ``listen()`` is not called again
     within ``silence`` seconds. The outer limit takes precedence.

@@ -26,7 +26,7 @@ USUAL_TOKEN_KEYS: Final = ("token", "jwt", "accessToken", "access_token", "idTok
 
 
 class TokenResponse(msgspec.Struct, frozen=True):
-    """The parsed response of an exchange: a token or None, its lifetime, and what there is instead."""
+    """A parsed exchange: token or None, lifetime, and what there is instead."""
 
     token: Secret | None
     lifetime: float | None
@@ -37,7 +37,9 @@ class TokenResponse(msgspec.Struct, frozen=True):
 
 
 def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> TokenResponse:
-    """Return the token of an exchange, under ``key`` or the usual ones, at the top or inside ``data``.
+    """Return the token of an exchange.
+
+    It is under ``key`` or the usual keys, at the top or inside ``data``.
 
     A ``key`` with dots is a path, unless the document has a key of exactly that name. ``secrets`` are
     masked in the description of a response without a token.
@@ -106,7 +108,7 @@ class _Claims(msgspec.Struct):
 
 
 def lifetime_of(token: Secret, now: float, server_date: str | None, stated: float | None = None) -> float:
-    """Return the seconds that a token is valid from its request on; 0 or less if it has expired.
+    """Return a token's lifetime in seconds since its request; 0 or less if expired.
 
     From its claims ``exp - iat``, and not past ``exp`` by the server's clock or this machine's ``now``. Each
     clock may be wrong, so a token has expired only if it has by both. A token that is not a JWT is assumed to

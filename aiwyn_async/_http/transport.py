@@ -54,7 +54,9 @@ _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
 def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
-    """Create the socket of a new connection: the only public hook that aiohttp calls when it opens one.
+    """Create the socket of a new connection.
+
+    This is the only public hook that aiohttp calls when it opens one.
 
     aiohttp may call it in a task of its own, whose copied context holds the same ``_Sending``.
     """
@@ -95,7 +97,7 @@ class _ClientResponse(aiohttp.ClientResponse):
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
-    """Stores no cookie. The parent class creates an empty jar for every request, which takes 1 us."""
+    """Stores no cookie; the default jar takes 1 us per request."""
 
     _none: Final[BaseCookie[str]] = SimpleCookie()
 
@@ -116,7 +118,7 @@ _inherited: list[dict[asyncio.AbstractEventLoop, _Pool]] = []
 
 
 class Transport:
-    """Connection pools, one per event loop, each closed with its loop or by ``aclose()``."""
+    """Connection pools per event loop, closed with the loop or by ``aclose()``."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -141,7 +143,7 @@ class Transport:
         )
 
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Refuse a closed client or one used by another thread; drop what a forked child inherited.
+        """Refuse a closed client or another thread; drop what a forked child inherited.
 
         Args:
             loop: the running one.
@@ -165,7 +167,7 @@ class Transport:
                 )
 
     def distrust_connections(self) -> None:
-        """Do not reuse the open connections: one of them delivered a response of another request."""
+        """Reuse no open connection: one returned a response of another request."""
         for pool in self._pools.values():
             pool.connector.distrust()
 
@@ -291,7 +293,9 @@ class Transport:
 
 
 async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session when the event loop shuts its async generators down, as asyncio.run() does.
+    """Close the session with its event loop.
+
+    asyncio.run() shuts async generators down at its end.
 
     So one client serves several asyncio.run() calls and leaves no connection behind in any of them.
     """

@@ -1,4 +1,4 @@
-"""Whether a response proves what it shows, and when to request a page again before it is used."""
+"""Whether a response proves its content, or its page must be requested again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ async def confirm(
     *,
     rejected: list[PageT],
 ) -> tuple[PageT, bool]:
-    """Return the page to use, and whether it is confirmed: by itself, or by two responses with the same keys.
+    """Return the page to use, and whether it is confirmed.
+
+    It is confirmed by itself, or by two responses with the same keys.
 
     A page that is not sufficient by itself is requested again, at most twice.
 

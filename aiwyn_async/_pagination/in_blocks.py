@@ -59,7 +59,7 @@ class PageInBlocks(Generic[RowT]):
         return range(len(self.keys)) if self._new_rows is None else self._new_rows
 
     def next_rows(self) -> list[RowT] | None:
-        """Return the new rows of the next block, or None if the page must be read as a whole instead."""
+        """Return the next block's new rows; None to read the page in one call instead."""
         try:
             rows = self._blocks.decode_next()
         except DECODING_ERRORS:

@@ -17,7 +17,7 @@ ItemT = TypeVar("ItemT")
 
 
 class Iteration(AsyncGenerator[ItemT, None]):
-    """Iterate over the items of chunks; a step that was cancelled can be repeated without losing any.
+    """Iterate over items of chunks; a cancelled step can be repeated without loss.
 
     An async generator that is cancelled is finished, and its next step ends the loop as if all had been read.
     Here each chunk is read in a task of its own, which a cancelled step leaves running for the next step to
@@ -75,7 +75,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
 
 class Owned(Generic[ItemT]):
-    """A context that closes a generator at its end. Unlike ``aclosing``, it alone does so."""
+    """A context that closes a generator at its end, and no other does."""
 
     def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
         self._source = source
@@ -156,7 +156,7 @@ class _Chunks(Generic[ItemT]):
             self._failure = failure
 
     async def aclose(self) -> None:
-        """Cancel the step under way and close the source; whoever calls at the same time waits for that."""
+        """Cancel the current step and close the source; concurrent callers wait."""
         self.left = iter(())
         async with self._closing:
             if self._step is not None:
@@ -204,7 +204,7 @@ async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
 
 
 async def _guard(chunks: _Chunks[Any]) -> AsyncGenerator[None, None]:
-    """The one generator of an iteration that the event loop knows, and closes when it ends."""
+    """The only generator of an iteration that the event loop closes when it ends."""
     try:
         yield
     finally:
@@ -242,7 +242,7 @@ async def _step_of(awaitable: Any) -> Any:
 
 
 def _started(awaitable: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
-    """Return a task of this awaitable; from Python 3.12 on, it runs at once up to its first suspension."""
+    """Return a task of an awaitable; from Python 3.12 on, it starts at once."""
     if sys.version_info >= (3, 12):
         return asyncio.Task(_step_of(awaitable), loop=loop, eager_start=True)
     return loop.create_task(_step_of(awaitable))

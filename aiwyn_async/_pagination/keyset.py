@@ -1,4 +1,4 @@
-"""Pagination by ``where`` and ``orderBy``: each page begins after the last row of the one before."""
+"""Pagination by ``where`` and ``orderBy``, after the last row of each page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class KeysetPagination:
-    """Request the rows after the last one received, by the values of the order columns.
+    """Request the rows after the last one, by the values of the order columns.
 
     Args:
         page_size: rows per request.
@@ -103,7 +103,7 @@ class KeysetPagination:
         return False
 
     def next_request(self) -> PageRequest | None:
-        """Return the request after the last page; one at a time, since each depends on the page before."""
+        """Return the next request; one at a time, since it depends on the page before."""
         if self.stop_reason is not None or self._in_flight is not None:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
@@ -225,6 +225,6 @@ class KeysetPagination:
 
 
 def _is_counted_end(request: PageRequest | None, result: PageResult) -> bool:
-    """Return whether a page is shorter than requested, and the count covers just its rows."""
+    """Return whether a page is short and the count covers just its rows."""
     length = len(result.keys)
     return request is not None and length < request.size and result.count == length

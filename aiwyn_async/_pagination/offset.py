@@ -90,7 +90,7 @@ class OffsetPagination:
         return is_numbered and self._limit is None and not state.yielded_before
 
     def next_request(self) -> PageRequest | None:
-        """Return the next request: one alone until a count is known, then as many as the count promises."""
+        """Return the next request: one until a count is known, then as many as it needs."""
         state = self._state
         if state.stop_reason is not None or (self._in_flight and not self._can_prefetch()):
             return None
@@ -166,7 +166,7 @@ class OffsetPagination:
         return PageDecision()
 
     def _is_gap(self) -> bool:
-        """Return whether the page received last is too short for a page with others after it."""
+        """Return whether the last page received is too short to be followed by others."""
         state = self._state
         is_short = state.before is not None and state.before.length < state.size
         return self._empty_pages > 0 or (is_short and state.style == "page")
@@ -213,7 +213,7 @@ class OffsetPagination:
         return len(new)
 
     def _follow_page_length(self, request: PageRequest, result: PageResult) -> bool:
-        """Adapt to a page that has another length; return whether the pages in flight are void."""
+        """Adapt to another page length; return whether pages in flight are void."""
         state, length = self._state, len(result.keys)
         if length < request.size and result.count == state.rows:
             state.stop_reason = "count"
@@ -275,12 +275,15 @@ class OffsetPagination:
         return position
 
     def mid_page_position(self, rows: int, yielded: int) -> Position:
-        """Return where to resume after ``rows`` rows of the next page, of which ``yielded`` were yielded."""
+        """Return where to resume within the next page.
+
+        ``rows`` of its rows were processed, of which ``yielded`` were yielded.
+        """
         return self.position() | {"yielded": self._state.yielded + yielded, "yielded_before": rows}
 
 
 def _even_page_size(limit: int | None, page_size: int) -> int:
-    """Return the smallest page size that needs no more pages, so that the last page exceeds little."""
+    """Return the smallest page size with as few pages, so the last exceeds little."""
     if limit is None:
         return page_size
     pages = -(-limit // page_size)

@@ -1,4 +1,4 @@
-"""The state of an offset pagination: what a checkpoint stores, and the detection of repeated pages."""
+"""The state of an offset pagination for checkpoints; detects repeated pages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class PageKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The request that decides if ``page`` is an offset: then ``row`` begins with ``first_key``.
+    """The request that tests if ``page`` is an offset.
+
+    If so, ``row`` begins with ``first_key``.
 
     ``fresh`` and ``repeated`` count the rows of the page before it.
     """

@@ -21,7 +21,9 @@ Position = dict[str, Any]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a read resumes: small JSON, valid in every process, bound to one endpoint and query.
+    """Where a read resumes: small JSON, bound to one endpoint and query.
+
+    Valid in every process.
 
     It contains no credentials, and of the data only a few keys and the order values of one row.
     """
@@ -79,7 +81,7 @@ def fingerprint(endpoint: str, query: Mapping[str, Any]) -> str:
 
 
 class PageMeta(msgspec.Struct, frozen=True):
-    """The request of a page: ``elapsed`` seconds of the last attempt, ``bytes`` of the decoded body."""
+    """A page's request: ``elapsed`` seconds of the last attempt, decoded ``bytes``."""
 
     status: int
     request_id: str | None

@@ -1,4 +1,4 @@
-"""One use of a pager: requests pages, confirms and decodes them, and returns their rows."""
+"""One use of a pager: requests, confirms and decodes pages, returns rows."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class PageIterator(Generic[RowT]):
         return self._processor.checkpoint()
 
     def prefetch(self) -> None:
-        """Send the requests that are possible now, so that they proceed while the caller uses the rows."""
+        """Send the possible requests, so that they proceed while the caller works."""
         self._prefetcher.fill(self._pagination.next_request)
 
     async def next_page(self) -> Page[RowT] | None:
@@ -218,7 +218,7 @@ class PageIterator(Generic[RowT]):
         return self._processor.page(best.page, rows)
 
     async def _confirmed(self, request: PageRequest, first: Candidate[RowT]) -> Candidate[RowT]:
-        """Return the response to use: another one if the first is not repeated and may be faulty."""
+        """Return the response to use, another one if the first may be faulty."""
         processor = self._processor
         if processor.evidence(first) == Evidence.SUFFICIENT:
             return first
@@ -276,7 +276,7 @@ class PageIterator(Generic[RowT]):
         return rows + await self._rows_not_yielded(page, best)
 
     async def _remaining_rows(self, request: PageRequest, page: PageInBlocks[RowT]) -> list[RowT]:
-        """Read a page as a whole, because a block of it does not decode; return the rows not yielded."""
+        """Read a page with an undecodable block in one call; return the rows left."""
         whole = await self._reader.read(page.response, lambda: self._repeat(request))
         is_other = whole.response is not page.response
         # If the page itself is valid, it was cut in the wrong positions, as the next ones would be.
@@ -287,7 +287,7 @@ class PageIterator(Generic[RowT]):
         return await self._rows_not_yielded(page, best)
 
     async def _rows_not_yielded(self, page: PageInBlocks[RowT], best: Candidate[RowT]) -> list[RowT]:
-        """Return the new rows of the response to use, without those yielded from the first one."""
+        """Return the new rows of the response to use that were not yielded before."""
         whole = best.page
         rows = await self._apply(best, self._processor.add_keys(whole.keys))
         if whole.response is not page.response:

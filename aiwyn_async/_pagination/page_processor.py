@@ -1,4 +1,4 @@
-"""What a page means for a read: which rows are new, what the report says, where to resume. No I/O."""
+"""What a page means for a read: new rows, report, checkpoint. No I/O."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Candidate(NamedTuple, Generic[RowT]):
 
 
 class Outcome(NamedTuple):
-    """What a page leads to: the indices of the rows to yield, and if the pages in flight are void."""
+    """The indices of the rows to yield, and if the pages in flight are void."""
 
     rows: Sequence[int]
     discard_in_flight: bool
@@ -125,7 +125,7 @@ class PageProcessor(Generic[RowT]):
         return self._pagination.evidence(candidate.result, known=known)
 
     def reject(self, candidate: Candidate[RowT]) -> None:
-        """Note the rows of a response that is not used, which have to arrive in another one."""
+        """Record the rows of an unused response, which another one must have."""
         self._rejected_keys.update(key for key in candidate.keys if key is not None)
 
     def add_keys(self, keys: Sequence[Id | None]) -> Sequence[int]:
@@ -193,7 +193,7 @@ class PageProcessor(Generic[RowT]):
         return self._reader.page(page, rows, number=self._pages_yielded - 1, checkpoint=self.checkpoint())
 
     def _is_repeat(self, page: DecodedPage[RowT]) -> bool:
-        """Return whether rows without keys arrived before, which only their bytes can show."""
+        """Return whether rows without keys are repeated, by their bytes."""
         if not page.keys or (self._query.key and None not in page.keys):
             return False
         content = page.response.body if self._query.key else "".join(map(str, page.keys)).encode()
@@ -225,7 +225,7 @@ class PageProcessor(Generic[RowT]):
         self.report.unused_rows = sum(not self.keys.has_all([key]) for key in self._rejected_keys)
 
     def count_moved_rows(self, keys: Sequence[Id | None]) -> None:
-        """Count rows that were yielded from a page, but are missing from its second response."""
+        """Count yielded rows that are missing from the page's second response."""
         gone = self.keys.add_new(keys)
         moved = len(keys) if gone is None else len(gone)
         self.report.rows_received += moved

@@ -104,7 +104,7 @@ class Pager(Read[RowT]):
         return rows[0] if rows else None
 
     async def count(self) -> int:
-        """Return the number of rows: the server's count, or the number of keys if it reports none."""
+        """Return the server's count, or the number of keys without one."""
         keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip"}
         page = await self._with(**keys, page_size=1, limit=1)
         if page.count is not None:
@@ -124,7 +124,7 @@ class Pager(Read[RowT]):
     @overload
     def decode_as(self, row_type: type[OtherT]) -> Pager[OtherT]: ...
     def decode_as(self, row_type: type[Any]) -> Pager[Any]:
-        """Return the same read with rows of another type: a Struct, ``dict`` or ``msgspec.Raw``.
+        """Return the same read with rows of a Struct, ``dict`` or ``msgspec.Raw``.
 
         ``deferred(Invoice)`` is a type too: it decodes an amount or a list when it is first read. A ``dict``
         holds decimals for numbers with a fraction, so that money stays exact.

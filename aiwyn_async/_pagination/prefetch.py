@@ -62,7 +62,10 @@ class Prefetcher(Generic[RequestT, ResponseT]):
             self.begin(request)
 
     def fill_and_await(self, next_request: Callable[[], RequestT | None]) -> None:
-        """Send requests as ``fill()`` does, just before ``next_in_order()``: a lone one needs no task."""
+        """Send requests as ``fill()`` does, just before ``next_in_order()``.
+
+        A lone request needs no task.
+        """
         if not self._in_flight and (lone := next_request()) is not None:
             second = next_request() if self.depth > 1 else None
             if second is None:
@@ -73,7 +76,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         self.fill(next_request)
 
     def begin(self, request: RequestT, *, first: bool = False) -> None:
-        """Send one request, whatever the depth; ``first``: ``next_in_order()`` returns it next."""
+        """Send one request at any depth; ``first`` makes it the next in order."""
         loop = running_loop()
         add = self._in_flight.appendleft if first else self._in_flight.append
         add((request, asyncio.ensure_future(self._fetch(request), loop=loop)))
@@ -126,7 +129,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
 
 
 class AdaptiveDepth(Generic[RequestT, ResponseT]):
-    """Deepens a prefetcher if waiting for responses takes long compared to the work on them.
+    """Deepens a prefetcher whose waits are long compared to the work.
 
     If decoding is the bottleneck, more pages in flight only use memory. So the time in which this thread
     works on other responses does not count as waiting.
@@ -150,7 +153,7 @@ class AdaptiveDepth(Generic[RequestT, ResponseT]):
         self._received_at = timer.perf_counter()
 
     async def next_in_order(self) -> tuple[RequestT, ResponseT]:
-        """Return the response to the oldest request, and deepen the prefetcher after a long wait."""
+        """Return the oldest request's response, and deepen after a long wait."""
         timer, is_full = self._timer, self._prefetcher.is_full
         waiting_since, cpu = timer.perf_counter(), timer.thread_time()
         response = await self._prefetcher.next_in_order()
@@ -163,7 +166,7 @@ class AdaptiveDepth(Generic[RequestT, ResponseT]):
         return response
 
     def first_page_processed(self) -> None:
-        """Compare the first wait with the work on the first page, which is requested alone."""
+        """Compare the first wait with the work on the first page, requested alone."""
         self._deepen(self._first_wait or 0, self._timer.perf_counter() - self._received_at)
 
     def _deepen(self, waited: float, worked: float) -> None:

@@ -24,7 +24,7 @@ RESUME_STATE: Final = "carried"
 
 
 class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the report of a resumed read needs of the reads before: the first count, and their problems."""
+    """The first count and the problems of the reads before a resumed one."""
 
     total_count_at_start: int | None = None
     problems: EarlierProblems = EarlierProblems()
@@ -68,7 +68,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     instants: frozenset[tuple[str, ...]] = frozenset()
 
     def order(self) -> Order:
-        """Return the order of keyset pagination: the caller's columns, and the key to make it unique."""
+        """Return the order of keyset pagination: the caller's, made unique by the key."""
         columns = order_columns(self.fields.get("orderBy"))
         paths = [path for path, _ in columns]
         if (self.key,) in paths:  # unique: later columns order nothing

@@ -1,4 +1,4 @@
-"""What all reads share: rows by ``async for``, pages, ``collect()``, ``first()``; and their options."""
+"""Iteration, ``collect()``, ``first()`` and options that all reads share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_RANGES: Final = 64
 
 
 class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The checked options of a read. Each verb takes some of them; ``build()`` makes one.
+    """The checked options of a read; each verb takes some. Made by ``build()``.
 
     Attributes:
         page_size: rows per request, 1 to 1000.
@@ -100,7 +100,9 @@ def _as_checkpoint(checkpoint: Checkpoint | str | bytes) -> Checkpoint:
 
 
 class Read(ABC, Generic[RowT]):
-    """A read that has not started: ``Pager``, ``Pull`` or ``Changes``. Nothing is sent before it is iterated.
+    """A read that sends nothing before it is iterated.
+
+    ``Pager``, ``Pull`` and ``Changes`` are reads.
 
     ``async for`` yields rows, ``pages()`` pages. Each use starts from the beginning (or from the checkpoint
     passed as ``resume``); the attributes describe the latest use.
@@ -166,7 +168,10 @@ class Read(ABC, Generic[RowT]):
         return copy.copy(self)  # its client, and the reports of its latest use, are shared
 
     def __aiter__(self) -> Iteration[RowT]:
-        """Iterate over all rows, fetching pages as needed; a cancelled step can be repeated."""
+        """Iterate over all rows, fetching pages as needed.
+
+        A cancelled step can be repeated.
+        """
         return Iteration(self._chunks())
 
     def __iter__(self) -> NoReturn:
@@ -203,7 +208,7 @@ class Read(ABC, Generic[RowT]):
 
     @abstractmethod
     async def count(self) -> int:
-        """Return the number of rows: the server's count, or the number of keys if it reports none."""
+        """Return the server's count, or the number of keys without one."""
 
     def resume_from(self, checkpoint: Checkpoint | str | bytes) -> Self:
         """Return the same read from a checkpoint on.

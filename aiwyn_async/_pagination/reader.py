@@ -1,4 +1,4 @@
-"""From a response to the rows of a page: decoding, keys, bad rows. Shared by lists and pulls."""
+"""From a response to rows, keys and bad rows, for lists and pulls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RowT = TypeVar("RowT")
 
 
 class DecodedPage(Generic[RowT]):
-    """A decoded response: its rows, the bad ones included, and the key of each row or None."""
+    """A response's rows, bad ones included, with the key of each or None."""
 
     __slots__ = ("keys", "response", "rows")
 
@@ -103,7 +103,7 @@ class PageReader(Generic[RowT]):
         return DecodedPage(rows, keys, response)
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
-        """Return the rows of a response in blocks, without known keys; None if it must be read as a whole."""
+        """Return a response's unknown rows in blocks; None to read it in one call."""
         if self._key_of is None or (blocks := self._rows.decode_blocks(response.pieces)) is None:
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
@@ -126,7 +126,7 @@ class PageReader(Generic[RowT]):
     def page(
         self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint
     ) -> Page[RowT]:
-        """Return the page with the rows at these indices, without bad ones, which may be collected."""
+        """Return the page of the rows at these indices; bad ones may be collected."""
         rows, response = page.rows, page.response
         reader = self._rows
         if len(indices) == len(page.keys) and not rows.bad:
@@ -261,7 +261,7 @@ def _select(items: list[msgspec.Raw], indices: Sequence[int]) -> list[msgspec.Ra
 
 
 def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
-    """Return a matcher for an integer key at the start of a row, three times as fast as decoding it."""
+    """Return a matcher of a leading integer key, three times as fast as decoding."""
     name = re.escape(encode_json(key))
     return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
 
@@ -284,7 +284,10 @@ def _key_in(key: str, row: dict[str, Any]) -> Id | None:
 
 
 def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
-    """Return whether a row's order values can be continued after: none is absent or of another kind."""
+    """Return whether a row's order values are present and of a known kind.
+
+    Only then a read can continue after it.
+    """
     return (
         msgspec.UNSET not in values
         and isinstance(values[-1], (int, str, Decimal))
@@ -302,7 +305,7 @@ def _value_at(path: tuple[str, ...], row: Any) -> Any:
 
 
 def _value_under(name: str, row: dict[str, Any]) -> Any:
-    """Return the value of a key, which may be spelled differently than declared; UNSET if absent."""
+    """Return the value of a key in any known spelling, or UNSET."""
     if name in row:
         return row[name]
     key = _field_names(name).match(row).keys.get(name)

@@ -1,4 +1,4 @@
-"""The keys seen in a read, in little memory: about one byte per row if integer keys are close."""
+"""The keys seen in a read, about one byte per row if integers are close."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_RUN: Final = 1024
 
 
 class _Run(NamedTuple):
-    """Ordered integer keys: the lowest, the highest, and the steps between them, each from 1 to 255."""
+    """Ordered integers: lowest, highest, and the steps from 1 to 255 between."""
 
     low: int
     high: int
@@ -58,7 +58,9 @@ def _joined(runs: Sequence[_Run]) -> list[_Run]:
 
 
 class KeySet:
-    """A set of keys. A million integers that lie close take about 1 MB; strings are stored as they are.
+    """A set of keys.
+
+    A million integers that lie close take about 1 MB; strings are stored as they are.
 
     Keys apart from all others, as those of most pages are, form a run, and its ends show that they are new.
     If runs overlap, they become spans, and each key is checked.
@@ -85,7 +87,7 @@ class KeySet:
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def add_if_disjoint(self, keys: Sequence[Id | None]) -> bool:
-        """Add keys if their ends show that all are new integers, as those of most pages do.
+        """Add keys whose ends prove all to be new integers, as on most pages.
 
         Returns False, and adds nothing, if only ``add_new()`` can decide it.
         """
@@ -111,7 +113,7 @@ class KeySet:
         return [index for index in range(len(keys)) if index not in repeated]
 
     def has_all(self, keys: Sequence[Id | None]) -> bool:
-        """True if there are keys and all of them are known. The first key decides for most pages."""
+        """True if there are keys and all are known; the first decides mostly."""
         return bool(keys) and all(self._has(key) for key in keys)
 
     def _has(self, key: Id | None) -> bool:
@@ -180,7 +182,7 @@ class KeySet:
         }
 
     def _add_within_a_span(self, keys: Sequence[Id | None]) -> list[int] | None:
-        """Return the indices of known keys; None if the keys are not integers of one dense span."""
+        """Return indices of known keys, or None unless they lie in one dense span."""
         if set(map(type, keys)) != {int}:
             return None
         numbers = cast("Sequence[int]", keys)

@@ -1,4 +1,4 @@
-"""What every pagination strategy shares: the protocol, requests, results, decisions and errors.
+"""The protocol, requests, results, decisions and errors of pagination.
 
 A strategy does no I/O. ``next_request()`` returns requests as long as one more may be in flight, and
 ``receive()`` is called with the results in the order of the requests.

@@ -1,4 +1,4 @@
-"""Rows that share one shown instant: how keyset pagination continues within and after them.
+"""Rows with the same shown instant: keyset pagination within and after them.
 
 A server may compare more digits of an instant than it shows. Rows of one shown instant are then in an order
 that the client cannot see, and "after the last row" cannot be expressed by its shown values. So the next
@@ -51,7 +51,7 @@ class Ties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     last_key: Id | None = None
 
     def condition(self, order: Order, after: Values) -> dict[str, Any]:
-        """Return the condition of the rows after a row; while reading by key, of those of its instant."""
+        """Return the condition of later rows; when reading by key, of one instant."""
         path, direction = order[self.column]
         instant, prefix, shown = Column(path), order[: self.column], after[self.column]
         is_descending = direction.startswith("desc")
@@ -97,7 +97,7 @@ class Ties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         *,
         has_new: bool,
     ) -> Ties | None:
-        """Return where to continue after a page; None if the place of its last row is visible.
+        """Return where to continue after a page; None after a visibly ordered row.
 
         Args:
             order: what the rows are ordered by, the key last.
@@ -141,7 +141,7 @@ def _is_near(shown: object, other: str) -> bool:
 def is_before(
     order: Order, earlier: Values, later: Values, instants: Paths, *, may_be_near: bool = False
 ) -> bool:
-    """Return whether ``later`` precedes ``earlier`` in the order, as far as a client can see.
+    """Return whether ``later`` visibly precedes ``earlier`` in the order.
 
     Text is ordered by a collation that only the server knows. Rows of one shown instant are in an order
     that is not visible; with ``may_be_near``, so are those of neighbouring ones.
@@ -185,7 +185,7 @@ def _precedes(one: Any, other: Any, direction: Direction) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def holds_instants(row_type: Any, path: tuple[str, ...]) -> bool:
-    """Return whether a row type declares a column, by its names on the wire, as a datetime."""
+    """Return whether a row type declares a column, by wire names, as a datetime."""
     try:
         kinds = _members(inspect.type_info(row_type))
     except (TypeError, NotImplementedError):  # a type of the caller's own that cannot be inspected

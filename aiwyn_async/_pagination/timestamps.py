@@ -1,4 +1,7 @@
-"""Instants as a server shows them, which may be coarser than what it compares. Pure: text in, text out."""
+"""Instants as a server shows them, maybe coarser than it compares.
+
+Pure: text in, text out.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def is_instant(value: object) -> bool:
 
 
 def shown_unit(text: str) -> timedelta:
-    """Return the step between two instants shown with as many digits: a day, a minute, a second or less.
+    """Return the step between instants of as many digits: a day, a second or less.
 
     Example:
         >>> shown_unit("2024-01-15T10:30:00.12Z")
@@ -57,7 +60,7 @@ def shown_unit(text: str) -> timedelta:
 
 
 def first_shown_as(text: str) -> str:
-    """Return the earliest instant that a server may show by this text, even if it rounds up.
+    """Return the earliest instant shown by this text, even if rounded up.
 
     Example:
         >>> first_shown_as("2024-01-15T10:30:00Z")
@@ -75,7 +78,7 @@ def first_shown_as(text: str) -> str:
 
 
 def last_shown_as(text: str) -> str:
-    """Return the last instant that a server may show by this text, whose own columns hold microseconds.
+    """Return the last instant shown by this text, if columns hold microseconds.
 
     Example:
         >>> last_shown_as("2024-01-15T10:30:00.12Z")

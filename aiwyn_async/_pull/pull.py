@@ -94,11 +94,11 @@ class Pull(Read[RowT]):
             await pages.aclose()
 
     async def count(self) -> int:
-        """Return the number of rows: the server's count, or the number of keys if it reports none."""
+        """Return the server's count, or the number of keys without one."""
         return await Pager(self._session, self.query, dict[str, Any]).count()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Return the pull as an Arrow C stream: ``await asyncio.to_thread(pyarrow.table, pull)``.
+        """Return an Arrow C stream, for ``await asyncio.to_thread(pyarrow.table, pull)``.
 
         Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
         be read in a thread other than the event loop's; without a running loop, one is started for it.
@@ -147,7 +147,7 @@ class Pull(Read[RowT]):
     @overload
     def decode_as(self, row_type: type[OtherT]) -> Pull[OtherT]: ...
     def decode_as(self, row_type: type[Any]) -> Pull[Any]:
-        """Return the same pull with rows of another type: a Struct, ``dict`` or ``msgspec.Raw``.
+        """Return the same pull with rows of a Struct, ``dict`` or ``msgspec.Raw``.
 
         Raises:
             CheckpointError: the pull resumes a pull of another row type; rows of two types must not be
@@ -236,7 +236,7 @@ class _Readers(NamedTuple, Generic[RowT]):
 
 
 class _PullIteration(Generic[RowT]):
-    """One use of a pull. Concurrent uses do not share state; the pull shows the latest."""
+    """One use of a pull, which shows the latest; concurrent uses share no state."""
 
     def __init__(self, pull: Pull[RowT], readers: _Readers[RowT], publish: Callable[..., None]) -> None:
         self._pull = pull
@@ -250,7 +250,7 @@ class _PullIteration(Generic[RowT]):
         self._publish()
 
     async def next_page(self) -> Page[RowT] | None:
-        """Return the next page, or None at the end. The page before it counts as processed.
+        """Return the next page or None; the page before it counts as processed.
 
         Raises:
             IncompleteError, PaginationError, RequestError: see ``Read.pages()``.

@@ -1,1 +1,1 @@
-"""One class per resource of the API; ``collection`` implements list, search, get and pull."""
+"""One class per resource of the API; ``collection`` implements the reads."""

@@ -1,4 +1,4 @@
-"""Arguments that go into a request: ids and fields of a body, in the types of JSON."""
+"""Arguments of requests: ids and fields of a body, in the types of JSON."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def check_keys(name: str, keys: Any) -> None:
 
 
 def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
-    """Return a date filter as ISO 8601 text; a date without a time means the whole day.
+    """Return a date filter as ISO 8601 text.
+
+    A date without a time means the whole day.
 
     A naive datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
 

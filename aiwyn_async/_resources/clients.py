@@ -1,4 +1,6 @@
-"""Clients: https://api.doc.aiwyn.ai/bundle/client/getclients.md, filterclientsdynamic.md, getclientbyid.md.
+"""Clients.
+
+https://api.doc.aiwyn.ai/bundle/client/getclients.md, filterclientsdynamic.md, getclientbyid.md.
 
 The paths of the search and of the by-id object are inferred. So is the path of the count, which the
 documentation only mentions.

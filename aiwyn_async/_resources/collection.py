@@ -94,7 +94,9 @@ class Collection(Generic[RowT, HitT, DetailT]):
         allow_unknown_operators: bool = False,
         **options: Unpack[PullOptions],
     ) -> Pull[HitT]:
-        """Read all rows in bulk: concurrently, resumable, with a report of what is missing.
+        """Read all rows in bulk, resumable, with a report of what is missing.
+
+        Requests are concurrent.
 
         With a search, key ranges are read concurrently; if the server refuses that, or rows have no key, the
         search is read by page number until two scans have the same keys. Without a search, the list is read
@@ -141,7 +143,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
     async def reconcile_keys(
         self, known: Iterable[Id] | AsyncIterable[Id], pull: Pull[Any] | None = None
     ) -> KeyDiff:
-        """Compare known keys with the server's: which were deleted, and which are not known.
+        """Compare known keys with the server's, to find deleted and untracked ones.
 
         ``changes()`` does not see deletions; reading all keys, without the rows, finds them.
 

@@ -27,7 +27,9 @@ class Contacts(Collection[Contact, Contact, ContactDetail]):
     detail_type: type[ContactDetail] = ContactDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Contact]:
-        """Return all contacts by last and first name, as a ``Pager``; no filters are documented.
+        """Return all contacts by last and first name, as a ``Pager``.
+
+        No filters are documented.
 
         Args:
             **options: see ``ListOptions``.

@@ -38,7 +38,9 @@ ENDPOINT: Final = Endpoint(
 class DraftInvoices(
     SearchableCollection[DraftInvoiceHistory, DraftInvoiceHistorySearchRow, DraftInvoiceDetail]
 ):
-    """``aiwyn.draft_invoices``: list and search return histories, get returns the draft invoice.
+    """``aiwyn.draft_invoices``: histories of drafts, and draft invoices by id.
+
+    list and search return histories, get returns the draft invoice.
 
     History rows have no key, so duplicates cannot be detected: the report has ``deduplicated=False``, and a
     search is paged by number.

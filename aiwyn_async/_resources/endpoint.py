@@ -16,7 +16,9 @@ Verb = Literal["list", "search", "get"]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The endpoints of one resource. Paths are below ``Config.gql_prefix``; None if there is none.
+    """The endpoints of one resource.
+
+    Paths are below ``Config.gql_prefix``; None if there is none.
 
     Attributes:
         resource: its name as an attribute of the client, which configuration overrides it by.

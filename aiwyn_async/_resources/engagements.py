@@ -31,7 +31,10 @@ ENDPOINT: Final = Endpoint(
 
 
 class Engagements(SearchableCollection[Engagement, EngagementSearchRow, EngagementDetail]):
-    """``aiwyn.engagements``. Search rows are snake_case on the wire, the keys of ``where`` camelCase."""
+    """``aiwyn.engagements``.
+
+    Search rows are snake_case on the wire, the keys of ``where`` camelCase.
+    """
 
     endpoint: Endpoint = ENDPOINT
     row_type: type[Engagement] = Engagement

@@ -1,4 +1,6 @@
-"""Event subscriptions (webhooks): https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
+"""Event subscriptions (webhooks).
+
+https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
 
 Only the catalog's path was seen. The other paths, methods and all keys are inferred, and say so at first
 use.
@@ -31,7 +33,9 @@ class EventSubscriptions:
         self._session = session
 
     async def catalog(self) -> dict[str, Any]:
-        """Return the events to subscribe to, as JSON; the documented sample is an empty object.
+        """Return the events to subscribe to, as JSON.
+
+        The documented sample is an empty object.
 
         Raises:
             RequestError: see ``errors``.
@@ -99,7 +103,9 @@ class EventSubscriptions:
         await self._call("DELETE", f"/{path_segment(subscription_id, what='subscription_id')}")
 
     async def secret(self, subscription_id: Id) -> Secret:
-        """Return the secret that deliveries are signed with; ``reveal()`` returns its text.
+        """Return the secret that deliveries are signed with.
+
+        ``reveal()`` returns its text.
 
         Raises:
             DecodeError: the response has no text under ``secret``.
@@ -129,7 +135,7 @@ class EventSubscriptions:
 
 
 def _secret_in(body: bytes) -> Secret | None:
-    """Return the secret in a response. Does not raise, since this frame holds it as plain text."""
+    """Return the secret in a response; never raises, since this frame has its text."""
     try:
         response = _secret_response.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

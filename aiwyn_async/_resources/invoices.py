@@ -1,4 +1,7 @@
-"""Invoices: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md, getinvoicebyid.md (Invoices)."""
+"""Invoices.
+
+https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md, getinvoicebyid.md (Invoices).
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _CANONICAL: Final = re.compile(r"0|-?[1-9][0-9]{0,99}", re.ASCII)
 
 
 def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
-    """Return a function from an object of a type to the value of its key; to None if it has none.
+    """Return a function from an object of a type to its key, or to None without one.
 
     Args:
         kind: a Struct or ``dict``.
@@ -32,7 +32,7 @@ def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
 
 
 def is_same_key(requested: object, received: object) -> bool:
-    """Return whether a response with the key ``received`` may belong to a request for ``requested``.
+    """Return whether ``received`` may be the key of a response to ``requested``.
 
     The text of a number equals the number if it is written as in JSON; UUIDs have no case. A value that is
     neither a number nor text is not a key, so it proves nothing.

@@ -34,7 +34,9 @@ class ListOptions(TypedDict, total=False):
 
 
 class PullOptions(TypedDict, total=False):
-    """Options of every ``pull()``; and, for a resource without a search, the filters of its ``list()``.
+    """Options of every ``pull()``.
+
+    For a resource without a search, also the filters of its ``list()``.
 
     Attributes:
         page_size: rows per request, 1 to 1000; 1000 by default.

@@ -1,4 +1,6 @@
-"""Payments: https://api.doc.aiwyn.ai/bundle/payments/getpayments.md, getpaymentbyid.md (Payments).
+"""Payments.
+
+https://api.doc.aiwyn.ai/bundle/payments/getpayments.md, getpaymentbyid.md (Payments).
 
 The list's response is not documented, so its envelope is detected. No search is documented.
 """

@@ -1,4 +1,6 @@
-"""Projects: https://api.doc.aiwyn.ai/bundle/projects/getprojectspaginated, getprojectbyid.md (Projects).
+"""Projects.
+
+https://api.doc.aiwyn.ai/bundle/projects/getprojectspaginated, getprojectbyid.md (Projects).
 
 Both paths are inferred. The list's response is not documented, so its envelope is detected. No search is
 documented.
@@ -23,7 +25,10 @@ ENDPOINT: Final = Endpoint(
 
 
 class Projects(Collection[Project, Project, ProjectDetail]):
-    """``aiwyn.projects``. The list is ordered by last change, so it moves while it is read."""
+    """``aiwyn.projects``.
+
+    The list is ordered by last change, so it moves while it is read.
+    """
 
     endpoint: Endpoint = ENDPOINT
     row_type: type[Project] = Project

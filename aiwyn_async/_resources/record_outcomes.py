@@ -63,7 +63,7 @@ _response: Final = msgspec.json.Decoder(_Response, strict=False)
 
 
 def parse_outcomes(batch: Batch, body: bytes, mask: Callable[[str], str]) -> list[RecordOutcome]:
-    """Return one outcome per record; all are ambiguous if the response does not show each.
+    """Return one outcome per record; all are ambiguous if one is not shown.
 
     ``mask`` returns text of the server without credentials.
     """
@@ -123,7 +123,7 @@ def _shows_known_references(batch: Batch, results: Sequence[_Result]) -> bool:
 
 
 def _in_order_of(batch: Batch, results: Sequence[_Result]) -> Sequence[_Result] | None:
-    """Return the results in the order of the records, by the references if all of them show one.
+    """Return the results in the order of the records, if all show a reference.
 
     None if a reference is out of order and the others do not identify the results.
     """
@@ -143,7 +143,10 @@ def _shows_reference(result: _Result) -> bool:
 
 
 def _reference(system_ref: object) -> bytes:
-    """Return the same bytes for references that are equal as JSON: 1.0 is 1, and keys have no order."""
+    """Return equal bytes for references equal as JSON.
+
+    1.0 is 1, and keys have no order.
+    """
     return encode_json(_plain_numbers.decode(encode_json(system_ref)), in_order=True)
 
 

@@ -1,4 +1,6 @@
-"""Custom record types: createcustomrecordtype.md, updatecustomrecordtype.md (Records).
+"""Custom record types.
+
+Source: createcustomrecordtype.md, updatecustomrecordtype.md (Records).
 
 Source: https://api.doc.aiwyn.ai/bundle/records/. How a type is deactivated is named and not shown: that it is
 a DELETE of its path is inferred.
@@ -23,7 +25,10 @@ FieldInput = RecordTypeField | Mapping[str, Any]
 
 
 class RecordTypes:
-    """``aiwyn.record_types``. Requests are repeated only if they cannot have been applied."""
+    """``aiwyn.record_types``.
+
+    Requests are repeated only if they cannot have been applied.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Write any number of records in batches of at most 100, with an outcome for each, in input order.
+"""Write records in batches of at most 100, with an outcome for each in order.
 
 Source: https://api.doc.aiwyn.ai/bundle/records/createorupdaterecords.md, updaterecords.md (Records).
 """
@@ -67,7 +67,9 @@ class Records:
     def update(
         self, records: Records_, *, batch_size: int = MAX_BATCH, raise_on_partial: bool = False
     ) -> RecordWrite:
-        """Update existing records; a missing one fails with RECORD_NOT_FOUND. Otherwise like ``upsert()``.
+        """Update existing records; otherwise like ``upsert()``.
+
+        A missing record fails with RECORD_NOT_FOUND.
 
         A record without systemRef is refused before it is sent: the documentation demands one here.
         """
@@ -75,7 +77,7 @@ class Records:
 
 
 class RecordWrite:
-    """A write that has not started. It can be used once, so that nothing is written twice."""
+    """A write that has not started; usable once, so that nothing is written twice."""
 
     def __init__(
         self,
@@ -107,7 +109,10 @@ class RecordWrite:
         raise TypeError("a RecordWrite is read asynchronously; use 'async for outcome in write'")
 
     def __aiter__(self) -> Iteration[RecordOutcome]:
-        """Write, and yield the outcome of each record in order; a cancelled step can be repeated."""
+        """Write, and yield the outcome of each record in order.
+
+        A cancelled step can be repeated.
+        """
         return Iteration(self._chunks())
 
     async def _chunks(self) -> AsyncGenerator[list[RecordOutcome], None]:

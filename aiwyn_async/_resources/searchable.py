@@ -1,4 +1,4 @@
-"""Resources with a search: ``search()`` and ``changes()``, and what ``pull()`` reads."""
+"""Resources with a search: ``search()``, ``changes()``, and what ``pull()`` reads."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         state: StateBackend | None = None,
         **options: Unpack[ChangesOptions],
     ) -> Changes[HitT]:
-        """Return the rows that changed since a bookmark, or all rows without one, as a ``Changes``.
+        """Return the rows changed since a bookmark, or all rows, as a ``Changes``.
+
+        Without a bookmark, these are all rows.
 
         Which field tells of changes is inferred from the rows that the documentation shows, as is that the
         search can be filtered and ordered by it. A server that refuses it responds with an error.
@@ -139,7 +141,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         )
 
     def _instants(self, order: Sequence[tuple[tuple[str, ...], object]]) -> frozenset[tuple[str, ...]]:
-        """Return the columns of an order that hold timestamps, and the last-modified field."""
+        """Return the timestamp columns of an order, and the last-modified field."""
         row_type: Any = self.hit_type
         paths = {path for path, _ in order if holds_instants(row_type, path)}
         column = self.endpoint.modified_at_field

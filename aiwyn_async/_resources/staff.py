@@ -1,4 +1,6 @@
-"""Staff: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, getstaffbyid (Staff).
+"""Staff.
+
+https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, getstaffbyid (Staff).
 
 Only the search is documented. The paths of the list and of the by-id object are inferred.
 """

@@ -1,4 +1,4 @@
-"""Any endpoint that lists, searches or gets: rows are dicts, and the envelope is detected.
+"""Any endpoint that lists, searches or gets: dict rows, detected envelope.
 
 Also the resources without documented operations. Their paths follow the convention of the others (plural to
 list, singular by id) and are not verified; override them in ``endpoints``.
@@ -35,7 +35,10 @@ UNDOCUMENTED_RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class UntypedCollection(SearchableCollection[Row, Row, Row]):
-    """``aiwyn.collection(path)`` and the undocumented resources. Numbers with a fraction are Decimals."""
+    """``aiwyn.collection(path)`` and the undocumented resources.
+
+    Numbers with a fraction are Decimals.
+    """
 
     row_type: type[Row] = dict
     hit_type: type[Row] = dict

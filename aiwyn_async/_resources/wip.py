@@ -1,4 +1,6 @@
-"""Work in progress: https://api.doc.aiwyn.ai/bundle/time/getwip.md (Time), filterwipsdynamic.md.
+"""Work in progress.
+
+https://api.doc.aiwyn.ai/bundle/time/getwip.md (Time), filterwipsdynamic.md.
 
 The path of the by-id object is inferred. The responses of list and search are not documented, so
 their envelope is detected.

@@ -1,4 +1,7 @@
-"""Convert rows to Arrow tables and streams. Importing this package does not import pyarrow."""
+"""Convert rows to Arrow tables and streams.
+
+Importing this package does not import pyarrow.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convert values of decoded rows for Arrow. A row with a value that does not fit its column is refused."""
+"""Convert values of rows for Arrow; refuse a row with a value that does not fit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Detect numbers with so many decimal places that pyarrow (26.0.1) silently changes them.
+"""Detect numbers of so many places that pyarrow (26.0.1) silently changes them.
 
 It reads 1e-48 as 0 and 5e-49 as 1e-9: to rescale a number of 48 places or more to 9, it reads beyond its
 table of powers of ten. Both its JSON reader and ``pa.array()`` do that.
@@ -28,7 +28,7 @@ _LETTERS_E: Final = pa.scalar(0x45454545, pa.uint32())
 
 
 def may_have_many_places(text: bytes) -> bool:
-    """True if a number in a JSON object may have too many places. Text that looks like one counts too.
+    """True if JSON, or text in it, may have a number of too many decimal places.
 
     Few pages have an e after a digit; checking that first takes an eighth of the time of the expression.
     """
@@ -39,7 +39,9 @@ def may_have_many_places(text: bytes) -> bool:
 
 
 def _has_exponent(text: bytes) -> bool:
-    """True if an e follows a digit. Ignores the last four bytes: an exponent and a bracket follow it.
+    """True if an e follows a digit, except in the last four bytes.
+
+    An exponent and a bracket always follow it.
 
     Compares four bytes at once. Takes any of ``0123456789:;<=>?`` for a digit, since they differ only in the
     lower half of the byte, and ignores the highest bit of bytes that are not ASCII.

@@ -107,7 +107,7 @@ class RowCounts(msgspec.Struct):
 
 
 class PageRows:
-    """The rows of several pages, in order and not yet decoded, with counts and bad rows.
+    """The rows of several pages, in order, undecoded, with counts and bad rows.
 
     Args:
         pages: pages without rows are dropped.
@@ -209,7 +209,7 @@ _decode_id: Final = key_decoder("id")
 
 
 def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
-    """Return a read with another row type, or a resumed pull unchanged, since it is bound to its type."""
+    """Return a read with another row type; a resumed pull is returned unchanged."""
     try:
         other: ReadT = read.decode_as(row_type)
     except CheckpointError:
@@ -218,7 +218,7 @@ def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
 
 
 def raw_pages(read: ReadT) -> ReadT:
-    """Return a read that decodes only the keys of rows, for callers that use the response bodies."""
+    """Return a read that decodes only keys, for callers that use response bodies."""
     key = read.query.key
     return read_as(read, key_only(key) if key else msgspec.Raw)
 

@@ -66,7 +66,7 @@ def merge_id_types(kind: Any, other: Any) -> Any:
 
 
 def reading_type(kind: Any) -> Any:
-    """Return the type for the JSON reader, which ``view()`` converts to the type of the column."""
+    """Return the type for the JSON reader, which ``view()`` converts to the column's."""
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(reading_type(field.type)) for field in kind])
     if pa.types.is_list(kind):

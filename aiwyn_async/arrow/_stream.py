@@ -1,7 +1,7 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""A pull as an Arrow C stream, for pyarrow, polars, DuckDB and whatever else reads one.
+"""A pull as an Arrow C stream, for pyarrow, polars, DuckDB and others.
 
 Such a reader is synchronous: it waits for each batch in its thread, while the pull runs in an event loop of
 another thread.
@@ -75,7 +75,9 @@ def c_stream(
     requested_schema: object,
     options: ColumnOptions = UNCHANGED,
 ) -> object:
-    """Return a capsule named ``arrow_array_stream``: one record batch per page, money decimal128, times UTC.
+    """Return an ``arrow_array_stream`` capsule: one record batch per page.
+
+    Money is decimal128, times are UTC.
 
     Args:
         pull: read from its beginning.
@@ -172,7 +174,7 @@ def _check_ids(actual: Any, expected: Any) -> None:
 
 
 class _Pages:
-    """Pages for another thread, whose exceptions end the wait for a page but not its request."""
+    """Pages for another thread; its exceptions end the wait, not the request."""
 
     def __init__(self, pages: AsyncGenerator[Page[Any], None]) -> None:
         self._pages = pages
@@ -188,7 +190,7 @@ class _Pages:
 
 
 class _LoopBridge:
-    """Runs coroutines in an event loop of another thread and waits for them in this thread.
+    """Runs coroutines in another thread's event loop and waits for them here.
 
     Args:
         loop: the event loop; if it does not run, a new one runs in its own thread until the exit.

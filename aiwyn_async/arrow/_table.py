@@ -42,7 +42,7 @@ _DAYS: Final = (-719_162, 2_932_896)
 
 
 class RowSchema:
-    """The Arrow schema of a row type: its fields in order, under the names that the API uses.
+    """The Arrow schema of a row type: fields in order, named as in the API.
 
     Args:
         row_type: a Struct.
@@ -239,7 +239,7 @@ def _decode_list(fast: DecoderSpec, json: bytes) -> object:
 
 
 def _to_days(texts: Any) -> Any:
-    """The calendar days of timestamps as they are on the wire; ``ArrowInvalid`` for one in another form."""
+    """The days of timestamps as on the wire; ``ArrowInvalid`` for another form."""
     usual = compute.match_substring_regex(texts, _TIME)
     if not compute.all(usual, min_count=0).as_py():
         raise pa.ArrowInvalid("a timestamp in another form")
@@ -251,7 +251,7 @@ def _to_days(texts: Any) -> Any:
 
 
 def _is_within_bounds(column: Any) -> bool:
-    """Whether all instants and days of a column, nested ones too, are within the years 1 to 9999."""
+    """Whether all instants and days, nested ones too, are in the years 1 to 9999."""
     kind = column.type
     if pa.types.is_list(kind):
         return _is_within_bounds(compute.list_flatten(column))
@@ -287,7 +287,7 @@ def _has_required(kind: inspect.Type) -> bool:
 
 
 def _lacks(column: Any, kind: inspect.Type) -> bool:
-    """True if a column, or a value nested in it, has a null that its type does not allow."""
+    """True if a column, or a value nested in it, has a null that is not allowed."""
     if not is_nullable(kind) and column.null_count:
         return True
     if not _has_required(kind):

@@ -1,4 +1,4 @@
-"""Assemble the target file from its parts, while later parts are still being written."""
+"""Assemble the target file from parts, while later ones are being written."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FileAssembler:
 
 
 class AppendedFile:
-    """The assembler for parts that are appended to one file, so that nothing is left to assemble.
+    """Assembles parts that are appended to one file, so that none remain.
 
     Args:
         finish: renames the file and returns its size in bytes.

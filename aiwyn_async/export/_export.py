@@ -33,7 +33,7 @@ async def export(
     extra: Literal["json"] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
-    """Write all rows of a read into a ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb`` file.
+    """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
 
     The file appears under its name only when it is complete. Until then, its parts are in a hidden staging
     directory beside it, and ``resume`` continues after the last committed part; a pull by full scans starts

@@ -33,7 +33,7 @@ Mode = Literal["new", "force", "resume", "replace"]
 
 
 class ExportResult(msgspec.Struct, frozen=True):
-    """A finished export: the file, its rows and bytes, the report of all runs, the seconds of this run."""
+    """A finished export: file, rows, bytes, report of all runs, seconds of this run."""
 
     path: str
     rows: int
@@ -140,7 +140,7 @@ class ExportJob:
             self._staging.start(may_replace=may_replace)
 
     def _continue_recent(self) -> bool:
-        """Continue the export of the last run, unless it is too old, damaged or of another query."""
+        """Continue the last run's export, unless too old, damaged or of another query."""
         if not self._staging.is_recent:
             return False
         try:
@@ -201,7 +201,7 @@ class ExportJob:
         return rows
 
     def _check_complete(self, report: Report) -> None:
-        """Apply ``strict``: the read has checked itself, but not the values that are written."""
+        """Apply ``strict`` to the written values; the read has checked itself."""
         if self._source.strict and report is not None and not report.complete:
             raise IncompleteError(
                 f"{self._target.path} would be incomplete: {'; '.join(report.problems())}", report=report

@@ -37,7 +37,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct):
-    """The state of an export, stored in its staging directory and beside the finished file.
+    """The state of an export, in its staging directory and beside the file.
 
     Parts can be joined only if ``identity`` (format and columns) and ``server`` are equal.
     """
@@ -100,7 +100,9 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def file_fingerprint(path: Path) -> list[int] | None:
-    """Return size and modification time, which a rename preserves; None if the file is missing.
+    """Return size and modification time, None if missing.
+
+    A rename preserves both.
 
     Device and inode are left out: on network shares they differ after each mount.
     """

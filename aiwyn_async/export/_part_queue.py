@@ -103,7 +103,7 @@ class PartQueue:
             raise error
 
     def combined_report(self, report: Report) -> Report:
-        """Combine a report of this run with those of earlier runs and the counts of written rows."""
+        """Combine reports of this and earlier runs and the counts of written rows."""
         combined = combine(self._before, report)
         self._counts.add_to(combined)
         return combined
@@ -139,7 +139,7 @@ class PartQueue:
 
 
 def _processor_count() -> int:
-    """Return how many processors this process may use: two threads on one only share its cache."""
+    """Return the number of usable processors: two threads on one share its cache."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not available on macOS and Windows

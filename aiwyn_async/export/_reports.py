@@ -12,7 +12,7 @@ __all__ = ["combine"]
 
 
 def combine(before: Any, now: Any) -> Any:
-    """Return a copy of the report of this run, combined with that of earlier runs and their problems.
+    """Return a copy of this run's report, combined with those of earlier runs.
 
     Args:
         before: the report of earlier runs, or None.

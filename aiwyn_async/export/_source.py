@@ -23,7 +23,7 @@ Report = Any
 
 
 class Source:
-    """The pages of a pager or a pull, with rows not yet decoded; the file format decodes them.
+    """Pages of a pager or pull, with undecoded rows for the file format.
 
     Args:
         original: the caller's object, which receives the report and the bad rows of the export.

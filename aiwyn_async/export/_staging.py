@@ -1,4 +1,4 @@
-"""The staging directory: the parts of an unfinished export, beside the target file."""
+"""The staging directory: parts of an unfinished export beside the target."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Staging:
         self._manifest = Manifest(identity, server_name(server), [], "", limit=limit)
 
     def lock(self) -> None:
-        """Exclude other exports of the same file until ``release()`` or the end of the process.
+        """Exclude other exports of the file until ``release()`` or the process ends.
 
         Raises:
             ExportError: another export is running.
@@ -108,7 +108,7 @@ class Staging:
 
     @property
     def is_recent(self) -> bool:
-        """True if there is an unfinished export, young enough to be continued by ``replace=True``."""
+        """True for an unfinished export young enough to continue by ``replace=True``."""
         manifest = read_valid_manifest(self._manifest_path)
         if manifest is None or self._is_finished(manifest):
             return False
@@ -161,7 +161,7 @@ class Staging:
         return checkpoint
 
     def find_finished(self) -> Checkpoint | None:
-        """Load the manifest of the finished file, and return the checkpoint at the end of its read.
+        """Load the finished file's manifest; return the checkpoint at its end.
 
         None if an export of another format, server or limit wrote the file, or if it was changed since.
         """
@@ -234,7 +234,7 @@ class Staging:
             self._update(report, finished_file=fingerprint, bad_rows=self.bad_rows)
 
     def appended_file(self) -> Path:
-        """Return the file that all parts were appended to, cut off after the last committed part.
+        """Return the file of appended parts, cut off after the last committed part.
 
         Raises:
             ExportError: the disk refuses, or the file is missing.

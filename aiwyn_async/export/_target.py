@@ -30,7 +30,7 @@ class SharedFile(Protocol):
         ...
 
     def write(self, new: Path, path: Path) -> bool:
-        """Write the content of a new file into the existing one; False to replace the existing file.
+        """Write new content into the existing file; False to replace the file.
 
         Raises:
             ExportError: the file is in use or cannot be written; it is unchanged.
@@ -39,7 +39,9 @@ class SharedFile(Protocol):
 
 
 class Target:
-    """The target file. Its mode is 0600 whatever the umask, since it contains client data.
+    """The target file.
+
+    Its mode is 0600 whatever the umask, since it contains client data.
 
     Args:
         path: the file.
@@ -104,7 +106,7 @@ class Target:
                 raise
 
     def move(self, path: Path) -> int:
-        """Rename a complete file, or write it into the existing one, and return the size in bytes.
+        """Rename a complete file or write it into the existing one; return its bytes.
 
         Raises:
             ExportError: see ``write()``; the complete file is retained.
@@ -148,6 +150,6 @@ class Target:
 
 
 def logs_beside(path: Path) -> list[Path]:
-    """Return the files that DuckDB takes for the log of a database, which need not exist."""
+    """Return the possible paths of the DuckDB log of a database."""
     logs = [path.with_name(path.name + suffix) for suffix in LOGS]
     return [log for log in logs if log.exists() or log.is_symlink()]

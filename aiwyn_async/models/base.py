@@ -1,4 +1,4 @@
-"""The base of all models: frozen Structs, camelCase on the wire, all fields but the key optional."""
+"""The base of all models: frozen, camelCase, all fields but the key optional."""
 
 from __future__ import annotations
 

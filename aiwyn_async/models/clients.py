@@ -1,4 +1,6 @@
-"""Clients. Source: https://api.doc.aiwyn.ai/bundle/client/getclients.md and getclientbyid.md.
+"""Clients.
+
+Source: https://api.doc.aiwyn.ai/bundle/client/getclients.md and getclientbyid.md.
 
 A list row is documented up to ``partnerStaffId``, the detail object by an example that ends after
 ``financialSummary.outstandingBalance``. The fields of a search row are inferred from a list row.

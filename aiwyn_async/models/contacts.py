@@ -1,4 +1,6 @@
-"""Contacts. Source: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid.md (a complete example).
+"""Contacts.
+
+Source: https://api.doc.aiwyn.ai/bundle/contact/getcontactbyid.md (a complete example).
 
 The list is not documented; the fields of its rows are inferred from the detail object.
 """

@@ -1,4 +1,6 @@
-"""Draft invoices. Source: https://api.doc.aiwyn.ai/bundle/billing/getdraftinvoicehistoriespaginated.md.
+"""Draft invoices.
+
+Source: https://api.doc.aiwyn.ai/bundle/billing/getdraftinvoicehistoriespaginated.md.
 
 List and search return rows of the *history* of draft invoices, whose documentation is complete and shows no
 key. The detail object differs (getdraftinvoicebyid.md, an example that ends in ``reviewHistory``).

@@ -1,4 +1,6 @@
-"""Event subscriptions. Source: https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
+"""Event subscriptions.
+
+Source: https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
 
 The documentation has the path of the catalog, and that a subscription selects entity types and operations
 (CREATE, UPDATE, DELETE). All names here are inferred, and every field is optional.

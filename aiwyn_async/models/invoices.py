@@ -1,4 +1,6 @@
-"""Invoices. Source: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md and getinvoicebyid.md.
+"""Invoices.
+
+Source: https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md and getinvoicebyid.md.
 
 Only the fields of the detail object are documented. Those of list and search rows are inferred from it; all
 are optional, so that rows of a tenant with other fields decode too.

@@ -1,4 +1,6 @@
-"""Payments. Source: https://api.doc.aiwyn.ai/bundle/payments/getpaymentbyid.md (a complete example).
+"""Payments.
+
+Source: https://api.doc.aiwyn.ai/bundle/payments/getpaymentbyid.md (a complete example).
 
 The list is not documented; the fields of its rows are inferred from the detail object.
 """

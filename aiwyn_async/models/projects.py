@@ -1,4 +1,6 @@
-"""Projects. Source: https://api.doc.aiwyn.ai/bundle/projects/getprojectbyid.md (a truncated example).
+"""Projects.
+
+Source: https://api.doc.aiwyn.ai/bundle/projects/getprojectbyid.md (a truncated example).
 
 The list is not documented; the fields of its rows are inferred from the detail object.
 """

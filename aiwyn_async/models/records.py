@@ -17,7 +17,7 @@ __all__ = ["Record", "RecordOutcome", "RecordType", "RecordTypeField", "WriteRep
 
 
 class Record(Model, frozen=True, kw_only=True):
-    """A record to write. The server matches it by ``system_ref``, which is any JSON value."""
+    """A record to write, matched by ``system_ref``, which is any JSON value."""
 
     type: str
     system_ref: Any = None
@@ -48,7 +48,7 @@ class RecordOutcome(Model, frozen=True, kw_only=True):
 
 
 class WriteReport(msgspec.Struct, kw_only=True):
-    """Counts of all outcomes of a write, and the outcomes that are not ok, in input order."""
+    """Counts of a write's outcomes, and those that are not ok, in input order."""
 
     total: int = 0
     created: int = 0
@@ -79,7 +79,10 @@ class WriteReport(msgspec.Struct, kw_only=True):
 
 
 class RecordTypeField(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """A field of a custom record type. The allowed values of ``type`` are not documented."""
+    """A field of a custom record type.
+
+    The allowed values of ``type`` are not documented.
+    """
 
     name: str | None = None
     type: str | None = None

@@ -1,4 +1,6 @@
-"""Staff. Source: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, which ends after ``active``.
+"""Staff.
+
+Source: https://api.doc.aiwyn.ai/bundle/staff/filterstaffdynamic.md, which ends after ``active``.
 
 List and detail are not documented; their fields are inferred from the search row.
 """

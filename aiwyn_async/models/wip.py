@@ -1,4 +1,6 @@
-"""Work in progress. Source: https://api.doc.aiwyn.ai/bundle/time/getwipbyid.md (a truncated example).
+"""Work in progress.
+
+Source: https://api.doc.aiwyn.ai/bundle/time/getwipbyid.md (a truncated example).
 
 List and search are not documented; the fields of their rows are inferred from the detail object.
 """

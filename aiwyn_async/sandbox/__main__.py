@@ -1,4 +1,7 @@
-"""``python -m aiwyn_async.sandbox``: serve until interrupted; print URL and key as a line of JSON."""
+"""``python -m aiwyn_async.sandbox``: serve until interrupted.
+
+Prints URL and key as a line of JSON.
+"""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The lifecycle of a sandbox: database, server and deliveries, started and stopped together."""
+"""Start and stop the database, server and deliveries of a sandbox together."""
 
 from concurrent.futures import ThreadPoolExecutor
 

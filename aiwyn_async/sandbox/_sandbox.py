@@ -201,7 +201,7 @@ class Sandbox:
         await self._runtime.start(self._app)
 
     async def stop(self) -> None:
-        """Stop serving, close every connection and delete temporary files. May be called twice."""
+        """Stop serving, close connections, delete temporary files; may be called twice."""
         await self._runtime.stop()
 
     # Controls
@@ -303,7 +303,7 @@ class Sandbox:
         self._service.tokens.revoke_all()
 
     def calls(self, route: str | None = None) -> int:
-        """Return the number of requests of a route, or of all routes, including failed ones."""
+        """Return the number of requests of one route or all, including failed ones."""
         calls = self._service.calls
         return calls.total() if route is None else calls[route]
 
@@ -352,7 +352,7 @@ class Sandbox:
         delete_row(self._database, RESOURCES[resource], row_id)
 
     def refresh(self, resource: str | None = None) -> None:
-        """Move the ``updatedAt`` of every row to one instant, later than all others, as a full refresh does.
+        """Move the ``updatedAt`` of all rows to one instant, later than all others.
 
         Args:
             resource: The name of a resource; all resources by default.
@@ -361,7 +361,7 @@ class Sandbox:
             refresh_rows(self._database, RESOURCES[name])
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Return the rows of a SELECT; money is in cents (``total_cents``), instants in microseconds."""
+        """Return the rows of a SELECT; money is in cents, instants in microseconds."""
         return self._database.query(sql, parameters)
 
     def scalar(self, sql: str, parameters: Sequence[SqlValue] = ()) -> SqlValue:

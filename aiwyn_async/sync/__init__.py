@@ -1,4 +1,4 @@
-"""Keep the rows of a resource up to date in a DuckDB table. Needs the extra ``duckdb``."""
+"""Keep rows of a resource up to date in DuckDB. Needs the extra ``duckdb``."""
 
 from aiwyn_async.sync._sync import SyncResult, sync
 

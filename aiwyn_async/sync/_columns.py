@@ -1,4 +1,4 @@
-"""Column types of a synchronized table, and the changes that a table needs to hold a row type."""
+"""Column types of a synchronized table, and changes required by a row type."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def normalize(name: str) -> str:
 
 
 def names_equal_but_for_case(names: Iterable[str]) -> list[str]:
-    """Return the names that differ only in case, which a table cannot have side by side."""
+    """Return names that differ only in case, which a table cannot contain together."""
     names = list(names)
     counts = Counter(map(normalize, names))
     return [name for name in names if counts[normalize(name)] > 1]

@@ -1,4 +1,7 @@
-"""A DuckDB file opened for writing: connection, transactions and errors. Blocking; called in a thread."""
+"""A DuckDB file opened for writing: connection, transactions and errors.
+
+Blocking; called in a thread.
+"""
 
 from __future__ import annotations
 

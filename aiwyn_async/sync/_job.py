@@ -1,4 +1,4 @@
-"""One run of a sync: reads rows, and merges them into the table with the progress made."""
+"""One run of a sync: reads rows and merges them with the progress made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAGES_PER_TRANSACTION: Final = 10
 
 
 class _BookmarkState:
-    """A state backend that holds one bookmark; the job writes it to the table with the rows."""
+    """A state backend with one bookmark, which is written with the rows."""
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -158,7 +158,7 @@ class SyncJob:
             self.skipped.discard(await self._look_up(keys))
 
     async def _reconcile(self) -> int:
-        """Mark deleted rows, merge rows that are missing or differ, and return the number of marked rows."""
+        """Mark deleted rows and merge differing ones; return the number of marked rows."""
         column = self._reads.modified_at_field
         if column is not None and not self._table.has_timestamps(column):
             column = None
@@ -183,7 +183,7 @@ class SyncJob:
         await self._write([])
 
     async def _look_up(self, keys: Sequence[Id], *, total: int | None = None) -> list[Id]:
-        """Merge the rows with these keys, and return the keys of those that were not received."""
+        """Merge the rows with these keys; return the keys that were not received."""
         self._pending_keys = set(map(plain_key, keys))
         bad_rows = self.counts.bad_rows
         for lookup in self._reads.lookups(keys, total=total):

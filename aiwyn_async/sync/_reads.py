@@ -87,7 +87,7 @@ class ResourceReads:
     def read(
         self, state: StateBackend, overlap: float | timedelta | None, resume: str | None
     ) -> Changes[Any] | Pull[Any]:
-        """Read what changed since the bookmark, or all rows if they have no time of their last change.
+        """Read what changed since the bookmark, or all rows without timestamps.
 
         Args:
             state: holds the bookmark.

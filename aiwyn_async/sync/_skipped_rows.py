@@ -1,4 +1,7 @@
-"""Rows that a sync left out because they do not decode. Later runs request them again."""
+"""Rows that a sync left out because they do not decode.
+
+Later runs request them again.
+"""
 
 from __future__ import annotations
 

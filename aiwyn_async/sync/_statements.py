@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - each name in these statements is quoted by identifier()
-"""The SQL statements of a synchronized table. Names are quoted; values are parameters."""
+"""The SQL of a synchronized table. Names are quoted; values are parameters."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str
 
 
 def select_keys(table: str, key: str, modified_at: str | None = None) -> str:
-    """Select the keys of rows not marked as deleted, with a timestamp in microseconds since 1970."""
+    """Select keys and timestamps (microseconds since 1970) of rows not deleted."""
     micros = "NULL" if modified_at is None else f"epoch_us({identifier(modified_at)})"
     deleted = identifier(DELETED_AT)
     return f"SELECT {identifier(key)}, {micros} FROM {qualified_name(table)} WHERE {deleted} IS NULL"

@@ -1,4 +1,4 @@
-"""``sync()``: read all rows of a resource into a DuckDB table, and later only what changed."""
+"""``sync()``: read all rows into a DuckDB table, and later only changes."""
 
 from __future__ import annotations
 

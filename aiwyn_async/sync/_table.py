@@ -1,7 +1,10 @@
 # pyarrow has no type annotations, so its results are unknown here, and Any to the callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""The DuckDB table of a resource: its rows, and its state in the same transactions. Blocking."""
+"""The DuckDB table of a resource, with its state.
+
+Rows and state change in the same transactions. Blocking.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ class SyncState(NamedTuple):
 
 
 class WriteCounts(NamedTuple):
-    """The number of rows that a write inserted and updated; the others were equal already."""
+    """The number of rows inserted and updated; the others were equal already."""
 
     inserted: int = 0
     updated: int = 0
@@ -138,7 +141,9 @@ class SyncedTable:
         return self._schema.table(rows)
 
     def write(self, rows: Any, state: SyncState) -> WriteCounts:
-        """Merge an Arrow table of rows, or None, by key, and save the state, in one transaction.
+        """Merge an Arrow table of rows, or None, by key, and save the state.
+
+        Both in one transaction.
 
         Raises:
             StorageError: the disk is full, or a value does not fit; nothing was changed.
@@ -156,7 +161,9 @@ class SyncedTable:
         return WriteCounts(actions["INSERT"], actions["UPDATE"])
 
     def keys(self, modified_at: str | None = None) -> list[tuple[Id, int | None]]:
-        """Return the key and last change, in microseconds since 1970, of each row not marked as deleted.
+        """Return key and last change of each row not marked as deleted.
+
+        The change is in microseconds since 1970.
 
         Args:
             modified_at: the column of the last change; None leaves it out.
@@ -197,7 +204,7 @@ class SyncedTable:
         return bool(owners)
 
     def _adapt_columns(self) -> None:
-        """Create the table, or change the columns that the row type needs; all rows are then read again.
+        """Create the table or change its columns; all rows are then read again.
 
         Raises:
             StorageError: the table lost its primary key, or a column has a type that would change values.
@@ -223,7 +230,7 @@ class SyncedTable:
             self._save(SyncState())
 
     def _convert_ids(self) -> dict[str, str]:
-        """Convert columns to text if the batch has text ids for them, and return the casts of the batch."""
+        """Convert columns to text for a batch with text ids; return the batch's casts."""
         existing = self._table_types()
         converted: dict[str, str] = {}
         casts: dict[str, str] = {}
@@ -246,7 +253,7 @@ class SyncedTable:
         return {normalize(name): kind for name, kind in types}
 
     def _last_of_each_key(self, rows: Any) -> Any:
-        """Drop older versions of rows that changed during the read and were received twice."""
+        """Drop older versions of rows that changed during the read and arrived twice."""
         keys = rows[self._key]
         if compute.count_distinct(keys, mode="all").as_py() == len(keys):
             return rows

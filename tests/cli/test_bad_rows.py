@@ -20,7 +20,7 @@ EXPORT = ("export", "invoices", "--to", "x.parquet", "--page-size", "100")
 
 
 def spoil(count: int) -> Callable[[bytes], bytes]:
-    """Give the first rows of a page a total that is not a number."""
+    """Replace the total of the first rows of a page with text."""
 
     def mutate(body: bytes) -> bytes:
         response = json.loads(body)

@@ -16,7 +16,7 @@ import pytest
 
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli, wait_until
-from unreadable_rows import ids, would_bring
+from unreadable_rows import ids, page_contains
 
 
 async def test_export_from_own_sandbox_as_in_the_readme(cli: Cli, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ async def test_ctrl_c_of_count_names_nothing_to_resume(cli: Cli, box: Sandbox) -
 async def test_export_names_unreadable_ranges_and_resumes_only_those(
     cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
-    unreadable = would_bring(box, {ids(box)[150]})
+    unreadable = page_contains(box, {ids(box)[150]})
     box.faults.add("invoices.search", times=9999, status=400, match=unreadable)
     done = await cli.run("export", "invoices", "--to", "x.duckdb", "--page-size", "20", "--ranges", "4")
     assert done.code == 5, done.err
@@ -270,7 +270,9 @@ async def test_closed_stdout_is_an_error_and_closed_stderr_is_ignored(cli: Cli) 
     ("flag", "value", "text"),
     [("--port", "99999", "port 99999"), ("--invoices", "-5", "invoices must not be negative")],
 )
-async def test_sandbox_refuses_wrong_options_in_one_line(flag: str, value: str, text: str, cli: Cli) -> None:
+async def test_sandbox_refuses_invalid_options_in_one_line(
+    flag: str, value: str, text: str, cli: Cli
+) -> None:
     done = await cli.run("sandbox", flag, value)
     assert (done.code, text in done.err, "Traceback" in done.err) == (2, True, False), done.err
 

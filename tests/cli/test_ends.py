@@ -110,7 +110,7 @@ def test_signal_during_import_ends_in_one_line(
         (["get", "invoice", "\udcff"], 2, "key"),
     ],
 )
-async def test_odd_arguments_and_full_stdout_end_in_one_line(
+async def test_unusual_arguments_and_full_stdout_end_in_one_line(
     arguments: list[str], code: int, text: str, cli: Cli
 ) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
@@ -146,7 +146,7 @@ async def test_odd_arguments_and_full_stdout_end_in_one_line(
         ),
     ],
 )
-async def test_wrong_arguments_are_refused_before_any_request(
+async def test_invalid_arguments_are_refused_before_any_request(
     arguments: list[str], text: str, cli: Cli, box: Sandbox
 ) -> None:
     done = await cli.run(*arguments)

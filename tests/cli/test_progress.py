@@ -37,7 +37,7 @@ def test_progress_lines_are_written_every_five_seconds() -> None:
     ]
 
 
-def test_progress_line_without_total_and_with_retries() -> None:
+def test_progress_line_shows_retries_without_a_total() -> None:
     watch, written = Watch(), list[str]()
     with ProgressLines("payments", clock=watch, write=written.append) as lines:
         watch.seconds += 10

@@ -1,4 +1,4 @@
-"""A page decoded in blocks yields the same rows as the whole page, or is decoded as a whole."""
+"""A page decoded in blocks yields the same rows as a page decoded in one call."""
 
 from __future__ import annotations
 
@@ -123,12 +123,12 @@ def test_blocks_have_the_rows_of_the_page(
 ) -> None:
     body = page_of(rows, envelope, indent)
     decoder = trained_decoder(kind, envelope)
-    whole = decoder.decode(body)
+    page = decoder.decode(body)
     result = decode_in_blocks(decoder, split_at(body, positions))
     if result is None:
         return
     decoded, count, is_complete = result
-    assert decoded == whole.rows[: len(decoded)]
+    assert decoded == page.rows[: len(decoded)]
     assert count == len(rows)
     assert len(decoded) == len(rows) or not is_complete
 
@@ -152,8 +152,8 @@ def test_blocks_of_damaged_page_do_not_decode_differently(
     if result is None or not result[2]:
         return
     decoded, count, _ = result
-    whole = decoder.decode(damaged)
-    assert (materialized(decoded), count) == (materialized(whole.rows), whole.count)
+    page = decoder.decode(damaged)
+    assert (materialized(decoded), count) == (materialized(page.rows), page.count)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_split_into_blocks_splits_at_block_size(
     assert split.head == b'{"deid_invoice":['
     runs = [b"".join(block) for block in split.blocks]
     assert [run[:6] for run in runs] == [b'{"id":'] * len(runs)
-    # The end of a row that is in two pieces is not found.
+    # A row boundary split between two pieces is not detected.
     assert all(1000 < len(run) < 1300 for run in runs)
     assert split.head + b",".join([*runs, b"".join(split.end)]) == body
 
@@ -213,7 +213,7 @@ def test_split_into_blocks_needs_leading_rows(body: bytes, monkeypatch: pytest.M
 def test_decode_blocks_checks_end_of_page_first(
     tail: bytes, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that is truncated, has no count or has an error is decoded as a whole."""
+    """A page that is truncated, has no count or has an error is decoded in one call."""
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     three = b",".join(b'{"id":%d,"invoiceNumber":"1"}' % n for n in range(3))
     decoder = trained_decoder(Invoice, PLAIN)

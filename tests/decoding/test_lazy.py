@@ -134,7 +134,7 @@ class Point(msgspec.Struct):
     x: Decimal
 
 
-class Odd(msgspec.Struct, rename={"total": "sum total"}):
+class Renamed(msgspec.Struct, rename={"total": "sum total"}):
     """A Struct that is neither frozen nor keyword-only."""
 
     name: str
@@ -156,17 +156,17 @@ class Cheap(msgspec.Struct):
 
 
 def test_deferred_accepts_any_struct() -> None:
-    plain, lazy_type = row_decoder(Odd), deferred(Odd)
+    plain, lazy_type = row_decoder(Renamed), deferred(Renamed)
     assert deferred(lazy_type) is lazy_type
-    assert deferred(Odd) is lazy_type
+    assert deferred(Renamed) is lazy_type
     row = (
         b'{"name":"a","sum total":1.10,"points":[{"x":1.0}],"pair":[2.00,3],"table":{"k":4.0},'
         b'"data":{"amount":5.0},"anything":6.10,"flags":[1]}'
     )
-    lazy: Odd = row_decoder(lazy_type)(row)[0]
+    lazy: Renamed = row_decoder(lazy_type)(row)[0]
     assert (lazy.total, lazy.points) == (Decimal("1.10"), [Point(Decimal("1.0"))])
     assert lazy == plain(row)[0]
-    bare: Odd = row_decoder(lazy_type)(b'{"name":"a","sum total":1}')[0]
+    bare: Renamed = row_decoder(lazy_type)(b'{"name":"a","sum total":1}')[0]
     assert bare == plain(b'{"name":"a","sum total":1}')[0]
     assert bare.points is not row_decoder(lazy_type)(b'{"name":"b","sum total":1}')[0].points
     with pytest.raises(DECODING_ERRORS, match="sum total"):

@@ -25,13 +25,13 @@ async def test_jsonl_parts_are_written_once(firm: tuple[Sandbox, AiwynClient], t
     target = tmp_path / "x.jsonl"
     seen: set[int] = set()
 
-    def look(_: Progress) -> None:
+    def check_parts(_: Progress) -> None:
         if appended_file(target).exists():
             seen.add(appended_file(target).stat().st_ino)
             names = {path.name for path in appended_file(target).parent.iterdir()}
             assert {name for name in names if "manifest" not in name} == {"parts"}
 
-    done = await export(aiwyn.invoices.pull(page_size=PAGE_SIZE, ranges=1, on_progress=look), target)
+    done = await export(aiwyn.invoices.pull(page_size=PAGE_SIZE, ranges=1, on_progress=check_parts), target)
     assert done.rows == INVOICES
     assert seen == {target.stat().st_ino}
 
@@ -42,16 +42,16 @@ async def test_appended_file_that_disappears_is_an_error(
 ) -> None:
     _, aiwyn = firm
     target = tmp_path / "x.jsonl"
-    taken: list[Path] = []
+    opened: list[Path] = []
 
-    def take(progress: Progress) -> None:
-        if progress.rows >= at and appended_file(target).exists() and not taken:
-            taken.append(appended_file(target))
+    def record(progress: Progress) -> None:
+        if progress.rows >= at and appended_file(target).exists() and not opened:
+            opened.append(appended_file(target))
             appended_file(target).unlink()
 
     with pytest.raises(ExportError, match=r"parts is missing or damaged|cannot write .*parts: No such file"):
-        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=take)
-    assert taken
+        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=record)
+    assert opened
     assert not target.exists()
 
 
@@ -60,34 +60,34 @@ async def test_resume_overwrites_bytes_after_the_last_committed_part(
     left: bytes, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
-    whole, target = tmp_path / "whole.jsonl", tmp_path / "x.jsonl"
-    await export(aiwyn.invoices.list(page_size=PAGE_SIZE), whole)
+    uninterrupted, target = tmp_path / "uninterrupted.jsonl", tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(page_size=PAGE_SIZE), uninterrupted)
 
     await start_broken_export(box, aiwyn, target)
     with appended_file(target).open("ab") as file:
         file.write(left)
 
     assert (await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, resume=True)).rows == INVOICES
-    assert target.read_bytes() == whole.read_bytes()
-    assert {path.name for path in tmp_path.glob("[!.]*")} == {whole.name, target.name}
+    assert target.read_bytes() == uninterrupted.read_bytes()
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {uninterrupted.name, target.name}
 
 
 async def test_resume_cuts_off_bytes_after_the_last_row(
     firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     _, aiwyn = firm
-    whole, target = tmp_path / "whole.jsonl", tmp_path / "x.jsonl"
-    await export(aiwyn.invoices.list(page_size=PAGE_SIZE), whole)
+    uninterrupted, target = tmp_path / "uninterrupted.jsonl", tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(page_size=PAGE_SIZE), uninterrupted)
 
-    def make_it(_: Progress) -> None:
+    def remove_file(_: Progress) -> None:
         target.write_text("mine")
 
     with pytest.raises(ExportError, match="another program created"):
-        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=make_it)
+        await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, on_progress=remove_file)
     target.unlink()
     with appended_file(target).open("ab") as file:
         file.write(b'{"id":1')
 
     done = await export(aiwyn.invoices.list(page_size=PAGE_SIZE), target, resume=True)
-    assert (done.rows, done.bytes) == (INVOICES, whole.stat().st_size)
-    assert target.read_bytes() == whole.read_bytes()
+    assert (done.rows, done.bytes) == (INVOICES, uninterrupted.stat().st_size)
+    assert target.read_bytes() == uninterrupted.read_bytes()

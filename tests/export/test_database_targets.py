@@ -21,7 +21,7 @@ from broken_exports import is_late
 
 Firm = tuple[Sandbox, AiwynClient]
 
-LEAVE_A_LOG = """
+LEAVE_LOG = """
 import os, sys, duckdb
 connection = duckdb.connect(sys.argv[1])
 connection.execute("SET wal_autocheckpoint = '1TB'")
@@ -37,9 +37,9 @@ sys.stdin.read()
 """
 
 
-def leave_a_log(path: Path, *statements: str) -> Path:
+def leave_log(path: Path, *statements: str) -> Path:
     """Leave a log beside a database, like a process that is killed."""
-    subprocess.run([sys.executable, "-c", LEAVE_A_LOG, str(path), *statements], check=True)
+    subprocess.run([sys.executable, "-c", LEAVE_LOG, str(path), *statements], check=True)
     log = path.with_name(f"{path.name}.wal")
     assert log.stat().st_size
     return log
@@ -61,7 +61,7 @@ def make_firm_file(path: Path) -> None:
 async def test_stale_log_is_refused_before_a_request(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / "firm.duckdb"
-    log = leave_a_log(target, "CREATE TABLE invoices (id BIGINT)", "INSERT INTO invoices VALUES (666)")
+    log = leave_log(target, "CREATE TABLE invoices (id BIGINT)", "INSERT INTO invoices VALUES (666)")
     target.unlink()
 
     for resume in (False, True):
@@ -77,7 +77,7 @@ async def test_force_removes_a_stale_log_and_no_old_row_is_replayed(
     _, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     await export(aiwyn.invoices.list(), target)
-    log = leave_a_log(target, "UPDATE invoices SET notes = 'old'")
+    log = leave_log(target, "UPDATE invoices SET notes = 'old'")
     target.unlink()
 
     await export(aiwyn.invoices.list(), target, **option)
@@ -91,11 +91,11 @@ async def test_log_that_appears_during_the_export_is_refused(firm: Firm, tmp_pat
     target = tmp_path / "firm.duckdb"
     log = target.with_name("firm.duckdb.wal")
 
-    def make_it(_: object) -> None:
+    def create_log(_: object) -> None:
         log.write_bytes(b"mine")
 
     with pytest.raises(ExportError, match="is the log of an earlier database"):
-        await export(aiwyn.invoices.list(), target, on_progress=make_it)
+        await export(aiwyn.invoices.list(), target, on_progress=create_log)
     assert (log.read_bytes(), target.exists()) == (b"mine", False)
     log.unlink()
     assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600
@@ -105,7 +105,7 @@ async def test_force_removes_the_log_of_a_replaced_file(firm: Firm, tmp_path: Pa
     _, aiwyn = firm
     target, other = tmp_path / "firm.duckdb", tmp_path / "other.duckdb"
     make_firm_file(target)
-    leave_a_log(target, "INSERT INTO budget VALUES (99, 1)")
+    leave_log(target, "INSERT INTO budget VALUES (99, 1)")
     make_firm_file(other)
     shutil.move(other, target)
 
@@ -120,7 +120,7 @@ async def test_force_replays_the_log_of_the_file_first(firm: Firm, tmp_path: Pat
     _, aiwyn = firm
     target = tmp_path / "firm.duckdb"
     make_firm_file(target)
-    leave_a_log(target, "INSERT INTO budget VALUES (99, 1)")
+    leave_log(target, "INSERT INTO budget VALUES (99, 1)")
 
     await export(aiwyn.invoices.list(), target, force=True)
 
@@ -182,22 +182,22 @@ async def test_database_in_use_is_refused_before_a_request_and_at_the_end(firm: 
     holder.stdin.close()
     await holder.wait()
 
-    held: list[subprocess.Popen[bytes]] = []
+    holders: list[subprocess.Popen[bytes]] = []
 
     def hold(_: object) -> None:
-        if not held:
+        if not holders:
             process = subprocess.Popen(
                 [sys.executable, "-c", HOLD, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
             assert process.stdout is not None
             process.stdout.readline()
-            held.append(process)
+            holders.append(process)
 
     try:
         with pytest.raises(ExportError, match="is in use by another program"):
             await export(aiwyn.invoices.list(), target, force=True, on_progress=hold)
     finally:
-        held[0].communicate()
+        holders[0].communicate()
     # Rows already read are retained.
     before = box.calls("invoices.list")
     assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600

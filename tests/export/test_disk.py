@@ -27,7 +27,7 @@ async def test_export_resumes_after_a_full_disk_is_enlarged(
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         await export(aiwyn.invoices.pull(page_size=20, ordered=True), tmp_path / f"x{suffix}")
-        whole = box.calls("invoices.search")
+        all_calls = box.calls("invoices.search")
         with pytest.raises(ExportError, match=r"No space left|cannot write"):
             await export(aiwyn.invoices.pull(page_size=20, ordered=True), target)
         assert not target.exists()
@@ -40,7 +40,7 @@ async def test_export_resumes_after_a_full_disk_is_enlarged(
         done = await export(aiwyn.invoices.pull(page_size=20, ordered=True), target, resume=True)
 
         assert done.rows == 3000
-        assert box.calls("invoices.search") - before < whole
+        assert box.calls("invoices.search") - before < all_calls
     assert sorted(path.name for path in disk.iterdir()) == [f".{target.name}.done", target.name]
 
 

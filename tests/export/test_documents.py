@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Columns read from whole responses equal columns read from single rows."""
+"""Columns read from complete responses equal columns read from single rows."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from aiwyn_async.sandbox import Sandbox
 
 SCHEMA = RowSchema(Invoice)
 
-odd: st.SearchStrategy[Any] = st.sampled_from(
+unusual: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 7, 1.5, "7", "", "x", "2024-02-30", "2024-02-29T01:02:03", [], {}, [{}]]
 )
 amounts = st.sampled_from([0, 12.5, -3, 1e21, 1e30, 0.123456789, 0.1234567891, "1.50", None, "x"])
 rows_of_json = st.lists(
     st.fixed_dictionaries(
-        {"id": st.integers(0, 2**63 - 1) | odd},
+        {"id": st.integers(0, 2**63 - 1) | unusual},
         optional={
-            "description": st.text('aé"\\', max_size=4) | odd,
-            "issueDate": odd,
+            "description": st.text('aé"\\', max_size=4) | unusual,
+            "issueDate": unusual,
             "totalAmount": amounts,
             "outstanding_amount": amounts,
-            "lineItems": st.lists(st.fixed_dictionaries({"id": odd, "amount": amounts}), max_size=2) | odd,
-            "unknown": odd,
+            "lineItems": st.lists(st.fixed_dictionaries({"id": unusual, "amount": amounts}), max_size=2)
+            | unusual,
+            "unknown": unusual,
         },
     ),
     max_size=4,
@@ -68,16 +69,16 @@ def test_documents_and_single_rows_give_equal_tables(
     pages: list[list[dict[str, Any]]], indent: int | None, is_inside: bool
 ) -> None:
     rows_at = ("data", "deid_invoice") if is_inside else ("deid_invoice",)
-    whole: list[RowsOfPage] = []
-    apart: list[RowsOfPage] = []
+    as_documents: list[RowsOfPage] = []
+    as_rows: list[RowsOfPage] = []
     for number, rows in enumerate(pages):
         document: Any = {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": 9}}}
         body = json.dumps({"data": document, "meta": {}} if is_inside else document, indent=indent).encode()
         raw = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
-        apart.append(RowsOfPage(number, len(rows), raw.copy))
-        whole.append(RowsOfPage(number, len(rows), raw.copy, RawPage(body, rows_at)))
+        as_rows.append(RowsOfPage(number, len(rows), raw.copy))
+        as_documents.append(RowsOfPage(number, len(rows), raw.copy, RawPage(body, rows_at)))
 
-    assert outcome(whole) == outcome(apart)
+    assert outcome(as_documents) == outcome(as_rows)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +102,9 @@ def test_documents_with_other_rows_are_ignored(body: bytes) -> None:
     assert result == outcome([RowsOfPage(0, 2, lambda: rows)])
 
 
-@pytest.mark.parametrize("walk", ["list", "pull"])
+@pytest.mark.parametrize("read", ["list", "pull"])
 async def test_export_does_not_split_pages_of_good_rows(
-    walk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_: object) -> NoReturn:
         raise AssertionError("a page was split")
@@ -114,8 +115,8 @@ async def test_export_does_not_split_pages_of_good_rows(
         Sandbox(invoices=300, seed=11) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
-        rows = aiwyn.invoices.list(page_size=20) if walk == "list" else aiwyn.invoices.pull(page_size=20)
-        result = await export(rows, target)
+        source = aiwyn.invoices.list(page_size=20) if read == "list" else aiwyn.invoices.pull(page_size=20)
+        result = await export(source, target)
         assert result.report.complete
         ((count, cents),) = box.query("SELECT count(*), sum(total_cents) FROM invoices")
 

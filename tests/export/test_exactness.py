@@ -91,7 +91,7 @@ def test_amount_is_exact_or_refused(number: str) -> None:
     row = msgspec.Raw(b'{"id":1,"totalAmount":%s}' % number.encode())
     rows = PageRows.of_json([(0, [row])], "raise")
     exact = Decimal(number)
-    # More digits than any context holds, so that nothing is rounded here either.
+    # More digits than any amount, so that the test itself does not round.
     as_billionths = exact.scaleb(9, Context(prec=1000))
     fits = abs(exact) < 10**29 and as_billionths == as_billionths.to_integral_value()
 

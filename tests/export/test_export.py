@@ -96,15 +96,15 @@ async def test_parquet_has_exact_types_in_duckdb(firm: tuple[Sandbox, AiwynClien
 async def test_parquet_unusual_values_are_exact(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:
     box, aiwyn = firm
 
-    def odd(body: bytes) -> bytes:
-        answer = json.loads(body, parse_float=Decimal)
-        rows = answer["deid_invoice"][:3]
+    def mutate(body: bytes) -> bytes:
+        page = json.loads(body, parse_float=Decimal)
+        rows = page["deid_invoice"][:3]
         rows[0] |= {"totalAmount": "12345678901234567.89", "createdAt": "2024-03-15"}
         rows[1] |= {"id": "inv-7", "totalAmount": "7"}
         rows[2] |= {"totalAmount": None, "clientId": "42"}
         return json.dumps({"deid_invoice": rows}, default=str).encode()
 
-    box.faults.add("invoices.list", mutate=odd)
+    box.faults.add("invoices.list", mutate=mutate)
     box.faults.add("invoices.list", nth=2, times=99, mutate=lambda _: b'{"deid_invoice": []}')
     target = tmp_path / "odd.parquet"
     await export(aiwyn.invoices.list(), target)
@@ -190,8 +190,8 @@ async def test_export_resumes_after_a_failed_request(
     suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
 ) -> None:
     box, aiwyn = firm
-    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"x{suffix}"
-    await export(aiwyn.invoices.list(page_size=50), whole)
+    uninterrupted, target = tmp_path / f"uninterrupted{suffix}", tmp_path / f"x{suffix}"
+    await export(aiwyn.invoices.list(page_size=50), uninterrupted)
     broken = box.faults.add("invoices.list", times=99, status=500, match=_is_late)
     with pytest.raises(ServerError):
         await export(aiwyn.with_options(retries=0).invoices.list(page_size=50), target)
@@ -206,7 +206,7 @@ async def test_export_resumes_after_a_failed_request(
         await export(aiwyn.invoices.list(page_size=50, status="PAID"), target, resume=True)
     done = await export(aiwyn.invoices.list(page_size=50), target, resume=True)
 
-    assert rows_of(target) == rows_of(whole)
+    assert rows_of(target) == rows_of(uninterrupted)
     assert (done.rows, done.report.complete) == (3000, True)
     # 26 pages arrived before the error; the following ones may have been requested in vain.
     assert box.calls("invoices.list") - before <= 37
@@ -236,7 +236,7 @@ async def test_export_locks_its_file(firm: tuple[Sandbox, AiwynClient], tmp_path
     target = tmp_path / "x.jsonl"
     stalled = box.faults.add("invoices.list", nth=2, action="stall")
     first = asyncio.create_task(export(aiwyn.invoices.list(page_size=1000), target))
-    while not stalled.hits:  # noqa: ASYNC110 (the sandbox tells no event)
+    while not stalled.hits:  # noqa: ASYNC110 (the sandbox has no event for it)
         await asyncio.sleep(0)
     with pytest.raises(ExportError, match="another export is writing"):
         await export(aiwyn.invoices.list(), target, force=True)

@@ -115,10 +115,10 @@ async def test_resume_returns_bad_rows_of_earlier_runs(firm: Firm, tmp_path: Pat
 
 
 def _spoil_first_row(body: bytes) -> bytes:
-    answer = json.loads(body)
-    if answer["deid_invoice"]:
-        answer["deid_invoice"][0]["totalAmount"] = "a lot"
-    return json.dumps(answer).encode()
+    page = json.loads(body)
+    if page["deid_invoice"]:
+        page["deid_invoice"][0]["totalAmount"] = "a lot"
+    return json.dumps(page).encode()
 
 
 async def test_strict_resume_refuses_an_incomplete_finished_export(firm: Firm, tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ async def test_strict_resume_refuses_an_incomplete_finished_export(firm: Firm, t
         await export(aiwyn.invoices.list(strict=True), target, resume=True)
 
 
-@pytest.mark.parametrize("given", [("force", "resume"), ("force", "replace"), ("resume", "replace")])
+@pytest.mark.parametrize("flags", [("force", "resume"), ("force", "replace"), ("resume", "replace")])
 async def test_force_resume_and_replace_exclude_each_other(
-    given: tuple[str, str], firm: Firm, tmp_path: Path
+    flags: tuple[str, str], firm: Firm, tmp_path: Path
 ) -> None:
     box, aiwyn = firm
-    options: dict[str, Any] = dict.fromkeys(given, True)
+    options: dict[str, Any] = dict.fromkeys(flags, True)
     target = tmp_path / "x.jsonl"
     await start_broken_export(box, aiwyn, target)
     calls = box.calls()
@@ -234,11 +234,11 @@ async def test_replace_reads_again_after_a_kill_before_cleanup(
     box, aiwyn = firm
     target = tmp_path / "x.parquet"
 
-    def end_here(_: Any) -> None:
+    def stop_here(_: Any) -> None:
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Staging, "finish", end_here)
+        patch.setattr(Staging, "finish", stop_here)
         with pytest.raises(SystemError):
             await export(aiwyn.invoices.pull(page_size=10), target)
     box.insert("invoices", count=7)

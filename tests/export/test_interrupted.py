@@ -31,17 +31,17 @@ async def test_cancelled_export_waits_for_its_thread(
     target_name = f"aiwyn_async.export.{module}.{step}"
     real = resolve_name(target_name)
     entered, go = threading.Event(), threading.Event()
-    ended: list[str] = []
+    finished: list[str] = []
 
-    def held(*arguments: Any) -> Any:
+    def blocked(*arguments: Any) -> Any:
         entered.set()
         go.wait(10)
         try:
             return real(*arguments)
         finally:
-            ended.append(threading.current_thread().name)
+            finished.append(threading.current_thread().name)
 
-    monkeypatch.setattr(target_name, held)
+    monkeypatch.setattr(target_name, blocked)
     async with (
         Sandbox(invoices=200, seed=11) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
@@ -56,7 +56,7 @@ async def test_cancelled_export_waits_for_its_thread(
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    assert ended
+    assert finished
 
 
 async def test_resume_completes_an_export_killed_before_cleanup(
@@ -64,7 +64,7 @@ async def test_resume_completes_an_export_killed_before_cleanup(
 ) -> None:
     target = tmp_path / "x.parquet"
 
-    def end_here(_: Any) -> None:
+    def stop_here(_: Any) -> None:
         raise SystemError("killed")
 
     async with (
@@ -72,7 +72,7 @@ async def test_resume_completes_an_export_killed_before_cleanup(
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(Staging, "finish", end_here)
+            patch.setattr(Staging, "finish", stop_here)
             with pytest.raises(SystemError):
                 await export(aiwyn.invoices.pull(page_size=10), target)
         content, requests = target.read_bytes(), box.calls("invoices.search")
@@ -104,14 +104,14 @@ async def test_resume_reports_problems_of_earlier_runs(
     ):
         updates: list[Progress] = []
 
-        def move_the_list(progress: Progress) -> None:
+        def change_list(progress: Progress) -> None:
             updates.append(progress)
             if len(updates) == 3:
                 box.insert("invoices", count=1)
 
         box.faults.add("invoices.list", nth=25, status=500)
         with pytest.raises(ServerError):
-            await export(aiwyn.invoices.list(page_size=10), target, on_progress=move_the_list)
+            await export(aiwyn.invoices.list(page_size=10), target, on_progress=change_list)
 
         done = await export(aiwyn.invoices.list(page_size=10), target, resume=True)
 

@@ -51,7 +51,7 @@ async def start(box: Sandbox, target: Path, *flags: str) -> asyncio.subprocess.P
 
 
 def content_of(path: Path) -> Any:
-    """The bytes; of formats that hold more than rows, the table in the order of the file."""
+    """Return the bytes; for formats with metadata, the table in the order of the file."""
     if path.suffix == ".parquet":
         return pq.read_table(path)
     if path.suffix == ".duckdb":
@@ -63,11 +63,11 @@ def content_of(path: Path) -> Any:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb"])
 async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbox, tmp_path: Path) -> None:
-    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"x{suffix}"
+    uninterrupted, target = tmp_path / f"uninterrupted{suffix}", tmp_path / f"x{suffix}"
     began = time.perf_counter()
-    unbroken = await start(box, whole)
-    _, err = await unbroken.communicate()
-    assert unbroken.returncode == 0, err
+    process = await start(box, uninterrupted)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
     seconds = time.perf_counter() - began
     dice = random.Random(f"{kills}{suffix}")
     done = 0
@@ -82,14 +82,14 @@ async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbo
         _, err = await communicating
         assert process.returncode in {0, -9}, err
         if target.exists():
-            assert content_of(target) == content_of(whole)
+            assert content_of(target) == content_of(uninterrupted)
             if (tmp_path / f".{target.name}.partial").exists():
                 # Killed after the rename: a resumed export returns the same result and cleans up.
                 assert process.returncode == -9
                 again = await start(box, target, "--resume")
                 _, err = await again.communicate()
                 assert again.returncode == 0, err
-                assert content_of(target) == content_of(whole)
+                assert content_of(target) == content_of(uninterrupted)
             assert {path.name for path in tmp_path.glob("*x.*")} == {target.name, f".{target.name}.done"}
             if done >= kills:
                 break
@@ -105,8 +105,8 @@ async def test_replace_after_sigkill_retains_other_tables(kills: int, box: Sandb
         file.execute("CREATE TABLE budget AS SELECT range AS month FROM range(12)")
         file.execute("CREATE TABLE invoices AS SELECT range AS id FROM range(5)")
     began = time.perf_counter()
-    unbroken = await start(box, tmp_path / "whole.duckdb")
-    await unbroken.communicate()
+    process = await start(box, tmp_path / "uninterrupted.duckdb")
+    await process.communicate()
     seconds = time.perf_counter() - began
     dice = random.Random(kills)
     done, finished = 0, False

@@ -81,7 +81,7 @@ async def test_resume_requests_only_missing_ranges(firm: Firm, tmp_path: Path) -
 
 
 def covers(body: Any, key: int) -> bool:
-    """Whether the first page of a search's range holds a key; a row of this firm is on average one key on."""
+    """Return whether the first page of a search's range has a key; keys have few gaps here."""
     text = json.dumps(body)
     if '"desc"' in text:
         return False
@@ -118,11 +118,11 @@ async def test_resume_refuses_a_pull_of_another_query(firm: Firm, tmp_path: Path
 
 
 def spoil(body: bytes) -> bytes:
-    answer = json.loads(body, parse_float=Decimal)
-    rows = answer["deid_invoice"]
+    page = json.loads(body, parse_float=Decimal)
+    rows = page["deid_invoice"]
     rows[1]["totalAmount"] = {"not": "money"}
     del rows[2]["clientName"]
-    return json.dumps(answer, default=float).encode()
+    return json.dumps(page, default=float).encode()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -135,23 +135,23 @@ async def test_bad_rows_are_raised_skipped_or_collected(suffix: str, firm: Firm,
 
     with pytest.raises(DecodeError, match=r"row 1 of page 0.*totalAmount.*on_bad_row"):
         await export(aiwyn.invoices.pull(few, page_size=7), tmp_path / f"x{suffix}")
-    for mode, kept in (("skip", 0), ("collect", 1)):
+    for mode, collected in (("skip", 0), ("collect", 1)):
         pull = aiwyn.invoices.pull(few, page_size=7, on_bad_row=mode)  # type: ignore[arg-type]
         done = await export(pull, tmp_path / f"{mode}{suffix}")
-        assert (done.rows, done.report.bad_rows, len(pull.bad_rows)) == (4, 1, kept)
+        assert (done.rows, done.report.bad_rows, len(pull.bad_rows)) == (4, 1, collected)
         assert not done.report.complete
-    whole = await export(aiwyn.invoices.pull(few, page_size=7), tmp_path / "x.jsonl")
-    assert (whole.rows, whole.report.complete) == (5, True)
+    complete = await export(aiwyn.invoices.pull(few, page_size=7), tmp_path / "x.jsonl")
+    assert (complete.rows, complete.report.complete) == (5, True)
     assert '{"not": "money"}' in (tmp_path / "x.jsonl").read_text()
 
 
 def in_snake_case(body: bytes) -> bytes:
-    answer = json.loads(body, parse_float=str)
-    answer["deid_invoice"] = [
+    page = json.loads(body, parse_float=str)
+    page["deid_invoice"] = [
         {"".join(f"_{c.lower()}" if c.isupper() else c for c in key): value for key, value in row.items()}
-        for row in answer["deid_invoice"]
+        for row in page["deid_invoice"]
     ]
-    return json.dumps(answer).encode()
+    return json.dumps(page).encode()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -42,15 +42,15 @@ async def test_small_pages_are_merged_into_one_row_group(page_size: int, firm: F
 
 async def test_resume_merges_parts_of_earlier_runs(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
-    target, whole = tmp_path / "x.parquet", tmp_path / "whole.parquet"
+    target, uninterrupted = tmp_path / "x.parquet", tmp_path / "uninterrupted.parquet"
     box.faults.add("invoices.list", times=99, status=500, match=is_late)
     with pytest.raises(ServerError):
         await export(aiwyn.invoices.list(page_size=20), target)
     box.faults.clear()
     await export(aiwyn.invoices.list(page_size=20), target, resume=True)
-    await export(aiwyn.invoices.list(), whole)
+    await export(aiwyn.invoices.list(), uninterrupted)
     assert row_groups(target) == [600]
-    assert pq.read_table(target) == pq.read_table(whole)
+    assert pq.read_table(target) == pq.read_table(uninterrupted)
 
 
 def _parts(sizes: list[int], folder: Path) -> Iterator[Path]:

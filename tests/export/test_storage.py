@@ -1,4 +1,4 @@
-"""File systems that lack modes, locks or folder sync: the work goes on, with one warning per operation."""
+"""File systems without modes, locks or folder sync cause one warning per operation."""
 
 from __future__ import annotations
 

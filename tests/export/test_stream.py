@@ -19,7 +19,7 @@ import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, LoopMismatchError
 from aiwyn_async.sandbox import Sandbox
-from unreadable_rows import ids, would_bring
+from unreadable_rows import ids, page_contains
 
 Firm = tuple[Sandbox, AiwynClient]
 
@@ -46,12 +46,12 @@ async def test_stream_sums_equal_the_servers_in_three_readers(firm: Firm) -> Non
     frame = await asyncio.to_thread(pl.DataFrame, aiwyn.invoices.pull())
     pull = aiwyn.invoices.pull()
 
-    def ask_duckdb() -> Any:
+    def query_duckdb() -> Any:
         with duckdb.connect() as connection:
             connection.register("reader", pa.RecordBatchReader.from_stream(pull))
             return connection.execute("SELECT count(*), sum(totalAmount) FROM reader").fetchone()
 
-    in_duckdb = await asyncio.to_thread(ask_duckdb)
+    in_duckdb = await asyncio.to_thread(query_duckdb)
 
     sums = [
         (table.num_rows, sum(table["totalAmount"].to_pylist())),
@@ -101,7 +101,7 @@ async def test_stream_raises_errors_after_the_rows_before_them(firm: Firm) -> No
 async def test_stream_error_names_missing_ranges(firm: Firm) -> None:
     box, aiwyn = firm
     before, bad = ids(box)[1199:1201]
-    box.faults.add("invoices.search", times=9999, status=400, match=would_bring(box, {bad}))
+    box.faults.add("invoices.search", times=9999, status=400, match=page_contains(box, {bad}))
     missing = f"missing keys above {before} up to {bad}"
     with pytest.raises(pa.ArrowInvalid, match=f"was not read completely: {missing}"):
         await asyncio.to_thread(pa.table, aiwyn.invoices.pull(page_size=100))

@@ -160,7 +160,7 @@ def test_attribute_name_becomes_camel_case(name: str, wire: str) -> None:
     assert (column == 1).to_dict() == {wire: {"_eq": 1}}
 
 
-def test_brackets_keep_the_wire_name() -> None:
+def test_brackets_preserve_the_wire_name() -> None:
     assert (F["pms_invoice_number"] == "7").to_dict() == {"pms_invoice_number": {"_eq": "7"}}
     assert (F.client["has"] == "7").to_dict() == {"client": {"has": {"_eq": "7"}}}
 
@@ -171,7 +171,7 @@ def test_column_attributes_are_related_columns() -> None:
     }
 
 
-def test_has_nests_the_whole_condition() -> None:
+def test_has_nests_the_complete_condition() -> None:
     assert F.line_items.has((F.kind == "TAX") & (F.amount > 5)).to_dict() == {
         "lineItems": {"_and": [{"kind": {"_eq": "TAX"}}, {"amount": {"_gt": 5}}]}
     }
@@ -206,7 +206,7 @@ def test_values_are_encoded_for_the_api(value: Any, wire: bytes) -> None:
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20, places=9))
-def test_decimals_keep_every_digit(value: Decimal) -> None:
+def test_decimals_preserve_every_digit(value: Decimal) -> None:
     assert msgspec.json.decode(ENCODER.encode(operand(F.a == value)), type=Decimal) == value
 
 

@@ -24,7 +24,7 @@ def test_to_where_accepts_conditions_in_a_dict() -> None:
     }
 
 
-def test_to_where_keeps_none_and_an_empty_dict() -> None:
+def test_to_where_preserves_none_and_an_empty_dict() -> None:
     assert to_where(None) is None
     assert to_where({}) == {}
 

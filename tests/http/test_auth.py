@@ -1,4 +1,4 @@
-"""Tokens: found in an answer, and how long they last."""
+"""Tokens: extraction from a response, and lifetime."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def jwt(claims: Any) -> Secret:
         (None, None, None),
     ],
 )
-def test_where_a_token_is_looked_for(body: Any, key: str | None, token: str | None) -> None:
-    found = token_in(json.dumps(body).encode(), key).token
-    assert found == (None if token is None else Secret(token))
+def test_token_is_read_from_known_keys(body: Any, key: str | None, token: str | None) -> None:
+    result = token_in(json.dumps(body).encode(), key).token
+    assert result == (None if token is None else Secret(token))
 
 
 @pytest.mark.parametrize(
-    ("told", "lifetime"),
+    ("reported", "lifetime"),
     [
         (60, 60),
         (1.5, 1.5),
@@ -82,9 +82,9 @@ def test_where_a_token_is_looked_for(body: Any, key: str | None, token: str | No
         (10**400, None),
     ],
 )
-def test_lifetime_that_is_reported(told: Any, lifetime: float | None) -> None:
+def test_reported_lifetime_is_in_seconds(reported: Any, lifetime: float | None) -> None:
     for name in ("expiresIn", "expires_in"):
-        assert token_in(json.dumps({"token": "a", name: told}).encode(), None).lifetime == lifetime
+        assert token_in(json.dumps({"token": "a", name: reported}).encode(), None).lifetime == lifetime
 
 
 @given(
@@ -95,42 +95,42 @@ def test_lifetime_that_is_reported(told: Any, lifetime: float | None) -> None:
         lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner),
     ).map(lambda value: json.dumps(value).encode())
 )
-def test_no_response_is_too_odd_for_it(body: bytes) -> None:
-    found = token_in(body, None)
-    assert found.token is None or found.token.reveal()
-    assert found.seen.isprintable()
-    assert lifetime_of(Secret("opaque"), NOW, None, found.lifetime) is not None
+def test_token_response_may_be_any_text(body: bytes) -> None:
+    result = token_in(body, None)
+    assert result.token is None or result.token.reveal()
+    assert result.seen.isprintable()
+    assert lifetime_of(Secret("opaque"), NOW, None, result.lifetime) is not None
 
 
-def test_deep_response_is_not_a_crash() -> None:
+def test_token_response_may_be_deeply_nested() -> None:
     assert token_in(b'{"a":' * 100_000, None).token is None
 
 
 @pytest.mark.parametrize(
-    ("claims", "date_offset", "told", "lifetime"),
+    ("claims", "date_offset", "reported", "lifetime"),
     [
         ({"iat": NOW, "exp": NOW + 3600}, None, None, 3600),
         ({"iat": NOW, "exp": NOW + 3600}, 0, None, 3600),
-        # Both clocks of the server agree, whatever this machine's says.
+        # Both timestamps of the server agree; the local clock does not matter.
         ({"iat": NOW + 9e6, "exp": NOW + 9e6 + 3600}, 9e6, None, 3600),
-        # A token that the server had kept since half an hour.
+        # The server cached the token half an hour ago.
         ({"iat": NOW - 1800, "exp": NOW + 1800}, 0, None, 1800),
         ({"exp": NOW + 600}, None, None, 600),
         ({"exp": NOW + 600}, 100, None, 500),
         ({"exp": NOW - 1}, None, None, -1),
-        # A Date header that is a day wrong, in either direction.
+        # A Date header that is off by a day, in either direction.
         ({"iat": NOW, "exp": NOW + 3600}, 86400, None, 3600),
         ({"iat": NOW, "exp": NOW + 3600}, -86400, None, 3600),
         ({"exp": NOW + 600}, 86400, None, 600),
         ({"exp": NOW + 600}, 86400, 300, 300),
-        # One that leaves a good token a few seconds would have it renewed all the time.
+        # A shorter lifetime would renew a valid token with every request.
         ({"iat": NOW, "exp": NOW + 3600}, 3595, None, 3600),
         ({"exp": NOW + 3600}, 3595, None, 3600),
-        # This machine's clock is a day wrong, and the server's right.
+        # The local clock is off by a day; the server's is correct.
         ({"iat": NOW + 86400, "exp": NOW + 90000}, 86400, None, 3600),
         ({"iat": NOW - 86400, "exp": NOW - 82800}, -86400, None, 3600),
         ({"exp": NOW - 82800}, -86400, None, 3600),
-        # Expired by both.
+        # Expired by both clocks.
         ({"iat": NOW - 7200, "exp": NOW - 3600}, 0, None, -3600),
         ({"exp": NOW - 10}, 5, None, -10),
         ({"iat": NOW, "exp": NOW - 1}, None, None, -1),
@@ -143,19 +143,19 @@ def test_deep_response_is_not_a_crash() -> None:
         (None, None, None, 3600),
     ],
 )
-def test_how_long_a_token_lasts(
-    claims: Any, date_offset: float | None, told: float | None, lifetime: float
+def test_token_lifetime_does_not_depend_on_one_clock(
+    claims: Any, date_offset: float | None, reported: float | None, lifetime: float
 ) -> None:
     date = None if date_offset is None else formatdate(NOW + date_offset, usegmt=True)
-    assert lifetime_of(jwt(claims), NOW, date, told) == lifetime
+    assert lifetime_of(jwt(claims), NOW, date, reported) == lifetime
 
 
 @given(st.floats(60, 90_000), st.floats(-1e6, 1e6), st.booleans(), st.booleans())
-def test_good_token_outlives_a_clock_that_is_wrong(
-    lifetime: float, skew: float, has_iat: bool, server_is_wrong: bool
+def test_valid_token_is_used_despite_clock_skew(
+    lifetime: float, skew: float, has_iat: bool, server_is_skewed: bool
 ) -> None:
     claims = {"exp": NOW + lifetime} | ({"iat": NOW} if has_iat else {})
-    here, there = (NOW, NOW + skew) if server_is_wrong else (NOW + skew, NOW)
+    here, there = (NOW, NOW + skew) if server_is_skewed else (NOW + skew, NOW)
     left = lifetime_of(jwt(claims), here, formatdate(there, usegmt=True))
     assert left >= min(lifetime, 300) - 1 or abs(skew) <= 300
     assert left > 0 or lifetime <= 301
@@ -166,13 +166,13 @@ def test_token_that_is_not_a_jwt_lasts_the_documented_hour(token: str) -> None:
     assert lifetime_of(Secret(token), NOW, None) == 3600
 
 
-async def test_ready_token_is_all_there_is() -> None:
+async def test_ready_token_is_never_renewed() -> None:
     source = ReadyToken(Secret(CANARY))
     assert await source.bearer() == Secret(CANARY)
     assert await source.renewed(Secret(CANARY)) is None
     await source.aclose()
 
 
-def test_no_repr_shows_a_token() -> None:
+def test_repr_shows_no_token() -> None:
     assert CANARY not in repr(token_in(f'{{"token":"{CANARY}"}}'.encode(), None))
     assert CANARY not in repr(ReadyToken(Secret(CANARY)))

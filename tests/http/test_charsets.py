@@ -130,7 +130,7 @@ def test_usual_body_is_neither_copied_nor_joined() -> None:
         ('text/plain;CHARSET="UTF-16"', "utf-16"),
     ],
 )
-def test_declared_charset(content_type: str, charset: str | None) -> None:
+def test_charset_is_read_from_content_type(content_type: str, charset: str | None) -> None:
     assert declared_charset(content_type) == charset
 
 
@@ -156,7 +156,7 @@ def test_json_is_recognised_in_every_unicode_encoding_however_it_is_cut(
 
 
 @given(st.binary(max_size=40), st.text(max_size=20))
-def test_any_body_is_read_or_refused(body: bytes, charset: str) -> None:
+def test_body_of_any_bytes_is_read_or_refused(body: bytes, charset: str) -> None:
     try:
         read = as_utf8(body, f"application/json; charset={charset}")
     except (UnknownCharsetError, UnicodeError):

@@ -1,4 +1,4 @@
-"""What a closed event loop held is available in the next one."""
+"""Slots acquired in a closed event loop are available in the next one."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -20,7 +20,7 @@ from fake_clock import FakeClock
 
 
 class Caller:
-    """What enters a limiter."""
+    """A caller of the limiter."""
 
     phase = ""
 
@@ -33,7 +33,7 @@ class Caller:
 
 
 def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
-    """Begin these in an event loop that is closed while they run, as a crashed notebook cell does."""
+    """Start these in an event loop that is closed while they run, as a crashed notebook cell does."""
     loop = asyncio.new_event_loop()
     tasks = [loop.create_task(coroutine) for coroutine in coroutines]
     loop.run_until_complete(asyncio.sleep(0))
@@ -65,7 +65,7 @@ def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> No
     assert (limiter.in_flight, len(limiter._waiting)) == (2, 3)
     asyncio.run(visit(limiter))
     assert (limiter.in_flight, len(limiter._waiting)) == (0, 0)
-    # The garbage collector closes the coroutines later, and what they release was released already.
+    # The garbage collector closes the coroutines later; their slots are released already.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         del tasks
@@ -85,7 +85,7 @@ def test_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -
     assert limiter.in_flight == 0
 
 
-def test_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
+def test_stopped_loop_retains_its_slots(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(2, clock)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     first.run_until_complete(limiter.acquire(Caller(clock)))
@@ -101,24 +101,24 @@ def test_loop_that_stands_still_keeps_its_slots(clock: FakeClock) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=6), st.integers(1, 3))
-def test_no_sequence_of_loops_loses_a_slot(rounds: list[tuple[int, bool]], most: int) -> None:
-    limiter = ConcurrencyLimiter(most, FakeClock())
-    kept: list[asyncio.Task[Any]] = []
+def test_sequence_of_loops_loses_no_slot(rounds: list[tuple[int, bool]], limit: int) -> None:
+    limiter = ConcurrencyLimiter(limit, FakeClock())
+    abandoned: list[asyncio.Task[Any]] = []
     for number, collect in rounds:
-        kept += abandon(*(hold(limiter) for _ in range(number)))
+        abandoned += abandon(*(hold(limiter) for _ in range(number)))
         if collect:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                kept.clear()
+                abandoned.clear()
         asyncio.run(visit(limiter))
         assert (limiter.in_flight, len(limiter._waiting)) == (0, 0)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "raised"])
-def test_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: FakeClock) -> None:
+def test_asyncio_run_that_ends_during_a_request_loses_no_slot(end: str, clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
 
-    async def leave_in_the_middle() -> None:
+    async def leave_during_request() -> None:
         tasks = [asyncio.create_task(hold(limiter)) for _ in range(3)]
         await asyncio.sleep(0)
         if end == "cancelled":
@@ -127,7 +127,7 @@ def test_asyncio_run_that_ends_in_mid_request_loses_no_slot(end: str, clock: Fak
             return
         raise ZeroDivisionError
 
-    run: Callable[[], None] = lambda: asyncio.run(leave_in_the_middle())  # noqa: E731
+    run: Callable[[], None] = lambda: asyncio.run(leave_during_request())  # noqa: E731
     if end == "raised":
         with pytest.raises(ZeroDivisionError):
             run()

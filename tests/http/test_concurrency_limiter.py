@@ -1,4 +1,4 @@
-"""Slots: never more in flight than the limit, none lost to whoever gives up, one cut for a burst."""
+"""Slots: the limit is never exceeded, cancellation loses none, a burst of 429s cuts the limit once."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -17,7 +17,7 @@ from fake_clock import FakeClock
 
 
 class Caller:
-    """What enters a limiter, with the clock for its waits."""
+    """A caller of the limiter, with the clock for its waits."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.phase = "token"
@@ -48,13 +48,13 @@ MOVES = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(MOVES, st.integers(1, 4))
-def test_slots_are_neither_exceeded_nor_lost(moves: list[str], most: int) -> None:
-    asyncio.run(_play(moves, most))
+def test_slots_are_neither_exceeded_nor_lost(moves: list[str], max_limit: int) -> None:
+    asyncio.run(_play(moves, max_limit))
 
 
-async def _play(moves: list[str], most: int) -> None:
+async def _play(moves: list[str], max_limit: int) -> None:
     clock = FakeClock()
-    limiter = ConcurrencyLimiter(most, clock)
+    limiter = ConcurrencyLimiter(max_limit, clock)
     inside: list[asyncio.Event] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -80,7 +80,7 @@ async def _play(moves: list[str], most: int) -> None:
             case "cancel" if tasks:
                 tasks[len(moves) % len(tasks)].cancel()
             case "cancel and leave" if tasks and inside:
-                # Whoever is next in the queue gives up in the turn in which it is his.
+                # The next waiter is cancelled in the turn in which it receives the slot.
                 inside[0].set()
                 await asyncio.sleep(0)
                 tasks[-1].cancel()
@@ -90,9 +90,9 @@ async def _play(moves: list[str], most: int) -> None:
                 limiter.succeeded()
             case _:
                 await asyncio.sleep(0)
-        assert 0 <= limiter.in_flight <= most
-        assert 1 <= limiter.limit <= most
-    await _all_leave(tasks, inside)
+        assert 0 <= limiter.in_flight <= max_limit
+        assert 1 <= limiter.limit <= max_limit
+    await _release_all(tasks, inside)
     assert all(task.cancelled() or task.exception() is None for task in tasks)
     assert limiter.in_flight == 0
     assert not limiter._waiting
@@ -100,19 +100,19 @@ async def _play(moves: list[str], most: int) -> None:
     limiter.release()
 
 
-async def _all_leave(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event]) -> None:
+async def _release_all(tasks: list[asyncio.Task[None]], inside: list[asyncio.Event]) -> None:
     while pending := [task for task in tasks if not task.done()]:
         for leaves in list(inside):
             leaves.set()
         await asyncio.wait(pending, timeout=1, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def test_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: FakeClock) -> None:
+async def test_cancelled_waiter_passes_its_slot_on(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
     waiting = asyncio.create_task(limiter.acquire(Caller(clock)))
     await asyncio.sleep(0)
-    # Cancelled, and its place given away, before it runs again.
+    # Cancelled, and its slot passed on, before it runs again.
     waiting.cancel()
     limiter.release()
     with pytest.raises(asyncio.CancelledError):
@@ -120,7 +120,7 @@ async def test_cancelled_waiter_that_was_passed_over_leaves_in_peace(clock: Fake
     assert limiter.in_flight == 0
 
 
-async def test_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock: FakeClock) -> None:
+async def test_slot_of_a_cancelled_waiter_goes_to_the_next(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
     first, second = (asyncio.create_task(limiter.acquire(Caller(clock))) for _ in range(2))
@@ -132,7 +132,7 @@ async def test_slot_given_to_one_who_is_cancelled_at_once_goes_to_the_next(clock
     assert (first.cancelled(), limiter.in_flight) == (True, 1)
 
 
-async def test_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> None:
+async def test_queue_is_fair_except_for_priority(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
     order: list[str] = []
@@ -151,7 +151,7 @@ async def test_queue_is_fair_but_for_those_who_go_ahead(clock: FakeClock) -> Non
     assert order == ["token", "a", "b", "c"]
 
 
-async def test_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
+async def test_burst_of_429s_cuts_the_limit_once(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     admitted = [await limiter.acquire(Caller(clock)) for _ in range(8)]
     clock.advance(1)
@@ -165,7 +165,7 @@ async def test_burst_of_refusals_cuts_once(clock: FakeClock) -> None:
     assert limiter.limit == 2
 
 
-def test_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
+def test_limit_halves_to_one_and_recovers(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     for _ in range(9):
         clock.advance(1)
@@ -181,7 +181,7 @@ def test_limit_halves_to_one_and_creeps_back(clock: FakeClock) -> None:
     assert 24 <= climbed.index(8) <= 36
 
 
-async def test_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
+async def test_pause_is_the_longest_requested(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     limiter.pause(5)
     limiter.pause(2)
@@ -193,7 +193,7 @@ async def test_pause_is_the_longest_asked_for(clock: FakeClock) -> None:
     assert clock.sleeps == [5]
 
 
-async def test_pause_that_is_cancelled_returns_the_slot_back(clock: FakeClock) -> None:
+async def test_cancelled_pause_releases_its_slot(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     limiter.pause(5)
     entering = asyncio.create_task(limiter.acquire(Caller(clock)))
@@ -214,5 +214,5 @@ async def test_forked_child_does_not_wait_for_the_parents_requests(
     assert limiter.in_flight == 1
 
 
-def test_its_repr_shows_its_state(clock: FakeClock) -> None:
+def test_limiter_repr_shows_its_state(clock: FakeClock) -> None:
     assert repr(ConcurrencyLimiter(3, clock)) == "<ConcurrencyLimiter 0 in flight of 3, 0 waiting>"

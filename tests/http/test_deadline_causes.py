@@ -1,4 +1,4 @@
-"""What a deadline says of the errors before it."""
+"""The errors before a deadline, in its message and attributes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ECHO = f'{{"message":"too many of {CANARY}"}}'.encode()
 LIMITED = send(answer(429, ECHO, {"Retry-After": "60"}))
 
 
-async def test_deadline_keeps_the_last_error_and_its_retry_after(connect: Connect) -> None:
+async def test_deadline_retains_the_last_error_and_its_retry_after(connect: Connect) -> None:
     async with FaultServer([READ, LIMITED]) as server:
         with pytest.raises(DeadlineExceededError, match=r"429.*60 s.*too many of") as caught:
             await session_of(connect(server.url, deadline=5)).call(LIST)
@@ -37,7 +37,7 @@ async def test_deadline_keeps_the_last_error_and_its_retry_after(connect: Connec
     assert_no_secret(caught.value)
 
 
-async def test_deadline_in_mid_response_keeps_the_error_before_it(connect: Connect) -> None:
+async def test_deadline_during_a_response_retains_the_error_before_it(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(503, b'{"message":"busy"}'))], [READ, STALL]) as server:
         with pytest.raises(DeadlineExceededError, match="busy") as caught:
             await session_of(connect(server.url, deadline=0.3, backoff_base=0)).call(LIST)
@@ -45,7 +45,7 @@ async def test_deadline_in_mid_response_keeps_the_error_before_it(connect: Conne
     assert isinstance(caught.value.__cause__, ServerError)
 
 
-async def test_deadline_after_a_broken_connection_keeps_it(connect: Connect) -> None:
+async def test_deadline_after_a_broken_connection_retains_its_error(connect: Connect) -> None:
     async with FaultServer([READ, RST], [READ, STALL]) as server:
         with pytest.raises(DeadlineExceededError) as caught:
             await session_of(connect(server.url, deadline=0.3, backoff_base=0, retry_writes=True)).call(WRITE)
@@ -54,7 +54,7 @@ async def test_deadline_after_a_broken_connection_keeps_it(connect: Connect) -> 
     assert caught.value.ambiguous
 
 
-async def test_deadline_in_a_pause_that_another_call_was_asked_for_says_how_long_it_lasts(
+async def test_deadline_in_a_pause_of_another_call_names_its_length(
     connect: Connect, clock: FakeClock
 ) -> None:
     client = connect("http://127.0.0.1:9", deadline=5)
@@ -66,7 +66,7 @@ async def test_deadline_in_a_pause_that_another_call_was_asked_for_says_how_long
     assert caught.value.__cause__ is None
 
 
-async def test_failed_exchange_keeps_the_servers_retry_after(connect: Connect) -> None:
+async def test_failed_exchange_retains_the_servers_retry_after(connect: Connect) -> None:
     async with FaultServer([READ, LIMITED]) as server:
         with pytest.raises(TokenExchangeError) as caught:
             await session_of(connect(server.url, api_key=CANARY)).call(LIST)

@@ -1,4 +1,4 @@
-"""The server's reason, found in whatever body it sends with a refusal."""
+"""The server's reason, extracted from any error body."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ FAILED = {
         {"success": False, "errors": [{"msg": "the firm is locked"}], "padding": "x" * 9000},
     ],
 )
-async def test_200_that_says_it_failed_is_an_api_error(body: Any, request_: Any, connect: Connect) -> None:
+async def test_status_200_with_an_error_raises_api_error(body: Any, request_: Any, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
         with pytest.raises(ApiError, match="the server says: the firm is locked") as caught:
             await session_of(connect(server.url)).call(request_)
@@ -114,12 +114,12 @@ async def test_list_that_failed_is_not_an_empty_list(connect: Connect) -> None:
         {"note": '"success": false'},
     ],
 )
-async def test_object_with_such_a_field_is_not_a_failure(body: Any, connect: Connect) -> None:
+async def test_object_with_an_error_field_is_not_an_error(body: Any, connect: Connect) -> None:
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
         assert (await session_of(connect(server.url)).call(GET)).status == 200
 
 
-async def test_write_that_failed_in_part_keeps_its_results(connect: Connect) -> None:
+async def test_partially_failed_write_retains_its_results(connect: Connect) -> None:
     records = [{"status": "CREATED", "id": 1}, {"status": "FAILED", "error": {"code": "X", "message": "no"}}]
     body = {"data": {"records": records}, "error": None, "meta": {"success": False, "message": "1 failed"}}
     async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
@@ -155,20 +155,20 @@ BODIES = st.recursive(
 
 
 @given(BODIES)
-def test_any_body_has_a_short_printable_reason_or_none(body: object) -> None:
+def test_body_of_any_json_has_a_short_printable_reason_or_none(body: object) -> None:
     reason = server_message(body)
     assert len(reason) <= MAX_REASON
     assert reason.isprintable()
 
 
 @given(st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=60), KEYS)
-def test_text_under_a_usual_key_is_found(text: str, key: str) -> None:
+def test_reason_is_found_under_usual_keys(text: str, key: str) -> None:
     if key not in {"x", "data", "loc", "field"}:
         assert server_message({key: text}) == text.strip()
         assert server_message({"meta": {key: text}, "data": None}) == text.strip()
 
 
-async def test_deep_and_wide_bodies_are_walked_within_bounds(connect: Connect) -> None:
+async def test_deep_and_wide_bodies_are_searched_within_bounds(connect: Connect) -> None:
     deep = b'{"errors":' * 700 + b'"no"' + b"}" * 700
     wide = json.dumps({"errors": [{"message": f"error {n}"} for n in range(2000)]}).encode()
     async with FaultServer([READ, send(answer(400, deep)), READ, send(answer(400, wide))]) as server:

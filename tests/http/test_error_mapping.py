@@ -1,4 +1,4 @@
-"""The pure rules: waits asked for, path segments, statuses, what a text of a server may hold."""
+"""Pure functions: Retry-After, path segments, statuses, printable texts of a server."""
 
 from __future__ import annotations
 
@@ -76,21 +76,21 @@ def date(offset: float) -> str:
         ("\udcff", None),
     ],
 )
-def test_retry_after(text: str, seconds: float | None) -> None:
+def test_retry_after_is_parsed(text: str, seconds: float | None) -> None:
     assert parse_retry_after({"Retry-After": text}, NOW) == seconds
 
 
-def test_no_retry_after() -> None:
+def test_invalid_retry_after_is_none() -> None:
     assert parse_retry_after({}, NOW) is None
 
 
 @pytest.mark.parametrize("skew", [-86400.0, -30.0, 0.0, 30.0, 86400.0])
-def test_date_is_held_against_the_servers_own_clock(skew: float) -> None:
+def test_retry_after_date_is_relative_to_the_servers_clock(skew: float) -> None:
     headers = {"Retry-After": date(skew + 20), "Date": date(skew)}
     assert parse_retry_after(headers, NOW) == 20
 
 
-def test_date_header_that_is_none_leaves_the_own_clock() -> None:
+def test_invalid_date_header_falls_back_to_the_local_clock() -> None:
     assert parse_retry_after({"Retry-After": date(20), "Date": "yesterday"}, NOW) == 20
 
 
@@ -107,7 +107,7 @@ def test_naive_dates_are_utc_in_every_zone(monkeypatch: pytest.MonkeyPatch) -> N
 @given(st.text(), st.text(), st.floats(0, 1e11))
 @example("Mon, 01 Jan 0001 00:00:00 GMT", "", 0.0)
 @example("Mon, 01 Jan 2024 00:00:00 +9999", "", 0.0)
-def test_any_retry_after_is_a_sane_wait_or_none(text: str, sent: str, now: float) -> None:
+def test_retry_after_of_any_text_is_a_bounded_wait_or_none(text: str, sent: str, now: float) -> None:
     seconds = parse_retry_after({"Retry-After": text, "Date": sent}, now)
     assert seconds is None or 0 <= seconds <= SANE_RETRY_AFTER
 
@@ -120,7 +120,7 @@ def test_any_retry_after_is_a_sane_wait_or_none(text: str, sent: str, now: float
 @example("../x")
 @example("a/../../b")
 @example("\ud800")
-def test_path_segment_never_climbs_and_arrives_back_as_it_was(value: str | int) -> None:
+def test_path_segment_round_trips_as_one_segment(value: str | int) -> None:
     try:
         segment = path_segment(value)
     except ConfigurationError:
@@ -138,7 +138,7 @@ def test_path_segment_never_climbs_and_arrives_back_as_it_was(value: str | int) 
 @pytest.mark.parametrize(
     "value", ["", " ", ".", "..", "%2e", "%2E%2e", ".%2E", "a\nb", "\0", True, 1.5, None, b"1"]
 )
-def test_segment_that_is_none_is_refused(value: object) -> None:
+def test_invalid_path_segment_is_refused(value: object) -> None:
     with pytest.raises(ConfigurationError, match="the id"):
         path_segment(value, what="the id")
 
@@ -157,12 +157,12 @@ def test_segment_that_is_none_is_refused(value: object) -> None:
         (b"null", False),
     ],
 )
-def test_cut_body_is_known_by_its_end(body: bytes, cut: bool) -> None:
+def test_truncated_body_is_detected_by_its_end(body: bytes, cut: bool) -> None:
     assert looks_cut(body) is cut
 
 
 def outcomes() -> Iterator[tuple[Outcome, bool]]:
-    """Every outcome, and whether a write that ends so may have been applied."""
+    """Every outcome, and whether a write with this outcome may have been applied."""
     for kind in FailureKind:
         never_sent = {"connect", "dns", "tls", "connect_timeout"}
         yield Failure(kind, "", 0.0), kind.value not in never_sent
@@ -171,15 +171,15 @@ def outcomes() -> Iterator[tuple[Outcome, bool]]:
         yield Response(status, {}, b"", 0.0), applied and status not in {501, 505}
 
 
-def test_may_have_been_applied() -> None:
+def test_outcome_determines_whether_a_write_may_be_applied() -> None:
     for outcome, applied in outcomes():
         assert may_have_been_applied(WRITE, outcome) is applied, outcome
         assert may_have_been_applied(READ, outcome) is False, outcome
 
 
-def test_503_that_says_when_to_come_back_was_not_applied() -> None:
-    for told, applied in (("3", False), (date(3), False), ("", True), ("soon", True), ("-1", True)):
-        assert may_have_been_applied(WRITE, Response(503, {"Retry-After": told}, b"", 0.0)) is applied
+def test_status_503_with_retry_after_was_not_applied() -> None:
+    for retry_after, applied in (("3", False), (date(3), False), ("", True), ("soon", True), ("-1", True)):
+        assert may_have_been_applied(WRITE, Response(503, {"Retry-After": retry_after}, b"", 0.0)) is applied
 
 
 def test_success_is_2xx() -> None:
@@ -187,7 +187,7 @@ def test_success_is_2xx() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ({"errors": [{"message": "no"}]}, "no"),
         ({"errors": ["no"]}, "no"),
@@ -205,12 +205,12 @@ def test_success_is_2xx() -> None:
         ({"message": {"a": 1}}, ""),
     ],
 )
-def test_an_error_body_tells(body: object, told: str) -> None:
-    assert server_message(body) == told
+def test_error_body_has_a_message(body: object, message: str) -> None:
+    assert server_message(body) == message
 
 
 @given(st.text())
-def test_is_shown_of_a_server_can_be_printed_anywhere(text: str) -> None:
+def test_server_text_is_printable_and_masked(text: str) -> None:
     shown = printable(text, [Secret("canary")])
     assert shown.isprintable()
     assert len(shown) <= 200
@@ -235,7 +235,7 @@ def test_excerpt_masks_before_it_cuts() -> None:
         ("https://s\u00e9cret.test/", "https://s\u00e9cret.test;"),
     ],
 )
-def test_redirect_shows_scheme_and_host_alone(location: str, shown: str) -> None:
+def test_redirect_shows_only_scheme_and_host(location: str, shown: str) -> None:
     response = Response(302, {"Location": location}, b"", 0.0)
     error = to_error(READ, response, now=0, elapsed=0, attempts=())
     assert type(error) is RedirectRefusedError
@@ -253,17 +253,17 @@ def test_request_id_is_found_under_the_usual_names(name: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=5), min_size=2, max_size=6).map(tuple))
-def test_body_in_pieces_is_the_body(pieces: tuple[bytes, ...]) -> None:
+def test_body_is_joined_from_its_pieces(pieces: tuple[bytes, ...]) -> None:
     response = Response(200, {}, pieces, 0.0).after([])
-    whole = b"".join(pieces)
-    assert (response.pieces, response.length) == (pieces, len(whole))
+    body = b"".join(pieces)
+    assert (response.pieces, response.length) == (pieces, len(body))
     assert (response.body, response.body, response.pieces, response.length) == (
-        *(whole, whole),
-        (whole,),
-        len(whole),
+        *(body, body),
+        (body,),
+        len(body),
     )
 
 
-def test_no_repr_shows_a_body() -> None:
+def test_repr_shows_no_body() -> None:
     assert "canary" not in repr(Request(method="POST", path="/x", body=b"canary"))
     assert "canary" not in repr(Response(200, {"X": "canary"}, b"canary", 0.0))

@@ -1,4 +1,4 @@
-"""Errors that users meet often say what happened and what to do."""
+"""Frequent errors name what happened and what to do."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ async def test_deadline_error_names_what_was_waited_for() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "schlüssel"])
-def test_secret_error_says_what_to_check(text: str) -> None:
+def test_secret_error_names_what_to_check(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"characters; check that it was copied completely$"):
         Secret(text)

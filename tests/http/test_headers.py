@@ -1,4 +1,4 @@
-"""Headers of the caller's own, for a client and for a view."""
+"""Custom headers of a client and of a view."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ REFUSED: list[Any] = [
 
 
 @pytest.mark.parametrize("headers", REFUSED)
-def test_header_that_cannot_be_sent_is_refused_before_anything_is(headers: Any) -> None:
+def test_invalid_header_is_refused_before_any_request(headers: Any) -> None:
     client = AiwynClient(base_url="https://a.test", token="t")
     with pytest.raises(ConfigurationError, match="headers"):
         AiwynClient(base_url="https://a.test", token="t", headers=headers)
@@ -80,13 +80,13 @@ def test_header_that_cannot_be_sent_is_refused_before_anything_is(headers: Any) 
 
 
 @pytest.mark.parametrize("name", ["X-Api-Key", "X-Note"])
-def test_no_value_is_shown(name: str) -> None:
+def test_header_values_are_not_in_a_repr(name: str) -> None:
     client = AiwynClient(base_url="https://a.test", token="t", headers={name: CANARY})
     assert CANARY not in repr(client.config.headers) + repr(client.config) + repr(client)
     assert name in repr(client.config.headers)
 
 
-def test_refused_value_is_shown_nowhere() -> None:
+def test_refused_header_value_is_not_in_the_error() -> None:
     client = AiwynClient(base_url="https://a.test", token="t")
     makers: list[Callable[[], AiwynClient]] = [
         lambda: AiwynClient(base_url="https://a.test", token="t", headers={"X-Key": f"{CANARY}\n"}),
@@ -98,14 +98,14 @@ def test_refused_value_is_shown_nowhere() -> None:
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert CANARY not in str(caught.value)
-        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        assert CANARY not in "".join(told.format())
+        formatted = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert CANARY not in "".join(formatted.format())
 
 
 ECHO = f'{{"message":"bad key {CANARY} in Basic {CANARY}x"}}'.encode()
 
 
-async def test_credential_among_them_is_masked_where_the_server_repeats_it(connect: Connect) -> None:
+async def test_credential_header_is_masked_in_a_server_message(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(400, ECHO))]) as server:
         client = connect(server.url, token="t", headers={"X-Api-Key": CANARY})
         with pytest.raises(InvalidRequestError, match=r"bad key \*\*\*") as caught:
@@ -113,7 +113,7 @@ async def test_credential_among_them_is_masked_where_the_server_repeats_it(conne
     assert_no_secret(caught.value)
 
 
-def test_profile_may_hold_headers_and_keeps_credentials_private(
+def test_profile_may_contain_headers_and_private_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "config.toml"
@@ -133,10 +133,10 @@ NAMES = st.text("abcXYZ-_123", min_size=1, max_size=12)
 
 
 @given(st.dictionaries(NAMES, st.text(st.characters(codec="ascii"), max_size=12), max_size=4))
-def test_headers_are_taken_as_they_are_or_refused(headers: dict[str, str]) -> None:
+def test_headers_are_accepted_unchanged_or_refused(headers: dict[str, str]) -> None:
     try:
-        taken = Headers(headers)
+        validated = Headers(headers)
     except ConfigurationError:
         return
-    assert taken == {name: value.strip() for name, value in headers.items()}
-    assert all(value.isprintable() for value in taken.values())
+    assert validated == {name: value.strip() for name, value in headers.items()}
+    assert all(value.isprintable() for value in validated.values())

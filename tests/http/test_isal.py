@@ -1,4 +1,4 @@
-"""The switch to ISA-L: asked for by name, and told what is missing."""
+"""``inflate_with_isal``, with and without the extra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fault_server import READ, FaultServer, answer, send
 from inflating import isal
 
 
-async def test_pages_that_isal_inflates_have_every_row() -> None:
+async def test_isal_pages_have_every_row() -> None:
     body = b'{"deid_invoice":[' + b",".join(b'{"id":%d}' % key for key in range(1000)) + b"]}"
     zipped = send(answer(body=gzip.compress(body), headers={"Content-Encoding": "gzip"}))
     with isal():
@@ -26,7 +26,7 @@ async def test_pages_that_isal_inflates_have_every_row() -> None:
     assert [row.id for row in rows] == list(range(1000))
 
 
-async def test_without_the_extra_it_says_how_to_get_it_and_all_else_works(
+async def test_isal_without_its_extra_names_the_install_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "isal", None)

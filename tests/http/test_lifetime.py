@@ -1,4 +1,4 @@
-"""One client over loops, threads, forks, and its end."""
+"""One client across event loops, threads and forks, and its close."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -30,7 +30,7 @@ OK = send(answer())
 
 @pytest.fixture
 def served() -> Iterator[Sandbox]:
-    """A sandbox on a thread of its own, so that a test may run several event loops."""
+    """A sandbox in a separate thread, so that a test can run several event loops."""
     started, stop = threading.Event(), threading.Event()
     boxes: list[Sandbox] = []
 
@@ -53,30 +53,30 @@ def served() -> Iterator[Sandbox]:
 def test_one_client_serves_several_asyncio_runs(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
 
-    async def ask() -> int:
+    async def call() -> int:
         return (await session_of(client).call(LIST)).status
 
-    assert [asyncio.run(ask()) for _ in range(3)] == [200, 200, 200]
+    assert [asyncio.run(call()) for _ in range(3)] == [200, 200, 200]
     assert all(connector.closed for connector in connectors_of(session_of(client).transport))
-    # Every loop closed its pool, so nothing is open and nothing is to be warned of.
+    # Every loop closed its pool, so nothing is open and no warning is due.
     assert not session_of(client).transport.is_open
 
 
-def test_loop_that_dies_in_mid_renewal_does_not_hold_the_next_one(served: Sandbox) -> None:
+def test_loop_closed_during_a_renewal_does_not_block_the_next(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
     served.faults.add("auth.token", action="stall")
 
-    async def give_up() -> None:
+    async def cancel_call() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await session_of(client).call(LIST)
 
-    async def ask() -> int:
+    async def call() -> int:
         async with client:
             return (await session_of(client).call(LIST)).status
 
-    asyncio.run(give_up())
-    assert asyncio.run(ask()) == 200
+    asyncio.run(cancel_call())
+    assert asyncio.run(call()) == 200
     assert session_of(client).limiter.in_flight == 0
 
 
@@ -86,74 +86,74 @@ def test_two_loops_of_one_thread_share_a_client(served: Sandbox) -> None:
     for loop in (first, second, first):
         assert loop.run_until_complete(session_of(client).call(LIST)).status == 200
     second.run_until_complete(client.aclose())
-    # Closing from one loop leaves the other's pool to that loop's own end.
+    # A pool of another loop is closed when that loop ends.
     for loop in (first, second):
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-def test_another_threads_loop_is_refused_while_the_first_one_runs(served: Sandbox) -> None:
+def test_client_refuses_another_threads_loop_while_the_first_runs(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
 
-    async def ask() -> int:
+    async def call() -> int:
         return (await session_of(client).call(LIST)).status
 
-    async def ask_here_and_there() -> None:
+    async def call_in_both_loops() -> None:
         async with client:
-            await ask()
+            await call()
             with pytest.raises(LoopMismatchError, match="one AiwynClient per thread"):
-                await asyncio.to_thread(asyncio.run, ask())
-            assert await ask() == 200
+                await asyncio.to_thread(asyncio.run, call())
+            assert await call() == 200
 
-    asyncio.run(ask_here_and_there())
+    asyncio.run(call_in_both_loops())
 
 
-def test_another_thread_may_go_on_when_the_first_loop_is_closed(served: Sandbox) -> None:
+def test_client_works_in_another_thread_after_the_first_loop_closed(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key)
 
-    async def ask() -> int:
+    async def call() -> int:
         return (await session_of(client).call(LIST)).status
 
-    assert asyncio.run(ask()) == 200
+    assert asyncio.run(call()) == 200
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(asyncio.run, ask()).result() == 200
+        assert pool.submit(asyncio.run, call()).result() == 200
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sandbox) -> None:
     client = AiwynClient(base_url=served.url, api_key=served.api_key, max_concurrency=1)
 
-    async def ask() -> int:
+    async def call() -> int:
         return (await session_of(client).call(LIST)).status
 
     async def parent() -> None:
         async with client:
-            await ask()
+            await call()
             (connector,) = connectors_of(session_of(client).transport)
-            # As if the only slot were taken at the moment of the fork.
+            # As if the only slot were acquired during the fork.
             session_of(client).limiter.in_flight = 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that other threads run while forking
                 child = os.fork()
             if child == 0:
-                _exit_with_the_result_of(client)
+                _exit_with_result_of(client)
             session_of(client).limiter.in_flight = 0
             _, status = await asyncio.to_thread(os.waitpid, child, 0)
             assert os.waitstatus_to_exitcode(status) == 0
-            assert await ask() == 200
+            assert await call() == 200
             assert connectors_of(session_of(client).transport) == [connector]
 
     asyncio.run(parent())
 
 
-def _exit_with_the_result_of(client: AiwynClient) -> None:
-    """Ask in the child, on a loop of its own, and leave without the parent's clean-up."""
+def _exit_with_result_of(client: AiwynClient) -> None:
+    """Send a request in the child, in a new loop, and exit without the parent's cleanup."""
     signal.alarm(10)
     code = 1
     try:
         asyncio.events._set_running_loop(None)
-        asked = asyncio.new_event_loop().run_until_complete(session_of(client).call(LIST))
-        code = 0 if asked.status == 200 and len(session_of(client).transport._pools) == 1 else 2
+        response = asyncio.new_event_loop().run_until_complete(session_of(client).call(LIST))
+        code = 0 if response.status == 200 and len(session_of(client).transport._pools) == 1 else 2
     finally:
         os._exit(code)
 
@@ -163,23 +163,23 @@ async def test_client_dropped_while_open_warns_once_and_leaves_no_socket() -> No
         client = AiwynClient(base_url=server.url, token=CANARY)
         await session_of(client).call(LIST)
         (connector,) = connectors_of(session_of(client).transport)
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             del client
             gc.collect()
-        assert ["dropped while open" in str(warning.message) for warning in told] == [True]
-        told.clear()  # a recorded warning holds the client
+        assert ["dropped while open" in str(warning.message) for warning in warned] == [True]
+        warned.clear()  # a recorded warning references the client
         # The pool closes itself on its loop.
         for _ in range(10):
             await asyncio.sleep(0)
         assert connector.closed
 
 
-@pytest.mark.parametrize("answers", [[OK], [send(answer(503)), READ, OK]], ids=["at once", "second try"])
+@pytest.mark.parametrize("responses", [[OK], [send(answer(503)), READ, OK]], ids=["at once", "second try"])
 async def test_response_is_freed_with_its_task_without_the_garbage_collector(
-    connect: Connect, answers: list[Step]
+    connect: Connect, responses: list[Step]
 ) -> None:
-    async with FaultServer([READ, OK, READ, *answers]) as server:
+    async with FaultServer([READ, OK, READ, *responses]) as server:
         client = connect(server.url)
         await session_of(client).call(LIST)
         gc.disable()
@@ -188,13 +188,13 @@ async def test_response_is_freed_with_its_task_without_the_garbage_collector(
             assert (await task).status == 200
             seen = weakref.ref(task)
             del task
-            await asyncio.sleep(0)  # the loop lets go of what it has just run
+            await asyncio.sleep(0)  # the loop drops its reference to the last callback
             assert seen() is None
         finally:
             gc.enable()
 
 
-async def test_client_that_sent_nothing_may_be_dropped(connect: Connect) -> None:
+async def test_unused_client_is_dropped_without_a_warning(connect: Connect) -> None:
     client = AiwynClient(base_url="https://api.example.org", token=CANARY)
     del client, connect
     gc.collect()

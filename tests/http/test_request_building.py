@@ -1,4 +1,4 @@
-"""What is sent: method, address, headers, body. No socket is needed to see it."""
+"""Requests as they are sent: method, URL, headers and body, observed without a socket."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (a library of the tests is not typed)
@@ -30,8 +30,8 @@ BASE = "https://api.example.org/root"
 ONE_ROW = b'{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":1}}}'
 
 
-class Answer(aiohttp.ClientResponse):
-    """aioresponses does not know the argument that aiohttp 3.14 asks for."""
+class FakeResponse(aiohttp.ClientResponse):
+    """aioresponses does not pass the argument that aiohttp 3.14 requires."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         keywords.setdefault("stream_writer", SimpleNamespace(output_size=0))
@@ -44,16 +44,16 @@ async def client() -> AsyncIterator[AiwynClient]:
         yield made
 
 
-def the_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
+def sent_call(mocked: aioresponses) -> tuple[str, URL, dict[str, Any]]:
     (((method, url), (call,)),) = mocked.requests.items()
     return method, url, call.kwargs
 
 
-async def test_get(client: AiwynClient) -> None:
+async def test_get_sends_the_key_in_the_path(client: AiwynClient) -> None:
     with aioresponses() as mocked:
-        mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=Answer)
+        mocked.get(f"{BASE}/gql/v1/invoice/7", body=b'{"id":7}', response_class=FakeResponse)
         await client.invoices.get(7)
-    method, url, sent = the_call(mocked)
+    method, url, sent = sent_call(mocked)
     assert (method, str(url), sent["data"]) == ("GET", f"{BASE}/gql/v1/invoice/7", None)
     assert sent["headers"] == {
         "Accept": "application/json",
@@ -63,11 +63,11 @@ async def test_get(client: AiwynClient) -> None:
     assert sent["allow_redirects"] is False
 
 
-async def test_list(client: AiwynClient) -> None:
+async def test_list_sends_its_options_as_json(client: AiwynClient) -> None:
     with aioresponses() as mocked:
-        mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=Answer)
+        mocked.post(f"{BASE}/gql/v1/invoices", body=ONE_ROW, response_class=FakeResponse)
         await client.invoices.list(page_size=2, status="POSTED")
-    method, url, sent = the_call(mocked)
+    method, url, sent = sent_call(mocked)
     assert (method, url.path) == ("POST", "/root/gql/v1/invoices")
     assert sent["headers"]["Content-Type"] == "application/json"
     assert b'"pageSize":2' in sent["data"]

@@ -1,4 +1,4 @@
-"""When a request is sent again: the decision as a table, the quota, and the planned waits."""
+"""Retry decisions as a table, the retry budget, and the waits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONCE = {"encoding"}
 
 
 def table() -> Iterator[tuple[str, Outcome, int, int, int]]:
-    """A name, an outcome, and how often a read, a write, and a write under retry_writes are sent."""
+    """A name, an outcome, and how often a read, a write, and a write with retry_writes are sent."""
     for kind in FailureKind:
         times = (2 if kind.value in ONCE else 3) if kind.value in READS_REPEAT else 1
         yield kind.value, Failure(kind, "", 0.0), times, 3 if kind.value in NEVER_SENT else 1, times
@@ -40,7 +40,7 @@ def table() -> Iterator[tuple[str, Outcome, int, int, int]]:
     yield "cut", UNREADABLE, 2, 1, 2
 
 
-def test_how_often_an_outcome_is_sent() -> None:
+def test_outcome_determines_the_number_of_requests() -> None:
     for name, outcome, reads, writes, repeated_writes in table():
         for request, config, times in (
             (READ, CONFIG, reads),
@@ -71,16 +71,18 @@ def test_how_often_an_outcome_is_sent() -> None:
         (Failure(FailureKind.DNS, "", 0.0), 1, 1.0, 0.5, 14),
     ],
 )
-def test_waits_and_costs(outcome: Outcome, attempt: int, draw: float, wait: float, cost: int) -> None:
+def test_retry_has_a_wait_and_a_cost(
+    outcome: Outcome, attempt: int, draw: float, wait: float, cost: int
+) -> None:
     patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10_000)
     assert retry_decision(READ, outcome, attempt, patient, draw=draw) == Retry(wait, cost)
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.text(max_size=40))
-def test_wait_is_never_below_what_was_asked_nor_above_the_caps(attempt: int, draw: float, asked: str) -> None:
+def test_wait_is_never_above_the_caps(attempt: int, draw: float, retry_after: str) -> None:
     patient = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=10**7)
     decision = retry_decision(
-        READ, Response(429, {"Retry-After": asked}, b"", 0.0), attempt, patient, draw=draw
+        READ, Response(429, {"Retry-After": retry_after}, b"", 0.0), attempt, patient, draw=draw
     )
     if isinstance(decision, Retry):
         assert 0 <= decision.wait <= max(patient.backoff_cap, patient.max_retry_after)
@@ -106,11 +108,11 @@ def test_wait_is_never_below_what_was_asked_nor_above_the_caps(attempt: int, dra
         (READ, Failure(FailureKind.DNS, "", 0.0), False),
     ],
 )
-def test_is_final(request_: Request, outcome: Outcome, final: bool) -> None:
+def test_outcome_is_final(request_: Request, outcome: Outcome, final: bool) -> None:
     assert is_final(request_, outcome) is final
 
 
-def test_is_throttling() -> None:
+def test_timeouts_and_three_statuses_are_throttling() -> None:
     timeouts = {FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT, FailureKind.ATTEMPT_TIMEOUT}
     assert {kind for kind in FailureKind if is_throttled(Failure(kind, "", 0.0))} == timeouts
     assert [status for status in range(100, 600) if is_throttled(Response(status, {}, b"", 0.0))] == [
@@ -120,19 +122,19 @@ def test_is_throttling() -> None:
     ]
 
 
-def test_quota_of_500_pays_for_35_retries_or_100_after_429() -> None:
+def test_budget_of_500_covers_35_retries_or_100_after_429() -> None:
     for cost, times in ((14, 35), (5, 100)):
-        quota = RetryBudget(500)
-        assert sum(quota.take(cost) for _ in range(1000)) == times
+        budget = RetryBudget(500)
+        assert sum(budget.take(cost) for _ in range(1000)) == times
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 600))))
-def test_quota_stays_between_nothing_and_its_capacity(moves: list[tuple[bool, int]]) -> None:
-    quota = RetryBudget(500)
+def test_budget_stays_between_zero_and_its_capacity(moves: list[tuple[bool, int]]) -> None:
+    budget = RetryBudget(500)
     for is_take, tokens in moves:
-        before = quota.tokens
+        before = budget.tokens
         if is_take:
-            assert quota.take(tokens) is (tokens <= before)
+            assert budget.take(tokens) is (tokens <= before)
         else:
-            quota.refund(tokens)
-        assert 0 <= quota.tokens <= 500
+            budget.refund(tokens)
+        assert 0 <= budget.tokens <= 500

@@ -1,4 +1,4 @@
-"""How long a server asks to wait, in every header that servers use for it."""
+"""The requested wait, in every header that servers use for it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ DATE = formatdate(NOW + 1000, usegmt=True)
         ({"X-RateLimit-Remaining": "0"}, None),
     ],
 )
-def test_wait_that_a_throttling_server_asks_for(headers: dict[str, str], seconds: float | None) -> None:
+def test_throttled_response_has_a_wait_in_any_header(headers: dict[str, str], seconds: float | None) -> None:
     for status in (429, 503, 529):
         assert requested_wait(status, headers, NOW) == seconds
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 500, 502])
-def test_reset_of_a_rate_limit_is_not_a_wait_for_who_is_not_limited(status: int) -> None:
+def test_rate_limit_reset_is_ignored_unless_throttled(status: int) -> None:
     assert requested_wait(status, {"X-RateLimit-Reset": "30"}, NOW) is None
     assert requested_wait(status, {"X-RateLimit-Reset": "30", "Retry-After": "3"}, NOW) == 3
 
@@ -74,7 +74,7 @@ def test_reset_of_a_rate_limit_is_not_a_wait_for_who_is_not_limited(status: int)
     st.text(),
     st.floats(0, 1e11),
 )
-def test_any_header_asks_for_a_sane_wait_or_none(name: str, text: str, sent: str, now: float) -> None:
+def test_header_of_any_text_is_a_bounded_wait_or_none(name: str, text: str, sent: str, now: float) -> None:
     seconds = requested_wait(429, {name: text, "Date": sent}, now)
     assert seconds is None or 0 <= seconds <= SANE_RETRY_AFTER
 
@@ -95,17 +95,17 @@ async def test_reset_later_than_max_retry_after_is_raised_at_once(connect: Conne
     assert len(server.requests) == 1
 
 
-async def test_overloaded_server_is_asked_again_and_less(connect: Connect, clock: FakeClock) -> None:
+async def test_overloaded_server_is_retried_with_a_lower_limit(connect: Connect, clock: FakeClock) -> None:
     overloaded = answer(529, b'{"error":{"message":"Overloaded"}}', {"retry-after-ms": "2500"})
     async with FaultServer([READ, send(overloaded), READ, send(answer())]) as server:
         session = session_of(connect(server.url))
         clock.advance(1)
-        await session.call(WRITE)  # which it did not take on, since it says when to come back
+        await session.call(WRITE)  # a Retry-After means that the write was not processed
     assert max(clock.sleeps) >= 2.5
     assert session.limiter.limit < session.config.max_concurrency
 
 
-async def test_overload_that_lasts_is_a_server_error(connect: Connect) -> None:
+async def test_lasting_overload_raises_server_error(connect: Connect) -> None:
     async with FaultServer([READ, send(answer(529, b'{"error":{"message":"Overloaded"}}'))]) as server:
         with pytest.raises(ServerError, match="Overloaded"):
             await session_of(connect(server.url)).call(LIST)

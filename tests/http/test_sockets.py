@@ -1,4 +1,4 @@
-"""A socket's reads have room for as much as comes, and for little where little comes."""
+"""Receive buffers of a socket: large for large responses, small for small ones."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from aiwyn_async._http.sockets import SMALL_READ, ThriftySocket
 from fault_server import READ, FaultServer, answer, send
 from looking_inside import session_of
 
-ASKED_FOR = 4 * SMALL_READ
-"""What asyncio asks for."""
+READ_SIZE = 4 * SMALL_READ
+"""The size that asyncio requests."""
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[ThriftySocket, socket.socket]]:
-    """What reads, and what is written to."""
+def pair() -> Iterator[tuple[ThriftySocket, socket.socket]]:
+    """The reading and the writing end of a socket pair."""
     near, far = socket.socketpair()
     with ThriftySocket(fileno=near.detach()) as reader, far as writer:
         reader.settimeout(10)
         yield reader, writer
 
 
-def test_small_reads_have_little_room(ends: tuple[ThriftySocket, socket.socket]) -> None:
-    reader, writer = ends
+def test_socket_reads_small_responses_in_small_buffers(pair: tuple[ThriftySocket, socket.socket]) -> None:
+    reader, writer = pair
     writer.sendall(bytes(SMALL_READ + 10))
-    assert [len(reader.recv(ASKED_FOR)) for _ in range(2)] == [SMALL_READ, 10]
+    assert [len(reader.recv(READ_SIZE)) for _ in range(2)] == [SMALL_READ, 10]
 
 
-def test_after_a_read_that_filled_its_room_there_is_all_that_was_asked_for(
-    ends: tuple[ThriftySocket, socket.socket],
+def test_socket_reads_the_requested_size_after_a_full_buffer(
+    pair: tuple[ThriftySocket, socket.socket],
 ) -> None:
-    reader, writer = ends
+    reader, writer = pair
     writer.sendall(bytes(2 * SMALL_READ + 10))
-    assert [len(reader.recv(ASKED_FOR)) for _ in range(2)] == [SMALL_READ, SMALL_READ + 10]
+    assert [len(reader.recv(READ_SIZE)) for _ in range(2)] == [SMALL_READ, SMALL_READ + 10]
     writer.sendall(b"x")
-    assert reader.recv(ASKED_FOR) == b"x"
+    assert reader.recv(READ_SIZE) == b"x"
     writer.sendall(bytes(SMALL_READ + 10))
-    assert len(reader.recv(ASKED_FOR)) == SMALL_READ
+    assert len(reader.recv(READ_SIZE)) == SMALL_READ
 
 
-def test_no_more_is_read_than_was_asked_for(ends: tuple[ThriftySocket, socket.socket]) -> None:
-    reader, writer = ends
+def test_socket_reads_no_more_than_the_requested_size(pair: tuple[ThriftySocket, socket.socket]) -> None:
+    reader, writer = pair
     writer.sendall(b"three")
     assert reader.recv(3) == b"thr"
     assert reader.recv(1, socket.MSG_PEEK) == b"e"
-    assert reader.recv(ASKED_FOR) == b"ee"
+    assert reader.recv(READ_SIZE) == b"ee"
 
 
 @pytest.mark.parametrize("size", [SMALL_READ - 1, SMALL_READ, 3 * SMALL_READ + 1, 1_000_000])
-async def test_body_of_any_size_arrives_whole(size: int, connect: Callable[..., AiwynClient]) -> None:
+async def test_body_of_any_size_is_received(size: int, connect: Callable[..., AiwynClient]) -> None:
     body = b"[" + b" " * (size - 2) + b"]"
     async with FaultServer([READ, send(answer(body=body)), READ, send(answer(body=b"[]"))]) as server:
         session = session_of(connect(server.url))
-        for whole in (body, b"[]"):
-            assert (await session.call(Request(method="GET", path="/"))).body == whole
+        for expected in (body, b"[]"):
+            assert (await session.call(Request(method="GET", path="/"))).body == expected
     assert server.connections == 1

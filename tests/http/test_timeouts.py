@@ -1,4 +1,4 @@
-"""Time limits end what takes too long as asyncio's own do, with fewer timers."""
+"""Time limits behave like asyncio's timeouts, with fewer timers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from aiwyn_async._http.timeouts import MAX_IDLE_TIMERS, Stage, TimeLimit
 from leaping_loop import run_leaping
 
-# Given seconds, and what it gave for the limit around it.
+# Called with seconds and the enclosing limit.
 Within = Callable[[float, TimeLimit | None], AbstractAsyncContextManager[TimeLimit | None]]
 
 
 class SilentError(Exception):
-    """Nothing was heard for too long."""
+    """No data was received for too long."""
 
 
 @asynccontextmanager
@@ -47,19 +47,19 @@ async def of_asyncio(seconds: float, around: TimeLimit | None = None) -> AsyncGe
 
 
 class Work(NamedTuple):
-    """Seconds: when it begins, its outer and inner limit, how long it takes, and what comes after the inner
-    limit ended it; when it is cancelled.
+    """Seconds: its start, outer and inner limit and duration, the work after the inner limit, and its
+    cancellation.
     """
 
     begins_at: float
     outer: float
     inner: float
-    takes: float
+    duration: float
     then: float
     cancelled_at: float | None
 
 
-# Limits are whole, what they hold for ends in quarters: nothing ends at the moment when its time is up.
+# Limits are integers and durations end in quarters, so no work ends exactly at its limit.
 LENGTHS = st.integers(1, 6).map(float)
 WORKS = st.lists(
     st.builds(
@@ -67,7 +67,7 @@ WORKS = st.lists(
         begins_at=st.integers(0, 8).map(float),
         outer=LENGTHS,
         inner=LENGTHS.map(lambda seconds: seconds + 0.5),
-        takes=st.integers(0, 9).map(lambda seconds: seconds + 0.25),
+        duration=st.integers(0, 9).map(lambda seconds: seconds + 0.25),
         then=st.integers(0, 4).map(lambda seconds: seconds + 0.75),
         cancelled_at=st.none() | st.integers(0, 15).map(lambda seconds: seconds + 0.125),
     ),
@@ -75,25 +75,25 @@ WORKS = st.lists(
 )
 
 
-async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, float]]:
+async def outcomes_of(works: list[Work], within: Within) -> list[tuple[str, float]]:
     loop = asyncio.get_running_loop()
 
     async def run(work: Work) -> tuple[str, float]:
         await asyncio.sleep(work.begins_at)
-        ended = "done"
+        outcome = "done"
         try:
             async with within(work.outer, None) as outer:
                 try:
                     async with within(work.inner, outer):
-                        await asyncio.sleep(work.takes)
+                        await asyncio.sleep(work.duration)
                 except TimeoutError:
-                    ended = "inner"
+                    outcome = "inner"
                     await asyncio.sleep(work.then)
         except TimeoutError:
-            ended = "outer"
+            outcome = "outer"
         except asyncio.CancelledError:
-            ended = "cancelled"
-        return ended, loop.time()
+            outcome = "cancelled"
+        return outcome, loop.time()
 
     tasks = [asyncio.create_task(run(work)) for work in works]
     for work, task in zip(works, tasks, strict=True):
@@ -104,13 +104,13 @@ async def what_becomes_of(works: list[Work], within: Within) -> list[tuple[str, 
 
 @pytest.mark.parametrize("within", [ours, staged])
 @given(works=WORKS)
-def test_all_end_when_and_as_with_asyncios_timeouts(within: Within, works: list[Work]) -> None:
-    found = run_leaping(what_becomes_of(works, within))
-    assert found == run_leaping(what_becomes_of(works, of_asyncio))
+def test_time_limits_end_work_as_asyncio_timeouts_do(within: Within, works: list[Work]) -> None:
+    results = run_leaping(outcomes_of(works, within))
+    assert results == run_leaping(outcomes_of(works, of_asyncio))
 
 
 @pytest.mark.parametrize("within", [ours, staged, of_asyncio])
-def test_cancellation_at_the_very_moment_wins(within: Within) -> None:
+def test_cancellation_at_the_time_limit_wins(within: Within) -> None:
     async def main() -> bool:
         async def limited() -> None:
             async with within(3, None) as outer, within(1, outer):
@@ -125,7 +125,7 @@ def test_cancellation_at_the_very_moment_wins(within: Within) -> None:
     assert run_leaping(main())
 
 
-def test_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
+def test_thousand_sequential_calls_use_one_timer_per_limit() -> None:
     async def main() -> int:
         loop = asyncio.get_running_loop()
         with mock.patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
@@ -137,7 +137,7 @@ def test_thousand_calls_one_after_the_other_take_one_timer_a_length() -> None:
     assert run_leaping(main()) == 2
 
 
-def test_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
+def test_thousand_calls_with_distinct_limits_leave_few_timers() -> None:
     async def main() -> list[float]:
         loop = asyncio.get_running_loop()
         handles: list[asyncio.TimerHandle] = []
@@ -157,62 +157,62 @@ def test_thousand_calls_with_limits_of_their_own_leave_few_timers() -> None:
 
 
 @given(silences=st.lists(st.integers(1, 7), max_size=6), within=st.integers(1, 5), limit=st.integers(1, 20))
-def test_silence_is_counted_from_the_last_sign_of_life(silences: list[int], within: int, limit: int) -> None:
+def test_silence_is_counted_from_the_last_data(silences: list[int], within: int, limit: int) -> None:
     async def main() -> tuple[str, float]:
         loop = asyncio.get_running_loop()
-        ended = "done"
+        outcome = "done"
         try:
             with TimeLimit(99) as of_all, Stage(of_all, limit + 0.5, within + 0.25, SilentError) as stage:
                 for seconds in silences:
                     stage.listen()
                     await asyncio.sleep(seconds)
         except SilentError:
-            ended = "silent"
+            outcome = "silent"
         except TimeoutError:
-            ended = "late"
-        return ended, loop.time()
+            outcome = "late"
+        return outcome, loop.time()
 
     heard = 0
-    wanted: tuple[str, float] | None = None
+    expected: tuple[str, float] | None = None
     for seconds in silences:
-        ends = {"late": limit + 0.5, "silent": heard + within + 0.25}
-        how = min(ends, key=lambda each: ends[each])
-        if ends[how] < heard + seconds:
-            wanted = how, ends[how]
+        limits = {"late": limit + 0.5, "silent": heard + within + 0.25}
+        first = min(limits, key=lambda each: limits[each])
+        if limits[first] < heard + seconds:
+            expected = first, limits[first]
             break
         heard += seconds
-    assert run_leaping(main()) == (wanted or ("done", heard))
+    assert run_leaping(main()) == (expected or ("done", heard))
 
 
-def test_is_over_is_forgotten_when_its_timer_comes() -> None:
+def test_expired_limit_is_ignored_when_its_timer_fires() -> None:
     async def main() -> list[str]:
         with TimeLimit(1):
             await asyncio.sleep(0.5)
         await asyncio.sleep(1)
-        ended: list[str] = []
+        outcomes: list[str] = []
         try:
-            with TimeLimit(1):  # of the same length as one that is long over
+            with TimeLimit(1):  # of the same length as an expired one
                 await asyncio.sleep(2)
         except TimeoutError:
-            ended.append(f"at {asyncio.get_running_loop().time()}")
-        return ended
+            outcomes.append(f"at {asyncio.get_running_loop().time()}")
+        return outcomes
 
     assert run_leaping(main()) == ["at 2.5"]
 
 
-def test_limit_needs_a_task() -> None:
-    told: list[str] = []
+def test_time_limit_requires_a_task() -> None:
+    messages: list[str] = []
 
     def without_a_task() -> None:
         try:
             with TimeLimit(1):
                 pass
         except RuntimeError as error:
-            told.append(str(error))
+            messages.append(str(error))
 
     async def main() -> None:
         asyncio.get_running_loop().call_soon(without_a_task)
         await asyncio.sleep(0)
 
     run_leaping(main())
-    assert told == ["a time limit needs a task to end"]
+    assert messages == ["a time limit needs a task to end"]

@@ -1,4 +1,4 @@
-"""A firm on loopback and a client of it."""
+"""A sandbox on loopback and a client of it."""
 
 from collections.abc import AsyncIterator
 
@@ -18,3 +18,8 @@ async def box() -> AsyncIterator[Sandbox]:
 async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
     async with AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as client:
         yield client
+
+
+@pytest.fixture
+def aiwyn_offline() -> AiwynClient:
+    return AiwynClient(base_url="http://127.0.0.1:9", token="unused")

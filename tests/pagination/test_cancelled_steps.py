@@ -1,6 +1,6 @@
 """A step of any read, cancelled at any of its suspension points, can be repeated without losing a row."""
 
-# The slots of the client's limiter are known inside only.
+# The slots of the client's limiter are private.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Read = Callable[[AiwynClient, list[Any]], AsyncIterator[Any]]
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    """A sandbox in a thread of its own, so that all tasks of this loop are the client's."""
+    """A sandbox in a separate thread, so that all tasks of this loop are the client's."""
     with Sandbox(invoices=95, seed=7) as running:
         yield running
 

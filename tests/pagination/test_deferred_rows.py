@@ -26,13 +26,13 @@ async def test_lists_and_pulls_yield_equal_rows(aiwyn: AiwynClient) -> None:
 
 
 async def test_bad_and_repaired_rows_are_reported(aiwyn: AiwynClient, box: Sandbox) -> None:
-    def with_odd_rows(body: bytes) -> bytes:
+    def with_bad_rows(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
         page["deid_invoice"][1]["dueDate"] = "soon"
         page["deid_invoice"][2] |= {"issueDate": "2024-01-31", "totalAmount": " 7.50 "}
         return msgspec.json.encode(page)
 
-    box.faults.add("invoices.list", every=1, mutate=with_odd_rows)
+    box.faults.add("invoices.list", every=1, mutate=with_bad_rows)
     pager = aiwyn.invoices.list(on_bad_row="collect").decode_as(deferred(Invoice))
     rows = await pager.collect()
     assert len(rows) == 94
@@ -59,19 +59,19 @@ async def test_pull_resumes_with_deferred_rows(aiwyn: AiwynClient) -> None:
 async def test_export_has_the_columns_of_the_plain_rows(
     aiwyn: AiwynClient, tmp_path: Path, suffix: str
 ) -> None:
-    plain, found = tmp_path / f"plain{suffix}", tmp_path / f"found{suffix}"
+    plain, target = tmp_path / f"plain{suffix}", tmp_path / f"deferred{suffix}"
     await export(aiwyn.invoices.list(), plain)
-    await export(aiwyn.invoices.list().decode_as(deferred(Invoice)), found)
+    await export(aiwyn.invoices.list().decode_as(deferred(Invoice)), target)
     if suffix == ".duckdb":
-        assert found.stat().st_size == plain.stat().st_size
+        assert target.stat().st_size == plain.stat().st_size
     else:
-        assert found.read_bytes() == plain.read_bytes()
+        assert target.read_bytes() == plain.read_bytes()
 
 
 async def test_arrow_stream_has_the_columns_of_the_plain_rows(aiwyn: AiwynClient) -> None:
     plain = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True))
-    found = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True).decode_as(deferred(Invoice)))
-    assert found == plain
+    table = await asyncio.to_thread(pa.table, aiwyn.invoices.pull(ordered=True).decode_as(deferred(Invoice)))
+    assert table == plain
 
 
 async def test_rows_in_another_spelling_are_decoded() -> None:

@@ -14,7 +14,7 @@ from one_fault import CONTENTS, Content, OneFault, keys_received, numbered, serv
 
 
 async def read(server: OneFault, clock: FakeClock, *, by_key: bool) -> tuple[list[Any], bool]:
-    """The keys that arrived, and whether the read calls itself complete."""
+    """Return the keys received, and whether the read is reported as complete."""
     async with serving(server, clock) as client:
         invoices = client.invoices
         begun: Pager[Any] = invoices.search(page_size=10) if by_key else invoices.list(page_size=10)
@@ -31,15 +31,15 @@ async def test_faulty_page_is_repaired_or_reported(
     rows = numbered(range(5, 100))
     keys = [row["id"] for row in rows]
     plain = OneFault(rows, None, None, counted=counted, cap=cap)
-    found, is_complete = await read(plain, clock, by_key=by_key)
-    assert found == keys
+    keys_read, is_complete = await read(plain, clock, by_key=by_key)
+    assert keys_read == keys
     assert is_complete
     silent: list[int] = []
     for position in range(plain.requests):
         server = OneFault(rows, content, position, counted=counted, cap=cap)
-        found, is_complete = await read(server, clock, by_key=by_key)
-        assert len(found) == len(set(found))
-        if is_complete and sorted(found) != keys:
+        keys_read, is_complete = await read(server, clock, by_key=by_key)
+        assert len(keys_read) == len(set(keys_read))
+        if is_complete and sorted(keys_read) != keys:
             silent.append(position)
     assert silent == []
 
@@ -47,7 +47,7 @@ async def test_faulty_page_is_repaired_or_reported(
 @pytest.mark.parametrize("content", ["empty", "short"])
 @pytest.mark.parametrize("position", range(11))
 async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, position: int) -> None:
-    """Without a count, where nothing else would show it."""
+    """Without a count, nothing else shows a missing row."""
     for by_key in (False, True):
         server = OneFault(numbered(range(95)), content, position, counted=False)
         assert await read(server, clock, by_key=by_key) == (list(range(95)), True)
@@ -70,8 +70,8 @@ async def test_page_that_stays_empty_does_not_hide_later_pages(clock: FakeClock)
     server.missing = set(range(50, 60))
     async with serving(server, clock) as client:
         pager = client.invoices.list(page_size=10).decode_as(dict)
-        found = [row["id"] for row in await pager.collect()]
-    assert found == [*range(50), *range(60, 100)]
+        keys_read = [row["id"] for row in await pager.collect()]
+    assert keys_read == [*range(50), *range(60, 100)]
     assert not pager.report.complete
 
 

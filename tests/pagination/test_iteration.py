@@ -17,7 +17,7 @@ from aiwyn_async.export import export
 
 
 async def cancelled_at(awaitable: Any, turns: int) -> tuple[bool, Any]:
-    """Run one step, cancelled after so many turns of the loop."""
+    """Run one step, cancelled after a number of turns of the loop."""
 
     async def step() -> Any:
         return await awaitable
@@ -56,7 +56,7 @@ async def test_pull_after_a_cancelled_step_yields_every_row(aiwyn: AiwynClient) 
     assert len(set(received)) == len(received) == 95
 
 
-async def test_failed_iteration_keeps_raising() -> None:
+async def test_failed_iteration_raises_at_each_further_step() -> None:
     async def chunks() -> AsyncGenerator[list[int], None]:
         yield [1]
         raise ValueError("broken")
@@ -112,10 +112,10 @@ FIRST_CALLS: dict[str, Callable[[AiwynClient], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("name", FIRST_CALLS)
-def test_without_an_asyncio_loop_the_first_call_says_so(
+def test_first_call_without_an_asyncio_loop_raises(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What trio does: run a coroutine without an event loop of asyncio."""
+    """Run a coroutine without an event loop of asyncio, as trio does."""
     monkeypatch.chdir(tmp_path)
     client = AiwynClient(base_url="http://127.0.0.1:9", api_key="key")
     with pytest.raises(LoopMismatchError, match=r"needs a running asyncio event loop; under trio"):

@@ -1,4 +1,4 @@
-"""How many pages are in flight: more if the read waits for the server, no more if it works itself."""
+"""The number of pages in flight: it grows only if the read waits for the server."""
 
 # The iterator needs the client's session.
 # pyright: reportPrivateUsage=false
@@ -35,7 +35,7 @@ class FakeTimer:
 
 
 class FakePrefetcher(Prefetcher[int, int]):
-    """Full, and returns each response after the same wait."""
+    """A full prefetcher, which returns each response after the same wait."""
 
     def __init__(self, timer: FakeTimer, wait: float, cpu: float) -> None:
         super().__init__(self._never, depth=4)
@@ -56,8 +56,8 @@ class FakePrefetcher(Prefetcher[int, int]):
         raise AssertionError(request)
 
 
-async def depths_of_a_read(*, wait: float, work: float, cpu: float = 0) -> list[int]:
-    """The depths of a read of which each page is waited for and worked on so long."""
+async def depths_of_read(*, wait: float, work: float, cpu: float = 0) -> list[int]:
+    """Return the depths of a read with this wait and this work per page."""
     timer = FakeTimer()
     prefetcher = FakePrefetcher(timer, wait, cpu)
     adaptive = AdaptiveDepth(prefetcher, lambda: 16, timer)
@@ -72,21 +72,21 @@ async def depths_of_a_read(*, wait: float, work: float, cpu: float = 0) -> list[
 
 
 async def test_wait_as_long_as_the_work_adds_a_page() -> None:
-    assert await depths_of_a_read(wait=1, work=1) == list(range(4, 17))
+    assert await depths_of_read(wait=1, work=1) == list(range(4, 17))
 
 
 async def test_wait_in_which_this_thread_works_adds_no_page() -> None:
-    assert (await depths_of_a_read(wait=1, work=1, cpu=1)) == [4]
+    assert (await depths_of_read(wait=1, work=1, cpu=1)) == [4]
 
 
 async def test_no_wait_adds_no_page() -> None:
-    assert await depths_of_a_read(wait=0, work=0) == [4]
-    assert await depths_of_a_read(wait=0, work=1) == [4]
+    assert await depths_of_read(wait=0, work=0) == [4]
+    assert await depths_of_read(wait=0, work=1) == [4]
 
 
 @pytest.mark.parametrize(("wait", "depths"), [(3, [4, 7, 10, 13, 16]), (8, [4, 12, 16]), (100, [4, 16])])
 async def test_wait_adds_pages_in_proportion_to_the_work(wait: int, depths: list[int]) -> None:
-    assert await depths_of_a_read(wait=wait, work=1) == depths
+    assert await depths_of_read(wait=wait, work=1) == depths
 
 
 async def test_wait_for_the_first_page_deepens_the_read() -> None:

@@ -1,4 +1,4 @@
-"""What lists, searches, pulls and changes share."""
+"""Methods that lists, searches, pulls and changes share."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ keys = st.lists(st.none() | near | edges | st.integers() | st.text(max_size=2), 
 
 
 def dense() -> KeySet:
-    """A set whose first span is kept as flags."""
+    """Return a set whose first span is stored as flags."""
     seen = KeySet()
     seen.add_new(range(100, 100 + DENSE))
     seen.add_new([100])  # a page that overlaps with another
@@ -39,15 +39,17 @@ def test_key_set_behaves_like_a_set(pages: list[list[Id | None]], begins_dense: 
 
 
 @given(keys, keys)
-def test_forgotten_keys_are_new_again(kept: list[Id | None], gone: list[Id | None]) -> None:
+def test_forgotten_keys_are_new_again(retained: list[Id | None], forgotten: list[Id | None]) -> None:
     for seen in (KeySet(), dense()):
-        gone_only = [
-            key for key in dict.fromkeys(gone) if key not in kept and key not in range(100, 100 + DENSE)
+        forgotten_only = [
+            key
+            for key in dict.fromkeys(forgotten)
+            if key not in retained and key not in range(100, 100 + DENSE)
         ]
-        seen.add_new(kept)
-        seen.add_new(gone_only)
-        seen.forget(gone_only)
-        assert seen.add_new(gone_only) is None
+        seen.add_new(retained)
+        seen.add_new(forgotten_only)
+        seen.forget(forgotten_only)
+        assert seen.add_new(forgotten_only) is None
 
 
 @given(st.lists(keys, max_size=6), st.lists(keys, max_size=6))
@@ -62,9 +64,9 @@ def test_key_sets_with_equal_keys_are_equal(
     assert one == other
     for page in others:
         other.add_new(page)
-    held = {key for page in pages for key in page if key is not None}
+    known = {key for page in pages for key in page if key is not None}
     more = {key for page in others for key in page if key is not None}
-    assert (one == other) == (more <= held)
+    assert (one == other) == (more <= known)
 
 
 def test_overlapping_pages_are_compared_key_by_key() -> None:

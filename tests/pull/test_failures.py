@@ -18,7 +18,7 @@ from aiwyn_async import (
 )
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
-from unreadable_rows import bounds, ids, would_bring
+from unreadable_rows import bounds, ids, page_contains
 
 MANY = 1_000_000
 
@@ -46,7 +46,7 @@ async def test_range_that_cannot_be_read_is_missing_and_is_resumed_alone(
     rows = ids(box)
     first = {"begin": 0, "middle": 1400, "end": 2960}[where]
     bad = set(rows[first : first + 40])
-    fault = box.faults.add("invoices.search", status=500, times=MANY, match=would_bring(box, bad))
+    fault = box.faults.add("invoices.search", status=500, times=MANY, match=page_contains(box, bad))
     pull = aiwyn.invoices.pull(page_size=100, ranges=4, ordered=ordered)
     received, error = await read_until_error(pull, IncompleteError)
     assert sorted(received) == [key for key in rows if key not in bad]
@@ -75,7 +75,7 @@ async def test_range_that_cannot_be_read_is_missing_and_is_resumed_alone(
 async def test_two_unreadable_ranges_are_both_missing(status: int, aiwyn: AiwynClient, box: Sandbox) -> None:
     rows = ids(box)
     bad = {*rows[700:705], *rows[2100:2103]}
-    box.faults.add("invoices.search", status=status, times=MANY, match=would_bring(box, bad))
+    box.faults.add("invoices.search", status=status, times=MANY, match=page_contains(box, bad))
     pull = aiwyn.invoices.pull(page_size=100, ranges=4)
     received, _ = await read_until_error(pull, IncompleteError)
     assert sorted(received) == [key for key in rows if key not in bad]
@@ -86,7 +86,7 @@ async def test_range_with_an_error_in_the_body_is_missing(aiwyn: AiwynClient, bo
     rows = ids(box)
     bad = set(rows[1400:1440])
     body = b'{"errors": [{"message": "database query error"}]}'
-    box.faults.add("invoices.search", times=MANY, body=body, match=would_bring(box, bad))
+    box.faults.add("invoices.search", times=MANY, body=body, match=page_contains(box, bad))
     pull = aiwyn.invoices.pull(page_size=100, ranges=4)
     received, _ = await read_until_error(pull, IncompleteError)
     assert sorted(received) == [key for key in rows if key not in bad]
@@ -168,12 +168,12 @@ async def test_refused_credentials_end_the_pull(aiwyn: AiwynClient, box: Sandbox
 # A server that does not support the key filter
 
 
-@pytest.mark.parametrize("refusal", ["filter", "order"])
+@pytest.mark.parametrize("refused", ["filter", "order"])
 async def test_refused_key_filter_falls_back_to_full_scans(
-    aiwyn: AiwynClient, box: Sandbox, refusal: str
+    aiwyn: AiwynClient, box: Sandbox, refused: str
 ) -> None:
     def match(body: Any) -> bool:
-        return "where" in body if refusal == "filter" else "orderBy" in body
+        return "where" in body if refused == "filter" else "orderBy" in body
 
     box.faults.add("invoices.search", times=MANY, status=400, match=match)
     pull = aiwyn.invoices.pull(page_size=500, strict=True)

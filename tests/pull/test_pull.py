@@ -213,14 +213,14 @@ async def test_pull_decodes_rows_as_any_type(aiwyn: AiwynClient, kind: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "arguments",
     [{"ranges": 0}, {"ranges": 65}, {"page_size": 0}, {"on_bad_row": "no"}, {"paging": "no"}],
     ids=str,
 )
-def test_invalid_arguments_are_refused_before_any_request(wrong: Any) -> None:
+def test_invalid_arguments_are_refused_before_any_request(arguments: Any) -> None:
     aiwyn = AiwynClient(base_url="http://127.0.0.1:1", token="t")
     with pytest.raises(ConfigurationError):
-        aiwyn.invoices.pull(**wrong)
+        aiwyn.invoices.pull(**arguments)
 
 
 async def test_bad_rows_are_counted_and_collected(aiwyn: AiwynClient, box: Sandbox) -> None:

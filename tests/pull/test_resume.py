@@ -23,7 +23,7 @@ from aiwyn_async import (
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
 from looking_inside import assert_nothing_is_held
-from unreadable_rows import ids, would_bring
+from unreadable_rows import ids, page_contains
 
 MANY = 1_000_000
 
@@ -156,19 +156,19 @@ async def test_break_and_cancellation_leave_no_request(aiwyn: AiwynClient, box: 
 async def test_two_iterations_are_independent(aiwyn: AiwynClient, box: Sandbox) -> None:
     rows = ids(box)
     bad = set(rows[-40:])
-    fault = box.faults.add("invoices.search", status=500, times=MANY, match=would_bring(box, bad))
+    fault = box.faults.add("invoices.search", status=500, times=MANY, match=page_contains(box, bad))
     pull = aiwyn.invoices.pull(page_size=200, ranges=2)
     first = pull.pages()
     received = [row.id for row in (await anext(first)).items]
     second = pull.pages()
     await anext(second)
 
-    async def read_on() -> None:
+    async def read_rest() -> None:
         async for page in first:
             received.extend(row.id for row in page.items)
 
     with pytest.raises(IncompleteError) as caught:
-        await read_on()
+        await read_rest()
     await second.aclose()
     fault.match = lambda _: False
     assert caught.value.checkpoint is not None
@@ -207,7 +207,7 @@ async def test_interrupted_and_resumed_pull_yields_every_row_once(
     choose = random.Random(seed)
     rows = ids(box)
     bad = set(choose.sample(rows, 3))
-    fault = box.faults.add("invoices.search", status=500, times=MANY, match=would_bring(box, bad))
+    fault = box.faults.add("invoices.search", status=500, times=MANY, match=page_contains(box, bad))
     for status in (429, 500, 503):
         box.faults.add("invoices.search", every=choose.randrange(5, 9), status=status)
     for action in ("truncate", "reset"):

@@ -40,7 +40,7 @@ def last_body(box: Sandbox, route: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("value", "start", "end"),
+    ("value", "first", "last"),
     [
         (date(2024, 12, 31), "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
         ("2024-12-31", "2024-12-31T00:00:00", "2024-12-31T23:59:59.999999"),
@@ -56,14 +56,14 @@ def last_body(box: Sandbox, route: str) -> dict[str, Any]:
     ],
 )
 async def test_date_is_a_whole_day_and_aware_datetime_is_sent_in_utc(
-    aiwyn: AiwynClient, box: Sandbox, value: Any, start: str, end: str
+    aiwyn: AiwynClient, box: Sandbox, value: Any, first: str, last: str
 ) -> None:
     await aiwyn.invoices.list(start_date=value, end_date=value, limit=1)
     body = last_body(box, "invoices.list")
-    assert (body["startDate"], body["endDate"]) == (start, end)
+    assert (body["startDate"], body["endDate"]) == (first, last)
     await aiwyn.payments.list(start_date=value, end_date=value, limit=1)
     body = last_body(box, "payments.list")
-    assert (body["startDate"], body["endDate"]) == (start, end)
+    assert (body["startDate"], body["endDate"]) == (first, last)
 
 
 @pytest.mark.parametrize("name", ["start_date", "end_date"])

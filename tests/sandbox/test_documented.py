@@ -71,7 +71,7 @@ async def test_search_is_served_only_if_documented(post: Any, name: str) -> None
     assert (await post(f"/gql/v1/{name}/search", {}))[0] == 404
 
 
-@pytest.mark.parametrize("operation", DOCUMENTED["answers"], ids=lambda item: item["path"])
+@pytest.mark.parametrize("operation", DOCUMENTED["responses"], ids=lambda item: item["path"])
 async def test_responses_have_every_documented_field(
     box: Sandbox, post: Any, get: Any, operation: Any
 ) -> None:
@@ -116,8 +116,8 @@ async def test_engagements_use_camel_case_in_lists_and_snake_case_in_searches(po
 async def test_history_rows_have_documented_fields_only(post: Any) -> None:
     _, response = await post("/gql/v1/draft_invoice_histories", {"pageSize": 4, "page": 3})
     assert set(response["draftInvoices"][0]) == {"clientId", "invoiceId", "jobId", "client", "draftInvoice"}
-    _, whole = await post("/gql/v1/draft_invoice_histories", {})
-    assert whole["draftInvoices"][3:7] == response["draftInvoices"]
+    _, full = await post("/gql/v1/draft_invoice_histories", {})
+    assert full["draftInvoices"][3:7] == response["draftInvoices"]
     where = {
         "activityType": {"_in": ["DRAFT_INVOICE_RECONCILED"]},
         "draftInvoice": {"approvedAt": {"_gte": "2020-01-01T00:00:00Z"}},

@@ -14,7 +14,7 @@ from aiwyn_async.sandbox._declarations.schema import INVOICES, RESOURCES
 LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
 
 
-def assert_in_step(box: Sandbox) -> None:
+def assert_columns_equal_json(box: Sandbox) -> None:
     """Check that every column equals the JSON beside it, and that each row is in both tables."""
     for resource in RESOURCES.values():
         shown = [column for column in resource.columns if column.shown]
@@ -41,7 +41,7 @@ async def test_drift_changes_rows_after_each_page(box: Sandbox, post: Any) -> No
     assert not set(ids) & set(drift.deleted)
     assert set(ids) >= set(drift.inserted) - set(drift.deleted)
     assert ids[0] in drift.inserted, "inserted rows are the newest"
-    assert_in_step(box)
+    assert_columns_equal_json(box)
 
 
 def test_drift_is_the_same_for_the_same_seed() -> None:
@@ -62,9 +62,9 @@ async def test_drift_preserves_amounts_and_the_last_row(post: Any, box: Sandbox)
     for _ in range(6):
         await post(LIST, {})
     assert box.scalar("SELECT count(*) FROM invoices") == 1
-    wrong = "SELECT count(*) FROM invoices WHERE total_cents - paid_cents <> outstanding_cents"
-    assert box.scalar(wrong) == 0
-    assert_in_step(box)
+    inconsistent = "SELECT count(*) FROM invoices WHERE total_cents - paid_cents <> outstanding_cents"
+    assert box.scalar(inconsistent) == 0
+    assert_columns_equal_json(box)
 
 
 async def test_changes_are_visible_to_the_next_request(box: Sandbox, post: Any) -> None:
@@ -78,9 +78,9 @@ async def test_changes_are_visible_to_the_next_request(box: Sandbox, post: Any) 
     _, latest = await post(SEARCH, {"orderBy": [{"updatedAt": "desc"}]})
     assert (latest["deid_invoice"][0]["id"], latest["deid_invoice"][0]["status"]) == (fresh, "CLOSED")
     box.delete("invoices", fresh)
-    _, gone = await post(SEARCH, {"where": {"id": {"_gte": fresh}}, "orderBy": [{"id": "asc"}]})
-    assert gone["deid_invoice_aggregate"]["aggregate"]["count"] == 0
-    assert_in_step(box)
+    _, remaining = await post(SEARCH, {"where": {"id": {"_gte": fresh}}, "orderBy": [{"id": "asc"}]})
+    assert remaining["deid_invoice_aggregate"]["aggregate"]["count"] == 0
+    assert_columns_equal_json(box)
 
 
 async def test_insert_preserves_two_decimals(box: Sandbox) -> None:
@@ -99,7 +99,7 @@ async def test_insert_accepts_an_explicit_id(box: Sandbox, post: Any) -> None:
     assert len(set(more) | {5, 40_430}) == 22
     _, first = await post(SEARCH, {"orderBy": [{"id": "asc"}]})
     assert first["deid_invoice"][0]["id"] == 5
-    assert_in_step(box)
+    assert_columns_equal_json(box)
 
 
 async def test_bad_changes_write_nothing(box: Sandbox, post: Any) -> None:

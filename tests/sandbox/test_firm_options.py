@@ -23,7 +23,7 @@ def opened(options: FirmOptions | None = None, invoices: int = 300) -> Database:
     return store
 
 
-def assert_in_step(store: Database) -> None:
+def assert_columns_equal_json(store: Database) -> None:
     """Check that every column equals the JSON beside it."""
     for resource in RESOURCES.values():
         shown = [column for column in resource.columns if column.shown]
@@ -39,11 +39,11 @@ def assert_in_step(store: Database) -> None:
 )
 def test_firm_options_preserve_rows_and_columns(options: FirmOptions) -> None:
     store = opened(options)
-    assert_in_step(store)
+    assert_columns_equal_json(store)
     assert len(store.ids(INVOICES)) == 300
     if options.missing_clients < 1:
         insert_rows(store, INVOICES, 5)
-        assert_in_step(store)
+        assert_columns_equal_json(store)
     store.close()
 
 
@@ -132,7 +132,7 @@ def test_full_refresh_moves_all_rows_to_one_instant() -> None:
     refresh_rows(store, INVOICES)
     (after,) = store.query("SELECT DISTINCT updated_at_us FROM invoices")
     assert int(str(after[0])) > int(str(before[0]))
-    assert_in_step(store)
+    assert_columns_equal_json(store)
     store.close()
 
 

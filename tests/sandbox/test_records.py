@@ -156,7 +156,7 @@ async def test_reset_before_or_after_a_write_looks_the_same(
 
 
 @pytest.mark.parametrize(("when", "count"), [("before", 0), ("after", 1)])
-async def test_planned_status_before_or_after_a_write(
+async def test_planned_status_is_sent_before_or_after_a_write(
     box: Sandbox, send: Send, when: Any, count: int
 ) -> None:
     box.faults.add("records.update", status=503, when=when)

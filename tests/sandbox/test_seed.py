@@ -116,9 +116,9 @@ def test_ids_ascend_with_creation_and_have_gaps(firm: Database) -> None:
 def test_columns_equal_the_json(firm: Database, resource: Resource) -> None:
     shown = [column for column in resource.columns if column.shown]
     names = ", ".join(column.sql for column in shown)
-    held = firm.query(f"SELECT {names} FROM {resource.name} ORDER BY id")
-    assert held
-    assert [tuple(row_value(c, row[c.key]) for c in shown) for row in rows(firm, resource)] == held
+    stored = firm.query(f"SELECT {names} FROM {resource.name} ORDER BY id")
+    assert stored
+    assert [tuple(row_value(c, row[c.key]) for c in shown) for row in rows(firm, resource)] == stored
 
 
 def test_billed_clients_exist_under_their_name(firm: Database) -> None:
@@ -147,21 +147,21 @@ def test_chunk_size_does_not_affect_the_firm(monkeypatch: pytest.MonkeyPatch) ->
         finally:
             store.close()
 
-    whole = text()
+    full = text()
     monkeypatch.setattr("aiwyn_async.sandbox._data.seed.CHUNK_ROWS", 7)
-    assert text() == whole
+    assert text() == full
 
 
 def test_file_is_reopened_only_for_the_same_firm(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     first = Database(invoices=20, seed=1, path=path)
     first.open()
-    (gone, *_), fresh = first.ids(INVOICES), insert_rows(first, INVOICES, 2)
-    delete_row(first, INVOICES, gone)
+    (deleted, *_), fresh = first.ids(INVOICES), insert_rows(first, INVOICES, 2)
+    delete_row(first, INVOICES, deleted)
     first.close()
     again = Database(invoices=20, seed=1, path=path)
     again.open()
-    assert gone not in again.ids(INVOICES)
+    assert deleted not in again.ids(INVOICES)
     assert list(again.ids(INVOICES))[-2:] == fresh
     assert insert_rows(again, INVOICES, 1)[0] > fresh[-1]
     again.close()

@@ -1,13 +1,8 @@
-"""The API over HTTP: envelopes, pages, tokens, errors and the record of requests."""
+"""The API over HTTP: envelopes, pages, errors, limits and the record of requests."""
 
 import asyncio
-import base64
 import json
 import math
-import os
-import socket
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,73 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from aiwyn_async import sandbox as package
-from aiwyn_async.sandbox import RateLimit, Sandbox, serve
-
-LIST, SEARCH = "/gql/v1/invoices", "/gql/v1/invoices/search"
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def test_token_exchange_returns_a_valid_token(box: Sandbox, http: aiohttp.ClientSession) -> None:
-    async with http.post(f"{box.url}/v1/auth/token", json={"jwtApiKey": box.api_key}) as response:
-        assert response.status == 200
-        issued = await response.json()
-    assert issued["expiresIn"] == 3600
-    claims = json.loads(base64.urlsafe_b64decode(issued["token"].split(".")[1] + "=="))
-    assert claims["exp"] - claims["iat"] == 3600
-    assert claims["https://hasura.io/jwt/claims"]["x-hasura-default-role"] == "aiwynsb_API_ADMIN"
-    assert claims["tenant"] == "aiwynsb"
-    async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(issued["token"])) as response:
-        assert response.status == 200
-    assert box.token_exchanges == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "status"), [({"jwtApiKey": "wrong"}, 401), ({}, 400), ([], 400), (None, 400)]
-)
-async def test_token_exchange_rejects_a_wrong_key(
-    box: Sandbox, http: aiohttp.ClientSession, body: Any, status: int
-) -> None:
-    async with http.post(f"{box.url}/v1/auth/token", json=body) as response:
-        assert response.status == status
-        assert (await response.json())["errors"][0]["message"]
-    assert box.token_exchanges == 0
-
-
-async def test_token_expires_after_its_lifetime(http: aiohttp.ClientSession) -> None:
-    now = 1_700_000_000.0
-    async with Sandbox(10, token_lifetime=60, clock=lambda: now) as box:
-        headers = bearer(box.token)
-
-        async def status() -> int:
-            async with http.post(f"{box.url}{LIST}", json={}, headers=headers) as response:
-                return response.status
-
-        now += 59
-        assert await status() == 200
-        now += 1
-        assert await status() == 401
-        assert box.token != headers["Authorization"][7:]
-
-
-async def test_expire_tokens_rejects_old_tokens_only(box: Sandbox, http: aiohttp.ClientSession) -> None:
-    old = box.token
-    box.expire_tokens()
-    for token, status in ((old, 401), (box.token, 200)):
-        async with http.post(f"{box.url}{LIST}", json={}, headers=bearer(token)) as response:
-            assert response.status == status
-
-
-@pytest.mark.parametrize(
-    "value", ["", "Bearer", "Basic abc", "Bearer a.b.c", "Bearer \u00e9.\u00e9.\u00e9", "Bearer .."]
-)
-async def test_bearer_token_is_required(box: Sandbox, http: aiohttp.ClientSession, value: str) -> None:
-    async with http.post(f"{box.url}{LIST}", json={}, headers={"Authorization": value}) as response:
-        assert response.status == 401
-        assert (await response.json())["errors"][0]["extensions"]["code"] == "invalid-jwt"
+from aiwyn_async.sandbox import RateLimit, Sandbox
+from sandbox_requests import LIST, SEARCH, bearer
 
 
 async def test_pages_are_numbered_from_zero_and_cover_every_row_once(box: Sandbox, post: Any) -> None:
@@ -99,10 +29,10 @@ async def test_pages_are_numbered_from_zero_and_cover_every_row_once(box: Sandbo
 
 
 async def test_clients_page_is_an_offset(post: Any) -> None:
-    _, whole = await post("/gql/v1/clients", {})
-    assert list(whole) == ["clients", "total"]
-    assert whole["total"] == {"aggregate": {"count": 8}}
-    assert list(whole["clients"][0]) == [
+    _, full = await post("/gql/v1/clients", {})
+    assert list(full) == ["clients", "total"]
+    assert full["total"] == {"aggregate": {"count": 8}}
+    assert list(full["clients"][0]) == [
         "id",
         "pmsRef",
         "clientRef",
@@ -112,8 +42,8 @@ async def test_clients_page_is_an_offset(post: Any) -> None:
         "partnerStaffId",
     ]
     _, part = await post("/gql/v1/clients", {"pageSize": 3, "page": 2})
-    assert part["clients"] == whole["clients"][2:5]
-    names = [row["name"] for row in whole["clients"]]
+    assert part["clients"] == full["clients"][2:5]
+    names = [row["name"] for row in full["clients"]]
     assert names == sorted(names)
     _, result = await post("/gql/v1/clients/search", {"where": {"name": {"_eq": names[0]}}})
     assert {row["name"] for row in result["clients"]} == {names[0]}
@@ -271,10 +201,6 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def _entries(path: Path) -> list[str]:
-    return [entry.name for entry in path.iterdir()]
-
-
 async def test_server_listens_on_loopback_only(box: Sandbox) -> None:
     port = int(box.url.rpartition(":")[2])
     listening = [
@@ -357,110 +283,3 @@ async def test_concurrent_requests_are_served(post: Any) -> None:
         *(post(SEARCH, {"where": {"id": {"_gt": 40001 + n}}}) for n in range(40))
     )
     assert {status for status, _ in responses} == {200}
-
-
-async def test_sandbox_starts_once(http: aiohttp.ClientSession) -> None:
-    box = Sandbox(10)
-    with pytest.raises(RuntimeError, match="not running"):
-        _ = box.url
-    await box.start()
-    url, headers = box.url, bearer(box.token)
-    with pytest.raises(RuntimeError, match="once"):
-        await box.start()
-    async with http.post(f"{url}{LIST}", json={}, headers=headers) as response:
-        assert response.status == 200
-    await box.stop()
-    await box.stop()
-    with pytest.raises(RuntimeError, match="once"):
-        await box.start()
-    with pytest.raises(aiohttp.ClientConnectionError):
-        await http.post(f"{url}{LIST}", json={}, headers=headers)
-    with pytest.raises(RuntimeError, match="not running"):
-        box.scalar("SELECT 1")
-
-
-async def test_stop_leaves_nothing_open() -> None:
-    def open_files() -> int:
-        return len(_entries(Path("/proc/self/fd")))
-
-    async with Sandbox(10):
-        pass
-    before, tasks = open_files(), asyncio.all_tasks()
-    for _ in range(3):
-        async with (
-            Sandbox(10) as box,
-            aiohttp.ClientSession() as session,
-            session.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as response,
-        ):
-            assert response.status == 200
-    assert open_files() == before
-    assert asyncio.all_tasks() == tasks
-
-
-async def test_start_on_a_used_port_leaves_nothing_running() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        box = Sandbox(10, port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="in use"):
-            await box.start()
-    with pytest.raises(RuntimeError, match="not running"):
-        box.scalar("SELECT 1")
-
-
-async def test_large_firm_uses_a_temporary_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("aiwyn_async.sandbox._data.database._MAX_INVOICES_IN_MEMORY", 5)
-    async with Sandbox(10) as box:
-        (directory,) = _entries(tmp_path)
-        assert _entries(tmp_path / directory) == ["firm.sqlite3"]
-        assert box.scalar("SELECT count(*) FROM invoices") == 10
-    assert not _entries(tmp_path)
-
-
-async def test_serve_runs_until_stopped() -> None:
-    stop, ready = asyncio.Event(), asyncio.Event()
-    box = Sandbox(10)
-    running = asyncio.create_task(serve(box, stop, ready=lambda _: ready.set()))
-    await ready.wait()
-    assert box.url.startswith("http://127.0.0.1:")
-    stop.set()
-    await running
-    with pytest.raises(RuntimeError, match="not running"):
-        _ = box.url
-
-
-async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "abc"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"PYTHONPATH": str(Path(package.__file__).parents[2]), "PYTHONWARNINGS": "error"},
-    )
-    assert process.stdout is not None
-    announced = json.loads(await process.stdout.readline())
-    assert announced.keys() == {"url", "api_key"}
-    async with http.post(f"{announced['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as response:
-        assert response.status == 200
-    process.terminate()
-    _, problems = await process.communicate()
-    assert (process.returncode, problems) == (0, b"")
-
-
-def test_sandbox_imports_nothing_of_the_client() -> None:
-    """A mistake shared by client and server would not show."""
-    code = (
-        "import sys, aiwyn_async.sandbox, where_oracle;"
-        "mine = [m for m in sys.modules if m.startswith('aiwyn_async.')];"
-        "print([m for m in mine if not m.startswith('aiwyn_async.sandbox') and m[-9:] != '._version'])"
-    )
-    paths = [Path(package.__file__).parents[2], Path(__file__).parents[1] / "support"]
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": os.pathsep.join(map(str, paths))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"

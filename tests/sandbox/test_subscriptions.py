@@ -247,7 +247,7 @@ async def test_subscription_rejects_remote_targets(call: Call, receiver: Receive
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "changes",
     [
         {"entityTypes": []},
         {"entityTypes": ["invoice"]},
@@ -258,8 +258,8 @@ async def test_subscription_rejects_remote_targets(call: Call, receiver: Receive
         {"extra": 1},
     ],
 )
-async def test_subscription_rejects_bad_fields(call: Call, receiver: Receiver, wrong: Any) -> None:
-    assert (await call("POST", "", {**new_subscription(receiver.url), **wrong}))[0] == 400
+async def test_subscription_rejects_bad_fields(call: Call, receiver: Receiver, changes: Any) -> None:
+    assert (await call("POST", "", {**new_subscription(receiver.url), **changes}))[0] == 400
 
 
 @pytest.mark.parametrize(("path", "status"), [("/7", 404), ("/x", 400), ("/0", 400), (f"/{10**19}", 400)])

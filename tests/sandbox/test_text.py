@@ -147,11 +147,11 @@ def test_instant_accepts_years_above_9999() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "whole"),
+    ("value", "expected"),
     [(5, 5), (Decimal("5.0"), 5), (5.0, 5), (Decimal("5.5"), None), (True, None), ("5", None)],
 )
-def test_whole_number_accepts_a_zero_fraction(value: object, whole: int | None) -> None:
-    assert whole_number(value) == whole
+def test_whole_number_accepts_a_zero_fraction(value: object, expected: int | None) -> None:
+    assert whole_number(value) == expected
     assert whole_number(Decimal("1e999999")) == 2**62
 
 

@@ -11,7 +11,7 @@ from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, update_row
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-WRONG = {
+RULES = {
     "invoices have the name of their client": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
     " WHERE c.name IS NOT i.client_name",
     "invoices have the name of their project": "SELECT 1 FROM invoices i LEFT JOIN projects p ON p.id = i.project_id"
@@ -89,9 +89,9 @@ def firm(request: pytest.FixtureRequest) -> Iterator[Database]:
     store.close()
 
 
-@pytest.mark.parametrize("rule", WRONG)
+@pytest.mark.parametrize("rule", RULES)
 def test_firm_ties_out(firm: Database, rule: str) -> None:
-    assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)]
+    assert firm.query(f"SELECT count(*) FROM ({RULES[rule]})") == [(0,)]
 
 
 def shown(store: Database, name: str, row_id: int) -> dict[str, Any]:
@@ -144,9 +144,9 @@ def test_firm_ties_out_after_inserts_and_deletes(firm: Database) -> None:
         "payments pay what was paid",
         "payments have the number and client of their invoice",
     ):
-        assert firm.query(f"SELECT count(*) FROM ({WRONG[rule]})") == [(0,)], rule
-    held = [row[0] for row in firm.query("SELECT id FROM payments ORDER BY id")]
-    assert held == list(firm.ids(RESOURCES["payments"]))
+        assert firm.query(f"SELECT count(*) FROM ({RULES[rule]})") == [(0,)], rule
+    stored = [row[0] for row in firm.query("SELECT id FROM payments ORDER BY id")]
+    assert stored == list(firm.ids(RESOURCES["payments"]))
 
 
 def test_inserted_payment_is_unapplied(firm: Database) -> None:

@@ -64,9 +64,9 @@ async def test_variant_count_moves_the_count(fetch: Fetch, count: Any, rest: Any
 
 
 async def test_variant_page_sets_the_page_style(fetch: Fetch) -> None:
-    whole = (await fetch(Variant(), body={"pageSize": 40}))["deid_invoice"]
+    full = (await fetch(Variant(), body={"pageSize": 40}))["deid_invoice"]
     skipped = await fetch(Variant(page=PageStyle.OFFSET), body={"pageSize": 10, "page": 2})
-    assert skipped["deid_invoice"] == whole[2:12]
+    assert skipped["deid_invoice"] == full[2:12]
     clients = (await fetch(Variant(), "/gql/v1/clients"))["clients"]
     numbered = await fetch(Variant(page=PageStyle.PAGE), "/gql/v1/clients", {"pageSize": 3, "page": 2})
     assert numbered["clients"] == clients[6:9]

@@ -58,22 +58,24 @@ def cells(resource: Resource, column: Column) -> list[Any]:
 
 
 def operands(column: Column, values: list[Any]) -> st.SearchStrategy[Any]:
-    held = st.sampled_from(values)
+    stored = st.sampled_from(values)
     match column.kind:
         case Kind.DECIMAL:
-            near = st.tuples(held, st.sampled_from(["0", "0.01", "-0.01", "0.005"])).map(
+            near = st.tuples(stored, st.sampled_from(["0", "0.01", "-0.01", "0.005"])).map(
                 lambda pair: pair[0] + Decimal(pair[1])
             )
             number = near | st.integers(-10, 10**30).map(Decimal)
             return number.map(float).filter(lambda x: x < 1e9) | number.map(str)
         case Kind.INSTANT:
-            return held | st.sampled_from(["2019-02-01", "2024-03-15T10:30:00+02:00", "1990-01-01T00:00:00"])
+            return stored | st.sampled_from(
+                ["2019-02-01", "2024-03-15T10:30:00+02:00", "1990-01-01T00:00:00"]
+            )
         case Kind.INTEGER:
-            return held | st.integers(-(2**70), 2**70)
+            return stored | st.integers(-(2**70), 2**70)
         case Kind.BOOLEAN:
             return st.booleans()
         case Kind.TEXT:
-            return held | st.text("aePx%_\\ é", max_size=4)
+            return stored | st.text("aePx%_\\ é", max_size=4)
 
 
 def like_patterns(values: list[str]) -> st.SearchStrategy[str]:

@@ -1,4 +1,4 @@
-"""The classes that an annotation names."""
+"""The classes in an annotation."""
 
 from __future__ import annotations
 

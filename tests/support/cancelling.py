@@ -17,7 +17,7 @@ class Cancellation:
     """Count the suspensions of all steps that it runs, and cancel at one of them, or at every one.
 
     Args:
-        at: the suspension to cancel at, from 1 on; None cancels the first one of every step.
+        at: the suspension to cancel at, counted from 1; None cancels the first one of every step.
         when: "suspended" cancels before the event loop runs again, "woken" when the wait is over.
     """
 
@@ -32,7 +32,7 @@ class Cancellation:
         return _Step(awaitable, self)
 
     def is_now(self, when: When) -> bool:
-        """Whether to cancel at the present suspension."""
+        """Return whether to cancel at the current suspension."""
         return self.when == when and self.at in {None, self.suspensions}
 
 

@@ -1,4 +1,4 @@
-"""The facts read off the API's documentation: operations, their fields, their examples."""
+"""The API's documentation: operations, their fields and examples."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ WITH_PATH = {f"{op['method']} {op['path']}": op for op in OPERATIONS if op["path
 
 
 def example_body(operation: dict[str, Any]) -> dict[str, Any]:
-    """The operation's example answer, put together from its documented fields."""
+    """Return the operation's example response, built from its documented fields."""
     kinds = {field["name"]: field.get("type") for field in operation["response_fields"]}
     body: dict[str, Any] = {}
     for field in operation["response_fields"]:
         *parents, leaf = field["name"].split(".")
-        place = body
+        parent_object = body
         for depth, parent in enumerate(parents):
-            inner = place[parent]
-            place = inner[0] if kinds[".".join(parents[: depth + 1])] == "array" else inner
+            inner = parent_object[parent]
+            parent_object = inner[0] if kinds[".".join(parents[: depth + 1])] == "array" else inner
         has_parts = any(name.startswith(f"{field['name']}.") for name in kinds)
         empty: dict[str, Any] = {"array": [{}] if has_parts else [], "object": {}}
-        place[leaf] = empty.get(field.get("type", ""), field.get("example"))
+        parent_object[leaf] = empty.get(field.get("type", ""), field.get("example"))
     return body
 
 
 def example_row(name: str, items: str) -> dict[str, Any]:
-    """One example row of an operation: of its list under ``items``, or its by-id object."""
+    """Return an example row: an item of the list under ``items``, or the by-id object."""
     body = example_body(WITH_PATH[name])
     rows = body.get(items)
     row: dict[str, Any] = rows[0] if isinstance(rows, list) and rows else body

@@ -1,4 +1,4 @@
-"""A clock whose sleeps take no time, and are written down."""
+"""A clock whose sleeps return at once and are recorded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class FakeClock:
-    """Give it as ``clock=``: ``sleeps`` holds what was waited, in order."""
+    """A clock to pass as ``clock=``; ``sleeps`` lists the waits in order."""
 
     def __init__(self) -> None:
         self.now = 1_750_000_000.0
@@ -22,7 +22,7 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         wakes_at = self.passed + seconds
-        # As with a real clock, the others run while one sleeps.
+        # As with a real clock, other tasks run during a sleep.
         await asyncio.sleep(0)
         self.passed = max(self.passed, wakes_at)
 

@@ -1,4 +1,4 @@
-"""A server that plays a script for each connection: what it reads, sends, and how it hangs up."""
+"""A server that plays a script per connection: reads, sends and disconnects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Received(NamedTuple):
-    """One request as it came over the wire."""
+    """One request as received."""
 
     method: str
     target: str
@@ -60,25 +60,25 @@ async def READ(connection: Connection) -> None:  # noqa: N802 (a step of a scrip
 
 
 async def FIN(connection: Connection) -> None:  # noqa: N802
-    """Close in good order."""
+    """Close the connection normally."""
     connection.writer.close()
 
 
 async def RST(connection: Connection) -> None:  # noqa: N802
-    """Reset: what is under way is lost, and the client is told so."""
+    """Reset the connection; data in flight is lost."""
     sock = connection.writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.writer.transport.abort()
 
 
 async def STALL(connection: Connection) -> None:  # noqa: N802
-    """Say nothing more until the client hangs up."""
+    """Send nothing until the client disconnects."""
     while await connection.reader.read(65536):
         pass
 
 
 def send(data: bytes) -> Step:
-    """Write these bytes as they stand."""
+    """Send these bytes unchanged."""
 
     async def step(connection: Connection) -> None:
         connection.server.bytes_sent += len(data)
@@ -89,7 +89,7 @@ def send(data: bytes) -> Step:
 
 
 def drip(data: bytes, every: float, *, times: int | None = None) -> Step:
-    """Write these bytes again and again, with a pause between, until the client hangs up."""
+    """Send these bytes repeatedly, with a pause between, until the client disconnects."""
 
     async def step(connection: Connection) -> None:
         sent = 0
@@ -115,7 +115,7 @@ def answer(
     reason: str = "Reason",
     length: int | None = None,
 ) -> bytes:
-    """One HTTP answer; ``length`` is what Content-Length says, when it is to lie."""
+    """Return an HTTP response; ``length`` replaces the value of Content-Length."""
     fields = {
         "Content-Type": "application/json",
         "Content-Length": str(len(body) if length is None else length),
@@ -126,9 +126,9 @@ def answer(
 
 
 class FaultServer:
-    """Plays ``scripts``, one a connection; the last one again for all that follow.
+    """Plays ``scripts``, one per connection; the last one is repeated.
 
-    A script that is over closes its connection.
+    The end of a script closes its connection.
     """
 
     def __init__(self, *scripts: Sequence[Step], tls: ssl.SSLContext | None = None) -> None:
@@ -150,7 +150,7 @@ class FaultServer:
         return f"http{'s' if self._tls else ''}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}"
 
     def play(self, *scripts: Sequence[Step]) -> None:
-        """From now on play these, the first one next; counters begin anew."""
+        """Play these scripts from the next connection on, and reset the counters."""
         self.scripts = list(scripts)
         self.connections = 0
         self.requests.clear()

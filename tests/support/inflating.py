@@ -1,4 +1,4 @@
-"""ISA-L for a while, and zlib again after it."""
+"""Use ISA-L temporarily, then zlib again."""
 
 from __future__ import annotations
 

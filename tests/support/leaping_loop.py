@@ -13,7 +13,7 @@ ResultT = TypeVar("ResultT")
 
 
 def run_leaping(main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """As asyncio.run(), in no time; for what waits for timers alone."""
+    """Like asyncio.run(), without waiting; only for code that waits for timers alone."""
     with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
         return runner.run(main)
 

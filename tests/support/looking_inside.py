@@ -1,4 +1,4 @@
-"""What no user needs and a test of leaks does: the ladder and the pool of a client."""
+"""Private state of a client, for tests of leaks: its session and connection pools."""
 
 # pyright: reportPrivateUsage=false
 # (a test of leaks looks inside)
@@ -29,19 +29,19 @@ def session_of(client: AiwynClient) -> Session:
 
 
 def renewal_of(session: Session) -> asyncio.Task[Secret | AiwynError]:
-    """The latest exchange of the API key."""
+    """Return the latest exchange of the API key."""
     assert isinstance(session.tokens, ApiKeyExchange)
     assert session.tokens._renewal is not None
     return session.tokens._renewal
 
 
 def connectors_of(transport: Transport) -> list[aiohttp.BaseConnector]:
-    found = [pool.session.connector for pool in transport._pools.values()]
-    return [connector for connector in found if connector is not None]
+    connectors = [pool.session.connector for pool in transport._pools.values()]
+    return [connector for connector in connectors if connector is not None]
 
 
 async def assert_nothing_is_held(client: AiwynClient) -> None:
-    """No connection is acquired, no slot of the governor taken, nobody queues."""
+    """Assert that no connection or slot is acquired and no caller is queued."""
     session = session_of(client)
     await asyncio.sleep(0)
     assert [connector._acquired for connector in connectors_of(session.transport)] in ([], [set()])
@@ -49,7 +49,7 @@ async def assert_nothing_is_held(client: AiwynClient) -> None:
     assert not session.limiter._waiting
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    """Let the others run until something is so; the test's own timeout ends it otherwise."""
-    while not is_so():  # noqa: ASYNC110 (a test waits for what tells nobody)
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until a condition is true; else the test's timeout ends it."""
+    while not condition():  # noqa: ASYNC110 (no event signals the condition)
         await asyncio.sleep(0)

@@ -177,7 +177,7 @@ class ModelFirm:
         return True
 
     def compares(self, key: int | str, column: str, operator: str, operand: Any) -> bool:
-        """Return True if a comparison holds; null compares with nothing."""
+        """Return True if a comparison is true; one with null never is."""
         value = self.value(key, column)
         if operator == "_is_null":
             return bool((value is None) == operand)

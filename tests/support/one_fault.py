@@ -26,14 +26,14 @@ class OneFault:
 
     empty: no rows. short, headless, holed: rows are cut off its end, its beginning, or from within.
     repeated: the response to the request before. stale: an earlier response, to the first request.
-    swapped: the response to the request after it, which gets this one's.
+    swapped: the response to the next request, which receives this one's.
 
     Args:
         rows: all rows.
         content: what is wrong.
-        at: which request is answered so, from 0; None for none.
+        at: the number of the faulty response, from 0; None for none.
         counted: responses have a count.
-        cap: rows per page, at most, whatever is requested.
+        cap: maximum of rows per page, whatever is requested.
     """
 
     def __init__(
@@ -46,29 +46,29 @@ class OneFault:
         self.cap = cap
         self.requests = 0
         self.missing: set[int] = set()
-        """Keys left out of every page, without any other row in their place."""
+        """Keys left out of every page, which is shorter then."""
         self.only_as_last: set[int] = set()
         """Keys shown only to a request for the last row."""
         self._served: list[bytes] = []
-        self._kept: bytes | None = None
+        self._held_page: bytes | None = None
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """One page."""
-        body = self._wrong(await request.json(), self.requests)
+    async def respond(self, request: web.Request) -> web.Response:
+        """Respond with a page."""
+        body = self._faulty_page(await request.json(), self.requests)
         self.requests += 1
         return web.Response(body=body, content_type="application/json")
 
     def application(self) -> web.Application:
-        """An application that answers every path."""
+        """Return an application that responds to every path."""
         app = web.Application()
-        app.router.add_post("/{path:.*}", self.answer)
+        app.router.add_post("/{path:.*}", self.respond)
         return app
 
-    def _wrong(self, fields: dict[str, Any], number: int) -> bytes:
+    def _faulty_page(self, fields: dict[str, Any], number: int) -> bytes:
         right = self._page(fields)
         self._served.append(right)
-        if self._kept is not None and number == (self.at or 0) + 1:
-            return self._kept
+        if self._held_page is not None and number == (self.at or 0) + 1:
+            return self._held_page
         if number != self.at or self.content is None:
             return right
         return self._changed(fields, right)
@@ -85,12 +85,12 @@ class OneFault:
             page[NAME] = cut[self.content](page[NAME])
             return msgspec.json.encode(page)
         if self.content == "swapped":
-            self._kept = right
+            self._held_page = right
             return self._page(self._next_of(fields, right))
         return self._served[-2 if self.content == "repeated" else 0] if len(self._served) > 1 else right
 
     def _next_of(self, fields: dict[str, Any], right: bytes) -> dict[str, Any]:
-        """What the request after this one is likely to ask for."""
+        """Return the fields that the next request probably has."""
         if "orderBy" not in fields:
             return fields | {"page": fields["page"] + 1}
         keys = [row["id"] for row in msgspec.json.decode(right)[NAME]]
@@ -101,7 +101,7 @@ class OneFault:
         return fields | {"where": {"_and": [own, beyond]} if own else beyond}
 
     def _page(self, fields: dict[str, Any]) -> bytes:
-        rows = [row for row in self.rows if _holds(fields.get("where") or {}, row)]
+        rows = [row for row in self.rows if _matches(fields.get("where") or {}, row)]
         if "orderBy" in fields:
             rows.sort(key=lambda row: row["id"], reverse=fields["orderBy"] == [{"id": "desc"}])
         size = min(self.cap, fields["pageSize"])
@@ -114,17 +114,17 @@ class OneFault:
         return msgspec.json.encode(page)
 
 
-def _holds(where: dict[str, Any], row: Row) -> bool:
+def _matches(where: dict[str, Any], row: Row) -> bool:
     bounds = {"_gt": lambda key, bound: key > bound, "_lte": lambda key, bound: key <= bound}
     if "_and" in where:
-        return all(_holds(each, row) for each in where["_and"])
+        return all(_matches(each, row) for each in where["_and"])
     return all(
         bounds[operator](row["id"], bound) for each in where.values() for operator, bound in each.items()
     )
 
 
 def numbered(keys: Iterable[int]) -> list[Row]:
-    """Rows with these keys."""
+    """Return rows with these keys."""
     return [{"id": key} for key in keys]
 
 
@@ -139,12 +139,12 @@ async def serving(server: OneFault, clock: FakeClock) -> AsyncGenerator[AiwynCli
 
 
 async def keys_received(read: Pager[dict[str, Any]] | Pull[dict[str, Any]]) -> tuple[list[Any], bool]:
-    """The keys that arrived, and whether the read calls itself complete."""
-    found: list[Any] = []
+    """Return the keys received, and whether the read is reported as complete."""
+    keys: list[Any] = []
     try:
         async for row in read:
-            found.append(row["id"])  # noqa: PERF401 (an error ends it)
+            keys.append(row["id"])  # noqa: PERF401 (an error ends it)
     except PaginationError:
-        return found, False
+        return keys, False
     assert read.report.complete == (not read.report.problems())
-    return found, read.report.complete
+    return keys, read.report.complete

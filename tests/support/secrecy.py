@@ -1,4 +1,4 @@
-"""Does an error, or what hangs on it, show a credential? Looked for in every way that tools print errors."""
+"""Search an error and its causes for a credential, in every form in which tools print errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pickle
 import traceback
 from collections.abc import Iterator
 
-# Long enough that no accident makes it, and of letters that every encoding keeps.
+# Long enough not to occur by accident, and of letters that every encoding preserves.
 CANARY = "canary0123456789abcdefghijklmnop"
 
 
@@ -23,10 +23,10 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def assert_no_secret(error: BaseException, secret: str = CANARY) -> None:
-    """The secret is in no text, attribute, argument, pickle or traceback local of the error's chain."""
+    """Assert that no text, attribute, argument, pickle or traceback local contains the secret."""
     for one in chain_of(error):
         for shown in (str(one), repr(one), repr(vars(one)), repr(one.args)):
             assert secret not in shown
         assert secret.encode() not in pickle.dumps(one)
-        told = traceback.TracebackException.from_exception(one, capture_locals=True)
-        assert secret not in "".join(told.format())
+        formatted = traceback.TracebackException.from_exception(one, capture_locals=True)
+        assert secret not in "".join(formatted.format())

@@ -1,4 +1,4 @@
-"""Searches that fail because of a row that they would bring, however they are cut."""
+"""Searches that fail if their page contains certain rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aiwyn_async.sandbox import Sandbox
 
 
 def ids(box: Sandbox, table: str = "invoices") -> list[int]:
-    """All keys of a table, rising."""
+    """Return all keys of a table, ascending."""
     return [int(str(row[0])) for row in box.query(f"SELECT id FROM {table} ORDER BY id")]
 
 
 def bounds(body: Any) -> tuple[int | None, int | None]:
-    """The range of keys that a search asks for."""
+    """Return the range of keys that a search requests."""
     where = body.get("where") or {}
     after, until = None, None
     for condition in where.get("_and", [where]):
@@ -23,15 +23,15 @@ def bounds(body: Any) -> tuple[int | None, int | None]:
     return after, until
 
 
-def would_bring(box: Sandbox, bad: set[int]) -> Callable[[object], bool]:
-    """Whether a search's answer would hold one of these rows."""
+def page_contains(box: Sandbox, bad: set[int]) -> Callable[[object], bool]:
+    """Return whether a search's response would contain one of these rows."""
     rows = ids(box)
 
     def match(body: Any) -> bool:
         after, until = bounds(body)
-        found = [key for key in rows if (after is None or key > after) and (until is None or key <= until)]
+        matching = [key for key in rows if (after is None or key > after) and (until is None or key <= until)]
         if body["orderBy"] == [{"id": "desc"}]:
-            found.reverse()
-        return not bad.isdisjoint(found[: body["pageSize"]])
+            matching.reverse()
+        return not bad.isdisjoint(matching[: body["pageSize"]])
 
     return match

@@ -174,7 +174,7 @@ async def test_server_comparing_timestamps_as_text_is_detected(
     assert stored_notes(path) == firm.notes()
 
 
-async def test_stale_newest_row_keeps_the_bookmark(
+async def test_stale_newest_row_retains_the_bookmark(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     """The read is served by a replica that lags behind the one that returned the newest row."""
@@ -203,12 +203,12 @@ def without_rows(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("nth", [4, 8, 12])
-async def test_lost_page_keeps_the_bookmark_until_all_rows_are_read(nth: int, path: Path) -> None:
+async def test_lost_page_retains_the_bookmark_until_all_rows_are_read(nth: int, path: Path) -> None:
     async with (
         Sandbox(invoices=300, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
     ):
-        # Twice in a row, so that asking again does not help.
+        # Twice in a row, so that repeating the request does not help.
         box.faults.add("invoices.search", nth=nth, times=2, mutate=without_rows)
         completed: list[bool] = []
         for _ in range(3):

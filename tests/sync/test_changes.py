@@ -213,7 +213,7 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "call",
     [
         lambda invoices: invoices.changes(since="yesterday"),
         lambda invoices: invoices.changes(since=5),
@@ -225,11 +225,11 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
         lambda invoices: invoices.changes(resume="{}"),
     ],
 )
-async def test_changes_refuses_wrong_arguments_before_any_request(
-    wrong: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
+async def test_changes_refuses_invalid_arguments_before_any_request(
+    call: Callable[[Any], Any], aiwyn: AiwynClient, firm: Any
 ) -> None:
     with pytest.raises(ConfigurationError):
-        wrong(aiwyn.invoices)
+        call(aiwyn.invoices)
     assert firm.box.calls() == 0
 
 

@@ -189,7 +189,7 @@ async def test_sweep_marks_nothing_if_a_row_has_no_readable_key(
 async def test_unknown_on_bad_row_is_refused_before_any_request(
     served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
-    wrong: Any = "ignore"
+    on_bad_row: Any = "ignore"
     with pytest.raises(ConfigurationError, match="on_bad_row"):
-        await sync(reader.invoices, tmp_path / "firm.duckdb", on_bad_row=wrong)
+        await sync(reader.invoices, tmp_path / "firm.duckdb", on_bad_row=on_bad_row)
     assert served.firm.requests == 0

@@ -53,7 +53,7 @@ async def test_sync_reads_all_rows_then_changes(
 async def test_file_of_a_killed_run_is_restricted_to_its_owner(
     own: str, mode: int, aiwyn: AiwynClient, path: Path
 ) -> None:
-    """A file without tables is one of a killed run; other files keep their mode."""
+    """A file without tables is from a killed run; other files retain their mode."""
     with duckdb.connect(str(path)) as file:
         file.execute(own or "SELECT 1")
     path.chmod(0o644)
@@ -118,7 +118,7 @@ async def test_late_row_is_read_within_overlap_or_by_a_sweep(
     await assert_equals_pull(path)
 
 
-async def test_recreated_row_is_not_a_longer_marked_as_deleted(
+async def test_recreated_row_is_no_longer_marked_as_deleted(
     aiwyn: AiwynClient, firm: Any, assert_equals_pull: Comparison, path: Path
 ) -> None:
     deleted = firm.ids()[3]
@@ -297,7 +297,7 @@ async def test_bad_row_is_refused_and_rows_before_it_are_stored(
     aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "mirror.duckdb"
-    whole = await sync(aiwyn.invoices, tmp_path / "whole.duckdb", page_size=2)
+    uninterrupted = await sync(aiwyn.invoices, tmp_path / "uninterrupted.duckdb", page_size=2)
 
     def spoil(body: bytes) -> bytes:
         return body.replace(b'"totalAmount":', b'"totalAmount":[],"was":', 1)
@@ -306,7 +306,7 @@ async def test_bad_row_is_refused_and_rows_before_it_are_stored(
     with pytest.raises(DecodeError, match="totalAmount"):
         await sync(aiwyn.invoices, path, page_size=2)
     rest = await sync(aiwyn.invoices, path, page_size=2)
-    assert 0 < rest.rows_received < whole.rows_received
+    assert 0 < rest.rows_received < uninterrupted.rows_received
     assert rest.complete
 
 

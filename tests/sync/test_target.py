@@ -1,4 +1,4 @@
-"""What may be a target of a sync, and what its columns may hold."""
+"""Targets of a sync, and the values of their columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from looking_inside import session_of
 from model_firm import FirmServer
 
 
-async def test_wrong_targets_are_refused_before_any_request(
+async def test_invalid_targets_are_refused_before_any_request(
     aiwyn: AiwynClient, firm: Any, tmp_path: Path
 ) -> None:
     text = tmp_path / "notes.txt"
@@ -188,7 +188,7 @@ async def test_integer_ids_become_text_when_text_is_received(
     assert (await sync(reader.invoices, path)).updated == 7
 
 
-async def test_primary_key_that_becomes_text_keeps_its_rows(
+async def test_primary_key_that_becomes_text_retains_its_rows(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     firm = served.firm
@@ -250,7 +250,7 @@ def test_nested_ids_become_text(path: Path) -> None:
     assert rows == [(key, [{"id": text, "text": "t"}]) for key, text in texts.items()]
 
 
-def test_object_with_a_new_field_keeps_its_values(path: Path) -> None:
+def test_object_with_a_new_field_retains_its_values(path: Path) -> None:
     slim: Any = pa.array([[{"id": 10}]], pa.list_(pa.struct([("id", pa.int64())])))
     writes: list[tuple[type[Any], Any]] = [
         (WithSlimLines, pa.table({"id": [1], "lineItems": slim})),
@@ -282,7 +282,7 @@ def test_object_with_a_new_field_keeps_its_values(path: Path) -> None:
         ("BIGINT[]", "BIGINT", None),
     ],
 )
-def test_common_type_of_two_columns(there: str, other: str, both: str | None) -> None:
+def test_common_type_holds_both_columns(there: str, other: str, both: str | None) -> None:
     with duckdb.connect() as connection:
         one, two = connection.sql(f"SELECT NULL::{there} AS a, NULL::{other} AS b").types
         assert common_type(one, two) == both

@@ -119,7 +119,7 @@ class Nested(msgspec.Struct):
 
 
 @pytest.mark.parametrize(
-    ("row_type", "path", "holds"),
+    ("row_type", "path", "expected"),
     [
         (InvoiceSearchRow, ("updatedAt",), True),
         (InvoiceSearchRow, ("dueDate",), True),
@@ -132,9 +132,9 @@ class Nested(msgspec.Struct):
     ],
 )
 def test_holds_instants_only_for_datetime_columns(
-    row_type: Any, path: tuple[str, ...], *, holds: bool
+    row_type: Any, path: tuple[str, ...], *, expected: bool
 ) -> None:
-    assert holds_instants(row_type, path) is holds
+    assert holds_instants(row_type, path) is expected
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=2, max_size=20), st.sampled_from(UNITS), st.booleans())

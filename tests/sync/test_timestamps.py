@@ -1,4 +1,4 @@
-"""Timestamps as text: arithmetic and comparison keep their format and microseconds."""
+"""Timestamps as text: arithmetic and comparison preserve their format and microseconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OVERLAPS = st.timedeltas(timedelta(0), timedelta(days=400))
 
 
 @given(MOMENTS, OVERLAPS)
-def test_subtract_is_exact_and_keeps_the_format(moment: datetime, by: timedelta) -> None:
+def test_subtract_is_exact_and_preserves_the_format(moment: datetime, by: timedelta) -> None:
     text = to_wire("since", moment)
     moved = subtract(text, by)
     assert instant_of(text) - instant_of(moved) == by
@@ -35,11 +35,11 @@ def test_subtract_is_exact_and_keeps_the_format(moment: datetime, by: timedelta)
 @given(MOMENTS, st.integers(0, 6))
 def test_last_shown_as_is_an_upper_bound(moment: datetime, digits: int) -> None:
     """If a server shows fewer digits than it compares, the upper bound excludes no row."""
-    whole = moment.isoformat(timespec="microseconds")
-    head, fraction, zone = whole[:19], whole[20:26], whole[26:]
+    full = moment.isoformat(timespec="microseconds")
+    head, fraction, zone = full[:19], full[20:26], full[26:]
     shown = f"{head}.{fraction[:digits]}{zone}" if digits else f"{head}{zone}"
     last = last_shown_as(shown)
-    assert instant_of(shown) <= instant_of(whole) <= instant_of(last)
+    assert instant_of(shown) <= instant_of(full) <= instant_of(last)
     assert instant_of(last) - instant_of(shown) < timedelta(microseconds=10 ** (6 - digits))
     assert last_shown_as(last) == last
 
@@ -52,7 +52,7 @@ def test_earliest_returns_the_minimum(one: datetime, other: datetime) -> None:
     assert instant_of(earlier) == min(map(instant_of, texts))
 
 
-def test_timestamp_formats_of_the_wire() -> None:
+def test_timestamp_formats_are_preserved() -> None:
     assert last_shown_as("2024-01-15") == "2024-01-15T23:59:59.999999"
     assert last_shown_as("2024-01-15T10:30:00.12+00:00") == "2024-01-15T10:30:00.129999+00:00"
     assert last_shown_as("2024-01-15T10:30:00.123456789Z") == "2024-01-15T10:30:00.123456789Z"

@@ -27,7 +27,7 @@ from aiwyn_async.models.invoices import Invoice
 
 from .conftest import Serve
 
-ODD = (
+UNUSUAL = (
     '{"id":1,"invoiceNumber":"A","total_amount":5.5,"clientId":3}',
     r'{"id":2,"notes":"a\ud83d","dueDate":"2024-05-01T23:59:59.9999999Z"}',
     '{"id":3,"notes":"a\tb"}',
@@ -54,7 +54,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
 async def test_files_have_the_rows_of_typed_reads(serve: Serve, tmp_path: Path, suffix: str) -> None:
-    aiwyn = serve(*ODD)
+    aiwyn = serve(*UNUSUAL)
     pager = aiwyn.invoices.list(on_bad_row="collect")
 
     result = await export(pager, tmp_path / f"invoices.{suffix}")

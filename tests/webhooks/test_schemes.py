@@ -17,7 +17,7 @@ from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, Webhook
 from deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
 
 
-def test_scheme_with_a_single_header() -> None:
+def test_scheme_may_use_a_single_header() -> None:
     ids: list[str] = []
 
     def seen(delivery_id: str) -> bool:

@@ -1,4 +1,7 @@
-"""File formats: rows of pages to parts, and parts to a file. Modules that need an extra load on use."""
+"""File formats: rows to parts, parts to a file.
+
+Modules that need an extra are loaded on use.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class Format(Protocol):
 
     @property
     def assemble(self) -> Callable[[Iterator[Path], Path], None] | None:
-        """Write the whole file from an iterator of parts; None if the parts are appended to one file."""
+        """Write the file from its parts; None if they are appended to one file."""
         ...
 
 

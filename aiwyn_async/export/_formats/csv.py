@@ -30,7 +30,9 @@ DAY_LENGTH: Final = len("2024-05-01")
 
 
 class CsvFormat:
-    """Writes a header with the fields of the row type, then amounts and times as the server sent them.
+    """Writes the fields of the row type, with amounts and times as they were sent.
+
+    A header names the fields.
 
     A row with a value that was converted to the type of its field is written from its decoded values.
     """
@@ -106,7 +108,7 @@ class CsvFormat:
         return [*line, _extra_json(exact)] if self._options.extra else line
 
     def _wire_texts(self, row: msgspec.Raw) -> list[str | None]:
-        """Return the values of a row as the server sent them; None for null and for a missing field."""
+        """Return the values of a row as sent; None for null and missing fields."""
         texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
         for index in self._raw_indexes:
             texts[index] = None if texts[index] is None else _token_text(texts[index])
@@ -116,7 +118,7 @@ class CsvFormat:
 
 
 def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
-    """Return a decoder of a row to text, raw JSON for fields that are not text, None for missing ones."""
+    """Return a decoder of a row to text, raw JSON, or None for missing fields."""
     columns: list[Any] = [
         (
             f"column_{index}",
@@ -129,7 +131,7 @@ def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
 
 
 def _cell_text(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) -> str | None:
-    """Return a value as the server sent it if that is its usual form, else as it was decoded."""
+    """Return a value as sent if that is its usual form, else as decoded."""
     if token is not None and is_usual(field.type)(token):
         with contextlib.suppress(*DECODING_ERRORS):
             return _token_text(msgspec.Raw(token))
@@ -180,7 +182,10 @@ def _is_text(kind: Any) -> bool:
 
 
 def _token_text(value: msgspec.Raw) -> str | None:
-    """Return a string without quotes, None for null, and other JSON unchanged, so that no number changes."""
+    """Return a string without quotes, None for null, other JSON unchanged.
+
+    So no number changes.
+    """
     text = str(value, "utf-8")
     if text.startswith('"'):
         return msgspec.json.decode(text, type=str) if "\\" in text else text[1:-1]

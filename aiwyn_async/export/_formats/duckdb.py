@@ -1,7 +1,10 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""DuckDB: one table in a database file. Needs duckdb and pyarrow (the extra ``duckdb``)."""
+"""DuckDB: one table in a database file.
+
+Needs duckdb and pyarrow (the extra ``duckdb``).
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,9 @@ def _build(path: Path, parts: Iterator[Path], schema: Any, table: str) -> None:
 
 
 class DatabaseFile:
-    """An existing DuckDB file, in which one table is replaced and all others are retained.
+    """An existing DuckDB file, of which one table is replaced.
+
+    All other tables are retained.
 
     Args:
         table: the table to replace.
@@ -150,7 +155,7 @@ class DatabaseFile:
 
 
 def _share_mode_with_log(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Have DuckDB create its log, whose mode follows the umask, before it contains client data."""
+    """Create DuckDB's log, whose mode follows the umask, before it has client data."""
     connection.execute("BEGIN; CREATE SCHEMA file._aiwyn_export; DROP SCHEMA file._aiwyn_export; COMMIT")
     with contextlib.suppress(OSError):
         path.with_name(f"{path.name}.wal").chmod(path.stat().st_mode & 0o777)

@@ -32,7 +32,10 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 class ParquetFormat(TableFormat):
-    """Money as decimal128, times as UTC microseconds (a naive time is taken as UTC), nested lists."""
+    """Money as decimal128, times as UTC microseconds, nested lists.
+
+    A naive time is taken as UTC.
+    """
 
     def __init__(self, row_type: type[Any], options: ColumnOptions) -> None:
         super().__init__("parquet", row_type, options, write_table)
@@ -99,7 +102,7 @@ def _merge(parts: list[Path], path: Path) -> Path:
 
 
 def join_parquet(path: Path, parts: Iterator[Path], schema: Any) -> None:
-    """Copy the row groups of all parts, or encode all again if an id is text in only some of them."""
+    """Copy the row groups of all parts; encode again if only some have text ids."""
     seen: list[Path] = []
     with path.open("wb") as file:
         copier = _RowGroupCopier(file, schema)
@@ -150,7 +153,9 @@ def _encode_again(path: Path, parts: Iterator[Path], schema: Any) -> None:
 
 
 def _open_writer(to: IO[bytes] | Path, schema: Any) -> Any:
-    """Open a writer with dictionaries for text alone: for amounts, times and ids they enlarge the file.
+    """Open a writer with dictionaries for text alone.
+
+    For amounts, times and ids they enlarge the file.
 
     Nested columns have no statistics, since readers skip row groups by those of flat columns.
     """

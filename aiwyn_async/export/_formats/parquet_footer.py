@@ -1,4 +1,4 @@
-"""Rewrite the offsets in the footer of a Parquet file, so that its row group can be copied elsewhere.
+"""Rewrite offsets in a Parquet footer, so that its row group can be copied.
 
 The footer is a Thrift struct in the compact protocol (https://github.com/apache/parquet-format,
 parquet.thrift). pyarrow reads and joins footers, but cannot change the offsets of column chunks. Every other
@@ -117,7 +117,7 @@ class _StructRewriter:
         return self._content[self._position - 1]
 
     def _varint(self) -> int:
-        """Read seven bits per byte, the lowest first; the eighth bit is set if more bytes follow."""
+        """Read seven bits per byte, lowest first; the eighth bit means that more follow."""
         value = shift = 0
         while (byte := self._byte()) & 0x80:
             value |= (byte & 0x7F) << shift

@@ -1,7 +1,10 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""What formats of columns share: Arrow tables as parts. Needs pyarrow (the extra ``arrow``)."""
+"""Arrow tables as parts, shared by the columnar formats.
+
+Needs pyarrow (the extra ``arrow``).
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,9 @@ def read_arrow(path: Path) -> Any:
 
 
 class PartTables:
-    """The tables of parts, in order and in one schema: an id that is text in one part is text in all.
+    """The tables of parts, in order and in one schema.
+
+    An id that is text in one part is text in all.
 
     A part with text can follow others, so ``tables()`` may end early. Until ``at_end``, call it again: it
     restarts at the first part, in the new ``schema``.

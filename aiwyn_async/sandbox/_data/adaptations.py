@@ -42,7 +42,7 @@ def _rounded_up(instant: str, step: int) -> str:
 def set_currencies(
     store: RowStore, resource: Resource, currencies: Iterable[str], ids: Iterable[int] | None = None
 ) -> None:
-    """Set the currency of rows to that of their client; of all rows unless ``ids`` are passed."""
+    """Set the currency of rows, or of those in ``ids``, to that of their client."""
     if not {"currency", "client_id"} <= {column.sql for column in resource.columns}:
         return
     codes = list(currencies)
@@ -81,7 +81,10 @@ def move_changes(store: RowStore, resource: Resource, instant: str) -> None:
 
 
 def _sample_ids(store: RowStore, resource: Resource, condition: str, share: float) -> list[int]:
-    """Return the ids of a share of the rows, spread over all; at least one if the share is above 0."""
+    """Return the ids of a share of the rows, at least one for a share above 0.
+
+    They are spread over all rows.
+    """
     counted = store.connection.execute(f"SELECT count(*) FROM {resource.name} WHERE {condition}")
     size = math.ceil(int(counted.fetchone()[0]) * share)
     rows = store.connection.execute(
@@ -99,7 +102,10 @@ class _Nested(msgspec.Struct, rename="camel"):
 
 
 def _add_refund(store: RowStore, row_id: int) -> None:
-    """Refund a part of an invoice; lines still sum to the subtotal, and payments to the paid amount."""
+    """Refund a part of an invoice, whose lines and payments still tie out.
+
+    Lines sum to the subtotal, and payments to the paid amount.
+    """
     sql = (
         "SELECT t.subtotal_cents, t.total_cents, t.updated_at_us, b.body FROM invoices AS t"
         " JOIN invoices_body AS b ON b.id = t.id WHERE t.id = ?"

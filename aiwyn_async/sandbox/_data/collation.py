@@ -1,4 +1,6 @@
-"""Text order: by code points, or an approximation of the ``en_US.UTF-8`` of glibc, as Postgres uses it.
+"""Text order by code points, or about as ``en_US.UTF-8`` of glibc.
+
+Postgres uses these orders.
 
 The approximation needs no locale on the machine. It compares base letters, then accents, then case (lower
 before upper), then spaces and punctuation, each over the whole text, and finally code points. So ``ab`` sorts

@@ -1,4 +1,4 @@
-"""The SQLite file of a firm: opened with fast settings, and checked before it is used again."""
+"""The SQLite file of a firm, opened with fast settings and checked for reuse."""
 
 import contextlib
 import sqlite3
@@ -54,7 +54,7 @@ def connect(location: str) -> sqlite3.Connection:
 
 
 def create_write_tables(connection: sqlite3.Connection) -> None:
-    """Create the tables of records, record types and subscriptions if they do not exist."""
+    """Create missing tables of records, record types and subscriptions."""
     for table in _WRITE_TABLES:
         connection.execute(table)
 

@@ -39,7 +39,7 @@ _MAX_INVOICES_IN_MEMORY = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An entity that was created, updated or deleted; ``data`` is its JSON, None after a deletion."""
+    """An entity created, updated or deleted; ``data`` is its JSON or None."""
 
     entity_type: str
     operation: Operation
@@ -108,7 +108,7 @@ class Database:
     # Opening and closing
 
     def open(self) -> None:
-        """Open the file or generate the firm. Blocks; SQLite does the work and releases the GIL.
+        """Open the file or generate the firm; blocks, while SQLite releases the GIL.
 
         Raises:
             ValueError: ``path`` holds another firm.
@@ -268,7 +268,7 @@ class Database:
         return array("q", itertools.chain.from_iterable(cast("list[tuple[int]]", rows)))
 
     def rows_json(self, resource: Resource, ids: Sequence[int], *, search: bool = False) -> bytes:
-        """Return the JSON of rows in the order of ``ids``, joined by commas; missing rows are skipped.
+        """Return the JSON of existing rows in the order of ``ids``, joined by commas.
 
         SQLite joins the texts, so that a page crosses into Python as one value.
 
@@ -295,7 +295,7 @@ class Database:
         return self.rows_json(resource, (row_id,)) or None
 
     def detail_json(self, resource: Resource, row_id: int) -> bytes | None:
-        """Return the JSON of a by-id object, or None; the row if the resource has no separate form."""
+        """Return the JSON of a by-id object, of the row without one, or None."""
         body = self.row_json(resource, row_id)
         if body is None or resource.detail is None:
             return body

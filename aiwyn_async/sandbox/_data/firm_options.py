@@ -1,4 +1,4 @@
-"""Special properties of a firm's data: currencies, refunds, missing clients and syncs.
+"""Options of a firm's data: currencies, refunds, missing clients and syncs.
 
 The vendor's public help centre describes each of these for the product. How the API shows them is inferred.
 """

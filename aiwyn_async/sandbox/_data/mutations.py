@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - tables and columns are taken from the declarations, values are parameters
-"""Rows inserted, updated, deleted and refreshed; JSON, columns, ids and orders stay in step."""
+"""Insert, update, delete and refresh rows, with their JSON, columns and order."""
 
 from collections.abc import Mapping, Sequence
 
@@ -138,7 +138,7 @@ def _remove(database: Database, resource: Resource, row_id: int) -> None:
 
 
 def _latest_change(database: Database, resource: Resource, stamp: Column) -> int:
-    """Return the latest creation or change of any row, rounded up to a sync or a second."""
+    """Return the latest change of any row, rounded up to a sync or a second."""
     created = resource.by_wire.get("createdAt", stamp)
     values = database.query(f"SELECT max({stamp.sql}), max({created.sql}) FROM {resource.name}")[0]
     latest = max((int(str(value)) for value in values if value is not None), default=0)

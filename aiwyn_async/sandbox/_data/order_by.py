@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - identifiers are taken from the declarations
-"""An ``orderBy`` list compiled to terms of ORDER BY, with the null order of Postgres."""
+"""Compile an ``orderBy`` list to ORDER BY, with the null order of Postgres."""
 
 from typing import cast
 
@@ -23,7 +23,7 @@ _DIRECTIONS = {
 
 
 def compile_order(resource: Resource, order_by: object, collation: Collation = "C") -> tuple[str, ...]:
-    """Compile the terms of ORDER BY for rows of a resource, whose table has the alias ``t``.
+    """Compile the terms of ORDER BY for a resource, whose table is aliased ``t``.
 
     Args:
         resource: The resource whose columns and relations can be named.

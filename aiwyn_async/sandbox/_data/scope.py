@@ -1,4 +1,4 @@
-"""The names that a condition or an order can use, and the SQL that they compile to."""
+"""The names usable in a condition or an order, and their SQL."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

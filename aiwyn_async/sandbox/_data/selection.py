@@ -1,4 +1,4 @@
-"""Ids of rows: those of each resource, and those that a request selects, cached so that a page is a slice."""
+"""Ids of all rows and of selected rows, cached so that a page is a slice."""
 
 import bisect
 from array import array

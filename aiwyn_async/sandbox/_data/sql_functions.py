@@ -1,4 +1,4 @@
-"""The functions that compiled conditions call in SQL: patterns, instants and sort keys."""
+"""SQL functions of compiled conditions: patterns, instants and sort keys."""
 
 import functools
 import re
@@ -62,7 +62,7 @@ def _nullable_sort_key(value: str | None) -> bytes | None:
 
 
 class SqlFunctions:
-    """Registers the functions; ``failure`` is the last error, which SQLite does not report."""
+    """Registers the functions; ``failure`` is an error that SQLite does not report."""
 
     def __init__(self) -> None:
         self.failure: str | None = None

@@ -1,4 +1,4 @@
-"""JSON values as SQL values: money as exact integers, dates as instants, both as in Postgres."""
+"""JSON values as SQL: money as exact integers, dates as instants, as in Postgres."""
 
 import calendar
 import datetime as dt
@@ -83,7 +83,7 @@ def _day(parts: dict[str, str]) -> int | None:
 
 
 def _time_us(parts: dict[str, str]) -> int | None:
-    """Return the microseconds since midnight, or None; 24:00:00 and a second of 60 are valid."""
+    """Return microseconds since midnight, or None; 24:00:00 and second 60 are valid."""
     hour, minute, second = _number(parts, "H", "Hb"), _number(parts, "M", "Mb"), _number(parts, "S", "Sb")
     fraction = Decimal(f"0{parts.get('f', parts.get('fb', '.'))}0").quantize(
         Decimal("0.000001"), rounding=ROUND_HALF_EVEN
@@ -129,7 +129,7 @@ def to_decimal(value: object, name: str) -> Decimal:
 
 
 def decimal_bounds(value: object, name: str, scale: int) -> float | int:
-    """Return a decimal operand in units of ``10**-scale``, exactly comparable with integers.
+    """Return a decimal operand in units of ``10**-scale``, comparable with integers.
 
     A value between two units becomes the half between them: it equals no stored value and sorts correctly.
     """
@@ -164,7 +164,7 @@ def row_value(column: Column, value: object) -> SqlValue:
 
 
 def whole_number(value: object) -> int | None:
-    """Return the integer value of a JSON number such as 5 or 5.0, clamped to 2**62, or None."""
+    """Return the integer of a JSON number as 5 or 5.0, clamped to 2**62, or None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - identifiers are taken from the declarations, values are parameters
-"""A ``where`` tree compiled to parameterised SQL, with the null logic of Postgres under Hasura.
+"""Compile a ``where`` tree to parameterized SQL, with Postgres' null logic.
 
 A row matches if the tree is true. A comparison with null is neither true nor false, and ``_not`` preserves
 that.
@@ -38,7 +38,7 @@ _TRUE, _FALSE = Query("1"), Query("0")
 
 
 def _list_trees(value: object, path: str) -> Sequence[object]:
-    """Return the arguments of ``_and`` or ``_or``; as in GraphQL, one object may replace a list."""
+    """Return the arguments of ``_and`` or ``_or``; one object may replace a list."""
     if isinstance(value, list):
         return cast("list[object]", value)
     return (expect_object(value, path),)

@@ -1,4 +1,4 @@
-"""The types that declare a resource: columns, paths, envelope, paging, rows and by-id object."""
+"""Types that declare a resource: columns, paths, envelope, pages and objects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class DateForm(StrEnum):
 
 
 class PageStyle(StrEnum):
-    """The meaning of ``page`` in a request: the number of a page, or an offset in rows."""
+    """The meaning of ``page`` in a request: a page number, or an offset in rows."""
 
     PAGE = "page"
     OFFSET = "offset"
@@ -92,7 +92,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A row of another resource, selected by its id: ``{"client": {"name": {"_eq": ...}}}``."""
+    """A row of another resource by its id: ``{"client": {"name": {"_eq": ...}}}``."""
 
     wire: str
     resource: str
@@ -109,7 +109,7 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A field of a list request: ``{wire: value}`` means ``{column: {operator: value}}``.
+    """A field of a list: ``{wire: value}`` means ``{column: {operator: value}}``.
 
     Args:
         wire: The field of the request.
@@ -148,7 +148,7 @@ class IdSequence:
 
 @dataclass(frozen=True, slots=True)
 class ChildRows:
-    """Rows created and deleted with those of another resource, as payments with their invoice.
+    """Rows created and deleted with those of another resource, such as payments.
 
     Args:
         parent: The other resource; ``temp.<parent>_stage`` holds its rows of one chunk.
@@ -271,7 +271,7 @@ class Resource:
         return f"{self.name}_body"
 
     def nearest_id(self, number: str) -> str:
-        """Return the SQL of the id of a generated row for any number; of its neighbour if it was deleted."""
+        """Return the SQL of a generated row's id by number; its neighbour's if deleted."""
         planned = self.seed.ids.sql(f"({number}) % max(:{self.name}, 1)")
         below = f"(SELECT max(id) FROM {self.name} WHERE id <= {planned})"  # noqa: S608 - a table of ours
         return f"coalesce({below}, (SELECT min(id) FROM {self.name}))"  # noqa: S608

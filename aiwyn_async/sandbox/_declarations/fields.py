@@ -69,7 +69,7 @@ def phone_number(seed: int) -> str:
 
 
 def address(seed: int, *, street: int = 0) -> Mapping[str, str]:
-    """Return a postal address; another ``street`` selects another address in the same city."""
+    """Return a postal address; ``street`` selects one in the same city."""
     city, state, area = CITIES[seed % len(CITIES)]
     return {
         "street": f"{seed} {STREETS[street % len(STREETS)]}",

@@ -43,7 +43,7 @@ def money(cents: str) -> str:
 
 
 def clock(seconds: str) -> str:
-    """Return the two arguments of ``%sT%s``; strftime is several times slower than date and time."""
+    """Return the arguments of ``%sT%s``; strftime is several times slower."""
     return f"date({seconds}, 'unixepoch'), time({seconds}, 'unixepoch')"
 
 
@@ -53,7 +53,7 @@ def random_instant(stream: str) -> str:
 
 
 def row_json_sql(columns: Iterable[Column], objects: Mapping[str, str] | None = None, alias: str = "") -> str:
-    """Return the SQL of a row's JSON, from its columns and from expressions that return JSON."""
+    """Return the SQL of a row's JSON, from columns and expressions of JSON."""
     parts = [(column.key, _value_sql(column, f"{alias}{column.sql}")) for column in columns if column.shown]
     parts += (objects or {}).items()
     fields = " || ',".join(f"""\"{key}":' || {value}""" for key, value in parts)

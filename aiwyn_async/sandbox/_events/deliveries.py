@@ -51,7 +51,7 @@ def standard_webhooks(secret: str, delivery_id: str, timestamp: int, body: bytes
 
 
 def timestamped_hex(secret: str, delivery_id: str, timestamp: int, body: bytes) -> Mapping[str, str]:
-    """Sign in one header, ``t=<seconds>,v1=<hex>``, with the text of the secret as the key."""
+    """Sign in one header, ``t=<seconds>,v1=<hex>``; the key is the secret's text."""
     del delivery_id
     digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
     return {"stripe-signature": f"t={timestamp},v1={digest.hex()}"}
@@ -163,7 +163,7 @@ class Outbox:
             loop.call_soon_threadsafe(self._start_waiting)
 
     async def join(self) -> None:
-        """Wait until no delivery is active. Errors of ``sign`` and ``sleep`` are raised here."""
+        """Wait until no delivery is active; raise errors of ``sign`` and ``sleep``."""
         self._start_waiting()
         while self._tasks:
             await asyncio.gather(*self._tasks)

@@ -1,4 +1,6 @@
-"""Control of a running sandbox over HTTP, for tests in another process or language.
+"""Control of a running sandbox over HTTP.
+
+For tests in another process or language.
 
 Every request needs the API key of the sandbox in the header ``X-Sandbox-Key``. Control requests are not
 counted, not recorded and not subject to faults.
@@ -129,7 +131,7 @@ class _Control:
     def handler(
         self, work: Callable[[web.Request], Awaitable[object]]
     ) -> Callable[..., Awaitable[web.Response]]:
-        """Return a handler that checks the key, and responds with 400 to errors of the request."""
+        """Return a handler that checks the key, and responds with 400 to errors."""
 
         async def handle(request: web.Request) -> web.Response:
             if self._service.misdirected(request) is not None:

@@ -161,7 +161,7 @@ class Faults:
         self._plan.clear()
 
     def due(self, route: str, body: object) -> list[Fault]:
-        """Count a request, and return the faults that apply to it in the order they were added."""
+        """Count a request, and return the faults that apply, in order of addition."""
         return [fault for fault in list(self._plan) if fault.is_due(route, body)]
 
 
@@ -189,7 +189,7 @@ async def perform_action(
     response: web.Response,
     stopping: asyncio.Event,
 ) -> web.StreamResponse:
-    """Perform the action of a fault on the socket, and return the response to send after it."""
+    """Perform a fault on the socket, and return the response to send after it."""
     transport = request.transport
     if transport is None:
         return response

@@ -42,7 +42,7 @@ def _integer(body: Body, key: str, default: int) -> int:
 
 
 def _page_size(resource: Resource, body: Body, limits: PageLimits, default: int) -> int:
-    """Return the page size; of two keys, the first one sent applies and both are checked."""
+    """Return the page size; of two keys, both are checked and the first applies."""
     default = default if limits.default is None else limits.default
     sizes: list[int] = []
     for key in resource.page_size_keys:
@@ -92,7 +92,7 @@ def list_page(database: Database, resource: Resource, body: Body, limits: PageLi
 
 
 def _operand(item: Filter, value: object) -> object:
-    """Return the operand of a filter; with ``_ilike``, the column may contain the value anywhere."""
+    """Return a filter's operand; ``_ilike`` matches the value anywhere."""
     if item.operator != "_ilike" or not isinstance(value, str):
         return value
     literal = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -115,7 +115,9 @@ def _default_order(resource: Resource, body: Body, collation: Collation) -> tupl
 
 
 def search_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
-    """Return the body of a search response. The documentation shows no ``page``; this server accepts one.
+    """Return the body of a search response.
+
+    The documentation shows no ``page``; this server accepts one.
 
     Raises:
         BadRequestError: A field, column or operator is unknown, or a value is not valid.

@@ -75,7 +75,7 @@ class ReadRoutes:
                 app.router.add_get(resource.get_path, route(f"{resource.name}.get", get), allow_head=False)
 
     def suggest_path(self, request: web.Request) -> str | None:
-        """Return a message for a path that the documentation shows without its prefix, or None."""
+        """Return a message for a documented path without its prefix, or None."""
         _, _, rest = request.path.partition("/v1/")
         if not request.path.startswith("/v1/"):
             return None
@@ -124,7 +124,7 @@ class ReadRoutes:
 
 
 def _matches(template: str, path: str) -> bool:
-    """Whether a path matches that of a route, in which a part in braces matches any part."""
+    """Whether a path matches a route, whose parts in braces match anything."""
     template_parts, parts = template.split("/"), path.split("/")
     return len(template_parts) == len(parts) and all(
         expected.startswith("{") or expected == part

@@ -1,4 +1,4 @@
-"""The responses of the server: JSON, errors in Hasura's form, and the envelope of ``/api/v1``."""
+"""Responses: JSON, errors in Hasura's form, and the envelope of ``/api/v1``."""
 
 import datetime as dt
 import secrets
@@ -60,7 +60,10 @@ def success_envelope(data: object, message: str, clock: Callable[[], float]) -> 
 
 
 def failure_envelope(code: str, message: str, clock: Callable[[], float]) -> bytes:
-    """Return the body of an error of ``/api/v1``. The documentation lists no body; ``error`` is inferred."""
+    """Return the body of an error of ``/api/v1``.
+
+    The documentation lists no body; ``error`` is inferred.
+    """
     error = {"code": code, "message": message}
     return msgspec.json.encode({"data": None, "error": error, "meta": _meta(clock, message, success=False)})
 

@@ -1,4 +1,4 @@
-"""The HTTP server on loopback, its log, and an event loop in a thread for code without one."""
+"""The server on loopback, its log, and a thread's loop for synchronous code."""
 
 import asyncio
 import logging

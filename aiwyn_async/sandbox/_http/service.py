@@ -1,4 +1,4 @@
-"""The pipeline of a request: host, faults, latency, rate limit, bearer token, handler, record."""
+"""A request's pipeline: host, faults, latency, limit, token, handler, record."""
 
 import asyncio
 import math

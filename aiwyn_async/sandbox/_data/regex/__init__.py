@@ -1,4 +1,4 @@
-r"""The ``~`` and ``~*`` of Postgres: whether a pattern matches a text, in time linear in the text.
+r"""The ``~`` and ``~*`` of Postgres, in time linear in the text.
 
 The grammar follows section 9.7.3 of the Postgres manual and, where that is silent, Postgres 15:
 ``[[:digit:]]`` and its like, ``\d \s \w \m \M \y \Y \A \Z``, bounds, back references, lookahead and

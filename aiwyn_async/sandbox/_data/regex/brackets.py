@@ -48,7 +48,7 @@ def single_char(char: str, options: Options) -> Char:
 
 
 def shorthand_test(letter: str) -> Test:
-    r"""Return the test of ``\d``, ``\s`` or ``\w``, or its complement for a capital letter."""
+    r"""Return the test of ``\d``, ``\s`` or ``\w``; capitals are complements."""
     test = CLASSES[SHORTHANDS[letter.lower()]]
     return (lambda char: not test(char)) if letter.isupper() else test
 

@@ -1,4 +1,4 @@
-"""The search of a pattern with back references, which records what its groups match."""
+"""Search with back references, which records what the groups match."""
 
 from aiwyn_async.sandbox._data.characters import fold
 from aiwyn_async.sandbox._data.regex.program import Program, Work, neighbour_kind

@@ -1,4 +1,4 @@
-"""The matcher: a nondeterministic automaton whose sets of states are cached (Thompson).
+"""A nondeterministic automaton with cached sets of states (Thompson).
 
 It does not backtrack, so ``(a+)+$`` costs no more than ``a+$``. With lookaround or back references nothing is
 cached, and a limit of steps bounds the time.

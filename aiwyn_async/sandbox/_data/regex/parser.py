@@ -217,7 +217,7 @@ class _Parser:
         return single_char(cursor.read_escaped(), self._options)
 
     def _reference(self) -> int | None:
-        """Return the number of a back reference, or None for the octal code of a character."""
+        """Return the number of a back reference, or None for an octal code."""
         start = self._cursor.position
         digits = self._cursor.read_digits()
         if len(digits) == 1 or int(digits) <= self._groups:

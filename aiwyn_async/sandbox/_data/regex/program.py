@@ -48,7 +48,7 @@ class LookMatcher(Protocol):
 
 @dataclass(slots=True)
 class Step:
-    """An instruction, and those that may follow. Two integers are a group and the bound it records."""
+    """An instruction and its successors; two integers are a group and its bound."""
 
     act: Char | Boundary | BackReference | tuple[LookMatcher, Look] | tuple[int, int] | None
     next: list[int] = field(default_factory=list[int])

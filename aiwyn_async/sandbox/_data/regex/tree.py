@@ -81,7 +81,10 @@ class BackReference:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """From ``low`` to ``high`` repetitions, None for no limit. Greediness does not affect matching."""
+    """From ``low`` to ``high`` repetitions, None for no limit.
+
+    Greediness does not affect matching.
+    """
 
     node: "Node"
     low: int

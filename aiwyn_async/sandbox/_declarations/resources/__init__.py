@@ -1,1 +1,1 @@
-"""The declarations of the resources: what each serves, and the generation of its rows."""
+"""The declarations of the resources, and the generation of their rows."""

@@ -1,5 +1,8 @@
 # ruff: noqa: S608, E501 - SQL from constants, one expression to a line
-"""Draft invoices and their history. Each has an invoice, and is approved if that is posted."""
+"""Draft invoices and their history; each has an invoice.
+
+It is approved if the invoice is posted.
+"""
 
 from collections.abc import Mapping
 

@@ -1,5 +1,8 @@
 # ruff: noqa: S608, E501 - SQL from constants, one expression to a line
-"""Invoices in integer cents: lines sum to the subtotal, with tax to the total, payments to the paid amount."""
+"""Invoices in integer cents that tie out.
+
+Lines sum to the subtotal, with tax to the total, payments to the paid amount.
+"""
 
 from collections.abc import Mapping
 
@@ -49,7 +52,7 @@ def _amount(stream: str) -> str:
 
 
 def _line(number: int) -> str:
-    """Return the SQL of a line's JSON, with its comma; empty if the invoice has fewer lines."""
+    """Return the SQL of a line's JSON and comma; empty beyond the last line."""
     if number == 1:
         return """'{"id":1,' || l1.text || rate || '}'"""
     return f"""CASE WHEN lines < {number} THEN '' ELSE ',{{"id":{number},' || l{number}.text || rate || '}}' END"""

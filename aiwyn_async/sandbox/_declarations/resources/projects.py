@@ -1,5 +1,8 @@
 # ruff: noqa: S608, E501 - SQL from constants, one expression to a line
-"""The projects of the engagements. A project is a job: other resources call its id ``jobId``."""
+"""The projects of the engagements.
+
+A project is a job: other resources call its id ``jobId``.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Resources of which the documentation shows only the name: everything here is inferred."""
+"""Resources documented by name only: everything here is inferred."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -27,7 +27,7 @@ def reference_resource(
     foreign: Mapping[str, tuple[Resource, str]] | None = None,
     mirrors: bool = False,
 ) -> Resource:
-    """Declare a resource of rows ``{id, name, active, createdAt, updatedAt}`` and foreign ids.
+    """Declare rows ``{id, name, active, createdAt, updatedAt}`` with foreign ids.
 
     Args:
         name: The name, in the plural.

@@ -1,4 +1,7 @@
-"""The staff of the firm. A fifth each are partners and managers, who own engagements and projects."""
+"""The staff of the firm.
+
+A fifth each are partners and managers, who own engagements and projects.
+"""
 
 from aiwyn_async.sandbox._declarations.declarations import (
     Column,

@@ -1,5 +1,8 @@
 # ruff: noqa: S608, E501 - SQL from constants, one expression to a line
-"""Work in progress: three entries per draft, one per billed line, the others not yet billed."""
+"""Work in progress: three entries per draft, one per billed line.
+
+The other entries are not yet billed.
+"""
 
 from collections.abc import Mapping
 

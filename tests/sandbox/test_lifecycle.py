@@ -1,0 +1,127 @@
+"""A sandbox starts once, stops without leaving anything open, and runs as a module."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from aiwyn_async import sandbox as package
+from aiwyn_async.sandbox import Sandbox, serve
+from sandbox_requests import LIST, bearer
+
+
+def _entries(path: Path) -> list[str]:
+    return [entry.name for entry in path.iterdir()]
+
+
+async def test_sandbox_starts_once(http: aiohttp.ClientSession) -> None:
+    box = Sandbox(10)
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = box.url
+    await box.start()
+    url, headers = box.url, bearer(box.token)
+    with pytest.raises(RuntimeError, match="once"):
+        await box.start()
+    async with http.post(f"{url}{LIST}", json={}, headers=headers) as response:
+        assert response.status == 200
+    await box.stop()
+    await box.stop()
+    with pytest.raises(RuntimeError, match="once"):
+        await box.start()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await http.post(f"{url}{LIST}", json={}, headers=headers)
+    with pytest.raises(RuntimeError, match="not running"):
+        box.scalar("SELECT 1")
+
+
+async def test_stop_leaves_nothing_open() -> None:
+    def open_files() -> int:
+        return len(_entries(Path("/proc/self/fd")))
+
+    async with Sandbox(10):
+        pass
+    before, tasks = open_files(), asyncio.all_tasks()
+    for _ in range(3):
+        async with (
+            Sandbox(10) as box,
+            aiohttp.ClientSession() as session,
+            session.post(f"{box.url}{LIST}", json={}, headers=bearer(box.token)) as response,
+        ):
+            assert response.status == 200
+    assert open_files() == before
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_start_on_a_used_port_leaves_nothing_running() -> None:
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        box = Sandbox(10, port=occupied.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            await box.start()
+    with pytest.raises(RuntimeError, match="not running"):
+        box.scalar("SELECT 1")
+
+
+async def test_large_firm_uses_a_temporary_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("aiwyn_async.sandbox._data.database._MAX_INVOICES_IN_MEMORY", 5)
+    async with Sandbox(10) as box:
+        (directory,) = _entries(tmp_path)
+        assert _entries(tmp_path / directory) == ["firm.sqlite3"]
+        assert box.scalar("SELECT count(*) FROM invoices") == 10
+    assert not _entries(tmp_path)
+
+
+async def test_serve_runs_until_stopped() -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    box = Sandbox(10)
+    running = asyncio.create_task(serve(box, stop, ready=lambda _: ready.set()))
+    await ready.wait()
+    assert box.url.startswith("http://127.0.0.1:")
+    stop.set()
+    await running
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = box.url
+
+
+async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "abc"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(package.__file__).parents[2]), "PYTHONWARNINGS": "error"},
+    )
+    assert process.stdout is not None
+    announced = json.loads(await process.stdout.readline())
+    assert announced.keys() == {"url", "api_key"}
+    async with http.post(f"{announced['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as response:
+        assert response.status == 200
+    process.terminate()
+    _, problems = await process.communicate()
+    assert (process.returncode, problems) == (0, b"")
+
+
+def test_sandbox_imports_nothing_of_the_client() -> None:
+    """A mistake shared by client and server would not show."""
+    code = (
+        "import sys, aiwyn_async.sandbox, where_oracle;"
+        "mine = [m for m in sys.modules if m.startswith('aiwyn_async.')];"
+        "print([m for m in mine if not m.startswith('aiwyn_async.sandbox') and m[-9:] != '._version'])"
+    )
+    paths = [Path(package.__file__).parents[2], Path(__file__).parents[1] / "support"]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(map(str, paths))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

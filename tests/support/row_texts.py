@@ -1,0 +1,182 @@
+"""Rows of invoices as JSON text, valid or not; most variants have no Python value."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from aiwyn_async._http.messages import encode_json
+
+spellings = st.sampled_from(
+    [
+        lambda name: name,
+        lambda name: name,
+        lambda name: name,
+        lambda name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name),
+        lambda name: "".join(f"-{c.lower()}" if c.isupper() else c for c in name),
+        str.upper,
+        str.lower,
+        lambda name: name[0].upper() + name[1:],
+    ]
+)
+
+numbers = st.one_of(
+    st.sampled_from(
+        [
+            "0",
+            "-0",
+            "0.0",
+            "5",
+            "12.50",
+            "1e3",
+            "1E-2",
+            "1.5e+2",
+            "1e-9",
+            "1e-10",
+            "0e30",
+            "0e-30",
+            "1e28",
+            "1e29",
+            "1e400",
+            "1e999999",
+            "1e-999999",
+            "7.0",
+            "1e0",
+            "1e-48",
+            "99999999999999999999999999999.999999999",
+            "0.30000000000000004",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "123.1234567",
+        ]
+    ),
+    st.integers(-(10**12), 10**12).map(str),
+    st.decimals(-(10**9), 10**9, places=2).map("{:f}".format),
+)
+
+quoted_numbers = st.sampled_from(
+    [
+        r"5",
+        r" 5 ",
+        r"+5",
+        r".5",
+        r"5.",
+        r"1e5",
+        r"NaN",
+        r"nan",
+        r"Infinity",
+        r"-inf",
+        r"sNaN12",
+        r"1_000.5",
+        r"\u0665",
+        r"1,5",
+        r"0x10",
+        r"",
+        r"  ",
+        r"5\n",
+        r"\u0035",
+        r"1e999999",
+        r"00123",
+        r"-0",
+    ]
+).map(lambda text: f'"{text}"')
+
+timestamps = st.one_of(
+    st.sampled_from(
+        """2024-05-01|2024-05-01T10:11:12|2024-05-01T10:11:12Z|2024-05-01T10:11:12.5Z|20240501|20240501T101112Z
+        |2024-05-01T23:59:59.9999999Z|2024-05-01T23:59:59.123456789|2024-05-01T23:59:59.1234565+02:00||soon
+        |2024-05-01 10:11:12|2024-05-01t10:11:12z|2024-05-01T10|2024-05-01T10:11|2024-05-01T10:11:12+0530
+        |2024-05-01T10:11:12+05|2024-05-01T10:11:12 +05:30|2024-05-01T10:11:12,5|0000-01-01|0001-01-01
+        |0001-01-01T00:00:00+05:00|9999-12-31T23:59:59-05:00|9999-12-31T23:59:59.9999999|2024-02-30|0000-00-00
+        |2024-05-01T24:00:00|2024-05-01T23:59:60Z|2024-W05-1|2024-05-01T10:11:12-00:00|2024-05-01x10:11:12
+        |2024-05-01T10:11:12+23:59|2024-05-01T10:11:12+24:00|2024-05-01T10:11:12+05:30:15|2024-05-01T10:11:12.
+        | 2024-05-01 |1900-01-01T00:00:00.000001Z""".replace("\n        ", "").split("|")
+    ),
+    st.datetimes(timezones=st.none() | st.just(UTC)).map(datetime.isoformat),
+).map(lambda text: f'"{text}"')
+
+texts = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=6).map(
+        lambda text: encode_json(text).decode()
+    ),
+    st.sampled_from(
+        [
+            r"a\ud83d",
+            r"\udc00",
+            r"\ud83d\ude00",
+            r"\\ud83d",
+            r"\x",
+            r"\u12",
+            r"a\u0000b",
+            r"a\"},{\"b",
+            r"=1+1",
+            r"a,b",
+            r"\r",
+            r"a\r\nb",
+            r"2024-05-01T10:11:12.1234567Z",
+        ]
+    ).map(lambda text: f'"{text}"'),
+    st.sampled_from(['"a\tb"', "1.50", "7", "1e5"]),
+)
+
+ids = st.one_of(
+    st.integers(1, 50).map(str),
+    st.sampled_from(
+        ['"00123"', '"123"', '"C-100"', '"7f0c489e-4123"', "7.0", '""', "1.5", "true", "9223372036854775808"]
+    ),
+)
+
+mismatched = st.sampled_from(
+    ["null", "true", "false", "[]", "{}", "NaN", "[1]", '{"a":1}', '"x"', "1", "Infinity", "[null]"]
+)
+
+kinds: dict[str, st.SearchStrategy[str]] = {
+    "id": ids,
+    "invoiceNumber": texts,
+    "description": texts,
+    "status": texts,
+    "clientId": ids,
+    "issueDate": timestamps,
+    "dueDate": timestamps,
+    "subtotal": numbers | quoted_numbers,
+    "totalAmount": numbers | quoted_numbers,
+    "notes": texts,
+    "updatedAt": timestamps,
+}
+
+line_kinds = {"id": ids, "description": texts, "amount": numbers | quoted_numbers, "taxRate": numbers}
+
+payment_kinds = {"id": ids, "amount": numbers, "paymentDate": timestamps}
+
+
+@st.composite
+def objects(draw: st.DrawFn, of: dict[str, st.SearchStrategy[str]], *, is_row: bool) -> str:
+    names = draw(st.lists(st.sampled_from(sorted(of)), unique=draw(st.integers(0, 9)) > 0, max_size=5))
+    if is_row and draw(st.integers(0, 15)):
+        names = ["id", *(name for name in names if name != "id")]
+    pairs = [(draw(spellings)(name), draw(st.integers(0, 9)), name) for name in names]
+    members = [(key, draw(mismatched) if mismatch == 0 else draw(of[name])) for key, mismatch, name in pairs]
+    if is_row and not draw(st.integers(0, 2)):
+        members.append(
+            ("lineItems", f"[{','.join(draw(st.lists(objects(line_kinds, is_row=False), max_size=2)))}]")
+        )
+    if is_row and not draw(st.integers(0, 3)):
+        members.append(
+            ("payments", f"[{','.join(draw(st.lists(objects(payment_kinds, is_row=False), max_size=2)))}]")
+        )
+    if not draw(st.integers(0, 4)):
+        members.append((draw(st.sampled_from(["extra", "note", "x_1"])), draw(texts | numbers | mismatched)))
+    space = draw(st.sampled_from(["", "", " ", "\n "]))
+    return "{" + ",".join(f'{space}"{key}"{space}:{space}{token}' for key, token in members) + "}"
+
+
+plain_rows = st.builds(
+    '{{"id":{},"invoiceNumber":"A{}","totalAmount":{}.25}}'.format, *[st.integers(1, 99)] * 3
+)
+
+pages = st.lists(objects(kinds, is_row=True) | plain_rows, min_size=1, max_size=4)
