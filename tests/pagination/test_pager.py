@@ -35,6 +35,7 @@ from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Drift, Sandbox
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._http.handlers import PageLimits, list_page
+from edited_checkpoints import edited
 
 
 def ids(box: Sandbox) -> list[Any]:
@@ -423,10 +424,8 @@ def test_damaged_checkpoint_is_rejected_or_valid(
     resource = aiwyn_offline.invoices
     begin = resource.search if by_key else resource.list
     good = begin()._start().checkpoint()
-    texts = [
-        msgspec.json.encode(
-            {"endpoint": good.endpoint, "query": good.query, "position": good.position | damage}
-        ),
+    texts: list[Any] = [
+        edited(good, **damage),
         msgspec.json.encode(instead),
         good.to_json().encode()[:-3],
     ]
