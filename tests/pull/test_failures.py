@@ -158,6 +158,28 @@ async def test_first_page_that_fails_raises_its_error(aiwyn: AiwynClient, box: S
         await aiwyn.with_options(retries=0).invoices.pull().collect()
 
 
+@pytest.mark.parametrize("fault", [{"action": "close"}, {"action": "reset"}, {"status": 500}], ids=str)
+@pytest.mark.parametrize("kind", ["new", "resumed", "by page"])
+async def test_server_that_never_responds_gets_the_requests_of_one_page(
+    aiwyn: AiwynClient, box: Sandbox, kind: str, fault: Any
+) -> None:
+    options: dict[str, Any] = {"paging": "page"} if kind == "by page" else {}
+    if kind == "resumed":
+        pages = aiwyn.invoices.pull(page_size=100, ranges=8).pages()
+        for _ in range(20):  # now eight ranges are left
+            options["resume"] = (await anext(pages)).checkpoint
+        await pages.aclose()
+        assert len(options["resume"].position["left"]) > 4
+    before = box.calls("invoices.search")
+    box.faults.add("invoices.search", times=MANY, **fault)
+    pull = aiwyn.invoices.pull(page_size=100, ranges=8, **options)
+    with pytest.raises((TransportError, ServerError)) as caught:
+        await pull.collect()
+    assert len(caught.value.attempts) == 6
+    # A request on a connection that the server closed is sent again for free.
+    assert box.calls("invoices.search") - before <= 9
+
+
 async def test_refused_credentials_end_the_pull(aiwyn: AiwynClient, box: Sandbox) -> None:
     box.faults.add("invoices.search", nth=4, times=MANY, status=401)
     with pytest.raises(AuthenticationError) as caught:
