@@ -352,15 +352,26 @@ async def test_write_on_a_dead_kept_alive_connection_is_not_sent_again(
 
 
 async def test_free_resend_happens_once_a_call(connect: Connect, clock: FakeClock) -> None:
-    # Two kept-alive connections, both of which die: the second death is an attempt like any other.
-    async with FaultServer([READ, OK, READ, RST], [READ, OK, READ, RST], [READ, OK]) as server:
+    # Three kept-alive connections, all of which die: the first two in one attempt, the third in the next.
+    dying = [READ, OK, READ, RST]
+    async with FaultServer(dying, dying, dying, [READ, OK]) as server:
         client = connect(server.url)
         session = session_of(client)
-        await asyncio.gather(session.call(LIST), session.call(LIST))
-        assert server.connections == 2
+        await asyncio.gather(*(session.call(LIST) for _ in range(3)))
+        assert server.connections == 3
         response = await session.call(LIST)
-    assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "200"]
-    assert len(clock.sleeps) == 1
+    assert [attempt.outcome for attempt in response.attempts] == ["disconnected", "disconnected", "200"]
+    assert (len(server.requests), len(clock.sleeps)) == (7, 2)
+
+
+async def test_success_after_retries_refunds_the_cost_of_the_last(connect: Connect) -> None:
+    refused = send(answer(500))
+    async with FaultServer([READ, refused, READ, refused, READ, OK, READ, OK, FIN]) as server:
+        session = session_of(connect(server.url, retry_budget=100))
+        await session.call(LIST)
+        assert session.retry_budget.tokens == 100 - 14 - 14 + 14
+        await session.call(LIST)
+        assert session.retry_budget.tokens == 87
 
 
 async def test_death_on_a_fresh_connection_is_an_attempt(connect: Connect) -> None:

@@ -247,6 +247,17 @@ async def test_outer_timeout_is_not_taken_for_the_own_deadline(connect: Connect)
         assert task.cancelling() == 0
 
 
+async def test_token_is_renewed_before_the_requests_that_queue(sandbox: Sandbox, connect: Connect) -> None:
+    """All of them would be refused."""
+    client = connect(sandbox.url, api_key=sandbox.api_key, max_concurrency=1)
+    await client.invoices.list(limit=1)
+    sandbox.expire_tokens()
+    before = len(sandbox.requests)
+    await asyncio.gather(*(client.invoices.list(limit=1).first() for _ in range(5)))
+    routes = [request.route for request in sandbox.requests][before:]
+    assert routes[:3] == ["invoices.list", "invoices.list", "auth.token"], "the second had the slot already"
+
+
 async def test_1000_cancelled_waiters_leave_the_queue(connect: Connect) -> None:
     async with FaultServer([READ, STALL]) as server:
         client = connect(server.url, max_concurrency=1)

@@ -270,6 +270,14 @@ async def test_server_that_ignores_page_raises_pagination_loop_error(
     assert len(model.requests) < 30, "a page of known rows is requested once more"
 
 
+async def test_page_that_arrives_three_times_ends_the_read() -> None:
+    model = Model(list(range(40)), count="absent")
+    model.pages = lambda fields: ignores_page(fields, model.rows)
+    with pytest.raises(PaginationLoopError):
+        await model.pager(5).collect()
+    assert {fields["page"] for fields in model.requests} == {0, 1, 2}
+
+
 async def test_server_that_returns_all_rows_on_every_page_is_read_completely() -> None:
     model = Model(list(range(37)))
     model.pages = lambda _: model.rows

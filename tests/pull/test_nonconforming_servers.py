@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from operator import ge, gt
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from aiwyn_async import AiwynClient, Pull, StatusError
+from edited_checkpoints import edited
 from fake_clock import FakeClock
 
 Row = dict[str, Any]
@@ -24,6 +27,7 @@ class Books:
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
         self.cap = 1000
+        self.includes_bound = False
         self.count: Callable[[int, int], int | None] = lambda matching, _shown: matching
         self.order: Callable[[Row], Any] = lambda row: (row["id"] is None, row["id"] or 0)
         self.refusal: Callable[[dict[str, Any]], int] = lambda _body: 0
@@ -38,7 +42,11 @@ class Books:
         if status := self.refusal(body):
             return web.Response(status=status, body=b"{}")
         descending = body.get("orderBy") == [{"id": "desc"}]
-        rows = sorted(filter(_matcher(body), self.rows), key=self.order, reverse=descending)
+        rows = sorted(
+            filter(_matcher(body, ge if self.includes_bound else gt), self.rows),
+            key=self.order,
+            reverse=descending,
+        )
         size = min(self.cap, body["pageSize"])
         first = body.get("page", 0) * size
         shown = rows[first : first + size]
@@ -49,7 +57,7 @@ class Books:
         return web.Response(body=msgspec.json.encode(envelope), content_type="application/json")
 
 
-def _matcher(body: dict[str, Any]) -> Callable[[Row], bool]:
+def _matcher(body: dict[str, Any], is_above: Callable[[Any, Any], bool]) -> Callable[[Row], bool]:
     where = body.get("where") or {}
     bounds = [each["id"] for each in where.get("_and", [where]) if "id" in each]
 
@@ -57,7 +65,7 @@ def _matcher(body: dict[str, Any]) -> Callable[[Row], bool]:
         key = row["id"]
         return not bounds or (
             key is not None
-            and all(key > each["_gt"] for each in bounds if "_gt" in each)
+            and all(is_above(key, each["_gt"]) for each in bounds if "_gt" in each)
             and all(key <= each["_lte"] for each in bounds if "_lte" in each)
         )
 
@@ -166,6 +174,30 @@ async def test_text_keys_in_order_are_complete(serve: Serve, keys: list[str]) ->
     books.order = lambda row: row["id"]
     pull = (await serve(books)).invoices.pull(page_size=50, strict=True).decode_as(dict)
     assert await keys_of(pull) == sorted(keys)
+
+
+@pytest.mark.parametrize("keys", [range(300), [f"k{n:03}" for n in range(300)]], ids=["integers", "texts"])
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_filter_that_includes_its_bound_yields_no_row_twice(
+    serve: Serve, keys: Any, ordered: bool
+) -> None:
+    books = Books(numbered(*keys))
+    books.includes_bound = True
+    pull = (await serve(books)).invoices.pull(page_size=50, ordered=ordered, strict=True).decode_as(dict)
+    assert sorted(await keys_of(pull)) == list(keys)
+    assert (pull.report.method, pull.report.duplicates) == ("full_scan", 0)
+
+
+async def test_page_that_ends_at_the_end_of_its_range_completes_it(serve: Serve) -> None:
+    books = Books(numbered(*range(300)))
+    client = await serve(books)
+    begun = client.invoices.pull(page_size=50, ranges=1).decode_as(dict)
+    pages = begun.pages()
+    first = await anext(pages)
+    await pages.aclose()
+    rest = begun.resume_from(edited(first.checkpoint, left=[{"after": 99, "until": 149}], rows_yielded=250))
+    assert await keys_of(rest) == list(range(100, 150))
+    assert sum('"_lte"' in json.dumps(body) for body in books.bodies) == 1
 
 
 async def test_refused_page_size_is_halved(serve: Serve) -> None:
