@@ -313,6 +313,22 @@ async def test_page_repeated_by_inserted_rows_is_not_a_loop() -> None:
     assert not pager.report.complete
 
 
+@pytest.mark.parametrize("count", ["exact", "absent"])
+@pytest.mark.parametrize("size", [2, 3])
+async def test_rows_of_an_unused_probe_are_yielded_from_their_page(size: int, count: Count) -> None:
+    """Inserted rows make the second page begin with the second row, so that a probe reads a later page."""
+    model = Model(list(range(30)), count=count)
+    new = iter([[{"id": 100 + i} for i in range(size - 1)]])
+
+    def insert(model: Model) -> None:
+        model.rows[:0] = next(new, list[Row]())
+
+    model.after_each = insert
+    pager = model.pager(size)
+    assert await keys_of(pager) == list(range(30))
+    assert pager.report.duplicates == size - 1
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("skips", [False, True])
 async def test_any_initial_depth_yields_the_same_rows(depth: int, skips: bool) -> None:

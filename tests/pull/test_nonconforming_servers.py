@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient, Pull, StatusError
+from aiwyn_async import AiwynClient, IncompleteError, Pull, StatusError
 from edited_checkpoints import edited
 from fake_clock import FakeClock
 
@@ -31,6 +31,9 @@ class Books:
         self.count: Callable[[int, int], int | None] = lambda matching, _shown: matching
         self.order: Callable[[Row], Any] = lambda row: (row["id"] is None, row["id"] or 0)
         self.refusal: Callable[[dict[str, Any]], int] = lambda _body: 0
+        self.matching: Callable[[dict[str, Any]], list[Row]] = lambda body: list(
+            filter(_matcher(body, ge if self.includes_bound else gt), self.rows)
+        )
         self.before_each: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
 
@@ -42,11 +45,7 @@ class Books:
         if status := self.refusal(body):
             return web.Response(status=status, body=b"{}")
         descending = body.get("orderBy") == [{"id": "desc"}]
-        rows = sorted(
-            filter(_matcher(body, ge if self.includes_bound else gt), self.rows),
-            key=self.order,
-            reverse=descending,
-        )
+        rows = sorted(self.matching(body), key=self.order, reverse=descending)
         size = min(self.cap, body["pageSize"])
         first = body.get("page", 0) * size
         shown = rows[first : first + size]
@@ -188,6 +187,22 @@ async def test_filter_that_includes_its_bound_yields_no_row_twice(
     assert (pull.report.method, pull.report.duplicates) == ("full_scan", 0)
 
 
+async def test_two_alternating_pages_of_text_keys_end_the_key_ranges(serve: Serve) -> None:
+    keys = [f"k{n:03}" for n in range(100)]
+    books = Books(numbered(*keys))
+
+    def alternate(body: dict[str, Any]) -> list[Row]:
+        after = str(body["where"]["id"]["_gt"]) if "where" in body else "k099"
+        return books.rows[50:] if after < "k050" else books.rows[:50]
+
+    books.count = COUNTS["none"]
+    books.matching = lambda body: alternate(body) if "orderBy" in body else books.rows
+    pull = (await serve(books)).invoices.pull(page_size=50, strict=True).decode_as(dict)
+    assert sorted(await keys_of(pull)) == keys
+    assert pull.report.method == "full_scan"
+    assert len(books.bodies) < 20
+
+
 async def test_page_that_ends_at_the_end_of_its_range_completes_it(serve: Serve) -> None:
     books = Books(numbered(*range(300)))
     client = await serve(books)
@@ -198,6 +213,37 @@ async def test_page_that_ends_at_the_end_of_its_range_completes_it(serve: Serve)
     rest = begun.resume_from(edited(first.checkpoint, left=[{"after": 99, "until": 149}], rows_yielded=250))
     assert await keys_of(rest) == list(range(100, 150))
     assert sum('"_lte"' in json.dumps(body) for body in books.bodies) == 1
+
+
+async def test_unreadable_row_of_an_open_range_is_missing_alone_if_the_highest_key_is_unknown(
+    serve: Serve,
+) -> None:
+    books = Books(numbered(*range(1000)))
+    client = await serve(books)
+    begun = client.invoices.pull(page_size=8).decode_as(dict)
+    pages = begun.pages()
+    first = await anext(pages)
+    await pages.aclose()
+
+    def refuse(body: dict[str, Any]) -> int:
+        if body["orderBy"] == [{"id": "desc"}]:
+            return 500 if "where" in body else 0  # the first request for the highest key
+        shown = [row["id"] for row in books.rows if _matcher(body, gt)(row)][: body["pageSize"]]
+        return 500 if 950 in shown else 0
+
+    books.refusal = refuse
+    left = [{"after": 7, "until": 899}, {"after": 899, "until": None}]
+    rest = begun.resume_from(edited(first.checkpoint, left=left, last_key=None))
+    keys: list[Any] = []
+
+    async def read() -> None:
+        async for row in rest:
+            keys.append(row["id"])  # noqa: PERF401 (the rows before the error)
+
+    with pytest.raises(IncompleteError):
+        await read()
+    assert sorted(keys) == [*range(8, 950), *range(951, 1000)]
+    assert [(each.after, each.until) for each in rest.report.missing] == [(949, 950)]
 
 
 async def test_refused_page_size_is_halved(serve: Serve) -> None:
