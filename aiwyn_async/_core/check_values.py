@@ -20,9 +20,11 @@ def check_value(content: object) -> str:
 
     It detects damage and edits, not forgery: anybody can compute it.
     """
-    text = json.dumps(content, sort_keys=True, default=_decimal)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return hashlib.sha256(_encode(content).encode()).hexdigest()[:24]
 
 
 def _decimal(number: decimal.Decimal) -> list[str]:
     return ["decimal", str(_EXACT.normalize(number))]
+
+
+_encode: Final = json.JSONEncoder(sort_keys=True, default=_decimal).encode
