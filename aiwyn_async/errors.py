@@ -229,7 +229,7 @@ class ResponseMismatchError(ProtocolError):
 
 
 class ResponseTooLargeError(ProtocolError):
-    """The decoded body exceeded ``max_response_bytes``; use a smaller page_size."""
+    """The decoded body exceeded ``max_response_bytes``, or expanded too much."""
 
 
 class StatusError(RequestError):

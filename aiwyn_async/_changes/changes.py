@@ -23,7 +23,7 @@ from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Owned
-from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
+from aiwyn_async._pagination.page import Checkpoint, Page, damaged_checkpoint, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import Read, ReadOptions
@@ -33,7 +33,6 @@ from aiwyn_async._pull.pull import Pull
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
 from aiwyn_async.errors import (
     AiwynError,
-    CheckpointError,
     ConfigurationError,
     IncompleteError,
     PaginationError,
@@ -364,10 +363,10 @@ class Changes(Read[RowT]):
 
     def _bind(self, span: Span, inner: Checkpoint | None) -> Checkpoint:
         position = msgspec.to_builtins(msgspec.structs.replace(span, inner=inner))
-        return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
+        return Checkpoint.create(endpoint=self.query.path, query=self._fingerprint, position=position)
 
     def _span_of(self, checkpoint: Checkpoint) -> Span:
         try:
             return msgspec.convert(checkpoint.position_for(self.query.path, self._fingerprint), Span)
         except (msgspec.MsgspecError, RecursionError):
-            raise CheckpointError("the checkpoint is damaged; start a new read without `resume`") from None
+            raise damaged_checkpoint() from None

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from aiwyn_async._decoding.key_case import can_be_field
 from aiwyn_async._decoding.row_decoder import DecoderSpec
 from aiwyn_async._decoding.values import DECODING_ERRORS, describe_error, unbounded_decimal
 from aiwyn_async.errors import ApiError, DecodeError
@@ -151,7 +152,11 @@ def find_envelope(body: bytes, declared: Envelope | None) -> Envelope:
     layers = split_layers(body)
     for depth, layer in enumerate(layers):
         prefix: tuple[str, ...] = ("data",) * depth
-        lists = [key for key, value in layer.items() if bytes(value)[:1] == b"[" and key not in NOT_ROWS]
+        lists = [
+            key
+            for key, value in layer.items()
+            if bytes(value)[:1] == b"[" and key not in NOT_ROWS and can_be_field(key)
+        ]
         key = _find_items_key(lists, declared)
         if key is not None:
             return Envelope((*prefix, key), _find_count(layers, key, declared))
@@ -183,7 +188,11 @@ def _find_count(
             if _is_count(layer.get(path[0]), path[1:]):
                 return ("data",) * depth + path
         for key in layer:
-            if key.endswith("_aggregate") and _is_count(layer[key], ("aggregate", "count")):
+            if (
+                key.endswith("_aggregate")
+                and can_be_field(key)
+                and _is_count(layer[key], ("aggregate", "count"))
+            ):
                 return (*("data",) * depth, key, "aggregate", "count")
     return None
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["FieldNames", "MatchedKeys", "normalize", "strip_indexes"]
+__all__ = ["FieldNames", "MatchedKeys", "can_be_field", "normalize", "strip_indexes"]
 
 MAX_CACHED: Final = 256
 """Cached results; the objects of a server have few different lists of keys."""
@@ -57,6 +57,14 @@ class FieldNames:
             else:
                 matched[name] = key
         return MatchedKeys(matched, tuple(unknown))
+
+
+def can_be_field(key: str) -> bool:
+    """Return whether msgspec accepts a key as the name of a field."""
+    return _UNSUPPORTED(key) is None
+
+
+_UNSUPPORTED: Final = re.compile(r'["\\\x00-\x1f]').search
 
 
 def normalize(name: str) -> str:

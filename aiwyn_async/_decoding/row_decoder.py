@@ -30,7 +30,7 @@ from aiwyn_async._decoding.checked_types import (
 )
 from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder, split_object
-from aiwyn_async._decoding.key_case import normalize
+from aiwyn_async._decoding.key_case import can_be_field, normalize
 from aiwyn_async._decoding.malformed import cut_after_value
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.models.base import Id, Model
@@ -298,7 +298,9 @@ def _keys_type(kind: Any, extra_keys: ExtraKeys) -> Any:
     nested = _nested_structs(kind)
     names = [field.encode_name for field in fields(kind)]
     columns: list[tuple[str, Any, Any]] = []
-    for index, name in enumerate([*names, *(key for owner, key in extra_keys if owner is kind)]):
+    # With another key, a row is decoded by itself.
+    extra = [key for owner, key in extra_keys if owner is kind and can_be_field(key)]
+    for index, name in enumerate([*names, *extra]):
         inner: Any = msgspec.Raw
         if name in nested:
             of_object: Any = _keys_type(nested[name], extra_keys)

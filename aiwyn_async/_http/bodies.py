@@ -20,6 +20,10 @@ SMALL_PIECE: Final = 4096
 """Bytes; a body in smaller pieces is joined, since each piece is an object."""
 READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
 PARTIAL_CONTENT: Final = 206
+UNCHECKED_BYTES: Final = 16 * 1024 * 1024
+MAX_EXPANSION: Final = 100
+"""Decoded bytes per compressed byte received, beyond ``UNCHECKED_BYTES``. Pages of invoices have 9 to 14; a
+gzip bomb has 1030, but its first piece, of up to 256 KiB, is counted before it is expanded."""
 
 
 class UnusableBody(NamedTuple):
@@ -57,13 +61,12 @@ async def read_body(
         return UnusableBody(FailureKind.PROTOCOL, "status 206: only a part of the response was sent")
     # Content-Length counts the bytes sent, which an encoding may expand.
     length = None if encoding else response.content_length
-    is_too_long = length is not None and length > max_bytes
-    body = None if is_too_long else await _read_capped(response, max_bytes, stage)
-    if body is None:
+    if length is not None and length > max_bytes:
+        body: bytes | tuple[bytes, ...] | UnusableBody = _too_large(max_bytes)
+    else:
+        body = await _read_capped(response, max_bytes, stage)
+    if isinstance(body, UnusableBody):
         response.close()
-        return UnusableBody(
-            FailureKind.TOO_LARGE, f"the response is larger than max_response_bytes ({max_bytes} bytes)"
-        )
     return body
 
 
@@ -88,10 +91,16 @@ def undecodable(
     )
 
 
+def _too_large(max_bytes: int) -> UnusableBody:
+    return UnusableBody(
+        FailureKind.TOO_LARGE, f"the response is larger than max_response_bytes ({max_bytes} bytes)"
+    )
+
+
 async def _read_capped(
     response: aiohttp.ClientResponse, max_bytes: int, stage: Stage
-) -> bytes | tuple[bytes, ...] | None:
-    """Return the decoded body, or None if it exceeds ``max_bytes``.
+) -> bytes | tuple[bytes, ...] | UnusableBody:
+    """Return the decoded body, or that it is too large.
 
     It is in pieces unless they are small.
     """
@@ -106,7 +115,12 @@ async def _read_capped(
             chunk = await content.readany()
         size += len(chunk)
         if size > max_bytes:
-            return None
+            return _too_large(max_bytes)
+        if size > UNCHECKED_BYTES and size > MAX_EXPANSION * (content.total_compressed_bytes or size):
+            return UnusableBody(
+                FailureKind.TOO_LARGE,
+                f"the response expands to more than {MAX_EXPANSION} times its compressed size",
+            )
         chunks.append(chunk)
     return tuple(chunks) if len(chunks) > 1 and size > len(chunks) * SMALL_PIECE else b"".join(chunks)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
-from aiwyn_async._pagination.page import Position
+from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async._pagination.strategy import (
     MAX_STALE_PAGES,
     FinalReason,
@@ -19,7 +19,6 @@ from aiwyn_async._pagination.strategy import (
     PageResult,
     RepeatedPage,
     RowCount,
-    damaged_checkpoint,
     parse_position,
 )
 from aiwyn_async._pagination.ties import Order, Ties, are_out_of_order, is_before

@@ -24,15 +24,15 @@ from aiwyn_async._pagination.strategy import (
 __all__ = ["OffsetPagination"]
 
 MAX_EMPTY_PAGES: Final = 2
-"""Empty pages in a row that end a list, even if its count promises more rows."""
+"""Empty pages in a row that end a list without a count, or even if its count promises more rows."""
 
 
 class OffsetPagination:
     """Request pages by ``page`` and ``pageSize``.
 
     The list ends with an empty page, or with a short page whose count agrees with the rows received. A full
-    page never ends it, whatever the count. An empty page does not end it while later pages are in flight,
-    nor the first time if the count promises more rows.
+    page never ends it, whatever the count. An empty page does not end it while later pages are in flight, nor
+    the first time if the count promises more rows, or if there is no count and the page before was full.
 
     Some endpoints treat ``page`` as the number of rows to skip. If the second page begins with the second
     row of the first one, either that is the case or the list changed. One more request decides it: only an
@@ -119,7 +119,8 @@ class OffsetPagination:
         is_counted = count == state.rows + length == first_count
         if not length:
             is_end = is_counted and state.rows > 0 and state.probe is None
-            return Evidence.SUFFICIENT if is_end else Evidence.UNPROVEN
+            is_behind_empty = self._empty_pages > 0 and self._count is None is count
+            return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat:
             return Evidence.SUFFICIENT if count == state.yielded else Evidence.WRONG
         is_last = self._limit is not None and state.yielded + length >= self._limit
@@ -160,7 +161,9 @@ class OffsetPagination:
 
     def _receive_empty(self) -> PageDecision:
         self._empty_pages += 1
-        has_more = self._count is not None and self._state.next_row < self._count
+        before, row = self._state.before, self._state.next_row
+        is_behind_short = before is not None and before.length < self._state.size
+        has_more = not is_behind_short if self._count is None else row < self._count
         if not self._in_flight and not (has_more and self._empty_pages < MAX_EMPTY_PAGES):
             self._state.stop_reason = "empty_page"
         return PageDecision()

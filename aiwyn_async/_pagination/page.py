@@ -9,10 +9,11 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from aiwyn_async._core.check_values import check_value
 from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async.errors import Attempt, CheckpointError
 
-__all__ = ["Checkpoint", "Page", "PageMeta", "RawPage", "fingerprint"]
+__all__ = ["Checkpoint", "Page", "PageMeta", "RawPage", "damaged_checkpoint", "fingerprint"]
 
 RowT = TypeVar("RowT")
 
@@ -25,14 +26,23 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     Valid in every process.
 
-    It contains no credentials, and of the data only a few keys and the order values of one row.
+    It contains no credentials, and of the data only a few keys and the order values of one row. Its check
+    value detects damage and edits, which could skip rows; it is not a protection against an attacker.
     """
 
-    version: int = VERSION
+    version: int
     endpoint: str
     query: str
     """A hash of the endpoint and the query; another query rejects the checkpoint."""
     position: Position
+    check: str
+    """A hash of the other fields; a checkpoint with a changed field is rejected."""
+
+    @classmethod
+    def create(cls, *, endpoint: str, query: str, position: Position) -> Checkpoint:
+        """Return a checkpoint of this version with its check value."""
+        check = _check_value(VERSION, endpoint, query, position)
+        return cls(version=VERSION, endpoint=endpoint, query=query, position=position, check=check)
 
     def to_json(self) -> str:
         """Return the checkpoint as one line of JSON."""
@@ -43,25 +53,28 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Decode the checkpoint that ``to_json()`` returned.
 
         Raises:
-            CheckpointError: the text is not a valid checkpoint, or of another version.
+            CheckpointError: the text is not a valid checkpoint, was changed, or is of another version.
         """
         try:
-            checkpoint = _decoder.decode(text)
+            version = _version_decoder.decode(text).version
+            checkpoint = _decoder.decode(text) if version == VERSION else None
         except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError):
             raise CheckpointError("not a valid checkpoint") from None
-        if checkpoint.version != VERSION:
+        if checkpoint is None:
             raise CheckpointError(
-                f"checkpoint version {checkpoint.version} is not supported, only {VERSION}; "
+                f"checkpoint version {version} is not supported, only {VERSION}; "
                 "start a new read without resume"
             )
+        _verify(checkpoint)
         return checkpoint
 
     def position_for(self, endpoint: str, query: str) -> Position:
         """Return the position if the checkpoint belongs to this query.
 
         Raises:
-            CheckpointError: it belongs to another query.
+            CheckpointError: it belongs to another query, or was changed.
         """
+        _verify(self)
         if (self.endpoint, self.query) != (endpoint, query):
             raise CheckpointError(
                 f"this checkpoint belongs to another query of {self.endpoint}; "
@@ -70,6 +83,29 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         return self.position
 
 
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+def damaged_checkpoint() -> CheckpointError:
+    """Return the error for a checkpoint that was changed or whose position is not valid."""
+    return CheckpointError("the checkpoint is damaged; start a new read without resume")
+
+
+def _verify(checkpoint: Checkpoint) -> None:
+    content = checkpoint.version, checkpoint.endpoint, checkpoint.query, checkpoint.position
+    if checkpoint.check != _check_value(*content):
+        raise damaged_checkpoint()
+
+
+def _check_value(version: int, endpoint: str, query: str, position: Position) -> str:
+    try:
+        return check_value([version, endpoint, query, position])
+    except (TypeError, ValueError, RecursionError):  # not what a read creates
+        raise damaged_checkpoint() from None
+
+
+_version_decoder: Final = msgspec.json.Decoder(_Versioned)
 # Amounts among the order values stay exact.
 _decoder: Final = msgspec.json.Decoder(Checkpoint, float_hook=Decimal)
 

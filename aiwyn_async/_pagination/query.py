@@ -11,8 +11,8 @@ from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.offset import OffsetPagination
-from aiwyn_async._pagination.page import Position, fingerprint
-from aiwyn_async._pagination.strategy import PageStyle, Pagination, damaged_checkpoint
+from aiwyn_async._pagination.page import Position, damaged_checkpoint, fingerprint
+from aiwyn_async._pagination.strategy import PageStyle, Pagination
 from aiwyn_async._pagination.ties import Order, Ties
 from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.filters._validation import order_columns

@@ -13,8 +13,7 @@ import msgspec
 
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
-from aiwyn_async._pagination.page import Position
-from aiwyn_async.errors import CheckpointError
+from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async.models.base import Id
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "Pagination",
     "RepeatedPage",
     "RowCount",
-    "damaged_checkpoint",
     "parse_position",
 ]
 
@@ -156,8 +154,3 @@ def parse_position(position: Position, kind: type[PositionT]) -> PositionT:
         return msgspec.convert(position, kind)
     except (msgspec.MsgspecError, RecursionError):
         raise damaged_checkpoint() from None
-
-
-def damaged_checkpoint() -> CheckpointError:
-    """Return the error for a checkpoint whose position is not valid."""
-    return CheckpointError("the checkpoint is damaged; start a new read without resume")

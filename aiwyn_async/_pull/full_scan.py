@@ -13,7 +13,7 @@ from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with_attempts
+from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with_attempts, without_retries
 from aiwyn_async._pull.yielded_keys import ScanKeys
 from aiwyn_async.errors import RequestError
 
@@ -183,8 +183,10 @@ class FullScan(Generic[RowT]):
     async def _single_row_works(self) -> bool:
         """Return whether the page fails and not the server."""
         body = self._query.fields | {self._query.page_size_key: 1, "page": 0}
+        # If nothing was received, one attempt: the page itself had all of them.
+        session = self._session if self.report.pages else without_retries(self._session)
         try:
-            await self._session.call(Request(method="POST", path=self._query.path, body=encode_json(body)))
+            await session.call(Request(method="POST", path=self._query.path, body=encode_json(body)))
         except RequestError:
             return False
         return True

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from aiwyn_async._core.reports import EarlierProblems, KeyRange
-from aiwyn_async._pagination.page import Position
+from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async._pull.key_ranges import lower_bound, upper_bound
-from aiwyn_async.errors import CheckpointError
 
 __all__ = ["RangePosition"]
 
@@ -44,7 +43,7 @@ class RangePosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             converted = msgspec.convert(position, cls)
             return msgspec.structs.replace(converted, left=_sort_ranges(converted.left))
         except (msgspec.MsgspecError, RecursionError, ValueError):
-            raise CheckpointError("the checkpoint is damaged; start a new read without resume") from None
+            raise damaged_checkpoint() from None
 
     def to_checkpoint(self) -> Position:
         """Return the position as plain objects."""

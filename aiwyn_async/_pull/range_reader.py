@@ -22,7 +22,7 @@ from aiwyn_async._pull.range_position import RangePosition
 from aiwyn_async._pull.requests import FINAL_ERRORS, RangeClient, may_be_page_size, summarize
 from aiwyn_async._pull.segments import RangeRequest
 from aiwyn_async._pull.yielded_keys import RangeKeys
-from aiwyn_async.errors import ApiError, DecodeError, InvalidRequestError, RequestError
+from aiwyn_async.errors import ApiError, DecodeError, InvalidRequestError, RequestError, TransportError
 from aiwyn_async.models.base import Id
 
 __all__ = ["KeyFilterIgnored", "RangeReader"]
@@ -123,7 +123,9 @@ class RangeReader(Generic[RowT]):
 
     def prefetch(self) -> None:
         """Send as many requests as are allowed now."""
-        depth = max(1, min(self._max_ranges, MAX_BYTES_IN_FLIGHT // self._largest_page))
+        # One request shows that a server does not respond.
+        max_depth = self._max_ranges if self._successes else 1
+        depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))
         while len(self._prefetcher) < depth and (request := self._plan.next_request()) is not None:
             self._successes_before[request] = self._successes
             self._prefetcher.begin(request, first=request.urgent)
@@ -284,10 +286,13 @@ class RangeReader(Generic[RowT]):
 
     async def _server_responds(self) -> bool:
         """Return whether the server returns a row of either end of the list."""
+        is_first = not self._successes  # then without retries: the page had all attempts
         for purpose in ("last", "first"):
             try:
-                keys = await self._client.request_keys(RangeRequest(purpose=purpose))
-            except RequestError:
+                keys = await self._client.request_keys(RangeRequest(purpose=purpose), once=is_first)
+            except RequestError as error:
+                if is_first and isinstance(error, TransportError):
+                    return False
                 continue
             self._successes += 1
             if purpose == "last" and self._plan.last_key is None:

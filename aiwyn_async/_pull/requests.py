@@ -38,6 +38,7 @@ __all__ = [
     "may_be_page_size",
     "summarize",
     "with_attempts",
+    "without_retries",
 ]
 
 ATTEMPTS_PER_PAGE: Final = 6
@@ -61,6 +62,11 @@ def with_attempts(session: Session, attempts: int) -> Session:
     config = session.config
     retries = 0 if config.retries == 0 else max(config.retries, attempts - 1)
     return session.view(msgspec.structs.replace(config, retries=retries))
+
+
+def without_retries(session: Session) -> Session:
+    """Return a view of a session that sends each request once."""
+    return session.view(msgspec.structs.replace(session.config, retries=0))
 
 
 def may_be_page_size(error: RequestError) -> bool:
@@ -88,17 +94,20 @@ class RangeClient:
     def __init__(self, session: Session, query: Query, *, page_size: int, report: PullReport) -> None:
         self._page_session = with_attempts(session, ATTEMPTS_PER_PAGE)
         self._probe_session = with_attempts(session, ATTEMPTS_PER_SMALLER_PAGE)
+        self._single_session = without_retries(session)
         self._query = query
         self._page_size = page_size
         self._report = report
         self._keys: PageDecoder[Any] = PageDecoder(key_only(query.key), query.envelope)
         self._in_flight = 0
 
-    async def fetch(self, request: RangeRequest) -> Response | RequestError:
-        """Return the response or the error, which must not end other requests."""
+    async def fetch(self, request: RangeRequest, *, once: bool = False) -> Response | RequestError:
+        """Return the response or the error, which must not end other requests; ``once``: do not retry."""
         is_small = request.purpose == "page" and request.size < self._page_size
         is_brief = is_small or request.purpose in {"probe", "end"}
         session = self._probe_session if is_brief else self._page_session
+        if once:
+            session = self._single_session
         report = self._report
         self._in_flight += 1
         report.peak_concurrency = max(report.peak_concurrency, self._in_flight)
@@ -116,20 +125,20 @@ class RangeClient:
             report.bytes += result.length
         return result
 
-    async def send(self, request: RangeRequest) -> Response:
-        """Return the response.
+    async def send(self, request: RangeRequest, *, once: bool = False) -> Response:
+        """Return the response; ``once``: do not retry.
 
         Raises:
             RequestError: the request failed after its attempts.
         """
-        result = await self.fetch(request)
+        result = await self.fetch(request, once=once)
         if isinstance(result, RequestError):
             raise result
         return result
 
-    async def request_keys(self, request: RangeRequest) -> list[Id | None]:
-        """Send a request and return the keys of its rows."""
-        return self.read_keys(await self.send(request))
+    async def request_keys(self, request: RangeRequest, *, once: bool = False) -> list[Id | None]:
+        """Send a request and return the keys of its rows; ``once``: do not retry."""
+        return self.read_keys(await self.send(request, once=once))
 
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from aiwyn_async._core.check_values import check_value
 from aiwyn_async._core.files import replace_content
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._decoding.pages import BadRow
@@ -59,8 +59,8 @@ class Manifest(msgspec.Struct):
     """When the first rows were requested, in seconds since the epoch."""
     bad_rows: list[BadRow] = []
     """All collected bad rows; stored when the file is assembled."""
-    checksum: int = 0
-    """CRC-32 of all other fields, so that an edited manifest is not accepted."""
+    check: str = ""
+    """A hash of all other fields, so that an edited manifest is not accepted."""
 
     @property
     def report(self) -> ListReport | PullReport | None:
@@ -69,15 +69,15 @@ class Manifest(msgspec.Struct):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest and verify its checksum.
+    """Read a manifest and verify its check value.
 
     Raises:
         OSError: the file cannot be read.
         msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
     """
     manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    if manifest.checksum != _checksum(manifest):
-        raise msgspec.ValidationError("the checksum differs")
+    if manifest.check != _check_value(manifest):
+        raise msgspec.ValidationError("a field was changed")
     return manifest
 
 
@@ -95,7 +95,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    manifest.checksum = _checksum(manifest)
+    manifest.check = _check_value(manifest)
     replace_content(path, msgspec.json.encode(manifest))
 
 
@@ -113,5 +113,6 @@ def file_fingerprint(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _checksum(manifest: Manifest) -> int:
-    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(manifest, checksum=0)))
+def _check_value(manifest: Manifest) -> str:
+    content = msgspec.json.encode(msgspec.structs.replace(manifest, check=""))
+    return check_value(msgspec.json.decode(content))

@@ -116,12 +116,14 @@ class SyncJob:
     async def _read(self, overlap: float | timedelta | None, *, full: bool) -> Changes[Any] | Pull[Any]:
         """Merge what changed, and move the bookmark.
 
-        A checkpoint or bookmark that is damaged or of another release is ignored; merging the same rows
-        again has the same result.
+        State that is damaged or of another release is ignored; merging the same rows again has the same
+        result.
         """
         state = await in_thread(self._table.load_state)
-        with contextlib.suppress(msgspec.MsgspecError):
+        try:
             self.skipped = SkippedRows(self._reads.key, state.skipped)
+        except msgspec.MsgspecError:
+            full = True  # which also requests the rows that were skipped
         for start in () if full else (state, SyncState(state.bookmark)):
             with contextlib.suppress(CheckpointError):
                 return await self._read_from(start, overlap)

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from aiwyn_async._changes.reconcile import plain_key
+from aiwyn_async._core.check_values import check_value
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async.models.base import Id
@@ -22,7 +23,8 @@ MAX_NAMED_KEYS: Final = 10
 
 class _StoredRows(msgspec.Struct, frozen=True):
     keys: list[Id]
-    without_key: int = 0
+    without_key: int
+    check: str
 
 
 class SkippedRows:
@@ -43,6 +45,8 @@ class SkippedRows:
         self._earlier_without_key = 0  # only a full read returns them
         if stored is not None:
             earlier = msgspec.json.decode(stored, type=_StoredRows)
+            if earlier.check != check_value([earlier.keys, earlier.without_key]):
+                raise msgspec.ValidationError("a field was changed")
             self._rows, self._earlier_without_key = dict.fromkeys(earlier.keys), earlier.without_key
 
     def __len__(self) -> int:
@@ -86,7 +90,8 @@ class SkippedRows:
         without_key = self._earlier_without_key + len(self._without_key)
         if not self._rows and not without_key:
             return None
-        return msgspec.json.encode(_StoredRows(list(self._rows), without_key)).decode()
+        check = check_value([self.keys, without_key])
+        return msgspec.json.encode(_StoredRows(self.keys, without_key, check)).decode()
 
     def problems(self) -> list[str]:
         """Return a sentence that names the rows, if there are any."""

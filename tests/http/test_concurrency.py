@@ -98,3 +98,14 @@ async def test_closed_client_refuses_and_may_be_closed_again(connect: Connect) -
             with pytest.raises(ClientClosedError):
                 await client.invoices.get(1)
     assert server.connections == 0
+
+
+async def test_token_is_renewed_before_the_requests_that_queue(sandbox: Sandbox, connect: Connect) -> None:
+    """All of them would be refused."""
+    client = connect(sandbox.url, api_key=sandbox.api_key, max_concurrency=1)
+    await client.invoices.list(limit=1)
+    sandbox.expire_tokens()
+    before = len(sandbox.requests)
+    await asyncio.gather(*(client.invoices.list(limit=1).first() for _ in range(5)))
+    routes = [request.route for request in sandbox.requests][before:]
+    assert routes[:3] == ["invoices.list", "invoices.list", "auth.token"], "the second had the slot already"

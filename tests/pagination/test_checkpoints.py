@@ -21,6 +21,7 @@ from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ServerError
 from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Sandbox
+from edited_checkpoints import edited
 from invoice_lists import listed_ids
 
 RESUME = """
@@ -135,10 +136,8 @@ def test_damaged_checkpoint_is_rejected_or_valid(
     resource = aiwyn_offline.invoices
     begin = resource.search if by_key else resource.list
     good = begin()._start().checkpoint()
-    texts = [
-        msgspec.json.encode(
-            {"endpoint": good.endpoint, "query": good.query, "position": good.position | damage}
-        ),
+    texts: list[Any] = [
+        edited(good, **damage),
         msgspec.json.encode(instead),
         good.to_json().encode()[:-3],
     ]

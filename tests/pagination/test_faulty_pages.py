@@ -53,6 +53,17 @@ async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Conte
         assert await read(server, clock, by_key=by_key) == (list(range(95)), True)
 
 
+@pytest.mark.parametrize("position", [0, 4, 9])
+async def test_page_that_stays_empty_does_not_end_a_list_without_counts(
+    clock: FakeClock, position: int
+) -> None:
+    server = OneFault(numbered(range(100)), None, None, counted=False)
+    server.missing = set(range(10 * position, 10 * position + 10))
+    found, is_complete = await read(server, clock, by_key=False)
+    assert found == [key for key in range(100) if key not in server.missing]
+    assert is_complete == (position == 9)  # the last page is as good as not there
+
+
 async def test_page_that_stays_short_is_reported(clock: FakeClock) -> None:
     """293 of 300 rows, of a list without counts."""
     rows = numbered(range(300))

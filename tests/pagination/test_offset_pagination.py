@@ -202,6 +202,14 @@ async def test_server_that_ignores_page_raises_pagination_loop_error(
     assert len(model.requests) < 30, "a page of known rows is requested once more"
 
 
+async def test_page_that_arrives_three_times_ends_the_read() -> None:
+    model = ListModel(list(range(40)), count="absent")
+    model.pages = lambda fields: ignores_page(fields, model.rows)
+    with pytest.raises(PaginationLoopError):
+        await model.pager(5).collect()
+    assert {fields["page"] for fields in model.requests} == {0, 1, 2}
+
+
 async def test_server_that_returns_all_rows_on_every_page_is_read_completely() -> None:
     model = ListModel(list(range(37)))
     model.pages = lambda _: model.rows
@@ -235,6 +243,22 @@ async def test_page_repeated_by_inserted_rows_is_not_a_loop() -> None:
     assert await keys_of(pager) == list(range(20))
     assert pager.report.duplicates == 5
     assert not pager.report.complete
+
+
+@pytest.mark.parametrize("count", ["exact", "absent"])
+@pytest.mark.parametrize("size", [2, 3])
+async def test_rows_of_an_unused_probe_are_yielded_from_their_page(size: int, count: Count) -> None:
+    """Inserted rows make the second page begin with the second row, so that a probe reads a later page."""
+    model = ListModel(list(range(30)), count=count)
+    new = iter([[{"id": 100 + i} for i in range(size - 1)]])
+
+    def insert(model: ListModel) -> None:
+        model.rows[:0] = next(new, list[Row]())
+
+    model.after_each = insert
+    pager = model.pager(size)
+    assert await keys_of(pager) == list(range(30))
+    assert pager.report.duplicates == size - 1
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6])

@@ -89,23 +89,29 @@ async def test_wait_adds_pages_in_proportion_to_the_work(wait: int, depths: list
     assert await depths_of_read(wait=wait, work=1) == depths
 
 
-async def test_wait_for_the_first_page_deepens_the_read() -> None:
+@pytest.mark.parametrize(("max_pages_of_bytes", "depth"), [(100, 8), (5, 5), (1, 4)])
+async def test_wait_for_the_first_page_deepens_the_read(
+    max_pages_of_bytes: int, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     timer = FakeTimer()
     async with (
         Sandbox(invoices=PAGES * 10, seed=3) as box,
         AiwynClient(base_url=box.url, token=box.token, max_concurrency=16) as aiwyn,
     ):
+        page_bytes = (await aiwyn.invoices.list(page_size=10)).meta.bytes
+        max_bytes = max_pages_of_bytes * page_bytes
+        monkeypatch.setattr("aiwyn_async._pagination.page_iterator.MAX_BYTES_IN_FLIGHT", max_bytes)
         query = aiwyn.invoices.list().query
         pagination = query.pagination(10, None, None)
         options: Any = {"limit": None, "on_bad_row": "raise", "resumed": False}
         pages = PageIterator(aiwyn._session, query, pagination, Invoice, timer=timer, **options)
         pages.prefetch()
-        assert box.calls("invoices.list") == 0
+        assert box.calls("invoices.list") == 1
         first_page = asyncio.ensure_future(pages.next_page())
         await asyncio.sleep(0)
         timer.now += 100
         assert await first_page is not None
-        assert pages.depth == 8
+        assert pages.depth == depth
         await pages.aclose()
 
 

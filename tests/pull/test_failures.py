@@ -13,10 +13,12 @@ from aiwyn_async import (
     AuthenticationError,
     IncompleteError,
     Pull,
+    RateLimitError,
     ServerError,
     TransportError,
 )
 from aiwyn_async.sandbox import Sandbox
+from edited_checkpoints import edited
 from fake_clock import FakeClock
 from unreadable_rows import bounds, ids, page_contains
 
@@ -156,6 +158,41 @@ async def test_first_page_that_fails_raises_its_error(aiwyn: AiwynClient, box: S
     box.faults.add("invoices.search", times=MANY, action="reset")
     with pytest.raises(TransportError):
         await aiwyn.with_options(retries=0).invoices.pull().collect()
+
+
+@pytest.mark.parametrize("fault", [{"action": "close"}, {"action": "reset"}, {"status": 500}], ids=str)
+@pytest.mark.parametrize("kind", ["new", "resumed", "by page"])
+async def test_server_that_never_responds_gets_the_requests_of_one_page(
+    aiwyn: AiwynClient, box: Sandbox, kind: str, fault: Any
+) -> None:
+    options: dict[str, Any] = {"paging": "page"} if kind == "by page" else {}
+    if kind == "resumed":
+        pages = aiwyn.invoices.pull(page_size=100).pages()
+        checkpoint = (await anext(pages)).checkpoint
+        await pages.aclose()
+        left = [{"after": low, "until": low + 100} for low in range(1000, 1800, 100)]
+        options["resume"] = edited(checkpoint, left=left)
+    before = box.calls("invoices.search")
+    box.faults.add("invoices.search", times=MANY, **fault)
+    pull = aiwyn.invoices.pull(page_size=100, ranges=8, **options)
+    with pytest.raises((TransportError, ServerError)) as caught:
+        await pull.collect()
+    assert len(caught.value.attempts) == 6
+    # A request on a connection that the server closed is sent again for free.
+    assert box.calls("invoices.search") - before <= 9
+
+
+async def test_lasting_429_ends_the_pull_although_smaller_pages_are_accepted(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    box.faults.add("invoices.search", nth=4, times=MANY, status=429, match=is_larger_than(1))
+    pull = aiwyn.invoices.pull(page_size=100)
+    _, error = await read_until_error(pull, RateLimitError)
+    assert pull.report.min_page_size == 100
+    box.faults.clear()
+    rest = aiwyn.invoices.pull(page_size=100, resume=error.checkpoint, strict=True)
+    await rest.collect()
+    assert rest.report.rows_yielded == 3000
 
 
 async def test_refused_credentials_end_the_pull(aiwyn: AiwynClient, box: Sandbox) -> None:

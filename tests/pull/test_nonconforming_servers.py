@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from operator import ge, gt
 from typing import Any
 
 import msgspec
@@ -11,7 +13,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient, Pull, StatusError
+from aiwyn_async import AiwynClient, IncompleteError, Pull, StatusError
+from edited_checkpoints import edited
 from fake_clock import FakeClock
 
 Row = dict[str, Any]
@@ -24,9 +27,13 @@ class ServerModel:
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
         self.cap = 1000
+        self.includes_bound = False
         self.count: Callable[[int, int], int | None] = lambda matching, _shown: matching
         self.order: Callable[[Row], Any] = lambda row: (row["id"] is None, row["id"] or 0)
         self.error_status: Callable[[dict[str, Any]], int] = lambda _body: 0
+        self.matching: Callable[[dict[str, Any]], list[Row]] = lambda body: list(
+            filter(_matcher(body, ge if self.includes_bound else gt), self.rows)
+        )
         self.before_each: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
 
@@ -38,7 +45,7 @@ class ServerModel:
         if status := self.error_status(body):
             return web.Response(status=status, body=b"{}")
         descending = body.get("orderBy") == [{"id": "desc"}]
-        rows = sorted(filter(_matcher(body), self.rows), key=self.order, reverse=descending)
+        rows = sorted(self.matching(body), key=self.order, reverse=descending)
         size = min(self.cap, body["pageSize"])
         first = body.get("page", 0) * size
         shown = rows[first : first + size]
@@ -49,7 +56,7 @@ class ServerModel:
         return web.Response(body=msgspec.json.encode(envelope), content_type="application/json")
 
 
-def _matcher(body: dict[str, Any]) -> Callable[[Row], bool]:
+def _matcher(body: dict[str, Any], is_above: Callable[[Any, Any], bool]) -> Callable[[Row], bool]:
     where = body.get("where") or {}
     bounds = [each["id"] for each in where.get("_and", [where]) if "id" in each]
 
@@ -57,7 +64,7 @@ def _matcher(body: dict[str, Any]) -> Callable[[Row], bool]:
         key = row["id"]
         return not bounds or (
             key is not None
-            and all(key > each["_gt"] for each in bounds if "_gt" in each)
+            and all(is_above(key, each["_gt"]) for each in bounds if "_gt" in each)
             and all(key <= each["_lte"] for each in bounds if "_lte" in each)
         )
 
@@ -166,6 +173,89 @@ async def test_text_keys_in_order_are_complete(serve: Serve, keys: list[str]) ->
     model.order = lambda row: row["id"]
     pull = (await serve(model)).invoices.pull(page_size=50, strict=True).decode_as(dict)
     assert await keys_of(pull) == sorted(keys)
+
+
+@pytest.mark.parametrize("keys", [range(300), [f"k{n:03}" for n in range(300)]], ids=["integers", "texts"])
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_filter_that_includes_its_bound_yields_no_row_twice(
+    serve: Serve, keys: Any, ordered: bool
+) -> None:
+    model = ServerModel(numbered(*keys))
+    model.includes_bound = True
+    pull = (await serve(model)).invoices.pull(page_size=50, ordered=ordered, strict=True).decode_as(dict)
+    assert sorted(await keys_of(pull)) == list(keys)
+    assert (pull.report.method, pull.report.duplicates) == ("full_scan", 0)
+
+
+async def test_two_alternating_pages_of_text_keys_end_the_key_ranges(serve: Serve) -> None:
+    keys = [f"k{n:03}" for n in range(100)]
+    model = ServerModel(numbered(*keys))
+
+    def alternate(body: dict[str, Any]) -> list[Row]:
+        after = str(body["where"]["id"]["_gt"]) if "where" in body else "k099"
+        return model.rows[50:] if after < "k050" else model.rows[:50]
+
+    model.count = COUNTS["none"]
+    model.error_status = lambda _: 404 * (len(model.bodies) > 30)
+    model.matching = lambda body: alternate(body) if "orderBy" in body else model.rows
+    pull = (await serve(model)).invoices.pull(page_size=50, strict=True).decode_as(dict)
+    assert sorted(await keys_of(pull)) == keys
+    assert pull.report.method == "full_scan"
+
+
+async def test_page_that_ends_at_the_end_of_its_range_completes_it(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(300)))
+    client = await serve(model)
+    begun = client.invoices.pull(page_size=50, ranges=1).decode_as(dict)
+    pages = begun.pages()
+    first = await anext(pages)
+    await pages.aclose()
+    rest = begun.resume_from(edited(first.checkpoint, left=[{"after": 99, "until": 149}], rows_yielded=250))
+    assert await keys_of(rest) == list(range(100, 150))
+    assert sum('"_lte"' in json.dumps(body) for body in model.bodies) == 1
+
+
+async def test_unreadable_row_of_an_open_range_is_missing_alone_if_the_highest_key_is_unknown(
+    serve: Serve,
+) -> None:
+    model = ServerModel(numbered(*range(1000)))
+    client = await serve(model)
+    begun = client.invoices.pull(page_size=8).decode_as(dict)
+    pages = begun.pages()
+    first = await anext(pages)
+    await pages.aclose()
+
+    def refuse(body: dict[str, Any]) -> int:
+        if body["orderBy"] == [{"id": "desc"}]:
+            return 500 if "where" in body else 0  # the first request for the highest key
+        shown = [row["id"] for row in model.rows if _matcher(body, gt)(row)][: body["pageSize"]]
+        return 500 if 950 in shown else 0
+
+    model.error_status = refuse
+    left = [{"after": 7, "until": 899}, {"after": 899, "until": None}]
+    rest = begun.resume_from(edited(first.checkpoint, left=left, last_key=None))
+    keys: list[Any] = []
+
+    async def read() -> None:
+        async for row in rest:
+            keys.append(row["id"])  # noqa: PERF401 (the rows before the error)
+
+    with pytest.raises(IncompleteError):
+        await read()
+    assert sorted(keys) == [*range(8, 950), *range(951, 1000)]
+    assert [(each.after, each.until) for each in rest.report.missing] == [(949, 950)]
+
+
+@pytest.mark.parametrize(("max_pages_of_bytes", "depth"), [(3, 3), (1, 1), (100, 8)])
+async def test_large_pages_in_flight_are_bounded_by_their_bytes(
+    serve: Serve, max_pages_of_bytes: int, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ServerModel([{"id": number, "notes": "x" * 200} for number in range(3000)])
+    max_bytes = max_pages_of_bytes * 100 * len(msgspec.json.encode(model.rows[2999])) + 500
+    monkeypatch.setattr("aiwyn_async._pull.range_reader.MAX_BYTES_IN_FLIGHT", max_bytes)
+    pull = (await serve(model)).invoices.pull(page_size=100, ranges=8).decode_as(dict)
+    assert len(await keys_of(pull)) == 3000
+    assert pull.report.peak_concurrency == depth
 
 
 async def test_refused_page_size_is_halved(serve: Serve) -> None:

@@ -21,6 +21,7 @@ from aiwyn_async import (
     RequestError,
 )
 from aiwyn_async.sandbox import Sandbox
+from edited_checkpoints import edited
 from fake_clock import FakeClock
 from looking_inside import assert_nothing_is_held
 from unreadable_rows import ids, page_contains
@@ -68,7 +69,7 @@ async def test_checkpoint_of_another_query_or_row_type_is_refused(aiwyn: AiwynCl
 
 def replaced(saved: Checkpoint, *, left: list[list[int | None]]) -> Checkpoint:
     ranges = [{"after": after, "until": until} for after, until in left]
-    return msgspec.structs.replace(saved, position=saved.position | {"left": ranges})
+    return edited(saved, left=ranges)
 
 
 async def test_pull_of_another_row_type_resumes_after_decode_as(aiwyn: AiwynClient) -> None:

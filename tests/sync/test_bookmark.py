@@ -8,10 +8,11 @@ import duckdb
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, IncompleteError
+from aiwyn_async import AiwynClient, Checkpoint, IncompleteError
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from duckdb_files import stored_notes
+from edited_checkpoints import edited
 from model_firm import FirmServer, exact_firm, micros_of
 
 
@@ -84,7 +85,9 @@ async def test_bookmark_in_the_future_causes_full_read(
     firm.put(2, "2025-03-02T11:00:00Z")
     await sync(reader.invoices, path)
     with duckdb.connect(str(path)) as file:
-        file.execute("UPDATE _aiwyn_sync SET bookmark = replace(bookmark, '2025-03-02T11', '2099-12-31T00')")
+        (text,) = file.execute("SELECT bookmark FROM _aiwyn_sync").fetchall()[0]
+        later = edited(Checkpoint.from_json(text), bookmark="2099-12-31T00:00:00Z")
+        file.execute("UPDATE _aiwyn_sync SET bookmark = ?", [later.to_json()])
     firm.put(1, "2025-03-02T11:30:00Z")
     result = await sync(reader.invoices, path)
     assert result.complete
