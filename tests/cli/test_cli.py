@@ -63,7 +63,7 @@ async def test_count_prints_number_of_rows(cli: Cli) -> None:
 async def test_doctor_reports_ok_for_a_healthy_server(cli: Cli) -> None:
     done = await cli.run("doctor")
     assert done.code == 0, done.out
-    assert done.out.count("ok ") == 4
+    assert done.out.count("ok ") == 5
 
 
 async def test_doctor_reports_clock_skew(cli: Cli, box: Sandbox) -> None:
