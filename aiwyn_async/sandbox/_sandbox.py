@@ -1,6 +1,7 @@
 """The sandbox: its options, its lifecycle, and the controls of a test."""
 
 import contextlib
+import math
 import secrets
 import time
 from collections import deque
@@ -114,10 +115,14 @@ class Sandbox:
             raise ValueError("invoices must not be negative, and clients must be at least 1")
         if collation not in get_args(Collation):
             raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
-        if latency < 0:
-            raise ValueError(f"latency must not be negative, got {latency:g}")
+        if not 0 <= latency < math.inf:
+            raise ValueError(f"latency must be 0 or more seconds, got {latency}")
+        if not 0 <= port < 2**16:
+            raise ValueError(f"port must be between 0 and 65535, got {port}")
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError("seed must fit in 64 bits")
         if isinstance(rate_limit, int | float):
-            rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
+            rate_limit = RateLimit.per(rate_limit)
         self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
         self._database = database = Database(
             invoices=invoices,
@@ -155,6 +160,8 @@ class Sandbox:
         self.drift = drift
 
     def __repr__(self) -> str:
+        if "latency" not in vars(self):
+            return "<Sandbox without valid options>"
         state = "stopped" if self._server.port is None else self.url
         return f"<Sandbox {state}, {self._database!r}, {self._service!r}>"
 

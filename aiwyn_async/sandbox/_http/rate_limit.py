@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 __all__ = ["RateLimit", "TokenBucket"]
+
+_MAX_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,13 @@ class RateLimit:
     burst: int = 1
 
     def __post_init__(self) -> None:
-        if self.per_second <= 0 or self.burst < 1:
-            raise ValueError("per_second must be above 0 and burst at least 1")
+        if not 0 < self.per_second <= _MAX_PER_SECOND or self.burst < 1:
+            raise ValueError(f"per_second must be above 0, at most {_MAX_PER_SECOND}, and burst at least 1")
+
+    @classmethod
+    def per(cls, second: float) -> Self:
+        """Return a limit with a burst of one second."""
+        return cls(second, max(1, int(second)) if 0 < second <= _MAX_PER_SECOND else 1)
 
 
 class TokenBucket:
