@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("AIWYN_CONFIG", str(tmp_path / "config.toml"))
 
 
-def write_profile(folder: Path, name: str, *, headers: dict[str, str] | None = None, **options: str) -> None:
+def write_profile(folder: Path, name: str, *, headers: dict[str, str] | None = None, **options: Any) -> None:
     lines = [f"[profiles.{name}]", *(f'{option} = "{value}"' for option, value in options.items())]
     if headers:
         lines += [f"[profiles.{name}.headers]", *(f'{key} = "{value}"' for key, value in headers.items())]
@@ -35,9 +36,16 @@ def write_profile(folder: Path, name: str, *, headers: dict[str, str] | None = N
     path.chmod(0o600)
 
 
-def set_environment(monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
-    for name, value in options.items():
-        monkeypatch.setenv(f"AIWYN_{name.upper()}", value)
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes the profile "prod", selects it, and sets environment variables."""
+
+    def write(profile: dict[str, Any], environment: dict[str, str]) -> None:
+        write_profile(tmp_path, "prod", **profile)
+        for name, value in {"profile": "prod", **environment}.items():
+            monkeypatch.setenv(f"AIWYN_{name.upper()}", value)
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -67,11 +75,9 @@ def test_credential_of_another_source_than_base_url_is_refused(
     environment: dict[str, str],
     keywords: dict[str, Any],
     named: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    configure: Callable[..., None],
 ) -> None:
-    write_profile(tmp_path, "prod", **profile)
-    set_environment(monkeypatch, profile="prod", **environment)
+    configure(profile, environment)
     with pytest.raises(ConfigurationError, match="only sent to the base_url of its own source; ") as caught:
         AiwynClient(**keywords)
     assert not [text for text in named if text not in str(caught.value)], str(caught.value)
@@ -103,11 +109,9 @@ def test_credential_and_base_url_of_one_source_are_used(
     environment: dict[str, str],
     keywords: dict[str, Any],
     expected: Secret,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    configure: Callable[..., None],
 ) -> None:
-    write_profile(tmp_path, "prod", **profile)
-    set_environment(monkeypatch, profile="prod", **environment)
+    configure(profile, environment)
     config = Config.load(**keywords)
     assert (config.api_key, config.base_url) == (expected, PROD)
 
