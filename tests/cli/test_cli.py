@@ -105,6 +105,12 @@ async def test_doctor_reports_clock_skew(cli: Cli, box: Sandbox) -> None:
             2,
             "--ranges cannot be combined with --limit",
         ),
+        (
+            ["export", "invoices", "--to", "x.jsonl", "--escape-formulas"],
+            {},
+            2,
+            "error: --escape-formulas is for .csv files, not x.jsonl; remove it",
+        ),
         (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "does not exist; create it"),
         (["nonsense"], {}, 2, "nonsense"),
         (["count", "invoices"], {"AIWYN_BASE_URL": ""}, 2, "AIWYN_BASE_URL"),
@@ -283,3 +289,11 @@ async def test_sandbox_names_port_in_use(cli: Cli, box: Sandbox) -> None:
         True,
         False,
     )
+
+
+async def test_export_escapes_formulas(cli: Cli, box: Sandbox) -> None:
+    box.insert("clients", {"name": "=1+1"})
+    for flags, name in (([], "=1+1"), (["--escape-formulas"], "'=1+1")):
+        done = await cli.run("export", "clients", "--to", "x.csv", "--force", *flags)
+        assert done.code == 0, done.err
+        assert name in (cli.folder / "x.csv").read_text().splitlines()[-1].split(",")
