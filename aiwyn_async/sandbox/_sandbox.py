@@ -1,8 +1,8 @@
 """The sandbox: its options, its lifecycle, and the controls of a test."""
 
 import contextlib
-import math
 import secrets
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -25,7 +25,7 @@ from aiwyn_async.sandbox._http.application import create_application
 from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.faults import Faults
 from aiwyn_async.sandbox._http.handlers import PageLimits
-from aiwyn_async.sandbox._http.rate_limit import RateLimit, TokenBucket
+from aiwyn_async.sandbox._http.rate_limit import MAX_PER_SECOND, RateLimit, TokenBucket
 from aiwyn_async.sandbox._http.read_routes import ReadRoutes
 from aiwyn_async.sandbox._http.requests import ServedRequest
 from aiwyn_async.sandbox._http.server import HOST, Server
@@ -115,14 +115,14 @@ class Sandbox:
             raise ValueError("invoices must not be negative, and clients must be at least 1")
         if collation not in get_args(Collation):
             raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
-        if not 0 <= latency < math.inf:
+        if not 0 <= latency <= sys.float_info.max:
             raise ValueError(f"latency must be 0 or more seconds, got {latency}")
         if not 0 <= port < 2**16:
-            raise ValueError(f"port must be between 0 and 65535, got {port}")
+            raise ValueError(f"port {port} is not between 0 and 65535")
         if not -(2**63) <= seed < 2**63:
             raise ValueError("seed must fit in 64 bits")
         if isinstance(rate_limit, int | float):
-            rate_limit = RateLimit.per(rate_limit)
+            rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
         self._database = database = Database(
             invoices=invoices,
@@ -160,7 +160,7 @@ class Sandbox:
         self.drift = drift
 
     def __repr__(self) -> str:
-        if "latency" not in vars(self):
+        if "_runtime" not in vars(self):
             return "<Sandbox without valid options>"
         state = "stopped" if self._server.port is None else self.url
         return f"<Sandbox {state}, {self._database!r}, {self._service!r}>"

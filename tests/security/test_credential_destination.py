@@ -16,8 +16,8 @@ from command_line import Cli
 from fault_server import FaultServer
 
 PROD, OTHER = "https://prod.example.org", "https://other.example.org"
-KEY = {"api_key": "prod-key"}
-TOKEN = {"token": "prod-token"}
+KEY: dict[str, Any] = {"api_key": "prod-key"}
+TOKEN: dict[str, Any] = {"token": "prod-token"}
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
-__all__ = ["RateLimit", "TokenBucket"]
+__all__ = ["MAX_PER_SECOND", "RateLimit", "TokenBucket"]
 
-_MAX_PER_SECOND = 1_000_000_000
+MAX_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +21,8 @@ class RateLimit:
     burst: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.per_second <= _MAX_PER_SECOND or self.burst < 1:
-            raise ValueError(f"per_second must be above 0, at most {_MAX_PER_SECOND}, and burst at least 1")
-
-    @classmethod
-    def per(cls, second: float) -> Self:
-        """Return a limit with a burst of one second."""
-        return cls(second, max(1, int(second)) if 0 < second <= _MAX_PER_SECOND else 1)
+        if not 0 < self.per_second <= MAX_PER_SECOND or self.burst < 1:
+            raise ValueError(f"per_second must be above 0, at most {MAX_PER_SECOND}, and burst at least 1")
 
 
 class TokenBucket:
