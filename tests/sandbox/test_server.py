@@ -277,6 +277,17 @@ async def test_host_header_must_name_the_server(post: Any, box: Sandbox, host: s
         assert (await post("/nothing", {}, headers={"Host": host}))[0] == 421
 
 
+@pytest.mark.parametrize(
+    "head", ["GET http://localhost/openapi.json HTTP/1.1\r\nHost: evil.com", "GET /openapi.json HTTP/1.0"]
+)
+async def test_host_of_the_target_or_no_host_is_not_enough(box: Sandbox, head: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(box.url.rpartition(":")[2]))
+    writer.write(f"{head}\r\nConnection: close\r\n\r\n".encode())
+    assert b" 421 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 

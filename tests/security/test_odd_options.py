@@ -37,7 +37,7 @@ NUMBERS = [
     "value", [HUGE, -HUGE, "9" * 400, "9" * 5000, "1e400", "nan"], ids=lambda v: str(v)[:4]
 )
 def test_number_of_hundreds_of_digits_is_refused(
-    option: str, value: object, monkeypatch: pytest.MonkeyPatch
+    option: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigurationError, match=option):
         Config.load(**{"base_url": "https://a.test", "token": "t", option: value})
@@ -47,7 +47,7 @@ def test_number_of_hundreds_of_digits_is_refused(
             Config.load(base_url="https://a.test", token="t")
     elif option in {"deadline", "read_timeout"}:
         with pytest.raises(ConfigurationError, match=option):
-            AiwynClient(base_url="https://a.test", token="t").with_options(**{option: value})  # type: ignore[misc]
+            AiwynClient(base_url="https://a.test", token="t").with_options(**{option: value})
 
 
 @pytest.mark.parametrize("option", NUMBERS)
