@@ -17,7 +17,7 @@ BANNED = re.compile(
 FILES = [
     *sorted(path for kind in ("py", "pyi", "json") for path in (ROOT / "aiwyn_async").rglob(f"*.{kind}")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
 
 

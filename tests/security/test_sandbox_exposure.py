@@ -1,5 +1,7 @@
 """The sandbox is reachable from this machine alone, and only with its key."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -32,11 +32,11 @@ def without_frames_of_this_file(error: AiwynError) -> AiwynError:
 
 
 def client(**options: Any) -> AiwynClient:
-    return AiwynClient(**{"base_url": URL, "token": "t", **options})
+    return AiwynClient(**dict[str, Any](base_url=URL, token="t") | options)
 
 
 def config(**options: Any) -> Config:
-    return Config(**{"base_url": URL, "token": Secret("t"), **options})
+    return Config(**dict[str, Any](base_url=URL, token=Secret("t")) | options)
 
 
 @pytest.mark.parametrize(
