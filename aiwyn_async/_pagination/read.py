@@ -20,7 +20,7 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
-from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError
+from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, RequestError
 
 __all__ = ["MAX_PAGE_SIZE", "MAX_RANGES", "Read", "ReadOptions", "check_integer", "type_name"]
 
@@ -143,6 +143,10 @@ class Read(ABC, Generic[RowT]):
         """Where to resume after the rows yielded so far; None before the first use."""
         return self._checkpoint
 
+    def mask(self, error: RequestError) -> RequestError:
+        """Mask credentials in an error found in a row; drop its frames, whose locals hold the row."""
+        return self._session.mask(error)
+
     async def masking(self, work: Awaitable[ResultT]) -> ResultT:
         """Await work on rows of this read; mask credentials that a row repeats in an error of it.
 
@@ -152,7 +156,7 @@ class Read(ABC, Generic[RowT]):
         try:
             return await work
         except DecodeError as error:
-            refused = self._session.mask(error)
+            refused = self.mask(error)
         raise refused
 
     @property
