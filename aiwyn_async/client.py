@@ -96,7 +96,8 @@ class AiwynClient:
     after another (with a connection pool per loop), but not in two threads at the same time.
 
     Args:
-        base_url: such as https://demo.api.aiwyn.ai; else AIWYN_BASE_URL, else the profile.
+        base_url: such as https://demo.api.aiwyn.ai; else AIWYN_BASE_URL, else the profile. It must be set
+            where the credential is set, since a credential is only sent to the base_url of its own source.
         api_key: exchanged for a bearer token and renewed; else AIWYN_API_KEY, else the profile.
         token: a bearer token instead, or a function, sync or async, that returns one and is called again when
             the token expires or is refused; else AIWYN_TOKEN.
@@ -104,7 +105,7 @@ class AiwynClient:
         **options: see ``Config``.
 
     Raises:
-        ConfigurationError: no base_url or credentials, or an option is invalid.
+        ConfigurationError: no base_url or credentials, they have different sources, or an option is invalid.
     """
 
     @without_locals
