@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
+from urllib.parse import unquote
 
 import msgspec
 
+from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
+from aiwyn_async._core.urls import is_plain_path
 from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.messages import Request, Response
@@ -93,7 +96,8 @@ class AiwynClient:
     after another (with a connection pool per loop), but not in two threads at the same time.
 
     Args:
-        base_url: such as https://demo.api.aiwyn.ai; else AIWYN_BASE_URL, else the profile.
+        base_url: such as https://demo.api.aiwyn.ai; else AIWYN_BASE_URL, else the profile. It must be set
+            where the credential is set, since a credential is only sent to the base_url of its own source.
         api_key: exchanged for a bearer token and renewed; else AIWYN_API_KEY, else the profile.
         token: a bearer token instead, or a function, sync or async, that returns one and is called again when
             the token expires or is refused; else AIWYN_TOKEN.
@@ -101,9 +105,10 @@ class AiwynClient:
         **options: see ``Config``.
 
     Raises:
-        ConfigurationError: no base_url or credentials, or an option is invalid.
+        ConfigurationError: no base_url or credentials, they have different sources, or an option is invalid.
     """
 
+    @without_locals
     def __init__(
         self,
         *,
@@ -113,16 +118,8 @@ class AiwynClient:
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        raised: ConfigurationError | None = None
-        try:
-            config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
-            self._session = _session(config)
-        except ConfigurationError as error:
-            raised = error
-        # A traceback can show the locals of each frame, and these hold credentials as plain text.
-        del api_key, token, options
-        if raised is not None:
-            raise raised.with_traceback(None)
+        config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
+        self._session = _session(config)
         self._is_view = False
 
     def __repr__(self) -> str:
@@ -230,11 +227,16 @@ class AiwynClient:
             get_path: of one object, without its key; ``path`` by default.
 
         Raises:
-            ConfigurationError: a path does not start with a slash, or has a query.
+            ConfigurationError: a path does not start with a slash, has a query, or an empty, ``.`` or ``..``
+                segment.
         """
         for each in (path, search_path, get_path):
-            if each is not None and (not each.startswith("/") or "?" in each or "#" in each):
-                raise ConfigurationError(f"a path must start with / and have no query, got {each!r}")
+            if each is not None and (
+                "?" in each or "#" in each or not (is_plain_path(each) and is_plain_path(unquote(each)))
+            ):
+                raise ConfigurationError(
+                    f"a path must start with / and have no query and no empty, . or .. segment, got {each!r}"
+                )
         return UntypedCollection(
             self._session,
             Endpoint(
@@ -247,6 +249,7 @@ class AiwynClient:
             ),
         )
 
+    @without_locals
     def with_options(self, **options: Unpack[CallOptions]) -> AiwynClient:
         """Return a view with other options, sharing pool, token, limits and retry budget.
 
@@ -261,17 +264,10 @@ class AiwynClient:
                 f"with_options() cannot change {refused[0]!r}; it can change "
                 f"{', '.join(sorted(CallOptions.__annotations__))}"
             )
-        try:
-            config = _changed(self.config, options)
-        except ConfigurationError as error:
-            raised = error
-        else:
-            view = object.__new__(AiwynClient)
-            view._session = self._session.view(config)
-            view._is_view = True
-            return view
-        del options  # a traceback shows the locals of this frame
-        raise raised.with_traceback(None)
+        view = object.__new__(AiwynClient)
+        view._session = self._session.view(_changed(self.config, options))
+        view._is_view = True
+        return view
 
     def __copy__(self) -> AiwynClient:
         return self.with_options()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
+from urllib.parse import unquote
 
 import msgspec
 
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in
-from aiwyn_async._core.profile import SECRETS, from_environment, from_profile
-from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret
-from aiwyn_async._core.urls import PATH, check_proxy, checked_url
+from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
+from aiwyn_async._core.sources import SECRETS, check_destination, find_sources, merge
+from aiwyn_async._core.urls import PATH, check_proxy, checked_url, is_plain_path
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = [
@@ -26,12 +28,15 @@ __all__ = [
     "SystemClock",
     "TokenProvider",
     "bearer_secret",
+    "option_sources",
     "secrets_in",
 ]
 
 # The two hosts that the documentation of the API names; it does not name a production host.
 DEMO_URL: Final = "https://demo.api.aiwyn.ai"
 STAGING_URL: Final = "https://staging.api.aiwyn.app"
+MAX_NUMBER: Final = 2**53
+"""Of options that are whole numbers: the largest that every JSON reader and float holds exactly."""
 
 
 class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A TLS context, for a private CA or client certificates. Verification cannot be disabled."""
     clock: Clock = msgspec.field(default_factory=SystemClock)
 
+    @without_locals
     def __post_init__(self) -> None:
         """Check every option, so that nothing invalid is sent."""
         self._check_types()
@@ -137,19 +143,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._check_bounds()
         for name in ("gql_prefix", "api_prefix", "token_path"):
             path = getattr(self, name)
-            if path and not PATH.fullmatch(path):
+            if path and not (PATH.fullmatch(path) and is_plain_path(path) and is_plain_path(unquote(path))):
                 raise ConfigurationError(
-                    f"{name} must start with / and have no trailing /, query, fragment or space"
+                    f"{name} must start with / and have no trailing /, query, fragment, space, "
+                    "and no empty, . or .. segment"
                 )
         if not self.token_request_key:
             raise ConfigurationError("token_request_key must not be empty")
 
     def _check_bounds(self) -> None:
         for name in ("connect_timeout", "read_timeout", "attempt_timeout", "deadline"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if not 0 < getattr(self, name) <= sys.float_info.max:
                 raise ConfigurationError(f"{name} must be a finite number of seconds above 0")
         for name in ("backoff_base", "throttled_backoff_base", "backoff_cap", "max_retry_after"):
-            if not 0 <= getattr(self, name) < float("inf"):
+            if not 0 <= getattr(self, name) <= sys.float_info.max:
                 raise ConfigurationError(f"{name} must be a finite number of seconds, 0 or more")
         for name, minimum in (
             ("max_concurrency", 1),
@@ -157,8 +164,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ("retry_budget", 0),
             ("max_response_bytes", 1024),
         ):
-            if getattr(self, name) < minimum:
-                raise ConfigurationError(f"{name} must be at least {minimum}")
+            if not minimum <= getattr(self, name) <= MAX_NUMBER:
+                raise ConfigurationError(f"{name} must be at least {minimum} and at most {MAX_NUMBER}")
 
     def _check_types(self) -> None:
         """Check the types; values passed from code are unchecked so far."""
@@ -178,6 +185,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f"Config(base_url={self.base_url!r})"
 
     @classmethod
+    @without_locals
     def load(cls, *, profile: str | None = None, **options: Any) -> Config:
         """Return the options from keywords, environment, profile file and defaults.
 
@@ -188,37 +196,40 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ``~/.config/aiwyn/config.toml``, with a table a profile: ``[profiles.NAME]``; ``profile`` or
         ``AIWYN_PROFILE`` picks one, otherwise ``default`` where it exists.
 
-        Raises:
-            ConfigurationError: no base_url or credentials anywhere, an unknown or wrong option.
-        """
-        try:
-            return cls._loaded(profile, options)
-        except ConfigurationError as raised:
-            error = raised
-        # The locals that a traceback shows hold credentials as plain text.
-        options.clear()
-        error.__context__ = None
-        raise error.with_traceback(None)
+        A credential is only sent to the ``base_url`` of its own source: keywords, environment or profile.
 
-    @classmethod
-    def _loaded(cls, profile: str | None, options: dict[str, Any]) -> Config:
-        passed = {name: value for name, value in options.items() if value is not None}
-        merged_options = _layered(passed, from_environment(_NAMES - _OBJECTS), from_profile(profile))
-        if "base_url" not in merged_options:
+        Raises:
+            ConfigurationError: no base_url or credentials anywhere, an unknown or wrong option, or the
+                credentials and base_url have different sources.
+        """
+        merged = merge(find_sources(profile, options, _NAMES - _OBJECTS), _NAMES)
+        if "base_url" not in merged:
             raise ConfigurationError(
                 "no base_url: pass base_url= or set AIWYN_BASE_URL "
                 f"(the API's documentation names {DEMO_URL} and {STAGING_URL}); "
                 "to try without an account, use aiwyn_async.sandbox.Sandbox"
             )
-        plain = {name: value for name, value in merged_options.items() if name not in _OBJECTS | SECRETS}
-        others = {name: value for name, value in merged_options.items() if name in _OBJECTS}
-        others |= {name: _secret(name, merged_options[name]) for name in SECRETS & merged_options.keys()}
+        check_destination(merged)
+        values = {name: source.options[name] for name, source in merged.items()}
+        plain = {name: value for name, value in values.items() if name not in _OBJECTS | SECRETS}
+        others = {name: value for name, value in values.items() if name in _OBJECTS}
+        others |= {name: _secret(name, values[name]) for name in SECRETS & values.keys()}
         try:
             checked = msgspec.convert(plain, _PlainOptions, strict=False)
         except msgspec.ValidationError as error:
             # msgspec names the path and the type, never the value.
             raise ConfigurationError(f"invalid option: {error}") from None
         return cls(**{name: getattr(checked, name) for name in plain}, **others)
+
+
+def option_sources() -> dict[str, str]:
+    """Return the source of each option that the environment or the profile sets.
+
+    Raises:
+        ConfigurationError: the profile cannot be read, or an option is unknown.
+    """
+    merged = merge(find_sources(None, {}, _NAMES - _OBJECTS), _NAMES)
+    return {name: source.named(name) for name, source in sorted(merged.items())}
 
 
 _NUMBER: Final = (int, float)
@@ -275,17 +286,3 @@ def _secret(name: str, text: object) -> Secret | TokenProvider:
         return cast("TokenProvider", text)
     expected = "a str, a Secret or a function that returns one" if name == "token" else "a str or a Secret"
     raise ConfigurationError(f"{name} must be {expected}, not {type(text).__name__}")
-
-
-def _layered(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Merge layers: the first value wins; a credential hides those of later layers."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        unknown = sorted(layer.keys() - _NAMES)
-        if unknown:
-            raise ConfigurationError(
-                f"unknown option {unknown[0]!r}; options are {', '.join(sorted(_NAMES))}"
-            )
-        fixed = set(merged) | (SECRETS if SECRETS & merged.keys() else set[str]())
-        merged |= {name: value for name, value in layer.items() if name not in fixed}
-    return merged

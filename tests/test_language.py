@@ -38,7 +38,7 @@ CODE = [
 FILES = [
     *sorted(path for kind in ("py", "pyi", "json") for path in (ROOT / "aiwyn_async").rglob(f"*.{kind}")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
     *(path for path in CODE if "tests" in path.relative_to(ROOT).parts),
 ]
 

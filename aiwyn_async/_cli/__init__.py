@@ -50,7 +50,8 @@ def _location(error: Exception) -> str:
 def _write_error(text: str) -> None:
     if sys.stderr is not None:
         try:
-            sys.stderr.write(f"{text}\n")
+            # Of a server, perhaps; write_message() may not be imported yet.
+            sys.stderr.write("".join(letter if letter.isprintable() else "\ufffd" for letter in text) + "\n")
             sys.stderr.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

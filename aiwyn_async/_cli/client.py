@@ -28,7 +28,8 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         return
     async with (
         create_sandbox(invoices=options.sandbox_invoices, seed=options.seed) as box,
-        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+        # Headers of a profile may be credentials of another server.
+        AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
     ):
         yield aiwyn
 

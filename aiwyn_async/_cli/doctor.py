@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ from aiwyn_async._cli.output import replace_control_characters, write_data
 from aiwyn_async._http.messages import Request
 from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async.client import AiwynClient
+from aiwyn_async.config import option_sources
 from aiwyn_async.errors import AiwynError
 
 __all__ = ["doctor"]
@@ -41,18 +42,24 @@ async def doctor(*, sandbox: Flag = False, sandbox_invoices: WholeNumber = 100, 
     exit_code = ExitCode.OK
     options = SandboxOptions(sandbox=sandbox, sandbox_invoices=sandbox_invoices, seed=seed)
     async with open_client(options) as aiwyn:
-        async for check in _run_checks(aiwyn):
+        sources = option_sources()
+        if sandbox:
+            sources = {name: source for name, source in sources.items() if name not in {"api_key", "token"}}
+            sources |= dict.fromkeys(("api_key", "base_url"), "--sandbox")
+        async for check in _run_checks(aiwyn, sources):
             result = "FAIL" if check.exit_code else "ok"
             write_data(replace_control_characters(f"{result:5} {check.name}: {check.detail}").encode())
             exit_code = exit_code or check.exit_code
     return exit_code
 
 
-async def _run_checks(aiwyn: AiwynClient) -> AsyncGenerator[_Check, None]:
+async def _run_checks(aiwyn: AiwynClient, sources: Mapping[str, str]) -> AsyncGenerator[_Check, None]:
     """Run checks until one fails on which the others depend."""
     config = aiwyn.config
     kind = "an API key" if config.api_key is not None else "a token"
     yield _Check("configuration", f"{config.base_url} with {kind}")
+    # Of an option that is set twice, only the winning source.
+    yield _Check("sources", ", ".join(f"{name} from {source}" for name, source in sources.items()))
     started = time.perf_counter()
     path = f"{config.gql_prefix}/invoices"
     try:

@@ -70,6 +70,7 @@ def to_flags(text: str) -> str:
     text = _OPTION.sub(
         lambda match: f"{flag_name(match[1])} {' or '.join(filter(None, match.group(3, 5)))}", text
     )
+    text = text.replace("csv_escape_formulas=True", "--escape-formulas")
     text = _EXTRA.sub("--extra-column", text)
     text = _COLUMNS.sub(lambda match: f"--date-columns {_join_names(match[1])}", text)
     return _ARGUMENT.sub(lambda match: flag_name(match[0]), text)

@@ -43,6 +43,7 @@ async def export(
     force: Flag = False,
     resume: Flag = False,
     replace: Flag = False,
+    escape_formulas: Flag = False,
     rows: RowOptions = _ROWS,
     json: Flag = False,
     sandbox: SandboxOptions = _SANDBOX,
@@ -73,6 +74,8 @@ async def export(
         resume: Continue an unfinished export; for a finished one nothing is requested.
         replace: Replace the file, and continue the last run of this command if it did not finish and is
             less than 12 hours old.
+        escape_formulas: Put an apostrophe before text of a .csv file that a spreadsheet may run as a
+            formula.
         rows: How rows and their values are written.
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
@@ -92,6 +95,7 @@ async def export(
                 resume=resume,
                 replace=replace,
                 table=plural,
+                csv_escape_formulas=escape_formulas,
                 on_progress=progress.update,
                 **rows.column_arguments(),
             )

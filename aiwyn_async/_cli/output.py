@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import TextIO
@@ -16,12 +17,16 @@ def write_data(data: bytes) -> None:
 
     If its reader has exited, output is discarded and the command continues.
 
+    On a terminal, characters that could control it are written as JSON escapes.
+
     Raises:
         StorageError: stdout is closed, or its disk is full.
     """
     if sys.stdout is None:
         raise StorageError("cannot write the result: stdout is closed")
     try:
+        if sys.stdout.isatty():
+            data = _escape_control_characters(data.decode("utf-8", "replace")).encode()
         sys.stdout.buffer.write(data + b"\n")
         sys.stdout.flush()
     except OSError as error:
@@ -52,4 +57,13 @@ def discard_output(stream: TextIO) -> None:
 
 def replace_control_characters(text: str) -> str:
     """Replace the characters with which a server could control the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+    return "".join(letter if _is_harmless(letter) else "\ufffd" for letter in text)
+
+
+def _escape_control_characters(text: str) -> str:
+    """Escape them as JSON does, so that JSON keeps its value."""
+    return "".join(letter if _is_harmless(letter) else json.dumps(letter)[1:-1] for letter in text)
+
+
+def _is_harmless(letter: str) -> bool:
+    return letter.isprintable() or letter in "\n\t"

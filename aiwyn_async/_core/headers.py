@@ -9,7 +9,7 @@ from typing import Final
 from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["SECRET_NAME", "Headers", "secrets_in"]
+__all__ = ["MIN_SECRET_LENGTH", "SECRET_NAME", "Headers", "secrets_in"]
 
 # RFC 9110: a header name is a token.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

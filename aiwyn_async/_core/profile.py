@@ -14,7 +14,7 @@ import msgspec
 from aiwyn_async._core.headers import SECRET_NAME
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["SECRETS", "from_environment", "from_profile"]
+__all__ = ["ENVIRONMENT_PREFIX", "SECRETS", "from_environment", "from_profile"]
 
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
 SECRETS: Final = {"api_key", "token"}
@@ -26,8 +26,8 @@ def from_environment(options: Iterable[str]) -> dict[str, Any]:
     return {name: os.environ[variable] for variable, name in names.items() if os.environ.get(variable)}
 
 
-def from_profile(profile: str | None) -> dict[str, Any]:
-    """Return the options of a profile; none if there is no profile file.
+def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the name of a profile with its file, and its options; none if there is no profile file.
 
     Raises:
         ConfigurationError: the file or the profile cannot be read, or others can read its credential.
@@ -37,6 +37,7 @@ def from_profile(profile: str | None) -> dict[str, Any]:
     # Unlike Path.home(), expanduser() does not fail for a user without a home, as containers have.
     config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     path = Path(configured or Path(config_home) / "aiwyn" / "config.toml")
+    full_name = f"profile {name or 'default'!r} of {path}"
     try:
         with path.open("rb") as file:
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
@@ -46,7 +47,7 @@ def from_profile(profile: str | None) -> dict[str, Any]:
             raise ConfigurationError(
                 f"profile {name or 'default'!r} cannot be read from {path}: {error.strerror}"
             ) from None
-        return {}
+        return full_name, {}
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigurationError(f"cannot read {path}: {error}") from None
     try:
@@ -65,4 +66,4 @@ def from_profile(profile: str | None) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path} contains a credential and others can read it; run: chmod 600 {path}"
         )
-    return options
+    return full_name, options

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["Secret", "TokenProvider", "bearer_secret"]
+__all__ = ["Secret", "TokenProvider", "bearer_secret", "without_locals"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Secret:
@@ -63,3 +67,19 @@ def bearer_secret(text: str) -> Secret:
     """
     scheme, _, rest = text.strip().partition(" ")
     return Secret(rest if scheme.lower() == "bearer" and rest.strip() else text)
+
+
+def without_locals(function: Callable[P, R]) -> Callable[P, R]:
+    """Drop the frames of a ``ConfigurationError``, since a traceback can show their locals."""
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ConfigurationError as error:
+            raised = error
+        del args, kwargs
+        raised.__context__ = None
+        raise raised.with_traceback(None)
+
+    return checked

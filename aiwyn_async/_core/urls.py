@@ -9,12 +9,20 @@ from urllib.parse import urlsplit
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["PATH", "check_proxy", "checked_url"]
+__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path"]
 
 # A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
 _HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 # Segments of printable ASCII except space, slash, ? and #.
 PATH: Final = re.compile(r"(?:/[!\"$-.0->@-~]+)+")
+
+# An empty, "." or ".." segment: some servers and proxies resolve it, and reach another path or host.
+_CLIMBING: Final = re.compile(r"^[^/]|^$|[/\\]{2}|[/\\](?:\.|%2e){1,2}(?:[/\\;]|$)", re.IGNORECASE)
+
+
+def is_plain_path(path: str) -> bool:
+    """Return whether a path, which may have a query, starts with a slash and stays where it points."""
+    return _CLIMBING.search(path.partition("?")[0]) is None
 
 
 def checked_url(url: str, *, allow_insecure_http: bool) -> str:

@@ -16,6 +16,7 @@ import sys
 import warnings
 from typing import Final, NoReturn, Protocol
 
+from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.error_mapping import MAX_REASON, may_have_been_applied, to_error
 from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
@@ -30,6 +31,7 @@ from aiwyn_async.errors import (
     Attempt,
     ConfigurationError,
     DeadlineExceededError,
+    DecodeError,
     RequestError,
     ResponseMismatchError,
     UndocumentedEndpointWarning,
@@ -173,23 +175,32 @@ class Session:
             raise
         return response.after((*earlier.attempts, *response.attempts))
 
-    def mask(self, text: str) -> str:
+    def mask_text(self, text: str) -> str:
         """Return text of the server as one printable line without credentials."""
         return printable(text, self._secrets(None), limit=MAX_REASON)
 
     def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
-        """Add the request to an error found in its response; mask what the error quotes.
-
-        The frames that decoded the response are dropped, since their locals hold its body.
-        """
-        if isinstance(error, (ApiError, ResponseMismatchError)):
-            error.args = (self.mask(error.args[0]),)
-            if isinstance(error, ApiError):
-                error.errors = masked(error.errors, self._secrets(None))
-            else:
-                error.received_key = masked(error.received_key, self._secrets(None))
+        """Add the request to an error found in its response; mask what the error quotes."""
         error.method, error.path = request.method, request.path
         error.attempts, error.request_id = response.attempts, response.request_id
+        return self.mask(error)
+
+    def mask(self, error: RequestError) -> RequestError:
+        """Mask credentials in what an error quotes of a response; drop its frames, whose locals hold it."""
+        secrets = self._secrets(None)
+        if isinstance(error, (ApiError, ResponseMismatchError)):
+            error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
+        else:  # mostly words of this package, which a very short token would garble
+            secrets = tuple(secret for secret in secrets if len(secret.reveal()) >= MIN_SECRET_LENGTH)
+            error.args = (masked(error.args[0], secrets),)
+        error.request_id = masked(error.request_id, secrets)
+        if isinstance(error, DecodeError):
+            error.location = masked(error.location, secrets)
+        elif isinstance(error, ApiError):
+            error.errors = masked(error.errors, secrets)
+        elif isinstance(error, ResponseMismatchError):
+            error.received_key = masked(error.received_key, secrets)
+        error.__context__ = None
         return error.with_traceback(None)
 
     def warn_undocumented(self, use: str, path: str) -> None:

@@ -21,6 +21,7 @@ from aiohttp import hdrs
 from aiohttp.connector import Connection
 from yarl import URL
 
+from aiwyn_async._core.urls import is_plain_path
 from aiwyn_async._http import forks
 from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
@@ -264,6 +265,8 @@ class Transport:
         if not path.isascii() or not path.isprintable() or " " in path:
             # A line break would end the request line, and the rest would be read as headers.
             raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
+        if not is_plain_path(path):
+            raise ConfigurationError("a path must start with / and have no empty, . or .. segment")
         if "?" in path or "#" in path:
             return URL(self._config.base_url + path, encoded=True)
         return self._base.with_path(self._base_path + path, encoded=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import timedelta
 from functools import lru_cache
@@ -20,10 +20,11 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
-from aiwyn_async.errors import AiwynError, ConfigurationError
+from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, RequestError
 
 __all__ = ["MAX_PAGE_SIZE", "MAX_RANGES", "Read", "ReadOptions", "check_integer", "type_name"]
 
+ResultT = TypeVar("ResultT")
 RowT = TypeVar("RowT")
 
 MAX_RANGES: Final = 64
@@ -143,6 +144,22 @@ class Read(ABC, Generic[RowT]):
     def checkpoint(self) -> Checkpoint | None:
         """Where to resume after the rows yielded so far; None before the first use."""
         return self._checkpoint
+
+    def mask(self, error: RequestError) -> RequestError:
+        """Mask credentials in an error found in a row; drop its frames, whose locals hold the row."""
+        return self._session.mask(error)
+
+    async def masking(self, work: Awaitable[ResultT]) -> ResultT:
+        """Await work on rows of this read; mask credentials that a row repeats in an error of it.
+
+        Raises:
+            DecodeError: without the frames of the work, whose locals hold the row.
+        """
+        try:
+            return await work
+        except DecodeError as error:
+            refused = self.mask(error)
+        raise refused
 
     @property
     def server(self) -> str:

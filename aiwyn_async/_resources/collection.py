@@ -13,7 +13,6 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
-from aiwyn_async._decoding.objects import decode_object
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
@@ -26,11 +25,11 @@ from aiwyn_async._resources.arguments import as_fields, as_id, check_keys, check
 from aiwyn_async._resources.endpoint import Endpoint, Verb
 from aiwyn_async._resources.keys import is_same_key, key_getter
 from aiwyn_async._resources.options import ListOptions, PullOptions
+from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.errors import (
     ConfigurationError,
     DecodeError,
     NotFoundError,
-    RequestError,
     ResponseMismatchError,
 )
 from aiwyn_async.filters import Where
@@ -225,10 +224,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
             await prefetcher.aclose()
 
     def _detail(self, request: Request, response: Response, key: Id) -> DetailT:
-        try:
-            detail = decode_object(response.body, self.detail_type)
-        except RequestError as error:
-            raise self._session.attach_request(error, request, response)  # noqa: B904 (the same error)
+        detail = decode_response(self._session, request, response, self.detail_type)
         received = self._key_of(detail)
         if received == key or is_same_key(key, received):
             return detail

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._decoding.objects import decode_object
-from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
+from aiwyn_async._http.messages import Request, Response, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
+from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
@@ -40,9 +40,8 @@ class EventSubscriptions:
         Raises:
             RequestError: see ``errors``.
         """
-        body = await self._call("GET", "/catalog")
         kind: type[dict[str, Any]] = dict
-        return decode_object(body, kind)
+        return decode_response(self._session, *await self._call("GET", "/catalog"), kind)
 
     async def create(
         self,
@@ -113,7 +112,8 @@ class EventSubscriptions:
         """
         self._session.warn_undocumented("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
         path = f"/{path_segment(subscription_id, what='subscription_id')}/secret"
-        secret = _secret_in(await self._call("GET", path))
+        _, response = await self._call("GET", path)
+        secret = _secret_in(response.body)
         if secret is None:
             raise DecodeError("the response contains no secret", method="GET", path=path)
         return secret
@@ -122,16 +122,18 @@ class EventSubscriptions:
         self._session.warn_undocumented(
             f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}"
         )
-        return decode_object(await self._call(method, below, body), EventSubscription)
+        return decode_response(self._session, *await self._call(method, below, body), EventSubscription)
 
-    async def _call(self, method: str, below: str, body: dict[str, object] | None = None) -> bytes:
+    async def _call(
+        self, method: str, below: str, body: dict[str, object] | None = None
+    ) -> tuple[Request, Response]:
         request = Request(
             method=method,
             path=f"{self._session.config.api_prefix}/event-subscriptions{below}",
             body=None if body is None else encode_json(body),
             retry_class=RetryClass.READ if method == "GET" else RetryClass.WRITE,
         )
-        return (await self._session.call(request)).body
+        return request, await self._session.call(request)
 
 
 def _secret_in(body: bytes) -> Secret | None:

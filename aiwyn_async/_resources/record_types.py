@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async._decoding.objects import decode_object
 from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
+from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.models.records import RecordType, RecordTypeField
 
@@ -103,7 +103,7 @@ class RecordTypes:
             body=None if body is None else encode_json(body),
             retry_class=RetryClass.WRITE,
         )
-        return decode_object((await self._session.call(request)).body, RecordType)
+        return decode_response(self._session, request, await self._session.call(request), RecordType)
 
 
 def _fields(fields: Sequence[FieldInput]) -> list[RecordTypeField]:

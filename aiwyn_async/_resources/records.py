@@ -216,7 +216,7 @@ class RecordWrite:
             raise
         except RequestError as error:
             return same_outcome(batch, error)
-        outcomes = parse_outcomes(batch, response.body, self._session.mask)
+        outcomes = parse_outcomes(batch, response.body, self._session.mask_text)
         if any(outcome.code in MISMATCHES for outcome in outcomes):
             # It may belong to another request, and the next response on that connection to this one.
             self._session.distrust_connections()

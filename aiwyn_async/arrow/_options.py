@@ -25,12 +25,14 @@ class ColumnOptions(msgspec.Struct, frozen=True, kw_only=True):
         date_columns: columns that hold the calendar day of a timestamp as the server sent it.
         round_money: decimal places to which amounts are rounded, half to even; None does not round.
         extra: "json" adds a column ``extra`` with the fields that the row type does not have, as JSON.
+        csv_escape_formulas: CSV only: put an apostrophe before text that a spreadsheet takes for a formula.
     """
 
     ids: Literal["auto", "text"] = "auto"
     date_columns: tuple[str, ...] = ()
     round_money: int | None = None
     extra: Literal["json"] | None = None
+    csv_escape_formulas: bool = False
 
 
 UNCHANGED: Final = ColumnOptions()

@@ -21,7 +21,7 @@ from aiwyn_async._pagination.page import Page
 from aiwyn_async._pagination.query import Query
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, raw_pages
-from aiwyn_async.errors import ConfigurationError, ExportError, LoopMismatchError
+from aiwyn_async.errors import ConfigurationError, DecodeError, ExportError, LoopMismatchError, RequestError
 
 __all__ = ["ArrowStream", "PagedRead", "c_stream"]
 
@@ -54,6 +54,10 @@ class PagedRead(Protocol):
     @property
     def row_type(self) -> Any:
         """A Struct."""
+        ...
+
+    def mask(self, error: RequestError) -> RequestError:
+        """Mask credentials in an error found in a row; drop its frames."""
         ...
 
     def adopt(self, report: Any, bad_rows: list[BadRow]) -> None:
@@ -149,7 +153,7 @@ def _record_batches(
                 pull.adopt(read.report, read.bad_rows)
                 rows = PageRows.of([page], pull.on_bad_row)
                 del page
-                table = schema.table(rows)
+                table = _convert(pull, schema, rows)
                 rows.counts.add_to(read.report)
                 read.bad_rows.extend(rows.bad_rows)
                 _check_ids(table.schema, schema.arrow)
@@ -157,6 +161,14 @@ def _record_batches(
         finally:
             pull.adopt(read.report, read.bad_rows)
             bridge.close(pages.aclose())
+
+
+def _convert(pull: PagedRead, schema: Any, rows: PageRows) -> Any:
+    try:
+        return schema.table(rows)
+    except DecodeError as error:
+        refused = pull.mask(error)
+    raise refused
 
 
 def _check_ids(actual: Any, expected: Any) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, cast
 
+import msgspec
+
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
@@ -31,6 +33,7 @@ async def export(
     date_columns: Iterable[str] = (),
     round_money: int | None = None,
     extra: Literal["json"] | None = None,
+    csv_escape_formulas: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
     """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
@@ -75,6 +78,10 @@ async def export(
             is refused.
         extra: "json" adds the column ``extra`` with the fields that the row type does not have, as JSON. The
             report always names them, as ``unknown_fields``.
+        csv_escape_formulas: put an apostrophe before each text of a CSV file, also of its header, that starts
+            with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, which a spreadsheet may run as a
+            formula. Numbers are unchanged. Set it if people open the file; a program reads the data as sent
+            without it.
         on_progress: called after each page.
 
     Raises:
@@ -92,6 +99,7 @@ async def export(
     options = column_options(
         source.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
     )
+    options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
     file_format = format_for(path, source.row_type, table or source.name, options)
     if file_format.reads_raw_pages:
         source.read_raw_pages()
@@ -99,7 +107,7 @@ async def export(
     with storage_notes():
         try:
             await in_thread(lambda: job.prepare(mode))
-            return await job.run()
+            return await source.masking(job.run())
         finally:
             job.release()
 

@@ -291,7 +291,7 @@ class Staging:
         with disk_errors(self.folder):
             # The directory itself stays: it holds the lock.
             for path in self.folder.iterdir():
-                if path.is_dir():
+                if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 elif path.name not in names:
                     path.unlink()

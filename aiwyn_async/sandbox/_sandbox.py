@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.control import FaultSpec, parse_fault
 from aiwyn_async.sandbox._http.faults import Faults
 from aiwyn_async.sandbox._http.handlers import PageLimits
-from aiwyn_async.sandbox._http.rate_limit import RateLimit, TokenBucket
+from aiwyn_async.sandbox._http.rate_limit import MAX_PER_SECOND, RateLimit, TokenBucket
 from aiwyn_async.sandbox._http.read_routes import ReadRoutes
 from aiwyn_async.sandbox._http.requests import ServedRequest
 from aiwyn_async.sandbox._http.server import HOST, Server
@@ -117,10 +118,14 @@ class Sandbox:
             raise ValueError("invoices must not be negative, and clients must be at least 1")
         if collation not in get_args(Collation):
             raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
-        if latency < 0:
-            raise ValueError(f"latency must not be negative, got {latency:g}")
+        if not 0 <= latency <= sys.float_info.max:
+            raise ValueError(f"latency must be 0 or more seconds, got {latency}")
+        if not 0 <= port < 2**16:
+            raise ValueError(f"port {port} is not between 0 and 65535")
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError("seed must fit in 64 bits")
         if isinstance(rate_limit, int | float):
-            rate_limit = RateLimit(rate_limit, max(1, int(rate_limit)))
+            rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
         self._database = database = Database(
             invoices=invoices,
@@ -160,6 +165,8 @@ class Sandbox:
             (parse_fault(fault) if isinstance(fault, str) else fault).add_to(self.faults)
 
     def __repr__(self) -> str:
+        if "_runtime" not in vars(self):
+            return "<Sandbox without valid options>"
         state = "stopped" if self._server.port is None else self.url
         return f"<Sandbox {state}, {self._database!r}, {self._service!r}>"
 

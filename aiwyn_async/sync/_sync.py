@@ -165,7 +165,7 @@ async def sync(
         ),
     )
     job = SyncJob(reads, table)
-    source = await job.run(overlap, full=full, reconcile_deletes=reconcile_deletes)
+    source = await pull.masking(job.run(overlap, full=full, reconcile_deletes=reconcile_deletes))
     problems, report = job.problems(source), source.report
     job.counts.add_to(report)
     return SyncResult(

@@ -63,7 +63,7 @@ async def test_count_prints_number_of_rows(cli: Cli) -> None:
 async def test_doctor_reports_ok_for_a_healthy_server(cli: Cli) -> None:
     done = await cli.run("doctor")
     assert done.code == 0, done.out
-    assert done.out.count("ok ") == 4
+    assert done.out.count("ok ") == 5
 
 
 async def test_doctor_reports_clock_skew(cli: Cli, box: Sandbox) -> None:
@@ -104,6 +104,12 @@ async def test_doctor_reports_clock_skew(cli: Cli, box: Sandbox) -> None:
             {},
             2,
             "--ranges cannot be combined with --limit",
+        ),
+        (
+            ["export", "invoices", "--to", "x.jsonl", "--escape-formulas"],
+            {},
+            2,
+            "error: --escape-formulas is for .csv files, not x.jsonl; remove it",
         ),
         (["export", "invoices", "--to", "missing/x.csv"], {}, 1, "does not exist; create it"),
         (["nonsense"], {}, 2, "nonsense"),
@@ -285,3 +291,11 @@ async def test_sandbox_names_port_in_use(cli: Cli, box: Sandbox) -> None:
         True,
         False,
     )
+
+
+async def test_export_escapes_formulas(cli: Cli, box: Sandbox) -> None:
+    box.insert("clients", {"name": "=1+1"})
+    for flags, name in (([], "=1+1"), (["--escape-formulas"], "'=1+1")):
+        done = await cli.run("export", "clients", "--to", "x.csv", "--force", *flags)
+        assert done.code == 0, done.err
+        assert name in (cli.folder / "x.csv").read_text().splitlines()[-1].split(",")

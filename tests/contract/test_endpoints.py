@@ -103,11 +103,12 @@ async def test_profile_file_overrides_endpoints(
     server.by_path["/gql/v1/customers"] = paged("clients", ROWS)
     profile = tmp_path / "config.toml"
     profile.write_text(
-        f'[profiles.default]\nbase_url = "{server.url}"\n'
+        f'[profiles.default]\nbase_url = "{server.url}"\ntoken = "t"\n'
         '[profiles.default.endpoints.clients]\nlist_path = "/customers"\n'
     )
+    profile.chmod(0o600)
     monkeypatch.setenv("AIWYN_CONFIG", str(profile))
-    async with AiwynClient(token="t") as aiwyn:
+    async with AiwynClient() as aiwyn:
         assert len(await aiwyn.clients.list().collect()) == 7
 
 
@@ -147,7 +148,7 @@ async def test_untyped_rows_have_exact_decimals(server: CannedServer) -> None:
         assert str((await whatever.get(3))["rate"]) == "12.5"
 
 
-@pytest.mark.parametrize("path", ["gql/v1/x", "/x?y=1", "/x#y", "https://evil.example/x"])
+@pytest.mark.parametrize("path", ["", "gql/v1/x", "/x?y=1", "/x#y", "https://evil.example/x"])
 async def test_collection_with_an_invalid_path_is_refused(path: str) -> None:
     async with AiwynClient(base_url="https://x.example", token="t") as aiwyn:
         with pytest.raises(ConfigurationError):

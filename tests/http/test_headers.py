@@ -118,10 +118,10 @@ def test_profile_may_contain_headers_and_private_credentials(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(
-        '[profiles.default]\nbase_url = "https://a.test"\n[profiles.default.headers]\nX-Api-Key = "abc"\n'
+        '[profiles.default]\nbase_url = "https://a.test"\ntoken = "t"\n'
+        '[profiles.default.headers]\nX-Api-Key = "abc"\n'
     )
     monkeypatch.setenv("AIWYN_CONFIG", str(path))
-    monkeypatch.setenv("AIWYN_TOKEN", "t")
     path.chmod(0o600)
     assert Config.load().headers == {"X-Api-Key": "abc"}
     path.chmod(0o644)

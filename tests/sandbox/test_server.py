@@ -188,13 +188,34 @@ async def test_client_detail_sums_its_invoices(box: Sandbox, http: aiohttp.Clien
         ("127.0.0.1:1", 421),
         ("localhost", 200),
         ("127.0.0.1", 200),
+        ("LOCALHOST:{port}", 200),
+        ("127.0.0.1:{port}", 200),
+        ("[::1]", 200),
+        ("[::1]:{port}", 200),
+        ("[::2]:{port}", 421),
         ("127.0.0.1.evil", 421),
+        ("evil.com", 421),
+        ("evil.com:{port}", 421),
+        ("localhost.evil.com", 421),
+        ("localhost.", 421),
     ],
 )
-async def test_host_header_must_name_the_server(post: Any, host: str, status: int) -> None:
+async def test_host_header_must_name_the_server(post: Any, box: Sandbox, host: str, status: int) -> None:
+    host = host.replace("{port}", box.url.rpartition(":")[2])
     assert (await post(LIST, {}, headers={"Host": host}))[0] == status
     if status == 421:
         assert (await post("/nothing", {}, headers={"Host": host}))[0] == 421
+
+
+@pytest.mark.parametrize(
+    "head", ["GET http://localhost/openapi.json HTTP/1.1\r\nHost: evil.com", "GET /openapi.json HTTP/1.0"]
+)
+async def test_host_of_the_target_or_no_host_is_not_enough(box: Sandbox, head: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(box.url.rpartition(":")[2]))
+    writer.write(f"{head}\r\nConnection: close\r\n\r\n".encode())
+    assert b" 421 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
 
 def _lines(path: Path) -> list[str]:

@@ -55,6 +55,8 @@ def format_for(path: Path, row_type: type[Any], table: str, options: ColumnOptio
     make = _FORMATS.get(path.suffix.lower())
     if make is None:
         raise ConfigurationError(f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}")
+    if options.csv_escape_formulas and path.suffix.lower() != ".csv":
+        raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {path.name}; remove it")
     return make(row_type, table, options)
 
 

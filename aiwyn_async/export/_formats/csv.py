@@ -6,6 +6,7 @@ import contextlib
 import csv
 import functools
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -26,6 +27,9 @@ from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["CsvFormat"]
 
+# OWASP: spreadsheets run a cell that starts with one of these as a formula.
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 DAY_LENGTH: Final = len("2024-05-01")
 
 
@@ -50,6 +54,7 @@ class CsvFormat:
         self._day_indexes = [index for index, name in enumerate(self._names) if name in options.date_columns]
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._raw_indexes = [index for index, field in enumerate(self._fields) if not _is_text(field.type)]
+        self._raw_columns = frozenset(self._raw_indexes)
         self._cells = _cells_decoder(row_type)
         self.identity = f"csv {','.join(self._names)} {options}"
 
@@ -58,6 +63,8 @@ class CsvFormat:
         first = written = 0
         for page in rows.pages:
             lines = self._lines(rows, page, first)
+            if self._options.csv_escape_formulas:
+                lines = [self._escape(line) for line in lines]
             file.write(_encode_lines(lines))
             first, written = first + len(page), written + len(lines)
         return written
@@ -65,6 +72,8 @@ class CsvFormat:
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
         """Write the header, then the parts."""
         names = [*self._names, EXTRA_COLUMN] if self._options.extra else self._names
+        if self._options.csv_escape_formulas:
+            names = [_escape_formula(name) for name in names]
         with path.open("wb") as file:
             file.write(_encode_lines([names]))
             for part in parts:
@@ -86,6 +95,15 @@ class CsvFormat:
             except DECODING_ERRORS as error:
                 rows.record_error(index, error)
         return lines
+
+    def _escape(self, line: list[str | None]) -> list[str | None]:
+        """Escape texts; of the other columns only what is not a number, such as an id that is text."""
+        return [
+            cell
+            if not cell or (index in self._raw_columns and _NUMBER.fullmatch(cell))
+            else _escape_formula(cell)
+            for index, cell in enumerate(line)
+        ]
 
     def _is_exact(self, page: RowsOfPage) -> bool:
         """True if the cells of a page can be its values as the server sent them."""
@@ -115,6 +133,10 @@ class CsvFormat:
         for index in self._day_indexes:
             texts[index] = texts[index] and texts[index][:DAY_LENGTH]
         return [*texts, None] if self._options.extra else texts
+
+
+def _escape_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["RateLimit", "TokenBucket"]
+__all__ = ["MAX_PER_SECOND", "RateLimit", "TokenBucket"]
+
+MAX_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,8 @@ class RateLimit:
     burst: int = 1
 
     def __post_init__(self) -> None:
-        if self.per_second <= 0 or self.burst < 1:
-            raise ValueError("per_second must be above 0 and burst at least 1")
+        if not 0 < self.per_second <= MAX_PER_SECOND or self.burst < 1:
+            raise ValueError(f"per_second must be above 0, at most {MAX_PER_SECOND}, and burst at least 1")
 
 
 class TokenBucket:

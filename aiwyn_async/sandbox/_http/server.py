@@ -60,7 +60,7 @@ class Server:
 
     def is_own_host(self, host: str) -> bool:
         """Whether a Host header names this server; others are DNS rebinding."""
-        return host in {HOST, "localhost", f"{HOST}:{self.port}", f"localhost:{self.port}"}
+        return host.lower().removesuffix(f":{self.port}") in {HOST, "localhost", "[::1]"}
 
 
 class LoopThread:

@@ -80,7 +80,8 @@ class Service:
 
     def misdirected(self, request: web.Request) -> web.Response | None:
         """Return a 421 if the request does not name this server as its host."""
-        if self._is_own_host(request.host):
+        # request.host is that of an absolute target, and a guess for a request without the header.
+        if self._is_own_host(request.host) and self._is_own_host(request.headers.get("Host", "")):
             return None
         return error_response(421, "the Host header does not name this server")
 
