@@ -59,14 +59,14 @@ def find_sources(
     ]
 
 
-def merge(found: Sequence[Source], known: Collection[str]) -> dict[str, Source]:
+def merge(sources: Sequence[Source], known: Collection[str]) -> dict[str, Source]:
     """Return the source of each option: the first that sets it; a credential hides those of later sources.
 
     Raises:
         ConfigurationError: a source sets an unknown option.
     """
     merged: dict[str, Source] = {}
-    for source in found:
+    for source in sources:
         unknown = sorted(source.options.keys() - known)
         if unknown:
             raise ConfigurationError(f"unknown option {unknown[0]!r}; options are {', '.join(sorted(known))}")

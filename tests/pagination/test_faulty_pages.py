@@ -59,8 +59,8 @@ async def test_page_that_stays_empty_does_not_end_a_list_without_counts(
 ) -> None:
     server = OneFault(numbered(range(100)), None, None, counted=False)
     server.missing = set(range(10 * position, 10 * position + 10))
-    found, is_complete = await read(server, clock, by_key=False)
-    assert found == [key for key in range(100) if key not in server.missing]
+    received, is_complete = await read(server, clock, by_key=False)
+    assert received == [key for key in range(100) if key not in server.missing]
     assert is_complete == (position == 9)  # the last page is as good as not there
 
 

@@ -27,9 +27,9 @@ def forbidden(source: str) -> list[str]:
 
 
 def test_package_neither_disables_tls_nor_runs_data() -> None:
-    found = {path.relative_to(ROOT): forbidden(path.read_text(encoding="utf-8")) for path in FILES}
-    assert len(found) > 100
-    assert not {path: words for path, words in found.items() if words}
+    matches = {path.relative_to(ROOT): forbidden(path.read_text(encoding="utf-8")) for path in FILES}
+    assert len(matches) > 100
+    assert not {path: words for path, words in matches.items() if words}
 
 
 @pytest.mark.parametrize(

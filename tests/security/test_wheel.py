@@ -54,8 +54,8 @@ def test_wheel_has_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
 
 
 def test_wheel_contains_no_secret_and_no_path_of_a_machine(wheel: zipfile.ZipFile) -> None:
-    found = [name for name in wheel.namelist() if SECRET.search(wheel.read(name))]
-    assert not found
+    matches = [name for name in wheel.namelist() if SECRET.search(wheel.read(name))]
+    assert not matches
     assert not [name for name in wheel.namelist() if re.search(rb"/(home|Users)/\w+/", wheel.read(name))]
 
 

@@ -1,0 +1,96 @@
+"""A thousand tasks on one client, while every twentieth request fails in one of several ways."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import statistics
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, RequestError
+from aiwyn_async.sandbox import Sandbox
+from looking_inside import assert_nothing_is_held
+
+TASKS = int(os.environ.get("AIWYN_LOAD_TASKS", "1000"))
+FAULTS: list[dict[str, Any]] = [
+    {"status": 503},
+    {"status": 429, "headers": {"Retry-After": "0.01"}},
+    {"action": "truncate"},
+    {"action": "reset"},
+]
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """A sandbox in a thread of its own, so that the client does not wait for its server's work."""
+    with Sandbox(invoices=500, seed=7, log_bodies=False) as running:
+        yield running
+
+
+@pytest.fixture
+def outcomes(caplog: pytest.LogCaptureFixture) -> Callable[[], Counter[str]]:
+    """Count the outcomes of all attempts, as logged."""
+    caplog.set_level(logging.DEBUG, "aiwyn_async")
+    return lambda: Counter(str(record.args[2]) for record in caplog.records if isinstance(record.args, tuple))
+
+
+async def test_thousand_tasks_lose_and_repeat_nothing(
+    box: Sandbox, outcomes: Callable[[], Counter[str]]
+) -> None:
+    keys: list[Any] = [row[0] for row in box.query("SELECT id FROM invoices ORDER BY id")]
+    received: Counter[Any] = Counter()
+    written: Counter[str] = Counter()
+    errors: list[RequestError] = []
+    waits: list[float] = []
+
+    async def get(number: int) -> None:
+        key = keys[number % len(keys)]
+        assert (await aiwyn.invoices.get(key)).id == key
+        received["get"] += 1
+
+    async def search(_: int) -> None:
+        assert [row.id async for row in aiwyn.invoices.search(page_size=200)] == keys
+        received["search"] += 1
+
+    async def upsert(number: int) -> None:
+        records = [{"type": "LOAD", "systemRef": f"{number}-{n}", "attributes": {}} for n in range(4)]
+        async for outcome in aiwyn.records.upsert(records, batch_size=2):
+            written[outcome.status] += 1
+        received["upsert"] += 1
+
+    async def measure(work: Callable[[int], Awaitable[None]], number: int) -> None:
+        started = time.perf_counter()
+        try:
+            await work(number)
+        except RequestError as error:
+            errors.append(error)
+        waits.append(time.perf_counter() - started)
+
+    async with AiwynClient(
+        base_url=box.url, api_key=box.api_key, backoff_base=0.01, throttled_backoff_base=0.01, deadline=50
+    ) as aiwyn:
+        await aiwyn.invoices.list(limit=1)
+        calls_before, attempts_before = box.calls(), outcomes().total()
+        planned = [box.faults.add("*", every=20 * len(FAULTS), **fault) for fault in FAULTS]
+        for number, fault in enumerate(planned):
+            fault.seen = 20 * number  # one after the other
+        works = [search if n % 20 == 0 else upsert if n % 20 == 1 else get for n in range(TASKS)]
+        await asyncio.gather(*(measure(work, number) for number, work in enumerate(works)))
+        await assert_nothing_is_held(aiwyn)
+    print(f"{TASKS} tasks, {box.calls()} requests, {sum(fault.hits for fault in planned)} faults")  # noqa: T201
+    print(f"a task took {statistics.median(waits):.2f} s, the longest {max(waits):.2f} s")  # noqa: T201
+    assert sum(received.values()) + len(errors) == TASKS
+    counted = outcomes()
+    unavailable, throttled, truncated, reset = (fault.hits for fault in planned)
+    assert (counted["503"], counted["429"], counted["truncated"]) == (unavailable, throttled, truncated)
+    resent = reset - counted["disconnected"]  # on a connection that was kept alive: not an attempt
+    assert box.calls() - calls_before == counted.total() - attempts_before + resent
+    applied = box.query("SELECT times_applied FROM records WHERE type = 'LOAD'")
+    assert set(applied) <= {(1,)}
+    assert written["created"] <= len(applied) <= written["created"] + written["ambiguous"]
