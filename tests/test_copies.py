@@ -213,6 +213,6 @@ def test_secret_is_shared_by_copies_and_not_pickled() -> None:
 
 
 def test_checkpoint_survives_a_copy(tmp_path: Path) -> None:
-    checkpoint = Checkpoint.create(endpoint="/x", query="q", position={"after": [Decimal("1.10")]})
+    checkpoint = Checkpoint(endpoint="/x", query="q", position={"after": [Decimal("1.10")]})
     assert pickled(checkpoint) == copy.deepcopy(checkpoint) == checkpoint
     assert pickled(FileState(tmp_path / "state.json")).get("x") is None

@@ -134,7 +134,7 @@ class BookmarkStore:
             return
         key = {} if bookmark.key is None else {"key": bookmark.key}
         position = {"bookmark": bookmark.at, **key}
-        checkpoint = Checkpoint.create(endpoint=self._endpoint, query=self._query, position=position)
+        checkpoint = Checkpoint(endpoint=self._endpoint, query=self._query, position=position)
         result = self.state.put(self._endpoint, checkpoint.to_json())
         if inspect.isawaitable(result):
             await result

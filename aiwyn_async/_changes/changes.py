@@ -363,7 +363,7 @@ class Changes(Read[RowT]):
 
     def _bind(self, span: Span, inner: Checkpoint | None) -> Checkpoint:
         position = msgspec.to_builtins(msgspec.structs.replace(span, inner=inner))
-        return Checkpoint.create(endpoint=self.query.path, query=self._fingerprint, position=position)
+        return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
 
     def _span_of(self, checkpoint: Checkpoint) -> Span:
         try:

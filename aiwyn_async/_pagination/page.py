@@ -26,27 +26,22 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     Valid in every process.
 
-    It contains no credentials, and of the data only a few keys and the order values of one row. Its check
-    value detects damage and edits, which could skip rows; it is not a protection against an attacker.
+    It contains no credentials, and of the data only a few keys and the order values of one row.
     """
 
-    version: int
+    version: int = VERSION
     endpoint: str
     query: str
     """A hash of the endpoint and the query; another query rejects the checkpoint."""
     position: Position
-    check: str
-    """A hash of the other fields; a checkpoint with a changed field is rejected."""
-
-    @classmethod
-    def create(cls, *, endpoint: str, query: str, position: Position) -> Checkpoint:
-        """Return a checkpoint of this version with its check value."""
-        check = _check_value(VERSION, endpoint, query, position)
-        return cls(version=VERSION, endpoint=endpoint, query=query, position=position, check=check)
 
     def to_json(self) -> str:
-        """Return the checkpoint as one line of JSON."""
-        return encode_json(self).decode()
+        """Return the checkpoint as one line of JSON.
+
+        Its check value detects damage and edits, which could skip rows; it is not a protection against an
+        attacker.
+        """
+        return encode_json(self._stored()).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Checkpoint:
@@ -57,30 +52,47 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             version = _version_decoder.decode(text).version
-            checkpoint = _decoder.decode(text) if version == VERSION else None
+            stored = _decoder.decode(text) if version == VERSION else None
         except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError):
             raise CheckpointError("not a valid checkpoint") from None
-        if checkpoint is None:
+        if stored is None:
             raise CheckpointError(
                 f"checkpoint version {version} is not supported, only {VERSION}; "
                 "start a new read without resume"
             )
-        _verify(checkpoint)
+        checkpoint = cls(endpoint=stored.endpoint, query=stored.query, position=stored.position)
+        if stored.check != checkpoint._stored().check:
+            raise damaged_checkpoint()
         return checkpoint
 
     def position_for(self, endpoint: str, query: str) -> Position:
         """Return the position if the checkpoint belongs to this query.
 
         Raises:
-            CheckpointError: it belongs to another query, or was changed.
+            CheckpointError: it belongs to another query.
         """
-        _verify(self)
         if (self.endpoint, self.query) != (endpoint, query):
             raise CheckpointError(
                 f"this checkpoint belongs to another query of {self.endpoint}; "
                 "resume with the same filters and order, or start a new read without resume"
             )
         return self.position
+
+    def _stored(self) -> _Stored:
+        content = self.version, self.endpoint, self.query, self.position
+        try:
+            return _Stored(*content, check_value(content))
+        except (TypeError, ValueError, RecursionError):  # not what a read creates
+            raise damaged_checkpoint() from None
+
+
+class _Stored(msgspec.Struct):
+    version: int
+    endpoint: str
+    query: str
+    position: Position
+    check: str
+    """A hash of the other fields; a checkpoint with a changed field is rejected."""
 
 
 class _Versioned(msgspec.Struct):
@@ -92,22 +104,9 @@ def damaged_checkpoint() -> CheckpointError:
     return CheckpointError("the checkpoint is damaged; start a new read without resume")
 
 
-def _verify(checkpoint: Checkpoint) -> None:
-    content = checkpoint.version, checkpoint.endpoint, checkpoint.query, checkpoint.position
-    if checkpoint.check != _check_value(*content):
-        raise damaged_checkpoint()
-
-
-def _check_value(version: int, endpoint: str, query: str, position: Position) -> str:
-    try:
-        return check_value([version, endpoint, query, position])
-    except (TypeError, ValueError, RecursionError):  # not what a read creates
-        raise damaged_checkpoint() from None
-
-
 _version_decoder: Final = msgspec.json.Decoder(_Versioned)
 # Amounts among the order values stay exact.
-_decoder: Final = msgspec.json.Decoder(Checkpoint, float_hook=Decimal)
+_decoder: Final = msgspec.json.Decoder(_Stored, float_hook=Decimal)
 
 
 def fingerprint(endpoint: str, query: Mapping[str, Any]) -> str:

@@ -112,7 +112,7 @@ class PageProcessor(Generic[RowT]):
             total_count_at_start=self.report.total_count_at_start, problems=self.report.all_problem_counts
         )
         position = position | {RESUME_STATE: msgspec.to_builtins(resume_state)}
-        return Checkpoint.create(endpoint=self._query.path, query=self._query_hash, position=position)
+        return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=position)
 
     def candidate(self, page: DecodedPage[RowT]) -> Candidate[RowT]:
         """Return a decoded page as the pagination sees it."""

@@ -172,7 +172,7 @@ class Pull(Read[RowT]):
             self._end_with(error)
 
     def _bind(self, position: Position) -> Checkpoint:
-        return Checkpoint.create(endpoint=self.query.path, query=self._fingerprint, position=position)
+        return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
 
     def _position_of(self, checkpoint: Checkpoint) -> Position:
         query = self._fingerprint.partition(".")[0]

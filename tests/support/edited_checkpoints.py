@@ -11,6 +11,6 @@ __all__ = ["edited"]
 
 def edited(checkpoint: Checkpoint, **position: Any) -> Checkpoint:
     """Return a valid checkpoint with these changes of its position."""
-    return Checkpoint.create(
+    return Checkpoint(
         endpoint=checkpoint.endpoint, query=checkpoint.query, position=checkpoint.position | position
     )
