@@ -33,7 +33,7 @@ CODE = [
     path
     for folder in ("aiwyn_async", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if path != Path(__file__) and not {"faults", "security"} & set(path.parts)
+    if path != Path(__file__)
 ]
 FILES = [
     *sorted(path for kind in ("py", "pyi", "json") for path in (ROOT / "aiwyn_async").rglob(f"*.{kind}")),

@@ -21,7 +21,7 @@ from aiwyn_async.errors import (
     UndocumentedEndpointWarning,
 )
 from fake_clock import FakeClock
-from fault_server import READ, STALL, FaultServer, answer, drip, send
+from fault_server import READ, STALL, FaultServer, drip, http_response, send
 from looking_inside import LIST, WRITE, session_of
 from secrecy import CANARY
 
@@ -52,7 +52,7 @@ async def test_timeouts_have_their_effect(connect: Connect) -> None:
 
 
 async def test_retry_options_have_their_effect(connect: Connect, clock: FakeClock) -> None:
-    async with FaultServer([READ, send(answer(503))]) as server:
+    async with FaultServer([READ, send(http_response(503))]) as server:
         assert len((await failed(connect(server.url, retries=4))).attempts) == 5
         assert len((await failed(connect(server.url, retries=0))).attempts) == 1
         assert len((await failed(connect(server.url), WRITE)).attempts) == 1
@@ -64,11 +64,11 @@ async def test_retry_options_have_their_effect(connect: Connect, clock: FakeCloc
         await failed(connect(server.url, retries=8, backoff_base=1000, backoff_cap=0.001))
         assert len(clock.sleeps) == 8
         assert max(clock.sleeps) <= 0.001
-        server.play([READ, send(answer(429))])
+        server.play([READ, send(http_response(429))])
         clock.sleeps.clear()
         await failed(connect(server.url, throttled_backoff_base=0))
         assert clock.sleeps == []
-        server.play([READ, send(answer(429, headers={"Retry-After": "3"}))])
+        server.play([READ, send(http_response(429, headers={"Retry-After": "3"}))])
         error = await failed(connect(server.url, max_retry_after=2))
         assert isinstance(error, RateLimitError)
         assert (len(error.attempts), error.retry_after) == (1, 3)
@@ -77,13 +77,13 @@ async def test_retry_options_have_their_effect(connect: Connect, clock: FakeCloc
 
 
 async def test_limits_have_their_effect(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(200, b"{" + b" " * 2000 + b"}"))]) as server:
+    async with FaultServer([READ, send(http_response(200, b"{" + b" " * 2000 + b"}"))]) as server:
         assert isinstance(await failed(connect(server.url, max_response_bytes=1024)), ResponseTooLargeError)
         assert session_of(connect(server.url, max_concurrency=3)).limiter.max_limit == 3
 
 
 async def test_addresses_have_their_effect(connect: Connect) -> None:
-    row = send(answer(200, b'{"id":1,"data":{"id":1},"jeton":"other"}'))
+    row = send(http_response(200, b'{"id":1,"data":{"id":1},"jeton":"other"}'))
     async with FaultServer([READ, row]) as server:
         await connect(server.url, gql_prefix="/graph").invoices.get(1)
         assert server.requests[-1].target.startswith("/graph/")
@@ -110,14 +110,14 @@ async def test_addresses_have_their_effect(connect: Connect) -> None:
 
 
 async def test_inferred_endpoints_are_reported_unless_turned_off(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer())]) as server:
+    async with FaultServer([READ, send(http_response())]) as server:
         with pytest.warns(UndocumentedEndpointWarning):
             await connect(server.url).event_subscriptions.deactivate(1)
         await connect(server.url, warn_undocumented=False).event_subscriptions.deactivate(1)
 
 
 async def test_proxy_receives_requests_for_the_host(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer())]) as proxy:
+    async with FaultServer([READ, send(http_response())]) as proxy:
         client = connect(
             "http://api.example.org", allow_insecure_http=True, proxy=f"http://127.0.0.1:{proxy.port}"
         )
@@ -126,7 +126,7 @@ async def test_proxy_receives_requests_for_the_host(connect: Connect) -> None:
 
 
 async def test_clock_option_measures_and_waits(connect: Connect, clock: FakeClock) -> None:
-    async with FaultServer([READ, send(answer(503, headers={"Retry-After": "7"}))]) as server:
+    async with FaultServer([READ, send(http_response(503, headers={"Retry-After": "7"}))]) as server:
         error = await failed(connect(server.url, clock=clock))
     assert isinstance(error, ServerError)
     assert (error.elapsed, clock.sleeps) == (14, [7, 7])

@@ -15,7 +15,7 @@ from aiwyn_async.errors import ConfigurationError, ExportError, ServerError
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 
 STARTS = [
     "=1+1",
@@ -57,7 +57,9 @@ async def written(path: Path, sent: list[dict[str, Any]], **options: Any) -> lis
     body = msgspec.json.encode({"items": sent, "totalCount": len(sent)})
     empty = msgspec.json.encode({"items": [], "totalCount": len(sent)})
     async with (
-        FaultServer([READ, send(answer(body=body)), *[READ, send(answer(body=empty))] * 3]) as server,
+        FaultServer(
+            [READ, send(http_response(body=body)), *[READ, send(http_response(body=empty))] * 3]
+        ) as server,
         AiwynClient(base_url=server.url, token="t") as aiwyn,
     ):
         await export(aiwyn.collection("/x").list().decode_as(Row), path, **options)

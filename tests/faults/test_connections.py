@@ -23,13 +23,13 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async.errors import RedirectRefusedError, TransportError
 from fake_clock import FakeClock
-from fault_server import FIN, READ, RST, STALL, FaultServer, Step, answer, send
+from fault_server import FIN, READ, RST, STALL, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
 from secrecy import CANARY, assert_no_secret
 from unreachable import authority, server_context, trusting
 
 Connect = Callable[..., AiwynClient]
-OK = send(answer(body=b'{"deid_invoice":[]}'))
+OK = send(http_response(body=b'{"deid_invoice":[]}'))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_tls_below_1_2_is_never_offered() -> None:
 
 
 async def test_http_at_an_https_port_and_the_reverse_name_the_other_scheme(connect: Connect) -> None:
-    async with FaultServer([send(answer(400))]) as server:
+    async with FaultServer([send(http_response(400))]) as server:
         with pytest.raises(TransportError, match="speak https") as plain:
             await session_of(connect(server.url.replace("http", "https"))).call(GET)
     assert plain.value.kind == "tls"
@@ -101,7 +101,7 @@ class AskingForACertificate:
                 with self.context.wrap_socket(accepted, server_side=True) as connection:
                     if connection.recv(65536):
                         self.requests += 1
-                        connection.sendall(answer())
+                        connection.sendall(http_response())
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -238,7 +238,7 @@ async def test_free_resend_happens_once_a_call(connect: Connect, clock: FakeCloc
 
 
 async def test_success_after_retries_refunds_the_cost_of_the_last(connect: Connect) -> None:
-    refused = send(answer(500))
+    refused = send(http_response(500))
     async with FaultServer([READ, refused, READ, refused, READ, OK, READ, OK, FIN]) as server:
         session = session_of(connect(server.url, retry_budget=100))
         await session.call(LIST)
@@ -262,8 +262,8 @@ async def test_fresh_connection_is_known_as_such_when_addresses_race(
         loop = asyncio.get_running_loop()
 
         async def two_addresses(_: str, port: int, **__: Any) -> list[Any]:
-            found = (socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-            return [(socket.AF_INET6, *found[:3], ("::1", port, 0, 0)), (socket.AF_INET, *found)]
+            result = (socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+            return [(socket.AF_INET6, *result[:3], ("::1", port, 0, 0)), (socket.AF_INET, *result)]
 
         monkeypatch.setattr(loop, "getaddrinfo", two_addresses)
         client = connect(f"http://localhost:{server.port}")
@@ -286,7 +286,9 @@ async def test_informational_responses_are_passed_over(connect: Connect) -> None
 
 
 async def test_reason_phrase_may_hold_anything(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(200, b"{}", reason="d\u2019accord \U0001f600"))]) as server:
+    async with FaultServer(
+        [READ, send(http_response(200, b"{}", reason="d\u2019accord \U0001f600"))]
+    ) as server:
         assert (await session_of(connect(server.url)).call(LIST)).status == 200
 
 
@@ -296,7 +298,7 @@ async def test_reason_phrase_may_hold_anything(connect: Connect) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed(status: int, connect: Connect) -> None:
     async with FaultServer([READ, OK]) as other:
-        away = send(answer(status, b"", {"Location": f"{other.url}/x/{CANARY}"}))
+        away = send(http_response(status, b"", {"Location": f"{other.url}/x/{CANARY}"}))
         async with FaultServer([READ, away]) as server:
             for request in (GET, LIST, WRITE):
                 with pytest.raises(RedirectRefusedError, match=f"redirects to {other.url};") as caught:
@@ -307,7 +309,7 @@ async def test_no_redirect_is_followed(status: int, connect: Connect) -> None:
 
 
 async def test_cookies_are_not_kept(connect: Connect) -> None:
-    baking = send(answer(200, b"{}", {"Set-Cookie": "session=1; Path=/"}))
+    baking = send(http_response(200, b"{}", {"Set-Cookie": "session=1; Path=/"}))
     async with FaultServer([READ, baking, READ, baking]) as server:
         session = session_of(connect(server.url))
         await session.call(GET)
@@ -329,7 +331,7 @@ async def test_neither_netrc_nor_proxy_variables_are_read(
 
 
 async def test_proxy_that_refuses_is_reported_and_shows_no_credentials(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(407, b""))]) as proxy:
+    async with FaultServer([READ, send(http_response(407, b""))]) as proxy:
         client = connect(
             "https://api.example.org",
             proxy=f"http://user:{CANARY}@127.0.0.1:{proxy.port}",

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from fault_server import READ, Connection, FaultServer, answer, send
+from fault_server import READ, Connection, FaultServer, http_response, send
 
 SCRIPT = """
 import asyncio, json, resource, sys
@@ -39,14 +39,14 @@ async def test_limit_shrinks_to_what_the_process_can_open() -> None:
             await READ(connection)
             key = connection.server.requests[-1].target.rpartition("/")[2]
             await asyncio.sleep(0.01)  # so that the requests are in flight together
-            await send(answer(body=json.dumps({"id": int(key)}).encode()))(connection)
+            await send(http_response(body=json.dumps({"id": int(key)}).encode()))(connection)
 
     async with FaultServer([answer_by_key]) as server:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", SCRIPT, server.url), stdout=subprocess.PIPE
         )
-        told, _ = await process.communicate()
-    result = json.loads(told)
+        reported, _ = await process.communicate()
+    result = json.loads(reported)
     assert result["failed"] == []
     assert 10 < result["limit"] < 64
     assert result["in_flight"] == 0

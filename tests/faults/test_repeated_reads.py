@@ -1,4 +1,4 @@
-"""How often a by-id object that cannot be used is asked for, and that every time is reported."""
+"""How often a by-id object that cannot be used is requested for, and that every time is reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import DecodeError, NotFoundError, ProtocolError, ServerError
-from fault_server import FIN, READ, FaultServer, Step, answer, send
+from fault_server import FIN, READ, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, WRITE, session_of
 
 Connect = Callable[..., AiwynClient]
@@ -17,9 +17,12 @@ Connect = Callable[..., AiwynClient]
 @pytest.mark.parametrize(
     ("script", "outcome"),
     [
-        ([READ, send(answer(body=b'{"id":1,'))], "200"),
-        ([READ, send(answer(body=b'{"id":1,"x":}'))], "200"),
-        ([READ, send(answer(body=b'{"id":1}', headers={"Content-Encoding": "gzip"})), FIN], "encoding"),
+        ([READ, send(http_response(body=b'{"id":1,'))], "200"),
+        ([READ, send(http_response(body=b'{"id":1,"x":}'))], "200"),
+        (
+            [READ, send(http_response(body=b'{"id":1}', headers={"Content-Encoding": "gzip"})), FIN],
+            "encoding",
+        ),
     ],
     ids=["cut", "broken within", "no gzip"],
 )
@@ -37,8 +40,8 @@ async def test_get_that_breaks_off_reports_every_request(
 async def test_error_of_the_second_time_lists_the_first_one(
     status: int, error: type[NotFoundError], times: int, connect: Connect
 ) -> None:
-    broken = [READ, send(answer(body=b'{"id":1,"x":}'))]
-    async with FaultServer(broken, [READ, send(answer(status))]) as server:
+    broken = [READ, send(http_response(body=b'{"id":1,"x":}'))]
+    async with FaultServer(broken, [READ, send(http_response(status))]) as server:
         with pytest.raises(error) as caught:
             await connect(server.url).invoices.get(1)
     assert len(caught.value.attempts) == len(server.requests) == times
@@ -46,13 +49,13 @@ async def test_error_of_the_second_time_lists_the_first_one(
 
 
 async def test_get_that_broke_off_once_is_given(connect: Connect) -> None:
-    broken = [READ, send(answer(body=b'{"id":1,"x":}'))]
-    async with FaultServer(broken, [READ, send(answer(body=b'{"id":1}'))]) as server:
+    broken = [READ, send(http_response(body=b'{"id":1,"x":}'))]
+    async with FaultServer(broken, [READ, send(http_response(body=b'{"id":1}'))]) as server:
         assert (await connect(server.url).invoices.get(1)).id == 1
 
 
 async def test_part_is_not_taken_for_the_whole(connect: Connect) -> None:
-    part = answer(206, b'{"deid_invoice":[{"id":1}]}', {"Content-Range": "bytes 0-26/99"})
+    part = http_response(206, b'{"deid_invoice":[{"id":1}]}', {"Content-Range": "bytes 0-26/99"})
     async with FaultServer([READ, send(part), FIN]) as server:
         client = connect(server.url)
         for request in (GET, LIST, WRITE):

@@ -1,4 +1,4 @@
-"""A response that nobody asked for is never taken for that of the next request."""
+"""A response that nobody requested is never taken for that of the next request."""
 
 # pyright: reportUnknownMemberType=false
 # (a library of the tests is not typed)
@@ -21,7 +21,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._resources.keys import is_same_key
 from aiwyn_async.errors import ProtocolError, ResponseMismatchError, TransportError
 from fake_clock import FakeClock
-from fault_server import READ, Connection, FaultServer, Step, answer, send
+from fault_server import READ, Connection, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until
 from secrecy import CANARY, assert_no_secret
 
@@ -29,11 +29,11 @@ Connect = Callable[..., AiwynClient]
 
 
 def invoice(key: Any) -> bytes:
-    return answer(body=json.dumps({"id": key, "invoiceNumber": f"A{key}"}).encode())
+    return http_response(body=json.dumps({"id": key, "invoiceNumber": f"A{key}"}).encode())
 
 
 SURPLUS = invoice(666)
-TIMEOUT = answer(408, b"", {"Connection": "close"})
+TIMEOUT = http_response(408, b"", {"Connection": "close"})
 
 
 async def echo_keys(connection: Connection) -> None:
@@ -103,7 +103,7 @@ async def test_write_is_not_sent_on_a_connection_that_received_bytes_while_idle(
     is_read_by_the_loop: bool, server: FaultServer, client: AiwynClient
 ) -> None:
     remembered = Remembered()
-    server.play([remembered, READ, send(invoice(1)), echo_keys], [READ, send(answer(body=b'{"a":1}'))])
+    server.play([remembered, READ, send(invoice(1)), echo_keys], [READ, send(http_response(body=b'{"a":1}'))])
     await client.invoices.get(1)
     remembered.write(SURPLUS)
     if is_read_by_the_loop:
@@ -135,8 +135,8 @@ async def test_of_two_responses_on_a_reused_connection_none_is_used_by_a_read(
     request_: Any, server: FaultServer, client: AiwynClient
 ) -> None:
     server.play(
-        [READ, send(answer()), READ, send(SURPLUS + answer(body=b'{"a":2}'))],
-        [READ, send(answer(body=b'{"a":2}'))],
+        [READ, send(http_response()), READ, send(SURPLUS + http_response(body=b'{"a":2}'))],
+        [READ, send(http_response(body=b'{"a":2}'))],
     )
     session = session_of(client)
     await session.call(request_)
@@ -147,7 +147,9 @@ async def test_of_two_responses_on_a_reused_connection_none_is_used_by_a_read(
 async def test_of_two_responses_on_a_reused_connection_none_is_used_by_a_write(
     server: FaultServer, client: AiwynClient
 ) -> None:
-    server.play([READ, send(answer()), READ, send(SURPLUS + answer())], [READ, send(answer())])
+    server.play(
+        [READ, send(http_response()), READ, send(SURPLUS + http_response())], [READ, send(http_response())]
+    )
     await session_of(client).call(LIST)
     with pytest.raises(TransportError, match="two responses") as caught:
         await session_of(client).call(WRITE)
@@ -175,8 +177,9 @@ async def test_get_with_another_key_is_sent_again_on_a_fresh_connection(
 
 async def test_get_many_compares_keys_too(server: FaultServer, client: AiwynClient) -> None:
     server.play([READ, send(SURPLUS), a_moment_later(invoice(1)), echo_keys], [echo_keys])
-    found = [(found.key, found.item and found.item.id) async for found in client.invoices.get_many(range(5))]
-    assert found == [(key, key) for key in range(5)]
+    results = client.invoices.get_many(range(5))
+    received = [(result.key, result.item and result.item.id) async for result in results]
+    assert received == [(key, key) for key in range(5)]
 
 
 async def test_no_connection_of_the_time_of_a_mismatch_is_reused(
@@ -210,7 +213,7 @@ ODD_KEY = json.dumps({"id": f"{CANARY}\u202e{'x' * 5000}\n"}).encode()
 async def test_key_of_another_object_is_shown_in_one_short_line_without_credentials(
     server: FaultServer, client: AiwynClient
 ) -> None:
-    server.play([READ, send(answer(body=ODD_KEY))])
+    server.play([READ, send(http_response(body=ODD_KEY))])
     with pytest.raises(ResponseMismatchError) as caught:
         await client.invoices.get(2)
     assert str(caught.value).isprintable()
@@ -219,7 +222,7 @@ async def test_key_of_another_object_is_shown_in_one_short_line_without_credenti
 
 
 @pytest.mark.parametrize(
-    ("asked", "shown"),
+    ("requested", "shown"),
     [
         (7720, 7720),
         (7720, "7720"),
@@ -229,25 +232,25 @@ async def test_key_of_another_object_is_shown_in_one_short_line_without_credenti
     ],
 )
 async def test_key_in_another_form_is_the_same_key(
-    asked: Any, shown: Any, server: FaultServer, client: AiwynClient
+    requested: Any, shown: Any, server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(invoice(shown))])
-    assert (await client.invoices.get(asked)).id == shown
+    assert (await client.invoices.get(requested)).id == shown
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("asked", "shown"), [("07720", 7720), (7720, "07720"), ("a", "A"), (1, 2)])
+@pytest.mark.parametrize(("requested", "shown"), [("07720", 7720), (7720, "07720"), ("a", "A"), (1, 2)])
 async def test_key_that_is_not_canonical_is_another_key(
-    asked: Any, shown: Any, server: FaultServer, client: AiwynClient
+    requested: Any, shown: Any, server: FaultServer, client: AiwynClient
 ) -> None:
     server.play([READ, send(invoice(shown))])
     with pytest.raises(ResponseMismatchError):
-        await client.invoices.get(asked)
+        await client.invoices.get(requested)
 
 
 async def test_object_without_a_key_is_accepted(server: FaultServer, client: AiwynClient) -> None:
     bodies = [b'{"name":"x"}', b'{"id":null}', b'{"id":[2]}', b'{"id":2}']
-    server.play([step for body in bodies for step in (READ, send(answer(body=body)))])
+    server.play([step for body in bodies for step in (READ, send(http_response(body=body)))])
     collection = client.collection("/x")
     assert await collection.get(1) == {"name": "x"}
     assert await collection.get(1) == {"id": None}
@@ -258,9 +261,9 @@ async def test_object_without_a_key_is_accepted(server: FaultServer, client: Aiw
 @given(
     st.one_of(st.integers(), st.text(), st.none(), st.booleans(), st.floats(), st.decimals(allow_nan=False))
 )
-def test_any_value_can_be_compared_with_a_key(found: Any) -> None:
-    for asked in (1, "1", "x"):
-        assert isinstance(is_same_key(asked, found), bool)
+def test_any_value_can_be_compared_with_a_key(received: Any) -> None:
+    for requested in (1, "1", "x"):
+        assert isinstance(is_same_key(requested, received), bool)
 
 
 @given(st.integers(-(10**30), 10**30))
@@ -277,10 +280,10 @@ def test_number_is_the_same_key_as_its_text(number: int) -> None:
 
 def results(*references: Any) -> bytes:
     records = [
-        {"status": "CREATED", "id": place} | ({} if reference is None else {"systemRef": reference})
-        for place, reference in enumerate(references)
+        {"status": "CREATED", "id": position} | ({} if reference is None else {"systemRef": reference})
+        for position, reference in enumerate(references)
     ]
-    return answer(body=json.dumps({"data": {"records": records}}).encode())
+    return http_response(body=json.dumps({"data": {"records": records}}).encode())
 
 
 def records(*references: Any) -> list[dict[str, Any]]:
@@ -333,7 +336,7 @@ async def test_surplus_response_is_not_reported_as_a_creation(
     server: FaultServer, client: AiwynClient
 ) -> None:
     surplus = results({"k": "other"})
-    server.play([READ, send(answer()), READ, send(surplus), a_moment_later(results({"k": "a"}))])
+    server.play([READ, send(http_response()), READ, send(surplus), a_moment_later(results({"k": "a"}))])
     await session_of(client).call(LIST)
     report = await client.records.upsert(records({"k": "a"}))
     assert (report.created, report.ambiguous) == (0, 1)

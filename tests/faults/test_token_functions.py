@@ -16,12 +16,12 @@ from aiwyn_async.config import Secret
 from aiwyn_async.errors import AuthenticationError, ClientClosedError, ConfigurationError, TokenExchangeError
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import GET, LIST, assert_nothing_is_held, session_of, until
 from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
-OK = send(answer())
+OK = send(http_response())
 
 
 def jwt(name: str, **claims: float) -> str:
@@ -79,7 +79,7 @@ async def test_its_token_is_sent_and_kept(
 
 async def test_it_is_called_again_after_a_401(form: Callable[[Provider], Any], connect: Connect) -> None:
     provider = Provider("old", "new")
-    async with FaultServer([READ, send(answer(401)), READ, OK]) as server:
+    async with FaultServer([READ, send(http_response(401)), READ, OK]) as server:
         await session_of(connect(server.url, token=form(provider))).call(LIST)
     sent = [request.headers["authorization"] for request in server.requests]
     assert (sent, provider.calls) == (["Bearer old", "Bearer new"], 2)
@@ -87,7 +87,7 @@ async def test_it_is_called_again_after_a_401(form: Callable[[Provider], Any], c
 
 async def test_refused_token_that_it_returns_again_is_not_sent_again(connect: Connect) -> None:
     provider = Provider("only")
-    async with FaultServer([READ, send(answer(401))]) as server:
+    async with FaultServer([READ, send(http_response(401))]) as server:
         with pytest.raises(AuthenticationError):
             await session_of(connect(server.url, token=provider)).call(LIST)
     assert (len(server.requests), provider.calls) == (1, 2)

@@ -1,4 +1,4 @@
-"""The token exchange under faults: what is raised, how often it is asked, and that the key never shows."""
+"""The token exchange under faults: the error, the number of requests, and that the key never shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceededError, TokenExchangeError
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
-from fault_server import READ, RST, STALL, FaultServer, Step, answer, send
+from fault_server import READ, RST, STALL, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, assert_nothing_is_held, renewal_of, session_of, until
 from secrecy import CANARY, assert_no_secret
 
@@ -26,31 +26,31 @@ ECHOED_AS_KEY = f'{{"{CANARY}":1}}'.encode()
 ECHO = f'{{"message":"no {CANARY}"}}'.encode()
 
 
-def told(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]:
-    return [READ, send(answer(status, body, headers))]
+def respond(status: int, body: bytes = ECHO, headers: Any = None) -> Sequence[Step]:
+    return [READ, send(http_response(status, body, headers))]
 
 
 @pytest.mark.parametrize(
-    ("script", "error", "cause", "asked"),
+    ("script", "error", "cause", "requested"),
     [
-        (told(400), AuthenticationError, None, 1),
-        (told(401), AuthenticationError, None, 1),
-        (told(403), AuthenticationError, None, 1),
-        (told(422), AuthenticationError, None, 1),
-        (told(404), TokenExchangeError, "NotFoundError", 1),
-        (told(429), TokenExchangeError, "RateLimitError", 3),
-        (told(500), TokenExchangeError, "ServerError", 3),
-        (told(307, b"", {"Location": "https://evil.test"}), TokenExchangeError, "RedirectRefusedError", 1),
-        (told(200, b"<html>"), TokenExchangeError, "DecodeError", 1),
-        (told(200, b""), TokenExchangeError, "DecodeError", 1),
-        (told(200, b"{}"), TokenExchangeError, None, 1),
-        (told(200, b"[]"), TokenExchangeError, None, 1),
-        (told(200, b'{"token":null}'), TokenExchangeError, None, 1),
-        (told(200, b'{"token":""}'), TokenExchangeError, None, 1),
-        (told(200, b'{"token":"two words"}'), TokenExchangeError, None, 1),
-        (told(200, b'{"token":"a\\u000d\\u000ab: c"}'), TokenExchangeError, None, 1),
-        (told(200, b'{"token":"t","expiresIn":0}'), TokenExchangeError, None, 2),
-        (told(200, b'{"token":"t","expiresIn":-5}'), TokenExchangeError, None, 2),
+        (respond(400), AuthenticationError, None, 1),
+        (respond(401), AuthenticationError, None, 1),
+        (respond(403), AuthenticationError, None, 1),
+        (respond(422), AuthenticationError, None, 1),
+        (respond(404), TokenExchangeError, "NotFoundError", 1),
+        (respond(429), TokenExchangeError, "RateLimitError", 3),
+        (respond(500), TokenExchangeError, "ServerError", 3),
+        (respond(307, b"", {"Location": "https://evil.test"}), TokenExchangeError, "RedirectRefusedError", 1),
+        (respond(200, b"<html>"), TokenExchangeError, "DecodeError", 1),
+        (respond(200, b""), TokenExchangeError, "DecodeError", 1),
+        (respond(200, b"{}"), TokenExchangeError, None, 1),
+        (respond(200, b"[]"), TokenExchangeError, None, 1),
+        (respond(200, b'{"token":null}'), TokenExchangeError, None, 1),
+        (respond(200, b'{"token":""}'), TokenExchangeError, None, 1),
+        (respond(200, b'{"token":"two words"}'), TokenExchangeError, None, 1),
+        (respond(200, b'{"token":"a\\u000d\\u000ab: c"}'), TokenExchangeError, None, 1),
+        (respond(200, b'{"token":"t","expiresIn":0}'), TokenExchangeError, None, 2),
+        (respond(200, b'{"token":"t","expiresIn":-5}'), TokenExchangeError, None, 2),
         ([READ, RST], TokenExchangeError, "TransportError", 3),
         ([READ, STALL], TokenExchangeError, "TransportError", 3),
     ],
@@ -60,7 +60,7 @@ async def test_exchange_that_fails(
     script: Sequence[Step],
     error: type[AiwynError],
     cause: str | None,
-    asked: int,
+    requested: int,
     connect: Connect,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -71,7 +71,7 @@ async def test_exchange_that_fails(
             await session_of(client).call(LIST)
         assert type(caught.value) is error
         assert type(caught.value.__cause__).__name__ == (cause or "NoneType")
-        assert server.connections == asked
+        assert server.connections == requested
         assert {(request.method, request.target) for request in server.requests} == {
             ("POST", "/v1/auth/token")
         }
@@ -79,13 +79,13 @@ async def test_exchange_that_fails(
         assert_no_secret(caught.value)
         assert CANARY not in caplog.text
         await assert_nothing_is_held(client)
-        server.play(told(200, b'{"token":"good"}'), told(200, b"{}"))
+        server.play(respond(200, b'{"token":"good"}'), respond(200, b"{}"))
         assert (await session_of(client).call(GET)).status == 200
         assert server.requests[-1].headers["authorization"] == "Bearer good"
 
 
 async def test_each_who_waits_for_a_failed_exchange_raises_an_error_of_his_own(connect: Connect) -> None:
-    async with FaultServer(told(500)) as server:
+    async with FaultServer(respond(500)) as server:
         session = session_of(connect(server.url, api_key=CANARY, retries=0))
         errors = await asyncio.gather(*(session.call(LIST) for _ in range(20)), return_exceptions=True)
     assert all(type(error) is TokenExchangeError for error in errors)
@@ -213,8 +213,8 @@ async def test_server_whose_clock_is_a_day_wrong_returns_a_token_once(
     claims = json.dumps({"iat": clock.time(), "exp": clock.time() + 3600}).encode()
     token = f"a.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c"
     dated = {"Date": formatdate(clock.time() + day, usegmt=True)}
-    exchanged = send(answer(200, json.dumps({"token": f"Bearer {token}"}).encode(), dated))
-    async with FaultServer([READ, exchanged, *[READ, send(answer())] * 20]) as server:
+    exchanged = send(http_response(200, json.dumps({"token": f"Bearer {token}"}).encode(), dated))
+    async with FaultServer([READ, exchanged, *[READ, send(http_response())] * 20]) as server:
         session = session_of(connect(server.url, api_key="k"))
         for _ in range(20):
             await session.call(LIST)
@@ -227,7 +227,7 @@ async def test_server_whose_clock_is_a_day_wrong_returns_a_token_once(
 async def test_key_of_the_response_that_is_the_api_key_is_masked(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with FaultServer(told(200, ECHOED_AS_KEY)) as server:
+    async with FaultServer(respond(200, ECHOED_AS_KEY)) as server:
         with pytest.raises(TokenExchangeError, match=r"keys: \*\*\*") as caught:
             await session_of(connect(server.url, api_key=CANARY)).call(LIST)
     assert_no_secret(caught.value)
@@ -235,8 +235,8 @@ async def test_key_of_the_response_that_is_the_api_key_is_masked(
 
 
 async def test_path_of_the_token_can_have_dots(connect: Connect) -> None:
-    nested = send(answer(200, b'{"result":{"auth":{"jeton":"good"}}}'))
-    async with FaultServer([READ, nested, READ, send(answer())]) as server:
+    nested = send(http_response(200, b'{"result":{"auth":{"jeton":"good"}}}'))
+    async with FaultServer([READ, nested, READ, send(http_response())]) as server:
         client = connect(server.url, api_key="k", token_response_key="result.auth.jeton")
         await session_of(client).call(LIST)
     assert server.requests[1].headers["authorization"] == "Bearer good"

@@ -17,13 +17,13 @@ from aiwyn_async._http.auth import ApiKeyExchange
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import DeadlineExceededError
 from aiwyn_async.sandbox import Sandbox
-from fault_server import READ, STALL, FaultServer, answer, drip, send
+from fault_server import READ, STALL, FaultServer, drip, http_response, send
 from looking_inside import LIST, assert_nothing_is_held, renewal_of, session_of, until
 from secrecy import assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 
-OK = send(answer())
+OK = send(http_response())
 
 
 class CancelledAt(Awaitable[Any]):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8, declared_charset
 from aiwyn_async.errors import DecodeError, InvalidRequestError
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, session_of
 from secrecy import CANARY
 
@@ -51,14 +51,14 @@ def typed(charset: str) -> dict[str, str]:
 async def test_page_is_read_in_its_charset(
     body: bytes, headers: dict[str, str], name: str, connect: Connect
 ) -> None:
-    async with FaultServer([READ, send(answer(200, body, headers))]) as server:
+    async with FaultServer([READ, send(http_response(200, body, headers))]) as server:
         page = await connect(server.url).invoices.list(limit=1)
     assert [row.client_name for row in page.items] == [name]
 
 
 @pytest.mark.parametrize("charset", ["klingon", "rot13", "zlib", "unicode_escape", "idna", CANARY])
 async def test_unknown_charset_is_named(charset: str, connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(200, b"{}", typed(charset)))]) as server:
+    async with FaultServer([READ, send(http_response(200, b"{}", typed(charset)))]) as server:
         with pytest.raises(DecodeError, match="unknown charset: ") as caught:
             await session_of(connect(server.url)).call(LIST)
     shown = "***" if charset == CANARY else charset
@@ -74,7 +74,7 @@ async def test_unknown_charset_is_named(charset: str, connect: Connect) -> None:
 async def test_body_that_is_not_in_its_charset_is_requested_once_more(
     body: bytes, charset: str, connect: Connect
 ) -> None:
-    async with FaultServer([READ, send(answer(200, body, typed(charset)))]) as server:
+    async with FaultServer([READ, send(http_response(200, body, typed(charset)))]) as server:
         with pytest.raises(DecodeError, match="charset") as caught:
             await session_of(connect(server.url)).call(LIST)
     assert caught.value.malformed
@@ -84,7 +84,7 @@ async def test_body_that_is_not_in_its_charset_is_requested_once_more(
 async def test_error_body_is_read_in_its_charset(connect: Connect) -> None:
     body = '{"message":"prohibé"}'
     scripts = [
-        [READ, send(answer(400, encoded, headers))]
+        [READ, send(http_response(400, encoded, headers))]
         for encoded, headers in (
             (body.encode("utf-16"), {}),
             (body.encode("latin-1"), typed("latin-1")),
@@ -98,7 +98,7 @@ async def test_error_body_is_read_in_its_charset(connect: Connect) -> None:
 
 
 async def test_error_in_an_unknown_charset_keeps_its_status(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(400, b'{"message":"no"}', typed("klingon")))]) as server:
+    async with FaultServer([READ, send(http_response(400, b'{"message":"no"}', typed("klingon")))]) as server:
         with pytest.raises(InvalidRequestError, match="the server says: no"):
             await session_of(connect(server.url)).call(WRITE)
 
@@ -107,7 +107,7 @@ async def test_token_is_read_in_its_charset(connect: Connect) -> None:
     token = codecs.BOM_UTF8 + b'{"token":"good"}'
     wide = '{"token":"good"}'.encode("utf-16")
     for body in (token, wide):
-        async with FaultServer([READ, send(answer(200, body)), READ, send(answer())]) as server:
+        async with FaultServer([READ, send(http_response(200, body)), READ, send(http_response())]) as server:
             await session_of(connect(server.url, api_key="k")).call(LIST)
             assert server.requests[1].headers["authorization"] == "Bearer good"
 

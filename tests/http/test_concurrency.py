@@ -12,12 +12,12 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.errors import ClientClosedError, ServerError
 from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
-from fault_server import READ, STALL, FaultServer, answer, send
+from fault_server import READ, STALL, FaultServer, http_response, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until
 from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
-OK = send(answer())
+OK = send(http_response())
 
 
 async def test_retry_after_of_one_429_pauses_50_tasks(sandbox: Sandbox) -> None:

@@ -16,13 +16,13 @@ from aiwyn_async.errors import (
     TransportError,
 )
 from fake_clock import FakeClock
-from fault_server import READ, RST, STALL, FaultServer, answer, send
+from fault_server import READ, RST, STALL, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, session_of
 from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 ECHO = f'{{"message":"too many of {CANARY}"}}'.encode()
-LIMITED = send(answer(429, ECHO, {"Retry-After": "60"}))
+LIMITED = send(http_response(429, ECHO, {"Retry-After": "60"}))
 
 
 async def test_deadline_retains_the_last_error_and_its_retry_after(connect: Connect) -> None:
@@ -38,7 +38,7 @@ async def test_deadline_retains_the_last_error_and_its_retry_after(connect: Conn
 
 
 async def test_deadline_during_a_response_retains_the_error_before_it(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(503, b'{"message":"busy"}'))], [READ, STALL]) as server:
+    async with FaultServer([READ, send(http_response(503, b'{"message":"busy"}'))], [READ, STALL]) as server:
         with pytest.raises(DeadlineExceededError, match="busy") as caught:
             await session_of(connect(server.url, deadline=0.3, backoff_base=0)).call(LIST)
     assert (caught.value.phase, caught.value.retry_after) == ("response", None)

@@ -10,13 +10,13 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import DeadlineExceededError, RateLimitError, ServerError
 from fake_clock import FakeClock
-from fault_server import READ, STALL, FaultServer, answer, send
+from fault_server import READ, STALL, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, assert_nothing_is_held, session_of, until
 from secrecy import assert_no_secret
 
 Connect = Callable[..., AiwynClient]
 
-OK = send(answer())
+OK = send(http_response())
 
 
 async def test_deadline_in_the_response_names_the_response(connect: Connect) -> None:
@@ -46,7 +46,7 @@ async def test_deadline_in_the_queue_names_it(connect: Connect) -> None:
 async def test_deadline_in_a_pause_is_reported_before_it_is_waited_for(
     connect: Connect, clock: FakeClock
 ) -> None:
-    async with FaultServer([READ, send(answer(429, headers={"Retry-After": "60"}))]) as server:
+    async with FaultServer([READ, send(http_response(429, headers={"Retry-After": "60"}))]) as server:
         client = connect(server.url, retries=0)
         with pytest.raises(RateLimitError):
             await session_of(client).call(LIST)
@@ -59,7 +59,7 @@ async def test_deadline_in_a_pause_is_reported_before_it_is_waited_for(
 async def test_deadline_before_a_retry_is_reported_with_the_last_error_as_its_cause(
     connect: Connect, clock: FakeClock
 ) -> None:
-    async with FaultServer([READ, send(answer(503, headers={"Retry-After": "60"}))]) as server:
+    async with FaultServer([READ, send(http_response(503, headers={"Retry-After": "60"}))]) as server:
         client = connect(server.url, deadline=10)
         with pytest.raises(DeadlineExceededError) as caught:
             await session_of(client).call(LIST)
@@ -70,7 +70,7 @@ async def test_deadline_before_a_retry_is_reported_with_the_last_error_as_its_ca
 
 
 async def test_deadline_counts_waits_by_the_clock(connect: Connect, clock: FakeClock) -> None:
-    async with FaultServer([READ, send(answer(503, headers={"Retry-After": "4"}))]) as server:
+    async with FaultServer([READ, send(http_response(503, headers={"Retry-After": "4"}))]) as server:
         with pytest.raises(DeadlineExceededError) as caught:
             await session_of(connect(server.url, deadline=10, retries=9)).call(LIST)
     assert clock.sleeps == [4, 4]
@@ -78,7 +78,7 @@ async def test_deadline_counts_waits_by_the_clock(connect: Connect, clock: FakeC
 
 
 async def test_write_that_may_have_been_applied_is_reported_after_other_errors(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(502))], [READ, send(answer(429))]) as server:
+    async with FaultServer([READ, send(http_response(502))], [READ, send(http_response(429))]) as server:
         with pytest.raises(RateLimitError) as caught:
             await session_of(connect(server.url, retry_writes=True)).call(WRITE)
     assert [attempt.outcome for attempt in caught.value.attempts] == ["502", "429", "429"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.error_mapping import MAX_REASON, server_message
 from aiwyn_async.errors import ApiError, InvalidRequestError, TokenExchangeError
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import GET, LIST, WRITE, session_of
 from secrecy import CANARY, assert_no_secret
 
@@ -64,7 +64,7 @@ Connect = Callable[..., AiwynClient]
     ],
 )
 async def test_reason_is_in_the_text_of_the_error(body: Any, reason: str, connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(400, json.dumps(body).encode()))]) as server:
+    async with FaultServer([READ, send(http_response(400, json.dumps(body).encode()))]) as server:
         with pytest.raises(InvalidRequestError) as caught:
             await session_of(connect(server.url)).call(LIST)
     assert str(caught.value).endswith(f"the server says: {reason}")
@@ -89,7 +89,7 @@ FAILED = {
     ],
 )
 async def test_status_200_with_an_error_raises_api_error(body: Any, request_: Any, connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
+    async with FaultServer([READ, send(http_response(200, json.dumps(body).encode()))]) as server:
         with pytest.raises(ApiError, match="the server says: the firm is locked") as caught:
             await session_of(connect(server.url)).call(request_)
     assert caught.value.errors == body
@@ -99,7 +99,7 @@ async def test_status_200_with_an_error_raises_api_error(body: Any, request_: An
 
 async def test_list_that_failed_is_not_an_empty_list(connect: Connect) -> None:
     body = FAILED | {"deid_invoice": [], "deid_invoice_aggregate": {"aggregate": {"count": 0}}}
-    async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
+    async with FaultServer([READ, send(http_response(200, json.dumps(body).encode()))]) as server:
         with pytest.raises(ApiError, match="the firm is locked"):
             await connect(server.url).invoices.list().collect()
 
@@ -115,20 +115,20 @@ async def test_list_that_failed_is_not_an_empty_list(connect: Connect) -> None:
     ],
 )
 async def test_object_with_an_error_field_is_not_an_error(body: Any, connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
+    async with FaultServer([READ, send(http_response(200, json.dumps(body).encode()))]) as server:
         assert (await session_of(connect(server.url)).call(GET)).status == 200
 
 
 async def test_partially_failed_write_retains_its_results(connect: Connect) -> None:
     records = [{"status": "CREATED", "id": 1}, {"status": "FAILED", "error": {"code": "X", "message": "no"}}]
     body = {"data": {"records": records}, "error": None, "meta": {"success": False, "message": "1 failed"}}
-    async with FaultServer([READ, send(answer(200, json.dumps(body).encode()))]) as server:
+    async with FaultServer([READ, send(http_response(200, json.dumps(body).encode()))]) as server:
         report = await connect(server.url).records.upsert([{"type": "A"}, {"type": "B"}])
     assert (report.created, report.failed, report.ambiguous) == (1, 1, 0)
 
 
 async def test_reason_of_a_refused_exchange_reaches_the_caller(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(200, ECHO))]) as server:
+    async with FaultServer([READ, send(http_response(200, ECHO))]) as server:
         with pytest.raises(TokenExchangeError, match=r"\*\*\*: unknown key \*\*\*") as caught:
             await session_of(connect(server.url, api_key=CANARY)).call(LIST)
     assert_no_secret(caught.value)
@@ -136,7 +136,7 @@ async def test_reason_of_a_refused_exchange_reaches_the_caller(connect: Connect)
 
 @pytest.mark.parametrize("status", [200, 400])
 async def test_reason_shows_no_credential(status: int, connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(status, ECHO))]) as server:
+    async with FaultServer([READ, send(http_response(status, ECHO))]) as server:
         with pytest.raises((ApiError, InvalidRequestError), match=r"\*\*\*: unknown key \*\*\*") as caught:
             await session_of(connect(server.url)).call(LIST)
     assert_no_secret(caught.value)
@@ -171,7 +171,9 @@ def test_reason_is_found_under_usual_keys(text: str, key: str) -> None:
 async def test_deep_and_wide_bodies_are_searched_within_bounds(connect: Connect) -> None:
     deep = b'{"errors":' * 700 + b'"no"' + b"}" * 700
     wide = json.dumps({"errors": [{"message": f"error {n}"} for n in range(2000)]}).encode()
-    async with FaultServer([READ, send(answer(400, deep)), READ, send(answer(400, wide))]) as server:
+    async with FaultServer(
+        [READ, send(http_response(400, deep)), READ, send(http_response(400, wide))]
+    ) as server:
         session = session_of(connect(server.url))
         with pytest.raises(InvalidRequestError):
             await session.call(LIST)
@@ -181,6 +183,6 @@ async def test_deep_and_wide_bodies_are_searched_within_bounds(connect: Connect)
 
 async def test_errors_nested_deep_in_a_200_are_a_typed_error(connect: Connect) -> None:
     deep = b'{"errors":[' + b"[" * 700 + b"]" * 700 + b"]}"
-    async with FaultServer([READ, send(answer(200, deep))]) as server:
+    async with FaultServer([READ, send(http_response(200, deep))]) as server:
         with pytest.raises(ApiError):
             await connect(server.url).invoices.list().collect()

@@ -6,7 +6,7 @@ import pytest
 
 from aiwyn_async import AiwynClient, AiwynError, ConfigurationError, DeadlineExceededError, Secret
 from fake_clock import FakeClock
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from fault_server import READ, FaultServer, answer, send
 )
 async def test_status_error_names_the_cause(status: int, text: str) -> None:
     async with (
-        FaultServer([READ, send(answer(status=status, body=b"{}"))]) as server,
+        FaultServer([READ, send(http_response(status=status, body=b"{}"))]) as server,
         AiwynClient(base_url=server.url, token="t", retries=0, warn_undocumented=False) as aiwyn,
     ):
         with pytest.raises(AiwynError, match=f"status {status}: {text}$"):
@@ -28,7 +28,9 @@ async def test_status_error_names_the_cause(status: int, text: str) -> None:
 async def test_deadline_error_names_what_was_waited_for() -> None:
     clock = FakeClock()
     async with (
-        FaultServer([READ, send(answer(status=503, body=b"{}", headers={"Retry-After": "60"}))]) as server,
+        FaultServer(
+            [READ, send(http_response(status=503, body=b"{}", headers={"Retry-After": "60"}))]
+        ) as server,
         AiwynClient(base_url=server.url, token="t", deadline=30, clock=clock) as aiwyn,
     ):
         with pytest.raises(DeadlineExceededError, match="deadline of 30 s exceeded while waiting to retry"):

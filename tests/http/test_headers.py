@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient, Config
 from aiwyn_async.config import Headers
 from aiwyn_async.errors import ConfigurationError, InvalidRequestError
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import GET, LIST, session_of
 from secrecy import CANARY, assert_no_secret
 
 Connect = Callable[..., AiwynClient]
-OK = send(answer())
+OK = send(http_response())
 
 
 async def test_headers_are_sent_with_every_request_and_with_the_exchange(connect: Connect) -> None:
-    token = send(answer(body=b'{"token":"t"}'))
+    token = send(http_response(body=b'{"token":"t"}'))
     async with FaultServer([READ, token, READ, OK, READ, OK]) as server:
         client = connect(server.url, api_key="k", headers={"X-Gateway-Key": "abc", "accept-language": "en"})
         await session_of(client).call(LIST)
@@ -106,7 +106,7 @@ ECHO = f'{{"message":"bad key {CANARY} in Basic {CANARY}x"}}'.encode()
 
 
 async def test_credential_header_is_masked_in_a_server_message(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(400, ECHO))]) as server:
+    async with FaultServer([READ, send(http_response(400, ECHO))]) as server:
         client = connect(server.url, token="t", headers={"X-Api-Key": CANARY})
         with pytest.raises(InvalidRequestError, match=r"bad key \*\*\*") as caught:
             await session_of(client).call(LIST)

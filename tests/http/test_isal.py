@@ -10,13 +10,13 @@ import pytest
 from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.tuning import inflate_with_isal
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from inflating import isal
 
 
 async def test_isal_pages_have_every_row() -> None:
     body = b'{"deid_invoice":[' + b",".join(b'{"id":%d}' % key for key in range(1000)) + b"]}"
-    zipped = send(answer(body=gzip.compress(body), headers={"Content-Encoding": "gzip"}))
+    zipped = send(http_response(body=gzip.compress(body), headers={"Content-Encoding": "gzip"}))
     with isal():
         async with (
             FaultServer([READ, zipped]) as server,

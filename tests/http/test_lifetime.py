@@ -20,12 +20,12 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import LoopMismatchError
 from aiwyn_async.sandbox import Sandbox
-from fault_server import READ, STALL, FaultServer, Step, answer, send
+from fault_server import READ, STALL, FaultServer, Step, http_response, send
 from looking_inside import LIST, connectors_of, session_of
 from secrecy import CANARY
 
 Connect = Callable[..., AiwynClient]
-OK = send(answer())
+OK = send(http_response())
 
 
 @pytest.fixture
@@ -175,7 +175,9 @@ async def test_client_dropped_while_open_warns_once_and_leaves_no_socket() -> No
         assert connector.closed
 
 
-@pytest.mark.parametrize("responses", [[OK], [send(answer(503)), READ, OK]], ids=["at once", "second try"])
+@pytest.mark.parametrize(
+    "responses", [[OK], [send(http_response(503)), READ, OK]], ids=["at once", "second try"]
+)
 async def test_response_is_freed_with_its_task_without_the_garbage_collector(
     connect: Connect, responses: list[Step]
 ) -> None:

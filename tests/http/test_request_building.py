@@ -20,7 +20,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async._http.transport import USER_AGENT
 from aiwyn_async.errors import ConfigurationError
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import session_of
 from secrecy import CANARY
 
@@ -76,7 +76,7 @@ async def test_list_sends_its_options_as_json(client: AiwynClient) -> None:
 
 @pytest.mark.parametrize("key", ["../admin", "a/b", "a?b=c", "a#b", "a b", "ä", "%2e%2e%2f", "..;", "a\\b"])
 async def test_key_stays_one_segment_on_the_wire(key: str, connect: Callable[..., AiwynClient]) -> None:
-    async with FaultServer([READ, send(answer(body=json.dumps({"id": key}).encode()))]) as server:
+    async with FaultServer([READ, send(http_response(body=json.dumps({"id": key}).encode()))]) as server:
         await connect(server.url).invoices.get(key)
     target = server.requests[0].target
     assert target.startswith("/gql/v1/invoice/")

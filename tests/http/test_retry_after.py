@@ -13,7 +13,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._http.retry_after import RESET_HEADERS, SANE_RETRY_AFTER, requested_wait
 from aiwyn_async.errors import RateLimitError, ServerError
 from fake_clock import FakeClock
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, session_of
 
 Connect = Callable[..., AiwynClient]
@@ -81,14 +81,14 @@ def test_header_of_any_text_is_a_bounded_wait_or_none(name: str, text: str, sent
 
 @pytest.mark.parametrize("header", ["X-RateLimit-Reset", "RateLimit-Reset"])
 async def test_reset_is_the_floor_of_the_wait(header: str, connect: Connect, clock: FakeClock) -> None:
-    limited = answer(429, b"{}", {header: "7"})
-    async with FaultServer([READ, send(limited), READ, send(answer())]) as server:
+    limited = http_response(429, b"{}", {header: "7"})
+    async with FaultServer([READ, send(limited), READ, send(http_response())]) as server:
         await session_of(connect(server.url)).call(LIST)
     assert max(clock.sleeps) >= 7
 
 
 async def test_reset_later_than_max_retry_after_is_raised_at_once(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(429, b"", {"X-RateLimit-Reset": "1000"}))]) as server:
+    async with FaultServer([READ, send(http_response(429, b"", {"X-RateLimit-Reset": "1000"}))]) as server:
         with pytest.raises(RateLimitError) as caught:
             await session_of(connect(server.url)).call(LIST)
     assert caught.value.retry_after == 1000
@@ -96,8 +96,8 @@ async def test_reset_later_than_max_retry_after_is_raised_at_once(connect: Conne
 
 
 async def test_overloaded_server_is_retried_with_a_lower_limit(connect: Connect, clock: FakeClock) -> None:
-    overloaded = answer(529, b'{"error":{"message":"Overloaded"}}', {"retry-after-ms": "2500"})
-    async with FaultServer([READ, send(overloaded), READ, send(answer())]) as server:
+    overloaded = http_response(529, b'{"error":{"message":"Overloaded"}}', {"retry-after-ms": "2500"})
+    async with FaultServer([READ, send(overloaded), READ, send(http_response())]) as server:
         session = session_of(connect(server.url))
         clock.advance(1)
         await session.call(WRITE)  # a Retry-After means that the write was not processed
@@ -106,7 +106,7 @@ async def test_overloaded_server_is_retried_with_a_lower_limit(connect: Connect,
 
 
 async def test_lasting_overload_raises_server_error(connect: Connect) -> None:
-    async with FaultServer([READ, send(answer(529, b'{"error":{"message":"Overloaded"}}'))]) as server:
+    async with FaultServer([READ, send(http_response(529, b'{"error":{"message":"Overloaded"}}'))]) as server:
         with pytest.raises(ServerError, match="Overloaded"):
             await session_of(connect(server.url)).call(LIST)
     assert server.connections == 3

@@ -10,7 +10,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async._http.sockets import SMALL_READ, ThriftySocket
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from looking_inside import session_of
 
 READ_SIZE = 4 * SMALL_READ
@@ -55,7 +55,9 @@ def test_socket_reads_no_more_than_the_requested_size(pair: tuple[ThriftySocket,
 @pytest.mark.parametrize("size", [SMALL_READ - 1, SMALL_READ, 3 * SMALL_READ + 1, 1_000_000])
 async def test_body_of_any_size_is_received(size: int, connect: Callable[..., AiwynClient]) -> None:
     body = b"[" + b" " * (size - 2) + b"]"
-    async with FaultServer([READ, send(answer(body=body)), READ, send(answer(body=b"[]"))]) as server:
+    async with FaultServer(
+        [READ, send(http_response(body=body)), READ, send(http_response(body=b"[]"))]
+    ) as server:
         session = session_of(connect(server.url))
         for expected in (body, b"[]"):
             assert (await session.call(Request(method="GET", path="/"))).body == expected

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient, F
 from aiwyn_async.export import export
 from command_line import Cli
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -25,7 +25,7 @@ async def test_urls_in_responses_are_never_requested(connect: Callable[..., Aiwy
         links = {"next": url, "nextPageUrl": url, "@odata.nextLink": url, "links": {"next": url}}
         body = {"deid_invoice": [{"id": 1, "reference": url, "pdfUrl": url}], "totalCount": 1, **links}
         headers = {"Link": f'<{url}>; rel="next"', "Refresh": f"0; url={url}", "Alt-Svc": f'h2="{other.url}"'}
-        response = answer(body=json.dumps(body).encode(), headers={**headers, "Location": url})
+        response = http_response(body=json.dumps(body).encode(), headers={**headers, "Location": url})
         async with FaultServer([READ, send(response)] * 1) as server:
             aiwyn = connect(server.url)
             assert len(await aiwyn.invoices.list().collect()) == 1
@@ -38,7 +38,7 @@ async def test_urls_in_responses_are_never_requested(connect: Callable[..., Aiwy
 async def test_text_of_filters_arrives_as_it_is(
     connect: Callable[..., AiwynClient], text: str, status: str
 ) -> None:
-    response = send(answer(body=b'{"deid_invoice":[],"totalCount":0}'))
+    response = send(http_response(body=b'{"deid_invoice":[],"totalCount":0}'))
     async with FaultServer([READ, response]) as server:
         aiwyn = connect(server.url)
         await aiwyn.invoices.search(F.description == text)

@@ -10,7 +10,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async.config import Config
 from aiwyn_async.errors import ConfigurationError
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 
 CLIMBING = [
     "//evil/x",
@@ -66,7 +66,7 @@ def test_option_refuses_a_path_that_climbs(path: str, option: str) -> None:
 async def test_request_with_a_path_that_climbs_is_not_sent(
     path: str, query: str, connect: Callable[..., AiwynClient]
 ) -> None:
-    async with FaultServer([READ, send(answer())]) as server:
+    async with FaultServer([READ, send(http_response())]) as server:
         with pytest.raises(ConfigurationError):
             await connect(server.url).request(Request(method="GET", path=path + query))
         endpoints = {"clients": {"list_path": path + query}}
@@ -77,6 +77,6 @@ async def test_request_with_a_path_that_climbs_is_not_sent(
 
 async def test_request_may_have_anything_in_its_query(connect: Callable[..., AiwynClient]) -> None:
     target = "/.well-known/a..b?next=//evil/../x"
-    async with FaultServer([READ, send(answer())]) as server:
+    async with FaultServer([READ, send(http_response())]) as server:
         await connect(server.url).request(Request(method="GET", path=target))
     assert server.requests[0].target == target

@@ -17,7 +17,7 @@ from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import AiwynError, ConfigurationError
 from aiwyn_async.export import export
 from aiwyn_async.sync import sync
-from fault_server import READ, FaultServer, answer, send
+from fault_server import READ, FaultServer, http_response, send
 from secrecy import CANARY, assert_no_secret
 
 URL = "https://a.test"
@@ -115,7 +115,7 @@ async def test_token_that_a_server_repeats_is_in_no_traceback(
     echo: str, read: str, connect: Callable[..., AiwynClient], tmp_path: Path
 ) -> None:
     status, body = ECHOES[echo]
-    response = answer(status, json.dumps(body).encode(), {"X-Request-Id": CANARY})
+    response = http_response(status, json.dumps(body).encode(), {"X-Request-Id": CANARY})
     async with FaultServer([READ, send(response)]) as server:
         try:
             await READS[read](connect(server.url, retries=0), tmp_path)

@@ -27,7 +27,7 @@ from aiwyn_async.errors import (
     StatusError,
     TransportError,
 )
-from fault_server import FIN, READ, RST, STALL, Step, answer, drip, send
+from fault_server import FIN, READ, RST, STALL, Step, drip, http_response, send
 from secrecy import CANARY
 
 __all__ = ["FAULTS", "GROUPS", "ROWS_BODY", "Fault"]
@@ -96,14 +96,14 @@ def status(code: int, error: type[RequestError], name: str | None = None, **chan
     headers, body = changes.pop("headers", {}), changes.pop("body", ECHO)
     fields = {"status": code, **changes.pop("fields", {})}
     changes.setdefault("sandbox", {"status": code, "body": body, "headers": headers})
-    script = [READ, send(answer(code, body, headers))]
+    script = [READ, send(http_response(code, body, headers))]
     return Fault(name or f"status {code}", script, error, fields, **changes)
 
 
 def content(name: str, body: bytes, headers: Mapping[str, str] | None = None, **changes: Any) -> Fault:
     """The server responds with 200 and a body that is not the expected JSON."""
     error, fields = changes.pop("error", DecodeError), changes.pop("fields", {})
-    script = [READ, send(answer(200, body, headers))]
+    script = [READ, send(http_response(200, body, headers))]
     changes.setdefault("sandbox", {"status": 200, "body": body, "headers": headers or {}})
     return Fault(name, script, error, fields, **changes)
 
@@ -111,7 +111,7 @@ def content(name: str, body: bytes, headers: Mapping[str, str] | None = None, **
 def redirect(code: int, location: str | None, name: str, **changes: Any) -> Fault:
     """The server redirects."""
     headers = {} if location is None else {"Location": location}
-    script = [READ, send(answer(code, ECHO, headers))]
+    script = [READ, send(http_response(code, ECHO, headers))]
     return Fault(name, script, RedirectRefusedError, {}, **NOT_RETRIED, **changes)
 
 
@@ -136,11 +136,13 @@ GROUPS: dict[str, list[Fault]] = {
         broken("closed in the status line", READ, send(b"HTTP/1."), FIN, kind="disconnected"),
         broken("closed in the headers", READ, send(HEAD + b"Set-Co"), FIN, kind="disconnected"),
         broken("reset in the headers", READ, send(HEAD), RST, kind="disconnected"),
-        broken("reset in the body", READ, send(answer(body=b'{"a":', length=1000)), RST, kind="truncated"),
+        broken(
+            "reset in the body", READ, send(http_response(body=b'{"a":', length=1000)), RST, kind="truncated"
+        ),
         broken(
             "body shorter than its Content-Length",
             READ,
-            send(answer(body=ROWS_BODY[:10], length=len(ROWS_BODY))),
+            send(http_response(body=ROWS_BODY[:10], length=len(ROWS_BODY))),
             FIN,
             kind="truncated",
             sandbox={"status": 200, "body": ROWS_BODY, "action": "truncate"},
@@ -160,7 +162,12 @@ GROUPS: dict[str, list[Fault]] = {
         broken("no response", READ, STALL, kind="read_timeout", options=SHORT, sandbox={"action": "stall"}),
         broken("silence in the headers", READ, send(HEAD), STALL, kind="read_timeout", options=SHORT),
         broken(
-            "silence in the body", READ, send(answer(length=9)), STALL, kind="read_timeout", options=SHORT
+            "silence in the body",
+            READ,
+            send(http_response(length=9)),
+            STALL,
+            kind="read_timeout",
+            options=SHORT,
         ),
         broken(
             "headers that never end",
@@ -314,21 +321,21 @@ GROUPS: dict[str, list[Fault]] = {
         ),
         Fault(
             "truncated error",
-            [READ, send(answer(404, b"{", length=99))],
+            [READ, send(http_response(404, b"{", length=99))],
             NotFoundError,
             {"status": 404},
             **NOT_RETRIED,
         ),
         Fault(
             "error whose body is reset",
-            [READ, send(answer(404, b"{", length=99)), RST],
+            [READ, send(http_response(404, b"{", length=99)), RST],
             NotFoundError,
             {"status": 404},
             **NOT_RETRIED,
         ),
         Fault(
             "error whose body stalls",
-            [READ, send(answer(404, b"{", length=99)), STALL],
+            [READ, send(http_response(404, b"{", length=99)), STALL],
             NotFoundError,
             {"status": 404},
             **NOT_RETRIED,

@@ -19,8 +19,8 @@ __all__ = [
     "FaultServer",
     "Received",
     "Step",
-    "answer",
     "drip",
+    "http_response",
     "send",
 ]
 
@@ -107,7 +107,7 @@ def drip(data: bytes, every: float, *, times: int | None = None) -> Step:
     return step
 
 
-def answer(
+def http_response(
     status: int = 200,
     body: bytes = b"{}",
     headers: Mapping[str, str] | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from fault_server import READ, Connection, FaultServer, Step, answer, send
+from fault_server import READ, Connection, FaultServer, Step, http_response, send
 
 __all__ = ["ROWS", "ScriptedApi"]
 
@@ -56,7 +56,7 @@ class ScriptedApi(FaultServer):
                 await step(connection)
             return
         body = msgspec.json.encode(self.response(route, request.target, fields))
-        await send(answer(body=body, headers={"Connection": "close"}))(connection)
+        await send(http_response(body=body, headers={"Connection": "close"}))(connection)
 
     def _is_faulty(self, route: str, fields: dict[str, Any]) -> bool:
         faulty, nth = self._faulty

@@ -15,7 +15,7 @@ from typing import Any
 
 import trustme
 
-from fault_server import READ, STALL, FaultServer, Step, answer, send
+from fault_server import READ, STALL, FaultServer, Step, http_response, send
 
 __all__ = ["UNREACHABLE", "Target", "authority", "server_context", "trusting"]
 
@@ -77,7 +77,7 @@ async def full_backlog() -> AsyncGenerator[tuple[str, dict[str, Any]]]:
 def _tls(host: str = "localhost", *, trusted: bool = True, **dates: Any) -> Target:
     @asynccontextmanager
     async def target() -> AsyncGenerator[tuple[str, dict[str, Any]]]:
-        async with FaultServer([READ, send(answer())], tls=server_context(host, **dates)) as server:
+        async with FaultServer([READ, send(http_response())], tls=server_context(host, **dates)) as server:
             yield server.url, {"ssl_context": trusting(authority())} if trusted else {}
             assert server.requests == []  # and so no credential was sent
 
@@ -103,5 +103,5 @@ UNREACHABLE: dict[str, Target] = {
     "certificate of another host": _tls("example.org"),
     "certificate of an unknown authority": _tls(trusted=False),
     "TLS 1.1 or older": _https_url(send(OLD_TLS_ALERT)),
-    "plain HTTP at an https URL": _https_url(send(answer(400))),
+    "plain HTTP at an https URL": _https_url(send(http_response(400))),
 }
