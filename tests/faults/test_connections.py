@@ -408,7 +408,7 @@ def test_endless_body_or_bomb_uses_little_memory(fault: str) -> None:
     grown_mebibytes, retained_mebibytes = map(int, done.stdout.split())
     print(f"{fault}: {grown_mebibytes} MiB more")  # noqa: T201
     assert grown_mebibytes < 32
-    assert retained_mebibytes == 0
+    assert retained_mebibytes <= 2, "what the server of this process has not sent yet"
 
 
 async def test_closed_client_holds_no_connection(connect: Connect) -> None:
