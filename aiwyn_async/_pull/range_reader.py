@@ -286,12 +286,12 @@ class RangeReader(Generic[RowT]):
 
     async def _server_responds(self) -> bool:
         """Return whether the server returns a row of either end of the list."""
-        is_first = not self._successes  # then without retries: the page had all attempts
         for purpose in ("last", "first"):
             try:
-                keys = await self._client.request_keys(RangeRequest(purpose=purpose), once=is_first)
+                # Without retries: the page had all attempts.
+                keys = await self._client.request_keys(RangeRequest(purpose=purpose), once=True)
             except RequestError as error:
-                if is_first and isinstance(error, TransportError):
+                if not self._successes and isinstance(error, TransportError):
                     return False
                 continue
             self._successes += 1

@@ -63,7 +63,7 @@ class Operation(NamedTuple):
             return range(fault.writes, fault.writes + 1)
         # A pull then tries the key filter and the first and last row: perhaps only some rows are unreadable.
         attempts = self.attempts(fault)
-        return range(attempts, (attempts if self.page_attempts == 3 else 3 * attempts + 2) + 1)
+        return range(attempts, (attempts if self.page_attempts == 3 else attempts + 4) + 1)
 
 
 OPERATIONS = {
