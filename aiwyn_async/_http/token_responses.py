@@ -64,7 +64,7 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
         if token is not None:
             return TokenResponse(token, _lifetime_in(layer, data, top), "")
     keys = printable(", ".join(sorted(top)), secrets) or "none"
-    reason = printable(find_reason(document), secrets)
+    reason = printable(find_reason(top), secrets)
     return TokenResponse(None, None, f"keys: {keys}" + (f"; the server says: {reason}" if reason else ""))
 
 

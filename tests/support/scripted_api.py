@@ -65,16 +65,13 @@ class ScriptedApi(FaultServer):
 
     def response(self, route: str, target: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Return the right response to a request."""
-        match route:
-            case "token":
-                return {"token": "a-token", "expiresIn": 3600}
-            case "get":
-                return ROWS[int(target.rpartition("/")[2]) - 1]
-            case "upsert":
-                created = [
-                    {"status": "CREATED", "systemRef": each["systemRef"]} for each in fields["records"]
-                ]
-                return {"success": True, "data": {"records": created}}
+        if route == "token":
+            return {"token": "a-token", "expiresIn": 3600}
+        if route == "get":
+            return ROWS[int(target.rpartition("/")[2]) - 1]
+        if route == "upsert":
+            created = [{"status": "CREATED", "systemRef": each["systemRef"]} for each in fields["records"]]
+            return {"success": True, "data": {"records": created}}
         after = fields.get("where", {}).get("id", {}).get("_gt", 0)
         rows = [row for row in ROWS if row["id"] > after]
         if fields.get("orderBy") == [{"id": "desc"}]:
