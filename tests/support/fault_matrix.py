@@ -191,7 +191,7 @@ GROUPS: dict[str, list[Fault]] = {
             send(HEAD + b"Content-Length: 9999\r\n\r\n{"),
             drip(b" ", 0.02),
             kind="attempt_timeout",
-            options={"read_timeout": 0.15, "attempt_timeout": 0.3},
+            options={"read_timeout": 0.25, "attempt_timeout": 0.3},
             documented=False,
         ),
         broken(
