@@ -50,6 +50,8 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
         return full_name, {}
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigurationError(f"cannot read {path}: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"cannot read {path}: it is nested too deeply") from None
     try:
         profiles = msgspec.convert(content.get("profiles", {}), dict[str, dict[str, Any]])
     except msgspec.ValidationError:

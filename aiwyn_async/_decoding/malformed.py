@@ -7,14 +7,16 @@ surrogate is legal JSON and becomes U+FFFD, as in other decoders; a row that is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 __all__ = ["cut_after_value", "is_json", "replace_lone_surrogates", "split_rows", "without_rows"]
 
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)|[{}\[\],]', re.DOTALL)
+"""Group 1 is empty for a string without an end."""
+_BRACKETS: Final = re.compile(rb"[{}\[\],]")
 _COLON: Final = re.compile(rb"\s*:\s*")
 _SCALAR: Final = re.compile(rb'\s*:\s*(?:"(?:[^"\\]|\\.)*"|[-+.0-9eE]+)(?=\s*[,}])', re.DOTALL)
 _ESCAPES: Final = re.compile(
@@ -49,15 +51,20 @@ def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | 
         return None
     rows: list[bytes] = []
     open_brackets: list[bytes] = []
+    # Counts, because a search of the list for each bracket takes quadratic time.
+    open_counts = {b"{": 0, b"[": 0}
     start = begin
-    for token in _TOKENS.finditer(body, begin):
+    for token in _tokens(body, begin):
         mark = token[0]
         if mark in {b"{", b"["}:
             open_brackets.append(mark)
-        elif mark in _OPENING and _OPENING[mark] in open_brackets:
+            open_counts[mark] += 1
+        elif mark in _OPENING and open_counts[_OPENING[mark]]:
             # This also closes inner brackets that were left open.
-            while open_brackets.pop() != _OPENING[mark]:
-                continue
+            closed = b""
+            while closed != _OPENING[mark]:
+                closed = open_brackets.pop()
+                open_counts[closed] -= 1
         elif mark == b"]" or (mark == b"," and not open_brackets):
             row = body[start : token.start()].strip()
             if row or mark == b"," or rows:
@@ -73,7 +80,7 @@ def without_rows(body: bytes) -> bytes:
     parts: list[bytes] = []
     depth = start = 0
     open_list = 0
-    for token in _TOKENS.finditer(body):
+    for token in _tokens(body):
         mark = token[0]
         if mark in {b"{", b"["}:
             depth += 1
@@ -91,7 +98,7 @@ def without_rows(body: bytes) -> bytes:
 def cut_after_value(row: bytes, is_key: Callable[[str], bool]) -> bytes | None:
     """Return an object closed after the value of a key, text or number, or None."""
     depth = 0
-    for token in _TOKENS.finditer(row):
+    for token in _tokens(row):
         mark = token[0]
         if mark in {b"{", b"["}:
             depth += 1
@@ -109,10 +116,20 @@ def replace_lone_surrogates(json: bytes) -> bytes:
     return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], json)
 
 
+def _tokens(body: bytes, start: int = 0) -> Iterator[re.Match[bytes]]:
+    """Yield strings, brackets and commas; after a string without an end only brackets and commas."""
+    for token in _TOKENS.finditer(body, start):
+        if token[1] == b"":
+            # All later quotes are escaped: strings from them have no end either.
+            yield from _BRACKETS.finditer(body, token.start() + 1)
+            return
+        yield token
+
+
 def _find_list(body: bytes, path: Sequence[str]) -> int | None:
     """Return the position after the bracket that opens the list of rows."""
     depth, level = 0, 0
-    for token in _TOKENS.finditer(body):
+    for token in _tokens(body):
         mark = token[0]
         if mark in {b"{", b"["}:
             depth += 1

@@ -43,6 +43,14 @@ async def test_path_without_prefix_suggests_the_real_one(
         assert f"{method} {real}" in (await response.json())["errors"][0]["message"]
 
 
+async def test_number_beyond_all_decimals_is_a_bad_request(box: Sandbox, http: Any) -> None:
+    headers = {"Authorization": f"Bearer {box.token}", "Content-Type": "application/json"}
+    for path in ("/gql/v1/invoices", "/gql/v1/invoices/search"):
+        body = b'{"page":1E+99999999999999999999}'
+        async with http.post(f"{box.url}{path}", data=body, headers=headers) as response:
+            assert response.status == 400
+
+
 async def test_unknown_path_is_not_found(post: Any) -> None:
     for path in ("/v1/nothing", "/v2/invoices", "/invoices", "/v1/"):
         status, response = await post(path, {})

@@ -53,5 +53,6 @@ async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str |
         return None, None
     try:
         return _EXACT.decode(raw) if exact else msgspec.json.decode(raw), None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+        # ArithmeticError: an exponent beyond what a Decimal holds.
         return None, "the body is not JSON"

@@ -1,0 +1,53 @@
+"""Bodies of 64 KiB that are made to be slow: the time to reject them stays linear."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from aiwyn_async import AiwynError
+
+ROWS = b'{"deid_invoice":['
+SIZE = 64 * 1024
+BODIES = {
+    "brackets": ROWS + b"[" * (SIZE // 2) + b"}" * (SIZE // 2),
+    "braces": ROWS + b"{" * (SIZE // 2) + b"]" * (SIZE // 2),
+    "escaped quotes": ROWS + b'"' + b'\\"' * (SIZE // 2),
+    "row with escaped quotes": ROWS + b'{"id":1,"a":"' + b'\\"' * (SIZE // 2) + b"}]}",
+    "keys": b"{" + b'"a":"\\"' * (SIZE // 8),
+    "spaces": b'{"deid_invoice"' + b" " * SIZE,
+    "surrogates": ROWS + b'{"id":1,"a":"' + b"\\ud83d" * (SIZE // 6) + b'"}]}',
+    "empty rows": ROWS + b"{}," * (SIZE // 3) + b"{\t",
+    "markup": b"<" * SIZE,
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_hostile_body_is_rejected_in_linear_time(name: str, connect: Any) -> None:
+    status = 200
+
+    async def respond(_: web.Request) -> web.Response:
+        return web.Response(body=BODIES[name], status=status, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", respond)
+    async with TestServer(app) as server:
+        client = connect(str(server.make_url("")).rstrip("/"), retry_budget=100_000)
+        reads: tuple[Callable[[], Any], ...] = (
+            lambda: client.invoices.list(on_bad_row="collect").collect(),
+            lambda: client.invoices.search(on_bad_row="skip").decode_as(dict).collect(),
+            lambda: client.invoices.get(1),
+        )
+        for status in (200, 400):  # noqa: B007 (the handler reads it)
+            for read in reads:
+                begin = time.process_time()
+                with contextlib.suppress(AiwynError):
+                    await read()
+                # Linear work takes a few hundredths of a second; quadratic work took ten seconds.
+                assert time.process_time() - begin < 2
