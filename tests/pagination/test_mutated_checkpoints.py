@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from aiwyn_async import Checkpoint, CheckpointError, FileState
 from mutated import EXAMPLES, as_bytes, mutated
 
-CHECKPOINT = Checkpoint.create(
+CHECKPOINT = Checkpoint(
     endpoint="invoices", query="abc", position={"after": [1, "x", None], "yielded": 30, "next": 4}
 ).to_json()
 
