@@ -1,0 +1,124 @@
+"""Decisions of offset pagination, page by page, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pagination.offset import OffsetPagination
+from aiwyn_async._pagination.strategy import PageDecision, PageResult
+
+
+def receive(
+    pagination: OffsetPagination,
+    keys: Sequence[int | None],
+    count: int | None = None,
+    new: Sequence[int] | None = None,
+) -> PageDecision:
+    """Receive a page as the response to a new request."""
+    assert pagination.next_request() is not None
+    return pagination.receive(PageResult(keys, range(len(keys)) if new is None else new, count))
+
+
+def rate(
+    pagination: OffsetPagination, keys: Sequence[int], count: int | None = None, *, known: bool = False
+) -> Evidence:
+    """Rate a response to a new request."""
+    assert pagination.next_request() is not None
+    return pagination.evidence(PageResult(keys, (), count), known=known)
+
+
+def test_count_that_becomes_smaller_does_not_prove_a_short_page() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 6)
+    assert rate(pagination, [3], 3) is Evidence.UNPROVEN
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 3)
+    assert rate(pagination, [3], 3) is Evidence.SUFFICIENT
+
+
+def test_known_rows_after_a_short_page_are_not_after_a_gap() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 9)
+    receive(pagination, [3], 9)
+    assert not receive(pagination, [1, 2], 9, new=()).after_gap
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 9)
+    receive(pagination, [3], 9)
+    assert receive(pagination, [4, 5], 9).after_gap
+
+
+def test_rows_are_streamed_from_the_third_page_of_page_numbers_without_limit() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    for page in range(2):
+        assert not pagination.can_stream_rows
+        receive(pagination, [2 * page, 2 * page + 1])
+    assert pagination.can_stream_rows
+    for other in (OffsetPagination(2, page_style="offset"), OffsetPagination(2, limit=9, page_style="page")):
+        for page in range(2):
+            receive(other, [2 * page, 2 * page + 1])
+        assert not other.can_stream_rows
+
+
+def test_page_of_another_length_discards_offset_requests_in_flight() -> None:
+    """They begin at another row than the one after this page."""
+    pagination = OffsetPagination(3, page_style="offset")
+    receive(pagination, [1, 2, 3], 9)
+    in_flight = [pagination.next_request() for _ in range(3)]
+    assert [each and each.fields["page"] for each in in_flight] == [3, 6, 9]
+    decision = pagination.receive(PageResult([4, 5], range(2), 9))
+    assert decision.discard_in_flight
+    request = pagination.next_request()
+    assert request is not None
+    assert request.fields["page"] == 5
+
+
+def test_pages_of_rows_whose_keys_are_null_are_not_repeats() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    for _ in range(5):
+        receive(pagination, [None, None])
+    assert pagination.stop_reason is None
+
+
+def test_empty_page_ends_a_list_unless_its_count_has_rows_beyond_it() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 4)
+    receive(pagination, [], 4)
+    assert pagination.stop_reason == "empty_page"
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 5)
+    receive(pagination, [], 5)
+    assert pagination.stop_reason is None
+    receive(pagination, [], 5)
+    assert pagination.stop_reason == "empty_page"
+
+
+def test_second_empty_page_is_sufficient_only_if_no_page_has_a_count() -> None:
+    for first_count, count, expected in (
+        (None, None, Evidence.SUFFICIENT),
+        (None, 9, Evidence.UNPROVEN),
+        (9, None, Evidence.UNPROVEN),
+        (9, 9, Evidence.UNPROVEN),
+    ):
+        pagination = OffsetPagination(2, page_style="page")
+        receive(pagination, [1, 2], first_count)
+        assert rate(pagination, []) is Evidence.UNPROVEN
+        pagination.receive(PageResult([], (), first_count))
+        assert rate(pagination, [], count) is expected
+
+
+def test_short_page_is_sufficient_if_it_is_the_first_and_has_a_count() -> None:
+    """The server's own page size is likely smaller; a later short page may lack rows."""
+    assert rate(OffsetPagination(3, page_style="page"), [1, 2], 9) is Evidence.SUFFICIENT
+    assert rate(OffsetPagination(3, page_style="page"), [1, 2]) is Evidence.UNPROVEN
+    pagination = OffsetPagination(3, page_style="page")
+    receive(pagination, [1, 2, 3], 9)
+    assert rate(pagination, [4, 5], 9) is Evidence.UNPROVEN
+
+
+def test_rows_after_an_empty_page_are_after_a_gap() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 9)
+    receive(pagination, [], 9)
+    assert receive(pagination, [3, 4], 9).after_gap
+    assert not receive(pagination, [5, 6], 9).after_gap
