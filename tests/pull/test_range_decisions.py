@@ -115,3 +115,25 @@ def test_highest_key_is_verified_in_the_whole_list() -> None:
     assert (last.purpose, last.after) == ("last", None)
     plan.receive_last_key([9])
     assert plan.missing == [MissingRange(5, None, "the highest key, 9, was not received")]
+
+
+def test_ordered_pull_requests_short_ranges_from_the_lower_end() -> None:
+    plan = RangePlan(10, ranges=4, ordered=True)
+    plan.receive_page(next_request(plan), list(range(1, 11)), 1000)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([1000])
+    heads = [next_request(plan) for _ in range(3)]
+    assert [(each.after, each.until, each.urgent) for each in heads] == [
+        (10, 20, True),
+        (20, 30, False),
+        (30, 40, False),
+    ]
+    plan.receive_page(heads[0], [20], None)  # few rows: the next ranges are wider
+    assert next_request(plan).until == 60
+
+
+def test_range_of_less_than_two_pages_is_not_split() -> None:
+    for until, requests in ((30, 1), (31, 2)):
+        plan = RangePlan(10, ranges=3, ordered=False, left=[KeyRange(0, until)])
+        plan.receive_page(next_request(plan), list(range(1, 11)), None)
+        assert len(list(iter(plan.next_request, None))) == requests
