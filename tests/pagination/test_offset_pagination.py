@@ -303,3 +303,13 @@ async def test_page_that_confirms_the_end_is_requested_with_the_last(
     model = ListModel(list(range(number)))
     assert await keys_of(model.pager(10, limit=limit)) == list(range(min(number, limit or number)))
     assert [fields["page"] for fields in model.requests] == list(range(pages))
+
+
+async def test_short_page_within_a_list_is_counted() -> None:
+    model = ListModel(list(range(20)), count="absent")
+    whole = model.pages
+    model.pages = lambda fields: whole(fields)[: 3 if fields["page"] == 1 else 5]
+    pager = model.pager(5)
+    assert await keys_of(pager) == [*range(8), *range(10, 20)]
+    assert pager.report.short_pages == 1
+    assert not pager.report.complete

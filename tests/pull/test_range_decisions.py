@@ -137,3 +137,10 @@ def test_range_of_less_than_two_pages_is_not_split() -> None:
         plan = RangePlan(10, ranges=3, ordered=False, left=[KeyRange(0, until)])
         plan.receive_page(next_request(plan), list(range(1, 11)), None)
         assert len(list(iter(plan.next_request, None))) == requests
+
+
+def test_progress_of_a_range_is_the_fraction_of_its_keys() -> None:
+    plan = RangePlan(10, ranges=1, ordered=False, left=[KeyRange(100, 200)])
+    plan.receive_page(next_request(plan), list(range(101, 111)), None)
+    (progress,) = plan.progress()
+    assert progress.fraction == pytest.approx(0.1)
