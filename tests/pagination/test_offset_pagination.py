@@ -313,3 +313,18 @@ async def test_short_page_within_a_list_is_counted() -> None:
     assert await keys_of(pager) == [*range(8), *range(10, 20)]
     assert pager.report.short_pages == 1
     assert not pager.report.complete
+
+
+async def test_list_that_ends_with_an_empty_page_is_deduplicated() -> None:
+    pager = ListModel(list(range(10)), count="absent").pager(5)
+    assert await keys_of(pager) == list(range(10))
+    assert pager.report.stop_reason == "empty_page"
+    assert pager.report.deduplicated
+
+
+async def test_page_of_rows_with_null_keys_that_repeats_raises_pagination_loop_error() -> None:
+    model = ListModel([], count="absent", rows=[{"id": None, "x": i} for i in range(40)])
+    model.pages = lambda _: model.rows[:5]
+    with pytest.raises(PaginationLoopError):
+        await model.pager(5).collect()
+    assert len(model.requests) < 30
