@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.offset import OffsetPagination
+from aiwyn_async._pagination.offset_state import PageKeys
 from aiwyn_async._pagination.strategy import PageDecision, PageResult
 
 
@@ -122,3 +125,36 @@ def test_rows_after_an_empty_page_are_after_a_gap() -> None:
     receive(pagination, [], 9)
     assert receive(pagination, [3, 4], 9).after_gap
     assert not receive(pagination, [5, 6], 9).after_gap
+
+
+@pytest.mark.parametrize(
+    ("page", "following", "is_shift"),
+    [
+        ([1, 2, 3, 4, 5], [2, 3, 4, 5, 6], True),
+        ([1, 2, 3, 4, 5], [2, 3, 4, 5], True),
+        ([1, 2, 3, 4, 5], [2, 3, 4], True),
+        ([1, 2, 3, 4, 5], [2, 3], True),
+        ([1, 2, 3, 4, 5], [2, 3, 9], False),
+        ([1, 2, 3, 4, 5], [2, 3, 4, 6, 7], False),
+        ([1, 2, 3, 4, 5], [6, 7, 8, 9], False),
+        ([1, 2, 3, 4, 5], [], False),
+        ([1, 2], [2, 3], True),
+        ([1, 2], [2], True),
+        ([1, 2], [3], False),
+        ([1], [1], False),
+        ([1], [2], False),
+        ([1, None, 3], [None, 3, 4], False),
+    ],
+)
+def test_second_page_of_an_offset_begins_with_the_second_row(
+    page: list[int | None], following: list[int | None], is_shift: bool
+) -> None:
+    assert PageKeys.of(page).is_followed_by_shift(following) is is_shift
+
+
+def test_resumed_read_may_begin_with_the_page_before() -> None:
+    pagination = OffsetPagination(2, page_style="page")
+    receive(pagination, [1, 2], 9)
+    resumed = OffsetPagination(2, resume=pagination.position())
+    receive(resumed, [1, 2], 9)
+    assert resumed.stop_reason is None

@@ -311,12 +311,8 @@ async def test_resumed_pull_accounts_for_rows_above_the_highest_key(serve: Serve
     """They do not hide a row that was inserted behind the pull."""
     model = ServerModel(numbered(*range(2, 42, 2)))
     invoices = (await serve(model)).invoices
-
-    def insert() -> None:
-        if len(model.bodies) == 4:
-            model.rows += numbered(1, *range(42, 62, 2))
-
-    model.before_each = insert
+    new = numbered(1, *range(42, 62, 2))
+    model.before_each = lambda: model.rows.extend(new if len(model.bodies) == 4 else [])
     keys: list[int | str] = []
     checkpoint = None
     async for page in invoices.pull(page_size=4, ranges=2, ordered=True).pages():
@@ -333,13 +329,20 @@ async def test_resumed_pull_accounts_for_rows_above_the_highest_key(serve: Serve
 
 async def test_pull_of_two_pages_counts_again_at_its_end(serve: Serve) -> None:
     model = ServerModel(numbered(*range(2, 14, 2)))
-
-    def insert() -> None:
-        if len(model.bodies) == 2:
-            model.rows += numbered(1)
-
-    model.before_each = insert
+    model.before_each = lambda: model.rows.extend(numbered(1) if len(model.bodies) == 2 else [])
     pull = (await serve(model)).invoices.pull(page_size=4, ranges=1)
     assert [row.id for row in await pull.collect()] == list(range(2, 14, 2))
     report = pull.report
     assert (report.total_count_at_start, report.total_count_at_end, report.unaccounted_rows) == (6, 7, 0)
+
+
+async def test_full_scan_counts_duplicates_and_short_pages(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(16)))
+    model.count = lambda _matching, _shown: None
+    model.matching = lambda body: model.rows[:7] if body.get("page") == 1 else [*model.rows, {"id": 15}]
+    invoices = (await serve(model)).invoices
+    pull = invoices.pull(paging="page", page_size=4)
+    assert [row.id for row in await pull.collect()] == [*range(7), *range(8, 16)]
+    report = pull.report
+    assert (report.scans, report.duplicates, report.short_pages) == (2, 2, 1)
+    assert not report.complete
