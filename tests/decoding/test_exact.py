@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,13 @@ class Loose(msgspec.Struct):
     lines: list[int] | None = None
     extra: Any = None
     raw: msgspec.Raw = msgspec.Raw(b"null")
+
+
+@dataclass
+class LooseDataclass:
+    id: int
+    extra: Any
+    raw: msgspec.Raw
 
 
 def reason_of(row: bytes) -> tuple[str, str]:
@@ -37,6 +45,12 @@ def test_repaired_row_retains_values_of_dict_any_and_raw_fields() -> None:
     assert {key: str(amount) for key, amount in decoded.row.amounts.items()} == {"x": "1.50", "y": "2"}
     assert decoded.row.lines == [3, 4]
     assert decoded.row.extra == {"a": [Decimal("1.10"), {"b": Decimal("12345678901234567.89")}], "c": None}
+    assert bytes(decoded.row.raw) == b'{"k":1.0}'
+
+
+def test_repaired_dataclass_retains_values_without_a_kind() -> None:
+    decoded = exact_decoder(LooseDataclass)(b'{"id":"7","extra":{"a":[1.10,{"b":1e5000}]},"raw":{"k":1.0}}')
+    assert decoded.row.extra == {"a": [Decimal("1.10"), {"b": Decimal("1e5000")}]}
     assert bytes(decoded.row.raw) == b'{"k":1.0}'
 
 

@@ -13,7 +13,7 @@ from aiwyn_async._pagination.strategy import OutOfOrder, PageResult, RepeatedPag
 from aiwyn_async._pagination.ties import Order, Ties
 
 TIME = "2024-05-01T10:00:00"
-BY_TIME: Order = ((("updatedAt",), "asc"), (("id",), "desc"))
+BY_TIME: Order = ((("updatedAt",), "desc"), (("id",), "desc"))
 
 
 def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
