@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page_iterator import PageIterator
+from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.strategy import PageResult, PageStyle
 from aiwyn_async.errors import PaginationLoopError
 from list_model import Count, ListModel, Row, keys_of
@@ -320,6 +322,14 @@ async def test_list_that_ends_with_an_empty_page_is_deduplicated() -> None:
     assert await keys_of(pager) == list(range(10))
     assert pager.report.stop_reason == "empty_page"
     assert pager.report.deduplicated
+
+
+async def test_list_without_a_key_is_not_deduplicated() -> None:
+    model = ListModel(list(range(10)))
+    query = Query(path="/things", fields={}, key="")
+    pager = Pager(cast("Session", model), query, dict, ReadOptions.build("list", page_size=5))
+    assert await keys_of(pager) == list(range(10))
+    assert not pager.report.deduplicated
 
 
 async def test_page_of_rows_with_null_keys_that_repeats_raises_pagination_loop_error() -> None:

@@ -29,7 +29,7 @@ def test_search_for_a_readable_row_does_not_probe_the_end_of_its_range() -> None
 
 @pytest.mark.parametrize("start", [0, 1, 2])
 def test_probes_of_a_pull_are_limited(start: int) -> None:
-    plan = RangePlan(1, ranges=1, ordered=False, left=[KeyRange(start, 5000)])
+    plan = RangePlan(1, ranges=1, ordered=False, left=[KeyRange(start, 50_000)])
     probes = 0
     while (request := plan.next_request()) is not None:
         if request.purpose == "page":
@@ -38,7 +38,7 @@ def test_probes_of_a_pull_are_limited(start: int) -> None:
             probes += 1
             plan.receive_probe(request, works=int(str(request.after)) % 3 == 0)
     assert probes == 400
-    assert plan.missing == [MissingRange(start, 5000, "failure")]
+    assert plan.missing == [MissingRange(start, 50_000, "failure")]
 
 
 def test_no_range_is_requested_before_the_highest_key_is_known() -> None:
@@ -102,6 +102,14 @@ def test_range_below_the_highest_key_ends_with_an_empty_page() -> None:
     plan.receive_page(upper, [], None)
     assert plan.remaining == left[1:], "it should contain the highest key"
     assert (next_request(plan).after, plan.ranges_completed) == (500, 1)
+
+
+def test_range_that_contains_the_highest_key_does_not_end_below_it() -> None:
+    plan = RangePlan(2, ranges=1, ordered=False, left=[KeyRange(500, 1000)], last_key=1000)
+    plan.receive_page(next_request(plan), [], None)
+    assert plan.remaining == [KeyRange(500, 1000)]
+    plan.receive_page(next_request(plan), [1000], None)
+    assert plan.is_finished
 
 
 def test_highest_key_is_verified_in_the_whole_list() -> None:
