@@ -158,3 +158,21 @@ def test_resumed_read_may_begin_with_the_page_before() -> None:
     resumed = OffsetPagination(2, resume=pagination.position())
     receive(resumed, [1, 2], 9)
     assert resumed.stop_reason is None
+
+
+@pytest.mark.parametrize(("row_3", "following"), [([4, 5, 6], 6), ([10, 11, 12], 2)])
+def test_request_for_the_row_after_two_shifted_pages_decides_the_style(
+    row_3: list[int], following: int
+) -> None:
+    pagination = OffsetPagination(3)
+    receive(pagination, [1, 2, 3])
+    assert receive(pagination, [2, 3, 4], new=[2]).use
+    probe = pagination.next_request()
+    assert probe is not None
+    assert probe.fields["page"] == 3
+    is_offset = row_3[0] == 4
+    decision = pagination.receive(PageResult(row_3, [1, 2] if is_offset else [0, 1, 2]))
+    assert decision.use is is_offset
+    request = pagination.next_request()
+    assert request is not None
+    assert request.fields["page"] == following
