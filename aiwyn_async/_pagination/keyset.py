@@ -150,11 +150,14 @@ class KeysetPagination:
             raise RepeatedPage
         before, self._after = self._after, result.order_values[-1]
         self._yielded += len(result.new)
+        rows = result.order_values
         if self._limit is not None and self._yielded >= self._limit:
-            self._stop_at_limit(self._limit, result)
+            rows = self._stop_at_limit(self._limit, rows)
         elif _is_counted_end(request, result):
             self.stop_reason = "count"
-        self._update_ties(before, result)
+        if self._instants:
+            known = None if before is None or self._ties is None else (before, self._ties)
+            self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
         return PageDecision()
 
     def _receive_by_key(self, ties: Ties, request: PageRequest | None, result: PageResult) -> PageDecision:
@@ -175,20 +178,12 @@ class KeysetPagination:
         duplicates = len(result.keys) - len(result.new)
         return PageDecision(expected_duplicates=duplicates, counts_all=False)
 
-    def _stop_at_limit(self, limit: int, result: PageResult) -> None:
+    def _stop_at_limit(self, limit: int, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+        """Return the rows up to the limit: a server may return more than requested."""
         self.stop_reason = "limit"
-        surplus = self._yielded - limit
-        if surplus > 0:  # more rows than requested: resume after the last one yielded
-            self._yielded -= surplus
-            self._after = result.order_values[-1 - surplus]
-
-    def _update_ties(self, before: tuple[Any, ...] | None, result: PageResult) -> None:
-        if not self._instants:
-            return
-        surplus = max(0, self._yielded - self._limit) if self._limit is not None else 0
-        known = None if before is None or self._ties is None else (before, self._ties)
-        rows = result.order_values[: len(result.order_values) - surplus]
-        self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
+        rows = rows[: len(rows) - (self._yielded - limit)]
+        self._yielded, self._after = limit, rows[-1]
+        return rows
 
     def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         if rows is self._checked_rows:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -135,3 +137,51 @@ def test_asyncio_run_that_ends_during_a_request_loses_no_slot(end: str, clock: F
         run()
     asyncio.run(visit(limiter))
     assert limiter.in_flight == 0
+
+
+def test_slots_of_two_open_loops_are_counted_apart(clock: FakeClock) -> None:
+    limiter = ConcurrencyLimiter(2, clock)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    for loop in loops:
+        loop.run_until_complete(limiter.acquire(Caller(clock)))
+    for loop in loops:
+        limiter.release(loop)
+        loop.close()
+    assert limiter.in_flight == 0
+
+
+def test_slot_assigned_to_a_waiter_of_another_open_loop_is_released_by_it(clock: FakeClock) -> None:
+    limiter = ConcurrencyLimiter(1, clock)
+    one, other = (asyncio.new_event_loop() for _ in range(2))
+    one.run_until_complete(limiter.acquire(Caller(clock)))
+    waiters = [loop.create_task(limiter.acquire(Caller(clock))) for loop in (one, other)]
+    for loop in (one, other):
+        loop.run_until_complete(asyncio.sleep(0))
+    limiter.release(one)
+    for loop, waiter in zip((one, other), waiters, strict=True):
+        loop.run_until_complete(asyncio.wait_for(waiter, 5))
+        limiter.release(loop)
+    one.close()
+    other.close()
+    assert limiter.in_flight == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_child_releases_no_slot_of_the_parents_loops(clock: FakeClock) -> None:
+    limiter = ConcurrencyLimiter(2, clock)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    for loop in loops:
+        loop.run_until_complete(limiter.acquire(Caller(clock)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that other threads run while forking
+        child = os.fork()
+    if not child:
+        in_flight = 0
+        with contextlib.suppress(BaseException):
+            loops[0].close()
+            asyncio.run(limiter.acquire(Caller(clock)))
+            in_flight = limiter.in_flight
+        os._exit(in_flight)
+    for loop in loops:
+        loop.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

@@ -48,6 +48,17 @@ async def test_retry_after_of_one_429_pauses_50_tasks_by_the_clock(
     await assert_nothing_is_held(client)
 
 
+async def test_retry_after_of_a_503_delays_its_own_call_only(
+    sandbox: Sandbox, connect: Connect, clock: FakeClock
+) -> None:
+    client = connect(sandbox.url, token=sandbox.token)
+    sandbox.faults.add("invoices.list", status=503, headers={"Retry-After": "30"})
+    await session_of(client).call(LIST)
+    assert clock.sleeps == [30]
+    assert session_of(client).limiter.paused_until < clock.monotonic() - 30
+    await assert_nothing_is_held(client)
+
+
 async def test_retry_budget_limits_retries_of_1000_calls(sandbox: Sandbox, connect: Connect) -> None:
     client = connect(sandbox.url, token=sandbox.token)
     session = session_of(client)

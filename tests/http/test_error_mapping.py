@@ -26,7 +26,7 @@ from aiwyn_async._http.messages import (
 from aiwyn_async._http.redaction import excerpt, printable
 from aiwyn_async._http.retry_after import SANE_RETRY_AFTER, parse_retry_after, timestamp_of
 from aiwyn_async.config import Secret
-from aiwyn_async.errors import ConfigurationError, RedirectRefusedError
+from aiwyn_async.errors import ConfigurationError, RedirectRefusedError, StatusError
 
 NOW = 1_750_000_000.0
 READ = Request(method="POST", path="/x")
@@ -267,3 +267,11 @@ def test_body_is_joined_from_its_pieces(pieces: tuple[bytes, ...]) -> None:
 def test_repr_shows_no_body() -> None:
     assert "canary" not in repr(Request(method="POST", path="/x", body=b"canary"))
     assert "canary" not in repr(Response(200, {"X": "canary"}, b"canary", 0.0))
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_error_without_a_body_has_none(body: bytes) -> None:
+    error = to_error(READ, Response(404, {}, body, 0.0), now=NOW, elapsed=0.0, attempts=())
+    assert isinstance(error, StatusError)
+    assert error.body is None
+    assert "the server says" not in str(error)

@@ -68,6 +68,7 @@ def test_outcome_determines_the_number_of_requests() -> None:
         (Response(429, {"Retry-After": "120"}, b"", 0.0), 1, 1.0, 120.0, 5),
         (Response(429, {"Retry-After": "nan"}, b"", 0.0), 1, 1.0, 1.0, 5),
         (Response(503, {"Retry-After": "3"}, b"", 0.0), 4, 1.0, 4.0, 14),
+        (Response(200, {"Retry-After": "121"}, b'{"a":', 0.0), 1, 1.0, 0.5, 14),
         (Failure(FailureKind.DNS, "", 0.0), 1, 1.0, 0.5, 14),
     ],
 )
@@ -137,4 +138,5 @@ def test_budget_stays_between_zero_and_its_capacity(moves: list[tuple[bool, int]
             assert budget.take(tokens) is (tokens <= before)
         else:
             budget.refund(tokens)
+            assert budget.tokens == min(500, before + tokens)
         assert 0 <= budget.tokens <= 500

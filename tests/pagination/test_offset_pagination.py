@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page_iterator import PageIterator
+from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.strategy import PageResult, PageStyle
 from aiwyn_async.errors import PaginationLoopError
 from list_model import Count, ListModel, Row, keys_of
@@ -303,3 +305,36 @@ async def test_page_that_confirms_the_end_is_requested_with_the_last(
     model = ListModel(list(range(number)))
     assert await keys_of(model.pager(10, limit=limit)) == list(range(min(number, limit or number)))
     assert [fields["page"] for fields in model.requests] == list(range(pages))
+
+
+async def test_short_page_within_a_list_is_counted() -> None:
+    model = ListModel(list(range(20)), count="absent")
+    whole = model.pages
+    model.pages = lambda fields: whole(fields)[: 3 if fields["page"] == 1 else 5]
+    pager = model.pager(5)
+    assert await keys_of(pager) == [*range(8), *range(10, 20)]
+    assert pager.report.short_pages == 1
+    assert not pager.report.complete
+
+
+async def test_list_that_ends_with_an_empty_page_is_deduplicated() -> None:
+    pager = ListModel(list(range(10)), count="absent").pager(5)
+    assert await keys_of(pager) == list(range(10))
+    assert pager.report.stop_reason == "empty_page"
+    assert pager.report.deduplicated
+
+
+async def test_list_without_a_key_is_not_deduplicated() -> None:
+    model = ListModel(list(range(10)))
+    query = Query(path="/things", fields={}, key="")
+    pager = Pager(cast("Session", model), query, dict, ReadOptions.build("list", page_size=5))
+    assert await keys_of(pager) == list(range(10))
+    assert not pager.report.deduplicated
+
+
+async def test_page_of_rows_with_null_keys_that_repeats_raises_pagination_loop_error() -> None:
+    model = ListModel([], count="absent", rows=[{"id": None, "x": i} for i in range(40)])
+    model.pages = lambda _: model.rows[:5]
+    with pytest.raises(PaginationLoopError):
+        await model.pager(5).collect()
+    assert len(model.requests) < 30

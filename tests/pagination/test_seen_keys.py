@@ -90,3 +90,14 @@ def test_million_keys_take_about_one_byte_each(at_once: int, descending: bool) -
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 1_250_000
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [[range(1, 1001), range(1001, 2001)], [range(1, 3), range(1000, 1003)], [range(1, 3), range(258, 260)]],
+)
+def test_keys_of_neighboring_pages_are_known_and_no_others(pages: list[range]) -> None:
+    keys = KeySet()
+    for page in pages:
+        assert keys.add_new(page) is None
+    assert [key for key in range(2100) if keys.has_all([key])] == [key for page in pages for key in page]

@@ -305,3 +305,44 @@ async def test_rows_without_a_key_are_not_yielded_again_in_smaller_pages(serve: 
         await read()
     assert received == list(range(10))
     assert not pull.report.complete
+
+
+async def test_resumed_pull_accounts_for_rows_above_the_highest_key(serve: Serve) -> None:
+    """They do not hide a row that was inserted behind the pull."""
+    model = ServerModel(numbered(*range(2, 42, 2)))
+    invoices = (await serve(model)).invoices
+    new = numbered(1, *range(42, 62, 2))
+    model.before_each = lambda: model.rows.extend(new if len(model.bodies) == 4 else [])
+    keys: list[int | str] = []
+    checkpoint = None
+    async for page in invoices.pull(page_size=4, ranges=2, ordered=True).pages():
+        keys += [row.id for row in page.items]
+        checkpoint = page.checkpoint
+        if 44 in keys:
+            break
+    rest = invoices.pull(page_size=4, ranges=2, ordered=True, resume=checkpoint)
+    keys += [row.id for row in await rest.collect()]
+    assert keys == list(range(2, 62, 2))
+    assert (rest.report.unaccounted_rows, rest.report.total_count_at_end) == (1, 31)
+    assert not rest.report.complete
+
+
+async def test_pull_of_two_pages_counts_again_at_its_end(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(2, 14, 2)))
+    model.before_each = lambda: model.rows.extend(numbered(1) if len(model.bodies) == 2 else [])
+    pull = (await serve(model)).invoices.pull(page_size=4, ranges=1)
+    assert [row.id for row in await pull.collect()] == list(range(2, 14, 2))
+    report = pull.report
+    assert (report.total_count_at_start, report.total_count_at_end, report.unaccounted_rows) == (6, 7, 0)
+
+
+async def test_full_scan_counts_duplicates_and_short_pages(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(16)))
+    model.count = lambda _matching, _shown: None
+    model.matching = lambda body: model.rows[:7] if body.get("page") == 1 else [*model.rows, {"id": 15}]
+    invoices = (await serve(model)).invoices
+    pull = invoices.pull(paging="page", page_size=4)
+    assert [row.id for row in await pull.collect()] == [*range(7), *range(8, 16)]
+    report = pull.report
+    assert (report.scans, report.duplicates, report.short_pages) == (2, 2, 1)
+    assert not report.complete

@@ -1,0 +1,33 @@
+"""Split pages that are not JSON by their brackets and strings."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiwyn_async._decoding.malformed import split_rows
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [b'"a"', b'{"id":\x01}', b"NaN"],
+        [b'{"id":1}', b'"]"', b'"a,b"'],
+        [b'{"id":[1,2}', b'{"id":2}'],
+        [b'{"id":1}}', b'{"id":2}'],
+        [b'{"id":"]","x":[{"y":","}]}', b""],
+        [b""] * 3,
+        [b'{"id":1}'],
+        [],
+    ],
+)
+def test_page_is_split_into_its_rows_and_the_rest(rows: list[bytes]) -> None:
+    body = b'{"data":{"total":3,"rows":[' + b" , ".join(rows) + b']},"x":[1]}'
+    assert split_rows(body, ("data", "rows")) == (rows, b'{"data":{"total":3,"rows":[]},"x":[1]}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"rows":[{"id":1},', b'{"other":[{"id":1}]}', b'{"data":{"rows":[1]}}', b'{"rows":{"rows":[1]}}'],
+)
+def test_page_without_a_complete_list_of_rows_is_not_split(body: bytes) -> None:
+    assert split_rows(body, ("rows",)) is None

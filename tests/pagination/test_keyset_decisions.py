@@ -1,0 +1,125 @@
+"""Decisions of keyset pagination, page by page, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pagination.keyset import KeysetPagination
+from aiwyn_async._pagination.strategy import OutOfOrder, PageResult, RepeatedPage
+from aiwyn_async._pagination.ties import Order, Ties
+
+TIME = "2024-05-01T10:00:00"
+BY_TIME: Order = ((("updatedAt",), "desc"), (("id",), "desc"))
+
+
+def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
+    return {"after": after, "ties": ties}
+
+
+def page(keys: Sequence[int], count: int | None = None, *, new: Sequence[int] | None = None) -> PageResult:
+    return PageResult(keys, range(len(keys)) if new is None else new, count, [(key,) for key in keys])
+
+
+def of_time(*keys: int, new: bool = True) -> PageResult:
+    return PageResult(keys, range(len(keys)) if new else (), None, [(TIME, key) for key in keys])
+
+
+def receive(pagination: KeysetPagination, result: PageResult) -> None:
+    assert pagination.next_request() is not None
+    pagination.receive(result)
+
+
+def rate(received: Sequence[PageResult], result: PageResult, *, known: bool = False) -> Evidence:
+    """Rate a response to the request after these pages of up to five rows."""
+    pagination = KeysetPagination(5, fields)
+    for each in received:
+        receive(pagination, each)
+    assert pagination.next_request() is not None
+    return pagination.evidence(result, known=known)
+
+
+@pytest.mark.parametrize(
+    ("received", "result", "expected"),
+    [
+        ([], page([1, 2]), Evidence.UNPROVEN),
+        ([], page([1, 2], 2), Evidence.SUFFICIENT),
+        ([], page([1, 2], 9), Evidence.SUFFICIENT),
+        ([], page([1, 2, 3, 4, 5]), Evidence.SUFFICIENT),
+        ([], page([2, 1]), Evidence.WRONG),
+        ([page([1, 2, 3])], page([4, 5]), Evidence.UNPROVEN),
+        ([page([1, 2, 3])], page([4, 5], 9), Evidence.UNPROVEN),
+        ([page([1, 2, 3])], page([4, 5], 2), Evidence.SUFFICIENT),
+        ([page([1, 2, 3])], page([4, 5, 6]), Evidence.SUFFICIENT),
+        ([page([1, 2, 3])], page([3, 4, 5]), Evidence.SUFFICIENT),
+        ([page([1, 2, 3])], page([3]), Evidence.WRONG),
+        ([page([1, 2, 3])], page([2, 4, 5]), Evidence.WRONG),
+        ([page([1, 2, 3])], page([]), Evidence.UNPROVEN),
+        ([page([1, 2, 3, 4, 5], 5)], page([], 0), Evidence.SUFFICIENT),
+        ([page([1, 2, 3, 4, 5], 6)], page([], 0), Evidence.UNPROVEN),
+    ],
+)
+def test_evidence_of_a_page(received: list[PageResult], result: PageResult, expected: Evidence) -> None:
+    assert rate(received, result) is expected
+    if result.keys:
+        assert rate(received, result, known=True) is Evidence.WRONG
+
+
+@pytest.mark.parametrize(
+    ("limit", "last", "finished"),
+    [(None, page([3]), False), (None, page([3], 1), True), (3, page([3]), False)],
+)
+def test_finished_read_resumes_without_a_request_unless_a_limit_ended_it(
+    limit: int | None, last: PageResult, finished: bool
+) -> None:
+    pagination = KeysetPagination(2, fields, limit=limit)
+    receive(pagination, page([1, 2]))
+    receive(pagination, last)
+    resumed = KeysetPagination(2, fields, resume=pagination.position())
+    assert (resumed.next_request() is None) is finished
+
+
+def test_rows_beyond_a_limit_are_not_known_to_the_resumed_read() -> None:
+    """A server may return more rows than requested; those of the same instant are not excluded later."""
+    options: Any = {"order": BY_TIME, "instants": frozenset({("updatedAt",)})}
+    pagination = KeysetPagination(5, fields, limit=2, **options)
+    receive(pagination, of_time(9, 8, 7, 6))
+    assert pagination.stop_reason == "limit"
+    request = KeysetPagination(5, fields, resume=pagination.position(), **options).next_request()
+    assert request is not None
+    assert request.fields["after"] == (TIME, 8)
+    assert {key for keys in request.fields["ties"].known.values() for key in keys} == {9, 8}
+
+
+def reading_by_key() -> KeysetPagination:
+    """Return a pagination whose instant has more rows than its order shows."""
+    pagination = KeysetPagination(2, fields, order=BY_TIME, instants=frozenset({("updatedAt",)}))
+    receive(pagination, of_time(2, 1))
+    receive(pagination, of_time(2, 1, new=False))
+    return pagination
+
+
+def test_rows_of_one_instant_are_read_by_ascending_key() -> None:
+    pagination = reading_by_key()
+    receive(pagination, of_time(1, 2, new=False))
+    receive(pagination, of_time(3, 4))
+    request = pagination.next_request()
+    assert request is not None
+    assert request.fields["ties"].last_key == 4
+    pagination.receive(of_time())
+    assert pagination.stop_reason is None
+    request = pagination.next_request()
+    assert request is not None
+    assert request.fields["ties"] == Ties(column=0, known={}, past=TIME)
+
+
+@pytest.mark.parametrize("keys", [(5, 4), (3, 4), (2, 5)])
+def test_rows_of_one_instant_must_follow_the_last_key(keys: tuple[int, int]) -> None:
+    pagination = reading_by_key()
+    receive(pagination, of_time(3, 4))
+    assert pagination.next_request() is not None
+    with pytest.raises((OutOfOrder, RepeatedPage)):
+        pagination.receive(of_time(*keys))

@@ -1,0 +1,41 @@
+"""Pulls by page number with rows and pages that fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiwyn_async import AiwynClient, ServerError
+from aiwyn_async.sandbox import Sandbox
+
+MANY = 10**6
+
+
+async def test_full_scan_counts_a_bad_row_once(aiwyn: AiwynClient, box: Sandbox) -> None:
+    def break_one(body: bytes) -> bytes:
+        return body.replace(b'"totalAmount":', b'"totalAmount":[],"x":', 1)
+
+    box.faults.add("invoices.search", nth=1, times=MANY, mutate=break_one)
+    pull = aiwyn.invoices.pull(paging="page", page_size=1000, on_bad_row="collect")
+    await pull.collect()
+    assert pull.report.scans == 2
+    assert pull.report.bad_rows == len(pull.bad_rows)
+    assert pull.report.bad_rows > 0
+
+
+async def test_full_scan_ends_if_a_page_of_one_row_fails(aiwyn: AiwynClient, box: Sandbox) -> None:
+    """The first row, requested alone, shows that the server responds."""
+    requests: list[Any] = []
+
+    def is_later_page(body: Any) -> bool:
+        requests.append((body["page"], body["pageSize"]))
+        return bool(body["page"])
+
+    box.faults.add("invoices.search", status=500, times=MANY, match=is_later_page)
+    pull = aiwyn.with_options(retries=0).invoices.pull(paging="page", page_size=4)
+    with pytest.raises(ServerError):
+        await pull.collect()
+    assert pull.report.min_page_size == 1
+    assert (0, 1) in requests
+    assert {size for _, size in requests} == {4, 2, 1}
