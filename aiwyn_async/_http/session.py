@@ -163,11 +163,7 @@ class Session:
         self.transport.distrust_connections()
 
     async def repeat(self, request: Request, earlier: Response) -> Response:
-        """Repeat a read after an unusable response; the result lists all attempts.
-
-        Raises:
-            RequestError: see ``call()``.
-        """
+        """Repeat a read after an unusable response; the result, or the error, lists all attempts."""
         try:
             response = await self.call(request)
         except RequestError as error:
