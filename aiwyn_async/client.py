@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
-from urllib.parse import unquote
 
 import msgspec
 
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
-from aiwyn_async._core.urls import is_plain_path
+from aiwyn_async._core.urls import is_plain_setting
 from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.messages import Request, Response
@@ -231,9 +230,7 @@ class AiwynClient:
                 segment.
         """
         for each in (path, search_path, get_path):
-            if each is not None and (
-                "?" in each or "#" in each or not (is_plain_path(each) and is_plain_path(unquote(each)))
-            ):
+            if each is not None and ("?" in each or "#" in each or not is_plain_setting(each)):
                 raise ConfigurationError(
                     f"a path must start with / and have no query and no empty, . or .. segment, got {each!r}"
                 )

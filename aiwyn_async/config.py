@@ -6,7 +6,6 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
-from urllib.parse import unquote
 
 import msgspec
 
@@ -14,7 +13,7 @@ from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in
 from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
 from aiwyn_async._core.sources import SECRETS, check_destination, find_sources, merge
-from aiwyn_async._core.urls import PATH, check_proxy, checked_url, is_plain_path
+from aiwyn_async._core.urls import PATH, check_proxy, checked_url, is_plain_setting
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = [
@@ -143,7 +142,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._check_bounds()
         for name in ("gql_prefix", "api_prefix", "token_path"):
             path = getattr(self, name)
-            if path and not (PATH.fullmatch(path) and is_plain_path(path) and is_plain_path(unquote(path))):
+            if path and not (PATH.fullmatch(path) and is_plain_setting(path)):
                 raise ConfigurationError(
                     f"{name} must start with / and have no trailing /, query, fragment, space, "
                     "and no empty, . or .. segment"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path"]
+__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path", "is_plain_setting"]
 
 # A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
 _HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -23,6 +23,11 @@ _CLIMBING: Final = re.compile(r"^[^/]|^$|[/\\]{2}|[/\\](?:\.|%2e){1,2}(?:[/\\;]|
 def is_plain_path(path: str) -> bool:
     """Return whether a path, which may have a query, starts with a slash and stays where it points."""
     return _CLIMBING.search(path.partition("?")[0]) is None
+
+
+def is_plain_setting(path: str) -> bool:
+    """Return whether a configured path is plain, also with its escapes decoded."""
+    return is_plain_path(path) and is_plain_path(unquote(path))
 
 
 def checked_url(url: str, *, allow_insecure_http: bool) -> str:
