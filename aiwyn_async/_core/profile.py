@@ -27,7 +27,9 @@ def from_environment(options: Iterable[str]) -> dict[str, Any]:
 
 
 def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
-    """Return the name of a profile with its file, and its options; none if there is no profile file.
+    """Return the name of a profile with its file, and its options.
+
+    Without a file, there are no options.
 
     Raises:
         ConfigurationError: the file or the profile cannot be read, or others can read its credential.

@@ -198,7 +198,7 @@ class ProvidedToken(_RenewableToken):
         self._timeout = timeout
 
     async def renewed(self, refused: Secret) -> Secret | None:
-        """Return a token other than the refused one, or None if there is no other."""
+        """Return a new token, or None if only the refused one is available."""
         token = await super().renewed(refused)
         return token if token != refused else None
 

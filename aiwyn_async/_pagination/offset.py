@@ -31,8 +31,9 @@ class OffsetPagination:
     """Request pages by ``page`` and ``pageSize``.
 
     The list ends with an empty page, or with a short page whose count agrees with the rows received. A full
-    page never ends it, whatever the count. An empty page does not end it while later pages are in flight, nor
-    the first time if the count promises more rows, or if there is no count and the page before was full.
+    page never ends it, whatever the count. An empty page does not end it while later pages are in flight. If
+    the count is larger than the number of rows, or if there is no count and the page before was not short,
+    only a second empty page ends it.
 
     Some endpoints treat ``page`` as the number of rows to skip. If the second page begins with the second
     row of the first one, either that is the case or the list changed. One more request decides it: only an
