@@ -20,7 +20,7 @@ from aiwyn_async.models import Id
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from cancelling import run_cancelled
-from looking_inside import assert_nothing_is_held
+from looking_inside import assert_nothing_is_held, open_files
 
 MAX_POINTS = int(os.environ.get("AIWYN_CANCELLED_POINTS", "20"))
 """Points at which each job is cancelled; the longest has 36."""
@@ -64,10 +64,6 @@ async def cancel_at_each_point(
         await check(at)
     print(f"cancelled at {cancelled} of {points} suspensions")  # noqa: T201
     return cancelled
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
 
 
 def read_keys(path: Path) -> list[int]:

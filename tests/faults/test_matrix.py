@@ -7,7 +7,6 @@ import logging
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from aiwyn_async.sandbox import Sandbox
 from fake_clock import FakeClock
 from fault_matrix import FAULTS, GROUPS, Fault
 from inflating import isal
-from looking_inside import assert_nothing_is_held
+from looking_inside import assert_nothing_is_held, open_files
 from scripted_api import ROWS, ScriptedApi
 from secrecy import CANARY, assert_no_secret
 from unreachable import UNREACHABLE
@@ -116,9 +115,8 @@ async def _no_descriptor_or_thread_is_left() -> AsyncIterator[None]:
 
 def _resources() -> tuple[int, int]:
     """Return the numbers of open files and of threads, without those that resolve names."""
-    directory = Path("/proc/self/fd")
     threads = [thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
-    return len(list(directory.iterdir())) if directory.exists() else 0, len(threads)
+    return open_files(), len(threads)
 
 
 class Cell:

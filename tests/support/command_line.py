@@ -1,4 +1,4 @@
-"""The command line as a process."""
+"""The command line as a process, and the fixtures of the tests that run it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+
+import pytest
 
 from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["Cli", "Done", "wait_until"]
+__all__ = ["Cli", "Done", "box", "cli", "wait_until"]
 
 
 class Done:
@@ -62,3 +64,16 @@ async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (another process fulfills it)
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    """400 invoices."""
+    async with Sandbox(invoices=400, seed=3) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def cli(box: Sandbox, tmp_path: Path) -> Cli:
+    """Runs commands in an empty folder."""
+    return Cli(box, tmp_path)

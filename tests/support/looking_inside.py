@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 
@@ -47,6 +48,12 @@ async def assert_nothing_is_held(client: AiwynClient) -> None:
     assert [connector._acquired for connector in connectors_of(session.transport)] in ([], [set()])
     assert session.limiter.in_flight == 0
     assert not session.limiter._waiting
+
+
+def open_files() -> int:
+    """Return the number of open file descriptors of this process, or 0 if they cannot be counted."""
+    directory = Path("/proc/self/fd")
+    return len(list(directory.iterdir())) if directory.exists() else 0
 
 
 async def until(condition: Callable[[], bool]) -> None:
