@@ -13,10 +13,10 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._file import FileOutput
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.export._job import ExportJob, ExportResult, Mode
 from aiwyn_async.export._source import Readable, Source
-from aiwyn_async.export._target import Target
 
 __all__ = ["export"]
 
@@ -103,7 +103,7 @@ async def export(
     file_format = format_for(path, source.row_type, table or source.name, options)
     if file_format.reads_raw_pages:
         source.read_raw_pages()
-    job = ExportJob(source, Target(path, file_format.shared_file), file_format, on_progress)
+    job = ExportJob(source, FileOutput(path, file_format, source), on_progress)
     with storage_notes():
         try:
             await in_thread(lambda: job.prepare(mode))
