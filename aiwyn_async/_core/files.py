@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 __all__ = [
     "disk_errors",
+    "is_url",
     "local_path",
     "lock_folder",
     "move_synced",
@@ -46,12 +47,17 @@ def local_path(to: str | Path) -> Path:
     Raises:
         ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``.
     """
-    if URL.match(str(to)):
+    if is_url(to):
         url = re.sub(r":/(?!/)", "://", str(to), count=1)
         raise ConfigurationError(
             f"{url} is a URL, and remote targets are not supported; write to a local path and copy the file"
         )
     return Path(to)
+
+
+def is_url(to: str | Path) -> bool:
+    """True for a URL, such as ``s3://bucket/invoices``."""
+    return bool(URL.match(str(to)))
 
 
 _noted: ContextVar[set[str] | None] = ContextVar("noted", default=None)

@@ -23,7 +23,7 @@ from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, raw_pages
 from aiwyn_async.errors import ConfigurationError, DecodeError, ExportError, LoopMismatchError, RequestError
 
-__all__ = ["ArrowStream", "PagedRead", "c_stream"]
+__all__ = ["ArrowStream", "PagedRead", "c_stream", "check_ids"]
 
 ResultT = TypeVar("ResultT")
 
@@ -156,7 +156,7 @@ def _record_batches(
                 table = _convert(pull, schema, rows)
                 rows.counts.add_to(read.report)
                 read.bad_rows.extend(rows.bad_rows)
-                _check_ids(table.schema, schema.arrow)
+                check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
         finally:
             pull.adopt(read.report, read.bad_rows)
@@ -171,7 +171,7 @@ def _convert(pull: PagedRead, schema: Any, rows: PageRows) -> Any:
     raise refused
 
 
-def _check_ids(actual: Any, expected: Any) -> None:
+def check_ids(actual: Any, expected: Any) -> None:
     """Refuse a text id in an integer column.
 
     Raises:
@@ -180,8 +180,8 @@ def _check_ids(actual: Any, expected: Any) -> None:
     columns = [field.name for field, other in zip(actual, expected, strict=True) if field != other]
     if columns:
         raise ExportError(
-            f"an id in {', '.join(columns)} is text, and a stream cannot change the type of a column; "
-            'read arrow_stream(ids="text") of the pull instead'
+            f"an id in {', '.join(columns)} is text, and a column that has begun with integers cannot "
+            'change its type; pass ids="text" to export() or arrow_stream()'
         )
 
 

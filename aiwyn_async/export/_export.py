@@ -11,11 +11,13 @@ import msgspec
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
-from aiwyn_async.arrow._options import column_options
+from aiwyn_async.arrow._options import ColumnOptions, column_options
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._dataset.folder import is_folder, open_folder
 from aiwyn_async.export._file import FileOutput
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.export._job import ExportJob, ExportResult, Mode
+from aiwyn_async.export._output import Output
 from aiwyn_async.export._source import Readable, Source
 
 __all__ = ["export"]
@@ -34,9 +36,11 @@ async def export(
     round_money: int | None = None,
     extra: Literal["json"] | None = None,
     csv_escape_formulas: bool = False,
+    partition_by: str | None = None,
+    keep: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
-    """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
+    """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``, or to a dataset.
 
     The file appears under its name only when it is complete. Until then, its parts are in a hidden staging
     directory beside it, and ``resume`` continues after the last committed part; a pull by full scans starts
@@ -55,6 +59,10 @@ async def export(
     In an existing ``.duckdb`` file, ``force`` and ``replace`` replace one table in a transaction and retain
     all others. A table that ``sync()`` maintains is refused.
 
+    A dataset is a folder of Parquet files, on a disk or at a URL such as ``s3://bucket/invoices/``. Each run
+    writes files of its own; ``read_manifest()`` names those of the last complete run, and a run that fails
+    changes none of them. ``resume`` and ``replace`` have the same meaning as for a file.
+
     JSONL has each row as the server sent it, with every field, even if it does not decode as the row's type.
     The other formats have the fields of that type, under the names that the API uses; ``on_bad_row`` of the
     read decides what happens to a row that does not decode, and the report counts it. Money is decimal128(38,
@@ -64,7 +72,8 @@ async def export(
     Args:
         rows: the return value of ``list()``, ``search()`` or ``pull()``. Its ``report`` and ``bad_rows``
             become those of the export.
-        to: the file; its suffix selects the format.
+        to: the file, whose suffix selects the format; or a dataset: a path that ends in ``/``, an existing
+            folder, or a URL.
         force: replace an existing file, and discard an unfinished export.
         resume: continue the unfinished export of the same query; return the result of a finished one.
         replace: replace an existing file; continue an unfinished export of the same query if it is recent.
@@ -82,6 +91,10 @@ async def export(
             with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, which a spreadsheet may run as a
             formula. Numbers are unchanged. Set it if people open the file; a program reads the data as sent
             without it.
+        partition_by: dataset only: a column of text, integers, booleans or dates. The files of each value are
+            in a folder ``column=value``, as in Hive, and do not have the column.
+        keep: dataset only: complete runs to retain, 1 by default. With 2, the files of the run before are
+            there for readers that have read its manifest.
         on_progress: called after each page.
 
     Raises:
@@ -90,26 +103,50 @@ async def export(
         DecodeError: a row does not decode as its type, or a value does not fit its column.
         IncompleteError: ranges of a pull could not be read; or ``strict`` is set and the report has problems.
         CheckpointError: the unfinished export is of another query.
-        ConfigurationError: the suffix is unknown, an extra is missing, the target is a URL, or more than one
-            of force, resume and replace is set.
+        ConfigurationError: the suffix is unknown, an extra is missing, an option does not apply to the
+            target, or more than one of force, resume and replace is set.
         AiwynError: the read failed; written parts are retained for ``resume``.
     """
     mode = _mode(force=force, resume=resume, replace=replace)
-    source, path = Source(rows), local_path(to)
+    source = Source(rows)
     options = column_options(
         source.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
     )
     options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
-    file_format = format_for(path, source.row_type, table or source.name, options)
-    if file_format.reads_raw_pages:
+    output: Output
+    if is_folder(to):
+        output = _dataset(to, source, options, partition_by=partition_by, keep=keep)
+    elif partition_by is not None or keep is not None:
+        raise ConfigurationError(
+            "partition_by and keep are for datasets; end the path with a slash, as in 'invoices/', "
+            "or remove them"
+        )
+    else:
+        path = local_path(to)
+        output = FileOutput(path, format_for(path, source.row_type, table or source.name, options), source)
+    if output.reads_raw_pages:
         source.read_raw_pages()
-    job = ExportJob(source, FileOutput(path, file_format, source), on_progress)
+    job = ExportJob(source, output, on_progress)
     with storage_notes():
         try:
             await in_thread(lambda: job.prepare(mode))
             return await source.masking(job.run())
         finally:
             job.release()
+
+
+def _dataset(
+    to: str | Path, source: Source, options: ColumnOptions, *, partition_by: str | None, keep: int | None
+) -> Output:
+    if options.csv_escape_formulas:
+        raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {to}; remove it")
+    if keep is not None and (type(keep) is not int or keep < 1):
+        raise ConfigurationError(f"keep must be an integer of at least 1, got {keep!r}")
+    try:
+        from aiwyn_async.export._dataset.output import DatasetOutput  # noqa: PLC0415 (needs an extra)
+    except ImportError:
+        raise ConfigurationError('a dataset needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
+    return DatasetOutput(open_folder(to), source, options, partition_by=partition_by, keep=keep or 1)
 
 
 def _mode(**flags: bool) -> Mode:

@@ -13,7 +13,7 @@ from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export._assemble import AppendedFile, FileAssembler
 from aiwyn_async.export._formats import Format
 from aiwyn_async.export._manifest import Part
-from aiwyn_async.export._output import Position
+from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._part_files import PartLocation, write_part
 from aiwyn_async.export._source import Report, Source
 from aiwyn_async.export._staging import Staging
@@ -36,6 +36,7 @@ class FileOutput:
 
     def __init__(self, path: Path, file_format: Format, source: Source) -> None:
         self.path = str(path)
+        self.reads_raw_pages = file_format.reads_raw_pages
         self.state = Staging(
             path,
             file_format.identity,
@@ -113,10 +114,10 @@ class _FileWriter:
             self._size += part.size
         return part, location
 
-    async def commit(self, part: tuple[Part, PartLocation], position: Position) -> None:
+    async def commit(self, part: tuple[Part, PartLocation], state: ReadState) -> None:
         """Sync a part to the disk, name it in the manifest, and assemble it."""
         written, location = part
-        checkpoint, report, bad_rows = position
+        checkpoint, report, bad_rows = state
         await in_thread(lambda: self._staging.commit_part(written, location, checkpoint, report, bad_rows))
         self._assembler.add(location.path)
 

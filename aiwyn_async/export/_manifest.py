@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -14,8 +14,11 @@ from aiwyn_async._decoding.pages import BadRow
 
 __all__ = [
     "INVALID",
+    "Checked",
     "Manifest",
     "Part",
+    "decode_checked",
+    "encode_checked",
     "file_fingerprint",
     "read_manifest",
     "read_valid_manifest",
@@ -24,6 +27,16 @@ __all__ = [
 
 INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding damaged JSON raises."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest with a check value, so that an edited one is not accepted."""
+
+    check: str = ""
+    """A hash of all other fields."""
+
+
+ManifestT = TypeVar("ManifestT", bound=Checked)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -36,7 +49,7 @@ class Part(msgspec.Struct, frozen=True):
     """Bad rows of its pages were collected in a separate file."""
 
 
-class Manifest(msgspec.Struct):
+class Manifest(Checked, frozen=True):
     """The state of an export, in its staging directory and beside the file.
 
     Parts can be joined only if ``identity`` (format and columns) and ``server`` are equal.
@@ -59,8 +72,6 @@ class Manifest(msgspec.Struct):
     """When the first rows were requested, in seconds since the epoch."""
     bad_rows: list[BadRow] = []
     """All collected bad rows; stored when the file is assembled."""
-    check: str = ""
-    """A hash of all other fields, so that an edited manifest is not accepted."""
 
     @property
     def report(self) -> ListReport | PullReport | None:
@@ -75,10 +86,7 @@ def read_manifest(path: Path) -> Manifest:
         OSError: the file cannot be read.
         msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
     """
-    manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    if manifest.check != _check_value(manifest):
-        raise msgspec.ValidationError("a field was changed")
-    return manifest
+    return decode_checked(path.read_bytes(), Manifest)
 
 
 def read_valid_manifest(path: Path) -> Manifest | None:
@@ -95,8 +103,24 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    manifest.check = _check_value(manifest)
-    replace_content(path, msgspec.json.encode(manifest))
+    replace_content(path, encode_checked(manifest))
+
+
+def encode_checked(manifest: Checked) -> bytes:
+    """Return a manifest as JSON, with its check value."""
+    return msgspec.json.encode(msgspec.structs.replace(manifest, check=_check_value(manifest)))
+
+
+def decode_checked(content: bytes, manifest_type: type[ManifestT]) -> ManifestT:
+    """Decode a manifest and verify its check value.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
+    """
+    manifest = msgspec.json.decode(content, type=manifest_type)
+    if manifest.check != _check_value(manifest):
+        raise msgspec.ValidationError("a field was changed")
+    return manifest
 
 
 def file_fingerprint(path: Path) -> list[int] | None:
@@ -113,6 +137,6 @@ def file_fingerprint(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _check_value(manifest: Manifest) -> str:
+def _check_value(manifest: Checked) -> str:
     content = msgspec.json.encode(msgspec.structs.replace(manifest, check=""))
     return check_value(msgspec.json.decode(content))

@@ -11,10 +11,10 @@ from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export._source import Report
 
-__all__ = ["Output", "Position", "State", "Writer"]
+__all__ = ["Output", "ReadState", "State", "Writer"]
 
 
-class Position(NamedTuple):
+class ReadState(NamedTuple):
     """How far an export is after some pages: checkpoint, report of all runs, and bad rows of these pages."""
 
     checkpoint: Checkpoint
@@ -112,7 +112,7 @@ class Writer(Protocol):
         """Write a part, or prepare it, and return what ``commit()`` needs."""
         ...
 
-    async def commit(self, part: Any, position: Position) -> None:
+    async def commit(self, part: Any, state: ReadState) -> None:
         """Commit a part after all parts before it."""
         ...
 
@@ -126,9 +126,15 @@ class Writer(Protocol):
 
 
 class Output(Protocol):
-    """A file or a dataset."""
+    """A file or a dataset.
+
+    Attributes:
+        path: of the file or folder, or its URL.
+        reads_raw_pages: it needs whole response bodies instead of single rows.
+    """
 
     path: str
+    reads_raw_pages: bool
 
     @property
     def state(self) -> State:

@@ -11,7 +11,7 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._pagination.page import Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
-from aiwyn_async.export._output import Position, Writer
+from aiwyn_async.export._output import ReadState, Writer
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report
 
@@ -58,8 +58,8 @@ class PartQueue:
         rows = PageRows.of(pages, self._on_bad_row)
         writing = asyncio.ensure_future(in_thread(lambda: self._writer.write(number, rows)))
         self._writing.add(writing)
-        position = Position(pages[-1].checkpoint, combine(None, report), bad_rows)
-        self._last = asyncio.ensure_future(self._commit(writing, rows, position, self._last))
+        state = ReadState(pages[-1].checkpoint, combine(None, report), bad_rows)
+        self._last = asyncio.ensure_future(self._commit(writing, rows, state, self._last))
         self._uncommitted.append(self._last)
 
     async def drain(self) -> None:
@@ -93,7 +93,7 @@ class PartQueue:
         self,
         writing: asyncio.Future[Any],
         rows: PageRows,
-        position: Position,
+        state: ReadState,
         previous: asyncio.Future[None] | None,
     ) -> None:
         part = await writing
@@ -101,6 +101,6 @@ class PartQueue:
         if previous is not None:
             await asyncio.shield(previous)
         rows.counts.add_to(self._counts)
-        report = self.combined_report(position.report)
-        bad_rows = [*position.bad_rows, *rows.bad_rows]
-        await self._writer.commit(part, Position(position.checkpoint, report, bad_rows))
+        report = self.combined_report(state.report)
+        bad_rows = [*state.bad_rows, *rows.bad_rows]
+        await self._writer.commit(part, ReadState(state.checkpoint, report, bad_rows))

@@ -104,7 +104,7 @@ class Staging:
 
     @may_replace.setter
     def may_replace(self, may_replace: bool) -> None:
-        self._manifest.may_replace = may_replace
+        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
 
     @property
     def is_recent(self) -> bool:
@@ -145,8 +145,7 @@ class Staging:
                 f"{self.folder} has rows of {manifest.server}, not of {self._manifest.server}; "
                 "pass force=True to start again"
             )
-        manifest.limit = self._manifest.limit
-        self._manifest = manifest
+        self._manifest = msgspec.structs.replace(manifest, limit=self._manifest.limit)
         locations = self.locations()
         for part, location in zip(manifest.parts, locations, strict=True):
             verify_part(part, location, appended=self.appends)
