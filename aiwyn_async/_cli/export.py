@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.options import FilterOptions, Flag, RowOptions, SandboxOptions, WholeNumber
+from aiwyn_async._cli.options import (
+    FilterOptions,
+    Flag,
+    RowOptions,
+    SandboxOptions,
+    WholeNumber,
+    split_names,
+)
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
@@ -20,6 +27,7 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
+from aiwyn_async.export._formats.parquet_options import Compression
 from aiwyn_async.export._staging import has_unfinished
 
 __all__ = ["export"]
@@ -43,7 +51,10 @@ async def export(
     force: Flag = False,
     resume: Flag = False,
     replace: Flag = False,
+    columns: str | None = None,
     escape_formulas: Flag = False,
+    compression: Compression | None = None,
+    row_group_rows: WholeNumber | None = None,
     rows: RowOptions = _ROWS,
     json: Flag = False,
     sandbox: SandboxOptions = _SANDBOX,
@@ -74,8 +85,11 @@ async def export(
         resume: Continue an unfinished export; for a finished one nothing is requested.
         replace: Replace the file, and continue the last run of this command if it did not finish and is
             less than 12 hours old.
+        columns: Columns to write, in this order, separated by commas: id,totalAmount. By default all.
         escape_formulas: Put an apostrophe before text of a .csv file that a spreadsheet may run as a
             formula.
+        compression: Codec of a .parquet file; zstd by default.
+        row_group_rows: Max rows of a row group of a .parquet file.
         rows: How rows and their values are written.
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
@@ -95,7 +109,10 @@ async def export(
                 resume=resume,
                 replace=replace,
                 table=plural,
+                columns=split_names("--columns", columns),
                 csv_escape_formulas=escape_formulas,
+                compression=compression,
+                row_group_rows=row_group_rows,
                 on_progress=progress.update,
                 **rows.column_arguments(),
             )

@@ -13,7 +13,9 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._columns import choose_columns
 from aiwyn_async.export._formats import format_for
+from aiwyn_async.export._formats.parquet_options import Compression, parquet_options
 from aiwyn_async.export._job import ExportJob, ExportResult, Mode
 from aiwyn_async.export._source import Readable, Source
 from aiwyn_async.export._target import Target
@@ -28,12 +30,15 @@ async def export(
     force: bool = False,
     resume: bool = False,
     replace: bool = False,
+    columns: Iterable[str] | None = None,
     table: str | None = None,
     ids: Literal["auto", "text"] = "auto",
     date_columns: Iterable[str] = (),
     round_money: int | None = None,
     extra: Literal["json"] | None = None,
     csv_escape_formulas: bool = False,
+    compression: Compression | None = None,
+    row_group_rows: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
     """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
@@ -68,6 +73,9 @@ async def export(
         force: replace an existing file, and discard an unfinished export.
         resume: continue the unfinished export of the same query; return the result of a finished one.
         replace: replace an existing file; continue an unfinished export of the same query if it is recent.
+        columns: the fields to write, by the names that the API uses, in the order of the file; by default
+            all. Other fields are neither decoded nor checked, and the report does not name them. The key of
+            the rows can be left out.
         table: name of the table in a DuckDB file; by default the name of the endpoint.
         ids: "auto" makes an id column an integer column, or text if one of its ids is text; "text" always
             makes it text, so that files of different days have the same columns.
@@ -82,6 +90,9 @@ async def export(
             with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, which a spreadsheet may run as a
             formula. Numbers are unchanged. Set it if people open the file; a program reads the data as sent
             without it.
+        compression: the codec of a Parquet file: "zstd" (the default), "snappy", "gzip", "lz4" or "none".
+        row_group_rows: the max rows of a row group of a Parquet file. Parts are merged up to it, as far as
+            they take 64 MB of memory. By default, a row group has the rows of ten pages or more.
         on_progress: called after each page.
 
     Raises:
@@ -90,17 +101,19 @@ async def export(
         DecodeError: a row does not decode as its type, or a value does not fit its column.
         IncompleteError: ranges of a pull could not be read; or ``strict`` is set and the report has problems.
         CheckpointError: the unfinished export is of another query.
-        ConfigurationError: the suffix is unknown, an extra is missing, the target is a URL, or more than one
-            of force, resume and replace is set.
+        ConfigurationError: the suffix is unknown, an extra is missing, the target is a URL, more than one of
+            force, resume and replace is set, or an option is invalid or is not for this format or column.
         AiwynError: the read failed; written parts are retained for ``resume``.
     """
     mode = _mode(force=force, resume=resume, replace=replace)
     source, path = Source(rows), local_path(to)
+    row_type = source.row_type if columns is None else choose_columns(source.row_type, columns)
     options = column_options(
-        source.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
+        row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
     )
     options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
-    file_format = format_for(path, source.row_type, table or source.name, options)
+    parquet = parquet_options(compression, row_group_rows)
+    file_format = format_for(path, row_type, table or source.name, options, parquet)
     if file_format.reads_raw_pages:
         source.read_raw_pages()
     job = ExportJob(source, Target(path, file_format.shared_file), file_format, on_progress)

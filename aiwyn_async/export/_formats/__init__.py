@@ -14,6 +14,7 @@ from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
+from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._target import SharedFile
 
 __all__ = ["Format", "format_for"]
@@ -45,7 +46,13 @@ class Format(Protocol):
         ...
 
 
-def format_for(path: Path, row_type: type[Any], table: str, options: ColumnOptions = UNCHANGED) -> Format:
+def format_for(
+    path: Path,
+    row_type: type[Any],
+    table: str,
+    options: ColumnOptions = UNCHANGED,
+    parquet: ParquetOptions | None = None,
+) -> Format:
     """Return the format that the suffix of a file names.
 
     Raises:
@@ -57,18 +64,21 @@ def format_for(path: Path, row_type: type[Any], table: str, options: ColumnOptio
         raise ConfigurationError(f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}")
     if options.csv_escape_formulas and path.suffix.lower() != ".csv":
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {path.name}; remove it")
-    return make(row_type, table, options)
+    if parquet is not None and path.suffix.lower() != ".parquet":
+        option = "row_group_rows" if parquet.row_group_rows is not None else "compression"
+        raise ConfigurationError(f"{option} is for .parquet files, not {path.name}; remove it")
+    return make(row_type, table, options, parquet or DEFAULT_PARQUET)
 
 
-def _parquet(row_type: type[Any], options: ColumnOptions) -> Format:
+def _parquet(row_type: type[Any], _table: str, options: ColumnOptions, parquet: ParquetOptions) -> Format:
     try:
         from aiwyn_async.export._formats.parquet import ParquetFormat  # noqa: PLC0415 (needs an extra)
     except ImportError:
         raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
-    return ParquetFormat(row_type, options)
+    return ParquetFormat(row_type, options, parquet)
 
 
-def _duckdb(row_type: type[Any], table: str, options: ColumnOptions) -> Format:
+def _duckdb(row_type: type[Any], table: str, options: ColumnOptions, _parquet: ParquetOptions) -> Format:
     try:
         from aiwyn_async.export._formats.duckdb import DuckdbFormat  # noqa: PLC0415 (needs an extra)
     except ImportError:
@@ -76,10 +86,10 @@ def _duckdb(row_type: type[Any], table: str, options: ColumnOptions) -> Format:
     return DuckdbFormat(row_type, table, options)
 
 
-_FORMATS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions], Format]]] = {
-    ".jsonl": lambda _row_type, _table, options: JsonlFormat(options),
-    ".ndjson": lambda _row_type, _table, options: JsonlFormat(options),
-    ".csv": lambda row_type, _table, options: CsvFormat(row_type, options),
-    ".parquet": lambda row_type, _table, options: _parquet(row_type, options),
+_FORMATS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions, ParquetOptions], Format]]] = {
+    ".jsonl": lambda row_type, _table, options, _parquet: JsonlFormat(row_type, options),
+    ".ndjson": lambda row_type, _table, options, _parquet: JsonlFormat(row_type, options),
+    ".csv": lambda row_type, _table, options, _parquet: CsvFormat(row_type, options),
+    ".parquet": _parquet,
     ".duckdb": _duckdb,
 }
