@@ -9,19 +9,27 @@ from typing import Any, Final
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.options import FilterOptions, Flag, RowOptions, SandboxOptions, WholeNumber
+from aiwyn_async._cli.options import (
+    FilterOptions,
+    Flag,
+    RowOptions,
+    SandboxOptions,
+    WholeNumber,
+    split_names,
+)
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import create_list, create_pull, find_resource
-from aiwyn_async._core.files import is_url
+from aiwyn_async._core.files import url_of
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
-from aiwyn_async.export._dataset.folder import is_folder
 from aiwyn_async.export._dataset.state import has_unfinished_run
+from aiwyn_async.export._formats import is_dataset
+from aiwyn_async.export._formats.parquet_options import Compression
 from aiwyn_async.export._staging import has_unfinished
 
 __all__ = ["export"]
@@ -45,9 +53,12 @@ async def export(
     force: Flag = False,
     resume: Flag = False,
     replace: Flag = False,
+    columns: str | None = None,
     escape_formulas: Flag = False,
     partition_by: str | None = None,
     keep: WholeNumber | None = None,
+    compression: Compression | None = None,
+    row_group_rows: WholeNumber | None = None,
     rows: RowOptions = _ROWS,
     json: Flag = False,
     sandbox: SandboxOptions = _SANDBOX,
@@ -81,10 +92,13 @@ async def export(
         resume: Continue an unfinished export; for a finished one nothing is requested.
         replace: Replace the file, and continue the last run of this command if it did not finish and is
             less than 12 hours old.
+        columns: Columns to write, in this order, separated by commas: id,totalAmount. By default all.
         escape_formulas: Put an apostrophe before text of a .csv file that a spreadsheet may run as a
             formula.
         partition_by: Write the files of a dataset into a folder for each value of this column.
         keep: Complete runs to retain in a dataset, 1 by default.
+        compression: Codec of Parquet files; zstd by default.
+        row_group_rows: Max rows of a row group of a .parquet file, and of a file of a dataset.
         rows: How rows and their values are written.
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
@@ -104,9 +118,12 @@ async def export(
                 resume=resume,
                 replace=replace,
                 table=plural,
+                columns=split_names("--columns", columns),
                 csv_escape_formulas=escape_formulas,
                 partition_by=partition_by,
                 keep=keep,
+                compression=compression,
+                row_group_rows=row_group_rows,
                 on_progress=progress.update,
                 **rows.column_arguments(),
             )
@@ -149,12 +166,12 @@ def _write_json(result: ExportResult) -> None:
 
 
 def _has_unfinished(to: str) -> bool:
-    return has_unfinished_run(to) if is_folder(to) else has_unfinished(Path(to))
+    return has_unfinished_run(to) if is_dataset(to) else has_unfinished(Path(to))
 
 
 def _local_name(to: str) -> Path:
     """Return the target, or in the current folder the last segment of a URL."""
-    return Path(to.rstrip("/").rpartition("/")[2]) if is_url(to) else Path(to)
+    return Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else Path(to)
 
 
 @contextlib.contextmanager

@@ -138,7 +138,8 @@ class Staging:
         manifest, checkpoint = self._read_manifest()
         if manifest.identity != self._manifest.identity:
             raise ExportError(
-                f"{self.folder} has parts of another format or row type; pass force=True to start again"
+                f"{self.folder} has parts of another format, row type or other columns or options; "
+                "pass force=True to start again"
             )
         if manifest.server != self._manifest.server:
             raise ExportError(

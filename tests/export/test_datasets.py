@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from aiwyn_async import AiwynClient, AiwynError
-from aiwyn_async.errors import ConfigurationError, DecodeError, ExportError, IncompleteError
+from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export import export, read_manifest
 from aiwyn_async.sandbox import Sandbox
 
@@ -80,8 +78,8 @@ async def test_complete_dataset_is_replaced_only_on_request(firm: Firm, tmp_path
         await export(aiwyn.invoices.pull(), to)
     assert len(box.requests) == sent
     first = read_manifest(to)
-    for options in ({"force": True}, {"replace": True}):
-        await export(aiwyn.invoices.pull(), to, **options)
+    for force in (True, False):
+        await export(aiwyn.invoices.pull(), to, force=force, replace=not force)
         assert read_manifest(to).run > first.run
         assert len(visible_files(tmp_path / "x")) == 1
         assert read(to).num_rows == 600
@@ -160,36 +158,6 @@ async def test_partitions_are_read_back_as_folders(column: str, firm: Firm, tmp_
     assert all(f"/{column}=" in file.path for file in manifest.files)
 
 
-class StoppingFileSystem(MemoryFileSystem):  # type: ignore[misc]
-    """An object store that refuses every operation after some of them."""
-
-    protocol = "stopping"
-    cachable = False
-    remaining = 0
-
-    @classmethod
-    def count(cls) -> None:
-        cls.remaining -= 1
-        if cls.remaining < 0:
-            raise RuntimeError("the network is gone")  # not an OSError, as those of many stores
-
-    def pipe_file(self, *args: Any, **options: Any) -> None:
-        self.count()
-        super().pipe_file(*args, **options)
-
-    def cp_file(self, *args: Any, **options: Any) -> None:
-        self.count()
-        super().cp_file(*args, **options)
-
-    def rm_file(self, *args: Any) -> None:
-        self.count()
-        super().rm_file(*args)
-
-    def _rm(self, *args: Any) -> None:
-        self.count()
-        super()._rm(*args)
-
-
 @pytest.mark.parametrize("name", ["a/b", "../up", "x=y", "100%", "..", "ü ß", "a\\b", "\n"])
 async def test_partition_of_any_text_stays_in_its_folder(name: str, tmp_path: Path) -> None:
     async with (
@@ -205,3 +173,158 @@ async def test_partition_of_any_text_stays_in_its_folder(name: str, tmp_path: Pa
         assert all(run in Path(path).resolve().parents for path in manifest.paths)
         hive: Any = ds.partitioning(pa.schema([("name", pa.string())]), flavor="hive")
         assert set(read(tmp_path / "x", partitioning=hive)["name"].to_pylist()) == {name}
+
+
+@pytest.mark.parametrize(("rows", "files"), [(1000, 1), (300, 2), (250, 3), (50, 6)])
+async def test_files_have_as_many_rows_as_requested(
+    rows: int, files: int, firm: Firm, tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    await export(aiwyn.invoices.pull(page_size=10), f"{tmp_path}/x/", row_group_rows=rows)
+    manifest = read_manifest(tmp_path / "x")
+    assert len(manifest.files) >= files
+    assert read(tmp_path / "x").num_rows == 600
+    groups = [pq.read_metadata(path).row_group(0).num_rows for path in manifest.paths]
+    assert max(groups) <= rows
+
+
+async def test_columns_and_compression_apply_to_datasets(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    chosen = ["totalAmount", "id"]
+    await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", columns=chosen, compression="snappy")
+    assert read(tmp_path / "x").column_names == chosen
+    (path,) = read_manifest(tmp_path / "x").paths
+    assert pq.read_metadata(path).row_group(0).column(0).compression == "SNAPPY"
+
+
+async def test_text_ids_are_refused_until_all_ids_are_text(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    to = f"{tmp_path}/x/"
+    box.faults.add(
+        "invoices.list",
+        nth=2,
+        times=99,
+        mutate=lambda body: body.replace(b'"clientId":', b'"clientId":"a","x":'),
+    )
+    with pytest.raises(ExportError, match='pass ids="text"'):
+        await export(aiwyn.invoices.list(page_size=50), to)
+    await export(aiwyn.invoices.list(page_size=50), to, ids="text", force=True)
+    assert read(to).schema.field("clientId").type == pa.string()
+    assert read(to).num_rows == 600
+
+
+async def test_two_exports_to_one_dataset_are_refused(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    results = await asyncio.gather(
+        *(export(aiwyn.invoices.pull(page_size=10), f"{tmp_path}/x/", replace=True) for _ in range(3)),
+        return_exceptions=True,
+    )
+    errors = [result for result in results if isinstance(result, BaseException)]
+    assert len(errors) == 2
+    assert all(
+        isinstance(error, ExportError) and "another export is writing" in str(error) for error in errors
+    )
+    assert read(tmp_path / "x").num_rows == 600
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"keep": 0}, "keep must be an integer of at least 1, got 0"),
+        ({"keep": True}, "keep must be an integer"),
+        (
+            {"partition_by": "totalAmount"},
+            "'totalAmount' is not a column of text, integers, booleans or dates",
+        ),
+        ({"partition_by": "nothing"}, "choose from id, "),
+        ({"csv_escape_formulas": True}, "is for .csv files"),
+    ],
+)
+async def test_options_of_a_dataset_are_checked_before_a_request(
+    options: dict[str, Any], text: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    with pytest.raises(ConfigurationError, match=text):
+        await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", **options)
+    assert (box.calls(), list(tmp_path.iterdir())) == (0, [])
+
+
+@pytest.mark.parametrize("options", [{"keep": 2}, {"partition_by": "status"}])
+async def test_options_of_a_dataset_are_refused_for_a_file(
+    options: dict[str, Any], firm: Firm, tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    with pytest.raises(ConfigurationError, match="are for datasets; end the path with a slash"):
+        await export(aiwyn.invoices.pull(), tmp_path / "x.parquet", **options)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff", b"[" * 10_000])
+async def test_damaged_manifest_is_refused(damage: bytes, firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    to = f"{tmp_path}/x/"
+    await export(aiwyn.invoices.pull(), to)
+    path = tmp_path / "x/_manifest.json"
+    whole = json.loads(path.read_bytes())
+    for content in (damage, json.dumps(whole | {"server": "https://other"}).encode()):
+        path.write_bytes(content)
+        with pytest.raises(
+            ExportError, match="is damaged or was written by another release; pass force=True"
+        ):
+            read_manifest(to)
+    await export(aiwyn.invoices.pull(), to, force=True)
+    assert read(to).num_rows == 600
+
+
+@pytest.mark.parametrize("damage", ["manifest", "file", "lost", "columns"])
+async def test_damaged_run_is_not_resumed(damage: str, firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    to = f"{tmp_path}/x/"
+    box.faults.add("invoices.search", nth=30, times=1000, status=500)
+    with pytest.raises(AiwynError):
+        await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100)
+    box.faults.clear()
+    unfinished = tmp_path / "x/_partial"
+    first = min(unfinished.glob("run-*/*.parquet"))
+    if damage == "manifest":
+        (unfinished / "_manifest.json").write_text("{}")
+    elif damage == "file":
+        first.write_bytes(first.read_bytes()[:-1] + b"x")
+    elif damage == "lost":
+        first.unlink()
+    columns = ["id"] if damage == "columns" else None
+    sent = len(box.requests)
+    with pytest.raises(ExportError, match="pass force=True to start again"):
+        await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100, resume=True, columns=columns)
+    assert len(box.requests) == sent
+    await export(aiwyn.invoices.pull(page_size=10), to, replace=True)
+    assert read(to).num_rows == 600
+
+
+async def test_unfinished_run_must_be_continued_or_discarded(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    to = f"{tmp_path}/x/"
+    box.faults.add("invoices.search", nth=30, times=1000, status=500)
+    with pytest.raises(AiwynError):
+        await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100)
+    box.faults.clear()
+    with pytest.raises(ExportError, match=r"an unfinished export of .* exists; pass resume=True"):
+        await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100)
+    sent = box.calls("invoices.search")
+    result = await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100, resume=True)
+    assert (result.rows, read(to).num_rows) == (600, 600)
+    assert box.calls("invoices.search") - sent < 60
+
+
+async def test_rows_that_do_not_decode_are_in_the_manifest(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    box.faults.add(
+        "invoices.list",
+        times=99,
+        mutate=lambda body: body.replace(b'"totalAmount":', b'"totalAmount":"a lot","x":', 1),
+    )
+    read_all = aiwyn.invoices.list(page_size=50, on_bad_row="collect")
+    result = await export(read_all, f"{tmp_path}/x/", row_group_rows=100)
+    manifest = read_manifest(tmp_path / "x")
+    assert result.rows + len(manifest.bad_rows) == 600
+    assert list(manifest.bad_rows) == read_all.bad_rows
+    assert len(manifest.bad_rows) == result.report.bad_rows > 1

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from aiwyn_async._core.files import is_url, move_synced, replace_content, sync_file
+from aiwyn_async._core.files import move_synced, replace_content, sync_file, url_of
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._lock import FolderLock
 from aiwyn_async.export._part_files import disk_errors
 
-__all__ = ["PARTIAL", "Folder", "is_folder", "open_folder"]
+__all__ = ["PARTIAL", "Folder", "open_folder"]
 
 PARTIAL: Final = "_partial"
 """Holds the files of an unfinished run. Readers of datasets ignore names that start with ``_``."""
@@ -249,12 +248,7 @@ class RemoteFolder:
             raise ExportError(f"cannot {doing} {where}: {type(error).__name__}: {error}") from error
 
 
-def is_folder(to: str | Path) -> bool:
-    """True if an export to it writes a dataset: a URL, an existing folder, or a path that ends in a slash."""
-    text = str(to)
-    return is_url(text) or text.endswith(("/", os.sep)) or Path(to).is_dir()
-
-
 def open_folder(to: str | Path) -> Folder:
     """Return the folder of a dataset."""
-    return RemoteFolder(str(to)) if is_url(str(to)) else LocalFolder(Path(to))
+    url = url_of(to)
+    return LocalFolder(Path(to)) if url is None else RemoteFolder(url)

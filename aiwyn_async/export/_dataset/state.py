@@ -182,9 +182,10 @@ class DatasetState:
         self._manifest = manifest
         return checkpoint
 
-    def name_of(self, name: str) -> str:
-        """Return the path of a file of this run in the dataset."""
-        return f"{self._manifest.run}/{name}"
+    @property
+    def run(self) -> str:
+        """The name of the run, and of its folder."""
+        return self._manifest.run
 
     def commit(self, contents: dict[DatasetFile, bytes], sums: dict[str, Decimal], state: ReadState) -> None:
         """Write files, then name them in the manifest of the unfinished run.
