@@ -59,6 +59,8 @@ class Manifest(msgspec.Struct):
     """When the first rows were requested, in seconds since the epoch."""
     bad_rows: list[BadRow] = []
     """All collected bad rows; stored when the file is assembled."""
+    rows_before: int = 0
+    """Rows that the report counts, yielded before the checkpoint that the caller's read starts from."""
     check: str = ""
     """A hash of all other fields, so that an edited manifest is not accepted."""
 
@@ -67,16 +69,26 @@ class Manifest(msgspec.Struct):
         """The report of all runs, up to the last committed part."""
         return self.list_report or self.pull_report
 
+    @property
+    def rows(self) -> int:
+        """Rows in all committed parts."""
+        return sum(part.rows for part in self.parts)
+
+    def has_rows_of(self, report: ListReport | PullReport | None) -> bool:
+        """Return whether the parts have exactly the rows that a report counts, apart from bad ones."""
+        read = self.rows_before if report is None else report.rows_yielded - report.bad_rows
+        return self.rows == read - self.rows_before
+
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest and verify its check value.
+    """Read a manifest and verify its check value and its count of rows.
 
     Raises:
         OSError: the file cannot be read.
         msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
     """
     manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    if manifest.check != _check_value(manifest):
+    if manifest.check != _check_value(manifest) or not manifest.has_rows_of(manifest.report):
         raise msgspec.ValidationError("a field was changed")
     return manifest
 

@@ -73,7 +73,7 @@ class PartQueue:
 
         Args:
             pages: the pages of the part.
-            report: of this run, up to these pages.
+            report: a copy of that of this run, up to these pages.
             bad_rows: rows of these pages that were skipped when they were read.
 
         Raises:
@@ -87,7 +87,7 @@ class PartQueue:
             in_thread(lambda: write_part(location, lambda file: self._format.write_part(file, rows)))
         )
         self._writing.add(writing)
-        progress = _Progress(pages[-1].checkpoint, combine(None, report), bad_rows)
+        progress = _Progress(pages[-1].checkpoint, report, bad_rows)
         self._last = asyncio.ensure_future(self._commit(location, writing, rows, progress, self._last))
         self._uncommitted.append(self._last)
 
