@@ -18,6 +18,7 @@ from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async.errors import CheckpointError, ExportError, IncompleteError
 from aiwyn_async.export._output import Output, Writer
 from aiwyn_async.export._part_queue import PartQueue
+from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
 
 __all__ = ["ExportJob", "ExportResult", "Mode"]
@@ -92,6 +93,7 @@ class ExportJob:
                 self._source.publish(parts.combined_report(self._source.report), self._state.bad_rows)
             # Complete output gets its name even if the caller is cancelled now.
             self._report = parts.combined_report(self._source.report)
+            self._state.check_rows(self._report)
             size = await to_its_end(self._finish(writer))
         self._send_progress()
         return self._result(size, self._report)
@@ -108,7 +110,7 @@ class ExportJob:
                 f"an unfinished export of {self._output.path} exists; "
                 "pass resume=True to continue it or force=True to discard it"
             )
-        self._state.start(may_replace=may_replace)
+        self._state.start(may_replace=may_replace, rows_before=self._source.rows_before)
 
     def _load(self) -> Checkpoint:
         checkpoint = self._state.load()
@@ -156,18 +158,20 @@ class ExportJob:
 
     async def _read(self, parts: PartQueue) -> None:
         pages_of_part: list[Page[Any]] = []
+        report = self._source.report
         try:
             async with aclosing(self._source.pages(self._on_progress)) as pages:
                 async for page in pages:
                     pages_of_part.append(page)
+                    report = combine(None, self._source.report)  # a page that is cancelled is not written
                     if len(pages_of_part) == PAGES_PER_PART:
                         full, pages_of_part = pages_of_part, []
-                        await parts.add(full, self._source.report, self._new_bad_rows())
+                        await parts.add(full, report, self._new_bad_rows())
                     if not self._source.sends_progress:
                         self._send_progress()
         finally:
             # Also after an error, so that a resumed export does not request these pages again.
-            await to_its_end(self._write_rest(parts, pages_of_part, self._source.report))
+            await to_its_end(self._write_rest(parts, pages_of_part, report))
 
     async def _write_rest(self, parts: PartQueue, pages: list[Page[Any]], report: Report) -> None:
         try:

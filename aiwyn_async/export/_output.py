@@ -75,8 +75,21 @@ class State(Protocol):
         """Release the lock."""
         ...
 
-    def start(self, *, may_replace: bool) -> None:
-        """Discard an unfinished export and start with no parts."""
+    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+        """Discard an unfinished export and start with no parts.
+
+        Args:
+            may_replace: the output may replace an existing one.
+            rows_before: rows that the report counts, yielded before this export.
+        """
+        ...
+
+    def check_rows(self, report: Report) -> None:
+        """Compare the rows in all parts with those that were read.
+
+        Raises:
+            ExportError: they differ, so an earlier part is missing or was read twice.
+        """
         ...
 
     def load(self) -> Checkpoint:

@@ -46,7 +46,7 @@ class PartQueue:
 
         Args:
             pages: the pages of the part.
-            report: of this run, up to these pages.
+            report: a copy of that of this run, up to these pages.
             bad_rows: rows of these pages that were skipped when they were read.
 
         Raises:
@@ -58,7 +58,7 @@ class PartQueue:
         rows = PageRows.of(pages, self._on_bad_row)
         writing = asyncio.ensure_future(in_thread(lambda: self._writer.write(number, rows)))
         self._writing.add(writing)
-        state = ReadState(pages[-1].checkpoint, combine(None, report), bad_rows)
+        state = ReadState(pages[-1].checkpoint, report, bad_rows)
         self._last = asyncio.ensure_future(self._commit(writing, rows, state, self._last))
         self._uncommitted.append(self._last)
 

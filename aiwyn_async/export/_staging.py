@@ -80,7 +80,7 @@ class Staging:
     @property
     def rows(self) -> int:
         """Rows in all committed parts."""
-        return sum(part.rows for part in self._manifest.parts)
+        return self._manifest.rows
 
     @property
     def size(self) -> int:
@@ -114,8 +114,13 @@ class Staging:
             return False
         return 0 <= time.time() - manifest.started_at < RECENT_SECONDS
 
-    def start(self, *, may_replace: bool) -> None:
-        """Discard an earlier export and start with no parts."""
+    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+        """Discard an earlier export and start with no parts.
+
+        Args:
+            may_replace: the file may replace an existing one.
+            rows_before: rows that the report counts, yielded before this export.
+        """
         current = self._manifest
         self._manifest = Manifest(
             current.identity,
@@ -124,6 +129,7 @@ class Staging:
             "",
             limit=current.limit,
             may_replace=may_replace,
+            rows_before=rows_before,
             started_at=time.time(),
         )
         self.bad_rows = []
@@ -222,6 +228,10 @@ class Staging:
                 part = msgspec.structs.replace(part, has_bad_rows=True)
         self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
         self.bad_rows += bad_rows
+
+    def check_rows(self, report: ListReport | PullReport | None) -> None:
+        """See ``StoredExport.check_rows()``."""
+        self._manifest.check_rows(report, self.folder)
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
         """Record the fingerprint of the assembled file, before it is renamed.

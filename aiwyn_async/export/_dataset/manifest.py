@@ -6,9 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async.export._manifest import Checked
+from aiwyn_async.export._manifest import StoredExport
 
 __all__ = ["DatasetFile", "DatasetManifest"]
 
@@ -29,7 +28,7 @@ class DatasetFile(msgspec.Struct, frozen=True):
     crc32: int
 
 
-class DatasetManifest(Checked, frozen=True, kw_only=True):
+class DatasetManifest(StoredExport, frozen=True, kw_only=True):
     """One run of an export to a dataset.
 
     Attributes:
@@ -40,13 +39,8 @@ class DatasetManifest(Checked, frozen=True, kw_only=True):
         columns: the format and the columns of the files.
         files: the files of the run, in the order in which they were written.
         sums: the exact sum of each column of money over all rows.
-        list_report: the report of a ``list()`` or ``search()``.
-        pull_report: the report of a ``pull()``.
-        started_at: when the first rows were requested, in seconds since the epoch.
         finished_at: when the last rows were written; None for an unfinished run.
         bad_rows: rows that do not decode, if they were collected.
-        limit: of the read.
-        may_replace: the run may replace an earlier one.
         checkpoint: the end of the run.
         folder: path or URL of the dataset; not stored.
     """
@@ -58,20 +52,10 @@ class DatasetManifest(Checked, frozen=True, kw_only=True):
     query: str = ""
     files: tuple[DatasetFile, ...] = ()
     sums: dict[str, Decimal] = msgspec.field(default_factory=dict[str, Decimal])
-    list_report: ListReport | None = None
-    pull_report: PullReport | None = None
-    started_at: float = 0.0
     finished_at: float | None = None
     bad_rows: tuple[BadRow, ...] = ()
-    limit: int | None = None
-    may_replace: bool = False
     checkpoint: str = ""
     folder: str = ""
-
-    @property
-    def report(self) -> ListReport | PullReport | None:
-        """The report of all runs that were resumed."""
-        return self.list_report or self.pull_report
 
     @property
     def rows(self) -> int:

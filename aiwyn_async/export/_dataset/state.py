@@ -110,7 +110,11 @@ class DatasetState:
     def may_replace(self, may_replace: bool) -> None:
         self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
 
-    def start(self, *, may_replace: bool) -> None:
+    def check_rows(self, report: Report) -> None:
+        """See ``StoredExport.check_rows()``."""
+        self._manifest.check_rows(report, f"the unfinished run in {self._folder.name}")
+
+    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
         """Discard an unfinished run and start with no files."""
         for name in {name.split("/")[1] for name in self._folder.files(PARTIAL)}:
             self._folder.remove(f"{PARTIAL}/{name}")
@@ -122,6 +126,7 @@ class DatasetState:
             limit=self._manifest.limit,
             may_replace=may_replace,
             started_at=now.timestamp(),
+            rows_before=rows_before,
         )
 
     def load(self) -> Checkpoint:
