@@ -28,10 +28,9 @@ def choose_fields(row_type: Any, names: Sequence[str]) -> type[Any]:
     """Return a Struct type that decodes only some fields of another, and no methods of it.
 
     Args:
-        row_type: a Struct type.
+        row_type: a Struct that is a JSON object without a tag.
         names: of the fields on the wire, in the order of ``chosen_fields()``.
     """
-    config = row_type.__struct_config__
     columns: list[Any] = [
         (field.name, field.type, copy_field(field))
         if field.encode_name in names
@@ -41,13 +40,10 @@ def choose_fields(row_type: Any, names: Sequence[str]) -> type[Any]:
     return msgspec.defstruct(
         row_type.__name__,
         columns,
-        bases=(Model,) if issubclass(row_type, Model) else (),
+        bases=(Model if issubclass(row_type, Model) else msgspec.Struct,),
         namespace={"_chosen_names": tuple(names)},
         kw_only=True,
-        tag=config.tag,
-        tag_field=config.tag_field,
-        array_like=config.array_like,
-        forbid_unknown_fields=config.forbid_unknown_fields,
+        forbid_unknown_fields=row_type.__struct_config__.forbid_unknown_fields,
     )
 
 
