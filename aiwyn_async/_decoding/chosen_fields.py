@@ -7,7 +7,7 @@ type, and only undeclared ones are unknown.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ __all__ = ["choose_fields", "chosen_fields", "has_choice", "raw_fields_decoder"]
 _NULL: Final = msgspec.Raw(b"null")
 
 
-def choose_fields(row_type: Any, names: Sequence[str]) -> type[Any]:
+@functools.lru_cache(maxsize=64)
+def choose_fields(row_type: Any, names: tuple[str, ...]) -> type[Any]:
     """Return a Struct type that decodes only some fields of another, and no methods of it.
 
     Args:
@@ -41,7 +42,7 @@ def choose_fields(row_type: Any, names: Sequence[str]) -> type[Any]:
         row_type.__name__,
         columns,
         bases=(Model if issubclass(row_type, Model) else msgspec.Struct,),
-        namespace={"_chosen_names": tuple(names)},
+        namespace={"_chosen_names": names},
         kw_only=True,
         forbid_unknown_fields=row_type.__struct_config__.forbid_unknown_fields,
     )
