@@ -57,6 +57,19 @@ async def test_pull_without_its_key_column_has_every_row(suffix: str, firm: Firm
         assert sorted(states) == [state for (state,) in box.query("SELECT status FROM invoices ORDER BY 1")]
 
 
+@pytest.mark.parametrize(
+    "columns", [("id",), ("lineItems", "status", "id"), ("dueDate", "payments", "totalAmount")]
+)
+async def test_large_pages_have_the_values_of_the_whole_export(
+    columns: tuple[str, ...], firm: Firm, tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    path, whole = tmp_path / "x.parquet", tmp_path / "whole.parquet"
+    await export(aiwyn.invoices.list(), path, columns=columns)
+    await export(aiwyn.invoices.list(), whole)
+    assert pq.read_table(path) == pq.read_table(whole).select(columns)
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".duckdb", ".csv", ".jsonl"])
 @pytest.mark.parametrize("other", [None, ("status",), ("status", "totalAmount")])
 async def test_unfinished_export_is_resumed_with_the_same_columns_alone(
