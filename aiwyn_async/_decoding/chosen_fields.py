@@ -7,7 +7,7 @@ type, and only undeclared ones are unknown.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
@@ -24,14 +24,14 @@ __all__ = ["choose_fields", "chosen_fields", "has_choice", "raw_fields_decoder"]
 _NULL: Final = msgspec.Raw(b"null")
 
 
-def choose_fields(row_type: Any, names: Sequence[str]) -> type[Any]:
+@functools.lru_cache(maxsize=64)
+def choose_fields(row_type: Any, names: tuple[str, ...]) -> type[Any]:
     """Return a Struct type that decodes only some fields of another, and no methods of it.
 
     Args:
-        row_type: a Struct type.
+        row_type: a Struct that is a JSON object without a tag.
         names: of the fields on the wire, in the order of ``chosen_fields()``.
     """
-    config = row_type.__struct_config__
     columns: list[Any] = [
         (field.name, field.type, copy_field(field))
         if field.encode_name in names
@@ -41,13 +41,10 @@ def choose_fields(row_type: Any, names: Sequence[str]) -> type[Any]:
     return msgspec.defstruct(
         row_type.__name__,
         columns,
-        bases=(Model,) if issubclass(row_type, Model) else (),
-        namespace={"_chosen_names": tuple(names)},
+        bases=(Model if issubclass(row_type, Model) else msgspec.Struct,),
+        namespace={"_chosen_names": names},
         kw_only=True,
-        tag=config.tag,
-        tag_field=config.tag_field,
-        array_like=config.array_like,
-        forbid_unknown_fields=config.forbid_unknown_fields,
+        forbid_unknown_fields=row_type.__struct_config__.forbid_unknown_fields,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aiwyn_async._decoding.checked_types import is_object
 from aiwyn_async._decoding.chosen_fields import choose_fields
 from aiwyn_async.errors import ConfigurationError
 
@@ -17,14 +18,14 @@ def choose_columns(row_type: Any, columns: Iterable[str]) -> type[Any]:
     """Return a row type with these columns, in this order.
 
     Raises:
-        ConfigurationError: a column is unknown or repeated, there is none, or the rows have no type.
+        ConfigurationError: a column is unknown or repeated, there is none, or the rows are not Structs.
     """
     if isinstance(columns, str) or not hasattr(columns, "__iter__"):
         raise ConfigurationError("columns must be a list of names, such as ['id', 'totalAmount']")
-    if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
+    if not is_object(row_type):
         raise ConfigurationError(
-            "columns: rows without a type have no columns to choose from; "
-            "remove it, or call decode_as() with a Struct first"
+            "columns: the row type must be a Struct, neither tagged nor array_like; "
+            "remove it, or call decode_as() with one"
         )
     names = tuple(columns)
     known = [field.encode_name for field in msgspec.structs.fields(row_type)]

@@ -130,7 +130,7 @@ def test_moved_footer_has_the_new_offsets(by: int) -> None:
     with pq.ParquetWriter(
         alone, table.schema, write_page_index=True, bloom_filter_options={"id": {"ndv": 500}}
     ) as writer:
-        writer.write_table(table)
+        writer.write_table(table, row_group_size=200)
     content = alone.getvalue()
     begin, footer = split_footer(content)
     assert content == content[:begin] + footer_file(footer)[len(MAGIC) :]
