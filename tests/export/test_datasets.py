@@ -109,10 +109,10 @@ async def test_dataset_retains_as_many_runs_as_keep_says(
     for _ in range(4):
         await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", replace=True, keep=keep)
         runs.append(read_manifest(tmp_path / "x").run)
-    kept = {path.name for path in (tmp_path / "x").glob("run-*")}
-    assert kept >= {runs[-1]}
-    assert len(kept) == (keep or 1)
-    assert kept <= set(runs)
+    retained = {path.name for path in (tmp_path / "x").glob("run-*")}
+    assert retained >= {runs[-1]}
+    assert len(retained) == (keep or 1)
+    assert retained <= set(runs)
 
 
 async def test_failed_run_leaves_the_last_complete_dataset(firm: Firm, tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ async def test_partitions_are_read_back_as_folders(column: str, firm: Firm, tmp_
     await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", partition_by=column, **options)
     manifest = read_manifest(tmp_path / "x")
     hive: Any = ds.partitioning(pa.schema([whole.schema.field(column)]), flavor="hive")
-    found = read(tmp_path / "x", partitioning=hive).select(whole.column_names)
-    assert found.sort_by("id") == whole.sort_by("id")
+    rows = read(tmp_path / "x", partitioning=hive).select(whole.column_names)
+    assert rows.sort_by("id") == whole.sort_by("id")
     assert len(manifest.files) == len(whole[column].unique())
     assert all(f"/{column}=" in file.path for file in manifest.files)
 

@@ -161,7 +161,7 @@ class RemoteFolder:
         try:
             import fsspec  # noqa: PLC0415 (an extra)
 
-            found: Any = fsspec.url_to_fs(url.rstrip("/"))
+            opened: Any = fsspec.url_to_fs(url.rstrip("/"))
         except ImportError as error:
             raise ConfigurationError(
                 f"{url} needs fsspec and its package for this scheme ({error}); "
@@ -169,7 +169,7 @@ class RemoteFolder:
             ) from None
         except ValueError as error:
             raise ConfigurationError(f"{url} is not a URL that fsspec can open: {error}") from None
-        self._files, root = found
+        self._files, root = opened
         self._root = str(root).rstrip("/")
         self.name = str(self._files.unstrip_protocol(self._root))
 
@@ -211,15 +211,15 @@ class RemoteFolder:
         """See ``Folder.files()``."""
         with self._errors("read", folder):
             self._files.invalidate_cache()
-            found = self._files.find(self._at(folder))
-        return [str(path).removeprefix(self._root).removeprefix("/") for path in found]
+            paths = self._files.find(self._at(folder))
+        return [str(path).removeprefix(self._root).removeprefix("/") for path in paths]
 
     def runs(self) -> list[str]:
         """See ``Folder.runs()``."""
         with self._errors("read"):
             self._files.invalidate_cache()
-            found = self._files.ls(self._root, detail=False)
-        names = [str(path).rstrip("/").rpartition("/")[2] for path in found]
+            paths = self._files.ls(self._root, detail=False)
+        names = [str(path).rstrip("/").rpartition("/")[2] for path in paths]
         return sorted(name for name in names if name.startswith("run-"))
 
     def move(self, folder: str, to: str) -> None:
