@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
 from itertools import chain
-from typing import Any, Final, Never, TypeVar, overload
+from typing import Any, Final, Never, Self, TypeVar, overload
 
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
@@ -61,6 +61,11 @@ class Pager(Read[RowT]):
     def adopt(self, report: ListReport, bad_rows: list[BadRow]) -> None:
         """Show the report of a consumer that reads this pager with another row type."""
         self._report, self._bad_rows = report, bad_rows
+
+    def follow(self, use: Self) -> None:
+        """Show the state of a copy as that of the latest use."""
+        super().follow(use)
+        self.adopt(use.report, use.bad_rows)
 
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """Return the first page."""
@@ -151,7 +156,7 @@ class Pager(Read[RowT]):
             self._session,
             self.query,
             self._pagination(self.options.limit),
-            self.row_type,
+            self.page_type,
             limit=self.options.limit,
             on_bad_row=self.on_bad_row,
             resumed=self.is_resumed,
