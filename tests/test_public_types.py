@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from annotated_types import types_in
+from types_in_annotations import types_in
 
 MODULES = ("aiwyn_async", *(f"aiwyn_async.{name}" for name in ("export", "filters", "sync", "webhooks")))
 INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts"}
