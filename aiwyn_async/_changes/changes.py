@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Never, Self, TypeVar, cast, overload
+from typing import Any, Final, Never, TypeVar, cast, overload
 
 import msgspec
 
@@ -176,10 +176,11 @@ class Changes(Read[RowT]):
         """Add the counts of a consumer of undecoded pages."""
         self._iteration.reads[-1].record(counts, bad_rows)
 
-    def follow(self, use: Self) -> None:
+    def follow(self, use: Any) -> None:
         """Show the state of a copy as that of the latest use, to which ``ack()`` refers."""
         super().follow(use)
-        self._iteration = use._iteration
+        changes: Changes[RowT] = use
+        self._iteration = changes._iteration
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         async with Owned(self._read_pages()) as pages:

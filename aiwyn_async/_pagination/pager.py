@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
 from itertools import chain
-from typing import Any, Final, Never, Self, TypeVar, overload
+from typing import Any, Final, Never, TypeVar, overload
 
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
@@ -62,7 +62,7 @@ class Pager(Read[RowT]):
         """Show the report of a consumer that reads this pager with another row type."""
         self._report, self._bad_rows = report, bad_rows
 
-    def follow(self, use: Self) -> None:
+    def follow(self, use: Any) -> None:
         """Show the state of a copy as that of the latest use."""
         super().follow(use)
         self.adopt(use.report, use.bad_rows)

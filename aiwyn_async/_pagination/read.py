@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -132,7 +133,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         self.error: AiwynError | None = None
         self._session = session
         self.page_type: Any = row_type
-        self.loop = running_loop_or_none()
+        self.loop: asyncio.AbstractEventLoop | None = running_loop_or_none()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.query.path} of {type_name(self.row_type)}: {self.report}>"
@@ -226,7 +227,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         counts.add_to(self.report)
         self.bad_rows.extend(bad_rows)
 
-    def follow(self, use: Self) -> None:
+    def follow(self, use: Any) -> None:
         """Show the state of a copy as that of the latest use."""
         self._checkpoint, self.error = use.checkpoint, use.error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
-from typing import Any, Final, Generic, NamedTuple, Never, Self, TypeVar, overload
+from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
 
 import msgspec
 
@@ -68,7 +68,7 @@ class Pull(Read[RowT]):
         """Show the report of a consumer that reads this pull with another row type."""
         self._report, self._bad_rows = report, bad_rows
 
-    def follow(self, use: Self) -> None:
+    def follow(self, use: Any) -> None:
         """Show the state of a copy as that of the latest use."""
         super().follow(use)
         self.adopt(use.report, use.bad_rows)

@@ -97,7 +97,7 @@ class PagedRead(Protocol):
         """Add the counts of a consumer of undecoded pages."""
         ...
 
-    def follow(self, use: Self) -> None:
+    def follow(self, use: Any) -> None:
         """Show the state of a copy as that of the latest use."""
         ...
 
