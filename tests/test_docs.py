@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import inspect
 import re
 import subprocess
@@ -62,6 +63,7 @@ async def test_fragments_of_a_page_run_in_turn_inside_a_client(
             first = await aiwyn.invoices.list().first()
             assert first is not None
             names: dict[str, object] = {"aiwyn": aiwyn, "invoice_id": first.id, "__name__": "docs"}
+            names["__builtins__"] = builtins  # DuckDB imports with those of the calling frame
             for block in BLOCKS[page]:
                 if IS_PROGRAM not in block:
                     await run_fragment(block, page, names)

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from annotated_types import types_in
+from types_in_annotations import types_in
 
 MODULES = ("aiwyn_async", *(f"aiwyn_async.{name}" for name in ("export", "filters", "sync", "webhooks")))
-INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions"}
-"""Arguments of constructors that the client calls."""
+INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts"}
+"""Arguments of constructors and methods that this package calls."""
 
 
 def public_objects() -> dict[str, Any]:

@@ -31,6 +31,7 @@ from aiwyn_async._pagination.reader import key_getter
 from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
+from aiwyn_async.arrow._rows import RowCounts
 from aiwyn_async.errors import (
     AiwynError,
     ConfigurationError,
@@ -171,6 +172,16 @@ class Changes(Read[RowT]):
                 count += len(page)
         return count
 
+    def record(self, counts: RowCounts, bad_rows: list[BadRow]) -> None:
+        """Add the counts of a consumer of undecoded pages."""
+        self._iteration.reads[-1].record(counts, bad_rows)
+
+    def follow(self, use: Any) -> None:
+        """Show the state of a copy as that of the latest use, to which ``ack()`` refers."""
+        super().follow(use)
+        changes: Changes[RowT] = use
+        self._iteration = changes._iteration
+
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         async with Owned(self._read_pages()) as pages:
             async for page in pages:
@@ -203,6 +214,8 @@ class Changes(Read[RowT]):
     async def _part(self, use: ChangesIteration[RowT], span: Span) -> AsyncGenerator[Page[RowT], None]:
         """Read one part, and note in ``use`` how far it is."""
         read = self._reading(span)
+        if self.page_type is not self.row_type:
+            read = read.undecoded()
         number = sum(each.report.pages for each in use.reads)
         use.reads.append(read)
         use.checkpoint = self._bind(span, span.inner)
@@ -241,7 +254,7 @@ class Changes(Read[RowT]):
         return msgspec.structs.replace(span, **received) if received else span
 
     def _keys_of(self, page: Page[RowT]) -> Iterable[Id | None]:
-        key_of = key_getter(cast("Any", self.row_type), self.query.key)
+        key_of = key_getter(self.page_type, self.query.key)
         if key_of is not None:
             return map(key_of, page.items)
         return map(key_decoder(self.query.key), map(bytes, page.raw_items()))

@@ -62,6 +62,11 @@ class Pager(Read[RowT]):
         """Show the report of a consumer that reads this pager with another row type."""
         self._report, self._bad_rows = report, bad_rows
 
+    def follow(self, use: Any) -> None:
+        """Show the state of a copy as that of the latest use."""
+        super().follow(use)
+        self.adopt(use.report, use.bad_rows)
+
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """Return the first page."""
         return self._first_page().__await__()
@@ -151,7 +156,7 @@ class Pager(Read[RowT]):
             self._session,
             self.query,
             self._pagination(self.options.limit),
-            self.row_type,
+            self.page_type,
             limit=self.options.limit,
             on_bad_row=self.on_bad_row,
             resumed=self.is_resumed,

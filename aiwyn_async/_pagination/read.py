@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -14,12 +15,15 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 import msgspec
 
 from aiwyn_async._core.reports import ReadReport
+from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
+from aiwyn_async.arrow._rows import RowCounts
+from aiwyn_async.arrow._stream import ArrowReadable, running_loop_or_none
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, RequestError
 
 __all__ = ["MAX_PAGE_SIZE", "MAX_RANGES", "Read", "ReadOptions", "check_integer", "type_name"]
@@ -100,7 +104,7 @@ def _as_checkpoint(checkpoint: Checkpoint | str | bytes) -> Checkpoint:
     return checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint.from_json(checkpoint)
 
 
-class Read(ABC, Generic[RowT]):
+class Read(ArrowReadable, ABC, Generic[RowT]):
     """A read that sends nothing before it is iterated.
 
     ``Pager``, ``Pull`` and ``Changes`` are reads.
@@ -111,7 +115,9 @@ class Read(ABC, Generic[RowT]):
     Attributes:
         query: the request that is paged.
         row_type: a Struct, ``dict`` or ``msgspec.Raw``.
+        page_type: the type that pages decode rows as; the row type, unless the read is ``undecoded()``.
         options: the checked options.
+        loop: the event loop that ran when the read was created, or None.
         error: the error that ended the latest use, or None. A consumer that only passes rows on, such as an
             Arrow reader, may replace it with its own.
     """
@@ -126,6 +132,8 @@ class Read(ABC, Generic[RowT]):
         self._checkpoint: Checkpoint | None = None
         self.error: AiwynError | None = None
         self._session = session
+        self.page_type: Any = row_type
+        self.loop: asyncio.AbstractEventLoop | None = running_loop_or_none()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.query.path} of {type_name(self.row_type)}: {self.report}>"
@@ -204,6 +212,24 @@ class Read(ABC, Generic[RowT]):
             RequestError: a request failed; ``checkpoint`` is where to resume.
         """
         return Iteration(self._page_chunks())
+
+    def undecoded(self) -> Self:
+        """Return a copy whose pages decode only keys, for a consumer of ``document`` or ``raw_items()``.
+
+        Its checkpoints are those of this read.
+        """
+        read = copy.copy(self)
+        read.page_type = key_only(self.query.key) if self.query.key else msgspec.Raw
+        return read
+
+    def record(self, counts: RowCounts, bad_rows: list[BadRow]) -> None:
+        """Add the counts of a consumer of undecoded pages."""
+        counts.add_to(self.report)
+        self.bad_rows.extend(bad_rows)
+
+    def follow(self, use: Any) -> None:
+        """Show the state of a copy as that of the latest use."""
+        self._checkpoint, self.error = use.checkpoint, use.error
 
     async def collect(self) -> list[RowT]:
         """Return all rows in a list. Memory grows with them: about 1 KB per invoice."""

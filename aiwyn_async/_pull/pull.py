@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, NamedTuple, Never, TypeVar, overload
+from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
 
 import msgspec
 
@@ -22,8 +21,6 @@ from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
 from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
-from aiwyn_async.arrow._options import column_options
-from aiwyn_async.arrow._stream import ArrowStream
 from aiwyn_async.errors import AiwynError, CheckpointError, IncompleteError, PaginationError, RequestError
 
 __all__ = ["PULL_OPTIONS", "Pull"]
@@ -53,7 +50,6 @@ class Pull(Read[RowT]):
         self.on_progress: Callable[[Any], None] | None = self.options.on_progress
         self._report = PullReport()
         self._bad_rows: list[BadRow] = []
-        self._loop = _running_loop()
         self._position = None if self.options.resume is None else self._position_of(self.options.resume)
         self._readers = _Readers(session, query, row_type, self.options, self._position, self._bind)
         self._readers.start()  # raises before anything is sent if the position is damaged
@@ -71,6 +67,11 @@ class Pull(Read[RowT]):
     def adopt(self, report: PullReport, bad_rows: list[BadRow]) -> None:
         """Show the report of a consumer that reads this pull with another row type."""
         self._report, self._bad_rows = report, bad_rows
+
+    def follow(self, use: Any) -> None:
+        """Show the state of a copy as that of the latest use."""
+        super().follow(use)
+        self.adopt(use.report, use.bad_rows)
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         pages = _PullIteration(self, self._readers, self._publish)
@@ -96,48 +97,6 @@ class Pull(Read[RowT]):
     async def count(self) -> int:
         """Return the server's count, or the number of keys without one."""
         return await Pager(self._session, self.query, dict[str, Any]).count()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Return an Arrow C stream, for ``await asyncio.to_thread(pyarrow.table, pull)``.
-
-        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
-        be read in a thread other than the event loop's; without a running loop, one is started for it.
-
-        Raises:
-            LoopMismatchError: called in a thread that runs an event loop.
-            ConfigurationError: pyarrow is not installed, or the rows have no columns.
-        """
-        from aiwyn_async.arrow._stream import c_stream  # noqa: PLC0415 (it needs an extra)
-
-        return c_stream(self, self._loop, requested_schema)
-
-    def arrow_stream(
-        self,
-        *,
-        ids: Literal["auto", "text"] = "auto",
-        date_columns: Iterable[str] = (),
-        round_money: int | None = None,
-        extra: Literal["json"] | None = None,
-    ) -> ArrowStream:
-        """Return the pull as an Arrow C stream with chosen columns.
-
-        Args:
-            ids: "text" makes every id column text; "auto" makes it integers and refuses text.
-            date_columns: wire names of timestamps whose calendar day, as on the wire, becomes a date column.
-            round_money: decimal places, 0 to 9, to round amounts to; rounded amounts are counted.
-            extra: "json" adds the column ``extra``: the fields that the row type does not declare, as JSON.
-
-        Raises:
-            ConfigurationError: an option is invalid, or names a column that it does not apply to.
-        """
-        options = column_options(
-            plain_type(self.row_type),
-            ids=ids,
-            date_columns=date_columns,
-            round_money=round_money,
-            extra=extra,
-        )
-        return ArrowStream(self, self._loop, options)
 
     # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
     @overload
@@ -240,7 +199,7 @@ class _PullIteration(Generic[RowT]):
 
     def __init__(self, pull: Pull[RowT], readers: _Readers[RowT], publish: Callable[..., None]) -> None:
         self._pull = pull
-        self._readers = readers
+        self._readers = readers = readers._replace(row_type=pull.page_type)
         self._publish_to_pull = publish
         self._reader, self._report = readers.start()
         self._yielded_before = self._report.rows_yielded
@@ -325,13 +284,6 @@ class _PullIteration(Generic[RowT]):
             self._pull.on_progress(
                 to_progress(report, seconds=report.seconds, rows_before=self._yielded_before, ranges=ranges)
             )
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _shape_of(row_type: Any) -> object:

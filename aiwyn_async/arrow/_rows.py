@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -20,22 +20,11 @@ from aiwyn_async._decoding.key_case import strip_indexes
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
-from aiwyn_async._pagination.page import Page, RawPage
-from aiwyn_async._pagination.query import Query
+from aiwyn_async.arrow._reads import Decodable, Document, RowPage
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 
 __all__ = ["PageRows", "RowCounts", "RowsOfPage", "columns_of", "raw_pages", "read_as"]
-
-
-class Decodable(Protocol):
-    """A pager or a pull."""
-
-    query: Query
-
-    def decode_as(self, row_type: Any, /) -> Any:
-        """Return a copy with another row type."""
-        ...
 
 
 ReadT = TypeVar("ReadT", bound=Decodable)
@@ -57,7 +46,7 @@ class RowsOfPage:
         number: int,
         length: int,
         split: Callable[[], list[msgspec.Raw]],
-        document: RawPage | None = None,
+        document: Document | None = None,
         key_at: Callable[[int], Id | None] | None = None,
     ) -> None:
         self.number = number
@@ -127,8 +116,8 @@ class PageRows:
         self._ends = list(accumulate(map(len, self.pages)))
 
     @classmethod
-    def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow) -> Self:
-        """Create from pages of a pager or a pull."""
+    def of(cls, pages: Sequence[RowPage], on_bad_row: OnBadRow) -> Self:
+        """Create from pages of a read."""
         return cls([_convert_page(page) for page in pages], on_bad_row)
 
     @classmethod
@@ -193,7 +182,7 @@ class PageRows:
         return self.pages[number], index - (self._ends[number - 1] if number else 0)
 
 
-def _convert_page(page: Page[Any]) -> RowsOfPage:
+def _convert_page(page: RowPage) -> RowsOfPage:
     rows = page.items
     if rows and isinstance(rows[0], msgspec.Raw):
         return RowsOfPage(page.number, len(rows), rows.copy, page.document)

@@ -1,9 +1,9 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""A pull as an Arrow C stream, for pyarrow, polars, DuckDB and others.
+"""A read as an Arrow C stream, for pyarrow, polars, DuckDB and others.
 
-Such a reader is synchronous: it waits for each batch in its thread, while the pull runs in an event loop of
+Such a reader is synchronous: it waits for each batch in its thread, while the read runs in an event loop of
 another thread.
 """
 
@@ -12,18 +12,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Generator
-from typing import Any, Final, Protocol, Self, TypeVar
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
+from typing import Any, Final, Literal, Self, TypeVar
 
-from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
-from aiwyn_async._pagination.page import Page
-from aiwyn_async._pagination.query import Query
-from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
-from aiwyn_async.arrow._rows import PageRows, raw_pages
-from aiwyn_async.errors import ConfigurationError, DecodeError, ExportError, LoopMismatchError, RequestError
+from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions, column_options
+from aiwyn_async.arrow._reads import PagedRead, RowPage
+from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
 
-__all__ = ["ArrowStream", "PagedRead", "c_stream", "check_ids"]
+__all__ = ["ArrowReadable", "ArrowStream", "check_ids", "running_loop_or_none"]
 
 ResultT = TypeVar("ResultT")
 
@@ -31,61 +29,58 @@ CHECK_INTERVAL: Final = 1.0
 """Seconds between checks that the event loop still runs."""
 
 
-class PagedRead(Protocol):
-    """What a stream needs of a read."""
+class ArrowReadable:
+    """The Arrow methods of reads."""
 
-    query: Query
+    def __arrow_c_stream__(self: PagedRead, requested_schema: object = None) -> object:
+        """Return an Arrow C stream, for ``await asyncio.to_thread(pyarrow.table, read)``.
 
-    @property
-    def report(self) -> Any:
-        """The report of the latest use."""
-        ...
+        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
+        be read in a thread other than the event loop's; without a running loop, one is started for it. If
+        the consumer raises an error of its own, ``error`` has the cause.
 
-    @property
-    def bad_rows(self) -> list[BadRow]:
-        """Rows that do not decode, if they are collected."""
-        ...
+        Raises:
+            LoopMismatchError: called in a thread that runs an event loop.
+            ConfigurationError: pyarrow is not installed, or the rows have no columns.
+        """
+        return c_stream(self, requested_schema)
 
-    @property
-    def on_bad_row(self) -> OnBadRow:
-        """What happens to rows that do not decode."""
-        ...
+    def arrow_stream(
+        self: PagedRead,
+        *,
+        ids: Literal["auto", "text"] = "auto",
+        date_columns: Iterable[str] = (),
+        round_money: int | None = None,
+        extra: Literal["json"] | None = None,
+    ) -> ArrowStream:
+        """Return the read as an Arrow C stream with chosen columns.
 
-    @property
-    def row_type(self) -> Any:
-        """A Struct."""
-        ...
+        Args:
+            ids: "text" makes every id column text; "auto" makes it integers and refuses text.
+            date_columns: wire names of timestamps whose calendar day, as on the wire, becomes a date column.
+            round_money: decimal places, 0 to 9, to round amounts to; rounded amounts are counted.
+            extra: "json" adds the column ``extra``: the fields that the row type does not declare, as JSON.
 
-    def mask(self, error: RequestError) -> RequestError:
-        """Mask credentials in an error found in a row; drop its frames."""
-        ...
-
-    def adopt(self, report: Any, bad_rows: list[BadRow]) -> None:
-        """Show the report of the stream."""
-        ...
-
-    def decode_as(self, row_type: Any, /) -> PagedRead:
-        """Return the same read with rows of another type."""
-        ...
-
-    def pages(self) -> AsyncGenerator[Page[Any], None]:
-        """Iterate over the pages."""
-        ...
+        Raises:
+            ConfigurationError: an option is invalid, or names a column that it does not apply to.
+        """
+        options = column_options(
+            plain_type(self.row_type),
+            ids=ids,
+            date_columns=date_columns,
+            round_money=round_money,
+            extra=extra,
+        )
+        return ArrowStream(self, options)
 
 
-def c_stream(
-    pull: PagedRead,
-    loop: asyncio.AbstractEventLoop | None,
-    requested_schema: object,
-    options: ColumnOptions = UNCHANGED,
-) -> object:
+def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
     """Return an ``arrow_array_stream`` capsule: one record batch per page.
 
     Money is decimal128, times are UTC.
 
     Args:
-        pull: read from its beginning.
-        loop: the event loop of its client; if it does not run, a new one runs in its own thread.
+        read: read from its beginning; if its event loop does not run, a new one runs in its own thread.
         requested_schema: defined by the protocol; pyarrow casts to it if it can.
         options: how values become columns.
 
@@ -102,72 +97,77 @@ def c_stream(
         raise ConfigurationError(
             'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
         ) from None
-    schema = RowSchema(plain_type(pull.row_type), options)
-    batches = _record_batches(pull, schema, loop)
+    schema = RowSchema(plain_type(read.row_type), options)
+    batches = _record_batches(read, schema)
     reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
     capsule: object = reader.__arrow_c_stream__(requested_schema)
     return capsule
 
 
 class ArrowStream:
-    """A pull as an Arrow C stream with column options, for pyarrow, polars and DuckDB.
+    """A read as an Arrow C stream with column options, for pyarrow, polars and DuckDB.
 
     Args:
-        pull: each reader reads it from its beginning.
-        loop: the event loop of its client.
+        read: each reader reads it from its beginning.
         options: how values become columns.
     """
 
-    def __init__(
-        self, pull: PagedRead, loop: asyncio.AbstractEventLoop | None, options: ColumnOptions
-    ) -> None:
-        self._pull = pull
-        self._loop = loop
+    def __init__(self, read: PagedRead, options: ColumnOptions) -> None:
+        self._read = read
         self._options = options
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Start to read the pull. See ``Pull.__arrow_c_stream__``."""
-        return c_stream(self._pull, self._loop, requested_schema, self._options)
+        """Start to read. See ``Pull.__arrow_c_stream__``."""
+        return c_stream(self._read, requested_schema, self._options)
+
+
+def running_loop_or_none() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _refuse_in_event_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if running_loop_or_none() is None:
         return
     raise LoopMismatchError(
         "an Arrow stream waits for its rows, which would block the event loop of this thread; read it in "
-        "another thread: await asyncio.to_thread(pyarrow.table, pull)"
+        "another thread: await asyncio.to_thread(pyarrow.table, read)"
     )
 
 
-def _record_batches(
-    pull: PagedRead, schema: Any, loop: asyncio.AbstractEventLoop | None
-) -> Generator[Any, None, None]:
-    """Yield record batches, fetched one by one. Closing the generator ends the pull."""
-    read = raw_pages(pull)
-    pages = _Pages(read.pages())
-    with _LoopBridge(loop) as bridge:
+def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
+    """Yield record batches, fetched one by one. Closing the generator ends the read."""
+    use = read.undecoded()
+    pages = _Pages(use.pages())
+    rows = table = None
+    with _LoopBridge(read.loop) as bridge:
         try:
             while (page := bridge.wait_for(pages.next())) is not None:
-                pull.adopt(read.report, read.bad_rows)
-                rows = PageRows.of([page], pull.on_bad_row)
+                read.follow(use)
+                rows = PageRows.of([page], read.on_bad_row)
                 del page
-                table = _convert(pull, schema, rows)
-                rows.counts.add_to(read.report)
-                read.bad_rows.extend(rows.bad_rows)
+                table = _convert(read, schema, rows)
+                use.record(rows.counts, rows.bad_rows)
                 check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
+        except AiwynError as error:
+            use.error = error
+            raise
         finally:
-            pull.adopt(read.report, read.bad_rows)
+            page = rows = table = None  # the frames of an error that is retained must not hold rows
+            read.follow(use)
             bridge.close(pages.aclose())
 
 
-def _convert(pull: PagedRead, schema: Any, rows: PageRows) -> Any:
+def _convert(read: PagedRead, schema: Any, rows: PageRows) -> Any:
     try:
         return schema.table(rows)
     except DecodeError as error:
-        refused = pull.mask(error)
+        refused = read.mask(error)
+    del rows
     raise refused
 
 
@@ -188,11 +188,11 @@ def check_ids(actual: Any, expected: Any) -> None:
 class _Pages:
     """Pages for another thread; its exceptions end the wait, not the request."""
 
-    def __init__(self, pages: AsyncGenerator[Page[Any], None]) -> None:
+    def __init__(self, pages: AsyncGenerator[RowPage, None]) -> None:
         self._pages = pages
         self._one_at_a_time = asyncio.Lock()
 
-    async def next(self) -> Page[Any] | None:
+    async def next(self) -> RowPage | None:
         async with self._one_at_a_time:
             return await anext(self._pages, None)
 
@@ -232,7 +232,7 @@ class _LoopBridge:
         """Return the result of a coroutine, or raise its error.
 
         Raises:
-            LoopMismatchError: this thread runs an event loop, or that of the pull has stopped.
+            LoopMismatchError: this thread runs an event loop, or that of the read has stopped.
         """
         try:
             _refuse_in_event_loop()
@@ -248,15 +248,15 @@ class _LoopBridge:
                     raise  # from the coroutine
                 if not self._loop.is_running():
                     future.cancel()
-                    raise LoopMismatchError("the event loop of this pull has stopped") from None
+                    raise LoopMismatchError("the event loop of this read has stopped") from None
             except concurrent.futures.CancelledError:
-                raise LoopMismatchError("the event loop of this pull was stopped") from None
+                raise LoopMismatchError("the event loop of this read was stopped") from None
             except LoopMismatchError:
                 if self._own is None:
                     raise
                 raise LoopMismatchError(
-                    "the client is in use on another thread's event loop; call pull() there, "
-                    "and read the result in this thread"
+                    "the client is in use on another thread's event loop; create the read there, "
+                    "and pass it to this thread"
                 ) from None
             except BaseException:
                 future.cancel()
@@ -270,9 +270,7 @@ class _LoopBridge:
         if not self._loop.is_running():
             closing.close()
             return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if running_loop_or_none() is None:
             self.wait_for(closing)
         else:
             asyncio.run_coroutine_threadsafe(closing, self._loop)

@@ -65,15 +65,19 @@ class RowSchema:
         self._required = [
             name for name, kind in self._kinds.items() if not is_nullable(kind) or _has_required(kind)
         ]
-        columns = [(name, self._type_of(name, integer_ids=options.ids == "auto")) for name in self._kinds]
-        extra = [(EXTRA_COLUMN, pa.string())] if options.extra else []
-        self.arrow: Any = pa.schema(columns + extra)
+        extra = [pa.field(EXTRA_COLUMN, pa.string())] if options.extra else []
+        self.arrow: Any = pa.schema(self._columns(integer_ids=options.ids == "auto") + extra)
         # A page that is read in one call has no text ids and no amount of more than nine places.
-        fast = [(name, self._type_of(name, integer_ids=True)) for name in self._kinds]
+        fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
         self._reads_fast = options.round_money in {None, 9}
         self._reading_type = reading_type(
-            pa.struct([(name, pa.string() if name in options.date_columns else kind) for name, kind in fast])
+            pa.struct(
+                [
+                    (each.name, pa.string() if each.name in options.date_columns else each.type)
+                    for each in fast
+                ]
+            )
         )
 
     def __str__(self) -> str:
@@ -98,8 +102,16 @@ class RowSchema:
         schema = merge_schemas([table.schema for table in tables])
         return pa.concat_tables([cast_to(table, schema) for table in tables])
 
-    def _type_of(self, name: str, *, integer_ids: bool) -> Any:
-        return DAY if name in self._options.date_columns else arrow_type(self._kinds[name], integer_ids)
+    def _columns(self, *, integer_ids: bool) -> list[Any]:
+        """Return the columns; only those of required fields that refuse null are not nullable."""
+        return [
+            pa.field(
+                name,
+                DAY if name in self._options.date_columns else arrow_type(kind, integer_ids),
+                nullable=not field.required or is_nullable(kind),
+            )
+            for field, (name, kind) in zip(self._fields, self._kinds.items(), strict=True)
+        ]
 
     def _read_page(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
         """Read a page in one call; None if its rows must be decoded one by one."""
@@ -199,12 +211,9 @@ class RowSchema:
                 values[EXTRA_COLUMN] = _extra_json(exact)
             good.append(values)
         rows.counts.rounded_amounts += cells.rounded
+        schema = pa.schema([self._with_text_ids(field, cells) for field in self.arrow])
         return pa.table(
-            [
-                pa.array([row[field.name] for row in good], self._with_text_ids(field, cells))
-                for field in self.arrow
-            ],
-            schema=pa.schema([(field.name, self._with_text_ids(field, cells)) for field in self.arrow]),
+            [pa.array([row[field.name] for row in good], field.type) for field in schema], schema=schema
         )
 
     def _convert(
@@ -225,7 +234,7 @@ class RowSchema:
             name, *steps = path.split(".")
             if name == field.name:
                 kind = _text_at(kind, steps)
-        return kind
+        return field.with_type(kind)
 
 
 def merge_schemas(schemas: Sequence[Any]) -> Any:
@@ -234,7 +243,7 @@ def merge_schemas(schemas: Sequence[Any]) -> Any:
     for other in schemas[1:]:
         if other != first:
             first = pa.schema(
-                [(field.name, merge_id_types(field.type, other.field(field.name).type)) for field in first]
+                [field.with_type(merge_id_types(field.type, other.field(field.name).type)) for field in first]
             )
     return first
 

@@ -68,14 +68,14 @@ async def test_stream_sums_equal_the_servers_in_three_readers(firm: Firm) -> Non
 
 async def test_stream_is_refused_in_an_event_loop(firm: Firm) -> None:
     _, aiwyn = firm
-    with pytest.raises(LoopMismatchError, match=r"asyncio\.to_thread\(pyarrow\.table, pull\)"):
+    with pytest.raises(LoopMismatchError, match=r"asyncio\.to_thread\(pyarrow\.table, read\)"):
         pa.table(aiwyn.invoices.pull())
 
 
 async def test_stream_of_a_pull_created_in_another_thread_is_refused(firm: Firm) -> None:
     _, aiwyn = firm
     await aiwyn.invoices.list(limit=1).collect()
-    with pytest.raises(pa.ArrowInvalid, match=r"call pull\(\) there"):
+    with pytest.raises(pa.ArrowInvalid, match=r"create the read there"):
         await asyncio.to_thread(lambda: pa.table(aiwyn.invoices.pull()))
 
 

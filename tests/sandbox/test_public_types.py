@@ -7,7 +7,7 @@ from typing import Any
 
 from aiwyn_async import sandbox
 from aiwyn_async.sandbox import Drift, FirmOptions, RateLimit, Sandbox, Sender, Variant
-from annotated_types import types_in
+from types_in_annotations import types_in
 
 
 def annotations(public: type) -> Iterator[Any]:
