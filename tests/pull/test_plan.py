@@ -287,9 +287,13 @@ async def test_plan_without_usable_keys_has_one_partition(
 ) -> None:
     model = ServerModel(numbered(*range(300)))
     break_rule(model)
-    plan = await (await serve(model)).invoices.plan(parts=3, page_size=1)
+    aiwyn = await serve(model)
+    plan = await aiwyn.invoices.plan(parts=3, page_size=2)
     assert len(plan.partitions) == 1
     assert reason in str(plan.fallback_reason)
+    keys, reports = await read_all(aiwyn, plan)
+    assert sorted(keys, key=str) == sorted((row["id"] for row in model.rows), key=str)
+    assert plan.commit(reports).rows_yielded == len(model.rows)
 
 
 def ignoring_page(model: ServerModel) -> None:
