@@ -21,11 +21,14 @@ from aiwyn_async import (
     F,
     IncompleteError,
     InvalidRequestError,
+    KeyRange,
     PaginationError,
     Partition,
     Plan,
     PullReport,
 )
+from aiwyn_async._pull.key_bounds import make_partition
+from aiwyn_async._pull.plan import normalized
 from aiwyn_async.export import export
 from aiwyn_async.models import InvoiceSearchRow
 from aiwyn_async.sandbox import Sandbox
@@ -148,6 +151,15 @@ async def test_changed_partition_is_refused(aiwyn: AiwynClient, change: dict[str
     plan = await aiwyn.invoices.plan(parts=3, page_size=100)
     with pytest.raises(ConfigurationError, match="partition was changed"):
         aiwyn.read(msgspec.structs.replace(plan.partitions[1], **change))
+
+
+@pytest.mark.parametrize("path", ["//other.example/x", "/gql/../x", "https://other.example", ""])
+async def test_partition_of_a_path_that_climbs_is_refused(aiwyn: AiwynClient, path: str) -> None:
+    pull = aiwyn.invoices.pull()
+    query = msgspec.structs.replace(normalized(pull.query), path=path)
+    forged = make_partition(0, query, KeyRange(None, None), dict, pull.options)
+    with pytest.raises(ConfigurationError, match="partition was changed"):
+        aiwyn.read(Partition.from_json(forged.to_json()))
 
 
 async def test_options_of_plan_and_read_are_checked(aiwyn: AiwynClient, box: Sandbox) -> None:
