@@ -26,6 +26,8 @@ from aiwyn_async._pagination.page import RawPage as RawPage
 from aiwyn_async._pagination.pager import Pager as Pager
 from aiwyn_async._pagination.read import Read as Read
 from aiwyn_async._pagination.read import ReadOptions as ReadOptions
+from aiwyn_async._pull.plan import Partition as Partition
+from aiwyn_async._pull.plan import Plan as Plan
 from aiwyn_async._pull.progress import Progress as Progress
 from aiwyn_async._pull.progress import RangeProgress as RangeProgress
 from aiwyn_async._pull.pull import Pull as Pull
@@ -39,6 +41,8 @@ from aiwyn_async._resources.event_subscriptions import EventSubscriptions as Eve
 from aiwyn_async._resources.invoices import Invoices as Invoices
 from aiwyn_async._resources.options import ChangesOptions as ChangesOptions
 from aiwyn_async._resources.options import ListOptions as ListOptions
+from aiwyn_async._resources.options import PartitionOptions as PartitionOptions
+from aiwyn_async._resources.options import PlanOptions as PlanOptions
 from aiwyn_async._resources.options import PullOptions as PullOptions
 from aiwyn_async._resources.payments import Payments as Payments
 from aiwyn_async._resources.projects import Projects as Projects

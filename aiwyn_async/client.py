@@ -13,12 +13,10 @@ import msgspec
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async._core.urls import is_plain_setting
-from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
-from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.messages import Request, Response
-from aiwyn_async._http.retry import RetryBudget
-from aiwyn_async._http.session import Session, TokenSource
-from aiwyn_async._http.transport import Transport
+from aiwyn_async._http.new_session import create_session
+from aiwyn_async._pull.plan import Partition, to_options, to_query
+from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.clients import Clients
 from aiwyn_async._resources.contacts import Contacts
 from aiwyn_async._resources.draft_invoices import DraftInvoices
@@ -26,6 +24,7 @@ from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.engagements import Engagements
 from aiwyn_async._resources.event_subscriptions import EventSubscriptions
 from aiwyn_async._resources.invoices import Invoices
+from aiwyn_async._resources.options import PartitionOptions
 from aiwyn_async._resources.payments import Payments
 from aiwyn_async._resources.projects import Projects
 from aiwyn_async._resources.record_types import RecordTypes
@@ -37,8 +36,6 @@ from aiwyn_async.config import Clock, Config, Headers, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["AiwynClient", "CallOptions", "ClientOptions"]
-
-TOKEN_EXCHANGE_TIMEOUT = 30.0
 
 
 class CallOptions(TypedDict, total=False):
@@ -118,7 +115,7 @@ class AiwynClient:
         **options: Unpack[ClientOptions],
     ) -> None:
         config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
-        self._session = _session(config)
+        self._session = create_session(config)
         self._is_view = False
 
     def __repr__(self) -> str:
@@ -246,6 +243,28 @@ class AiwynClient:
             ),
         )
 
+    def read(self, partition: Partition, **options: Unpack[PartitionOptions]) -> Pull[Any]:
+        """Return the pull of one partition of a plan.
+
+        It is limited to the keys of the partition, as are its counts and its report. Its rows have the row
+        type of the resource; ``decode_as()`` changes it.
+
+        A server that does not apply the key filter raises ``PaginationError`` when the pull is iterated,
+        since a full scan would yield rows of other partitions.
+
+        Args:
+            partition: of ``plan()`` of a resource, made by any client of the same server.
+            **options: see ``PartitionOptions``.
+
+        Raises:
+            ConfigurationError: an option is invalid, the partition was changed, or the checkpoint is of
+                another partition.
+            TypeError: an unknown keyword argument.
+        """
+        built = to_options(partition, **options)
+        query = to_query(partition)
+        return Pull(self._session, query, query.model, built)
+
     @without_locals
     def with_options(self, **options: Unpack[CallOptions]) -> AiwynClient:
         """Return a view with other options, sharing pool, token, limits and retry budget.
@@ -317,25 +336,3 @@ def _changed(config: Config, options: CallOptions) -> Config:
     if headers is not None:
         changed["headers"] = Headers(config.headers).updated(headers)
     return msgspec.structs.replace(config, **changed)
-
-
-def _session(config: Config) -> Session:
-    session = Session(
-        config,
-        Transport(config),
-        ConcurrencyLimiter(config.max_concurrency, config.clock),
-        RetryBudget(config.retry_budget),
-    )
-    session.tokens = _tokens(session)
-    return session
-
-
-def _tokens(session: Session) -> TokenSource:
-    config = session.config
-    if config.api_key is None:
-        assert config.token is not None  # Config has one of the two  # noqa: S101
-        if isinstance(config.token, Secret):
-            return ReadyToken(config.token)
-        return ProvidedToken(config.token, config, TOKEN_EXCHANGE_TIMEOUT)
-    quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
-    return ApiKeyExchange(config.api_key, config, session.view(quick).call)

@@ -90,6 +90,7 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
             search.checkpoint,
             search.report,
         ),
+        *(plan := await aiwyn.invoices.plan(parts=2, page_size=10), *plan.partitions),
         *(listed.report, pull.report, pull.checkpoint, progress[-1], changes.report, changes.checkpoint),
         *(
             await aiwyn.invoices.reconcile_keys([1]),

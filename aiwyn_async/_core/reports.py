@@ -249,6 +249,7 @@ class PullReport(ReadReport, kw_only=True):
         peak_concurrency: the most requests in flight at once.
         min_page_size: the smallest number of rows requested per page.
         finished: the pull reached its end, with or without missing ranges.
+        partition: the fingerprint of the partition that was read; None for a whole pull.
     """
 
     method: Method = "key_ranges"
@@ -265,6 +266,7 @@ class PullReport(ReadReport, kw_only=True):
     peak_concurrency: int = 0
     min_page_size: int = 0
     finished: bool = False
+    partition: str | None = None
 
     @property
     def total_count(self) -> int | None:

@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems
+from aiwyn_async._core.reports import EarlierProblems, KeyRange
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page import Position, damaged_checkpoint, fingerprint
 from aiwyn_async._pagination.strategy import PageStyle, Pagination
 from aiwyn_async._pagination.ties import Order, Ties
-from aiwyn_async.filters._keyset import keyset_after
+from aiwyn_async.filters._keyset import key_between, keyset_after
 from aiwyn_async.filters._validation import order_columns
+from aiwyn_async.models.base import Id
 
 __all__ = ["RESUME_STATE", "Query", "ResumeState"]
 
@@ -55,6 +56,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         page_size_key: the body's key for the page size.
         model: the row type of the resource, whose amounts a dict row holds exactly, or None.
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
+        key_range: the keys of a partition, to which each request is limited; None for a whole read.
     """
 
     path: str
@@ -66,6 +68,20 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     page_size_key: str = "pageSize"
     model: Any = None
     instants: frozenset[tuple[str, ...]] = frozenset()
+    key_range: KeyRange | None = None
+
+    def where(self, after: Id | None = None, until: Id | None = None) -> Any:
+        """Return the condition for the rows with keys above ``after`` up to ``until``, or None.
+
+        None is the bound of the query.
+        """
+        bounds = self.key_range or KeyRange(None, None)
+        conditions: list[Any] = key_between(
+            self.key, bounds.after if after is None else after, bounds.until if until is None else until
+        )
+        if own := self.fields.get("where"):
+            conditions = [own, *conditions]
+        return {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
 
     def order(self) -> Order:
         """Return the order of keyset pagination: the caller's, made unique by the key."""
@@ -83,6 +99,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """Return a hash of the query, which its checkpoints are bound to."""
         return fingerprint(self.path, {"fields": self.fields, "by_key": self.by_key, "key": self.key})
+
+    def pull_fingerprint(self) -> str:
+        """Return a hash of what a pull of the query reads, its key range included."""
+        bounds = {} if self.key_range is None else {"key_range": self.key_range}
+        return fingerprint(self.path, {"pull": self.fields, "key": self.key, **bounds})
 
     def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
         """Return a new pagination of this query.
@@ -117,7 +138,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         by_key = [_nested(order[-1][0], "asc")]
 
         def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
-            where = self.fields.get("where")
+            where = self.where()
             if after is not None:
                 beyond = keyset_after(order, after) if ties is None else ties.condition(order, after)
                 where = {"_and": [where, beyond]} if where else beyond

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems, PullReport
+from aiwyn_async._core.reports import EarlierProblems, KeyRange, PullReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session
@@ -145,9 +145,8 @@ class Pull(Read[RowT]):
     @cached_property
     def _fingerprint(self) -> str:
         """Of the query, and of the shape of a row: rows of two shapes must not be joined."""
-        path, fields, key = self.query.path, self.query.fields, self.query.key
-        query = fingerprint(path, {"pull": fields, "key": key})
-        return f"{query}.{fingerprint(path, {'rows': _shape_of(self.row_type)})}"
+        rows = fingerprint(self.query.path, {"rows": _shape_of(self.row_type)})
+        return f"{self.query.pull_fingerprint()}.{rows}"
 
 
 class _Readers(NamedTuple, Generic[RowT]):
@@ -163,7 +162,8 @@ class _Readers(NamedTuple, Generic[RowT]):
     def start(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
         """Return a new reader and the report that it updates."""
         options = self.options
-        report = PullReport(resumed=options.resume is not None)
+        partition = None if self.query.key_range is None else self.query.pull_fingerprint()
+        report = PullReport(resumed=options.resume is not None, partition=partition)
         if not self.query.by_key or self.position == RESTART:
             return self.full_scan(report, KeySet()), report
         reader = RangeReader(
@@ -249,11 +249,17 @@ class _PullIteration(Generic[RowT]):
         """Return a full scan that skips the rows yielded so far.
 
         Raises:
-            PaginationError: the server applied the key filter before, so the rows cannot be trusted.
+            PaginationError: the server applied the key filter before, so the rows cannot be trusted; or the
+                scan would yield the rows of other partitions.
         """
         await reader.aclose()
         yielded = reader.yielded_keys if isinstance(reader, RangeReader) else None
         report, path = self._report, self._pull.query.path
+        if self._pull.query.key_range not in {None, KeyRange(None, None)}:
+            raise PaginationError(
+                f"{path} cannot be read in partitions: {reason}; use pull(), or plan(paging='page')",
+                report=report,
+            )
         if yielded is None:
             raise PaginationError(
                 f"{path} did not return rows in key order: {reason}; "

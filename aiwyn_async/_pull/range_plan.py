@@ -37,9 +37,10 @@ class RangePlan:
 
     Args:
         page_size: maximum rows per request.
+        key_range: what to read if no earlier pull left ranges; all keys by default.
         ranges: maximum number of ranges read at the same time.
         ordered: request short ranges from the lower end, so that rows can be yielded in key order.
-        left: the ranges that an earlier pull left; all keys by default.
+        left: the ranges that an earlier pull left, or None.
         last_key: the highest key that the earlier pull knew.
 
     Attributes:
@@ -54,6 +55,7 @@ class RangePlan:
     def __init__(
         self,
         page_size: int,
+        key_range: KeyRange | None = None,
         *,
         ranges: int,
         ordered: bool,
@@ -68,7 +70,7 @@ class RangePlan:
         self.min_page_size = page_size
         self._max_ranges = ranges
         self._ordered = ordered
-        self._start = [KeyRange(None, None)] if left is None else left
+        self._start = [key_range or KeyRange(None, None)] if left is None else left
         self._segments = Segments(self._start, page_size, max_segments=ranges, ordered=ordered)
         self._history = PageHistory()
         self._probes = 0

@@ -81,7 +81,9 @@ class RangeReader(Generic[RowT]):
         self._yielded_above_last = 0
         start = None if resume is None else RangePosition.from_checkpoint(resume)
         left, last_key = (None, None) if start is None else (start.left, start.last_key)
-        self._plan = RangePlan(page_size, ranges=ranges, ordered=ordered, left=left, last_key=last_key)
+        self._plan = RangePlan(
+            page_size, query.key_range, ranges=ranges, ordered=ordered, left=left, last_key=last_key
+        )
         self.report = report
         self.bad_rows = self._reader.bad_rows
         report.unknown_fields = self._reader.unknown_fields
@@ -90,11 +92,10 @@ class RangeReader(Generic[RowT]):
             self._restore(start)
 
     def _restore(self, start: RangePosition) -> None:
-        report = self.report
+        report, self._plan.order_checked = self.report, start.order_checked
         report.rows_yielded, report.total_count_at_start = start.rows_yielded, start.total_count
         report.earlier_problems = start.problems
         self._yielded_above_last = start.yielded_above_last
-        self._plan.order_checked = start.order_checked
 
     @property
     def yielded_keys(self) -> KeySet | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +27,6 @@ from aiwyn_async.errors import (
     TokenExchangeError,
     TransportError,
 )
-from aiwyn_async.filters._keyset import key_between
 from aiwyn_async.models.base import Id
 
 __all__ = [
@@ -143,6 +141,10 @@ class RangeClient:
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""
         response = await self.send(RangeRequest(purpose="count", until=until))
+        return self.read_count(response)
+
+    def read_count(self, response: Response) -> int | None:
+        """Return the server's count in a response, or None."""
         return self._keys.decode(response.body).count
 
     def read_keys(self, response: Response) -> list[Id | None]:
@@ -151,12 +153,9 @@ class RangeClient:
 
     def _body(self, request: RangeRequest) -> dict[str, Any]:
         query = self._query
-        own = query.fields.get("where")
-        conditions: Sequence[Any] = [
-            *([own] if own else []),
-            *key_between(query.key, request.after, request.until),
-        ]
-        where: Any = {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
+        where = query.where(request.after, request.until)
         direction = "desc" if request.purpose in {"last", "end"} else "asc"
         body = query.fields | {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
+        if request.page is not None:
+            body["page"] = request.page
         return body if where is None else body | {"where": where}

@@ -24,6 +24,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
             which also shows that the server responds; "count" reads the number of rows; "probe" tests whether
             the row after a key can be read; "end" reads the last rows of a range in descending order.
         size: rows requested.
+        page: how many pages of that size to skip, or None.
         segment: the segment that a page or a probe belongs to.
         urgent: the response is needed before those in flight, in an ordered pull.
     """
@@ -32,6 +33,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     after: Id | None = None
     until: Id | None = None
     size: int = 1
+    page: int | None = None
     segment: Segment | None = None
     urgent: bool = False
 

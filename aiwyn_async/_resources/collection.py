@@ -19,12 +19,14 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read import ReadOptions, check_integer
+from aiwyn_async._pull.key_bounds import MAX_PARTS, make_plan
+from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
 from aiwyn_async._resources.arguments import as_fields, as_id, check_keys, check_word, each
 from aiwyn_async._resources.endpoint import Endpoint, Verb
 from aiwyn_async._resources.keys import is_same_key, key_getter
-from aiwyn_async._resources.options import ListOptions, PullOptions
+from aiwyn_async._resources.options import ListOptions, PlanOptions, PullOptions
 from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.errors import (
     ConfigurationError,
@@ -112,12 +114,54 @@ class Collection(Generic[RowT, HitT, DetailT]):
                 sent.
             TypeError: an unknown keyword argument.
         """
-        names = self._list_filters()
-        filters = {name: value for name, value in options.items() if name in names}
-        rest = {name: value for name, value in options.items() if name not in names}
+        filters, rest = self._split_filters(options)
         built = ReadOptions.build(self._verb("pull"), PULL_OPTIONS, **rest)
         query = self._pull_query(where, paging, filters, allow_unknown=allow_unknown_operators)
         return Pull(self._session, query, self.hit_type, built)
+
+    async def plan(
+        self,
+        where: Where = None,
+        *,
+        parts: int = 64,
+        paging: Paging | None = None,
+        allow_unknown_operators: bool = False,
+        **options: Unpack[PlanOptions],
+    ) -> Plan:
+        """Divide a pull into partitions, which several processes or machines read.
+
+        Pass each partition to ``AiwynClient.read()``, and the reports to ``Plan.commit()``. The bounds are
+        the keys at equal distances in the list, so partitions have about the same number of rows. There are
+        fewer of them if rows are few, and one if rows cannot be searched by key or keys are text;
+        ``Plan.fallback_reason`` says why.
+
+        Sends at most ``parts`` + 1 requests for one row.
+
+        Args:
+            where: as ``pull()`` takes it.
+            parts: maximum number of partitions, 1 to 10,000.
+            paging: as ``pull()`` takes it; "page" makes one partition.
+            allow_unknown_operators: as ``pull()`` takes it.
+            **options: of the read of each partition; see ``PlanOptions``.
+
+        Raises:
+            ConfigurationError: an argument is invalid; nothing was sent.
+            RequestError: a request failed.
+            TypeError: an unknown keyword argument.
+        """
+        filters, rest = self._split_filters(options)
+        built = ReadOptions.build(self._verb("plan"), PLAN_OPTIONS, **rest)
+        parts = check_integer("parts", parts, 1, MAX_PARTS)
+        query = self._pull_query(where, paging, filters, allow_unknown=allow_unknown_operators)
+        return await make_plan(self._session, query, self.hit_type, built, parts)
+
+    def _split_filters(self, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the filters of the list, and all other options."""
+        names = self._list_filters()
+        return (
+            {name: value for name, value in options.items() if name in names},
+            {name: value for name, value in options.items() if name not in names},
+        )
 
     def _pull_query(
         self, where: Where, paging: Paging | None, filters: Mapping[str, Any], /, *, allow_unknown: bool

@@ -12,7 +12,7 @@ from aiwyn_async._pull.progress import Progress
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import PaymentMethod
 
-__all__ = ["ChangesOptions", "ListOptions", "PullOptions"]
+__all__ = ["ChangesOptions", "ListOptions", "PartitionOptions", "PlanOptions", "PullOptions"]
 
 
 class ListOptions(TypedDict, total=False):
@@ -61,6 +61,45 @@ class PullOptions(TypedDict, total=False):
     start_date: date | str | None
     end_date: date | str | None
     extra: Mapping[str, object] | None
+
+
+class PlanOptions(TypedDict, total=False):
+    """Options of every ``plan()``, stored in its partitions.
+
+    For a resource without a search, also the filters of its ``list()``.
+
+    Attributes:
+        page_size: rows per request, 1 to 1000; 1000 by default.
+        strict: raise ``IncompleteError`` unless the report of a partition is complete; off by default.
+        on_bad_row: "raise" (the default), "skip" or "collect" rows that do not decode.
+        client_id, payment_method, start_date, end_date, extra: as ``list()`` takes them.
+    """
+
+    page_size: int
+    strict: bool
+    on_bad_row: OnBadRow
+    client_id: Id | None
+    payment_method: PaymentMethod | None
+    start_date: date | str | None
+    end_date: date | str | None
+    extra: Mapping[str, object] | None
+
+
+class PartitionOptions(TypedDict, total=False):
+    """Options of ``AiwynClient.read()``.
+
+    Attributes:
+        ranges: key ranges read at once, 1 to 64; the client's ``max_concurrency`` by default. 1 sends one
+            request at a time.
+        ordered: yield rows in key order; off by default.
+        resume: the checkpoint of an earlier read of the same partition and row type.
+        on_progress: called after each page with a ``Progress``.
+    """
+
+    ranges: int | None
+    ordered: bool
+    resume: Checkpoint | str | bytes | None
+    on_progress: Callable[[Progress], None] | None
 
 
 class ChangesOptions(TypedDict, total=False):

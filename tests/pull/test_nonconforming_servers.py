@@ -3,95 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from operator import ge, gt
+from collections.abc import Callable
+from operator import gt
 from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient, IncompleteError, Pull, StatusError
+from aiwyn_async import IncompleteError, Pull, StatusError
 from edited_checkpoints import edited
-from fake_clock import FakeClock
-
-Row = dict[str, Any]
-NAME = "deid_invoice"
-
-
-class ServerModel:
-    """A server with key filters and pages. Each attribute can break one rule."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        self.rows = rows
-        self.cap = 1000
-        self.includes_bound = False
-        self.count: Callable[[int, int], int | None] = lambda matching, _shown: matching
-        self.order: Callable[[Row], Any] = lambda row: (row["id"] is None, row["id"] or 0)
-        self.error_status: Callable[[dict[str, Any]], int] = lambda _body: 0
-        self.matching: Callable[[dict[str, Any]], list[Row]] = lambda body: list(
-            filter(_matcher(body, ge if self.includes_bound else gt), self.rows)
-        )
-        self.before_each: Callable[[], None] = lambda: None
-        self.bodies: list[dict[str, Any]] = []
-
-    async def respond(self, request: web.Request) -> web.Response:
-        """Return a page."""
-        body = await request.json()
-        self.bodies.append(body)
-        self.before_each()
-        if status := self.error_status(body):
-            return web.Response(status=status, body=b"{}")
-        descending = body.get("orderBy") == [{"id": "desc"}]
-        rows = sorted(self.matching(body), key=self.order, reverse=descending)
-        size = min(self.cap, body["pageSize"])
-        first = body.get("page", 0) * size
-        shown = rows[first : first + size]
-        envelope: dict[str, Any] = {NAME: shown}
-        count = self.count(len(rows), len(shown))
-        if count is not None:
-            envelope[f"{NAME}_aggregate"] = {"aggregate": {"count": count}}
-        return web.Response(body=msgspec.json.encode(envelope), content_type="application/json")
-
-
-def _matcher(body: dict[str, Any], is_above: Callable[[Any, Any], bool]) -> Callable[[Row], bool]:
-    where = body.get("where") or {}
-    bounds = [each["id"] for each in where.get("_and", [where]) if "id" in each]
-
-    def matches(row: Row) -> bool:
-        key = row["id"]
-        return not bounds or (
-            key is not None
-            and all(is_above(key, each["_gt"]) for each in bounds if "_gt" in each)
-            and all(key <= each["_lte"] for each in bounds if "_lte" in each)
-        )
-
-    return matches
-
+from server_model import Row, ServerModel, matcher, numbered
 
 Serve = Callable[[ServerModel], Any]
-
-
-@pytest.fixture
-async def serve(clock: FakeClock) -> AsyncIterator[Serve]:
-    """Start a server and return a client of it."""
-    async with AsyncExitStack() as stack:
-
-        async def start(model: ServerModel) -> AiwynClient:
-            app = web.Application()
-            app.router.add_post("/{path:.*}", model.respond)
-            server = TestServer(app)
-            await stack.enter_async_context(server)
-            client = AiwynClient(base_url=str(server.make_url("")).rstrip("/"), token="t", clock=clock)
-            return await stack.enter_async_context(client)
-
-        yield start
-
-
-def numbered(*keys: Any) -> list[Row]:
-    return [{"id": key} for key in keys]
 
 
 async def keys_of(pull: Pull[dict[str, Any]]) -> list[Any]:
@@ -228,7 +151,7 @@ async def test_unreadable_row_of_an_open_range_is_missing_alone_if_the_highest_k
     def refuse(body: dict[str, Any]) -> int:
         if body["orderBy"] == [{"id": "desc"}]:
             return 500 if "where" in body else 0  # the first request for the highest key
-        shown = [row["id"] for row in model.rows if _matcher(body, gt)(row)][: body["pageSize"]]
+        shown = [row["id"] for row in model.rows if matcher(body, gt)(row)][: body["pageSize"]]
         return 500 if 950 in shown else 0
 
     model.error_status = refuse

@@ -4,7 +4,7 @@ from typing import Any, assert_type
 
 import msgspec
 
-from aiwyn_async import AiwynClient, Changes, Invoice, InvoiceSearchRow, Pager, Pull
+from aiwyn_async import AiwynClient, Changes, Invoice, InvoiceSearchRow, Pager, Pull, PullReport
 
 
 class Row(msgspec.Struct):
@@ -21,6 +21,9 @@ async def check(aiwyn: AiwynClient) -> None:
     assert_type(aiwyn.invoices.search().decode_as(Row), Pager[Row])
     assert_type(aiwyn.invoices.pull().decode_as(dict), Pull[dict[str, Any]])
     assert_type(aiwyn.invoices.pull().decode_as(Row), Pull[Row])
+    plan = await aiwyn.invoices.plan(parts=3)
+    assert_type(aiwyn.read(plan.partitions[0]).decode_as(Row), Pull[Row])
+    assert_type(plan.commit({0: "{}"}), PullReport)
     assert_type(aiwyn.invoices.changes().decode_as(dict), Changes[dict[str, Any]])
     assert_type(aiwyn.invoices.changes().decode_as(Row), Changes[Row])
     assert_type(await aiwyn.invoices.search().decode_as(dict).collect(), list[dict[str, Any]])

@@ -1,0 +1,41 @@
+"""Create the session of a client: its connections, limits and token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
+from aiwyn_async._http.concurrency import ConcurrencyLimiter
+from aiwyn_async._http.retry import RetryBudget
+from aiwyn_async._http.session import Session, TokenSource
+from aiwyn_async._http.transport import Transport
+from aiwyn_async.config import Config, Secret
+
+__all__ = ["create_session"]
+
+TOKEN_EXCHANGE_TIMEOUT: Final = 30.0
+
+
+def create_session(config: Config) -> Session:
+    """Return the session of a new client. Opens nothing."""
+    session = Session(
+        config,
+        Transport(config),
+        ConcurrencyLimiter(config.max_concurrency, config.clock),
+        RetryBudget(config.retry_budget),
+    )
+    session.tokens = _tokens(session)
+    return session
+
+
+def _tokens(session: Session) -> TokenSource:
+    config = session.config
+    if config.api_key is None:
+        assert config.token is not None  # Config has one of the two  # noqa: S101
+        if isinstance(config.token, Secret):
+            return ReadyToken(config.token)
+        return ProvidedToken(config.token, config, TOKEN_EXCHANGE_TIMEOUT)
+    quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
+    return ApiKeyExchange(config.api_key, config, session.view(quick).call)

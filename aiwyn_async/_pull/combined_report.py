@@ -1,0 +1,65 @@
+"""Combine the reports of the partitions of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aiwyn_async._core.reports import EarlierProblems, PullReport
+
+__all__ = ["combine_parts"]
+
+SUMMED: Final = (
+    "rows_received",
+    "rows_yielded",
+    "duplicates",
+    "bad_rows",
+    "repaired_rows",
+    "rounded_amounts",
+    "short_pages",
+    "unstable_pages",
+    "pages",
+    "requests",
+    "retries",
+    "bytes",
+    "seconds",
+    "unaccounted_rows",
+    "ranges_completed",
+    "scans",
+    "rows_without_key",
+)
+
+
+def combine_parts(reports: Sequence[PullReport]) -> PullReport:
+    """Return one report of partitions that share no key.
+
+    Args:
+        reports: at least one.
+    """
+    first = reports[0]
+    changes: dict[str, Any] = {name: sum(getattr(each, name) for each in reports) for name in SUMMED}
+    for name in ("total_count_at_start", "total_count_at_end"):
+        counts = [getattr(each, name) for each in reports]
+        changes[name] = None if None in counts else sum(counts)
+    for name in ("deduplicated", "order_checked", "finished"):
+        changes[name] = all(getattr(each, name) for each in reports)
+    changes["unknown_fields"] = {
+        name: key for each in reversed(reports) for name, key in each.unknown_fields.items()
+    }
+    changes["earlier_problems"] = EarlierProblems(
+        **{
+            name: sum(getattr(each.earlier_problems, name) for each in reports)
+            for name in EarlierProblems.__struct_fields__
+        }
+    )
+    return msgspec.structs.replace(
+        first,
+        **changes,
+        resumed=any(each.resumed for each in reports),
+        missing=[missing for each in reports for missing in each.missing],
+        peak_concurrency=max(each.peak_concurrency for each in reports),
+        min_page_size=min(each.min_page_size for each in reports),
+        partition=None,
+    )

@@ -1,0 +1,233 @@
+"""A plan of partitions: a pull that several tasks, processes or machines read together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final, Self
+
+import msgspec
+
+from aiwyn_async import models
+from aiwyn_async._core.check_values import check_value
+from aiwyn_async._core.reports import KeyRange, PullReport
+from aiwyn_async._core.urls import is_plain_setting
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.pages import OnBadRow
+from aiwyn_async._http.messages import encode_json
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions, type_name
+from aiwyn_async._pagination.strategy import PageStyle
+from aiwyn_async._pull.combined_report import combine_parts
+from aiwyn_async.errors import ConfigurationError, IncompleteError
+from aiwyn_async.models.base import Id, Model
+
+__all__ = ["PARTITION_OPTIONS", "PLAN_OPTIONS", "Partition", "Plan", "normalized", "to_options", "to_query"]
+
+VERSION: Final = 1
+PLAN_OPTIONS: Final = ("page_size", "strict", "on_bad_row")
+PARTITION_OPTIONS: Final = ("ranges", "ordered", "resume", "on_progress")
+
+# Numbers of a condition stay exact.
+_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """JSON with a check value."""
+
+    version: int = VERSION
+
+    def to_json(self) -> str:
+        """Return one line of JSON.
+
+        Its check value detects damage and edits; it is not a protection against an attacker.
+        """
+        content = _decoder.decode(encode_json(self))
+        return encode_json(content | {"check": check_value(content)}).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Decode the JSON that ``to_json()`` returned.
+
+        Raises:
+            ConfigurationError: the text is not valid, was changed, or is of another version.
+        """
+        name = cls.__name__.lower()
+        try:
+            content: Any = _decoder.decode(text)
+            check, version = content.pop("check"), content["version"]
+            if version == VERSION and check == check_value(content):
+                return msgspec.convert(content, cls)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError, LookupError):
+            raise ConfigurationError(f"not a valid {name}") from None
+        except (AttributeError, TypeError, ValueError):  # JSON of another kind
+            raise ConfigurationError(f"not a valid {name}") from None
+        if version != VERSION:
+            raise ConfigurationError(f"{name} version {version!r} is not supported, only {VERSION}")
+        raise ConfigurationError(f"the {name} is damaged; make another plan with plan()")
+
+
+class Partition(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One range of keys of a plan, for ``AiwynClient.read()``. Valid in every process; has no credentials.
+
+    Attributes:
+        number: its position in the plan, from 0.
+        endpoint: the path that is read, below ``base_url``.
+        fields: the fields of each request, as on the wire.
+        key: wire name of the unique key; empty if rows have none.
+        after, until: its keys are greater than ``after``, up to ``until``; None is unbounded.
+        by_key: rows are searched by key.
+        row_type: name of the row type: a model, or "dict".
+        page_size, strict, on_bad_row: options of the read, see ``PullOptions``.
+        page_style, page_size_key: how the endpoint pages.
+        items_path, count_path: the keys of rows and count in a response; None to detect them.
+        fingerprint: a hash of query and range, which its checkpoints and reports are bound to.
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=0)]
+    endpoint: str
+    fields: dict[str, Any]
+    key: str
+    after: Id | None
+    until: Id | None
+    by_key: bool
+    row_type: str
+    page_size: int
+    strict: bool
+    on_bad_row: OnBadRow
+    page_style: PageStyle
+    page_size_key: str
+    items_path: tuple[str, ...] | None
+    count_path: tuple[str, ...] | None
+    fingerprint: str
+
+
+class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The partitions of a pull: together they have every key once, also keys inserted later.
+
+    Attributes:
+        partitions: in key order.
+        total_count: the server's count when the plan was made, or None if it was not needed.
+        fallback_reason: why there is only one partition although more were requested; None if rows are few.
+    """
+
+    partitions: tuple[Partition, ...]
+    total_count: int | None = None
+    fallback_reason: str | None = None
+
+    def commit(self, reports: Mapping[int, PullReport | str | bytes]) -> PullReport:
+        """Return one report of all partitions. Sends nothing.
+
+        Counts and ``seconds`` are sums.
+
+        Args:
+            reports: the report of each partition, or its JSON, by the number of the partition.
+
+        Raises:
+            IncompleteError: a partition has no report, was not read to its end or has missing ranges, or the
+                plan is strict and a report has problems. The text names the numbers; ``report`` combines the
+                reports that there are.
+            ConfigurationError: a report is not valid, or of another plan.
+        """
+        parsed = {number: _to_report(number, report) for number, report in reports.items()}
+        self._check_origin(parsed)
+        present = [parsed[each.number] for each in self.partitions if each.number in parsed]
+        combined = combine_parts(present) if present else None
+        problems = self._problems(parsed)
+        if problems or combined is None:
+            text = f"{self.partitions[0].endpoint} was not read completely: {'; '.join(problems)}"
+            raise IncompleteError(text, report=combined)
+        return combined
+
+    def _check_origin(self, reports: Mapping[int, PullReport]) -> None:
+        fingerprints = {each.number: each.fingerprint for each in self.partitions}
+        foreign = sorted(
+            number for number, report in reports.items() if fingerprints.get(number) != report.partition
+        )
+        if foreign:
+            raise ConfigurationError(
+                f"the reports under {_listed(foreign)} are not those of the partitions with these numbers; "
+                "pass the report of each read(partition) under partition.number"
+            )
+
+    def _problems(self, reports: Mapping[int, PullReport]) -> list[str]:
+        absent = [each.number for each in self.partitions if each.number not in reports]
+        problems = [f"no report of partition {_listed(absent)}"] if absent else []
+        for partition in self.partitions:
+            report = reports.get(partition.number)
+            if report is None or report.complete:
+                continue
+            if partition.strict or report.missing or not report.finished:
+                problems.append(f"partition {partition.number}: {', '.join(report.problems())}")
+        return problems
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _to_report(number: int, report: PullReport | str | bytes) -> PullReport:
+    if isinstance(report, PullReport):
+        return report
+    try:
+        return msgspec.json.decode(report, type=PullReport)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError):
+        raise ConfigurationError(
+            f"the report of partition {number} is not valid; pass a PullReport or its to_json()"
+        ) from None
+
+
+def normalized(query: Query) -> Query:
+    """Return a query as its JSON is decoded, so that it has the same fingerprint in every process."""
+    fields = _decoder.decode(encode_json(query.fields))
+    return msgspec.structs.replace(query, fields=fields, key_range=KeyRange(None, None))
+
+
+def to_query(partition: Partition) -> Query:
+    """Return the query of a partition.
+
+    Raises:
+        ConfigurationError: the partition was changed, or made by another release.
+    """
+    query = Query(
+        path=partition.endpoint,
+        fields=partition.fields,
+        key=partition.key,
+        envelope=None
+        if partition.items_path is None
+        else Envelope(partition.items_path, partition.count_path),
+        by_key=partition.by_key,
+        page_style=partition.page_style,
+        page_size_key=partition.page_size_key,
+        model=to_row_type(partition.row_type),
+        key_range=KeyRange(partition.after, partition.until),
+    )
+    if query.pull_fingerprint() != partition.fingerprint or not is_plain_setting(query.path):
+        raise ConfigurationError("the partition was changed; make another plan with plan()")
+    return query
+
+
+def to_options(partition: Partition, **options: Any) -> ReadOptions:
+    """Return the options of a partition, with those of its read.
+
+    Raises:
+        TypeError: an unknown keyword argument.
+        ConfigurationError: a value is out of bounds.
+    """
+    built = ReadOptions.build("read", PARTITION_OPTIONS, **options)
+    planned = ReadOptions.build("plan", **{name: getattr(partition, name) for name in PLAN_OPTIONS})
+    return msgspec.structs.replace(built, **{name: getattr(planned, name) for name in PLAN_OPTIONS})
+
+
+def to_row_type(name: str) -> type[Any]:
+    """Return the row type of this name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if name == type_name(dict):
+        return dict
+    row_type: Any = getattr(models, name, None)
+    if isinstance(row_type, type) and issubclass(row_type, Model):
+        return row_type
+    raise ConfigurationError(f"no row type is named {name!r}; use the release that made the plan")
