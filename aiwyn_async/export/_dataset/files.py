@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
@@ -24,7 +25,7 @@ from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._formats.parquet import MAX_BYTES, MAX_ROWS, write_table
 from aiwyn_async.export._formats.parquet_options import ParquetOptions
 
-__all__ = ["DatasetFiles"]
+__all__ = ["DatasetFiles", "read_table", "sum_money"]
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
@@ -78,8 +79,12 @@ class DatasetFiles:
         """Return a table with the columns and no rows."""
         return self._schema.arrow.empty_table()
 
-    def encode(self, tables: Sequence[Any], folder: str, number: int) -> dict[DatasetFile, bytes]:
+    def encode(
+        self, tables: Sequence[Any], folder: str, number: int
+    ) -> tuple[dict[DatasetFile, bytes], dict[str, Decimal]]:
         """Encode the rows of tables as files: one, or one for each value of the partition column.
+
+        Returns the content of each file, and the sum of each column of money.
 
         Args:
             tables: the rows.
@@ -93,16 +98,7 @@ class DatasetFiles:
             content = buffer.getvalue()
             path = f"{folder}/{partition}part-{number + len(contents):06}.parquet"
             contents[DatasetFile(path, rows.num_rows, len(content), zlib.crc32(content))] = content
-        return contents
-
-    def sums(self, tables: Sequence[Any]) -> dict[str, Decimal]:
-        """Return the sum of each column of money; Python adds what overflows Arrow's type."""
-        sums: dict[str, Decimal] = {}
-        for field in self._schema.arrow:
-            if pa.types.is_decimal(field.type):
-                columns = [table[field.name] for table in tables]
-                sums[field.name] = sum(map(_sum, columns), Decimal(0))
-        return sums
+        return contents, sum_money(tables)
 
     def _partitions(self, table: Any) -> Iterator[tuple[str, Any]]:
         """Yield the rows of each value of the partition column, and its folder."""
@@ -120,6 +116,23 @@ class DatasetFiles:
         for value in values:
             chosen = compute.is_null(column) if value is None else compute.equal(column, pa.scalar(value))
             yield f"{name}={_folder_name(name, value)}/", table.filter(chosen).drop_columns([name])
+
+
+def read_table(content: bytes) -> Any:
+    """Return the table of a Parquet file; None if it is damaged."""
+    try:
+        return pq.read_table(io.BytesIO(content))
+    except (pa.ArrowInvalid, OSError):
+        return None
+
+
+def sum_money(tables: Sequence[Any]) -> dict[str, Decimal]:
+    """Return the sum of each column of money; Python adds what overflows Arrow's type."""
+    sums: dict[str, Decimal] = {}
+    for field in tables[0].schema:
+        if pa.types.is_decimal(field.type):
+            sums[field.name] = sum((_sum(table[field.name]) for table in tables), Decimal(0))
+    return sums
 
 
 def _sum(column: Any) -> Decimal:

@@ -120,12 +120,12 @@ class _DatasetWriter:
             self._writing = asyncio.ensure_future(in_thread(lambda: self._write_file(tables, read)))
 
     def _write_file(self, tables: list[Any], read: ReadState) -> None:
-        contents = self._files.encode(tables, self._state.run, self._state.parts)
-        self._state.commit(contents, self._files.sums(tables), read)
+        contents, sums = self._files.encode(tables, self._state.run, self._state.parts)
+        self._state.commit(contents, sums, read)
 
     def _publish(self) -> int:
         report = self._report()
         if not self._state.parts:
-            contents = self._files.encode([self._files.empty_table()], self._state.run, 0)
+            contents, _ = self._files.encode([self._files.empty_table()], self._state.run, 0)
             self._state.commit_empty(contents, report)
         return self._state.publish(report)

@@ -28,7 +28,7 @@ from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report
 from aiwyn_async.export._staging import RECENT_SECONDS
 
-__all__ = ["DatasetState", "has_unfinished_run", "read_manifest"]
+__all__ = ["MANIFEST", "DatasetState", "has_unfinished_run", "read_manifest"]
 
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"

@@ -1,0 +1,85 @@
+"""Make a dataset of files that several processes wrote, one for each partition of a plan."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aiwyn_async._core.reports import PullReport
+from aiwyn_async._pull.plan import Plan
+from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.export._dataset.folder import open_folder
+from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
+from aiwyn_async.export._dataset.state import MANIFEST
+from aiwyn_async.export._manifest import encode_checked
+
+__all__ = ["commit_parts", "part_name"]
+
+
+def part_name(number: int) -> str:
+    """Return the name of the file of a partition, such as ``part-000007.parquet``."""
+    return f"part-{number:06}.parquet"
+
+
+def commit_parts(
+    plan: Plan, reports: Mapping[int, PullReport | str | bytes], to: str | Path
+) -> DatasetManifest:
+    """Name the files of all partitions in the manifest of a dataset, after reading and verifying them.
+
+    Each partition was exported to ``part_name(partition.number)`` in the folder. Blocks; sends nothing.
+
+    Args:
+        plan: the plan.
+        reports: the report of each partition, or its JSON, by the number of the partition.
+        to: the folder or URL of the files.
+
+    Raises:
+        IncompleteError: see ``Plan.commit()``; there is no manifest then.
+        ExportError: a file is missing, damaged, or does not have the rows of its report.
+        ConfigurationError: a report is not valid, or of another plan; or pyarrow is not installed.
+    """
+    try:
+        from aiwyn_async.export._dataset.files import read_table, sum_money  # noqa: PLC0415 (needs an extra)
+    except ImportError:
+        raise ConfigurationError('a dataset needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
+    report = plan.commit(reports)
+    folder = open_folder(to)
+    files: list[DatasetFile] = []
+    sums: dict[str, Decimal] = {}
+    schema: Any = None
+    for partition in plan.partitions:
+        name = part_name(partition.number)
+        content = folder.read(name)
+        table = None if content is None else read_table(content)
+        if content is None or table is None:
+            raise ExportError(
+                f"{folder.name}/{name} is missing or damaged; export partition {partition.number} again"
+            )
+        schema = schema or table.schema
+        if table.schema != schema:
+            raise ExportError(
+                f"{folder.name}/{name} has other columns than the files before it; "
+                'pass ids="text" to each export()'
+            )
+        files.append(DatasetFile(name, table.num_rows, len(content), zlib.crc32(content)))
+        sums = {name: amount + sums.get(name, Decimal(0)) for name, amount in sum_money([table]).items()}
+    manifest = DatasetManifest(
+        run="plan",
+        columns=str(schema),
+        server="",
+        endpoint=plan.partitions[0].endpoint,
+        query=plan.partitions[0].fingerprint,
+        files=tuple(files),
+        sums=sums,
+        pull_report=report,
+        finished_at=time.time(),
+    )
+    manifest.check_rows(report, folder.name)
+    folder.write(MANIFEST, encode_checked(manifest))
+    return msgspec.structs.replace(manifest, folder=folder.name)
