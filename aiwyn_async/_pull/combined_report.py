@@ -32,11 +32,12 @@ SUMMED: Final = (
 )
 
 
-def combine_parts(reports: Sequence[PullReport]) -> PullReport:
+def combine_parts(reports: Sequence[PullReport], total_count: int | None) -> PullReport:
     """Return one report of partitions that share no key.
 
     Args:
         reports: at least one.
+        total_count: the server's count before all of them, or None.
     """
     first = reports[0]
     changes: dict[str, Any] = {name: sum(getattr(each, name) for each in reports) for name in SUMMED}
@@ -54,6 +55,8 @@ def combine_parts(reports: Sequence[PullReport]) -> PullReport:
             for name in EarlierProblems.__struct_fields__
         }
     )
+    if total_count is not None:
+        changes["total_count_at_start"] = total_count
     return msgspec.structs.replace(
         first,
         **changes,

@@ -15,7 +15,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions, type_name
-from aiwyn_async._pull.key_ranges import are_integers
+from aiwyn_async._pull.key_ranges import are_integers, find_violation
 from aiwyn_async._pull.plan import Partition, Plan, normalized
 from aiwyn_async._pull.requests import RangeClient, summarize
 from aiwyn_async._pull.segments import RangeRequest
@@ -52,7 +52,7 @@ async def make_plan(
         try:
             bounds = await _find_bounds(client, parts, options.page_size)
         except (InvalidRequestError, ApiError) as error:
-            bounds = _Bounds(reason=f"rows cannot be ordered by key: {summarize(error)}")
+            bounds = _Bounds(reason=f"rows cannot be ordered or searched by key: {summarize(error)}")
             # Raises if the condition is the cause.
             await Pager(session, msgspec.structs.replace(query, by_key=False), dict[str, Any]).first()
     edges = [None, *bounds.keys, None]
@@ -98,6 +98,8 @@ async def _find_bounds(client: RangeClient, parts: int, page_size: int) -> _Boun
         # Servers sort rows without a key to one end or the other; no range of keys has them.
         return _Bounds(total_count=count, reason="rows have no key" if None in low_high else "keys are text")
     low, high = low_high
+    if count is not None and count < len(set(low_high)):
+        count = None  # of the response alone
     rows = high - low + 1 if count is None else count
     parts = max(1, min(parts, rows // page_size))
     keys = [] if count is None or parts == 1 else await _sample(client, count, parts)
@@ -106,7 +108,16 @@ async def _find_bounds(client: RangeClient, parts: int, page_size: int) -> _Boun
     bounds = sorted({key for key in keys if low <= key < high})
     if 2 * len(bounds) < parts - 1:  # no count, or the server ignores or refuses ``page``
         bounds = sorted({low + (high - low) * part // parts for part in range(1, parts)})
+    if bounds and not await _applies_key_filter(client, bounds[0]):
+        return _Bounds(total_count=count, reason="the server does not apply the key filter")
     return _Bounds(bounds, count)
+
+
+async def _applies_key_filter(client: RangeClient, after: int) -> bool:
+    """Return whether the server finds the rows above a key, which exist."""
+    (response,) = await _send(client, [RangeRequest(purpose="first", after=after)])
+    keys = client.read_keys(response)
+    return bool(keys) and find_violation(after, None, keys) is None
 
 
 async def _sample(client: RangeClient, count: int, parts: int) -> list[int]:

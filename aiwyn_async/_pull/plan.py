@@ -132,7 +132,7 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
         parsed = {number: _to_report(number, report) for number, report in reports.items()}
         self._check_origin(parsed)
         present = [parsed[each.number] for each in self.partitions if each.number in parsed]
-        combined = combine_parts(present) if present else None
+        combined = combine_parts(present, self.total_count) if present else None
         problems = self._problems(parsed)
         if problems or combined is None:
             text = f"{self.partitions[0].endpoint} was not read completely: {'; '.join(problems)}"

@@ -135,7 +135,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         fewer of them if rows are few, and one if rows cannot be searched by key or keys are text;
         ``Plan.fallback_reason`` says why.
 
-        Sends at most ``parts`` + 1 requests for one row.
+        Sends at most ``parts`` + 2 requests for one row.
 
         Args:
             where: as ``pull()`` takes it.

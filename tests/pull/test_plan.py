@@ -44,7 +44,7 @@ async def read_all(aiwyn: AiwynClient, plan: Plan) -> tuple[list[Any], dict[int,
     reports: dict[int, PullReport] = {}
     for partition in plan.partitions:
         pull = aiwyn.read(partition).decode_as(dict)
-        keys += [row["id"] async for row in pull]
+        keys += [row[partition.key] async for row in pull]
         reports[partition.number] = pull.report
     return keys, reports
 
@@ -63,12 +63,12 @@ async def test_partitions_together_are_the_pull(aiwyn: AiwynClient, condition: A
     assert max(sizes) - min(sizes) <= 1
 
 
-async def test_plan_sends_at_most_one_small_request_per_bound_and_two_more(
+async def test_plan_sends_at_most_one_small_request_per_bound_and_three_more(
     aiwyn: AiwynClient, box: Sandbox
 ) -> None:
     await aiwyn.invoices.plan(parts=8, page_size=100)
     bodies: list[Any] = [each.body for each in box.requests if each.route == "invoices.search"]
-    assert len(bodies) == 9
+    assert len(bodies) == 10
     assert {body["pageSize"] for body in bodies} == {1}
 
 
@@ -98,7 +98,10 @@ async def test_partitions_have_every_row_inserted_after_the_plan(aiwyn: AiwynCli
         box.delete("invoices", key)
     keys, reports = await read_all(aiwyn, plan)
     assert sorted(keys) == ids(box)
-    assert plan.commit(reports).complete
+    combined = plan.commit(reports)
+    assert combined.complete
+    assert combined.changed_during_read
+    assert (combined.total_count_at_start, combined.total_count) == (3000, len(keys))
 
 
 async def test_plan_has_no_credential(connect: Callable[..., AiwynClient], box: Sandbox) -> None:
@@ -201,6 +204,31 @@ async def test_resources_without_search_have_one_partition(aiwyn: AiwynClient, b
     assert len((await aiwyn.invoices.plan(paging="page")).partitions) == 1
 
 
+@pytest.mark.filterwarnings("ignore::aiwyn_async.errors.UndocumentedEndpointWarning")
+@pytest.mark.parametrize(
+    "resource", ["clients", "contacts", "engagements", "projects", "staff", "wip", "other"]
+)
+async def test_partitions_of_every_resource_are_its_pull(aiwyn: AiwynClient, resource: str) -> None:
+    collection: Any = (
+        aiwyn.collection("/gql/v1/invoices") if resource == "other" else getattr(aiwyn, resource)
+    )
+    expected = [row[collection.endpoint.key] async for row in collection.pull().decode_as(dict)]
+    plan = await collection.plan(parts=3, page_size=min(1000, max(1, len(expected) // 3)))
+    assert len(plan.partitions) == (1 if plan.fallback_reason else 3)
+    keys, reports = await read_all(aiwyn, Plan.from_json(plan.to_json()))
+    assert sorted(keys) == sorted(expected)
+    assert plan.commit(reports).complete
+    row = await aiwyn.read(plan.partitions[0]).first()
+    assert isinstance(row, collection.hit_type)
+
+
+async def test_rows_without_a_key_are_read_in_one_partition(aiwyn: AiwynClient) -> None:
+    plan = await aiwyn.draft_invoices.plan(parts=3, page_size=100)
+    pull = aiwyn.read(plan.partitions[0])
+    assert await pull.collect() == await aiwyn.draft_invoices.pull().collect()
+    assert plan.commit({0: pull.report}).method == "full_scan"
+
+
 async def test_partition_resumes_from_its_own_checkpoint_alone(aiwyn: AiwynClient) -> None:
     plan = await aiwyn.invoices.plan(parts=3, page_size=100)
     for partition in plan.partitions:
@@ -286,10 +314,9 @@ async def test_partition_of_a_server_without_key_filter_yields_no_foreign_row(
     ("break_rule", "reason"),
     [
         (lambda model: setattr(model, "order", lambda row: -row["id"]), "does not order rows by key"),
-        (
-            lambda model: setattr(model, "error_status", lambda body: 400 * ("orderBy" in body)),
-            "cannot be ordered by key",
-        ),
+        (refusing_the_order, "cannot be ordered or searched by key"),
+        (refusing_the_filter, "cannot be ordered or searched by key"),
+        (without_filter, "does not apply the key filter"),
         (lambda model: model.rows.append({"id": None}), "rows have no key"),
         (lambda model: setattr(model, "rows", numbered(*"abcdefgh")), "keys are text"),
     ],
@@ -308,6 +335,18 @@ async def test_plan_without_usable_keys_has_one_partition(
     assert plan.commit(reports).rows_yielded == len(model.rows)
 
 
+async def test_plan_of_a_server_whose_filter_matches_nothing_has_one_incomplete_partition(
+    serve: Serve,
+) -> None:
+    model = ServerModel(numbered(*range(300)))
+    model.matching = lambda body: [] if "where" in body else model.rows
+    aiwyn = await serve(model)
+    plan = await aiwyn.invoices.plan(parts=3, page_size=20, strict=True)
+    assert plan.fallback_reason == "the server does not apply the key filter"
+    with pytest.raises(IncompleteError):
+        await read_all(aiwyn, plan)
+
+
 def ignoring_page(model: ServerModel) -> None:
     respect = model.matching
     model.matching = lambda body: respect(body | {"page": body.pop("page", 0)})
@@ -319,6 +358,7 @@ def ignoring_page(model: ServerModel) -> None:
         ignoring_page,
         lambda model: setattr(model, "error_status", lambda body: 400 if "page" in body else 0),
         lambda model: setattr(model, "count", lambda _matching, _shown: None),
+        lambda model: setattr(model, "count", lambda _matching, shown: shown),
     ],
 )
 async def test_plan_without_pages_or_count_divides_the_keys(
@@ -404,7 +444,7 @@ async def test_strict_plan_refuses_what_a_lenient_one_reports(serve: Serve) -> N
     aiwyn = await serve(model)
     for strict in (False, True):
         plan = await aiwyn.invoices.plan(parts=3, page_size=20, on_bad_row="skip", strict=strict)
-        report = PullReport(finished=True, bad_rows=1, rows_yielded=1)
+        report = PullReport(finished=True, bad_rows=1, rows_yielded=1, total_count_at_end=1)
         reports = {
             each.number: msgspec.structs.replace(report, partition=each.fingerprint)
             for each in plan.partitions
