@@ -52,8 +52,8 @@ _EXTRA: Final = re.compile(r"""\bextra=["']json["']""")
 _COLUMNS: Final = re.compile(r"\bdate_columns=\(([^)]*)\)")
 # One-word arguments are also words of sentences, so they are translated only as the subject of a rule.
 _ARGUMENT: Final = re.compile(
-    r"\b(batch_size|date_columns|on_bad_row|page_size|reconcile_deletes|round_money)\b"
-    r"|^(ids|limit|overlap|ranges)(?= must be)"
+    r"\b(batch_size|date_columns|on_bad_row|page_size|reconcile_deletes|round_money|row_group_rows)\b"
+    r"|^(columns|compression|ids|limit|overlap|ranges)(?=:| must | is for )"
 )
 
 

@@ -9,17 +9,27 @@ from typing import Any, Final
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.options import FilterOptions, Flag, RowOptions, SandboxOptions, WholeNumber
+from aiwyn_async._cli.options import (
+    FilterOptions,
+    Flag,
+    RowOptions,
+    SandboxOptions,
+    WholeNumber,
+    split_names,
+)
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import create_list, create_pull, find_resource
-from aiwyn_async._core.files import local_path
+from aiwyn_async._core.files import url_of
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
+from aiwyn_async.export._dataset.state import has_unfinished_run
+from aiwyn_async.export._formats import is_dataset
+from aiwyn_async.export._formats.parquet_options import Compression
 from aiwyn_async.export._staging import has_unfinished
 
 __all__ = ["export"]
@@ -33,7 +43,7 @@ async def export(
     resource: str,
     /,
     *,
-    to: Path,
+    to: str,
     filters: FilterOptions = _FILTERS,
     limit: WholeNumber | None = None,
     page_size: WholeNumber = 1000,
@@ -43,12 +53,17 @@ async def export(
     force: Flag = False,
     resume: Flag = False,
     replace: Flag = False,
+    columns: str | None = None,
     escape_formulas: Flag = False,
+    partition_by: str | None = None,
+    keep: WholeNumber | None = None,
+    compression: Compression | None = None,
+    row_group_rows: WholeNumber | None = None,
     rows: RowOptions = _ROWS,
     json: Flag = False,
     sandbox: SandboxOptions = _SANDBOX,
 ) -> int:
-    """Write all rows of a resource to a file.
+    """Write all rows of a resource to a file or a dataset.
 
     Without a filter, or with --where, rows are pulled: by key ranges in parallel if the resource has a
     search, otherwise by repeated full scans until two agree. With other filters or --limit, the list is read
@@ -58,12 +73,15 @@ async def export(
     complete, that rows were skipped, or that key ranges could not be read; in the last case there is no file
     yet, and --resume requests the missing ranges.
 
+    A path that ends in a slash, or a URL such as s3://bucket/invoices/, is a dataset: a folder of Parquet
+    files, and a manifest that names those of the last complete run.
+
     An existing file is not replaced without --force, --resume or --replace. For a command that runs every
     night, use --replace.
 
     Args:
         resource: invoices, clients, payments, ...
-        to: The file; .parquet, .duckdb, .csv or .jsonl.
+        to: The file, .parquet, .duckdb, .csv or .jsonl; or a dataset, as invoices/.
         filters: Which rows are read.
         limit: Stop after this many rows.
         page_size: Rows per request, 1 to 1000.
@@ -74,14 +92,19 @@ async def export(
         resume: Continue an unfinished export; for a finished one nothing is requested.
         replace: Replace the file, and continue the last run of this command if it did not finish and is
             less than 12 hours old.
+        columns: Columns to write, in this order, separated by commas: id,totalAmount. By default all.
         escape_formulas: Put an apostrophe before text of a .csv file that a spreadsheet may run as a
             formula.
+        partition_by: Write the files of a dataset into a folder for each value of this column.
+        keep: Complete runs to retain in a dataset, 1 by default.
+        compression: Codec of Parquet files; zstd by default.
+        row_group_rows: Max rows of a row group of a .parquet file, and of a file of a dataset.
         rows: How rows and their values are written.
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
     """
     plural = find_resource(resource)
-    skipped_rows = BadRowsFile(local_path(to), is_needed=rows.skips_bad_rows)
+    skipped_rows = BadRowsFile(_local_name(to), is_needed=rows.skips_bad_rows)
     options = {"page_size": page_size, "strict": strict, **rows.read_arguments()}
     async with open_client(sandbox) as aiwyn:
         read = _create_read(
@@ -95,7 +118,12 @@ async def export(
                 resume=resume,
                 replace=replace,
                 table=plural,
+                columns=split_names("--columns", columns),
                 csv_escape_formulas=escape_formulas,
+                partition_by=partition_by,
+                keep=keep,
+                compression=compression,
+                row_group_rows=row_group_rows,
                 on_progress=progress.update,
                 **rows.column_arguments(),
             )
@@ -104,7 +132,7 @@ async def export(
     of = "" if report.total_count is None or limit is not None else f" of {report.total_count}"
     size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
     write_message(f"{result.rows}{of} {plural} in {result.path}: {size}")
-    write_notes(report, plural, to, rows)
+    write_notes(report, plural, Path(to), rows)
     if json:
         _write_json(result)
     if read.bad_rows:
@@ -137,13 +165,22 @@ def _write_json(result: ExportResult) -> None:
     write_data(encode_json(values | {"bad_rows": report.bad_rows}))
 
 
+def _has_unfinished(to: str) -> bool:
+    return has_unfinished_run(to) if is_dataset(to) else has_unfinished(Path(to))
+
+
+def _local_name(to: str) -> Path:
+    """Return the target, or in the current folder the last segment of a URL."""
+    return Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else Path(to)
+
+
 @contextlib.contextmanager
-def _advice(to: Path, *, replace: bool) -> Generator[None]:
+def _advice(to: str, *, replace: bool) -> Generator[None]:
     """Add to an error how to continue with the finished parts."""
     try:
         yield
     except (RequestError, PaginationError, StorageError) as error:
-        if "resume" not in str(error) and has_unfinished(to):
+        if "resume" not in str(error) and _has_unfinished(to):
             how = "run the command again" if replace else "pass --resume"
             error.add_note(f"finished parts are saved; {how} to continue")
         raise

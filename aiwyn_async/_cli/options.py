@@ -12,7 +12,7 @@ from cyclopts import Parameter, Token
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["FilterOptions", "Flag", "RowOptions", "SandboxOptions", "WholeNumber"]
+__all__ = ["FilterOptions", "Flag", "RowOptions", "SandboxOptions", "WholeNumber", "split_names"]
 
 
 def _parse_whole_number(_type: Any, tokens: Sequence[Token]) -> int:
@@ -85,7 +85,7 @@ class RowOptions:
         values: dict[str, Any] = {
             "extra": "json" if self.extra_column else None,
             "round_money": self.round_money,
-            "date_columns": None if self.date_columns is None else _split_names(self.date_columns),
+            "date_columns": split_names("--date-columns", self.date_columns),
             "ids": self.ids,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -101,8 +101,15 @@ class SandboxOptions:
     seed: Annotated[WholeNumber, Parameter(help="Seed of the sandbox's data.")] = 7
 
 
-def _split_names(text: str) -> tuple[str, ...]:
+def split_names(flag: str, text: str | None) -> tuple[str, ...] | None:
+    """Split the value of a flag at its commas; None without a value.
+
+    Raises:
+        ConfigurationError: a name is empty.
+    """
+    if text is None:
+        return None
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise ConfigurationError("--date-columns needs names separated by commas, such as issueDate,dueDate")
+        raise ConfigurationError(f"{flag} needs names separated by commas, such as issueDate,dueDate")
     return names

@@ -25,10 +25,10 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
     Args:
         report: the report of the export or sync.
         plural: the resource.
-        to: the file; JSONL has all fields.
+        to: the file; JSONL has all fields, or those that the caller chose.
         rows: the options of the command.
     """
-    if report.unknown_fields and not rows.extra_column and to.suffix.lower() != ".jsonl":
+    if report.unknown_fields and not rows.extra_column and to.suffix.lower() not in {".jsonl", ".ndjson"}:
         fields = [
             name if key is None else f"{name} (first in row {key})"
             for name, key in report.unknown_fields.items()

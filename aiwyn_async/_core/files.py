@@ -29,6 +29,7 @@ __all__ = [
     "restrict_to_owner",
     "storage_notes",
     "sync_file",
+    "url_of",
 ]
 
 # Errors of file systems (CIFS, NFS, FUSE, FAT) that lack an operation. ENOSPC, EIO and the like are not
@@ -46,12 +47,17 @@ def local_path(to: str | Path) -> Path:
     Raises:
         ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``.
     """
-    if URL.match(str(to)):
-        url = re.sub(r":/(?!/)", "://", str(to), count=1)
+    if url := url_of(to):
         raise ConfigurationError(
-            f"{url} is a URL, and remote targets are not supported; write to a local path and copy the file"
+            f"{url} is a URL, and only datasets can be written to URLs; "
+            "end it with a slash to write a folder of Parquet files, or write to a local path"
         )
     return Path(to)
+
+
+def url_of(to: str | Path) -> str | None:
+    """Return the URL that a target is, such as ``s3://bucket/invoices/``; None for a path."""
+    return re.sub(r":[/\\]+", "://", str(to), count=1) if URL.match(str(to)) else None
 
 
 _noted: ContextVar[set[str] | None] = ContextVar("noted", default=None)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from aiwyn_async._decoding.malformed import is_json
 
-__all__ = ["BLOCK_BYTES", "Block", "PageBlocks", "find_rows", "split_into_blocks"]
+__all__ = ["BLOCK_BYTES", "Block", "PageBlocks", "find_rows", "split_into_blocks", "split_rows"]
 
 BLOCK_BYTES: Final = 100_000
 """About 95 invoices, whose objects take a third of a common per-core cache. For a block of more than 128 KiB,
@@ -46,7 +46,7 @@ class PageBlocks(NamedTuple):
     end: Block
 
 
-def split_into_blocks(pieces: Sequence[bytes], path: Sequence[str]) -> PageBlocks | None:
+def split_into_blocks(pieces: Sequence[bytes | memoryview], path: Sequence[str]) -> PageBlocks | None:
     """Split a page between rows; None if it is too short or has no leading rows.
 
     If a piece ends within the bytes that mark the end of a row, that row's block is longer.
@@ -71,7 +71,18 @@ def split_into_blocks(pieces: Sequence[bytes], path: Sequence[str]) -> PageBlock
             block, start, length = [], boundary.start(1), 0
         block.append(view[start:])
         start, length = 0, length + len(piece) - start
-    return PageBlocks(first[: head.end()], blocks, block) if blocks else None
+    return PageBlocks(bytes(first[: head.end()]), blocks, block) if blocks else None
+
+
+def split_rows(rows: bytes) -> Iterator[bytes]:
+    """Split rows with the commas between them into JSON lists of about ``BLOCK_BYTES``.
+
+    One of them is not JSON if an object inside a row begins like a row.
+    """
+    page = split_into_blocks([b"[" + rows[:BLOCK_BYTES], memoryview(rows)[BLOCK_BYTES:]], ())
+    blocks: Sequence[Block] = [[memoryview(rows)]] if page is None else [*page.blocks, page.end]
+    for block in blocks:
+        yield b"".join((b"[", *block, b"]"))
 
 
 def find_rows(body: bytes, path: Sequence[str]) -> bytes | None:
@@ -91,13 +102,15 @@ def find_rows(body: bytes, path: Sequence[str]) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _match_head(path: tuple[str, ...]) -> Callable[[bytes], re.Match[bytes] | None]:
+def _match_head(path: tuple[str, ...]) -> Callable[[bytes | memoryview], re.Match[bytes] | None]:
     """Return a matcher of a body up to its first row, if that is its first value."""
     keys = [rb"\{\s*" + re.escape(msgspec.json.encode(key)) + rb"\s*:\s*" for key in path]
     return re.compile(rb"\s*" + b"".join(keys) + rb"\[\s*").match
 
 
 @functools.lru_cache(maxsize=64)
-def _find_boundary(first: bytes, second: bytes) -> Callable[[bytes, int], re.Match[bytes] | None]:
+def _find_boundary(
+    first: bytes, second: bytes
+) -> Callable[[bytes | memoryview, int], re.Match[bytes] | None]:
     """Return a matcher of a row's end, whose first group is the next row's start."""
     return re.compile(rb"\}\s*,\s*(" + re.escape(first) + _SCALAR + re.escape(second) + rb")").search

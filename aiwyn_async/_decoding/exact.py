@@ -106,10 +106,11 @@ def is_usual(kind: Any) -> Callable[[bytes], bool]:
     return check
 
 
-def split_fields(row_type: Any, row: bytes) -> dict[str, bytes]:
-    """Return the JSON of each field that a row has, by its declared name."""
+def split_fields(row_type: Any, row: bytes) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Return the JSON of each field of a row, by its declared name, and the keys without a field."""
     wire = split_object(row)
-    return {name: bytes(wire[key]) for name, key in _field_names(row_type).match(wire).keys.items()}
+    matched = _field_names(row_type).match(wire)
+    return {name: bytes(wire[key]) for name, key in matched.keys.items()}, matched.unknown
 
 
 @functools.lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -102,9 +102,13 @@ def as_secret(text: object) -> Secret | None:
         return None
 
 
+# Of larger numbers, a difference may be infinite.
+_Timestamp = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+
+
 class _Claims(msgspec.Struct):
-    exp: float | None = None
-    iat: float | None = None
+    exp: _Timestamp | None = None
+    iat: _Timestamp | None = None
 
 
 def lifetime_of(token: Secret, now: float, server_date: str | None, stated: float | None = None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -148,13 +149,12 @@ class KeysetPagination:
         is_same = result.order_values[-1] == self._after and self._ties is None
         if is_same or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
-        before, self._after = self._after, result.order_values[-1]
-        self._yielded += len(result.new)
-        rows = result.order_values
-        if self._limit is not None and self._yielded >= self._limit:
-            rows = self._stop_at_limit(self._limit, rows)
-        elif _is_counted_end(request, result):
+        before, rows = self._after, self._up_to_limit(result)
+        if self.stop_reason is None and _is_counted_end(request, result):
             self.stop_reason = "count"
+        if not rows:  # of the rows to yield, none has order values: resume before the page
+            return PageDecision()
+        self._after = rows[-1]
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
             self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
@@ -162,28 +162,28 @@ class KeysetPagination:
 
     def _receive_by_key(self, ties: Ties, request: PageRequest | None, result: PageResult) -> PageDecision:
         """Process a page of the rows of one instant, which are read by key."""
-        keys = [row[-1] for row in result.order_values]
         if self._is_out_of_order(result.order_values):
             raise OutOfOrder
-        if keys and keys[-1] == ties.last_key:
+        if result.order_values and result.order_values[-1][-1] == ties.last_key:
             raise RepeatedPage
-        self._yielded += len(result.new)
-        if self._limit is not None and self._yielded >= self._limit:
-            self.stop_reason = "limit"
-            surplus, self._yielded = self._yielded - self._limit, self._limit
-            keys = keys[: len(keys) - surplus]
+        keys = [row[-1] for row in self._up_to_limit(result)]
         self._ties = msgspec.structs.replace(ties, last_key=keys[-1]) if keys else ties
         if self.stop_reason is None and (not keys or _is_counted_end(request, result)):
             self._ties = ties.after_instant(self._after or ())
         duplicates = len(result.keys) - len(result.new)
         return PageDecision(expected_duplicates=duplicates, counts_all=False)
 
-    def _stop_at_limit(self, limit: int, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-        """Return the rows up to the limit: a server may return more than requested."""
+    def _up_to_limit(self, result: PageResult) -> Sequence[tuple[Any, ...]]:
+        """Count the new rows; return the order values up to the limit, which a server may exceed."""
+        self._yielded += len(result.new)
+        if self._limit is None or self._yielded < self._limit:
+            return result.order_values
         self.stop_reason = "limit"
-        rows = rows[: len(rows) - (self._yielded - limit)]
-        self._yielded, self._after = limit, rows[-1]
-        return rows
+        surplus, self._yielded = self._yielded - self._limit, self._limit
+        if not surplus:
+            return result.order_values
+        end = result.new[-surplus]
+        return result.order_values[: end - bisect_left(result.unordered, end)]
 
     def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         if rows is self._checked_rows:

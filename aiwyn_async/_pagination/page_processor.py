@@ -117,7 +117,9 @@ class PageProcessor(Generic[RowT]):
     def candidate(self, page: DecodedPage[RowT]) -> Candidate[RowT]:
         """Return a decoded page as the pagination sees it."""
         values, is_repeat = self._order_values(page), self._is_repeat(page)
-        return Candidate(page, PageResult(page.keys, (), page.rows.count, values, is_repeat))
+        unordered = [index for index, row in enumerate(values) if row is None]
+        ordered = [row for row in values if row is not None]
+        return Candidate(page, PageResult(page.keys, (), page.rows.count, ordered, unordered, is_repeat))
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
         """Rate a response."""
@@ -202,7 +204,7 @@ class PageProcessor(Generic[RowT]):
         self._keyless_pages.add(digest)
         return is_known
 
-    def _order_values(self, page: DecodedPage[RowT]) -> list[tuple[Any, ...]]:
+    def _order_values(self, page: DecodedPage[RowT]) -> list[tuple[Any, ...] | None]:
         if not self._order or not page.keys:
             return []
         values = self._reader.order_values(page, self._order)

@@ -110,20 +110,24 @@ class PageReader(Generic[RowT]):
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
-    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...]] | None:
-        """Return the values of the order columns, per row; None if a row lacks one.
+    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None] | None:
+        """Return the values of the order columns, per row; None if no read can continue after them.
 
-        If rows are ordered by an instant, those that lack one are left out like bad rows: the next page
-        begins at the instant of an earlier row, so that none is skipped.
+        Rows without a key, or without an instant that rows are ordered by, have None, like bad rows: the next
+        page begins at an earlier row, so that none is skipped.
         """
+        values: list[tuple[Any, ...] | None]
         if len(order) == 1 and (None not in page.keys or self._on_bad_row != "raise"):
-            return [(key,) for key in page.keys if key is not None] or None
+            values = [None if key is None else (key,) for key in page.keys]
+            return values if any(values) else None
         decoded = self._decode(self._dicts, page.response)
-        values = [tuple(_value_at(path, row) for path, _ in order) for row in decoded.rows]
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
-        if instants and self._on_bad_row != "raise":
-            return [row for row in values if _has_order_values(row, instants)] or None
-        return values if len(values) == len(page.keys) and all(map(_has_order_values, values)) else None
+        rows = [tuple(_value_at(path, row) for path, _ in order) for row in decoded.rows]
+        values = [row if _has_order_values(row, instants) else None for row in rows]
+        for bad_row in decoded.bad:
+            values.insert(bad_row.index, None)
+        may_lack = bool(instants) and self._on_bad_row != "raise"
+        return values if (any(values) if may_lack else None not in values) else None
 
     def page(
         self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint

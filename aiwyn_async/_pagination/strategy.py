@@ -56,7 +56,8 @@ class PageResult(msgspec.Struct, frozen=True):
         keys: the key of each row, or None.
         new: indices of the rows that were not received before in this read.
         count: the server's count, or None.
-        order_values: for keyset pagination, the values of the order columns, per row.
+        order_values: for keyset pagination, the values of the order columns, of each row that has them.
+        unordered: the indices of the other rows.
         is_repeat: rows without keys arrived in the same bytes as an earlier page.
     """
 
@@ -64,6 +65,7 @@ class PageResult(msgspec.Struct, frozen=True):
     new: Sequence[int]
     count: int | None = None
     order_values: Sequence[tuple[Any, ...]] = ()
+    unordered: Sequence[int] = ()
     is_repeat: bool = False
 
 

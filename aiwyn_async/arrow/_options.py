@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import inspect
 
+from aiwyn_async._decoding.checked_types import is_checkable
+from aiwyn_async._decoding.chosen_fields import has_choice
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError
 
@@ -55,10 +59,7 @@ def column_options(
         raise ConfigurationError(f'ids must be "auto" or "text", got {ids!r}')
     if extra not in (None, "json"):
         raise ConfigurationError(f'extra must be "json" or None, got {extra!r}')
-    if round_money is not None and (type(round_money) is not int or not 0 <= round_money <= MAX_PLACES):
-        raise ConfigurationError(
-            f"round_money must be an integer from 0 to {MAX_PLACES}, got {round_money!r}"
-        )
+    _check_round_money(row_type, round_money)
     if isinstance(date_columns, str) or not hasattr(date_columns, "__iter__"):
         raise ConfigurationError("date_columns must be a list of names, such as ['issueDate', 'dueDate']")
     days = tuple(date_columns)
@@ -66,7 +67,12 @@ def column_options(
         return ColumnOptions(ids=ids, round_money=round_money)  # type: ignore[arg-type]
     columns = {field.encode_name: field.type for field in columns_of(row_type)}
     times = [name for name, kind in columns.items() if _is_time(kind)]
+    declared = {field.encode_name for field in msgspec.structs.fields(row_type)}
     for name in days:
+        if name in declared - columns.keys():
+            raise ConfigurationError(
+                f"date_columns: {name!r} is not a chosen column; add it, or remove it from date_columns"
+            )
         if name not in times:
             known = ", ".join(times) or "none"
             raise ConfigurationError(
@@ -75,6 +81,21 @@ def column_options(
     if extra and EXTRA_COLUMN in columns:
         raise ConfigurationError(f"the rows already have a column {EXTRA_COLUMN!r}; remove extra")
     return ColumnOptions(ids=ids, date_columns=days, round_money=round_money, extra=extra)  # type: ignore[arg-type]
+
+
+def _check_round_money(row_type: Any, places: int | None) -> None:
+    if places is None:
+        return
+    if type(places) is not int or not 0 <= places <= MAX_PLACES:
+        raise ConfigurationError(f"round_money must be an integer from 0 to {MAX_PLACES}, got {places!r}")
+    if has_choice(row_type) and not _has_amounts(row_type):
+        raise ConfigurationError("round_money: the chosen columns have no amounts; remove round_money")
+
+
+def _has_amounts(kind: Any) -> bool:
+    if is_checkable(kind):
+        return any(_has_amounts(field.type) for field in msgspec.structs.fields(kind))
+    return kind is Decimal or any(map(_has_amounts, typing.get_args(kind)))
 
 
 def _is_time(kind: Any) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from aiwyn_async._decoding.blocks import find_rows
 from aiwyn_async._decoding.checked_types import is_key_only, key_only
+from aiwyn_async._decoding.chosen_fields import chosen_fields
 from aiwyn_async._decoding.exact import ExactRow
 from aiwyn_async._decoding.key_case import strip_indexes
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
@@ -213,7 +214,7 @@ def raw_pages(read: ReadT) -> ReadT:
 
 
 def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Return the columns of a row type: its fields.
+    """Return the columns of a row type: its fields, or those that were chosen.
 
     Raises:
         ConfigurationError: it is not a Struct, so it has no columns.
@@ -222,4 +223,4 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
         raise ConfigurationError(
             "rows without a type have no columns; write .jsonl, or call decode_as() first"
         )
-    return msgspec.structs.fields(row_type)
+    return chosen_fields(row_type)

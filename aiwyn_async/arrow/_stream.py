@@ -21,7 +21,7 @@ from aiwyn_async.arrow._reads import PagedRead, RowPage
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
 
-__all__ = ["ArrowReadable", "ArrowStream", "running_loop_or_none"]
+__all__ = ["ArrowReadable", "ArrowStream", "check_ids", "running_loop_or_none"]
 
 ResultT = TypeVar("ResultT")
 
@@ -151,7 +151,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
                 del page
                 table = _convert(read, schema, rows)
                 use.record(rows.counts, rows.bad_rows)
-                _check_ids(table.schema, schema.arrow)
+                check_ids(table.schema, schema.arrow)
                 yield from table.to_batches()
         except AiwynError as error:
             use.error = error
@@ -171,7 +171,7 @@ def _convert(read: PagedRead, schema: Any, rows: PageRows) -> Any:
     raise refused
 
 
-def _check_ids(actual: Any, expected: Any) -> None:
+def check_ids(actual: Any, expected: Any) -> None:
     """Refuse a text id in an integer column.
 
     Raises:
@@ -180,8 +180,8 @@ def _check_ids(actual: Any, expected: Any) -> None:
     columns = [field.name for field, other in zip(actual, expected, strict=True) if field != other]
     if columns:
         raise ExportError(
-            f"an id in {', '.join(columns)} is text, and a stream cannot change the type of a column; "
-            'pass ids="text" to arrow_stream()'
+            f"an id in {', '.join(columns)} is text, and a column that has begun with integers cannot "
+            'change its type; pass ids="text" to export() or arrow_stream()'
         )
 
 

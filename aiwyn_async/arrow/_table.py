@@ -9,6 +9,7 @@ differently from ``_decoding.values``, are decoded row by row.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from msgspec import inspect
 
+from aiwyn_async._decoding.blocks import split_rows
+from aiwyn_async._decoding.chosen_fields import has_choice, raw_fields_decoder
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
@@ -56,6 +59,7 @@ class RowSchema:
         self._row_type: Any = row_type
         self._options = options
         self._fields = columns_of(row_type)
+        self._has_choice = has_choice(row_type)
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._kinds = {field.encode_name: inspect.type_info(field.type) for field in self._fields}
         self._required = [
@@ -111,9 +115,9 @@ class RowSchema:
 
     def _read_page(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
         """Read a page in one call; None if its rows must be decoded one by one."""
-        json = page.to_json()
-        if not self._reads_fast or may_have_many_places(json):
+        if not self._reads_fast:
             return None
+        json = page.to_json()
         table = self._read(page, json)
         if table is None and self._decoder.adapt(bytes(row) for row in page.rows):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
@@ -126,10 +130,13 @@ class RowSchema:
 
     def _read(self, page: RowsOfPage, json: bytes) -> Any:
         try:
+            json = self._drop_other_fields(json)
+            if may_have_many_places(json):
+                return None
             table = self._parse(json)
             # The JSON reader does not check UTF-8.
             table.validate(full=True)
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, *DECODING_ERRORS):
             return None
         if table.num_rows != len(page) or not all(map(_is_within_bounds, table.columns)):
             return None
@@ -140,6 +147,19 @@ class RowSchema:
         ):
             return None
         return table
+
+    def _drop_other_fields(self, json: bytes) -> bytes:
+        """Return the chosen fields of rows alone, which also checks the keys of the others.
+
+        msgspec skips a field in less than half the time of pyarrow.
+        """
+        if not self._has_choice:
+            return json
+        decode = raw_fields_decoder(self._row_type, self._decoder.extra_keys)
+        with contextlib.suppress(*DECODING_ERRORS):
+            # In blocks that fit the processor's cache it takes two thirds of the time.
+            return b",".join([encode_json(decode(block))[1:-1] for block in split_rows(json)])
+        return encode_json(decode(b"[%s]" % json))[1:-1]
 
     def _parse(self, json: bytes) -> Any:
         """Read JSON; raise ``ArrowInvalid`` if it does not have these columns."""

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
-from aiwyn_async.arrow._options import column_options
+from aiwyn_async.arrow._options import ColumnOptions, column_options
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.export._formats import format_for
+from aiwyn_async.export._columns import choose_columns
+from aiwyn_async.export._dataset.folder import open_folder
+from aiwyn_async.export._dataset.output import DatasetOutput
+from aiwyn_async.export._file import FileOutput
+from aiwyn_async.export._formats import format_for, is_dataset
+from aiwyn_async.export._formats.parquet_options import (
+    DEFAULT_PARQUET,
+    Compression,
+    ParquetOptions,
+    parquet_options,
+)
 from aiwyn_async.export._job import ExportJob, ExportResult, Mode
+from aiwyn_async.export._output import Output
 from aiwyn_async.export._source import Readable, Source
-from aiwyn_async.export._target import Target
 
 __all__ = ["export"]
 
@@ -28,15 +38,20 @@ async def export(
     force: bool = False,
     resume: bool = False,
     replace: bool = False,
+    columns: Iterable[str] | None = None,
     table: str | None = None,
     ids: Literal["auto", "text"] = "auto",
     date_columns: Iterable[str] = (),
     round_money: int | None = None,
     extra: Literal["json"] | None = None,
     csv_escape_formulas: bool = False,
+    partition_by: str | None = None,
+    keep: int | None = None,
+    compression: Compression | None = None,
+    row_group_rows: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
-    """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``.
+    """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``, or to a dataset.
 
     The file appears under its name only when it is complete. Until then, its parts are in a hidden staging
     directory beside it, and ``resume`` continues after the last committed part; a pull by full scans starts
@@ -55,6 +70,10 @@ async def export(
     In an existing ``.duckdb`` file, ``force`` and ``replace`` replace one table in a transaction and retain
     all others. A table that ``sync()`` maintains is refused.
 
+    A dataset is a folder of Parquet files, on a disk or at a URL such as ``s3://bucket/invoices/``. Each run
+    writes files of its own; ``read_manifest()`` names those of the last complete run, and a run that fails
+    changes none of them. ``resume`` and ``replace`` have the same meaning as for a file.
+
     JSONL has each row as the server sent it, with every field, even if it does not decode as the row's type.
     The other formats have the fields of that type, under the names that the API uses; ``on_bad_row`` of the
     read decides what happens to a row that does not decode, and the report counts it. Money is decimal128(38,
@@ -64,10 +83,14 @@ async def export(
     Args:
         rows: the return value of ``list()``, ``search()`` or ``pull()``. Its ``report`` and ``bad_rows``
             become those of the export.
-        to: the file; its suffix selects the format.
+        to: the file, whose suffix selects the format; or a dataset: a path that ends in ``/``, an existing
+            folder, or a URL.
         force: replace an existing file, and discard an unfinished export.
         resume: continue the unfinished export of the same query; return the result of a finished one.
         replace: replace an existing file; continue an unfinished export of the same query if it is recent.
+        columns: the fields to write, by the names that the API uses, in the order of the file; by default
+            all. Other fields are neither decoded nor checked, and the report does not name them. The key of
+            the rows can be left out.
         table: name of the table in a DuckDB file; by default the name of the endpoint.
         ids: "auto" makes an id column an integer column, or text if one of its ids is text; "text" always
             makes it text, so that files of different days have the same columns.
@@ -82,6 +105,14 @@ async def export(
             with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, which a spreadsheet may run as a
             formula. Numbers are unchanged. Set it if people open the file; a program reads the data as sent
             without it.
+        partition_by: dataset only: a column of text, integers, booleans or dates. The files of each value are
+            in a folder ``column=value``, as in Hive, and do not have the column.
+        keep: dataset only: complete runs to retain, 1 by default. With 2, the files of the run before are
+            there for readers that have read its manifest.
+        compression: the codec of a Parquet file: "zstd" (the default), "snappy", "gzip", "lz4" or "none".
+        row_group_rows: the max rows of a row group of a Parquet file, as far as they take 64 MB of memory. By
+            default, a row group has the rows of ten pages or more. A file of a dataset has one row group, of
+            100,000 rows by default.
         on_progress: called after each page.
 
     Raises:
@@ -90,26 +121,60 @@ async def export(
         DecodeError: a row does not decode as its type, or a value does not fit its column.
         IncompleteError: ranges of a pull could not be read; or ``strict`` is set and the report has problems.
         CheckpointError: the unfinished export is of another query.
-        ConfigurationError: the suffix is unknown, an extra is missing, the target is a URL, or more than one
-            of force, resume and replace is set.
+        ConfigurationError: the suffix is unknown, an extra is missing, more than one of force, resume and
+            replace is set, or an option is invalid or does not apply to this target.
         AiwynError: the read failed; written parts are retained for ``resume``.
     """
     mode = _mode(force=force, resume=resume, replace=replace)
-    source, path = Source(rows), local_path(to)
+    source = Source(rows)
+    row_type = source.row_type if columns is None else choose_columns(source.row_type, columns)
     options = column_options(
-        source.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
+        row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
     )
     options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
-    file_format = format_for(path, source.row_type, table or source.name, options)
-    if file_format.reads_raw_pages:
+    parquet = parquet_options(compression, row_group_rows)
+    output: Output
+    if is_dataset(to):
+        output = _dataset(to, source, row_type, options, parquet, partition_by=partition_by, keep=keep)
+    elif partition_by is not None or keep is not None:
+        raise ConfigurationError(
+            "partition_by and keep are for datasets; end the path with a slash, as in 'invoices/', "
+            "or remove them"
+        )
+    else:
+        path = local_path(to)
+        output = FileOutput(path, format_for(path, row_type, table or source.name, options, parquet), source)
+    if output.reads_raw_pages:
         source.read_raw_pages()
-    job = ExportJob(source, Target(path, file_format.shared_file), file_format, on_progress)
+    job = ExportJob(source, output, on_progress)
     with storage_notes():
         try:
             await in_thread(lambda: job.prepare(mode))
             return await source.masking(job.run())
         finally:
             job.release()
+
+
+def _dataset(
+    to: str | Path,
+    source: Source,
+    row_type: type[Any],
+    options: ColumnOptions,
+    parquet: ParquetOptions | None,
+    *,
+    partition_by: str | None,
+    keep: int | None,
+) -> Output:
+    if options.csv_escape_formulas:
+        raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {to}; remove it")
+    if keep is not None and (type(keep) is not int or keep < 1):
+        raise ConfigurationError(f"keep must be an integer of at least 1, got {keep!r}")
+    try:
+        from aiwyn_async.export._dataset.files import DatasetFiles  # noqa: PLC0415 (needs an extra)
+    except ImportError:
+        raise ConfigurationError('a dataset needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
+    files = DatasetFiles(row_type, options, parquet or DEFAULT_PARQUET, partition_by)
+    return DatasetOutput(open_folder(to), source, files, keep=keep or 1)
 
 
 def _mode(**flags: bool) -> Mode:

@@ -1,11 +1,10 @@
-"""One run of an export: prepare, read, write parts, assemble the file."""
+"""One run of an export: prepare, read, write parts, complete the output."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -17,12 +16,10 @@ from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.full_scan import RESTART
 from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async.errors import CheckpointError, ExportError, IncompleteError
-from aiwyn_async.export._assemble import AppendedFile, FileAssembler
-from aiwyn_async.export._formats import Format
+from aiwyn_async.export._output import Output, Writer
 from aiwyn_async.export._part_queue import PartQueue
+from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
-from aiwyn_async.export._staging import Staging
-from aiwyn_async.export._target import Target
 
 __all__ = ["ExportJob", "ExportResult", "Mode"]
 
@@ -33,7 +30,7 @@ Mode = Literal["new", "force", "resume", "replace"]
 
 
 class ExportResult(msgspec.Struct, frozen=True):
-    """A finished export: file, rows, bytes, report of all runs, seconds of this run."""
+    """A finished export: file or dataset, rows, bytes, report of all runs, seconds of this run."""
 
     path: str
     rows: int
@@ -47,31 +44,19 @@ class ExportJob:
 
     Args:
         source: the read.
-        target: the file.
-        file_format: of the file.
+        output: what it writes.
         on_progress: called after each page.
     """
 
     def __init__(
-        self,
-        source: Source,
-        target: Target,
-        file_format: Format,
-        on_progress: Callable[[Progress], None] | None,
+        self, source: Source, output: Output, on_progress: Callable[[Progress], None] | None
     ) -> None:
         self._source = source
-        self._target = target
-        self._format = file_format
+        self._output = output
+        self._state = output.state
         self._on_progress = on_progress
-        self._staging = Staging(
-            target.path,
-            file_format.identity,
-            source.server,
-            limit=source.limit,
-            appends=file_format.assemble is None,
-        )
         self._is_finished = False
-        """An earlier run finished the file."""
+        """An earlier run finished the output."""
         self._report: Report = None
         self._rows_before = 0
         self._bad_rows_taken = 0
@@ -79,24 +64,22 @@ class ExportJob:
 
     def prepare(self, mode: Mode) -> None:
         """Raise every error that can be found before a request is sent."""
-        self._target.check_folder()
-        self._staging.lock()
+        self._output.check_writable()
+        self._state.lock()
         if mode == "resume" and self._find_finished():
             self._is_finished = True
-        elif mode == "resume" and self._staging.exists:
-            self._continue(self._load(), may_replace=self._staging.may_replace)
+        elif mode == "resume" and self._state.exists:
+            self._continue(self._load(), may_replace=self._state.may_replace)
         elif not (mode == "replace" and self._continue_recent()):
             self._start(mode)
 
     async def run(self) -> ExportResult:
-        """Read all rows, write them, and rename the file."""
+        """Read all rows, write them, and complete the output."""
         if self._is_finished:
             return await self._finished_result()
-        self._rows_before = self._staging.rows
-        async with self._assembler() as assembler:
-            parts = PartQueue(
-                self._staging, self._format, self._source.on_bad_row, self._staging.report, assembler
-            )
+        self._rows_before = self._state.rows
+        async with self._output.open(lambda: self._report) as writer:
+            parts = PartQueue(writer, self._source.on_bad_row, self._state.report, self._state.parts)
             try:
                 await self._read(parts)
                 self._check_complete(parts.combined_report(self._source.report))
@@ -107,41 +90,42 @@ class ExportJob:
                     report=parts.combined_report(self._source.report),
                 ) from error
             finally:
-                self._source.publish(parts.combined_report(self._source.report), self._staging.bad_rows)
-            # A complete file is renamed even if the caller is cancelled now.
+                self._source.publish(parts.combined_report(self._source.report), self._state.bad_rows)
+            # Complete output gets its name even if the caller is cancelled now.
             self._report = parts.combined_report(self._source.report)
-            size = await to_its_end(self._finish(assembler))
+            self._state.check_rows(self._report)
+            size = await to_its_end(self._finish(writer))
         self._send_progress()
         return self._result(size, self._report)
 
     def release(self) -> None:
-        """Release the lock on the staging directory."""
-        self._staging.release()
+        """Release the lock on the output."""
+        self._state.release()
 
     def _start(self, mode: Mode) -> None:
         may_replace = mode in {"force", "replace"}
-        self._target.check_file(may_replace=may_replace)
-        if self._staging.exists and not may_replace:
+        self._output.check_existing(may_replace=may_replace)
+        if self._state.exists and not may_replace:
             raise ExportError(
-                f"an unfinished export of {self._target.path} exists; "
+                f"an unfinished export of {self._output.path} exists; "
                 "pass resume=True to continue it or force=True to discard it"
             )
-        self._staging.start(may_replace=may_replace)
+        self._state.start(may_replace=may_replace, rows_before=self._source.rows_before)
 
     def _load(self) -> Checkpoint:
-        checkpoint = self._staging.load()
+        checkpoint = self._state.load()
         self._source.resume(checkpoint)
         return checkpoint
 
     def _continue(self, checkpoint: Checkpoint, *, may_replace: bool) -> None:
-        self._target.check_file(may_replace=may_replace)
-        self._staging.may_replace = may_replace
+        self._output.check_existing(may_replace=may_replace)
+        self._state.may_replace = may_replace
         if checkpoint.position == RESTART:
-            self._staging.start(may_replace=may_replace)
+            self._state.start(may_replace=may_replace)
 
     def _continue_recent(self) -> bool:
         """Continue the last run's export, unless too old, damaged or of another query."""
-        if not self._staging.is_recent:
+        if not self._state.is_recent:
             return False
         try:
             checkpoint = self._load()
@@ -151,41 +135,43 @@ class ExportJob:
         return True
 
     def _find_finished(self) -> bool:
-        checkpoint = self._staging.find_finished()
+        checkpoint = self._state.find_finished()
         if checkpoint is None:
             return False
         try:
             self._source.resume(checkpoint)
         except CheckpointError:
-            if self._staging.exists:
+            if self._state.exists:
                 raise
             return False  # refused like any other existing file
         return True
 
     async def _finished_result(self) -> ExportResult:
-        report = self._staging.report
-        self._source.publish(report, self._staging.bad_rows)
-        await in_thread(self._staging.finish)
+        report = self._state.report
+        self._source.publish(report, self._state.bad_rows)
+        await in_thread(self._state.finish)
         if self._source.strict and not (report and report.complete):
             raise IncompleteError(
-                f"{self._target.path} is finished but may be incomplete: {report}", report=report
+                f"{self._output.path} is finished but may be incomplete: {report}", report=report
             )
-        return self._result(self._target.path.stat().st_size, report)
+        return self._result(self._output.size(), report)
 
     async def _read(self, parts: PartQueue) -> None:
         pages_of_part: list[Page[Any]] = []
+        report = self._source.report
         try:
             async with aclosing(self._source.pages(self._on_progress)) as pages:
                 async for page in pages:
                     pages_of_part.append(page)
+                    report = combine(None, self._source.report)  # a page that is cancelled is not written
                     if len(pages_of_part) == PAGES_PER_PART:
                         full, pages_of_part = pages_of_part, []
-                        await parts.add(full, self._source.report, self._new_bad_rows())
+                        await parts.add(full, report, self._new_bad_rows())
                     if not self._source.sends_progress:
                         self._send_progress()
         finally:
             # Also after an error, so that a resumed export does not request these pages again.
-            await to_its_end(self._write_rest(parts, pages_of_part, self._source.report))
+            await to_its_end(self._write_rest(parts, pages_of_part, report))
 
     async def _write_rest(self, parts: PartQueue, pages: list[Page[Any]], report: Report) -> None:
         try:
@@ -204,34 +190,12 @@ class ExportJob:
         """Apply ``strict`` to the written values; the read has checked itself."""
         if self._source.strict and report is not None and not report.complete:
             raise IncompleteError(
-                f"{self._target.path} would be incomplete: {'; '.join(report.problems())}", report=report
+                f"{self._output.path} would be incomplete: {'; '.join(report.problems())}", report=report
             )
 
-    def _assembler(self) -> FileAssembler | AppendedFile:
-        assemble = self._format.assemble
-        if assemble is None:
-            return AppendedFile(self._move_appended_file)
-
-        def write(parts: Iterator[Path]) -> int:
-            def write_file(path: Path) -> None:
-                assemble(parts, path)
-                self._staging.record_assembled(path, self._report)
-
-            size = self._target.write(self._staging.folder, write_file)
-            # Its fingerprint differs if the table was written into an existing file.
-            self._staging.record_assembled(self._target.path, self._report)
-            return size
-
-        return FileAssembler(write, [location.path for location in self._staging.locations()])
-
-    def _move_appended_file(self) -> int:
-        path = self._staging.appended_file()
-        self._staging.record_assembled(path, self._report)
-        return self._target.move(path)
-
-    async def _finish(self, assembler: FileAssembler | AppendedFile) -> int:
-        size = await assembler.finish()
-        await in_thread(self._staging.finish)
+    async def _finish(self, writer: Writer) -> int:
+        size = await writer.finish()
+        await in_thread(self._state.finish)
         return size
 
     def _send_progress(self) -> None:
@@ -243,8 +207,8 @@ class ExportJob:
 
     def _result(self, size: int, report: Report) -> ExportResult:
         return ExportResult(
-            path=str(self._target.path),
-            rows=self._staging.rows,
+            path=self._output.path,
+            rows=self._state.rows,
             bytes=size,
             report=report,
             seconds=time.perf_counter() - self._started,

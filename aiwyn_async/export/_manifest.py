@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -11,11 +11,15 @@ from aiwyn_async._core.check_values import check_value
 from aiwyn_async._core.files import replace_content
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async.errors import ExportError
 
 __all__ = [
     "INVALID",
     "Manifest",
     "Part",
+    "StoredExport",
+    "decode_checked",
+    "encode_checked",
     "file_fingerprint",
     "read_manifest",
     "read_valid_manifest",
@@ -24,6 +28,55 @@ __all__ = [
 
 INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding damaged JSON raises."""
+
+
+class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the manifests of files and datasets have in common."""
+
+    list_report: ListReport | None = None
+    """The report of a ``list()`` or ``search()``."""
+    pull_report: PullReport | None = None
+    """The report of a ``pull()``."""
+    limit: int | None = None
+    """Of the read. A checkpoint is not bound to it, but it decides which rows a finished export has."""
+    may_replace: bool = False
+    """The output may replace an existing one, also if another run finishes it."""
+    started_at: float = 0.0
+    """When the first rows were requested, in seconds since the epoch."""
+    rows_before: int = 0
+    """Rows that the report counts, yielded before the checkpoint that the caller's read starts from."""
+    check: str = ""
+    """A hash of all other fields, so that an edited manifest is not accepted."""
+
+    @property
+    def report(self) -> ListReport | PullReport | None:
+        """The report of all runs, up to the last committed part."""
+        return self.list_report or self.pull_report
+
+    @property
+    def rows(self) -> int:
+        """Rows in all committed parts."""
+        raise NotImplementedError
+
+    def has_rows_of(self, report: ListReport | PullReport | None) -> bool:
+        """Return whether the parts have exactly the rows that a report counts, apart from bad ones."""
+        read = self.rows_before if report is None else report.rows_yielded - report.bad_rows
+        return self.rows == read - self.rows_before
+
+    def check_rows(self, report: ListReport | PullReport | None, where: object) -> None:
+        """Compare the rows in all parts with those that were read.
+
+        Raises:
+            ExportError: they differ, so an earlier part is missing or was read twice.
+        """
+        if not self.has_rows_of(report):
+            raise ExportError(
+                f"{where} has {self.rows} rows, which differs from the report of the read ({report}); "
+                "pass force=True to start again"
+            )
+
+
+ManifestT = TypeVar("ManifestT", bound=StoredExport)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -36,7 +89,7 @@ class Part(msgspec.Struct, frozen=True):
     """Bad rows of its pages were collected in a separate file."""
 
 
-class Manifest(msgspec.Struct):
+class Manifest(StoredExport, frozen=True):
     """The state of an export, in its staging directory and beside the file.
 
     Parts can be joined only if ``identity`` (format and columns) and ``server`` are equal.
@@ -47,38 +100,25 @@ class Manifest(msgspec.Struct):
     parts: list[Part]
     checkpoint: str
     """As ``Checkpoint.to_json()`` writes it."""
-    list_report: ListReport | None = None
-    pull_report: PullReport | None = None
     finished_file: list[int] | None = None
     """The fingerprint of the file assembled from all parts."""
-    limit: int | None = None
-    """Of the read. A checkpoint is not bound to it, but it decides which rows a finished file has."""
-    may_replace: bool = False
-    """The file may replace an existing one, also if another run finishes it."""
-    started_at: float = 0.0
-    """When the first rows were requested, in seconds since the epoch."""
     bad_rows: list[BadRow] = []
     """All collected bad rows; stored when the file is assembled."""
-    check: str = ""
-    """A hash of all other fields, so that an edited manifest is not accepted."""
 
     @property
-    def report(self) -> ListReport | PullReport | None:
-        """The report of all runs, up to the last committed part."""
-        return self.list_report or self.pull_report
+    def rows(self) -> int:
+        """Rows in all committed parts."""
+        return sum(part.rows for part in self.parts)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest and verify its check value.
+    """Read a manifest and verify its check value and its count of rows.
 
     Raises:
         OSError: the file cannot be read.
         msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
     """
-    manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    if manifest.check != _check_value(manifest):
-        raise msgspec.ValidationError("a field was changed")
-    return manifest
+    return decode_checked(path.read_bytes(), Manifest)
 
 
 def read_valid_manifest(path: Path) -> Manifest | None:
@@ -95,8 +135,24 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    manifest.check = _check_value(manifest)
-    replace_content(path, msgspec.json.encode(manifest))
+    replace_content(path, encode_checked(manifest))
+
+
+def encode_checked(manifest: StoredExport) -> bytes:
+    """Return a manifest as JSON, with its check value."""
+    return msgspec.json.encode(msgspec.structs.replace(manifest, check=_check_value(manifest)))
+
+
+def decode_checked(content: bytes, manifest_type: type[ManifestT]) -> ManifestT:
+    """Decode a manifest and verify its check value and its count of rows.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
+    """
+    manifest = msgspec.json.decode(content, type=manifest_type)
+    if manifest.check != _check_value(manifest) or not manifest.has_rows_of(manifest.report):
+        raise msgspec.ValidationError("a field was changed")
+    return manifest
 
 
 def file_fingerprint(path: Path) -> list[int] | None:
@@ -113,6 +169,6 @@ def file_fingerprint(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _check_value(manifest: Manifest) -> str:
+def _check_value(manifest: StoredExport) -> str:
     content = msgspec.json.encode(msgspec.structs.replace(manifest, check=""))
     return check_value(msgspec.json.decode(content))

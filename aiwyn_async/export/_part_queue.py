@@ -3,69 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
-from aiwyn_async._pagination.page import Checkpoint, Page
+from aiwyn_async._pagination.page import Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
-from aiwyn_async.export._assemble import AppendedFile, FileAssembler
-from aiwyn_async.export._formats import Format
-from aiwyn_async.export._manifest import Part
-from aiwyn_async.export._part_files import PartLocation, write_part
+from aiwyn_async.export._output import ReadState, Writer
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report
-from aiwyn_async.export._staging import Staging
 
 __all__ = ["PartQueue"]
 
-MAX_THREADS: Final = 2
-"""Threads help because JSON is read outside Python's lock."""
 MAX_UNCOMMITTED: Final = 2
 """Written parts that wait for the disk while others are written."""
-
-
-class _Progress(NamedTuple):
-    """The state of the read after the pages of a part."""
-
-    checkpoint: Checkpoint
-    report: Report
-    bad_rows: list[BadRow]
 
 
 class PartQueue:
     """Writes the parts of one export. A part is committed after all parts before it.
 
     Args:
-        staging: stores the parts.
-        file_format: converts rows to bytes.
+        writer: writes and commits the parts.
         on_bad_row: what to do with bad rows.
         before: the report of earlier runs, or None.
-        assembler: receives each committed part.
+        parts: the number of parts of earlier runs.
     """
 
-    def __init__(
-        self,
-        staging: Staging,
-        file_format: Format,
-        on_bad_row: OnBadRow,
-        before: Report | None,
-        assembler: FileAssembler | AppendedFile,
-    ) -> None:
-        self._staging = staging
-        self._assembler = assembler
-        self._format = file_format
+    def __init__(self, writer: Writer, on_bad_row: OnBadRow, before: Report | None, parts: int) -> None:
+        self._writer = writer
         self._on_bad_row: OnBadRow = on_bad_row
         self._before = before
-        self._max_writing = 1 if staging.appends else min(MAX_THREADS, _processor_count())
-        self._writing: set[asyncio.Future[Part]] = set()
+        self._writing: set[asyncio.Future[Any]] = set()
         self._uncommitted: deque[asyncio.Future[None]] = deque()
         self._last: asyncio.Future[None] | None = None
-        self._next_number = staging.parts
-        self._size = staging.size
+        self._next_number = parts
         self._counts = RowCounts()
 
     async def add(self, pages: Sequence[Page[Any]], report: Report, bad_rows: list[BadRow]) -> None:
@@ -73,22 +46,20 @@ class PartQueue:
 
         Args:
             pages: the pages of the part.
-            report: of this run, up to these pages.
+            report: a copy of that of this run, up to these pages.
             bad_rows: rows of these pages that were skipped when they were read.
 
         Raises:
             ExportError, DecodeError: an earlier part failed; no later part is committed.
         """
         await self._wait_for_capacity()
-        location = self._staging.location_of(self._next_number, self._size)
+        number = self._next_number
         self._next_number += 1
         rows = PageRows.of(pages, self._on_bad_row)
-        writing = asyncio.ensure_future(
-            in_thread(lambda: write_part(location, lambda file: self._format.write_part(file, rows)))
-        )
+        writing = asyncio.ensure_future(in_thread(lambda: self._writer.write(number, rows)))
         self._writing.add(writing)
-        progress = _Progress(pages[-1].checkpoint, combine(None, report), bad_rows)
-        self._last = asyncio.ensure_future(self._commit(location, writing, rows, progress, self._last))
+        state = ReadState(pages[-1].checkpoint, report, bad_rows)
+        self._last = asyncio.ensure_future(self._commit(writing, rows, state, self._last))
         self._uncommitted.append(self._last)
 
     async def drain(self) -> None:
@@ -101,6 +72,7 @@ class PartQueue:
         self._uncommitted.clear()
         for error in filter(None, results):
             raise error
+        await self._writer.flush()
 
     def combined_report(self, report: Report) -> Report:
         """Combine reports of this and earlier runs and the counts of written rows."""
@@ -109,20 +81,19 @@ class PartQueue:
         return combined
 
     async def _wait_for_capacity(self) -> None:
-        while len(self._writing) >= self._max_writing:
+        while len(self._writing) >= self._writer.max_concurrent:
             done, self._writing = await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
-                self._size += future.result().size
-        while len(self._uncommitted) >= self._max_writing + MAX_UNCOMMITTED:
+                future.result()
+        while len(self._uncommitted) >= self._writer.max_concurrent + MAX_UNCOMMITTED:
             await asyncio.shield(self._uncommitted[0])
             self._uncommitted.popleft()
 
     async def _commit(
         self,
-        location: PartLocation,
-        writing: asyncio.Future[Part],
+        writing: asyncio.Future[Any],
         rows: PageRows,
-        progress: _Progress,
+        state: ReadState,
         previous: asyncio.Future[None] | None,
     ) -> None:
         part = await writing
@@ -130,17 +101,6 @@ class PartQueue:
         if previous is not None:
             await asyncio.shield(previous)
         rows.counts.add_to(self._counts)
-        report = self.combined_report(progress.report)
-        bad_rows = [*progress.bad_rows, *rows.bad_rows]
-        await in_thread(
-            lambda: self._staging.commit_part(part, location, progress.checkpoint, report, bad_rows)
-        )
-        self._assembler.add(location.path)
-
-
-def _processor_count() -> int:
-    """Return the number of usable processors: two threads on one share its cache."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not available on macOS and Windows
-        return os.cpu_count() or 1
+        report = self.combined_report(state.report)
+        bad_rows = [*state.bad_rows, *rows.bad_rows]
+        await self._writer.commit(part, ReadState(state.checkpoint, report, bad_rows))

@@ -38,6 +38,9 @@ class Source:
         self.server = original.server
         self.strict = original.strict
         self.limit: int | None = original.options.limit
+        position = {} if original.options.resume is None else original.options.resume.position
+        self.rows_before: int = position.get("yielded", position.get("rows_yielded", 0))
+        """Rows that were yielded before the caller's checkpoint, which no part has."""
         self._read: Readable = read_as(original, msgspec.Raw)
 
     def read_raw_pages(self) -> None:

@@ -80,7 +80,7 @@ class Staging:
     @property
     def rows(self) -> int:
         """Rows in all committed parts."""
-        return sum(part.rows for part in self._manifest.parts)
+        return self._manifest.rows
 
     @property
     def size(self) -> int:
@@ -104,7 +104,7 @@ class Staging:
 
     @may_replace.setter
     def may_replace(self, may_replace: bool) -> None:
-        self._manifest.may_replace = may_replace
+        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
 
     @property
     def is_recent(self) -> bool:
@@ -114,8 +114,13 @@ class Staging:
             return False
         return 0 <= time.time() - manifest.started_at < RECENT_SECONDS
 
-    def start(self, *, may_replace: bool) -> None:
-        """Discard an earlier export and start with no parts."""
+    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+        """Discard an earlier export and start with no parts.
+
+        Args:
+            may_replace: the file may replace an existing one.
+            rows_before: rows that the report counts, yielded before this export.
+        """
         current = self._manifest
         self._manifest = Manifest(
             current.identity,
@@ -124,6 +129,7 @@ class Staging:
             "",
             limit=current.limit,
             may_replace=may_replace,
+            rows_before=rows_before,
             started_at=time.time(),
         )
         self.bad_rows = []
@@ -138,15 +144,15 @@ class Staging:
         manifest, checkpoint = self._read_manifest()
         if manifest.identity != self._manifest.identity:
             raise ExportError(
-                f"{self.folder} has parts of another format or row type; pass force=True to start again"
+                f"{self.folder} has parts of another format, row type or other columns or options; "
+                "pass force=True to start again"
             )
         if manifest.server != self._manifest.server:
             raise ExportError(
                 f"{self.folder} has rows of {manifest.server}, not of {self._manifest.server}; "
                 "pass force=True to start again"
             )
-        manifest.limit = self._manifest.limit
-        self._manifest = manifest
+        self._manifest = msgspec.structs.replace(manifest, limit=self._manifest.limit)
         locations = self.locations()
         for part, location in zip(manifest.parts, locations, strict=True):
             verify_part(part, location, appended=self.appends)
@@ -222,6 +228,10 @@ class Staging:
                 part = msgspec.structs.replace(part, has_bad_rows=True)
         self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
         self.bad_rows += bad_rows
+
+    def check_rows(self, report: ListReport | PullReport | None) -> None:
+        """See ``StoredExport.check_rows()``."""
+        self._manifest.check_rows(report, self.folder)
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
         """Record the fingerprint of the assembled file, before it is renamed.

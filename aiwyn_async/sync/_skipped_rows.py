@@ -44,7 +44,10 @@ class SkippedRows:
         self._without_key: list[BadRow] = []
         self._earlier_without_key = 0  # only a full read returns them
         if stored is not None:
-            earlier = msgspec.json.decode(stored, type=_StoredRows)
+            try:
+                earlier = msgspec.json.decode(stored, type=_StoredRows)
+            except (UnicodeError, RecursionError):
+                raise msgspec.DecodeError("the text is damaged") from None
             if earlier.check != check_value([earlier.keys, earlier.without_key]):
                 raise msgspec.ValidationError("a field was changed")
             self._rows, self._earlier_without_key = dict.fromkeys(earlier.keys), earlier.without_key

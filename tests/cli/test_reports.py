@@ -1,3 +1,4 @@
+# pyright: reportMissingTypeStubs=false
 """Notes on values that a file does not contain as they were received, and the options of a sync."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async._cli.options import RowOptions
@@ -44,6 +46,25 @@ async def test_export_names_unknown_fields_and_counts_rounded_amounts(cli: Cli, 
     for others in (("y.parquet", "--extra-column"), ("x.jsonl",)):
         done = await cli.run(*export, *others)
         assert (done.code, "note:" in done.err) == (0, False), done.err
+
+
+async def test_export_of_chosen_columns_applies_parquet_options(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    box.faults.add("invoices.search", every=1, mutate=change(region="north", dueDate="soon"))
+    columns = ("--columns", "status, id", "--page-size", "400", "--json")
+    parquet = ("--compression", "snappy", "--row-group-rows", "100")
+    done = await cli.run("export", "invoices", "--to", "x.parquet", *columns, *parquet)
+    assert (done.code, "no column for the fields region (" in done.err) == (0, True), done.err
+    file: Any = pq.ParquetFile(tmp_path / "x.parquet")
+    group = file.metadata.row_group(0)
+    assert file.schema_arrow.names == ["status", "id"]
+    assert (group.column(0).compression, group.num_rows) == ("SNAPPY", 100)
+    assert file.metadata.num_rows == json.loads(done.out)["rows"]
+    for to in ("x.jsonl", "x.ndjson"):
+        done = await cli.run("export", "invoices", "--to", to, *columns)
+        assert (done.code, "note:" in done.err) == (0, False), done.err
+        assert list(json.loads((tmp_path / to).read_text().splitlines()[0])) == ["status", "id"]
 
 
 async def test_sync_applies_column_options_and_writes_notes(cli: Cli, box: Sandbox, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 
 from aiwyn_async import (
@@ -209,8 +210,8 @@ async def test_replace_starts_again_if_it_cannot_continue(
     path = folder / "manifest.json"
     if spoiled_by in {"age", "clock"}:
         manifest = read_manifest(path)
-        manifest.started_at += -13 * 3600 if spoiled_by == "age" else 3600
-        write_manifest(path, manifest)
+        moved = manifest.started_at + (-13 * 3600 if spoiled_by == "age" else 3600)
+        write_manifest(path, msgspec.structs.replace(manifest, started_at=moved))
     elif spoiled_by == "edited":
         path.write_text(json.dumps(json.loads(path.read_bytes()) | {"started_at": time.time()}))
     elif spoiled_by == "damage":
@@ -291,7 +292,7 @@ async def test_export_refuses_a_url_as_target(to: str, firm: Firm) -> None:
     box, aiwyn = firm
     for target in (to, Path(to)):
         with pytest.raises(
-            ConfigurationError, match=r"^\w+://\S+ is a URL, and remote targets are not supported"
+            ConfigurationError, match=r"^\w+://\S+ is a URL, and only datasets can be written to URLs"
         ):
             await export(aiwyn.invoices.list(), target)
     assert box.calls() == 0

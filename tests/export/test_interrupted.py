@@ -20,7 +20,7 @@ from aiwyn_async.sandbox import Sandbox
 @pytest.mark.parametrize(
     ("module", "step", "suffix"),
     [
-        ("_part_queue", "write_part", ".jsonl"),
+        ("_file", "write_part", ".jsonl"),
         ("_target", "Target.move", ".jsonl"),
         ("_target", "Target.write", ".csv"),
     ],

@@ -20,6 +20,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from aiwyn_async.export import read_manifest
 from aiwyn_async.sandbox import Sandbox
 from killing import kill
 
@@ -36,7 +37,8 @@ async def box() -> AsyncIterator[Sandbox]:
 async def start(box: Sandbox, target: Path, *flags: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "aiwyn_async", "export", "invoices", "--to", target.name),
+        *("-m", "aiwyn_async", "export", "invoices"),
+        *("--to", target.name if target.suffix else f"{target.name}/"),
         *("--page-size", str(PAGE_SIZE), *flags),
         cwd=target.parent,
         env={
@@ -96,6 +98,44 @@ async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbo
             target.unlink()  # another one
         else:
             assert process.returncode == -9
+
+
+@pytest.mark.timeout(900)
+async def test_dataset_is_complete_after_sigkill_at_any_moment(
+    kills: int, box: Sandbox, tmp_path: Path
+) -> None:
+    """A reader that follows the manifest sees a complete run at any time."""
+    expected = [key for (key,) in box.query("SELECT id FROM invoices ORDER BY id")]
+    target = tmp_path / "x"
+    flags = ("--replace", "--row-group-rows", "300", "--keep", "2")
+    began = time.perf_counter()
+    process = await start(box, target, *flags)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
+    seconds = time.perf_counter() - began
+    dice = random.Random(kills)
+    done = resumed = 0
+    runs = {read_manifest(target).run}
+    while done < kills:
+        process = await start(box, target, *flags)
+        communicating = asyncio.ensure_future(process.communicate())
+        await asyncio.wait([communicating], timeout=dice.uniform(seconds / 4, seconds * 1.1))
+        if not communicating.done():
+            kill(process)
+            done += 1
+            resumed += (target / "_partial/_manifest.json").exists()
+        _, err = await communicating
+        assert process.returncode in {0, -9}, err
+        manifest = read_manifest(target)
+        runs.add(manifest.run)
+        ids = [row for path in manifest.paths for row in pq.read_table(path)["id"].to_pylist()]
+        assert sorted(ids) == expected
+    process = await start(box, target, *flags)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert len(list(target.glob("run-*"))) == 2
+    assert not (target / "_partial").exists()
+    print(f"{done} kills, {resumed} of them between files, {len(runs)} complete runs")  # noqa: T201
 
 
 @pytest.mark.timeout(900)

@@ -130,7 +130,7 @@ def test_moved_footer_has_the_new_offsets(by: int) -> None:
     with pq.ParquetWriter(
         alone, table.schema, write_page_index=True, bloom_filter_options={"id": {"ndv": 500}}
     ) as writer:
-        writer.write_table(table)
+        writer.write_table(table, row_group_size=200)
     content = alone.getvalue()
     begin, footer = split_footer(content)
     assert content == content[:begin] + footer_file(footer)[len(MAGIC) :]
@@ -155,3 +155,13 @@ def test_moved_footer_has_the_new_offsets(by: int) -> None:
         path.write_bytes(other)
         read = duckdb.execute("SELECT count(*) FROM read_parquet(?) WHERE id = 77", [str(path)]).fetchall()
         assert read == [(1,)]
+
+
+def test_moved_row_groups_are_numbered_in_order() -> None:
+    """Ordinals, which pyarrow leaves out of the footers of an export."""
+
+    def footer(*ordinals: int) -> bytes:
+        groups = b"".join(bytes([0x74, 2 * ordinal, 0]) for ordinal in ordinals)
+        return bytes([0x49, len(ordinals) << 4 | 0xC]) + groups + b"\0"
+
+    assert move_footer(footer(0, 1, 2), offset=5, ordinal=7) == footer(7, 8, 9)

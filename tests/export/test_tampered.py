@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, AiwynError, ExportError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
+from aiwyn_async.export._manifest import Manifest, read_manifest, write_manifest
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import start_broken_export
 
@@ -104,6 +107,80 @@ async def test_resume_refuses_an_edited_manifest(
         ExportError, match="is damaged or was written by another release; pass force=True to start again"
     ):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+
+
+def drop_last_part(manifest: Manifest) -> None:
+    del manifest.parts[-1]
+
+
+def drop_last_part_and_its_rows(manifest: Manifest) -> None:
+    assert manifest.list_report is not None
+    manifest.list_report.rows_yielded -= manifest.parts.pop().rows
+
+
+def count_fewer_rows(manifest: Manifest) -> None:
+    manifest.parts[0] = msgspec.structs.replace(manifest.parts[0], rows=1)
+
+
+def count_bad_rows(manifest: Manifest) -> None:
+    assert manifest.list_report is not None
+    manifest.list_report.bad_rows += 3
+
+
+EDITS = [drop_last_part, drop_last_part_and_its_rows, count_fewer_rows, count_bad_rows]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb"])
+@pytest.mark.parametrize("edit", EDITS)
+async def test_resume_compares_the_rows_of_all_parts_with_the_report(
+    edit: Callable[[Manifest], None], suffix: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    """The check value was computed again after the edit."""
+    box, aiwyn = firm
+    target = tmp_path / f"x{suffix}"
+    path = await start_broken_export(box, aiwyn, target) / "manifest.json"
+    manifest = read_manifest(path)
+    edit(manifest)
+    write_manifest(path, manifest)
+    with pytest.raises(ExportError, match="pass force=True to start again"):
+        await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+    assert not target.exists()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("edit", [drop_last_part, count_fewer_rows, count_bad_rows])
+async def test_finished_export_whose_rows_differ_from_its_report_is_refused(
+    edit: Callable[[Manifest], None], firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "x.jsonl"
+    await export(aiwyn.invoices.list(page_size=20), target)
+    path = tmp_path / ".x.jsonl.done"
+    manifest = read_manifest(path)
+    edit(manifest)
+    write_manifest(path, manifest)
+    with pytest.raises(ExportError, match="already exists; pass force=True to replace it"):
+        await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+
+
+@pytest.mark.parametrize("read", ["list", "search", "pull"])
+async def test_export_of_a_resumed_read_has_the_rows_after_its_checkpoint(
+    read: str, firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    reading = getattr(aiwyn.invoices, read)(page_size=20)
+    async with aclosing(reading.pages()) as pages:
+        page = await anext(pages)
+    target = tmp_path / "x.jsonl"
+    route = "invoices.list" if read == "list" else "invoices.search"
+    box.faults.add(route, nth=15, times=99, status=401)
+    with pytest.raises(AiwynError):
+        await export(reading.resume_from(page.checkpoint), target)
+    box.faults.clear()
+
+    done = await export(reading.resume_from(page.checkpoint), target, resume=True)
+    assert (done.rows, done.report.rows_yielded, done.report.complete) == (580, 600, True)
+    assert (await export(reading.resume_from(page.checkpoint), target, resume=True)).rows == 580
 
 
 async def test_staging_folder_is_made_private(firm: tuple[Sandbox, AiwynClient], tmp_path: Path) -> None:

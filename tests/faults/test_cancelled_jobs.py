@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async import AiwynClient, FileState
-from aiwyn_async.export import export
+from aiwyn_async.export import export, read_manifest
 from aiwyn_async.models import Id
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
@@ -68,6 +69,8 @@ async def cancel_at_each_point(
 
 def read_keys(path: Path) -> list[int]:
     match path.suffix:
+        case "":
+            return [key for file in read_manifest(path).paths for key in read_keys(Path(file))]
         case ".parquet":
             return [int(key) for key in pq.read_table(path).column("id").to_pylist()]
         case ".duckdb":
@@ -79,25 +82,30 @@ def read_keys(path: Path) -> list[int]:
                 return [row[0] for row in database.execute(f"SELECT id FROM {reader}('{path}')").fetchall()]
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".duckdb", ".csv", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".parquet", ".duckdb", ".csv", ".jsonl", ""])
 async def test_cancelled_export_is_resumed(
     suffix: str, aiwyn: AiwynClient, box: Sandbox, tmp_path: Path
 ) -> None:
     expected = [row[0] for row in box.query("SELECT id FROM invoices ORDER BY id")]
     target = tmp_path / f"invoices{suffix}"
+    to = target if suffix else f"{target}/"
     files = open_files()
 
     async def job() -> None:
-        await export(aiwyn.invoices.pull(page_size=5, ranges=2), target)
+        await export(aiwyn.invoices.pull(page_size=5, ranges=2), to)
 
     async def check(_: int) -> None:
-        assert not target.exists() or sorted(read_keys(target)) == expected
-        result = await export(aiwyn.invoices.pull(page_size=5, ranges=2), target, resume=True)
+        if (target if suffix else target / "_manifest.json").exists():
+            assert sorted(read_keys(target)) == expected
+        result = await export(aiwyn.invoices.pull(page_size=5, ranges=2), to, resume=True)
         assert result.rows == len(expected)
         assert sorted(read_keys(target)) == expected
         for path in tmp_path.iterdir():
             assert path.name in {target.name, f".{target.name}.done"}
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     assert await cancel_at_each_point(job, check, aiwyn) >= 10
     assert open_files() <= files + 4  # both ends of the two connections to the sandbox

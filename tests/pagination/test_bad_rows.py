@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient
+from aiwyn_async import AiwynClient, F, Pager
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.sandbox import Sandbox
 
@@ -87,3 +87,30 @@ async def test_truncated_page_is_requested_again(aiwyn: AiwynClient, box: Sandbo
     with pytest.raises(DecodeError) as caught:
         await aiwyn.invoices.list(page_size=10).collect()
     assert caught.value.malformed
+
+
+@pytest.mark.parametrize("lacking", [set[int](), {2, 3, 4}, {1, 2, 3}, {0, 1}, {0, 1, 2, 3}, {1, 4}, {2}])
+@pytest.mark.parametrize("method", ["list", "by_key", "by_instant"])
+async def test_limit_within_a_page_longer_than_requested_loses_no_row_with_a_key(
+    aiwyn: AiwynClient, box: Sandbox, lacking: set[int], method: str
+) -> None:
+    def read(**options: Any) -> Pager[dict[str, Any]]:
+        if method == "list":
+            return aiwyn.invoices.list(on_bad_row="skip", **options).decode_as(dict)
+        order = [F.updated_at.desc()] if method == "by_instant" else None
+        return aiwyn.invoices.search(order_by=order, on_bad_row="skip", **options).decode_as(dict)
+
+    rows = await read().collect()
+
+    def longer(body: bytes) -> bytes:
+        first = ["?" if index in lacking else row for index, row in enumerate(rows[:5])]
+        return msgspec.json.encode(msgspec.json.decode(body) | {"deid_invoice": [*first, rows[4]]})
+
+    for limit in (1, 2, 3, 4):
+        box.faults.add("invoices.list" if method == "list" else "invoices.search", nth=1, mutate=longer)
+        page = await read(limit=limit)
+        box.faults.clear()
+        yielded = page.items + await read(resume=page.checkpoint).collect()
+        keys = [row["id"] for row in yielded]
+        assert len(keys) == len(set(keys))
+        assert {row["id"] for row in rows} - set(keys) <= {rows[index]["id"] for index in lacking}

@@ -116,6 +116,18 @@ def test_rows_of_one_instant_are_read_by_ascending_key() -> None:
     assert request.fields["ties"] == Ties(column=0, known={}, past=TIME)
 
 
+def test_limit_among_rows_of_one_instant_counts_those_without_a_key() -> None:
+    before = reading_by_key().position()
+    options: Any = {"order": BY_TIME, "instants": frozenset({("updatedAt",)})}
+    pagination = KeysetPagination(2, fields, limit=3, resume=before, **options)
+    values = [(TIME, key) for key in (3, 4, 5)]
+    receive(pagination, PageResult([3, 4, None, None, 5], range(5), None, values, unordered=[2, 3]))
+    assert pagination.stop_reason == "limit"
+    request = KeysetPagination(2, fields, resume=pagination.position(), **options).next_request()
+    assert request is not None
+    assert request.fields["ties"].last_key == 3
+
+
 @pytest.mark.parametrize("keys", [(5, 4), (3, 4), (2, 5)])
 def test_rows_of_one_instant_must_follow_the_last_key(keys: tuple[int, int]) -> None:
     pagination = reading_by_key()

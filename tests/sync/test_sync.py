@@ -257,6 +257,8 @@ async def test_resource_without_modified_at_field_is_pulled_each_time(
         """UPDATE _aiwyn_sync SET bookmark = replace(bookmark, '"bookmark":"', '"bookmark":"no time ')""",
         "UPDATE _aiwyn_sync SET checkpoint = 'xx'",
         "UPDATE _aiwyn_sync SET checkpoint = 'xx', bookmark = 'xx'",
+        "UPDATE _aiwyn_sync SET skipped = 'xx'",
+        """UPDATE _aiwyn_sync SET skipped = '{"x":' || repeat('[', 50000)""",
         "DROP TABLE invoices",
     ],
 )

@@ -5,18 +5,21 @@ Modules that need an extra are loaded on use.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from aiwyn_async._core.files import url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
+from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._target import SharedFile
 
-__all__ = ["Format", "format_for"]
+__all__ = ["Format", "format_for", "is_dataset"]
 
 
 class Format(Protocol):
@@ -45,7 +48,23 @@ class Format(Protocol):
         ...
 
 
-def format_for(path: Path, row_type: type[Any], table: str, options: ColumnOptions = UNCHANGED) -> Format:
+def is_dataset(to: str | Path) -> bool:
+    """True if a target is a folder, not a file.
+
+    It ends in a slash; or it has no suffix of a file format, and is an existing folder or a URL.
+    """
+    if str(to).endswith(("/", os.sep)):
+        return True
+    return Path(to).suffix.lower() not in _FORMATS and (url_of(to) is not None or Path(to).is_dir())
+
+
+def format_for(
+    path: Path,
+    row_type: type[Any],
+    table: str,
+    options: ColumnOptions = UNCHANGED,
+    parquet: ParquetOptions | None = None,
+) -> Format:
     """Return the format that the suffix of a file names.
 
     Raises:
@@ -54,21 +73,26 @@ def format_for(path: Path, row_type: type[Any], table: str, options: ColumnOptio
     """
     make = _FORMATS.get(path.suffix.lower())
     if make is None:
-        raise ConfigurationError(f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}")
+        raise ConfigurationError(
+            f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}, or a slash for a dataset"
+        )
     if options.csv_escape_formulas and path.suffix.lower() != ".csv":
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {path.name}; remove it")
-    return make(row_type, table, options)
+    if parquet is not None and path.suffix.lower() != ".parquet":
+        option = "row_group_rows" if parquet.row_group_rows is not None else "compression"
+        raise ConfigurationError(f"{option} is for .parquet files, not {path.name}; remove it")
+    return make(row_type, table, options, parquet or DEFAULT_PARQUET)
 
 
-def _parquet(row_type: type[Any], options: ColumnOptions) -> Format:
+def _parquet(row_type: type[Any], _table: str, options: ColumnOptions, parquet: ParquetOptions) -> Format:
     try:
         from aiwyn_async.export._formats.parquet import ParquetFormat  # noqa: PLC0415 (needs an extra)
     except ImportError:
         raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
-    return ParquetFormat(row_type, options)
+    return ParquetFormat(row_type, options, parquet)
 
 
-def _duckdb(row_type: type[Any], table: str, options: ColumnOptions) -> Format:
+def _duckdb(row_type: type[Any], table: str, options: ColumnOptions, _parquet: ParquetOptions) -> Format:
     try:
         from aiwyn_async.export._formats.duckdb import DuckdbFormat  # noqa: PLC0415 (needs an extra)
     except ImportError:
@@ -76,10 +100,10 @@ def _duckdb(row_type: type[Any], table: str, options: ColumnOptions) -> Format:
     return DuckdbFormat(row_type, table, options)
 
 
-_FORMATS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions], Format]]] = {
-    ".jsonl": lambda _row_type, _table, options: JsonlFormat(options),
-    ".ndjson": lambda _row_type, _table, options: JsonlFormat(options),
-    ".csv": lambda row_type, _table, options: CsvFormat(row_type, options),
-    ".parquet": lambda row_type, _table, options: _parquet(row_type, options),
+_FORMATS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions, ParquetOptions], Format]]] = {
+    ".jsonl": lambda row_type, _table, options, _parquet: JsonlFormat(row_type, options),
+    ".ndjson": lambda row_type, _table, options, _parquet: JsonlFormat(row_type, options),
+    ".csv": lambda row_type, _table, options, _parquet: CsvFormat(row_type, options),
+    ".parquet": _parquet,
     ".duckdb": _duckdb,
 }

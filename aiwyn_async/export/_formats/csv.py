@@ -119,7 +119,7 @@ class CsvFormat:
         exact = exact_decoder(self._row_type)(bytes(row))
         rows.counts.repaired_rows += exact.is_repaired
         rows.note_unknown(index, exact.unknown)
-        tokens = split_fields(self._row_type, bytes(row))
+        tokens, _ = split_fields(self._row_type, bytes(row))
         line = [_cell_text(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
         for day in self._day_indexes:
             line[day] = (line[day] or "")[:DAY_LENGTH] or None

@@ -1,7 +1,7 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Parquet: one row group per part. Needs pyarrow (the extra ``arrow``).
+"""Parquet: one row group per part by default. Needs pyarrow (the extra ``arrow``).
 
 Row groups are copied, not encoded again, which would take more than a fifth of the time of an export. Only
 the parts of small pages are encoded again.
@@ -9,6 +9,7 @@ the parts of small pages are encoded again.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator
 from itertools import chain
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.export._formats.parquet_footer import MAGIC, footer_file, move_footer, split_footer
+from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._formats.tables import PartTables, TableFormat
 
 __all__ = ["ParquetFormat", "join_parquet", "merge_small_parts", "write_table"]
@@ -37,18 +39,23 @@ class ParquetFormat(TableFormat):
     A naive time is taken as UTC.
     """
 
-    def __init__(self, row_type: type[Any], options: ColumnOptions) -> None:
-        super().__init__("parquet", row_type, options, write_table)
+    def __init__(
+        self, row_type: type[Any], options: ColumnOptions, parquet: ParquetOptions = DEFAULT_PARQUET
+    ) -> None:
+        write = functools.partial(write_table, options=parquet)
+        super().__init__(f"parquet {parquet}", row_type, options, write)
+        self._parquet = parquet
 
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
         """Write one row group per part; small parts are merged first."""
-        join_parquet(path, merge_small_parts(parts, path.parent), self._schema.arrow)
+        merged = merge_small_parts(parts, path.parent, options=self._parquet)
+        join_parquet(path, merged, self._schema.arrow, self._parquet)
 
 
-def write_table(file: IO[bytes], table: Any) -> None:
-    """Write a Parquet file with one row group."""
-    with _open_writer(file, table.schema) as writer:
-        _write_row_group(writer, table)
+def write_table(file: IO[bytes], table: Any, options: ParquetOptions = DEFAULT_PARQUET) -> None:
+    """Write a Parquet file with one row group, or more if the options limit its rows."""
+    with _open_writer(file, table.schema, options) as writer:
+        _write_row_groups(writer, table, options)
 
 
 def merge_small_parts(
@@ -58,6 +65,7 @@ def merge_small_parts(
     min_rows: int = MIN_ROWS,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
+    options: ParquetOptions = DEFAULT_PARQUET,
 ) -> Iterator[Path]:
     """Merge small neighbouring parts into larger ones.
 
@@ -69,7 +77,10 @@ def merge_small_parts(
         min_rows: parts with fewer rows are merged.
         max_rows: of a merged part.
         max_bytes: no part is added to a merged part of this size.
+        options: for the merged parts; their max rows, if set, are both ``min_rows`` and ``max_rows``.
     """
+    if options.row_group_rows is not None:
+        min_rows = max_rows = options.row_group_rows
     small: list[Path] = []
     rows = size = merged = 0
     schema: Any = None
@@ -78,7 +89,7 @@ def merge_small_parts(
         is_small = metadata.num_rows < min_rows
         fits = is_small and rows + metadata.num_rows <= max_rows and size < max_bytes
         if small and not (fits and metadata.schema.equals(schema)):
-            yield _merge(small, folder / f"merged-{merged:06}")
+            yield _merge(small, folder / f"merged-{merged:06}", options)
             small, rows, size, merged = [], 0, 0, merged + 1
         if is_small:
             small.append(part)
@@ -88,20 +99,22 @@ def merge_small_parts(
         else:
             yield part
     if small:
-        yield _merge(small, folder / f"merged-{merged:06}")
+        yield _merge(small, folder / f"merged-{merged:06}", options)
 
 
-def _merge(parts: list[Path], path: Path) -> Path:
+def _merge(parts: list[Path], path: Path, options: ParquetOptions) -> Path:
     """Write the rows of several parts of one schema into one part."""
     if len(parts) == 1:
         return parts[0]
     tables = [pq.read_table(part) for part in parts]
     with path.open("wb") as file:
-        write_table(file, pa.concat_tables(tables))
+        write_table(file, pa.concat_tables(tables), options)
     return path
 
 
-def join_parquet(path: Path, parts: Iterator[Path], schema: Any) -> None:
+def join_parquet(
+    path: Path, parts: Iterator[Path], schema: Any, options: ParquetOptions = DEFAULT_PARQUET
+) -> None:
     """Copy the row groups of all parts; encode again if only some have text ids."""
     seen: list[Path] = []
     with path.open("wb") as file:
@@ -113,7 +126,7 @@ def join_parquet(path: Path, parts: Iterator[Path], schema: Any) -> None:
         else:
             copier.finish()
             return
-    _encode_again(path, chain(seen, parts), schema)
+    _encode_again(path, chain(seen, parts), schema, options)
 
 
 class _RowGroupCopier:
@@ -144,15 +157,15 @@ class _RowGroupCopier:
         self._file.write(footer.getbuffer()[len(MAGIC) :])
 
 
-def _encode_again(path: Path, parts: Iterator[Path], schema: Any) -> None:
+def _encode_again(path: Path, parts: Iterator[Path], schema: Any, options: ParquetOptions) -> None:
     source = PartTables(parts, schema, pq.read_table)
     while not source.at_end:
-        with _open_writer(path, source.schema) as writer:
+        with _open_writer(path, source.schema, options) as writer:
             for table in source.tables():
-                _write_row_group(writer, table)
+                _write_row_groups(writer, table, options)
 
 
-def _open_writer(to: IO[bytes] | Path, schema: Any) -> Any:
+def _open_writer(to: IO[bytes] | Path, schema: Any, options: ParquetOptions) -> Any:
     """Open a writer with dictionaries for text alone.
 
     For amounts, times and ids they enlarge the file.
@@ -162,11 +175,14 @@ def _open_writer(to: IO[bytes] | Path, schema: Any) -> Any:
     columns = list(_empty_metadata(schema).schema)
     text: Any = [column.path for column in columns if column.logical_type.type == "STRING"]
     flat: Any = [column.path for column in columns if column.max_repetition_level == 0]
-    return pq.ParquetWriter(to, schema, compression="zstd", use_dictionary=text, write_statistics=flat)
+    return pq.ParquetWriter(
+        to, schema, compression=options.compression, use_dictionary=text, write_statistics=flat
+    )
 
 
-def _write_row_group(writer: Any, table: Any) -> None:
-    writer.write_table(table, row_group_size=max(1, table.num_rows))
+def _write_row_groups(writer: Any, table: Any, options: ParquetOptions) -> None:
+    rows = max(1, table.num_rows)
+    writer.write_table(table, row_group_size=min(rows, options.row_group_rows or rows))
 
 
 def _empty_metadata(schema: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Rewrite offsets in a Parquet footer, so that its row group can be copied.
+"""Rewrite offsets in a Parquet footer, so that its row groups can be copied.
 
 The footer is a Thrift struct in the compact protocol (https://github.com/apache/parquet-format,
 parquet.thrift). pyarrow reads and joins footers, but cannot change the offsets of column chunks. Every other
@@ -7,6 +7,7 @@ byte is copied.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -38,20 +39,21 @@ def footer_file(footer: bytes) -> bytes:
 
 
 def move_footer(footer: bytes, *, offset: int, ordinal: int) -> bytes:
-    """Return the footer of a file with one row group, moved to another offset.
+    """Return the footer of a file, moved to another offset.
 
     Args:
         footer: its bytes.
         offset: bytes by which all chunks move.
-        ordinal: number of the row group in its new file.
+        ordinal: number of the first row group in its new file.
     """
 
     def move(position: int) -> int:
         return position + offset if position else 0  # 0 means none
 
     def renumber(_: int) -> int:
-        return ordinal
+        return next(ordinals)
 
+    ordinals = itertools.count(ordinal)
     meta_data: Fields = {9: move, 10: move, 11: move, 14: move}  # pages, dictionary, bloom filter
     column: Fields = {2: move, 3: meta_data, 4: move, 6: move}  # itself, offset index, column index
     row_group: Fields = {1: column, 5: move, 7: renumber}

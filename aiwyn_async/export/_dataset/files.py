@@ -1,0 +1,153 @@
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""The Parquet files of a dataset. Needs pyarrow (the extra ``arrow``)."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiwyn_async.arrow._options import ColumnOptions
+from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.arrow._stream import check_ids
+from aiwyn_async.arrow._table import RowSchema
+from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.export._dataset.manifest import DatasetFile
+from aiwyn_async.export._formats.parquet import MAX_BYTES, MAX_ROWS, write_table
+from aiwyn_async.export._formats.parquet_options import ParquetOptions
+
+__all__ = ["DatasetFiles"]
+
+compute: Any = pc  # its functions are created at run time, unknown to type checkers
+
+MAX_PARTITIONS: Final = 1000
+NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+class DatasetFiles:
+    """Converts rows to tables and tables to files.
+
+    Args:
+        row_type: of the rows.
+        options: how values become columns.
+        parquet: how columns become bytes.
+        partition_by: the column whose values name folders, or None.
+
+    Raises:
+        ConfigurationError: the rows have no columns, or ``partition_by`` cannot name folders.
+    """
+
+    def __init__(
+        self, row_type: type[Any], options: ColumnOptions, parquet: ParquetOptions, partition_by: str | None
+    ) -> None:
+        self._schema = RowSchema(row_type, options)
+        self._parquet = parquet
+        self._partition_by = partition_by
+        if partition_by is not None:
+            _check_partition_column(self._schema.arrow, partition_by)
+
+    def __str__(self) -> str:
+        return f"dataset {self._partition_by} {self._parquet} {self._schema}"
+
+    def is_full(self, tables: Sequence[Any], more: Any) -> bool:
+        """True if tables are enough for a file, or if another table is too much for it."""
+        rows: int = sum(table.num_rows for table in [*tables, more])
+        size: int = sum(table.nbytes for table in tables)
+        return rows > (self._parquet.row_group_rows or MAX_ROWS) or size > MAX_BYTES
+
+    def table(self, rows: PageRows) -> Any:
+        """Convert rows to a table, of the same columns as all others.
+
+        Raises:
+            DecodeError: a row is bad, and ``on_bad_row`` is "raise".
+            ExportError: an id is text, in a column of integers.
+        """
+        table = self._schema.table(rows)
+        check_ids(table.schema, self._schema.arrow)
+        return table
+
+    def empty_table(self) -> Any:
+        """Return a table with the columns and no rows."""
+        return self._schema.arrow.empty_table()
+
+    def encode(self, tables: Sequence[Any], folder: str, number: int) -> dict[DatasetFile, bytes]:
+        """Encode the rows of tables as files: one, or one for each value of the partition column.
+
+        Args:
+            tables: the rows.
+            folder: of the files.
+            number: of the first file.
+        """
+        contents: dict[DatasetFile, bytes] = {}
+        for partition, rows in self._partitions(pa.concat_tables(tables)):
+            buffer = io.BytesIO()
+            write_table(buffer, rows, self._parquet)
+            content = buffer.getvalue()
+            path = f"{folder}/{partition}part-{number + len(contents):06}.parquet"
+            contents[DatasetFile(path, rows.num_rows, len(content), zlib.crc32(content))] = content
+        return contents
+
+    def sums(self, tables: Sequence[Any]) -> dict[str, Decimal]:
+        """Return the sum of each column of money; Python adds what overflows Arrow's type."""
+        sums: dict[str, Decimal] = {}
+        for field in self._schema.arrow:
+            if pa.types.is_decimal(field.type):
+                columns = [table[field.name] for table in tables]
+                sums[field.name] = sum(map(_sum, columns), Decimal(0))
+        return sums
+
+    def _partitions(self, table: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the rows of each value of the partition column, and its folder."""
+        name = self._partition_by
+        if name is None:
+            yield "", table
+            return
+        column = table[name]
+        values = compute.unique(column).to_pylist()
+        if len(values) > MAX_PARTITIONS:
+            raise ExportError(
+                f"partition_by: {name!r} has {len(values)} values in {table.num_rows} rows; "
+                f"choose a column of at most {MAX_PARTITIONS} values"
+            )
+        for value in values:
+            chosen = compute.is_null(column) if value is None else compute.equal(column, pa.scalar(value))
+            yield f"{name}={_folder_name(name, value)}/", table.filter(chosen).drop_columns([name])
+
+
+def _sum(column: Any) -> Decimal:
+    try:
+        total = compute.sum(column).as_py()
+    except pa.ArrowInvalid:
+        total = sum(filter(None, column.to_pylist()), Decimal(0))
+    return total or Decimal(0)
+
+
+def _check_partition_column(schema: Any, name: str) -> None:
+    suitable = [field.name for field in schema if _names_folders(field.type)]
+    if name not in suitable:
+        raise ConfigurationError(
+            f"partition_by: {name!r} is not a column of text, integers, booleans or dates; "
+            f"choose from {', '.join(suitable) or 'none'}"
+        )
+
+
+def _names_folders(kind: Any) -> bool:
+    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_date)
+    return any(test(kind) for test in tests)
+
+
+def _folder_name(name: str, value: object) -> str:
+    if value is None:
+        return NULL
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not text or text == NULL:
+        raise ExportError(f"partition_by: {name!r} has the value {text!r}, which cannot name a folder")
+    return quote(text, safe="")

@@ -1,0 +1,138 @@
+"""An export to one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiwyn_async._core.threads import in_thread
+from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.export._assemble import AppendedFile, FileAssembler
+from aiwyn_async.export._formats import Format
+from aiwyn_async.export._manifest import Part
+from aiwyn_async.export._output import ReadState
+from aiwyn_async.export._part_files import PartLocation, write_part
+from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._staging import Staging
+from aiwyn_async.export._target import Target
+
+__all__ = ["FileOutput", "max_threads"]
+
+MAX_THREADS: Final = 2
+"""Threads help because JSON is read outside Python's lock."""
+
+
+class FileOutput:
+    """A file, assembled from parts in a staging directory.
+
+    Args:
+        path: the file.
+        file_format: of the file.
+        source: the read.
+    """
+
+    def __init__(self, path: Path, file_format: Format, source: Source) -> None:
+        self.path = str(path)
+        self.reads_raw_pages = file_format.reads_raw_pages
+        self.state = Staging(
+            path,
+            file_format.identity,
+            source.server,
+            limit=source.limit,
+            appends=file_format.assemble is None,
+        )
+        self._format = file_format
+        self._target = Target(path, file_format.shared_file)
+
+    def check_writable(self) -> None:
+        """See ``Target.check_folder()``."""
+        self._target.check_folder()
+
+    def check_existing(self, *, may_replace: bool) -> None:
+        """See ``Target.check_file()``."""
+        self._target.check_file(may_replace=may_replace)
+
+    def size(self) -> int:
+        """Return the bytes of the file."""
+        return self._target.path.stat().st_size
+
+    @asynccontextmanager
+    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_FileWriter]:
+        """Assemble the file while its parts are written."""
+        async with self._assembler(report) as assembler:
+            yield _FileWriter(self.state, self._format, assembler)
+
+    def _assembler(self, report: Callable[[], Report]) -> FileAssembler | AppendedFile:
+        assemble, staging = self._format.assemble, self.state
+        if assemble is None:
+            return AppendedFile(lambda: self._move_appended_file(report()))
+
+        def write(parts: Iterator[Path]) -> int:
+            def write_file(path: Path) -> None:
+                assemble(parts, path)
+                staging.record_assembled(path, report())
+
+            size = self._target.write(staging.folder, write_file)
+            # Its fingerprint differs if the table was written into an existing file.
+            staging.record_assembled(self._target.path, report())
+            return size
+
+        return FileAssembler(write, [location.path for location in staging.locations()])
+
+    def _move_appended_file(self, report: Report) -> int:
+        path = self.state.appended_file()
+        self.state.record_assembled(path, report)
+        return self._target.move(path)
+
+
+class _FileWriter:
+    """Writes each part into the staging directory.
+
+    Args:
+        staging: stores the parts.
+        file_format: converts rows to bytes.
+        assembler: receives each committed part.
+    """
+
+    def __init__(
+        self, staging: Staging, file_format: Format, assembler: FileAssembler | AppendedFile
+    ) -> None:
+        self.max_concurrent = 1 if staging.appends else max_threads()
+        self._staging = staging
+        self._format = file_format
+        self._assembler = assembler
+        self._size = staging.size
+
+    def write(self, number: int, rows: PageRows) -> tuple[Part, PartLocation]:
+        """Write a part; appended parts are written one by one."""
+        location = self._staging.location_of(number, self._size)
+        part = write_part(location, lambda file: self._format.write_part(file, rows))
+        if self._staging.appends:
+            self._size += part.size
+        return part, location
+
+    async def commit(self, part: tuple[Part, PartLocation], state: ReadState) -> None:
+        """Sync a part to the disk, name it in the manifest, and assemble it."""
+        written, location = part
+        checkpoint, report, bad_rows = state
+        await in_thread(lambda: self._staging.commit_part(written, location, checkpoint, report, bad_rows))
+        self._assembler.add(location.path)
+
+    async def flush(self) -> None:
+        """Do nothing: each part is committed at once."""
+
+    async def finish(self) -> int:
+        """Rename the complete file and return its size in bytes."""
+        return await self._assembler.finish()
+
+
+def max_threads() -> int:
+    """Return the number of threads that convert rows: two on one processor share its cache."""
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # not available on macOS and Windows
+        processors = os.cpu_count() or 1
+    return min(MAX_THREADS, processors)
