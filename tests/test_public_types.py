@@ -13,7 +13,10 @@ import pytest
 
 from annotated_types import types_in
 
-MODULES = ("aiwyn_async", *(f"aiwyn_async.{name}" for name in ("export", "filters", "sync", "webhooks")))
+MODULES = (
+    "aiwyn_async",
+    *(f"aiwyn_async.{name}" for name in ("dlt", "export", "filters", "sync", "webhooks")),
+)
 INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions"}
 """Arguments of constructors that the client calls."""
 
