@@ -86,6 +86,9 @@ class _ResourceRead(msgspec.Struct, frozen=True):
     overlap: float | timedelta | None
     ids: Literal["auto", "text"]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"  # that of a partial would show its arguments
+
     def declare(self, client: AiwynClient) -> DltResource:
         """Return the dlt resource.
 
