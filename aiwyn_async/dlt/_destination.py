@@ -105,7 +105,7 @@ async def _write(
     unknown = [outcome for outcome in write.report.problems if not _is_refused(outcome)]
     if unknown:
         raise PartialWriteError(
-            f"{len(unknown)} of {len(rows)} rows may not be written: {unknown[0].code}: {unknown[0].message}",
+            f"{len(unknown)} of {len(rows)} rows were not confirmed: {unknown[0].code}: {unknown[0].message}",
             report=write.report,
         )
     return failed, write.report
@@ -121,7 +121,7 @@ def _refusal(aiwyn: AiwynClient, row: Mapping[str, Any]) -> str | None:
     try:
         aiwyn.records.upsert([row])  # sends nothing
     except ConfigurationError as error:
-        return str(error)
+        return f"the row {str(error).removeprefix('record 0 ')}"
     return None
 
 
