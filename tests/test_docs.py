@@ -22,9 +22,14 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 BLOCKS = {page: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for page, text in TEXTS.items()}
-IS_PROGRAM = "asyncio.run("
-PROGRAMS = [(page, block) for page, blocks in BLOCKS.items() for block in blocks if IS_PROGRAM in block]
-PAGES_WITH_FRAGMENTS = [page for page, blocks in BLOCKS.items() if any(IS_PROGRAM not in b for b in blocks)]
+
+
+def is_program(block: str) -> bool:
+    return "asyncio.run(" in block or "pipeline.run(" in block
+
+
+PROGRAMS = [(page, block) for page, blocks in BLOCKS.items() for block in blocks if is_program(block)]
+PAGES_WITH_FRAGMENTS = [page for page, blocks in BLOCKS.items() if not all(map(is_program, blocks))]
 
 
 def test_docs_have_programs_and_fragments() -> None:
@@ -39,6 +44,8 @@ async def test_program_runs_by_itself(
     async with Sandbox(invoices=300, seed=7) as box:
         monkeypatch.setenv("AIWYN_BASE_URL", box.url)
         monkeypatch.setenv("AIWYN_API_KEY", box.api_key)
+        monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path))
+        monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-W", "error", "-c", block),
@@ -65,7 +72,7 @@ async def test_fragments_of_a_page_run_in_turn_inside_a_client(
             names: dict[str, object] = {"aiwyn": aiwyn, "invoice_id": first.id, "__name__": "docs"}
             names["__builtins__"] = builtins  # DuckDB imports with those of the calling frame
             for block in BLOCKS[page]:
-                if IS_PROGRAM not in block:
+                if not is_program(block):
                     await run_fragment(block, page, names)
 
 

@@ -13,7 +13,10 @@ import pytest
 
 from types_in_annotations import types_in
 
-MODULES = ("aiwyn_async", *(f"aiwyn_async.{name}" for name in ("export", "filters", "sync", "webhooks")))
+MODULES = (
+    "aiwyn_async",
+    *(f"aiwyn_async.{name}" for name in ("dlt", "export", "filters", "sync", "webhooks")),
+)
 INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts"}
 """Arguments of constructors and methods that this package calls."""
 

@@ -151,7 +151,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
                 del page
                 table = _convert(read, schema, rows)
                 use.record(rows.counts, rows.bad_rows)
-                check_ids(table.schema, schema.arrow)
+                check_ids(table.schema, schema.arrow, "arrow_stream()")
                 yield from table.to_batches()
         except AiwynError as error:
             use.error = error
@@ -171,8 +171,13 @@ def _convert(read: PagedRead, schema: Any, rows: PageRows) -> Any:
     raise refused
 
 
-def check_ids(actual: Any, expected: Any) -> None:
+def check_ids(actual: Any, expected: Any, option_of: str) -> None:
     """Refuse a text id in an integer column.
+
+    Args:
+        actual: the schema of the rows.
+        expected: the schema of all rows.
+        option_of: the function whose option ``ids`` makes ids text.
 
     Raises:
         ExportError: a column has a text id.
@@ -181,7 +186,7 @@ def check_ids(actual: Any, expected: Any) -> None:
     if columns:
         raise ExportError(
             f"an id in {', '.join(columns)} is text, and a column that has begun with integers cannot "
-            'change its type; pass ids="text" to export() or arrow_stream()'
+            f'change its type; pass ids="text" to {option_of}'
         )
 
 

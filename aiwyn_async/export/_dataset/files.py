@@ -72,7 +72,7 @@ class DatasetFiles:
             ExportError: an id is text, in a column of integers.
         """
         table = self._schema.table(rows)
-        check_ids(table.schema, self._schema.arrow)
+        check_ids(table.schema, self._schema.arrow, "export()")
         return table
 
     def empty_table(self) -> Any:

@@ -1,0 +1,266 @@
+# pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""A dlt source: each resource of a client is read in an event loop of its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from datetime import timedelta
+from typing import Any, Final, Literal, TypeVar
+
+import dlt
+import msgspec
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from dlt.extract import DltResource, DltSource
+
+from aiwyn_async._changes.changes import Changes
+from aiwyn_async._decoding.plain_types import plain_type
+from aiwyn_async._pagination.page import Page
+from aiwyn_async._pull.pull import Pull
+from aiwyn_async._resources.collection import Collection
+from aiwyn_async._resources.searchable import SearchableCollection
+from aiwyn_async.arrow._options import column_options
+from aiwyn_async.arrow._rows import PageRows, raw_pages
+from aiwyn_async.arrow._stream import check_ids
+from aiwyn_async.arrow._table import RowSchema
+from aiwyn_async.client import AiwynClient
+from aiwyn_async.errors import ConfigurationError, DecodeError
+from aiwyn_async.filters import Where
+
+__all__ = ["aiwyn_source"]
+
+ResultT = TypeVar("ResultT")
+
+logger: Final = logging.getLogger("aiwyn_async.dlt")
+
+
+def aiwyn_source(
+    resources: Iterable[str],
+    *,
+    connect: Callable[[], AiwynClient] = AiwynClient,
+    where: Where = None,
+    overlap: float | timedelta | None = None,
+    ids: Literal["auto", "text"] = "auto",
+) -> DltSource:
+    """Return resources of the API as a dlt source.
+
+    A resource with a last-modified field has the write disposition "merge": the first run reads all rows,
+    later runs what changed since the bookmark, which is part of dlt's state. Rows deleted on the server
+    remain. Any other resource is read completely and has the write disposition "replace".
+
+    Typed rows are Arrow tables: money is decimal128(38, 9), times are UTC, and the column ``extra`` has the
+    fields that the row type does not declare, as JSON. Rows of undocumented resources are dicts.
+
+    A read that is not proven complete raises in the extract step, so that dlt loads no row of this run and
+    keeps its state.
+
+    Args:
+        resources: attributes of the client, such as ``["invoices", "clients"]``.
+        connect: returns a new client, one per resource and run; by default of the environment or the profile.
+            It is called once more to validate the arguments.
+        where: a condition for these resources, which need a search.
+        overlap: seconds or a timedelta to read again before the bookmark; as in ``changes()``.
+        ids: "text" makes every id column text; "auto" makes it integers and refuses text.
+
+    Raises:
+        ConfigurationError: an argument is invalid, or the client has no credentials; nothing was sent.
+    """
+    if isinstance(resources, str):
+        raise ConfigurationError(f"resources must be a list of names, such as [{resources!r}]")
+    client = connect()  # opens nothing
+    reads = [_ResourceRead(name, connect, where, overlap, ids) for name in resources]
+    declared = [read.declare(client) for read in reads]
+    source: DltSource = dlt.source(lambda: declared, name="aiwyn", section="aiwyn", max_table_nesting=0)()
+    return source
+
+
+class _ResourceRead(msgspec.Struct, frozen=True):
+    """How a resource is read: the arguments of the source."""
+
+    name: str
+    connect: Callable[[], AiwynClient]
+    where: Where
+    overlap: float | timedelta | None
+    ids: Literal["auto", "text"]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"  # that of a partial would show its arguments
+
+    def declare(self, client: AiwynClient) -> DltResource:
+        """Return the dlt resource.
+
+        Raises:
+            ConfigurationError: an argument is invalid; nothing was sent.
+        """
+        collection = self._collection_of(client)
+        _PageConverter(self._read(collection, None), self.ids)
+        endpoint = collection.endpoint
+        is_incremental = _is_incremental(collection)
+
+        def rows() -> Iterator[Any]:  # dlt sets an attribute of it, which a method does not take
+            yield from self.rows()
+
+        resource: DltResource = dlt.resource(
+            rows,
+            name=self.name,
+            primary_key=endpoint.key or (),
+            write_disposition="merge" if is_incremental else "replace",
+            # A row occurs twice in a load if all rows had to be read again.
+            columns={str(endpoint.modified_at_field): {"dedup_sort": "desc"}} if is_incremental else {},
+        )
+        return resource
+
+    def rows(self) -> Generator[Any, None, None]:
+        """Yield the rows of each page, then move the bookmark."""
+        state = _ResourceState(dlt.current.resource_state())
+        with start_blocking_portal("asyncio") as portal:
+            reading = _call(portal, self._begin, state)
+            has_rows = False
+            try:
+                while (page := _call(portal, reading.next_page)) is not None:
+                    has_rows = has_rows or len(page) > 0
+                    yield reading.convert(page)
+                if not has_rows:
+                    yield reading.convert.no_rows()
+                _call(portal, reading.finish)
+            finally:
+                _call(portal, reading.aclose)
+
+    async def _begin(self, state: _ResourceState) -> _Reading:
+        client = self.connect()
+        return _Reading(client, self._read(self._collection_of(client), state), self)
+
+    def _collection_of(self, client: AiwynClient) -> Collection[Any, Any, Any]:
+        collection = getattr(client, self.name, None)
+        if not isinstance(collection, Collection):
+            raise ConfigurationError(f"resources: the client has no resource {self.name!r}")
+        return collection
+
+    def _read(self, collection: Any, state: _ResourceState | None) -> Changes[Any] | Pull[Any]:
+        read: Changes[Any] | Pull[Any]
+        if _is_incremental(collection):
+            read = collection.changes(where=self.where, overlap=self.overlap, state=state)
+        else:
+            read = collection.pull(self.where, strict=True)
+        return read
+
+
+def _is_incremental(collection: Collection[Any, Any, Any]) -> bool:
+    endpoint = collection.endpoint
+    return isinstance(collection, SearchableCollection) and None not in {
+        endpoint.key,
+        endpoint.modified_at_field,
+    }
+
+
+class _ResourceState:
+    """The state of a dlt resource as a state backend; dlt stores it with the rows of the load."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
+
+    def get(self, key: str, /) -> str | None:
+        text: str | None = self._state.get(key)
+        return text
+
+    def put(self, key: str, value: str, /) -> None:
+        self._state[key] = value
+
+
+class _Reading:
+    """A read in progress. Its coroutines run in the event loop of its thread.
+
+    Args:
+        client: closed at the end.
+        read: what to read.
+        declaration: the resource.
+    """
+
+    def __init__(
+        self, client: AiwynClient, read: Changes[Any] | Pull[Any], declaration: _ResourceRead
+    ) -> None:
+        self.convert = _PageConverter(read, declaration.ids)
+        self._name = declaration.name
+        self._client = client
+        self._read = self.convert.read
+        self._pages = self._read.pages()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def next_page(self) -> Page[Any] | None:
+        """Return the next page, or None after the last."""
+        async with self._one_at_a_time:
+            return await anext(self._pages, None)
+
+    async def finish(self) -> None:
+        """Move the bookmark.
+
+        Raises:
+            IncompleteError: the read is not proven complete.
+        """
+        if isinstance(self._read, Changes):
+            await self._read.ack()
+            for text in self._read.possible_gaps:
+                logger.warning("%s: %s", self._name, text)
+            for text in self._read.notes:
+                logger.info("%s: %s", self._name, text)
+
+    async def aclose(self) -> None:
+        """Cancel the requests in flight and close the client."""
+        async with self._one_at_a_time:  # a step that was cancelled ends first
+            await self._pages.aclose()
+            await self._client.aclose()
+
+
+class _PageConverter:
+    """Converts pages to Arrow tables, or to lists if rows have no declared type.
+
+    Attributes:
+        read: yields the pages to convert.
+    """
+
+    def __init__(self, read: Any, ids: Literal["auto", "text"]) -> None:
+        self.read: Changes[Any] | Pull[Any] = read
+        self._schema: RowSchema | None = None
+        row_type = plain_type(read.row_type)
+        if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
+            options = column_options(row_type, ids=ids, extra="json")
+            self._schema = RowSchema(row_type, options)
+            self.read = raw_pages(read)
+
+    def __call__(self, page: Page[Any]) -> Any:
+        """Return the rows of a page.
+
+        Raises:
+            DecodeError: a row does not decode.
+            ExportError: an id is text in an integer column.
+        """
+        if self._schema is None:
+            return page.items
+        try:
+            table = self._schema.table(PageRows.of([page], self.read.on_bad_row))
+        except DecodeError as error:
+            refused = self.read.mask(error)
+        else:
+            check_ids(table.schema, self._schema.arrow, "aiwyn_source()")
+            return table
+        raise refused  # without the frames above, whose locals hold the row
+
+    def no_rows(self) -> Any:
+        """Return an empty table, so that a table is created or emptied."""
+        return [] if self._schema is None else self._schema.arrow.empty_table()
+
+
+def _call(portal: BlockingPortal, function: Callable[..., Awaitable[ResultT]], *arguments: object) -> ResultT:
+    """Run a coroutine in the event loop of the portal; cancel it if Ctrl-C ends the wait."""
+    # dlt's context refers to the generator that waits here. In that of a task, a generator that its consumer
+    # dropped would not be closed.
+    future = contextvars.Context().run(portal.start_task_soon, function, *arguments)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
