@@ -18,6 +18,7 @@ from aiwyn_async.errors import ConfigurationError
 
 __all__ = [
     "DEMO_URL",
+    "OBJECTS",
     "STAGING_URL",
     "Clock",
     "Config",
@@ -28,6 +29,7 @@ __all__ = [
     "TokenProvider",
     "bearer_secret",
     "option_sources",
+    "option_values",
     "secrets_in",
 ]
 
@@ -201,7 +203,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ConfigurationError: no base_url or credentials anywhere, an unknown or wrong option, or the
                 credentials and base_url have different sources.
         """
-        merged = merge(find_sources(profile, options, _NAMES - _OBJECTS), _NAMES)
+        merged = merge(find_sources(profile, options, _NAMES - OBJECTS), _NAMES)
         if "base_url" not in merged:
             raise ConfigurationError(
                 "no base_url: pass base_url= or set AIWYN_BASE_URL "
@@ -210,8 +212,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         check_destination(merged)
         values = {name: source.options[name] for name, source in merged.items()}
-        plain = {name: value for name, value in values.items() if name not in _OBJECTS | SECRETS}
-        others = {name: value for name, value in values.items() if name in _OBJECTS}
+        plain = {name: value for name, value in values.items() if name not in OBJECTS | SECRETS}
+        others = {name: value for name, value in values.items() if name in OBJECTS}
         others |= {name: _secret(name, values[name]) for name in SECRETS & values.keys()}
         try:
             checked = msgspec.convert(plain, _PlainOptions, strict=False)
@@ -227,8 +229,19 @@ def option_sources() -> dict[str, str]:
     Raises:
         ConfigurationError: the profile cannot be read, or an option is unknown.
     """
-    merged = merge(find_sources(None, {}, _NAMES - _OBJECTS), _NAMES)
-    return {name: source.named(name) for name, source in sorted(merged.items())}
+    return {name: source for name, (_, source) in option_values().items()}
+
+
+def option_values() -> dict[str, tuple[Any, str]]:
+    """Return value and source of each option that the environment or the profile sets.
+
+    Values are unchecked, and may be credentials.
+
+    Raises:
+        ConfigurationError: the profile cannot be read, or an option is unknown.
+    """
+    merged = merge(find_sources(None, {}, _NAMES - OBJECTS), _NAMES)
+    return {name: (source.options[name], source.named(name)) for name, source in sorted(merged.items())}
 
 
 _NUMBER: Final = (int, float)
@@ -263,7 +276,8 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "clock": (Clock,),
 }
 
-_OBJECTS: Final = {"headers", "ssl_context", "clock"}
+OBJECTS: Final = {"headers", "ssl_context", "clock"}
+"""Options that no environment variable sets."""
 _NAMES: Final = frozenset(Config.__struct_fields__)
 
 _PlainOptions = msgspec.defstruct(
@@ -271,7 +285,7 @@ _PlainOptions = msgspec.defstruct(
     [
         (field.name, field.type, msgspec.field(default=None))
         for field in msgspec.structs.fields(Config)
-        if field.name not in _OBJECTS | SECRETS
+        if field.name not in OBJECTS | SECRETS
     ],
 )
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
+
+if TYPE_CHECKING:
+    from aiwyn_async.sandbox import Sandbox
 
 __all__ = ["create_sandbox", "open_client"]
 
@@ -40,6 +42,8 @@ def create_sandbox(**options: Any) -> Sandbox:
     Raises:
         ConfigurationError: an option is wrong.
     """
+    from aiwyn_async.sandbox import Sandbox  # noqa: PLC0415 (takes as long to load as the client)
+
     try:
         return Sandbox(**options)
     except ValueError as error:

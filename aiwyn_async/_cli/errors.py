@@ -33,6 +33,7 @@ class ExitCode(enum.IntEnum):
     RATE_LIMIT = 6
     NETWORK = 7
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
     TERMINATED = 143
 
 

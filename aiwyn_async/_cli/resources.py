@@ -11,6 +11,7 @@ from aiwyn_async._cli.errors import flag_name
 from aiwyn_async._cli.options import FilterOptions
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
+from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
@@ -34,7 +35,12 @@ RESOURCES: Final[Mapping[str, _Resource]] = {
     "projects": _Resource("project"),
     "staff": _Resource("staff_member"),
     "wip": _Resource("wip_entry", frozenset({"client_id"})),
+    **{
+        name: _Resource(singular.strip("/")) for name, (_, singular) in sorted(UNDOCUMENTED_RESOURCES.items())
+    },
 }
+# The documentation calls it Time.
+ALIASES: Final[Mapping[str, str]] = {"time": "wip"}
 
 
 def find_resource(name: str) -> str:
@@ -43,10 +49,12 @@ def find_resource(name: str) -> str:
     Raises:
         ConfigurationError: the resource is unknown.
     """
-    word = name.replace("-", "_")
+    word = name.replace("-", "_").lower()
     for plural, resource in RESOURCES.items():
         if word in {plural, resource.singular}:
             return plural
+    if word in ALIASES:
+        return ALIASES[word]
     raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
 
 
