@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from aiwyn_async._cli.errors import ExitCode, exit_code_for, to_flags
+from aiwyn_async._cli.errors import ExitCode, exit_code_for
 from aiwyn_async._cli.output import (
     discard_output,
     set_verbosity,
@@ -22,6 +22,7 @@ from aiwyn_async._cli.output import (
     write_message,
 )
 from aiwyn_async._cli.termination import termination
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__
 from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, UndocumentedEndpointWarning
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from aiwyn_async._cli.options import SandboxOptions
+from aiwyn_async._cli.translations import flag_name
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
@@ -14,7 +16,10 @@ from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 if TYPE_CHECKING:
     from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["create_sandbox", "open_client"]
+__all__ = ["SANDBOX_FLAGS", "create_sandbox", "open_client"]
+
+SANDBOX_FLAGS: Final = MappingProxyType({"invoices": "--sandbox-invoices"})
+"""Of commands with ``--sandbox``."""
 
 
 @asynccontextmanager
@@ -29,15 +34,19 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
             yield aiwyn
         return
     async with (
-        create_sandbox(invoices=options.sandbox_invoices, seed=options.seed) as box,
+        create_sandbox(SANDBOX_FLAGS, invoices=options.sandbox_invoices, seed=options.seed) as box,
         # Headers of a profile may be credentials of another server.
         AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
     ):
         yield aiwyn
 
 
-def create_sandbox(**options: Any) -> Sandbox:
+def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:
     """Create a sandbox without starting it.
+
+    Args:
+        flags: those of options whose flag has another name.
+        **options: of the sandbox.
 
     Raises:
         ConfigurationError: an option is wrong.
@@ -47,4 +56,8 @@ def create_sandbox(**options: Any) -> Sandbox:
     try:
         return Sandbox(**options)
     except ValueError as error:
-        raise ConfigurationError(f"cannot create the sandbox: {error}") from None
+        text = str(error)
+        name = text.partition(" ")[0]
+        if name in options or name in flags:
+            text = text.replace(name, flags.get(name, flag_name(name)), 1)
+        raise ConfigurationError(f"cannot create the sandbox: {text}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -113,14 +113,6 @@ def _paging(order: Order | None, limit: int | None) -> dict[str, Any]:
     check_integer("limit", limit, 1, None)
     # Rows that are sorted here are all needed.
     return {} if order is not None else {"limit": limit, "page_size": min(limit, MAX_PAGE_SIZE)}
-
-
-class _Printer(Protocol):
-    """Writes pages of rows, and counts those that are not JSON objects."""
-
-    bad_rows: int
-
-    def write(self, rows: Sequence[bytes]) -> None: ...
 
 
 class _Lines:

@@ -12,6 +12,7 @@ from typing import Final
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.output import write_error, write_message
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.reports import ListReport, PullReport
 
 __all__ = ["write_notes", "write_problems"]
@@ -46,5 +47,5 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
 def write_problems(problems: Sequence[str]) -> ExitCode:
     """Write why a result is not proven complete, and return the exit code."""
     for problem in problems:
-        write_error(f"not proven complete: {problem}")
+        write_error(f"not proven complete: {to_flags(problem)}")
     return ExitCode.INCOMPLETE if problems else ExitCode.OK

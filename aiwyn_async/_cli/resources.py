@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._cli.errors import flag_name
 from aiwyn_async._cli.options import FilterOptions
+from aiwyn_async._cli.translations import flag_name
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -114,7 +114,7 @@ def _comparable(value: object) -> tuple[int, Any] | None:
         case int() | float() | Decimal():
             return 0, value
         case datetime():
-            return 1, value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+            return 1, value if value.tzinfo else value.replace(tzinfo=UTC)
         case date():
             return 2, value
         case str():

@@ -9,12 +9,12 @@ import msgspec
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.errors import to_flags
 from aiwyn_async._cli.options import Flag, RowOptions, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import find_resource, parse_where
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.files import local_path
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import ConfigurationError

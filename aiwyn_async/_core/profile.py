@@ -14,7 +14,14 @@ import msgspec
 from aiwyn_async._core.headers import SECRET_NAME
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["ENVIRONMENT_PREFIX", "SECRETS", "from_environment", "from_profile", "profile_path"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "SECRETS",
+    "from_environment",
+    "from_profile",
+    "missing_file",
+    "profile_path",
+]
 
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
 SECRETS: Final = {"api_key", "token"}
@@ -32,6 +39,12 @@ def profile_path() -> Path:
     # Unlike Path.home(), expanduser() does not fail for a user without a home, as containers have.
     config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     return Path(configured or Path(config_home) / "aiwyn" / "config.toml")
+
+
+def missing_file() -> Path | None:
+    """Return the file that ``AIWYN_CONFIG`` names if it does not exist."""
+    path = profile_path()
+    return path if os.environ.get("AIWYN_CONFIG") and not path.exists() else None
 
 
 def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
