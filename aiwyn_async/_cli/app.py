@@ -145,7 +145,8 @@ def run(arguments: Sequence[str]) -> int:
         return exit_code_for(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         reason = "terminated" if termination.received else "interrupted"
-        write_error("; ".join(filter(None, [reason, INTERRUPTED.get(command)])))
+        left = None if "-" in arguments else INTERRUPTED.get(command)  # stdout has no parts
+        write_error("; ".join(filter(None, [reason, left])))
         return ExitCode.TERMINATED if termination.received else ExitCode.INTERRUPTED
     except OSError as error:  # from printing rows or a help page
         discard_output(sys.stdout)

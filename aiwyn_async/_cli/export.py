@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
@@ -21,6 +23,7 @@ from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import create_list, create_pull, find_resource
+from aiwyn_async._cli.stdout_file import StdoutFormat, name_of, writes_stdout
 from aiwyn_async._core.files import url_of
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
@@ -39,11 +42,13 @@ _ROWS: Final = RowOptions()
 _SANDBOX: Final = SandboxOptions()
 
 
+@writes_stdout
 async def export(
     resource: str,
     /,
     *,
-    to: str,
+    to: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    format: StdoutFormat | None = None,  # noqa: A002, ARG001 (for writes_stdout)
     filters: FilterOptions = _FILTERS,
     limit: WholeNumber | None = None,
     page_size: WholeNumber = 1000,
@@ -81,7 +86,9 @@ async def export(
 
     Args:
         resource: invoices, clients, payments, ...
-        to: The file, .parquet, .duckdb, .csv or .jsonl; or a dataset, as invoices/.
+        to: The file, .parquet, .duckdb, .csv, .jsonl, or as .jsonl.gz and .csv.zst; a dataset, as invoices/;
+            or -, which is stdout.
+        format: The format of --to -; jsonl by default.
         filters: Which rows are read.
         limit: Stop after this many rows.
         page_size: Rows per request, 1 to 1000.
@@ -131,7 +138,7 @@ async def export(
     report = result.report
     of = "" if report.total_count is None or limit is not None else f" of {report.total_count}"
     size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
-    write_message(f"{result.rows}{of} {plural} in {result.path}: {size}")
+    write_message(f"{result.rows}{of} {plural} in {name_of(result.path)}: {size}")
     write_notes(report, plural, Path(to), rows)
     if json:
         _write_json(result)
@@ -171,7 +178,7 @@ def _has_unfinished(to: str) -> bool:
 
 def _local_name(to: str) -> Path:
     """Return the target, or in the current folder the last segment of a URL."""
-    return Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else Path(to)
+    return Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else name_of(to)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.output import write_error, write_message
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async.export._formats import suffix_of
 
 __all__ = ["write_notes", "write_problems"]
 
@@ -29,7 +30,7 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
         to: the file; JSONL has all fields, or those that the caller chose.
         rows: the options of the command.
     """
-    if report.unknown_fields and not rows.extra_column and to.suffix.lower() not in {".jsonl", ".ndjson"}:
+    if report.unknown_fields and not rows.extra_column and not _is_jsonl(to):
         fields = [
             name if key is None else f"{name} (first in row {key})"
             for name, key in report.unknown_fields.items()
@@ -42,6 +43,10 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
     if report.rounded_amounts:
         amounts = "1 amount was" if report.rounded_amounts == 1 else f"{report.rounded_amounts} amounts were"
         write_message(f"note: {amounts} rounded to {rows.round_money} decimal places")
+
+
+def _is_jsonl(to: Path) -> bool:
+    return suffix_of(to).startswith((".jsonl", ".ndjson"))
 
 
 def write_problems(problems: Sequence[str]) -> ExitCode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
@@ -43,7 +44,6 @@ class RowTable:
         types: the type of each declared field.
         key: name of the key of the rows.
         columns: the columns to show, or None for those that fit.
-        console: the terminal.
     """
 
     def __init__(
@@ -51,13 +51,14 @@ class RowTable:
         types: dict[str, Any],
         key: str | None,
         columns: Sequence[str] | None,
-        console: Console | None = None,
     ) -> None:
         self._money = {name for name, kind in types.items() if "Decimal" in str(kind)}
         self._declared = list(types)
         self._key = key
         self._chosen = columns
-        self._console = console or Console(highlight=False, markup=False, emoji=False)
+        # rich takes 80 columns for a terminal of the kind "dumb", whatever its size.
+        width = shutil.get_terminal_size().columns
+        self._console = Console(width=width, highlight=False, markup=False, emoji=False)
         self._columns: list[tuple[_Column, int]] = []
         self.hidden = 0
         """The number of fields that are not shown."""
