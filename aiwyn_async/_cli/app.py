@@ -92,7 +92,7 @@ def _main(
     ] = False,
 ) -> Any:
     set_verbosity(quiet=quiet, verbose=verbose)
-    command, bound, _ = app.parse_args(tokens, end_of_options_delimiter="--")
+    command, bound, _ = app.parse_args(tokens)
     # An async command is started by the caller.
     return command(*bound.args, **bound.kwargs)
 
@@ -148,19 +148,29 @@ def run(arguments: Sequence[str]) -> int:
         left = None if "-" in arguments else INTERRUPTED.get(command)  # stdout has no parts
         write_error("; ".join(filter(None, [reason, left])))
         return ExitCode.TERMINATED if termination.received else ExitCode.INTERRUPTED
-    except OSError as error:  # from printing rows or a help page
+    except (OSError, SystemExit) as error:  # from printing rows or a help page
+        return _end_output(error)
+
+
+def _end_output(error: OSError | SystemExit) -> int:
+    # rich exits if the reader of a help page has exited.
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         discard_output(sys.stdout)
-        if isinstance(error, BrokenPipeError):
-            return ExitCode.BROKEN_PIPE
-        write_error(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
-        return ExitCode.FAILURE
+        return ExitCode.BROKEN_PIPE
+    if isinstance(error, SystemExit):
+        raise error
+    discard_output(sys.stdout)
+    write_error(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
+    return ExitCode.FAILURE
 
 
 def _run(arguments: Sequence[str]) -> int:
-    _load_for_help(arguments)
-    # The delimiter is for the command.
-    command, bound, _ = app.meta.parse_args(arguments, end_of_options_delimiter="")
-    return _finish(command(*bound.args, **bound.kwargs))
+    # What follows the delimiter is for the command alone.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    _load_for_help(options)
+    command, bound, _ = app.meta.parse_args(options)
+    return _finish(command(*bound.args, *(rest if command is _main else ()), **bound.kwargs))
 
 
 def _finish(result: Any) -> int:

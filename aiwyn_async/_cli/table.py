@@ -57,8 +57,8 @@ class RowTable:
         self._key = key
         self._chosen = columns
         # rich takes 80 columns for a terminal of the kind "dumb", whatever its size.
-        width = shutil.get_terminal_size().columns
-        self._console = Console(width=width, highlight=False, markup=False, emoji=False)
+        width, height = shutil.get_terminal_size()
+        self._console = Console(width=width, height=height, highlight=False, markup=False, emoji=False)
         self._columns: list[tuple[_Column, int]] = []
         self.hidden = 0
         """The number of fields that are not shown."""
