@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async._cli.translations import flag_name
+from aiwyn_async._cli.waiting import waiting_messages
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
@@ -30,7 +31,7 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
     with suppress(ConfigurationError):
         inflate_with_isal()
     if not options.sandbox:
-        async with AiwynClient() as aiwyn:
+        async with AiwynClient() as aiwyn, waiting_messages(aiwyn.config.base_url):
             yield aiwyn
         return
     async with (

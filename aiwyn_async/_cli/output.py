@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from typing import TextIO
 
 from aiwyn_async.errors import StorageError
@@ -14,6 +15,8 @@ __all__ = [
     "discard_output",
     "escape_control_characters",
     "is_quiet",
+    "last_output",
+    "note_output",
     "replace_control_characters",
     "set_verbosity",
     "write_data",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 _quiet = False
+_last_output = 0.0
 
 
 def set_verbosity(*, quiet: bool, verbose: bool) -> None:
@@ -38,6 +42,17 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
 def is_quiet() -> bool:
     """Return whether only errors are written to stderr."""
     return _quiet
+
+
+def last_output() -> float:
+    """Return when the command wrote something, by ``time.monotonic()``."""
+    return _last_output
+
+
+def note_output() -> None:
+    """Record that the command writes something now."""
+    global _last_output  # noqa: PLW0603 (of a process that runs one command)
+    _last_output = time.monotonic()
 
 
 class _MessageHandler(logging.Handler):
@@ -75,6 +90,7 @@ def write_rows(data: bytes) -> None:
     """
     if sys.stdout is None:
         raise StorageError("cannot write the result: stdout is closed")
+    note_output()
     try:
         rest = memoryview(data)
         while rest:  # with PYTHONUNBUFFERED, a write to a pipe may end early
@@ -101,6 +117,7 @@ def write_error(text: str) -> None:
 
     If that fails, messages are discarded and the command continues.
     """
+    note_output()
     if sys.stderr is not None:
         try:
             sys.stderr.write(replace_control_characters(text) + "\n")

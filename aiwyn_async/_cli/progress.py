@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 from rich import progress as rich_progress
 from rich.console import Console
 
-from aiwyn_async._cli.output import is_quiet, write_message
+from aiwyn_async._cli.output import is_quiet, note_output, write_message
 from aiwyn_async._pull.progress import Progress
 
 __all__ = ["ProgressBars", "ProgressDisplay", "ProgressLines", "create_progress"]
@@ -136,6 +136,7 @@ class ProgressBars:
 
     def update(self, progress: Progress) -> None:
         """Show the progress of a read."""
+        note_output()
         self._bars.update(
             self._total,
             completed=progress.rows,

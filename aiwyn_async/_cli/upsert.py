@@ -17,6 +17,7 @@ from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import Flag, WholeNumber
 from aiwyn_async._cli.output import write_data, write_error, write_message
 from aiwyn_async._cli.progress import create_progress
+from aiwyn_async._cli.waiting import waiting_messages
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._resources.records import RecordWrite
 from aiwyn_async.client import AiwynClient
@@ -46,7 +47,7 @@ async def upsert(
         batch_size: Records per request, 1 to 100.
         json: Print the outcome of each record as a line of JSON on stdout.
     """
-    async with AiwynClient() as aiwyn:
+    async with AiwynClient() as aiwyn, waiting_messages(aiwyn.config.base_url):
         write = aiwyn.records.update if update else aiwyn.records.upsert
         with _RecordLines(file) as records, create_progress("records") as progress:
             writing = write(records, batch_size=batch_size)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 
 from rich.console import Console
 
 from aiwyn_async._cli.progress import ProgressBars, ProgressLines
+from aiwyn_async._cli.waiting import WaitingMessages
 from aiwyn_async._pull.progress import Progress, RangeProgress
 
 
@@ -60,6 +62,26 @@ def test_progress_bars_follow_the_key_ranges() -> None:
         bar.update(progress(100_000))
         assert shown(bar) == ["invoices"]
         bar.count(7)
+
+
+def test_waiting_messages_are_written_after_ten_seconds_without_output() -> None:
+    watch, written, output = Watch(), list[str](), [100.0]
+    messages = WaitingMessages(
+        "https://host", clock=watch, last_output=lambda: output[0], write=written.append
+    )
+    record = logging.LogRecord("aiwyn_async", logging.DEBUG, "", 0, "POST: 200", None, None)
+    for seconds, receives in [(9, False), (1, False), (9, True), (1, False)]:
+        watch.seconds += seconds
+        if receives:
+            messages.emit(record)
+        messages.check()
+    output[0] = watch.seconds + 5
+    watch.seconds += 14
+    messages.check()
+    assert written == [
+        "waiting for https://host: no response for 10 s",
+        "reading https://host: 1 response in 20 s",
+    ]
 
 
 def shown(bar: ProgressBars) -> list[str]:

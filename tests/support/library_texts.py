@@ -20,25 +20,25 @@ def library_texts() -> Iterator[tuple[str, str]]:
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package)
         if name.parts[0] not in OTHERS:
-            for node in _texts(ast.parse(path.read_text(encoding="utf-8"))):
-                if " " in (text := _render(node)):
-                    yield f"{name}:{node.lineno}", text
+            visitor = _Texts()
+            visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+            yield from ((f"{name}:{line}", text) for line, text in visitor.texts if " " in text)
 
 
-def _texts(tree: ast.Module) -> Iterator[ast.Constant | ast.JoinedStr]:
-    left_out: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            left_out.add(id(node.value))
-        if isinstance(node, ast.JoinedStr):
-            left_out |= {id(part) for part in node.values}
-        if isinstance(node, ast.JoinedStr) or (
-            isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out
-        ):
-            yield node
+class _Texts(ast.NodeVisitor):
+    """Collects the texts of a module, with their lines."""
 
+    def __init__(self) -> None:
+        self.texts: list[tuple[int, str]] = []
 
-def _render(node: ast.Constant | ast.JoinedStr) -> str:
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    return "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring
+            self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.texts.append((node.lineno, node.value))
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        parts = (str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
+        self.texts.append((node.lineno, "".join(parts)))
