@@ -20,8 +20,8 @@ class FakeClock:
     """
 
     def __init__(self) -> None:
-        self.now = 1_750_000_000.0
-        self.passed = 0.0
+        self.now: float = 1_750_000_000.0
+        self.passed: float = 0.0
         self.sleeps: list[float] = []
 
     def time(self) -> float:
