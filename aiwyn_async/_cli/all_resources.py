@@ -177,8 +177,12 @@ def _end(outcomes: Mapping[str, Outcome], stopped_by: AiwynError | None, advice:
     complete = sum(outcome.code == ExitCode.OK for outcome in outcomes.values())
     if complete == len(outcomes):
         return ExitCode.OK
-    verb = "stopped: " if stopped_by is not None else ""
-    write_message(f"{verb}{complete} of {len(outcomes)} resources are complete; {advice}")
+    text = f"{complete} of {len(outcomes)} resources are complete"
+    if stopped_by is not None:
+        text = f"stopped: {text}"
+    if any(outcome.rows is None for outcome in outcomes.values()):
+        text = f"{text}; {advice}"
+    write_message(text)
     if stopped_by is not None:
         return exit_code_for(stopped_by)
     return codes.pop() if len(codes) == 1 else ExitCode.INCOMPLETE

@@ -16,6 +16,7 @@ import termios
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 
@@ -170,7 +171,7 @@ async def test_same_failure_of_all_resources_sets_its_exit_code(cli: Cli, box: S
 
 
 async def test_full_disk_stops_the_run(cli: Cli, tmp_path: Path) -> None:
-    """A limit on the size of files stands in for the end of a disk."""
+    """A limit on the size of files, which fails like a full disk."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", LIMITED, *EXPORT, "--format", "csv"),
         cwd=cli.folder,
@@ -270,6 +271,7 @@ async def test_options_for_columns_and_bad_rows_apply_to_all(cli: Cli, box: Sand
     assert {state.split()[-1] for name, state in result.items() if name != "invoices"} == {"complete"}
     assert result["invoices"].endswith(" incomplete")
     assert "invoices: not proven complete: " in done.err
+    assert done.err.splitlines()[-1] == "8 of 9 resources are complete"
     assert (tmp_path / "firm" / "invoices.csv.bad.jsonl").exists()
     header, row = (tmp_path / "firm" / "payments.csv").read_text().splitlines()[:2]
     created = row.split(",")[header.split(",").index("createdAt")]
@@ -342,9 +344,22 @@ async def test_sync_all_updates_a_table_of_each_resource(cli: Cli, box: Sandbox,
 
 
 async def test_database_in_use_stops_a_sync_of_all(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "firm.duckdb").write_bytes(b"not a database" * 1000)
-    done = await cli.run("sync", "all", "--to", "firm.duckdb")
+    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
+        other.execute("CREATE TABLE other (id INTEGER)")
+        done = await cli.run("sync", "all", "--to", "firm.duckdb")
     assert (done.code, box.calls()) == (1, 0), done.err
+    assert set(states(done).values()) == {"- failed", "- not started"}
+    assert done.err.splitlines()[-1].startswith(
+        "stopped: 0 of 8 resources are complete; run the command again"
+    )
+
+
+async def test_table_that_sync_refuses_does_not_stop_the_others(cli: Cli, tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
+        other.execute("CREATE TABLE contacts (id INTEGER)")
+    done = await cli.run("sync", "all", "--to", "firm.duckdb")
+    assert (done.code, states(done)["contacts"]) == (5, "- failed"), done.err
+    assert sum(state.endswith(" complete") for state in states(done).values()) == 7
 
 
 @pytest.mark.parametrize("columns", [100, 60])
