@@ -161,7 +161,8 @@ class RemoteFolder:
         try:
             import fsspec  # noqa: PLC0415 (an extra)
 
-            opened: Any = fsspec.url_to_fs(url.rstrip("/"))
+            fs: Any = fsspec  # without types
+            self._files, root = fs.url_to_fs(url.rstrip("/"))
         except ImportError as error:
             raise ConfigurationError(
                 f"{url} needs fsspec and its package for this scheme ({error}); "
@@ -169,7 +170,6 @@ class RemoteFolder:
             ) from None
         except ValueError as error:
             raise ConfigurationError(f"{url} is not a URL that fsspec can open: {error}") from None
-        self._files, root = opened
         self._root = str(root).rstrip("/")
         self.name = str(self._files.unstrip_protocol(self._root))
 
