@@ -105,7 +105,9 @@ class LocalFolder:
         """See ``Folder.write()``."""
         path = self._path / name
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
+                sync_file(path.parent.parent)
             replace_content(path, content)
 
     def matches(self, name: str, file: DatasetFile) -> bool:
