@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -32,15 +33,18 @@ from aiwyn_async.mcp._paths import ExportFolder
 
 __all__ = ["ToolResponse", "Tools"]
 
-# Arguments of this package that the tools do not have.
-_REPLACEMENTS = (
-    (", or pass allow_unknown_operators=True", ""),
-    (' for example F.id == 1 or {"id"', ' for example {"id"'),
-    (' for example F.id.asc(), F.id.desc() or {"id"', ' for example {"id"'),
-    ('use is_null() or {"_is_null"', 'use {"_is_null"'),
-    ("; double it, or use contains()", "; double it"),
-    ("force=True", "force: true"),
-    ("resume=True", "resume: true"),
+# Arguments and expressions of Python that the tools do not have, in texts of errors.
+_REPLACEMENTS: Final = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r", or pass allow_unknown_operators=True", ""),
+        (r"for example F\.id[^{]*or (?=\{)", "for example "),
+        (r"use is_null\(\) or (?=\{)", "use "),
+        (r", or use contains\(\)", ""),
+        (r" or replace=True", ""),
+        (r"\b(force|resume)=True", r"\1: true"),
+        (r'; pass (ids="text"|round_money=)[^;]*', "; export to a .jsonl file instead"),
+    )
 )
 
 
@@ -114,13 +118,13 @@ class Tools:
     async def _search(self, arguments: Search) -> object:
         resource = self._client.describe(arguments.resource)
         check_order(resource, arguments.order_by)
-        verb = _verb(resource, arguments.filters)
+        verb = _verb(resource, arguments)
         check_columns(columns_of(resource, verb), arguments.columns)
         limit = self._max_rows if arguments.limit is None else min(arguments.limit, self._max_rows)
         options: dict[str, Any] = {"limit": limit, "page_size": max(limit, 1), "on_bad_row": "skip"}
         if arguments.order_by is not None:
-            if verb == "list":
-                raise ConfigurationError("order_by is for where, not for filters; leave one of them out")
+            if arguments.filters:
+                raise ConfigurationError("order_by and filters exclude each other; use where instead of filters")
             options["order_by"] = arguments.order_by
         read = self._read(resource, arguments, **options)
         rows = await read.collect()
@@ -153,7 +157,7 @@ class Tools:
             raise ConfigurationError(self._refused["export"])
         target = self._folder.target(arguments.path)
         resource = self._client.describe(arguments.resource)
-        verb = _verb(resource, arguments.filters)
+        verb = _verb(resource, arguments)
         is_pull = verb == "search" or not resource.operators
         read = self._read(resource, arguments, pull=is_pull, on_bad_row="skip")
         check_columns(columns_of(resource, verb), arguments.columns)
@@ -194,7 +198,7 @@ class Tools:
         if where is not None and filters:
             raise ConfigurationError("where and filters exclude each other; add the filter to where")
         collection: Any = getattr(self._client, arguments.resource)
-        if _verb(resource, filters) == "search":
+        if _verb(resource, arguments) == "search":
             return (collection.pull if pull else collection.search)(where, **options)
         is_typed = bool(resource.columns)
         keywords = dict(filters or {}) if is_typed else {"filters": filters}
@@ -208,9 +212,12 @@ class Tools:
         return f"{of}; use a narrower where, count, a limit of up to {self._max_rows}{export}"
 
 
-def _verb(resource: ResourceDescription, filters: Mapping[str, object] | None) -> Verb:
-    """Return the verb of a read: the list with filters or without a search."""
-    return "list" if filters or not resource.operators else "search"
+def _verb(resource: ResourceDescription, arguments: Search | Count | Export) -> Verb:
+    """Return the verb of a read: the list with filters, or if only the list is sure to exist."""
+    if arguments.filters or not resource.operators:
+        return "list"
+    needs_search = arguments.where is not None or getattr(arguments, "order_by", None) is not None
+    return "search" if needs_search or _sources(resource).get("search") != "inferred" else "list"
 
 
 def _sources(resource: ResourceDescription) -> dict[str, str]:
@@ -249,8 +256,8 @@ def _response(value: object, *, is_error: bool = False) -> ToolResponse:
 
 def _to_arguments(text: str) -> str:
     """Remove what the tools do not have from the text of an error."""
-    for python, tool in _REPLACEMENTS:
-        text = text.replace(python, tool)
+    for pattern, replacement in _REPLACEMENTS:
+        text = pattern.sub(replacement, text)
     return text
 
 
