@@ -124,7 +124,9 @@ class Tools:
         options: dict[str, Any] = {"limit": limit, "page_size": max(limit, 1), "on_bad_row": "skip"}
         if arguments.order_by is not None:
             if arguments.filters:
-                raise ConfigurationError("order_by and filters exclude each other; use where instead of filters")
+                raise ConfigurationError(
+                    "order_by and filters exclude each other; use where instead of filters"
+                )
             options["order_by"] = arguments.order_by
         read = self._read(resource, arguments, **options)
         rows = await read.collect()

@@ -174,7 +174,10 @@ async def test_bug_is_a_tool_error_without_its_text(cli: Cli) -> None:
         server.call(1, "count", resource="invoices")
         result = (await server.response())["result"]
         assert result["isError"]
-        assert result["content"][0]["text"] == "unexpected RuntimeError in count; this is a bug, please report it"
+        assert (
+            result["content"][0]["text"]
+            == "unexpected RuntimeError in count; this is a bug, please report it"
+        )
         server.call(2, "describe")
         assert not (await server.response())["result"]["isError"]
         code, _, err = await server.end()

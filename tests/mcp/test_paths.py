@@ -107,7 +107,9 @@ async def test_files_and_datasets_are_written_and_replaced_with_force(call: Call
         assert "pass force: true to replace it" in await call.refused(
             "export", resource="invoices", path=path, columns=["id"]
         )
-        assert (await call("export", resource="invoices", path=path, columns=["id"], force=True))["rows"] == 400
+        assert (await call("export", resource="invoices", path=path, columns=["id"], force=True))[
+            "rows"
+        ] == 400
     text = await call.refused("export", resource="invoices", path="week/x.csv")
     assert text == "the export folder has no folder week; use a path without it"
 

@@ -39,7 +39,7 @@ async def test_options_add_export_and_upsert(connect: Connect, folder: Path) -> 
             assert "$ref" not in json.dumps(tool.input_schema)
 
 
-async def test_session_in_which_mistakes_are_corrected(connect: Connect, folder: Path, box: Sandbox) -> None:
+async def test_session_in_which_mistakes_are_corrected(connect: Connect, folder: Path) -> None:
     async with connect("--export-folder", str(folder)) as session:
         resources = await session.call("describe")
         assert "invoices" in [each["name"] for each in resources["resources"]]
@@ -130,4 +130,3 @@ async def test_sandbox_needs_no_configuration(connect: Connect, cli: Cli) -> Non
     cli.env.pop("AIWYN_API_KEY")
     async with connect("--sandbox", "--sandbox-invoices", "30") as session:
         assert await session.call("count", resource="invoices") == {"count": 30}
-

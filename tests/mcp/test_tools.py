@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,13 +33,12 @@ PAID = {"status": {"_eq": "PAID"}}
     ],
 )
 async def test_unknown_column_lists_the_known_ones_before_a_request(
-    call: Call, box: Sandbox, folder: Path, tool: str, arguments: dict[str, Any], column: str
+    call: Call, box: Sandbox, tool: str, arguments: dict[str, Any], column: str
 ) -> None:
     text = await call.refused(tool, resource="invoices", **arguments)
     assert f"unknown column {column!r}; use one of id, " in text
     assert "unitPrice" in text if column == "price" else "totalAmount" in text
     assert not box.requests
-    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -50,7 +48,10 @@ async def test_unknown_column_lists_the_known_ones_before_a_request(
         ({"status": {"$eq": "PAID"}}, "unknown operator '$eq'; use one of _eq, "),
         ({"status": {"_equals": "PAID"}}, "unknown operator '_equals'; use one of _eq, "),
         ({"_xor": [PAID]}, "unknown operator '_xor'; use one of _and, "),
-        ({"status": "PAID"}, 'where.status: expected an object with an operator; for example {"_eq": "PAID"}'),
+        (
+            {"status": "PAID"},
+            'where.status: expected an object with an operator; for example {"_eq": "PAID"}',
+        ),
         ({"lineItems": {"amount": {"gt": 1}}}, "where.lineItems.amount: unknown operator 'gt'"),
         ({"status": {"_in": "PAID"}}, "where.status._in: expected a list"),
         ({"status": {"_in": []}}, "needs at least one value"),
@@ -80,14 +81,30 @@ async def test_bad_where_names_the_operator(call: Call, where: dict[str, Any], t
         ("search", {"resource": "invoices", "order_by": {"id": "up"}}, "order_by[0]: expected an order"),
         ("search", {"resource": "invoices", "filters": {"state": 1}}, "use one of client_id, status, "),
         ("search", {"resource": "clients", "filters": {"name": "x"}}, "clients takes no filters; use where"),
-        ("search", {"resource": "invoices", "where": PAID, "filters": {"status": "PAID"}}, "exclude each other"),
-        ("search", {"resource": "invoices", "filters": {"status": "PAID"}, "order_by": {"id": "asc"}}, "order_by"),
-        ("search", {"resource": "payments", "where": {"id": {"_eq": 1}}}, "no search, which where needs; use filters"),
+        (
+            "search",
+            {"resource": "invoices", "where": PAID, "filters": {"status": "PAID"}},
+            "exclude each other",
+        ),
+        (
+            "search",
+            {"resource": "invoices", "filters": {"status": "PAID"}, "order_by": {"id": "asc"}},
+            "order_by",
+        ),
+        (
+            "search",
+            {"resource": "payments", "where": {"id": {"_eq": 1}}},
+            "no search, which where needs; use filters",
+        ),
         ("search", {"resource": "payments", "order_by": {"id": "asc"}}, "no search, which order_by needs"),
         ("search", {"resource": "payments", "filters": {"extra": "x"}}, "filters.extra must be an object"),
         ("search", {"resource": "payments", "filters": {"start_date": "soon"}}, "start_date must be a date"),
         ("export", {"resource": "invoices", "path": "x.xls"}, "the suffix must be one of .jsonl"),
-        ("export", {"resource": "invoices", "path": "x.csv", "force": True, "resume": True}, "exclude each other"),
+        (
+            "export",
+            {"resource": "invoices", "path": "x.csv", "force": True, "resume": True},
+            "exclude each other",
+        ),
         ("upsert", {"records": [{"type": "a", "system": 1, "attributes": 1}]}, "record 0 is malformed"),
         ("delete", {"resource": "invoices"}, "unknown tool 'delete'; use one of describe, search, "),
     ],
@@ -116,9 +133,7 @@ async def test_rows_have_the_chosen_columns_in_order_with_exact_amounts(call: Ca
     (new,) = box.insert("invoices", {"totalAmount": "1234567890.12"})
     where = {"id": {"_eq": new}}
     columns = ["totalAmount", "id"]
-    response = await call.tools.call(
-        "search", {"resource": "invoices", "where": where, "columns": columns}
-    )
+    response = await call.tools.call("search", {"resource": "invoices", "where": where, "columns": columns})
     assert response.text.endswith(f'"rows":[{{"totalAmount":1234567890.12,"id":{new}}}]}}')
 
 
@@ -169,7 +184,9 @@ async def test_description_has_what_a_call_needs(call: Call) -> None:
 
 
 async def test_upsert_returns_outcomes_and_is_an_error_if_a_record_failed(call: Call, box: Sandbox) -> None:
-    records = [{"type": "clients", "systemRef": f"a{index}", "attributes": {"name": "x"}} for index in range(3)]
+    records = [
+        {"type": "clients", "systemRef": f"a{index}", "attributes": {"name": "x"}} for index in range(3)
+    ]
     report = await call("upsert", records=records)
     assert (report["total"], report["failed"], report["problems"]) == (3, 0, [])
     box.fail_records(every=2)
@@ -191,14 +208,20 @@ async def test_text_of_rows_is_labelled_and_invisible_characters_are_shown(call:
 
 async def test_rows_that_do_not_decode_are_reported(call: Call, box: Sandbox) -> None:
     box.faults.add(
-        "invoices.search", every=1, mutate=lambda body: body.replace(b'"totalAmount":', b'"totalAmount":"much","x":', 1)
+        "invoices.search",
+        every=1,
+        mutate=lambda body: body.replace(b'"totalAmount":', b'"totalAmount":"much","x":', 1),
     )
     page = await call("search", resource="invoices", limit=5)
     assert any("do not decode" in problem for problem in page["problems"])
 
 
 async def test_field_that_is_not_declared_is_named(call: Call, box: Sandbox) -> None:
-    box.faults.add("invoices.search", every=1, mutate=lambda body: body.replace(b'"invoiceNumber":', b'"x":1,"invoiceNumber":'))
+    box.faults.add(
+        "invoices.search",
+        every=1,
+        mutate=lambda body: body.replace(b'"invoiceNumber":', b'"x":1,"invoiceNumber":'),
+    )
     assert (await call("search", resource="invoices", limit=5))["fields_left_out"] == ["x"]
 
 
