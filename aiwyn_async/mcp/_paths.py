@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from aiwyn_async.errors import ConfigurationError, ExportError
@@ -53,9 +52,8 @@ class ExportFolder:
 
     def _refuse_special(self, target: Path, path: str) -> None:
         if target.is_dir():
-            for folder, folders, files in os.walk(target):
-                for name in [*folders, *files]:
-                    self._refuse_link(Path(folder, name), path)
+            for inner in target.rglob("*"):
+                self._refuse_link(inner, path)
         elif target.exists() and not target.is_file():
             raise ExportError(f"{path} is not a regular file; use another path")
 
