@@ -10,6 +10,7 @@ from typing import Any, Final, Never, TypeVar, overload
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._http.observation import ReadObservation
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
@@ -72,35 +73,37 @@ class Pager(Read[RowT]):
         return self._first_page().__await__()
 
     async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
-        pages = self._start()
-        try:
-            while (rows := await pages.next_rows()) is not None:
-                yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
-                self._checkpoint = pages.checkpoint()
-                # Released before the next are decoded, rows stay in the processor's cache.
-                del rows
-            self._finish(pages)
-        except (RequestError, PaginationError) as error:
-            self._fail(error)
-            raise
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = self._start(observation)
+            try:
+                while (rows := await pages.next_rows()) is not None:
+                    yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
+                    self._checkpoint = pages.checkpoint()
+                    # Released before the next are decoded, rows stay in the processor's cache.
+                    del rows
+                self._finish(pages)
+            except (RequestError, PaginationError) as error:
+                self._fail(error)
+                raise
+            finally:
+                await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        pages = self._start()
-        try:
-            while (page := await pages.next_page()) is not None:
-                pages.prefetch()
-                after = page.checkpoint
-                yield (page,)
-                self._checkpoint = after
-                del page
-            self._finish(pages)
-        except (RequestError, PaginationError) as error:
-            self._fail(error)
-            raise
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = self._start(observation)
+            try:
+                while (page := await pages.next_page()) is not None:
+                    pages.prefetch()
+                    after = page.checkpoint
+                    yield (page,)
+                    self._checkpoint = after
+                    del page
+                self._finish(pages)
+            except (RequestError, PaginationError) as error:
+                self._fail(error)
+                raise
+            finally:
+                await pages.aclose()
 
     async def first(self) -> RowT | None:
         """Return the first row, or None if there is none; requests one row."""
@@ -138,20 +141,21 @@ class Pager(Read[RowT]):
         return pager
 
     async def _first_page(self) -> Page[RowT]:
-        pages = self._start()
-        try:
-            page = await pages.next_page()
-            if page is None:
-                page = pages.empty_page()
-        except (RequestError, PaginationError) as error:
-            self._fail(error)
-            raise
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = self._start(observation)
+            try:
+                page = await pages.next_page()
+                if page is None:
+                    page = pages.empty_page()
+            except (RequestError, PaginationError) as error:
+                self._fail(error)
+                raise
+            finally:
+                await pages.aclose()
         self._checkpoint = page.checkpoint
         return page
 
-    def _start(self) -> PageIterator[RowT]:
+    def _start(self, observation: ReadObservation) -> PageIterator[RowT]:
         pages = PageIterator(
             self._session,
             self.query,
@@ -163,6 +167,7 @@ class Pager(Read[RowT]):
             resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
+        observation.report = pages.report
         self._end_with(None)
         return pages
 
