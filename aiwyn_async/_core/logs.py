@@ -51,10 +51,8 @@ def log_as_environment_says() -> None:
 
 
 def _is_configured() -> bool:
-    """Return whether the application handles the records of this package."""
+    """Return whether the application handles records of this package."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("aiwyn_async.")]
+    loggers = [logging.getLogger(), _package, *map(logging.getLogger, names)]
     own = (logging.NullHandler, _StderrHandler)
-    return any(
-        not isinstance(handler, own)
-        for logger in (logging.getLogger(), _package)
-        for handler in logger.handlers
-    )
+    return any(not isinstance(handler, own) for logger in loggers for handler in logger.handlers)
