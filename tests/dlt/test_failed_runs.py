@@ -187,7 +187,7 @@ def test_ctrl_c_during_a_request_leaves_no_thread_and_no_open_client(
         signal.pthread_kill(main, signal.SIGINT)
         return True
 
-    box.faults.add("payments.list", delay=60, match=interrupt)
+    box.faults.add("payments.list", delay=60, times=9, match=interrupt)
     with pytest.raises(KeyboardInterrupt):
         list(aiwyn_source(["payments"], connect=connect))
     assert set(threading.enumerate()) == before

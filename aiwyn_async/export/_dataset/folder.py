@@ -105,7 +105,9 @@ class LocalFolder:
         """See ``Folder.write()``."""
         path = self._path / name
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
+                sync_file(path.parent.parent)
             replace_content(path, content)
 
     def matches(self, name: str, file: DatasetFile) -> bool:
@@ -161,7 +163,8 @@ class RemoteFolder:
         try:
             import fsspec  # noqa: PLC0415 (an extra)
 
-            opened: Any = fsspec.url_to_fs(url.rstrip("/"))
+            fs: Any = fsspec  # without types
+            self._files, root = fs.url_to_fs(url.rstrip("/"))
         except ImportError as error:
             raise ConfigurationError(
                 f"{url} needs fsspec and its package for this scheme ({error}); "
@@ -169,7 +172,6 @@ class RemoteFolder:
             ) from None
         except ValueError as error:
             raise ConfigurationError(f"{url} is not a URL that fsspec can open: {error}") from None
-        self._files, root = opened
         self._root = str(root).rstrip("/")
         self.name = str(self._files.unstrip_protocol(self._root))
 
