@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -11,10 +12,8 @@ __all__ = ["AttemptEnd", "CallEnd", "ObservedCall", "Observer", "WaitReason", "W
 WaitReason = Literal["queue", "pause", "retry"]
 
 
-class ObservedCall(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One request with its retries, or one use of a read.
-
-    The same object is passed to all methods, so it can be the key of a dict.
+class ObservedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One request with its retries, or one use of a read. It can be the key of a dict.
 
     Attributes:
         kind: "request", or "read" for a use of ``list()``, ``search()`` or ``pull()``, whose requests are
@@ -24,6 +23,7 @@ class ObservedCall(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         template: the path with names for its variable parts, such as ``/gql/v1/invoice/{key}``; None if it is
             unknown, as with ``AiwynClient.request()``.
         base_url: of the server.
+        id: unique in the process.
     """
 
     kind: Literal["request", "read"]
@@ -31,6 +31,7 @@ class ObservedCall(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     path: str
     template: str | None
     base_url: str
+    id: int = msgspec.field(default_factory=itertools.count(1).__next__)
 
 
 class WaitStart(msgspec.Struct, frozen=True, kw_only=True):

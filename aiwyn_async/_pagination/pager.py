@@ -10,7 +10,6 @@ from typing import Any, Final, Never, TypeVar, overload
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async._http.observation import ReadObservation
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
@@ -74,7 +73,8 @@ class Pager(Read[RowT]):
 
     async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
         with self._session.observe_read(self.query.path) as observation:
-            pages = self._start(observation)
+            pages = self._start()
+            observation.report = pages.report
             try:
                 while (rows := await pages.next_rows()) is not None:
                     yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
@@ -90,7 +90,8 @@ class Pager(Read[RowT]):
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         with self._session.observe_read(self.query.path) as observation:
-            pages = self._start(observation)
+            pages = self._start()
+            observation.report = pages.report
             try:
                 while (page := await pages.next_page()) is not None:
                     pages.prefetch()
@@ -142,7 +143,8 @@ class Pager(Read[RowT]):
 
     async def _first_page(self) -> Page[RowT]:
         with self._session.observe_read(self.query.path) as observation:
-            pages = self._start(observation)
+            pages = self._start()
+            observation.report = pages.report
             try:
                 page = await pages.next_page()
                 if page is None:
@@ -155,7 +157,7 @@ class Pager(Read[RowT]):
         self._checkpoint = page.checkpoint
         return page
 
-    def _start(self, observation: ReadObservation) -> PageIterator[RowT]:
+    def _start(self) -> PageIterator[RowT]:
         pages = PageIterator(
             self._session,
             self.query,
@@ -167,7 +169,6 @@ class Pager(Read[RowT]):
             resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
-        observation.report = pages.report
         self._end_with(None)
         return pages
 

@@ -210,8 +210,8 @@ async def test_observer_that_raises_is_logged_once_and_breaks_nothing(
     observer = Broken()
     client = connect(flaky.url).with_options(observer=observer)
     await client.invoices.get(1)
+    flaky.play(closing(503))
     with pytest.raises(ServerError):
-        flaky.play(closing(503))
         await client.with_options(retries=1).invoices.get(1)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
@@ -264,7 +264,7 @@ async def test_read_that_is_left_reports_the_rows_received(
     client = connect(sandbox.url, api_key=sandbox.api_key, observer=observer)
     for read in (client.invoices.list(page_size=10), client.invoices.pull(page_size=10)):
         observer.events.clear()
-        rows = aiter(read)
+        rows = read.pages()
         await anext(rows)
         await rows.aclose()
         (end,) = (end for end in observer.ends if end.rows is not None)

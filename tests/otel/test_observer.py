@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -88,7 +88,7 @@ class Telemetry:
 
 def id_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def parent_of(span: ReadableSpan) -> int | None:
@@ -100,7 +100,7 @@ def attributes_of(span: ReadableSpan) -> dict[str, Any]:
 
 
 @pytest.fixture
-def telemetry() -> AsyncIterator[Telemetry]:
+def telemetry() -> Iterator[Telemetry]:
     made = Telemetry()
     yield made
     made.close()
@@ -311,7 +311,5 @@ OpenTelemetryObserver()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert (
-        'ConfigurationError: OpenTelemetryObserver needs opentelemetry-api; run: pip install "aiwyn-async[otel]"'
-        in done.stderr
-    )
+    assert 'needs opentelemetry-api; run: pip install "aiwyn-async[otel]"' in done.stderr
+    assert "ConfigurationError" in done.stderr
