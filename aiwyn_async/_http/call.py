@@ -50,7 +50,9 @@ class Call:
         "waited",
     )
 
-    def __init__(self, request: Request, clock: Clock, deadline: float) -> None:
+    def __init__(
+        self, request: Request, clock: Clock, deadline: float, observation: Observation | None = None
+    ) -> None:
         self.request = request
         self.started = clock.monotonic()
         self.deadline_at = self.started + deadline
@@ -64,7 +66,7 @@ class Call:
         self.retry_budget_exhausted = False
         self.queued = 0.0
         self.waited = 0.0
-        self.observation: Observation | None = None
+        self.observation = observation
         self._clock = clock
         self._phase = "token"
         self._queued_at: float | None = None

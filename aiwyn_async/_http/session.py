@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from typing import Final, NoReturn, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, NoReturn, Protocol
 
 from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._core.observer import ObservedCall
@@ -155,7 +156,7 @@ class Session:
         secrets = [secret for secret in self._secrets(None) if len(secret.reveal()) >= MIN_SECRET_LENGTH]
         return text and printable(text, secrets, limit=MAX_SHOWN_PATH)
 
-    def _observed(self, request: Request) -> ObservedCall:
+    def _described(self, request: Request) -> ObservedCall:
         path = request.path.partition("#")[0].partition("?")[0]
         return ObservedCall(
             kind="request",
@@ -176,7 +177,7 @@ class Session:
                 stacklevel=_levels_to_the_caller(),
             )
 
-    async def call(self, request: Request) -> Response:
+    def call(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request until its outcome is final; return a successful response.
 
         Raises:
@@ -184,13 +185,17 @@ class Session:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.
         """
-        call = Call(request, self.config.clock, self.config.deadline)
+        # Not a coroutine itself: each small call would pay for one more frame.
         if self._observer is None and not logger.isEnabledFor(logging.INFO):
-            return await self._send(call)
-        call.observation = observation = Observation(self._observer, self._observed(request))
+            return self._call(request)
+        return self._observed_call(request)
+
+    async def _observed_call(self, request: Request) -> Response:
+        observation = Observation(self._observer, self._described(request))
+        call = Call(request, self.config.clock, self.config.deadline, observation)
         error_type: str | None = None
         try:
-            return await self._send(call)
+            return await self._call(request, call)
         except BaseException as error:
             error_type = type(error).__name__
             if (attempt := call.interrupt(error)) is not None:
@@ -199,7 +204,8 @@ class Session:
         finally:
             observation.call_ended(call.end(error_type, self._shown))
 
-    async def _send(self, call: Call) -> Response:
+    async def _call(self, request: Request, call: Call | None = None) -> Response:
+        call = call or Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
         try:
             with call.limit as limit:

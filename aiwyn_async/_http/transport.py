@@ -216,7 +216,13 @@ class Transport:
                     allow_redirects=False,
                 )
                 sending.has_response = True
-                body = await self._read(response, sending)
+                max_bytes = self._config.max_response_bytes
+                try:
+                    body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
+                finally:
+                    if not response.closed:  # closed once it is read completely
+                        response.release()
+                body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
                     return Response(
                         response.status, response.headers, body, time.perf_counter() - sending.started
@@ -232,23 +238,6 @@ class Transport:
             if self._proxy is not None and not sending.connected and not out_of_sockets:
                 kind, text = blame_proxy(self._proxy, error, kind, text)
         return self._failure(sending, kind, text, out_of_sockets)
-
-    async def _read(
-        self, response: aiohttp.ClientResponse, sending: _Sending
-    ) -> bytes | tuple[bytes, ...] | UnusableBody:
-        """Return the body of a response as UTF-8."""
-        max_bytes = self._config.max_response_bytes
-        try:
-            body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
-        finally:
-            if not response.closed:  # closed once it is read completely
-                response.release()
-        if isinstance(body, UnusableBody):
-            return body
-        try:
-            return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
-        except (UnknownCharsetError, UnicodeError) as error:
-            return undecodable(response, body, error)
 
     def _failure(self, sending: _Sending, kind: FailureKind, text: str, out_of_sockets: bool) -> Failure:
         if self._closed:
@@ -323,6 +312,18 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         yield
     finally:
         await session.close()
+
+
+def _decoded(
+    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...] | UnusableBody
+) -> bytes | tuple[bytes, ...] | UnusableBody:
+    """Return a body as UTF-8."""
+    if isinstance(body, UnusableBody):
+        return body
+    try:
+        return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
+    except (UnknownCharsetError, UnicodeError) as error:
+        return undecodable(response, body, error)
 
 
 def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] | None) -> dict[str, str]:
