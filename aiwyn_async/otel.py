@@ -5,6 +5,7 @@ Importing this module does not import OpenTelemetry.
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -152,13 +153,19 @@ def _name(call: ObservedCall) -> str:
     return f"{call.method} {call.template}" if call.template else str(call.method)
 
 
+@functools.lru_cache(maxsize=16)
+def _server(base_url: str) -> tuple[str | None, int | None]:
+    url = URL(base_url)
+    return url.host, url.port
+
+
 def _attributes(call: ObservedCall) -> Attributes:
-    url = URL(call.base_url)
+    address, port = _server(call.base_url)
     known = {
         "http.request.method": call.method,
         "url.template": call.template,
-        "server.address": url.host,
-        "server.port": url.port,
+        "server.address": address,
+        "server.port": port,
     }
     return {name: value for name, value in known.items() if value is not None}
 

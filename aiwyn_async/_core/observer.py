@@ -76,14 +76,14 @@ class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a call.
 
     Attributes:
-        status: of the last response, or None.
+        status: of the last attempt with an outcome, or None if there was no response.
         error_type: the class of the error that the call raised, or None.
         attempts: how many there were; 0 for a read, whose requests are calls of their own.
         elapsed: seconds of the whole call, by the clock of the client.
         queued: seconds queued for slots.
         waited: seconds waited for backoff or because of Retry-After.
-        request_id: of the last response, or None.
-        bytes: length of the decoded body of the last response, or of all responses of a read.
+        request_id: of that response, or None.
+        bytes: length of its decoded body, or of all responses of a read.
         rows: rows received by a read, duplicates and bad rows included; None for a request.
     """
 

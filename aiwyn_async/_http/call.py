@@ -31,6 +31,7 @@ class Call:
 
     __slots__ = (
         "_clock",
+        "_last_end",
         "_phase",
         "_queued_at",
         "_sent_at",
@@ -71,6 +72,7 @@ class Call:
         self._phase = "token"
         self._queued_at: float | None = None
         self._sent_at: float | None = None
+        self._last_end: AttemptEnd | None = None
 
     @property
     def phase(self) -> str:
@@ -126,7 +128,7 @@ class Call:
         self._sent_at = None
         attempt, outcome = self.attempts[-1], self.last
         status = outcome.status if isinstance(outcome, Response) else None
-        return AttemptEnd(
+        self._last_end = AttemptEnd(
             number=len(self.attempts),
             status=status,
             error_type=None if status is not None and status < 400 else attempt.outcome,
@@ -136,6 +138,7 @@ class Call:
             request_id=mask(outcome.request_id) if isinstance(outcome, Response) else None,
             bytes=outcome.length if isinstance(outcome, Response) else 0,
         )
+        return self._last_end
 
     def interrupt(self, error: BaseException) -> AttemptEnd | None:
         """Return the attempt that an error interrupted, to be reported; None if nothing was in flight."""
@@ -154,17 +157,17 @@ class Call:
             bytes=0,
         )
 
-    def end(self, error_type: str | None, mask: Callable[[str | None], str | None]) -> CallEnd:
+    def end(self, error_type: str | None) -> CallEnd:
         """Return the end of the call, to be reported."""
         self._leave_queue()
-        response = self.last if isinstance(self.last, Response) else None
+        last = self._last_end
         return CallEnd(
-            status=None if response is None else response.status,
+            status=None if last is None else last.status,
             error_type=error_type,
             attempts=len(self.attempts) + (self._sent_at is not None),
             elapsed=self._clock.monotonic() - self.started,
             queued=self.queued + sum(attempt.queued for attempt in self.attempts),
             waited=self.waited + sum(attempt.waited for attempt in self.attempts),
-            request_id=None if response is None else mask(response.request_id),
-            bytes=0 if response is None else response.length,
+            request_id=None if last is None else last.request_id,
+            bytes=0 if last is None else last.bytes,
         )

@@ -153,8 +153,10 @@ class Session:
 
     def _shown(self, text: str | None) -> str | None:
         """Return a path or an id for observers and logs: printable, without credentials."""
+        if text is None:
+            return None
         secrets = [secret for secret in self._secrets(None) if len(secret.reveal()) >= MIN_SECRET_LENGTH]
-        return text and printable(text, secrets, limit=MAX_SHOWN_PATH)
+        return printable(text, secrets, limit=MAX_SHOWN_PATH)
 
     def _described(self, request: Request) -> ObservedCall:
         path = request.path.partition("#")[0].partition("?")[0]
@@ -202,7 +204,7 @@ class Session:
                 observation.attempt_ended(attempt)
             raise
         finally:
-            observation.call_ended(call.end(error_type, self._shown))
+            observation.call_ended(call.end(error_type))
 
     async def _call(self, request: Request, call: Call | None = None) -> Response:
         call = call or Call(request, self.config.clock, self.config.deadline)
