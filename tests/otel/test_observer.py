@@ -1,5 +1,8 @@
 """Spans and metrics: one span per call, one child per attempt, by the conventions of HTTP clients."""
 
+# pyright: reportPrivateUsage=false
+# (a test of leaks looks inside)
+
 from __future__ import annotations
 
 import asyncio
