@@ -4,6 +4,11 @@ from aiwyn_async._changes.bookmarks import FileState as FileState
 from aiwyn_async._changes.bookmarks import StateBackend as StateBackend
 from aiwyn_async._changes.changes import Changes as Changes
 from aiwyn_async._changes.reconcile import KeyDiff as KeyDiff
+from aiwyn_async._core.observer import AttemptEnd as AttemptEnd
+from aiwyn_async._core.observer import CallEnd as CallEnd
+from aiwyn_async._core.observer import ObservedCall as ObservedCall
+from aiwyn_async._core.observer import Observer as Observer
+from aiwyn_async._core.observer import WaitStart as WaitStart
 from aiwyn_async._core.reports import EarlierProblems as EarlierProblems
 from aiwyn_async._core.reports import KeyRange as KeyRange
 from aiwyn_async._core.reports import ListReport as ListReport

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -90,8 +89,6 @@ async def count(
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors are one line on stderr."""
-    # Without a handler, Python prints a warning of a failed token renewal, and the error would repeat it.
-    logging.getLogger("aiwyn_async").addHandler(logging.NullHandler())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UndocumentedEndpointWarning)
