@@ -12,6 +12,7 @@ import msgspec
 
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in
+from aiwyn_async._core.observer import Observer
 from aiwyn_async._core.profile import missing_file
 from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
 from aiwyn_async._core.sources import SECRETS, Source, check_destination, find_sources, merge
@@ -26,6 +27,7 @@ __all__ = [
     "Config",
     "EndpointOverride",
     "Headers",
+    "Observer",
     "Secret",
     "SystemClock",
     "TokenProvider",
@@ -124,6 +126,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     ssl_context: ssl.SSLContext | None = None
     """A TLS context, for a private CA or client certificates. Verification cannot be disabled."""
+    observer: Observer | None = None
+    """Is called at each step of each call; see ``Observer``."""
     clock: Clock = msgspec.field(default_factory=SystemClock)
 
     @without_locals
@@ -174,7 +178,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Check the types; values passed from code are unchecked so far."""
         for name, kinds in _TYPES.items():
             value = getattr(self, name)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            # A class has the methods of its instances, so it passes for one.
+            is_class = isinstance(value, type) and name in {"observer", "clock"}
+            if is_class or not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 expected = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
                 raise ConfigurationError(f"{name} must be {expected}, not {type(value).__name__}")
         context = self.ssl_context
@@ -307,10 +313,11 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "allow_insecure_http": (bool,),
     "proxy": (str, type(None)),
     "ssl_context": (ssl.SSLContext, type(None)),
+    "observer": (Observer, type(None)),
     "clock": (Clock,),
 }
 
-OBJECTS: Final = {"headers", "ssl_context", "clock"}
+OBJECTS: Final = {"headers", "ssl_context", "observer", "clock"}
 """Options that no environment variable sets."""
 _NAMES: Final = frozenset(Config.__struct_fields__)
 

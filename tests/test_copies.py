@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import importlib
 import inspect
@@ -19,13 +20,14 @@ import aiwyn_async
 from aiwyn_async import AiwynClient, BadRow, Checkpoint, F, FileState, Secret, deferred
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.export import export
+from aiwyn_async.export import export, read_manifest
 from aiwyn_async.models.base import Model
 from aiwyn_async.models.invoices import InvoiceSearchRow
 from aiwyn_async.models.records import Record, RecordType, RecordTypeField
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, WebhookEvent, WebhookVerifier
+from recording_observer import RecordingObserver
 
 MODULES = (
     *("aiwyn_async", "aiwyn_async.webhooks", "aiwyn_async.export", "aiwyn_async.sync"),
@@ -37,7 +39,7 @@ CLIENTS = (
     aiwyn_async.Iteration,
 )
 """Objects that reference a client, or are one."""
-PROTOCOLS = {"Clock", "StateBackend", "SystemClock"}
+PROTOCOLS = {"Clock", "Observer", "StateBackend", "SystemClock"}
 SECRETS = {"Config", "Secret"}
 
 
@@ -70,6 +72,8 @@ def shown(value: Any) -> object:
 async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
     """Return a value of every public type with data, most of them created by a read."""
     progress: list[Progress] = []
+    events = RecordingObserver()
+    await asyncio.gather(*(aiwyn.with_options(observer=events).invoices.list().count() for _ in range(9)))
     listed, pull = aiwyn.invoices.list(), aiwyn.invoices.pull(page_size=10, on_progress=progress.append)
     search = aiwyn.invoices.search(page_size=7)
     page, rows = await search, await listed.collect()
@@ -98,6 +102,7 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
             outcomes[0],
             BadRow(0, 1, "broken", b"{}", 7),
         ),
+        *(events.calls[0], events.waits[0], events.attempts[0], events.ends[0]),
         *(F, F.client.name, F.a.contains("x") & (F.b > Decimal(1)), F.a.desc()),
         *(STANDARD_WEBHOOKS, WebhookEvent(id="1", timestamp=1, payload=b"{}")),
         *(Record(type="A", attributes={}), FileState(folder / "state.json")),
@@ -110,6 +115,8 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(aiwyn_async.Response(200, {}, b"{}", 0.1), aiwyn_async.RawPage(b"[1]", ("a",))),
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
+        await export(aiwyn.invoices.pull(), f"{folder}/invoices/"),
+        *(manifest := read_manifest(f"{folder}/invoices/"), *manifest.files),
         await sync(aiwyn.invoices, folder / "firm.duckdb"),
     ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from aiwyn_async._cli.errors import ExitCode, exit_code_for
+from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
 from aiwyn_async._cli.output import (
     discard_output,
     set_verbosity,
@@ -46,6 +45,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "upsert": "upsert:upsert",
     "sandbox": "sandbox:serve_sandbox",
     "doctor": "doctor:doctor",
+    "mcp": "mcp:serve_mcp",
 }
 GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "auth": (
@@ -126,8 +126,6 @@ def help_page(width: int) -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors are one line on stderr."""
-    # Without a handler, Python prints a warning of a failed token renewal, and the error would repeat it.
-    logging.getLogger("aiwyn_async").addHandler(logging.NullHandler())
     command = next((each for each in arguments if not each.startswith("-")), "")
     try:
         with warnings.catch_warnings():
@@ -139,7 +137,7 @@ def run(arguments: Sequence[str]) -> int:
         write_error(f"error: {' '.join(str(error).split())}")
         return ExitCode.USAGE
     except AiwynError as error:
-        text = "; ".join([to_flags(str(error)), *getattr(error, "__notes__", ())])
+        text = error_text(error)
         write_error(f"error: {text}")
         _write_json_error(text, command, arguments)
         return exit_code_for(error)

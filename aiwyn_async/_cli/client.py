@@ -31,7 +31,7 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
     with suppress(ConfigurationError):
         inflate_with_isal()
     if not options.sandbox:
-        async with AiwynClient() as aiwyn, waiting_messages(aiwyn.config.base_url):
+        async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
     async with (

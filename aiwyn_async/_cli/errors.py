@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async.errors import (
     AiwynError,
     AuthenticationError,
@@ -17,7 +18,7 @@ from aiwyn_async.errors import (
     TransportError,
 )
 
-__all__ = ["ExitCode", "exit_code_for"]
+__all__ = ["ExitCode", "error_text", "exit_code_for"]
 
 
 class ExitCode(enum.IntEnum):
@@ -52,3 +53,8 @@ def exit_code_for(error: AiwynError) -> ExitCode:
     if isinstance(error, TokenExchangeError) and isinstance(error.__cause__, AiwynError):
         return exit_code_for(error.__cause__)
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILURE)
+
+
+def error_text(error: AiwynError) -> str:
+    """Return the text of an error with its notes, and with flags instead of arguments."""
+    return "; ".join([to_flags(str(error)), *getattr(error, "__notes__", ())])

@@ -7,14 +7,14 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Literal, ParamSpec
+from typing import Any, Final, ParamSpec
 
 from aiwyn_async._cli.output import escape_control_characters, write_rows
+from aiwyn_async._cli.resources import ALL
 from aiwyn_async.errors import AiwynError, ConfigurationError
 
-__all__ = ["StdoutFormat", "name_of", "writes_stdout"]
+__all__ = ["name_of", "writes_stdout"]
 
-StdoutFormat = Literal["jsonl", "csv", "parquet"]
 Arguments = ParamSpec("Arguments")
 
 STDOUT: Final = "-"
@@ -33,14 +33,13 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
     @functools.wraps(command)
     async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         options: dict[str, Any] = dict(kwargs)
-        form = options.pop("format", None)
+        form = options.get("file_format")
         run_command: Callable[..., Awaitable[int]] = command
         if options["to"] != STDOUT:
-            if form is not None:
-                raise ConfigurationError("--format is for --to -; a file has the format of its suffix")
             return await run_command(*args, **options)
         form = form or "jsonl"
-        _check(form, options)
+        _check(args[0], form, options)
+        options.pop("file_format", None)
         with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
             path = Path(folder) / f"stdout.{form}"
             try:
@@ -65,12 +64,16 @@ def name_of(to: str) -> Path:
     return Path("stdout") if path.parent.name.startswith(FOLDER_PREFIX) else path
 
 
-def _check(form: str, options: dict[str, Any]) -> None:
+def _check(resource: object, form: str, options: dict[str, Any]) -> None:
     """Refuse what stdout cannot have.
 
     Raises:
         ConfigurationError: names the flag.
     """
+    if resource == ALL:
+        raise ConfigurationError("--to - is for one resource; name a folder, or a resource")
+    if form == "dataset":
+        raise ConfigurationError("a dataset is a folder; pass --format jsonl, csv or parquet with --to -")
     if form == "parquet" and sys.stdout is not None and sys.stdout.isatty():
         raise ConfigurationError("Parquet is not text; redirect stdout, or pass --format csv")
     for name in REFUSED:

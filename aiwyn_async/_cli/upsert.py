@@ -47,7 +47,7 @@ async def upsert(
         batch_size: Records per request, 1 to 100.
         json: Print the outcome of each record as a line of JSON on stdout.
     """
-    async with AiwynClient() as aiwyn, waiting_messages(aiwyn.config.base_url):
+    async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
         write = aiwyn.records.update if update else aiwyn.records.upsert
         with _RecordLines(file) as records, create_progress("records") as progress:
             writing = write(records, batch_size=batch_size)
