@@ -45,6 +45,9 @@ _OBJECT: Final = re.compile(
 )
 _WORD: Final = re.compile(rf"(?<!-)\b{_any_of(_SHORT)}\b")
 
+# What the library adds to the reason of a server.
+_ADVICE: Final = re.compile(r"(?:all other rows are retained, )?(?:pass|use|set|remove|call) ")
+
 # Advice that the command line words differently, or that it has no use for.
 _PHRASES: Final = tuple(
     (re.compile(pattern), replacement)
@@ -92,14 +95,22 @@ def to_flags(text: str) -> str:
     What a server says is not changed.
     """
     text, says, reason = text.partition("the server says: ")
+    if says:
+        reason, _, advice = reason.rpartition("; ")
+        if not _ADVICE.match(advice):
+            reason, advice = "; ".join(filter(None, [reason, advice])), ""
+        return f"{_translated(text)}{says}{reason}{advice and f'; {_translated(advice)}'}"
+    return _translated(text)
+
+
+def _translated(text: str) -> str:
     for pattern, replacement in _PHRASES:
         text = pattern.sub(replacement, text)
     text = _ASSIGNED.sub(_assigned, text)
     text = _SETTING.sub(lambda match: f"{'set ' if match[1] else ''}{_variable(match[2], match[3])}", text)
     text = _NAMED.sub(lambda match: flag_name(match[1]), text)
     text = _SUBJECT.sub(lambda match: _flags_in(match[1]), text)
-    text = _OBJECT.sub(lambda match: f"{match[1]}{_flags_in(match[2])}", text)
-    return f"{text}{says}{reason}"
+    return _OBJECT.sub(lambda match: f"{match[1]}{_flags_in(match[2])}", text)
 
 
 def flag_name(argument: str) -> str:

@@ -101,9 +101,12 @@ async def test_verbose_command_logs_requests(cli: Cli, box: Sandbox) -> None:
     for arguments in (["count", "clients", "--verbose"], ["--verbose", "count", "clients"]):
         done = await cli.run(*arguments)
         assert done.code == 0
-        assert [line.split()[:3] for line in done.err.splitlines()] == [
-            ["debug:", "POST", "/v1/auth/token:"],
-            ["debug:", "POST", "/gql/v1/clients:"],
+        lines = [line.split()[:4] for line in done.err.splitlines()]
+        assert lines == [
+            ["debug:", "POST", "/v1/auth/token:", "attempt"],
+            ["info:", "POST", "/v1/auth/token:", "200"],
+            ["debug:", "POST", "/gql/v1/clients:", "attempt"],
+            ["info:", "POST", "/gql/v1/clients:", "200"],
         ]
         assert box.api_key not in done.err
 

@@ -98,5 +98,8 @@ async def test_flags_of_files_are_refused(flags: list[str], cli: Cli, box: Sandb
     assert done.code == 2
     assert f"error: {flags[0]} cannot be combined with --to -; remove it\n" in done.err
     refused = await cli.run("export", "invoices", "--to", "x.csv", "--format", "csv")
-    assert "--format is for --to -; a file has the format of its suffix" in refused.err
+    assert "--format is for all resources and for --to -" in refused.err
+    folder = await cli.run("export", "all", "--to", "-")
+    assert (folder.code, "--to - is for one resource" in folder.err) == (2, True)
+    assert "a dataset is a folder" in (await cli.run(*EXPORT, "--format", "dataset")).err
     assert box.calls() == 0

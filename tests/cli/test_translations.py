@@ -105,6 +105,11 @@ def test_no_text_of_the_library_gives_python_advice() -> None:
         ),
         ("remove ids, date_columns, round_money and extra", None),
         ("partition_by and keep are for datasets", "--partition-by and --keep are for datasets"),
+        (
+            "the server says: pass page_size; limit=1; all other rows are retained, pass resume=True to continue",
+            "the server says: pass page_size; limit=1; all other rows are retained, pass --resume to continue",
+        ),
+        ("the server says: page_size; resume=True", "the server says: page_size; resume=True"),
         ("no rows; pass paging='page' to read by page number", "no rows"),
         ("the limit of 5 columns is where ranges overlap", "the limit of 5 columns is where ranges overlap"),
     ],
