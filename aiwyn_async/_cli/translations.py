@@ -11,6 +11,7 @@ from aiwyn_async.config import OBJECTS, Config
 __all__ = ["FLAGS", "flag_name", "to_flags"]
 
 FLAGS: Final = frozenset({
+    *("allow_writes", "export_folder", "max_rows"),
     *("batch_size", "client_id", "columns", "compression", "csv_escape_formulas", "date_columns", "end_date"),
     *("extra", "force", "full", "ids", "keep", "limit", "on_bad_row", "overlap", "page_size", "partition_by"),
     *("ranges", "reconcile_deletes", "replace", "resume", "round_money", "row_group_rows", "start_date"),

@@ -112,7 +112,7 @@ async def test_list_and_count_know_every_resource(plural: str, cli: Cli) -> None
 
 def test_resources_are_those_of_the_client() -> None:
     names = {name for name in dir(AiwynClient) if not name.startswith("_")}
-    other = {"aclose", "collection", "config", "read", "request", "with_options"}
+    other = {"aclose", "collection", "config", "describe", "read", "request", "with_options"}
     writes = {"event_subscriptions", "record_types", "records"}
     assert names - other - writes == {*RESOURCES, *UNDOCUMENTED, "time"}
 

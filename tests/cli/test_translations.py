@@ -16,6 +16,7 @@ from aiwyn_async._resources.invoices import Invoices
 from aiwyn_async._resources.payments import Payments
 from aiwyn_async._resources.records import Records
 from aiwyn_async.export import export
+from aiwyn_async.mcp import serve
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from command_line import Cli
@@ -44,7 +45,15 @@ def flags_of_commands() -> set[str]:
 
 
 def keywords() -> set[str]:
-    functions: tuple[Any, ...] = (export, sync, Invoices.list, Invoices.search, Payments.list, Records.upsert)
+    functions: tuple[Any, ...] = (
+        export,
+        sync,
+        serve,
+        Invoices.list,
+        Invoices.search,
+        Payments.list,
+        Records.upsert,
+    )
     names = {name for function in functions for name in inspect.signature(function).parameters}
     return names | set(ListOptions.__annotations__) | set(PullOptions.__annotations__)
 
@@ -106,8 +115,8 @@ def test_no_text_of_the_library_gives_python_advice() -> None:
         ("remove ids, date_columns, round_money and extra", None),
         ("partition_by and keep are for datasets", "--partition-by and --keep are for datasets"),
         (
-            "the server says: pass page_size; limit=1; all other rows are retained, pass resume=True to continue",
-            "the server says: pass page_size; limit=1; all other rows are retained, pass --resume to continue",
+            "the server says: page_size; limit=1; all other rows are retained, pass resume=True to continue",
+            "the server says: page_size; limit=1; all other rows are retained, pass --resume to continue",
         ),
         ("the server says: page_size; resume=True", "the server says: page_size; resume=True"),
         ("no rows; pass paging='page' to read by page number", "no rows"),

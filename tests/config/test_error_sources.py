@@ -35,13 +35,13 @@ def test_error_names_the_variable(
 
 def test_error_names_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "config.toml"
-    path.write_text('[profiles.default]\nretries = "many"\n[profiles.default.endpoints.clients]\nkeys = 1\n')
+    path.write_text('[profiles.default]\nretries = "many"\n[profiles.odd.endpoints.clients]\nkeys = 1\n')
     path.chmod(0o600)
     monkeypatch.setenv("AIWYN_CONFIG", str(path))
     with pytest.raises(ConfigurationError, match=rf"^profile 'default' of {path}: retries: expected int"):
         Config.load(base_url=URL, api_key="key-of-this-test")
-    with pytest.raises(ConfigurationError, match=rf"^profile 'default' of {path}: endpoints"):
-        Config.load(base_url=URL, api_key="key-of-this-test", retries=1)
+    with pytest.raises(ConfigurationError, match=rf"^profile 'odd' of {path}: endpoints"):
+        Config.load(base_url=URL, api_key="key-of-this-test", profile="odd")
 
 
 def test_error_of_an_argument_names_it_alone() -> None:
