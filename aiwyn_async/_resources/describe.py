@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, Union, cast, overload
+from typing import Any, Final, Literal, Union, overload
 
 import msgspec
 
@@ -145,11 +145,11 @@ class DescribesResources:
         }
         if resource is None:
             return tuple(_describe(each, self.config) for each in collections.values())
-        collection = getattr(self, str(resource), None)
-        if not isinstance(collection, Collection):
+        collection: Any = getattr(self, str(resource), None)
+        if not any(collection is each for each in collections.values()):
             known = ", ".join(collections)
             raise ConfigurationError(f"unknown resource {resource!r}; use one of {known}")
-        return _describe(cast("Collection[Any, Any, Any]", collection), self.config)
+        return _describe(collection, self.config)
 
 
 def _describe(collection: Collection[Any, Any, Any], config: Config) -> ResourceDescription:

@@ -77,7 +77,7 @@ def _check_condition(tree: Any, columns: Columns, operators: Sequence[str], at: 
     entries = cast("dict[str, Any]", tree).items() if isinstance(tree, dict) else ()
     for key, inner in entries:
         if key in _CONNECTIVES:
-            branches: list[Any] = inner if isinstance(inner, list) else [inner]
+            branches: Any = inner if isinstance(inner, list) else [inner]
             for each in branches:
                 _check_condition(each, columns, operators, f"{at}.{key}")
         elif not key.startswith("_"):
