@@ -116,6 +116,8 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
         await export(aiwyn.invoices.pull(), f"{folder}/invoices/"),
+        *(resource := aiwyn.describe("invoices"), resource.columns[0], resource.verbs[0]),
+        resource.filters[0],
         *(manifest := read_manifest(f"{folder}/invoices/"), *manifest.files),
         await sync(aiwyn.invoices, folder / "firm.duckdb"),
     ]

@@ -139,14 +139,15 @@ class DescribesResources:
         """
         members = [item for kind in reversed(type(self).__mro__) for item in vars(kind).items()]
         names = [name for name, value in members if isinstance(value, functools.cached_property)]
-        collections = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
+        collections: dict[str, Collection[Any, Any, Any]] = {
+            name: value for name, value in values.items() if isinstance(value, Collection)
+        }
         if resource is None:
-            return tuple(
-                _describe(each, self.config) for each in collections.values() if isinstance(each, Collection)
-            )
-        collection: object = getattr(self, str(resource), None)
-        if not isinstance(collection, Collection):
-            known = ", ".join(name for name, each in collections.items() if isinstance(each, Collection))
+            return tuple(_describe(each, self.config) for each in collections.values())
+        collection: Any = getattr(self, str(resource), None)
+        if not any(collection is each for each in collections.values()):
+            known = ", ".join(collections)
             raise ConfigurationError(f"unknown resource {resource!r}; use one of {known}")
         return _describe(collection, self.config)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiwyn_async._resources.describe import ColumnDescription, ResourceDescription
 from aiwyn_async._resources.endpoint import Verb
@@ -72,11 +72,13 @@ def check_filters(resource: ResourceDescription, filters: Mapping[str, Any] | No
             raise ConfigurationError(f"filters.{name} must be an object, got {value!r}")
 
 
-def _check_condition(tree: object, columns: Columns, operators: Sequence[str], at: str) -> None:
+def _check_condition(tree: Any, columns: Columns, operators: Sequence[str], at: str) -> None:
     """Check the names in a condition; ``to_where()`` refuses what else is wrong with it."""
-    for key, inner in tree.items() if isinstance(tree, dict) else ():
+    entries = cast("dict[str, Any]", tree).items() if isinstance(tree, dict) else ()
+    for key, inner in entries:
         if key in _CONNECTIVES:
-            for each in inner if isinstance(inner, list) else [inner]:
+            branches: Any = inner if isinstance(inner, list) else [inner]
+            for each in branches:
                 _check_condition(each, columns, operators, f"{at}.{key}")
         elif not key.startswith("_"):
             column = _find(columns, key, at)
@@ -90,7 +92,7 @@ def _check_comparison(inner: object, operators: Sequence[str], at: str) -> None:
     if not isinstance(inner, dict):
         example = json.dumps({"_eq": inner}, default=str)
         raise ConfigurationError(f"{at}: expected an object with an operator; for example {example}")
-    for name in inner:
+    for name in cast("dict[str, Any]", inner):
         if name not in operators or name in _CONNECTIVES:
             known = ", ".join(operator for operator in operators if operator not in _CONNECTIVES)
             raise ConfigurationError(f"{at}: unknown operator {name!r}; use one of {known}")

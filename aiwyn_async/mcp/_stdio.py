@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Final, TextIO, TypeVar
 
 from aiwyn_async.errors import ConfigurationError
@@ -56,7 +56,7 @@ class StdoutLines:
 
 
 @contextlib.contextmanager
-def protocol_stdout() -> Iterator[StdoutLines]:
+def protocol_stdout() -> Generator[StdoutLines]:
     """Reserve stdout for the protocol; what else is written to it goes to stderr.
 
     Raises:

@@ -240,7 +240,9 @@ def _without_empty(value: Any) -> Any:
             for name, each in entries
             if name != "attribute" and (each not in (None, "", (), []))
         }
-    return [_without_empty(each) for each in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [_without_empty(each) for each in cast("list[Any]", value)]
+    return value
 
 
 def _pick(row: object, columns: Sequence[str] | None) -> Any:

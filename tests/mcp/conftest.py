@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def connect(cli: Cli, tmp_path: Path) -> Connect:
     """Start ``aiwyn mcp`` with arguments, as an MCP client does."""
 
     @asynccontextmanager
-    async def connected(*arguments: str) -> AsyncIterator[McpSession]:
+    async def connected(*arguments: str) -> AsyncGenerator[McpSession]:
         errors = tmp_path / "stderr.txt"
         command = ["-W", "error", "-m", "aiwyn_async", "mcp", *arguments]
         server = StdioServerParameters(command=sys.executable, args=command, env=cli.env, cwd=tmp_path)
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def call(box: Sandbox, folder: Path) -> AsyncIterator[Call]:
+async def call(box: Sandbox, folder: Path) -> AsyncGenerator[Call]:
     """All tools, with 50 rows per response."""
     async with AiwynClient(
         base_url=box.url, api_key=box.api_key, backoff_base=0, warn_undocumented=False

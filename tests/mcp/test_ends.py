@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Server:
 
 
 @asynccontextmanager
-async def started(cli: Cli, *command: str) -> AsyncIterator[Server]:
+async def started(cli: Cli, *command: str) -> AsyncGenerator[Server]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-W", "error", *command),
