@@ -76,7 +76,9 @@ for _name, (_help, _commands) in GROUPS.items():
     _group = App(name=_name, help=_help)
     _add(_group, _commands)
     app.command(_group)
-app.register_install_completion_command(help="Install completion for bash, zsh or fish.")
+app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType]
+    help="Install completion for bash, zsh or fish."
+)
 
 
 @app.meta.default

@@ -73,12 +73,14 @@ def write_data(data: bytes) -> None:
     Raises:
         StorageError: stdout is closed, or its disk is full.
     """
-    if sys.stdout is not None and sys.stdout.isatty():
+    stdout = sys.stdout
+    if stdout is not None and stdout.isatty():
         data = escape_control_characters(data.decode("utf-8", "replace")).encode()
     try:
         write_rows(data + b"\n")
     except BrokenPipeError:
-        discard_output(sys.stdout)
+        assert stdout is not None  # it has written  # noqa: S101
+        discard_output(stdout)
 
 
 def write_rows(data: bytes) -> None:

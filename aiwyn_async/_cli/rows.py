@@ -49,8 +49,9 @@ class RowFields:
     """
 
     def __init__(self, row_type: Any) -> None:
-        self._type = plain_type(row_type)
-        is_struct = isinstance(self._type, type) and issubclass(self._type, msgspec.Struct)
+        self._type: Any = plain_type(row_type)
+        kind: Any = self._type
+        is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
         fields = msgspec.structs.fields(self._type) if is_struct else ()
         self.types: dict[str, Any] = {field.encode_name: field.type for field in fields}
         """The type of each declared field; empty for rows without a type."""

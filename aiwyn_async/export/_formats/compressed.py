@@ -1,3 +1,4 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Compressed text files: each part is a gzip member or a Zstandard frame, and files join them."""
 
 from __future__ import annotations
