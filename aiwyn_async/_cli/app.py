@@ -105,7 +105,9 @@ def _load_for_help(tokens: Sequence[str]) -> None:
     first, second = [*words, "", ""][:2]
     if first in GROUPS and second not in GROUPS[first][1]:
         _load(app[first], GROUPS[first][1])
-    elif not words or (first not in COMMANDS and set(tokens) & {"--help", "-h"}):
+    elif (
+        "--version" not in tokens and first not in COMMANDS and (not words or {"--help", "-h"} & set(tokens))
+    ):
         _load(app, COMMANDS)
 
 
