@@ -118,6 +118,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         page_type: the type that pages decode rows as; the row type, unless the read is ``undecoded()``.
         options: the checked options.
         loop: the event loop that ran when the read was created, or None.
+        may_block: an Arrow reader may block a thread that runs another event loop; off by default.
         error: the error that ended the latest use, or None. A consumer that only passes rows on, such as an
             Arrow reader, may replace it with its own.
     """
@@ -134,6 +135,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         self._session = session
         self.page_type: Any = row_type
         self.loop: asyncio.AbstractEventLoop | None = running_loop_or_none()
+        self.may_block: bool = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.query.path} of {type_name(self.row_type)}: {self.report}>"
