@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from types import TracebackType
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
     from aiwyn_async.sync import sync
 else:
 
-    async def sync(*args, **options):  # noqa: ANN002, ANN003, ANN202
+    async def sync(collection, to, **options):  # noqa: ANN001, ANN003, ANN202
         """Import the function when it is used: it needs an extra."""
         from aiwyn_async.sync import sync as run  # noqa: PLC0415
 
-        return await run(*args, **options)
+        return await run(collection, to, **options)
 
 
 __all__ = ["Aiwyn"]
@@ -79,6 +80,9 @@ def _job(
             )
         return source.thread.call(function, source.source, *args, **kwargs)
 
+    shown: inspect.Signature = inspect.signature(function)
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    blocking.__dict__["__signature__"] = shown.replace(parameters=[itself, *shown.parameters.values()])
     return lambda _: blocking
 
 
@@ -146,7 +150,9 @@ class Aiwyn:
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        self.client: AiwynClient = AiwynClient(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
+        self.client: AiwynClient = AiwynClient(
+            base_url=base_url, api_key=api_key, token=token, profile=profile, **options
+        )
         self.thread: LoopThread = LoopThread(self.client)
         self._is_view = False
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+from collections import deque
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, Generic, Literal, Never, Self, TypeVar, cast, overload
@@ -109,43 +111,49 @@ class BlockingIteration(Iterator[ItemT]):
         self._thread = thread
         self._iteration = iteration
         self._supply = supply
-        self._left: Iterator[ItemT] = iter(())
+        self._left: deque[ItemT] = deque()
         self._lock = threading.Lock()
 
     def __next__(self) -> ItemT:
-        for item in self._left:
-            return item
-        with self._lock:  # several threads may share the rows
+        if self._left:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                return self._left.popleft()
+        with self._lock:
             while True:
-                for item in self._left:
-                    return item
-                if not (chunk := self._next_chunk()):
+                with contextlib.suppress(IndexError):
+                    return self._left.popleft()
+                if not self._read_chunk():
                     raise StopIteration
-                self._left = iter(chunk)
-                del chunk
 
     def close(self) -> None:
         """End the iteration and its requests in flight."""
-        self._left = iter(())
+        self._left.clear()
         self._thread.call(self._iteration.aclose)
 
-    def _next_chunk(self) -> list[ItemT]:
+    def _read_chunk(self) -> bool:
+        """Read the next chunk; False at the end."""
         if self._supply is None:
-            return self._thread.call(self._iteration.next_chunk)
-        while (chunk := self._thread.call(self._chunk_unless_needed, self._supply)) is None:
+            return self._thread.call(self._fill)
+        while (has_items := self._thread.call(self._fill_unless_needed, self._supply)) is None:
             self._supply.fill()
-        return chunk
+        return has_items
 
-    async def _chunk_unless_needed(self, supply: Supply[Any]) -> list[ItemT] | None:
-        """Return the next chunk; or None if the client waits for the supply."""
+    async def _fill(self) -> bool:
+        chunk = await self._iteration.next_chunk()
+        # Here, since Ctrl-C may keep a return value from the thread that waits for it.
+        self._left.extend(chunk)
+        return bool(chunk)
+
+    async def _fill_unless_needed(self, supply: Supply[Any]) -> bool | None:
+        """Read the next chunk; or return None if the client waits for the supply."""
         await supply.resume()
-        chunk = asyncio.ensure_future(self._iteration.next_chunk())
+        filling = asyncio.ensure_future(self._fill())
         needed = asyncio.ensure_future(supply.wait_until_needed())
         try:
-            await asyncio.wait([chunk, needed], return_when=asyncio.FIRST_COMPLETED)
-            return chunk.result() if chunk.done() else None
+            await asyncio.wait([filling, needed], return_when=asyncio.FIRST_COMPLETED)
+            return filling.result() if filling.done() else None
         finally:
-            chunk.cancel()  # the step of the iteration continues
+            filling.cancel()  # the step of the iteration continues
             needed.cancel()
 
 
