@@ -17,7 +17,7 @@ MODULES = (
     "aiwyn_async",
     *(f"aiwyn_async.{name}" for name in ("blocking", "dlt", "export", "filters", "sync", "webhooks")),
 )
-INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts", "LoopThread"}
+INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts", "LoopThread", "Supply"}
 """Arguments of constructors and methods that this package calls."""
 
 

@@ -17,6 +17,7 @@ import msgspec
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
@@ -139,6 +140,11 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.query.path} of {type_name(self.row_type)}: {self.report}>"
+
+    def _repr_html_(self) -> str:
+        title = f"{type(self).__name__} {self.query.path} of {type_name(self.row_type)}"
+        problems = {"problems": self.report.problems()} if self.checkpoint is not None else {}
+        return fields_html(title, changed_fields(self.report) | problems)
 
     @property
     @abstractmethod

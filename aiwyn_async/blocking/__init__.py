@@ -9,6 +9,7 @@ from aiwyn_async.blocking._resources import (
     BlockingRecordTypes,
     BlockingSearchableCollection,
     BlockingUntypedCollection,
+    UntypedList,
     WriteResult,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "BlockingRecords",
     "BlockingSearchableCollection",
     "BlockingUntypedCollection",
+    "UntypedList",
     "WriteResult",
 ]

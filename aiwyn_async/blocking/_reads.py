@@ -175,6 +175,9 @@ class BlockingRead(Generic[RowT, ReportT]):
     def __repr__(self) -> str:
         return repr(self.source)
 
+    def _repr_html_(self) -> str:
+        return self.source._repr_html_()  # noqa: SLF001 (the protocol of IPython)  # pyright: ignore[reportPrivateUsage]
+
     def __iter__(self) -> BlockingIteration[RowT]:
         """Iterate over all rows, fetching pages as needed."""
         return BlockingIteration(self.thread, aiter(self.source))
