@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
@@ -115,14 +114,13 @@ class BlockingIteration(Iterator[ItemT]):
         self._lock = threading.Lock()
 
     def __next__(self) -> ItemT:
-        if self._left:
-            with contextlib.suppress(IndexError):  # another thread took the last one
+        while True:
+            try:
                 return self._left.popleft()
-        with self._lock:
-            while True:
-                with contextlib.suppress(IndexError):
-                    return self._left.popleft()
-                if not self._read_chunk():
+            except IndexError:
+                pass
+            with self._lock:  # several threads may share the rows
+                if not self._left and not self._read_chunk():
                     raise StopIteration
 
     def close(self) -> None:
