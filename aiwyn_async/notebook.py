@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from html import escape
 from typing import Any, Final
 
 from aiwyn_async._pull.progress import Progress
-from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["progress"]
 
@@ -25,7 +25,7 @@ def progress(
         with progress("invoices") as show:
             aiwyn.export(aiwyn.invoices.pull(), "invoices.parquet", on_progress=show)
 
-    It needs IPython, which every notebook has, and no widgets.
+    Outside of IPython it shows nothing.
 
     Args:
         noun: names the rows.
@@ -33,16 +33,9 @@ def progress(
 
     Yields:
         The function to pass as ``on_progress``.
-
-    Raises:
-        ConfigurationError: IPython is not installed.
     """
-    try:
-        from IPython.display import display  # noqa: PLC0415 (an extra, which may be missing)
-    except ImportError:
-        raise ConfigurationError("progress() needs IPython; run: pip install ipykernel") from None
     bar = _Bar(noun)
-    handle: Any = display(bar, display_id=True)
+    update = _display(bar)
     shown_at = clock()
 
     def show(latest: Progress) -> None:
@@ -50,12 +43,21 @@ def progress(
         bar.progress = latest
         if clock() - shown_at >= SECONDS_PER_UPDATE:
             shown_at = clock()
-            handle.update(bar)
+            update(bar)
 
     try:
         yield show
     finally:
-        handle.update(bar)
+        update(bar)
+
+
+def _display(bar: _Bar) -> Callable[[object], None]:
+    """Show a bar, and return the function that shows it again."""
+    ipython: Any = sys.modules.get("IPython")  # every notebook has imported it
+    if ipython is None or ipython.get_ipython() is None:
+        return lambda _: None
+    update: Callable[[object], None] = ipython.display.display(bar, display_id=True).update
+    return update
 
 
 class _Bar:

@@ -11,7 +11,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from aiwyn_async import ConfigurationError, Progress
+from aiwyn_async import Progress
 from aiwyn_async.notebook import progress
 from tools.run_notebooks import EXAMPLES, run
 
@@ -48,7 +48,10 @@ def test_progress_is_shown_and_updated() -> None:
     assert shown[-1]["text/html"].startswith('<progress value="99" max="100">')
 
 
-def test_progress_without_ipython_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "IPython.display", None)
-    with pytest.raises(ConfigurationError, match="pip install ipykernel"), progress():
-        pass
+def test_progress_outside_of_ipython_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "IPython")
+    with progress() as show:
+        show(Progress(1, 100, 10.0, 3.0, 2, 0))
+    assert capsys.readouterr().out == ""
