@@ -35,6 +35,10 @@ from aiwyn_async._resources.clients import Clients as Clients
 from aiwyn_async._resources.collection import Collection as Collection
 from aiwyn_async._resources.collection import LookupResult as LookupResult
 from aiwyn_async._resources.contacts import Contacts as Contacts
+from aiwyn_async._resources.describe import ColumnDescription as ColumnDescription
+from aiwyn_async._resources.describe import FilterDescription as FilterDescription
+from aiwyn_async._resources.describe import ResourceDescription as ResourceDescription
+from aiwyn_async._resources.describe import VerbDescription as VerbDescription
 from aiwyn_async._resources.draft_invoices import DraftInvoices as DraftInvoices
 from aiwyn_async._resources.engagements import Engagements as Engagements
 from aiwyn_async._resources.event_subscriptions import EventSubscriptions as EventSubscriptions

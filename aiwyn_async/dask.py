@@ -20,7 +20,7 @@ from aiwyn_async._pagination.read import check_integer
 from aiwyn_async._pull.plan import Partition, Plan
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.export import export
+from aiwyn_async.export import DatasetManifest, commit_parts, export, part_name
 
 __all__ = ["Part", "export_parts", "read_parts"]
 
@@ -44,14 +44,14 @@ def export_parts(
     connect: Connect = AiwynClient,
     retries: int = 3,
     **options: Any,
-) -> PullReport:
-    """Write each partition to a Parquet file, and return one report of all.
+) -> DatasetManifest:
+    """Write each partition to a Parquet file, and return the manifest of the dataset that they are.
 
     Run again after an error: finished parts send no request, and unfinished ones are continued.
 
     Args:
         plan: what to read.
-        folder: an existing folder that all workers reach; it gets ``part-000000.parquet`` and so on.
+        folder: an existing folder that all workers and this process reach.
         cluster: a synchronous ``distributed.Client``.
         limit: maximum number of requests in flight, over all workers.
         connect: makes the client of a worker, by default from its environment or profile; picklable.
@@ -64,7 +64,8 @@ def export_parts(
     consume = partial(_to_file, folder=Path(folder).absolute(), **options)
     futures = _submit(consume, plan, cluster, limit=limit, connect=connect, retries=retries)
     reports: Any = cluster.gather(futures)
-    return plan.commit({each.number: report for each, report in zip(plan.partitions, reports, strict=True)})
+    numbers = [each.number for each in plan.partitions]
+    return commit_parts(plan, dict(zip(numbers, reports, strict=True)), folder)
 
 
 def read_parts(
@@ -111,7 +112,7 @@ async def _run(consume: Any, plugin: str, limit: int, run: str, partition: Parti
 
 
 async def _to_file(pull: Pull[Any], number: int, folder: Path, **options: Any) -> PullReport:
-    await export(pull, folder / f"part-{number:06}.parquet", resume=True, **options)
+    await export(pull, folder / part_name(number), resume=True, **options)
     return pull.report
 
 

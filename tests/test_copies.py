@@ -19,7 +19,7 @@ import aiwyn_async
 from aiwyn_async import AiwynClient, BadRow, Checkpoint, F, FileState, Secret, deferred
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.export import export
+from aiwyn_async.export import export, read_manifest
 from aiwyn_async.models.base import Model
 from aiwyn_async.models.invoices import InvoiceSearchRow
 from aiwyn_async.models.records import Record, RecordType, RecordTypeField
@@ -111,6 +111,8 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(aiwyn_async.Response(200, {}, b"{}", 0.1), aiwyn_async.RawPage(b"[1]", ("a",))),
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
+        await export(aiwyn.invoices.pull(), f"{folder}/invoices/"),
+        *(manifest := read_manifest(f"{folder}/invoices/"), *manifest.files),
         await sync(aiwyn.invoices, folder / "firm.duckdb"),
     ]
 

@@ -15,8 +15,9 @@ from cyclopts import App, CycloptsError
 
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.doctor import doctor
-from aiwyn_async._cli.errors import ExitCode, exit_code_for, to_flags
+from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for, to_flags
 from aiwyn_async._cli.export import export
+from aiwyn_async._cli.mcp import serve_mcp
 from aiwyn_async._cli.options import FilterOptions, SandboxOptions
 from aiwyn_async._cli.output import discard_output, write_data, write_message
 from aiwyn_async._cli.resources import create_list, find_resource
@@ -53,6 +54,7 @@ app.command(export)
 app.command(upsert)
 app.command(serve_sandbox, name="sandbox")
 app.command(doctor)
+app.command(serve_mcp, name="mcp")
 
 
 @app.command
@@ -99,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return ExitCode.USAGE
     except AiwynError as error:
-        text = "; ".join([to_flags(str(error)), *getattr(error, "__notes__", ())])
+        text = error_text(error)
         write_message(f"error: {text}")
         _write_json_error(text, arguments)
         return exit_code_for(error)

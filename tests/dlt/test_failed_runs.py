@@ -20,8 +20,8 @@ from aiwyn_async import (
 from aiwyn_async.dlt import aiwyn_source
 from aiwyn_async.errors import DecodeError, ServerError
 from aiwyn_async.sandbox import Drift, Sandbox
+from aiwyn_async.testing import FakeClock
 from duckdb_files import query
-from fake_clock import FakeClock
 from loaded_tables import cause_in, loaded_rows, sandbox_rows
 from looking_inside import session_of
 
@@ -187,7 +187,7 @@ def test_ctrl_c_during_a_request_leaves_no_thread_and_no_open_client(
         signal.pthread_kill(main, signal.SIGINT)
         return True
 
-    box.faults.add("payments.list", delay=60, match=interrupt)
+    box.faults.add("payments.list", delay=60, times=9, match=interrupt)
     with pytest.raises(KeyboardInterrupt):
         list(aiwyn_source(["payments"], connect=connect))
     assert set(threading.enumerate()) == before

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ExportError
-from aiwyn_async.export import export
+from aiwyn_async.export import export, read_manifest
 from aiwyn_async.sandbox import Sandbox
 
 Disk = tuple[Path, Callable[[str], None]]
@@ -44,6 +44,26 @@ async def test_export_resumes_after_a_full_disk_is_enlarged(
     assert sorted(path.name for path in disk.iterdir()) == [f".{target.name}.done", target.name]
 
 
+async def test_dataset_resumes_after_a_full_disk_is_enlarged(small_disk: Disk) -> None:
+    disk, mount = small_disk
+    to = f"{disk}/x/"
+    async with (
+        Sandbox(invoices=6000, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        with pytest.raises(ExportError, match=r"cannot write .*No space left"):
+            await export(aiwyn.invoices.pull(page_size=20), to, row_group_rows=300, compression="none")
+        with pytest.raises(ExportError, match="has no complete dataset"):
+            read_manifest(to)
+        before = box.calls("invoices.search")
+        mount("size=64m")
+        pull = aiwyn.invoices.pull(page_size=20)
+        await export(pull, to, row_group_rows=300, compression="none", resume=True)
+        assert read_manifest(to).rows == 6000
+        assert box.calls("invoices.search") - before < 300
+    assert not (disk / "x/_partial").exists()
+
+
 async def test_export_refuses_a_read_only_folder_before_a_request(small_disk: Disk) -> None:
     disk, mount = small_disk
     mount("ro")
@@ -53,6 +73,8 @@ async def test_export_refuses_a_read_only_folder_before_a_request(small_disk: Di
     ):
         with pytest.raises(ExportError, match="Read-only file system"):
             await export(aiwyn.invoices.pull(), disk / "x.jsonl")
+        with pytest.raises(ExportError, match="Read-only file system"):
+            await export(aiwyn.invoices.pull(), f"{disk}/x/")
         assert box.calls() == 0
 
 

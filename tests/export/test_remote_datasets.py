@@ -25,7 +25,7 @@ class ObjectStore(MemoryFileSystem):  # type: ignore[misc]
     protocol = "store"
     cachable = False
     remaining = 10**9
-    store: ClassVar[dict[str, Any]] = {}
+    store: ClassVar[dict[str, Any]] = {}  # pyright: ignore[reportIncompatibleVariableOverride] (it has no types)
     pseudo_dirs: ClassVar[list[str]] = [""]
 
     def _change(self) -> None:

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aiwyn_async._core.files import move_synced, replace_content, sync_file, url_of
 from aiwyn_async.errors import ConfigurationError, ExportError
@@ -105,7 +107,9 @@ class LocalFolder:
         """See ``Folder.write()``."""
         path = self._path / name
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
+                sync_file(path.parent.parent)
             replace_content(path, content)
 
     def matches(self, name: str, file: DatasetFile) -> bool:
@@ -161,7 +165,8 @@ class RemoteFolder:
         try:
             import fsspec  # noqa: PLC0415 (an extra)
 
-            opened: Any = fsspec.url_to_fs(url.rstrip("/"))
+            fs: Any = fsspec  # without types
+            self._files, root = fs.url_to_fs(url.rstrip("/"))
         except ImportError as error:
             raise ConfigurationError(
                 f"{url} needs fsspec and its package for this scheme ({error}); "
@@ -169,7 +174,6 @@ class RemoteFolder:
             ) from None
         except ValueError as error:
             raise ConfigurationError(f"{url} is not a URL that fsspec can open: {error}") from None
-        self._files, root = opened
         self._root = str(root).rstrip("/")
         self.name = str(self._files.unstrip_protocol(self._root))
 
@@ -251,4 +255,7 @@ class RemoteFolder:
 def open_folder(to: str | Path) -> Folder:
     """Return the folder of a dataset."""
     url = url_of(to)
-    return LocalFolder(Path(to)) if url is None else RemoteFolder(url)
+    if url is None:
+        return LocalFolder(Path(to))
+    parts = urlsplit(url)
+    return LocalFolder(Path(url2pathname(parts.path))) if parts.scheme == "file" else RemoteFolder(url)

@@ -80,7 +80,7 @@ class _DatasetWriter:
         """The state of the read after the last of the tables."""
         self._writing: asyncio.Future[None] | None = None
 
-    def write(self, _number: int, rows: PageRows) -> Any:
+    def write(self, number: int, rows: PageRows) -> Any:  # noqa: ARG002 (files have numbers of their own)
         """Convert a part to a table."""
         return self._files.table(rows)
 

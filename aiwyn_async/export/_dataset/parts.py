@@ -9,14 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from aiwyn_async._core.reports import PullReport
 from aiwyn_async._pull.plan import Plan
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
-from aiwyn_async.export._dataset.state import MANIFEST
+from aiwyn_async.export._dataset.state import MANIFEST, read_manifest
 from aiwyn_async.export._manifest import encode_checked
 
 __all__ = ["commit_parts", "part_name"]
@@ -82,4 +80,4 @@ def commit_parts(
     )
     manifest.check_rows(report, folder.name)
     folder.write(MANIFEST, encode_checked(manifest))
-    return msgspec.structs.replace(manifest, folder=folder.name)
+    return read_manifest(to)
