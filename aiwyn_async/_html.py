@@ -31,7 +31,8 @@ def rows_html(title: str, rows: Sequence[Any]) -> str:
     }
     notes = [f"{count:,} {noun}" for noun, count in left_out.items() if count]
     columns = filled[:MAX_COLUMNS]
-    table = [columns, *([row.get(name) for name in columns] for row in shown)] if columns else []
+    table: list[list[object]] = [list(columns)] if columns else []
+    table += [[row.get(name) for name in columns] for row in shown if columns]
     return _document(title, table, "; ".join(notes), has_header=True)
 
 
@@ -53,7 +54,8 @@ def changed_fields(value: msgspec.Struct) -> dict[str, object]:
     return {
         name: current
         for name, (current, field) in values.items()
-        if current != (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
+        if current
+        != (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
     }
 
 

@@ -15,10 +15,7 @@ from types_in_annotations import types_in
 
 MODULES = (
     "aiwyn_async",
-    *(
-        f"aiwyn_async.{name}"
-        for name in ("blocking", "dlt", "export", "filters", "mcp", "sync", "webhooks")
-    ),
+    *(f"aiwyn_async.{name}" for name in ("blocking", "dlt", "export", "filters", "mcp", "sync", "webhooks")),
 )
 INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts", "LoopThread", "Supply"}
 """Arguments of constructors and methods that this package calls."""

@@ -1,4 +1,11 @@
-"""Run the notebooks of examples/ against a sandbox and store their outputs: ``python -m tools.run_notebooks``."""
+"""Run the notebooks of examples/ against a sandbox and store their outputs.
+
+``python -m tools.run_notebooks``
+"""
+
+# nbformat and nbclient have incomplete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from aiwyn_async._core.check_values import check_value
-from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async._html import rows_html
+from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async.errors import Attempt, CheckpointError
 
 __all__ = ["Checkpoint", "Page", "PageMeta", "RawPage", "damaged_checkpoint", "fingerprint"]

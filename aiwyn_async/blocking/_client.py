@@ -15,6 +15,7 @@ from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._pull.plan import Partition
 from aiwyn_async._resources.clients import Clients
 from aiwyn_async._resources.contacts import Contacts
+from aiwyn_async._resources.describe import ResourceDescription
 from aiwyn_async._resources.draft_invoices import DraftInvoices
 from aiwyn_async._resources.engagements import Engagements
 from aiwyn_async._resources.invoices import Invoices
@@ -263,6 +264,14 @@ class Aiwyn:
         """Return any endpoint as a resource; rows are dicts. See ``AiwynClient.collection()``."""
         collection = self.client.collection(path, key=key, search_path=search_path, get_path=get_path)
         return BlockingUntypedCollection(self.thread, collection)
+
+    @overload
+    def describe(self, resource: None = None) -> tuple[ResourceDescription, ...]: ...
+    @overload
+    def describe(self, resource: str) -> ResourceDescription: ...
+    def describe(self, resource: str | None = None) -> ResourceDescription | tuple[ResourceDescription, ...]:
+        """Describe a resource, or all that can be read; see ``AiwynClient.describe()``."""
+        return self.client.describe() if resource is None else self.client.describe(resource)
 
     def read(
         self, partition: Partition, **options: Unpack[PartitionOptions]

@@ -174,7 +174,7 @@ class BlockingRead(Generic[RowT, ReportT]):
         return repr(self.source)
 
     def _repr_html_(self) -> str:
-        return self.source._repr_html_()  # noqa: SLF001 (the protocol of IPython)  # pyright: ignore[reportPrivateUsage]
+        return self.source._repr_html_()
 
     def __iter__(self) -> BlockingIteration[RowT]:
         """Iterate over all rows, fetching pages as needed."""

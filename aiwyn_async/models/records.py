@@ -74,7 +74,8 @@ class WriteReport(msgspec.Struct, kw_only=True):
 
     def _repr_html_(self) -> str:
         problems = [
-            f"record {each.index}: {each.status} {each.code or ''} {each.message or ''}" for each in self.problems
+            f"record {each.index}: {each.status} {each.code or ''} {each.message or ''}"
+            for each in self.problems
         ]
         fields = changed_fields(self) | {"problems": problems}
         fields.pop("outcomes", None)

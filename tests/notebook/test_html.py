@@ -72,7 +72,7 @@ def page_of(items: list[Any]) -> Page[Any]:
     return Page(items, count=len(items), number=0, checkpoint=checkpoint, meta=meta, raw=list)
 
 
-REPORTS = {
+REPORTS: dict[str, Any] = {
     "list": ListReport(unknown_fields={HOSTILE: HOSTILE}, rows_received=3),
     "pull": PullReport(missing=[MissingRange(1, None, HOSTILE)], fallback_reason=HOSTILE),
     "write": WriteReport(problems=[RecordOutcome(index=0, status="failed", code=HOSTILE, message=HOSTILE)]),
@@ -98,7 +98,9 @@ def test_hidden_characters_are_shown_as_their_code() -> None:
 
 
 def test_dollar_signs_are_not_taken_for_formulas() -> None:
-    assert page_of([{"a": "$1 and $2"}])._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')
+    assert (
+        page_of([{"a": "$1 and $2"}])._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')
+    )
 
 
 def test_page_shows_twenty_rows_and_their_columns() -> None:
@@ -139,7 +141,8 @@ def test_credentials_in_the_url_of_a_dataset_are_not_shown() -> None:
 
 
 async def test_reads_and_results_are_shown(client: AiwynClient, sandbox: Sandbox, tmp_path: Path) -> None:
-    for each in (client.invoices.list(), client.invoices.pull(), client.invoices.changes()):
+    reads: list[Any] = [client.invoices.list(), client.invoices.pull(), client.invoices.changes()]
+    for each in reads:
         assert "of Invoice" in read(each).text
         assert "did not reach" not in read(each).text  # it was not used yet
         await each.collect()

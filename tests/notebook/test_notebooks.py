@@ -28,7 +28,9 @@ def test_notebook_runs_and_has_stored_pictures(path: Path) -> None:
     stored: Any = nbformat.read(path, as_version=4)
     done = run(path)
     assert images(done) == images(stored) == 2
-    streams = [each for cell in done.cells for each in cell.get("outputs", []) if each.output_type == "stream"]
+    streams = [
+        each for cell in done.cells for each in cell.get("outputs", []) if each.output_type == "stream"
+    ]
     assert not streams  # such as warnings
     text = path.read_text(encoding="utf-8")
     assert "sandbox-" not in text  # the prefix of the API key
