@@ -31,8 +31,10 @@ def rows_html(title: str, rows: Sequence[Any]) -> str:
     }
     notes = [f"{count:,} {noun}" for noun, count in left_out.items() if count]
     columns = filled[:MAX_COLUMNS]
-    table: list[list[object]] = [list(columns)] if columns else []
-    table += [[row.get(name) for name in columns] for row in shown if columns]
+    table: list[list[object]] = []
+    if columns:
+        table.append([*columns])
+        table.extend([row.get(name) for name in columns] for row in shown)
     return _document(title, table, "; ".join(notes), has_header=True)
 
 

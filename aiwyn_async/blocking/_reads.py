@@ -112,6 +112,7 @@ class BlockingIteration(Iterator[ItemT]):
         self._supply = supply
         self._left: deque[ItemT] = deque()
         self._lock = threading.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     def __next__(self) -> ItemT:
         while True:
@@ -137,10 +138,13 @@ class BlockingIteration(Iterator[ItemT]):
         return has_items
 
     async def _fill(self) -> bool:
-        chunk = await self._iteration.next_chunk()
-        # Here, since Ctrl-C may keep a return value from the thread that waits for it.
-        self._left.extend(chunk)
-        return bool(chunk)
+        async with self._one_at_a_time:
+            if self._left:  # filled by a call that Ctrl-C left behind
+                return True
+            chunk = await self._iteration.next_chunk()
+            # Here, since Ctrl-C may keep a return value from the thread that waits for it.
+            self._left.extend(chunk)
+            return bool(chunk)
 
     async def _fill_unless_needed(self, supply: Supply[Any]) -> bool | None:
         """Read the next chunk; or return None if the client waits for the supply."""
@@ -174,7 +178,9 @@ class BlockingRead(Generic[RowT, ReportT]):
         return repr(self.source)
 
     def _repr_html_(self) -> str:
-        return self.source._repr_html_()
+        source: Any = self.source
+        html: str = source._repr_html_()
+        return html
 
     def __iter__(self) -> BlockingIteration[RowT]:
         """Iterate over all rows, fetching pages as needed."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar
 
 from aiwyn_async._http import forks
 from aiwyn_async.client import AiwynClient
@@ -20,6 +19,8 @@ __all__ = ["LoopThread"]
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
+CANCEL_TIMEOUT: Final = 2.0
+"""Seconds that Ctrl-C waits for a cancelled call, such as an export that closes its files."""
 EXIT_TIMEOUT: Final = 5.0
 """Seconds that the exit of the interpreter waits for a client that was not closed."""
 
@@ -56,7 +57,7 @@ class LoopThread:
             LoopMismatchError: called in a forked process, or by a callback of the client.
         """
         try:
-            return _result(self._submit(lambda: function(*args, **kwargs)))
+            return _Call(lambda: function(*args, **kwargs)).result(self._begin)
         except ClientClosedError:
             if _exiting.is_set() and threading.current_thread().daemon:
                 threading.Event().wait()  # the exit ends daemon threads, which should print no error
@@ -89,14 +90,10 @@ class LoopThread:
         server.stop()
         server.join(timeout)
 
-    def _submit(self, work: Callable[[], Awaitable[ResultT]]) -> concurrent.futures.Future[ResultT]:
-        async def run() -> ResultT:
-            return await work()
-
+    def _begin(self, call: _Call[Any]) -> None:
         # A closed client starts no call: one that starts after the last has ended would never end.
         with self._lock:
-            loop = self._running().loop
-            return asyncio.run_coroutine_threadsafe(run(), loop)
+            call.schedule(self._running().loop)
 
     def _running(self) -> _Server:
         if self._server is not None:
@@ -112,15 +109,55 @@ class LoopThread:
             return self._server
 
 
-def _result(future: concurrent.futures.Future[ResultT]) -> ResultT:
-    """Wait for the result of a call; an exception such as KeyboardInterrupt cancels the call."""
-    try:
-        return future.result()
-    except concurrent.futures.CancelledError:
-        raise ClientClosedError("the client was closed during the call; create a new Aiwyn") from None
-    finally:
-        future.cancel()  # does nothing to a call that has ended
-        del future  # it refers to the error, whose frames include this one
+class _Call(Generic[ResultT]):
+    """One call in an event loop, which another thread waits for."""
+
+    def __init__(self, work: Callable[[], Awaitable[ResultT]]) -> None:
+        self._work = work
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[ResultT] | None = None
+        self._ended = threading.Event()
+
+    def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the event loop start the call."""
+        self._loop = loop
+        loop.call_soon_threadsafe(self._start)
+
+    def result(self, begin: Callable[[_Call[ResultT]], None]) -> ResultT:
+        """Schedule the call and wait for its result; an exception such as KeyboardInterrupt cancels it."""
+        try:
+            begin(self)
+            self._ended.wait()
+        except BaseException:
+            self._cancel()
+            raise
+        task, self._task = self._task, None  # its error has frames that include this one
+        assert task is not None  # it has ended  # noqa: S101
+        try:
+            return task.result()
+        except asyncio.CancelledError:
+            raise ClientClosedError("the client was closed during the call; create a new Aiwyn") from None
+        finally:
+            del task
+
+    def _cancel(self) -> None:
+        """Cancel the call if it was scheduled, and wait until it has ended."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(lambda: self._task is None or self._task.cancel())
+                self._ended.wait(CANCEL_TIMEOUT)
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(self._end)
+
+    async def _run(self) -> ResultT:
+        return await self._work()
+
+    def _end(self, task: asyncio.Task[ResultT]) -> None:
+        if not task.cancelled():
+            task.exception()  # asyncio would report the error of a call that nobody waits for
+        self._ended.set()
 
 
 class _Server(threading.Thread):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +105,21 @@ def test_step_that_ctrl_c_interrupts_is_repeated_without_loss() -> None:
         received += [row.id for row in rows]
         assert received == [1, 2, 3, 4]
         assert read.report.complete
+
+
+def test_export_that_ctrl_c_interrupts_can_be_resumed_at_once(box: Sandbox, tmp_path: Path) -> None:
+    pages = itertools.count()
+
+    def stop_at_third_page(_: object) -> None:
+        if next(pages) == 3:
+            interrupt()
+
+    with Aiwyn(base_url=box.url, api_key=box.api_key) as aiwyn:
+        pull = aiwyn.invoices.pull(page_size=5)
+        with pytest.raises(KeyboardInterrupt):
+            aiwyn.export(pull, tmp_path / "invoices.parquet", on_progress=stop_at_third_page)
+        result = aiwyn.export(aiwyn.invoices.pull(page_size=5), tmp_path / "invoices.parquet", resume=True)
+        assert result.rows == 300
 
 
 def test_close_ends_the_calls_of_other_threads() -> None:

@@ -98,9 +98,8 @@ def test_hidden_characters_are_shown_as_their_code() -> None:
 
 
 def test_dollar_signs_are_not_taken_for_formulas() -> None:
-    assert (
-        page_of([{"a": "$1 and $2"}])._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')
-    )
+    page: Any = page_of([{"a": "$1 and $2"}])
+    assert page._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')
 
 
 def test_page_shows_twenty_rows_and_their_columns() -> None:
