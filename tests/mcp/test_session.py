@@ -113,7 +113,7 @@ async def test_no_response_and_no_log_has_a_credential(
 async def test_unusable_options_end_in_one_line(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for arguments, text in (
-        (("--export-folder", "nowhere"), "export_folder nowhere"),
+        (("--export-folder", "nowhere"), "--export-folder nowhere"),
         (("--export-folder", "file"), "not a folder"),
         (("--max-rows", "0"), "between 1 and 1000"),
         (("--max-rows", "1001"), "between 1 and 1000"),
