@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError
 
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.doctor import doctor
-from aiwyn_async._cli.errors import ExitCode, exit_code_for, to_flags
+from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for, to_flags
 from aiwyn_async._cli.export import export
 from aiwyn_async._cli.options import FilterOptions, SandboxOptions
 from aiwyn_async._cli.output import discard_output, write_data, write_message
@@ -99,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return ExitCode.USAGE
     except AiwynError as error:
-        text = "; ".join([to_flags(str(error)), *getattr(error, "__notes__", ())])
+        text = error_text(error)
         write_message(f"error: {text}")
         _write_json_error(text, arguments)
         return exit_code_for(error)

@@ -18,7 +18,7 @@ from aiwyn_async.errors import (
     TransportError,
 )
 
-__all__ = ["ExitCode", "exit_code_for", "flag_name", "to_flags"]
+__all__ = ["ExitCode", "error_text", "exit_code_for", "flag_name", "to_flags"]
 
 
 class ExitCode(enum.IntEnum):
@@ -62,6 +62,11 @@ def exit_code_for(error: AiwynError) -> ExitCode:
     if isinstance(error, TokenExchangeError) and isinstance(error.__cause__, AiwynError):
         return exit_code_for(error.__cause__)
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILURE)
+
+
+def error_text(error: AiwynError) -> str:
+    """Return the text of an error with its notes, and with flags instead of arguments."""
+    return "; ".join([to_flags(str(error)), *getattr(error, "__notes__", ())])
 
 
 def to_flags(text: str) -> str:

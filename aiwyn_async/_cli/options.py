@@ -37,10 +37,13 @@ class FilterOptions:
     end_date: Annotated[str | None, Parameter(help="Only rows up to this date, ISO 8601.")] = None
     where: Annotated[str | None, Parameter(help="Search with this condition, as JSON.")] = None
 
+    def given(self) -> dict[str, str]:
+        """Return the given options by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+
     def list_filters(self) -> dict[str, Any]:
         """Return the given filters of ``list()`` by name; a search does not support them."""
-        values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if value is not None and name != "where"}
+        return {name: value for name, value in self.given().items() if name != "where"}
 
 
 @Parameter(name="*")

@@ -19,7 +19,14 @@ __all__ = ["write_notes", "write_problems"]
 MAX_NAMED_FIELDS: Final = 10
 
 
-def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: RowOptions) -> None:
+def write_notes(
+    report: ListReport | PullReport,
+    plural: str,
+    to: Path,
+    rows: RowOptions,
+    *,
+    is_one_of_many: bool = False,
+) -> None:
     """Name the fields without a column, and count the rounded amounts.
 
     Args:
@@ -27,6 +34,7 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
         plural: the resource.
         to: the file; JSONL has all fields, or those that the caller chose.
         rows: the options of the command.
+        is_one_of_many: the command writes several resources, so each note names its own.
     """
     if report.unknown_fields and not rows.extra_column and to.suffix.lower() not in {".jsonl", ".ndjson"}:
         fields = [
@@ -40,11 +48,18 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
         )
     if report.rounded_amounts:
         amounts = "1 amount was" if report.rounded_amounts == 1 else f"{report.rounded_amounts} amounts were"
-        write_message(f"note: {amounts} rounded to {rows.round_money} decimal places")
+        subject = f"{plural}: " if is_one_of_many else ""
+        write_message(f"note: {subject}{amounts} rounded to {rows.round_money} decimal places")
 
 
-def write_problems(problems: Sequence[str]) -> ExitCode:
-    """Write why a result is not proven complete, and return the exit code."""
+def write_problems(problems: Sequence[str], *, of: str | None = None) -> ExitCode:
+    """Write why a result is not proven complete, and return the exit code.
+
+    Args:
+        problems: the reasons.
+        of: the resource, if there are several.
+    """
+    subject = "" if of is None else f"{of}: "
     for problem in problems:
-        write_message(f"not proven complete: {problem}")
+        write_message(f"{subject}not proven complete: {problem}")
     return ExitCode.INCOMPLETE if problems else ExitCode.OK

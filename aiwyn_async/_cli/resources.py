@@ -14,7 +14,7 @@ from aiwyn_async._pull.pull import Pull
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["create_list", "create_pull", "find_resource", "parse_where"]
+__all__ = ["ALL", "RESOURCES", "create_list", "create_pull", "find_resource", "parse_where"]
 
 
 class _Resource(msgspec.Struct, frozen=True):
@@ -24,17 +24,21 @@ class _Resource(msgspec.Struct, frozen=True):
     filters: frozenset[str] = frozenset()
 
 
+# A row refers only to rows of resources before its own (a draft invoice to the invoice that it became). So
+# a run over all resources that ends early has written every row that its rows refer to.
 RESOURCES: Final[Mapping[str, _Resource]] = {
+    "staff": _Resource("staff_member"),
     "clients": _Resource("client"),
     "contacts": _Resource("contact"),
-    "draft_invoices": _Resource("draft_invoice"),
     "engagements": _Resource("engagement"),
-    "invoices": _Resource("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
-    "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
     "projects": _Resource("project"),
-    "staff": _Resource("staff_member"),
     "wip": _Resource("wip_entry", frozenset({"client_id"})),
+    "invoices": _Resource("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
+    "draft_invoices": _Resource("draft_invoice"),
+    "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
 }
+ALL: Final = "all"
+"""Names every resource in ``export`` and ``sync``."""
 
 
 def find_resource(name: str) -> str:
@@ -47,7 +51,7 @@ def find_resource(name: str) -> str:
     for plural, resource in RESOURCES.items():
         if word in {plural, resource.singular}:
             return plural
-    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
+    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(sorted(RESOURCES))}")
 
 
 def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pager[Any]:
