@@ -15,7 +15,8 @@ class Fields(griffe.Extension):
         modules = [pkg]
         for module in modules:
             modules += module.modules.values()
-            for target in module.classes.values():
+            targets: list[object] = list(module.classes.values())  # an import is an alias
+            for target in targets:
                 if isinstance(target, griffe.Class):
                     _add_fields(target)
 
