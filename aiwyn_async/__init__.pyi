@@ -64,6 +64,7 @@ from aiwyn_async._resources.untyped import UntypedCollection as UntypedCollectio
 from aiwyn_async._resources.wip import Wip as Wip
 from aiwyn_async._version import __version__ as __version__
 from aiwyn_async.arrow import ArrowStream as ArrowStream
+from aiwyn_async.blocking import Aiwyn as Aiwyn
 from aiwyn_async.client import AiwynClient as AiwynClient
 from aiwyn_async.client import CallOptions as CallOptions
 from aiwyn_async.client import ClientOptions as ClientOptions

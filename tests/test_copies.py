@@ -37,6 +37,7 @@ CLIENTS = (
     *(aiwyn_async.AiwynClient, aiwyn_async.ArrowStream, aiwyn_async.Read, aiwyn_async.Collection),
     *(aiwyn_async.Records, aiwyn_async.RecordWrite, aiwyn_async.RecordTypes, aiwyn_async.EventSubscriptions),
     aiwyn_async.Iteration,
+    aiwyn_async.Aiwyn,
 )
 """Objects that reference a client, or are one."""
 PROTOCOLS = {"Clock", "Observer", "StateBackend", "SystemClock"}

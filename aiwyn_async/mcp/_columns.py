@@ -77,7 +77,8 @@ def _check_condition(tree: Any, columns: Columns, operators: Sequence[str], at: 
     entries = cast("dict[str, Any]", tree).items() if isinstance(tree, dict) else ()
     for key, inner in entries:
         if key in _CONNECTIVES:
-            branches: Any = inner if isinstance(inner, list) else [inner]
+            # What mypy calls redundant, pyright needs.
+            branches = cast("list[Any]", inner) if isinstance(inner, list) else [inner]  # type: ignore[redundant-cast]
             for each in branches:
                 _check_condition(each, columns, operators, f"{at}.{key}")
         elif not key.startswith("_"):
