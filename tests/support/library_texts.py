@@ -11,7 +11,7 @@ import aiwyn_async
 __all__ = ["library_texts"]
 
 # Not used by the command line.
-OTHERS = {"_cli", "dask.py", "dlt", "sandbox", "webhooks"}
+OTHERS = {"_cli", "dask.py", "dlt", "integrations", "notebook.py", "sandbox", "testing", "webhooks"}
 
 
 def library_texts() -> Iterator[tuple[str, str]]:
