@@ -1,9 +1,5 @@
-"""Build the documentation site in build/site.
+"""Build the documentation site in build/site, and check its links: ``python -m tools.docs``."""
 
-``python -m tools.docs`` builds it and checks its links; ``--sources DIRECTORY`` only writes the pages.
-"""
-
-import argparse
 import subprocess
 import sys
 import time
@@ -16,13 +12,8 @@ from tools.docs.pages import ROOT, write_sources
 
 def main() -> int:
     """Build the site, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.docs")
-    parser.add_argument("--sources", type=Path, help="only write the Markdown pages, into this directory")
-    sources = parser.parse_args().sources
-    write_sources(sources or ROOT / "build")
-    if sources:
-        return 0
     start = time.perf_counter()
+    write_sources(ROOT / "build")
     site = ROOT / "build" / "site"
     command = [str(Path(sys.executable).with_name("zensical")), "build", "--clean", "--strict"]
     built = subprocess.run(  # noqa: S603 (the program beside this Python)

@@ -1,9 +1,13 @@
-"""Copy the Markdown of the repository into one directory, and its links with it."""
+"""Copy the Markdown of the repository into one directory, and its links with it.
+
+``python -m tools.docs.pages DIRECTORY`` writes only these pages.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -38,6 +42,7 @@ def write_sources(folder: Path) -> None:
     reference = reference_pages(ROOT)
     for name, text in reference.items():
         _write(folder / "docs" / name, text)
+    shutil.copyfile(Path(__file__).with_name("site.css"), folder / "docs" / "site.css")
     config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     lines = "".join(f"\n      - {name}" for name in reference)
     _write(folder / "mkdocs.yml", config.replace("- Reference: []", f"- Reference:{lines}"))
@@ -72,3 +77,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
         parts += [change(text[end : code.start()]), code[0]]
         end = code.end()
     return "".join([*parts, change(text[end:])])
+
+
+if __name__ == "__main__":
+    write_sources(Path(sys.argv[1]))
