@@ -50,7 +50,7 @@ def local_path(to: str | Path) -> Path:
     if url := url_of(to):
         raise ConfigurationError(
             f"{url} is a URL, and only datasets can be written to URLs; "
-            "end it with a slash to write a folder of Parquet files, or write to a local path"
+            "write to a local path, or export to a folder, whose URL ends in a slash"
         )
     return Path(to)
 
