@@ -10,6 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
+from aiwyn_async._core.logs import log_as_environment_says
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async._core.urls import is_plain_setting
@@ -19,6 +20,7 @@ from aiwyn_async._pull.plan import Partition, to_options, to_query
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.clients import Clients
 from aiwyn_async._resources.contacts import Contacts
+from aiwyn_async._resources.describe import DescribesResources
 from aiwyn_async._resources.draft_invoices import DraftInvoices
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.engagements import Engagements
@@ -32,7 +34,7 @@ from aiwyn_async._resources.records import Records
 from aiwyn_async._resources.staff import Staff
 from aiwyn_async._resources.untyped import UntypedCollection, undocumented_endpoint
 from aiwyn_async._resources.wip import Wip
-from aiwyn_async.config import Clock, Config, Headers, Secret, TokenProvider
+from aiwyn_async.config import Clock, Config, Headers, Observer, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["AiwynClient", "CallOptions", "ClientOptions"]
@@ -52,6 +54,7 @@ class CallOptions(TypedDict, total=False):
     backoff_cap: float
     max_retry_after: float
     headers: Mapping[str, str]
+    observer: Observer | None
 
 
 class ClientOptions(CallOptions, total=False):
@@ -81,7 +84,7 @@ def _undocumented(resource: str) -> cached_property[UntypedCollection]:
     return cached_property(collection)
 
 
-class AiwynClient:
+class AiwynClient(DescribesResources):
     """A client of the Aiwyn API. Create one, share it among tasks, close it.
 
         async with AiwynClient() as aiwyn:
@@ -114,6 +117,7 @@ class AiwynClient:
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
+        log_as_environment_says()
         config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
         self._session = create_session(config)
         self._is_view = False
@@ -297,6 +301,8 @@ class AiwynClient:
         Raises:
             RequestError: see ``errors``.
         """
+        if request.template is None:  # unlike in other requests, any part of the path may be variable
+            request = msgspec.structs.replace(request, template="")
         return await self._session.call(request)
 
     async def __aenter__(self) -> Self:

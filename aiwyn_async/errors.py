@@ -91,6 +91,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """Seconds from sending to the response or the failure."""
     waited: float = 0.0
     """Seconds waited before sending, for backoff or because of Retry-After."""
+    queued: float = 0.0
+    """Seconds queued before sending for one of the ``max_concurrency`` slots."""
 
 
 class AiwynError(Exception):

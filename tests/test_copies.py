@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import importlib
 import inspect
@@ -26,6 +27,7 @@ from aiwyn_async.models.records import Record, RecordType, RecordTypeField
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, WebhookEvent, WebhookVerifier
+from recording_observer import RecordingObserver
 
 MODULES = (
     *("aiwyn_async", "aiwyn_async.webhooks", "aiwyn_async.export", "aiwyn_async.sync"),
@@ -35,9 +37,10 @@ CLIENTS = (
     *(aiwyn_async.AiwynClient, aiwyn_async.ArrowStream, aiwyn_async.Read, aiwyn_async.Collection),
     *(aiwyn_async.Records, aiwyn_async.RecordWrite, aiwyn_async.RecordTypes, aiwyn_async.EventSubscriptions),
     aiwyn_async.Iteration,
+    aiwyn_async.Aiwyn,
 )
 """Objects that reference a client, or are one."""
-PROTOCOLS = {"Clock", "StateBackend", "SystemClock"}
+PROTOCOLS = {"Clock", "Observer", "StateBackend", "SystemClock"}
 SECRETS = {"Config", "Secret"}
 
 
@@ -70,6 +73,8 @@ def shown(value: Any) -> object:
 async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
     """Return a value of every public type with data, most of them created by a read."""
     progress: list[Progress] = []
+    events = RecordingObserver()
+    await asyncio.gather(*(aiwyn.with_options(observer=events).invoices.list().count() for _ in range(9)))
     listed, pull = aiwyn.invoices.list(), aiwyn.invoices.pull(page_size=10, on_progress=progress.append)
     search = aiwyn.invoices.search(page_size=7)
     page, rows = await search, await listed.collect()
@@ -98,6 +103,7 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
             outcomes[0],
             BadRow(0, 1, "broken", b"{}", 7),
         ),
+        *(events.calls[0], events.waits[0], events.attempts[0], events.ends[0]),
         *(F, F.client.name, F.a.contains("x") & (F.b > Decimal(1)), F.a.desc()),
         *(STANDARD_WEBHOOKS, WebhookEvent(id="1", timestamp=1, payload=b"{}")),
         *(Record(type="A", attributes={}), FileState(folder / "state.json")),
@@ -111,6 +117,8 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
         await export(aiwyn.invoices.pull(), f"{folder}/invoices/"),
+        *(resource := aiwyn.describe("invoices"), resource.columns[0], resource.verbs[0]),
+        resource.filters[0],
         *(manifest := read_manifest(f"{folder}/invoices/"), *manifest.files),
         await sync(aiwyn.invoices, folder / "firm.duckdb"),
     ]

@@ -25,7 +25,7 @@ BLOCKS = {page: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for page, te
 
 
 def is_program(block: str) -> bool:
-    return "asyncio.run(" in block or "pipeline.run(" in block
+    return any(text in block for text in ("asyncio.run(", "pipeline.run(", "Aiwyn()"))
 
 
 def test_docs_have_programs_and_fragments() -> None:

@@ -13,7 +13,18 @@ import pytest
 import aiwyn_async
 from aiwyn_async import errors
 
-EXTRAS = {"aiohttp", "backoff", "anyio", "pyarrow", "duckdb", "cyclopts", "rich", "uvloop", "dlt"}
+EXTRAS = {
+    "aiohttp",
+    "backoff",
+    "anyio",
+    "pyarrow",
+    "duckdb",
+    "cyclopts",
+    "rich",
+    "uvloop",
+    "dlt",
+    "opentelemetry",
+}
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -36,7 +47,7 @@ def test_filters_and_errors_load_neither_aiohttp_nor_an_extra() -> None:
 
 def test_client_loads_no_extra() -> None:
     assert not (EXTRAS - {"aiohttp", "backoff", "anyio"}) & loaded_after(
-        "from aiwyn_async import AiwynClient, ArrowStream; import aiwyn_async.dlt"
+        "from aiwyn_async import AiwynClient, ArrowStream; import aiwyn_async.dlt, aiwyn_async.otel"
     )
 
 

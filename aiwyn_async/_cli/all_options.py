@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aiwyn_async._cli.errors import flag_name
 from aiwyn_async._cli.options import RowOptions
+from aiwyn_async._cli.translations import flag_name
 from aiwyn_async.arrow._options import time_columns
 from aiwyn_async.errors import ConfigurationError
 

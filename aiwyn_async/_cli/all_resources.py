@@ -10,7 +10,7 @@ import msgspec
 
 from aiwyn_async._cli.all_progress import AllProgress, create_all_progress
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
-from aiwyn_async._cli.output import write_data, write_message
+from aiwyn_async._cli.output import write_data, write_error, write_message
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import (
@@ -103,7 +103,7 @@ async def run_all(
                         outcomes.clear()
                         raise
                     outcomes[name] = _failed(error)
-                    write_message(f"error: {name}: {error_text(error)}")
+                    write_error(f"error: {name}: {error_text(error)}")
                     if await _concerns_all(error, client, (each for each in resources if each != name)):
                         stopped_by = error
                         break

@@ -23,6 +23,7 @@ from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, create_list, create_pull, find_resource
+from aiwyn_async._cli.stdout_file import writes_stdout
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
@@ -36,11 +37,12 @@ _ROWS: Final = RowOptions()
 _SANDBOX: Final = SandboxOptions()
 
 
+@writes_stdout
 async def export(
     resource: str,
     /,
     *,
-    to: str,
+    to: Annotated[str, Parameter(allow_leading_hyphen=True)],
     file_format: Annotated[AllFormat | None, Parameter(name="--format")] = None,
     filters: FilterOptions = _FILTERS,
     limit: WholeNumber | None = None,
@@ -83,8 +85,10 @@ async def export(
 
     Args:
         resource: invoices, clients, payments, ...; or all.
-        to: The file, .parquet, .duckdb, .csv or .jsonl; or a dataset, as invoices/; for all, a folder.
-        file_format: For all: what to write for each resource; a dataset by default.
+        to: The file, .parquet, .duckdb, .csv, .jsonl, or as .jsonl.gz and .csv.zst; a dataset, as invoices/;
+            for all, a folder; or -, which is stdout.
+        file_format: Of --to -: jsonl by default. For all: what to write for each resource; a dataset by
+            default.
         filters: Which rows are read.
         limit: Stop after this many rows.
         page_size: Rows per request, 1 to 1000.
@@ -128,7 +132,9 @@ async def export(
             sandbox=sandbox,
         )
     if file_format is not None:
-        raise ConfigurationError("--format is for all resources; the suffix of --to selects that of one")
+        raise ConfigurationError(
+            "--format is for all resources and for --to -; the suffix of --to selects that of one"
+        )
     write_options |= {
         "columns": split_names("--columns", columns),
         "partition_by": partition_by,

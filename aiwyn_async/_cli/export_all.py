@@ -34,7 +34,7 @@ from aiwyn_async.export._formats import format_for, is_dataset
 __all__ = ["AllFormat", "export_all"]
 
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
-FILE_FORMATS: Final = frozenset({".csv", ".duckdb", ".jsonl", ".ndjson", ".parquet"})
+FILE_FORMATS: Final = frozenset({".csv", ".duckdb", ".gz", ".jsonl", ".ndjson", ".parquet", ".zst"})
 ADVICE: Final = "pass --resume to continue"
 
 

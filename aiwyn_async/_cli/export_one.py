@@ -8,6 +8,7 @@ from typing import Any
 
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.options import RowOptions
+from aiwyn_async._cli.stdout_file import name_of
 from aiwyn_async._core.files import url_of
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import PaginationError, RequestError, StorageError
@@ -48,7 +49,7 @@ def skipped_rows_file(to: str, rows: RowOptions) -> BadRowsFile:
     Raises:
         StorageError: it is needed, and an unrelated file with its name exists.
     """
-    local = Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else Path(to)
+    local = Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else name_of(to)
     return BadRowsFile(local, is_needed=rows.skips_bad_rows)
 
 
@@ -56,7 +57,8 @@ def describe(result: ExportResult, plural: str, *, shows_total: bool = True) -> 
     """Return a line with the rows, the path, the size and the duration."""
     total = result.report.total_count
     of = "" if total is None or not shows_total else f" of {total}"
-    return f"{result.rows}{of} {plural} in {result.path}: {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
+    size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
+    return f"{result.rows}{of} {plural} in {name_of(result.path)}: {size}"
 
 
 def to_values(result: ExportResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 from rich import progress as rich_progress
 from rich.console import Console
 
-from aiwyn_async._cli.output import write_message
+from aiwyn_async._cli.output import is_quiet, note_output, write_message
 from aiwyn_async._pull.progress import Progress
 
 __all__ = ["ProgressBars", "ProgressDisplay", "ProgressLines", "create_progress", "details_of"]
@@ -46,7 +46,7 @@ class ProgressDisplay(Protocol):
 
 def create_progress(noun: str) -> ProgressDisplay:
     """Return bars on a terminal, otherwise lines; ``noun`` names the rows."""
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
     return ProgressBars(noun) if is_terminal else ProgressLines(noun)
 
 
@@ -136,6 +136,7 @@ class ProgressBars:
 
     def update(self, progress: Progress) -> None:
         """Show the progress of a read."""
+        note_output()
         self._bars.update(
             self._total,
             completed=progress.rows,

@@ -11,8 +11,10 @@ from typing import Final
 
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import RowOptions
-from aiwyn_async._cli.output import write_message
+from aiwyn_async._cli.output import write_error, write_message
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async.export._formats import suffix_of
 
 __all__ = ["write_notes", "write_problems"]
 
@@ -36,7 +38,7 @@ def write_notes(
         rows: the options of the command.
         is_one_of_many: the command writes several resources, so each note names its own.
     """
-    if report.unknown_fields and not rows.extra_column and to.suffix.lower() not in {".jsonl", ".ndjson"}:
+    if report.unknown_fields and not rows.extra_column and not _is_jsonl(to):
         fields = [
             name if key is None else f"{name} (first in row {key})"
             for name, key in report.unknown_fields.items()
@@ -52,6 +54,10 @@ def write_notes(
         write_message(f"note: {subject}{amounts} rounded to {rows.round_money} decimal places")
 
 
+def _is_jsonl(to: Path) -> bool:
+    return suffix_of(to).startswith((".jsonl", ".ndjson"))
+
+
 def write_problems(problems: Sequence[str], *, of: str | None = None) -> ExitCode:
     """Write why a result is not proven complete, and return the exit code.
 
@@ -61,5 +67,5 @@ def write_problems(problems: Sequence[str], *, of: str | None = None) -> ExitCod
     """
     subject = "" if of is None else f"{of}: "
     for problem in problems:
-        write_message(f"{subject}not proven complete: {problem}")
+        write_error(f"{subject}not proven complete: {to_flags(problem)}")
     return ExitCode.INCOMPLETE if problems else ExitCode.OK

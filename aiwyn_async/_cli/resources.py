@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._cli.errors import flag_name
 from aiwyn_async._cli.options import FilterOptions
+from aiwyn_async._cli.translations import flag_name
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
+from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
@@ -37,6 +38,12 @@ RESOURCES: Final[Mapping[str, _Resource]] = {
     "draft_invoices": _Resource("draft_invoice"),
     "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
 }
+UNDOCUMENTED: Final[Mapping[str, _Resource]] = {
+    name: _Resource(singular.strip("/")) for name, (_, singular) in sorted(UNDOCUMENTED_RESOURCES.items())
+}
+"""Named by the documentation without an operation."""
+ALIASES: Final[Mapping[str, str]] = {"time": "wip"}
+"""The documentation calls it Time."""
 ALL: Final = "all"
 """Names every resource in ``export`` and ``sync``."""
 
@@ -47,11 +54,14 @@ def find_resource(name: str) -> str:
     Raises:
         ConfigurationError: the resource is unknown.
     """
-    word = name.replace("-", "_")
-    for plural, resource in RESOURCES.items():
+    word = name.replace("-", "_").lower()
+    for plural, resource in {**RESOURCES, **UNDOCUMENTED}.items():
         if word in {plural, resource.singular}:
             return plural
-    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(sorted(RESOURCES))}")
+    if word in ALIASES:
+        return ALIASES[word]
+    names = [*sorted(RESOURCES), *UNDOCUMENTED]
+    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(names)}")
 
 
 def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pager[Any]:
@@ -71,7 +81,8 @@ def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **opti
         condition = _condition(client, plural, filters.where)
         searched: Pager[Any] = collection.search(condition, **options)
         return searched
-    unsupported = sorted(values.keys() - RESOURCES[plural].filters)
+    supported = RESOURCES[plural].filters if plural in RESOURCES else frozenset[str]()
+    unsupported = sorted(values.keys() - supported)
     if unsupported:
         raise ConfigurationError(f"{plural} cannot be filtered by {flag_name(unsupported[0])}")
     if "client_id" in values and values["client_id"].isdecimal():

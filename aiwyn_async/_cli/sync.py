@@ -12,12 +12,13 @@ from aiwyn_async._cli.all_progress import AllProgress
 from aiwyn_async._cli.all_resources import Outcome, run_all, written
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.errors import ExitCode, to_flags
+from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import Flag, RowOptions, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, RESOURCES, find_resource, parse_where
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.files import local_path
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient

@@ -17,7 +17,13 @@ MIN_LIMIT: Final = 1.0
 class Phased(Protocol):
     """A caller waiting for a slot; its phase is named in the deadline's error."""
 
-    phase: str
+    @property
+    def phase(self) -> str:
+        """What it waits for."""
+        ...
+
+    @phase.setter
+    def phase(self, phase: str) -> None: ...
 
     async def wait(self, phase: str, seconds: float) -> None:
         """Sleep, unless the deadline is earlier."""

@@ -56,13 +56,19 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. ``path`` is relative to base_url and already escaped."""
+    """One request.
+
+    Attributes:
+        path: relative to base_url and already escaped.
+        template: for observers, the path with a name in braces for each variable part; None if it has none.
+    """
 
     method: str
     path: str
     body: bytes | None = None
     retry_class: RetryClass = RetryClass.READ
     authorised: bool = True
+    template: str | None = None
 
     def __repr__(self) -> str:
         # A body may contain a credential or personal data, and tracebacks show the repr of locals.

@@ -14,21 +14,23 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from typing import Final, NoReturn, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, NoReturn, Protocol
 
 from aiwyn_async._core.headers import MIN_SECRET_LENGTH
+from aiwyn_async._core.observer import ObservedCall
+from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
-from aiwyn_async._http.error_mapping import MAX_REASON, may_have_been_applied, to_error
+from aiwyn_async._http.error_mapping import MAX_REASON, to_error
 from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
+from aiwyn_async._http.observation import Observation, ReadObservation, SafeObserver, logger
 from aiwyn_async._http.redaction import masked, printable
 from aiwyn_async._http.retry import RetryBudget, is_throttled, send_until_final
 from aiwyn_async._http.retry_after import requested_wait
-from aiwyn_async._http.timeouts import TimeLimit
 from aiwyn_async._http.transport import Transport
-from aiwyn_async.config import Clock, Config, Secret, secrets_in
+from aiwyn_async.config import Config, Secret, secrets_in
 from aiwyn_async.errors import (
     ApiError,
-    Attempt,
     ConfigurationError,
     DeadlineExceededError,
     DecodeError,
@@ -39,7 +41,7 @@ from aiwyn_async.errors import (
 
 __all__ = ["Session", "TokenSource"]
 
-logger: Final = logging.getLogger("aiwyn_async")
+MAX_SHOWN_PATH: Final = 2048
 
 
 class TokenSource(Protocol):
@@ -63,63 +65,6 @@ class TokenSource(Protocol):
         ...
 
 
-class _DeadlinePassed(Exception):  # noqa: N818 (never leaves this module)
-    """A wait would end after the deadline of its call."""
-
-
-class _Call:
-    """The state of one call."""
-
-    __slots__ = (
-        "_clock",
-        "ambiguous",
-        "attempts",
-        "bearer",
-        "deadline_at",
-        "last",
-        "limit",
-        "phase",
-        "request",
-        "retried",
-        "retry_budget_exhausted",
-        "started",
-        "succeeded",
-    )
-
-    def __init__(self, request: Request, clock: Clock, deadline: float) -> None:
-        self.request = request
-        self.started = clock.monotonic()
-        self.deadline_at = self.started + deadline
-        self.limit = TimeLimit(deadline)
-        self.phase = "token"
-        self.bearer: Secret | None = None
-        self.attempts: list[Attempt] = []
-        self.last: Outcome | None = None
-        self.retried = False
-        self.ambiguous = False
-        self.succeeded = False
-        self.retry_budget_exhausted = False
-        self._clock = clock
-
-    async def wait(self, phase: str, seconds: float) -> None:
-        """Sleep, unless the deadline is earlier: nothing would be sent after it."""
-        self.phase = phase
-        if self._clock.monotonic() + seconds >= self.deadline_at:
-            raise _DeadlinePassed
-        await self._clock.sleep(seconds)
-
-    def record(self, outcome: Outcome, wait: float) -> None:
-        """Record the outcome of an attempt, and the seconds waited before it."""
-        status = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
-        self.attempts.append(Attempt(status, outcome.elapsed, wait))
-        self.last = outcome
-        self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug(
-                "%s %s: %s in %.0f ms", self.request.method, self.request.path, status, outcome.elapsed * 1e3
-            )
-
-
 class Session:
     """Sends requests with one set of options.
 
@@ -138,12 +83,15 @@ class Session:
         """Undocumented endpoints already warned about."""
         self._headers = config.headers or None
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
+        self._observer = None if config.observer is None else SafeObserver(config.observer)
 
     def view(self, config: Config) -> Session:
         """Return a session with other options, sharing pool, token, limiter and budget."""
         session = Session(config, self.transport, self.limiter, self.retry_budget)
         session.tokens = self.tokens
         session.warned_paths = self.warned_paths
+        if config.observer is self.config.observer:
+            session._observer = self._observer  # logs one error in all
         return session
 
     def __copy__(self) -> Session:
@@ -173,7 +121,7 @@ class Session:
 
     def mask_text(self, text: str) -> str:
         """Return text of the server as one printable line without credentials."""
-        return printable(text, self._secrets(None), limit=MAX_REASON)
+        return printable(text, self.secrets(), limit=MAX_REASON)
 
     def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
         """Add the request to an error found in its response; mask what the error quotes."""
@@ -183,7 +131,7 @@ class Session:
 
     def mask(self, error: RequestError) -> RequestError:
         """Mask credentials in what an error quotes of a response; drop its frames, whose locals hold it."""
-        secrets = self._secrets(None)
+        secrets = self.secrets()
         if isinstance(error, (ApiError, ResponseMismatchError)):
             error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
         else:  # mostly words of this package, which a very short token would garble
@@ -199,6 +147,27 @@ class Session:
         error.__context__ = None
         return error.with_traceback(None)
 
+    def observe_read(self, path: str) -> ReadObservation:
+        """Return a context that reports one use of a read to the observer."""
+        return ReadObservation(self._observer, path, self.config)
+
+    def _shown(self, text: str | None) -> str | None:
+        """Return a path or an id for observers and logs: printable, without credentials."""
+        if text is None:
+            return None
+        secrets = [secret for secret in self.secrets() if len(secret.reveal()) >= MIN_SECRET_LENGTH]
+        return printable(text, secrets, limit=MAX_SHOWN_PATH)
+
+    def _described(self, request: Request) -> ObservedCall:
+        path = request.path.partition("#")[0].partition("?")[0]
+        return ObservedCall(
+            kind="request",
+            method=request.method,
+            path=self._shown(path) or "",
+            template=path if request.template is None else request.template or None,
+            base_url=self.config.base_url,
+        )
+
     def warn_undocumented(self, use: str, path: str) -> None:
         """Warn once per client that an undocumented endpoint is used."""
         if self.config.warn_undocumented and use not in self.warned_paths:
@@ -210,7 +179,7 @@ class Session:
                 stacklevel=_levels_to_the_caller(),
             )
 
-    async def call(self, request: Request) -> Response:
+    def call(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request until its outcome is final; return a successful response.
 
         Raises:
@@ -218,13 +187,33 @@ class Session:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.
         """
-        call = _Call(request, self.config.clock, self.config.deadline)
+        # Not a coroutine itself: each small call would pay for one more frame.
+        if self._observer is None and not logger.isEnabledFor(logging.INFO):
+            return self._call(request)
+        return self._observed_call(request)
+
+    async def _observed_call(self, request: Request) -> Response:
+        observation = Observation(self._observer, self._described(request))
+        call = Call(request, self.config.clock, self.config.deadline, observation)
+        error_type: str | None = None
+        try:
+            return await self._call(request, call)
+        except BaseException as error:
+            error_type = type(error).__name__
+            if (attempt := call.interrupt(error)) is not None:
+                observation.attempt_ended(attempt)
+            raise
+        finally:
+            observation.call_ended(call.end(error_type))
+
+    async def _call(self, request: Request, call: Call | None = None) -> Response:
+        call = call or Call(request, self.config.clock, self.config.deadline)
         outcome: Outcome | None = None
         try:
             with call.limit as limit:
                 self.transport.check_usable(limit.loop)
                 outcome = await self._authorised(call)
-        except _DeadlinePassed:
+        except DeadlinePassed:
             outcome = None
         except TimeoutError:
             if not call.limit.expired:
@@ -235,7 +224,7 @@ class Session:
             return outcome.after(call.attempts)
         raise self._error(call, outcome)
 
-    async def _authorised(self, call: _Call) -> Outcome:
+    async def _authorised(self, call: Call) -> Outcome:
         if not call.request.authorised or self.tokens is None:
             return await send_until_final(call, self._once, self.config, self.retry_budget)
         call.bearer = await self.tokens.bearer()
@@ -249,7 +238,7 @@ class Session:
         call.bearer = renewed
         return await send_until_final(call, self._once, self.config, self.retry_budget)
 
-    async def _once(self, call: _Call, wait: float) -> Outcome:
+    async def _once(self, call: Call, wait: float) -> Outcome:
         if wait:
             await call.wait("retry_wait", wait)
         # All queued requests may be waiting for the token that an unauthorised request fetches.
@@ -274,7 +263,9 @@ class Session:
             self._learn(outcome, admitted_at)
         finally:
             self.limiter.release(call.limit.loop)
-        call.record(outcome, wait)
+        call.record(outcome)
+        if call.observation is not None:
+            call.observation.attempt_ended(call.attempt_end(self._shown))
         return outcome
 
     def _learn(self, outcome: Outcome, admitted_at: float) -> None:
@@ -289,7 +280,7 @@ class Session:
                 if wait is not None and wait <= self.config.max_retry_after:
                     self.limiter.pause(wait)
 
-    def _error(self, call: _Call, outcome: Outcome) -> RequestError:
+    def _error(self, call: Call, outcome: Outcome) -> RequestError:
         clock = self.config.clock
         return to_error(
             call.request,
@@ -297,18 +288,18 @@ class Session:
             now=clock.time(),
             elapsed=clock.monotonic() - call.started,
             attempts=tuple(call.attempts),
-            secrets=self._secrets(call.bearer),
+            secrets=self.secrets(call.bearer),
             ambiguous=call.ambiguous,
             retry_budget_exhausted=call.retry_budget_exhausted,
         )
 
-    def _secrets(self, bearer: Secret | None) -> tuple[Secret, ...]:
+    def secrets(self, bearer: Secret | None = None) -> tuple[Secret, ...]:
         """Return the credentials to mask if a server repeats them."""
         held = None if self.tokens is None else self.tokens.held
         known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))
         return tuple(secret for secret in known if secret is not None)
 
-    def _deadline_exceeded(self, call: _Call) -> DeadlineExceededError:
+    def _deadline_exceeded(self, call: Call) -> DeadlineExceededError:
         cause = None if call.last is None else self._error(call, call.last)
         text = f"deadline of {self.config.deadline:g} s exceeded while {_PHASES[call.phase]}"
         error = DeadlineExceededError(
@@ -325,7 +316,7 @@ class Session:
         error.__cause__ = cause
         return error
 
-    def _pause_left(self, call: _Call) -> float | None:
+    def _pause_left(self, call: Call) -> float | None:
         """Return the rest of a pause that the server requested from another call."""
         left = self.limiter.paused_until - self.config.clock.monotonic()
         return left if call.phase == "pause" and left > 0 else None

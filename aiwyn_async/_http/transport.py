@@ -45,10 +45,14 @@ class _Sending(Stage):
     Attributes:
         opened: the attempt opened a new connection.
         connected: through a proxy: connected, so the request may have been sent.
+        has_response: the head of a response was received.
+        started: when, by the performance counter.
     """
 
     opened = False
     connected = False
+    has_response = False
+    started = 0.0
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -143,6 +147,10 @@ class Transport:
             and any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
         )
 
+    def open_loops(self) -> list[asyncio.AbstractEventLoop]:
+        """Return the event loops with a pool that are not closed."""
+        return [loop for loop in self._pools if not loop.is_closed()]
+
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Refuse a closed client or another thread; drop what a forked child inherited.
 
@@ -197,8 +205,8 @@ class Transport:
         url = self._url(request)
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
         _sending.set(sending)
-        started = time.perf_counter()
-        has_response = out_of_sockets = False
+        sending.started = time.perf_counter()
+        out_of_sockets = False
         try:
             # The headers are not bound to a name, since a traceback may show locals.
             with sending:
@@ -211,20 +219,18 @@ class Transport:
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 )
-                has_response = True
+                sending.has_response = True
                 max_bytes = self._config.max_response_bytes
                 try:
                     body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
                 finally:
                     if not response.closed:  # closed once it is read completely
                         response.release()
+                body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
-                    try:
-                        body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
-                    except (UnknownCharsetError, UnicodeError) as error:
-                        body = undecodable(response, body, error)
-                if not isinstance(body, UnusableBody):
-                    return Response(response.status, response.headers, body, time.perf_counter() - started)
+                    return Response(
+                        response.status, response.headers, body, time.perf_counter() - sending.started
+                    )
                 kind, text = body
         except asyncio.CancelledError as stopped:
             # Without the frames of aiohttp, which hold the headers.
@@ -235,14 +241,18 @@ class Transport:
             out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
                 kind, text = blame_proxy(self._proxy, error, kind, text)
+        return self._failure(sending, kind, text, out_of_sockets)
+
+    def _failure(self, sending: _Sending, kind: FailureKind, text: str, out_of_sockets: bool) -> Failure:
         if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
-        if kind is FailureKind.DISCONNECTED and not has_response and url.scheme == "http":
+        unanswered = not sending.has_response
+        if kind is FailureKind.DISCONNECTED and unanswered and self._base.scheme == "http":
             text = f"{text}; if the server expects https, change base_url"
         # Invalid HTTP on a reused connection may be the rest of a surplus response.
-        unanswered = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL} and not has_response
-        reused = unanswered and not sending.opened
-        return Failure(kind, text, time.perf_counter() - started, reused, out_of_sockets)
+        is_cut = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL}
+        reused = is_cut and unanswered and not sending.opened
+        return Failure(kind, text, time.perf_counter() - sending.started, reused, out_of_sockets)
 
     async def aclose(self) -> None:
         """Close all connections; closing twice is allowed. Requests in flight fail."""
@@ -306,6 +316,18 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         yield
     finally:
         await session.close()
+
+
+def _decoded(
+    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...] | UnusableBody
+) -> bytes | tuple[bytes, ...] | UnusableBody:
+    """Return a body as UTF-8."""
+    if isinstance(body, UnusableBody):
+        return body
+    try:
+        return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
+    except (UnknownCharsetError, UnicodeError) as error:
+        return undecodable(response, body, error)
 
 
 def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] | None) -> dict[str, str]:

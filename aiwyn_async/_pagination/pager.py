@@ -72,35 +72,39 @@ class Pager(Read[RowT]):
         return self._first_page().__await__()
 
     async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
-        pages = self._start()
-        try:
-            while (rows := await pages.next_rows()) is not None:
-                yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
-                self._checkpoint = pages.checkpoint()
-                # Released before the next are decoded, rows stay in the processor's cache.
-                del rows
-            self._finish(pages)
-        except (RequestError, PaginationError) as error:
-            self._fail(error)
-            raise
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = self._start()
+            observation.report = pages.report
+            try:
+                while (rows := await pages.next_rows()) is not None:
+                    yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
+                    self._checkpoint = pages.checkpoint()
+                    # Released before the next are decoded, rows stay in the processor's cache.
+                    del rows
+                self._finish(pages)
+            except (RequestError, PaginationError) as error:
+                self._fail(error)
+                raise
+            finally:
+                await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        pages = self._start()
-        try:
-            while (page := await pages.next_page()) is not None:
-                pages.prefetch()
-                after = page.checkpoint
-                yield (page,)
-                self._checkpoint = after
-                del page
-            self._finish(pages)
-        except (RequestError, PaginationError) as error:
-            self._fail(error)
-            raise
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = self._start()
+            observation.report = pages.report
+            try:
+                while (page := await pages.next_page()) is not None:
+                    pages.prefetch()
+                    after = page.checkpoint
+                    yield (page,)
+                    self._checkpoint = after
+                    del page
+                self._finish(pages)
+            except (RequestError, PaginationError) as error:
+                self._fail(error)
+                raise
+            finally:
+                await pages.aclose()
 
     async def first(self) -> RowT | None:
         """Return the first row, or None if there is none; requests one row."""
@@ -138,16 +142,18 @@ class Pager(Read[RowT]):
         return pager
 
     async def _first_page(self) -> Page[RowT]:
-        pages = self._start()
-        try:
-            page = await pages.next_page()
-            if page is None:
-                page = pages.empty_page()
-        except (RequestError, PaginationError) as error:
-            self._fail(error)
-            raise
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = self._start()
+            observation.report = pages.report
+            try:
+                page = await pages.next_page()
+                if page is None:
+                    page = pages.empty_page()
+            except (RequestError, PaginationError) as error:
+                self._fail(error)
+                raise
+            finally:
+                await pages.aclose()
         self._checkpoint = page.checkpoint
         return page
 

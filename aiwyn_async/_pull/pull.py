@@ -74,25 +74,29 @@ class Pull(Read[RowT]):
         self.adopt(use.report, use.bad_rows)
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
-        pages = _PullIteration(self, self._readers, self._publish)
-        try:
-            while (page := await pages.next_page()) is not None:
-                rows = page.items
-                # The page and its bytes are released before the next one is decoded.
-                del page
-                yield rows
-                del rows
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = _PullIteration(self, self._readers, self._publish)
+            observation.report = pages.report
+            try:
+                while (page := await pages.next_page()) is not None:
+                    rows = page.items
+                    # The page and its bytes are released before the next one is decoded.
+                    del page
+                    yield rows
+                    del rows
+            finally:
+                await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        pages = _PullIteration(self, self._readers, self._publish)
-        try:
-            while (page := await pages.next_page()) is not None:
-                yield (page,)
-                del page
-        finally:
-            await pages.aclose()
+        with self._session.observe_read(self.query.path) as observation:
+            pages = _PullIteration(self, self._readers, self._publish)
+            observation.report = pages.report
+            try:
+                while (page := await pages.next_page()) is not None:
+                    yield (page,)
+                    del page
+            finally:
+                await pages.aclose()
 
     async def count(self) -> int:
         """Return the server's count, or the number of keys without one."""
@@ -201,11 +205,11 @@ class _PullIteration(Generic[RowT]):
         self._pull = pull
         self._readers = readers = readers._replace(row_type=pull.page_type)
         self._publish_to_pull = publish
-        self._reader, self._report = readers.start()
-        self._yielded_before = self._report.rows_yielded
+        self._reader, self.report = readers.start()
+        self._yielded_before = self.report.rows_yielded
         self._started = time.perf_counter()
         self._checkpoint = self._after = self._reader.checkpoint()
-        pull.adopt(self._report, self._reader.bad_rows)
+        pull.adopt(self.report, self._reader.bad_rows)
         self._publish()
 
     async def next_page(self) -> Page[RowT] | None:
@@ -234,7 +238,7 @@ class _PullIteration(Generic[RowT]):
 
     async def aclose(self) -> None:
         """Cancel the requests in flight."""
-        self._report.seconds = time.perf_counter() - self._started
+        self.report.seconds = time.perf_counter() - self._started
         await self._reader.aclose()
 
     async def _next(self) -> Page[RowT] | None:
@@ -254,7 +258,7 @@ class _PullIteration(Generic[RowT]):
         """
         await reader.aclose()
         yielded = reader.yielded_keys if isinstance(reader, RangeReader) else None
-        report, path = self._report, self._pull.query.path
+        report, path = self.report, self._pull.query.path
         if self._pull.query.key_range not in {None, KeyRange(None, None)}:
             raise PaginationError(
                 f"{path} cannot be read in partitions: {reason}; use pull(), or plan(paging='page')",
@@ -274,16 +278,16 @@ class _PullIteration(Generic[RowT]):
         return self._readers.full_scan(report, yielded)
 
     def _publish(self, error: AiwynError | None = None) -> None:
-        self._publish_to_pull(self._report, self._reader.bad_rows, self._checkpoint, error)
+        self._publish_to_pull(self.report, self._reader.bad_rows, self._checkpoint, error)
 
     def _check_complete(self) -> None:
-        report = self._report
+        report = self.report
         if report.missing or (self._pull.strict and not report.complete):
             text = f"{self._pull.query.path} was not read completely: {'; '.join(report.problems())}"
             raise IncompleteError(text, checkpoint=self._checkpoint, report=report)
 
     def _notify(self) -> None:
-        report = self._report
+        report = self.report
         report.seconds = time.perf_counter() - self._started
         if self._pull.on_progress is not None:
             ranges = self._reader.ranges if isinstance(self._reader, RangeReader) else ()

@@ -222,7 +222,8 @@ class Collection(Generic[RowT, HitT, DetailT]):
             RequestError: another of its subclasses; see ``errors``.
         """
         key = as_id("key", key)
-        request = Request(method="GET", path=f"{self._path('get')}/{path_segment(key)}")
+        path = self._path("get")
+        request = Request(method="GET", path=f"{path}/{path_segment(key)}", template=f"{path}/{{key}}")
         response = await self._session.call(request)
         try:
             return self._detail(request, response, key)

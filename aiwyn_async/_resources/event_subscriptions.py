@@ -88,9 +88,7 @@ class EventSubscriptions:
         body |= dict(extra or {})
         if not body:
             raise ConfigurationError("update() has nothing to change")
-        return await self._write(
-            "update", "PUT", f"/{path_segment(subscription_id, what='subscription_id')}", body
-        )
+        return await self._write("update", "PUT", "/{id}", body, key=_segment(subscription_id))
 
     async def deactivate(self, subscription_id: Id) -> None:
         """End a subscription.
@@ -99,7 +97,7 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         self._session.warn_undocumented("event_subscriptions.deactivate", "DELETE /event-subscriptions/{id}")
-        await self._call("DELETE", f"/{path_segment(subscription_id, what='subscription_id')}")
+        await self._call("DELETE", "/{id}", key=_segment(subscription_id))
 
     async def secret(self, subscription_id: Id) -> Secret:
         """Return the secret that deliveries are signed with.
@@ -111,29 +109,38 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         self._session.warn_undocumented("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
-        path = f"/{path_segment(subscription_id, what='subscription_id')}/secret"
-        _, response = await self._call("GET", path)
+        request, response = await self._call("GET", "/{id}/secret", key=_segment(subscription_id))
         secret = _secret_in(response.body)
         if secret is None:
-            raise DecodeError("the response contains no secret", method="GET", path=path)
+            raise DecodeError("the response contains no secret", method="GET", path=request.path)
         return secret
 
-    async def _write(self, verb: str, method: str, below: str, body: dict[str, object]) -> EventSubscription:
+    async def _write(
+        self, verb: str, method: str, below: str, body: dict[str, object], *, key: str = ""
+    ) -> EventSubscription:
         self._session.warn_undocumented(
             f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}"
         )
-        return decode_response(self._session, *await self._call(method, below, body), EventSubscription)
+        return decode_response(
+            self._session, *await self._call(method, below, body, key=key), EventSubscription
+        )
 
     async def _call(
-        self, method: str, below: str, body: dict[str, object] | None = None
+        self, method: str, below: str, body: dict[str, object] | None = None, *, key: str = ""
     ) -> tuple[Request, Response]:
+        path = f"{self._session.config.api_prefix}/event-subscriptions"
         request = Request(
             method=method,
-            path=f"{self._session.config.api_prefix}/event-subscriptions{below}",
+            path=path + below.replace("{id}", key),
+            template=path + below,
             body=None if body is None else encode_json(body),
             retry_class=RetryClass.READ if method == "GET" else RetryClass.WRITE,
         )
         return request, await self._session.call(request)
+
+
+def _segment(subscription_id: Id) -> str:
+    return path_segment(subscription_id, what="subscription_id")
 
 
 def _secret_in(body: bytes) -> Secret | None:

@@ -97,9 +97,11 @@ class RecordTypes:
         return await self._write("DELETE", f"/{path_segment(name, what='name')}", None)
 
     async def _write(self, method: str, below: str, body: dict[str, Any] | None) -> RecordType:
+        path = f"{self._session.config.api_prefix}/records/custom"
         request = Request(
             method=method,
-            path=f"{self._session.config.api_prefix}/records/custom{below}",
+            path=f"{path}{below}",
+            template=f"{path}/{{name}}" if below else path,
             body=None if body is None else encode_json(body),
             retry_class=RetryClass.WRITE,
         )

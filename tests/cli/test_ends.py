@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aiwyn_async._cli.errors import to_flags
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
 from command_line import Cli, wait_until

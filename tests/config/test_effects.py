@@ -20,9 +20,10 @@ from aiwyn_async.errors import (
     TransportError,
     UndocumentedEndpointWarning,
 )
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, STALL, FaultServer, drip, http_response, send
 from looking_inside import LIST, WRITE, session_of
+from recording_observer import RecordingObserver
 from secrecy import CANARY
 
 Connect = Callable[..., AiwynClient]
@@ -130,6 +131,13 @@ async def test_clock_option_measures_and_waits(connect: Connect, clock: FakeCloc
         error = await failed(connect(server.url, clock=clock))
     assert isinstance(error, ServerError)
     assert (error.elapsed, clock.sleeps) == (14, [7, 7])
+
+
+async def test_observer_option_is_called(connect: Connect) -> None:
+    observer = RecordingObserver()
+    async with FaultServer([READ, send(http_response())]) as server:
+        await session_of(connect(server.url, observer=observer)).call(LIST)
+    assert observer.kinds() == ["started", "AttemptEnd", "CallEnd"]
 
 
 async def test_default_clock_is_the_system_clock() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from aiwyn_async._http.messages import Request, Response
+from aiwyn_async._http.observation import ReadObservation
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
@@ -43,6 +44,9 @@ class ListModel:
         self.after_each: Callable[[ListModel], None] = lambda _: None
         self.pages: Callable[[dict[str, Any]], list[Row]] = self._page
         self.config = msgspec.defstruct("Options", [("max_concurrency", int, 8)])()
+
+    def observe_read(self, path: str) -> ReadObservation:
+        return ReadObservation(None, path, cast("Any", None))
 
     async def call(self, request: Request) -> Response:
         fields = msgspec.json.decode(request.body or b"")
