@@ -8,6 +8,7 @@ from pathlib import Path
 from tools.docs.links import dead_links
 from tools.docs.llms import write_llms
 from tools.docs.pages import ROOT, write_sources
+from tools.docs.reference import public_names
 
 
 def main() -> int:
@@ -29,11 +30,18 @@ def main() -> int:
     if built.returncode or "griffe: " in built.stdout:
         return 1
     write_llms(ROOT / "build" / "docs", site)
-    dead = dead_links(site)
-    print(*dead, sep="\n", end="\n" if dead else "")
+    dead, missing = dead_links(site), _names_without_entry(site)
+    for line in (*dead, *missing):
+        print(line)
+    names = f"{len(public_names(ROOT)) - len(missing)} of {len(public_names(ROOT))} public names"
     pages = len(list(site.rglob("*.html")))
-    print(f"{pages} pages in {time.perf_counter() - start:.1f} s, {len(dead)} dead links")
-    return 1 if dead else 0
+    print(f"{pages} pages in {time.perf_counter() - start:.1f} s, {names}, {len(dead)} dead links")
+    return 1 if dead or missing else 0
+
+
+def _names_without_entry(site: Path) -> list[str]:
+    text = "".join(path.read_text(encoding="utf-8") for path in site.glob("reference/*/index.html"))
+    return [name for name in public_names(ROOT) if f'id="{name}"' not in text]
 
 
 if __name__ == "__main__":
