@@ -1,4 +1,7 @@
-"""The project's checks: `nox` runs tests, lint and types; `nox -s bench` measures."""
+"""The project's checks: `nox` runs tests, lint and types.
+
+`nox -s docs` builds the documentation site, `nox -s bench` measures.
+"""
 
 import nox
 
@@ -38,6 +41,12 @@ def types(session: nox.Session) -> None:
 def docs_examples(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     session.run("pytest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    session.install("-e", ".[docs]")
+    session.run("python", "-m", "tools.docs")
 
 
 @nox.session(python=PYTHONS[0])

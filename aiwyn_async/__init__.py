@@ -3,6 +3,8 @@
 A read is complete, or it says exactly what is missing.
 
 Names are imported on first use: ``import aiwyn_async`` loads neither aiohttp nor an extra.
+
+PYTEST_DONT_REWRITE: pytest rewrites the asserts of packages with a plugin, and this one has no asserts.
 """
 
 import re

@@ -40,6 +40,10 @@ from aiwyn_async._resources.clients import Clients as Clients
 from aiwyn_async._resources.collection import Collection as Collection
 from aiwyn_async._resources.collection import LookupResult as LookupResult
 from aiwyn_async._resources.contacts import Contacts as Contacts
+from aiwyn_async._resources.describe import ColumnDescription as ColumnDescription
+from aiwyn_async._resources.describe import FilterDescription as FilterDescription
+from aiwyn_async._resources.describe import ResourceDescription as ResourceDescription
+from aiwyn_async._resources.describe import VerbDescription as VerbDescription
 from aiwyn_async._resources.draft_invoices import DraftInvoices as DraftInvoices
 from aiwyn_async._resources.engagements import Engagements as Engagements
 from aiwyn_async._resources.event_subscriptions import EventSubscriptions as EventSubscriptions
@@ -60,6 +64,7 @@ from aiwyn_async._resources.untyped import UntypedCollection as UntypedCollectio
 from aiwyn_async._resources.wip import Wip as Wip
 from aiwyn_async._version import __version__ as __version__
 from aiwyn_async.arrow import ArrowStream as ArrowStream
+from aiwyn_async.blocking import Aiwyn as Aiwyn
 from aiwyn_async.client import AiwynClient as AiwynClient
 from aiwyn_async.client import CallOptions as CallOptions
 from aiwyn_async.client import ClientOptions as ClientOptions

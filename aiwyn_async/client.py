@@ -20,6 +20,7 @@ from aiwyn_async._pull.plan import Partition, to_options, to_query
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.clients import Clients
 from aiwyn_async._resources.contacts import Contacts
+from aiwyn_async._resources.describe import DescribesResources
 from aiwyn_async._resources.draft_invoices import DraftInvoices
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.engagements import Engagements
@@ -83,7 +84,7 @@ def _undocumented(resource: str) -> cached_property[UntypedCollection]:
     return cached_property(collection)
 
 
-class AiwynClient:
+class AiwynClient(DescribesResources):
     """A client of the Aiwyn API. Create one, share it among tasks, close it.
 
         async with AiwynClient() as aiwyn:

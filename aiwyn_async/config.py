@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import sys
 from collections.abc import Callable, Mapping
@@ -12,13 +13,15 @@ import msgspec
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in
 from aiwyn_async._core.observer import Observer
+from aiwyn_async._core.profile import missing_file
 from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
-from aiwyn_async._core.sources import SECRETS, check_destination, find_sources, merge
+from aiwyn_async._core.sources import SECRETS, Source, check_destination, find_sources, merge
 from aiwyn_async._core.urls import PATH, check_proxy, checked_url, is_plain_setting
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = [
     "DEMO_URL",
+    "OBJECTS",
     "STAGING_URL",
     "Clock",
     "Config",
@@ -30,6 +33,7 @@ __all__ = [
     "TokenProvider",
     "bearer_secret",
     "option_sources",
+    "option_values",
     "secrets_in",
 ]
 
@@ -207,24 +211,56 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ConfigurationError: no base_url or credentials anywhere, an unknown or wrong option, or the
                 credentials and base_url have different sources.
         """
-        merged = merge(find_sources(profile, options, _NAMES - _OBJECTS), _NAMES)
+        _refuse_none(options)
+        merged = merge(find_sources(profile, options, _NAMES - OBJECTS), _NAMES)
         if "base_url" not in merged:
+            missing = missing_file()
             raise ConfigurationError(
-                "no base_url: pass base_url= or set AIWYN_BASE_URL "
+                f"no base_url{'' if missing is None else f', and {missing} does not exist'}: "
+                "pass base_url= or set AIWYN_BASE_URL "
                 f"(the API's documentation names {DEMO_URL} and {STAGING_URL}); "
                 "to try without an account, use aiwyn_async.sandbox.Sandbox"
             )
         check_destination(merged)
         values = {name: source.options[name] for name, source in merged.items()}
-        plain = {name: value for name, value in values.items() if name not in _OBJECTS | SECRETS}
-        others = {name: value for name, value in values.items() if name in _OBJECTS}
+        plain = {name: value for name, value in values.items() if name not in OBJECTS | SECRETS}
+        others = {name: value for name, value in values.items() if name in OBJECTS}
         others |= {name: _secret(name, values[name]) for name in SECRETS & values.keys()}
         try:
             checked = msgspec.convert(plain, _PlainOptions, strict=False)
+            return cls(**{name: getattr(checked, name) for name in plain}, **others)
         except msgspec.ValidationError as error:
-            # msgspec names the path and the type, never the value.
-            raise ConfigurationError(f"invalid option: {error}") from None
-        return cls(**{name: getattr(checked, name) for name in plain}, **others)
+            refused = ConfigurationError(_describe(error))
+        except ConfigurationError as error:
+            refused = error
+        raise ConfigurationError(_with_source(str(refused), merged))
+
+
+def _refuse_none(options: Mapping[str, object]) -> None:
+    """Refuse None for an option that always has a value, such as ``deadline``.
+
+    Raises:
+        ConfigurationError: names the option.
+    """
+    for field in msgspec.structs.fields(Config):
+        has_value = field.default not in {None, msgspec.NODEFAULT}
+        if has_value and options.get(field.name, ...) is None:
+            raise ConfigurationError(f"{field.name} must not be None; leave it out for {field.default!r}")
+
+
+def _describe(error: msgspec.ValidationError) -> str:
+    """Return the option and the type that it needs; msgspec never shows the value."""
+    reason, _, path = str(error).partition(" - at `$.")
+    return f"{path.rstrip('`') or 'invalid option'}: {reason[:1].lower()}{reason[1:].replace('`', '')}"
+
+
+def _with_source(text: str, merged: Mapping[str, Source]) -> str:
+    """Put the environment variable or profile of an option before an error that begins with its name."""
+    name = re.match(r"\w*", text)
+    source = merged.get(name[0]) if name else None
+    return (
+        text if name is None or source is None or source.is_keywords else f"{source.named(name[0])}: {text}"
+    )
 
 
 def option_sources() -> dict[str, str]:
@@ -233,8 +269,19 @@ def option_sources() -> dict[str, str]:
     Raises:
         ConfigurationError: the profile cannot be read, or an option is unknown.
     """
-    merged = merge(find_sources(None, {}, _NAMES - _OBJECTS), _NAMES)
-    return {name: source.named(name) for name, source in sorted(merged.items())}
+    return {name: source for name, (_, source) in option_values().items()}
+
+
+def option_values() -> dict[str, tuple[Any, str]]:
+    """Return value and source of each option that the environment or the profile sets.
+
+    Values are unchecked, and may be credentials.
+
+    Raises:
+        ConfigurationError: the profile cannot be read, or an option is unknown.
+    """
+    merged = merge(find_sources(None, {}, _NAMES - OBJECTS), _NAMES)
+    return {name: (source.options[name], source.named(name)) for name, source in sorted(merged.items())}
 
 
 _NUMBER: Final = (int, float)
@@ -270,7 +317,8 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "clock": (Clock,),
 }
 
-_OBJECTS: Final = {"headers", "ssl_context", "observer", "clock"}
+OBJECTS: Final = {"headers", "ssl_context", "observer", "clock"}
+"""Options that no environment variable sets."""
 _NAMES: Final = frozenset(Config.__struct_fields__)
 
 _PlainOptions = msgspec.defstruct(
@@ -278,7 +326,7 @@ _PlainOptions = msgspec.defstruct(
     [
         (field.name, field.type, msgspec.field(default=None))
         for field in msgspec.structs.fields(Config)
-        if field.name not in _OBJECTS | SECRETS
+        if field.name not in OBJECTS | SECRETS
     ],
 )
 

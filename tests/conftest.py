@@ -13,7 +13,7 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from secrecy import CANARY
 
 TURNS_TO_END = 10

@@ -37,6 +37,7 @@ CLIENTS = (
     *(aiwyn_async.AiwynClient, aiwyn_async.ArrowStream, aiwyn_async.Read, aiwyn_async.Collection),
     *(aiwyn_async.Records, aiwyn_async.RecordWrite, aiwyn_async.RecordTypes, aiwyn_async.EventSubscriptions),
     aiwyn_async.Iteration,
+    aiwyn_async.Aiwyn,
 )
 """Objects that reference a client, or are one."""
 PROTOCOLS = {"Clock", "Observer", "StateBackend", "SystemClock"}
@@ -116,6 +117,8 @@ async def values(aiwyn: AiwynClient, folder: Path) -> list[Any]:
         *(aiwyn_async.MissingRange(1, None, "status 500"), aiwyn_async.RangeProgress("keys", 0.5, 10)),
         await export(aiwyn.invoices.pull(), folder / "invoices.csv"),
         await export(aiwyn.invoices.pull(), f"{folder}/invoices/"),
+        *(resource := aiwyn.describe("invoices"), resource.columns[0], resource.verbs[0]),
+        resource.filters[0],
         *(manifest := read_manifest(f"{folder}/invoices/"), *manifest.files),
         await sync(aiwyn.invoices, folder / "firm.duckdb"),
     ]

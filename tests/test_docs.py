@@ -25,55 +25,44 @@ BLOCKS = {page: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for page, te
 
 
 def is_program(block: str) -> bool:
-    return "asyncio.run(" in block or "pipeline.run(" in block
-
-
-PROGRAMS = [(page, block) for page, blocks in BLOCKS.items() for block in blocks if is_program(block)]
-PAGES_WITH_FRAGMENTS = [page for page, blocks in BLOCKS.items() if not all(map(is_program, blocks))]
+    return any(text in block for text in ("asyncio.run(", "pipeline.run(", "Aiwyn()"))
 
 
 def test_docs_have_programs_and_fragments() -> None:
-    assert len(PROGRAMS) >= 3
-    assert len(PAGES_WITH_FRAGMENTS) >= 8
+    blocks = [block for page in BLOCKS.values() for block in page]
+    assert len(blocks) >= 60
+    assert 8 <= sum(map(is_program, blocks)) < len(blocks) - 8
 
 
-@pytest.mark.parametrize(("page", "block"), PROGRAMS, ids=[page for page, _ in PROGRAMS])
-async def test_program_runs_by_itself(
-    page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if blocks])
+async def test_blocks_of_a_page_run_in_turn(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Programs run by themselves, fragments inside a client; later ones use the files of earlier ones."""
+    monkeypatch.chdir(tmp_path)
     async with Sandbox(invoices=300, seed=7) as box:
         monkeypatch.setenv("AIWYN_BASE_URL", box.url)
         monkeypatch.setenv("AIWYN_API_KEY", box.api_key)
         monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path))
         monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-W", "error", "-c", block),
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        _, errors = await process.communicate()
-    assert process.returncode == 0, f"{page}: {errors.decode()}"
-    assert errors == b""
-
-
-@pytest.mark.parametrize("page", PAGES_WITH_FRAGMENTS)
-async def test_fragments_of_a_page_run_in_turn_inside_a_client(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    async with Sandbox(invoices=300, seed=7) as box:
-        monkeypatch.setenv("AIWYN_BASE_URL", box.url)
-        monkeypatch.setenv("AIWYN_API_KEY", box.api_key)
         async with AiwynClient() as aiwyn:
             first = await aiwyn.invoices.list().first()
             assert first is not None
             names: dict[str, object] = {"aiwyn": aiwyn, "invoice_id": first.id, "__name__": "docs"}
             names["__builtins__"] = builtins  # DuckDB imports with those of the calling frame
             for block in BLOCKS[page]:
-                if not is_program(block):
-                    await run_fragment(block, page, names)
+                run = run_program(block, page) if is_program(block) else run_fragment(block, page, names)
+                await run
+
+
+async def run_program(block: str, page: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", block]
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stderr=pipe, stdout=pipe)
+    _, errors = await process.communicate()
+    assert process.returncode == 0, f"{page}: {errors.decode()}"
+    assert errors == b""
 
 
 async def run_fragment(block: str, page: str, names: dict[str, object]) -> None:

@@ -15,9 +15,12 @@ from types_in_annotations import types_in
 
 MODULES = (
     "aiwyn_async",
-    *(f"aiwyn_async.{name}" for name in ("dlt", "export", "filters", "otel", "sync", "webhooks")),
+    *(
+        f"aiwyn_async.{name}"
+        for name in ("blocking", "dlt", "export", "filters", "mcp", "otel", "sync", "webhooks")
+    ),
 )
-INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts"}
+INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts", "LoopThread", "Supply"}
 """Arguments of constructors and methods that this package calls."""
 
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
-import msgspec
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
-from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.doctor import doctor
-from aiwyn_async._cli.errors import ExitCode, exit_code_for, to_flags
-from aiwyn_async._cli.export import export
-from aiwyn_async._cli.options import FilterOptions, SandboxOptions
-from aiwyn_async._cli.output import discard_output, write_data, write_message
-from aiwyn_async._cli.resources import create_list, find_resource
-from aiwyn_async._cli.sandbox import serve_sandbox
-from aiwyn_async._cli.sync import sync
+from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
+from aiwyn_async._cli.output import (
+    discard_output,
+    set_verbosity,
+    write_data,
+    write_error,
+    write_message,
+)
 from aiwyn_async._cli.termination import termination
-from aiwyn_async._cli.upsert import upsert
-from aiwyn_async._http.messages import encode_json
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__
 from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, UndocumentedEndpointWarning
 
-__all__ = ["app", "run"]
+__all__ = ["app", "help_page", "run"]
 
 # What Ctrl-C and SIGTERM leave, by command.
 INTERRUPTED: Final[Mapping[str, str]] = {
@@ -36,99 +34,166 @@ INTERRUPTED: Final[Mapping[str, str]] = {
     "upsert": "records that were sent may be written, the others are not",
 }
 
-_FILTERS: Final = FilterOptions()
-_SANDBOX: Final = SandboxOptions()
+# Imported when they run: together they take as long to load as many requests.
+COMMANDS: Final[Mapping[str, str]] = {
+    "list": "list_rows:list_rows",
+    "search": "list_rows:search_rows",
+    "get": "get:get",
+    "count": "get:count",
+    "export": "export:export",
+    "sync": "sync:sync",
+    "upsert": "upsert:upsert",
+    "sandbox": "sandbox:serve_sandbox",
+    "doctor": "doctor:doctor",
+    "mcp": "mcp:serve_mcp",
+}
+GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "auth": (
+        "Store an API key in a profile, remove it, or check it.",
+        {"login": "auth:login", "logout": "auth:logout", "status": "auth:status"},
+    ),
+    "config": ("Show the options of the client.", {"show": "config:show"}),
+}
 
 app = App(
     name="aiwyn",
-    help="Export complete accounting data from Aiwyn. Credentials are read from AIWYN_API_KEY or AIWYN_TOKEN "
-    "and the server from AIWYN_BASE_URL, or both from a profile.",
+    help="Read complete accounting data from Aiwyn. Credentials are read from AIWYN_API_KEY or AIWYN_TOKEN "
+    "and the server from AIWYN_BASE_URL, or both from a profile, which `aiwyn auth login` writes.",
     version=__version__,
     result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
 )
 
-app.command(sync)
-app.command(export)
-app.command(upsert)
-app.command(serve_sandbox, name="sandbox")
-app.command(doctor)
+
+def _add(to: App, commands: Mapping[str, str]) -> None:
+    for name, function in commands.items():
+        to.command(f"aiwyn_async._cli.{function}", name=name)
 
 
-@app.command
-async def get(resource: str, key: str, /, *, sandbox: SandboxOptions = _SANDBOX) -> int:
-    """Print one object as JSON.
-
-    Args:
-        resource: invoice, client, payment, ...
-        key: The id of the object.
-        sandbox: A sandbox to use instead of the configured server.
-    """
-    async with open_client(sandbox) as aiwyn:
-        row = await getattr(aiwyn, find_resource(resource)).get(key)
-    write_data(msgspec.json.format(encode_json(row), indent=2))
-    return ExitCode.OK
+_add(app, COMMANDS)
+for _name, (_help, _commands) in GROUPS.items():
+    _group = App(name=_name, help=_help)
+    _add(_group, _commands)
+    app.command(_group)
+app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType]
+    help="Install completion for bash, zsh or fish."
+)
 
 
-@app.command
-async def count(
-    resource: str, /, *, filters: FilterOptions = _FILTERS, sandbox: SandboxOptions = _SANDBOX
-) -> int:
-    """Print the number of rows.
+@app.meta.default
+def _main(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, group="Messages", help="Write only errors to stderr."),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, group="Messages", help="Log requests to stderr."),
+    ] = False,
+) -> Any:
+    set_verbosity(quiet=quiet, verbose=verbose)
+    command, bound, _ = app.parse_args(tokens)
+    # An async command is started by the caller.
+    return command(*bound.args, **bound.kwargs)
 
-    Args:
-        resource: invoices, clients, payments, ...
-        filters: Which rows are counted.
-        sandbox: A sandbox to use instead of the configured server.
-    """
-    async with open_client(sandbox) as aiwyn:
-        write_data(str(await create_list(aiwyn, find_resource(resource), filters).count()).encode())
-    return ExitCode.OK
+
+def _load_for_help(tokens: Sequence[str]) -> None:
+    """Import the commands that a help page lists, since it shows their docstrings."""
+    words = [token for token in tokens if not token.startswith("-")]
+    first, second = [*words, "", ""][:2]
+    if first in GROUPS and second not in GROUPS[first][1]:
+        _load(app[first], GROUPS[first][1])
+    elif (
+        "--version" not in tokens and first not in COMMANDS and (not words or {"--help", "-h"} & set(tokens))
+    ):
+        _load(app, COMMANDS)
+
+
+def _load(group: App, names: Iterable[str]) -> None:
+    for name in names:
+        group[name]
+
+
+def help_page(width: int) -> str:
+    """Return the help page of the application."""
+    from rich.console import Console  # noqa: PLC0415 (loaded by cyclopts on use, too)
+
+    page = io.StringIO()
+    console = Console(file=page, width=width, color_system=None)
+    _load_for_help([])
+    command, bound, _ = app.meta.parse_args(["--help"], console=console)
+    command(*bound.args, **bound.kwargs)
+    return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors are one line on stderr."""
+    command = next((each for each in arguments if not each.startswith("-")), "")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UndocumentedEndpointWarning)
             warnings.simplefilter("once", StorageWarning)
             warnings.showwarning = _write_warning
             return _run(arguments)
-    except CycloptsError:
+    except CycloptsError as error:
+        write_error(f"error: {' '.join(str(error).split())}")
         return ExitCode.USAGE
     except AiwynError as error:
-        text = "; ".join([to_flags(str(error)), *getattr(error, "__notes__", ())])
-        write_message(f"error: {text}")
-        _write_json_error(text, arguments)
+        text = error_text(error)
+        write_error(f"error: {text}")
+        _write_json_error(text, command, arguments)
         return exit_code_for(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         reason = "terminated" if termination.received else "interrupted"
-        write_message("; ".join(filter(None, [reason, INTERRUPTED.get(arguments[0])])))
+        left = None if "-" in arguments else INTERRUPTED.get(command)  # stdout has no parts
+        write_error("; ".join(filter(None, [reason, left])))
         return ExitCode.TERMINATED if termination.received else ExitCode.INTERRUPTED
-    except OSError as error:  # from printing a help page
+    except (OSError, SystemExit) as error:  # from printing rows or a help page
+        return _end_output(error)
+
+
+def _end_output(error: OSError | SystemExit) -> int:
+    # rich exits if the reader of a help page has exited.
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         discard_output(sys.stdout)
-        if isinstance(error, BrokenPipeError):
-            return ExitCode.OK
-        write_message(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
-        return ExitCode.FAILURE
+        return ExitCode.BROKEN_PIPE
+    if isinstance(error, SystemExit):
+        raise error
+    discard_output(sys.stdout)
+    write_error(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
+    return ExitCode.FAILURE
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
-    return asyncio.run(_run_cancellable(command(*bound.args, **bound.kwargs)))
+    # What follows the delimiter is for the command alone.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    _load_for_help(options)
+    command, bound, _ = app.meta.parse_args(options)
+    return _finish(command(*bound.args, *(rest if command is _main else ()), **bound.kwargs))
 
 
-async def _run_cancellable(result: Any) -> int:
+def _finish(result: Any) -> int:
+    if asyncio.iscoroutine(result):
+        result = asyncio.run(_run_cancellable(lambda: result))
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+async def _run_cancellable(start: Callable[[], Any]) -> Any:
     with termination.cancels(asyncio.current_task()):
-        code = await result if asyncio.iscoroutine(result) else result
-    return code if isinstance(code, int) else ExitCode.OK
+        return await start()
 
 
-def _write_json_error(text: str, arguments: Sequence[str]) -> None:
+def _write_json_error(text: str, command: str, arguments: Sequence[str]) -> None:
     """With ``--json``, write a result without a path.
 
     The exit code does not say whether there is a file.
     """
-    if arguments[0] in {"export", "sync"} and "--json" in arguments:
+    if command in {"export", "sync"} and "--json" in arguments:
+        from aiwyn_async._http.messages import encode_json  # noqa: PLC0415 (loads the HTTP stack)
+
         with contextlib.suppress(StorageError):  # stdout may be what failed
             write_data(encode_json({"path": None, "complete": False, "error": text}))
 

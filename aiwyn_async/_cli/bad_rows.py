@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async._cli.output import write_message
+from aiwyn_async._cli.output import write_error
 from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import StorageError
@@ -80,7 +80,7 @@ class BadRowsFile:
     def write_summary(self, count: int) -> None:
         """Write the number of skipped rows, and the path of the file."""
         rows = "1 row" if count == 1 else f"{count} rows"
-        write_message(f"skipped {rows} that could not be decoded; see {self.path}")
+        write_error(f"skipped {rows} that could not be decoded; see {self.path}")
 
     def _write(self, lines: list[_Line]) -> None:
         with disk_errors(self.path):

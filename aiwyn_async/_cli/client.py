@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from aiwyn_async._cli.options import SandboxOptions
+from aiwyn_async._cli.translations import flag_name
+from aiwyn_async._cli.waiting import waiting_messages
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 
-__all__ = ["create_sandbox", "open_client"]
+if TYPE_CHECKING:
+    from aiwyn_async.sandbox import Sandbox
+
+__all__ = ["SANDBOX_FLAGS", "create_sandbox", "open_client"]
+
+SANDBOX_FLAGS: Final = MappingProxyType({"invoices": "--sandbox-invoices"})
+"""Of commands with ``--sandbox``."""
 
 
 @asynccontextmanager
@@ -23,24 +31,34 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
     with suppress(ConfigurationError):
         inflate_with_isal()
     if not options.sandbox:
-        async with AiwynClient() as aiwyn:
+        async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
     async with (
-        create_sandbox(invoices=options.sandbox_invoices, seed=options.seed) as box,
+        create_sandbox(SANDBOX_FLAGS, invoices=options.sandbox_invoices, seed=options.seed) as box,
         # Headers of a profile may be credentials of another server.
         AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
     ):
         yield aiwyn
 
 
-def create_sandbox(**options: Any) -> Sandbox:
+def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:
     """Create a sandbox without starting it.
+
+    Args:
+        flags: those of options whose flag has another name.
+        **options: of the sandbox.
 
     Raises:
         ConfigurationError: an option is wrong.
     """
+    from aiwyn_async.sandbox import Sandbox  # noqa: PLC0415 (takes as long to load as the client)
+
     try:
         return Sandbox(**options)
     except ValueError as error:
-        raise ConfigurationError(f"cannot create the sandbox: {error}") from None
+        text = str(error)
+        name = text.partition(" ")[0]
+        if name in options or name in flags:
+            text = text.replace(name, flags.get(name, flag_name(name)), 1)
+        raise ConfigurationError(f"cannot create the sandbox: {text}") from None

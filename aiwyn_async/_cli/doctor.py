@@ -12,6 +12,7 @@ from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode, exit_code_for
 from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import replace_control_characters, write_data
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._http.messages import Request
 from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async.client import AiwynClient
@@ -65,7 +66,7 @@ async def _run_checks(aiwyn: AiwynClient, sources: Mapping[str, str]) -> AsyncGe
     try:
         response = await aiwyn.request(Request(method="POST", path=path, body=b'{"pageSize":1,"page":0}'))
     except AiwynError as error:
-        yield _Check("token and one page", str(error), exit_code_for(error))
+        yield _Check("token and one page", to_flags(str(error)), exit_code_for(error))
         return
     elapsed = time.perf_counter() - started
     yield _Check("connected, token accepted", f"one page in {elapsed * 1e3:.0f} ms")
@@ -73,7 +74,7 @@ async def _run_checks(aiwyn: AiwynClient, sources: Mapping[str, str]) -> AsyncGe
     try:
         page = await aiwyn.invoices.list(page_size=5, limit=5)
     except AiwynError as error:
-        yield _Check("invoices", str(error), exit_code_for(error))
+        yield _Check("invoices", to_flags(str(error)), exit_code_for(error))
         return
     count = "the server sends no count" if page.count is None else f"{page.count} in total"
     yield _Check("invoices", f"{len(page.items)} rows decode, {count}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from aiwyn_async._cli.bad_rows import BadRowsFile
+from cyclopts import Parameter
+
+from aiwyn_async._cli.all_options import refuse_for_all
 from aiwyn_async._cli.client import open_client
+from aiwyn_async._cli.export_all import AllFormat, export_all
+from aiwyn_async._cli.export_one import describe, export_one, skipped_rows_file, to_values
 from aiwyn_async._cli.options import (
     FilterOptions,
     Flag,
@@ -20,17 +22,13 @@ from aiwyn_async._cli.options import (
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
-from aiwyn_async._cli.resources import create_list, create_pull, find_resource
-from aiwyn_async._core.files import url_of
+from aiwyn_async._cli.resources import ALL, create_list, create_pull, find_resource
+from aiwyn_async._cli.stdout_file import writes_stdout
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError, PaginationError, RequestError, StorageError
-from aiwyn_async.export import ExportResult, Readable
-from aiwyn_async.export import export as export_rows
-from aiwyn_async.export._dataset.state import has_unfinished_run
-from aiwyn_async.export._formats import is_dataset
+from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export import Readable
 from aiwyn_async.export._formats.parquet_options import Compression
-from aiwyn_async.export._staging import has_unfinished
 
 __all__ = ["export"]
 
@@ -39,11 +37,13 @@ _ROWS: Final = RowOptions()
 _SANDBOX: Final = SandboxOptions()
 
 
+@writes_stdout
 async def export(
     resource: str,
     /,
     *,
-    to: str,
+    to: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file_format: Annotated[AllFormat | None, Parameter(name="--format")] = None,
     filters: FilterOptions = _FILTERS,
     limit: WholeNumber | None = None,
     page_size: WholeNumber = 1000,
@@ -63,7 +63,7 @@ async def export(
     json: Flag = False,
     sandbox: SandboxOptions = _SANDBOX,
 ) -> int:
-    """Write all rows of a resource to a file or a dataset.
+    """Write all rows of a resource to a file or a dataset, or every resource to a folder.
 
     Without a filter, or with --where, rows are pulled: by key ranges in parallel if the resource has a
     search, otherwise by repeated full scans until two agree. With other filters or --limit, the list is read
@@ -76,12 +76,19 @@ async def export(
     A path that ends in a slash, or a URL such as s3://bucket/invoices/, is a dataset: a folder of Parquet
     files, and a manifest that names those of the last complete run.
 
+    "all" writes every resource, in the order in which their rows refer to each other, to a dataset of its own
+    in the folder --to, or to a file of --format. A resource that fails does not stop the others; a summary
+    names it, and --resume requests only what is missing.
+
     An existing file is not replaced without --force, --resume or --replace. For a command that runs every
     night, use --replace.
 
     Args:
-        resource: invoices, clients, payments, ...
-        to: The file, .parquet, .duckdb, .csv or .jsonl; or a dataset, as invoices/.
+        resource: invoices, clients, payments, ...; or all.
+        to: The file, .parquet, .duckdb, .csv, .jsonl, or as .jsonl.gz and .csv.zst; a dataset, as invoices/;
+            for all, a folder; or -, which is stdout.
+        file_format: Of --to -: jsonl by default. For all: what to write for each resource; a dataset by
+            default.
         filters: Which rows are read.
         limit: Stop after this many rows.
         page_size: Rows per request, 1 to 1000.
@@ -103,41 +110,58 @@ async def export(
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
     """
+    read_options = {"page_size": page_size, "strict": strict, **rows.read_arguments()}
+    write_options: dict[str, Any] = {
+        "force": force,
+        "resume": resume,
+        "replace": replace,
+        "csv_escape_formulas": escape_formulas,
+        "keep": keep,
+        "compression": compression,
+        "row_group_rows": row_group_rows,
+    }
+    if resource == ALL:
+        refuse_for_all(**filters.given(), limit=limit, columns=columns, partition_by=partition_by)
+        return await export_all(
+            to,
+            file_format or "dataset",
+            read=read_options | {"ranges": ranges, "ordered": not unordered},
+            write=write_options,
+            rows=rows,
+            json=json,
+            sandbox=sandbox,
+        )
+    if file_format is not None:
+        raise ConfigurationError(
+            "--format is for all resources and for --to -; the suffix of --to selects that of one"
+        )
+    write_options |= {
+        "columns": split_names("--columns", columns),
+        "partition_by": partition_by,
+        **rows.column_arguments(),
+    }
     plural = find_resource(resource)
-    skipped_rows = BadRowsFile(_local_name(to), is_needed=rows.skips_bad_rows)
-    options = {"page_size": page_size, "strict": strict, **rows.read_arguments()}
+    skipped_rows = skipped_rows_file(to, rows)
     async with open_client(sandbox) as aiwyn:
         read = _create_read(
-            aiwyn, plural, filters, limit=limit, ranges=ranges, ordered=not unordered, **options
+            aiwyn, plural, filters, limit=limit, ranges=ranges, ordered=not unordered, **read_options
         )
-        with create_progress(plural) as progress, _advice(to, replace=replace):
-            result = await export_rows(
+        with create_progress(plural) as progress:
+            result = await export_one(
                 read,
                 to,
-                force=force,
-                resume=resume,
-                replace=replace,
-                table=plural,
-                columns=split_names("--columns", columns),
-                csv_escape_formulas=escape_formulas,
-                partition_by=partition_by,
-                keep=keep,
-                compression=compression,
-                row_group_rows=row_group_rows,
                 on_progress=progress.update,
-                **rows.column_arguments(),
+                how_to_continue="run the command again" if replace else "pass --resume",
+                options=write_options | {"table": plural},
             )
     skipped_rows.replace(read.bad_rows)
-    report = result.report
-    of = "" if report.total_count is None or limit is not None else f" of {report.total_count}"
-    size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
-    write_message(f"{result.rows}{of} {plural} in {result.path}: {size}")
-    write_notes(report, plural, Path(to), rows)
+    write_message(describe(result, plural, shows_total=limit is None))
+    write_notes(result.report, plural, Path(to), rows)
     if json:
-        _write_json(result)
+        write_data(encode_json(to_values(result)))
     if read.bad_rows:
-        skipped_rows.write_summary(report.bad_rows)
-    return write_problems(report.problems())
+        skipped_rows.write_summary(result.report.bad_rows)
+    return write_problems(result.report.problems())
 
 
 def _create_read(
@@ -155,32 +179,3 @@ def _create_read(
     if ranges is not None:
         raise ConfigurationError("--ranges cannot be combined with --limit or a filter other than --where")
     return create_list(aiwyn, plural, filters, limit=limit, **options)
-
-
-def _write_json(result: ExportResult) -> None:
-    report = result.report
-    values = {name: getattr(result, name) for name in ("path", "rows", "bytes", "seconds")}
-    problems = report.problems()
-    values |= {"total_count": report.total_count, "complete": not problems, "problems": problems}
-    write_data(encode_json(values | {"bad_rows": report.bad_rows}))
-
-
-def _has_unfinished(to: str) -> bool:
-    return has_unfinished_run(to) if is_dataset(to) else has_unfinished(Path(to))
-
-
-def _local_name(to: str) -> Path:
-    """Return the target, or in the current folder the last segment of a URL."""
-    return Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else Path(to)
-
-
-@contextlib.contextmanager
-def _advice(to: str, *, replace: bool) -> Generator[None]:
-    """Add to an error how to continue with the finished parts."""
-    try:
-        yield
-    except (RequestError, PaginationError, StorageError) as error:
-        if "resume" not in str(error) and _has_unfinished(to):
-            how = "run the command again" if replace else "pass --resume"
-            error.add_note(f"finished parts are saved; {how} to continue")
-        raise

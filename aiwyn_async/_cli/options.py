@@ -12,7 +12,15 @@ from cyclopts import Parameter, Token
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["FilterOptions", "Flag", "RowOptions", "SandboxOptions", "WholeNumber", "split_names"]
+__all__ = [
+    "FilterOptions",
+    "Flag",
+    "ListFilters",
+    "RowOptions",
+    "SandboxOptions",
+    "WholeNumber",
+    "split_names",
+]
 
 
 def _parse_whole_number(_type: Any, tokens: Sequence[Token]) -> int:
@@ -28,19 +36,29 @@ WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class FilterOptions:
-    """Which rows are read."""
+class ListFilters:
+    """Which rows of a list are read."""
 
     status: Annotated[str | None, Parameter(help="Only rows with this status.")] = None
     client_id: Annotated[str | None, Parameter(help="Only rows of this client.")] = None
     start_date: Annotated[str | None, Parameter(help="Only rows from this date on, ISO 8601.")] = None
     end_date: Annotated[str | None, Parameter(help="Only rows up to this date, ISO 8601.")] = None
-    where: Annotated[str | None, Parameter(help="Search with this condition, as JSON.")] = None
+
+    def given(self) -> dict[str, str]:
+        """Return the given options by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
     def list_filters(self) -> dict[str, Any]:
         """Return the given filters of ``list()`` by name; a search does not support them."""
-        values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if value is not None and name != "where"}
+        return {name: value for name, value in self.given().items() if name != "where"}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FilterOptions(ListFilters):
+    """Which rows are read."""
+
+    where: Annotated[str | None, Parameter(help="Search with this condition, as JSON.")] = None
 
 
 @Parameter(name="*")

@@ -3,13 +3,64 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+import time
 from typing import TextIO
 
 from aiwyn_async.errors import StorageError
 
-__all__ = ["discard_output", "replace_control_characters", "write_data", "write_message"]
+__all__ = [
+    "discard_output",
+    "escape_control_characters",
+    "is_quiet",
+    "last_output",
+    "note_output",
+    "replace_control_characters",
+    "set_verbosity",
+    "write_data",
+    "write_error",
+    "write_message",
+    "write_rows",
+]
+
+_quiet = False
+_last_output = 0.0
+
+
+def set_verbosity(*, quiet: bool, verbose: bool) -> None:
+    """Drop the messages that are not errors, or log requests to stderr."""
+    global _quiet  # noqa: PLW0603 (of a process that runs one command)
+    _quiet = quiet
+    if verbose:
+        logger = logging.getLogger("aiwyn_async")
+        logger.addHandler(_MessageHandler())
+        logger.setLevel(logging.DEBUG)
+
+
+def is_quiet() -> bool:
+    """Return whether only errors are written to stderr."""
+    return _quiet
+
+
+def last_output() -> float:
+    """Return when the command wrote something, by ``time.monotonic()``."""
+    return _last_output
+
+
+def note_output() -> None:
+    """Record that the command writes something now."""
+    global _last_output  # noqa: PLW0603 (of a process that runs one command)
+    _last_output = time.monotonic()
+
+
+class _MessageHandler(logging.Handler):
+    """Writes records of the library as messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as one line."""
+        write_error(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def write_data(data: bytes) -> None:
@@ -22,24 +73,53 @@ def write_data(data: bytes) -> None:
     Raises:
         StorageError: stdout is closed, or its disk is full.
     """
+    stdout = sys.stdout
+    if stdout is not None and stdout.isatty():
+        data = escape_control_characters(data.decode("utf-8", "replace")).encode()
+    try:
+        write_rows(data + b"\n")
+    except BrokenPipeError:
+        assert stdout is not None  # it has written  # noqa: S101
+        discard_output(stdout)
+
+
+def write_rows(data: bytes) -> None:
+    """Write bytes to stdout as they are.
+
+    Raises:
+        BrokenPipeError: its reader has exited.
+        StorageError: stdout is closed, or its disk is full.
+    """
     if sys.stdout is None:
         raise StorageError("cannot write the result: stdout is closed")
+    note_output()
     try:
-        if sys.stdout.isatty():
-            data = _escape_control_characters(data.decode("utf-8", "replace")).encode()
-        sys.stdout.buffer.write(data + b"\n")
+        rest = memoryview(data)
+        while rest:  # with PYTHONUNBUFFERED, a write to a pipe may end early
+            rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         discard_output(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            raise StorageError(f"cannot write the result to stdout: {error.strerror}") from error
+        raise StorageError(f"cannot write the result to stdout: {error.strerror}") from error
 
 
 def write_message(text: str) -> None:
-    """Write a line to stderr.
+    """Write a line to stderr, unless the command is quiet.
 
     If that fails, messages are discarded and the command continues.
     """
+    if not _quiet:
+        write_error(text)
+
+
+def write_error(text: str) -> None:
+    """Write a line to stderr, even if the command is quiet.
+
+    If that fails, messages are discarded and the command continues.
+    """
+    note_output()
     if sys.stderr is not None:
         try:
             sys.stderr.write(replace_control_characters(text) + "\n")
@@ -60,9 +140,16 @@ def replace_control_characters(text: str) -> str:
     return "".join(letter if _is_harmless(letter) else "\ufffd" for letter in text)
 
 
-def _escape_control_characters(text: str) -> str:
-    """Escape them as JSON does, so that JSON keeps its value."""
-    return "".join(letter if _is_harmless(letter) else json.dumps(letter)[1:-1] for letter in text)
+def escape_control_characters(text: str, *, harmless: str = "\n\t") -> str:
+    """Escape them as JSON does, so that JSON keeps its value.
+
+    Args:
+        text: of a server.
+        harmless: control characters to leave as they are.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in harmless else json.dumps(letter)[1:-1] for letter in text
+    )
 
 
 def _is_harmless(letter: str) -> bool:

@@ -11,10 +11,10 @@ from typing import Final, Protocol, Self
 from rich import progress as rich_progress
 from rich.console import Console
 
-from aiwyn_async._cli.output import write_message
+from aiwyn_async._cli.output import is_quiet, note_output, write_message
 from aiwyn_async._pull.progress import Progress
 
-__all__ = ["ProgressBars", "ProgressDisplay", "ProgressLines", "create_progress"]
+__all__ = ["ProgressBars", "ProgressDisplay", "ProgressLines", "create_progress", "details_of"]
 
 SECONDS_PER_LINE: Final = 5.0
 
@@ -46,7 +46,7 @@ class ProgressDisplay(Protocol):
 
 def create_progress(noun: str) -> ProgressDisplay:
     """Return bars on a terminal, otherwise lines; ``noun`` names the rows."""
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
     return ProgressBars(noun) if is_terminal else ProgressLines(noun)
 
 
@@ -95,7 +95,7 @@ class ProgressLines:
             return
         self._last_line = now
         of = "" if progress.total is None else f" of {progress.total:,}"
-        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *_details(progress)]))
+        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *details_of(progress)]))
 
 
 class ProgressBars:
@@ -136,11 +136,12 @@ class ProgressBars:
 
     def update(self, progress: Progress) -> None:
         """Show the progress of a read."""
+        note_output()
         self._bars.update(
             self._total,
             completed=progress.rows,
             total=progress.total,
-            details=" ".join([f"{progress.rows:,} rows", *_details(progress)]),
+            details=" ".join([f"{progress.rows:,} rows", *details_of(progress)]),
         )
         ranges = {each.name: each for each in progress.ranges} if len(progress.ranges) > 1 else {}
         for name in self._ranges.keys() - ranges.keys():
@@ -151,7 +152,8 @@ class ProgressBars:
             self._bars.update(self._ranges[name], completed=each.fraction, details=f"{each.rows:,} rows")
 
 
-def _details(progress: Progress) -> list[str]:
+def details_of(progress: Progress) -> list[str]:
+    """Return the rate, and the time left and the retries if there are any."""
     details = [f"{progress.rows_per_second:,.0f} rows/s"]
     if progress.eta is not None:
         details.append(f"{progress.eta:,.0f} s left")

@@ -11,15 +11,24 @@ from typing import Final
 
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import RowOptions
-from aiwyn_async._cli.output import write_message
+from aiwyn_async._cli.output import write_error, write_message
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async.export._formats import suffix_of
 
 __all__ = ["write_notes", "write_problems"]
 
 MAX_NAMED_FIELDS: Final = 10
 
 
-def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: RowOptions) -> None:
+def write_notes(
+    report: ListReport | PullReport,
+    plural: str,
+    to: Path,
+    rows: RowOptions,
+    *,
+    is_one_of_many: bool = False,
+) -> None:
     """Name the fields without a column, and count the rounded amounts.
 
     Args:
@@ -27,8 +36,9 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
         plural: the resource.
         to: the file; JSONL has all fields, or those that the caller chose.
         rows: the options of the command.
+        is_one_of_many: the command writes several resources, so each note names its own.
     """
-    if report.unknown_fields and not rows.extra_column and to.suffix.lower() not in {".jsonl", ".ndjson"}:
+    if report.unknown_fields and not rows.extra_column and not _is_jsonl(to):
         fields = [
             name if key is None else f"{name} (first in row {key})"
             for name, key in report.unknown_fields.items()
@@ -40,11 +50,22 @@ def write_notes(report: ListReport | PullReport, plural: str, to: Path, rows: Ro
         )
     if report.rounded_amounts:
         amounts = "1 amount was" if report.rounded_amounts == 1 else f"{report.rounded_amounts} amounts were"
-        write_message(f"note: {amounts} rounded to {rows.round_money} decimal places")
+        subject = f"{plural}: " if is_one_of_many else ""
+        write_message(f"note: {subject}{amounts} rounded to {rows.round_money} decimal places")
 
 
-def write_problems(problems: Sequence[str]) -> ExitCode:
-    """Write why a result is not proven complete, and return the exit code."""
+def _is_jsonl(to: Path) -> bool:
+    return suffix_of(to).startswith((".jsonl", ".ndjson"))
+
+
+def write_problems(problems: Sequence[str], *, of: str | None = None) -> ExitCode:
+    """Write why a result is not proven complete, and return the exit code.
+
+    Args:
+        problems: the reasons.
+        of: the resource, if there are several.
+    """
+    subject = "" if of is None else f"{of}: "
     for problem in problems:
-        write_message(f"not proven complete: {problem}")
+        write_error(f"{subject}not proven complete: {to_flags(problem)}")
     return ExitCode.INCOMPLETE if problems else ExitCode.OK

@@ -7,14 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._cli.errors import flag_name
 from aiwyn_async._cli.options import FilterOptions
+from aiwyn_async._cli.translations import flag_name
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
+from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["create_list", "create_pull", "find_resource", "parse_where"]
+__all__ = ["ALL", "RESOURCES", "create_list", "create_pull", "find_resource", "parse_where"]
 
 
 class _Resource(msgspec.Struct, frozen=True):
@@ -24,17 +25,27 @@ class _Resource(msgspec.Struct, frozen=True):
     filters: frozenset[str] = frozenset()
 
 
+# A row refers only to rows of resources before its own (a draft invoice to the invoice that it became). So
+# a run over all resources that ends early has written every row that its rows refer to.
 RESOURCES: Final[Mapping[str, _Resource]] = {
+    "staff": _Resource("staff_member"),
     "clients": _Resource("client"),
     "contacts": _Resource("contact"),
-    "draft_invoices": _Resource("draft_invoice"),
     "engagements": _Resource("engagement"),
-    "invoices": _Resource("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
-    "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
     "projects": _Resource("project"),
-    "staff": _Resource("staff_member"),
     "wip": _Resource("wip_entry", frozenset({"client_id"})),
+    "invoices": _Resource("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
+    "draft_invoices": _Resource("draft_invoice"),
+    "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
 }
+UNDOCUMENTED: Final[Mapping[str, _Resource]] = {
+    name: _Resource(singular.strip("/")) for name, (_, singular) in sorted(UNDOCUMENTED_RESOURCES.items())
+}
+"""Named by the documentation without an operation."""
+ALIASES: Final[Mapping[str, str]] = {"time": "wip"}
+"""The documentation calls it Time."""
+ALL: Final = "all"
+"""Names every resource in ``export`` and ``sync``."""
 
 
 def find_resource(name: str) -> str:
@@ -43,11 +54,14 @@ def find_resource(name: str) -> str:
     Raises:
         ConfigurationError: the resource is unknown.
     """
-    word = name.replace("-", "_")
-    for plural, resource in RESOURCES.items():
+    word = name.replace("-", "_").lower()
+    for plural, resource in {**RESOURCES, **UNDOCUMENTED}.items():
         if word in {plural, resource.singular}:
             return plural
-    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
+    if word in ALIASES:
+        return ALIASES[word]
+    names = [*sorted(RESOURCES), *UNDOCUMENTED]
+    raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(names)}")
 
 
 def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pager[Any]:
@@ -67,7 +81,8 @@ def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **opti
         condition = _condition(client, plural, filters.where)
         searched: Pager[Any] = collection.search(condition, **options)
         return searched
-    unsupported = sorted(values.keys() - RESOURCES[plural].filters)
+    supported = RESOURCES[plural].filters if plural in RESOURCES else frozenset[str]()
+    unsupported = sorted(values.keys() - supported)
     if unsupported:
         raise ConfigurationError(f"{plural} cannot be filtered by {flag_name(unsupported[0])}")
     if "client_id" in values and values["client_id"].isdecimal():

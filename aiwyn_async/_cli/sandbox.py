@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from types import MappingProxyType
 
 from aiwyn_async._cli.client import create_sandbox
 from aiwyn_async._cli.errors import ExitCode
@@ -45,6 +47,7 @@ async def serve_sandbox(
     if not 0 <= latency < math.inf:
         raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")
     box = create_sandbox(
+        MappingProxyType({"per_second": "--rate-limit"}),
         invoices=invoices,
         seed=seed,
         port=port,
@@ -57,6 +60,8 @@ async def serve_sandbox(
     try:
         write_message(f"generating {invoices:,} invoices")
         await serve(box, ready=ready)
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
     except ValueError as error:
         raise ConfigurationError(f"cannot create the sandbox: {error}") from None
     except (OSError, OverflowError) as error:

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from aiwyn_async._cli.all_options import columns_by_resource, refuse_for_all
+from aiwyn_async._cli.all_progress import AllProgress
+from aiwyn_async._cli.all_resources import Outcome, run_all, written
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.errors import to_flags
+from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import Flag, RowOptions, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
-from aiwyn_async._cli.resources import find_resource, parse_where
+from aiwyn_async._cli.resources import ALL, RESOURCES, find_resource, parse_where
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.files import local_path
 from aiwyn_async._http.messages import encode_json
+from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,11 +49,14 @@ async def sync(
 ) -> int:
     """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
 
+    "all" brings a table of every resource up to date. A resource that fails does not stop the others; a
+    summary names it.
+
     A run that ends early, even if it is killed, is resumed by the next one. Exit code 5 means that the rows
     are not proven complete, that rows were skipped, or that key ranges could not be read.
 
     Args:
-        resource: invoices, clients, payments, ...
+        resource: invoices, clients, payments, ...; or all.
         to: The DuckDB file; other tables in it are not changed.
         where: Only rows that match this condition, as JSON; for resources with a search.
         full: Read all rows again, not only what changed.
@@ -59,48 +67,139 @@ async def sync(
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
     """
-    run_sync = _import_sync()
+    run = _Sync(
+        local_path(to),
+        {
+            "reconcile_deletes": reconcile_deletes,
+            "overlap": overlap,
+            "page_size": page_size,
+            "full": full,
+            **rows.read_arguments(),
+        },
+        rows,
+    )
+    if resource == ALL:
+        refuse_for_all(where=where)
+        return await _sync_all(run, json=json, sandbox=sandbox)
     plural = find_resource(resource)
-    skipped_rows = BadRowsFile(local_path(to), is_needed=rows.skips_bad_rows)
+    skipped_rows = run.skipped_rows_file()
     async with open_client(sandbox) as aiwyn:
         with create_progress(plural) as progress:
-            result: SyncResult = await run_sync(
+            result = await run.sync(
                 getattr(aiwyn, plural),
-                to,
                 where=None if where is None else parse_where(where),
-                reconcile_deletes=reconcile_deletes,
-                overlap=overlap,
-                page_size=page_size,
                 on_progress=progress.update,
-                full=full,
-                **rows.read_arguments(),
                 **rows.column_arguments(),
             )
-    if full:
-        skipped_rows.replace(result.bad_rows)
-    else:
-        # Rows that earlier runs skipped are missing until they change or are read again.
-        skipped_rows.add(result.bad_rows)
-    _write_result(result, json=json)
-    code = write_problems(result.problems)
-    write_notes(result.report, plural, to, rows)
-    if result.bad_rows:
-        skipped_rows.write_summary(len(result.bad_rows))
-    return code
+    run.save_skipped_rows(result, skipped_rows)
+    write_message(_describe(result))
+    if json:
+        write_data(encode_json(_to_values(result)))
+    return run.write_messages(result, skipped_rows)
 
 
-def _write_result(result: SyncResult, *, json: bool) -> None:
+class _Sync:
+    """The syncs of one command.
+
+    Args:
+        to: the file.
+        options: keyword arguments of each ``sync()``.
+        rows: how rows and their values are written.
+
+    Raises:
+        ConfigurationError: the extra is missing.
+    """
+
+    def __init__(self, to: Path, options: dict[str, Any], rows: RowOptions) -> None:
+        self.to = to
+        self.rows = rows
+        self._run = _import_sync()
+        self._options = options
+
+    async def sync(self, collection: Any, **options: Any) -> SyncResult:
+        """Sync a resource."""
+        result: SyncResult = await self._run(collection, self.to, **self._options, **options)
+        return result
+
+    def skipped_rows_file(self, of: str | None = None) -> BadRowsFile:
+        """Return the file of skipped rows; each of several resources has its own.
+
+        Raises:
+            StorageError: it is needed, and an unrelated file with its name exists.
+        """
+        target = self.to if of is None else self.to.with_name(f"{self.to.name}.{of}")
+        return BadRowsFile(target, is_needed=self.rows.skips_bad_rows)
+
+    def save_skipped_rows(self, result: SyncResult, skipped_rows: BadRowsFile) -> None:
+        """Write the skipped rows of a sync."""
+        if self._options["full"]:
+            skipped_rows.replace(result.bad_rows)
+        else:
+            # Rows that earlier runs skipped are missing until they change or are read again.
+            skipped_rows.add(result.bad_rows)
+
+    def write_messages(
+        self, result: SyncResult, skipped_rows: BadRowsFile, of: str | None = None
+    ) -> ExitCode:
+        """Write notes and problems, and return the exit code.
+
+        Args:
+            result: of a sync.
+            skipped_rows: its file.
+            of: the resource, if there are several.
+        """
+        subject = "" if of is None else f"{of}: "
+        for note in result.notes:
+            write_message(f"note: {subject}{to_flags(note)}")
+        code = write_problems(result.problems, of=of)
+        write_notes(result.report, result.table, self.to, self.rows, is_one_of_many=of is not None)
+        if result.bad_rows:
+            skipped_rows.write_summary(len(result.bad_rows))
+        return code
+
+
+async def _sync_all(run: _Sync, *, json: bool, sandbox: SandboxOptions) -> int:
+    async with open_client(sandbox) as aiwyn:
+        names = _find_syncable(aiwyn)
+        columns = columns_by_resource({name: getattr(aiwyn, name).hit_type for name in names}, run.rows)
+
+        async def sync_one(name: str, progress: AllProgress) -> Outcome:
+            skipped_rows = run.skipped_rows_file(of=name)
+            result = await run.sync(getattr(aiwyn, name), on_progress=progress.update, **columns[name])
+            run.save_skipped_rows(result, skipped_rows)
+            run.write_messages(result, skipped_rows, of=name)
+            return written(result.rows_received, result.problems, _describe(result), _to_values(result))
+
+        return await run_all(aiwyn, names, sync_one, advice="run the command again to continue", json=json)
+
+
+def _find_syncable(client: AiwynClient) -> list[str]:
+    """Return the resources that ``sync()`` supports, and name the others."""
+    from aiwyn_async.sync._reads import ResourceReads  # noqa: PLC0415 (an extra, which is installed here)
+
+    names: list[str] = []
+    for name in RESOURCES:
+        try:
+            ResourceReads(getattr(client, name), None, {"on_bad_row": "raise"})
+        except ConfigurationError as error:
+            write_message(f"note: {name} are not synced: {to_flags(str(error))}")
+        else:
+            names.append(name)
+    return names
+
+
+def _describe(result: SyncResult) -> str:
     deleted = "" if result.deleted is None else f", {result.deleted} marked as deleted"
-    write_message(
+    return (
         f"{result.inserted} {result.table} inserted, {result.updated} updated, "
         f"{result.unchanged} unchanged{deleted} in {result.path}: {result.seconds:.1f} s"
     )
-    if json:
-        values = msgspec.structs.asdict(result)
-        del values["report"], values["bad_rows"]
-        write_data(encode_json(values | {"complete": result.complete}))
-    for note in result.notes:
-        write_message(f"note: {to_flags(note)}")
+
+
+def _to_values(result: SyncResult) -> dict[str, Any]:
+    values = msgspec.structs.asdict(result)
+    del values["report"], values["bad_rows"]
+    return values | {"complete": result.complete}
 
 
 def _import_sync() -> Any:

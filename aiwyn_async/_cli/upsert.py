@@ -15,8 +15,9 @@ from cyclopts import Parameter
 
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import Flag, WholeNumber
-from aiwyn_async._cli.output import write_data, write_message
+from aiwyn_async._cli.output import write_data, write_error, write_message
 from aiwyn_async._cli.progress import create_progress
+from aiwyn_async._cli.waiting import waiting_messages
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._resources.records import RecordWrite
 from aiwyn_async.client import AiwynClient
@@ -46,7 +47,7 @@ async def upsert(
         batch_size: Records per request, 1 to 100.
         json: Print the outcome of each record as a line of JSON on stdout.
     """
-    async with AiwynClient() as aiwyn:
+    async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
         write = aiwyn.records.update if update else aiwyn.records.upsert
         with _RecordLines(file) as records, create_progress("records") as progress:
             writing = write(records, batch_size=batch_size)
@@ -58,7 +59,7 @@ async def upsert(
                     if not outcome.ok:
                         reason = " ".join(filter(None, [outcome.code, outcome.message]))
                         line = records.line_number(outcome.index)
-                        write_message(f"line {line} {outcome.status}: {reason}")
+                        write_error(f"line {line} {outcome.status}: {reason}")
     write_message(str(writing.report))
     return ExitCode.OK if writing.report.ok else ExitCode.INCOMPLETE
 
@@ -75,7 +76,7 @@ def _report_on_error(writing: RecordWrite) -> Generator[None]:
     except (AiwynError, asyncio.CancelledError) as error:
         if not writing.report.total:
             raise
-        write_message(str(writing.report))
+        write_error(str(writing.report))
         if isinstance(error, ConfigurationError):
             raise IncompleteError(
                 f"{error}; the records before it were sent, those after it were not"

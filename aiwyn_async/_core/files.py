@@ -57,7 +57,12 @@ def local_path(to: str | Path) -> Path:
 
 def url_of(to: str | Path) -> str | None:
     """Return the URL that a target is, such as ``s3://bucket/invoices/``; None for a path."""
-    return re.sub(r":[/\\]+", "://", str(to), count=1) if URL.match(str(to)) else None
+    if not URL.match(str(to)):
+        return None
+    scheme, _, path = str(to).partition(":")
+    slashes = "///" if scheme.lower() == "file" else "//"
+    # Path() leaves one slash of them.
+    return f"{scheme}:{slashes}{path[1:]}" if path[1:2] not in {"/", "\\"} else f"{scheme}:{path}"
 
 
 _noted: ContextVar[set[str] | None] = ContextVar("noted", default=None)

@@ -14,7 +14,14 @@ import msgspec
 from aiwyn_async._core.headers import SECRET_NAME
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["ENVIRONMENT_PREFIX", "SECRETS", "from_environment", "from_profile"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "SECRETS",
+    "from_environment",
+    "from_profile",
+    "missing_file",
+    "profile_path",
+]
 
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
 SECRETS: Final = {"api_key", "token"}
@@ -24,6 +31,20 @@ def from_environment(options: Iterable[str]) -> dict[str, Any]:
     """Return the options that environment variables set, as text."""
     names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in options}
     return {name: os.environ[variable] for variable, name in names.items() if os.environ.get(variable)}
+
+
+def profile_path() -> Path:
+    """Return the profile file: ``AIWYN_CONFIG``, or ``aiwyn/config.toml`` in the user's configuration."""
+    configured = os.environ.get("AIWYN_CONFIG")
+    # Unlike Path.home(), expanduser() does not fail for a user without a home, as containers have.
+    config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    return Path(configured or Path(config_home) / "aiwyn" / "config.toml")
+
+
+def missing_file() -> Path | None:
+    """Return the file that ``AIWYN_CONFIG`` names if it does not exist."""
+    path = profile_path()
+    return path if os.environ.get("AIWYN_CONFIG") and not path.exists() else None
 
 
 def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
@@ -36,9 +57,7 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     """
     name = profile or os.environ.get("AIWYN_PROFILE")
     configured = os.environ.get("AIWYN_CONFIG")
-    # Unlike Path.home(), expanduser() does not fail for a user without a home, as containers have.
-    config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
-    path = Path(configured or Path(config_home) / "aiwyn" / "config.toml")
+    path = profile_path()
     full_name = f"profile {name or 'default'!r} of {path}"
     try:
         with path.open("rb") as file:

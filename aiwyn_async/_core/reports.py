@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async.models.base import Id
 
 if TYPE_CHECKING:
@@ -119,6 +120,10 @@ class ReadReport(msgspec.Struct, kw_only=True):
             "changed_during_read": self.changed_during_read,
         }
         return msgspec.json.encode(msgspec.structs.asdict(self) | derived).decode()
+
+    def _repr_html_(self) -> str:
+        problems = {"problems": self.problems()}
+        return fields_html(f"{type(self).__name__}: {self}", changed_fields(self) | problems)
 
     def _page_problems(self, totals: EarlierProblems, total_count: int | None) -> list[str]:
         problems: list[str] = []

@@ -32,6 +32,11 @@ class Source:
         return f"{ENVIRONMENT_PREFIX}{option.upper()}" if self._name == _ENVIRONMENT else self._name
 
     @property
+    def is_keywords(self) -> bool:
+        """True for keyword arguments."""
+        return self._name == _KEYWORDS
+
+    @property
     def has_secret_headers(self) -> bool:
         """True for a profile with a header whose name suggests a credential."""
         headers = self.options.get("headers")

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from aiwyn_async._core.secret import Secret
 
-__all__ = ["MAX_ERROR_BODY", "excerpt", "masked", "printable"]
+__all__ = ["MASK", "MAX_ERROR_BODY", "excerpt", "masked", "printable"]
 
 MASK: Final = "***"
 MAX_MASKED_DEPTH: Final = 50

@@ -121,7 +121,7 @@ class Session:
 
     def mask_text(self, text: str) -> str:
         """Return text of the server as one printable line without credentials."""
-        return printable(text, self._secrets(None), limit=MAX_REASON)
+        return printable(text, self.secrets(), limit=MAX_REASON)
 
     def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
         """Add the request to an error found in its response; mask what the error quotes."""
@@ -131,7 +131,7 @@ class Session:
 
     def mask(self, error: RequestError) -> RequestError:
         """Mask credentials in what an error quotes of a response; drop its frames, whose locals hold it."""
-        secrets = self._secrets(None)
+        secrets = self.secrets()
         if isinstance(error, (ApiError, ResponseMismatchError)):
             error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
         else:  # mostly words of this package, which a very short token would garble
@@ -155,7 +155,7 @@ class Session:
         """Return a path or an id for observers and logs: printable, without credentials."""
         if text is None:
             return None
-        secrets = [secret for secret in self._secrets(None) if len(secret.reveal()) >= MIN_SECRET_LENGTH]
+        secrets = [secret for secret in self.secrets() if len(secret.reveal()) >= MIN_SECRET_LENGTH]
         return printable(text, secrets, limit=MAX_SHOWN_PATH)
 
     def _described(self, request: Request) -> ObservedCall:
@@ -288,12 +288,12 @@ class Session:
             now=clock.time(),
             elapsed=clock.monotonic() - call.started,
             attempts=tuple(call.attempts),
-            secrets=self._secrets(call.bearer),
+            secrets=self.secrets(call.bearer),
             ambiguous=call.ambiguous,
             retry_budget_exhausted=call.retry_budget_exhausted,
         )
 
-    def _secrets(self, bearer: Secret | None) -> tuple[Secret, ...]:
+    def secrets(self, bearer: Secret | None = None) -> tuple[Secret, ...]:
         """Return the credentials to mask if a server repeats them."""
         held = None if self.tokens is None else self.tokens.held
         known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))

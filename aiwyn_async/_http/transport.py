@@ -147,6 +147,10 @@ class Transport:
             and any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
         )
 
+    def open_loops(self) -> list[asyncio.AbstractEventLoop]:
+        """Return the event loops with a pool that are not closed."""
+        return [loop for loop in self._pools if not loop.is_closed()]
+
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Refuse a closed client or another thread; drop what a forked child inherited.
 

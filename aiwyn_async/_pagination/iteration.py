@@ -48,6 +48,20 @@ class Iteration(AsyncGenerator[ItemT, None]):
                 return self._items.__anext__()
         return self._items.__anext__()
 
+    async def next_chunk(self) -> list[ItemT]:
+        """Return the items that are read together, such as those of a page; an empty list at the end.
+
+        A cancelled call can be repeated, as any other step.
+        """
+        chunks = self._chunks
+        try:
+            while not (items := list(chunks.left)) and await chunks.advance():
+                pass
+        except BaseException as failure:
+            chunks.fail(failure)
+            raise
+        return items
+
     def asend(self, _value: None, /) -> Coroutine[Any, Any, ItemT]:
         """Take the next item; nothing can be sent."""
         return self.__anext__()

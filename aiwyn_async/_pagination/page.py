@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from aiwyn_async._core.check_values import check_value
+from aiwyn_async._html import rows_html
 from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async.errors import Attempt, CheckpointError
 
@@ -179,6 +180,10 @@ class Page(Generic[RowT]):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def _repr_html_(self) -> str:
+        of = "" if self.count is None else f" of {self.count:,}"
+        return rows_html(f"Page {self.number}: {len(self.items):,} rows{of}", self.items)
 
     def __repr__(self) -> str:
         return f"<Page {self.number}: {len(self.items)} rows of {self.count}>"

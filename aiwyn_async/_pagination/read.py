@@ -17,6 +17,7 @@ import msgspec
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
@@ -118,6 +119,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         page_type: the type that pages decode rows as; the row type, unless the read is ``undecoded()``.
         options: the checked options.
         loop: the event loop that ran when the read was created, or None.
+        may_block: an Arrow reader may block a thread that runs another event loop; off by default.
         error: the error that ended the latest use, or None. A consumer that only passes rows on, such as an
             Arrow reader, may replace it with its own.
     """
@@ -134,9 +136,15 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         self._session = session
         self.page_type: Any = row_type
         self.loop: asyncio.AbstractEventLoop | None = running_loop_or_none()
+        self.may_block: bool = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.query.path} of {type_name(self.row_type)}: {self.report}>"
+
+    def _repr_html_(self) -> str:
+        title = f"{type(self).__name__} {self.query.path} of {type_name(self.row_type)}"
+        problems = {"problems": self.report.problems()} if self.checkpoint is not None else {}
+        return fields_html(title, changed_fields(self.report) | problems)
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from aiwyn_async._decoding.chosen_fields import has_choice
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["EXTRA_COLUMN", "UNCHANGED", "ColumnOptions", "column_options"]
+__all__ = ["EXTRA_COLUMN", "UNCHANGED", "ColumnOptions", "column_options", "time_columns"]
 
 EXTRA_COLUMN: Final = "extra"
 MAX_PLACES: Final = 9
@@ -66,7 +66,7 @@ def column_options(
     if not (days or extra):
         return ColumnOptions(ids=ids, round_money=round_money)  # type: ignore[arg-type]
     columns = {field.encode_name: field.type for field in columns_of(row_type)}
-    times = [name for name, kind in columns.items() if _is_time(kind)]
+    times = time_columns(row_type)
     declared = {field.encode_name for field in msgspec.structs.fields(row_type)}
     for name in days:
         if name in declared - columns.keys():
@@ -81,6 +81,11 @@ def column_options(
     if extra and EXTRA_COLUMN in columns:
         raise ConfigurationError(f"the rows already have a column {EXTRA_COLUMN!r}; remove extra")
     return ColumnOptions(ids=ids, date_columns=days, round_money=round_money, extra=extra)  # type: ignore[arg-type]
+
+
+def time_columns(row_type: Any) -> list[str]:
+    """Return the columns of a row type that ``date_columns`` can name."""
+    return [field.encode_name for field in columns_of(row_type) if _is_time(field.type)]
 
 
 def _check_round_money(row_type: Any, places: int | None) -> None:

@@ -78,6 +78,7 @@ class PagedRead(Protocol):
 
     error: AiwynError | None
     loop: asyncio.AbstractEventLoop | None
+    may_block: bool
     row_type: Any
 
     @property

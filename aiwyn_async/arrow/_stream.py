@@ -88,7 +88,7 @@ def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions =
         LoopMismatchError: this thread runs an event loop, which waiting would block.
         ConfigurationError: pyarrow is missing, or the rows have no columns.
     """
-    _refuse_in_event_loop()
+    _refuse_in_event_loop(read)
     try:
         import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
 
@@ -129,8 +129,13 @@ def running_loop_or_none() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _refuse_in_event_loop() -> None:
-    if running_loop_or_none() is None:
+def _can_wait(read: PagedRead) -> bool:
+    running = running_loop_or_none()
+    return running is None or (read.may_block and running is not read.loop)
+
+
+def _refuse_in_event_loop(read: PagedRead) -> None:
+    if _can_wait(read):
         return
     raise LoopMismatchError(
         "an Arrow stream waits for its rows, which would block the event loop of this thread; read it in "
@@ -143,7 +148,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
     use = read.undecoded()
     pages = _Pages(use.pages())
     rows = table = None
-    with _LoopBridge(read.loop) as bridge:
+    with _LoopBridge(read) as bridge:
         try:
             while (page := bridge.wait_for(pages.next())) is not None:
                 read.follow(use)
@@ -210,11 +215,12 @@ class _LoopBridge:
     """Runs coroutines in another thread's event loop and waits for them here.
 
     Args:
-        loop: the event loop; if it does not run, a new one runs in its own thread until the exit.
+        read: if its event loop does not run, a new one runs in its own thread until the exit.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._running = loop if loop is not None and loop.is_running() else None
+    def __init__(self, read: PagedRead) -> None:
+        self._read = read
+        self._running = read.loop if read.loop is not None and read.loop.is_running() else None
         self._own: _OwnLoop | None = None
 
     def __enter__(self) -> Self:
@@ -240,7 +246,7 @@ class _LoopBridge:
             LoopMismatchError: this thread runs an event loop, or that of the read has stopped.
         """
         try:
-            _refuse_in_event_loop()
+            _refuse_in_event_loop(self._read)
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
             work.close()
@@ -275,7 +281,7 @@ class _LoopBridge:
         if not self._loop.is_running():
             closing.close()
             return
-        if running_loop_or_none() is None:
+        if _can_wait(self._read):
             self.wait_for(closing)
         else:
             asyncio.run_coroutine_threadsafe(closing, self._loop)

@@ -53,6 +53,8 @@ async def export(
 ) -> ExportResult:
     """Write all rows of a read to ``.jsonl``, ``.csv``, ``.parquet`` or ``.duckdb``, or to a dataset.
 
+    JSONL and CSV are compressed if ``.gz`` or ``.zst`` follows, as in ``.jsonl.gz``.
+
     The file appears under its name only when it is complete. Until then, its parts are in a hidden staging
     directory beside it, and ``resume`` continues after the last committed part; a pull by full scans starts
     again, since its checkpoint cannot name the rows it yielded. If ranges of a pull cannot be read, all other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -12,6 +13,7 @@ import msgspec
 from aiwyn_async._core.reports import ListReport, PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.full_scan import RESTART
 from aiwyn_async._pull.progress import Progress, to_progress
@@ -37,6 +39,12 @@ class ExportResult(msgspec.Struct, frozen=True):
     bytes: int
     report: ListReport | PullReport
     seconds: float
+
+    def _repr_html_(self) -> str:
+        # The URL of a dataset may have credentials.
+        path = re.sub(r"^(\w+://)[^/]*@|\?.*", r"\1", self.path) if "://" in self.path else self.path
+        fields = changed_fields(self.report) | {"problems": self.report.problems()}
+        return fields_html(f"{path}: {self.rows:,} rows, {self.bytes:,} bytes, {self.seconds:.1f} s", fields)
 
 
 class ExportJob:

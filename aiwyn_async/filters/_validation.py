@@ -34,7 +34,7 @@ _COMPARISONS: Final = (
     *_PATTERN_OPERATORS,
     "_is_null",
 )
-_OPERATORS: Final = ("_and", "_or", "_not", *_COMPARISONS)
+OPERATORS: Final = ("_and", "_or", "_not", *_COMPARISONS)
 
 
 def to_where(where: Where, *, allow_unknown_operators: bool = False) -> dict[str, JSON] | None:
@@ -130,7 +130,7 @@ def _check_clause(key: str, inner: object, at: str, depth: int, *, allow_unknown
 
 
 def _is_unknown(key: str) -> bool:
-    return key.startswith("_") and key not in _OPERATORS
+    return key.startswith("_") and key not in OPERATORS
 
 
 def _check_entries(node: object, at: str, depth: int, *, allow_unknown: bool) -> list[tuple[str, object]]:
@@ -150,7 +150,7 @@ def _check_clause_key(key: object, at: str, *, allow_unknown: bool) -> str:
     key = check_key(key, at)
     if _is_unknown(key) and not allow_unknown:
         raise ConfigurationError(
-            f"{at}: unknown operator {describe(key)}; use one of {', '.join(_OPERATORS)}, "
+            f"{at}: unknown operator {describe(key)}; use one of {', '.join(OPERATORS)}, "
             "or pass allow_unknown_operators=True"
         )
     return key

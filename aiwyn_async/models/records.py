@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async.models.base import Id, Model
 
 __all__ = ["Record", "RecordOutcome", "RecordType", "RecordTypeField", "WriteReport"]
@@ -70,6 +71,15 @@ class WriteReport(msgspec.Struct, kw_only=True):
             setattr(self, outcome.status, getattr(self, outcome.status) + 1)
         if not outcome.ok:
             self.problems.append(outcome)
+
+    def _repr_html_(self) -> str:
+        problems = [
+            f"record {each.index}: {each.status} {each.code or ''} {each.message or ''}"
+            for each in self.problems
+        ]
+        fields = changed_fields(self) | {"problems": problems}
+        fields.pop("outcomes", None)
+        return fields_html(f"{type(self).__name__}: {self}", fields)
 
     def __str__(self) -> str:
         return (

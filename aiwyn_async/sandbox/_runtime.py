@@ -1,5 +1,7 @@
 """Start and stop the database, server and deliveries of a sandbox together."""
 
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
@@ -42,6 +44,7 @@ class Runtime:
         self._server = server
         self._port = port
         self._thread: LoopThread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: ThreadPoolExecutor | None = None
 
     async def start(self, app: web.Application) -> None:
@@ -61,12 +64,14 @@ class Runtime:
             await service.run_in_worker(self._reads.warm_up)
             await self._server.start(app, self._port)
             self._outbox.start()
+            self._loop = asyncio.get_running_loop()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Stop serving and close everything. May be called twice."""
+        self._loop = None
         self._service.stopping.set()
         self._database.cancel()
         await self._server.stop()
@@ -75,6 +80,31 @@ class Runtime:
             worker, self._worker = self._worker, None
             worker.shutdown(wait=True)
             self._database.close()
+
+    def reset(self) -> None:
+        """Return to the state of the start, in the loop of the sandbox."""
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the sandbox is not running; enter `async with Sandbox() as box` first")
+        if _running_loop() is loop:
+            self._reset()
+        else:
+            asyncio.run_coroutine_threadsafe(_call(self._reset), loop).result()
+
+    def _reset(self) -> None:
+        with self._database.lock:
+            self._service.forget()
+            self._database.reset()
+            self._reads.reset()
+            self._outbox.reset()
+
+    async def delivered(self) -> None:
+        """Wait in any loop until no delivery is active."""
+        loop = self._loop
+        if loop is None or _running_loop() is loop:
+            await self._outbox.join()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._outbox.join(), loop))
 
     def start_in_thread(self, app: web.Application) -> None:
         """Start in a thread with its own event loop."""
@@ -95,3 +125,14 @@ class Runtime:
                 thread.run(self.stop())
             finally:
                 thread.close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _call(function: Callable[[], None]) -> None:
+    function()

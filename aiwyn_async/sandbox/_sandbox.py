@@ -1,11 +1,10 @@
 """The sandbox: its options, its lifecycle, and the controls of a test."""
 
-import contextlib
 import secrets
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -13,12 +12,9 @@ from typing import Literal, Self, get_args
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.drift import Drift
-from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
-from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, refresh_rows, update_row
 from aiwyn_async.sandbox._data.records import RecordFailure
-from aiwyn_async.sandbox._declarations.declarations import SqlValue
-from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._data_controls import DataControls
 from aiwyn_async.sandbox._events.deliveries import Delivery, Outbox, Sender
 from aiwyn_async.sandbox._events.subscriptions import Subscriptions
 from aiwyn_async.sandbox._http.application import create_application
@@ -38,7 +34,7 @@ from aiwyn_async.sandbox._runtime import Runtime
 __all__ = ["Sandbox"]
 
 
-class Sandbox:
+class Sandbox(DataControls):
     """The Aiwyn API on loopback, with the data of a firm.
 
     It binds 127.0.0.1 only, rejects other Host headers, and accepts one API key.
@@ -141,6 +137,7 @@ class Sandbox:
         self._server = Server()
         self._service = service = Service(
             tokens=Tokens(token_lifetime, clock),
+            lock=database.lock,
             bucket=None if rate_limit is None else TokenBucket(rate_limit, monotonic),
             is_own_host=self._server.is_own_host,
             clock=clock,
@@ -159,10 +156,14 @@ class Sandbox:
             server=self._server,
             port=port,
         )
-        self.latency = latency
-        self.drift = drift
-        for fault in faults:
-            (parse_fault(fault) if isinstance(fault, str) else fault).add_to(self.faults)
+        self._faults = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
+        self._latency, self._drift = latency, drift
+        self._set_options()
+
+    def _set_options(self) -> None:
+        self.latency, self.drift = self._latency, self._drift
+        for fault in self._faults:
+            fault.add_to(self.faults)
 
     def __repr__(self) -> str:
         if "_runtime" not in vars(self):
@@ -212,6 +213,23 @@ class Sandbox:
         await self._runtime.stop()
 
     # Controls
+
+    def reset(self) -> None:
+        """Return to the state of the start, for the next test.
+
+        Rows are those generated, and a firm in a file is generated again if it changed. Faults, latency and
+        drift are those passed to ``Sandbox()``. Requests, counts, rules of ``fail_records()``, records,
+        record types, event subscriptions and deliveries are removed, and requests in progress change and
+        record nothing. Tokens remain valid.
+
+        Raises:
+            RuntimeError: The sandbox is not running.
+        """
+        self._runtime.reset()
+        self.record_failures.clear()
+        if self._drift is not None:
+            self._drift.reset()
+        self._set_options()
 
     @property
     def url(self) -> str:
@@ -264,8 +282,8 @@ class Sandbox:
         return self._outbox.deliveries
 
     async def delivered(self) -> None:
-        """Wait until every delivery has succeeded or failed."""
-        await self._outbox.join()
+        """Wait until every delivery has succeeded or failed; in any event loop."""
+        await self._runtime.delivered()
 
     @property
     def record_failures(self) -> list[RecordFailure]:
@@ -313,74 +331,3 @@ class Sandbox:
         """Return the number of requests of one route or all, including failed ones."""
         calls = self._service.calls
         return calls.total() if route is None else calls[route]
-
-    def insert(
-        self,
-        resource: str,
-        values: Mapping[str, object] | None = None,
-        *,
-        count: int = 1,
-    ) -> list[int]:
-        """Generate rows, and set some of their fields.
-
-        The ``updatedAt`` of each row is later than that of all rows before it, unless it is set. With
-        ``FirmOptions.sync_minutes``, the rows of one call share one.
-
-        Args:
-            resource: The name of a resource, such as ``invoices``.
-            values: Fields to set, by their names in a row. Amounts set here may contradict others.
-            count: Number of rows.
-
-        Returns:
-            The new ids.
-
-        Raises:
-            ValueError: A field is unknown or its value is not valid.
-        """
-        with _as_value_error():
-            return insert_rows(self._database, RESOURCES[resource], count, values)
-
-    def update(self, resource: str, row_id: int, values: Mapping[str, object]) -> None:
-        """Set fields of a row; ``updatedAt`` becomes the latest unless it is among them.
-
-        Raises:
-            KeyError: The row does not exist.
-            ValueError: A field is unknown or its value is not valid.
-        """
-        with _as_value_error():
-            update_row(self._database, RESOURCES[resource], row_id, values)
-
-    def delete(self, resource: str, row_id: int) -> None:
-        """Delete a row.
-
-        Raises:
-            KeyError: The row does not exist.
-        """
-        delete_row(self._database, RESOURCES[resource], row_id)
-
-    def refresh(self, resource: str | None = None) -> None:
-        """Move the ``updatedAt`` of all rows to one instant, later than all others.
-
-        Args:
-            resource: The name of a resource; all resources by default.
-        """
-        for name in RESOURCES if resource is None else (resource,):
-            refresh_rows(self._database, RESOURCES[name])
-
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Return the rows of a SELECT; money is in cents, instants in microseconds."""
-        return self._database.query(sql, parameters)
-
-    def scalar(self, sql: str, parameters: Sequence[SqlValue] = ()) -> SqlValue:
-        """Return the first value of a SELECT, or None if it has no rows."""
-        rows = self._database.query(sql, parameters)
-        return rows[0][0] if rows else None
-
-
-@contextlib.contextmanager
-def _as_value_error() -> Generator[None]:
-    """Raise ValueError for a value that a client would receive a 400 for."""
-    try:
-        yield
-    except BadRequestError as error:
-        raise ValueError(error.message) from error

@@ -1,5 +1,12 @@
 """Keep rows of a resource up to date in DuckDB. Needs the extra ``duckdb``."""
 
-from aiwyn_async.sync._sync import SyncResult, sync
+try:
+    from aiwyn_async.sync._sync import SyncResult, sync
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"duckdb", "pyarrow"}:
+        raise
+    raise ModuleNotFoundError(
+        'sync is an extra; run: pip install "aiwyn-async[duckdb]"', name=error.name
+    ) from None
 
 __all__ = ["SyncResult", "sync"]

@@ -16,7 +16,7 @@ _ANY_PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
 class Scheme(msgspec.Struct, frozen=True, kw_only=True):
     """How a sender signs its deliveries.
 
-    Args:
+    Attributes:
         signature_header: The header with the signatures.
         id_header: The header with the delivery id, if there is one.
         id_key: Alternatively, the key of the id in the JSON body; read after the signature is verified.

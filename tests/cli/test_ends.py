@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aiwyn_async._cli.errors import to_flags
+from aiwyn_async._cli.translations import to_flags
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
 from command_line import Cli, wait_until
@@ -128,8 +128,14 @@ async def test_unusual_arguments_and_full_stdout_end_in_one_line(
     [
         (["export", "invoices", "--to", "x.csv", "--force", "--resume"], "--force and --resume exclude"),
         (["export", "invoices", "--to", "x.csv", "--replace", "--resume"], "--resume and --replace exclude"),
-        (["export", "invoices", "--to", "s3://bucket/x.csv"], "s3://bucket/x.csv is a URL, and only datasets"),
-        (["sync", "invoices", "--to", "s3://bucket/x.duckdb"], "s3://bucket/x.duckdb is a URL, and only datasets"),
+        (
+            ["export", "invoices", "--to", "s3://bucket/x.csv"],
+            "s3://bucket/x.csv is a URL, and only datasets",
+        ),
+        (
+            ["sync", "invoices", "--to", "s3://bucket/x.duckdb"],
+            "s3://bucket/x.duckdb is a URL, and only datasets",
+        ),
         (["export", "invoices", "--to", "x.csv", "--on-bad-row", "ignore"], "--on-bad-row"),
         (["export", "invoices", "--to", "x.csv", "--ids", "number"], "--ids"),
         (["export", "invoices", "--to", "x.csv", "--round-money", "9.5"], "--round-money"),

@@ -7,6 +7,8 @@ import io
 from rich.console import Console
 
 from aiwyn_async._cli.progress import ProgressBars, ProgressLines
+from aiwyn_async._cli.waiting import WaitingMessages
+from aiwyn_async._core.observer import AttemptEnd, ObservedCall
 from aiwyn_async._pull.progress import Progress, RangeProgress
 
 
@@ -60,6 +62,27 @@ def test_progress_bars_follow_the_key_ranges() -> None:
         bar.update(progress(100_000))
         assert shown(bar) == ["invoices"]
         bar.count(7)
+
+
+def test_waiting_messages_are_written_after_ten_seconds_without_output() -> None:
+    watch, written, output = Watch(), list[str](), [100.0]
+    messages = WaitingMessages(clock=watch, last_output=lambda: output[0], write=written.append)
+    call = ObservedCall(kind="request", method="GET", path="/", template=None, base_url="https://host")
+    attempt = AttemptEnd(
+        number=1, status=200, error_type=None, elapsed=1, queued=0, waited=0, request_id=None, bytes=0
+    )
+    for seconds, receives in [(9, False), (1, False), (9, True), (1, False)]:
+        watch.seconds += seconds
+        if receives:
+            messages.attempt_ended(call, attempt)
+        messages.check()
+    output[0] = watch.seconds + 5
+    watch.seconds += 14
+    messages.check()
+    assert written == [
+        "waiting for the server: no response for 10 s",
+        "reading: 1 response in 20 s",
+    ]
 
 
 def shown(bar: ProgressBars) -> list[str]:

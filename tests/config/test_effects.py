@@ -20,7 +20,7 @@ from aiwyn_async.errors import (
     TransportError,
     UndocumentedEndpointWarning,
 )
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, STALL, FaultServer, drip, http_response, send
 from looking_inside import LIST, WRITE, session_of
 from recording_observer import RecordingObserver

@@ -16,7 +16,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from aiwyn_async import AiwynClient, AuthenticationError
 from aiwyn_async.dlt import aiwyn_destination
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from looking_inside import session_of
 from secrecy import CANARY
 

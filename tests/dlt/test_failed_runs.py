@@ -20,8 +20,8 @@ from aiwyn_async import (
 from aiwyn_async.dlt import aiwyn_source
 from aiwyn_async.errors import DecodeError, ServerError
 from aiwyn_async.sandbox import Drift, Sandbox
+from aiwyn_async.testing import FakeClock
 from duckdb_files import query
-from fake_clock import FakeClock
 from loaded_tables import cause_in, loaded_rows, sandbox_rows
 from looking_inside import session_of
 

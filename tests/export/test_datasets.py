@@ -328,3 +328,14 @@ async def test_rows_that_do_not_decode_are_in_the_manifest(firm: Firm, tmp_path:
     assert result.rows + len(manifest.bad_rows) == 600
     assert list(manifest.bad_rows) == read_all.bad_rows
     assert len(manifest.bad_rows) == result.report.bad_rows > 1
+
+
+@pytest.mark.parametrize("shape", ["file://{}/x/", "file://{}/x"])
+async def test_file_url_is_a_folder_on_the_disk(shape: str, firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    url = shape.format(tmp_path)
+    for to in (url, Path(url)):
+        result = await export(aiwyn.invoices.pull(), to, replace=True)
+        assert (result.path, result.rows) == (str(tmp_path / "x"), 600)
+        assert read_manifest(to).paths == read_manifest(tmp_path / "x").paths
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,17 +54,20 @@ async def start(box: Sandbox, target: Path, *flags: str) -> asyncio.subprocess.P
 
 
 def content_of(path: Path) -> Any:
-    """Return the bytes; for formats with metadata, the table in the order of the file."""
+    """Return the uncompressed bytes; for formats with metadata, the table in the order of the file."""
     if path.suffix == ".parquet":
         return pq.read_table(path)
     if path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as file:
             return file.sql("SELECT * FROM invoices ORDER BY rowid").to_arrow_table()
+    if path.suffix in {".gz", ".zst"}:
+        with pa.CompressedInputStream(str(path), {".gz": "gzip", ".zst": "zstd"}[path.suffix]) as stream:
+            return stream.read()
     return path.read_bytes()
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb", ".jsonl.gz", ".csv.zst"])
 async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbox, tmp_path: Path) -> None:
     uninterrupted, target = tmp_path / f"uninterrupted{suffix}", tmp_path / f"x{suffix}"
     began = time.perf_counter()

@@ -22,7 +22,7 @@ import trustme
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async.errors import RedirectRefusedError, TransportError
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
 from secrecy import CANARY, assert_no_secret

@@ -22,7 +22,7 @@ from aiwyn_async.errors import (
     TokenExchangeError,
 )
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_matrix import FAULTS, GROUPS, Fault
 from inflating import isal
 from looking_inside import assert_nothing_is_held, open_files

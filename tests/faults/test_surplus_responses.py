@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient
 from aiwyn_async._resources.keys import is_same_key
 from aiwyn_async.errors import ProtocolError, ResponseMismatchError, TransportError
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, Connection, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until
 from secrecy import CANARY, assert_no_secret

@@ -15,7 +15,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import AuthenticationError, ClientClosedError, ConfigurationError, TokenExchangeError
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, FaultServer, http_response, send
 from looking_inside import GET, LIST, assert_nothing_is_held, session_of, until
 from secrecy import CANARY, assert_no_secret

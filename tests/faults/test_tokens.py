@@ -15,7 +15,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceededError, TokenExchangeError
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, RST, STALL, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, assert_nothing_is_held, renewal_of, session_of, until
 from secrecy import CANARY, assert_no_secret

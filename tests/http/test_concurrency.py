@@ -11,7 +11,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import ClientClosedError, ServerError
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, STALL, FaultServer, http_response, send
 from looking_inside import GET, LIST, WRITE, assert_nothing_is_held, session_of, until
 from secrecy import CANARY, assert_no_secret

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aiwyn_async._http import forks
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 
 
 class Caller:

@@ -15,7 +15,7 @@ from aiwyn_async.errors import (
     TokenExchangeError,
     TransportError,
 )
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, RST, STALL, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, session_of
 from secrecy import CANARY, assert_no_secret

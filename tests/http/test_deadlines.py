@@ -9,7 +9,7 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.errors import DeadlineExceededError, RateLimitError, ServerError
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, STALL, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, assert_nothing_is_held, session_of, until
 from secrecy import assert_no_secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiwyn_async import AiwynClient, AiwynError, ConfigurationError, DeadlineExceededError, Secret
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, FaultServer, http_response, send
 
 

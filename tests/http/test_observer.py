@@ -19,7 +19,7 @@ from aiwyn_async.errors import (
     TransportError,
 )
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, RST, STALL, Connection, FaultServer, Step, http_response, send
 from looking_inside import until
 from recording_observer import RecordingObserver

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, RetryClass
 from aiwyn_async._http.retry import Retry, RetryBudget, Stop, is_final, is_throttled, retry_decision
 from aiwyn_async.config import Config, Secret
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 
 READ = Request(method="POST", path="/x")
 WRITE = Request(method="POST", path="/x", retry_class=RetryClass.WRITE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.retry_after import RESET_HEADERS, SANE_RETRY_AFTER, requested_wait
 from aiwyn_async.errors import RateLimitError, ServerError
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, FaultServer, http_response, send
 from looking_inside import LIST, WRITE, session_of
 

@@ -24,7 +24,7 @@ from aiwyn_async import AiwynClient, Request
 from aiwyn_async.errors import DeadlineExceededError, RateLimitError, ServerError
 from aiwyn_async.otel import OpenTelemetryObserver
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from fault_server import READ, STALL, FaultServer, http_response, send
 from looking_inside import until
 from secrecy import CANARY

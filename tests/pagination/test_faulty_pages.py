@@ -9,7 +9,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async.sandbox import Sandbox, Variant
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from one_fault import CONTENTS, Content, OneFault, keys_received, numbered, serving
 
 

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from server_model import ServerModel
 
 

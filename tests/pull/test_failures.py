@@ -18,8 +18,8 @@ from aiwyn_async import (
     TransportError,
 )
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.testing import FakeClock
 from edited_checkpoints import edited
-from fake_clock import FakeClock
 from unreadable_rows import bounds, ids, page_contains
 
 MANY = 1_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import PaginationError
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from one_fault import CONTENTS, Content, OneFault, keys_received, numbered, serving
 
 METHODS: dict[str, dict[str, Any]] = {

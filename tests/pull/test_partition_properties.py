@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aiwyn_async import AiwynClient, KeyRange, Plan, PullReport
 from aiwyn_async._pull.key_bounds import make_partition
 from aiwyn_async._pull.plan import normalized
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from server_model import ServerModel, numbered
 
 KEYS = st.sets(st.integers(-300, 300), max_size=120)

@@ -21,8 +21,8 @@ from aiwyn_async import (
     RequestError,
 )
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.testing import FakeClock
 from edited_checkpoints import edited
-from fake_clock import FakeClock
 from looking_inside import assert_nothing_is_held
 from unreadable_rows import ids, page_contains
 

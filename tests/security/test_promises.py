@@ -20,6 +20,7 @@ BOUNDARIES = [
     "The sender of a webhook and the verifier",
     "The sandbox",
     "The command line",
+    "A model and the MCP server",
 ]
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from aiwyn_async import AiwynClient, Pager, PaginationError, Pull
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 
 __all__ = ["CONTENTS", "Content", "OneFault", "keys_received", "numbered", "serving"]
 

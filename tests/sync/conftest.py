@@ -11,9 +11,9 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.testing import FakeClock
 from command_line import Cli
 from duckdb_files import query
-from fake_clock import FakeClock
 from model_firm import FirmServer, exact_firm, serve
 
 

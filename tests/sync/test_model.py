@@ -22,7 +22,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.errors import IncompleteError, PaginationError
 from aiwyn_async.models.base import Id, Model
 from aiwyn_async.sync import SyncResult, sync
-from fake_clock import FakeClock
+from aiwyn_async.testing import FakeClock
 from looking_inside import session_of
 from model_firm import DAY, HOUR, MINUTE, FirmServer, ModelFirm, Row, serve
 

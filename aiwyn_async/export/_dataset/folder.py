@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aiwyn_async._core.files import move_synced, replace_content, sync_file, url_of
 from aiwyn_async.errors import ConfigurationError, ExportError
@@ -253,4 +255,7 @@ class RemoteFolder:
 def open_folder(to: str | Path) -> Folder:
     """Return the folder of a dataset."""
     url = url_of(to)
-    return LocalFolder(Path(to)) if url is None else RemoteFolder(url)
+    if url is None:
+        return LocalFolder(Path(to))
+    parts = urlsplit(url)
+    return LocalFolder(Path(url2pathname(parts.path))) if parts.scheme == "file" else RemoteFolder(url)

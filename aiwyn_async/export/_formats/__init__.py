@@ -14,12 +14,13 @@ from aiwyn_async._core.files import url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._formats.compressed import CODECS, CompressedFormat, find_codec, text_path
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._target import SharedFile
 
-__all__ = ["Format", "format_for", "is_dataset"]
+__all__ = ["Format", "format_for", "is_dataset", "suffix_of"]
 
 
 class Format(Protocol):
@@ -48,6 +49,9 @@ class Format(Protocol):
         ...
 
 
+MakeFormat = Callable[[type[Any], str, ColumnOptions, ParquetOptions], Format]
+
+
 def is_dataset(to: str | Path) -> bool:
     """True if a target is a folder, not a file.
 
@@ -55,7 +59,14 @@ def is_dataset(to: str | Path) -> bool:
     """
     if str(to).endswith(("/", os.sep)):
         return True
-    return Path(to).suffix.lower() not in _FORMATS and (url_of(to) is not None or Path(to).is_dir())
+    return suffix_of(to) not in _FORMATS and (url_of(to) is not None or Path(to).is_dir())
+
+
+def suffix_of(to: str | Path) -> str:
+    """Return the suffix of a file in lower case, such as ``.csv`` or ``.csv.gz``."""
+    path = Path(to)
+    codec = find_codec(path)
+    return path.suffix.lower() if codec is None else f"{text_path(path).suffix.lower()}{codec}"
 
 
 def format_for(
@@ -71,14 +82,15 @@ def format_for(
         ConfigurationError: the suffix is unknown, an extra is missing, the rows have no columns, or the
             format does not support an option.
     """
-    make = _FORMATS.get(path.suffix.lower())
+    suffix = suffix_of(path)
+    make = _FORMATS.get(suffix)
     if make is None:
         raise ConfigurationError(
             f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}, or a slash for a dataset"
         )
-    if options.csv_escape_formulas and path.suffix.lower() != ".csv":
+    if options.csv_escape_formulas and not suffix.startswith(".csv"):
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {path.name}; remove it")
-    if parquet is not None and path.suffix.lower() != ".parquet":
+    if parquet is not None and suffix != ".parquet":
         option = "row_group_rows" if parquet.row_group_rows is not None else "compression"
         raise ConfigurationError(f"{option} is for .parquet files, not {path.name}; remove it")
     return make(row_type, table, options, parquet or DEFAULT_PARQUET)
@@ -100,10 +112,26 @@ def _duckdb(row_type: type[Any], table: str, options: ColumnOptions, _parquet: P
     return DuckdbFormat(row_type, table, options)
 
 
-_FORMATS: Final[Mapping[str, Callable[[type[Any], str, ColumnOptions, ParquetOptions], Format]]] = {
-    ".jsonl": lambda row_type, _table, options, _parquet: JsonlFormat(row_type, options),
-    ".ndjson": lambda row_type, _table, options, _parquet: JsonlFormat(row_type, options),
-    ".csv": lambda row_type, _table, options, _parquet: CsvFormat(row_type, options),
+_TEXT_FORMATS: Final[Mapping[str, Callable[[type[Any], ColumnOptions], CsvFormat | JsonlFormat]]] = {
+    ".jsonl": JsonlFormat,
+    ".ndjson": JsonlFormat,
+    ".csv": CsvFormat,
+}
+
+
+def _text(suffix: str) -> MakeFormat:
+    return lambda row_type, _table, options, _parquet: _TEXT_FORMATS[suffix](row_type, options)
+
+
+def _compressed(suffix: str, codec: str) -> MakeFormat:
+    return lambda row_type, _table, options, _parquet: CompressedFormat(
+        _TEXT_FORMATS[suffix](row_type, options), codec
+    )
+
+
+_FORMATS: Final[Mapping[str, MakeFormat]] = {
+    **{suffix: _text(suffix) for suffix in _TEXT_FORMATS},
     ".parquet": _parquet,
     ".duckdb": _duckdb,
+    **{f"{suffix}{codec}": _compressed(suffix, codec) for suffix in _TEXT_FORMATS for codec in CODECS},
 }

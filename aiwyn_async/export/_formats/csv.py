@@ -69,13 +69,17 @@ class CsvFormat:
             first, written = first + len(page), written + len(lines)
         return written
 
-    def assemble(self, parts: Iterator[Path], path: Path) -> None:
-        """Write the header, then the parts."""
+    def header(self) -> bytes:
+        """Return the line with the names of the columns."""
         names = [*self._names, EXTRA_COLUMN] if self._options.extra else self._names
         if self._options.csv_escape_formulas:
             names = [_escape_formula(name) for name in names]
+        return _encode_lines([names])
+
+    def assemble(self, parts: Iterator[Path], path: Path) -> None:
+        """Write the header, then the parts."""
         with path.open("wb") as file:
-            file.write(_encode_lines([names]))
+            file.write(self.header())
             for part in parts:
                 with part.open("rb") as source:
                     shutil.copyfileobj(source, file, 1 << 20)

@@ -48,6 +48,10 @@ class JsonlFormat:
             self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self.identity = f"lines {','.join(self._names)}".rstrip()
 
+    def header(self) -> bytes:
+        """Return nothing: JSONL has no header."""
+        return b""
+
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
         """Write one line per row."""
         first = written = 0

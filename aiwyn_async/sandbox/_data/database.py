@@ -9,47 +9,32 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 
 from aiwyn_async.sandbox._data import seed as firm
 from aiwyn_async.sandbox._data.adaptations import adapt
+from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.connection import check_file, connect, create_write_tables
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
+from aiwyn_async.sandbox._data.order_by import tie_breaker
 from aiwyn_async.sandbox._data.scope import Query
 from aiwyn_async.sandbox._data.selection import OrderCache, RowIds, Selection
+from aiwyn_async.sandbox._data.snapshot import Snapshot
 from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
 from aiwyn_async.sandbox._data.where import compile_where, split_key_range
 from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._declarations.sql import row_json_sql
 
-__all__ = ["Change", "Database", "Operation"]
-
-Operation = Literal["CREATE", "UPDATE", "DELETE"]
+__all__ = ["Database"]
 
 _MAX_INVOICES_IN_MEMORY = 20_000
 """A larger firm is stored in a temporary file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An entity created, updated or deleted; ``data`` is its JSON or None."""
-
-    entity_type: str
-    operation: Operation
-    entity_id: int
-    data: bytes | None
-
-
-def _tie_breaker(salt: int) -> str:
-    """Return SQL that orders ties: the same order each time, but not that of the ids."""
-    return f"((t.id + {salt}) * 2654435761) & 4294967295"
 
 
 class Database:
@@ -95,12 +80,14 @@ class Database:
         """Called with each change, in the thread that makes it."""
         self._functions = SqlFunctions()
         self._path = path
-        self._lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
+        """Held by every method; hold it if several calls must see one state."""
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._connection: sqlite3.Connection | None = None
         self._orders = OrderCache()
         self._cancelled = False
         self._unfinished = False
+        self._snapshot = Snapshot()
 
     def __repr__(self) -> str:
         return f"<Database {self.row_ids!r}, {len(self._orders)} orders cached>"
@@ -113,7 +100,7 @@ class Database:
         Raises:
             ValueError: ``path`` holds another firm.
         """
-        with self._lock:
+        with self.lock:
             try:
                 self._open()
             except BaseException:
@@ -135,9 +122,9 @@ class Database:
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.execute(f"PRAGMA synchronous={'OFF' if self._path is None else 'NORMAL'}")
         self._load_ids()
-        self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
-        with self.transaction():
-            create_write_tables(connection)
+        connection.execute("BEGIN")
+        create_write_tables(connection)
+        connection.execute("COMMIT")
 
     def _location(self) -> str:
         if self._path is not None:
@@ -189,6 +176,7 @@ class Database:
     def _load_ids(self) -> None:
         for name in RESOURCES:
             self.row_ids.load(name, self.read_ids(f"SELECT id FROM {name} ORDER BY id"))
+        self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
 
     def _read_meta(self, key: str) -> int:
         row = self.connection.execute("SELECT value FROM sandbox_meta WHERE key = ?", (key,)).fetchone()
@@ -200,9 +188,22 @@ class Database:
         """Make a running ``open`` fail soon."""
         self._cancelled = True
 
+    def reset(self) -> None:
+        """Undo every change since the start; a firm in a file is generated again."""
+        with self.lock:
+            if self._snapshot.restore(self.connection):
+                self._load_ids()
+                self._orders.clear()
+            elif self._snapshot.is_changed:
+                self.close()
+                if self._path is not None:
+                    self._path.unlink()
+                self.open()
+
     def close(self) -> None:
         """Close the database and delete a temporary one. May be called twice."""
-        with self._lock:
+        with self.lock:
+            self._snapshot.close()
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -219,8 +220,6 @@ class Database:
             raise RuntimeError("the sandbox is not running; enter `async with Sandbox() as box` first")
         return self._connection
 
-    # Reading
-
     def select(self, resource: Resource, where: object, order: tuple[str, ...], salt: int = 0) -> Selection:
         """Return the ids that match, in order.
 
@@ -233,10 +232,10 @@ class Database:
         Raises:
             BadRequestError: The tree is not valid.
         """
-        with self._lock:
+        with self.lock:
             query = compile_where(resource, where, self.collation)
             if order and order[0] not in {"t.id ASC", "t.id DESC"}:
-                ids = self._ordered_ids(resource, query, (*order, _tie_breaker(salt)))
+                ids = self._ordered_ids(resource, query, (*order, tie_breaker(salt)))
                 return Selection(ids, 0, len(ids))
             low, high, rest = split_key_range(where)
             ids = self.row_ids.of(resource)
@@ -285,9 +284,9 @@ class Database:
             # CROSS makes the list of ids the outer loop, which preserves its order.
             f" CROSS JOIN {table} AS t WHERE t.id = wanted.value"
         )
-        packed = msgspec.json.encode(list(ids)).decode()
-        with self._lock:
-            joined = cast("bytes | None", self.connection.execute(sql, (packed,)).fetchone()[0])
+        parameters = (msgspec.json.encode(list(ids)).decode(),)
+        with self.lock:
+            joined = cast("bytes | None", self.connection.execute(sql, parameters).fetchone()[0])
         return joined or b""
 
     def row_json(self, resource: Resource, row_id: int) -> bytes | None:
@@ -308,7 +307,7 @@ class Database:
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Run a SELECT; the tables are read-only to it."""
-        with self._lock:
+        with self.lock:
             self.connection.execute("PRAGMA query_only=ON")
             try:
                 return self.connection.execute(sql, parameters).fetchall()
@@ -320,8 +319,9 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """Commit everything within, or nothing if it raises."""
-        with self._lock:
+        with self.lock:
             connection = self.connection
+            self._snapshot.note_change(connection, in_memory=not (self._path or self._directory))
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -333,7 +333,7 @@ class Database:
     @contextlib.contextmanager
     def row_changes(self) -> Generator[sqlite3.Connection]:
         """Run a transaction that changes rows: ids and cached orders follow."""
-        with self._lock:
+        with self.lock:
             try:
                 with self.transaction() as connection:
                     yield connection

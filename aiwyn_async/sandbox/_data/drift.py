@@ -50,6 +50,13 @@ class Drift:
             raise ValueError("every and refresh_every must be at least 1")
         self._random = random.Random(self.seed)  # noqa: S311 - selects test data
 
+    def reset(self) -> None:
+        """Forget all changes, so that the same ones follow."""
+        for ids in (self.inserted, self.updated, self.deleted):
+            ids.clear()
+        self.rounds = self.pages = 0
+        self._random.seed(self.seed)
+
     def apply(self, database: Database, resource: Resource) -> None:
         """Count a page, and change rows if they are due."""
         self.pages += 1

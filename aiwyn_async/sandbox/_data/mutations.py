@@ -4,7 +4,8 @@
 from collections.abc import Mapping, Sequence
 
 from aiwyn_async.sandbox._data.adaptations import move_changes, set_currencies
-from aiwyn_async.sandbox._data.database import Change, Database, Operation
+from aiwyn_async.sandbox._data.changes import Change, Operation
+from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.rewriting import rewrite_row
 from aiwyn_async.sandbox._data.seed import child_resources

@@ -9,7 +9,7 @@ from aiwyn_async.sandbox._data.scope import Scope, expect_object
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["column_order", "compile_order"]
+__all__ = ["column_order", "compile_order", "tie_breaker"]
 
 _DIRECTIONS = {
     # Null is the largest value in Postgres and the smallest in SQLite.
@@ -67,3 +67,8 @@ def column_order(column: Column, alias: str, collation: Collation) -> str:
     """Return the SQL that a column sorts by."""
     expression = f"{alias}.{column.sql}"
     return f"sort_key({expression})" if column.kind is Kind.TEXT and collation == "en_US" else expression
+
+
+def tie_breaker(salt: int) -> str:
+    """Return SQL that orders ties: the same order each time, but not that of the ids."""
+    return f"((t.id + {salt}) * 2654435761) & 4294967295"

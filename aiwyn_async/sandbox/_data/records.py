@@ -14,7 +14,8 @@ from typing import Annotated, Any, cast
 
 import msgspec
 
-from aiwyn_async.sandbox._data.database import Change, Database, Operation
+from aiwyn_async.sandbox._data.changes import Change, Operation
+from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import decode_body
 from aiwyn_async.sandbox._data.record_types import (
     DeclaredType,

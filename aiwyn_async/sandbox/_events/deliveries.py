@@ -19,7 +19,8 @@ from typing import Literal
 import aiohttp
 import msgspec
 
-from aiwyn_async.sandbox._data.database import Change
+from aiwyn_async.sandbox._data.changes import Change
+from aiwyn_async.sandbox._events.log import Log
 from aiwyn_async.sandbox._events.subscriptions import Subscriber
 
 __all__ = [
@@ -117,7 +118,7 @@ class Outbox:
     def __init__(
         self, sender: Sender, subscribers: Callable[[Sequence[Change]], list[list[Subscriber]]]
     ) -> None:
-        self.deliveries: deque[Delivery] = deque(maxlen=_MAX_DELIVERIES_RECORDED)
+        self.deliveries: deque[Delivery] = Log(maxlen=_MAX_DELIVERIES_RECORDED)
         self._sender = sender
         self._subscribers = subscribers
         self._slots = asyncio.Semaphore(_MAX_CONCURRENCY)
@@ -137,13 +138,21 @@ class Outbox:
     async def stop(self) -> None:
         """Cancel active deliveries, which remain pending."""
         self._loop = None
-        self._waiting.clear()
-        for task in self._tasks:
-            task.cancel()
+        self._cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def reset(self) -> None:
+        """Cancel active deliveries and forget all."""
+        self._cancel()
+        self.deliveries.clear()
+
+    def _cancel(self) -> None:
+        self._waiting.clear()
+        for task in self._tasks:
+            task.cancel()
 
     def add(self, changes: Sequence[Change]) -> None:
         """Deliver changes. May be called from any thread."""

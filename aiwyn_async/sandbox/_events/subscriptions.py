@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aiwyn_async.sandbox._data.database import Change, Database
+from aiwyn_async.sandbox._data.changes import Change
+from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 

@@ -31,8 +31,12 @@ class TokenBucket:
     def __init__(self, limit: RateLimit, monotonic: Callable[[], float]) -> None:
         self._limit = limit
         self._monotonic = monotonic
-        self._level = float(limit.burst)
-        self._filled = monotonic()
+        self.refill()
+
+    def refill(self) -> None:
+        """Allow a whole burst again."""
+        self._level = float(self._limit.burst)
+        self._filled = self._monotonic()
 
     def take(self) -> float:
         """Return 0 if the request is allowed, or the seconds until one is."""

@@ -58,6 +58,10 @@ class ReadRoutes:
             if resource.list_path:
                 list_page(self._database, resource, {}, self._limits, 0)
 
+    def reset(self) -> None:
+        """Start the changes of ``shifting_ties`` again."""
+        self._pages = 0
+
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""
         route = self._service.route

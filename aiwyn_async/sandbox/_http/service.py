@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from aiwyn_async.sandbox._data.drift import Drift
 from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError, RejectedRequestError
+from aiwyn_async.sandbox._events.log import Log
 from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.faults import Faults, alter_response, perform_action, wait_unless_stopping
 from aiwyn_async.sandbox._http.rate_limit import TokenBucket
@@ -38,6 +40,7 @@ class Service:
 
     Args:
         tokens: Issues and checks bearer tokens.
+        lock: Held while a function runs in the worker, so that it sees one state of the data.
         bucket: The rate limit, or None.
         is_own_host: Whether a Host header names this server.
         clock: Seconds since the epoch, for the envelope.
@@ -49,6 +52,7 @@ class Service:
         self,
         *,
         tokens: Tokens,
+        lock: threading.RLock,
         bucket: TokenBucket | None,
         is_own_host: Callable[[str], bool],
         clock: Callable[[], float],
@@ -59,13 +63,15 @@ class Service:
         self.faults = Faults()
         self.drift: Drift | None = None
         self.latency = 0.0
-        self.requests: deque[ServedRequest] = deque(maxlen=MAX_REQUESTS_RECORDED)
+        self.requests: deque[ServedRequest] = Log(maxlen=MAX_REQUESTS_RECORDED)
         self.calls: Counter[str] = Counter()
         self.token_exchanges = 0
         self.worker: Executor | None = None
         """Runs what uses the database, one job at a time."""
         self.stopping = asyncio.Event()
         self.clock = clock
+        self._lock = lock
+        self._resets = 0
         self._bucket = bucket
         self._is_own_host = is_own_host
         self._monotonic = monotonic
@@ -75,8 +81,29 @@ class Service:
         return f"<Service {self.calls.total()} requests, {len(self.faults)} faults>"
 
     async def run_in_worker(self, work: Callable[[], T]) -> T:
-        """Run a function in the worker."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+        """Run a function in the worker, unless the sandbox is reset first."""
+        resets = self._resets
+
+        def run() -> T:
+            with self._lock:
+                if resets != self._resets:
+                    raise RejectedRequestError(503, "RESET", "the sandbox was reset")
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self.worker, run)
+
+    def forget(self) -> None:
+        """Remove faults, counts and requests; requests in progress change and record nothing.
+
+        Call it in the loop and with the lock of the data, so that no request is between two steps.
+        """
+        self._resets += 1
+        self.faults.clear()
+        self.calls.clear()
+        self.requests.clear()
+        self.token_exchanges = 0
+        if self._bucket is not None:
+            self._bucket.refill()
 
     def misdirected(self, request: web.Request) -> web.Response | None:
         """Return a 421 if the request does not name this server as its host."""
@@ -124,7 +151,7 @@ class Service:
     async def _serve(
         self, route: str, handler: RouteHandler, request: web.Request, *, enveloped: bool
     ) -> web.StreamResponse:
-        arrival = self._monotonic()
+        arrival, resets = self._monotonic(), self._resets
         if (rejection := self.misdirected(request)) is not None:
             self._record(route, request, None, rejection, arrival)
             return rejection
@@ -133,6 +160,8 @@ class Service:
         delay = self.latency + sum(fault.delay for fault in faults)
         if delay and await wait_unless_stopping(delay, self.stopping):
             return error_response(503, "the sandbox is stopping")
+        if resets != self._resets:
+            return error_response(503, "the sandbox was reset")
         if any(fault.replaces_response for fault in faults):
             response = error_response(503, "planned fault")
         else:
@@ -143,7 +172,8 @@ class Service:
             response = alter_response(fault, response)
         acting = next((fault for fault in faults if fault.action), None)
         silent = acting is not None and acting.action in _NO_RESPONSE
-        self._record(route, request, body, response, arrival, silent=silent)
+        if resets == self._resets:
+            self._record(route, request, body, response, arrival, silent=silent)
         if acting is None:
             return response
         return await perform_action(acting, request, response, self.stopping)

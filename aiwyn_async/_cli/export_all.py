@@ -1,0 +1,208 @@
+"""``aiwyn export all``: every resource into one folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from aiwyn_async._cli.all_options import columns_by_resource
+from aiwyn_async._cli.all_progress import AllProgress
+from aiwyn_async._cli.all_resources import Outcome, run_all, written
+from aiwyn_async._cli.client import open_client
+from aiwyn_async._cli.export_one import (
+    describe,
+    export_one,
+    has_unfinished_export,
+    skipped_rows_file,
+    to_values,
+)
+from aiwyn_async._cli.options import FilterOptions, RowOptions, SandboxOptions
+from aiwyn_async._cli.reports import write_notes, write_problems
+from aiwyn_async._cli.resources import RESOURCES, create_pull
+from aiwyn_async._core.files import local_path, url_of
+from aiwyn_async._pull.pull import Pull
+from aiwyn_async.arrow._options import column_options
+from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.export._dataset.folder import open_folder
+from aiwyn_async.export._dataset.state import MANIFEST
+from aiwyn_async.export._formats import format_for, is_dataset
+
+__all__ = ["AllFormat", "export_all"]
+
+AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
+FILE_FORMATS: Final = frozenset({".csv", ".duckdb", ".gz", ".jsonl", ".ndjson", ".parquet", ".zst"})
+ADVICE: Final = "pass --resume to continue"
+
+
+async def export_all(
+    to: str,
+    file_format: AllFormat,
+    *,
+    read: Mapping[str, Any],
+    write: Mapping[str, Any],
+    rows: RowOptions,
+    json: bool,
+    sandbox: SandboxOptions,
+) -> int:
+    """Export every resource into a folder, each as a dataset or a file.
+
+    Args:
+        to: the folder.
+        file_format: of each resource.
+        read: keyword arguments of each pull.
+        write: keyword arguments of each ``export()``.
+        rows: how rows and their values are written.
+        json: print a list of results.
+        sandbox: a sandbox to use instead of the configured server.
+
+    Raises:
+        ConfigurationError: an argument is invalid; nothing was sent.
+        ExportError: the folder has exports, and they may not be replaced; nothing was sent.
+    """
+    targets = _targets(to, file_format)
+    async with open_client(sandbox) as aiwyn:
+        pulls = {name: create_pull(aiwyn, name, FilterOptions(), **read) for name in RESOURCES}
+        columns = columns_by_resource({name: pull.row_type for name, pull in pulls.items()}, rows)
+        _check_formats(targets, pulls, columns)
+        run = _Run(to, file_format, {name: bool(write[name]) for name in ("force", "resume", "replace")})
+        run.start(targets)
+
+        async def export(name: str, progress: AllProgress) -> Outcome:
+            target, pull = targets[name], pulls[name]
+            skipped_rows = skipped_rows_file(target, rows)
+            options = {**write, **columns[name], **run.flags_of(name), "table": name}
+            result = await export_one(
+                pull, target, on_progress=progress.update, how_to_continue="pass --resume", options=options
+            )
+            run.finish(name)
+            skipped_rows.replace(pull.bad_rows)
+            write_notes(result.report, name, Path(target), rows, is_one_of_many=True)
+            if pull.bad_rows:
+                skipped_rows.write_summary(result.report.bad_rows)
+            problems = result.report.problems()
+            write_problems(problems, of=name)
+            return written(result.rows, problems, describe(result, name), to_values(result))
+
+        try:
+            return await run_all(aiwyn, list(RESOURCES), export, advice=ADVICE, json=json)
+        except ConfigurationError:
+            run.undo()
+            raise
+
+
+def _targets(to: str, file_format: AllFormat) -> dict[str, str]:
+    """Return the dataset or the file of each resource."""
+    if Path(to).suffix.lower() in FILE_FORMATS and not is_dataset(to):
+        raise ConfigurationError(
+            f"{to} is a file, and all resources are written to a folder, such as firm/; "
+            "for one DuckDB file use aiwyn sync all"
+        )
+    end = "/" if file_format == "dataset" else f".{file_format}"
+    if file_format != "dataset":
+        local_path(to)
+    return {name: f"{to.rstrip('/')}/{name}{end}" for name in RESOURCES}
+
+
+def _check_formats(
+    targets: Mapping[str, str], pulls: Mapping[str, Pull[Any]], columns: Mapping[str, dict[str, Any]]
+) -> None:
+    """Refuse column options that do not suit a resource or its file, before any request."""
+    for name, target in targets.items():
+        options = column_options(pulls[name].row_type, **columns[name])
+        if not is_dataset(target):
+            format_for(Path(target), pulls[name].row_type, name, options)
+
+
+class _State(msgspec.Struct, frozen=True):
+    """What is stored of a run: the resources that it finished, and whether it replaces earlier ones."""
+
+    may_replace: bool
+    finished: tuple[str, ...] = ()
+
+
+class _Run:
+    """A run over all resources, which ``--resume`` continues.
+
+    Its state tells the exports of this run from those of an earlier one, which a run with ``--replace`` that
+    ended early has not replaced yet.
+
+    Args:
+        to: the folder.
+        file_format: of each resource.
+        flags: force, resume and replace.
+    """
+
+    def __init__(self, to: str, file_format: AllFormat, flags: Mapping[str, bool]) -> None:
+        self._to = to
+        self._folder = open_folder(to)
+        self._name = f".all-{file_format}.json"
+        self._flags = flags
+        self._is_resumed = flags["resume"] and sum(flags.values()) == 1
+        self._before = self._folder.read(self._name)
+        self._state = _State(may_replace=flags["force"] or flags["replace"])
+
+    def start(self, targets: Mapping[str, str]) -> None:
+        """Store the state of a new run, or load that of the last one.
+
+        Raises:
+            ExportError: the folder cannot be written, or has exports that may not be replaced.
+        """
+        if self._is_resumed and self._before is not None:
+            self._state = self._load(self._before)
+            return
+        if not any(self._flags.values()):
+            self._check_empty(targets)
+        if url_of(self._to) is None and not Path(self._to).absolute().parent.is_dir():
+            raise ExportError(f"the folder {Path(self._to).parent} does not exist; create it")
+        self._store()
+
+    def flags_of(self, resource: str) -> dict[str, bool]:
+        """Return force, resume and replace for the export of a resource."""
+        if self._is_resumed and self._state.may_replace and resource not in self._state.finished:
+            return {"force": False, "resume": False, "replace": True}
+        return dict(self._flags)
+
+    def finish(self, resource: str) -> None:
+        """Record that a resource is finished."""
+        if resource not in self._state.finished:
+            self._state = _State(self._state.may_replace, (*self._state.finished, resource))
+            self._store()
+
+    def undo(self) -> None:
+        """Restore the state before ``start()``."""
+        if self._before is not None:
+            self._folder.write(self._name, self._before)
+        else:
+            self._folder.remove(self._name)
+        if url_of(self._to) is None:
+            with contextlib.suppress(OSError):
+                Path(self._to).rmdir()  # if it is empty
+
+    def _check_empty(self, targets: Mapping[str, str]) -> None:
+        existing = [name for name, target in targets.items() if _exists(target)]
+        if existing:
+            raise ExportError(
+                f"{self._to} already has {', '.join(existing)}; pass resume=True to continue "
+                "a run that ended early, or replace=True to replace them"
+            )
+
+    def _load(self, content: bytes) -> _State:
+        try:
+            return msgspec.json.decode(content, type=_State)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise ExportError(
+                f"{self._name} in {self._folder.name} is damaged; pass replace=True to start again"
+            ) from None
+
+    def _store(self) -> None:
+        self._folder.write(self._name, msgspec.json.encode(self._state))
+
+
+def _exists(target: str) -> bool:
+    if has_unfinished_export(target):
+        return True
+    return open_folder(target).read(MANIFEST) is not None if is_dataset(target) else Path(target).exists()

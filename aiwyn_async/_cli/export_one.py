@@ -1,0 +1,70 @@
+"""The export of one resource, alone or among all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aiwyn_async._cli.bad_rows import BadRowsFile
+from aiwyn_async._cli.options import RowOptions
+from aiwyn_async._cli.stdout_file import name_of
+from aiwyn_async._core.files import url_of
+from aiwyn_async._pull.progress import Progress
+from aiwyn_async.errors import PaginationError, RequestError, StorageError
+from aiwyn_async.export import ExportResult, Readable
+from aiwyn_async.export import export as export_rows
+from aiwyn_async.export._dataset.state import has_unfinished_run
+from aiwyn_async.export._formats import is_dataset
+from aiwyn_async.export._staging import has_unfinished
+
+__all__ = ["describe", "export_one", "has_unfinished_export", "skipped_rows_file", "to_values"]
+
+
+async def export_one(
+    read: Readable,
+    to: str,
+    *,
+    on_progress: Callable[[Progress], None],
+    how_to_continue: str,
+    options: Mapping[str, Any],
+) -> ExportResult:
+    """Write the rows of a read; an error says how to continue with the finished parts."""
+    try:
+        return await export_rows(read, to, on_progress=on_progress, **options)
+    except (RequestError, PaginationError, StorageError) as error:
+        if "resume" not in str(error) and has_unfinished_export(to):
+            error.add_note(f"finished parts are saved; {how_to_continue} to continue")
+        raise
+
+
+def has_unfinished_export(to: str) -> bool:
+    """True if an unfinished export of a file or dataset exists."""
+    return has_unfinished_run(to) if is_dataset(to) else has_unfinished(Path(to))
+
+
+def skipped_rows_file(to: str, rows: RowOptions) -> BadRowsFile:
+    """Return the file of skipped rows; that of a URL is in the current folder.
+
+    Raises:
+        StorageError: it is needed, and an unrelated file with its name exists.
+    """
+    local = Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else name_of(to)
+    return BadRowsFile(local, is_needed=rows.skips_bad_rows)
+
+
+def describe(result: ExportResult, plural: str, *, shows_total: bool = True) -> str:
+    """Return a line with the rows, the path, the size and the duration."""
+    total = result.report.total_count
+    of = "" if total is None or not shows_total else f" of {total}"
+    size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
+    return f"{result.rows}{of} {plural} in {name_of(result.path)}: {size}"
+
+
+def to_values(result: ExportResult) -> dict[str, Any]:
+    """Return a result as JSON."""
+    report = result.report
+    values = {name: getattr(result, name) for name in ("path", "rows", "bytes", "seconds")}
+    problems = report.problems()
+    values |= {"total_count": report.total_count, "complete": not problems, "problems": problems}
+    return values | {"bad_rows": report.bad_rows}
