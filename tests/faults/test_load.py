@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import statistics
 import time
@@ -16,6 +15,7 @@ import pytest
 from aiwyn_async import AiwynClient, RequestError
 from aiwyn_async.sandbox import Sandbox
 from looking_inside import assert_nothing_is_held
+from recording_observer import RecordingObserver
 
 TASKS = int(os.environ.get("AIWYN_LOAD_TASKS", "1000"))
 FAULTS: list[dict[str, Any]] = [
@@ -33,16 +33,8 @@ def box() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-def outcomes(caplog: pytest.LogCaptureFixture) -> Callable[[], Counter[str]]:
-    """Count the outcomes of all attempts, as logged."""
-    caplog.set_level(logging.DEBUG, "aiwyn_async")
-    return lambda: Counter(str(record.args[2]) for record in caplog.records if isinstance(record.args, tuple))
-
-
-async def test_thousand_tasks_lose_and_repeat_nothing(
-    box: Sandbox, outcomes: Callable[[], Counter[str]]
-) -> None:
+async def test_thousand_tasks_lose_and_repeat_nothing(box: Sandbox) -> None:
+    observer = RecordingObserver()
     keys: list[Any] = [row[0] for row in box.query("SELECT id FROM invoices ORDER BY id")]
     received: Counter[Any] = Counter()
     written: Counter[str] = Counter()
@@ -73,10 +65,15 @@ async def test_thousand_tasks_lose_and_repeat_nothing(
         waits.append(time.perf_counter() - started)
 
     async with AiwynClient(
-        base_url=box.url, api_key=box.api_key, backoff_base=0.01, throttled_backoff_base=0.01, deadline=50
+        base_url=box.url,
+        api_key=box.api_key,
+        backoff_base=0.01,
+        throttled_backoff_base=0.01,
+        deadline=50,
+        observer=observer,
     ) as aiwyn:
         await aiwyn.invoices.list(limit=1)
-        calls_before, attempts_before = box.calls(), outcomes().total()
+        calls_before, attempts_before = box.calls(), len(observer.attempts)
         planned = [box.faults.add("*", every=20 * len(FAULTS), **fault) for fault in FAULTS]
         for number, fault in enumerate(planned):
             fault.seen = 20 * number  # one after the other
@@ -86,7 +83,8 @@ async def test_thousand_tasks_lose_and_repeat_nothing(
     print(f"{TASKS} tasks, {box.calls()} requests, {sum(fault.hits for fault in planned)} faults")  # noqa: T201
     print(f"a task took {statistics.median(waits):.2f} s, the longest {max(waits):.2f} s")  # noqa: T201
     assert sum(received.values()) + len(errors) == TASKS
-    counted = outcomes()
+    observer.assert_all_ended()
+    counted = Counter(attempt.error_type or str(attempt.status) for attempt in observer.attempts)
     unavailable, throttled, truncated, reset = (fault.hits for fault in planned)
     assert (counted["503"], counted["429"], counted["truncated"]) == (unavailable, throttled, truncated)
     resent = reset - counted["disconnected"]  # on a connection that was kept alive: not an attempt

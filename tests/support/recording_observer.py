@@ -48,12 +48,14 @@ class RecordingObserver:
 
     def assert_all_ended(self) -> None:
         """Each call starts once, first, and ends once, last."""
-        for call in self.calls:
-            events = [event for other, event in self.events if other is call]
+        by_call: dict[int, list[Any]] = {}
+        for call, event in self.events:
+            by_call.setdefault(call.id, []).append(event)
+        for events in by_call.values():
             assert events[0] == "started"
             assert isinstance(events[-1], CallEnd)
             assert sum(isinstance(event, CallEnd) for event in events) == 1
             numbers = [event.number for event in events if isinstance(event, AttemptEnd)]
             assert numbers == list(range(1, len(numbers) + 1))
             assert events[-1].attempts == len(numbers)
-        assert len(self.calls) == len(self.ends) == len({id(call) for call in self.calls})
+        assert len(self.calls) == len(self.ends) == len(by_call)
