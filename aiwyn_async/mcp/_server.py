@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import sys
 from typing import Any, Final, cast
 
+import anyio
 import msgspec
 from mcp import types
 from mcp.server.context import ServerRequestContext
@@ -32,8 +34,14 @@ async def run_server(tools: Tools) -> None:
     server = _create_server(tools)
     with protocol_stdout() as stdout:
         stdin: Any = StdinLines(sys.stdin.fileno())
-        async with stdio_server(stdin, cast("Any", stdout)) as (read_stream, write_stream):
-            await server.run(read_stream, write_stream, server.create_initialization_options())
+        try:
+            async with stdio_server(stdin, cast("Any", stdout)) as (read_stream, write_stream):
+                await server.run(read_stream, write_stream, server.create_initialization_options())
+        except* anyio.BrokenResourceError:
+            pass  # a line arrived while the server ended
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
 
 def _create_server(tools: Tools) -> Server[Any]:

@@ -135,7 +135,8 @@ async def test_signal_ends_it(cli: Cli, name: str, code: int, text: bytes) -> No
         server.process.send_signal(getattr(signal, name))
         async with asyncio.timeout(20):
             await server.process.wait()
-        assert await server.end() == (code, b"", text + b"\n")
+        end = await server.end()
+        assert end == (code, b"", text + b"\n"), end
 
 
 async def test_ctrl_c_ends_it_during_an_export(cli: Cli, box: Sandbox, tmp_path: Path) -> None:

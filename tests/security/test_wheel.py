@@ -18,7 +18,7 @@ SECRET = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30}"
     rb"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|://[^/\s:@'\"{}]+:[^/\s:@'\"{}]+@"
 )
-SUFFIXES = {".py", ".pyi", ".json", ".typed"}
+SUFFIXES = {".py", ".pyi", ".json", ".txt", ".typed"}
 
 
 @pytest.fixture(scope="module")
