@@ -2,11 +2,11 @@
 
 try:
     from aiwyn_async.sync._sync import SyncResult, sync
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in {"duckdb", "pyarrow"}:
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] not in {"duckdb", "pyarrow"}:
         raise
     raise ModuleNotFoundError(
-        'sync is an extra; run: pip install "aiwyn-async[duckdb]"', name=error.name
+        'sync is an extra; run: pip install "aiwyn-async[duckdb]"', name=_error.name
     ) from None
 
 __all__ = ["SyncResult", "sync"]
