@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,10 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
 from secrecy import CANARY
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell makes the jobs that it runs in the background ignore Ctrl-C, and their processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TURNS_TO_END = 10
 """Turns of the event loop that closing callbacks get before a task counts as left over."""

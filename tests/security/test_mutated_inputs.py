@@ -26,8 +26,8 @@ from aiwyn_async.export._manifest import Manifest, write_manifest
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync._skipped_rows import SkippedRows
 from aiwyn_async.webhooks import STRIPE_LIKE, Scheme
-from deliveries import BODY, NOW, make_verifier, stripe
 from mutated import EXAMPLES, as_bytes, mutated
+from webhook_deliveries import BODY, NOW, make_verifier, stripe
 
 MANY = settings(
     max_examples=EXAMPLES, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -14,7 +14,7 @@ import pytest
 
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookVerifier
-from deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
+from webhook_deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
 
 
 def test_scheme_may_use_a_single_header() -> None:

@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import WebhookVerificationError as StandardWebhoo
 from aiwyn_async.errors import AiwynError, WebhookVerificationError
 from aiwyn_async.sandbox import standard_webhooks
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookEvent, WebhookVerifier
-from deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
+from webhook_deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
 
 OTHER = f"whsec_{base64.b64encode(b'another key').decode()}"
 
