@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from rich import progress as rich_progress
 from rich.console import Console
 
 from aiwyn_async._cli.output import write_message
-from aiwyn_async._cli.progress import ProgressLines, details_of
+from aiwyn_async._cli.progress import Bars, Display, ProgressLines, shows_bars
 from aiwyn_async._pull.progress import Progress
 
 __all__ = ["AllBars", "AllLines", "AllProgress", "create_all_progress"]
@@ -20,28 +18,11 @@ BAR_WIDTH: Final = 12
 """Cells; a row fits into 60 columns with rows and rate."""
 
 
-class AllProgress(Protocol):
-    """Shows the progress of one resource after another while it is entered."""
-
-    def __enter__(self) -> Self:
-        """Start."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop, and restore the terminal."""
-        ...
+class AllProgress(Display, Protocol):
+    """Shows the progress of one resource after another; ``update()`` is of that started last."""
 
     def start(self, resource: str) -> None:
         """Begin with a resource."""
-        ...
-
-    def update(self, progress: Progress) -> None:
-        """Show the progress of the resource that was started last."""
         ...
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:
@@ -57,34 +38,19 @@ class AllProgress(Protocol):
 
 def create_all_progress(resources: Sequence[str]) -> AllProgress:
     """Return bars on a terminal, otherwise lines."""
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    return AllBars(resources) if is_terminal else AllLines()
+    return AllBars(resources) if shows_bars() else AllLines()
 
 
-class AllLines:
+class AllLines(ProgressLines):
     """A line every few seconds, and one at the end of each resource."""
 
     def __init__(self) -> None:
-        self._lines = ProgressLines("")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+        super().__init__("")
 
     def start(self, resource: str) -> None:
         """Begin with a resource."""
-        self._lines = ProgressLines(resource)
-
-    def update(self, progress: Progress) -> None:
-        """Write a line with the progress, if one is due."""
-        self._lines.update(progress)
+        self._noun = resource
+        self._started = self._last_line = self._clock()
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the message says it)
         """Write the message."""
@@ -92,7 +58,7 @@ class AllLines:
             write_message(message)
 
 
-class AllBars:
+class AllBars(Bars):
     """A row per resource: name, bar, and rows or state.
 
     Args:
@@ -101,27 +67,9 @@ class AllBars:
     """
 
     def __init__(self, resources: Sequence[str], *, console: Console | None = None) -> None:
-        self._bars = rich_progress.Progress(
-            rich_progress.TextColumn("{task.description}"),
-            rich_progress.BarColumn(BAR_WIDTH),
-            rich_progress.TextColumn("{task.fields[details]}"),
-            console=console or Console(file=sys.stderr, highlight=False),
-            transient=True,
-        )
+        super().__init__(rich_progress.BarColumn(BAR_WIDTH), console=console)
         self._tasks = {name: self._bars.add_task(name, total=1, details="waiting") for name in resources}
         self._current = self._tasks[resources[0]]
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def start(self, resource: str) -> None:
         """Begin with a resource."""
@@ -131,12 +79,7 @@ class AllBars:
 
     def update(self, progress: Progress) -> None:
         """Show rows, rate, time left and retries."""
-        self._bars.update(
-            self._current,
-            completed=progress.rows,
-            total=progress.total,
-            details=" ".join([f"{progress.rows:,} rows", *details_of(progress)]),
-        )
+        self._show(self._current, progress)
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the row says it)
         """Show the state."""

@@ -14,13 +14,21 @@ from rich.console import Console
 from aiwyn_async._cli.output import is_quiet, note_output, write_message
 from aiwyn_async._pull.progress import Progress
 
-__all__ = ["ProgressBars", "ProgressDisplay", "ProgressLines", "create_progress", "details_of"]
+__all__ = [
+    "Bars",
+    "Display",
+    "ProgressBars",
+    "ProgressDisplay",
+    "ProgressLines",
+    "create_progress",
+    "shows_bars",
+]
 
 SECONDS_PER_LINE: Final = 5.0
 
 
-class ProgressDisplay(Protocol):
-    """Shows the progress of a command while it is entered."""
+class Display(Protocol):
+    """Shows the progress of reads while it is entered."""
 
     def __enter__(self) -> Self:
         """Start."""
@@ -35,19 +43,27 @@ class ProgressDisplay(Protocol):
         """Stop, and restore the terminal."""
         ...
 
-    def count(self, rows: int) -> None:
-        """Show a number of rows of an unknown total."""
-        ...
-
     def update(self, progress: Progress) -> None:
         """Show the progress of a read."""
         ...
 
 
+class ProgressDisplay(Display, Protocol):
+    """Shows the progress of a command."""
+
+    def count(self, rows: int) -> None:
+        """Show a number of rows of an unknown total."""
+        ...
+
+
 def create_progress(noun: str) -> ProgressDisplay:
     """Return bars on a terminal, otherwise lines; ``noun`` names the rows."""
-    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
-    return ProgressBars(noun) if is_terminal else ProgressLines(noun)
+    return ProgressBars(noun) if shows_bars() else ProgressLines(noun)
+
+
+def shows_bars() -> bool:
+    """Return whether progress is shown as bars: on a terminal, without ``--quiet``."""
+    return sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
 
 
 class ProgressLines:
@@ -95,28 +111,25 @@ class ProgressLines:
             return
         self._last_line = now
         of = "" if progress.total is None else f" of {progress.total:,}"
-        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *details_of(progress)]))
+        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *_details_of(progress)]))
 
 
-class ProgressBars:
-    """A bar with rows, rate, time left and retries, and one per key range.
+class Bars:
+    """Bars on a terminal while it is entered.
 
     Args:
-        noun: names the rows.
+        *columns: of each bar, after its description and before its details.
         console: the terminal; stderr by default.
     """
 
-    def __init__(self, noun: str, *, console: Console | None = None) -> None:
+    def __init__(self, *columns: rich_progress.ProgressColumn, console: Console | None = None) -> None:
         self._bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),
-            rich_progress.BarColumn(),
-            rich_progress.TaskProgressColumn(),
+            *columns,
             rich_progress.TextColumn("{task.fields[details]}"),
             console=console or Console(file=sys.stderr, highlight=False),
             transient=True,
         )
-        self._total = self._bars.add_task(noun, total=None, details="")
-        self._ranges: dict[str, rich_progress.TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -130,19 +143,37 @@ class ProgressBars:
     ) -> None:
         self._bars.stop()
 
+    def _show(self, task: rich_progress.TaskID, progress: Progress) -> None:
+        """Show rows, rate, time left and retries of a read."""
+        note_output()
+        self._bars.update(
+            task,
+            completed=progress.rows,
+            total=progress.total,
+            details=" ".join([f"{progress.rows:,} rows", *_details_of(progress)]),
+        )
+
+
+class ProgressBars(Bars):
+    """A bar with rows, rate, time left and retries, and one per key range.
+
+    Args:
+        noun: names the rows.
+        console: the terminal; stderr by default.
+    """
+
+    def __init__(self, noun: str, *, console: Console | None = None) -> None:
+        super().__init__(rich_progress.BarColumn(), rich_progress.TaskProgressColumn(), console=console)
+        self._total = self._bars.add_task(noun, total=None, details="")
+        self._ranges: dict[str, rich_progress.TaskID] = {}
+
     def count(self, rows: int) -> None:
         """Show a number of rows of an unknown total."""
         self._bars.update(self._total, completed=rows, details=f"{rows:,} rows")
 
     def update(self, progress: Progress) -> None:
         """Show the progress of a read."""
-        note_output()
-        self._bars.update(
-            self._total,
-            completed=progress.rows,
-            total=progress.total,
-            details=" ".join([f"{progress.rows:,} rows", *details_of(progress)]),
-        )
+        self._show(self._total, progress)
         ranges = {each.name: each for each in progress.ranges} if len(progress.ranges) > 1 else {}
         for name in self._ranges.keys() - ranges.keys():
             self._bars.remove_task(self._ranges.pop(name))
@@ -152,7 +183,7 @@ class ProgressBars:
             self._bars.update(self._ranges[name], completed=each.fraction, details=f"{each.rows:,} rows")
 
 
-def details_of(progress: Progress) -> list[str]:
+def _details_of(progress: Progress) -> list[str]:
     """Return the rate, and the time left and the retries if there are any."""
     details = [f"{progress.rows_per_second:,.0f} rows/s"]
     if progress.eta is not None:
