@@ -317,7 +317,7 @@ class Changes(Read[RowT]):
 
         Raises:
             IncompleteError: the read did not reach its end, or is not proven complete; see ``problems()``.
-            ConfigurationError: there is no ``state``; store ``bookmark`` yourself.
+            ConfigurationError: no ``state`` was passed; store ``bookmark`` yourself.
         """
         if self.options.state is None:
             raise ConfigurationError("ack() needs state=; without it, store .bookmark and pass it as since=")

@@ -32,7 +32,7 @@ class OffsetPagination:
 
     The list ends with an empty page, or with a short page whose count agrees with the rows received. A full
     page never ends it, whatever the count. An empty page does not end it while later pages are in flight. If
-    the count is larger than the number of rows, or if there is no count and the page before was not short,
+    the count is larger than the number of rows, or is unknown and the page before was not short,
     only a second empty page ends it.
 
     Some endpoints treat ``page`` as the number of rows to skip. If the second page begins with the second

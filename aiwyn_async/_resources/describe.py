@@ -135,7 +135,7 @@ class DescribesResources:
             resource: an attribute of the client, such as "invoices"; None for all.
 
         Raises:
-            ConfigurationError: there is no such resource.
+            ConfigurationError: the client does not have the resource.
         """
         members = [item for kind in reversed(type(self).__mro__) for item in vars(kind).items()]
         names = [name for name, value in members if isinstance(value, functools.cached_property)]

@@ -316,7 +316,7 @@ class BlockingChanges(BlockingRead[RowT, ListReport | PullReport]):
 
         Raises:
             IncompleteError: the read did not reach its end, or is not proven complete; see ``problems()``.
-            ConfigurationError: there is no ``state``; store ``bookmark`` yourself.
+            ConfigurationError: no ``state`` was passed; store ``bookmark`` yourself.
         """
         self.thread.call(self.source.ack)
 

@@ -185,7 +185,7 @@ class RemoteFolder:
         self.remove(f"{PARTIAL}/.writable")
 
     def release(self) -> None:
-        """Do nothing: there is no lock."""
+        """Do nothing: such a file system has no locks."""
 
     def read(self, name: str) -> bytes | None:
         """See ``Folder.read()``."""

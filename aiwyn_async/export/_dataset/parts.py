@@ -38,7 +38,7 @@ def commit_parts(
         to: the folder or URL of the files.
 
     Raises:
-        IncompleteError: see ``Plan.commit()``; there is no manifest then.
+        IncompleteError: see ``Plan.commit()``; no manifest is written.
         ExportError: a file is missing, damaged, or does not have the rows of its report.
         ConfigurationError: a report is not valid, or of another plan; or pyarrow is not installed.
     """
