@@ -21,7 +21,7 @@ from aiwyn_async.arrow._reads import PagedRead, RowPage
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
 
-__all__ = ["ArrowReadable", "ArrowStream", "check_ids", "running_loop_or_none"]
+__all__ = ["ArrowReadable", "ArrowStream", "check_ids", "running_loop_or_none", "to_table"]
 
 ResultT = TypeVar("ResultT")
 
@@ -154,7 +154,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
                 read.follow(use)
                 rows = PageRows.of([page], read.on_bad_row)
                 del page
-                table = _convert(read, schema, rows)
+                table = to_table(read, schema, rows)
                 use.record(rows.counts, rows.bad_rows)
                 check_ids(table.schema, schema.arrow, "arrow_stream()")
                 yield from table.to_batches()
@@ -167,13 +167,18 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
             bridge.close(pages.aclose())
 
 
-def _convert(read: PagedRead, schema: Any, rows: PageRows) -> Any:
+def to_table(read: PagedRead, schema: Any, rows: PageRows) -> Any:
+    """Convert rows of a read to a table.
+
+    Raises:
+        DecodeError: a row does not decode; credentials in the text are masked.
+    """
     try:
         return schema.table(rows)
     except DecodeError as error:
         refused = read.mask(error)
     del rows
-    raise refused
+    raise refused  # without the frames above, whose locals hold the row
 
 
 def check_ids(actual: Any, expected: Any, option_of: str) -> None:

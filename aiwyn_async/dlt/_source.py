@@ -25,10 +25,10 @@ from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._rows import PageRows, raw_pages
-from aiwyn_async.arrow._stream import check_ids
+from aiwyn_async.arrow._stream import check_ids, to_table
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError, DecodeError
+from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import Where
 
 __all__ = ["aiwyn_source"]
@@ -240,14 +240,9 @@ class _PageConverter:
         """
         if self._schema is None:
             return page.items
-        try:
-            table = self._schema.table(PageRows.of([page], self.read.on_bad_row))
-        except DecodeError as error:
-            refused = self.read.mask(error)
-        else:
-            check_ids(table.schema, self._schema.arrow, "aiwyn_source()")
-            return table
-        raise refused  # without the frames above, whose locals hold the row
+        table = to_table(self.read, self._schema, PageRows.of([page], self.read.on_bad_row))
+        check_ids(table.schema, self._schema.arrow, "aiwyn_source()")
+        return table
 
     def no_rows(self) -> Any:
         """Return an empty table, so that a table is created or emptied."""
