@@ -29,12 +29,11 @@ from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.state import MANIFEST
-from aiwyn_async.export._formats import format_for, is_dataset
+from aiwyn_async.export._formats import FILE_SUFFIXES, format_for, is_dataset
 
 __all__ = ["AllFormat", "export_all"]
 
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
-FILE_FORMATS: Final = frozenset({".csv", ".duckdb", ".gz", ".jsonl", ".ndjson", ".parquet", ".zst"})
 ADVICE: Final = "pass --resume to continue"
 
 
@@ -96,7 +95,7 @@ async def export_all(
 
 def _targets(to: str, file_format: AllFormat) -> dict[str, str]:
     """Return the dataset or the file of each resource."""
-    if Path(to).suffix.lower() in FILE_FORMATS and not is_dataset(to):
+    if Path(to).suffix.lower() in FILE_SUFFIXES and not is_dataset(to):
         raise ConfigurationError(
             f"{to} is a file, and all resources are written to a folder, such as firm/; "
             "for one DuckDB file use aiwyn sync all"

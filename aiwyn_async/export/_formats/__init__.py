@@ -20,7 +20,7 @@ from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._target import SharedFile
 
-__all__ = ["Format", "format_for", "is_dataset", "suffix_of"]
+__all__ = ["FILE_SUFFIXES", "Format", "format_for", "is_dataset", "suffix_of"]
 
 
 class Format(Protocol):
@@ -135,3 +135,5 @@ _FORMATS: Final[Mapping[str, MakeFormat]] = {
     ".duckdb": _duckdb,
     **{f"{suffix}{codec}": _compressed(suffix, codec) for suffix in _TEXT_FORMATS for codec in CODECS},
 }
+FILE_SUFFIXES: Final = frozenset({*_FORMATS, *CODECS})
+"""What the name of a file can end in."""
