@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -30,6 +31,10 @@ INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding damaged JSON raises."""
 
 
+RECENT_SECONDS: Final = 12 * 3600
+"""``replace=True`` continues an unfinished export only if it is younger than this."""
+
+
 class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
     """What the manifests of files and datasets have in common."""
 
@@ -54,9 +59,23 @@ class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
         return self.list_report or self.pull_report
 
     @property
+    def is_recent(self) -> bool:
+        """True if it is young enough to continue by ``replace=True``."""
+        return 0 <= time.time() - self.started_at < RECENT_SECONDS
+
+    def with_report(self, report: ListReport | PullReport, **changes: Any) -> Self:
+        """Return a copy with a report and other changes."""
+        return msgspec.structs.replace(
+            self,
+            list_report=report if isinstance(report, ListReport) else None,
+            pull_report=report if isinstance(report, PullReport) else None,
+            **changes,
+        )
+
+    @property
     def rows(self) -> int:
         """Rows in all committed parts."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: a Struct cannot be an ABC
 
     def has_rows_of(self, report: ListReport | PullReport | None) -> bool:
         """Return whether the parts have exactly the rows that a report counts, apart from bad ones."""

@@ -32,8 +32,6 @@ from aiwyn_async.export._part_files import PartLocation, damaged, disk_errors, o
 __all__ = ["Staging", "has_unfinished"]
 
 MANIFEST: Final = "manifest.json"
-RECENT_SECONDS: Final = 12 * 3600
-"""``replace=True`` continues an unfinished export only if it is younger than this."""
 
 
 class Staging:
@@ -112,7 +110,7 @@ class Staging:
         manifest = read_valid_manifest(self._manifest_path)
         if manifest is None or self._is_finished(manifest):
             return False
-        return 0 <= time.time() - manifest.started_at < RECENT_SECONDS
+        return manifest.is_recent
 
     def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
         """Discard an earlier export and start with no parts.
@@ -287,12 +285,7 @@ class Staging:
                 ) from None
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
-        manifest = msgspec.structs.replace(
-            self._manifest,
-            list_report=report if isinstance(report, ListReport) else None,
-            pull_report=report if isinstance(report, PullReport) else None,
-            **changes,
-        )
+        manifest = self._manifest.with_report(report, **changes)
         with disk_errors(self._manifest_path):
             write_manifest(self._manifest_path, manifest)
         self._manifest = manifest

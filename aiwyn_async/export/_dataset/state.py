@@ -26,7 +26,6 @@ from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
 from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report
-from aiwyn_async.export._staging import RECENT_SECONDS
 
 __all__ = ["MANIFEST", "DatasetState", "has_unfinished_run", "read_manifest"]
 
@@ -69,7 +68,7 @@ class DatasetState:
         manifest = self._read(UNFINISHED)
         if manifest is None or self._is_published(manifest):
             return False
-        return 0 <= time.time() - manifest.started_at < RECENT_SECONDS
+        return manifest.is_recent
 
     @property
     def has_complete_run(self) -> bool:
@@ -252,12 +251,7 @@ class DatasetState:
             return None
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
-        manifest = msgspec.structs.replace(
-            self._manifest,
-            list_report=report if isinstance(report, ListReport) else None,
-            pull_report=report if isinstance(report, PullReport) else None,
-            **changes,
-        )
+        manifest = self._manifest.with_report(report, **changes)
         self._folder.write(UNFINISHED, encode_checked(manifest))
         self._manifest = manifest
 
