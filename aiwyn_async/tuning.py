@@ -20,7 +20,8 @@ def prime_allocator() -> None:
     It would return each page's megabyte.
 
     Call it once, before a bulk read. It applies to the whole process, which may hold up to 62 MB of free
-    memory afterwards. It has no effect with another C library.
+    memory afterwards. It has no effect with another C library, or if the environment fixes the thresholds, as
+    the ``MALLOC_TRIM_THRESHOLD_`` that Dask sets for its workers does.
 
     glibc raises its thresholds for mmap and trim to the size of a large block that is freed, up to 32 MiB:
     mallopt(3), M_MMAP_THRESHOLD.
