@@ -18,14 +18,15 @@ class ChildFailed(Exception):  # noqa: N818 (a result for the report)
 
 
 class Child:
-    """`python -m module`, running until the block ends."""
+    """`python -m module`, running until the block ends, in a checkout of the project."""
 
-    def __init__(self, python: Path | str, module: str) -> None:
+    def __init__(self, python: Path | str, module: str, *, folder: Path = ROOT) -> None:
         self._command = [str(python), "-m", module]
+        self._folder = folder
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command, cwd=self._folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return self
 

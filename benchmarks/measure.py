@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from .lines import Child
+from .lines import ROOT, Child
 from .specs import Served
 
 HALF_A_CENT = Decimal("0.005")
@@ -44,8 +44,16 @@ class Worker(Child):
     slices in one process vary less then; between processes this would hide the cost of collections.
     """
 
-    def __init__(self, python: Path | str, module: str, *, cores: int = 1, steady: bool = False) -> None:
-        super().__init__(python, module)
+    def __init__(
+        self,
+        python: Path | str,
+        module: str,
+        *,
+        cores: int = 1,
+        steady: bool = False,
+        folder: Path = ROOT,
+    ) -> None:
+        super().__init__(python, module, folder=folder)
         self._cores = cores
         self._steady = steady
 
