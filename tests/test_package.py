@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,20 @@ def test_type_checkers_see_exactly_the_names_that_can_be_imported() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         getattr(aiwyn_async, "nonsense")  # noqa: B009 (a type checker would refuse it)
+
+
+def test_badges_are_what_the_package_declares() -> None:
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    classifiers: list[str] = project["classifiers"]
+    versions = [name.rpartition(" ")[2] for name in classifiers if "Python :: 3." in name]
+    badges = re.findall(
+        r"!\[(.+)\]\(https://img\.shields\.io/badge/(\S+)\)", (root / "README.md").read_text()
+    )
+    assert badges == [
+        (f"Python {versions[0]} to {versions[-1]}", f"python-{'%20%7C%20'.join(versions)}-blue"),
+        ("typed, strict", "types-strict-blue"),  # as .ci/run checks it
+        (f"{project['license']} licence", f"licence-{project['license']}-blue"),
+    ]
+    assert "Typing :: Typed" in classifiers
+    assert (root / "aiwyn_async/py.typed").exists()
