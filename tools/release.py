@@ -16,7 +16,7 @@ def release_notes(tag: str, version: str, changelog: str, address: str) -> str:
     """Return the section of a version.
 
     Raises:
-        ValueError: the tag is not that of the version, the version has no date, or the address is a placeholder.
+        ValueError: the tag is not that of the version, the version has no date, or the address is not real.
     """
     if address.endswith(".example"):
         raise ValueError(f"nobody reads {address}; write an address of the maintainers into pyproject.toml")
