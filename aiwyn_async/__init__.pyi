@@ -9,11 +9,11 @@ from aiwyn_async._core.observer import CallEnd as CallEnd
 from aiwyn_async._core.observer import ObservedCall as ObservedCall
 from aiwyn_async._core.observer import Observer as Observer
 from aiwyn_async._core.observer import WaitStart as WaitStart
+from aiwyn_async._core.pull_report import KeyRange as KeyRange
+from aiwyn_async._core.pull_report import MissingRange as MissingRange
+from aiwyn_async._core.pull_report import PullReport as PullReport
 from aiwyn_async._core.reports import EarlierProblems as EarlierProblems
-from aiwyn_async._core.reports import KeyRange as KeyRange
 from aiwyn_async._core.reports import ListReport as ListReport
-from aiwyn_async._core.reports import MissingRange as MissingRange
-from aiwyn_async._core.reports import PullReport as PullReport
 from aiwyn_async._core.reports import ReadReport as ReadReport
 from aiwyn_async._core.reports import StopReason as StopReason
 from aiwyn_async._decoding.lazy import deferred as deferred

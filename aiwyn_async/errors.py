@@ -42,7 +42,8 @@ import msgspec
 
 if TYPE_CHECKING:
     # Types of attributes only: this module is below those that define them.
-    from aiwyn_async._core.reports import ListReport, PullReport
+    from aiwyn_async._core.pull_report import PullReport
+    from aiwyn_async._core.reports import ListReport
     from aiwyn_async._pagination.page import Checkpoint
     from aiwyn_async.models.records import WriteReport
 

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable
-from datetime import datetime
+from collections.abc import AsyncGenerator
 from functools import cached_property
-from typing import Any, Final, Never, TypeVar, cast, overload
+from typing import Any, Final, Never, TypeVar, overload
 
 import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, server_name
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
+from aiwyn_async._changes.checks import Checks
 from aiwyn_async._changes.iteration import ChangesIteration
-from aiwyn_async._changes.lookup import first_row, key_and_timestamp
-from aiwyn_async._changes.reconcile import plain_key
-from aiwyn_async._changes.timestamps import instant_of
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
-from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Owned
 from aiwyn_async._pagination.page import Checkpoint, Page, damaged_checkpoint, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import Read, ReadOptions
-from aiwyn_async._pagination.reader import key_getter
 from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
@@ -39,7 +34,6 @@ from aiwyn_async.errors import (
     PaginationError,
     RequestError,
 )
-from aiwyn_async.models.base import Id
 
 __all__ = ["CHANGES_OPTIONS", "Changes"]
 
@@ -100,6 +94,7 @@ class Changes(Read[RowT]):
             overlap=options.overlap,
             store=self._store,
         )
+        self._checks = Checks(self._session, query, self._bounds, column)
         self._resumed = None if options.resume is None else self._span_of(options.resume)
         self._iteration = self._new_iteration()
         if self._resumed is not None:
@@ -202,7 +197,7 @@ class Changes(Read[RowT]):
                 async with Owned(self._part(use, span)) as pages:
                     async for page in pages:
                         yield page
-                span = await self._following(use, use.span)
+                span = await self._checks.next_span(use, use.span)
         except AiwynError as error:
             self._end_with(error)
             raise
@@ -222,7 +217,7 @@ class Changes(Read[RowT]):
         try:
             async with Owned(read.pages()) as pages:
                 async for page in pages:
-                    use.span = span = self._without_received(span, page)
+                    use.span = span = self._checks.without_received(span, page, self.page_type)
                     after = page.checkpoint = self._bind(span, page.checkpoint)
                     page.number += number
                     if isinstance(read, Pager) and self.options.on_progress is not None:
@@ -234,83 +229,6 @@ class Changes(Read[RowT]):
             # A range that could not be read is in the pull's own checkpoint alone.
             use.checkpoint = error.checkpoint = self._bind(span, read.checkpoint)
             raise
-
-    def _without_received(self, span: Span, page: Page[RowT]) -> Span:
-        """Clear the awaited rows that are on this page and as new as they must be."""
-        awaited = {"newest": (span.newest, span.until), "witness": (span.witness, span.before)}
-        keys = {plain_key(key) for key, _ in awaited.values() if key is not None}
-        if not keys:
-            return span
-        received: dict[str, None] = {}
-        for index, key in enumerate(self._keys_of(page)):
-            if key is None or plain_key(key) not in keys:
-                continue
-            at = self._instant_of(page.raw_items()[index])
-            for name, (awaited_key, minimum) in awaited.items():
-                is_it = awaited_key is not None and plain_key(awaited_key) == plain_key(key)
-                # An older one is of a replica that lags behind, or of a server that was set back.
-                if is_it and minimum is not None and at is not None and at >= instant_of(minimum):
-                    received[name] = None
-        return msgspec.structs.replace(span, **received) if received else span
-
-    def _keys_of(self, page: Page[RowT]) -> Iterable[Id | None]:
-        key_of = key_getter(self.page_type, self.query.key)
-        if key_of is not None:
-            return map(key_of, page.items)
-        return map(key_decoder(self.query.key), map(bytes, page.raw_items()))
-
-    def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
-        try:
-            timestamp = row_decoder(cast("Any", key_and_timestamp(self.query.key, self._column)))(
-                bytes(raw)
-            ).row.timestamp
-            return None if timestamp is None else instant_of(timestamp)
-        except (*DECODING_ERRORS, ValueError, TypeError):
-            return None
-
-    async def _following(self, use: ChangesIteration[RowT], span: Span) -> Span | None:
-        """Check the part that was read; return the next one, or None at the end."""
-        read = use.reads[-1]
-        if isinstance(read, Pager):
-            await self._check_count(use, read)
-            if not span.nulls:
-                return msgspec.structs.replace(span, nulls=True, inner=None)
-        await self._check_newest(use, span)
-        if span.start is None or span.witness is None or span.before is None:
-            return None
-        row = await self._bounds.row(span.witness)
-        if row.at is not None and instant_of(row.at) >= instant_of(span.before):
-            return None  # it changed during the read
-        note = (
-            f"row {span.witness}, dated {span.before} at the last read, is gone or has an earlier date: "
-            f"{self.query.path} may have been restored, so all rows were read again"
-        )
-        return msgspec.structs.replace(
-            span, start=None, nulls=False, inner=None, witness=None, notes=(*span.notes, note)
-        )
-
-    async def _check_count(self, use: ChangesIteration[RowT], read: Pager[RowT]) -> None:
-        """Ask for the count again if it shrank: rows may have left the span or be missing."""
-        report = read.report
-        if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
-            return
-        newest = await first_row(self._session, read.query, self._column)
-        if newest.total is not None and newest.total > report.rows_yielded:
-            use.problems.append(
-                f"the server counts {newest.total} changed rows and {report.rows_yielded} were received"
-            )
-
-    async def _check_newest(self, use: ChangesIteration[RowT], span: Span) -> None:
-        """Check that the newest row was received, unless it was changed or deleted since."""
-        if span.newest is None or span.until is None or use.bad_rows:
-            return
-        row = await self._bounds.row(span.newest)
-        if row.at is None or instant_of(row.at) > instant_of(span.until):
-            return
-        use.problems.append(
-            f"row {span.newest}, the newest at the start (dated {span.until}), was not received: "
-            f"{self.query.path} does not compare {self._column} as it orders by it, or was set back"
-        )
 
     async def ack(self) -> None:
         """Move the bookmark of ``state`` to this read's end; call after storing the rows.

@@ -9,7 +9,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from aiwyn_async._changes.bounds import Span
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull

@@ -10,7 +10,7 @@ import msgspec
 
 from aiwyn_async._changes.lookup import key_and_timestamp
 from aiwyn_async._changes.timestamps import instant_of
-from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.errors import ConfigurationError, IncompleteError

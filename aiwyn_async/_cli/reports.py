@@ -13,7 +13,8 @@ from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.output import write_error, write_message
 from aiwyn_async._cli.translations import to_flags
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async.export._formats import suffix_of
 
 __all__ = ["write_notes", "write_problems"]

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems, KeyRange
+from aiwyn_async._core.pull_report import KeyRange
+from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.offset import OffsetPagination

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import EarlierProblems
 
 __all__ = ["combine_parts"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._http.session import Session

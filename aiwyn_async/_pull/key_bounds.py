@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aiwyn_async._core.reports import KeyRange, PullReport
+from aiwyn_async._core.pull_report import KeyRange, PullReport
 from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import le, lt
 from typing import Any, TypeGuard
 
-from aiwyn_async._core.reports import KeyRange
+from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async.models.base import Id
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aiwyn_async._core.reports import KeyRange
+from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._pull.key_ranges import contains, lower_bound, upper_bound
 from aiwyn_async.models.base import Id
 

@@ -10,7 +10,7 @@ import msgspec
 
 from aiwyn_async import models
 from aiwyn_async._core.check_values import check_value
-from aiwyn_async._core.reports import KeyRange, PullReport
+from aiwyn_async._core.pull_report import KeyRange, PullReport
 from aiwyn_async._core.urls import is_plain_setting
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import OnBadRow

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 
 __all__ = ["Progress", "RangeProgress", "to_progress"]
 

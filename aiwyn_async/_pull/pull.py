@@ -9,7 +9,8 @@ from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems, KeyRange, PullReport
+from aiwyn_async._core.pull_report import KeyRange, PullReport
+from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._http.session import Session

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from aiwyn_async._core.reports import KeyRange, MissingRange
+from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pull.key_ranges import (
     KeyFilterIgnored,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems, KeyRange
+from aiwyn_async._core.pull_report import KeyRange
+from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async._pull.key_ranges import lower_bound, upper_bound
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from aiwyn_async._core.reports import KeyRange, PullReport
+from aiwyn_async._core.pull_report import KeyRange, PullReport
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session

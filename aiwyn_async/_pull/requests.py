@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json

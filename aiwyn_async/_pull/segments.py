@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from aiwyn_async._core.reports import KeyRange
+from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._pull.progress import RangeProgress
 from aiwyn_async.models.base import Id
 

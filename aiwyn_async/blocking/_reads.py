@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any, Final, Generic, Literal, Never, Self, TypeVar, cast, overload
 
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page

@@ -11,7 +11,8 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import StateBackend
 from aiwyn_async._changes.reconcile import KeyDiff
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.plan import Plan
 from aiwyn_async._pull.pull import Pull

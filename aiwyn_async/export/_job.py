@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._html import changed_fields, fields_html

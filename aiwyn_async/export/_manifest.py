@@ -10,7 +10,8 @@ import msgspec
 
 from aiwyn_async._core.check_values import check_value
 from aiwyn_async._core.files import replace_content
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import ExportError
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from aiwyn_async._core.reports import ListReport, PullReport
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 
 __all__ = ["combine"]
 

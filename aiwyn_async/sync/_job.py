@@ -14,7 +14,7 @@ import msgspec
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._core.files import storage_notes
-from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.threads import in_thread, to_its_end
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.pull import Pull

@@ -14,7 +14,7 @@ import pytest
 
 from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.reports import write_notes
-from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 from duckdb_files import query

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiwyn_async._core.reports import KeyRange, MissingRange
+from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.segments import RangeRequest
 

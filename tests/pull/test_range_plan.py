@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiwyn_async._core.reports import KeyRange
+from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.segments import RangeRequest

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from aiwyn_async._core.reports import PullReport
+from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._pull.plan import Plan
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.folder import open_folder

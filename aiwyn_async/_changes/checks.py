@@ -1,0 +1,119 @@
+"""Whether the rows that must have arrived did, and what is read next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, cast
+
+import msgspec
+
+from aiwyn_async._changes.bounds import Bounds, Span
+from aiwyn_async._changes.iteration import ChangesIteration
+from aiwyn_async._changes.lookup import first_row, key_and_timestamp
+from aiwyn_async._changes.reconcile import plain_key
+from aiwyn_async._changes.timestamps import instant_of
+from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
+from aiwyn_async._decoding.values import DECODING_ERRORS
+from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.page import Page
+from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.reader import key_getter
+from aiwyn_async.models.base import Id
+
+__all__ = ["Checks"]
+
+
+class Checks:
+    """Checks the parts of one read of changes; problems are added to its ``ChangesIteration``.
+
+    Args:
+        session: sends the requests.
+        query: the query of the read.
+        bounds: looks up single rows.
+        column: wire name of the field with the time of a row's last change.
+    """
+
+    def __init__(self, session: Session, query: Query, bounds: Bounds, column: str) -> None:
+        self._session = session
+        self._query = query
+        self._bounds = bounds
+        self._column = column
+
+    def without_received(self, span: Span, page: Page[Any], page_type: Any) -> Span:
+        """Clear the awaited rows that are on this page and as new as they must be."""
+        awaited = {"newest": (span.newest, span.until), "witness": (span.witness, span.before)}
+        keys = {plain_key(key) for key, _ in awaited.values() if key is not None}
+        if not keys:
+            return span
+        received: dict[str, None] = {}
+        for index, key in enumerate(self._keys_of(page, page_type)):
+            if key is None or plain_key(key) not in keys:
+                continue
+            at = self._instant_of(page.raw_items()[index])
+            for name, (awaited_key, minimum) in awaited.items():
+                is_it = awaited_key is not None and plain_key(awaited_key) == plain_key(key)
+                # An older one is of a replica that lags behind, or of a server that was set back.
+                if is_it and minimum is not None and at is not None and at >= instant_of(minimum):
+                    received[name] = None
+        return msgspec.structs.replace(span, **received) if received else span
+
+    def _keys_of(self, page: Page[Any], page_type: Any) -> Iterable[Id | None]:
+        key_of = key_getter(page_type, self._query.key)
+        if key_of is not None:
+            return map(key_of, page.items)
+        return map(key_decoder(self._query.key), map(bytes, page.raw_items()))
+
+    def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
+        try:
+            timestamp = row_decoder(cast("Any", key_and_timestamp(self._query.key, self._column)))(
+                bytes(raw)
+            ).row.timestamp
+            return None if timestamp is None else instant_of(timestamp)
+        except (*DECODING_ERRORS, ValueError, TypeError):
+            return None
+
+    async def next_span(self, use: ChangesIteration[Any], span: Span) -> Span | None:
+        """Check the part that was read; return the next one, or None at the end."""
+        read = use.reads[-1]
+        if isinstance(read, Pager):
+            await self._check_count(use, read)
+            if not span.nulls:
+                return msgspec.structs.replace(span, nulls=True, inner=None)
+        await self._check_newest(use, span)
+        if span.start is None or span.witness is None or span.before is None:
+            return None
+        row = await self._bounds.row(span.witness)
+        if row.at is not None and instant_of(row.at) >= instant_of(span.before):
+            return None  # it changed during the read
+        note = (
+            f"row {span.witness}, dated {span.before} at the last read, is gone or has an earlier date: "
+            f"{self._query.path} may have been restored, so all rows were read again"
+        )
+        return msgspec.structs.replace(
+            span, start=None, nulls=False, inner=None, witness=None, notes=(*span.notes, note)
+        )
+
+    async def _check_count(self, use: ChangesIteration[Any], read: Pager[Any]) -> None:
+        """Ask for the count again if it shrank: rows may have left the span or be missing."""
+        report = read.report
+        if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
+            return
+        newest = await first_row(self._session, read.query, self._column)
+        if newest.total is not None and newest.total > report.rows_yielded:
+            use.problems.append(
+                f"the server counts {newest.total} changed rows and {report.rows_yielded} were received"
+            )
+
+    async def _check_newest(self, use: ChangesIteration[Any], span: Span) -> None:
+        """Check that the newest row was received, unless it was changed or deleted since."""
+        if span.newest is None or span.until is None or use.bad_rows:
+            return
+        row = await self._bounds.row(span.newest)
+        if row.at is None or instant_of(row.at) > instant_of(span.until):
+            return
+        use.problems.append(
+            f"row {span.newest}, the newest at the start (dated {span.until}), was not received: "
+            f"{self._query.path} does not compare {self._column} as it orders by it, or was set back"
+        )
