@@ -41,7 +41,7 @@ def main() -> None:
                 about={
                     **machine.describe(),
                     "command": f"`{command}`",
-                    "runs": f"{number} of {options.runs}, {rounds} rounds each",
+                    "runs": f"{number} of {options.runs}, --rounds {rounds}",
                     "took": f"{time.monotonic() - began:.0f} s",
                 },
                 workloads={name: merged(name, runs) for name, runs in outcomes.items()},

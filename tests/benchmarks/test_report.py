@@ -98,7 +98,7 @@ def test_target_is_decided_by_the_median_of_the_medians_of_runs(
     text = (tmp_path / "REPORT.md").read_text()
     assert text.count(f"| list() / dlt 1.31.0 | {verdict} |") == 2
     assert f"### Targets: {int(verdict.endswith('| met'))} of 1 met" in text
-    assert "- runs: 3 of 3, 15 rounds each" in text
+    assert "- runs: 3 of 3, --rounds 15" in text
 
 
 def test_figure_that_a_run_lacks_has_the_median_of_the_others() -> None:
@@ -127,7 +127,7 @@ def test_failed_workload_is_shown_and_the_others_are_measured(
 def test_interrupted_series_leaves_its_complete_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_program(monkeypatch, tmp_path, {"rivals": [section(3), KeyboardInterrupt()]}, "--runs", "3")
-    assert "- runs: 1 of 3, 15 rounds each" in (tmp_path / "REPORT.md").read_text()
+    assert "- runs: 1 of 3, --rounds 15" in (tmp_path / "REPORT.md").read_text()
 
 
 def test_results_are_the_same_after_a_round_trip(tmp_path: Path) -> None:
