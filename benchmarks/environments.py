@@ -116,7 +116,7 @@ def _openapi_generator(tools: Path, client: Path) -> list[str]:
     return [tool, "generate", "-i", description, "-g", "python", "--library", "asyncio", "-o", str(client)]
 
 
-HTTPX_PYDANTIC = Rival("httpx+pydantic", "httpx_pydantic", ("pydantic==2.14.3", "httpx==0.28.1"))
+HTTPX_PYDANTIC = Rival("httpx+pydantic", "httpx_pydantic", ("pydantic==2.14.4", "httpx==0.28.1"))
 OPENAPI_PYTHON_CLIENT = Rival(
     "openapi-python-client",
     "openapi_python_client",
@@ -130,14 +130,14 @@ OPENAPI_GENERATOR = Rival(
         "openapi-generator-cli==7.26.0",
         "aiohttp==3.14.5",
         "aiohttp-retry==2.9.1",
-        "pydantic==2.14.3",
-        "python-dateutil==2.9.0.post0",
+        "pydantic==2.14.4",
+        "python-dateutil==4.0.0",
         "urllib3==2.8.0",
         "typing-extensions==4.16.0",
     ),
     _openapi_generator,
 )
-STAINLESS = Rival("stainless", "stainless", ("openai==3.54.0", "pydantic==2.14.3"))
+STAINLESS = Rival("stainless", "stainless", ("openai==3.57.0", "pydantic==2.14.4"))
 DLT = Rival("dlt", "dlt_rest", ("dlt==1.31.0", "requests==2.34.2"))
 SINGER = Rival("singer-sdk", "singer_rest", ("singer-sdk==0.54.9", "requests==2.34.2"))
 AIRBYTE = Rival("airbyte-cdk", "airbyte_http", ("airbyte-cdk==7.39.1", "requests==2.34.2"))

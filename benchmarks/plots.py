@@ -13,10 +13,10 @@ STEPS = 4
 def curve(title: str, points: Sequence[tuple[int, float]]) -> str:
     """Plot a measure, from zero, over rows on a logarithmic axis."""
     top = _rounded_up(max(value for _, value in points))
-    least, most = (math.log10(points[at][0]) for at in (0, -1))
+    first, last = (math.log10(points[at][0]) for at in (0, -1))
 
     def x(rows: int) -> float:
-        return LEFT + (math.log10(rows) - least) / (most - least) * (WIDTH - LEFT - RIGHT)
+        return LEFT + (math.log10(rows) - first) / (last - first) * (WIDTH - LEFT - RIGHT)
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)

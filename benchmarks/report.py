@@ -1,104 +1,124 @@
-"""Write the report: `REPORT.md`, its plots, and its figures as JSON."""
+"""Render `REPORT.md` and its plots from `report.json`: `python -m benchmarks.report`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import re
 from pathlib import Path
-from typing import Any
 
-from .measure import Figure, Sample, Section, Spread
+from . import quotes
+from .measure import Spread
 from .plots import curve
+from .results import EntryResult, FigureResult, ProcessorResult, Results, WorkloadResult
 
+FOLDER = Path(__file__).parent
 VERDICTS = {None: "", True: "met", False: "**missed**"}
+HEAD = """# Benchmarks
+
+Written by `python -m benchmarks`; not edited by hand. A run replaces the section of its own
+processor and no other.
+
+Every round runs each entry once, in random order, and ratios are computed per round. A figure such as
+`1.38 [1.31, 1.42] (0.88 to 2.2) x` is the median of the runs' medians, in brackets the lowest and the
+highest median if there are several runs, and in parentheses the lowest and the highest round. Processes
+restart between runs. The median of the medians decides whether a target is met.
+
+Rates of one table are comparable; those of two runs are not, since the machine may be shared. "A/A" compares
+the same code with itself: a difference of that size is noise. Every run yielded all rows: their number and
+the sum of their ids were compared, and in the first run of each entry the sum of the amounts too, to the
+cent. Peak RSS is that of a process, which several entries may share."""
 
 
-def write(folder: Path, about: Mapping[str, str], sections: Mapping[str, Section]) -> None:
+def write(folder: Path, results: Results) -> None:
+    """Write the report and its plots to a folder; also the figures of the documentation, if it is ours."""
     plots = folder / "plots"
     plots.mkdir(parents=True, exist_ok=True)
-    parts = [_head(about), _summary(sections)]
-    for section in sections.values():
-        parts.append(_section(section))
-        for title, points in section.curve.items():
-            name = f"{title.replace(',', '').replace(' ', '_')}.svg"
-            (plots / name).write_text(curve(title, points))
-            parts.append(f"![{title} over rows](plots/{name})")
-    (folder / "REPORT.md").write_text("\n\n".join(parts) + "\n")
-    (folder / "report.json").write_text(json.dumps(_raw(about, sections), indent=1) + "\n")
+    results.save(folder)
+    (folder / "REPORT.md").write_text(render(results), encoding="utf-8")
+    for name, result in results.processors.items():
+        for workload in result.workloads.values():
+            for title, points in workload.curve.items():
+                (plots / _plot(name, title)).write_text(curve(title, points), encoding="utf-8")
+    if folder.resolve() == FOLDER.resolve():
+        quotes.write(results)
 
 
-def _head(about: Mapping[str, str]) -> str:
-    facts = "\n".join(f"- {name}: {value}" for name, value in about.items())
-    return f"""# Benchmarks
-
-Written by a run of the command below; not edited by hand.
-
-{facts}
-
-Every round runs each entry once, in random order, and ratios are computed per round: median [minimum
-maximum]. Rates of one table are comparable; those of two runs are not, since the machine may be shared.
-"A/A" compares the same code with itself: a difference of that size is noise. Every run yielded all rows:
-their number and the sum of their ids were compared, and in the first run of each entry the sum of the
-amounts too, to the cent. The median decides whether a target is met. Peak RSS is that of a process, which
-several entries may share."""
+def render(results: Results) -> str:
+    """Return the text of `REPORT.md`."""
+    parts = [HEAD]
+    if results.elsewhere:
+        parts += ["## Measured elsewhere", *results.elsewhere]
+    for name, result in results.processors.items():
+        parts += _processor(name, result)
+    return "\n\n".join(parts) + "\n"
 
 
-def _summary(sections: Mapping[str, Section]) -> str:
-    figures = [figure for section in sections.values() for figure in section.figures if figure.target]
+def _processor(name: str, result: ProcessorResult) -> list[str]:
+    facts = "\n".join(f"- {title}: {value}" for title, value in result.about.items())
+    parts = [f"## {name}", facts, *_summary(result)]
+    for workload in result.workloads.values():
+        parts += _workload(workload)
+        parts += [f"![{title} by number of rows](plots/{_plot(name, title)})" for title in workload.curve]
+    return parts
+
+
+def _plot(processor: str, title: str) -> str:
+    return "_".join(re.findall(r"\w+", f"{processor} {title}")) + ".svg"
+
+
+def _summary(result: ProcessorResult) -> list[str]:
+    figures = [figure for workload in result.workloads.values() for figure in workload.figures]
+    figures = [figure for figure in figures if figure.target]
     met = sum(figure.is_met is True for figure in figures)
-    return f"## Targets: {met} of {len(figures)} met\n\n{_figures(figures)}"
+    failed = [workload.title for workload in result.workloads.values() if workload.failures]
+    title = f"### Targets: {met} of {len(figures)} met"
+    if failed:
+        title += f", {len(failed)} of {len(result.workloads)} workloads failed"
+    return [title, *([f"**Failed**: {', '.join(failed)}."] if failed else []), _figures(figures)]
 
 
-def _section(section: Section) -> str:
-    parts = [f"## {section.title}", section.about]
-    if section.samples:
-        parts.append(_rates(section))
-    if section.figures:
-        parts.append(_figures(section.figures))
-    if section.notes:
-        parts.append("\n".join(f"- {note}" for note in section.notes))
-    return "\n\n".join(parts)
+def _workload(workload: WorkloadResult) -> list[str]:
+    parts = [f"### {workload.title}", *(f"**Failed** in {failure}" for failure in workload.failures)]
+    if workload.about:
+        parts.append(workload.about)
+    if workload.entries:
+        parts.append(_rates(workload))
+    if workload.figures:
+        parts.append(_figures(workload.figures))
+    if workload.notes:
+        parts.append("\n".join(f"- {note}" for note in workload.notes))
+    return parts
 
 
-def _rates(section: Section) -> str:
-    one = section.unit.removesuffix("s") if section.unit != "searches" else "search"
-    head = f"| | {section.unit} per second | CPU us per {one} | peak RSS MB |\n|---|---|---|---|"
-    return "\n".join([head, *(_rate(name, value) for name, value in section.samples.items())])
+def _rates(workload: WorkloadResult) -> str:
+    unit = workload.unit
+    one = unit.removesuffix("s") if unit != "searches" else "search"
+    head = f"| | {unit} per second | CPU us per {one} | peak RSS MB |\n|---|---|---|---|"
+    return "\n".join([head, *(_rate(name, entry) for name, entry in workload.entries.items())])
 
 
-def _rate(name: str, samples: list[Sample]) -> str:
-    rates = Spread.of([sample.rate for sample in samples])
-    cost = Spread.of([sample.cpu / sample.rows * 1e6 for sample in samples])
-    peak = max(sample.peak for sample in samples) / 1e6
-    rate = f"{rates.median:,.0f} [{rates.minimum:,.0f} {rates.maximum:,.0f}]"
-    return f"| {name} | {rate} | {cost.median:.2f} | {peak:.0f} |"
+def _rate(name: str, entry: EntryResult) -> str:
+    rounds = [rate for rates in entry.rates for rate in rates]
+    rate = _spread(entry.medians, (min(rounds), max(rounds)), len(entry.rates), ",.0f")
+    return f"| {name} | {rate} | {Spread.of(entry.cpu).median:.2f} | {entry.peak:.0f} |"
 
 
-def _figures(figures: list[Figure]) -> str:
-    head = "| | median [minimum maximum] | target | |\n|---|---|---|---|"
+def _figures(figures: list[FigureResult]) -> str:
+    head = "| | median [medians of runs] (rounds) | target | |\n|---|---|---|---|"
     return "\n".join([head, *map(_figure, figures)])
 
 
-def _figure(figure: Figure) -> str:
-    spread = figure.spread
-    value = f"{spread.median:.3g} [{spread.minimum:.3g} {spread.maximum:.3g}] {figure.unit}"
+def _figure(figure: FigureResult) -> str:
+    value = f"{_spread(figure.medians, figure.rounds, len(figure.spreads), '.3g')} {figure.unit}"
     target = f"{figure.target.sense} {figure.target.bound:g}" if figure.target else ""
     return f"| {figure.name} | {value} | {target} | {VERDICTS[figure.is_met]} |"
 
 
-def _raw(about: Mapping[str, str], sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {
-        "about": dict(about),
-        "workloads": {
-            name: {
-                "rates": {
-                    entry: [round(sample.rate, 1) for sample in value]
-                    for entry, value in section.samples.items()
-                },
-                "figures": [asdict(figure) | {"met": figure.is_met} for figure in section.figures],
-                "notes": section.notes,
-            }
-            for name, section in sections.items()
-        },
-    }
+def _spread(medians: Spread, rounds: tuple[float, float], runs: int, style: str) -> str:
+    text = f"{medians.median:{style}}"
+    if runs > 1:
+        text += f" [{medians.minimum:{style}}, {medians.maximum:{style}}]"
+    return f"{text} ({rounds[0]:{style}} to {rounds[1]:{style}})"
+
+
+if __name__ == "__main__":
+    write(FOLDER, Results.load(FOLDER))

@@ -1,4 +1,4 @@
-"""The words that CONTRIBUTING.md rules out do not occur in the package, its documentation and its tests."""
+"""The words that CONTRIBUTING.md rules out do not occur in the package, its documents, reports and tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CODE = [
 ]
 FILES = [
     *sorted(path for kind in ("py", "pyi", "json") for path in (ROOT / "aiwyn_async").rglob(f"*.{kind}")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(path for folder in ("docs", "benchmarks") for path in (ROOT / folder).glob("*.md")),
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
     *(path for path in CODE if "tests" in path.relative_to(ROOT).parts),
 ]

@@ -20,7 +20,7 @@ PAGES_SIDE_BY_SIDE = 48
 def of_our_own(bench: Bench) -> Section:
     pages = PAGES_IF_QUICK if bench.quick else PAGES
     section = Section(
-        f"{LATENCY:g} ms a request",
+        f"{LATENCY:g} ms per request",
         f"Typed rows, {pages} pages per slice, one process. The SDK adjusts its prefetch depth, "
         "from 4 pages up to `max_concurrency`.",
     )
@@ -50,7 +50,7 @@ def rivals(bench: Bench) -> Section:
     pages = PAGES_IF_QUICK if bench.quick else PAGES
     section = Section(
         f"{LATENCY:g} ms per request, compared with other clients",
-        f"{pages} pages per slice for list() with {DEPTH} in flight at most, {PAGES_SIDE_BY_SIDE} for the "
+        f"{pages} pages per slice for list() with at most {DEPTH} in flight, {PAGES_SIDE_BY_SIDE} for the "
         f"generated client with as many, {PAGES_IN_LINE} for those that request one page after another; "
         "processes restart in each round.",
     )

@@ -18,7 +18,7 @@ LEAST_ROWS = 100_000
 def kept(bench: Bench) -> Section:
     pages = 50 if bench.quick else STREAMED // 1000
     section = Section(
-        "Rows that are kept",
+        "Retained rows",
         f"`collect()` of {pages},000 rows, compared with garbage collection off, and with a read "
         "that drops its rows; one process.",
     )
@@ -67,8 +67,8 @@ def growth(bench: Bench) -> Section:
             "MB",
         ),
         ratio(found, most, middle, at_most(1.10), name=f"peak memory, {most} / {middle}", of=_peak),
-        ratio(found, most, least, at_most(1.10), name=f"CPU a row, {most} / {least}", of=_cost),
-        ratio(found, middle, AGAIN, name=f"A/A: CPU a row, {middle}", of=_cost),
+        ratio(found, most, least, at_most(1.10), name=f"CPU per row, {most} / {least}", of=_cost),
+        ratio(found, middle, AGAIN, name=f"A/A: CPU per row, {middle}", of=_cost),
     ]
     for title, of in CURVES.items():
         section.curve[title] = [
@@ -101,7 +101,7 @@ def _cost(sample: Sample) -> float:
 
 
 CURVES: dict[str, Callable[[Sample], float]] = {
-    "thousand rows a second": lambda sample: sample.rate / 1000,
-    "microseconds of CPU a row": lambda sample: _cost(sample) * 1e6,
+    "thousand rows per second": lambda sample: sample.rate / 1000,
+    "microseconds of CPU per row": lambda sample: _cost(sample) * 1e6,
     "peak memory, MB": lambda sample: sample.peak / MEGABYTE,
 }
