@@ -14,7 +14,10 @@ _PAGES: Final = {
     "resources": ("Resources", ("_resources.collection", "_resources.searchable", "_resources")),
     "reads": (
         "Reads and reports",
-        ("_pagination.pager", "_pull", "_changes", "_core.reports", "_core.pull_report", "_pagination", "_decoding"),
+        (
+            *("_pagination.pager", "_pull", "_changes", "_core.reports", "_core.pull_report"),
+            *("_pagination", "_decoding"),
+        ),
     ),
     "filters": ("Filters", ("filters",)),
     "errors": ("Errors", ("errors",)),
