@@ -9,7 +9,8 @@ Against a tenant:
     AIWYN_BASE_URL=https://... AIWYN_API_KEY=... DATASETS=/data/invoices WORKERS=4 python cluster_pull.py
 
 Each run makes a folder such as `20261128T020000Z`, which has a `_manifest.json` once it is complete. After an
-error or a kill, run it again: it continues the same plan, and requests nothing for finished parts.
+error or a kill, run it again: it continues the same plan, and requests nothing for finished parts. To start
+again instead, delete the folder.
 
 One process is fast enough in nearly every case; see docs/partitions.md.
 
@@ -25,7 +26,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import pyarrow.dataset
+import duckdb
 
 from aiwyn_async import AiwynClient, AiwynError, IncompleteError, Partition, Plan
 from aiwyn_async.export import commit_parts, export, part_name
@@ -39,7 +40,8 @@ async def make_plan(parts: int) -> Plan:
 def open_run(root: Path, parts: int) -> tuple[Path, Plan]:
     """Return the folder and the plan of the unfinished run, or of a new one."""
     for path in root.glob("*/plan.json"):
-        return path.parent, Plan.from_json(path.read_text())
+        if not path.with_name("_manifest.json").exists():
+            return path.parent, Plan.from_json(path.read_text())
     plan = asyncio.run(make_plan(parts))
     folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     folder.mkdir(parents=True)
@@ -74,11 +76,10 @@ def main() -> int:
     except IncompleteError as error:
         print(error, file=sys.stderr)
         return 5
-    (folder / "plan.json").unlink()
-    rows = pyarrow.dataset.dataset(manifest.paths).count_rows()
-    print(f"{folder}: {rows} rows, {manifest.sums['totalAmount']:,.2f} in total")
     print(manifest.report)  # every partition was read to its end, with the rows that the server counts
-    return 0 if rows == manifest.rows else 5
+    [(rows, total)] = duckdb.read_parquet(manifest.paths).aggregate("count(*), sum(totalAmount)").fetchall()
+    print(f"{folder}: {rows} rows, {total:,.2f} in total")
+    return 0 if (rows, total) == (manifest.rows, manifest.sums["totalAmount"]) else 5
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.dataset
@@ -75,7 +76,7 @@ def amounts_in(box: Sandbox, resource: str = "invoices", column: str = "total_ce
     return {int(str(key)): Decimal(str(cents)) / 100 for key, cents in rows}
 
 
-def amounts_of(table: pyarrow.Table, column: str = "totalAmount") -> Amounts:
+def amounts_of(table: Any, column: str = "totalAmount") -> Amounts:
     keys = table["id"].to_pylist()
     assert len(set(keys)) == len(keys)
     return {int(key): amount for key, amount in zip(keys, table[column].to_pylist(), strict=True)}
