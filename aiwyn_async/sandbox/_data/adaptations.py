@@ -87,6 +87,8 @@ def _sample_ids(store: RowStore, resource: Resource, condition: str, share: floa
 
     They are spread over all rows.
     """
+    if share == 0:
+        return []
     counted = store.connection.execute(f"SELECT count(*) FROM {resource.name} WHERE {condition}")
     size = math.ceil(int(counted.fetchone()[0]) * share)
     rows = store.connection.execute(

@@ -198,9 +198,11 @@ def generate(
     names = ", ".join((_column_names(resource), *resource.seed.extra_columns))
     *steps, (last, select) = resource.seed.steps.items()
     before = "".join(f"{name} AS ({step} {MATERIALIZED}), " for name, step in steps)
+    # Without JSON, a value is used once, and materializing it would copy it.
+    materialized = "" if resource.seed.bodies else MATERIALIZED
     fill = (
         f"INSERT INTO {stage} ({columns}) WITH RECURSIVE {_ROWS}, {before}"
-        f"{last} AS ({select} {MATERIALIZED}) SELECT {names}, {_body_sql(resource)} FROM {last}"
+        f"{last} AS ({select} {materialized}) SELECT {names}, {_body_sql(resource)} FROM {last}"
     )
     for other, ids in resource.seed.reads.items():
         fill_bodies(connection, RESOURCES[other], ids)
