@@ -34,7 +34,8 @@ def opened() -> Iterator[Callable[..., Database]]:
     stores: list[Database] = []
 
     def open_store(**options: Any) -> Database:
-        stores.append(Database(**{"invoices": 700, "seed": 3, "sizes": FEW_DRAFTS, **options}))
+        chosen: dict[str, Any] = {"invoices": 700, "seed": 3, "sizes": FEW_DRAFTS, **options}
+        stores.append(Database(**chosen))
         stores[-1].open()
         return stores[-1]
 
