@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -104,6 +103,8 @@ def _text(value: object, limit: int = MAX_CHARACTERS) -> str:
     """Return escaped text of a value, without characters that hide or reorder other text."""
     text = "" if value is None else str(value)
     text = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    from html import escape  # noqa: PLC0415 (loaded only if needed)
+
     return escape("".join(f"\\u{ord(each):04x}" if _is_hidden(each) else each for each in text))
 
 

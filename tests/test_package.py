@@ -29,9 +29,14 @@ EXTRAS = {
 }
 
 
+ON_USE = {"ast", "difflib", "html", "tomllib"}
+"""Modules of the standard library that only some calls need."""
+
+
 def loaded_after(statement: str) -> set[str]:
     code = (
-        f"import json, sys\n{statement}\nprint(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+        f"import json, sys\nbefore = {{*sys.modules}}\n{statement}\n"
+        "print(json.dumps([name.partition('.')[0] for name in set(sys.modules) - before]))"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
@@ -41,6 +46,21 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_importing_the_package_loads_neither_aiohttp_nor_an_extra() -> None:
     assert not EXTRAS & loaded_after("import aiwyn_async")
+
+
+def test_importing_the_package_loads_hardly_a_module() -> None:
+    # pathlib and re would double the time; site may have loaded them, as for a .pth file.
+    assert loaded_after("import aiwyn_async") <= {"aiwyn_async", "importlib", "warnings"}
+
+
+def test_client_loads_no_module_that_only_some_calls_need(tmp_path: Path) -> None:
+    statement = (
+        "import os, asyncio, aiohttp, msgspec\n"  # these load some of the same modules
+        f"os.environ['AIWYN_CONFIG'] = {str(tmp_path / 'none.toml')!r}\n"
+        "before = {*sys.modules}\nfrom aiwyn_async import AiwynClient\n"
+        "AiwynClient(base_url='http://127.0.0.1:1', api_key='k').invoices.list(limit=1)"
+    )
+    assert not (ON_USE | {"anyio"}) & loaded_after(statement)
 
 
 def test_filters_and_errors_load_neither_aiohttp_nor_an_extra() -> None:

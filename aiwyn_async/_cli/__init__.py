@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from aiwyn_async._cli.termination import termination
 
-__all__ = ["main"]
+__all__ = ["HELP_WIDTH", "main", "stored_page"]
 
 HELP_WIDTH = 80
-"""The width of ``help.txt``."""
+"""The width of the stored help pages."""
 
 
 def main() -> None:
@@ -25,8 +26,8 @@ def main() -> None:
 def _run() -> int:
     termination.install()
     try:
-        if sys.argv[1:] in ([], ["--help"], ["-h"]) and _can_show_stored_help():
-            return _write_stored_help()
+        if (text := _stored_text(sys.argv[1:])) is not None:
+            return _write(text)
         from aiwyn_async._cli.app import run  # noqa: PLC0415 (an extra, which may be missing)
 
         return run(sys.argv[1:])
@@ -42,22 +43,38 @@ def _run() -> int:
         return 1
 
 
-def _can_show_stored_help() -> bool:
-    """Return whether ``help.txt`` is what the application would print; it is there in a third of the time."""
+def stored_page(words: Sequence[str]) -> str:
+    """Return the path of the stored help page of a command, or of the application without words."""
+    return os.path.join(os.path.dirname(__file__), "help", f"{'-'.join(['aiwyn', *words])}.txt")  # noqa: PTH118, PTH120 (pathlib takes time to load)
+
+
+def _stored_text(arguments: list[str]) -> str | None:
+    """Return what the application would print if it is stored: reading it takes a tenth of the time."""
+    *words, last = arguments or ["--help"]
+    is_page = last in {"--help", "-h"} and all(word.isalpha() and word.islower() for word in words)
+    if not (is_page or arguments == ["--version"]) or sys.stdout is None:
+        return None
     from importlib.util import find_spec  # noqa: PLC0415 (not needed by commands)
+
+    if find_spec("cyclopts") is None:
+        return None
+    if not is_page:
+        from aiwyn_async._version import __version__  # noqa: PLC0415 (not needed by commands)
+
+        return f"{__version__}\n"
     from shutil import get_terminal_size  # noqa: PLC0415 (not needed by commands)
 
-    return (
-        sys.stdout is not None
-        and sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        and get_terminal_size((HELP_WIDTH, 24)).columns >= HELP_WIDTH
-        and find_spec("cyclopts") is not None
-    )
+    is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    if not is_utf8 or get_terminal_size((HELP_WIDTH, 24)).columns < HELP_WIDTH:
+        return None
+    try:
+        with open(stored_page(words), encoding="utf-8") as file:  # noqa: PTH123 (pathlib takes time to load)
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
-def _write_stored_help() -> int:
-    with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123 (pathlib takes time to load)
-        text = file.read()
+def _write(text: str) -> int:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__
 from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, UndocumentedEndpointWarning
 
-__all__ = ["app", "help_page", "run"]
+__all__ = ["app", "help_page", "help_pages", "run"]
 
 # What Ctrl-C and SIGTERM leave, by command.
 INTERRUPTED: Final[Mapping[str, str]] = {
@@ -116,14 +117,21 @@ def _load(group: App, names: Iterable[str]) -> None:
         group[name]
 
 
-def help_page(width: int) -> str:
-    """Return the help page of the application."""
+def help_pages() -> list[list[str]]:
+    """Return the words of every help page: none for the application, or those of a command or group."""
+    groups = [[[name], *([name, command] for command in commands)] for name, (_, commands) in GROUPS.items()]
+    return [[], *([name] for name in COMMANDS), *itertools.chain.from_iterable(groups)]
+
+
+def help_page(width: int, words: Sequence[str] = ()) -> str:
+    """Return the help page of a command, or of the application without words."""
     from rich.console import Console  # noqa: PLC0415 (loaded by cyclopts on use, too)
 
     page = io.StringIO()
     console = Console(file=page, width=width, color_system=None)
-    _load_for_help([])
-    command, bound, _ = app.meta.parse_args(["--help"], console=console)
+    arguments = [*words, "--help"]
+    _load_for_help(arguments)
+    command, bound, _ = app.meta.parse_args(arguments, console=console)
     command(*bound.args, **bound.kwargs)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 

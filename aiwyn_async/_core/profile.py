@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
@@ -61,6 +60,8 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     full_name = f"profile {name or 'default'!r} of {path}"
     try:
         with path.open("rb") as file:
+            import tomllib  # noqa: PLC0415 (loaded only if needed)
+
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
             content = tomllib.load(file)
     except OSError as error:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import anyio.to_thread
-
 from aiwyn_async.errors import LoopMismatchError
 
 __all__ = ["in_thread", "running_loop", "to_its_end"]
@@ -33,6 +31,8 @@ def running_loop() -> asyncio.AbstractEventLoop:
 async def in_thread(work: Callable[[], ResultT]) -> ResultT:
     """Run work in a thread; a cancellation is raised after the work ends."""
     running_loop()
+    import anyio.to_thread  # noqa: PLC0415 (loaded only if needed)
+
     return await to_its_end(anyio.to_thread.run_sync(work))
 
 

@@ -17,7 +17,6 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import anyio.to_thread
 import msgspec
 
 from aiwyn_async._http.messages import Request, Response
@@ -233,6 +232,8 @@ class ProvidedToken(_RenewableToken):
     async def _call(self) -> object:
         if inspect.iscoroutinefunction(self._provide):
             return await self._provide()
+        import anyio.to_thread  # noqa: PLC0415 (loaded only if needed)
+
         provided: object = await anyio.to_thread.run_sync(self._provide, abandon_on_cancel=True)
         return await provided if inspect.isawaitable(provided) else provided
 

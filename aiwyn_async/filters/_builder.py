@@ -1,6 +1,5 @@
 """``F``: columns as attributes, which build conditions and orders."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -152,6 +151,8 @@ class Column:
     def __call__(self, *_: object, **__: object) -> NoReturn:
         """Raise a TypeError that suggests a method: a misspelt one is a column."""
         name = to_snake_case(self._path[-1])
+        import difflib  # noqa: PLC0415 (loaded only if needed)
+
         matches = difflib.get_close_matches(name, _METHODS, n=1, cutoff=0.5)
         hint = f"did you mean {matches[0]}()?" if matches else f"the methods are {', '.join(_METHODS)}"
         raise TypeError(f"{self!r} is a column and cannot be called; {hint}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.measure import Section
 
-from . import amounts, bulk, calls, exports, filters, latency, memory, ranges, server, wire
+from . import amounts, bulk, calls, exports, filters, latency, memory, ranges, server, start, wire
 
 WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "hand": bulk.by_hand,
@@ -26,4 +26,5 @@ WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "ranges": ranges.of_a_pull,
     "growth": memory.growth,
     "server": server.is_no_bottleneck,
+    "start": start.of_processes,
 }

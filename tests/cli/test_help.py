@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from aiwyn_async import _cli
-from aiwyn_async._cli.app import help_page
+from aiwyn_async._cli.app import help_page, help_pages
+from aiwyn_async._version import __version__
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 from terminal import run_on_terminal
 
 LOADED = """
 import sys
-sys.argv = ["aiwyn", "--help"]
 from aiwyn_async._cli import main
 try:
     main()
@@ -31,6 +32,9 @@ async def test_stored_help_is_what_the_application_prints(cli: Cli) -> None:
     for arguments in ([], ["--help"], ["-h"]):
         done = await cli.run(*arguments)
         assert (done.code, done.out, done.err) == (0, page, ""), "run: python tools/write_help.py"
+    for words in help_pages():
+        stored = Path(_cli.stored_page(words)).read_text(encoding="utf-8")
+        assert stored == help_page(_cli.HELP_WIDTH, words), "run: python tools/write_help.py"
     # With another option or a narrow terminal, the application prints it.
     shown = (await cli.run("--help", "--quiet")).out
     assert [line.rstrip() for line in shown.splitlines()] == page.splitlines()
@@ -39,9 +43,23 @@ async def test_stored_help_is_what_the_application_prints(cli: Cli) -> None:
     assert "Write records from a JSONL file." in narrow
 
 
-def test_help_loads_no_dependency() -> None:
-    done = subprocess.run([sys.executable, "-c", LOADED], check=False, capture_output=True, text=True)
+@pytest.mark.parametrize("arguments", ["--version", "", *(f"{' '.join(words)} -h" for words in help_pages())])
+def test_help_and_version_load_no_dependency(arguments: str) -> None:
+    command = [sys.executable, "-c", LOADED, *arguments.split()]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert arguments != "--version" or done.stdout == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["aiwyn"], ["nonsense"], ["../help/aiwyn"], ["auth-login"], ["LIST"]])
+async def test_help_of_an_unknown_command_is_that_of_the_application(arguments: list[str], cli: Cli) -> None:
+    done = await cli.run(*arguments, "--help")
+    assert "Usage: aiwyn COMMAND" in done.out
+
+
+async def test_help_after_the_values_of_a_command_is_that_of_the_command(cli: Cli) -> None:
+    done = await cli.run("list", "invoices", "--help")
+    assert (done.code, "Usage: aiwyn list" in done.out) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,10 @@ def set_currencies(
     """Set the currency of rows, or of those in ``ids``, to that of their client."""
     if not {"currency", "client_id"} <= {column.sql for column in resource.columns}:
         return
-    codes = list(currencies)
+    codes, ids = list(currencies), None if ids is None else list(ids)
+    store.fill_bodies(resource, ids)
     condition = "" if ids is None else " WHERE id IN (SELECT value FROM json_each(?))"
-    parameters = () if ids is None else (msgspec.json.encode(list(ids)).decode(),)
+    parameters = () if ids is None else (msgspec.json.encode(ids).decode(),)
     store.connection.execute(
         f"UPDATE {resource.name} SET currency = json_extract(?, '$[' || (client_id % ?) || ']'){condition}",
         (msgspec.json.encode(codes).decode(), len(codes), *parameters),
@@ -70,6 +71,7 @@ def move_changes(store: RowStore, resource: Resource, instant: str) -> None:
     stamp = resource.by_wire.get("updatedAt")
     if stamp is None:
         return
+    store.fill_bodies(resource)
     seconds = f"t.{stamp.sql} / {MICRO}, 'unixepoch'"
     zone = "" if stamp.form is DateForm.DATE else stamp.form
     store.connection.execute(f"UPDATE {resource.name} SET {stamp.sql} = {instant.format(stamp=stamp.sql)}")
@@ -85,6 +87,8 @@ def _sample_ids(store: RowStore, resource: Resource, condition: str, share: floa
 
     They are spread over all rows.
     """
+    if share == 0:
+        return []
     counted = store.connection.execute(f"SELECT count(*) FROM {resource.name} WHERE {condition}")
     size = math.ceil(int(counted.fetchone()[0]) * share)
     rows = store.connection.execute(
@@ -106,12 +110,9 @@ def _add_refund(store: RowStore, row_id: int) -> None:
 
     Lines sum to the subtotal, and payments to the paid amount.
     """
-    sql = (
-        "SELECT t.subtotal_cents, t.total_cents, t.updated_at_us, b.body FROM invoices AS t"
-        " JOIN invoices_body AS b ON b.id = t.id WHERE t.id = ?"
-    )
-    subtotal, total, updated, body = store.connection.execute(sql, (row_id,)).fetchone()
-    nested = msgspec.json.decode(body, type=_Nested)
+    sql = "SELECT subtotal_cents, total_cents, updated_at_us FROM invoices WHERE id = ?"
+    subtotal, total, updated = store.connection.execute(sql, (row_id,)).fetchone()
+    nested = msgspec.json.decode(store.row_json(INVOICES, row_id) or b"{}", type=_Nested)
     back = max(1, subtotal * (10 + row_id % 40) // 100)
     rate = nested.line_items[0]["taxRate"]
     tax = ((subtotal - back) * round(msgspec.json.decode(rate, type=float) * 10_000) + 5000) // 10_000
@@ -144,11 +145,10 @@ def _add_refund(store: RowStore, row_id: int) -> None:
 def _add_payment(store: RowStore, source_id: int, payment_id: int, cents: int, moment: int) -> None:
     """Copy a payment with another amount and time."""
     columns = ", ".join(column.sql for column in PAYMENTS.columns if column.sql != "id")
-    for table, names in ((PAYMENTS.name, columns), (PAYMENTS.bodies, "body")):
-        store.connection.execute(
-            f"INSERT INTO {table} (id, {names}) SELECT ?, {names} FROM {table} WHERE id = ?",
-            (payment_id, source_id),
-        )
+    store.connection.execute(
+        f"INSERT INTO payments (id, {columns}) SELECT ?, {columns} FROM payments WHERE id = ?",
+        (payment_id, source_id),
+    )
     at = zulu_text(moment)
     changes: Mapping[str, object] = {
         **dict.fromkeys(("confirmationDate", "createdAt", "updatedAt"), at),

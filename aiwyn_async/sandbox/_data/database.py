@@ -10,12 +10,12 @@ import threading
 from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
 from aiwyn_async.sandbox._data import seed as firm
 from aiwyn_async.sandbox._data.adaptations import adapt
+from aiwyn_async.sandbox._data.bodies import Bodies
 from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.connection import check_file, connect, create_write_tables
@@ -29,7 +29,6 @@ from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
 from aiwyn_async.sandbox._data.where import compile_where, split_key_range
 from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
-from aiwyn_async.sandbox._declarations.sql import row_json_sql
 
 __all__ = ["Database"]
 
@@ -85,6 +84,7 @@ class Database:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._connection: sqlite3.Connection | None = None
         self._orders = OrderCache()
+        self._bodies = Bodies()
         self._cancelled = False
         self._unfinished = False
         self._snapshot = Snapshot()
@@ -174,6 +174,7 @@ class Database:
         self.next_numbers[resource.name] = stop
 
     def _load_ids(self) -> None:
+        self._bodies.note_change()
         for name in RESOURCES:
             self.row_ids.load(name, self.read_ids(f"SELECT id FROM {name} ORDER BY id"))
         self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
@@ -246,9 +247,14 @@ class Database:
             return Selection(ids, start, max(start, stop), descending=order[:1] == ("t.id DESC",))
 
     def _ordered_ids(self, resource: Resource, where: Query, order: tuple[str, ...]) -> "array[int]":
+        self._bodies.fill_for(self.connection, where.sql)
         terms = ", ".join(order) or "t.id"
         sql = f"SELECT t.id FROM {resource.name} AS t WHERE {where.sql} ORDER BY {terms}"
         return self._orders.get((resource.name, where, order), lambda: self.read_ids(sql, where.parameters))
+
+    def fill_bodies(self, resource: Resource, ids: Sequence[int] | None = None) -> None:
+        """Generate the JSON of rows, or of all of them, that was never read."""
+        self._bodies.fill(self.connection, resource, ids)
 
     def read_ids(self, sql: str, parameters: Sequence[SqlValue] = ()) -> "array[int]":
         """Run a SELECT of ids.
@@ -257,14 +263,15 @@ class Database:
             BadRequestError: A condition cannot be evaluated.
         """
         try:
-            rows = self.connection.execute(sql, parameters).fetchall()
+            rows = self.connection.execute(sql, parameters)
+            # Row by row: a list of a million tuples would take 90 MB.
+            return array("q", itertools.chain.from_iterable(rows))
         except sqlite3.OperationalError as error:
             failure, self._functions.failure = self._functions.failure, None
             if failure is not None:
                 raise BadRequestError(failure, code="data-exception") from error
             # SQLite bounds the size of an expression, with errors such as "parser stack overflow".
             raise BadRequestError("where: too many nested conditions") from error
-        return array("q", itertools.chain.from_iterable(cast("list[tuple[int]]", rows)))
 
     def rows_json(self, resource: Resource, ids: Sequence[int], *, search: bool = False) -> bytes:
         """Return the JSON of existing rows in the order of ``ids``, joined by commas.
@@ -276,18 +283,8 @@ class Database:
             ids: The ids.
             search: Return search rows if the resource has a separate form for them.
         """
-        text, table = "t.body", resource.bodies
-        if search and resource.search_row:
-            text, table = row_json_sql(resource.search_row, alias="t."), resource.name
-        sql = (
-            f"SELECT CAST(group_concat({text}, ',') AS BLOB) FROM json_each(?) AS wanted"
-            # CROSS makes the list of ids the outer loop, which preserves its order.
-            f" CROSS JOIN {table} AS t WHERE t.id = wanted.value"
-        )
-        parameters = (msgspec.json.encode(list(ids)).decode(),)
         with self.lock:
-            joined = cast("bytes | None", self.connection.execute(sql, parameters).fetchone()[0])
-        return joined or b""
+            return self._bodies.read(self.connection, resource, ids, search=search)
 
     def row_json(self, resource: Resource, row_id: int) -> bytes | None:
         """Return the JSON of a row, or None."""
@@ -308,6 +305,7 @@ class Database:
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Run a SELECT; the tables are read-only to it."""
         with self.lock:
+            self._bodies.fill_for(self.connection, sql)
             self.connection.execute("PRAGMA query_only=ON")
             try:
                 return self.connection.execute(sql, parameters).fetchall()
@@ -342,6 +340,7 @@ class Database:
                 raise
             finally:
                 self._orders.clear()
+                self._bodies.note_change()
 
     def notify(self, changes: Sequence[Change]) -> None:
         """Pass changes to ``on_change``."""

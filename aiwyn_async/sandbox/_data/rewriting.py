@@ -1,7 +1,7 @@
 """Fields of a row set in its JSON and its columns alike."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -29,6 +29,10 @@ class RowStore(Protocol):
 
     def row_json(self, resource: Resource, row_id: int) -> bytes | None:
         """Return the JSON of a row, or None."""
+        ...
+
+    def fill_bodies(self, resource: Resource, ids: Sequence[int] | None = None) -> None:
+        """Generate the JSON of rows, or of all of them, that was never read."""
         ...
 
 

@@ -7,9 +7,9 @@ The random numbers of a row are Lehmer streams in a recursive CTE. The state of 
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from aiwyn_async.sandbox._declarations.declarations import ChildRows, Kind, Resource
+from aiwyn_async.sandbox._declarations.declarations import ChildRows, Kind, Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, SPAN_SECONDS, row_json_sql
 
@@ -19,11 +19,12 @@ __all__ = [
     "child_resources",
     "create_indexes",
     "create_tables",
+    "fill_bodies",
     "firm_sizes",
     "generate",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CHUNK_ROWS = 20_000
 
 _PRIME = 2**31 - 1
@@ -75,6 +76,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
     for resource in RESOURCES.values():
         columns = ["id INTEGER PRIMARY KEY"]
         columns += [f"{item.sql} {_SQL_TYPES[item.kind]}" for item in resource.columns if item.sql != "id"]
+        columns += resource.seed.stored
         connection.execute(f"CREATE TABLE {resource.name} ({', '.join(columns)})")
         connection.execute(f"CREATE TABLE {resource.bodies} (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
 
@@ -105,14 +107,28 @@ _ROWS = f"""
 
 
 def _column_names(resource: Resource) -> str:
-    return ", ".join(column.sql for column in resource.columns)
+    return ", ".join((*(column.sql for column in resource.columns), *resource.seed.stored))
 
 
 def _body_sql(resource: Resource) -> str:
-    """Return the SQL of a row's JSON over the last step."""
+    """Return the SQL of a row's JSON over the last step; NULL if it is generated when it is read."""
     seed = resource.seed
     objects = {key: f"coalesce({expression}, 'null')" for key, expression in seed.objects.items()}
-    return "body" if seed.has_body else row_json_sql(resource.columns, objects)
+    return "NULL" if seed.bodies else row_json_sql(resource.columns, objects)
+
+
+def fill_bodies(
+    connection: sqlite3.Connection, resource: Resource, ids: str, parameters: Sequence[SqlValue] = ()
+) -> None:
+    """Generate the JSON of those rows in a SELECT of ids that have none yet."""
+    if resource.seed.bodies:
+        _create_lookups(connection, resource)
+        connection.execute(
+            f"INSERT INTO {resource.bodies} (id, body) WITH wanted AS (SELECT t.* FROM {resource.name} AS t"
+            f" WHERE t.id IN ({ids}) AND NOT EXISTS (SELECT 1 FROM {resource.bodies} AS b WHERE b.id = t.id))"
+            f" {resource.seed.bodies}",
+            parameters,
+        )
 
 
 def _create_stage(connection: sqlite3.Connection, resource: Resource) -> str:
@@ -130,10 +146,11 @@ def _create_lookups(connection: sqlite3.Connection, resource: Resource) -> None:
 
 
 def _insert(connection: sqlite3.Connection, resource: Resource) -> None:
-    """Copy the stage to both tables; two copies take half the time of a trigger."""
+    """Copy the stage to the tables; two copies take half the time of a trigger."""
     columns, stage = _column_names(resource), f"temp.{resource.name}_stage"
     connection.execute(f"INSERT INTO {resource.name} ({columns}) SELECT {columns} FROM {stage}")
-    connection.execute(f"INSERT INTO {resource.bodies} SELECT id, body FROM {stage}")
+    if not resource.seed.bodies:
+        connection.execute(f"INSERT INTO {resource.bodies} SELECT id, body FROM {stage}")
 
 
 def _add_children(
@@ -181,12 +198,14 @@ def generate(
     names = ", ".join((_column_names(resource), *resource.seed.extra_columns))
     *steps, (last, select) = resource.seed.steps.items()
     before = "".join(f"{name} AS ({step} {MATERIALIZED}), " for name, step in steps)
-    # A body is used once, and materializing it would copy the JSON.
-    materialized = "" if resource.seed.has_body else MATERIALIZED
+    # Without JSON, a value is used once, and materializing it would copy it.
+    materialized = "" if resource.seed.bodies else MATERIALIZED
     fill = (
         f"INSERT INTO {stage} ({columns}) WITH RECURSIVE {_ROWS}, {before}"
         f"{last} AS ({select} {materialized}) SELECT {names}, {_body_sql(resource)} FROM {last}"
     )
+    for other, ids in resource.seed.reads.items():
+        fill_bodies(connection, RESOURCES[other], ids)
     for start in range(first, stop, CHUNK_ROWS):
         if is_cancelled():
             return

@@ -152,7 +152,7 @@ class ChildRows:
 
     Args:
         parent: The other resource; ``temp.<parent>_stage`` holds its rows of one chunk.
-        sql: A SELECT of every column, and of ``body`` if the seed has one.
+        sql: A SELECT of every column.
         link: The SQL column with the id of the parent.
     """
 
@@ -173,10 +173,12 @@ class Seed:
             each resource, ``:<resource>``, and the time between two invoices, ``:step_us``.
         min_rows: Minimum number of rows.
         child_rows: Rows created with those of another resource.
-        has_body: The last step selects ``body``, the JSON of the row; otherwise it is derived from the
-            columns.
+        bodies: A SELECT of ``id`` and ``body``, the JSON, from ``wanted``, some rows of the table: the JSON
+            is generated when it is first read. Otherwise it is derived from the columns, with the rows.
         objects: Fields of the row that are not columns: SQL expressions over the last step that return JSON.
+        stored: Further names that the last step selects, stored for ``bodies``.
         extra_columns: Further names that the last step selects, for child rows.
+        reads: SELECTs of the ids of other resources' rows whose JSON the steps read.
         lookups: SELECTs of a number and a text, stored once in temporary tables of their names with the
             columns ``k`` and ``text``.
     """
@@ -186,9 +188,11 @@ class Seed:
     steps: Mapping[str, str]
     min_rows: int = 0
     child_rows: ChildRows | None = None
-    has_body: bool = False
+    bodies: str | None = None
     objects: Mapping[str, str] = field(default_factory=dict[str, str])
+    stored: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
+    reads: Mapping[str, str] = field(default_factory=dict[str, str])
     lookups: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -197,6 +201,10 @@ class Reader(Protocol):
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Run a SELECT."""
+        ...
+
+    def row_json(self, resource: "Resource", row_id: int) -> bytes | None:
+        """Return the JSON of a row, or None."""
         ...
 
 

@@ -84,12 +84,9 @@ class _Billed(msgspec.Struct, rename="camel"):
 
 
 def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
-    sql = "SELECT body FROM invoices_body WHERE id = ?"
-    lines = [
-        line
-        for (body,) in reader.query(sql, (optional_id(row, "invoiceId"),))
-        for line in msgspec.json.decode(str(body), type=_Billed).line_items
-    ]
+    invoice_id = optional_id(row, "invoiceId")
+    body = None if invoice_id is None else reader.row_json(INVOICES, invoice_id)
+    lines = [] if body is None else msgspec.json.decode(body, type=_Billed).line_items
     ((prepared, approver),) = reader.query(
         "SELECT prepared_date_us, approver_staff_id FROM draft_invoices WHERE id = ?", (row_id,)
     )

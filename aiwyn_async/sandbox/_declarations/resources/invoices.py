@@ -24,7 +24,7 @@ from aiwyn_async.sandbox._declarations.declarations import (
 from aiwyn_async.sandbox._declarations.fields import CLIENT_ID, CLIENT_NAME, CREATED_AT, CURRENCY, ID
 from aiwyn_async.sandbox._declarations.resources.projects import PROJECTS
 from aiwyn_async.sandbox._declarations.sample_text import PAYMENT_METHODS, SERVICES
-from aiwyn_async.sandbox._declarations.sql import AS_OF, EPOCH_2019, clock, money, pick
+from aiwyn_async.sandbox._declarations.sql import AS_OF, EPOCH_2019, MATERIALIZED, clock, money, pick
 
 __all__ = ["INVOICES"]
 
@@ -65,8 +65,15 @@ def _payment(number: int) -> str:
     return f"CASE WHEN payments < {number} THEN '' ELSE {text} END"
 
 
+# These depend on a row's random numbers alone, which the table holds: its JSON is generated when it is read.
+_LINES_OF, _TAX_OF, _DICE = "(1 + s5 % 3)", "(s5 / 3 % 4)", "(s5 / 12 % 100)"
+_PAYMENTS_OF = f"CASE WHEN {_DICE} < 64 THEN 1 + s3 % 2 ELSE 0 END"
+_PARTS = f"""CASE WHEN payments = 2 THEN paid * 6 / 10 ELSE paid END AS pay1, paid - paid * 6 / 10 AS pay2,
+  created + (updated - created) / 2 AS at1, updated AS at2,
+  {pick("s4 / 11", PAYMENT_METHODS)} AS method1, {pick("s4 / 22", PAYMENT_METHODS)} AS method2"""
+
 _SIZED = f"""
-SELECT n, s1, s2, s3, s4, {_IDS.sql("n")} AS id, 1 + s5 % 3 AS lines, s5 / 3 % 4 AS tax, s5 / 12 % 100 AS dice,
+SELECT n, s1, s2, s3, s4, s5, {_IDS.sql("n")} AS id, {_LINES_OF} AS lines, {_DICE} AS dice,
   s4 / 3 % 80 + 10 AS percent, {_amount("s1")} AS a1, {_amount("s2")} AS a2, {_amount("s3")} AS a3,
   p.id AS job_id, p.name AS job_name, p.client_id, coalesce(c.name, p.client_name) AS client_name,
   -- Three invoices at a time share one instant, so that an order by createdAt has ties.
@@ -74,56 +81,63 @@ SELECT n, s1, s2, s3, s4, {_IDS.sql("n")} AS id, 1 + s5 % 3 AS lines, s5 / 3 % 4
 FROM rows JOIN projects AS p ON p.id = {PROJECTS.nearest_id("s0")} LEFT JOIN clients AS c ON c.id = p.client_id"""
 _PRICED = f"""
 SELECT *, a1 + CASE WHEN lines > 1 THEN a2 ELSE 0 END + CASE WHEN lines > 2 THEN a3 ELSE 0 END AS subtotal,
-  date(created, 'unixepoch') AS day, CASE tax WHEN 0 THEN 0 WHEN 1 THEN 600 WHEN 2 THEN 825 ELSE 1000 END AS rate_bp,
-  {pick("tax", _RATES)} AS rate, created - created % 86400 AS issued,
-  created - created % 86400 + 31 * 86400 - 1 AS due, created + 60 + s4 % 3888000 AS updated,
-  CASE WHEN dice < 64 THEN 1 + s3 % 2 ELSE 0 END AS payments
+  date(created, 'unixepoch') AS day,
+  CASE {_TAX_OF} WHEN 0 THEN 0 WHEN 1 THEN 600 WHEN 2 THEN 825 ELSE 1000 END AS rate_bp,
+  created - created % 86400 AS issued, created - created % 86400 + 31 * 86400 - 1 AS due,
+  created + 60 + s4 % 3888000 AS updated, {_PAYMENTS_OF} AS payments
 FROM sized"""
+_TAXED = """
+SELECT *, (subtotal * rate_bp + 5000) / 10000 AS tax_cents, subtotal + (subtotal * rate_bp + 5000) / 10000 AS total
+FROM priced"""
 _PAID = f"""
-SELECT *, (subtotal * rate_bp + 5000) / 10000 AS tax_cents, subtotal + (subtotal * rate_bp + 5000) / 10000 AS total,
-  CASE WHEN dice < 52 THEN subtotal + (subtotal * rate_bp + 5000) / 10000
-       WHEN dice < 64 THEN (subtotal + (subtotal * rate_bp + 5000) / 10000) * percent / 100 ELSE 0 END AS paid,
+SELECT *, CASE WHEN dice < 52 THEN total WHEN dice < 64 THEN total * percent / 100 ELSE 0 END AS paid,
   CASE WHEN dice < 52 THEN 'PAID' WHEN dice < 55 THEN 'CLOSED' WHEN dice < 59 THEN 'POSTED'
        WHEN dice < 64 THEN CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END
        WHEN dice < 69 THEN 'DRAFT' WHEN dice < 73 THEN 'CANCELLED' WHEN dice < 79 THEN 'PENDING'
        WHEN dice < 81 THEN 'CLOSED' WHEN dice < 93 THEN 'POSTED'
-       ELSE CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status,
-  created + (updated - created) / 2 AS at1, updated AS at2,
-  {pick("s4 / 11", PAYMENT_METHODS)} AS method1, {pick("s4 / 22", PAYMENT_METHODS)} AS method2,
-  printf('%sT%s', {clock("updated")}) AS changed
-FROM priced"""
-_WORDED = f"""
-SELECT *, CASE WHEN payments > 0 THEN printf('%sT%sZ', {clock("at1")}) END AS stamp1, changed || 'Z' AS stamp2,
-  CASE WHEN payments = 2 THEN paid * 6 / 10 ELSE paid END AS pay1, paid - paid * 6 / 10 AS pay2,
-  CASE WHEN status = 'PAID' THEN 'PAID' WHEN status = 'OVERDUE' THEN 'OVERDUE'
-       WHEN paid > 0 THEN 'PARTIALLY_PAID' ELSE 'UNPAID' END AS payment_status,
-  printf('INV-%.4s-%06d', day, n + 1) AS invoice_number,
+       ELSE CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status
+FROM taxed"""
+_MADE = f"""
+SELECT id, printf('INV-%.4s-%06d', day, n + 1) AS invoice_number,
   CASE WHEN s1 % 9 = 0 THEN NULL ELSE printf('Q%d-%s-%d', 1 + s1 % 4, {pick("s2 / 5", ("AUDIT", "TAX", "ADVISORY"))},
     s2 % 9000 + 1000) END AS reference,
-  printf('Professional services rendered: %s, work through %s', {pick("s1 / 7", SERVICES)}, day) AS description,
-  CASE WHEN client_id % 11 = 0 THEN NULL ELSE printf('billing+%d@client.example', client_id) END AS client_email,
+  'Professional services rendered: ' || {pick("s1 / 7", SERVICES)} || ', work through ' || day AS description, status,
+  CASE WHEN status = 'PAID' THEN 'PAID' WHEN status = 'OVERDUE' THEN 'OVERDUE'
+       WHEN paid > 0 THEN 'PARTIALLY_PAID' ELSE 'UNPAID' END AS payment_status,
+  client_id, client_name,
+  CASE WHEN client_id % 11 = 0 THEN NULL ELSE 'billing+' || client_id || '@client.example' END AS client_email,
   CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_id END AS project_id,
   CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_name END AS project_name,
-  CASE WHEN s2 % 3 = 0 THEN NULL ELSE printf('Payable within 30 days. Please quote %d with your remittance.', n + 1) END
-    AS notes
-FROM paid"""
-_MADE = f"""
-SELECT id, invoice_number, reference, description, status, payment_status, client_id, client_name, client_email,
-  project_id, project_name, issued * 1000000 AS issue_date_us, due * 1000000 AS due_date_us, subtotal AS subtotal_cents,
-  tax_cents, total AS total_cents, 'USD' AS currency, paid AS paid_cents, total - paid AS outstanding_cents, notes,
+  issued * 1000000 AS issue_date_us, due * 1000000 AS due_date_us, subtotal AS subtotal_cents,
+  tax_cents, total AS total_cents, 'USD' AS currency, paid AS paid_cents, total - paid AS outstanding_cents,
+  CASE WHEN s2 % 3 = 0 THEN NULL
+    ELSE 'Payable within 30 days. Please quote ' || (n + 1) || ' with your remittance.' END AS notes,
   created * 1000000 AS created_at_us, updated * 1000000 + s3 % 1000000 AS updated_at_us, job_id,
-  payments, pay1, at1, stamp1, method1, pay2, at2, stamp2, method2,
-  printf('{{"id":%d,"invoiceNumber":"%s","reference":%s,"description":"%s","status":"%s","paymentStatus":"%s",'
+  s1, s2, s3, s4, s5, payments, {_PARTS}
+FROM paid"""
+
+_READ = f"""
+SELECT *, {_LINES_OF} AS lines, {pick(_TAX_OF, _RATES)} AS rate, {_PAYMENTS_OF} AS payments, paid_cents AS paid,
+  created_at_us / 1000000 AS created, updated_at_us / 1000000 AS updated
+FROM wanted"""
+_WORDED = f"""
+SELECT *, {_PARTS}, date(created, 'unixepoch') AS day, printf('%sT%s', {clock("updated")}) AS changed FROM read"""
+_STAMPED = f"""
+SELECT *, CASE WHEN payments > 0 THEN printf('%sT%sZ', {clock("at1")}) END AS stamp1, changed || 'Z' AS stamp2
+FROM worded"""
+_BODIES = f"""
+, read AS ({_READ} {MATERIALIZED}), worded AS ({_WORDED} {MATERIALIZED}), stamped AS ({_STAMPED} {MATERIALIZED})
+SELECT id, printf('{{"id":%d,"invoiceNumber":"%s","reference":%s,"description":"%s","status":"%s","paymentStatus":"%s",'
     || '"clientId":%d,"clientName":%s,"clientEmail":%s,"projectId":%s,"projectName":%s,"issueDate":"%sT00:00:00","dueDate":"%sT23:59:59+00:00",'
     || '"subtotal":%d.%02d,"taxAmount":%d.%02d,"totalAmount":%d.%02d,"currency":"USD","paidAmount":%d.%02d,'
     || '"outstandingAmount":%d.%02d,"lineItems":[%s%s%s],"payments":[%s%s],"notes":%s,"createdAt":"%sT%sZ","updatedAt":"%s.%06d+00:00"}}',
     id, invoice_number, json_quote(reference), description, status, payment_status,
     client_id, json_quote(client_name), json_quote(client_email), coalesce(project_id, 'null'), json_quote(project_name),
-    day, date(due, 'unixepoch'),
-    {money("subtotal")}, {money("tax_cents")}, {money("total")}, {money("paid")}, {money("(total - paid)")},
+    day, date(due_date_us / 1000000, 'unixepoch'), {money("subtotal_cents")}, {money("tax_cents")},
+    {money("total_cents")}, {money("paid")}, {money("outstanding_cents")},
     {_line(1)}, {_line(2)}, {_line(3)}, {_payment(1)}, {_payment(2)},
-    json_quote(notes), day, time(created, 'unixepoch'), changed, s3 % 1000000) AS body
-FROM worded CROSS JOIN temp.invoice_lines AS l1 ON l1.k = s1 % {_LINE_KINDS}
+    json_quote(notes), day, time(created, 'unixepoch'), changed, updated_at_us % 1000000) AS body
+FROM stamped CROSS JOIN temp.invoice_lines AS l1 ON l1.k = s1 % {_LINE_KINDS}
   CROSS JOIN temp.invoice_lines AS l2 ON l2.k = s2 % {_LINE_KINDS}
   CROSS JOIN temp.invoice_lines AS l3 ON l3.k = s3 % {_LINE_KINDS}"""
 
@@ -212,9 +226,10 @@ INVOICES = Resource(
     seed=Seed(
         ids=_IDS,
         size=lambda sizes: sizes["invoices"],
-        steps={"sized": _SIZED, "priced": _PRICED, "paid": _PAID, "worded": _WORDED, "made": _MADE},
-        has_body=True,
-        extra_columns=("payments", "pay1", "at1", "stamp1", "method1", "pay2", "at2", "stamp2", "method2"),
+        steps={"sized": _SIZED, "priced": _PRICED, "taxed": _TAXED, "paid": _PAID, "made": _MADE},
+        bodies=_BODIES,
+        stored=("s1", "s2", "s3", "s4", "s5"),
+        extra_columns=("payments", "pay1", "at1", "method1", "pay2", "at2", "method2"),
         lookups={"invoice_lines": _LINES},
     ),
 )

@@ -21,7 +21,7 @@ from aiwyn_async.sandbox._declarations.fields import (
 )
 from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
 from aiwyn_async.sandbox._declarations.sample_text import CARD_TYPES, PAYMENT_METHODS
-from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, clock, money, pick, random_instant
+from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant, row_json_sql
 
 __all__ = ["PAYMENTS"]
 
@@ -47,27 +47,20 @@ _COLUMNS = (
 )
 
 
-# Formatting an instant is slow, so the text of the payment's date is passed in and used twice.
 _WORDED = f"""
 SELECT *, 'CONFIRMED' AS status, at * {MICRO} AS confirmation_date_us, (at - 300) * {MICRO} AS created_at_us,
-  at * {MICRO} AS updated_at_us, 'stripe_pi_' || (id * 1000003) AS processor_reference,
-  printf('{{{{"id":%d,"amount":%d.%02d,"currency":"USD","paymentMethod":"%s","cardLastFour":%s,"cardType":%s,'
-    || '"status":"CONFIRMED","confirmationDate":"%s","processorReference":"stripe_pi_%d","clientId":%d,'
-    || '"clientName":%s,"invoiceId":%s,"invoiceNumber":%s,"createdAt":"%sT%sZ","updatedAt":"%s"}}}}',
-    id, {money("amount_cents")}, payment_method, json_quote(card_last_four), json_quote(card_type), stamp, id * 1000003,
-    client_id, json_quote(client_name), json_quote(invoice_id), json_quote(invoice_number), {clock("(at - 300)")}, stamp)
-    AS body
+  at * {MICRO} AS updated_at_us, 'stripe_pi_' || (id * 1000003) AS processor_reference
 FROM ({{}} {MATERIALIZED})"""
 
 
-def _made(source: str, *, payment: str, cents: str, method: str, at: str, stamp: str, bill: str) -> str:
+def _made(source: str, *, payment: str, cents: str, method: str, at: str, bill: str) -> str:
     """Return the SELECT of payments from the SQL of its parts."""
     is_card = f"{method} IN ('CREDIT_CARD', 'DEBIT_CARD')"
     return _WORDED.format(f"""
 SELECT {payment} AS id, {cents} AS amount_cents, 'USD' AS currency, {method} AS payment_method,
   CASE WHEN {is_card} THEN printf('%04d', ({payment}) * 7919 % 10000) END AS card_last_four,
   CASE WHEN {is_card} THEN {pick(payment, CARD_TYPES)} END AS card_type, client_id, client_name, {bill},
-  {at} AS at, {stamp} AS stamp
+  {at} AS at
 FROM {source}""")
 
 
@@ -78,7 +71,6 @@ def _of_invoices(number: int) -> str:
         cents=f"pay{number}",
         method=f"method{number}",
         at=f"at{number}",
-        stamp=f"stamp{number}",
         bill="id AS invoice_id, invoice_number",
     )
 
@@ -90,7 +82,6 @@ _UNAPPLIED = _made(
     cents="1000 + s2 % 900000",
     method="method",
     at="moment",
-    stamp=f"printf('%sT%sZ', {clock('moment')})",
     bill="NULL AS invoice_id, NULL AS invoice_number",
 )
 
@@ -116,7 +107,7 @@ PAYMENTS = Resource(
         ids=_IDS,
         size=lambda _: 0,
         steps={"made": _UNAPPLIED},
-        has_body=True,
+        bodies=f"SELECT id, {row_json_sql(_COLUMNS)} AS body FROM wanted",
         child_rows=ChildRows("invoices", f"{_of_invoices(1)} UNION ALL {_of_invoices(2)}", "invoice_id"),
     ),
 )

@@ -176,5 +176,6 @@ WIP = Resource(
         ids=_IDS,
         size=lambda sizes: 3 * sizes["draft_invoices"],
         steps={"joined": _JOINED, "priced": _PRICED, "valued": _VALUED, "made": _MADE},
+        reads={"invoices": "SELECT invoice_id FROM draft_invoices"},
     ),
 )
