@@ -34,8 +34,8 @@ from .specs import Spec
 from .virtual import Firm, Process
 
 DEPTH = 8
-"""The default of `max_concurrency`."""
-PATIENT = {"retries": 20}
+"""`max_concurrency`: an adaptive limit would start lower or higher."""
+PATIENT: dict[str, Any] = {"retries": 20, "max_concurrency": DEPTH}
 KEY = 10
 """Rows that one simulated key represents: pages of 100 keys are as many requests as pages of 1,000 rows."""
 PROCESSES, RATES, LATENCIES = (1, 8, 64), (5, 20, 100), (0.05, 0.2)
