@@ -47,12 +47,16 @@ class _Sending(Stage):
         connected: through a proxy: connected, so the request may have been sent.
         has_response: the head of a response was received.
         started: when, by the performance counter.
+        sent: when the request was sent, by the performance counter.
+        cpu: the CPU time of this thread then.
     """
 
     opened = False
     connected = False
     has_response = False
     started = 0.0
+    sent = 0.0
+    cpu = 0.0
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -89,6 +93,7 @@ class _ClientResponse(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         sending = _sending.get()
         sending.listen()
+        sending.sent, sending.cpu = time.perf_counter(), time.thread_time()
         try:
             response = await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -228,8 +233,14 @@ class Transport:
                         response.release()
                 body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
+                    now = time.perf_counter()
                     return Response(
-                        response.status, response.headers, body, time.perf_counter() - sending.started
+                        response.status,
+                        response.headers,
+                        body,
+                        now - sending.started,
+                        latency=now - sending.sent,
+                        busy=time.thread_time() - sending.cpu,
                     )
                 kind, text = body
         except asyncio.CancelledError as stopped:

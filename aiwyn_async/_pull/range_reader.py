@@ -68,6 +68,7 @@ class RangeReader(Generic[RowT]):
         self._bind = bind
         self._ordered = ordered
         self._max_ranges = ranges
+        self._limiter = session.limiter
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._client = RangeClient(session, query, page_size=page_size, report=report)
         self._prefetcher = Prefetcher(self._client.fetch, ranges)
@@ -125,7 +126,7 @@ class RangeReader(Generic[RowT]):
     def prefetch(self) -> None:
         """Send as many requests as are allowed now."""
         # One request shows that a server does not respond.
-        max_depth = self._max_ranges if self._successes else 1
+        max_depth = min(self._max_ranges, int(self._limiter.limit)) if self._successes else 1
         depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))
         while len(self._prefetcher) < depth and (request := self._plan.next_request()) is not None:
             self._successes_before[request] = self._successes
