@@ -86,7 +86,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     max_concurrency: int | None = None
     """Maximum number of requests in flight, reduced while the server throttles. None adapts it to the server:
-    8 at first, up to 64 while latency stays low."""
+    16 at first, up to 64 while latency stays low."""
     retries: int = 2
     """How often a request that is safe to repeat is retried."""
     retry_writes: bool = False

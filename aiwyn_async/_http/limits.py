@@ -15,7 +15,7 @@ from aiwyn_async.config import Clock
 __all__ = ["AdaptiveLimit", "FixedLimit", "Sample"]
 
 MIN_LIMIT: Final = 1.0
-INITIAL_LIMIT: Final = 8.0
+INITIAL_LIMIT: Final = 16.0
 MAX_LIMIT: Final = 64
 MIN_LIMIT_BY_LATENCY: Final = 2.0
 """Rising latency does not lower the limit further; throttling does."""
@@ -90,11 +90,11 @@ class AdaptiveLimit(FixedLimit):
         self._doubles = True
         self._slow_share = 0.0
         self._ceiling = float(MAX_LIMIT)
-        self._ceiling_until = self._since = self._measured_at = clock.monotonic()
+        self._ceiling_until = float("-inf")
         self._latencies: dict[Hashable, list[float]] = {}
-        self._samples_needed = MIN_SAMPLES
         self._limit_after: float | None = None
         """During a measurement at half the limit: the limit after it."""
+        self._measure()
 
     def succeeded(self, sample: Sample | None, in_flight: int) -> None:
         """Adjust the limit to the latency of a success."""
@@ -106,6 +106,8 @@ class AdaptiveLimit(FixedLimit):
             return
         self._slow_share += (is_slow - self._slow_share) / max(MIN_SAMPLES, self.limit)
         if self._slow_share > 0.5:
+            if self._doubles:
+                self._measured_at = float("-inf")  # references of the first rounds may be of higher load
             self._cut(0.5 if self._doubles else CUT)
             if self.limit <= MIN_LIMIT_BY_LATENCY:  # so few requests are not the cause
                 self.limit = MIN_LIMIT_BY_LATENCY

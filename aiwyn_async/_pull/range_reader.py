@@ -128,7 +128,9 @@ class RangeReader(Generic[RowT]):
         # One request shows that a server does not respond.
         max_depth = min(self._max_ranges, int(self._limiter.limit)) if self._successes else 1
         depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))
-        while len(self._prefetcher) < depth and (request := self._plan.next_request()) is not None:
+        while len(self._prefetcher) < depth or self._plan.has_urgent:
+            if (request := self._plan.next_request()) is None:
+                return
             self._successes_before[request] = self._successes
             self._prefetcher.begin(request, first=request.urgent)
 
