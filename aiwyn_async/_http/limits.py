@@ -27,7 +27,9 @@ MIN_SAMPLES: Final = 8
 """Responses that a reference, and the share of slow responses, represent at least."""
 CUT: Final = 0.8
 REFERENCE_AGE: Final = 10.0
-"""Seconds after which references are measured again."""
+"""Seconds after which references are measured again,"""
+REFERENCE_ROUNDS: Final = 40
+"""but not before that many times the latency."""
 CEILING: Final = 0.9
 """After throttling, the limit stays below this share of the throttled one,"""
 CEILING_AGE: Final = 30.0
@@ -114,7 +116,7 @@ class AdaptiveLimit(FixedLimit):
                 self._measure()
         elif not is_slow and 2 * in_flight > self.limit:
             self._grow()
-        if self._clock.monotonic() - self._measured_at > REFERENCE_AGE:
+        if self._clock.monotonic() - self._measured_at > max(REFERENCE_AGE, REFERENCE_ROUNDS * normal):
             self._limit_after = self.limit
             self.limit = max(MIN_LIMIT, self.limit / 2)
             self._measure()
@@ -158,8 +160,8 @@ class AdaptiveLimit(FixedLimit):
         self._since = self._clock.monotonic()
         self._doubles = False
         self._slow_share = 0.0
-        self._limit_after = None
 
     def _set_ceiling(self, ceiling: float) -> None:
+        self._limit_after = None
         self._ceiling = max(MIN_LIMIT, ceiling)
         self._ceiling_until = self._clock.monotonic() + CEILING_AGE

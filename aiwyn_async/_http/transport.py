@@ -47,16 +47,14 @@ class _Sending(Stage):
         connected: through a proxy: connected, so the request may have been sent.
         has_response: the head of a response was received.
         started: when, by the performance counter.
-        sent: when the request was sent, by the performance counter.
-        cpu: the CPU time of this thread then.
+        sent, cpu: the performance counter and this thread's CPU time when the request was sent.
     """
 
     opened = False
     connected = False
     has_response = False
     started = 0.0
-    sent = 0.0
-    cpu = 0.0
+    sent = cpu = 0.0
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -233,15 +231,9 @@ class Transport:
                         response.release()
                 body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
-                    now = time.perf_counter()
-                    return Response(
-                        response.status,
-                        response.headers,
-                        body,
-                        now - sending.started,
-                        latency=now - sending.sent,
-                        busy=time.thread_time() - sending.cpu,
-                    )
+                    now, busy = time.perf_counter(), time.thread_time() - sending.cpu
+                    elapsed, latency = now - sending.started, now - sending.sent
+                    return Response(response.status, response.headers, body, elapsed, (), latency, busy)
                 kind, text = body
         except asyncio.CancelledError as stopped:
             # Without the frames of aiohttp, which hold the headers.

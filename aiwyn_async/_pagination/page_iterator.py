@@ -92,7 +92,7 @@ class PageIterator(Generic[RowT]):
     @property
     def depth(self) -> int:
         """Pages that may be in flight now."""
-        return min(self._prefetcher.depth, int(self._session.limiter.limit))
+        return self._prefetcher.allowed_depth
 
     @property
     def keys(self) -> KeySet:

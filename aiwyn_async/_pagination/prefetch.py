@@ -62,10 +62,11 @@ class Prefetcher(Generic[RequestT, ResponseT]):
     @property
     def is_full(self) -> bool:
         """True if no more requests may be sent."""
-        return len(self._in_flight) >= self._allowed_depth
+        return len(self._in_flight) >= self.allowed_depth
 
     @property
-    def _allowed_depth(self) -> int:
+    def allowed_depth(self) -> int:
+        """The depth, or the largest one allowed now."""
         return self.depth if self._max_depth is None else min(self.depth, self._max_depth())
 
     def fill(self, next_request: Callable[[], RequestT | None]) -> None:
@@ -82,7 +83,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         A lone request needs no task.
         """
         if not self._in_flight and (lone := next_request()) is not None:
-            second = next_request() if self._allowed_depth > 1 else None
+            second = next_request() if self.allowed_depth > 1 else None
             if second is None:
                 self._lone = lone
                 return
