@@ -97,10 +97,11 @@ class AdaptiveLimit(FixedLimit):
         self._limit_after: float | None = None
         """During a measurement at half the limit: the limit after it."""
         self._measure()
+        self._since = float("-inf")
 
     def succeeded(self, sample: Sample | None, in_flight: int) -> None:
         """Adjust the limit to the latency of a success."""
-        if sample is None or sample.admitted_at < self._since:
+        if sample is None or sample.admitted_at <= self._since:
             return  # its latency is that of an earlier limit
         normal = TOLERANCE * self._reference(sample) + SLACK
         is_slow = sample.seconds - sample.busy > normal
