@@ -89,8 +89,8 @@ class PartitionOptions(TypedDict, total=False):
     """Options of ``AiwynClient.read()``.
 
     Attributes:
-        ranges: key ranges read at once, 1 to 64; by default the client's limit of requests in flight. 1 sends one
-            request at a time.
+        ranges: key ranges read at once, 1 to 64; by default the client's limit of requests in flight. 1 sends
+            one request at a time.
         ordered: yield rows in key order; off by default.
         resume: the checkpoint of an earlier read of the same partition and row type.
         on_progress: called after each page with a ``Progress``.

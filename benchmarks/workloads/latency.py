@@ -1,4 +1,4 @@
-"""Latency: the remaining share of the rate, the default options, and clients that send one request at a time."""
+"""Latency: the remaining share of the rate, default options, and clients that send one request at a time."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def default_options(bench: Bench) -> Section:
     pages = PAGES_IF_QUICK if bench.quick else PAGES
     section = Section(
         "Default options with latency",
-        f"Typed rows, {pages} pages per slice, one process. Without `max_concurrency`, the limit of requests in "
-        f"flight adapts to the server; the others are fixed: {', '.join(map(str, LIMITS))}.",
+        f"Typed rows, {pages} pages per slice, one process. Without `max_concurrency`, the limit of requests "
+        f"in flight adapts to the server; the others are fixed: {', '.join(map(str, LIMITS))}.",
     )
     with bench.ours(steady=True) as worker:
         for latency in LATENCIES:
