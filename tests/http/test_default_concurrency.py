@@ -13,6 +13,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._http.limits import INITIAL_LIMIT, MAX_LIMIT
 from aiwyn_async.sandbox import Sandbox
 from looking_inside import session_of
+from unreadable_rows import bounds
 
 Connect = Callable[..., AiwynClient]
 ROWS = 4000
@@ -27,6 +28,10 @@ async def box() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def aiwyn(box: Sandbox, connect: Connect) -> AiwynClient:
     return connect(box.url, token=box.token)
+
+
+def is_large_page(body: Any) -> bool:
+    return body["pageSize"] > 15 and bounds(body)[0] is not None
 
 
 async def keys_of(aiwyn: AiwynClient, read: str) -> list[Any]:
@@ -78,9 +83,11 @@ async def test_rejections_lower_the_limit_during_a_read(
 
 async def test_ordered_pull_keeps_the_order_if_the_limit_falls(box: Sandbox, aiwyn: AiwynClient) -> None:
     limiter = session_of(aiwyn).limiter
-    box.faults.add("invoices.search", every=7, status=429)
+    # A page that fails is requested again in halves, of which the second one is requested later.
+    box.faults.add("invoices.search", status=413, times=1000, match=is_large_page)
+    box.faults.add("invoices.search", every=9, status=429)
     keys: list[Any] = []
-    async with aclosing(aiwyn.invoices.pull(page_size=30, ordered=True).pages()) as pages:
+    async with aclosing(aiwyn.invoices.pull(page_size=40, ordered=True).pages()) as pages:
         async for page in pages:
             keys += [row.id for row in page.items]
     assert limiter.limit < INITIAL_LIMIT
