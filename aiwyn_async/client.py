@@ -60,7 +60,7 @@ class CallOptions(TypedDict, total=False):
 class ClientOptions(CallOptions, total=False):
     """Options of a client; ``Config`` tells each one's meaning, unit and default."""
 
-    max_concurrency: int
+    max_concurrency: int | None
     retry_budget: int
     max_response_bytes: int
     gql_prefix: str

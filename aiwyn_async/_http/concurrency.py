@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiwyn_async._http import forks
+from aiwyn_async._http.limits import AdaptiveLimit, FixedLimit, Sample
 from aiwyn_async.config import Clock
 
 __all__ = ["ConcurrencyLimiter", "Phased"]
-
-MIN_LIMIT: Final = 1.0
 
 
 class Phased(Protocol):
@@ -33,13 +32,15 @@ class Phased(Protocol):
 class ConcurrencyLimiter:
     """Admits requests: at most ``limit`` in flight, none before ``paused_until``.
 
-    The limit halves when the server throttles and grows by one per round of successes, like the congestion
-    window of TCP. A burst of rejections counts once: only a request admitted after the last cut cuts again.
+    A burst of rejections counts once: only a request admitted after the last cut cuts the limit again.
+
+    Args:
+        max_limit: a fixed limit, or None for one that adapts to the server.
+        clock: the source of time.
     """
 
-    def __init__(self, max_limit: int, clock: Clock) -> None:
-        self.max_limit: int = max_limit
-        self.limit: float = float(max_limit)
+    def __init__(self, max_limit: int | None, clock: Clock) -> None:
+        self._limit = AdaptiveLimit(clock) if max_limit is None else FixedLimit(max_limit)
         self.in_flight: int = 0
         self.peak_in_flight: int = 0
         self.paused_until: float = float("-inf")
@@ -57,6 +58,16 @@ class ConcurrencyLimiter:
     def __repr__(self) -> str:
         waiting = len(self._waiting)
         return f"<ConcurrencyLimiter {self.in_flight} in flight of {int(self.limit)}, {waiting} waiting>"
+
+    @property
+    def max_limit(self) -> int:
+        """The highest limit."""
+        return self._limit.max_limit
+
+    @property
+    def limit(self) -> float:
+        """How many requests may be in flight now, rounded down."""
+        return self._limit.limit
 
     async def acquire(self, caller: Phased, *, priority: bool = False) -> float:
         """Wait for a slot and the end of a pause; return the time of admission.
@@ -107,20 +118,19 @@ class ConcurrencyLimiter:
         """Delay all requests of this client by that many seconds."""
         self.paused_until = max(self.paused_until, self._clock.monotonic() + seconds)
 
-    def succeeded(self) -> None:
-        """Count a success: one more slot per round of successes."""
-        if self.limit < self.max_limit:
-            self.limit = min(float(self.max_limit), self.limit + 1 / self.limit)
+    def succeeded(self, sample: Sample | None = None) -> None:
+        """Count a success."""
+        self._limit.succeeded(sample, self.in_flight)
 
     def throttled(self, admitted_at: float) -> None:
         """Halve the slots: the server was too busy for a request admitted then."""
         if admitted_at > self._last_cut:
             self._last_cut = self._clock.monotonic()
-            self.limit = max(MIN_LIMIT, self.limit / 2)
+            self._limit.throttled()
 
     def out_of_sockets(self) -> None:
         """Remove one slot: this process could not open a socket for its request."""
-        self.limit = max(MIN_LIMIT, min(self.limit, float(self.in_flight)) - 1)
+        self._limit.out_of_sockets(self.in_flight)
 
     def _reset_after_fork(self) -> None:
         """Reset in a forked child: requests in flight belong to the parent."""

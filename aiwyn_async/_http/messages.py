@@ -81,6 +81,8 @@ class Response(msgspec.Struct, frozen=True):
     Attributes:
         content: the body, or the pieces in which it was received. ``body`` joins them on first use only:
             joining needs as much memory again, which takes longer than finding the rows.
+        latency: seconds from sending the request to the end of the response, without those to connect.
+        busy: seconds of the latency in which this thread worked.
     """
 
     status: int
@@ -88,6 +90,8 @@ class Response(msgspec.Struct, frozen=True):
     content: bytes | tuple[bytes, ...]
     elapsed: float
     attempts: tuple[Attempt, ...] = ()
+    latency: float = 0.0
+    busy: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {self.length} bytes>"

@@ -22,6 +22,7 @@ from aiwyn_async._core.observer import ObservedCall
 from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.error_mapping import MAX_REASON, to_error
+from aiwyn_async._http.limits import Sample
 from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
 from aiwyn_async._http.observation import Observation, ReadObservation, SafeObserver, logger
 from aiwyn_async._http.redaction import masked, printable
@@ -260,7 +261,7 @@ class Session:
                     call.request, call.bearer, self._timeouts, call.limit, self._headers
                 )
             # Before the slot is released, so that the next request sees the pause.
-            self._learn(outcome, admitted_at)
+            self._learn(call.request, outcome, admitted_at)
         finally:
             self.limiter.release(call.limit.loop)
         call.record(outcome)
@@ -268,9 +269,11 @@ class Session:
             call.observation.attempt_ended(call.attempt_end(self._shown))
         return outcome
 
-    def _learn(self, outcome: Outcome, admitted_at: float) -> None:
+    def _learn(self, request: Request, outcome: Outcome, admitted_at: float) -> None:
         if isinstance(outcome, Response) and is_success(outcome.status):
-            self.limiter.succeeded()
+            # A page of rows takes longer than a single row of the same path.
+            kind = request.template or request.path, outcome.length.bit_length() // 4
+            self.limiter.succeeded(Sample(kind, outcome.latency, outcome.busy, admitted_at))
         elif isinstance(outcome, Failure) and outcome.out_of_sockets:
             self.limiter.out_of_sockets()
         elif is_throttled(outcome):

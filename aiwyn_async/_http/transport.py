@@ -47,12 +47,14 @@ class _Sending(Stage):
         connected: through a proxy: connected, so the request may have been sent.
         has_response: the head of a response was received.
         started: when, by the performance counter.
+        sent, cpu: the performance counter and this thread's CPU time when the request was sent.
     """
 
     opened = False
     connected = False
     has_response = False
     started = 0.0
+    sent = cpu = 0.0
 
 
 _sending: ContextVar[_Sending] = ContextVar("_sending")
@@ -89,6 +91,7 @@ class _ClientResponse(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         sending = _sending.get()
         sending.listen()
+        sending.sent, sending.cpu = time.perf_counter(), time.thread_time()
         try:
             response = await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -228,9 +231,9 @@ class Transport:
                         response.release()
                 body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
-                    return Response(
-                        response.status, response.headers, body, time.perf_counter() - sending.started
-                    )
+                    now, busy = time.perf_counter(), time.thread_time() - sending.cpu
+                    elapsed, latency = now - sending.started, now - sending.sent
+                    return Response(response.status, response.headers, body, elapsed, (), latency, busy)
                 kind, text = body
         except asyncio.CancelledError as stopped:
             # Without the frames of aiohttp, which hold the headers.

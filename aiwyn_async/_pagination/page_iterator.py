@@ -69,7 +69,9 @@ class PageIterator(Generic[RowT]):
         self._pagination = pagination
         self._timer = timer
         self._started = timer.perf_counter()
-        self._prefetcher: Prefetcher[PageRequest, Response] = Prefetcher(self._fetch, depth)
+        self._prefetcher: Prefetcher[PageRequest, Response] = Prefetcher(
+            self._fetch, depth, lambda: int(session.limiter.limit)
+        )
         self._adaptive_depth = AdaptiveDepth(self._prefetcher, self._max_depth, timer)
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._processor = PageProcessor(
@@ -90,7 +92,7 @@ class PageIterator(Generic[RowT]):
     @property
     def depth(self) -> int:
         """Pages that may be in flight now."""
-        return self._prefetcher.depth
+        return self._prefetcher.allowed_depth
 
     @property
     def keys(self) -> KeySet:
@@ -197,7 +199,7 @@ class PageIterator(Generic[RowT]):
 
     def _max_depth(self) -> int:
         page_bytes = self.report.bytes // max(1, self.report.pages)
-        return min(self._session.config.max_concurrency, MAX_BYTES_IN_FLIGHT // max(1, page_bytes))
+        return min(self._session.limiter.max_limit, MAX_BYTES_IN_FLIGHT // max(1, page_bytes))
 
     async def _fetch(self, request: PageRequest) -> Response:
         body = encode_json(self._query.fields | request.fields)

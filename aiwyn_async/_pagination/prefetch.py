@@ -37,10 +37,21 @@ class Prefetcher(Generic[RequestT, ResponseT]):
 
     It holds no task group and no cancel scope, so a generator may yield while requests are in flight. Close
     it with ``aclose()``.
+
+    Args:
+        fetch: sends a request.
+        depth: requests in flight, or completed and not returned.
+        max_depth: returns the largest depth allowed now; a limit may be lowered during a read.
     """
 
-    def __init__(self, fetch: Callable[[RequestT], Awaitable[ResponseT]], depth: int) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[RequestT], Awaitable[ResponseT]],
+        depth: int,
+        max_depth: Callable[[], int] | None = None,
+    ) -> None:
         self.depth = depth
+        self._max_depth = max_depth
         self._fetch = fetch
         self._in_flight: deque[tuple[RequestT, asyncio.Task[ResponseT]]] = deque()
         self._lone: RequestT | None = None
@@ -51,7 +62,12 @@ class Prefetcher(Generic[RequestT, ResponseT]):
     @property
     def is_full(self) -> bool:
         """True if no more requests may be sent."""
-        return len(self._in_flight) >= self.depth
+        return len(self._in_flight) >= self.allowed_depth
+
+    @property
+    def allowed_depth(self) -> int:
+        """The depth, or the largest one allowed now."""
+        return self.depth if self._max_depth is None else min(self.depth, self._max_depth())
 
     def fill(self, next_request: Callable[[], RequestT | None]) -> None:
         """Send requests until ``depth`` is reached or there is no further one."""
@@ -67,7 +83,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         A lone request needs no task.
         """
         if not self._in_flight and (lone := next_request()) is not None:
-            second = next_request() if self.depth > 1 else None
+            second = next_request() if self.allowed_depth > 1 else None
             if second is None:
                 self._lone = lone
                 return

@@ -44,7 +44,7 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
         strict: raise ``IncompleteError`` at the end unless the read is complete.
         on_bad_row: "raise", "skip" or "collect" rows that do not decode.
         resume: where an earlier read of the same query stopped, or None.
-        ranges: key ranges read at once, 1 to 64; None for the client's ``max_concurrency``.
+        ranges: key ranges read at once, 1 to 64; None for the client's limit of requests in flight.
         ordered: yield rows in key order.
         on_progress: called after each page with a ``Progress``.
         since: where changes start while ``state`` has no bookmark, as on the wire.

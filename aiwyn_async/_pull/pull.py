@@ -176,7 +176,7 @@ class _Readers(NamedTuple, Generic[RowT]):
             self.query,
             self.row_type,
             page_size=options.page_size,
-            ranges=options.ranges or min(MAX_RANGES, self.session.config.max_concurrency),
+            ranges=options.ranges or min(MAX_RANGES, self.session.limiter.max_limit),
             ordered=options.ordered,
             on_bad_row=options.on_bad_row,
             report=report,

@@ -86,6 +86,12 @@ class RangePlan:
         return not self._segments
 
     @property
+    def has_urgent(self) -> bool:
+        """True if the next request must be sent before another response is used, to keep the order."""
+        is_idle = bool(self._segments) and not self._segments[0].requested
+        return self._ordered and is_idle and not self._waits_for_last
+
+    @property
     def remaining(self) -> list[KeyRange]:
         """What is left to read, requests in flight included."""
         return merge_adjacent(each.remaining for each in self._segments)

@@ -67,10 +67,9 @@ class RangeReader(Generic[RowT]):
     ) -> None:
         self._bind = bind
         self._ordered = ordered
-        self._max_ranges = ranges
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._client = RangeClient(session, query, page_size=page_size, report=report)
-        self._prefetcher = Prefetcher(self._client.fetch, ranges)
+        self._prefetcher = Prefetcher(self._client.fetch, ranges, lambda: int(session.limiter.limit))
         self._successes = 0
         self._successes_before: dict[RangeRequest, int] = {}
         """The successes at the time a request was sent."""
@@ -125,9 +124,10 @@ class RangeReader(Generic[RowT]):
     def prefetch(self) -> None:
         """Send as many requests as are allowed now."""
         # One request shows that a server does not respond.
-        max_depth = self._max_ranges if self._successes else 1
+        max_depth = self._prefetcher.allowed_depth if self._successes else 1
         depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))
-        while len(self._prefetcher) < depth and (request := self._plan.next_request()) is not None:
+        plan = self._plan
+        while (len(self._prefetcher) < depth or plan.has_urgent) and (request := plan.next_request()):
             self._successes_before[request] = self._successes
             self._prefetcher.begin(request, first=request.urgent)
 

@@ -40,7 +40,7 @@ class PullOptions(TypedDict, total=False):
 
     Attributes:
         page_size: rows per request, 1 to 1000; 1000 by default.
-        ranges: key ranges read at once, 1 to 64; the client's ``max_concurrency`` by default.
+        ranges: key ranges read at once, 1 to 64; by default the client's limit of requests in flight.
         ordered: yield rows in key order; off by default.
         strict: raise ``IncompleteError`` at the end unless ``report.complete``; off by default.
         on_bad_row: "raise" (the default), "skip" or "collect" rows that do not decode.
@@ -89,8 +89,8 @@ class PartitionOptions(TypedDict, total=False):
     """Options of ``AiwynClient.read()``.
 
     Attributes:
-        ranges: key ranges read at once, 1 to 64; the client's ``max_concurrency`` by default. 1 sends one
-            request at a time.
+        ranges: key ranges read at once, 1 to 64; by default the client's limit of requests in flight. 1 sends
+            one request at a time.
         ordered: yield rows in key order; off by default.
         resume: the checkpoint of an earlier read of the same partition and row type.
         on_progress: called after each page with a ``Progress``.

@@ -17,6 +17,7 @@ main(
         "sdk.one_by_one": sdk.one_by_one,
         "sdk.many_at_once": sdk.many_at_once,
         "sdk.by_ranges": sdk.by_ranges,
+        "sdk.pulled": sdk.pulled,
         "sdk.searched": sdk.searched,
         "sdk.growth": sdk.growth,
         "sdk.condition": sdk.condition_of_many_clauses,

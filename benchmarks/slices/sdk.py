@@ -123,6 +123,15 @@ async def by_ranges(job: Job) -> Tally:
     return Tally(rows, ids, sum(amounts, Decimal()) if job.verify else None)
 
 
+async def pulled(job: Job) -> Tally:
+    """`pull()` with default options."""
+    aiwyn = await client_of(job)
+    pull = aiwyn.invoices.pull()
+    tally = await added_up(pull, job)
+    assert pull.report.complete, pull.report
+    return tally
+
+
 async def searched(job: Job) -> Tally:
     """Keyset pagination of one search, page after page."""
     aiwyn = await client_of(job)

@@ -14,6 +14,7 @@ WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "amounts": amounts.exact_and_float,
     "rivals": bulk.rivals,
     "latency": latency.of_our_own,
+    "latency_defaults": latency.default_options,
     "latency_rivals": latency.rivals,
     "wire": wire.gzip_and_tls,
     "kept": memory.kept,

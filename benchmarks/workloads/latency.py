@@ -1,4 +1,4 @@
-"""50 ms per request: the remaining share of the rate, and clients that send one request at a time."""
+"""Latency: the remaining share of the rate, default options, and clients that send one request at a time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from contextlib import ExitStack
 
 from benchmarks.bench import Bench, rivals_of
 from benchmarks.environments import AIRBYTE, DLT, OPENAPI_PYTHON_CLIENT, SINGER
-from benchmarks.measure import Entry, Section, at_least, in_turns, ratio
+from benchmarks.measure import Entry, Section, at_least, best_of, in_turns, ratio
 
 LATENCY = 50.0
 DEPTH = 16
 PAGES = 192
 PAGES_IF_QUICK = 96
+LATENCIES = (20.0, 50.0, 200.0)
+LIMITS = (4, 8, 16, 24, 32, 48, 64)
 PAGES_IN_LINE = 8
 """For clients with one request in flight, whose rate does not depend on it."""
 PAGES_SIDE_BY_SIDE = 48
@@ -22,7 +24,7 @@ def of_our_own(bench: Bench) -> Section:
     section = Section(
         f"{LATENCY:g} ms per request",
         f"Typed rows, {pages} pages per slice, one process. The SDK adjusts its prefetch depth, "
-        "from 4 pages up to `max_concurrency`.",
+        "from 4 pages up to the limit of requests in flight.",
     )
     near, far = bench.pages(pages), bench.pages(pages, latency=LATENCY)
     deep = {"max_concurrency": DEPTH}
@@ -43,6 +45,37 @@ def of_our_own(bench: Bench) -> Section:
         ratio(section.samples, default, own),
         ratio(section.samples, ours, again, name="A/A: list() / list()"),
     ]
+    return section
+
+
+def default_options(bench: Bench) -> Section:
+    """Compare the default limit, which adapts, with the best of several fixed ones."""
+    pages = PAGES_IF_QUICK if bench.quick else PAGES
+    section = Section(
+        "Default options with latency",
+        f"Typed rows, {pages} pages per slice, one process. Without `max_concurrency`, the limit of requests "
+        f"in flight adapts to the server; the others are fixed: {', '.join(map(str, LIMITS))}.",
+    )
+    with bench.ours(steady=True) as worker:
+        for latency in LATENCIES:
+            served = bench.pages(pages, latency=latency)
+            for verb, slice_ in {"list()": "sdk.typed", "pull()": "sdk.pulled"}.items():
+                default = f"{verb}, {latency:g} ms"
+                entries = [Entry(default, worker, slice_, served)]
+                entries += [
+                    Entry(
+                        f"{default}, max_concurrency={limit}",
+                        worker,
+                        slice_,
+                        served,
+                        {"max_concurrency": limit},
+                    )
+                    for limit in LIMITS
+                ]
+                found = in_turns(entries, bench.rounds_of(3))
+                best = best_of(found, [each.name for each in entries[1:]])
+                section.samples |= found
+                section.figures.append(ratio(found, default, best, at_least(0.9)))
     return section
 
 

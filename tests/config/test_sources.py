@@ -49,7 +49,7 @@ def test_environment_returns_every_option_of_plain_type(monkeypatch: pytest.Monk
     monkeypatch.setenv("AIWYN_MAX_CONCURRENCY", "")
     config = Config.load()
     assert (config.read_timeout, config.retry_writes, config.warn_undocumented) == (2.5, True, False)
-    assert config.max_concurrency == 8
+    assert config.max_concurrency is None
     monkeypatch.setenv("AIWYN_RETRIES", "many")
     with pytest.raises(ConfigurationError, match="retries"):
         Config.load()

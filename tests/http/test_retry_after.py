@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http.limits import INITIAL_LIMIT
 from aiwyn_async._http.retry_after import RESET_HEADERS, SANE_RETRY_AFTER, requested_wait
 from aiwyn_async.errors import RateLimitError, ServerError
 from aiwyn_async.testing import FakeClock
@@ -102,7 +103,7 @@ async def test_overloaded_server_is_retried_with_a_lower_limit(connect: Connect,
         clock.advance(1)
         await session.call(WRITE)  # a Retry-After means that the write was not processed
     assert max(clock.sleeps) >= 2.5
-    assert session.limiter.limit < session.config.max_concurrency
+    assert session.limiter.limit == INITIAL_LIMIT / 2
 
 
 async def test_lasting_overload_raises_server_error(connect: Connect) -> None:

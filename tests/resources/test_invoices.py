@@ -93,7 +93,7 @@ async def test_get_many_reads_thousands_of_keys_lazily(aiwyn: AiwynClient, box: 
         max_ahead = max(max_ahead, read - yielded)
     assert yielded == 2000
     assert max_ahead <= 32
-    assert aiwyn._session.limiter.peak_in_flight <= aiwyn.config.max_concurrency
+    assert aiwyn._session.limiter.peak_in_flight <= aiwyn._session.limiter.max_limit
 
 
 async def test_get_of_an_unknown_key_raises_not_found(aiwyn: AiwynClient) -> None:

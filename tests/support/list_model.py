@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.observation import ReadObservation
 from aiwyn_async._http.session import Session
@@ -17,6 +18,7 @@ from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async.errors import Attempt
+from aiwyn_async.testing import FakeClock
 
 Count = Literal["exact", "absent", "capped", "wrong", "null"]
 Row = dict[str, Any]
@@ -43,7 +45,7 @@ class ListModel:
         self.requests: list[dict[str, Any]] = []
         self.after_each: Callable[[ListModel], None] = lambda _: None
         self.pages: Callable[[dict[str, Any]], list[Row]] = self._page
-        self.config = msgspec.defstruct("Options", [("max_concurrency", int, 8)])()
+        self.limiter = ConcurrencyLimiter(8, FakeClock())
 
     def observe_read(self, path: str) -> ReadObservation:
         return ReadObservation(None, path, cast("Any", None))
