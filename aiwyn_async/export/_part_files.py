@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -109,15 +110,25 @@ class _ChecksummedFile(io.BufferedIOBase):
         return self.size
 
     def write(self, data: ReadableBuffer, /) -> int:
-        self.crc32 = zlib.crc32(data, self.crc32)
+        self.crc32 = _crc32_function()(data, self.crc32)
         count = self._file.write(data)
         self.size += count
         return count
 
 
+@functools.cache
+def _crc32_function() -> Callable[[ReadableBuffer, int], int]:
+    """Return ISA-L's if it is installed, which takes a tenth of the time of zlib's."""
+    try:
+        from isal import isal_zlib  # noqa: PLC0415 (an extra)
+    except ImportError:
+        return zlib.crc32
+    return isal_zlib.crc32
+
+
 def _crc32(file: io.BufferedIOBase, max_bytes: int) -> int:
     checksum, buffer = 0, memoryview(bytearray(READ_BYTES))
     while max_bytes and (count := file.readinto(buffer[:max_bytes])):
-        checksum = zlib.crc32(buffer[:count], checksum)
+        checksum = _crc32_function()(buffer[:count], checksum)
         max_bytes -= count
     return checksum

@@ -62,8 +62,8 @@ class JsonlFormat:
             # A newline is valid between tokens. A page without one need not be joined for the search.
             if (page.document is None or b"\n" in page.document.body) and b"\n" in b"".join(lines):
                 lines = [msgspec.json.format(bytes(line), indent=-1) for line in lines]
-            file.write(b"\n".join(lines))
-            file.write(b"\n" if lines else b"")
+            if lines:
+                file.write(b"\n".join([*lines, b""]))
             first, written = first + len(page), written + len(lines)
         return written
 
