@@ -19,6 +19,7 @@ __all__ = ["may_have_many_places"]
 MANY_DIGITS: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
 """With the 29 digits that pyarrow reads, -19 is the first exponent with too many places."""
 
+WORDS_PER_CALL: Final = 1 << 15
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 _HIGH_NIBBLES: Final = pa.scalar(0x70707070, pa.uint32())
@@ -27,18 +28,18 @@ _UPPER_CASE: Final = pa.scalar(0x5F5F5F5F, pa.uint32())
 _LETTERS_E: Final = pa.scalar(0x45454545, pa.uint32())
 
 
-def may_have_many_places(text: bytes) -> bool:
+def may_have_many_places(text: bytes | memoryview) -> bool:
     """True if JSON, or text in it, may have a number of too many decimal places.
 
     Few pages have an e after a digit; checking that first takes an eighth of the time of the expression.
     """
     if not _has_exponent(text):
         return False
-    matches: Any = compute.match_substring_regex(pa.array([text], pa.large_binary()), MANY_DIGITS)
+    matches: Any = compute.match_substring_regex(pa.array([bytes(text)], pa.large_binary()), MANY_DIGITS)
     return bool(matches[0].as_py())
 
 
-def _has_exponent(text: bytes) -> bool:
+def _has_exponent(text: bytes | memoryview) -> bool:
     """True if an e follows a digit, except in the last four bytes.
 
     An exponent and a bracket always follow it.
@@ -46,8 +47,18 @@ def _has_exponent(text: bytes) -> bool:
     Compares four bytes at once. Takes any of ``0123456789:;<=>?`` for a digit, since they differ only in the
     lower half of the byte, and ignores the highest bit of bytes that are not ASCII.
     """
-    not_digits = compute.bit_wise_xor(compute.bit_wise_and(_words(text), _HIGH_NIBBLES), _DIGITS)
-    not_e = compute.bit_wise_xor(compute.bit_wise_and(_words(text[1:]), _UPPER_CASE), _LETTERS_E)
+    content = pa.py_buffer(text)
+    words, next_words = _words(content), _words(content.slice(min(1, len(text))))
+    # In pieces whose arrays stay in the processor's cache, it takes two thirds of the time.
+    return any(
+        _has_exponent_in(words.slice(start, WORDS_PER_CALL), next_words.slice(start, WORDS_PER_CALL))
+        for start in range(0, len(next_words), WORDS_PER_CALL)
+    )
+
+
+def _has_exponent_in(words: Any, next_words: Any) -> bool:
+    not_digits = compute.bit_wise_xor(compute.bit_wise_and(words, _HIGH_NIBBLES), _DIGITS)
+    not_e = compute.bit_wise_xor(compute.bit_wise_and(next_words, _UPPER_CASE), _LETTERS_E)
     # A byte is 0 for a digit followed by an e. Adding is three times as fast as "or" in pyarrow, and no sum
     # overflows its byte.
     exponents = compute.add(not_digits.slice(0, len(not_e)), not_e)
@@ -55,6 +66,6 @@ def _has_exponent(text: bytes) -> bool:
     return bool(compute.min(as_bytes).as_py() == 0)
 
 
-def _words(text: bytes) -> Any:
-    """View text as words of four bytes, without a copy; drops an incomplete word."""
-    return pa.Array.from_buffers(pa.uint32(), len(text) // 4, [None, pa.py_buffer(text)])
+def _words(content: Any) -> Any:
+    """View a buffer as words of four bytes, without a copy; drops an incomplete word."""
+    return pa.Array.from_buffers(pa.uint32(), content.size // 4, [None, content])
