@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from aiwyn_async._core import files
 from aiwyn_async.errors import ExportError
@@ -123,7 +123,7 @@ def _crc32_function() -> Callable[[ReadableBuffer, int], int]:
         from isal import isal_zlib  # noqa: PLC0415 (an extra)
     except ImportError:
         return zlib.crc32
-    return isal_zlib.crc32
+    return cast("Any", isal_zlib).crc32  # type: ignore[no-any-return]  # its stubs are incomplete
 
 
 def _crc32(file: io.BufferedIOBase, max_bytes: int) -> int:
