@@ -74,7 +74,7 @@ def split_into_blocks(pieces: Sequence[bytes | memoryview], path: Sequence[str])
     return PageBlocks(bytes(first[: head.end()]), blocks, block) if blocks else None
 
 
-def split_rows(rows: bytes) -> Iterator[bytes]:
+def split_rows(rows: bytes | memoryview) -> Iterator[bytes]:
     """Split rows with the commas between them into JSON lists of about ``BLOCK_BYTES``.
 
     One of them is not JSON if an object inside a row begins like a row.
@@ -85,7 +85,7 @@ def split_rows(rows: bytes) -> Iterator[bytes]:
         yield b"".join((b"[", *block, b"]"))
 
 
-def find_rows(body: bytes, path: Sequence[str]) -> bytes | None:
+def find_rows(body: bytes, path: Sequence[str]) -> memoryview | None:
     """Return a page's leading rows with the commas between them, or None.
 
     Args:
@@ -97,7 +97,7 @@ def find_rows(body: bytes, path: Sequence[str]) -> bytes | None:
     while head and (end := body.rfind(b"]", max(head.end(), len(body) - MAX_TAIL), end)) >= 0:
         # The bracket closes the list of rows if the page without them is JSON.
         if is_json(body[: head.end()] + body[end:]):
-            return body[head.end() : end]
+            return memoryview(body)[head.end() : end]
     return None
 
 

@@ -67,7 +67,7 @@ class RowsOfPage:
         """Return the key of a row, if it is known or is an ``id`` that can be decoded."""
         return _decode_id(bytes(self.rows[index])) if self._key_at is None else self._key_at(index)
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> bytes | memoryview:
         """Return the JSON of all rows, separated by commas."""
         json = None if self.document is None else find_rows(self.document.body, self.document.rows_at)
         return b",".join(self.rows) if json is None else json

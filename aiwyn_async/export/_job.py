@@ -176,6 +176,7 @@ class ExportJob:
                     if len(pages_of_part) == PAGES_PER_PART:
                         full, pages_of_part = pages_of_part, []
                         await parts.add(full, report, self._new_bad_rows())
+                        del full  # released when they are written, not when the next part is full
                     if not self._source.sends_progress:
                         self._send_progress()
         finally:

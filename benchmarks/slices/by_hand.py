@@ -47,6 +47,8 @@ decode_page = msgspec.json.Decoder(Envelope[Invoice]).decode
 split_page = msgspec.json.Decoder(Envelope[msgspec.Raw]).decode
 decode_block = msgspec.json.Decoder(list[Invoice]).decode
 between_rows = re.compile(rb'\},\{"id":[0-9]+,"invoiceNumber":').search
+leading_id = re.compile(rb'\{"id":([0-9]+),').match
+"""Faster than to decode the row, and enough for these pages."""
 decode_one = msgspec.json.Decoder(InvoiceDetail).decode
 
 
@@ -155,8 +157,37 @@ async def raw(job: Job) -> Tally:
 
 
 async def raw_rows(job: Job) -> Tally:
-    """`async for` over the bytes of each row, without a check for duplicates."""
+    """`async for` over the bytes of each row, without any check."""
     return await counted(invoices(job, split_page), job)
+
+
+async def checked_pages(job: Job) -> AsyncGenerator[tuple[bytes, list[msgspec.Raw]], None]:
+    """Yield the body and the rows of each page. Raise unless all rows were received, each once."""
+    ids: set[int] = set()
+    received = count = 0
+    async for body in bodies(job):
+        page = split_page(body)
+        rows, count = page.deid_invoice, page.deid_invoice_aggregate.aggregate.count
+        del page
+        ids.update([int(leading_id(row)[1]) for row in rows])  # type: ignore[index]
+        received += len(rows)
+        yield body, rows
+        del body, rows
+    if not len(ids) == received == count:
+        raise ValueError(f"{received} rows with {len(ids)} ids received, of {count}")
+
+
+async def checked_raw_rows(job: Job) -> Tally:
+    """`async for` over the bytes of each row, whose ids are compared."""
+
+    async def rows_of_pages() -> AsyncGenerator[msgspec.Raw, None]:
+        async for body, rows in checked_pages(job):
+            del body
+            for row in rows:
+                yield row
+            del rows
+
+    return await counted(rows_of_pages(), job)
 
 
 class NaiveLine(msgspec.Struct, rename="camel"):

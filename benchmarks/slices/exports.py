@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aiwyn_async import Invoice
-from aiwyn_async.export import export
+from aiwyn_async.export import export, read_manifest
+from aiwyn_async.sync import sync
 from benchmarks.slices import by_hand
 from benchmarks.slices.sdk import client_of
-from benchmarks.worker import Job, Outcome, Tally
+from benchmarks.worker import Job, Outcome, Tally, peak_memory
 
 ROWS_A_GROUP = 10_000
 
@@ -46,19 +48,33 @@ _TYPES: dict[str, Any] = {
 }
 
 
-async def _exported(job: Job, suffix: str, check: Callable[[Path], Tally]) -> Outcome:
+FIVE_COLUMNS = ("id", "invoiceNumber", "clientId", "totalAmount", "updatedAt")
+
+
+async def _exported(
+    job: Job,
+    suffix: str,
+    check: Callable[[Path], Tally],
+    *,
+    pull: bool = False,
+    columns: tuple[str, ...] | None = None,
+) -> Outcome:
     aiwyn = await client_of(job)
     folder = Path(tempfile.mkdtemp())
-    path = folder / f"invoices{suffix}"
-    result = await export(aiwyn.invoices.list(), path)
+    rows = aiwyn.invoices.pull() if pull else aiwyn.invoices.list()
+    # A dataset is a folder, which a slash names.
+    result = await export(rows, f"{folder}/invoices{suffix}", columns=columns)
     assert result.report.complete, result.report
-    return _checked(path, check)
+    return _checked(folder / f"invoices{suffix}", check)
 
 
 def _checked(path: Path, check: Callable[[Path], Tally]) -> Callable[[], Tally]:
+    peak = peak_memory()  # without the check's own
+
     def checked() -> Tally:
         try:
-            return check(path)
+            tally = check(path)
+            return tally._replace(notes={"peak": peak} | (tally.notes or {}))
         finally:
             shutil.rmtree(path.parent)
 
@@ -79,6 +95,27 @@ async def jsonl_by_hand(job: Job) -> Outcome:
     return _checked(path, _in_lines)
 
 
+async def checked_jsonl_by_hand(job: Job) -> Outcome:
+    """The same from checked pages, under the final name once it is complete and on the disk."""
+    path = Path(tempfile.mkdtemp()) / "invoices.jsonl"
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        async for body, rows in by_hand.checked_pages(job):
+            lines: list[Any] = rows
+            if b"\n" in body:
+                lines = [msgspec.json.format(bytes(row), indent=-1) for row in rows]
+            file.write(b"\n".join(lines))
+            file.write(b"\n")
+            del body, rows, lines
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+    return _checked(path, _in_lines)
+
+
 async def csv(job: Job) -> Outcome:
     return await _exported(job, ".csv", _in_csv)
 
@@ -87,8 +124,38 @@ async def parquet(job: Job) -> Outcome:
     return await _exported(job, ".parquet", _in_parquet)
 
 
+async def dataset(job: Job) -> Outcome:
+    return await _exported(job, "/", _in_dataset)
+
+
+async def five_columns(job: Job) -> Outcome:
+    return await _exported(job, ".parquet", _in_parquet, columns=FIVE_COLUMNS)
+
+
+async def pulled(job: Job) -> Outcome:
+    return await _exported(job, ".parquet", _in_parquet, pull=True)
+
+
+async def five_columns_pulled(job: Job) -> Outcome:
+    return await _exported(job, ".parquet", _in_parquet, pull=True, columns=FIVE_COLUMNS)
+
+
 async def duckdb(job: Job) -> Outcome:
     return await _exported(job, ".duckdb", _in_duckdb)
+
+
+async def duckdb_pulled(job: Job) -> Outcome:
+    return await _exported(job, ".duckdb", _in_duckdb, pull=True)
+
+
+async def synced(job: Job) -> Outcome:
+    """The first `sync()` of a file."""
+    aiwyn = await client_of(job)
+    path = Path(tempfile.mkdtemp()) / "invoices.duckdb"
+    result = await sync(aiwyn.invoices, path)
+    assert result.complete, result.problems
+    assert result.inserted == job.rows, result
+    return _checked(path, _in_duckdb)
 
 
 async def parquet_by_structs(job: Job) -> Outcome:
@@ -184,11 +251,18 @@ def _in_parquet(path: Path) -> Tally:
     return Tally(table.num_rows, sum(table["id"].to_pylist()), total)
 
 
+def _in_dataset(path: Path) -> Tally:
+    table = pq.read_table(read_manifest(path).paths, columns=["id", "totalAmount"])
+    total = sum(table["totalAmount"].to_pylist(), Decimal())
+    return Tally(table.num_rows, sum(table["id"].to_pylist()), total)
+
+
 def _in_duckdb(path: Path) -> Tally:
     import duckdb as engine  # noqa: PLC0415 (only when this export exists)
 
     with engine.connect(str(path), read_only=True) as base:
-        (table,) = base.execute("SELECT table_name FROM information_schema.tables").fetchall()[0]
+        tables = "SELECT table_name FROM information_schema.tables WHERE table_name != '_aiwyn_sync'"
+        ((table,),) = base.execute(tables).fetchall()
         found = base.execute(f'SELECT count(*), sum(id), sum("totalAmount") FROM "{table}"').fetchone()
     assert found is not None
     return Tally(int(found[0]), int(found[1]), Decimal(found[2]))

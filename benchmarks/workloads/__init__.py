@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.measure import Section
 
-from . import amounts, bulk, calls, exports, filters, latency, memory, ranges, server, start, wire
+from . import amounts, bulk, calls, exports, filters, latency, memory, ranges, server, start, sync, wire
 
 WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "hand": bulk.by_hand,
@@ -21,7 +21,10 @@ WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "calls": calls.one_and_many,
     "raw": exports.raw_and_jsonl,
     "parquet": exports.parquet,
+    "dataset": exports.dataset,
+    "columns": exports.columns,
     "duckdb": exports.duckdb,
+    "sync": sync.beside_export,
     "csv": exports.csv,
     "filters": filters.many_clauses,
     "ranges": ranges.of_a_pull,
