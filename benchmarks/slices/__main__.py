@@ -25,7 +25,7 @@ main(
         "sdk.jsonl": exports.jsonl,
         "sdk.parquet": exports.parquet,
         "sdk.dataset": exports.dataset,
-        "sdk.pulled": exports.pulled,
+        "sdk.parquet_pulled": exports.parquet_pulled,
         "sdk.five_columns": exports.five_columns,
         "sdk.five_columns_pulled": exports.five_columns_pulled,
         "sdk.csv": exports.csv,

@@ -132,7 +132,7 @@ async def five_columns(job: Job) -> Outcome:
     return await _exported(job, ".parquet", _in_parquet, columns=FIVE_COLUMNS)
 
 
-async def pulled(job: Job) -> Outcome:
+async def parquet_pulled(job: Job) -> Outcome:
     return await _exported(job, ".parquet", _in_parquet, pull=True)
 
 

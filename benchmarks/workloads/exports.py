@@ -119,7 +119,7 @@ def columns(bench: Bench) -> Section:
     served = bench.pages(PAGES)
     slices = {
         "list()": ("sdk.parquet", "sdk.five_columns"),
-        "pull()": ("sdk.pulled", "sdk.five_columns_pulled"),
+        "pull()": ("sdk.parquet_pulled", "sdk.five_columns_pulled"),
     }
     with ExitStack() as stack:
         for cores in TYPED_ROWS:
