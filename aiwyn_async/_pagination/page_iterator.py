@@ -143,9 +143,12 @@ class PageIterator(Generic[RowT]):
                 return rows
         return None
 
-    def blocks_at_hand(self) -> Iterator[list[RowT]]:
-        """Decode the blocks of the current page that need no await, each on demand."""
+    def blocks_at_hand(self, rows: list[RowT] | None = None) -> Iterator[list[RowT]]:
+        """Yield these rows, then the blocks of the page that need no await, each decoded on demand."""
+        if rows:
+            yield rows
         while self._started_page is not None and self._started_page[1].blocks_left > 1:
+            del rows  # released before the next are decoded, rows stay in the processor's cache
             rows = self._started_page[1].next_rows()
             if rows is None:
                 self._is_unreadable = True

@@ -77,10 +77,10 @@ class Pager(Read[RowT]):
             observation.report = pages.report
             try:
                 while (rows := await pages.next_rows()) is not None:
-                    yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
-                    self._checkpoint = pages.checkpoint()
-                    # Released before the next are decoded, rows stay in the processor's cache.
+                    blocks = pages.blocks_at_hand(rows)
                     del rows
+                    yield chain.from_iterable(blocks)
+                    self._checkpoint = pages.checkpoint()
                 self._finish(pages)
             except (RequestError, PaginationError) as error:
                 self._fail(error)
