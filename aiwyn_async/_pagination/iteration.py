@@ -13,7 +13,7 @@ from weakref import proxy, ref
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async.errors import ConfigurationError, PaginationError
 
-__all__ = ["Iteration", "Owned"]
+__all__ = ["Iteration", "LastChunk", "Owned"]
 
 ItemT = TypeVar("ItemT")
 
@@ -101,6 +101,10 @@ class Iteration(AsyncGenerator[ItemT, None]):
         self._chunks.guard = None
 
 
+class LastChunk(list[ItemT]):
+    """The last chunk of a source whose end does not wait for anything."""
+
+
 class Owned(Generic[ItemT]):
     """A context that closes a generator at its end, and no other does."""
 
@@ -128,7 +132,17 @@ class Owned(Generic[ItemT]):
 class _Chunks(Generic[ItemT]):
     """The state of an iteration, which outlives the generator that reads it."""
 
-    __slots__ = ("_closing", "_failure", "_is_ended", "_source", "_step", "guard", "left", "renew")
+    __slots__ = (
+        "_closing",
+        "_failure",
+        "_is_ended",
+        "_is_last",
+        "_source",
+        "_step",
+        "guard",
+        "left",
+        "renew",
+    )
 
     def __init__(self, source: AsyncGenerator[Iterable[ItemT], None], renew: Callable[[], None]) -> None:
         self.left: Iterator[ItemT] = iter(())
@@ -137,7 +151,7 @@ class _Chunks(Generic[ItemT]):
         self._source = source
         self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
         self._failure: BaseException | None = None
-        self._is_ended = False
+        self._is_ended = self._is_last = False
         self._closing = asyncio.Lock()
 
     async def advance(self) -> bool:
@@ -146,14 +160,10 @@ class _Chunks(Generic[ItemT]):
             self._raise_again(self._failure)
         if self._is_ended:
             return False
-        if self._step is None:
-            self._step = await self._begin_step()
-        step = self._step
-        if not step.done():
-            await asyncio.wait([step])
-        self._step = None
+        step = None if self._is_last else await self._completed_step()
         try:
-            chunk = step.result()
+            # The end of the source does not wait, so it cannot be cancelled and needs no task.
+            chunk = await anext(self._source, None) if step is None else step.result()
         except BaseException as failure:
             self._failure = failure
             await self._end()
@@ -161,8 +171,18 @@ class _Chunks(Generic[ItemT]):
         if chunk is None:
             await self._end()
             return False
+        self._is_last = isinstance(chunk, LastChunk)
         self.left = iter(chunk)
         return True
+
+    async def _completed_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
+        if self._step is None:
+            self._step = await self._begin_step()
+        step = self._step
+        if not step.done():
+            await asyncio.wait([step])
+        self._step = None
+        return step
 
     async def _begin_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
         loop = running_loop()

@@ -93,6 +93,12 @@ class PageIterator(Generic[RowT]):
         return self._prefetcher.depth
 
     @property
+    def is_drained(self) -> bool:
+        """True if all pages were returned and nothing is in flight, so that the end waits for nothing."""
+        is_read = self._pagination.stop_reason is not None and self._started_page is None
+        return is_read and not len(self._prefetcher)
+
+    @property
     def keys(self) -> KeySet:
         """The keys of all rows received."""
         return self._processor.keys
