@@ -180,7 +180,10 @@ class _Chunks(Generic[ItemT]):
             self._step = await self._begin_step()
         step = self._step
         if not step.done():
-            await asyncio.wait([step])
+            # As asyncio.wait(), whose general case takes 10 us.
+            done = step.get_loop().create_future()
+            step.add_done_callback(lambda _: done.done() or done.set_result(None))
+            await done
         self._step = None
         return step
 
