@@ -29,12 +29,13 @@ class Iteration(AsyncGenerator[ItemT, None]):
         chunks: yields lists of items; closed when the iteration ends or is dropped.
     """
 
-    # In the slot is the generator's own ``__anext__``; a method that calls it takes almost as long again.
-    __slots__ = ("__anext__", "__weakref__", "_chunks", "_items")
-
     if TYPE_CHECKING:
 
         def __anext__(self) -> Coroutine[Any, Any, ItemT]: ...
+
+    else:
+        # In the slot is the generator's own ``__anext__``; a method that calls it takes almost as long again.
+        __slots__ = ("__anext__", "__weakref__", "_chunks", "_items")
 
     def __init__(self, chunks: AsyncGenerator[Iterable[ItemT], None]) -> None:
         renew = partial(Iteration._expect_generator, ref(self))  # weak, so that it can be deleted at once
@@ -180,10 +181,10 @@ class _Chunks(Generic[ItemT]):
             self._step = await self._begin_step()
         step = self._step
         if not step.done():
-            # As asyncio.wait(), whose general case takes 10 us.
-            done = step.get_loop().create_future()
-            step.add_done_callback(lambda _: done.done() or done.set_result(None))
-            await done
+            # As asyncio.wait(), whose general case takes longer.
+            is_done = asyncio.Event()
+            step.add_done_callback(lambda _: is_done.set())
+            await is_done.wait()
         self._step = None
         return step
 
