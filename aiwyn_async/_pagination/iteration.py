@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, NoReturn, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from weakref import proxy, ref
 
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async.errors import ConfigurationError, PaginationError
 
-__all__ = ["Iteration", "Owned"]
+__all__ = ["Iteration", "LastChunk", "Owned"]
 
 ItemT = TypeVar("ItemT")
 
@@ -27,11 +29,19 @@ class Iteration(AsyncGenerator[ItemT, None]):
         chunks: yields lists of items; closed when the iteration ends or is dropped.
     """
 
-    __slots__ = ("__weakref__", "_chunks", "_items")
+    if TYPE_CHECKING:
+
+        def __anext__(self) -> Coroutine[Any, Any, ItemT]: ...
+
+    else:
+        # In the slot is the generator's own ``__anext__``; a method that calls it takes almost as long again.
+        __slots__ = ("__anext__", "__weakref__", "_chunks", "_items")
 
     def __init__(self, chunks: AsyncGenerator[Iterable[ItemT], None]) -> None:
-        self._chunks = _Chunks(chunks)
+        renew = partial(Iteration._expect_generator, ref(self))  # weak, so that it can be deleted at once
+        self._chunks = _Chunks(chunks, renew)
         self._items = _items(self._chunks)
+        renew()
 
     def __aiter__(self) -> Iteration[ItemT]:
         return self
@@ -39,14 +49,18 @@ class Iteration(AsyncGenerator[ItemT, None]):
     def __iter__(self) -> NoReturn:
         raise TypeError("rows and pages are read asynchronously; use 'async for'")
 
-    def __anext__(self) -> Coroutine[Any, Any, ItemT]:
-        # The generator's own awaitable: one more coroutine would cost several times as much per row.
-        if self._chunks.needs_generator:
-            self._chunks.needs_generator = False
-            self._items = _items(self._chunks)
-            with _owned_by_us():
-                return self._items.__anext__()
-        return self._items.__anext__()
+    @staticmethod
+    def _expect_generator(this: ref[Iteration[Any]]) -> None:
+        """Let the next step create a generator."""
+        if (iteration := this()) is not None:
+            iteration.__anext__ = partial(Iteration._first_step, proxy(iteration))  # type: ignore[method-assign]
+
+    def _first_step(self) -> Coroutine[Any, Any, ItemT]:
+        self._items = _items(self._chunks)
+        with _owned_by_us():
+            step = self._items.__anext__()
+        self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
+        return step
 
     async def next_chunk(self) -> list[ItemT]:
         """Return the items that are read together, such as those of a page; an empty list at the end.
@@ -72,7 +86,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
     async def aclose(self) -> None:
         """End the iteration and everything in flight."""
-        self._chunks.needs_generator = False
+        self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
         try:
             await self._items.aclose()
         finally:
@@ -86,6 +100,10 @@ class Iteration(AsyncGenerator[ItemT, None]):
     def __del__(self) -> None:
         # Without its other reference, the guard is closed by the loop, and closes the rest.
         self._chunks.guard = None
+
+
+class LastChunk(list[ItemT]):
+    """The last chunk of a source whose end does not wait for anything."""
 
 
 class Owned(Generic[ItemT]):
@@ -115,16 +133,26 @@ class Owned(Generic[ItemT]):
 class _Chunks(Generic[ItemT]):
     """The state of an iteration, which outlives the generator that reads it."""
 
-    __slots__ = ("_closing", "_failure", "_is_ended", "_source", "_step", "guard", "left", "needs_generator")
+    __slots__ = (
+        "_closing",
+        "_failure",
+        "_is_ended",
+        "_is_last",
+        "_source",
+        "_step",
+        "guard",
+        "left",
+        "renew",
+    )
 
-    def __init__(self, source: AsyncGenerator[Iterable[ItemT], None]) -> None:
+    def __init__(self, source: AsyncGenerator[Iterable[ItemT], None], renew: Callable[[], None]) -> None:
         self.left: Iterator[ItemT] = iter(())
-        self.needs_generator = True
+        self.renew = renew
         self.guard: AsyncGenerator[None, None] | None = None
         self._source = source
         self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
         self._failure: BaseException | None = None
-        self._is_ended = False
+        self._is_ended = self._is_last = False
         self._closing = asyncio.Lock()
 
     async def advance(self) -> bool:
@@ -133,14 +161,10 @@ class _Chunks(Generic[ItemT]):
             self._raise_again(self._failure)
         if self._is_ended:
             return False
-        if self._step is None:
-            self._step = await self._begin_step()
-        step = self._step
-        if not step.done():
-            await asyncio.wait([step])
-        self._step = None
+        step = None if self._is_last else await self._completed_step()
         try:
-            chunk = step.result()
+            # The end of the source does not wait, so it cannot be cancelled and needs no task.
+            chunk = await anext(self._source, None) if step is None else step.result()
         except BaseException as failure:
             self._failure = failure
             await self._end()
@@ -148,8 +172,21 @@ class _Chunks(Generic[ItemT]):
         if chunk is None:
             await self._end()
             return False
+        self._is_last = isinstance(chunk, LastChunk)
         self.left = iter(chunk)
         return True
+
+    async def _completed_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
+        if self._step is None:
+            self._step = await self._begin_step()
+        step = self._step
+        if not step.done():
+            # As asyncio.wait(), whose general case takes longer.
+            is_done = asyncio.Event()
+            step.add_done_callback(lambda _: is_done.set())
+            await is_done.wait()
+        self._step = None
+        return step
 
     async def _begin_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
         loop = running_loop()
@@ -213,7 +250,7 @@ async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
         raise
     except BaseException as failure:
         chunks.fail(failure)
-        chunks.needs_generator = True
+        chunks.renew()
         raise
 
 

@@ -95,6 +95,12 @@ class PageIterator(Generic[RowT]):
         return self._prefetcher.allowed_depth
 
     @property
+    def is_drained(self) -> bool:
+        """True if all pages were returned and nothing is in flight, so that the end waits for nothing."""
+        is_read = self._pagination.stop_reason is not None and self._started_page is None
+        return is_read and not len(self._prefetcher)
+
+    @property
     def keys(self) -> KeySet:
         """The keys of all rows received."""
         return self._processor.keys
@@ -145,9 +151,12 @@ class PageIterator(Generic[RowT]):
                 return rows
         return None
 
-    def blocks_at_hand(self) -> Iterator[list[RowT]]:
-        """Decode the blocks of the current page that need no await, each on demand."""
+    def blocks_at_hand(self, rows: list[RowT] | None = None) -> Iterator[list[RowT]]:
+        """Yield these rows, then the blocks of the page that need no await, each decoded on demand."""
+        if rows:
+            yield rows
         while self._started_page is not None and self._started_page[1].blocks_left > 1:
+            del rows  # released before the next are decoded, rows stay in the processor's cache
             rows = self._started_page[1].next_rows()
             if rows is None:
                 self._is_unreadable = True

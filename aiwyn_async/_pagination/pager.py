@@ -11,6 +11,7 @@ from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.iteration import LastChunk
 from aiwyn_async._pagination.page import Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
@@ -77,10 +78,12 @@ class Pager(Read[RowT]):
             observation.report = pages.report
             try:
                 while (rows := await pages.next_rows()) is not None:
-                    yield chain(rows, chain.from_iterable(pages.blocks_at_hand()))
+                    blocks = chain.from_iterable(pages.blocks_at_hand(rows))
+                    chunk = LastChunk(rows) if pages.is_drained else blocks
+                    del rows, blocks
+                    yield chunk
+                    del chunk
                     self._checkpoint = pages.checkpoint()
-                    # Released before the next are decoded, rows stay in the processor's cache.
-                    del rows
                 self._finish(pages)
             except (RequestError, PaginationError) as error:
                 self._fail(error)

@@ -38,8 +38,10 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             CheckpointError: the position is damaged.
         """
+        if position is None:
+            return cls()
         try:
-            return msgspec.convert((position or {}).get(RESUME_STATE, {}), cls)
+            return msgspec.convert(position.get(RESUME_STATE, {}), cls)
         except (msgspec.MsgspecError, RecursionError):
             raise damaged_checkpoint() from None
 

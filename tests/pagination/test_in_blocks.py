@@ -6,8 +6,9 @@ Blocks are small here, so that a page of ten rows has several.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -308,3 +309,26 @@ async def test_pages_are_requested_while_one_is_yielded(aiwyn: AiwynClient, box:
         assert box.calls("invoices.list") >= expected
         number += 1
     assert number == 95
+
+
+class Tracked(msgspec.Struct, weakref=True):
+    id: int
+    rows: ClassVar[list[weakref.ref[Tracked]]] = []
+    alive: ClassVar[list[int]] = []
+
+    def __post_init__(self) -> None:
+        self.alive.append(sum(row() is not None for row in self.rows))
+        self.rows.append(weakref.ref(self))
+
+
+async def test_block_is_released_before_the_next_is_decoded(
+    aiwyn: AiwynClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 6000)
+    Tracked.rows.clear()
+    Tracked.alive.clear()
+    async for row in aiwyn.invoices.list(page_size=20).decode_as(Tracked):
+        del row
+    assert max(Tracked.alive[:40]) == 19  # the first two pages are decoded whole
+    # The end of the page, decoded first, the block of five or six rows, and the last row of the one before.
+    assert max(Tracked.alive[40:]) <= 10
