@@ -97,15 +97,18 @@ def retry_decision(
     throttled = isinstance(outcome, Response) and outcome.status == 429
     base = config.throttled_backoff_base if throttled else config.backoff_base
     wait = draw * _backoff(base, config.backoff_cap, attempt)
+    cost = THROTTLED_COST if throttled else COST
     if isinstance(outcome, Response) and outcome.status >= 400:
         requested = requested_wait(outcome.status, outcome.headers, config.clock.time())
         if requested is not None:
             if requested > config.max_retry_after:
                 return Stop("Retry-After exceeds max_retry_after")
             wait = max(wait, requested)
+            if throttled:
+                cost = 0  # all requests wait for as long as the server asks, which protects it
     if isinstance(outcome, Failure) and outcome.out_of_sockets:
-        return Retry(wait, 0)  # the budget protects the server, which was not reached
-    return Retry(wait, THROTTLED_COST if throttled else COST)
+        cost = 0  # the server, which the budget protects, was not reached
+    return Retry(wait, cost)
 
 
 @functools.lru_cache(maxsize=256)

@@ -42,6 +42,15 @@ async def test_simulated_pull_sends_the_requests_of_a_real_one(virtual: Any) -> 
     assert process.reports[0].pages == pull.report.pages
 
 
+@pytest.mark.parametrize("options", [{}, {"max_concurrency": 8}, {"max_concurrency": 32}])
+def test_long_pull_under_a_low_limit_is_complete(virtual: Any, options: dict[str, int]) -> None:
+    """More than half of its requests are refused, for longer than a retry budget lasts."""
+    firm = virtual.Firm(range(1, 40_001), 0.05, RateLimit(1, burst=1))
+    process = virtual.Process([firm], page_size=100, options=options).run()
+    assert process.reports[0].complete
+    assert firm.throttled >= 400
+
+
 @pytest.mark.parametrize(("rate", "latency"), [(5, 0.05), (5, 0.2), (20, 0.05), (100, 0.2)])
 def test_simulated_firms_are_complete_within_their_limits(virtual: Any, rate: int, latency: float) -> None:
     sizes = [20_000, 7000, 900, 1]
