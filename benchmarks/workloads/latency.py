@@ -13,7 +13,7 @@ DEPTH = 16
 PAGES = 192
 PAGES_IF_QUICK = 96
 LATENCIES = (20.0, 50.0, 200.0)
-LIMITS = (4, 8, 16, 24, 32, 48, 64)
+LIMITS = (8, 16, 32, 64)
 PAGES_IN_LINE = 8
 """For clients with one request in flight, whose rate does not depend on it."""
 PAGES_SIDE_BY_SIDE = 48
@@ -50,7 +50,7 @@ def of_our_own(bench: Bench) -> Section:
 
 def default_options(bench: Bench) -> Section:
     """Compare the default limit, which adapts, with the best of several fixed ones."""
-    pages = PAGES_IF_QUICK if bench.quick else PAGES
+    pages = PAGES_IF_QUICK
     section = Section(
         "Default options with latency",
         f"Typed rows, {pages} pages per slice, one process. Without `max_concurrency`, the limit of requests "

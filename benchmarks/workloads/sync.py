@@ -21,7 +21,7 @@ def beside_export(bench: Bench) -> Section:
     ours, again, theirs = "sync()", "sync(), again", "export() to .duckdb"
     slices = {ours: "sdk.synced", again: "sdk.synced", theirs: "sdk.duckdb_pulled"}
     samples = section.samples = {name: [] for name in slices}
-    for _ in range(bench.rounds_of(3)):
+    for _ in range(bench.rounds_of(1)):  # of half a minute each; several runs have as many rounds
         for name, slice_ in slices.items():
             samples[name].append(_fresh(bench, slice_, rows))
     section.figures = [
