@@ -52,7 +52,7 @@ async def box() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
-    async with AiwynClient(base_url=box.url, api_key=box.api_key) as client:
+    async with AiwynClient(base_url=box.url, api_key=box.api_key, max_concurrency=8) as client:
         yield client
 
 
