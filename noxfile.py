@@ -36,12 +36,13 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def build(session: nox.Session) -> None:
-    session.install("build>=1.6", "twine>=7", "check-wheel-contents>=0.6.3")
+    session.install("build>=1.6", "twine>=7", "check-wheel-contents>=0.6.3", "pyroma>=5.0")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     files = [str(path) for path in sorted(Path("dist").iterdir())]
     session.run("twine", "check", "--strict", *files)
     session.run("check-wheel-contents", "dist")
+    session.run("pyroma", "--min", "10", ".")
 
 
 @nox.session(python=PYTHONS, requires=["build"])
