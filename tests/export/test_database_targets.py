@@ -101,6 +101,9 @@ async def test_log_that_appears_during_the_export_is_refused(firm: Firm, tmp_pat
     assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600
 
 
+@pytest.mark.skipif(
+    duckdb.__version__.startswith("1."), reason="only DuckDB 2 detects that a log is that of another file"
+)
 async def test_force_removes_the_log_of_a_replaced_file(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     target, other = tmp_path / "firm.duckdb", tmp_path / "other.duckdb"
