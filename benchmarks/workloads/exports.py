@@ -73,7 +73,7 @@ TYPED_ROWS = {1: at_least(2), 2: at_least(3.5)}
 
 
 def parquet(bench: Bench) -> Section:
-    section = _beside_typed_rows(bench, "Parquet", "sdk.parquet")
+    section = _beside_typed_rows(bench, "Parquet", "export()", "sdk.parquet")
     with bench.ours() as worker:
         compared = worker.run("same_values", bench.pages(PAGES_COMPARED))
     section.notes = [f"Both files hold the same values in all {compared.notes['columns']} columns."]
@@ -81,10 +81,10 @@ def parquet(bench: Bench) -> Section:
 
 
 def dataset(bench: Bench) -> Section:
-    return _beside_typed_rows(bench, "Parquet dataset", "sdk.dataset")
+    return _beside_typed_rows(bench, "Parquet dataset", "export() to a dataset", "sdk.dataset")
 
 
-def _beside_typed_rows(bench: Bench, title: str, slice_: str) -> Section:
+def _beside_typed_rows(bench: Bench, title: str, name: str, slice_: str) -> Section:
     section = Section(
         title,
         "`export()` beside typed rows turned into columns for pyarrow and one file, both with zstd and ten "
@@ -96,7 +96,7 @@ def _beside_typed_rows(bench: Bench, title: str, slice_: str) -> Section:
         for cores, target in TYPED_ROWS.items():
             worker = stack.enter_context(bench.ours(cores=cores, steady=True))
             on = _cores(cores)
-            ours, again, theirs = f"export(), {on}", f"export(), {on}, again", f"typed rows, {on}"
+            ours, again, theirs = f"{name}, {on}", f"{name}, {on}, again", f"typed rows, {on}"
             slices = {ours: slice_, again: slice_, theirs: "hand.parquet"}
             entries = [Entry(name, worker, called, served) for name, called in slices.items()]
             samples = in_turns(entries, bench.rounds_of(7))

@@ -75,7 +75,8 @@ def default_options(bench: Bench) -> Section:
                 found = in_turns(entries, bench.rounds_of(3))
                 best = best_of(found, [each.name for each in entries[1:]])
                 section.samples |= found
-                section.figures.append(ratio(found, default, best, at_least(0.9)))
+                name = f"{default} / the best fixed limit"
+                section.figures.append(ratio(found, default, best, at_least(0.9), name=name))
     return section
 
 
