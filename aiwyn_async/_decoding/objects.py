@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -30,8 +29,10 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     """
     decode = row_decoder(cast("Any", kind))
     if _is_bare(body):
-        with contextlib.suppress(*DECODING_ERRORS):  # the path below raises the error
+        try:
             return cast("DetailT", decode(body).row)
+        except DECODING_ERRORS:
+            pass  # the path below raises the error
     body = body if is_json(body) else replace_lone_surrogates(body)
     layers = split_layers(body)
     data = layers[0].get("data")

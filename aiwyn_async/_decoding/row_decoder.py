@@ -188,17 +188,20 @@ def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     exact = exact_decoder(row_type)
     if not is_checkable(row_type) or has_unchecked_amounts(row_type):
         return exact
-    fast = DecoderSpec(checked(row_type), values.bounded_decimal, decode_hook)
-    decode_fast = fast.decoder(fast.kind).decode
+    # The hook, which is called for each amount, is only needed for integers and text.
+    fast = [DecoderSpec(checked(row_type), values.bounded_decimal, hook) for hook in (None, decode_hook)]
+    decoders = [spec.decoder(spec.kind).decode for spec in fast]
 
     def decode(row: bytes) -> ExactRow:
-        try:
-            decoded = decode_fast(row)
-        except DECODING_ERRORS:
-            return exact(row)
-        if may_misread_timestamps(row_type, row):
-            return exact(row)
-        return ExactRow(decoded, is_repaired=False, unknown={})
+        for decode_fast in decoders:
+            try:
+                decoded = decode_fast(row)
+            except DECODING_ERRORS:
+                continue
+            if may_misread_timestamps(row_type, row):
+                break
+            return ExactRow(decoded, is_repaired=False, unknown={})
+        return exact(row)
 
     return decode
 
