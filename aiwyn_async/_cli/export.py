@@ -70,8 +70,8 @@ async def export(
     page by page.
 
     The file appears under its name only when it is finished. Exit code 5 means that the rows are not proven
-    complete, that rows were skipped, or that key ranges could not be read; in the last case there is no file
-    yet, and --resume requests the missing ranges.
+    complete, that rows were skipped, or that key ranges could not be read. In the last case, the file does
+    not exist yet, and --resume requests the missing ranges.
 
     A path that ends in a slash, or a URL such as s3://bucket/invoices/, is a dataset: a folder of Parquet
     files, and a manifest that names those of the last complete run.

@@ -132,7 +132,7 @@ class PullReport(ReadReport, kw_only=True):
         if self.rows_without_key:
             problems.append(f"{self.rows_without_key} rows have no key, so duplicates cannot be detected")
         if not self.order_checked and self.total_count_at_end is None:
-            problems.append("the order of the text keys is unknown, and there is no count to compare with")
+            problems.append("the order of the text keys is unknown, and the server returned no count")
         if self._is_short_of_first_count:
             problems.append(
                 f"the server counted {self.total_count_at_start} rows at the start, "

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from aiwyn_async import AiwynClient, F
+from aiwyn_async import AiwynClient, F, Pager, Pull
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 from benchmarks.worker import Job, Tally, added_up, counted, peak_memory
 
@@ -37,9 +37,12 @@ async def client_of(job: Job) -> AiwynClient:
 async def typed(job: Job) -> Tally:
     """`async for` over exact, typed rows."""
     aiwyn = await client_of(job)
-    walk = aiwyn.invoices.list()
-    tally = await added_up(walk, job)
-    assert walk.report.complete, walk.report
+    return await _complete(aiwyn.invoices.list(), job)
+
+
+async def _complete(read: Pager[Any] | Pull[Any], job: Job) -> Tally:
+    tally = await added_up(read, job)
+    assert read.report.complete, read.report
     return tally
 
 
@@ -126,10 +129,7 @@ async def by_ranges(job: Job) -> Tally:
 async def pulled(job: Job) -> Tally:
     """`pull()` with default options."""
     aiwyn = await client_of(job)
-    pull = aiwyn.invoices.pull()
-    tally = await added_up(pull, job)
-    assert pull.report.complete, pull.report
-    return tally
+    return await _complete(aiwyn.invoices.pull(), job)
 
 
 async def searched(job: Job) -> Tally:
