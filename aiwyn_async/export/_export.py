@@ -135,6 +135,8 @@ async def export(
     )
     options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
     parquet = parquet_options(compression, row_group_rows)
+    if table is not None and not table.strip():
+        raise ConfigurationError("table must not be empty; leave it out for the name of the endpoint")
     output: Output
     if is_dataset(to):
         output = _dataset(to, source, row_type, options, parquet, partition_by=partition_by, keep=keep)
