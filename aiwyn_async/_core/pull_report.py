@@ -136,8 +136,8 @@ class PullReport(ReadReport, kw_only=True):
         highest_count = max(self.total_count_at_start or 0, self.total_count_at_end or 0)
         if not self.order_checked and 0 < highest_count < self.rows_yielded:
             problems.append(
-                f"the order of the text keys is unknown, and {self.rows_yielded} rows were received where the "
-                f"server counts {highest_count}: rows may be repeated, and others missing"
+                f"the order of the text keys is unknown, and {self.rows_yielded} rows were received where "
+                f"the server counts {highest_count}: rows may be repeated, and others missing"
             )
         if self._is_short_of_first_count:
             problems.append(
