@@ -54,7 +54,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         try:
             version = _version_decoder.decode(text).version
             stored = _decoder.decode(text) if version == VERSION else None
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError, TypeError):
             raise CheckpointError("not a valid checkpoint") from None
         if stored is None:
             raise CheckpointError(
