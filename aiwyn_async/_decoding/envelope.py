@@ -21,6 +21,8 @@ from aiwyn_async.errors import ApiError, DecodeError
 
 __all__ = ["Envelope", "envelope_decoder", "find_envelope", "malformed_error", "parse_count", "split_layers"]
 
+MAX_COUNT_DIGITS: Final = 30
+
 # Lists under these keys are not rows.
 NOT_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
 
@@ -86,10 +88,9 @@ def _get(response: Any, path: tuple[str, ...]) -> Any:
 def parse_count(count: object) -> int | None:
     """Return a count that is a number or numeric text; None for anything else."""
     if isinstance(count, str):
-        try:
-            count = int(count)
-        except ValueError:
-            return None
+        # int() alone also accepts underscores and the digits of other scripts.
+        text = count.strip()
+        count = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_COUNT_DIGITS else None
     if isinstance(count, Decimal):
         count = float(count)  # a huge exponent becomes infinite, not an integer of a billion digits
     if isinstance(count, float) and count.is_integer():
