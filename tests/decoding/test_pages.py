@@ -82,7 +82,8 @@ def test_null_with_another_count_is_not_a_page(count: str) -> None:
         )
     with pytest.raises(ApiError, match="no such column"):
         decode(
-            b'{"deid_invoice":null,"deid_invoice_aggregate":{"aggregate":{"count":0}},"error":"no such column"}'
+            b'{"deid_invoice":null,"deid_invoice_aggregate":{"aggregate":{"count":0}},'
+            b'"error":"no such column"}'
         )
 
 
