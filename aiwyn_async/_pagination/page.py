@@ -74,7 +74,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         """
         if (self.endpoint, self.query) != (endpoint, query):
             raise CheckpointError(
-                f"this checkpoint belongs to another query of {self.endpoint}; "
+                f"this checkpoint belongs to another query of {self.endpoint}, or to another server; "
                 "resume with the same filters and order, or start a new read without resume"
             )
         return self.position
