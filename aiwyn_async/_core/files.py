@@ -63,9 +63,10 @@ def check_path(to: object) -> None:
         ConfigurationError: it is empty, as an unset variable of a shell is, not text, or has characters that
             no file system takes.
     """
-    text = os.fspath(cast("Any", to)) if isinstance(to, (str, os.PathLike)) else None
+    text: object = os.fspath(cast("Any", to)) if isinstance(to, (str, os.PathLike)) else None
     if not isinstance(text, str):
-        raise ConfigurationError(f"the path of a target must be a str or a Path, not {type(to).__name__}")
+        kind: str = type(to).__name__
+        raise ConfigurationError(f"the path of a target must be a str or a Path, not {kind}")
     try:
         is_valid = text.strip() and "\0" not in text and os.fsencode(text)
     except UnicodeEncodeError:

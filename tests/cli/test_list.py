@@ -50,7 +50,8 @@ async def test_search_sends_numbers_of_where_with_every_digit(cli: Cli, box: San
     amount = "1234567890123456789.123456789"
     done = await cli.run("search", "invoices", "--where", f'{{"totalAmount":{{"_gt":{amount}}}}}')
     assert (done.code, done.out) == (0, ""), done.err
-    assert box.requests[-1].body["where"] == {"totalAmount": {"_gt": Decimal(amount)}}
+    body: Any = box.requests[-1].body
+    assert body["where"] == {"totalAmount": {"_gt": Decimal(amount)}}
 
 
 async def test_list_writes_one_line_per_row_of_indented_json(cli: Cli, box: Sandbox) -> None:
