@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Generator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from aiwyn_async.errors import ConfigurationError, StorageError, StorageWarning
 
@@ -63,10 +63,12 @@ def check_path(to: object) -> None:
         ConfigurationError: it is empty, as an unset variable of a shell is, not text, or has characters that
             no file system takes.
     """
-    text: object = os.fspath(cast("Any", to)) if isinstance(to, (str, os.PathLike)) else None
+    try:
+        text: object = os.fspath(cast("str", to))
+    except TypeError:
+        text = None
     if not isinstance(text, str):
-        kind: str = type(to).__name__
-        raise ConfigurationError(f"the path of a target must be a str or a Path, not {kind}")
+        raise ConfigurationError(f"the path of a target must be a str or a Path, not {type(to).__name__}")
     try:
         is_valid = text.strip() and "\0" not in text and os.fsencode(text)
     except UnicodeEncodeError:
