@@ -6,17 +6,16 @@ import inspect
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
 from aiwyn_async._changes.timestamps import instant_of
-from aiwyn_async._core.files import disk_errors, replace_content
+from aiwyn_async._core.files import disk_errors, local_path, replace_content
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError
 from aiwyn_async.models.base import Id
 
-__all__ = ["Bookmark", "BookmarkStore", "FileState", "StateBackend", "server_name"]
+__all__ = ["Bookmark", "BookmarkStore", "FileState", "StateBackend"]
 
 
 class Bookmark(NamedTuple):
@@ -50,10 +49,13 @@ class FileState:
 
     Args:
         path: the file; its directory must exist.
+
+    Raises:
+        ConfigurationError: it is a URL, or not a path.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path: Path = Path(path)
+        self.path: Path = local_path(path)
 
     def __repr__(self) -> str:
         return f"FileState({str(self.path)!r})"
@@ -138,9 +140,3 @@ class BookmarkStore:
         result = self.state.put(self._endpoint, checkpoint.to_json())
         if inspect.isawaitable(result):
             await result
-
-
-def server_name(url: str) -> str:
-    """Return a server's URL without its port, which a sandbox changes."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"

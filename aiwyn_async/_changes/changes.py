@@ -9,12 +9,13 @@ from typing import Any, Final, Never, TypeVar, overload
 
 import msgspec
 
-from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore, server_name
+from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
 from aiwyn_async._changes.checks import Checks
 from aiwyn_async._changes.iteration import ChangesIteration
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
+from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.session import Session

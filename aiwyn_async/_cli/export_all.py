@@ -23,7 +23,7 @@ from aiwyn_async._cli.export_one import (
 from aiwyn_async._cli.options import FilterOptions, RowOptions, SandboxOptions
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import RESOURCES, create_pull
-from aiwyn_async._core.files import local_path, url_of
+from aiwyn_async._core.files import check_path, local_path, url_of
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError, ExportError
@@ -94,7 +94,12 @@ async def export_all(
 
 
 def _targets(to: str, file_format: AllFormat) -> dict[str, str]:
-    """Return the dataset or the file of each resource."""
+    """Return the dataset or the file of each resource.
+
+    Raises:
+        ConfigurationError: ``to`` is not a folder.
+    """
+    check_path(to)
     if Path(to).suffix.lower() in FILE_SUFFIXES and not is_dataset(to):
         raise ConfigurationError(
             f"{to} is a file, and all resources are written to a folder, such as firm/; "

@@ -9,6 +9,7 @@ import msgspec
 
 from aiwyn_async._cli.options import FilterOptions
 from aiwyn_async._cli.translations import flag_name
+from aiwyn_async._decoding.values import unbounded_decimal
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
@@ -46,6 +47,8 @@ ALIASES: Final[Mapping[str, str]] = {"time": "wip"}
 """The documentation calls it Time."""
 ALL: Final = "all"
 """Names every resource in ``export`` and ``sync``."""
+
+_decode_where: Final = msgspec.json.Decoder(float_hook=unbounded_decimal).decode
 
 
 def find_resource(name: str) -> str:
@@ -109,7 +112,7 @@ def parse_where(text: str) -> Any:
         ConfigurationError: it is not valid JSON.
     """
     try:
-        return msgspec.json.decode(text)
+        return _decode_where(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ConfigurationError(f"--where is not valid JSON: {error}") from None
 

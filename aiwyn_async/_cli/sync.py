@@ -67,6 +67,8 @@ async def sync(
         json: Print the result as JSON on stdout.
         sandbox: A sandbox to use instead of the configured server.
     """
+    if not to.name:  # "." or, from an unset variable of a shell, nothing
+        raise ConfigurationError(f"{str(to)!r} is not a file name; pass a path such as firm.duckdb")
     run = _Sync(
         local_path(to),
         {

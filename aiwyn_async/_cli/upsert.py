@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, BinaryIO, Self
+from typing import Annotated, BinaryIO, Final, Self
 
 import msgspec
 from cyclopts import Parameter
@@ -18,13 +19,16 @@ from aiwyn_async._cli.options import Flag, WholeNumber
 from aiwyn_async._cli.output import write_data, write_error, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.waiting import waiting_messages
+from aiwyn_async._decoding.values import DECODING_ERRORS, describe_error, unbounded_decimal
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async._resources.records import RecordWrite
+from aiwyn_async._resources.records import RecordWrite, StrictRecord
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError, ConfigurationError, IncompleteError
 from aiwyn_async.models.records import Record
 
 __all__ = ["upsert"]
+
+_decode_record: Final = msgspec.json.Decoder(StrictRecord, float_hook=unbounded_decimal).decode
 
 
 async def upsert(
@@ -114,12 +118,13 @@ class _RecordLines:
 
     def __iter__(self) -> Iterator[Record]:
         for number, line in enumerate(self._file or (), start=1):
+            line = line.removeprefix(BOM_UTF8) if number == 1 else line  # noqa: PLW2901
             if line.strip():
                 try:
-                    record = msgspec.json.decode(line, type=Record)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    record = _decode_record(line)
+                except DECODING_ERRORS as error:
                     raise ConfigurationError(
-                        f"{self._path}, line {number} is not a valid record: {error}"
+                        f"{self._path}, line {number} is not a valid record: {describe_error(error)}"
                     ) from None
                 self._lines.append(number)
                 yield record

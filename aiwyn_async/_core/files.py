@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Generator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from aiwyn_async.errors import ConfigurationError, StorageError, StorageWarning
 
@@ -21,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "check_path",
     "disk_errors",
     "local_path",
     "lock_folder",
@@ -45,7 +46,7 @@ def local_path(to: str | Path) -> Path:
     """Return the path of a target, which must be on a file system.
 
     Raises:
-        ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``.
+        ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``, or not a path.
     """
     if url := url_of(to):
         raise ConfigurationError(
@@ -55,8 +56,34 @@ def local_path(to: str | Path) -> Path:
     return Path(to)
 
 
+def check_path(to: object) -> None:
+    """Refuse what cannot be the path of a target.
+
+    Raises:
+        ConfigurationError: it is empty, as an unset variable of a shell is, not text, or has characters that
+            no file system takes.
+    """
+    try:
+        text: object = os.fspath(cast("str", to))
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise ConfigurationError(f"the path of a target must be a str or a Path, not {type(to).__name__}")
+    try:
+        is_valid = text.strip() and "\0" not in text and os.fsencode(text)
+    except UnicodeEncodeError:
+        is_valid = False
+    if not is_valid:
+        raise ConfigurationError(f"{text!r} is not a path; pass one such as invoices.parquet")
+
+
 def url_of(to: str | Path) -> str | None:
-    """Return the URL that a target is, such as ``s3://bucket/invoices/``; None for a path."""
+    """Return the URL that a target is, such as ``s3://bucket/invoices/``; None for a path.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    check_path(to)
     if not URL.match(str(to)):
         return None
     scheme, _, path = str(to).partition(":")

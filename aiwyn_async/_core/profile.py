@@ -27,9 +27,11 @@ SECRETS: Final = {"api_key", "token"}
 
 
 def from_environment(options: Iterable[str]) -> dict[str, Any]:
-    """Return the options that environment variables set, as text."""
+    """Return the options that environment variables set, as text without the whitespace around it."""
     names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in options}
-    return {name: os.environ[variable] for variable, name in names.items() if os.environ.get(variable)}
+    return {
+        name: os.environ[variable].strip() for variable, name in names.items() if os.environ.get(variable)
+    }
 
 
 def profile_path() -> Path:

@@ -133,6 +133,12 @@ class PullReport(ReadReport, kw_only=True):
             problems.append(f"{self.rows_without_key} rows have no key, so duplicates cannot be detected")
         if not self.order_checked and self.total_count_at_end is None:
             problems.append("the order of the text keys is unknown, and the server returned no count")
+        highest_count = max(self.total_count_at_start or 0, self.total_count_at_end or 0)
+        if not self.order_checked and 0 < highest_count < self.rows_yielded:
+            problems.append(
+                f"the order of the text keys is unknown, and {self.rows_yielded} rows were received where "
+                f"the server counts {highest_count}: rows may be repeated, and others missing"
+            )
         if self._is_short_of_first_count:
             problems.append(
                 f"the server counted {self.total_count_at_start} rows at the start, "

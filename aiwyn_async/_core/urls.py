@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path", "is_plain_setting"]
+__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path", "is_plain_setting", "server_name"]
 
 # A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
 _HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -83,3 +83,9 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback and "%" not in host
     except ValueError:
         return False
+
+
+def server_name(url: str) -> str:
+    """Return a server's URL without its port, which a sandbox changes."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"

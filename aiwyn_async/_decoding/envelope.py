@@ -19,7 +19,17 @@ from aiwyn_async._decoding.row_decoder import DecoderSpec
 from aiwyn_async._decoding.values import DECODING_ERRORS, describe_error, unbounded_decimal
 from aiwyn_async.errors import ApiError, DecodeError
 
-__all__ = ["Envelope", "envelope_decoder", "find_envelope", "malformed_error", "parse_count", "split_layers"]
+__all__ = [
+    "Envelope",
+    "envelope_decoder",
+    "find_envelope",
+    "is_empty_page",
+    "malformed_error",
+    "parse_count",
+    "split_layers",
+]
+
+MAX_COUNT_DIGITS: Final = 30
 
 # Lists under these keys are not rows.
 NOT_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
@@ -86,10 +96,9 @@ def _get(response: Any, path: tuple[str, ...]) -> Any:
 def parse_count(count: object) -> int | None:
     """Return a count that is a number or numeric text; None for anything else."""
     if isinstance(count, str):
-        try:
-            count = int(count)
-        except ValueError:
-            return None
+        # int() alone also accepts underscores and the digits of other scripts.
+        text = count.strip()
+        count = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_COUNT_DIGITS else None
     if isinstance(count, Decimal):
         count = float(count)  # a huge exponent becomes infinite, not an integer of a billion digits
     if isinstance(count, float) and count.is_integer():
@@ -166,6 +175,30 @@ def find_envelope(body: bytes, declared: Envelope | None) -> Envelope:
     )
 
 
+def is_empty_page(body: bytes, envelope: Envelope | None) -> bool:
+    """Return True for null in place of the rows and a count of 0, as some servers send an empty list."""
+    if envelope is None or envelope.count is None:
+        return False
+    try:
+        response: Any = _decode_untyped(body)
+    except DECODING_ERRORS:
+        return False
+    *outer, key = envelope.items
+    parent = _walk(response, outer)
+    return (
+        isinstance(parent, dict)
+        and key in parent
+        and parent[key] is None
+        and parse_count(_walk(response, envelope.count)) == 0
+    )
+
+
+def _walk(value: Any, path: Iterable[str]) -> Any:
+    for key in path:
+        value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+    return value
+
+
 def _find_items_key(lists: Sequence[str], declared: Envelope | None) -> str | None:
     if declared is not None:
         known = declared.items[-1]
@@ -204,6 +237,4 @@ def _is_count(json: msgspec.Raw | None, path: tuple[str, ...]) -> bool:
         value: Any = _decode_untyped(json)
     except DECODING_ERRORS:
         return False
-    for key in path:
-        value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
-    return parse_count(value) is not None
+    return parse_count(_walk(value, path)) is not None

@@ -18,6 +18,7 @@ from aiwyn_async._decoding.envelope import (
     Envelope,
     envelope_decoder,
     find_envelope,
+    is_empty_page,
     malformed_error,
     parse_count,
     split_layers,
@@ -156,7 +157,12 @@ class PageDecoder(Generic[RowT]):
                 return page
             unknown = {} if page is None else page.unknown
         self._has_searched = True
-        self._envelope = self._find_envelope(body)
+        try:
+            self._envelope = self._find_envelope(body)
+        except DecodeError:
+            if is_empty_page(body, self._envelope or self._declared):
+                return DecodedRows([], 0, [])
+            raise
         page = self._decode_as(self._envelope, body)
         if page is None:
             split_layers(body)  # raises for a body that is not JSON

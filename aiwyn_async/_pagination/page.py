@@ -54,7 +54,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         try:
             version = _version_decoder.decode(text).version
             stored = _decoder.decode(text) if version == VERSION else None
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError, TypeError):
             raise CheckpointError("not a valid checkpoint") from None
         if stored is None:
             raise CheckpointError(
@@ -74,7 +74,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         """
         if (self.endpoint, self.query) != (endpoint, query):
             raise CheckpointError(
-                f"this checkpoint belongs to another query of {self.endpoint}; "
+                f"this checkpoint belongs to another query of {self.endpoint}, or to another server; "
                 "resume with the same filters and order, or start a new read without resume"
             )
         return self.position

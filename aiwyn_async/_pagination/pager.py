@@ -119,7 +119,8 @@ class Pager(Read[RowT]):
         """Return the server's count, or the number of keys without one."""
         keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip"}
         page = await self._with(**keys, page_size=1, limit=1)
-        if page.count is not None:
+        # A server that counts only the rows of its pages reports 1, whatever the list has.
+        if page.count is not None and (page.count > len(page.items) or not page.items):
             count: int = page.count
             return count
         read: Pager[Any] = self._with(**keys, limit=None)

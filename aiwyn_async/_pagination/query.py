@@ -51,6 +51,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: path of the endpoint, below ``base_url``.
+        server: the server; a checkpoint of another one would skip rows.
         fields: the body without the paging fields, in wire names.
         key: wire name of the unique key of the rows.
         envelope: the declared keys of rows and count; None to detect them.
@@ -64,6 +65,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     fields: dict[str, Any]
+    server: str = ""
     key: str = "id"
     envelope: Envelope | None = None
     by_key: bool = False
@@ -101,7 +103,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     def fingerprint(self) -> str:
         """Return a hash of the query, which its checkpoints are bound to."""
-        return fingerprint(self.path, {"fields": self.fields, "by_key": self.by_key, "key": self.key})
+        identity = {"fields": self.fields, "by_key": self.by_key, "key": self.key}
+        return fingerprint(self.path, identity | {"server": self.server})
 
     def pull_fingerprint(self) -> str:
         """Return a hash of what a pull of the query reads, its key range included."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 import msgspec
 
+from aiwyn_async._core.callbacks import check_callback, check_state
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
@@ -98,6 +99,8 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
     if options.get("resume") is not None:
         options["resume"] = _as_checkpoint(options["resume"])
+    check_callback("on_progress", options.get("on_progress"))
+    check_state(options.get("state"))
     return options
 
 

@@ -150,8 +150,9 @@ class Pull(Read[RowT]):
     @cached_property
     def _fingerprint(self) -> str:
         """Of the query, and of the shape of a row: rows of two shapes must not be joined."""
-        rows = fingerprint(self.query.path, {"rows": _shape_of(self.row_type)})
-        return f"{self.query.pull_fingerprint()}.{rows}"
+        path, query = self.query.path, self.query.pull_fingerprint()
+        rows = fingerprint(path, {"rows": _shape_of(self.row_type)})
+        return f"{fingerprint(path, {'query': query, 'server': self.query.server})}.{rows}"
 
 
 class _Readers(NamedTuple, Generic[RowT]):

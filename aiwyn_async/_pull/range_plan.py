@@ -189,8 +189,10 @@ class RangePlan:
         violation = find_violation(request.after, request.until, keys)
         if violation is not None:
             raise KeyFilterIgnored(violation)
-        if keys and not are_integers(keys):
-            self.order_checked = self.order_checked and follows_in_order(request.after, keys)
+        is_mixed = keys and request.after is not None and type(request.after) is not type(keys[0])
+        if is_mixed or (keys and not are_integers(keys)):
+            is_ordered = not is_mixed and follows_in_order(request.after, keys)
+            self.order_checked = self.order_checked and is_ordered
 
     def _advance(self, segment: Segment, keys: Sequence[Id | None], *, is_end: bool) -> tuple[int, bool]:
         """Move a segment beyond a page; return its number of rows, and if it ends."""

@@ -39,8 +39,9 @@ class RangeKeys:
         new: Sequence[int] | None = None
         if self.known is not None:
             new = self.known.add_new(keys)
-        elif keys and isinstance(keys[-1], str) and self._text_keys.add_new(keys) == []:
-            new = []  # the order of text keys depends on a collation, so it cannot show a repeated page
+        elif keys and isinstance(keys[-1], str):
+            # The order of text keys depends on a collation, so it cannot show repeated rows.
+            new = self._text_keys.add_new(keys)
         if keys and new == []:
             raise KeyFilterIgnored("the server returned the same rows twice")
         return range(len(keys)) if new is None else new

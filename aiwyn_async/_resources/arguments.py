@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from numbers import Integral
 from typing import Any, Final, TypeVar, cast
 
@@ -17,6 +19,7 @@ from aiwyn_async.models.base import Id
 __all__ = [
     "as_fields",
     "as_id",
+    "check_finite",
     "check_keys",
     "check_word",
     "each",
@@ -53,6 +56,28 @@ def as_fields(fields: Mapping[str, object]) -> dict[str, JSON]:
         ConfigurationError: a value has no JSON, such as NaN, ``NaT`` or an array; it names the field.
     """
     return {name: to_wire(value, name) for name, value in fields.items() if value is not None}
+
+
+def check_finite(value: object) -> None:
+    """Refuse NaN and infinity at any depth: msgspec encodes a float as null, a Decimal as invalid JSON.
+
+    Raises:
+        ValueError: the value has one.
+        RecursionError: the value is nested too deeply, or contains itself.
+    """
+    if isinstance(value, Mapping):
+        for item in cast("Mapping[object, object]", value).values():
+            check_finite(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in cast("Iterable[object]", value):
+            check_finite(item)
+    elif isinstance(value, (float, Decimal)) and not _is_finite(value):
+        raise ValueError("NaN and infinity have no JSON form; pass a finite number or None")
+
+
+def _is_finite(number: float | Decimal) -> bool:
+    # A Decimal may be too large for a float, and a signaling NaN cannot be converted.
+    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
 def check_word(name: str, value: object, words: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
+from aiwyn_async._core.urls import server_name
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
@@ -207,6 +208,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         query = Query(
             path=self._path("list"),
             fields=as_fields(filters),
+            server=server_name(self._session.config.base_url),
             key=self.endpoint.key or NO_KEY,
             envelope=self.endpoint.list_envelope,
             page_style=self.endpoint.page_style,

@@ -16,7 +16,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.read import check_integer
-from aiwyn_async._resources.arguments import each
+from aiwyn_async._resources.arguments import check_finite, each
 from aiwyn_async._resources.record_outcomes import MISMATCHES, Batch, parse_outcomes, same_outcome
 from aiwyn_async.errors import (
     AuthenticationError,
@@ -27,11 +27,16 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
 
-__all__ = ["RecordWrite", "Records"]
+__all__ = ["RecordWrite", "Records", "StrictRecord"]
 
 MAX_BATCH: Final = 100
 """Maximum records per request, as documented."""
 BATCHES_IN_FLIGHT: Final = 4
+
+
+class StrictRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record from outside: a misspelt ``systemRef`` that is ignored would create a second record."""
+
 
 RecordInput = Record | Mapping[str, Any]
 Records_ = Iterable[RecordInput] | AsyncIterable[RecordInput]
@@ -192,9 +197,14 @@ class RecordWrite:
     def _checked(self, record_input: RecordInput, index: int) -> Record:
         try:
             record = (
-                record_input if isinstance(record_input, Record) else msgspec.convert(record_input, Record)
+                record_input
+                if isinstance(record_input, Record)
+                else msgspec.convert(record_input, StrictRecord)
             )
+            check_finite([record.system_ref, record.attributes])
             encode_json(record)
+        except RecursionError:
+            raise ConfigurationError(f"record {index} is malformed: nested too deeply") from None
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
             raise ConfigurationError(f"record {index} is malformed: {error}") from None
         if not record.type:

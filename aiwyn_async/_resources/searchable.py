@@ -9,6 +9,7 @@ from typing import Any, TypeVar, Unpack
 from aiwyn_async._changes.bookmarks import StateBackend
 from aiwyn_async._changes.changes import CHANGES_OPTIONS, Changes
 from aiwyn_async._changes.timestamps import to_timedelta, to_wire
+from aiwyn_async._core.urls import server_name
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
@@ -131,6 +132,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         return Query(
             path=self._path("search"),
             fields=fields | ({"orderBy": order} if order else {}),
+            server=server_name(self._session.config.base_url),
             key=key or NO_KEY,
             envelope=self.endpoint.search_envelope,
             by_key=paging != "page" and key is not None,

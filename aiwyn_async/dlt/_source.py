@@ -28,7 +28,7 @@ from aiwyn_async.arrow._rows import PageRows, raw_pages
 from aiwyn_async.arrow._stream import check_ids, to_table
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.filters import Where
 
 __all__ = ["aiwyn_source"]
@@ -45,6 +45,7 @@ def aiwyn_source(
     where: Where = None,
     overlap: float | timedelta | None = None,
     ids: Literal["auto", "text"] = "auto",
+    on_bad_row: Literal["raise", "skip"] = "raise",
 ) -> DltSource:
     """Return resources of the API as a dlt source.
 
@@ -65,6 +66,8 @@ def aiwyn_source(
         where: a condition for these resources, which need a search.
         overlap: seconds or a timedelta to read again before the bookmark; as in ``changes()``.
         ids: "text" makes every id column text; "auto" makes it integers and refuses text.
+        on_bad_row: "skip" leaves out rows that do not decode, and logs a warning with their number. They are
+            read again when they change, or with all rows.
 
     Raises:
         ConfigurationError: an argument is invalid, or the client has no credentials; nothing was sent.
@@ -72,7 +75,9 @@ def aiwyn_source(
     if isinstance(resources, str):
         raise ConfigurationError(f"resources must be a list of names, such as [{resources!r}]")
     client = connect()  # opens nothing
-    reads = [_ResourceRead(name, connect, where, overlap, ids) for name in resources]
+    if on_bad_row not in {"raise", "skip"}:
+        raise ConfigurationError("on_bad_row must be 'raise' or 'skip'")
+    reads = [_ResourceRead(name, connect, where, overlap, ids, on_bad_row) for name in resources]
     declared = [read.declare(client) for read in reads]
     source: DltSource = dlt.source(lambda: declared, name="aiwyn", section="aiwyn", max_table_nesting=0)()
     return source
@@ -86,6 +91,7 @@ class _ResourceRead(msgspec.Struct, frozen=True):
     where: Where
     overlap: float | timedelta | None
     ids: Literal["auto", "text"]
+    on_bad_row: Literal["raise", "skip"]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"  # that of a partial would show its arguments
@@ -143,9 +149,13 @@ class _ResourceRead(msgspec.Struct, frozen=True):
     def _read(self, collection: Any, state: _ResourceState | None) -> Changes[Any] | Pull[Any]:
         read: Changes[Any] | Pull[Any]
         if _is_incremental(collection):
-            read = collection.changes(where=self.where, overlap=self.overlap, state=state)
+            read = collection.changes(
+                where=self.where, overlap=self.overlap, state=state, on_bad_row=self.on_bad_row
+            )
         else:
-            read = collection.pull(self.where, strict=True)
+            # A strict pull refuses rows that are skipped; finish() refuses all other problems.
+            is_strict = self.on_bad_row == "raise"
+            read = collection.pull(self.where, strict=is_strict, on_bad_row=self.on_bad_row)
         return read
 
 
@@ -201,8 +211,14 @@ class _Reading:
         Raises:
             IncompleteError: the read is not proven complete.
         """
+        report = self._read.report
         if isinstance(self._read, Changes):
             await self._read.ack()
+        elif problems := report.blocking_problems():
+            raise IncompleteError(f"{self._name}: {'; '.join(problems)}", report=report)
+        if report.bad_rows:
+            logger.warning("%s: %d rows do not decode and were left out", self._name, report.bad_rows)
+        if isinstance(self._read, Changes):
             for text in self._read.possible_gaps:
                 logger.warning("%s: %s", self._name, text)
             for text in self._read.notes:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from aiwyn_async._core.callbacks import check_callback
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
@@ -135,6 +136,9 @@ async def export(
     )
     options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
     parquet = parquet_options(compression, row_group_rows)
+    check_callback("on_progress", on_progress)
+    if table is not None and not table.strip():
+        raise ConfigurationError("table must not be empty; leave it out for the name of the endpoint")
     output: Output
     if is_dataset(to):
         output = _dataset(to, source, row_type, options, parquet, partition_by=partition_by, keep=keep)

@@ -14,6 +14,7 @@ from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._rows import raw_pages, read_as
+from aiwyn_async.errors import ConfigurationError
 
 __all__ = ["Readable", "Report", "Source"]
 
@@ -29,9 +30,17 @@ class Source:
 
     Args:
         original: the caller's object, which receives the report and the bad rows of the export.
+
+    Raises:
+        ConfigurationError: it is something else, such as a list of rows or ``changes()``.
     """
 
     def __init__(self, original: Readable) -> None:
+        if not isinstance(original, (Pager, Pull)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"export() takes a list(), search() or pull(), got {type(original).__name__}; "
+                "for changes() use sync() or an Arrow stream"
+            )
         self._original = original
         self.row_type: type[Any] = plain_type(original.row_type)
         self.on_bad_row: OnBadRow = original.on_bad_row

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._changes.bookmarks import server_name
 from aiwyn_async._core.files import move_synced, replace_content, sync_file
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
+from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ExportError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiwyn_async._core.files import disk_errors
 from aiwyn_async.errors import ConfigurationError, ExportError
 
 __all__ = ["ExportFolder"]
@@ -31,7 +32,7 @@ class ExportFolder:
         """Return the absolute path of a target, with its slash at the end if it has one.
 
         Raises:
-            ExportError: the path is absolute, a URL, climbs, is hidden, or leads over a link.
+            ExportError: the path is absolute, a URL, climbs, is hidden, too long, or leads over a link.
         """
         names = path.removesuffix("/").split("/")
         if not path.isprintable() or any(letter in path for letter in '\\:*?"<>|'):
@@ -41,10 +42,11 @@ class ExportFolder:
                 f"path {path!r} must be relative, without hidden, . and .. segments; {_EXAMPLES}"
             )
         target = self._folder
-        for name in names:
-            target /= name
-            self._refuse_link(target, path)
-        self._refuse_special(target, path)
+        with disk_errors(Path(path), error=ExportError):  # such as a name that is too long
+            for name in names:
+                target /= name
+                self._refuse_link(target, path)
+            self._refuse_special(target, path)
         if not path.endswith("/") and not target.parent.is_dir():
             parent = "/".join(names[:-1])
             raise ExportError(f"the export folder has no folder {parent}; use a path without it")

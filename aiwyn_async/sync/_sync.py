@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from aiwyn_async._changes.bookmarks import server_name
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
+from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pull.progress import Progress

@@ -136,6 +136,12 @@ async def test_unusual_arguments_and_full_stdout_end_in_one_line(
             ["sync", "invoices", "--to", "s3://bucket/x.duckdb"],
             "s3://bucket/x.duckdb is a URL, and only datasets",
         ),
+        # An unset variable of a shell; below the root, all resources would be written.
+        (["export", "invoices", "--to", ""], "'' is not a path"),
+        (["export", "all", "--to", ""], "'' is not a path"),
+        (["export", "all", "--to", "", "--format", "csv"], "'' is not a path"),
+        (["sync", "invoices", "--to", ""], "is not a file name"),
+        (["sync", "all", "--to", ""], "is not a file name"),
         (["export", "invoices", "--to", "x.csv", "--on-bad-row", "ignore"], "--on-bad-row"),
         (["export", "invoices", "--to", "x.csv", "--ids", "number"], "--ids"),
         (["export", "invoices", "--to", "x.csv", "--round-money", "9.5"], "--round-money"),

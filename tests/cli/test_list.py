@@ -46,6 +46,14 @@ async def test_list_in_a_pipe_is_rows_exactly_as_sent(cli: Cli, box: Sandbox) ->
     assert len(rows) == 400
 
 
+async def test_search_sends_numbers_of_where_with_every_digit(cli: Cli, box: Sandbox) -> None:
+    amount = "1234567890123456789.123456789"
+    done = await cli.run("search", "invoices", "--where", f'{{"totalAmount":{{"_gt":{amount}}}}}')
+    assert (done.code, done.out) == (0, ""), done.err
+    body: Any = box.requests[-1].body
+    assert body["where"] == {"totalAmount": {"_gt": Decimal(amount)}}
+
+
 async def test_list_writes_one_line_per_row_of_indented_json(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.list", every=1, mutate=change_first(notes=HOSTILE, region="north"))
     done = await cli.run("list", "invoices", "--limit", "3")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli, wait_until
+from fault_server import READ, FaultServer, http_response, send
 
 
 def record_lines(count: int) -> str:
@@ -90,3 +91,24 @@ async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> Non
         _, err = await process.communicate()
     assert process.returncode == 0, err
     assert box.scalar("SELECT count(*) FROM records") == 1
+
+
+async def test_upsert_sends_numbers_with_every_digit(cli: Cli, tmp_path: Path) -> None:
+    amounts = b"[1.10,12345678901234567890123456789.123456789,1E+400,-0.0,7]"
+    (tmp_path / "rows.jsonl").write_bytes(
+        b'\xef\xbb\xbf{"type":"CLIENT","attributes":{"paid":%s}}\n' % amounts
+    )
+    body = b'{"data":{"records":[{"status":"CREATED"}]}}'
+    async with FaultServer([READ, send(http_response(body=body))]) as server:
+        done = await cli.run(
+            "upsert", "--file", "rows.jsonl", AIWYN_BASE_URL=server.url, AIWYN_API_KEY="", AIWYN_TOKEN="token"
+        )
+    assert done.code == 0, done.err
+    assert amounts in server.requests[0].body
+
+
+async def test_upsert_refuses_misspelt_field(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "system_ref": 1, "attributes": {}}\n')
+    done = await cli.run("upsert", "--file", "rows.jsonl")
+    assert (done.code, "unknown field `system_ref`" in done.err) == (2, True)
+    assert box.calls("records.upsert") == 0

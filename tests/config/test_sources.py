@@ -107,3 +107,18 @@ def test_client_does_not_require_a_home_directory(monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
     assert load().base_url == URL
+
+
+def test_whitespace_around_an_environment_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIWYN_BASE_URL", f" {URL}\n")
+    monkeypatch.setenv("AIWYN_TOKEN", "\ttoken\r\n")
+    monkeypatch.setenv("AIWYN_RETRIES", " 3\n")
+    monkeypatch.setenv("AIWYN_READ_TIMEOUT", "2.5 ")
+    monkeypatch.setenv("AIWYN_RETRY_WRITES", "true\n")
+    config = Config.load()
+    assert (config.token, config.retries, config.read_timeout, config.retry_writes) == (
+        Secret("token"),
+        3,
+        2.5,
+        True,
+    )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.errors import AuthenticationError, PartialWriteError
-from aiwyn_async.models.records import RecordOutcome
+from aiwyn_async.models.records import Record, RecordOutcome
 from aiwyn_async.sandbox import Sandbox
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["self"] = ENDLESS
 
 
 @pytest.fixture
@@ -165,6 +169,13 @@ async def test_raise_on_partial_raises_after_a_partial_failure(sandbox: tuple[Sa
         ({"type": "", "systemRef": 1}, "empty type"),
         ({"type": "A", "attributes": []}, "attributes"),
         ({"type": "A", "attributes": {"x": object()}}, "malformed"),
+        ({"type": "A", "attributes": {"x": [float("nan")]}}, "NaN and infinity"),
+        ({"type": "A", "attributes": {"x": float("-inf")}}, "NaN and infinity"),
+        ({"type": "A", "attributes": {"x": {"y": Decimal("sNaN")}}}, "NaN and infinity"),
+        ({"type": "A", "systemRef": {"id": Decimal("Infinity")}}, "NaN and infinity"),
+        (Record(type="A", attributes={"x": float("nan")}), "NaN and infinity"),
+        ({"type": "A", "attributes": ENDLESS}, "nested too deeply"),
+        ({"type": "A", "system_ref": 1}, "unknown field `system_ref`"),
         (7, "malformed"),
     ],
 )

@@ -66,6 +66,27 @@ def test_decode_follows_an_envelope_that_changes_between_pages() -> None:
     assert [[each.id for each in decoder.decode(body).rows] for body in bodies] == [[1], [2], [3]]
 
 
+def test_null_with_a_count_of_zero_is_a_page_without_rows() -> None:
+    decoder = PageDecoder(Invoice, DECLARED)
+    for _ in range(2):
+        page = decoder.decode(b'{"deid_invoice":null,"deid_invoice_aggregate":{"aggregate":{"count":0}}}')
+        assert (page.rows, page.count, page.bad) == ([], 0, [])
+    assert [each.id for each in decoder.decode(page_of('{"id":1}', count="1")).rows] == [1]
+
+
+@pytest.mark.parametrize("count", ["1", "null", '"many"', "false"])
+def test_null_with_another_count_is_not_a_page(count: str) -> None:
+    with pytest.raises(DecodeError, match="no single list of rows"):
+        decode(
+            f'{{"deid_invoice":null,"deid_invoice_aggregate":{{"aggregate":{{"count":{count}}}}}}}'.encode()
+        )
+    with pytest.raises(ApiError, match="no such column"):
+        decode(
+            b'{"deid_invoice":null,"deid_invoice_aggregate":{"aggregate":{"count":0}},'
+            b'"error":"no such column"}'
+        )
+
+
 @pytest.mark.parametrize("errors", [b'[{"message":"no such column"}]', b'{"message":"no such column"}'])
 @pytest.mark.parametrize("start", [b'{"errors":', b'{"data":null,"errors":', b'{"deid_invoice":[],"error":'])
 def test_decode_raises_error_of_successful_response(start: bytes, errors: bytes) -> None:

@@ -131,6 +131,24 @@ def test_row_that_does_not_decode_loads_nothing(box: Sandbox, connect: Connect, 
     assert "subtotal" in str(cause_in(raised.value, DecodeError))
 
 
+@pytest.mark.parametrize("resource", ["invoices", "payments"])
+def test_row_that_does_not_decode_can_be_skipped(
+    resource: str,
+    box: Sandbox,
+    connect: Connect,
+    pipeline: Any,
+    path: Path,
+) -> None:
+    odd = min(sandbox_rows(box, resource))
+    head = b'{"id":%d,' % odd
+    for route in ("invoices.search", "payments.list"):
+        box.faults.add(route, every=1, mutate=lambda body: body.replace(head, head + b'"x":NaN,'))
+    with pytest.raises(PipelineStepFailed):
+        pipeline.run(aiwyn_source([resource], connect=connect))
+    pipeline.run(aiwyn_source([resource], connect=connect, on_bad_row="skip"))
+    assert set(sandbox_rows(box, resource)) - set(loaded_rows(path, resource)) == {odd}
+
+
 def test_bookmark_does_not_move_if_the_load_does_not_happen(
     box: Sandbox, connect: Connect, pipeline: Any, path: Path
 ) -> None:

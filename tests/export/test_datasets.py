@@ -237,6 +237,7 @@ async def test_two_exports_to_one_dataset_are_refused(firm: Firm, tmp_path: Path
             "'totalAmount' is not a column of text, integers, booleans or dates",
         ),
         ({"partition_by": "nothing"}, "choose from id, "),
+        ({"partition_by": "status", "columns": ["status"]}, "'status' is the only column"),
         ({"csv_escape_formulas": True}, "is for .csv files"),
     ],
 )

@@ -55,6 +55,12 @@ async def test_path_that_is_not_plainly_in_the_folder_is_refused(
     assert sorted(folder.parent.rglob("*")) == before
 
 
+@pytest.mark.parametrize("path", ["x" * 300 + ".csv", "x" * 300 + "/", "x/" * 5000])
+async def test_path_that_is_too_long_is_refused(call: Call, box: Sandbox, path: str) -> None:
+    assert "File name too long" in await call.refused("export", resource="invoices", path=path)
+    assert not box.requests
+
+
 @pytest.mark.parametrize("target", ["outside.csv", "inside.csv", "nothing.csv"])
 async def test_link_as_a_target_is_refused(call: Call, box: Sandbox, folder: Path, target: str) -> None:
     (folder.parent / "outside.csv").write_text("outside")

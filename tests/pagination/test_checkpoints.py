@@ -152,7 +152,23 @@ def test_damaged_checkpoint_is_rejected_or_valid(
             assert request.fields.get("page", 0) >= 0
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "x", "\ud800", b"\xff", '{"version":2}', "[" * 100_000])
-def test_invalid_checkpoint_is_rejected(aiwyn_offline: AiwynClient, text: str | bytes) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "x", "\ud800", b"\xff", '{"version":2}', "[" * 100_000, {"version": 1}, 5, object()],
+)
+def test_invalid_checkpoint_is_rejected(aiwyn_offline: AiwynClient, text: Any) -> None:
     with pytest.raises(CheckpointError):
         aiwyn_offline.invoices.list(resume=text)
+
+
+@pytest.mark.parametrize("verb", ["list", "search", "pull", "changes"])
+async def test_checkpoint_of_another_server_is_rejected(verb: str, aiwyn: AiwynClient, box: Sandbox) -> None:
+    read = getattr(aiwyn.invoices, verb)
+    pages = read(page_size=20).pages()
+    checkpoint = (await anext(pages)).checkpoint
+    await pages.aclose()
+    other = AiwynClient(base_url=box.url.replace("127.0.0.1", "localhost"), api_key=box.api_key)
+    async with other:
+        with pytest.raises(CheckpointError, match="another server"):
+            getattr(other.invoices, verb)(page_size=20, resume=checkpoint)
+    assert len(await read(page_size=20, resume=checkpoint).collect()) == 75

@@ -76,6 +76,27 @@ async def test_count_reads_the_keys_if_the_server_reports_none(aiwyn: AiwynClien
     assert await aiwyn.invoices.list(page_size=10).count() == 95
 
 
+@pytest.mark.parametrize("route", ["invoices.list", "invoices.search"])
+async def test_count_of_the_page_alone_is_not_the_count(route: str, aiwyn: AiwynClient, box: Sandbox) -> None:
+    def count_page(body: bytes) -> bytes:
+        response = msgspec.json.decode(body)
+        response["deid_invoice_aggregate"]["aggregate"]["count"] = len(response["deid_invoice"])
+        return msgspec.json.encode(response)
+
+    box.faults.add(route, every=1, mutate=count_page)
+    reads = [aiwyn.invoices.list()] if route == "invoices.list" else [aiwyn.invoices.search()]
+    assert [await read.count() for read in reads] == [95]
+    assert route == "invoices.list" or await aiwyn.invoices.pull().count() == 95
+
+
+@pytest.mark.parametrize("count", ['"1_00"', '"٩٩"', '"+95"', '"9' + "9" * 5000 + '"'])
+async def test_count_that_is_not_a_number_is_ignored(count: str, aiwyn: AiwynClient, box: Sandbox) -> None:
+    text = f'"count":{count}'.encode()
+    box.faults.add("invoices.list", every=1, mutate=lambda body: body.replace(b'"count":95', text))
+    page = await aiwyn.invoices.list()
+    assert (len(page), page.count) == (95, None)
+
+
 class Slim(msgspec.Struct, rename="camel"):
     total_amount: Decimal
 

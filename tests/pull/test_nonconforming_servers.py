@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from operator import gt
+from operator import gt, le
 from typing import Any
 
 import msgspec
@@ -96,6 +96,33 @@ async def test_text_keys_in_order_are_complete(serve: Serve, keys: list[str]) ->
     model.order = lambda row: row["id"]
     pull = (await serve(model)).invoices.pull(page_size=50, strict=True).decode_as(dict)
     assert await keys_of(pull) == sorted(keys)
+
+
+def compares_as_sent(body: dict[str, Any]) -> Callable[[Row], bool]:
+    """Compare keys with a bound as numbers if it is a number, and as text if it is text."""
+    where = body.get("where") or {}
+    bounds = [bound for each in where.get("_and", [where]) for bound in each.get("id", {}).items()]
+
+    def matches(row: Row) -> bool:
+        return all(
+            (gt if operator == "_gt" else le)(type(bound)(row["id"]), bound) for operator, bound in bounds
+        )
+
+    return matches
+
+
+@pytest.mark.parametrize("is_text", [lambda key: key > 50, lambda key: key <= 50], ids=["later", "at first"])
+@pytest.mark.parametrize("ranges", [1, 8])
+async def test_keys_whose_type_changes_lose_no_row_unnoticed(
+    serve: Serve, is_text: Callable[[int], bool], ranges: int
+) -> None:
+    model = ServerModel([{"id": str(key) if is_text(key) else key} for key in range(1, 101)])
+    model.order = lambda row: int(row["id"])
+    model.matching = lambda body: list(filter(compares_as_sent(body), model.rows))
+    pull = (await serve(model)).invoices.pull(page_size=20, ranges=ranges).decode_as(dict)
+    keys = await keys_of(pull)
+    assert len(keys) == len(set(keys)) or not pull.report.complete
+    assert set(map(int, keys)) == set(range(1, 101)) or not pull.report.complete
 
 
 @pytest.mark.parametrize("keys", [range(300), [f"k{n:03}" for n in range(300)]], ids=["integers", "texts"])

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient
+from aiwyn_async import AiwynClient, FileState
 from aiwyn_async.errors import ConfigurationError, InvalidRequestError
+from aiwyn_async.export import export
 from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sync import sync
 from number_likes import Array, Bool, Float32, Int64, NotATime, ZeroDimensions
 
 NAN = float("nan")
@@ -253,3 +256,28 @@ async def test_unknown_operator_is_sent_if_allowed(aiwyn: AiwynClient, box: Sand
     with pytest.raises(InvalidRequestError):  # the sandbox does not support this operator
         await anext(aiter(rows))
     assert "_niregex" in str(box.requests[-1].body)
+
+
+@pytest.mark.parametrize("state", [{}, "bookmarks.json", 5, object()])
+def test_state_without_get_and_put_is_refused(aiwyn: AiwynClient, state: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"state must be .* FileState\(path\), not"):
+        aiwyn.invoices.changes(state=state)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b.json", None, 5, "s3://bucket/bookmarks.json"])
+def test_state_file_that_is_not_a_path_is_refused(path: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        FileState(path)
+
+
+async def test_callback_that_nothing_would_await_is_refused(aiwyn: AiwynClient, tmp_path: Path) -> None:
+    async def on_progress(_: object) -> None: ...
+
+    wrong: list[Any] = [on_progress, 5]
+    for callback in wrong:
+        with pytest.raises(ConfigurationError, match="on_progress must be"):
+            aiwyn.invoices.pull(on_progress=callback)
+        with pytest.raises(ConfigurationError, match="on_progress must be"):
+            await export(aiwyn.invoices.list(), tmp_path / "x.csv", on_progress=callback)
+        with pytest.raises(ConfigurationError, match="on_progress must be"):
+            await sync(aiwyn.invoices, tmp_path / "x.duckdb", on_progress=callback)

@@ -150,6 +150,8 @@ def _check_partition_column(schema: Any, name: str) -> None:
             f"partition_by: {name!r} is not a column of text, integers, booleans or dates; "
             f"choose from {', '.join(suitable) or 'none'}"
         )
+    if len(schema) == 1:  # a file without columns has no rows for its readers
+        raise ConfigurationError(f"partition_by: {name!r} is the only column; write another one too")
 
 
 def _names_folders(kind: Any) -> bool:

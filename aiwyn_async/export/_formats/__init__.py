@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from aiwyn_async._core.files import url_of
+from aiwyn_async._core.files import check_path, url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
@@ -56,7 +56,11 @@ def is_dataset(to: str | Path) -> bool:
     """True if a target is a folder, not a file.
 
     It ends in a slash; or it has no suffix of a file format, and is an existing folder or a URL.
+
+    Raises:
+        ConfigurationError: it is not a path.
     """
+    check_path(to)
     if str(to).endswith(("/", os.sep)):
         return True
     return suffix_of(to) not in _FORMATS and (url_of(to) is not None or Path(to).is_dir())

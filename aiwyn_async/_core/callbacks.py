@@ -1,0 +1,33 @@
+"""Checks of functions and objects that a caller passes to be called later."""
+
+from __future__ import annotations
+
+import inspect
+
+from aiwyn_async.errors import ConfigurationError
+
+__all__ = ["check_callback", "check_state"]
+
+
+def check_callback(name: str, function: object) -> None:
+    """Refuse a callback that cannot be called, or that nothing would await.
+
+    Raises:
+        ConfigurationError: names the argument.
+    """
+    if function is not None and (not callable(function) or inspect.iscoroutinefunction(function)):
+        kind = "an async function" if callable(function) else type(function).__name__
+        raise ConfigurationError(f"{name} must be a function that is not async, not {kind}")
+
+
+def check_state(state: object) -> None:
+    """Refuse a state that could not store a bookmark once all rows are read.
+
+    Raises:
+        ConfigurationError: it has no ``get()`` or no ``put()``.
+    """
+    if state is not None and not all(callable(getattr(state, name, None)) for name in ("get", "put")):
+        raise ConfigurationError(
+            "state must be an object with get(key) and put(key, value), such as FileState(path), "
+            f"not {type(state).__name__}"
+        )
