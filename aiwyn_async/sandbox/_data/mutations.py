@@ -75,8 +75,8 @@ def delete_row(database: Database, resource: Resource, row_id: int) -> None:
         _remove(database, resource, row_id)
         for child, rows in child_resources(resource):
             sql = f"SELECT id FROM {child.name} WHERE {rows.link} = ?"
-            for child_id in database.read_ids(sql, (row_id,)):
-                _remove(database, child, child_id)
+            for (child_id,) in database.query(sql, (row_id,)):
+                _remove(database, child, int(str(child_id)))
     _notify(database, resource, "DELETE", (row_id,))
 
 
