@@ -211,6 +211,6 @@ def generate(
         connection.execute(
             fill, {**scale, "first": start, "stop": end, **_streams(seed, resource.name, start)}
         )
-        if not seed_rows.bodies:
+        if seed_rows.objects:
             fill_bodies(connection, resource, f"SELECT id {within}", span)
         _add_children(connection, resource, span, on_children)

@@ -175,9 +175,10 @@ class Seed:
             each resource, ``:<resource>``, and the time between two invoices, ``:step_us``.
         min_rows: Minimum number of rows.
         child_rows: Rows created with those of another resource.
-        bodies: A SELECT of ``id`` and ``body``, the JSON, from ``wanted``, some rows of the table: the JSON
-            is generated when it is first read. Otherwise it is derived from the columns, with the rows.
+        bodies: A SELECT of ``id`` and ``body``, the JSON, from ``wanted``, some rows of the table; by
+            default, the JSON is derived from the columns. It is generated when it is first read.
         objects: Fields of the row that are not columns: SQL expressions over the columns that return JSON.
+            They may read other tables, so the JSON is generated with the rows.
         stored: Further names that the last step selects, stored for ``bodies``.
         reads: SELECTs of the ids of other resources' rows whose JSON the steps read.
         lookups: SELECTs of a number and a text, stored once in temporary tables of their names with the

@@ -79,19 +79,17 @@ SELECT rows.*, {_DICE} AS dice, {_amount("s1")} + CASE WHEN {_LINES_OF} > 1 THEN
   -- Three invoices at a time share one instant, so that an order by createdAt has ties.
   {EPOCH_2019} + n / 3 * 3 * :step_us / 1000000 AS created
 FROM rows"""
-_TAXED = """
-SELECT *, (subtotal * rate_bp + 5000) / 10000 AS tax_cents, date(created, 'unixepoch') AS day,
-  created - created % 86400 AS issued, created - created % 86400 + 31 * 86400 - 1 AS due
-FROM priced"""
+_TAX, _DUE = "(subtotal * rate_bp + 5000) / 10000", "created - created % 86400 + 31 * 86400 - 1"
 _PAID = f"""
-SELECT *, CASE WHEN dice < 52 THEN subtotal + tax_cents
-    WHEN dice < 64 THEN (subtotal + tax_cents) * (s4 / 3 % 80 + 10) / 100 ELSE 0 END AS paid,
+SELECT *, {_TAX} AS tax_cents, date(created, 'unixepoch') AS day,
+  CASE WHEN dice < 52 THEN subtotal + {_TAX}
+    WHEN dice < 64 THEN (subtotal + {_TAX}) * (s4 / 3 % 80 + 10) / 100 ELSE 0 END AS paid,
   CASE WHEN dice < 52 THEN 'PAID' WHEN dice < 55 THEN 'CLOSED' WHEN dice < 59 THEN 'POSTED'
-       WHEN dice < 64 THEN CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END
+       WHEN dice < 64 THEN CASE WHEN {_DUE} < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END
        WHEN dice < 69 THEN 'DRAFT' WHEN dice < 73 THEN 'CANCELLED' WHEN dice < 79 THEN 'PENDING'
        WHEN dice < 81 THEN 'CLOSED' WHEN dice < 93 THEN 'POSTED'
-       ELSE CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status
-FROM taxed"""
+       ELSE CASE WHEN {_DUE} < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status
+FROM priced"""
 # Texts are made in the last step: each step copies the columns of the one before.
 _MADE = f"""
 SELECT {_IDS.sql("n")} AS id, printf('INV-%.4s-%06d', day, n + 1) AS invoice_number,
@@ -103,7 +101,8 @@ SELECT {_IDS.sql("n")} AS id, printf('INV-%.4s-%06d', day, n + 1) AS invoice_num
        WHEN paid > 0 THEN 'PARTIALLY_PAID' ELSE 'UNPAID' END AS payment_status, client_id, client_name, client_email,
   CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_id END AS project_id,
   CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_name END AS project_name,
-  issued * 1000000 AS issue_date_us, due * 1000000 AS due_date_us, subtotal AS subtotal_cents, tax_cents,
+  (created - created % 86400) * 1000000 AS issue_date_us, ({_DUE}) * 1000000 AS due_date_us,
+  subtotal AS subtotal_cents, tax_cents,
   subtotal + tax_cents AS total_cents, 'USD' AS currency, paid AS paid_cents,
   subtotal + tax_cents - paid AS outstanding_cents,
   CASE WHEN s2 % 3 = 0 THEN NULL
@@ -240,7 +239,7 @@ INVOICES = Resource(
     seed=Seed(
         ids=_IDS,
         size=lambda sizes: sizes["invoices"],
-        steps={"priced": _PRICED, "taxed": _TAXED, "paid": _PAID, "made": _MADE},
+        steps={"priced": _PRICED, "paid": _PAID, "made": _MADE},
         bodies=_BODIES,
         stored=("s1", "s2", "s3", "s4", "s5"),
         lookups={"invoice_lines": _LINES},

@@ -22,7 +22,7 @@ from aiwyn_async.sandbox._declarations.fields import (
 from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
 from aiwyn_async.sandbox._declarations.resources.invoices import PAYMENTS_OF_INVOICES
 from aiwyn_async.sandbox._declarations.sample_text import CARD_TYPES, PAYMENT_METHODS
-from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant, row_json_sql
+from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant
 
 __all__ = ["PAYMENTS"]
 
@@ -88,7 +88,6 @@ PAYMENTS = Resource(
         ids=_IDS,
         size=lambda _: 0,
         steps={"made": _made(_UNAPPLIED)},
-        bodies=f"SELECT id, {row_json_sql(_COLUMNS)} AS body FROM wanted",
         child_rows=ChildRows("invoices", _made(PAYMENTS_OF_INVOICES), "invoice_id", order="id % 3, id"),
     ),
 )
