@@ -141,10 +141,12 @@ def _remove(database: Database, resource: Resource, row_id: int) -> None:
 def _latest_change(database: Database, resource: Resource, stamp: Column) -> int:
     """Return the latest change of any row, rounded up to a sync or a second."""
     created = resource.by_wire.get("createdAt", stamp)
-    values = database.query(f"SELECT max({stamp.sql}), max({created.sql}) FROM {resource.name}")[0]
-    latest = max((int(str(value)) for value in values if value is not None), default=0)
+    # Two SELECTs, as SQLite uses an index for one max() only.
+    latest = ", ".join(f"(SELECT max({column.sql}) FROM {resource.name})" for column in (stamp, created))
+    values = database.query(f"SELECT {latest}")[0]
+    instant = max((int(str(value)) for value in values if value is not None), default=0)
     step = database.options.step_us
-    return -(-latest // step) * step
+    return -(-instant // step) * step
 
 
 def _notify(database: Database, resource: Resource, operation: Operation, ids: Sequence[int]) -> None:

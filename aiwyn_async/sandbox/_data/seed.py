@@ -196,8 +196,9 @@ def generate(
     scale = {**sizes, "step_us": SPAN_SECONDS * 1_000_000 // max(sizes["invoices"], 1)}
     _create_lookups(connection, resource)
     for table, select in seed_rows.joins.items():
-        connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
-        connection.execute(f"CREATE TEMP TABLE {table} AS {select}", scale)
+        connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS {select} LIMIT 0", scale)
+        connection.execute(f"DELETE FROM temp.{table}")
+        connection.execute(f"INSERT INTO temp.{table} {select}", scale)
     for other, ids in seed_rows.reads.items():
         fill_bodies(connection, RESOURCES[other], ids)
     fill, within = _fill_sql(resource), f"FROM {name} WHERE id BETWEEN :low AND :high"
