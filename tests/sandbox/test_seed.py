@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows
+from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, update_row
+from aiwyn_async.sandbox._data.order_by import compile_order
 from aiwyn_async.sandbox._data.values import row_value
 from aiwyn_async.sandbox._declarations.declarations import Kind, Resource
 from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, RESOURCES
@@ -150,6 +151,40 @@ def test_chunk_size_does_not_affect_the_firm(monkeypatch: pytest.MonkeyPatch) ->
     full = text()
     monkeypatch.setattr("aiwyn_async.sandbox._data.seed.CHUNK_ROWS", 7)
     assert text() == full
+
+
+def test_payments_are_those_of_new_invoices_only() -> None:
+    store = Database(invoices=40, seed=5)
+    store.open()
+    new = [INVOICES.seed.ids.at(number) for number in range(40, 60)]
+    between = next(row_id for row_id in range(new[0], new[-1]) if row_id not in new)
+    ((paid,),) = store.query("SELECT min(id) FROM invoices WHERE status = 'PAID'")
+    update_row(store, INVOICES, int(str(paid)), {"id": between})
+    assert insert_rows(store, INVOICES, 20) == new
+    assert store.query("SELECT count(*) FROM payments WHERE invoice_id = ?", (between,)) == [(0,)]
+    store.close()
+
+
+def test_an_index_is_created_by_the_first_condition_on_its_column() -> None:
+    store = Database(invoices=40, seed=5)
+    store.open()
+
+    def indexes() -> list[object]:
+        sql = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql > '' ORDER BY name"
+        return [row[0] for row in store.query(sql)]
+
+    by_change = compile_order(INVOICES, {"updatedAt": "asc"})
+    ordered = store.select(INVOICES, {}, by_change).page(0, 40)
+    assert indexes() == []
+    later = store.select(INVOICES, {"updatedAt": {"_gte": "2020-01-01"}}, by_change).page(0, 40)
+    assert indexes() == ["invoices_updated_at_us"]
+    assert 0 < len(later) < len(ordered)
+    assert ordered[-len(later) :] == later
+    delete_row(store, INVOICES, ordered[0])
+    assert indexes() == ["invoices_updated_at_us", "payments_invoice_id"]
+    store.reset()
+    assert store.select(INVOICES, {}, by_change).page(0, 40) == ordered
+    store.close()
 
 
 def test_file_is_reopened_only_for_the_same_firm(tmp_path: Path) -> None:

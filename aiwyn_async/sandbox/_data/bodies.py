@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - tables and columns are taken from the declarations, values are parameters
-"""The JSON of rows: read as one value, and generated at the first read if the seed has ``bodies``."""
+"""The JSON of rows: read as one value, and generated at the first read."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Bodies:
         )
         parameters = (msgspec.json.encode(list(ids)).decode(),)
         joined, count = connection.execute(sql, parameters).fetchone()
-        if count < len(ids) and resource.seed.bodies:
+        if count < len(ids):
             fill_bodies(connection, resource, "SELECT value FROM json_each(?)", parameters)
             joined = connection.execute(sql, parameters).fetchone()[0]
         return cast("bytes | None", joined) or b""

@@ -11,7 +11,6 @@ _PRAGMAS = (
     "page_size=16384",
     "temp_store=MEMORY",
     "cache_size=-65536",
-    "mmap_size=2147418112",
     "secure_delete=OFF",
 )
 _WRITE_TABLES = (

@@ -147,7 +147,6 @@ class Database:
         if self._cancelled:
             raise RuntimeError("the sandbox was stopped before its firm was complete")
         adapt(self, self.options)
-        firm.create_indexes(connection)
         next_numbers = {f"next_{name}": number for name, number in self.next_numbers.items()}
         connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", [*{**facts, **next_numbers}.items()])
         connection.execute("COMMIT")
@@ -248,6 +247,7 @@ class Database:
 
     def _ordered_ids(self, resource: Resource, where: Query, order: tuple[str, ...]) -> "array[int]":
         self._bodies.fill_for(self.connection, where.sql)
+        firm.create_indexes(self.connection, f"{resource.name} {where.sql}")
         terms = ", ".join(order) or "t.id"
         sql = f"SELECT t.id FROM {resource.name} AS t WHERE {where.sql} ORDER BY {terms}"
         return self._orders.get((resource.name, where, order), lambda: self.read_ids(sql, where.parameters))
@@ -306,6 +306,7 @@ class Database:
         """Run a SELECT; the tables are read-only to it."""
         with self.lock:
             self._bodies.fill_for(self.connection, sql)
+            firm.create_indexes(self.connection, sql)
             self.connection.execute("PRAGMA query_only=ON")
             try:
                 return self.connection.execute(sql, parameters).fetchall()

@@ -75,8 +75,8 @@ def delete_row(database: Database, resource: Resource, row_id: int) -> None:
         _remove(database, resource, row_id)
         for child, rows in child_resources(resource):
             sql = f"SELECT id FROM {child.name} WHERE {rows.link} = ?"
-            for child_id in database.read_ids(sql, (row_id,)):
-                _remove(database, child, child_id)
+            for (child_id,) in database.query(sql, (row_id,)):
+                _remove(database, child, int(str(child_id)))
     _notify(database, resource, "DELETE", (row_id,))
 
 
@@ -141,10 +141,12 @@ def _remove(database: Database, resource: Resource, row_id: int) -> None:
 def _latest_change(database: Database, resource: Resource, stamp: Column) -> int:
     """Return the latest change of any row, rounded up to a sync or a second."""
     created = resource.by_wire.get("createdAt", stamp)
-    values = database.query(f"SELECT max({stamp.sql}), max({created.sql}) FROM {resource.name}")[0]
-    latest = max((int(str(value)) for value in values if value is not None), default=0)
+    # Two SELECTs, as SQLite uses an index for one max() only.
+    latest = ", ".join(f"(SELECT max({column.sql}) FROM {resource.name})" for column in (stamp, created))
+    values = database.query(f"SELECT {latest}")[0]
+    instant = max((int(str(value)) for value in values if value is not None), default=0)
     step = database.options.step_us
-    return -(-latest // step) * step
+    return -(-instant // step) * step
 
 
 def _notify(database: Database, resource: Resource, operation: Operation, ids: Sequence[int]) -> None:

@@ -81,11 +81,13 @@ def create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(f"CREATE TABLE {resource.bodies} (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
 
 
-def create_indexes(connection: sqlite3.Connection) -> None:
-    """Create the indexes; faster once the rows exist."""
+def create_indexes(connection: sqlite3.Connection, sql: str) -> None:
+    """Create the indexes that a condition may use. To sort by a column once takes no longer without one."""
     for resource in RESOURCES.values():
         for column in resource.indexes:
-            connection.execute(f"CREATE INDEX {resource.name}_{column} ON {resource.name} ({column})")
+            if resource.name in sql and column in sql:
+                name = f"{resource.name}_{column}"
+                connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {resource.name} ({column})")
 
 
 def _streams(seed: int, salt: str, first: int) -> dict[str, int]:
@@ -110,31 +112,23 @@ def _column_names(resource: Resource) -> str:
     return ", ".join((*(column.sql for column in resource.columns), *resource.seed.stored))
 
 
-def _body_sql(resource: Resource) -> str:
-    """Return the SQL of a row's JSON over the last step; NULL if it is generated when it is read."""
-    seed = resource.seed
-    objects = {key: f"coalesce({expression}, 'null')" for key, expression in seed.objects.items()}
-    return "NULL" if seed.bodies else row_json_sql(resource.columns, objects)
-
-
 def fill_bodies(
-    connection: sqlite3.Connection, resource: Resource, ids: str, parameters: Sequence[SqlValue] = ()
+    connection: sqlite3.Connection,
+    resource: Resource,
+    ids: str,
+    parameters: Sequence[SqlValue] | Mapping[str, SqlValue] = (),
 ) -> None:
     """Generate the JSON of those rows in a SELECT of ids that have none yet."""
-    if resource.seed.bodies:
-        _create_lookups(connection, resource)
-        connection.execute(
-            f"INSERT INTO {resource.bodies} (id, body) WITH wanted AS (SELECT t.* FROM {resource.name} AS t"
-            f" WHERE t.id IN ({ids}) AND NOT EXISTS (SELECT 1 FROM {resource.bodies} AS b WHERE b.id = t.id))"
-            f" {resource.seed.bodies}",
-            parameters,
-        )
-
-
-def _create_stage(connection: sqlite3.Connection, resource: Resource) -> str:
-    columns = ", ".join((_column_names(resource), *resource.seed.extra_columns, "body"))
-    connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {resource.name}_stage ({columns})")
-    return columns
+    seed = resource.seed
+    objects = {key: f"coalesce({expression}, 'null')" for key, expression in seed.objects.items()}
+    columns = f"SELECT id, {row_json_sql(resource.columns, objects)} AS body FROM wanted"
+    _create_lookups(connection, resource)
+    connection.execute(
+        f"INSERT INTO {resource.bodies} (id, body) WITH wanted AS (SELECT t.* FROM {resource.name} AS t"
+        f" WHERE t.id IN ({ids}) AND NOT EXISTS (SELECT 1 FROM {resource.bodies} AS b WHERE b.id = t.id))"
+        f" {seed.bodies or columns}",
+        parameters,
+    )
 
 
 def _create_lookups(connection: sqlite3.Connection, resource: Resource) -> None:
@@ -145,29 +139,34 @@ def _create_lookups(connection: sqlite3.Connection, resource: Resource) -> None:
             connection.execute(f"INSERT INTO temp.{name} {select}")
 
 
-def _insert(connection: sqlite3.Connection, resource: Resource) -> None:
-    """Copy the stage to the tables; two copies take half the time of a trigger."""
-    columns, stage = _column_names(resource), f"temp.{resource.name}_stage"
-    connection.execute(f"INSERT INTO {resource.name} ({columns}) SELECT {columns} FROM {stage}")
-    if not resource.seed.bodies:
-        connection.execute(f"INSERT INTO {resource.bodies} SELECT id, body FROM {stage}")
+def _fill_sql(resource: Resource) -> str:
+    """Return the INSERT of a chunk."""
+    names = _column_names(resource)
+    *steps, (last, select) = resource.seed.steps.items()
+    before = "".join(f"{name} AS ({step} {MATERIALIZED}), " for name, step in steps)
+    return (
+        f"INSERT INTO {resource.name} ({names}) WITH RECURSIVE {_ROWS}, {before}{last} AS ({select})"
+        f" SELECT {names} FROM {last}"
+    )
 
 
 def _add_children(
     connection: sqlite3.Connection,
     resource: Resource,
+    span: Mapping[str, SqlValue],
     on_children: Callable[[Resource, list[int]], None] | None,
 ) -> None:
     for child, rows in child_resources(resource):
-        columns, stage = _create_stage(connection, child), f"temp.{child.name}_stage"
-        connection.execute(
-            f"INSERT INTO {stage} ({columns}) WITH made AS ({rows.sql})"
-            f" SELECT {_column_names(child)}, {_body_sql(child)} FROM made"
-        )
-        _insert(connection, child)
+        names = _column_names(child)
+        fresh = connection.execute(
+            f"INSERT INTO {child.name} ({names}) WITH parents AS (SELECT * FROM {resource.name}"
+            " WHERE id BETWEEN :low AND :high AND id NOT IN (SELECT value FROM json_each(:others))),"
+            f" made AS ({rows.sql}) SELECT {names} FROM made"
+            + (f" ORDER BY {rows.order} RETURNING id" if on_children else ""),
+            span,
+        ).fetchall()
         if on_children is not None:
-            on_children(child, [int(row[0]) for row in connection.execute(f"SELECT id FROM {stage}")])
-        connection.execute(f"DELETE FROM {stage}")
+            on_children(child, [int(row[0]) for row in fresh])
 
 
 def generate(
@@ -193,30 +192,26 @@ def generate(
         is_cancelled: Called before each chunk; true stops the generation.
         on_children: Called with the ids of child rows.
     """
-    columns, stage = _create_stage(connection, resource), f"temp.{resource.name}_stage"
+    seed_rows, name = resource.seed, resource.name
+    scale = {**sizes, "step_us": SPAN_SECONDS * 1_000_000 // max(sizes["invoices"], 1)}
     _create_lookups(connection, resource)
-    names = ", ".join((_column_names(resource), *resource.seed.extra_columns))
-    *steps, (last, select) = resource.seed.steps.items()
-    before = "".join(f"{name} AS ({step} {MATERIALIZED}), " for name, step in steps)
-    # Without JSON, a value is used once, and materializing it would copy it.
-    materialized = "" if resource.seed.bodies else MATERIALIZED
-    fill = (
-        f"INSERT INTO {stage} ({columns}) WITH RECURSIVE {_ROWS}, {before}"
-        f"{last} AS ({select} {materialized}) SELECT {names}, {_body_sql(resource)} FROM {last}"
-    )
-    for other, ids in resource.seed.reads.items():
+    for table, select in seed_rows.joins.items():
+        connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS {select} LIMIT 0", scale)
+        connection.execute(f"DELETE FROM temp.{table}")
+        connection.execute(f"INSERT INTO temp.{table} {select}", scale)
+    for other, ids in seed_rows.reads.items():
         fill_bodies(connection, RESOURCES[other], ids)
+    fill, within = _fill_sql(resource), f"FROM {name} WHERE id BETWEEN :low AND :high"
     for start in range(first, stop, CHUNK_ROWS):
         if is_cancelled():
             return
-        arguments = {
-            **sizes,
-            "first": start,
-            "stop": min(start + CHUNK_ROWS, stop),
-            "step_us": SPAN_SECONDS * 1_000_000 // max(sizes["invoices"], 1),
-            **_streams(seed, resource.name, start),
-        }
-        connection.execute(fill, arguments)
-        _insert(connection, resource)
-        _add_children(connection, resource, on_children)
-        connection.execute(f"DELETE FROM {stage}")
+        end = min(start + CHUNK_ROWS, stop)
+        span: dict[str, SqlValue] = {"low": seed_rows.ids.at(start), "high": seed_rows.ids.at(end - 1)}
+        # Rows that a test inserted with ids of its own may lie between.
+        (span["others"],) = connection.execute(f"SELECT json_group_array(id) {within}", span).fetchone()
+        connection.execute(
+            fill, {**scale, "first": start, "stop": end, **_streams(seed, resource.name, start)}
+        )
+        if seed_rows.objects:
+            fill_bodies(connection, resource, f"SELECT id {within}", span)
+        _add_children(connection, resource, span, on_children)

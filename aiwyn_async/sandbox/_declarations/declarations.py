@@ -151,14 +151,16 @@ class ChildRows:
     """Rows created and deleted with those of another resource, such as payments.
 
     Args:
-        parent: The other resource; ``temp.<parent>_stage`` holds its rows of one chunk.
-        sql: A SELECT of every column.
+        parent: The other resource.
+        sql: A SELECT of every column from ``parents``, new rows of the other resource.
         link: The SQL column with the id of the parent.
+        order: The SQL that rows inserted at once are ordered by, each with a later ``updatedAt``.
     """
 
     parent: str
     sql: str
     link: str
+    order: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +175,16 @@ class Seed:
             each resource, ``:<resource>``, and the time between two invoices, ``:step_us``.
         min_rows: Minimum number of rows.
         child_rows: Rows created with those of another resource.
-        bodies: A SELECT of ``id`` and ``body``, the JSON, from ``wanted``, some rows of the table: the JSON
-            is generated when it is first read. Otherwise it is derived from the columns, with the rows.
-        objects: Fields of the row that are not columns: SQL expressions over the last step that return JSON.
+        bodies: A SELECT of ``id`` and ``body``, the JSON, from ``wanted``, some rows of the table; by
+            default, the JSON is derived from the columns. It is generated when it is first read.
+        objects: Fields of the row that are not columns: SQL expressions over the columns that return JSON.
+            They may read other tables, so the JSON is generated with the rows.
         stored: Further names that the last step selects, stored for ``bodies``.
-        extra_columns: Further names that the last step selects, for child rows.
         reads: SELECTs of the ids of other resources' rows whose JSON the steps read.
         lookups: SELECTs of a number and a text, stored once in temporary tables of their names with the
             columns ``k`` and ``text``.
+        joins: SELECTs stored in temporary tables of their names at each generation, for the steps to join by
+            ``rowid``, which counts from 1.
     """
 
     ids: IdSequence
@@ -191,9 +195,9 @@ class Seed:
     bodies: str | None = None
     objects: Mapping[str, str] = field(default_factory=dict[str, str])
     stored: tuple[str, ...] = ()
-    extra_columns: tuple[str, ...] = ()
     reads: Mapping[str, str] = field(default_factory=dict[str, str])
     lookups: Mapping[str, str] = field(default_factory=dict[str, str])
+    joins: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Reader(Protocol):
@@ -238,7 +242,7 @@ class Resource:
         sort_order_key: The field of the list request that sets the direction of ``default_order``.
         search_row: The columns of a search row, if it differs from that of the list.
         detail: Returns the by-id object; the row by default.
-        indexes: SQL columns that have an index.
+        indexes: SQL columns that get an index when a condition first names them.
     """
 
     name: str

@@ -26,7 +26,7 @@ from aiwyn_async.sandbox._declarations.resources.projects import PROJECTS
 from aiwyn_async.sandbox._declarations.sample_text import PAYMENT_METHODS, SERVICES
 from aiwyn_async.sandbox._declarations.sql import AS_OF, EPOCH_2019, MATERIALIZED, clock, money, pick
 
-__all__ = ["INVOICES"]
+__all__ = ["INVOICES", "PAYMENTS_OF_INVOICES"]
 
 _IDS = IdSequence(40001, step=(11, 8), gap=(97, 13))
 _RATES = ("0.0000", "0.0600", "0.0825", "0.1000")
@@ -72,49 +72,62 @@ _PARTS = f"""CASE WHEN payments = 2 THEN paid * 6 / 10 ELSE paid END AS pay1, pa
   created + (updated - created) / 2 AS at1, updated AS at2,
   {pick("s4 / 11", PAYMENT_METHODS)} AS method1, {pick("s4 / 22", PAYMENT_METHODS)} AS method2"""
 
-_SIZED = f"""
-SELECT n, s1, s2, s3, s4, s5, {_IDS.sql("n")} AS id, {_LINES_OF} AS lines, {_DICE} AS dice,
-  s4 / 3 % 80 + 10 AS percent, {_amount("s1")} AS a1, {_amount("s2")} AS a2, {_amount("s3")} AS a3,
-  p.id AS job_id, p.name AS job_name, p.client_id, coalesce(c.name, p.client_name) AS client_name,
+_PRICED = f"""
+SELECT rows.*, {_DICE} AS dice, {_amount("s1")} + CASE WHEN {_LINES_OF} > 1 THEN {_amount("s2")} ELSE 0 END
+    + CASE WHEN {_LINES_OF} > 2 THEN {_amount("s3")} ELSE 0 END AS subtotal,
+  CASE {_TAX_OF} WHEN 0 THEN 0 WHEN 1 THEN 600 WHEN 2 THEN 825 ELSE 1000 END AS rate_bp,
   -- Three invoices at a time share one instant, so that an order by createdAt has ties.
   {EPOCH_2019} + n / 3 * 3 * :step_us / 1000000 AS created
-FROM rows JOIN projects AS p ON p.id = {PROJECTS.nearest_id("s0")} LEFT JOIN clients AS c ON c.id = p.client_id"""
-_PRICED = f"""
-SELECT *, a1 + CASE WHEN lines > 1 THEN a2 ELSE 0 END + CASE WHEN lines > 2 THEN a3 ELSE 0 END AS subtotal,
-  date(created, 'unixepoch') AS day,
-  CASE {_TAX_OF} WHEN 0 THEN 0 WHEN 1 THEN 600 WHEN 2 THEN 825 ELSE 1000 END AS rate_bp,
-  created - created % 86400 AS issued, created - created % 86400 + 31 * 86400 - 1 AS due,
-  created + 60 + s4 % 3888000 AS updated, {_PAYMENTS_OF} AS payments
-FROM sized"""
-_TAXED = """
-SELECT *, (subtotal * rate_bp + 5000) / 10000 AS tax_cents, subtotal + (subtotal * rate_bp + 5000) / 10000 AS total
-FROM priced"""
+FROM rows"""
+_TAX, _DUE = "(subtotal * rate_bp + 5000) / 10000", "created - created % 86400 + 31 * 86400 - 1"
 _PAID = f"""
-SELECT *, CASE WHEN dice < 52 THEN total WHEN dice < 64 THEN total * percent / 100 ELSE 0 END AS paid,
+SELECT *, {_TAX} AS tax_cents, date(created, 'unixepoch') AS day,
+  CASE WHEN dice < 52 THEN subtotal + {_TAX}
+    WHEN dice < 64 THEN (subtotal + {_TAX}) * (s4 / 3 % 80 + 10) / 100 ELSE 0 END AS paid,
   CASE WHEN dice < 52 THEN 'PAID' WHEN dice < 55 THEN 'CLOSED' WHEN dice < 59 THEN 'POSTED'
-       WHEN dice < 64 THEN CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END
+       WHEN dice < 64 THEN CASE WHEN {_DUE} < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END
        WHEN dice < 69 THEN 'DRAFT' WHEN dice < 73 THEN 'CANCELLED' WHEN dice < 79 THEN 'PENDING'
        WHEN dice < 81 THEN 'CLOSED' WHEN dice < 93 THEN 'POSTED'
-       ELSE CASE WHEN due < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status
-FROM taxed"""
+       ELSE CASE WHEN {_DUE} < {AS_OF} THEN 'OVERDUE' ELSE 'POSTED' END END AS status
+FROM priced"""
+# Texts are made in the last step: each step copies the columns of the one before.
 _MADE = f"""
-SELECT id, printf('INV-%.4s-%06d', day, n + 1) AS invoice_number,
+SELECT {_IDS.sql("n")} AS id, printf('INV-%.4s-%06d', day, n + 1) AS invoice_number,
   CASE WHEN s1 % 9 = 0 THEN NULL ELSE printf('Q%d-%s-%d', 1 + s1 % 4, {pick("s2 / 5", ("AUDIT", "TAX", "ADVISORY"))},
     s2 % 9000 + 1000) END AS reference,
-  'Professional services rendered: ' || {pick("s1 / 7", SERVICES)} || ', work through ' || day AS description, status,
+  {pick("s1 / 7", (f"Professional services rendered: {service}, work through " for service in SERVICES))}
+    || day AS description, status,
   CASE WHEN status = 'PAID' THEN 'PAID' WHEN status = 'OVERDUE' THEN 'OVERDUE'
-       WHEN paid > 0 THEN 'PARTIALLY_PAID' ELSE 'UNPAID' END AS payment_status,
-  client_id, client_name,
-  CASE WHEN client_id % 11 = 0 THEN NULL ELSE 'billing+' || client_id || '@client.example' END AS client_email,
+       WHEN paid > 0 THEN 'PARTIALLY_PAID' ELSE 'UNPAID' END AS payment_status, client_id, client_name, client_email,
   CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_id END AS project_id,
   CASE WHEN s3 % 8 = 0 THEN NULL ELSE job_name END AS project_name,
-  issued * 1000000 AS issue_date_us, due * 1000000 AS due_date_us, subtotal AS subtotal_cents,
-  tax_cents, total AS total_cents, 'USD' AS currency, paid AS paid_cents, total - paid AS outstanding_cents,
+  (created - created % 86400) * 1000000 AS issue_date_us, ({_DUE}) * 1000000 AS due_date_us,
+  subtotal AS subtotal_cents, tax_cents,
+  subtotal + tax_cents AS total_cents, 'USD' AS currency, paid AS paid_cents,
+  subtotal + tax_cents - paid AS outstanding_cents,
   CASE WHEN s2 % 3 = 0 THEN NULL
     ELSE 'Payable within 30 days. Please quote ' || (n + 1) || ' with your remittance.' END AS notes,
-  created * 1000000 AS created_at_us, updated * 1000000 + s3 % 1000000 AS updated_at_us, job_id,
-  s1, s2, s3, s4, s5, payments, {_PARTS}
-FROM paid"""
+  created * 1000000 AS created_at_us, (created + 60 + s4 % 3888000) * 1000000 + s3 % 1000000 AS updated_at_us,
+  job_id, s1, s2, s3, s4, s5
+FROM paid CROSS JOIN temp.invoice_jobs AS j ON j.rowid = s0 % max(:projects, 1) + 1"""
+_JOBS = f"""
+WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :projects)
+SELECT p.id AS job_id, p.name AS job_name, p.client_id, coalesce(c.name, p.client_name) AS client_name,
+  CASE WHEN p.client_id % 11 = 0 THEN NULL ELSE 'billing+' || p.client_id || '@client.example' END AS client_email
+FROM numbers CROSS JOIN projects AS p ON p.id = {PROJECTS.nearest_id("n")} LEFT JOIN clients AS c ON c.id = p.client_id
+ORDER BY n"""
+
+_PAYING = f"""
+SELECT id, client_id, client_name, invoice_number, s4, {_PAYMENTS_OF} AS payments, paid_cents AS paid,
+  created_at_us / 1000000 AS created, updated_at_us / 1000000 AS updated
+FROM parents WHERE {_DICE} < 64"""
+PAYMENTS_OF_INVOICES = f"""
+SELECT id * 3 + number AS payment, client_id, client_name, id AS invoice_id, invoice_number,
+  CASE number WHEN 1 THEN pay1 ELSE pay2 END AS cents, CASE number WHEN 1 THEN method1 ELSE method2 END AS method,
+  CASE number WHEN 1 THEN at1 ELSE at2 END AS at
+FROM (SELECT *, {_PARTS} FROM ({_PAYING} {MATERIALIZED}) {MATERIALIZED})
+  CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) WHERE number <= payments"""
+"""A SELECT of the payments nested in the rows of ``parents``."""
 
 _READ = f"""
 SELECT *, {_LINES_OF} AS lines, {pick(_TAX_OF, _RATES)} AS rate, {_PAYMENTS_OF} AS payments, paid_cents AS paid,
@@ -226,10 +239,10 @@ INVOICES = Resource(
     seed=Seed(
         ids=_IDS,
         size=lambda sizes: sizes["invoices"],
-        steps={"sized": _SIZED, "priced": _PRICED, "taxed": _TAXED, "paid": _PAID, "made": _MADE},
+        steps={"priced": _PRICED, "paid": _PAID, "made": _MADE},
         bodies=_BODIES,
         stored=("s1", "s2", "s3", "s4", "s5"),
-        extra_columns=("payments", "pay1", "at1", "method1", "pay2", "at2", "method2"),
         lookups={"invoice_lines": _LINES},
+        joins={"invoice_jobs": _JOBS},
     ),
 )

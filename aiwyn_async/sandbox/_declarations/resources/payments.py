@@ -20,8 +20,9 @@ from aiwyn_async.sandbox._declarations.fields import (
     UPDATED_AT,
 )
 from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
+from aiwyn_async.sandbox._declarations.resources.invoices import PAYMENTS_OF_INVOICES
 from aiwyn_async.sandbox._declarations.sample_text import CARD_TYPES, PAYMENT_METHODS
-from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant, row_json_sql
+from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant
 
 __all__ = ["PAYMENTS"]
 
@@ -47,43 +48,23 @@ _COLUMNS = (
 )
 
 
-_WORDED = f"""
-SELECT *, 'CONFIRMED' AS status, at * {MICRO} AS confirmation_date_us, (at - 300) * {MICRO} AS created_at_us,
-  at * {MICRO} AS updated_at_us, 'stripe_pi_' || (id * 1000003) AS processor_reference
-FROM ({{}} {MATERIALIZED})"""
+def _made(source: str) -> str:
+    """Return the SELECT of every column of the payments of a SELECT."""
+    is_card = "method IN ('CREDIT_CARD', 'DEBIT_CARD')"
+    return f"""
+SELECT payment AS id, cents AS amount_cents, 'USD' AS currency, method AS payment_method,
+  CASE WHEN {is_card} THEN printf('%04d', payment * 7919 % 10000) END AS card_last_four,
+  CASE WHEN {is_card} THEN {pick("payment", CARD_TYPES)} END AS card_type, 'CONFIRMED' AS status,
+  at * {MICRO} AS confirmation_date_us, 'stripe_pi_' || (payment * 1000003) AS processor_reference,
+  client_id, client_name, invoice_id, invoice_number, (at - 300) * {MICRO} AS created_at_us, at * {MICRO} AS updated_at_us
+FROM ({source} {MATERIALIZED})"""
 
 
-def _made(source: str, *, payment: str, cents: str, method: str, at: str, bill: str) -> str:
-    """Return the SELECT of payments from the SQL of its parts."""
-    is_card = f"{method} IN ('CREDIT_CARD', 'DEBIT_CARD')"
-    return _WORDED.format(f"""
-SELECT {payment} AS id, {cents} AS amount_cents, 'USD' AS currency, {method} AS payment_method,
-  CASE WHEN {is_card} THEN printf('%04d', ({payment}) * 7919 % 10000) END AS card_last_four,
-  CASE WHEN {is_card} THEN {pick(payment, CARD_TYPES)} END AS card_type, client_id, client_name, {bill},
-  {at} AS at
-FROM {source}""")
-
-
-def _of_invoices(number: int) -> str:
-    return _made(
-        f"temp.invoices_stage WHERE payments >= {number}",
-        payment=f"id * 3 + {number}",
-        cents=f"pay{number}",
-        method=f"method{number}",
-        at=f"at{number}",
-        bill="id AS invoice_id, invoice_number",
-    )
-
-
-_UNAPPLIED = _made(
-    f"(SELECT rows.*, {pick('s0', PAYMENT_METHODS)} AS method, c.id AS client_id, c.name AS client_name,"
-    f" {random_instant('s5')} / {MICRO} AS moment FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id('s1')})",
-    payment=_IDS.sql("n"),
-    cents="1000 + s2 % 900000",
-    method="method",
-    at="moment",
-    bill="NULL AS invoice_id, NULL AS invoice_number",
-)
+_UNAPPLIED = f"""
+SELECT {_IDS.sql("n")} AS payment, 1000 + s2 % 900000 AS cents, {pick("s0", PAYMENT_METHODS)} AS method,
+  {random_instant("s5")} / {MICRO} AS at, c.id AS client_id, c.name AS client_name, NULL AS invoice_id,
+  NULL AS invoice_number
+FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id("s1")}"""
 
 PAYMENTS = Resource(
     name="payments",
@@ -106,8 +87,7 @@ PAYMENTS = Resource(
     seed=Seed(
         ids=_IDS,
         size=lambda _: 0,
-        steps={"made": _UNAPPLIED},
-        bodies=f"SELECT id, {row_json_sql(_COLUMNS)} AS body FROM wanted",
-        child_rows=ChildRows("invoices", f"{_of_invoices(1)} UNION ALL {_of_invoices(2)}", "invoice_id"),
+        steps={"made": _made(_UNAPPLIED)},
+        child_rows=ChildRows("invoices", _made(PAYMENTS_OF_INVOICES), "invoice_id", order="id % 3, id"),
     ),
 )
