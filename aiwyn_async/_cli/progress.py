@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from rich import progress as rich_progress
 from rich.console import Console
@@ -16,9 +15,7 @@ from aiwyn_async._pull.progress import Progress
 
 __all__ = [
     "Bars",
-    "Display",
     "ProgressBars",
-    "ProgressDisplay",
     "ProgressLines",
     "create_progress",
     "shows_bars",
@@ -27,36 +24,7 @@ __all__ = [
 SECONDS_PER_LINE: Final = 5.0
 
 
-class Display(Protocol):
-    """Shows the progress of reads while it is entered."""
-
-    def __enter__(self) -> Self:
-        """Start."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop, and restore the terminal."""
-        ...
-
-    def update(self, progress: Progress) -> None:
-        """Show the progress of a read."""
-        ...
-
-
-class ProgressDisplay(Display, Protocol):
-    """Shows the progress of a command."""
-
-    def count(self, rows: int) -> None:
-        """Show a number of rows of an unknown total."""
-        ...
-
-
-def create_progress(noun: str) -> ProgressDisplay:
+def create_progress(noun: str) -> ProgressBars | ProgressLines:
     """Return bars on a terminal, otherwise lines; ``noun`` names the rows."""
     return ProgressBars(noun) if shows_bars() else ProgressLines(noun)
 
@@ -91,12 +59,7 @@ class ProgressLines:
         self._started = self._last_line = self._clock()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def count(self, rows: int) -> None:
@@ -135,12 +98,7 @@ class Bars:
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
     def _show(self, task: rich_progress.TaskID, progress: Progress) -> None:
