@@ -7,7 +7,6 @@ import contextlib
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, BinaryIO, Self
 
 import msgspec
@@ -103,12 +102,7 @@ class _RecordLines:
             raise ConfigurationError(f"cannot read {self._path}: {error.strerror}") from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None and self._file is not sys.stdin.buffer:
             self._file.close()
 
