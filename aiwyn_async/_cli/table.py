@@ -64,12 +64,14 @@ class RowTable:
         """The number of fields that are not shown."""
 
     def write(self, rows: Sequence[Fields]) -> None:
-        """Write rows.
+        """Write rows; nothing for none, since they would decide the columns.
 
         Raises:
             BrokenPipeError: the reader of stdout has exited.
             StorageError: stdout cannot be written.
         """
+        if not rows:
+            return
         is_first = not self._columns
         if is_first:
             self._columns = self._choose(rows)
