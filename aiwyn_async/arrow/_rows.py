@@ -18,6 +18,7 @@ from aiwyn_async._decoding.chosen_fields import chosen_fields
 from aiwyn_async._decoding.exact import ExactRow
 from aiwyn_async._decoding.key_case import strip_indexes
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.arrow._reads import Decodable, Document, RowPage
@@ -120,11 +121,6 @@ class PageRows:
         """Create from pages of a read."""
         return cls([_convert_page(page) for page in pages], on_bad_row)
 
-    @classmethod
-    def of_json(cls, pages: Sequence[tuple[int, list[msgspec.Raw]]], on_bad_row: OnBadRow) -> Self:
-        """Create from the number of each page and its rows."""
-        return cls([RowsOfPage(number, len(rows), rows.copy) for number, rows in pages], on_bad_row)
-
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
@@ -219,7 +215,7 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     Raises:
         ConfigurationError: it is not a Struct, so it has no columns.
     """
-    if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
+    if not is_struct(row_type):
         raise ConfigurationError(
             "rows without a type have no columns; write .jsonl, or call decode_as() first"
         )
