@@ -137,7 +137,7 @@ def discard_output(stream: TextIO) -> None:
 
 def replace_control_characters(text: str) -> str:
     """Replace the characters with which a server could control the terminal."""
-    return "".join(letter if _is_harmless(letter) else "\ufffd" for letter in text)
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def escape_control_characters(text: str, *, harmless: str = "\n\t") -> str:
@@ -150,7 +150,3 @@ def escape_control_characters(text: str, *, harmless: str = "\n\t") -> str:
     return "".join(
         letter if letter.isprintable() or letter in harmless else json.dumps(letter)[1:-1] for letter in text
     )
-
-
-def _is_harmless(letter: str) -> bool:
-    return letter.isprintable() or letter in "\n\t"

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import fields
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.plain_types import copy_field, plain_methods, plain_type
+from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_methods, plain_type
 from aiwyn_async._decoding.values import InvalidValueError
 from aiwyn_async.models.base import Id
 
@@ -93,10 +93,7 @@ def decode_hook(kind: Any, value: Any) -> Any:
 
 def is_object(kind: Any) -> bool:
     """Return True for a Struct that is a JSON object without a tag on the wire."""
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
-        return False
-    config = kind.__struct_config__
-    return not (config.array_like or config.tag)
+    return is_struct(kind) and not (kind.__struct_config__.array_like or kind.__struct_config__.tag)
 
 
 @functools.lru_cache(maxsize=512)

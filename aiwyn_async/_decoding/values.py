@@ -70,6 +70,7 @@ __all__ = [
     "is_usual_date",
     "is_usual_timestamp",
     "parse",
+    "shorten",
     "unbounded_decimal",
 ]
 
@@ -304,10 +305,11 @@ def _quote(value: Any) -> str:  # noqa: PLR0911 (one for each kind)
         case int() if abs(value) >= 10**40:
             return "an integer of more than 40 digits"
         case NumberText():
-            return _shorten(str(value))
+            return shorten(str(value))
         case _:
-            return _shorten(repr(value))
+            return shorten(repr(value))
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return text as an error quotes it, at most 60 characters."""
     return text if len(text) <= 60 else f"{text[:57]}..."

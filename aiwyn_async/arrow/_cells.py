@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding.checked_types import is_checkable
-from aiwyn_async._decoding.values import InvalidValueError, unbounded_decimal
+from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_decimal
 from aiwyn_async.arrow._options import ColumnOptions
 
 __all__ = ["Cells"]
@@ -102,7 +102,7 @@ class Cells:
         is_too_large = value.copy_abs() >= LARGEST
         if is_too_large or billionths != billionths.to_integral_value():
             raise InvalidValueError(
-                f"a column has 29 digits before the point and {PLACES} after it, got {_shorten(value)}"
+                f"a column has 29 digits before the point and {PLACES} after it, got {shorten(str(value))}"
                 + ("" if is_too_large else f"; pass round_money={PLACES} to round it"),
                 path,
             )
@@ -126,8 +126,3 @@ def _add_zone(value: Any, _path: str) -> Any:
 
 def _keep_integer(value: int, _path: str) -> int:
     return value
-
-
-def _shorten(value: Decimal) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

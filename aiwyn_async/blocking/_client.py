@@ -59,7 +59,6 @@ RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")
 ResultT = TypeVar("ResultT")
-BlockingT = TypeVar("BlockingT")
 SourceT = TypeVar("SourceT", BlockingRead[Any, Any], BlockingCollection[..., Any, Any, Any])
 
 _READ: type[BlockingRead[Any, Any]] = BlockingRead

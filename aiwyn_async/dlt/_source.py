@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from dlt.extract import DltResource, DltSource
 
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._decoding.plain_types import plain_type
+from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection
@@ -226,7 +226,7 @@ class _PageConverter:
         self.read: Changes[Any] | Pull[Any] = read
         self._schema: RowSchema | None = None
         row_type = plain_type(read.row_type)
-        if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
+        if is_struct(row_type):
             options = column_options(row_type, ids=ids, extra="json")
             self._schema = RowSchema(row_type, options)
             self.read = raw_pages(read)
