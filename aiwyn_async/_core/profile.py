@@ -6,11 +6,11 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.headers import SECRET_NAME
+from aiwyn_async._core.headers import has_secret_name
 from aiwyn_async.errors import ConfigurationError
 
 __all__ = [
@@ -81,11 +81,7 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     if name and name not in profiles:
         raise ConfigurationError(f"no profile {name!r} in {path}; it has {', '.join(profiles) or 'none'}")
     options = profiles.get(name or "default", {})
-    headers = options.get("headers")
-    has_secret = bool(SECRETS & options.keys()) or (
-        isinstance(headers, dict)
-        and any(SECRET_NAME.search(header) for header in cast("dict[str, Any]", headers))
-    )
+    has_secret = SECRETS & options.keys() or has_secret_name(options.get("headers"))
     if has_secret and readable_by_others:
         raise ConfigurationError(
             f"{path} contains a credential and others can read it; run: chmod 600 {path}"
