@@ -21,6 +21,7 @@ __all__ = [
     "optional_id",
     "phone_number",
     "pick_fields",
+    "snake_case",
     "team_members",
     "zulu_text",
 ]
@@ -61,6 +62,11 @@ def optional_id(row: Row, key: str) -> int | None:
 def pick_fields(row: Row, keys: Sequence[str]) -> dict[str, object]:
     """Return some fields of a row."""
     return {key: row[key] for key in keys}
+
+
+def snake_case(wire: str) -> str:
+    """Return ``due_date`` for ``dueDate``."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in wire)
 
 
 def phone_number(seed: int) -> str:
