@@ -41,12 +41,7 @@ class AllLines(ProgressLines):
 
 
 class AllBars(Bars):
-    """A row per resource: name, bar, and rows or state.
-
-    Args:
-        resources: in their order.
-        console: the terminal; stderr by default.
-    """
+    """A row per resource: name, bar, and rows or state."""
 
     def __init__(self, resources: Sequence[str], *, console: Console | None = None) -> None:
         super().__init__(rich_progress.BarColumn(BAR_WIDTH), console=console)

@@ -79,13 +79,6 @@ async def run_all(
 
     A resource that fails does not stop the others, unless its error concerns all of them.
 
-    Args:
-        client: of the command.
-        resources: in their order.
-        run_one: runs the command for a resource.
-        advice: how to continue.
-        json: write the outcomes as JSON on stdout.
-
     Raises:
         ConfigurationError: an argument is invalid; nothing was sent.
     """

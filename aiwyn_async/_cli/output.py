@@ -141,12 +141,7 @@ def replace_control_characters(text: str) -> str:
 
 
 def escape_control_characters(text: str, *, harmless: str = "\n\t") -> str:
-    """Escape them as JSON does, so that JSON keeps its value.
-
-    Args:
-        text: of a server.
-        harmless: control characters to leave as they are.
-    """
+    """Escape them as JSON does, so that JSON keeps its value."""
     return "".join(
         letter if letter.isprintable() or letter in harmless else json.dumps(letter)[1:-1] for letter in text
     )

@@ -22,13 +22,7 @@ _BARE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ProfileFile:
-    """One profile of a file.
-
-    Args:
-        path: the file, which may not exist yet.
-        profile: the name of the profile.
-        text: the content of the file.
-    """
+    """One profile of a file."""
 
     def __init__(self, path: Path, profile: str, text: str) -> None:
         self.path = path
@@ -39,10 +33,7 @@ class ProfileFile:
 
     @classmethod
     def open(cls, profile: str | None) -> Self:
-        """Read the profile file that the client reads.
-
-        Args:
-            profile: name of the profile; ``AIWYN_PROFILE`` or ``default`` without one.
+        """Read a profile, by default ``AIWYN_PROFILE``, of the file that the client reads.
 
         Raises:
             ConfigurationError: the file is not valid TOML.

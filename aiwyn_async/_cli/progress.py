@@ -35,13 +35,7 @@ def shows_bars() -> bool:
 
 
 class ProgressLines:
-    """Lines such as ``12,000 of 100,000 invoices, 45,000 rows/s, 2 s left``.
-
-    Args:
-        noun: names the rows.
-        clock: returns the time in seconds.
-        write: writes a line.
-    """
+    """Lines such as ``12,000 of 100,000 invoices, 45,000 rows/s, 2 s left``."""
 
     def __init__(
         self,
@@ -78,12 +72,7 @@ class ProgressLines:
 
 
 class Bars:
-    """Bars on a terminal while it is entered.
-
-    Args:
-        *columns: of each bar, after its description and before its details.
-        console: the terminal; stderr by default.
-    """
+    """Bars on a terminal while it is entered."""
 
     def __init__(self, *columns: rich_progress.ProgressColumn, console: Console | None = None) -> None:
         self._bars = rich_progress.Progress(
@@ -113,12 +102,7 @@ class Bars:
 
 
 class ProgressBars(Bars):
-    """A bar with rows, rate, time left and retries, and one per key range.
-
-    Args:
-        noun: names the rows.
-        console: the terminal; stderr by default.
-    """
+    """A bar with rows, rate, time left and retries, and one per key range."""
 
     def __init__(self, noun: str, *, console: Console | None = None) -> None:
         super().__init__(rich_progress.BarColumn(), rich_progress.TaskProgressColumn(), console=console)

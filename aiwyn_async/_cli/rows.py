@@ -42,11 +42,7 @@ class Order(NamedTuple):
 
 
 class RowFields:
-    """Splits rows of a type into fields.
-
-    Args:
-        row_type: a Struct or ``dict``.
-    """
+    """Splits rows of a type, a Struct or ``dict``, into fields."""
 
     def __init__(self, row_type: Any) -> None:
         self._type: Any = plain_type(row_type)

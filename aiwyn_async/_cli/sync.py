@@ -101,11 +101,6 @@ async def sync(
 class _Sync:
     """The syncs of one command.
 
-    Args:
-        to: the file.
-        options: keyword arguments of each ``sync()``.
-        rows: how rows and their values are written.
-
     Raises:
         ConfigurationError: the extra is missing.
     """
@@ -141,13 +136,7 @@ class _Sync:
     def write_messages(
         self, result: SyncResult, skipped_rows: BadRowsFile, of: str | None = None
     ) -> ExitCode:
-        """Write notes and problems, and return the exit code.
-
-        Args:
-            result: of a sync.
-            skipped_rows: its file.
-            of: the resource, if there are several.
-        """
+        """Write notes and problems, and return the exit code."""
         subject = "" if of is None else f"{of}: "
         for note in result.notes:
             write_message(f"note: {subject}{to_flags(note)}")

@@ -38,13 +38,7 @@ class _Column(NamedTuple):
 
 
 class RowTable:
-    """Writes rows to stdout, a page at a time; the first page decides columns and widths.
-
-    Args:
-        types: the type of each declared field.
-        key: name of the key of the rows.
-        columns: the columns to show, or None for those that fit.
-    """
+    """Writes rows to stdout, a page at a time; the first page decides columns and widths."""
 
     def __init__(
         self,

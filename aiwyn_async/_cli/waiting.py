@@ -18,13 +18,7 @@ QUIET_SECONDS: Final = 10.0
 
 
 class WaitingMessages:
-    """Observes a client: counts responses, and says so after ten seconds without output.
-
-    Args:
-        clock: returns the time in seconds.
-        last_output: returns when the command wrote something.
-        write: writes a line.
-    """
+    """Observes a client: counts responses, and says so after ten seconds without output."""
 
     def __init__(
         self,

@@ -86,12 +86,7 @@ def split_rows(rows: bytes | memoryview) -> Iterator[bytes]:
 
 
 def find_rows(body: bytes, path: Sequence[str]) -> memoryview | None:
-    """Return a page's leading rows with the commas between them, or None.
-
-    Args:
-        body: the body of the response.
-        path: the path of keys to its rows.
-    """
+    """Return a page's leading rows with the commas between them, or None."""
     head = _match_head(tuple(path))(body)
     end = len(body)
     while head and (end := body.rfind(b"]", max(head.end(), len(body) - MAX_TAIL), end)) >= 0:

@@ -40,12 +40,7 @@ def is_json(text: bytes) -> bool:
 
 
 def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | None:
-    """Split a page into its rows and the rest; None without a complete list of rows.
-
-    Args:
-        body: the body of the response.
-        path: the path of keys to the list of rows.
-    """
+    """Split a page into its rows and the rest; None without a complete list of rows."""
     begin = _find_list(body, path)
     if begin is None:
         return None

@@ -169,9 +169,6 @@ class PageDecoder(Generic[RowT]):
 
         The end of the page is decoded at once: a truncated page, or one that is an error, yields no rows. If
         another block does not decode, ``decode()`` raises the error or returns the rows that do.
-
-        Args:
-            pieces: the page's body, as it was received.
         """
         envelope = self._envelope
         if envelope is None:

@@ -88,13 +88,7 @@ class RowDecoder(Generic[RowT]):
         self.fast = self._build_spec()
 
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> bool:
-        """Return True if rows decoded fast equal those of ``decode_exactly()``.
-
-        Args:
-            rows: the rows of a page or a block.
-            json: the JSON that they were decoded from.
-            decode_as: decodes the same JSON with another spec.
-        """
+        """Return True if rows decoded fast equal those of ``decode_exactly()``."""
         if self._amounts is not None:
             return self._are_exact_dicts(rows)
         if self._is_key_only:

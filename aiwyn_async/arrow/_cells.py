@@ -28,10 +28,6 @@ Convert = Callable[[Any, str], Any]
 class Cells:
     """Converts rows of one type.
 
-    Args:
-        kinds: types of the columns, by the names that the API uses.
-        options: how values become columns.
-
     Attributes:
         text_ids: paths of id fields with a text value, so that all their values become text.
         rounded: the number of rounded amounts.

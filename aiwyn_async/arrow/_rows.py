@@ -142,13 +142,7 @@ class PageRows:
                 self.counts.unknown_fields[name] = page.key_at(in_page)
 
     def note_unknown_of(self, page: RowsOfPage, first: int, decode: Callable[[bytes], ExactRow]) -> None:
-        """Record fields that the row type does not have, for all rows of a page.
-
-        Args:
-            page: one of these pages.
-            first: the index of its first row.
-            decode: decodes a row.
-        """
+        """Record fields that the row type does not have, for all rows of a page."""
         for index, row in enumerate(page.rows, first):
             with contextlib.suppress(*DECODING_ERRORS):  # a bad row is recorded when its page is decoded
                 self.note_unknown(index, decode(bytes(row)).unknown)

@@ -182,12 +182,7 @@ def to_table(read: PagedRead, schema: Any, rows: PageRows) -> Any:
 
 
 def check_ids(actual: Any, expected: Any, option_of: str) -> None:
-    """Refuse a text id in an integer column.
-
-    Args:
-        actual: the schema of the rows.
-        expected: the schema of all rows.
-        option_of: the function whose option ``ids`` makes ids text.
+    """Refuse a text id in an integer column; ``ids`` of ``option_of`` makes ids text.
 
     Raises:
         ExportError: a column has a text id.

@@ -47,10 +47,6 @@ _DAYS: Final = (-719_162, 2_932_896)
 class RowSchema:
     """The Arrow schema of a row type: fields in order, named as in the API.
 
-    Args:
-        row_type: a Struct.
-        options: how values become columns.
-
     Raises:
         ConfigurationError: a field has no column, or the type has no fields.
     """

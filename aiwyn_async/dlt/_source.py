@@ -172,13 +172,7 @@ class _ResourceState:
 
 
 class _Reading:
-    """A read in progress. Its coroutines run in the event loop of its thread.
-
-    Args:
-        client: closed at the end.
-        read: what to read.
-        declaration: the resource.
-    """
+    """A read in progress. Its coroutines run in the event loop of its thread."""
 
     def __init__(
         self, client: AiwynClient, read: Changes[Any] | Pull[Any], declaration: _ResourceRead

@@ -108,12 +108,7 @@ class Delivery:
 
 
 class Outbox:
-    """Sends events to subscribers.
-
-    Args:
-        sender: How deliveries are sent.
-        subscribers: Returns the subscribers of each change.
-    """
+    """Sends events to subscribers."""
 
     def __init__(
         self, sender: Sender, subscribers: Callable[[Sequence[Change]], list[list[Subscriber]]]

@@ -23,15 +23,7 @@ _MAX_REQUEST_BYTES = 8 * 1024 * 1024
 def create_application(
     service: Service, reads: ReadRoutes, writes: WriteRoutes, database: Database, api_key: str
 ) -> web.Application:
-    """Create the application of a service.
-
-    Args:
-        service: The pipeline.
-        reads: The routes that read.
-        writes: The routes that write.
-        database: The database, for the control routes.
-        api_key: The key of the token exchange and the control routes.
-    """
+    """Create the application of a service."""
 
     @web.middleware
     async def unrouted(request: web.Request, handler: Handler) -> web.StreamResponse:

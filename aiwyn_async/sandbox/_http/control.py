@@ -115,13 +115,7 @@ class _Refresh(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Control:
-    """The handlers.
-
-    Args:
-        service: The service to control.
-        database: Its database.
-        key: The key that requests need.
-    """
+    """The handlers."""
 
     def __init__(self, service: Service, database: Database, key: str) -> None:
         self._service = service

@@ -22,15 +22,7 @@ _PageFunction = Callable[[Database, Resource, Mapping[str, object], PageLimits, 
 
 
 class ReadRoutes:
-    """Serves the reads of every resource.
-
-    Args:
-        service: The pipeline.
-        database: The database.
-        limits: The limits of a page.
-        shifting_ties: Change the order of ties with each request.
-        variant: A variation of the API, or None.
-    """
+    """Serves the reads of every resource."""
 
     def __init__(
         self,

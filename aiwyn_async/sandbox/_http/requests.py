@@ -41,9 +41,7 @@ class ServedRequest:
 async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str | None]:
     """Return the decoded body and None, or None and the problem with it.
 
-    Args:
-        request: The request.
-        exact: Decode numbers with a fraction as Decimals.
+    If it is ``exact``, numbers with a fraction are Decimals.
     """
     try:
         raw = await request.read()

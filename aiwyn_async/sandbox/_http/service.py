@@ -127,12 +127,7 @@ class Service:
         return handle
 
     def unrouted(self, app_handler: Handler, error_message: Callable[[web.Request], str | None]) -> Handler:
-        """Wrap a handler so that requests without a route receive an error of the API.
-
-        Args:
-            app_handler: The handler.
-            error_message: Returns the message of a 404, or None.
-        """
+        """Wrap a handler so that requests without a route receive an error of the API."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:

@@ -37,12 +37,7 @@ _Work = Callable[[Mapping[str, str], object], tuple[object, str]]
 
 
 class WriteRoutes:
-    """Serves the writes.
-
-    Args:
-        service: The pipeline.
-        database: The database.
-    """
+    """Serves the writes."""
 
     def __init__(self, service: Service, database: Database) -> None:
         self.records = Records(database)
