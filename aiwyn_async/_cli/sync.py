@@ -69,14 +69,11 @@ async def sync(
     """
     run = _Sync(
         local_path(to),
-        {
-            "reconcile_deletes": reconcile_deletes,
-            "overlap": overlap,
-            "page_size": page_size,
-            "full": full,
-            **rows.read_arguments(),
-        },
         rows,
+        full=full,
+        reconcile_deletes=reconcile_deletes,
+        overlap=overlap,
+        page_size=page_size,
     )
     if resource == ALL:
         refuse_for_all(where=where)
@@ -105,11 +102,11 @@ class _Sync:
         ConfigurationError: the extra is missing.
     """
 
-    def __init__(self, to: Path, options: dict[str, Any], rows: RowOptions) -> None:
+    def __init__(self, to: Path, rows: RowOptions, **options: Any) -> None:
         self.to = to
         self.rows = rows
         self._run = _import_sync()
-        self._options = options
+        self._options = options | rows.read_arguments()
 
     async def sync(self, collection: Any, **options: Any) -> SyncResult:
         """Sync a resource."""

@@ -283,9 +283,8 @@ class Collection(Generic[RowT, HitT, DetailT]):
         raise self._session.attach_request(mismatch, request, response)
 
     def _path(self, verb: Verb) -> str:
-        return self._paths.get(verb) or self._path_of(verb)
-
-    def _path_of(self, verb: Verb) -> str:
+        if verb in self._paths:
+            return self._paths[verb]
         path: str | None = getattr(self.endpoint, f"{verb}_path")
         if path is None:
             raise ConfigurationError(
