@@ -84,7 +84,6 @@ _PHRASES: Final = tuple(
         (r"\bis_null\(\) or ", ""),
         (r", or use contains\(\)", ""),
         (r"for example F\.id\.asc\(\), F\.id\.desc\(\) or ", "for example "),
-        (r"\bin_\(\)", "_in"),
         (r"\border_by\b", "--sort"),
     )
 )
