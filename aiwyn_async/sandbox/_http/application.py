@@ -27,7 +27,11 @@ def create_application(
 
     @web.middleware
     async def unrouted(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await service.unrouted(handler, reads.suggest_path)(request)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            message = reads.suggest_path(request) if error.status == 404 else None
+            return service.reject(request, error, message)
 
     async def describe(request: web.Request) -> web.Response:
         if service.misdirected(request) is not None:
