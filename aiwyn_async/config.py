@@ -14,9 +14,9 @@ import msgspec
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in
 from aiwyn_async._core.observer import Observer
-from aiwyn_async._core.profile import missing_file
+from aiwyn_async._core.profile import SECRETS, missing_file
 from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
-from aiwyn_async._core.sources import SECRETS, Source, check_destination, find_sources, merge
+from aiwyn_async._core.sources import Source, check_destination, find_sources, merge
 from aiwyn_async._core.urls import PATH, check_proxy, checked_url, is_plain_setting
 from aiwyn_async.errors import ConfigurationError
 

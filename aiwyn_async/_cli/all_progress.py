@@ -12,8 +12,6 @@ from aiwyn_async._cli.output import write_message
 from aiwyn_async._cli.progress import Bars, ProgressLines, shows_bars
 from aiwyn_async._pull.progress import Progress
 
-__all__ = ["AllBars", "AllLines", "AllProgress", "create_all_progress"]
-
 BAR_WIDTH: Final = 12
 """Cells; a row fits into 60 columns with rows and rate."""
 

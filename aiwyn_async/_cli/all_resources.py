@@ -25,8 +25,6 @@ from aiwyn_async.errors import (
     TokenExchangeError,
 )
 
-__all__ = ["Outcome", "run_all", "written"]
-
 NOTHING_WRITTEN: Final[Mapping[str, Any]] = MappingProxyType({"path": None, "complete": False})
 STATES: Final[Mapping[int, str]] = {
     **dict.fromkeys((401, 403, 405, 501), "refused"),

@@ -14,8 +14,6 @@ from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import StorageError
 
-__all__ = ["BadRowsFile"]
-
 
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """A skipped row: page, index, key if known, decoding error and JSON."""

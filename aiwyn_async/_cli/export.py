@@ -30,8 +30,6 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export import Readable
 from aiwyn_async.export._formats.parquet_options import Compression
 
-__all__ = ["export"]
-
 _FILTERS: Final = FilterOptions()
 _ROWS: Final = RowOptions()
 _SANDBOX: Final = SandboxOptions()

@@ -31,8 +31,6 @@ from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.state import MANIFEST
 from aiwyn_async.export._formats import FILE_SUFFIXES, format_for, is_dataset
 
-__all__ = ["AllFormat", "export_all"]
-
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
 ADVICE: Final = "pass --resume to continue"
 

@@ -13,8 +13,6 @@ from aiwyn_async._cli.output import write_data
 from aiwyn_async._cli.resources import create_list, find_resource
 from aiwyn_async._http.messages import encode_json
 
-__all__ = ["count", "get"]
-
 _FILTERS: Final = FilterOptions()
 _SANDBOX: Final = SandboxOptions()
 

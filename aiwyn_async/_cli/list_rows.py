@@ -23,8 +23,6 @@ from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.read import MAX_PAGE_SIZE, check_integer
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["list_rows", "search_rows"]
-
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,6 @@ from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_message
 from aiwyn_async.mcp import DEFAULT_MAX_ROWS, serve
 
-__all__ = ["serve_mcp"]
-
 _SANDBOX: Final = SandboxOptions()
 
 

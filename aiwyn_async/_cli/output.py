@@ -11,20 +11,6 @@ from typing import TextIO
 
 from aiwyn_async.errors import StorageError
 
-__all__ = [
-    "discard_output",
-    "escape_control_characters",
-    "is_quiet",
-    "last_output",
-    "note_output",
-    "replace_control_characters",
-    "set_verbosity",
-    "write_data",
-    "write_error",
-    "write_message",
-    "write_rows",
-]
-
 _quiet = False
 _last_output = 0.0
 

@@ -15,8 +15,6 @@ from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._core.profile import profile_path
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["ProfileFile"]
-
 _TABLE: Final = re.compile(r"\s*\[")
 _BARE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 

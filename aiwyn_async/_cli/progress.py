@@ -13,14 +13,6 @@ from rich.console import Console
 from aiwyn_async._cli.output import is_quiet, note_output, write_message
 from aiwyn_async._pull.progress import Progress
 
-__all__ = [
-    "Bars",
-    "ProgressBars",
-    "ProgressLines",
-    "create_progress",
-    "shows_bars",
-]
-
 SECONDS_PER_LINE: Final = 5.0
 
 

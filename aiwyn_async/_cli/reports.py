@@ -17,8 +17,6 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async.export._formats import suffix_of
 
-__all__ = ["write_notes", "write_problems"]
-
 MAX_NAMED_FIELDS: Final = 10
 
 

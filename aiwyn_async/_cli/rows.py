@@ -14,8 +14,6 @@ from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["Fields", "Order", "RowFields"]
-
 Fields = Mapping[str, bytes]
 """The JSON of each field of a row, by the name that the API uses."""
 

@@ -14,8 +14,6 @@ from aiwyn_async._cli.resources import ALL
 from aiwyn_async._cli.translations import flag_name
 from aiwyn_async.errors import AiwynError, ConfigurationError
 
-__all__ = ["name_of", "writes_stdout"]
-
 Arguments = ParamSpec("Arguments")
 
 STDOUT: Final = "-"

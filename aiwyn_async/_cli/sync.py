@@ -27,8 +27,6 @@ from aiwyn_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from aiwyn_async.sync import SyncResult
 
-__all__ = ["sync"]
-
 _ROWS: Final = RowOptions()
 _SANDBOX: Final = SandboxOptions()
 

@@ -18,8 +18,6 @@ from aiwyn_async._cli.output import escape_control_characters, write_rows
 from aiwyn_async._cli.rows import Fields
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
-__all__ = ["RowTable"]
-
 GAP: Final = 2
 MAX_TEXT_WIDTH: Final = 20
 """Of a column when columns are chosen; what is left of the width is added."""

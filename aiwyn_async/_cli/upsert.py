@@ -23,8 +23,6 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError, ConfigurationError, IncompleteError
 from aiwyn_async.models.records import Record
 
-__all__ = ["upsert"]
-
 
 async def upsert(
     *,

@@ -12,8 +12,6 @@ from aiwyn_async._cli import output
 from aiwyn_async._cli.output import write_message
 from aiwyn_async._core.observer import AttemptEnd, CallEnd, ObservedCall, WaitStart
 
-__all__ = ["WaitingMessages", "waiting_messages"]
-
 QUIET_SECONDS: Final = 10.0
 
 

@@ -9,8 +9,6 @@ from typing import Any, Final, cast
 from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["MIN_SECRET_LENGTH", "SECRET_NAME", "Headers", "has_secret_name", "secrets_in"]
-
 # RFC 9110: a header name is a token.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Set by this package: they describe the connection, the body or the credential.

@@ -13,15 +13,6 @@ import msgspec
 from aiwyn_async._core.headers import has_secret_name
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = [
-    "ENVIRONMENT_PREFIX",
-    "SECRETS",
-    "from_environment",
-    "from_profile",
-    "missing_file",
-    "profile_path",
-]
-
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
 SECRETS: Final = {"api_key", "token"}
 

@@ -9,8 +9,6 @@ from aiwyn_async._core.headers import has_secret_name
 from aiwyn_async._core.profile import ENVIRONMENT_PREFIX, SECRETS, from_environment, from_profile
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["SECRETS", "Source", "check_destination", "find_sources", "merge"]
-
 _KEYWORDS: Final = "keyword arguments"
 _ENVIRONMENT: Final = "environment"
 

@@ -15,8 +15,6 @@ import msgspec
 
 from aiwyn_async._decoding.malformed import is_json
 
-__all__ = ["BLOCK_BYTES", "Block", "PageBlocks", "find_rows", "split_into_blocks", "split_rows"]
-
 BLOCK_BYTES: Final = 100_000
 """About 95 invoices, whose objects take a third of a common per-core cache. For a block of more than 128 KiB,
 glibc would request memory from the kernel each time."""

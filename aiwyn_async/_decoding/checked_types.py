@@ -26,20 +26,6 @@ from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_metho
 from aiwyn_async._decoding.values import InvalidValueError
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "NO_EXTRA_KEYS",
-    "CheckOptions",
-    "ExtraKeys",
-    "checked",
-    "decode_hook",
-    "has_unchecked_amounts",
-    "is_checkable",
-    "is_key_only",
-    "is_object",
-    "key_only",
-    "may_misread_timestamps",
-]
-
 ExtraKeys = frozenset[tuple[Any, str]]
 """Keys of the server's objects that are not fields, each with the Struct of its object."""
 

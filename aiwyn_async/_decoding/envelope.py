@@ -20,8 +20,6 @@ from aiwyn_async._decoding.row_decoder import DecoderSpec
 from aiwyn_async._decoding.values import DECODING_ERRORS, describe_error, unbounded_decimal
 from aiwyn_async.errors import ApiError, DecodeError
 
-__all__ = ["Envelope", "envelope_decoder", "find_envelope", "malformed_error", "parse_count", "split_layers"]
-
 # Lists under these keys are not rows.
 NOT_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
 

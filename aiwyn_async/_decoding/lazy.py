@@ -18,8 +18,6 @@ from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_metho
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import ConfigurationError, DecodeError
 
-__all__ = ["deferred"]
-
 RowT = TypeVar("RowT")
 
 

@@ -12,8 +12,6 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["cut_after_value", "is_json", "replace_lone_surrogates", "split_rows", "without_rows"]
-
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)|[{}\[\],]', re.DOTALL)
 """Group 1 is empty for a string without an end."""
 _BRACKETS: Final = re.compile(rb"[{}\[\],]")

@@ -29,8 +29,6 @@ from aiwyn_async._decoding.values import DECODING_ERRORS, InexactError, explain
 from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.base import Id
 
-__all__ = ["BadRow", "DecodedRows", "OnBadRow", "PageDecoder", "RowBlocks", "RowError"]
-
 RowT = TypeVar("RowT")
 OnBadRow = Literal["raise", "skip", "collect"]
 

@@ -14,8 +14,6 @@ from typing import Any, Final, TypeGuard, TypeVar, cast
 import msgspec
 from msgspec.structs import FieldInfo
 
-__all__ = ["copy_field", "is_struct", "materialize", "plain_methods", "plain_type"]
-
 RowT = TypeVar("RowT")
 
 

@@ -36,8 +36,6 @@ from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.models.base import Id, Model
 
-__all__ = ["RAW", "DecoderSpec", "RowDecoder", "key_decoder", "row_decoder"]
-
 RowT = TypeVar("RowT")
 
 

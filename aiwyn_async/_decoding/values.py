@@ -49,31 +49,6 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = [
-    "DECODING_ERRORS",
-    "MAX_DIGITS",
-    "InexactError",
-    "InvalidValueError",
-    "NumberText",
-    "as_boolean",
-    "as_date",
-    "as_float",
-    "as_id",
-    "as_integer",
-    "as_money",
-    "as_text",
-    "as_timestamp",
-    "bounded_decimal",
-    "describe_error",
-    "explain",
-    "is_blank",
-    "is_usual_date",
-    "is_usual_timestamp",
-    "parse",
-    "shorten",
-    "unbounded_decimal",
-]
-
 MAX_DIGITS: Final = 1000
 """Limit of a number's digits and exponent: arithmetic with a larger one takes too long."""
 

@@ -37,8 +37,6 @@ from aiwyn_async.errors import (
 from aiwyn_async.filters import Where
 from aiwyn_async.models.base import Id
 
-__all__ = ["NO_KEY", "Collection", "LookupResult", "Paging"]
-
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")

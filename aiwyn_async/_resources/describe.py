@@ -22,14 +22,6 @@ from aiwyn_async.config import Config
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._validation import OPERATORS
 
-__all__ = [
-    "ColumnDescription",
-    "DescribesResources",
-    "FilterDescription",
-    "ResourceDescription",
-    "VerbDescription",
-]
-
 PathSource = Literal["documented", "inferred", "configured"]
 
 _WORDS: Final[Mapping[Any, str]] = {

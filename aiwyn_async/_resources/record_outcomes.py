@@ -13,8 +13,6 @@ from aiwyn_async.errors import RequestError, StatusError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome
 
-__all__ = ["MISMATCHES", "Batch", "parse_outcomes", "same_outcome"]
-
 MISMATCHES: Final = {"UNREADABLE_RESPONSE", "RESULTS_DO_NOT_MATCH"}
 """Codes of outcomes whose response does not match the records that were sent."""
 

@@ -14,8 +14,6 @@ from aiwyn_async._decoding.checked_types import is_checkable
 from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_decimal
 from aiwyn_async.arrow._options import ColumnOptions
 
-__all__ = ["Cells"]
-
 PLACES: Final = 9
 LARGEST: Final = 10**29
 """An amount below this fits ``decimal128(38, 9)``."""

@@ -14,8 +14,6 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["may_have_many_places"]
-
 MANY_DIGITS: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
 """With the 29 digits that pyarrow reads, -19 is the first exponent with too many places."""
 

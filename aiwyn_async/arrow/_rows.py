@@ -25,9 +25,6 @@ from aiwyn_async.arrow._reads import Decodable, Document, RowPage
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 
-__all__ = ["PageRows", "RowCounts", "RowsOfPage", "columns_of", "raw_pages", "read_as"]
-
-
 ReadT = TypeVar("ReadT", bound=Decodable)
 
 

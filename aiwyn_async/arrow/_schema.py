@@ -12,8 +12,6 @@ from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["DAY", "INSTANT", "arrow_type", "is_nullable", "merge_id_types", "reading_type"]
-
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)
 MONEY_TO_READ: Final[Any] = pa.decimal128(29, 9)

@@ -21,8 +21,6 @@ from aiwyn_async.arrow._reads import PagedRead, RowPage
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
 
-__all__ = ["ArrowReadable", "ArrowStream", "check_ids", "running_loop_or_none", "to_table"]
-
 ResultT = TypeVar("ResultT")
 
 CHECK_INTERVAL: Final = 1.0

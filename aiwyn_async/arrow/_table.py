@@ -31,8 +31,6 @@ from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, merge_id_types, reading_type
 
-__all__ = ["RowSchema", "cast_to", "merge_schemas"]
-
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 _TIME: Final = (

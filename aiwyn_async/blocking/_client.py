@@ -52,8 +52,6 @@ else:
         return await run(collection, to, **options)
 
 
-__all__ = ["Aiwyn"]
-
 P = ParamSpec("P")
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")

@@ -31,8 +31,6 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import Where
 
-__all__ = ["aiwyn_source"]
-
 ResultT = TypeVar("ResultT")
 
 logger: Final = logging.getLogger("aiwyn_async.dlt")

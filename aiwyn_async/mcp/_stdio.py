@@ -15,8 +15,6 @@ from typing import Final, TextIO, TypeVar
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["StdinLines", "StdoutLines", "protocol_stdout"]
-
 ResultT = TypeVar("ResultT")
 _CHUNK: Final = 64 * 1024
 

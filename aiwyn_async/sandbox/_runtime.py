@@ -12,8 +12,6 @@ from aiwyn_async.sandbox._http.read_routes import ReadRoutes
 from aiwyn_async.sandbox._http.server import LoopThread, Server
 from aiwyn_async.sandbox._http.service import Service
 
-__all__ = ["Runtime"]
-
 
 class Runtime:
     """Starts and stops the parts of a sandbox, in the running loop or in a thread."""

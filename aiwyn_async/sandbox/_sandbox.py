@@ -30,8 +30,6 @@ from aiwyn_async.sandbox._http.variants import Variant
 from aiwyn_async.sandbox._http.write_routes import WriteRoutes
 from aiwyn_async.sandbox._runtime import Runtime
 
-__all__ = ["Sandbox"]
-
 
 class Sandbox(DataControls):
     """The Aiwyn API on loopback, with the data of a firm.

@@ -8,24 +8,6 @@ import msgspec
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Reader, Row, SqlValue
 from aiwyn_async.sandbox._declarations.sample_text import CITIES, STREETS
 
-__all__ = [
-    "CLIENT_ID",
-    "CLIENT_NAME",
-    "CREATED_AT",
-    "CURRENCY",
-    "ID",
-    "UPDATED_AT",
-    "address",
-    "instant_text",
-    "money_json",
-    "optional_id",
-    "phone_number",
-    "pick_fields",
-    "snake_case",
-    "team_members",
-    "zulu_text",
-]
-
 ID = Column("id", "id", Kind.INTEGER)
 CLIENT_ID = Column("clientId", "client_id", Kind.INTEGER)
 CLIENT_NAME = Column("clientName", "client_name", Kind.TEXT)

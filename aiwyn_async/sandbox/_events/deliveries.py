@@ -23,16 +23,6 @@ from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._events.log import Log
 from aiwyn_async.sandbox._events.subscriptions import Subscriber
 
-__all__ = [
-    "Delivery",
-    "DeliveryAttempt",
-    "Outbox",
-    "Sender",
-    "Signer",
-    "standard_webhooks",
-    "timestamped_hex",
-]
-
 Signer = Callable[[str, str, int, bytes], Mapping[str, str]]
 """Returns the headers of a delivery from the secret, the id, the time in seconds and the body."""
 

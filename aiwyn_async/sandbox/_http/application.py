@@ -15,8 +15,6 @@ from aiwyn_async.sandbox._http.responses import error_response, json_response
 from aiwyn_async.sandbox._http.service import Handler, Service
 from aiwyn_async.sandbox._http.write_routes import DESCRIPTION_FILE, WriteRoutes
 
-__all__ = ["create_application"]
-
 _MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 

@@ -32,8 +32,6 @@ from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._http.faults import Action, Fault, Faults
 from aiwyn_async.sandbox._http.service import Service
 
-__all__ = ["CONTROL_PREFIX", "FaultSpec", "add_control", "parse_fault"]
-
 CONTROL_PREFIX = "/_sandbox/"
 _KEY_HEADER = "X-Sandbox-Key"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

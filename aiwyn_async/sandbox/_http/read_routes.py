@@ -16,8 +16,6 @@ from aiwyn_async.sandbox._http.responses import json_response
 from aiwyn_async.sandbox._http.service import Service
 from aiwyn_async.sandbox._http.variants import Variant
 
-__all__ = ["ReadRoutes"]
-
 _PageFunction = Callable[[Database, Resource, Mapping[str, object], PageLimits, int], bytes]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-__all__ = ["ServedRequest", "read_body"]
-
 _EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 
 

@@ -25,8 +25,6 @@ from aiwyn_async.sandbox._http.responses import (
     to_failure_envelope,
 )
 
-__all__ = ["Handler", "RouteHandler", "Service"]
-
 MAX_REQUESTS_RECORDED = 10_000
 _NO_RESPONSE = frozenset({"close", "reset", "stall", "raw"})
 

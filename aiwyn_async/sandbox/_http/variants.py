@@ -15,8 +15,6 @@ import msgspec
 from aiwyn_async.sandbox._declarations.declarations import Kind, PageStyle, Resource
 from aiwyn_async.sandbox._declarations.fields import snake_case
 
-__all__ = ["Variant"]
-
 Count = Literal["documented", "absent", "null", "string", "total", "aggregate"]
 
 _GQL = "/gql/v1"

@@ -7,8 +7,6 @@ from aiwyn_async.sandbox._declarations.fields import CREATED_AT, ID, UPDATED_AT,
 from aiwyn_async.sandbox._declarations.sample_text import SERVICES
 from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, pick, random_instant
 
-__all__ = ["DEPARTMENTS", "INDUSTRIES", "JOB_TEMPLATES", "OFFICES", "SERVICE_LINES", "reference_resource"]
-
 _MAX_ROWS = 200
 """The largest reference table, except those that mirror another resource."""
 _TITLES = ("Corporate", "Individual", "Partnership", "Trust", "Not-for-profit")
