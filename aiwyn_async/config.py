@@ -240,11 +240,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _refuse_none(options: Mapping[str, object]) -> None:
-    """Refuse None for an option that always has a value, such as ``deadline``.
-
-    Raises:
-        ConfigurationError: names the option.
-    """
+    """Refuse None for an option that always has a value, such as ``deadline``."""
     for field in msgspec.structs.fields(Config):
         has_value = field.default not in {None, msgspec.NODEFAULT}
         if has_value and options.get(field.name, ...) is None:

@@ -62,11 +62,7 @@ def name_of(to: str) -> Path:
 
 
 def _check(resource: object, form: str, options: dict[str, Any]) -> None:
-    """Refuse what stdout cannot have.
-
-    Raises:
-        ConfigurationError: names the flag.
-    """
+    """Refuse what stdout cannot have."""
     if resource == ALL:
         raise ConfigurationError("--to - is for one resource; name a folder, or a resource")
     if form == "dataset":

@@ -46,7 +46,6 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
         ConfigurationError: the file or the profile cannot be read, or others can read its credential.
     """
     name = profile or os.environ.get("AIWYN_PROFILE")
-    configured = os.environ.get("AIWYN_CONFIG")
     path = profile_path()
     full_name = f"profile {name or 'default'!r} of {path}"
     try:
@@ -56,7 +55,7 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
             content = tomllib.load(file)
     except OSError as error:
-        if name or (configured and not isinstance(error, FileNotFoundError)):
+        if name or (os.environ.get("AIWYN_CONFIG") and not isinstance(error, FileNotFoundError)):
             raise ConfigurationError(
                 f"profile {name or 'default'!r} cannot be read from {path}: {error.strerror}"
             ) from None

@@ -164,11 +164,7 @@ class Subscriptions:
 
 
 def _check_target(url: str) -> None:
-    """Check that a target is on this machine: a sandbox never delivers elsewhere.
-
-    Raises:
-        BadRequestError: It is not.
-    """
+    """Check that a target is on this machine: a sandbox never delivers elsewhere."""
     try:
         parts = urlsplit(url)
         port = parts.port
