@@ -76,7 +76,7 @@ class Cells:
             case inspect.DecimalType():
                 return self._to_amount
             case inspect.IntType():
-                return _keep_integer
+                return lambda value, _: value
             case _:
                 return _add_zone
 
@@ -116,7 +116,3 @@ def _nullable(convert: Convert) -> Convert:
 
 def _add_zone(value: Any, _path: str) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
-
-
-def _keep_integer(value: int, _path: str) -> int:
-    return value

@@ -22,7 +22,7 @@ from msgspec import inspect
 from aiwyn_async._decoding.blocks import split_rows
 from aiwyn_async._decoding.chosen_fields import has_choice, raw_fields_decoder
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
-from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
+from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._cells import Cells
@@ -138,7 +138,7 @@ class RowSchema:
         if any(_lacks(table[name], self._kinds[name]) for name in self._required):
             return None
         if self._decoder.extra_keys and not self._decoder.has_only_known_keys(
-            lambda fast: _decode_list(fast, json)
+            lambda fast: fast.decoder(fast.rows).decode(b"[%s]" % json)
         ):
             return None
         return table
@@ -260,10 +260,6 @@ def _text_at(kind: Any, steps: list[str]) -> Any:
     return pa.struct(
         [(each.name, _text_at(each.type, steps[1:]) if each.name == steps[0] else each.type) for each in kind]
     )
-
-
-def _decode_list(fast: DecoderSpec, json: bytes | memoryview) -> object:
-    return fast.decoder(fast.rows).decode(b"[%s]" % json)
 
 
 def _to_days(texts: Any) -> Any:
