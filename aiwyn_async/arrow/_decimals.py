@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """Detect numbers of so many places that pyarrow (26.0.1) silently changes them.
 
 It reads 1e-48 as 0 and 5e-49 as 1e-9: to rescale a number of 48 places or more to 9, it reads beyond its

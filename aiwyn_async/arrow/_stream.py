@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """A read as an Arrow C stream, for pyarrow, polars, DuckDB and others.
 
 Such a reader is synchronous: it waits for each batch in its thread, while the read runs in an event loop of

@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """Convert rows to Arrow tables, exactly. Needs pyarrow (the extra ``arrow``).
 
 pyarrow reads the JSON of a page in one call, outside Python's lock. Pages that it refuses, or would read
