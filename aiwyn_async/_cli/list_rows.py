@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
@@ -49,18 +49,13 @@ class PrintOptions:
         return split_names("--columns", self.columns)
 
 
-_FILTERS: Final = ListFilters()
-_PRINT: Final = PrintOptions()
-_SANDBOX: Final = SandboxOptions()
-
-
 async def list_rows(
     resource: str,
     /,
     *,
-    filters: ListFilters = _FILTERS,
-    printed: PrintOptions = _PRINT,
-    sandbox: SandboxOptions = _SANDBOX,
+    filters: ListFilters = ListFilters(),
+    printed: PrintOptions = PrintOptions(),
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Print the rows of a resource.
 
@@ -90,8 +85,8 @@ async def search_rows(
     /,
     *,
     where: str | None = None,
-    printed: PrintOptions = _PRINT,
-    sandbox: SandboxOptions = _SANDBOX,
+    printed: PrintOptions = PrintOptions(),
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Print the rows that match a condition.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,9 +27,6 @@ from aiwyn_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from aiwyn_async.sync import SyncResult
 
-_ROWS: Final = RowOptions()
-_SANDBOX: Final = SandboxOptions()
-
 
 async def sync(
     resource: str,
@@ -41,9 +38,9 @@ async def sync(
     reconcile_deletes: Flag = False,
     overlap: float | None = None,
     page_size: WholeNumber = 1000,
-    rows: RowOptions = _ROWS,
+    rows: RowOptions = RowOptions(),
     json: Flag = False,
-    sandbox: SandboxOptions = _SANDBOX,
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
 

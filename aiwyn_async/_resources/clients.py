@@ -39,9 +39,6 @@ class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
     def list(self, **options: Unpack[ListOptions]) -> Pager[Client]:
         """Return all clients by name, as a ``Pager``; the endpoint takes no filters.
 
-        Args:
-            **options: see ``ListOptions``.
-
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """

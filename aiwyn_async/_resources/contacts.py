@@ -27,9 +27,6 @@ class Contacts(Collection[Contact, Contact, ContactDetail]):
 
         No filters are documented.
 
-        Args:
-            **options: see ``ListOptions``.
-
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """

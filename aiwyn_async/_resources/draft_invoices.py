@@ -51,9 +51,6 @@ class DraftInvoices(
     def list(self, **options: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
         """Return all history rows, as a ``Pager``; the endpoint takes no filters.
 
-        Args:
-            **options: see ``ListOptions``.
-
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
