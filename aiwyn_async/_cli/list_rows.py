@@ -33,9 +33,10 @@ class PrintOptions:
         str | None,
         Parameter(help="Fields to print, in this order, separated by commas: id,totalAmount."),
     ] = None
-    sort: Annotated[str | None, Parameter(help="Field to sort by, as totalAmount or totalAmount:desc.")] = (
-        None
-    )
+    sort: Annotated[
+        str | None,
+        Parameter(help="Field to sort by, as totalAmount or totalAmount:desc."),
+    ] = None
     limit: Annotated[WholeNumber | None, Parameter(help="Stop after this many rows.")] = None
 
     @property
