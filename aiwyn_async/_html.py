@@ -9,8 +9,6 @@ from typing import Any, Final, cast
 
 import msgspec
 
-__all__ = ["changed_fields", "fields_html", "rows_html"]
-
 MAX_ROWS: Final = 20
 MAX_COLUMNS: Final = 30
 MAX_CHARACTERS: Final = 60

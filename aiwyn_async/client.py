@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from functools import cached_property
-from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
@@ -309,12 +308,7 @@ class AiwynClient(DescribesResources):
         running_loop()  # under trio, the first request would raise the same error
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import ssl
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, cast
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
 import msgspec
 
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in
 from aiwyn_async._core.observer import Observer
-from aiwyn_async._core.profile import missing_file
+from aiwyn_async._core.profile import SECRETS, missing_file
 from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
-from aiwyn_async._core.sources import SECRETS, Source, check_destination, find_sources, merge
+from aiwyn_async._core.sources import Source, check_destination, find_sources, merge
 from aiwyn_async._core.urls import PATH, check_proxy, checked_url, is_plain_setting
 from aiwyn_async.errors import ConfigurationError
 
@@ -239,11 +240,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _refuse_none(options: Mapping[str, object]) -> None:
-    """Refuse None for an option that always has a value, such as ``deadline``.
-
-    Raises:
-        ConfigurationError: names the option.
-    """
+    """Refuse None for an option that always has a value, such as ``deadline``."""
     for field in msgspec.structs.fields(Config):
         has_value = field.default not in {None, msgspec.NODEFAULT}
         if has_value and options.get(field.name, ...) is None:
@@ -286,39 +283,15 @@ def option_values() -> dict[str, tuple[Any, str]]:
     return {name: (source.options[name], source.named(name)) for name, source in sorted(merged.items())}
 
 
-_NUMBER: Final = (int, float)
-_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "base_url": (str,),
-    "api_key": (Secret, type(None)),
-    "token": (Secret, Callable, type(None)),  # type: ignore[dict-item]
-    "headers": (Mapping,),
-    "max_concurrency": (int, type(None)),
-    "retries": (int,),
-    "retry_writes": (bool,),
-    "connect_timeout": _NUMBER,
-    "read_timeout": _NUMBER,
-    "attempt_timeout": _NUMBER,
-    "deadline": _NUMBER,
-    "backoff_base": _NUMBER,
-    "throttled_backoff_base": _NUMBER,
-    "backoff_cap": _NUMBER,
-    "max_retry_after": _NUMBER,
-    "retry_budget": (int,),
-    "max_response_bytes": (int,),
-    "gql_prefix": (str,),
-    "api_prefix": (str,),
-    "token_path": (str,),
-    "token_request_key": (str,),
-    "token_response_key": (str, type(None)),
-    "endpoints": (dict,),
-    "warn_undocumented": (bool,),
-    "allow_insecure_http": (bool,),
-    "proxy": (str, type(None)),
-    "ssl_context": (ssl.SSLContext, type(None)),
-    "observer": (Observer, type(None)),
-    "clock": (Clock,),
-}
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    """Return the classes of the values that an annotation allows."""
+    origin = get_origin(annotation)
+    if origin in {Union, UnionType}:
+        return tuple(kind for each in get_args(annotation) for kind in _kinds(each))
+    return (int, float) if annotation is float else (origin or annotation,)
 
+
+_TYPES: Final = {field.name: _kinds(field.type) for field in msgspec.structs.fields(Config)}
 OBJECTS: Final = {"headers", "ssl_context", "observer", "clock"}
 """Options that no environment variable sets."""
 _NAMES: Final = frozenset(Config.__struct_fields__)

@@ -36,6 +36,7 @@ Every error can be pickled. None contains a secret in its text, attributes or tr
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -101,19 +102,11 @@ class AiwynError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle class, args, attributes, and the cause if it is of this package."""
-        cause = self.__cause__ if isinstance(self.__cause__, AiwynError) else None
-        return _restore, (type(self), self.args, self.__dict__, cause)
-
-
-def _restore(
-    cls: type[AiwynError], args: tuple[Any, ...], state: dict[str, Any], cause: AiwynError | None = None
-) -> AiwynError:
-    error = cls.__new__(cls)
-    error.args = args
-    error.__dict__.update(state)
-    if cause is not None:
-        error.__cause__ = cause
-    return error
+        state = dict(self.__dict__)
+        if isinstance(self.__cause__, AiwynError):
+            state["__cause__"] = self.__cause__
+        # Not __init__, which takes keyword arguments.
+        return copyreg.__newobj__, (type(self), *self.args), state  # type: ignore[attr-defined]
 
 
 class ConfigurationError(AiwynError, ValueError):
@@ -216,12 +209,7 @@ class RedirectRefusedError(ProtocolError):
 
 
 class ResponseMismatchError(ProtocolError):
-    """The response belongs to another request, on a fresh connection too; not used.
-
-    Attributes:
-        requested_key: the key of the request.
-        received_key: the key of the object in the response.
-    """
+    """The response belongs to another request, on a fresh connection too; not used."""
 
     def __init__(
         self, message: str, *, requested_key: int | str = "", received_key: object = None, **about: Any

@@ -12,8 +12,6 @@ from typing import TextIO
 
 from aiwyn_async._cli.termination import termination
 
-__all__ = ["HELP_WIDTH", "main", "stored_page"]
-
 HELP_WIDTH = 80
 """The width of the stored help pages."""
 

@@ -10,8 +10,6 @@ from aiwyn_async._cli.translations import flag_name
 from aiwyn_async.arrow._options import time_columns
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["columns_by_resource", "refuse_for_all"]
-
 
 def refuse_for_all(**values: object) -> None:
     """Refuse options that are for one resource.

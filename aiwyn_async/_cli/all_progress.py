@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 from rich import progress as rich_progress
 from rich.console import Console
 
 from aiwyn_async._cli.output import write_message
-from aiwyn_async._cli.progress import Bars, Display, ProgressLines, shows_bars
+from aiwyn_async._cli.progress import Bars, ProgressLines, shows_bars
 from aiwyn_async._pull.progress import Progress
-
-__all__ = ["AllBars", "AllLines", "AllProgress", "create_all_progress"]
 
 BAR_WIDTH: Final = 12
 """Cells; a row fits into 60 columns with rows and rate."""
-
-
-class AllProgress(Display, Protocol):
-    """Shows the progress of one resource after another; ``update()`` is of that started last."""
-
-    def start(self, resource: str) -> None:
-        """Begin with a resource."""
-        ...
-
-    def finish(self, state: str, message: str, *, is_written: bool) -> None:
-        """End the resource that was started last.
-
-        Args:
-            state: a few words, such as ``400 rows, complete``.
-            message: a line for a log; empty if it was written already.
-            is_written: its rows are written.
-        """
-        ...
 
 
 def create_all_progress(resources: Sequence[str]) -> AllProgress:
@@ -59,12 +39,7 @@ class AllLines(ProgressLines):
 
 
 class AllBars(Bars):
-    """A row per resource: name, bar, and rows or state.
-
-    Args:
-        resources: in their order.
-        console: the terminal; stderr by default.
-    """
+    """A row per resource: name, bar, and rows or state."""
 
     def __init__(self, resources: Sequence[str], *, console: Console | None = None) -> None:
         super().__init__(rich_progress.BarColumn(BAR_WIDTH), console=console)
@@ -84,3 +59,7 @@ class AllBars(Bars):
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the row says it)
         """Show the state."""
         self._bars.update(self._current, completed=int(is_written), total=1, details=state)
+
+
+AllProgress: TypeAlias = AllBars | AllLines
+"""``update()`` is of the resource that was started last."""

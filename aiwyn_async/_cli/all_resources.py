@@ -25,8 +25,6 @@ from aiwyn_async.errors import (
     TokenExchangeError,
 )
 
-__all__ = ["Outcome", "run_all", "written"]
-
 NOTHING_WRITTEN: Final[Mapping[str, Any]] = MappingProxyType({"path": None, "complete": False})
 STATES: Final[Mapping[int, str]] = {
     **dict.fromkeys((401, 403, 405, 501), "refused"),
@@ -78,13 +76,6 @@ async def run_all(
     """Run a command for each resource, write a summary, and return the exit code.
 
     A resource that fails does not stop the others, unless its error concerns all of them.
-
-    Args:
-        client: of the command.
-        resources: in their order.
-        run_one: runs the command for a resource.
-        advice: how to continue.
-        json: write the outcomes as JSON on stdout.
 
     Raises:
         ConfigurationError: an argument is invalid; nothing was sent.

@@ -26,8 +26,6 @@ from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__
 from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, UndocumentedEndpointWarning
 
-__all__ = ["app", "help_page", "help_pages", "run"]
-
 # What Ctrl-C and SIGTERM leave, by command.
 INTERRUPTED: Final[Mapping[str, str]] = {
     "export": "finished parts are saved; pass --resume to continue",

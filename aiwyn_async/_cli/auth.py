@@ -18,8 +18,6 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.config import option_sources
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["login", "logout", "status"]
-
 
 def login(
     *, base_url: str | None = None, profile: str | None = None, no_verify: Flag = False

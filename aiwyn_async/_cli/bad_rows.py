@@ -14,17 +14,15 @@ from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import StorageError
 
-__all__ = ["BadRowsFile"]
 
-
-class _Line(msgspec.Struct, frozen=True):
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """A skipped row: page, index, key if known, decoding error and JSON."""
 
     page: int
     index: int
     error: str
     raw: str
-    key: Any = msgspec.UNSET
+    key: Any = None
 
 
 class BadRowsFile:
@@ -92,11 +90,4 @@ class BadRowsFile:
 
 
 def _to_line(row: BadRow) -> _Line:
-    key = getattr(row, "key", None)
-    return _Line(
-        page=row.page,
-        index=row.index,
-        error=row.error,
-        raw=row.raw.decode("utf-8", "replace"),
-        key=msgspec.UNSET if key is None else key,
-    )
+    return _Line(row.page, row.index, row.error, row.raw.decode("utf-8", "replace"), row.key)

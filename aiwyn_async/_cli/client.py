@@ -17,8 +17,6 @@ from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 if TYPE_CHECKING:
     from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["SANDBOX_FLAGS", "create_sandbox", "open_client"]
-
 SANDBOX_FLAGS: Final = MappingProxyType({"invoices": "--sandbox-invoices"})
 """Of commands with ``--sandbox``."""
 

@@ -16,8 +16,6 @@ from aiwyn_async._http.messages import encode_json
 from aiwyn_async.config import OBJECTS, Config, option_values
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["show"]
-
 MASK: Final = "********"
 _USER: Final = re.compile(r"//.*@")
 _QUERY: Final = re.compile(r"\?.*")

@@ -19,8 +19,6 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.config import option_sources
 from aiwyn_async.errors import AiwynError
 
-__all__ = ["doctor"]
-
 MAX_CLOCK_SKEW: Final = 60.0
 
 

@@ -18,8 +18,6 @@ from aiwyn_async.errors import (
     TransportError,
 )
 
-__all__ = ["ExitCode", "error_text", "exit_code_for"]
-
 
 class ExitCode(enum.IntEnum):
     """The exit codes of all commands."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -30,12 +30,6 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export import Readable
 from aiwyn_async.export._formats.parquet_options import Compression
 
-__all__ = ["export"]
-
-_FILTERS: Final = FilterOptions()
-_ROWS: Final = RowOptions()
-_SANDBOX: Final = SandboxOptions()
-
 
 @writes_stdout
 async def export(
@@ -44,7 +38,7 @@ async def export(
     *,
     to: Annotated[str, Parameter(allow_leading_hyphen=True)],
     file_format: Annotated[AllFormat | None, Parameter(name="--format")] = None,
-    filters: FilterOptions = _FILTERS,
+    filters: FilterOptions = FilterOptions(),
     limit: WholeNumber | None = None,
     page_size: WholeNumber = 1000,
     ranges: WholeNumber | None = None,
@@ -59,9 +53,9 @@ async def export(
     keep: WholeNumber | None = None,
     compression: Compression | None = None,
     row_group_rows: WholeNumber | None = None,
-    rows: RowOptions = _ROWS,
+    rows: RowOptions = RowOptions(),
     json: Flag = False,
-    sandbox: SandboxOptions = _SANDBOX,
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Write all rows of a resource to a file or a dataset, or every resource to a folder.
 

@@ -31,8 +31,6 @@ from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.state import MANIFEST
 from aiwyn_async.export._formats import FILE_SUFFIXES, format_for, is_dataset
 
-__all__ = ["AllFormat", "export_all"]
-
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
 ADVICE: Final = "pass --resume to continue"
 
@@ -49,14 +47,7 @@ async def export_all(
 ) -> int:
     """Export every resource into a folder, each as a dataset or a file.
 
-    Args:
-        to: the folder.
-        file_format: of each resource.
-        read: keyword arguments of each pull.
-        write: keyword arguments of each ``export()``.
-        rows: how rows and their values are written.
-        json: print a list of results.
-        sandbox: a sandbox to use instead of the configured server.
+    ``read`` are options of each pull, ``write`` those of each ``export()``.
 
     Raises:
         ConfigurationError: an argument is invalid; nothing was sent.
@@ -133,11 +124,6 @@ class _Run:
 
     Its state tells the exports of this run from those of an earlier one, which a run with ``--replace`` that
     ended early has not replaced yet.
-
-    Args:
-        to: the folder.
-        file_format: of each resource.
-        flags: force, resume and replace.
     """
 
     def __init__(self, to: str, file_format: AllFormat, flags: Mapping[str, bool]) -> None:

@@ -18,8 +18,6 @@ from aiwyn_async.export._dataset.state import has_unfinished_run
 from aiwyn_async.export._formats import is_dataset
 from aiwyn_async.export._staging import has_unfinished
 
-__all__ = ["describe", "export_one", "has_unfinished_export", "skipped_rows_file", "to_values"]
-
 
 async def export_one(
     read: Readable,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from aiwyn_async._cli.client import open_client
@@ -13,13 +11,8 @@ from aiwyn_async._cli.output import write_data
 from aiwyn_async._cli.resources import create_list, find_resource
 from aiwyn_async._http.messages import encode_json
 
-__all__ = ["count", "get"]
 
-_FILTERS: Final = FilterOptions()
-_SANDBOX: Final = SandboxOptions()
-
-
-async def get(resource: str, key: str, /, *, sandbox: SandboxOptions = _SANDBOX) -> int:
+async def get(resource: str, key: str, /, *, sandbox: SandboxOptions = SandboxOptions()) -> int:
     """Print one object as JSON.
 
     Args:
@@ -35,7 +28,7 @@ async def get(resource: str, key: str, /, *, sandbox: SandboxOptions = _SANDBOX)
 
 
 async def count(
-    resource: str, /, *, filters: FilterOptions = _FILTERS, sandbox: SandboxOptions = _SANDBOX
+    resource: str, /, *, filters: FilterOptions = FilterOptions(), sandbox: SandboxOptions = SandboxOptions()
 ) -> int:
     """Print the number of rows.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
@@ -16,33 +17,46 @@ from aiwyn_async._cli.options import FilterOptions, ListFilters, SandboxOptions,
 from aiwyn_async._cli.output import write_message, write_rows
 from aiwyn_async._cli.reports import write_problems
 from aiwyn_async._cli.resources import create_list, find_resource, parse_where
-from aiwyn_async._cli.rows import Order, RowFields
+from aiwyn_async._cli.rows import Fields, Order, RowFields
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.read import MAX_PAGE_SIZE, check_integer
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["list_rows", "search_rows"]
 
-_FILTERS: Final = ListFilters()
-_SANDBOX: Final = SandboxOptions()
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PrintOptions:
+    """Which fields of which rows are printed, and in which order."""
 
-Columns = Annotated[
-    str | None, Parameter(help="Fields to print, in this order, separated by commas: id,totalAmount.")
-]
-Sort = Annotated[str | None, Parameter(help="Field to sort by, as totalAmount or totalAmount:desc.")]
-Limit = Annotated[WholeNumber | None, Parameter(help="Stop after this many rows.")]
+    columns: Annotated[
+        str | None,
+        Parameter(help="Fields to print, in this order, separated by commas: id,totalAmount."),
+    ] = None
+    sort: Annotated[
+        str | None,
+        Parameter(help="Field to sort by, as totalAmount or totalAmount:desc."),
+    ] = None
+    limit: Annotated[WholeNumber | None, Parameter(help="Stop after this many rows.")] = None
+
+    @property
+    def order(self) -> Order | None:
+        """The order of ``--sort``."""
+        return None if self.sort is None else Order.parse(self.sort)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The fields of ``--columns``."""
+        return split_names("--columns", self.columns)
 
 
 async def list_rows(
     resource: str,
     /,
     *,
-    filters: ListFilters = _FILTERS,
-    columns: Columns = None,
-    sort: Sort = None,
-    limit: Limit = None,
-    sandbox: SandboxOptions = _SANDBOX,
+    filters: ListFilters = ListFilters(),
+    printed: PrintOptions = PrintOptions(),
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Print the rows of a resource.
 
@@ -53,19 +67,18 @@ async def list_rows(
 
     Args:
         resource: invoices, clients, payments, ...
-        filters: Which rows are printed.
-        columns: Fields to print.
-        sort: Field to sort by.
-        limit: Stop after this many rows.
+        filters: Which rows are read.
+        printed: How they are printed.
         sandbox: A sandbox to use instead of the configured server.
     """
-    plural = find_resource(resource)
-    order = None if sort is None else Order.parse(sort)
-    names = split_names("--columns", columns)
+    plural, order, names = find_resource(resource), printed.order, printed.names
     async with open_client(sandbox) as aiwyn:
-        read = create_list(aiwyn, plural, FilterOptions(**filters.list_filters()), **_paging(order, limit))
+        paging = _paging(order, printed.limit)
+        read = create_list(aiwyn, plural, FilterOptions(**filters.list_filters()), **paging)
         printing = _Printing(read, getattr(aiwyn, plural).endpoint.key, names)
-        return await (printing.print_as_read() if order is None else printing.print_sorted(order, limit))
+        if order is not None:
+            return await printing.print_sorted(order, printed.limit)
+        return await printing.print_as_read()
 
 
 async def search_rows(
@@ -73,10 +86,8 @@ async def search_rows(
     /,
     *,
     where: str | None = None,
-    columns: Columns = None,
-    sort: Sort = None,
-    limit: Limit = None,
-    sandbox: SandboxOptions = _SANDBOX,
+    printed: PrintOptions = PrintOptions(),
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Print the rows that match a condition.
 
@@ -85,19 +96,15 @@ async def search_rows(
     Args:
         resource: invoices, clients, staff, ...
         where: The condition as JSON, such as {"status": {"_eq": "PAID"}}; all rows without it.
-        columns: Fields to print.
-        sort: Field to sort by.
-        limit: Stop after this many rows.
+        printed: How rows are printed.
         sandbox: A sandbox to use instead of the configured server.
     """
-    plural = find_resource(resource)
-    order = None if sort is None else Order.parse(sort)
-    names = split_names("--columns", columns)
+    plural, order, names = find_resource(resource), printed.order, printed.names
     async with open_client(sandbox) as aiwyn:
         collection = getattr(aiwyn, plural)
         if not hasattr(collection, "search"):
             raise ConfigurationError(f"{plural} have no documented search endpoint; run: aiwyn list {plural}")
-        options = _paging(None, limit)
+        options = _paging(None, printed.limit)
         if order is not None:
             field = known_field(RowFields(collection.hit_type), order.field)
             options["order_by"] = [{field: "desc" if order.descending else "asc"}]
@@ -115,80 +122,25 @@ def _paging(order: Order | None, limit: int | None) -> dict[str, Any]:
     return {} if order is not None else {"limit": limit, "page_size": min(limit, MAX_PAGE_SIZE)}
 
 
-class _Lines:
-    """Writes JSON Lines.
-
-    Args:
-        fields: splits the rows.
-        columns: the fields to write, or None for rows exactly as sent.
-    """
-
-    def __init__(self, fields: RowFields, columns: Sequence[str] | None) -> None:
-        self._fields = fields
-        self._columns = columns
-        self.bad_rows = 0
-
-    def write(self, rows: Sequence[bytes]) -> None:
-        lines = [_one_line(row) for row in rows] if self._columns is None else self._chosen(rows)
-        write_rows(b"".join(b"%s\n" % line for line in lines))
-
-    def _chosen(self, rows: Sequence[bytes]) -> list[bytes]:
-        columns = self._columns or ()
-        split = [row for row in map(self._fields.split, rows) if row is not None]
-        self.bad_rows += len(rows) - len(split)
-        self._fields.check("--columns", columns, split)
-        return [
-            encode_json({name: msgspec.Raw(row[name]) for name in columns if name in row}) for row in split
-        ]
-
-
-class _Table:
-    """Writes a table to the terminal.
-
-    Args:
-        fields: splits the rows.
-        columns: the columns to show, or None for those that fit.
-        key: name of the key of the rows.
-    """
-
-    def __init__(self, fields: RowFields, columns: Sequence[str] | None, key: str | None) -> None:
-        from aiwyn_async._cli.table import RowTable  # noqa: PLC0415 (not needed in a pipe)
-
-        self._fields = fields
-        self._columns = columns
-        self._table = RowTable(fields.types, key, columns)
-        self.bad_rows = 0
-
-    @property
-    def hidden(self) -> int:
-        """The number of fields that are not shown."""
-        return self._table.hidden
-
-    def write(self, rows: Sequence[bytes]) -> None:
-        split = [row for row in map(self._fields.split, rows) if row is not None]
-        self.bad_rows += len(rows) - len(split)
-        self._fields.check("--columns", self._columns or (), split)
-        if split:
-            self._table.write(split)
-
-
 class _Printing:
-    """Prints the rows of a read.
+    """Prints the rows of a read: as a table on a terminal, otherwise as JSON Lines.
 
     Args:
         read: the list or search.
         key: name of the key of its rows.
-        columns: the fields to print, or None.
+        columns: the fields to print; None for rows exactly as sent, or for those that fit the terminal.
     """
 
     def __init__(self, read: Pager[Any], key: str | None, columns: Sequence[str] | None) -> None:
         self._fields = RowFields(read.row_type)
-        if columns is not None:
-            columns = [self._fields.wire_name(name) for name in columns]
+        self._columns = None if columns is None else [self._fields.wire_name(name) for name in columns]
         self._read = read.decode_as(msgspec.Raw)
-        self._printed = 0
-        is_terminal = sys.stdout is not None and sys.stdout.isatty()
-        self._printer = _Table(self._fields, columns, key) if is_terminal else _Lines(self._fields, columns)
+        self._printed = self._bad_rows = 0
+        self._table = None
+        if sys.stdout is not None and sys.stdout.isatty():
+            from aiwyn_async._cli.table import RowTable  # noqa: PLC0415 (not needed in a pipe)
+
+            self._table = RowTable(self._fields.types, key, self._columns)
 
     async def print_as_read(self) -> ExitCode:
         """Print each page as it is received."""
@@ -207,18 +159,38 @@ class _Printing:
 
     def _print(self, rows: Sequence[bytes]) -> None:
         self._printed += len(rows)
-        self._printer.write(rows)
+        if self._table is not None:
+            self._table.write(self._split(rows))
+        elif self._columns is None:
+            _write_lines(map(_one_line, rows))
+        else:
+            names = self._columns
+            chosen = (
+                {name: msgspec.Raw(row[name]) for name in names if name in row} for row in self._split(rows)
+            )
+            _write_lines(map(encode_json, chosen))
+
+    def _split(self, rows: Sequence[bytes]) -> list[Fields]:
+        """Return the fields of each row that is a JSON object; count the others."""
+        split = [row for row in map(self._fields.split, rows) if row is not None]
+        self._bad_rows += len(rows) - len(split)
+        self._fields.check("--columns", self._columns or (), split)
+        return split
 
     def _finish(self) -> ExitCode:
-        if isinstance(self._printer, _Table):
+        if self._table is not None:
             shown = "1 row" if self._printed == 1 else f"{self._printed} rows"
-            if self._printer.hidden:
-                shown += f"; {self._printer.hidden} fields are not shown, choose with --columns"
+            if self._table.hidden:
+                shown += f"; {self._table.hidden} fields are not shown, choose with --columns"
             write_message(shown)
         problems = self._read.report.problems()
-        if self._printer.bad_rows:
-            problems = [*problems, f"{self._printer.bad_rows} rows are not JSON objects and were left out"]
+        if self._bad_rows:
+            problems = [*problems, f"{self._bad_rows} rows are not JSON objects and were left out"]
         return write_problems(problems)
+
+
+def _write_lines(lines: Iterable[bytes]) -> None:
+    write_rows(b"".join(b"%s\n" % line for line in lines))
 
 
 def known_field(fields: RowFields, name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Final
 
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
@@ -13,17 +12,13 @@ from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_message
 from aiwyn_async.mcp import DEFAULT_MAX_ROWS, serve
 
-__all__ = ["serve_mcp"]
-
-_SANDBOX: Final = SandboxOptions()
-
 
 async def serve_mcp(
     *,
     allow_writes: Flag = False,
     export_folder: Path | None = None,
     max_rows: WholeNumber = DEFAULT_MAX_ROWS,
-    sandbox: SandboxOptions = _SANDBOX,
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Serve the resources to an MCP client over stdin and stdout, until stdin is closed.
 

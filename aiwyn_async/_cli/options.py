@@ -12,16 +12,6 @@ from cyclopts import Parameter, Token
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = [
-    "FilterOptions",
-    "Flag",
-    "ListFilters",
-    "RowOptions",
-    "SandboxOptions",
-    "WholeNumber",
-    "split_names",
-]
-
 
 def _parse_whole_number(_type: Any, tokens: Sequence[Token]) -> int:
     try:

@@ -11,20 +11,6 @@ from typing import TextIO
 
 from aiwyn_async.errors import StorageError
 
-__all__ = [
-    "discard_output",
-    "escape_control_characters",
-    "is_quiet",
-    "last_output",
-    "note_output",
-    "replace_control_characters",
-    "set_verbosity",
-    "write_data",
-    "write_error",
-    "write_message",
-    "write_rows",
-]
-
 _quiet = False
 _last_output = 0.0
 
@@ -137,20 +123,11 @@ def discard_output(stream: TextIO) -> None:
 
 def replace_control_characters(text: str) -> str:
     """Replace the characters with which a server could control the terminal."""
-    return "".join(letter if _is_harmless(letter) else "\ufffd" for letter in text)
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def escape_control_characters(text: str, *, harmless: str = "\n\t") -> str:
-    """Escape them as JSON does, so that JSON keeps its value.
-
-    Args:
-        text: of a server.
-        harmless: control characters to leave as they are.
-    """
+    """Escape them as JSON does, so that JSON keeps its value."""
     return "".join(
         letter if letter.isprintable() or letter in harmless else json.dumps(letter)[1:-1] for letter in text
     )
-
-
-def _is_harmless(letter: str) -> bool:
-    return letter.isprintable() or letter in "\n\t"

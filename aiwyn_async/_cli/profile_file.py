@@ -15,20 +15,12 @@ from aiwyn_async._core.files import disk_errors, replace_content
 from aiwyn_async._core.profile import profile_path
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["ProfileFile"]
-
 _TABLE: Final = re.compile(r"\s*\[")
 _BARE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ProfileFile:
-    """One profile of a file.
-
-    Args:
-        path: the file, which may not exist yet.
-        profile: the name of the profile.
-        text: the content of the file.
-    """
+    """One profile of a file."""
 
     def __init__(self, path: Path, profile: str, text: str) -> None:
         self.path = path
@@ -39,10 +31,7 @@ class ProfileFile:
 
     @classmethod
     def open(cls, profile: str | None) -> Self:
-        """Read the profile file that the client reads.
-
-        Args:
-            profile: name of the profile; ``AIWYN_PROFILE`` or ``default`` without one.
+        """Read a profile, by default ``AIWYN_PROFILE``, of the file that the client reads.
 
         Raises:
             ConfigurationError: the file is not valid TOML.

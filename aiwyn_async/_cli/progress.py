@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from rich import progress as rich_progress
 from rich.console import Console
@@ -14,49 +13,10 @@ from rich.console import Console
 from aiwyn_async._cli.output import is_quiet, note_output, write_message
 from aiwyn_async._pull.progress import Progress
 
-__all__ = [
-    "Bars",
-    "Display",
-    "ProgressBars",
-    "ProgressDisplay",
-    "ProgressLines",
-    "create_progress",
-    "shows_bars",
-]
-
 SECONDS_PER_LINE: Final = 5.0
 
 
-class Display(Protocol):
-    """Shows the progress of reads while it is entered."""
-
-    def __enter__(self) -> Self:
-        """Start."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop, and restore the terminal."""
-        ...
-
-    def update(self, progress: Progress) -> None:
-        """Show the progress of a read."""
-        ...
-
-
-class ProgressDisplay(Display, Protocol):
-    """Shows the progress of a command."""
-
-    def count(self, rows: int) -> None:
-        """Show a number of rows of an unknown total."""
-        ...
-
-
-def create_progress(noun: str) -> ProgressDisplay:
+def create_progress(noun: str) -> ProgressBars | ProgressLines:
     """Return bars on a terminal, otherwise lines; ``noun`` names the rows."""
     return ProgressBars(noun) if shows_bars() else ProgressLines(noun)
 
@@ -67,13 +27,7 @@ def shows_bars() -> bool:
 
 
 class ProgressLines:
-    """Lines such as ``12,000 of 100,000 invoices, 45,000 rows/s, 2 s left``.
-
-    Args:
-        noun: names the rows.
-        clock: returns the time in seconds.
-        write: writes a line.
-    """
+    """Lines such as ``12,000 of 100,000 invoices, 45,000 rows/s, 2 s left``."""
 
     def __init__(
         self,
@@ -91,12 +45,7 @@ class ProgressLines:
         self._started = self._last_line = self._clock()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def count(self, rows: int) -> None:
@@ -115,12 +64,7 @@ class ProgressLines:
 
 
 class Bars:
-    """Bars on a terminal while it is entered.
-
-    Args:
-        *columns: of each bar, after its description and before its details.
-        console: the terminal; stderr by default.
-    """
+    """Bars on a terminal while it is entered."""
 
     def __init__(self, *columns: rich_progress.ProgressColumn, console: Console | None = None) -> None:
         self._bars = rich_progress.Progress(
@@ -135,12 +79,7 @@ class Bars:
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
     def _show(self, task: rich_progress.TaskID, progress: Progress) -> None:
@@ -155,12 +94,7 @@ class Bars:
 
 
 class ProgressBars(Bars):
-    """A bar with rows, rate, time left and retries, and one per key range.
-
-    Args:
-        noun: names the rows.
-        console: the terminal; stderr by default.
-    """
+    """A bar with rows, rate, time left and retries, and one per key range."""
 
     def __init__(self, noun: str, *, console: Console | None = None) -> None:
         super().__init__(rich_progress.BarColumn(), rich_progress.TaskProgressColumn(), console=console)

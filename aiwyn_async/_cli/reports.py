@@ -17,8 +17,6 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async.export._formats import suffix_of
 
-__all__ = ["write_notes", "write_problems"]
-
 MAX_NAMED_FIELDS: Final = 10
 
 
@@ -30,15 +28,7 @@ def write_notes(
     *,
     is_one_of_many: bool = False,
 ) -> None:
-    """Name the fields without a column, and count the rounded amounts.
-
-    Args:
-        report: the report of the export or sync.
-        plural: the resource.
-        to: the file; JSONL has all fields, or those that the caller chose.
-        rows: the options of the command.
-        is_one_of_many: the command writes several resources, so each note names its own.
-    """
+    """Name the fields without a column, and count the rounded amounts."""
     if report.unknown_fields and not rows.extra_column and not _is_jsonl(to):
         fields = [
             name if key is None else f"{name} (first in row {key})"
@@ -60,12 +50,7 @@ def _is_jsonl(to: Path) -> bool:
 
 
 def write_problems(problems: Sequence[str], *, of: str | None = None) -> ExitCode:
-    """Write why a result is not proven complete, and return the exit code.
-
-    Args:
-        problems: the reasons.
-        of: the resource, if there are several.
-    """
+    """Write why a result is not proven complete, and return the exit code."""
     subject = "" if of is None else f"{of}: "
     for problem in problems:
         write_error(f"{subject}not proven complete: {to_flags(problem)}")

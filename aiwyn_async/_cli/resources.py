@@ -16,8 +16,6 @@ from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["ALL", "RESOURCES", "create_list", "create_pull", "find_resource", "parse_where"]
-
 
 class _Resource(msgspec.Struct, frozen=True):
     """A resource: its singular, and the filters of its ``list()``."""

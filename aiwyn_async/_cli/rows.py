@@ -10,11 +10,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from aiwyn_async._decoding.exact import split_fields, split_object, value_decoder
-from aiwyn_async._decoding.plain_types import plain_type
+from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import ConfigurationError
-
-__all__ = ["Fields", "Order", "RowFields"]
 
 Fields = Mapping[str, bytes]
 """The JSON of each field of a row, by the name that the API uses."""
@@ -42,17 +40,11 @@ class Order(NamedTuple):
 
 
 class RowFields:
-    """Splits rows of a type into fields.
-
-    Args:
-        row_type: a Struct or ``dict``.
-    """
+    """Splits rows of a type, a Struct or ``dict``, into fields."""
 
     def __init__(self, row_type: Any) -> None:
         self._type: Any = plain_type(row_type)
-        kind: Any = self._type
-        is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-        fields = msgspec.structs.fields(self._type) if is_struct else ()
+        fields = msgspec.structs.fields(self._type) if is_struct(self._type) else ()
         self.types: dict[str, Any] = {field.encode_name: field.type for field in fields}
         """The type of each declared field; empty for rows without a type."""
         self._wire_names = {field.name: field.encode_name for field in fields}
@@ -67,7 +59,7 @@ class RowFields:
         Raises:
             ConfigurationError: names the flag, the field and the choices.
         """
-        known = [*self.types, *(name for name in _names(rows) if name not in self.types)]
+        known = dict.fromkeys([*self.types, *(name for row in rows for name in row)])
         for name in names:
             if known and name not in known:
                 raise ConfigurationError(
@@ -101,10 +93,6 @@ class RowFields:
             return _comparable(value_decoder(self.types.get(name, Any))(token))
         except DECODING_ERRORS:
             return 4, token.decode("utf-8", "replace")
-
-
-def _names(rows: Sequence[Fields]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _comparable(value: object) -> tuple[int, Any] | None:

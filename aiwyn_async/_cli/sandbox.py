@@ -13,8 +13,6 @@ from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox, serve
 
-__all__ = ["serve_sandbox"]
-
 
 async def serve_sandbox(
     *,

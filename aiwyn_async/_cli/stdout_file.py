@@ -11,9 +11,8 @@ from typing import Any, Final, ParamSpec
 
 from aiwyn_async._cli.output import escape_control_characters, write_rows
 from aiwyn_async._cli.resources import ALL
+from aiwyn_async._cli.translations import flag_name
 from aiwyn_async.errors import AiwynError, ConfigurationError
-
-__all__ = ["name_of", "writes_stdout"]
 
 Arguments = ParamSpec("Arguments")
 
@@ -33,13 +32,11 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
     @functools.wraps(command)
     async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         options: dict[str, Any] = dict(kwargs)
-        form = options.get("file_format")
         run_command: Callable[..., Awaitable[int]] = command
         if options["to"] != STDOUT:
             return await run_command(*args, **options)
-        form = form or "jsonl"
+        form = options.pop("file_format", None) or "jsonl"
         _check(args[0], form, options)
-        options.pop("file_format", None)
         with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
             path = Path(folder) / f"stdout.{form}"
             try:
@@ -65,11 +62,7 @@ def name_of(to: str) -> Path:
 
 
 def _check(resource: object, form: str, options: dict[str, Any]) -> None:
-    """Refuse what stdout cannot have.
-
-    Raises:
-        ConfigurationError: names the flag.
-    """
+    """Refuse what stdout cannot have."""
     if resource == ALL:
         raise ConfigurationError("--to - is for one resource; name a folder, or a resource")
     if form == "dataset":
@@ -78,8 +71,7 @@ def _check(resource: object, form: str, options: dict[str, Any]) -> None:
         raise ConfigurationError("Parquet is not text; redirect stdout, or pass --format csv")
     for name in REFUSED:
         if options.get(name):
-            flag = f"--{name.replace('_', '-')}"
-            raise ConfigurationError(f"{flag} cannot be combined with --to -; remove it")
+            raise ConfigurationError(f"{flag_name(name)} cannot be combined with --to -; remove it")
 
 
 def _copy(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,11 +27,6 @@ from aiwyn_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from aiwyn_async.sync import SyncResult
 
-__all__ = ["sync"]
-
-_ROWS: Final = RowOptions()
-_SANDBOX: Final = SandboxOptions()
-
 
 async def sync(
     resource: str,
@@ -43,9 +38,9 @@ async def sync(
     reconcile_deletes: Flag = False,
     overlap: float | None = None,
     page_size: WholeNumber = 1000,
-    rows: RowOptions = _ROWS,
+    rows: RowOptions = RowOptions(),
     json: Flag = False,
-    sandbox: SandboxOptions = _SANDBOX,
+    sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:
     """Bring a table of a DuckDB file up to date: all rows at first, then what changed.
 
@@ -71,14 +66,11 @@ async def sync(
         raise ConfigurationError(f"{str(to)!r} is not a file name; pass a path such as firm.duckdb")
     run = _Sync(
         local_path(to),
-        {
-            "reconcile_deletes": reconcile_deletes,
-            "overlap": overlap,
-            "page_size": page_size,
-            "full": full,
-            **rows.read_arguments(),
-        },
         rows,
+        full=full,
+        reconcile_deletes=reconcile_deletes,
+        overlap=overlap,
+        page_size=page_size,
     )
     if resource == ALL:
         refuse_for_all(where=where)
@@ -103,20 +95,15 @@ async def sync(
 class _Sync:
     """The syncs of one command.
 
-    Args:
-        to: the file.
-        options: keyword arguments of each ``sync()``.
-        rows: how rows and their values are written.
-
     Raises:
         ConfigurationError: the extra is missing.
     """
 
-    def __init__(self, to: Path, options: dict[str, Any], rows: RowOptions) -> None:
+    def __init__(self, to: Path, rows: RowOptions, **options: Any) -> None:
         self.to = to
         self.rows = rows
         self._run = _import_sync()
-        self._options = options
+        self._options = options | rows.read_arguments()
 
     async def sync(self, collection: Any, **options: Any) -> SyncResult:
         """Sync a resource."""
@@ -143,13 +130,7 @@ class _Sync:
     def write_messages(
         self, result: SyncResult, skipped_rows: BadRowsFile, of: str | None = None
     ) -> ExitCode:
-        """Write notes and problems, and return the exit code.
-
-        Args:
-            result: of a sync.
-            skipped_rows: its file.
-            of: the resource, if there are several.
-        """
+        """Write notes and problems, and return the exit code."""
         subject = "" if of is None else f"{of}: "
         for note in result.notes:
             write_message(f"note: {subject}{to_flags(note)}")

@@ -18,8 +18,6 @@ from aiwyn_async._cli.output import escape_control_characters, write_rows
 from aiwyn_async._cli.rows import Fields
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
-__all__ = ["RowTable"]
-
 GAP: Final = 2
 MAX_TEXT_WIDTH: Final = 20
 """Of a column when columns are chosen; what is left of the width is added."""
@@ -38,13 +36,7 @@ class _Column(NamedTuple):
 
 
 class RowTable:
-    """Writes rows to stdout, a page at a time; the first page decides columns and widths.
-
-    Args:
-        types: the type of each declared field.
-        key: name of the key of the rows.
-        columns: the columns to show, or None for those that fit.
-    """
+    """Writes rows to stdout, a page at a time; the first page decides columns and widths."""
 
     def __init__(
         self,
@@ -64,12 +56,14 @@ class RowTable:
         """The number of fields that are not shown."""
 
     def write(self, rows: Sequence[Fields]) -> None:
-        """Write rows.
+        """Write rows; nothing for none, since they would decide the columns.
 
         Raises:
             BrokenPipeError: the reader of stdout has exited.
             StorageError: stdout cannot be written.
         """
+        if not rows:
+            return
         is_first = not self._columns
         if is_first:
             self._columns = self._choose(rows)

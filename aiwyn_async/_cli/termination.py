@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Termination", "termination"]
-
 
 class Termination:
     """Handles SIGTERM like Ctrl-C.

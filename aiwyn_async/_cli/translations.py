@@ -8,8 +8,6 @@ from typing import Final
 
 from aiwyn_async.config import OBJECTS, Config
 
-__all__ = ["FLAGS", "flag_name", "to_flags"]
-
 FLAGS: Final = frozenset({
     *("allow_writes", "export_folder", "max_rows"),
     *("batch_size", "client_id", "columns", "compression", "csv_escape_formulas", "date_columns", "end_date"),
@@ -84,7 +82,6 @@ _PHRASES: Final = tuple(
         (r"\bis_null\(\) or ", ""),
         (r", or use contains\(\)", ""),
         (r"for example F\.id\.asc\(\), F\.id\.desc\(\) or ", "for example "),
-        (r"\bin_\(\)", "_in"),
         (r"\border_by\b", "--sort"),
     )
 )

@@ -8,7 +8,6 @@ import sys
 from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, BinaryIO, Final, Self
 
 import msgspec
@@ -25,8 +24,6 @@ from aiwyn_async._resources.records import RecordWrite, StrictRecord
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError, ConfigurationError, IncompleteError
 from aiwyn_async.models.records import Record
-
-__all__ = ["upsert"]
 
 _decode_record: Final = msgspec.json.Decoder(StrictRecord, float_hook=unbounded_decimal).decode
 
@@ -107,12 +104,7 @@ class _RecordLines:
             raise ConfigurationError(f"cannot read {self._path}: {error.strerror}") from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None and self._file is not sys.stdin.buffer:
             self._file.close()
 

@@ -12,19 +12,11 @@ from aiwyn_async._cli import output
 from aiwyn_async._cli.output import write_message
 from aiwyn_async._core.observer import AttemptEnd, CallEnd, ObservedCall, WaitStart
 
-__all__ = ["WaitingMessages", "waiting_messages"]
-
 QUIET_SECONDS: Final = 10.0
 
 
 class WaitingMessages:
-    """Observes a client: counts responses, and says so after ten seconds without output.
-
-    Args:
-        clock: returns the time in seconds.
-        last_output: returns when the command wrote something.
-        write: writes a line.
-    """
+    """Observes a client: counts responses, and says so after ten seconds without output."""
 
     def __init__(
         self,

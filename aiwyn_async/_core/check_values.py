@@ -7,8 +7,6 @@ import hashlib
 import json
 from typing import Final
 
-__all__ = ["check_value"]
-
 # Does not round, whatever the context of the caller.
 _EXACT: Final = decimal.Context(
     prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX, traps=[decimal.InvalidOperation]

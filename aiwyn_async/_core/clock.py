@@ -7,8 +7,6 @@ from time import monotonic
 from time import time as wall_clock
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "SystemClock"]
-
 
 @runtime_checkable
 class Clock(Protocol):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["IN_USE", "attach_new", "attach_old", "identifier"]
-
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files; readable by DuckDB 1.2 and later."""
 

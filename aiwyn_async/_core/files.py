@@ -20,19 +20,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = [
-    "check_path",
-    "disk_errors",
-    "local_path",
-    "lock_folder",
-    "move_synced",
-    "replace_content",
-    "restrict_to_owner",
-    "storage_notes",
-    "sync_file",
-    "url_of",
-]
-
 # Errors of file systems (CIFS, NFS, FUSE, FAT) that lack an operation. ENOSPC, EIO and the like are not
 # among them, since the work cannot continue.
 LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
-
-__all__ = ["MIN_SECRET_LENGTH", "SECRET_NAME", "Headers", "secrets_in"]
 
 # RFC 9110: a header name is a token.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -62,6 +60,11 @@ class Headers(dict[str, str]):
         theirs = Headers(headers)
         replaced = {name.lower() for name in theirs}
         return Headers({name: value for name, value in self.items() if name.lower() not in replaced} | theirs)
+
+
+def has_secret_name(headers: object) -> bool:
+    """Return whether the name of a header suggests a credential."""
+    return isinstance(headers, Mapping) and any(map(SECRET_NAME.search, cast("Mapping[str, Any]", headers)))
 
 
 def secrets_in(headers: Mapping[str, str]) -> list[Secret]:

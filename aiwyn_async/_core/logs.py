@@ -10,8 +10,6 @@ from typing import Final
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["log_as_environment_says"]
-
 VARIABLE: Final = "AIWYN_LOG"
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
 

@@ -7,8 +7,6 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
-__all__ = ["AttemptEnd", "CallEnd", "ObservedCall", "Observer", "WaitReason", "WaitStart"]
-
 WaitReason = Literal["queue", "pause", "retry"]
 
 

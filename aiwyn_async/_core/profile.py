@@ -6,21 +6,12 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.headers import SECRET_NAME
+from aiwyn_async._core.headers import has_secret_name
 from aiwyn_async.errors import ConfigurationError
-
-__all__ = [
-    "ENVIRONMENT_PREFIX",
-    "SECRETS",
-    "from_environment",
-    "from_profile",
-    "missing_file",
-    "profile_path",
-]
 
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
 SECRETS: Final = {"api_key", "token"}
@@ -57,7 +48,6 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
         ConfigurationError: the file or the profile cannot be read, or others can read its credential.
     """
     name = profile or os.environ.get("AIWYN_PROFILE")
-    configured = os.environ.get("AIWYN_CONFIG")
     path = profile_path()
     full_name = f"profile {name or 'default'!r} of {path}"
     try:
@@ -67,7 +57,7 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
             content = tomllib.load(file)
     except OSError as error:
-        if name or (configured and not isinstance(error, FileNotFoundError)):
+        if name or (os.environ.get("AIWYN_CONFIG") and not isinstance(error, FileNotFoundError)):
             raise ConfigurationError(
                 f"profile {name or 'default'!r} cannot be read from {path}: {error.strerror}"
             ) from None
@@ -83,11 +73,7 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     if name and name not in profiles:
         raise ConfigurationError(f"no profile {name!r} in {path}; it has {', '.join(profiles) or 'none'}")
     options = profiles.get(name or "default", {})
-    headers = options.get("headers")
-    has_secret = bool(SECRETS & options.keys()) or (
-        isinstance(headers, dict)
-        and any(SECRET_NAME.search(header) for header in cast("dict[str, Any]", headers))
-    )
+    has_secret = SECRETS & options.keys() or has_secret_name(options.get("headers"))
     if has_secret and readable_by_others:
         raise ConfigurationError(
             f"{path} contains a credential and others can read it; run: chmod 600 {path}"

@@ -12,8 +12,6 @@ from aiwyn_async.models.base import Id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MIN_SCANS", "KeyRange", "Method", "MissingRange", "PullReport"]
-
 Method = Literal["key_ranges", "full_scan"]
 
 MIN_SCANS: Final = 2

@@ -9,13 +9,6 @@ import msgspec
 from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "EarlierProblems",
-    "ListReport",
-    "ReadReport",
-    "StopReason",
-]
-
 StopReason = Literal["empty_page", "count", "limit", "break", "error"]
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

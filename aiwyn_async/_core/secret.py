@@ -8,8 +8,6 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["Secret", "TokenProvider", "bearer_secret", "without_locals"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from aiwyn_async._core.headers import SECRET_NAME
+from aiwyn_async._core.headers import has_secret_name
 from aiwyn_async._core.profile import ENVIRONMENT_PREFIX, SECRETS, from_environment, from_profile
 from aiwyn_async.errors import ConfigurationError
-
-__all__ = ["SECRETS", "Source", "check_destination", "find_sources", "merge"]
 
 _KEYWORDS: Final = "keyword arguments"
 _ENVIRONMENT: Final = "environment"
@@ -27,7 +25,7 @@ class Source:
 
     def named(self, option: str) -> str:
         """Return the source of an option, such as ``AIWYN_TOKEN`` or ``profile 'prod' of config.toml``."""
-        if self._name == _KEYWORDS:
+        if self.is_keywords:
             return f"the argument {option}"
         return f"{ENVIRONMENT_PREFIX}{option.upper()}" if self._name == _ENVIRONMENT else self._name
 
@@ -39,12 +37,7 @@ class Source:
     @property
     def has_secret_headers(self) -> bool:
         """True for a profile with a header whose name suggests a credential."""
-        headers = self.options.get("headers")
-        return (
-            self._name != _KEYWORDS
-            and isinstance(headers, dict)
-            and any(SECRET_NAME.search(name) for name in cast("dict[str, Any]", headers))
-        )
+        return not self.is_keywords and has_secret_name(self.options.get("headers"))
 
 
 def find_sources(

@@ -8,8 +8,6 @@ from typing import TypeVar
 
 from aiwyn_async.errors import LoopMismatchError
 
-__all__ = ["in_thread", "running_loop", "to_its_end"]
-
 ResultT = TypeVar("ResultT")
 
 

@@ -9,8 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path", "is_plain_setting", "server_name"]
-
 # A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
 _HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 # Segments of printable ASCII except space, slash, ? and #.

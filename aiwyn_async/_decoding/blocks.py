@@ -15,8 +15,6 @@ import msgspec
 
 from aiwyn_async._decoding.malformed import is_json
 
-__all__ = ["BLOCK_BYTES", "Block", "PageBlocks", "find_rows", "split_into_blocks", "split_rows"]
-
 BLOCK_BYTES: Final = 100_000
 """About 95 invoices, whose objects take a third of a common per-core cache. For a block of more than 128 KiB,
 glibc would request memory from the kernel each time."""
@@ -86,12 +84,7 @@ def split_rows(rows: bytes | memoryview) -> Iterator[bytes]:
 
 
 def find_rows(body: bytes, path: Sequence[str]) -> memoryview | None:
-    """Return a page's leading rows with the commas between them, or None.
-
-    Args:
-        body: the body of the response.
-        path: the path of keys to its rows.
-    """
+    """Return a page's leading rows with the commas between them, or None."""
     head = _match_head(tuple(path))(body)
     end = len(body)
     while head and (end := body.rfind(b"]", max(head.end(), len(body) - MAX_TAIL), end)) >= 0:

@@ -22,23 +22,9 @@ import msgspec
 from msgspec.structs import fields
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.plain_types import copy_field, plain_methods, plain_type
+from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_methods, plain_type
 from aiwyn_async._decoding.values import InvalidValueError
 from aiwyn_async.models.base import Id
-
-__all__ = [
-    "NO_EXTRA_KEYS",
-    "CheckOptions",
-    "ExtraKeys",
-    "checked",
-    "decode_hook",
-    "has_unchecked_amounts",
-    "is_checkable",
-    "is_key_only",
-    "is_object",
-    "key_only",
-    "may_misread_timestamps",
-]
 
 ExtraKeys = frozenset[tuple[Any, str]]
 """Keys of the server's objects that are not fields, each with the Struct of its object."""
@@ -93,10 +79,7 @@ def decode_hook(kind: Any, value: Any) -> Any:
 
 def is_object(kind: Any) -> bool:
     """Return True for a Struct that is a JSON object without a tag on the wire."""
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
-        return False
-    config = kind.__struct_config__
-    return not (config.array_like or config.tag)
+    return is_struct(kind) and not (kind.__struct_config__.array_like or kind.__struct_config__.tag)
 
 
 @functools.lru_cache(maxsize=512)

@@ -19,8 +19,6 @@ from aiwyn_async._decoding.key_case import can_be_field
 from aiwyn_async._decoding.plain_types import copy_field
 from aiwyn_async.models.base import Model
 
-__all__ = ["choose_fields", "chosen_fields", "has_choice", "raw_fields_decoder"]
-
 _NULL: Final = msgspec.Raw(b"null")
 
 

@@ -14,8 +14,6 @@ from msgspec import inspect
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import InvalidValueError, as_money, is_blank
 
-__all__ = ["amount_converter"]
-
 Convert = Callable[[Any], Any]
 
 

@@ -14,20 +14,11 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from aiwyn_async._decoding.exact import split_object
 from aiwyn_async._decoding.key_case import can_be_field
 from aiwyn_async._decoding.row_decoder import DecoderSpec
 from aiwyn_async._decoding.values import DECODING_ERRORS, describe_error, unbounded_decimal
 from aiwyn_async.errors import ApiError, DecodeError
-
-__all__ = [
-    "Envelope",
-    "envelope_decoder",
-    "find_envelope",
-    "is_empty_page",
-    "malformed_error",
-    "parse_count",
-    "split_layers",
-]
 
 MAX_COUNT_DIGITS: Final = 30
 
@@ -115,7 +106,7 @@ def split_layers(body: bytes) -> list[dict[str, msgspec.Raw]]:
     """
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
-        top = _split_object(body)
+        top = split_object(body)
     except msgspec.ValidationError:
         raise DecodeError("expected a JSON object, got another kind of value", location="$") from None
     except DECODING_ERRORS as error:
@@ -124,7 +115,7 @@ def split_layers(body: bytes) -> list[dict[str, msgspec.Raw]]:
         if key in top:
             _raise_for_errors(bytes(top[key]))
     data = bytes(top["data"]) if "data" in top else b""
-    return [top, _split_object(data)] if data.startswith(b"{") else [top]
+    return [top, split_object(data)] if data.startswith(b"{") else [top]
 
 
 def malformed_error(error: Exception) -> DecodeError:
@@ -149,7 +140,6 @@ def _first_message(errors: Any) -> str:
 
 
 _decode_untyped: Final = msgspec.json.Decoder(float_hook=unbounded_decimal).decode
-_split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def find_envelope(body: bytes, declared: Envelope | None) -> Envelope:

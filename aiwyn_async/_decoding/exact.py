@@ -24,8 +24,6 @@ from aiwyn_async._decoding.checked_types import (
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
 
-__all__ = ["ExactRow", "exact_decoder", "is_usual", "split_fields", "split_object", "value_decoder"]
-
 
 class ExactRow(NamedTuple):
     """A decoded row.

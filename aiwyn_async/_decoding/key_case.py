@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["FieldNames", "MatchedKeys", "can_be_field", "normalize", "strip_indexes"]
-
 MAX_CACHED: Final = 256
 """Cached results; the objects of a server have few different lists of keys."""
 

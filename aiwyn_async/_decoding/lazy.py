@@ -14,11 +14,9 @@ from msgspec import Raw, inspect
 from msgspec.structs import FieldInfo, fields
 
 from aiwyn_async._decoding.exact import value_decoder
-from aiwyn_async._decoding.plain_types import copy_field, plain_methods, plain_type
+from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_methods, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import ConfigurationError, DecodeError
-
-__all__ = ["deferred"]
 
 RowT = TypeVar("RowT")
 
@@ -41,8 +39,7 @@ def deferred(row_type: type[RowT]) -> type[RowT]:
     Raises:
         ConfigurationError: ``row_type`` is not a Struct, or its rows cannot be decoded.
     """
-    kind: Any = row_type
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+    if not is_struct(row_type):
         raise ConfigurationError("deferred() requires a Struct type, such as Invoice")
     try:
         return cast("type[RowT]", _deferred(plain_type(row_type)))

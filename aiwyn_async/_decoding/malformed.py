@@ -12,8 +12,6 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["cut_after_value", "is_json", "replace_lone_surrogates", "split_rows", "without_rows"]
-
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)|[{}\[\],]', re.DOTALL)
 """Group 1 is empty for a string without an end."""
 _BRACKETS: Final = re.compile(rb"[{}\[\],]")
@@ -40,12 +38,7 @@ def is_json(text: bytes) -> bool:
 
 
 def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | None:
-    """Split a page into its rows and the rest; None without a complete list of rows.
-
-    Args:
-        body: the body of the response.
-        path: the path of keys to the list of rows.
-    """
+    """Split a page into its rows and the rest; None without a complete list of rows."""
     begin = _find_list(body, path)
     if begin is None:
         return None

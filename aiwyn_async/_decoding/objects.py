@@ -12,8 +12,6 @@ from aiwyn_async._decoding.row_decoder import row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import DecodeError
 
-__all__ = ["decode_object"]
-
 DetailT = TypeVar("DetailT")
 
 # An object with any other key is not an envelope.

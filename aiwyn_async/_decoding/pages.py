@@ -30,8 +30,6 @@ from aiwyn_async._decoding.values import DECODING_ERRORS, InexactError, explain
 from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.base import Id
 
-__all__ = ["BadRow", "DecodedRows", "OnBadRow", "PageDecoder", "RowBlocks", "RowError"]
-
 RowT = TypeVar("RowT")
 OnBadRow = Literal["raise", "skip", "collect"]
 
@@ -175,9 +173,6 @@ class PageDecoder(Generic[RowT]):
 
         The end of the page is decoded at once: a truncated page, or one that is an error, yields no rows. If
         another block does not decode, ``decode()`` raises the error or returns the rows that do.
-
-        Args:
-            pieces: the page's body, as it was received.
         """
         envelope = self._envelope
         if envelope is None:

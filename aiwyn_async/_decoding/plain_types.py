@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 import msgspec
 from msgspec.structs import FieldInfo
 
-__all__ = ["copy_field", "materialize", "plain_methods", "plain_type"]
-
 RowT = TypeVar("RowT")
+
+
+def is_struct(kind: Any) -> TypeGuard[type[msgspec.Struct]]:
+    """Return True for a Struct type, not for another annotation."""
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def materialize(row: RowT) -> RowT:

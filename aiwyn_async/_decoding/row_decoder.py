@@ -32,10 +32,9 @@ from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder, split_object
 from aiwyn_async._decoding.key_case import can_be_field, normalize
 from aiwyn_async._decoding.malformed import cut_after_value
+from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.models.base import Id, Model
-
-__all__ = ["RAW", "DecoderSpec", "RowDecoder", "key_decoder", "row_decoder"]
 
 RowT = TypeVar("RowT")
 
@@ -87,13 +86,7 @@ class RowDecoder(Generic[RowT]):
         self.fast = self._build_spec()
 
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> bool:
-        """Return True if rows decoded fast equal those of ``decode_exactly()``.
-
-        Args:
-            rows: the rows of a page or a block.
-            json: the JSON that they were decoded from.
-            decode_as: decodes the same JSON with another spec.
-        """
+        """Return True if rows decoded fast equal those of ``decode_exactly()``."""
         if self._amounts is not None:
             return self._are_exact_dicts(rows)
         if self._is_key_only:
@@ -132,13 +125,7 @@ class RowDecoder(Generic[RowT]):
         return True
 
     def _has_known_keys(self, row: bytes) -> bool:
-        if self._has_other_cases:
-            return True
-        try:
-            _decode_one(DecoderSpec(_keys_type(self._row_type, self.extra_keys)), row)
-        except DECODING_ERRORS:
-            return False
-        return True
+        return self._has_other_cases or self.has_only_known_keys(lambda spec: _decoder(spec)(row))
 
     def _learn_keys(self, row: bytes) -> None:
         seen: dict[Any, dict[str, None]] = {}
@@ -159,10 +146,10 @@ class RowDecoder(Generic[RowT]):
         if self._is_key_only:
             return _decode_key(self._row_type, row)
         if self._amounts is not None:
-            return ExactRow(self._amounts(_decode_one(self.fast, row)), is_repaired=False, unknown={})
-        if _is_struct(self._row_type) or self._is_unchecked:
+            return ExactRow(self._amounts(_decoder(self.fast)(row)), is_repaired=False, unknown={})
+        if is_struct(self._row_type) or self._is_unchecked:
             return exact_decoder(self._row_type)(row)
-        return ExactRow(_decode_one(self.fast, row), is_repaired=False, unknown={})
+        return ExactRow(_decoder(self.fast)(row), is_repaired=False, unknown={})
 
     def _are_exact_dicts(self, rows: Sequence[Any]) -> bool:
         try:
@@ -235,16 +222,8 @@ def _decode_key(kind: Any, row: bytes) -> ExactRow:
 
 
 @functools.lru_cache(maxsize=256)
-def _single_decoder(spec: DecoderSpec) -> Callable[[bytes], Any]:
+def _decoder(spec: DecoderSpec) -> Callable[[bytes], Any]:
     return spec.decoder(spec.kind).decode
-
-
-def _decode_one(spec: DecoderSpec, row: bytes) -> Any:
-    return _single_decoder(spec)(row)
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _nested_structs(kind: Any) -> Mapping[str, Any]:

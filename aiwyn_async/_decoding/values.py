@@ -49,30 +49,6 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = [
-    "DECODING_ERRORS",
-    "MAX_DIGITS",
-    "InexactError",
-    "InvalidValueError",
-    "NumberText",
-    "as_boolean",
-    "as_date",
-    "as_float",
-    "as_id",
-    "as_integer",
-    "as_money",
-    "as_text",
-    "as_timestamp",
-    "bounded_decimal",
-    "describe_error",
-    "explain",
-    "is_blank",
-    "is_usual_date",
-    "is_usual_timestamp",
-    "parse",
-    "unbounded_decimal",
-]
-
 MAX_DIGITS: Final = 1000
 """Limit of a number's digits and exponent: arithmetic with a larger one takes too long."""
 
@@ -304,10 +280,11 @@ def _quote(value: Any) -> str:  # noqa: PLR0911 (one for each kind)
         case int() if abs(value) >= 10**40:
             return "an integer of more than 40 digits"
         case NumberText():
-            return _shorten(str(value))
+            return shorten(str(value))
         case _:
-            return _shorten(repr(value))
+            return shorten(repr(value))
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return text as an error quotes it, at most 60 characters."""
     return text if len(text) <= 60 else f"{text[:57]}..."

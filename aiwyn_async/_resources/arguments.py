@@ -16,17 +16,6 @@ from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "as_fields",
-    "as_id",
-    "check_finite",
-    "check_keys",
-    "check_word",
-    "each",
-    "optional_id",
-    "wire_date",
-]
-
 ItemT = TypeVar("ItemT")
 
 

@@ -17,33 +17,27 @@ from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.clients import Client, ClientDetail, ClientSearchRow
 
-__all__ = ["Clients"]
-
 ENVELOPE: Final = Envelope(("clients",), ("total", "aggregate", "count"))
-ENDPOINT: Final = Endpoint(
-    resource="clients",
-    list_path="/clients",
-    search_path="/clients/search",
-    get_path="/client",
-    list_envelope=ENVELOPE,
-    search_envelope=ENVELOPE,
-    undocumented=frozenset({"search", "get"}),
-)
 
 
 class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
     """``aiwyn.clients``."""
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="clients",
+        list_path="/clients",
+        search_path="/clients/search",
+        get_path="/client",
+        list_envelope=ENVELOPE,
+        search_envelope=ENVELOPE,
+        undocumented=frozenset({"search", "get"}),
+    )
     row_type: type[Client] = Client
     hit_type: type[ClientSearchRow] = ClientSearchRow
     detail_type: type[ClientDetail] = ClientDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Client]:
         """Return all clients by name, as a ``Pager``; the endpoint takes no filters.
-
-        Args:
-            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.

@@ -38,8 +38,6 @@ from aiwyn_async.errors import (
 from aiwyn_async.filters import Where
 from aiwyn_async.models.base import Id
 
-__all__ = ["NO_KEY", "Collection", "LookupResult", "Paging"]
-
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")
@@ -285,9 +283,8 @@ class Collection(Generic[RowT, HitT, DetailT]):
         raise self._session.attach_request(mismatch, request, response)
 
     def _path(self, verb: Verb) -> str:
-        return self._paths.get(verb) or self._path_of(verb)
-
-    def _path_of(self, verb: Verb) -> str:
+        if verb in self._paths:
+            return self._paths[verb]
         path: str | None = getattr(self.endpoint, f"{verb}_path")
         if path is None:
             raise ConfigurationError(

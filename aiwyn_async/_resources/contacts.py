@@ -5,7 +5,7 @@ The list's response is not documented, so its envelope is detected. No search is
 
 from __future__ import annotations
 
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.collection import Collection
@@ -13,15 +13,11 @@ from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.contacts import Contact, ContactDetail
 
-__all__ = ["Contacts"]
-
-ENDPOINT: Final = Endpoint(resource="contacts", list_path="/contacts", get_path="/contact")
-
 
 class Contacts(Collection[Contact, Contact, ContactDetail]):
     """``aiwyn.contacts``."""
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(resource="contacts", list_path="/contacts", get_path="/contact")
     row_type: type[Contact] = Contact
     hit_type: type[Contact] = Contact
     detail_type: type[ContactDetail] = ContactDetail
@@ -30,9 +26,6 @@ class Contacts(Collection[Contact, Contact, ContactDetail]):
         """Return all contacts by last and first name, as a ``Pager``.
 
         No filters are documented.
-
-        Args:
-            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Union, overload
 
 import msgspec
 
+from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.docstrings import field_meanings, section_entries
 from aiwyn_async._resources.endpoint import Verb
@@ -20,14 +21,6 @@ from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.config import Config
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._validation import OPERATORS
-
-__all__ = [
-    "ColumnDescription",
-    "DescribesResources",
-    "FilterDescription",
-    "ResourceDescription",
-    "VerbDescription",
-]
 
 PathSource = Literal["documented", "inferred", "configured"]
 
@@ -156,13 +149,9 @@ def _describe(collection: Collection[Any, Any, Any], config: Config) -> Resource
     """Return the description of a resource, with the paths that the configuration overrides."""
     endpoint = collection.endpoint
     is_searchable = isinstance(collection, SearchableCollection)
-    row_types: dict[Verb, type[Any]] = {"list": collection.row_type, "get": collection.detail_type}
-    if is_searchable:
-        row_types = {
-            "list": collection.row_type,
-            "search": collection.hit_type,
-            "get": collection.detail_type,
-        }
+    row_types: dict[Verb, type[Any]] = {"list": collection.row_type}
+    row_types |= {"search": collection.hit_type} if is_searchable else {}
+    row_types |= {"get": collection.detail_type}
     return ResourceDescription(
         name=endpoint.resource,
         verbs=tuple(_verbs(collection, config, is_searchable=is_searchable)),
@@ -211,7 +200,7 @@ def _merged_columns(row_types: Mapping[Verb, type[Any]]) -> tuple[ColumnDescript
 
 @functools.cache
 def _columns(row_type: Any) -> tuple[ColumnDescription, ...]:
-    if not _is_struct(row_type):
+    if not is_struct(row_type):
         return ()
     meanings = field_meanings(row_type)
     return tuple(_column(field, meanings.get(field.name, "")) for field in msgspec.structs.fields(row_type))
@@ -220,7 +209,7 @@ def _columns(row_type: Any) -> tuple[ColumnDescription, ...]:
 def _column(field: msgspec.structs.FieldInfo, meaning: str) -> ColumnDescription:
     parts = tuple(_alternatives(field.type))
     nested = next(
-        filter(_is_struct, (item for part in parts for item in (part, *typing.get_args(part)))), None
+        filter(is_struct, (item for part in parts for item in (part, *typing.get_args(part)))), None
     )
     return ColumnDescription(
         name=field.encode_name,
@@ -275,16 +264,12 @@ def _word(kind: Any) -> str:
         return "any"
     if issubclass(origin, (list, tuple, set, frozenset)):
         return f"list of {_type_word(arguments[0])}s" if arguments else "list"
-    return "object" if _is_struct(origin) or issubclass(origin, Mapping) else "any"
+    return "object" if is_struct(origin) or issubclass(origin, Mapping) else "any"
 
 
 def _known_values(parts: tuple[Any, ...]) -> tuple[str, ...]:
     literals = (part for part in parts if typing.get_origin(part) is Literal)
     return tuple(dict.fromkeys(str(value) for literal in literals for value in typing.get_args(literal)))
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _first_paragraph(kind: type[Any]) -> str:

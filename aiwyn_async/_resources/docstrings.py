@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["field_meanings", "section_entries"]
-
 _ENTRY: Final = re.compile(r" *(\*{0,2}\w+(?:, \w+)*): (.*)")
 
 

@@ -19,20 +19,7 @@ from aiwyn_async.models.draft_invoices import (
     DraftInvoiceHistorySearchRow,
 )
 
-__all__ = ["DraftInvoices"]
-
 ENVELOPE: Final = Envelope(("draftInvoices",), ("total", "aggregate", "count"))
-ENDPOINT: Final = Endpoint(
-    resource="draft_invoices",
-    list_path="/draft_invoice_histories",
-    search_path="/draft_invoice_histories/search",
-    get_path="/draft_invoice",
-    # The documented history row has no key of its own; one invoice may have several rows.
-    key=None,
-    list_envelope=ENVELOPE,
-    search_envelope=ENVELOPE,
-    undocumented=frozenset({"get"}),
-)
 
 
 class DraftInvoices(
@@ -46,16 +33,23 @@ class DraftInvoices(
     search is paged by number.
     """
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="draft_invoices",
+        list_path="/draft_invoice_histories",
+        search_path="/draft_invoice_histories/search",
+        get_path="/draft_invoice",
+        # The documented history row has no key of its own; one invoice may have several rows.
+        key=None,
+        list_envelope=ENVELOPE,
+        search_envelope=ENVELOPE,
+        undocumented=frozenset({"get"}),
+    )
     row_type: type[DraftInvoiceHistory] = DraftInvoiceHistory
     hit_type: type[DraftInvoiceHistorySearchRow] = DraftInvoiceHistorySearchRow
     detail_type: type[DraftInvoiceDetail] = DraftInvoiceDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
         """Return all history rows, as a ``Pager``; the endpoint takes no filters.
-
-        Args:
-            **options: see ``ListOptions``.
 
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.

@@ -10,8 +10,6 @@ from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.strategy import PageStyle
 from aiwyn_async.config import EndpointOverride
 
-__all__ = ["Endpoint", "Verb"]
-
 Verb = Literal["list", "search", "get"]
 
 

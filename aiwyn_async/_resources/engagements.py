@@ -16,18 +16,7 @@ from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.engagements import Engagement, EngagementDetail, EngagementSearchRow
 
-__all__ = ["Engagements"]
-
 ENVELOPE: Final = Envelope(("engagements",))
-ENDPOINT: Final = Endpoint(
-    resource="engagements",
-    list_path="/engagements",
-    search_path="/engagements/search",
-    get_path="/engagement",
-    list_envelope=ENVELOPE,
-    search_envelope=ENVELOPE,
-    undocumented=frozenset({"list", "get"}),
-)
 
 
 class Engagements(SearchableCollection[Engagement, EngagementSearchRow, EngagementDetail]):
@@ -36,7 +25,15 @@ class Engagements(SearchableCollection[Engagement, EngagementSearchRow, Engageme
     Search rows are snake_case on the wire, the keys of ``where`` camelCase.
     """
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="engagements",
+        list_path="/engagements",
+        search_path="/engagements/search",
+        get_path="/engagement",
+        list_envelope=ENVELOPE,
+        search_envelope=ENVELOPE,
+        undocumented=frozenset({"list", "get"}),
+    )
     row_type: type[Engagement] = Engagement
     hit_type: type[EngagementSearchRow] = EngagementSearchRow
     detail_type: type[EngagementDetail] = EngagementDetail

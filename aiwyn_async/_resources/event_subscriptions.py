@@ -21,8 +21,6 @@ from aiwyn_async.errors import ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.event_subscriptions import EventOperation, EventSubscription
 
-__all__ = ["EventSubscriptions"]
-
 OPERATIONS: Final = {"CREATE", "UPDATE", "DELETE"}
 
 

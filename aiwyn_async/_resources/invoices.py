@@ -18,27 +18,24 @@ from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
 
-__all__ = ["Invoices"]
-
 # That the key inside "aggregate" is "count" is inferred from draft-invoice histories.
 # The search's response is not documented; that it is like the list's is inferred.
 ENVELOPE: Final = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
-ENDPOINT: Final = Endpoint(
-    resource="invoices",
-    list_path="/invoices",
-    search_path="/invoices/search",
-    get_path="/invoice",
-    list_envelope=ENVELOPE,
-    search_envelope=ENVELOPE,
-    # The by-id object has it. That every change updates it, and that a search can order by it, is inferred.
-    modified_at_field="updatedAt",
-)
 
 
 class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
     """``aiwyn.invoices``."""
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="invoices",
+        list_path="/invoices",
+        search_path="/invoices/search",
+        get_path="/invoice",
+        list_envelope=ENVELOPE,
+        search_envelope=ENVELOPE,
+        # The by-id object has it. That every change updates it, and a search can order by it, is inferred.
+        modified_at_field="updatedAt",
+    )
     row_type: type[Invoice] = Invoice
     hit_type: type[InvoiceSearchRow] = InvoiceSearchRow
     detail_type: type[InvoiceDetail] = InvoiceDetail

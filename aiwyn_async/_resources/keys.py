@@ -11,8 +11,6 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["is_same_key", "key_getter"]
-
 _CANONICAL: Final = re.compile(r"0|-?[1-9][0-9]{0,99}", re.ASCII)
 """An integer as JSON writes it, of a length that int() takes."""
 

@@ -12,8 +12,6 @@ from aiwyn_async._pull.progress import Progress
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import PaymentMethod
 
-__all__ = ["ChangesOptions", "ListOptions", "PartitionOptions", "PlanOptions", "PullOptions"]
-
 
 class ListOptions(TypedDict, total=False):
     """Options of every ``list()`` and ``search()``.

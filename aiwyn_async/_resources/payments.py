@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id, wire_date
@@ -20,15 +20,11 @@ from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
 
-__all__ = ["Payments"]
-
-ENDPOINT: Final = Endpoint(resource="payments", list_path="/payments", get_path="/payment")
-
 
 class Payments(Collection[Payment, Payment, PaymentDetail]):
     """``aiwyn.payments``."""
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(resource="payments", list_path="/payments", get_path="/payment")
     row_type: type[Payment] = Payment
     hit_type: type[Payment] = Payment
     detail_type: type[PaymentDetail] = PaymentDetail

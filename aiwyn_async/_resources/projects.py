@@ -9,19 +9,13 @@ documented.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async.models.projects import Project, ProjectDetail
-
-__all__ = ["Projects"]
-
-ENDPOINT: Final = Endpoint(
-    resource="projects", list_path="/projects", get_path="/project", undocumented=frozenset({"list", "get"})
-)
 
 
 class Projects(Collection[Project, Project, ProjectDetail]):
@@ -30,7 +24,12 @@ class Projects(Collection[Project, Project, ProjectDetail]):
     The list is ordered by last change, so it moves while it is read.
     """
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="projects",
+        list_path="/projects",
+        get_path="/project",
+        undocumented=frozenset({"list", "get"}),
+    )
     row_type: type[Project] = Project
     hit_type: type[Project] = Project
     detail_type: type[ProjectDetail] = ProjectDetail

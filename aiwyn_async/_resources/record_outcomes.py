@@ -9,14 +9,9 @@ import msgspec
 
 from aiwyn_async._http.error_mapping import server_message
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.errors import (
-    RequestError,
-    StatusError,
-)
+from aiwyn_async.errors import RequestError, StatusError
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome
-
-__all__ = ["MISMATCHES", "Batch", "parse_outcomes", "same_outcome"]
 
 MISMATCHES: Final = {"UNREADABLE_RESPONSE", "RESULTS_DO_NOT_MATCH"}
 """Codes of outcomes whose response does not match the records that were sent."""
@@ -31,8 +26,12 @@ class Batch(msgspec.Struct):
 def same_outcome(batch: Batch, error: RequestError) -> list[RecordOutcome]:
     status = "ambiguous" if error.ambiguous else "failed"
     code = f"HTTP_{error.status}" if isinstance(error, StatusError) else type(error).__name__
+    return _same(batch, status, code, str(error))
+
+
+def _same(batch: Batch, status: str, code: str, message: str) -> list[RecordOutcome]:
     return [
-        RecordOutcome(index=batch.start + index, status=status, code=code, message=str(error))
+        RecordOutcome(index=batch.start + index, status=status, code=code, message=message)
         for index in range(len(batch.records))
     ]
 
@@ -83,33 +82,23 @@ def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
     try:
         response = _response.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _all_ambiguous(
-            batch, "UNREADABLE_RESPONSE", "the response does not say which records were written"
-        )
+        text = "the response does not say which records were written"
+        return _same(batch, "ambiguous", "UNREADABLE_RESPONSE", text)
     results = response.data.records if response.data is not None else None
     if results is None and (response.error is not None or response.errors):
         code, _ = _code_and_message(response.error)
         message = server_message(msgspec.json.decode(body))
-        return _all_ambiguous(batch, code or "ERROR", message or "the response contains an error")
+        return _same(batch, "ambiguous", code or "ERROR", message or "the response contains an error")
+    in_order = None
     if results is not None and not _shows_known_references(batch, results):
-        return _all_ambiguous(
-            batch,
-            "RESULTS_DO_NOT_MATCH",
-            "the response shows references of records that were not sent; it belongs to another request",
-        )
-    if results is None or len(results) != len(batch.records):
-        return _all_ambiguous(
-            batch,
-            "RESULTS_DO_NOT_MATCH",
-            f"the response has {len(results or [])} results for {len(batch.records)} records",
-        )
-    in_order = _in_order_of(batch, results)
+        text = "the response shows references of records that were not sent; it belongs to another request"
+    elif results is None or len(results) != len(batch.records):
+        text = f"the response has {len(results or [])} results for {len(batch.records)} records"
+    else:
+        text = "the references in the response are not in the order of the records"
+        in_order = _in_order_of(batch, results)
     if in_order is None:
-        return _all_ambiguous(
-            batch,
-            "RESULTS_DO_NOT_MATCH",
-            "the references in the response are not in the order of the records",
-        )
+        return _same(batch, "ambiguous", "RESULTS_DO_NOT_MATCH", text)
     return [_outcome(batch.start + index, result) for index, result in enumerate(in_order)]
 
 
@@ -173,10 +162,3 @@ def _code_and_message(error: _Error | str | None) -> tuple[str | None, str | Non
     if isinstance(error, _Error):
         return None if error.code is None else str(error.code), error.message
     return None, error
-
-
-def _all_ambiguous(batch: Batch, code: str, message: str) -> list[RecordOutcome]:
-    return [
-        RecordOutcome(index=batch.start + index, status="ambiguous", code=code, message=message)
-        for index in range(len(batch.records))
-    ]

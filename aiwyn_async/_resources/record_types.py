@@ -19,8 +19,6 @@ from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.models.records import RecordType, RecordTypeField
 
-__all__ = ["RecordTypes"]
-
 FieldInput = RecordTypeField | Mapping[str, Any]
 
 

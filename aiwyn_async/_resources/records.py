@@ -27,8 +27,6 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
 
-__all__ = ["RecordWrite", "Records", "StrictRecord"]
-
 MAX_BATCH: Final = 100
 """Maximum records per request, as documented."""
 BATCHES_IN_FLIGHT: Final = 4

@@ -9,8 +9,6 @@ from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.session import Session
 from aiwyn_async.errors import RequestError
 
-__all__ = ["decode_response"]
-
 T = TypeVar("T")
 
 

@@ -21,8 +21,6 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import OrderBy, Where, to_order_by, to_where
 from aiwyn_async.filters._validation import order_columns
 
-__all__ = ["SearchableCollection"]
-
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")

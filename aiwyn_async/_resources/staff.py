@@ -17,24 +17,21 @@ from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.staff import StaffMember, StaffMemberDetail, StaffMemberSearchRow
 
-__all__ = ["Staff"]
-
 ENVELOPE: Final = Envelope(("staff",))
-ENDPOINT: Final = Endpoint(
-    resource="staff",
-    list_path="/staff",
-    search_path="/staff/search",
-    get_path="/staff",
-    list_envelope=ENVELOPE,
-    search_envelope=ENVELOPE,
-    undocumented=frozenset({"list", "get"}),
-)
 
 
 class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberDetail]):
     """``aiwyn.staff``."""
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="staff",
+        list_path="/staff",
+        search_path="/staff/search",
+        get_path="/staff",
+        list_envelope=ENVELOPE,
+        search_envelope=ENVELOPE,
+        undocumented=frozenset({"list", "get"}),
+    )
     row_type: type[StaffMember] = StaffMember
     hit_type: type[StaffMemberSearchRow] = StaffMemberSearchRow
     detail_type: type[StaffMemberDetail] = StaffMemberDetail

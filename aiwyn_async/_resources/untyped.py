@@ -15,8 +15,6 @@ from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 
-__all__ = ["UNDOCUMENTED_RESOURCES", "UntypedCollection", "undocumented_endpoint"]
-
 Row = dict[str, Any]
 
 # Plural path and singular path, by attribute of the client.

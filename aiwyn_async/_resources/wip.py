@@ -9,7 +9,7 @@ their envelope is detected.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._resources.arguments import optional_id
@@ -19,21 +19,17 @@ from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.wip import WipEntry, WipEntryDetail, WipEntrySearchRow
 
-__all__ = ["Wip"]
-
-ENDPOINT: Final = Endpoint(
-    resource="wip",
-    list_path="/wip",
-    search_path="/wips/search",
-    get_path="/wip",
-    undocumented=frozenset({"get"}),
-)
-
 
 class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
     """``aiwyn.wip``, also ``aiwyn.time``."""
 
-    endpoint: Endpoint = ENDPOINT
+    endpoint: Endpoint = Endpoint(
+        resource="wip",
+        list_path="/wip",
+        search_path="/wips/search",
+        get_path="/wip",
+        undocumented=frozenset({"get"}),
+    )
     row_type: type[WipEntry] = WipEntry
     hit_type: type[WipEntrySearchRow] = WipEntrySearchRow
     detail_type: type[WipEntryDetail] = WipEntryDetail

@@ -11,10 +11,8 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding.checked_types import is_checkable
-from aiwyn_async._decoding.values import InvalidValueError, unbounded_decimal
+from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_decimal
 from aiwyn_async.arrow._options import ColumnOptions
-
-__all__ = ["Cells"]
 
 PLACES: Final = 9
 LARGEST: Final = 10**29
@@ -27,10 +25,6 @@ Convert = Callable[[Any, str], Any]
 
 class Cells:
     """Converts rows of one type.
-
-    Args:
-        kinds: types of the columns, by the names that the API uses.
-        options: how values become columns.
 
     Attributes:
         text_ids: paths of id fields with a text value, so that all their values become text.
@@ -82,7 +76,7 @@ class Cells:
             case inspect.DecimalType():
                 return self._to_amount
             case inspect.IntType():
-                return _keep_integer
+                return lambda value, _: value
             case _:
                 return _add_zone
 
@@ -102,7 +96,7 @@ class Cells:
         is_too_large = value.copy_abs() >= LARGEST
         if is_too_large or billionths != billionths.to_integral_value():
             raise InvalidValueError(
-                f"a column has 29 digits before the point and {PLACES} after it, got {_shorten(value)}"
+                f"a column has 29 digits before the point and {PLACES} after it, got {shorten(str(value))}"
                 + ("" if is_too_large else f"; pass round_money={PLACES} to round it"),
                 path,
             )
@@ -122,12 +116,3 @@ def _nullable(convert: Convert) -> Convert:
 
 def _add_zone(value: Any, _path: str) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
-
-
-def _keep_integer(value: int, _path: str) -> int:
-    return value
-
-
-def _shorten(value: Decimal) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

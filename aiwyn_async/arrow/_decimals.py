@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """Detect numbers of so many places that pyarrow (26.0.1) silently changes them.
 
 It reads 1e-48 as 0 and 5e-49 as 1e-9: to rescale a number of 48 places or more to 9, it reads beyond its
@@ -13,8 +12,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-
-__all__ = ["may_have_many_places"]
 
 MANY_DIGITS: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
 """With the 29 digits that pyarrow reads, -19 is the first exponent with too many places."""

@@ -15,8 +15,6 @@ from aiwyn_async._decoding.chosen_fields import has_choice
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["EXTRA_COLUMN", "UNCHANGED", "ColumnOptions", "column_options", "time_columns"]
-
 EXTRA_COLUMN: Final = "extra"
 MAX_PLACES: Final = 9
 

@@ -11,8 +11,6 @@ import msgspec
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async.errors import AiwynError, RequestError
 
-__all__ = ["Decodable", "Document", "PagedRead", "RowPage"]
-
 
 class Document(Protocol):
     """The JSON of a response."""

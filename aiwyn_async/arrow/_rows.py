@@ -18,14 +18,12 @@ from aiwyn_async._decoding.chosen_fields import chosen_fields
 from aiwyn_async._decoding.exact import ExactRow
 from aiwyn_async._decoding.key_case import strip_indexes
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.arrow._reads import Decodable, Document, RowPage
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
-
-__all__ = ["PageRows", "RowCounts", "RowsOfPage", "columns_of", "raw_pages", "read_as"]
-
 
 ReadT = TypeVar("ReadT", bound=Decodable)
 
@@ -120,11 +118,6 @@ class PageRows:
         """Create from pages of a read."""
         return cls([_convert_page(page) for page in pages], on_bad_row)
 
-    @classmethod
-    def of_json(cls, pages: Sequence[tuple[int, list[msgspec.Raw]]], on_bad_row: OnBadRow) -> Self:
-        """Create from the number of each page and its rows."""
-        return cls([RowsOfPage(number, len(rows), rows.copy) for number, rows in pages], on_bad_row)
-
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
@@ -146,13 +139,7 @@ class PageRows:
                 self.counts.unknown_fields[name] = page.key_at(in_page)
 
     def note_unknown_of(self, page: RowsOfPage, first: int, decode: Callable[[bytes], ExactRow]) -> None:
-        """Record fields that the row type does not have, for all rows of a page.
-
-        Args:
-            page: one of these pages.
-            first: the index of its first row.
-            decode: decodes a row.
-        """
+        """Record fields that the row type does not have, for all rows of a page."""
         for index, row in enumerate(page.rows, first):
             with contextlib.suppress(*DECODING_ERRORS):  # a bad row is recorded when its page is decoded
                 self.note_unknown(index, decode(bytes(row)).unknown)
@@ -219,7 +206,7 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     Raises:
         ConfigurationError: it is not a Struct, so it has no columns.
     """
-    if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
+    if not is_struct(row_type):
         raise ConfigurationError(
             "rows without a type have no columns; write .jsonl, or call decode_as() first"
         )

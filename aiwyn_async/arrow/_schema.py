@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """Map row types to Arrow types. Needs pyarrow (the extra ``arrow``)."""
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import pyarrow as pa
 from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
-
-__all__ = ["DAY", "INSTANT", "arrow_type", "is_nullable", "merge_id_types", "reading_type"]
 
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)

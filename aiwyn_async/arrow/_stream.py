@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """A read as an Arrow C stream, for pyarrow, polars, DuckDB and others.
 
 Such a reader is synchronous: it waits for each batch in its thread, while the read runs in an event loop of
@@ -20,8 +19,6 @@ from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions, column_options
 from aiwyn_async.arrow._reads import PagedRead, RowPage
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
-
-__all__ = ["ArrowReadable", "ArrowStream", "check_ids", "running_loop_or_none", "to_table"]
 
 ResultT = TypeVar("ResultT")
 
@@ -182,12 +179,7 @@ def to_table(read: PagedRead, schema: Any, rows: PageRows) -> Any:
 
 
 def check_ids(actual: Any, expected: Any, option_of: str) -> None:
-    """Refuse a text id in an integer column.
-
-    Args:
-        actual: the schema of the rows.
-        expected: the schema of all rows.
-        option_of: the function whose option ``ids`` makes ids text.
+    """Refuse a text id in an integer column; ``ids`` of ``option_of`` makes ids text.
 
     Raises:
         ExportError: a column has a text id.

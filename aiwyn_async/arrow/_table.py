@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """Convert rows to Arrow tables, exactly. Needs pyarrow (the extra ``arrow``).
 
 pyarrow reads the JSON of a page in one call, outside Python's lock. Pages that it refuses, or would read
@@ -22,7 +21,7 @@ from msgspec import inspect
 from aiwyn_async._decoding.blocks import split_rows
 from aiwyn_async._decoding.chosen_fields import has_choice, raw_fields_decoder
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
-from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
+from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._cells import Cells
@@ -30,8 +29,6 @@ from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, merge_id_types, reading_type
-
-__all__ = ["RowSchema", "cast_to", "merge_schemas"]
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
@@ -46,10 +43,6 @@ _DAYS: Final = (-719_162, 2_932_896)
 
 class RowSchema:
     """The Arrow schema of a row type: fields in order, named as in the API.
-
-    Args:
-        row_type: a Struct.
-        options: how values become columns.
 
     Raises:
         ConfigurationError: a field has no column, or the type has no fields.
@@ -144,7 +137,7 @@ class RowSchema:
         if any(_lacks(table[name], self._kinds[name]) for name in self._required):
             return None
         if self._decoder.extra_keys and not self._decoder.has_only_known_keys(
-            lambda fast: _decode_list(fast, json)
+            lambda fast: fast.decoder(fast.rows).decode(b"[%s]" % json)
         ):
             return None
         return table
@@ -266,10 +259,6 @@ def _text_at(kind: Any, steps: list[str]) -> Any:
     return pa.struct(
         [(each.name, _text_at(each.type, steps[1:]) if each.name == steps[0] else each.type) for each in kind]
     )
-
-
-def _decode_list(fast: DecoderSpec, json: bytes | memoryview) -> object:
-    return fast.decoder(fast.rows).decode(b"[%s]" % json)
 
 
 def _to_days(texts: Any) -> Any:

@@ -6,7 +6,6 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
 
 from aiwyn_async._core.pull_report import PullReport
@@ -53,14 +52,11 @@ else:
         return await run(collection, to, **options)
 
 
-__all__ = ["Aiwyn"]
-
 P = ParamSpec("P")
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")
 DetailT = TypeVar("DetailT")
 ResultT = TypeVar("ResultT")
-BlockingT = TypeVar("BlockingT")
 SourceT = TypeVar("SourceT", BlockingRead[Any, Any], BlockingCollection[..., Any, Any, Any])
 
 _READ: type[BlockingRead[Any, Any]] = BlockingRead
@@ -309,12 +305,7 @@ class Aiwyn:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -20,8 +20,6 @@ from aiwyn_async.arrow._stream import ArrowStream
 from aiwyn_async.blocking._thread import LoopThread
 from aiwyn_async.errors import AiwynError
 
-__all__ = ["BlockingChanges", "BlockingIteration", "BlockingRead", "Supply"]
-
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")

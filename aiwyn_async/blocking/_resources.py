@@ -28,15 +28,6 @@ from aiwyn_async.filters import OrderBy, Where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
 
-__all__ = [
-    "BlockingCollection",
-    "BlockingEventSubscriptions",
-    "BlockingRecordTypes",
-    "BlockingRecords",
-    "BlockingSearchableCollection",
-    "WriteResult",
-]
-
 P = ParamSpec("P")
 RowT = TypeVar("RowT")
 HitT = TypeVar("HitT")

@@ -14,8 +14,6 @@ from aiwyn_async._http import forks
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
 
-__all__ = ["LoopThread"]
-
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 

@@ -23,8 +23,6 @@ from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, PartialWriteError
 from aiwyn_async.models.records import RecordOutcome, WriteReport
 
-__all__ = ["aiwyn_destination"]
-
 logger: Final = logging.getLogger("aiwyn_async.dlt")
 
 COLUMNS: Final = ("type", "systemRef", "attributes")

@@ -1,6 +1,5 @@
 # pyarrow has no type stubs, so its values are unknown to pyright, and Any to callers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 """A dlt source: each resource of a client is read in an event loop of its own thread."""
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from dlt.extract import DltResource, DltSource
 
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._decoding.plain_types import plain_type
+from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection
@@ -30,8 +29,6 @@ from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.filters import Where
-
-__all__ = ["aiwyn_source"]
 
 ResultT = TypeVar("ResultT")
 
@@ -182,13 +179,7 @@ class _ResourceState:
 
 
 class _Reading:
-    """A read in progress. Its coroutines run in the event loop of its thread.
-
-    Args:
-        client: closed at the end.
-        read: what to read.
-        declaration: the resource.
-    """
+    """A read in progress. Its coroutines run in the event loop of its thread."""
 
     def __init__(
         self, client: AiwynClient, read: Changes[Any] | Pull[Any], declaration: _ResourceRead
@@ -242,7 +233,7 @@ class _PageConverter:
         self.read: Changes[Any] | Pull[Any] = read
         self._schema: RowSchema | None = None
         row_type = plain_type(read.row_type)
-        if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
+        if is_struct(row_type):
             options = column_options(row_type, ids=ids, extra="json")
             self._schema = RowSchema(row_type, options)
             self.read = raw_pages(read)

@@ -12,8 +12,6 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import to_where
 from aiwyn_async.filters._validation import order_columns
 
-__all__ = ["check_columns", "check_filters", "check_order", "check_where", "columns_of"]
-
 Columns = Sequence[ColumnDescription]
 _CONNECTIVES: Final = ("_and", "_or", "_not")
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from aiwyn_async._core.files import disk_errors
 from aiwyn_async.errors import ConfigurationError, ExportError
 
-__all__ = ["ExportFolder"]
-
 
 class ExportFolder:
     """A folder, and the targets inside it.

@@ -20,8 +20,6 @@ from aiwyn_async.mcp._arguments import DATA_NOTE, ToolArguments
 from aiwyn_async.mcp._stdio import StdinLines, protocol_stdout
 from aiwyn_async.mcp._tools import ToolResponse, Tools
 
-__all__ = ["run_server"]
-
 _logger: Final = logging.getLogger(__name__)
 _INSTRUCTIONS: Final = (
     "Accounting data of a firm in Aiwyn: invoices, clients, payments and more. Call describe first: it lists "

@@ -11,11 +11,9 @@ import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Final, TextIO, TypeVar
+from typing import Final, TypeVar
 
 from aiwyn_async.errors import ConfigurationError
-
-__all__ = ["StdinLines", "StdoutLines", "protocol_stdout"]
 
 ResultT = TypeVar("ResultT")
 _CHUNK: Final = 64 * 1024
@@ -67,17 +65,14 @@ def protocol_stdout() -> Generator[StdoutLines]:
     sys.stdout.flush()
     stdout = sys.stdout.fileno()
     private = os.dup(stdout)
-    os.dup2(_stderr(sys.stderr), stdout)
+    # Without stderr, it is discarded.
+    os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno(), stdout)
     try:
         yield StdoutLines(private)
     finally:
         sys.stdout.flush()
         os.dup2(private, stdout)
         # A thread may still write to ``private``, so it stays open until the process ends.
-
-
-def _stderr(stream: TextIO | None) -> int:
-    return os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno()
 
 
 def _read(descriptor: int) -> bytes:

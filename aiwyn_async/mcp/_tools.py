@@ -31,8 +31,6 @@ from aiwyn_async.mcp._arguments import (
 from aiwyn_async.mcp._columns import check_columns, check_filters, check_order, check_where, columns_of
 from aiwyn_async.mcp._paths import ExportFolder
 
-__all__ = ["ToolResponse", "Tools"]
-
 # Arguments and expressions of Python that the tools do not have, in texts of errors.
 _REPLACEMENTS: Final = tuple(
     (re.compile(pattern), replacement)

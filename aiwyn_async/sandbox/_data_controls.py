@@ -9,8 +9,6 @@ from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, refresh
 from aiwyn_async.sandbox._declarations.declarations import SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["DataControls"]
-
 
 class DataControls:
     """The part of ``Sandbox`` that changes and reads rows; from any thread."""

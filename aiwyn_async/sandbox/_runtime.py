@@ -12,20 +12,9 @@ from aiwyn_async.sandbox._http.read_routes import ReadRoutes
 from aiwyn_async.sandbox._http.server import LoopThread, Server
 from aiwyn_async.sandbox._http.service import Service
 
-__all__ = ["Runtime"]
-
 
 class Runtime:
-    """Starts and stops the parts of a sandbox, in the running loop or in a thread.
-
-    Args:
-        database: The database.
-        service: The service, whose worker uses the database.
-        reads: The reads, whose lists are sorted at the start.
-        outbox: The deliveries.
-        server: The server.
-        port: The port to bind.
-    """
+    """Starts and stops the parts of a sandbox, in the running loop or in a thread."""
 
     def __init__(
         self,

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self, get_args
 
 from aiwyn_async.sandbox._data.collation import Collation
@@ -30,8 +29,6 @@ from aiwyn_async.sandbox._http.service import Service
 from aiwyn_async.sandbox._http.variants import Variant
 from aiwyn_async.sandbox._http.write_routes import WriteRoutes
 from aiwyn_async.sandbox._runtime import Runtime
-
-__all__ = ["Sandbox"]
 
 
 class Sandbox(DataControls):
@@ -178,24 +175,14 @@ class Sandbox(DataControls):
         self._runtime.start_in_thread(self._app)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._runtime.stop_thread()
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def start(self) -> None:

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Callable
 
 from aiwyn_async.sandbox._sandbox import Sandbox
 
-__all__ = ["serve"]
-
 
 async def serve(
     sandbox: Sandbox,

@@ -6,8 +6,6 @@ import asyncio
 
 from aiwyn_async import AiwynClient
 
-__all__ = ["close"]
-
 
 def close(client: AiwynClient) -> None:
     """Close a client in each of its event loops that is still open, and refuse further requests.

@@ -93,11 +93,7 @@ def _read_ini(config: pytest.Config, name: str) -> int:
 
 
 class _Sandboxes:
-    """The running sandbox, replaced if tests use other options.
-
-    Args:
-        defaults: Options that tests need not pass.
-    """
+    """The running sandbox, replaced if tests use other options."""
 
     def __init__(self, defaults: Mapping[str, int]) -> None:
         self._defaults = defaults

@@ -16,18 +16,6 @@ from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Sandbox
 
 
-@pytest.fixture
-async def box() -> AsyncIterator[Sandbox]:
-    async with Sandbox(invoices=95, seed=7) as running:
-        yield running
-
-
-@pytest.fixture
-async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
-    async with AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as client:
-        yield client
-
-
 def column(box: Sandbox, sql: str) -> list[Any]:
     return [row[0] for row in box.query(sql)]
 

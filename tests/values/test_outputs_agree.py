@@ -125,7 +125,7 @@ def insert_cells(body: bytes, rows: PageRows, indexes: list[int], cells: list[An
 
 def jsonl(body: bytes, length: int) -> list[Any]:
     rows, indexes = raw_rows(body)
-    pages = PageRows.of_json([(0, rows)], "collect")
+    pages = PageRows([RowsOfPage(0, len(rows), rows.copy)], "collect")
     file = io.BytesIO()
     if rows:
         format_for(Path("x.jsonl"), Invoice, "x").write_part(file, pages)
@@ -140,7 +140,7 @@ def jsonl(body: bytes, length: int) -> list[Any]:
 
 def csv_cells(body: bytes, length: int) -> list[Any]:
     rows, indexes = raw_rows(body)
-    pages = PageRows.of_json([(0, rows)], "collect")
+    pages = PageRows([RowsOfPage(0, len(rows), rows.copy)], "collect")
     file = io.BytesIO()
     format_for(Path("x.csv"), Invoice, "x").write_part(file, pages)
     lines = csv.DictReader(

@@ -8,24 +8,6 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = [
-    "ChildRows",
-    "Column",
-    "DateForm",
-    "Detail",
-    "Filter",
-    "IdSequence",
-    "Kind",
-    "Nested",
-    "PageStyle",
-    "Reader",
-    "Relation",
-    "Resource",
-    "Row",
-    "Seed",
-    "SqlValue",
-]
-
 SqlValue = int | float | str | bytes | None
 Row = dict[str, msgspec.Raw]
 """A row whose fields preserve their text, such as 20000.00."""

@@ -8,23 +8,6 @@ import msgspec
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Reader, Row, SqlValue
 from aiwyn_async.sandbox._declarations.sample_text import CITIES, STREETS
 
-__all__ = [
-    "CLIENT_ID",
-    "CLIENT_NAME",
-    "CREATED_AT",
-    "CURRENCY",
-    "ID",
-    "UPDATED_AT",
-    "address",
-    "instant_text",
-    "money_json",
-    "optional_id",
-    "phone_number",
-    "pick_fields",
-    "team_members",
-    "zulu_text",
-]
-
 ID = Column("id", "id", Kind.INTEGER)
 CLIENT_ID = Column("clientId", "client_id", Kind.INTEGER)
 CLIENT_NAME = Column("clientName", "client_name", Kind.TEXT)
@@ -61,6 +44,11 @@ def optional_id(row: Row, key: str) -> int | None:
 def pick_fields(row: Row, keys: Sequence[str]) -> dict[str, object]:
     """Return some fields of a row."""
     return {key: row[key] for key in keys}
+
+
+def snake_case(wire: str) -> str:
+    """Return ``due_date`` for ``dueDate``."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in wire)
 
 
 def phone_number(seed: int) -> str:

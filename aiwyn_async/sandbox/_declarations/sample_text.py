@@ -1,17 +1,5 @@
 """Sample texts that several resources share."""
 
-__all__ = [
-    "CARD_TYPES",
-    "CITIES",
-    "FIRST_NAMES",
-    "LAST_NAMES",
-    "PAYMENT_METHODS",
-    "SERVICES",
-    "STREETS",
-    "SURNAMES",
-    "TRADES",
-]
-
 SERVICES = (
     "Financial statement audit",
     "Tax compliance services",

@@ -4,20 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from aiwyn_async.sandbox._declarations.declarations import Column, DateForm, Kind
 
-__all__ = [
-    "AS_OF",
-    "DAY",
-    "EPOCH_2019",
-    "MATERIALIZED",
-    "MICRO",
-    "SPAN_SECONDS",
-    "clock",
-    "money",
-    "pick",
-    "random_instant",
-    "row_json_sql",
-]
-
 EPOCH_2019 = 1_546_300_800
 SPAN_SECONDS = 6 * 365 * 86_400
 """Six years, 2019 to the end of 2024, whatever the number of invoices."""

@@ -23,16 +23,6 @@ from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._events.log import Log
 from aiwyn_async.sandbox._events.subscriptions import Subscriber
 
-__all__ = [
-    "Delivery",
-    "DeliveryAttempt",
-    "Outbox",
-    "Sender",
-    "Signer",
-    "standard_webhooks",
-    "timestamped_hex",
-]
-
 Signer = Callable[[str, str, int, bytes], Mapping[str, str]]
 """Returns the headers of a delivery from the secret, the id, the time in seconds and the body."""
 
@@ -108,12 +98,7 @@ class Delivery:
 
 
 class Outbox:
-    """Sends events to subscribers.
-
-    Args:
-        sender: How deliveries are sent.
-        subscribers: Returns the subscribers of each change.
-    """
+    """Sends events to subscribers."""
 
     def __init__(
         self, sender: Sender, subscribers: Callable[[Sequence[Change]], list[list[Subscriber]]]

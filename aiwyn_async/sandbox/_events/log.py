@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeVar
 
-__all__ = ["Log"]
-
 T = TypeVar("T")
 
 

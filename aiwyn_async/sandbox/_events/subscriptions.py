@@ -22,8 +22,6 @@ from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["OPERATIONS", "NewSubscription", "Subscriber", "SubscriptionChanges", "Subscriptions"]
-
 OPERATIONS = ("CREATE", "UPDATE", "DELETE")
 _HOSTS = frozenset({"127.0.0.1", "localhost"})
 
@@ -166,11 +164,7 @@ class Subscriptions:
 
 
 def _check_target(url: str) -> None:
-    """Check that a target is on this machine: a sandbox never delivers elsewhere.
-
-    Raises:
-        BadRequestError: It is not.
-    """
+    """Check that a target is on this machine: a sandbox never delivers elsewhere."""
     try:
         parts = urlsplit(url)
         port = parts.port

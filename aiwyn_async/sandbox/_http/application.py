@@ -15,27 +15,21 @@ from aiwyn_async.sandbox._http.responses import error_response, json_response
 from aiwyn_async.sandbox._http.service import Handler, Service
 from aiwyn_async.sandbox._http.write_routes import DESCRIPTION_FILE, WriteRoutes
 
-__all__ = ["create_application"]
-
 _MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 
 def create_application(
     service: Service, reads: ReadRoutes, writes: WriteRoutes, database: Database, api_key: str
 ) -> web.Application:
-    """Create the application of a service.
-
-    Args:
-        service: The pipeline.
-        reads: The routes that read.
-        writes: The routes that write.
-        database: The database, for the control routes.
-        api_key: The key of the token exchange and the control routes.
-    """
+    """Create the application of a service."""
 
     @web.middleware
     async def unrouted(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await service.unrouted(handler, reads.suggest_path)(request)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            message = reads.suggest_path(request) if error.status == 404 else None
+            return service.reject(request, error, message)
 
     async def describe(request: web.Request) -> web.Response:
         if service.misdirected(request) is not None:

@@ -10,8 +10,6 @@ from typing import cast
 
 import msgspec
 
-__all__ = ["Tokens"]
-
 _TENANT = "aiwynsb"
 
 

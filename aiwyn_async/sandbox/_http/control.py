@@ -32,8 +32,6 @@ from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._http.faults import Action, Fault, Faults
 from aiwyn_async.sandbox._http.service import Service
 
-__all__ = ["CONTROL_PREFIX", "FaultSpec", "add_control", "parse_fault"]
-
 CONTROL_PREFIX = "/_sandbox/"
 _KEY_HEADER = "X-Sandbox-Key"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -115,13 +113,7 @@ class _Refresh(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Control:
-    """The handlers.
-
-    Args:
-        service: The service to control.
-        database: Its database.
-        key: The key that requests need.
-    """
+    """The handlers, each of a request in the table above."""
 
     def __init__(self, service: Service, database: Database, key: str) -> None:
         self._service = service
@@ -147,7 +139,6 @@ class _Control:
         return handle
 
     async def counts(self, _request: web.Request) -> object:
-        """Return calls by route, token exchanges and faults."""
         faults = [
             {"route": fault.route, "seen": fault.seen, "hits": fault.hits}
             for fault in self._service.faults.planned
@@ -159,46 +150,38 @@ class _Control:
         }
 
     async def requests(self, request: web.Request) -> object:
-        """Return the latest requests."""
         last = int(request.query.get("last", "100"))
         return {"requests": list(self._service.requests)[-last:] if last > 0 else []}
 
     async def add_fault(self, request: web.Request) -> object:
-        """Plan a fault."""
         fault = (await _body(request, FaultSpec)).add_to(self._service.faults)
         return {"route": fault.route, "planned": len(self._service.faults)}
 
     async def clear_faults(self, _request: web.Request) -> object:
-        """Remove all faults."""
         self._service.faults.clear()
         return {"planned": 0}
 
     async def expire_tokens(self, _request: web.Request) -> object:
-        """Reject every token issued so far."""
         self._service.tokens.revoke_all()
         return {"expired": True}
 
     async def set_latency(self, request: web.Request) -> object:
-        """Set the latency."""
         self._service.latency = (await _body(request, _Latency)).seconds
         return {"seconds": self._service.latency}
 
     async def insert(self, request: web.Request) -> object:
-        """Insert rows."""
         rows = await _body(request, _Rows)
         resource = _find_resource(rows.resource)
         insert = functools.partial(insert_rows, self._database, resource, rows.count, rows.values)
         return {"ids": await self._service.run_in_worker(insert)}
 
     async def refresh(self, request: web.Request) -> object:
-        """Move the ``updatedAt`` of all rows."""
         name = (await _body(request, _Refresh)).resource
         for resource in RESOURCES.values() if name is None else (_find_resource(name),):
             await self._service.run_in_worker(functools.partial(refresh_rows, self._database, resource))
         return {"refreshed": name or "all"}
 
     async def reset(self, _request: web.Request) -> object:
-        """Remove faults, counts and requests."""
         self._service.faults.clear()
         self._service.calls.clear()
         self._service.requests.clear()

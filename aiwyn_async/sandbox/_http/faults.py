@@ -11,8 +11,6 @@ from aiohttp import web
 
 from aiwyn_async.sandbox._http.responses import error_response
 
-__all__ = ["Action", "Fault", "Faults", "alter_response", "perform_action", "wait_unless_stopping"]
-
 Action = Literal["close", "reset", "stall", "drip", "truncate", "raw"]
 """What happens on the socket.
 

@@ -12,8 +12,6 @@ from aiwyn_async.sandbox._data.values import whole_number
 from aiwyn_async.sandbox._data.where import check_filter
 from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource
 
-__all__ = ["PageLimits", "get_one", "list_page", "search_page"]
-
 Body = Mapping[str, object]
 
 

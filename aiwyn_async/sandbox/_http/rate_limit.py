@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["MAX_PER_SECOND", "RateLimit", "TokenBucket"]
-
 MAX_PER_SECOND = 1_000_000_000
 
 

@@ -16,21 +16,11 @@ from aiwyn_async.sandbox._http.responses import json_response
 from aiwyn_async.sandbox._http.service import Service
 from aiwyn_async.sandbox._http.variants import Variant
 
-__all__ = ["ReadRoutes"]
-
 _PageFunction = Callable[[Database, Resource, Mapping[str, object], PageLimits, int], bytes]
 
 
 class ReadRoutes:
-    """Serves the reads of every resource.
-
-    Args:
-        service: The pipeline.
-        database: The database.
-        limits: The limits of a page.
-        shifting_ties: Change the order of ties with each request.
-        variant: A variation of the API, or None.
-    """
+    """Serves the reads of every resource."""
 
     def __init__(
         self,

@@ -7,8 +7,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-__all__ = ["ServedRequest", "read_body"]
-
 _EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -41,9 +39,7 @@ class ServedRequest:
 async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str | None]:
     """Return the decoded body and None, or None and the problem with it.
 
-    Args:
-        request: The request.
-        exact: Decode numbers with a fraction as Decimals.
+    If it is ``exact``, numbers with a fraction are Decimals.
     """
     try:
         raw = await request.read()

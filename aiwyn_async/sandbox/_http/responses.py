@@ -8,15 +8,6 @@ from typing import Any, cast
 import msgspec
 from aiohttp import web
 
-__all__ = [
-    "API_VERSION",
-    "error_response",
-    "failure_envelope",
-    "json_response",
-    "success_envelope",
-    "to_failure_envelope",
-]
-
 API_VERSION = "1.0.0"
 _CODES = {
     400: "validation-failed",

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-__all__ = ["HOST", "LoopThread", "Server"]
-
 HOST = "127.0.0.1"
 """The only address that the server binds."""
 

@@ -1,6 +1,7 @@
 """A request's pipeline: host, faults, latency, limit, token, handler, record."""
 
 import asyncio
+import functools
 import math
 import threading
 from collections import Counter, deque
@@ -23,8 +24,6 @@ from aiwyn_async.sandbox._http.responses import (
     json_response,
     to_failure_envelope,
 )
-
-__all__ = ["Handler", "RouteHandler", "Service"]
 
 MAX_REQUESTS_RECORDED = 10_000
 _NO_RESPONSE = frozenset({"close", "reset", "stall", "raw"})
@@ -120,33 +119,16 @@ class Service:
             handler: Returns the response.
             enveloped: Errors use the envelope of ``/api/v1``.
         """
+        return functools.partial(self._serve, route, handler, enveloped=enveloped)
 
-        async def handle(request: web.Request) -> web.StreamResponse:
-            return await self._serve(route, handler, request, enveloped=enveloped)
-
-        return handle
-
-    def unrouted(self, app_handler: Handler, error_message: Callable[[web.Request], str | None]) -> Handler:
-        """Wrap a handler so that requests without a route receive an error of the API.
-
-        Args:
-            app_handler: The handler.
-            error_message: Returns the message of a 404, or None.
-        """
-
-        async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                return await app_handler(request)
-            except web.HTTPException as error:
-                headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-                message = error_message(request) if error.status == 404 else None
-                response = self.misdirected(request) or error_response(
-                    error.status, message or error.reason, headers=headers
-                )
-                self._record("unknown", request, None, response, self._monotonic())
-                return response
-
-        return handle
+    def reject(self, request: web.Request, error: web.HTTPException, message: str | None) -> web.Response:
+        """Return an error of the API for a request without a route."""
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        response = self.misdirected(request) or error_response(
+            error.status, message or error.reason, headers=headers
+        )
+        self._record("unknown", request, None, response, self._monotonic())
+        return response
 
     async def _serve(
         self, route: str, handler: RouteHandler, request: web.Request, *, enveloped: bool

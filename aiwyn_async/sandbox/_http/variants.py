@@ -13,8 +13,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from aiwyn_async.sandbox._declarations.declarations import Kind, PageStyle, Resource
-
-__all__ = ["Variant"]
+from aiwyn_async.sandbox._declarations.fields import snake_case
 
 Count = Literal["documented", "absent", "null", "string", "total", "aggregate"]
 
@@ -185,15 +184,11 @@ def _remove_zone(_key: str, value: object) -> object:
 def _snake_case_keys(node: Any) -> Any:
     if isinstance(node, dict):
         return {
-            _snake_name(key): _snake_case_keys(value) for key, value in cast("dict[str, Any]", node).items()
+            snake_case(key): _snake_case_keys(value) for key, value in cast("dict[str, Any]", node).items()
         }
     if isinstance(node, list):
         return [_snake_case_keys(value) for value in cast("list[object]", node)]
     return node
-
-
-def _snake_name(key: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in key)
 
 
 def _money_keys(resource: Resource) -> frozenset[str]:

@@ -14,8 +14,6 @@ from aiwyn_async.sandbox._events.subscriptions import Subscriptions
 from aiwyn_async.sandbox._http.responses import json_response, success_envelope
 from aiwyn_async.sandbox._http.service import Service
 
-__all__ = ["DESCRIPTION_FILE", "WRITE_ROUTES", "WriteRoutes"]
-
 DESCRIPTION_FILE = Path(__file__).parents[1] / "openapi.json"
 
 WRITE_ROUTES: Mapping[str, tuple[str, str]] = {
@@ -37,12 +35,7 @@ _Work = Callable[[Mapping[str, str], object], tuple[object, str]]
 
 
 class WriteRoutes:
-    """Serves the writes.
-
-    Args:
-        service: The pipeline.
-        database: The database.
-    """
+    """Serves the writes."""
 
     def __init__(self, service: Service, database: Database) -> None:
         self.records = Records(database)

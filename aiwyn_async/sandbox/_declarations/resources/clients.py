@@ -21,8 +21,6 @@ from aiwyn_async.sandbox._declarations.resources.staff import partner_id
 from aiwyn_async.sandbox._declarations.sample_text import SURNAMES, TRADES
 from aiwyn_async.sandbox._declarations.sql import pick, random_instant
 
-__all__ = ["CLIENTS"]
-
 _PARTNER = Column("partnerStaffId", "partner_staff_id", Kind.INTEGER, nullable=True)
 _IDS = IdSequence(2101)
 

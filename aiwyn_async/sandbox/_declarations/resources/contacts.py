@@ -26,8 +26,6 @@ from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
 from aiwyn_async.sandbox._declarations.sample_text import FIRST_NAMES, LAST_NAMES
 from aiwyn_async.sandbox._declarations.sql import pick, random_instant
 
-__all__ = ["CONTACTS"]
-
 _IDS = IdSequence(20001, gap=(5, 2))
 _TITLES = ("Chief Financial Officer", "Controller", "Owner", "Bookkeeper", "VP Finance")
 _UNITS = ("Finance", "Accounting", "Operations", "Executive")

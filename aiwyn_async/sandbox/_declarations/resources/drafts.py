@@ -35,8 +35,6 @@ from aiwyn_async.sandbox._declarations.fields import (
 from aiwyn_async.sandbox._declarations.resources.invoices import INVOICES
 from aiwyn_async.sandbox._declarations.sql import DAY, MICRO, row_json_sql
 
-__all__ = ["DRAFT_HISTORIES", "DRAFT_INVOICES"]
-
 _MAX_DRAFTS = 5_000
 """In a larger firm, only the first invoices have drafts."""
 _IDS = IdSequence(56001, gap=(5, 4))

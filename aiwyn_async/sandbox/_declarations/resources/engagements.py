@@ -33,8 +33,6 @@ from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
 from aiwyn_async.sandbox._declarations.resources.staff import manager_id, partner_id
 from aiwyn_async.sandbox._declarations.sql import DAY, MICRO, pick
 
-__all__ = ["ENGAGEMENTS"]
-
 _IDS = IdSequence(30001, gap=(7, 3))
 _KINDS = ("Annual Review and Tax", "Annual Audit Engagement", "Advisory Retainer")
 _TYPES = ("TAX", "AUDIT", "ADVISORY")

@@ -26,8 +26,6 @@ from aiwyn_async.sandbox._declarations.resources.projects import PROJECTS
 from aiwyn_async.sandbox._declarations.sample_text import PAYMENT_METHODS, SERVICES
 from aiwyn_async.sandbox._declarations.sql import AS_OF, EPOCH_2019, MATERIALIZED, clock, money, pick
 
-__all__ = ["INVOICES", "PAYMENTS_OF_INVOICES"]
-
 _IDS = IdSequence(40001, step=(11, 8), gap=(97, 13))
 _RATES = ("0.0000", "0.0600", "0.0825", "0.1000")
 _BY_ID_STATUS = {"PENDING": "DRAFT", "POSTED": "SENT", "CLOSED": "CANCELLED"}

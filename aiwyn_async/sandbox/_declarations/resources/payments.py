@@ -24,8 +24,6 @@ from aiwyn_async.sandbox._declarations.resources.invoices import PAYMENTS_OF_INV
 from aiwyn_async.sandbox._declarations.sample_text import CARD_TYPES, PAYMENT_METHODS
 from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant
 
-__all__ = ["PAYMENTS"]
-
 _IDS = IdSequence(60_000_000, step=(3, 1), gap=(3, 3))
 """The ids of unapplied payments are divisible by 3; those of an invoice's payments are not."""
 _INVOICE = Column("invoiceId", "invoice_id", Kind.INTEGER, nullable=True)

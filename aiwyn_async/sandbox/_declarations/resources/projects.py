@@ -35,8 +35,6 @@ from aiwyn_async.sandbox._declarations.resources.staff import manager_id
 from aiwyn_async.sandbox._declarations.sample_text import SERVICES
 from aiwyn_async.sandbox._declarations.sql import DAY, MICRO, pick
 
-__all__ = ["PROJECTS"]
-
 _IDS = IdSequence(67001, gap=(4, 3))
 _STATUSES = ("IN_PROGRESS", "COMPLETED", "PLANNING", "ON_HOLD")
 _PHASES = ("EXECUTION", "CLOSED", "PLANNING", "EXECUTION")

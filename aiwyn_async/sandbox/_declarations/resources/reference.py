@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from aiwyn_async.sandbox._declarations.declarations import Column, IdSequence, Kind, Resource, Seed
-from aiwyn_async.sandbox._declarations.fields import CREATED_AT, ID, UPDATED_AT
+from aiwyn_async.sandbox._declarations.fields import CREATED_AT, ID, UPDATED_AT, snake_case
 from aiwyn_async.sandbox._declarations.sample_text import SERVICES
 from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, pick, random_instant
-
-__all__ = ["DEPARTMENTS", "INDUSTRIES", "JOB_TEMPLATES", "OFFICES", "SERVICE_LINES", "reference_resource"]
 
 _MAX_ROWS = 200
 """The largest reference table, except those that mirror another resource."""
@@ -41,7 +39,7 @@ def reference_resource(
     ids = of.seed.ids if mirrors and of is not None else IdSequence(first)
     foreign = foreign or {}
     links = "".join(
-        f", {f'p.{source}' if source else target.nearest_id('s4')} AS {_snake_case(wire)}"
+        f", {f'p.{source}' if source else target.nearest_id('s4')} AS {snake_case(wire)}"
         for wire, (target, source) in foreign.items()
     )
     row_name = (
@@ -63,7 +61,7 @@ FROM rows {joined}"""  # noqa: S608
             Column("active", "active", Kind.BOOLEAN),
             CREATED_AT,
             UPDATED_AT,
-            *(Column(wire, _snake_case(wire), Kind.INTEGER) for wire in foreign),
+            *(Column(wire, snake_case(wire), Kind.INTEGER) for wire in foreign),
         ),
         default_order=(("name", "asc"), ("id", "asc")),
         seed=Seed(ids=ids, size=_size(names, of, mirrors=mirrors), steps={"made": made}),
@@ -75,10 +73,6 @@ def _size(names: Sequence[str], of: Resource | None, *, mirrors: bool) -> Callab
         return lambda _: len(names)
     owner = of.name
     return lambda sizes: sizes[owner] if mirrors else min(sizes[owner], _MAX_ROWS)
-
-
-def _snake_case(wire: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in wire)
 
 
 DEPARTMENTS = reference_resource("departments", ("Audit", "Tax", "Advisory", "Administration"))

@@ -17,8 +17,6 @@ from aiwyn_async.sandbox._declarations.resources.reference import DEPARTMENTS, O
 from aiwyn_async.sandbox._declarations.sample_text import FIRST_NAMES, LAST_NAMES
 from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, pick, random_instant
 
-__all__ = ["IDS", "STAFF", "manager_id", "partner_id", "staff_name"]
-
 IDS = IdSequence(41, gap=(4, 3))
 _ROLES = ("PARTNER", "MANAGER", "SENIOR", "STAFF", "STAFF")
 """Roles by row number, in turn."""

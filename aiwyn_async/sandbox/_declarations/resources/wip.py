@@ -34,8 +34,6 @@ from aiwyn_async.sandbox._declarations.resources.staff import staff_name
 from aiwyn_async.sandbox._declarations.sample_text import SERVICES
 from aiwyn_async.sandbox._declarations.sql import DAY, MICRO, pick
 
-__all__ = ["WIP"]
-
 _IDS = IdSequence(89001, gap=(10, 7))
 _JOB = Column("jobId", "job_id", Kind.INTEGER)
 _STAFF = Column("staffId", "staff_id", Kind.INTEGER)
