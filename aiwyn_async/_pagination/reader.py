@@ -199,14 +199,11 @@ class PageReader(Generic[RowT]):
     def _integers_in_front(
         leading_key: Callable[[msgspec.Raw], re.Match[bytes] | None], rows: list[msgspec.Raw]
     ) -> list[int] | None:
-        keys: list[int] = []
-        for head in map(
-            leading_key, rows
-        ):  # one by one: a thousand at once would set off a garbage collection
-            if head is None:
-                return None
-            keys.append(int(head[1]))
-        return keys
+        try:
+            # One by one: a thousand matches at once would set off a garbage collection.
+            return [int(head[1]) for head in map(leading_key, rows)]  # type: ignore[index]
+        except TypeError:  # a row begins otherwise
+            return None
 
     def _without_bad_rows(
         self, page: DecodedPage[RowT], indices: Sequence[int], number: int
@@ -271,7 +268,8 @@ def _select(items: list[msgspec.Raw], indices: Sequence[int]) -> list[msgspec.Ra
 def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
     """Return a matcher of a leading integer key, three times as fast as decoding."""
     name = re.escape(encode_json(key))
-    return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
+    # Possessive repeats, which never try a shorter match, save a tenth.
+    return re.compile(rb"\{\s*+" + name + rb"\s*+:\s*+(-?[0-9]{1,18}+)[\s,}]").match
 
 
 @functools.lru_cache(maxsize=256)  # reading a type's annotations takes a fifth of a small search
