@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -57,6 +58,7 @@ class DecoderSpec(NamedTuple):
         return msgspec.json.Decoder(kind, float_hook=self.float_hook, dec_hook=self.dec_hook)
 
 
+_get_key: Final = attrgetter("key")
 RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
 
@@ -97,7 +99,7 @@ class RowDecoder(Generic[RowT]):
         if self._amounts is not None:
             return self._are_exact_dicts(rows)
         if self._is_key_only:
-            return all(row.key is not None for row in rows)
+            return None not in map(_get_key, rows)
         if not self._is_checked:
             return not self._is_unchecked
         self._misreads_timestamps = not self.hooks_timestamps and may_misread_timestamps(self._row_type, json)
