@@ -118,7 +118,7 @@ class RowSchema:
         """Read a page in one call; None if its rows must be decoded one by one."""
         if not self._reads_fast:
             return None
-        json = page.to_json()
+        json = page.to_json() if page.chosen is None else page.chosen
         table = self._read(page, json)
         if table is None and self._decoder.adapt(bytes(row) for row in page.rows):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
@@ -131,7 +131,8 @@ class RowSchema:
 
     def _read(self, page: RowsOfPage, json: bytes | memoryview) -> Any:
         try:
-            json = self._drop_other_fields(json)
+            if page.chosen is None:
+                json = self._drop_other_fields(json)
             if may_have_many_places(json):
                 return None
             table = self._parse(json)

@@ -147,6 +147,24 @@ async def test_later_pages_with_the_same_unknown_field_are_exported_too(serve: S
 
 
 @pytest.mark.parametrize("suffix", TABLES)
+async def test_pages_may_differ_in_their_fields(suffix: str, serve: Serve, tmp_path: Path) -> None:
+    rows = [f'{{"id":{number},"totalAmount":{number},"notes":"x"}}' for number in range(1, 31)]
+    rows[13] = '{"id":14,"totalAmount":14,"region":"n"}'
+    rows[21] = '{"id":22,"totalAmount":"a lot","notes":"x"}'
+    rows[25] = '{"id":26,"totalAmount":1e-20,"notes":"x"}'
+    for pages_of in range(5, 31, 5):
+        path = tmp_path / f"{pages_of}.{suffix}"
+        listed = serve(*rows).invoices.list(on_bad_row="collect", page_size=pages_of)
+        result = await export(listed, path, columns=["totalAmount", "id"])
+        bad = [22] if suffix == "csv" else [22, 26]
+        assert [(row.key, row.raw.decode()) for row in listed.bad_rows] == [
+            (key, rows[key - 1]) for key in bad
+        ]
+        assert [int(row["id"]) for row in read_file(path)] == [key for key in range(1, 31) if key not in bad]
+        assert result.report.unknown_fields == {"region": 14}
+
+
+@pytest.mark.parametrize("suffix", TABLES)
 async def test_column_extra_has_only_undeclared_fields(suffix: str, serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / f"x.{suffix}"
     aiwyn = serve('{"id":1,"notes":"n","region":"north","client_name":"c"}', '{"id":2,"status":"s"}')
