@@ -25,6 +25,8 @@ SLICES: dict[str, tuple[str, dict[str, Any]]] = {
     "jsonl": ("sdk.jsonl", {}),
     "csv": ("sdk.csv", {}),
     "parquet": ("sdk.parquet", {}),
+    "dataset": ("sdk.dataset", {}),
+    "five": ("sdk.five_columns", {}),
     "duckdb": ("sdk.duckdb", {}),
 }
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from aiwyn_async._decoding.blocks import Block, split_into_blocks
+from aiwyn_async._decoding.chosen_fields import ChosenRows
 from aiwyn_async._decoding.envelope import (
     Envelope,
     envelope_decoder,
@@ -149,7 +150,7 @@ class PageDecoder(Generic[RowT]):
         """
         unknown: dict[str, int] = {}
         if self._envelope is not None:
-            page = self._decode_as(self._envelope, body)
+            page = self._decode_chosen(body) or self._decode_as(self._envelope, body)
             # The count may be under an undeclared key; one page is searched for it.
             if page is not None and (page.count is not None or self._has_searched):
                 return page
@@ -190,6 +191,19 @@ class PageDecoder(Generic[RowT]):
             return None
         return RowBlocks(page.blocks, self._decode_block, last=last, count=total)
 
+    def _decode_chosen(self, body: bytes) -> DecodedRows[RowT] | None:
+        """Decode the chosen fields of a page in blocks, which fit the processor's cache."""
+        blocks: Any = self.decode_blocks([body]) if self._decoder.yields_chosen else None
+        if blocks is None:
+            return None
+        chosen: Any = ChosenRows()
+        try:
+            while blocks.remaining:
+                chosen.add(blocks.decode_next())
+        except DECODING_ERRORS:
+            return None
+        return DecodedRows(chosen, blocks.count, [])
+
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
         """Return the JSON of each row of a page, bad rows included."""
         page = None if self._envelope is None else _split_page(self._envelope, body)
@@ -205,7 +219,7 @@ class PageDecoder(Generic[RowT]):
         rows: list[RowT] = _list_decoder(self._decoder.fast)(block)
         if not self._decoder.is_exact(rows, block, lambda spec: _list_decoder(spec)(block)):
             raise InexactError
-        return rows
+        return self._decoder.finish(rows)
 
     def _decode_fast(self, envelope: Envelope, body: bytes) -> tuple[list[RowT] | None, object]:
         """Decode a page in one call; raise ``DECODING_ERRORS`` if that is not exact."""
@@ -214,7 +228,7 @@ class PageDecoder(Generic[RowT]):
             items, body, lambda spec: envelope_decoder(spec, envelope)(body)
         ):
             raise InexactError
-        return items, count
+        return items and self._decoder.finish(items), count
 
     def _decode_as(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
         """Decode a page; return None if it has another envelope."""

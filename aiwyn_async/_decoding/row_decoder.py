@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -28,6 +29,7 @@ from aiwyn_async._decoding.checked_types import (
     key_only,
     may_misread_timestamps,
 )
+from aiwyn_async._decoding.chosen_fields import yields_keys
 from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder, split_object
 from aiwyn_async._decoding.key_case import can_be_field, normalize
@@ -56,6 +58,7 @@ class DecoderSpec(NamedTuple):
         return msgspec.json.Decoder(kind, float_hook=self.float_hook, dec_hook=self.dec_hook)
 
 
+_get_key: Final = attrgetter("key")
 RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
 
@@ -76,7 +79,8 @@ class RowDecoder(Generic[RowT]):
     def __init__(self, row_type: Any, model: Any = None) -> None:
         self._row_type = row_type
         self._is_key_only = is_key_only(row_type)
-        self._is_checked = is_checkable(row_type)
+        self._yields_keys = yields_keys(row_type)
+        self._is_checked = is_checkable(row_type) and not self._yields_keys
         self._is_unchecked = has_unchecked_amounts(row_type)
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
@@ -90,7 +94,7 @@ class RowDecoder(Generic[RowT]):
         if self._amounts is not None:
             return self._are_exact_dicts(rows)
         if self._is_key_only:
-            return all(row.key is not None for row in rows)
+            return None not in map(_get_key, rows)
         if not self._is_checked:
             return not self._is_unchecked
         self._misreads_timestamps = not self.hooks_timestamps and may_misread_timestamps(self._row_type, json)
@@ -102,6 +106,17 @@ class RowDecoder(Generic[RowT]):
             return self.has_only_known_keys(decode_as)
         return True
 
+    @property
+    def yields_chosen(self) -> bool:
+        """True as long as rows are decoded to ``ChosenRows``."""
+        return yields_keys(self._row_type)
+
+    def finish(self, rows: list[Any]) -> list[Any]:
+        """Return rows decoded fast as the rows to yield; raise ``DECODING_ERRORS`` if that is not exact."""
+        if not self._yields_keys:
+            return rows
+        return list(map(_get_key, rows)) if self._is_key_only else self._row_type.to_chosen(rows)
+
     def has_only_known_keys(self, decode_as: Callable[[DecoderSpec], object]) -> bool:
         """Return True if all keys of the rows are fields or in ``extra_keys``."""
         try:
@@ -112,6 +127,10 @@ class RowDecoder(Generic[RowT]):
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
         """Adapt to a page that was not decoded fast; return True if ``fast`` changed."""
+        if yields_keys(self._row_type):
+            self._row_type, self._is_key_only = self._row_type.key_only, True
+            self.fast = self._build_spec()
+            return True
         if not self._is_checked or self._has_other_cases:
             return False
         before = self.extra_keys, self._has_hook, self.hooks_timestamps
@@ -143,6 +162,9 @@ class RowDecoder(Generic[RowT]):
         """Decode one row exactly, or raise one of ``DECODING_ERRORS``."""
         if self._is_checked:
             return row_decoder(self._row_type)(row)
+        if self._yields_keys:
+            exact = _decode_key(getattr(self._row_type, "key_only", self._row_type), row)
+            return exact._replace(row=exact.row.key)
         if self._is_key_only:
             return _decode_key(self._row_type, row)
         if self._amounts is not None:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast, get_args
 import msgspec
 
 from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.chosen_fields import yields_keys
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
@@ -199,14 +200,11 @@ class PageReader(Generic[RowT]):
     def _integers_in_front(
         leading_key: Callable[[msgspec.Raw], re.Match[bytes] | None], rows: list[msgspec.Raw]
     ) -> list[int] | None:
-        keys: list[int] = []
-        for head in map(
-            leading_key, rows
-        ):  # one by one: a thousand at once would set off a garbage collection
-            if head is None:
-                return None
-            keys.append(int(head[1]))
-        return keys
+        try:
+            # One by one: a thousand matches at once would set off a garbage collection.
+            return [int(head[1]) for head in map(leading_key, rows)]  # type: ignore[index]
+        except TypeError:  # a row begins otherwise
+            return None
 
     def _without_bad_rows(
         self, page: DecodedPage[RowT], indices: Sequence[int], number: int
@@ -271,7 +269,8 @@ def _select(items: list[msgspec.Raw], indices: Sequence[int]) -> list[msgspec.Ra
 def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
     """Return a matcher of a leading integer key, three times as fast as decoding."""
     name = re.escape(encode_json(key))
-    return re.compile(rb"\{\s*" + name + rb"\s*:\s*(-?[0-9]{1,18})\s*[,}]").match
+    # Possessive repeats, which never try a shorter match, save a tenth.
+    return re.compile(rb"\{\s*+" + name + rb"\s*+:\s*+(-?[0-9]{1,18}+)[\s,}]").match
 
 
 @functools.lru_cache(maxsize=256)  # reading a type's annotations takes a fifth of a small search
@@ -279,6 +278,8 @@ def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
     """Return a getter for the key of a row; None if the row type may lack it."""
     if row_type is dict:
         return functools.partial(_key_in, key)
+    if yields_keys(row_type):
+        return lambda row: row
     if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
         for field in msgspec.structs.fields(row_type):
             if field.encode_name == key and set(get_args(field.type) or [field.type]) <= {int, str, NoneType}:

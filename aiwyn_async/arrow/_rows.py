@@ -14,7 +14,7 @@ import msgspec
 
 from aiwyn_async._decoding.blocks import find_rows
 from aiwyn_async._decoding.checked_types import is_key_only, key_only
-from aiwyn_async._decoding.chosen_fields import chosen_fields
+from aiwyn_async._decoding.chosen_fields import ChosenRows, chosen_fields, has_choice, key_and_fields
 from aiwyn_async._decoding.exact import ExactRow
 from aiwyn_async._decoding.key_case import strip_indexes
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
@@ -37,7 +37,12 @@ class RowsOfPage:
         split: returns the JSON of each row.
         document: the response body, if its rows are exactly these.
         key_at: returns the key of a row by its index; None if no key was decoded.
+
+    Attributes:
+        chosen: the JSON of the chosen fields of all rows, if the page was decoded for them.
     """
+
+    chosen: bytes | None = None
 
     def __init__(
         self,
@@ -173,8 +178,15 @@ def _convert_page(page: RowPage) -> RowsOfPage:
     rows = page.items
     if rows and isinstance(rows[0], msgspec.Raw):
         return RowsOfPage(page.number, len(rows), rows.copy, page.document)
-    key_at = functools.partial(_key_at, rows) if rows and is_key_only(type(rows[0])) else None
-    return RowsOfPage(page.number, len(rows), page.raw_items, page.document, key_at)
+    key_at: Callable[[int], Id | None] | None = None
+    if rows and is_key_only(type(rows[0])):
+        key_at = functools.partial(_key_at, rows)
+    elif rows and isinstance(rows[0], Id | None):
+        key_at = rows.__getitem__
+    converted = RowsOfPage(page.number, len(rows), page.raw_items, page.document, key_at)
+    if isinstance(rows, ChosenRows):
+        converted.chosen = b",".join(rows.blocks)
+    return converted
 
 
 def _key_at(rows: Sequence[Any], index: int) -> Id | None:
@@ -194,10 +206,19 @@ def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
     return other
 
 
-def raw_pages(read: ReadT) -> ReadT:
-    """Return a read that decodes only keys, for callers that use response bodies."""
+def raw_pages(read: ReadT, row_type: Any = None) -> ReadT:
+    """Return a read that decodes only keys, for callers that use response bodies.
+
+    Args:
+        read: the read.
+        row_type: if it has a choice of fields, these are retained too.
+    """
     key = read.query.key
-    return read_as(read, key_only(key) if key else msgspec.Raw)
+    if not key:
+        return read_as(read, msgspec.Raw)
+    if has_choice(row_type) and any(field.encode_name == key for field in msgspec.structs.fields(row_type)):
+        return read_as(read, key_and_fields(row_type, key))
+    return read_as(read, key_only(key))
 
 
 def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:

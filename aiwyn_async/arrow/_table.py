@@ -111,7 +111,7 @@ class RowSchema:
         """Read a page in one call; None if its rows must be decoded one by one."""
         if not self._reads_fast:
             return None
-        json = page.to_json()
+        json = page.to_json() if page.chosen is None else page.chosen
         table = self._read(page, json)
         if table is None and self._decoder.adapt(bytes(row) for row in page.rows):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
@@ -124,7 +124,8 @@ class RowSchema:
 
     def _read(self, page: RowsOfPage, json: bytes | memoryview) -> Any:
         try:
-            json = self._drop_other_fields(json)
+            if page.chosen is None:
+                json = self._drop_other_fields(json)
             if may_have_many_places(json):
                 return None
             table = self._parse(json)
@@ -143,7 +144,7 @@ class RowSchema:
         return table
 
     def _has_valid_times(self, table: Any) -> bool:
-        return all(_is_within_bounds(table[name]) for name in self._time_columns)
+        return all(_is_within_bounds(chunk) for name in self._time_columns for chunk in table[name].chunks)
 
     def _drop_other_fields(self, json: bytes | memoryview) -> bytes | memoryview:
         """Return the chosen fields of rows alone, which also checks the keys of the others.
@@ -279,20 +280,21 @@ def _has_times(kind: Any) -> bool:
     return kind in {INSTANT, DAY} or any(map(_has_times, nested))
 
 
-def _is_within_bounds(column: Any) -> bool:
-    """Whether all instants and days, nested ones too, are in the years 1 to 9999."""
-    kind = column.type
+def _is_within_bounds(values: Any) -> bool:
+    """Whether all instants and days of an array, nested ones too, are in the years 1 to 9999."""
+    kind = values.type
     if pa.types.is_list(kind):
-        return _is_within_bounds(compute.list_flatten(column))
+        return _is_within_bounds(values.flatten())
     if pa.types.is_struct(kind):
-        return all(_is_within_bounds(compute.struct_field(column, index)) for index in range(kind.num_fields))
-    if kind not in {INSTANT, DAY} or len(column) == column.null_count:
+        return all(map(_is_within_bounds, values.flatten()))
+    if kind == INSTANT:
+        integers, (low, high) = pa.int64(), _INSTANTS
+    elif kind == DAY:
+        integers, (low, high) = pa.int32(), _DAYS
+    else:
         return True
-    numbers, (low, high) = (
-        (column.cast(pa.int64()), _INSTANTS) if kind == INSTANT else (column.cast(pa.int32()), _DAYS)
-    )
-    bounds = compute.min_max(numbers).as_py()
-    return bool(low <= bounds["min"] and bounds["max"] <= high)
+    bounds = compute.min_max(values.view(integers)).as_py()
+    return bounds["min"] is None or bool(low <= bounds["min"] and bounds["max"] <= high)
 
 
 def _extra_json(exact: ExactRow) -> str | None:

@@ -151,7 +151,7 @@ async def export(
         path = local_path(to)
         output = FileOutput(path, format_for(path, row_type, table or source.name, options, parquet), source)
     if output.reads_raw_pages:
-        source.read_raw_pages()
+        source.read_raw_pages(row_type)
     job = ExportJob(source, output, on_progress)
     with storage_notes():
         try:

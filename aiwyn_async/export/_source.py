@@ -52,9 +52,9 @@ class Source:
         """Rows that were yielded before the caller's checkpoint, which no part has."""
         self._read: Readable = read_as(original, msgspec.Raw)
 
-    def read_raw_pages(self) -> None:
-        """Read response bodies instead of single rows."""
-        self._read = raw_pages(self._original)
+    def read_raw_pages(self, row_type: Any) -> None:
+        """Read response bodies instead of single rows, or the chosen fields of a row type."""
+        self._read = raw_pages(self._original, row_type)
 
     @property
     def name(self) -> str:

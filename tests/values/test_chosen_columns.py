@@ -15,8 +15,9 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from aiwyn_async import ConfigurationError, DecodeError, Pager
+from aiwyn_async import AiwynClient, ConfigurationError, DecodeError, Pager
 from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
 
 from .conftest import Serve
 
@@ -144,6 +145,33 @@ async def test_later_pages_with_the_same_unknown_field_are_exported_too(serve: S
         result = await export(aiwyn.invoices.list(page_size=39), path, columns=["id"])
         assert [int(row["id"]) for row in read_file(path)] == list(range(1, 40))
         assert result.report.unknown_fields == {"region": 1}
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+async def test_pages_may_differ_in_their_fields(suffix: str, tmp_path: Path) -> None:
+    """Pages are large enough to be decoded in blocks."""
+
+    def mutate(body: bytes) -> bytes:
+        page = json.loads(body)
+        for row in page["deid_invoice"]:
+            row.update(odd.get(row["id"], {}))
+        return json.dumps(page).encode()
+
+    async with (
+        Sandbox(invoices=900, seed=7) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        keys = [row.id for row in await aiwyn.invoices.list().collect()]
+        odd = {keys[450]: {"region": "n"}, keys[470]: {"notes": 1e-30}, keys[700]: {"totalAmount": "a lot"}}
+        box.faults.add("invoices.list", every=1, mutate=mutate)
+        for size in (1000, 300):
+            path = tmp_path / f"{size}.{suffix}"
+            listed = aiwyn.invoices.list(on_bad_row="collect", page_size=size)
+            result = await export(listed, path, columns=["totalAmount", "id"])
+            ((bad, raw),) = [(row.key, json.loads(row.raw)) for row in listed.bad_rows]
+            assert (bad, raw["totalAmount"], "notes" in raw) == (keys[700], "a lot", True)
+            assert [int(row["id"]) for row in read_file(path)] == [key for key in keys if key != bad]
+            assert result.report.unknown_fields == {"region": keys[450]}
 
 
 @pytest.mark.parametrize("suffix", TABLES)
