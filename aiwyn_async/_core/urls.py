@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path", "is_plain_setting"]
+__all__ = ["PATH", "check_proxy", "checked_url", "is_plain_path", "is_plain_setting", "is_simple_path"]
 
 # A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
 _HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -18,6 +18,9 @@ PATH: Final = re.compile(r"(?:/[!\"$-.0->@-~]+)+")
 
 # An empty, "." or ".." segment: some servers and proxies resolve it, and reach another path or host.
 _CLIMBING: Final = re.compile(r"^[^/]|^$|[/\\]{2}|[/\\](?:\.|%2e){1,2}(?:[/\\;]|$)", re.IGNORECASE)
+
+# Segments of letters, digits, _ and - need no other check, which takes four times as long.
+is_simple_path: Final = re.compile(r"(?:/[\w-]+)+", re.ASCII).fullmatch
 
 
 def is_plain_path(path: str) -> bool:

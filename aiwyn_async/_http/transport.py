@@ -21,7 +21,7 @@ from aiohttp import hdrs
 from aiohttp.connector import Connection
 from yarl import URL
 
-from aiwyn_async._core.urls import is_plain_path
+from aiwyn_async._core.urls import is_plain_path, is_simple_path
 from aiwyn_async._http import forks
 from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
@@ -275,6 +275,8 @@ class Transport:
 
     def _url(self, request: Request) -> URL:
         path = request.path
+        if is_simple_path(path):
+            return self._base.with_path(self._base_path + path, encoded=True)
         if not path.isascii() or not path.isprintable() or " " in path:
             # A line break would end the request line, and the rest would be read as headers.
             raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
