@@ -30,7 +30,8 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         DecodeError: the body is not a JSON object of this type.
         ApiError: the body is an error.
     """
-    for decode_bare in _bare_decoders(kind):
+    row_type: Any = kind
+    for decode_bare in _bare_decoders(row_type):
         try:
             bare: DetailT = decode_bare(body)
         except DECODING_ERRORS:
@@ -38,7 +39,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         if may_misread_timestamps(kind, body):
             break
         return bare
-    decode = row_decoder(cast("Any", kind))
+    decode = row_decoder(row_type)
     body = body if is_json(body) else replace_lone_surrogates(body)
     layers = split_layers(body)
     data = layers[0].get("data")

@@ -141,8 +141,9 @@ def _is_unreadable(outcome: Outcome) -> bool:
 
 def _is_json(response: Response) -> bool:
     """Check the ends of the body only; decoding sees the rest."""
-    pieces = response.pieces
-    if pieces[0].startswith((b"{", b"[")) and pieces[-1].endswith((b"}", b"]")):
+    content = response.content
+    first, last = (content[0], content[-1]) if isinstance(content, tuple) else (content, content)
+    if first.startswith((b"{", b"[")) and last.endswith((b"}", b"]")):
         return True
     body = response.body
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
