@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
-from http.cookies import BaseCookie, SimpleCookie
 from platform import python_version
 from typing import Any, Final, NamedTuple
 
@@ -24,11 +24,12 @@ from yarl import URL
 from aiwyn_async._core.urls import is_plain_path, is_simple_path
 from aiwyn_async._http import forks
 from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
+from aiwyn_async._http.busy import BusyTime
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
-from aiwyn_async._http.connections import Connector, ProxyConnector
+from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector
 from aiwyn_async._http.failures import BrokenResponseError, blame_proxy, is_out_of_sockets, kind_and_text
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
-from aiwyn_async._http.sockets import ThriftySocket, TlsSocket
+from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
@@ -48,7 +49,10 @@ class _Sending(Stage):
         has_response: the head of a response was received.
         started: when, by the performance counter.
         sent, cpu: the performance counter and this thread's CPU time when the request was sent.
+        busy: measures that CPU time.
     """
+
+    busy: BusyTime
 
     opened = False
     connected = False
@@ -60,7 +64,7 @@ class _Sending(Stage):
 _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
-def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
     """Create the socket of a new connection.
 
     This is the only public hook that aiohttp calls when it opens one.
@@ -68,10 +72,10 @@ def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ig
     aiohttp may call it in a task of its own, whose copied context holds the same ``_Sending``.
     """
     _sending.get().opened = True
-    return ThriftySocket(*address[:3])
+    return socket.socket(*address[:3])
 
 
-def _open_tls_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
+def _open_tls_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
     _sending.get().opened = True
     return TlsSocket(*address[:3])
 
@@ -91,7 +95,8 @@ class _ClientResponse(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         sending = _sending.get()
         sending.listen()
-        sending.sent, sending.cpu = time.perf_counter(), time.thread_time()
+        sending.sent = time.perf_counter()
+        sending.cpu = sending.busy.begin(sending.sent)
         try:
             response = await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -104,20 +109,12 @@ class _ClientResponse(aiohttp.ClientResponse):
         raise broken
 
 
-class _NoCookies(aiohttp.DummyCookieJar):
-    """Stores no cookie; the default jar takes 1 us per request."""
-
-    _none: Final[BaseCookie[str]] = SimpleCookie()
-
-    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 (there are none for any)
-        return self._none
-
-
 class _Pool(NamedTuple):
     session: aiohttp.ClientSession
     closer: AsyncGenerator[None, None]
     thread: int
     connector: Connector
+    busy: BusyTime
 
 
 # Pools that a forked child inherited. Closing them would end the TLS sessions of the parent; dropping them
@@ -134,7 +131,7 @@ class Transport:
         self._base_path = self._base.raw_path.rstrip("/")
         self._proxy = None if config.proxy is None else URL(config.proxy)
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
-        self._fork = forks.generation()
+        self._fork = forks.generation
         self._closed = False
 
     def __repr__(self) -> str:
@@ -146,7 +143,7 @@ class Transport:
         """Whether a pool may hold connections."""
         return (
             not self._closed
-            and self._fork == forks.generation()
+            and self._fork == forks.generation
             and any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
         )
 
@@ -166,9 +163,9 @@ class Transport:
         """
         if self._closed:
             raise ClientClosedError("the client is closed; create a new AiwynClient")
-        if self._fork != forks.generation():
+        if self._fork != forks.generation:
             _inherited.append(self._pools)
-            self._pools, self._fork = {}, forks.generation()
+            self._pools, self._fork = {}, forks.generation
         if loop not in self._pools:
             self._pools = {loop: pool for loop, pool in self._pools.items() if not loop.is_closed()}
             thread = threading.get_ident()
@@ -207,6 +204,7 @@ class Transport:
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
+        sending.busy = pool.busy
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
@@ -231,8 +229,9 @@ class Transport:
                         response.release()
                 body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
-                    now, busy = time.perf_counter(), time.thread_time() - sending.cpu
+                    now = time.perf_counter()
                     elapsed, latency = now - sending.started, now - sending.sent
+                    busy = pool.busy.since(sending.cpu, latency)
                     return Response(response.status, response.headers, body, elapsed, (), latency, busy)
                 kind, text = body
         except asyncio.CancelledError as stopped:
@@ -262,7 +261,7 @@ class Transport:
         self._closed = True
         running = asyncio.get_running_loop()
         pools, self._pools = self._pools, {}
-        if self._fork != forks.generation():
+        if self._fork != forks.generation:
             _inherited.append(pools)
             return
         # A loop that is not running closes its pool when it shuts down its async generators.
@@ -298,13 +297,13 @@ class Transport:
         )
         session = aiohttp.ClientSession(
             connector=connector,
-            cookie_jar=_NoCookies(),
+            cookie_jar=NoCookies(),
             headers={hdrs.USER_AGENT: USER_AGENT, hdrs.ACCEPT: "application/json"},
             response_class=_ClientResponse,
             proxy=self._config.proxy,
             trust_env=False,
         )
-        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector)
+        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, BusyTime())
         self._pools[loop] = pool
         await anext(pool.closer)
         return pool
