@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest, ClientTimeout
     from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "NoCookies", "ProxyConnector"]
+__all__ = ["Connector", "NoCookies", "ProxyConnector", "is_followed"]
 
 READABLE: Final = 1
 """POLLIN of every system that has poll()."""
@@ -149,6 +149,11 @@ class ProxyConnector(Connector):
         connection = await super().connect(req, traces, timeout)
         self._on_connect()
         return connection
+
+
+def is_followed(response: aiohttp.ClientResponse) -> bool:
+    """Return whether another response arrived with one; the length of a protocol is that of its queue."""
+    return bool(getattr(response, "_protocol", None))  # a mock of a response has none
 
 
 def _poll_of(descriptor: int) -> Callable[[], object]:

@@ -11,7 +11,7 @@ import functools
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextvars import ContextVar
 from platform import python_version
 from typing import Any, Final, NamedTuple
@@ -26,8 +26,8 @@ from aiwyn_async._http import forks
 from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
 from aiwyn_async._http.busy import BusyTime
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
-from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector
-from aiwyn_async._http.failures import BrokenResponseError, blame_proxy, is_out_of_sockets, kind_and_text
+from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, is_followed
+from aiwyn_async._http.failures import blame_proxy, is_out_of_sockets, kind_and_text
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
 from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
@@ -37,6 +37,7 @@ from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismat
 
 __all__ = ["Transport"]
 
+TWO_RESPONSES: Final = "two responses arrived for one request"
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
 
 
@@ -85,28 +86,18 @@ def _note_connected() -> None:
 
 
 class _ClientResponse(aiohttp.ClientResponse):
-    """Waits for a response no longer than read_timeout, and never resends by itself.
+    """Waits for a response no longer than read_timeout.
 
-    The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls. And
-    aiohttp retries GET, PUT and DELETE itself when a connection breaks; here the retry class of the request
-    decides, and every attempt is counted.
+    The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls.
     """
 
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        # Not a coroutine itself: each small call would pay for one more frame.
         sending = _sending.get()
         sending.listen()
         sending.sent = time.perf_counter()
         sending.cpu = sending.busy.begin(sending.sent)
-        try:
-            response = await super().start(connection)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            broken = BrokenResponseError(*kind_and_text(error))  # unknown to aiohttp, so it passes through
-        else:
-            # Of two responses on a new connection the first is meant; on others it may be a leftover.
-            if sending.opened or not self._protocol:  # its length is that of its response queue
-                return response
-            broken = BrokenResponseError(FailureKind.DISCONNECTED, "two responses arrived for one request")
-        raise broken
+        return super().start(connection)
 
 
 class _Pool(NamedTuple):
@@ -220,13 +211,13 @@ class Transport:
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 )
+                # Of two responses on a new connection the first is meant; on others it may be a leftover.
+                if not sending.opened and is_followed(response):
+                    response.close()
+                    return self._failure(sending, FailureKind.DISCONNECTED, TWO_RESPONSES)
                 sending.has_response = True
                 max_bytes = self._config.max_response_bytes
-                try:
-                    body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
-                finally:
-                    if not response.closed:  # closed once it is read completely
-                        response.release()
+                body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
                 body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
                     now = time.perf_counter()
@@ -243,9 +234,11 @@ class Transport:
             out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
                 kind, text = blame_proxy(self._proxy, error, kind, text)
-        return self._failure(sending, kind, text, out_of_sockets)
+        return self._failure(sending, kind, text, out_of_sockets=out_of_sockets)
 
-    def _failure(self, sending: _Sending, kind: FailureKind, text: str, out_of_sockets: bool) -> Failure:
+    def _failure(
+        self, sending: _Sending, kind: FailureKind, text: str, *, out_of_sockets: bool = False
+    ) -> Failure:
         if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
         unanswered = not sending.has_response
@@ -303,6 +296,9 @@ class Transport:
             proxy=self._config.proxy,
             trust_env=False,
         )
+        # aiohttp would resend GET, PUT and DELETE when a connection breaks. Here the retry class of the
+        # request decides, and every attempt is counted.
+        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, BusyTime())
         self._pools[loop] = pool
         await anext(pool.closer)
