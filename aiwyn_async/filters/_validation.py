@@ -54,6 +54,8 @@ def to_where(where: Where, *, allow_unknown_operators: bool = False) -> dict[str
     """
     if where is None:
         return None
+    if isinstance(where, Condition):
+        return where.to_dict()  # its parts were checked when it was built
     return check_where(where, "where", 1, allow_unknown=allow_unknown_operators)
 
 
