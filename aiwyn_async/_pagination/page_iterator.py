@@ -123,7 +123,7 @@ class PageIterator(Generic[RowT]):
         while self._pagination.stop_reason is None:
             before = self.checkpoint()
             try:
-                page = await self._process_page(*await self._next_response())
+                page = self._processor.page(*await self._process_page(*await self._next_response()))
             except AiwynError as error:
                 self._fail(error, before)
                 raise
@@ -223,10 +223,12 @@ class PageIterator(Generic[RowT]):
         page = await self._reader.read(response, lambda: self._repeat(request))
         return self._processor.candidate(page)
 
-    async def _process_page(self, request: PageRequest, response: Response) -> Page[RowT] | None:
+    async def _process_page(
+        self, request: PageRequest, response: Response
+    ) -> tuple[DecodedPage[RowT], Sequence[int]]:
+        """Return the response to use, and the indices of its new rows."""
         best = await self._confirmed(request, await self._read(request, response))
-        rows = await self._apply(best, self._processor.add_keys(best.keys))
-        return self._processor.page(best.page, rows)
+        return best.page, await self._apply(best, self._processor.add_keys(best.keys))
 
     async def _confirmed(self, request: PageRequest, first: Candidate[RowT]) -> Candidate[RowT]:
         """Return the response to use, another one if the first may be faulty."""
@@ -262,9 +264,9 @@ class PageIterator(Generic[RowT]):
                 self._started_page = request, page_in_blocks
                 self.prefetch()
                 return await self._rows_of_next_block(request, page_in_blocks)
-        page = await self._process_page(request, response)
+        rows = self._processor.items(*await self._process_page(request, response))
         self.prefetch()
-        return [] if page is None else page.items
+        return rows
 
     async def _rows_of_next_block(self, request: PageRequest, page: PageInBlocks[RowT]) -> list[RowT]:
         rows = None if self._is_unreadable else page.next_rows()
@@ -303,8 +305,7 @@ class PageIterator(Generic[RowT]):
         rows = await self._apply(best, self._processor.add_keys(whole.keys))
         if whole.response is not page.response:
             self._processor.count_moved_rows(page.keys)
-        remaining = self._processor.page(whole, page.not_yielded(whole.keys, rows))
-        return [] if remaining is None else remaining.items
+        return self._processor.items(whole, page.not_yielded(whole.keys, rows))
 
 
 def _without_rows(page: PageInBlocks[RowT]) -> DecodedPage[RowT]:
