@@ -5,8 +5,6 @@ from __future__ import annotations
 from time import thread_time
 from typing import Final
 
-from aiwyn_async._http.limits import SLACK
-
 __all__ = ["BusyTime"]
 
 RESOLUTION: Final = 0.001
@@ -31,8 +29,3 @@ class BusyTime:
         if now - self._read_at > RESOLUTION:
             self._read_at, self._cpu = now, thread_time()
         return self._cpu
-
-    @staticmethod
-    def since(begun: float, latency: float) -> float:
-        """Return the CPU time since then; 0 for a latency that no limit takes for a long one."""
-        return thread_time() - begun if latency > SLACK else 0.0

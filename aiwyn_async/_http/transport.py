@@ -28,6 +28,7 @@ from aiwyn_async._http.busy import BusyTime
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, is_followed
 from aiwyn_async._http.failures import blame_proxy, is_out_of_sockets, kind_and_text
+from aiwyn_async._http.limits import SLACK
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
 from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
@@ -222,7 +223,7 @@ class Transport:
                 if not isinstance(body, UnusableBody):
                     now = time.perf_counter()
                     elapsed, latency = now - sending.started, now - sending.sent
-                    busy = pool.busy.since(sending.cpu, latency)
+                    busy = time.thread_time() - sending.cpu if latency > SLACK else 0.0
                     return Response(response.status, response.headers, body, elapsed, (), latency, busy)
                 kind, text = body
         except asyncio.CancelledError as stopped:
