@@ -92,8 +92,10 @@ class _ClientResponse(aiohttp.ClientResponse):
     The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls.
     """
 
-    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        # Not a coroutine itself: each small call would pay for one more frame.
+    # Not a coroutine itself: each small call would pay for one more frame.
+    def start(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, connection: Connection
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         sending = _sending.get()
         sending.listen()
         sending.sent = time.perf_counter()

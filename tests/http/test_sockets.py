@@ -1,5 +1,8 @@
 """Receive buffers of a connection: large for large responses, small for small ones."""
 
+# A test of the sockets looks inside.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
