@@ -28,13 +28,9 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine."""
 
-    def time(self) -> float:
-        """Return wall-clock seconds since 1970, UTC."""
-        return wall_clock()
-
-    def monotonic(self) -> float:
-        """Return seconds of a clock that is never set back."""
-        return monotonic()
+    # Read several times per request; a method of Python takes five times as long.
+    time = staticmethod(wall_clock)
+    monotonic = staticmethod(monotonic)
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds."""

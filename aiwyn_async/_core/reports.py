@@ -157,11 +157,13 @@ class ListReport(ReadReport, kw_only=True):
     @property
     def all_problem_counts(self) -> EarlierProblems:
         """Problem counts of this read and of those that it continues."""
+        earlier = self.earlier_problems
         return EarlierProblems(
-            **{
-                name: getattr(self, name) + getattr(self.earlier_problems, name)
-                for name in EarlierProblems.__struct_fields__
-            }
+            duplicates=self.duplicates + earlier.duplicates,
+            bad_rows=self.bad_rows + earlier.bad_rows,
+            short_pages=self.short_pages + earlier.short_pages,
+            unstable_pages=self.unstable_pages + earlier.unstable_pages,
+            unused_rows=self.unused_rows + earlier.unused_rows,
         )
 
     def problems(self) -> list[str]:

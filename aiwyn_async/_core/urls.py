@@ -17,6 +17,9 @@ PATH: Final = re.compile(r"(?:/[!\"$-.0->@-~]+)+")
 # An empty, "." or ".." segment: some servers and proxies resolve it, and reach another path or host.
 _CLIMBING: Final = re.compile(r"^[^/]|^$|[/\\]{2}|[/\\](?:\.|%2e){1,2}(?:[/\\;]|$)", re.IGNORECASE)
 
+# Segments of letters, digits, _ and - need no other check, which takes four times as long.
+is_simple_path: Final = re.compile(r"(?:/[\w-]+)+", re.ASCII).fullmatch
+
 
 def is_plain_path(path: str) -> bool:
     """Return whether a path, which may have a query, starts with a slash and stays where it points."""

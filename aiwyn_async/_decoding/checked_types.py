@@ -200,20 +200,23 @@ def may_misread_timestamps(kind: Any, json: bytes) -> bool:
     """
     if not _has_timestamps(kind):
         return False
-    return (
-        _ODD_AFTER_T(json) is not None
-        or (_OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None)
-        or (json.find(b"\\", 0, HEAD) >= 0 and _ESCAPED(json, 0, HEAD) is not None)
+    if json.find(b"\\", 0, HEAD) >= 0 and _ESCAPED(json, 0, HEAD) is not None:
+        return True
+    if len(json) <= HEAD and _ODD_AFTER_DATE(json) is None:
+        return False  # both searches below in one, which is faster for a single object
+    return _ODD_AFTER_T(json) is not None or (
+        _OTHER_SEPARATOR(json, 0, HEAD) is not None and _ODD_ANYWHERE(json) is not None
     )
 
 
 HEAD: Final = 8192
 
 # Dots and literals, which `re` compares without a call, in the order that most timestamps fail in.
-_ODD_AFTER_T: Final = re.compile(
-    rb"T..:..:..[.+-](?:......[0-9](?<=\.[0-9]{7})|(?<=(?:9999-12-31|0001-01-01)T.{9}))", re.DOTALL
-).search
-_OTHER_SEPARATOR: Final = re.compile(rb"-..[t ][0-9]{2}:[0-9]{2}", re.DOTALL).search
+_ODD: Final = rb"T..:..:..[.+-](?:......[0-9](?<=\.[0-9]{7})|(?<=(?:9999-12-31|0001-01-01)T.{9}))"
+_OTHER: Final = rb"[t ][0-9]{2}:[0-9]{2}"
+_ODD_AFTER_T: Final = re.compile(_ODD, re.DOTALL).search
+_OTHER_SEPARATOR: Final = re.compile(rb"-.." + _OTHER, re.DOTALL).search
+_ODD_AFTER_DATE: Final = re.compile(rb"-..(?:" + _ODD + rb"|" + _OTHER + rb")", re.DOTALL).search
 _ESCAPED: Final = re.compile(rb"\\u00(?:2[dDeE]|3[0-9aA]|54)").search
 _ODD_ANYWHERE: Final = re.compile(rb"\.[0-9]{7}|9999-12-31|0001-01-01").search
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
-import msgspec
+from msgspec.structs import fields
 
+from aiwyn_async._decoding.checked_types import may_misread_timestamps
 from aiwyn_async._decoding.envelope import split_layers
 from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
-from aiwyn_async._decoding.row_decoder import row_decoder
+from aiwyn_async._decoding.row_decoder import fast_decoders, row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import DecodeError
 
@@ -25,12 +28,16 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         DecodeError: the body is not a JSON object of this type.
         ApiError: the body is an error.
     """
-    decode = row_decoder(cast("Any", kind))
-    if _is_bare(body):
+    row_type: Any = kind
+    for decode_bare in _bare_decoders(row_type):
         try:
-            return cast("DetailT", decode(body).row)
+            bare: DetailT = decode_bare(body)
         except DECODING_ERRORS:
-            pass  # the path below raises the error
+            continue
+        if may_misread_timestamps(kind, body):
+            break
+        return bare
+    decode = row_decoder(row_type)
     body = body if is_json(body) else replace_lone_surrogates(body)
     layers = split_layers(body)
     data = layers[0].get("data")
@@ -46,22 +53,9 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     return cast("DetailT", row)
 
 
-class _ObjectEnvelope(msgspec.Struct, gc=False):
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    errors: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode_envelope: Final = msgspec.json.Decoder(_ObjectEnvelope).decode
-
-
-def _is_bare(body: bytes) -> bool:
-    """Return True for an object without an envelope or an error.
-
-    Decoding none of the values is faster than searching the bytes for the keys.
-    """
-    try:
-        envelope = _decode_envelope(body)
-    except DECODING_ERRORS:
-        return False
-    return envelope.data is envelope.error is envelope.errors is msgspec.UNSET
+@functools.lru_cache(maxsize=256)
+def _bare_decoders(kind: Any) -> Sequence[Callable[[bytes], Any]]:
+    """Return decoders that reject every envelope, since its keys are not fields."""
+    decoders = fast_decoders(kind)
+    names = {field.encode_name for field in fields(kind)} if decoders else set[str]()
+    return () if names & ENVELOPE_KEYS else decoders

@@ -192,14 +192,25 @@ class RowDecoder(Generic[RowT]):
 
 
 @functools.lru_cache(maxsize=256)
+def fast_decoders(row_type: Any) -> Sequence[Callable[[bytes], Any]]:
+    """Return decoders that reject keys without a field, the fastest first; none if they are not exact.
+
+    Their result is exact unless ``may_misread_timestamps()``.
+    """
+    if not is_checkable(row_type) or has_unchecked_amounts(row_type):
+        return ()
+    # The hook, which is called for each amount, is only needed for integers and text.
+    fast = [DecoderSpec(checked(row_type), values.bounded_decimal, hook) for hook in (None, decode_hook)]
+    return [spec.decoder(spec.kind).decode for spec in fast]
+
+
+@functools.lru_cache(maxsize=256)
 def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """Return a decoder of a row's or object's JSON, which raises ``DECODING_ERRORS``."""
     exact = exact_decoder(row_type)
-    if not is_checkable(row_type) or has_unchecked_amounts(row_type):
+    decoders = fast_decoders(row_type)
+    if not decoders:
         return exact
-    # The hook, which is called for each amount, is only needed for integers and text.
-    fast = [DecoderSpec(checked(row_type), values.bounded_decimal, hook) for hook in (None, decode_hook)]
-    decoders = [spec.decoder(spec.kind).decode for spec in fast]
 
     def decode(row: bytes) -> ExactRow:
         for decode_fast in decoders:

@@ -45,7 +45,17 @@ def body_at_hand(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | No
 async def read_body(
     response: aiohttp.ClientResponse, max_bytes: int, stage: Stage
 ) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return the decoded body, in pieces as received, or why it is unusable."""
+    """Return the decoded body, in pieces as received, or why it is unusable; release the connection."""
+    try:
+        return await _read(response, max_bytes, stage)
+    finally:
+        if not response.closed:  # closed once it is read completely
+            response.release()
+
+
+async def _read(
+    response: aiohttp.ClientResponse, max_bytes: int, stage: Stage
+) -> bytes | tuple[bytes, ...] | UnusableBody:
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):

@@ -53,7 +53,7 @@ class ConcurrencyLimiter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held_here = 0
         self._held_elsewhere: dict[asyncio.AbstractEventLoop, int] = {}
-        self._fork = forks.generation()
+        self._fork = forks.generation
 
     def __repr__(self) -> str:
         waiting = len(self._waiting)
@@ -69,19 +69,24 @@ class ConcurrencyLimiter:
         """How many requests may be in flight now, rounded down."""
         return self._limit.limit
 
-    async def acquire(self, caller: Phased, *, priority: bool = False) -> float:
+    async def acquire(
+        self, caller: Phased, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
+    ) -> float:
         """Wait for a slot and the end of a pause; return the time of admission.
 
         Pair with ``release()``.
 
-        With ``priority``, go ahead of the queue: for what queued requests need, such as a token.
+        Args:
+            caller: waits.
+            loop: the running one.
+            priority: go ahead of the queue, for what queued requests need, such as a token.
         """
-        if self._fork != forks.generation():
+        if self._fork != forks.generation:
             self._reset_after_fork()
-        loop = asyncio.get_running_loop()
+        loop = loop or asyncio.get_running_loop()
         if loop is not self._loop:
             self._change_loop(loop)
-        if self.in_flight >= int(self.limit) or self._waiting:
+        if self.in_flight >= int(self._limit.limit) or self._waiting:
             caller.phase = "queue"
             await self._wait_for_slot(loop, priority)
         else:
@@ -134,7 +139,7 @@ class ConcurrencyLimiter:
 
     def _reset_after_fork(self) -> None:
         """Reset in a forked child: requests in flight belong to the parent."""
-        self._fork = forks.generation()
+        self._fork = forks.generation
         self.in_flight = 0
         self._held_here = 0
         self._held_elsewhere.clear()

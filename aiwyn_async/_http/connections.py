@@ -10,17 +10,21 @@ import asyncio
 import functools
 import select
 from collections.abc import Callable, Container
+from http.cookies import BaseCookie, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from yarl import URL
+
+from aiwyn_async._http.sockets import SMALL_READ, adapt_read_size
 
 if TYPE_CHECKING:
     from aiohttp import ClientRequest, ClientTimeout
     from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "ProxyConnector"]
+__all__ = ["Connector", "NoCookies", "ProxyConnector", "is_followed"]
 
 READABLE: Final = 1
 """POLLIN of every system that has poll()."""
@@ -51,6 +55,13 @@ class _Protocol(ResponseHandler):
         self._generation = shared.generation
         self._has_served = False
         self._poll: Callable[[], object] | None = None
+        self._was_full = False
+        """The last read filled its buffer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See ``asyncio.Protocol``."""
+        super().connection_made(transport)
+        adapt_read_size(transport, 0)
 
     def data_received(
         self, data: bytes, _receive: Callable[[ResponseHandler, bytes], None] = ResponseHandler.data_received
@@ -61,6 +72,9 @@ class _Protocol(ResponseHandler):
         elif self._has_served and data:
             self.abort()
             return
+        if (is_full := len(data) >= SMALL_READ) is not self._was_full:
+            self._was_full = is_full
+            adapt_read_size(self.transport, len(data))
         _receive(self, data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
@@ -79,15 +93,22 @@ class _Protocol(ResponseHandler):
         if not self._has_served or self in self._acquired:
             return True
         # Responses received together with the end of the last one are in the buffer.
-        is_clean = not self._buffer and self._generation == self._shared.generation
-        return is_clean and not self._has_unread_bytes(transport)
+        if self._buffer or self._generation != self._shared.generation:
+            return False
+        # Bytes, or the end of the stream, may be waiting in the socket.
+        if self._poll is None:
+            self._poll = _poll_of(transport.get_extra_info("socket").fileno())
+        return not self._poll()
 
-    def _has_unread_bytes(self, transport: asyncio.BaseTransport) -> bool:
-        """Return whether bytes, or the end of the stream, are waiting in the socket."""
-        poll = self._poll
-        if poll is None:
-            poll = self._poll = _poll_of(transport.get_extra_info("socket").fileno())
-        return bool(poll())
+
+class NoCookies(aiohttp.DummyCookieJar):
+    """Stores no cookie; the default jar takes 1 us per request."""
+
+    _none: Final[BaseCookie[str]] = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 (there are none for any)
+        """See ``aiohttp.abc.AbstractCookieJar``."""
+        return self._none
 
 
 class Connector(aiohttp.TCPConnector):
@@ -128,6 +149,11 @@ class ProxyConnector(Connector):
         connection = await super().connect(req, traces, timeout)
         self._on_connect()
         return connection
+
+
+def is_followed(response: aiohttp.ClientResponse) -> bool:
+    """Return whether another response arrived with one; the length of a protocol is that of its queue."""
+    return bool(getattr(response, "_protocol", None))  # a mock of a response has none
 
 
 def _poll_of(descriptor: int) -> Callable[[], object]:

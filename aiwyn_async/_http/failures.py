@@ -14,7 +14,7 @@ from yarl import URL
 
 from aiwyn_async._http.messages import FailureKind
 
-__all__ = ["BrokenResponseError", "blame_proxy", "is_out_of_sockets", "kind_and_text"]
+__all__ = ["blame_proxy", "is_out_of_sockets", "kind_and_text"]
 
 OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 OUT_OF_SOCKETS_TEXT: Final = (
@@ -63,18 +63,7 @@ _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
 )
 
 
-class BrokenResponseError(aiohttp.ClientError):
-    """A connection that broke before a response; holds kind and text only."""
-
-    def __init__(self, kind: FailureKind, text: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.text = text
-
-
 def kind_and_text(error: Exception) -> tuple[FailureKind, str]:
-    if isinstance(error, BrokenResponseError):
-        return error.kind, error.text
     os_error = getattr(error, "os_error", None)
     alert = _ALERT.search(str(os_error or error))
     if alert is not None and alert[1] in _HANDSHAKE_ALERTS:

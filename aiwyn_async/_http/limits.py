@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from aiwyn_async.config import Clock
 
@@ -36,13 +38,14 @@ CEILING_AGE: Final = 30.0
 """for this many seconds."""
 
 
-class Sample(NamedTuple):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """The latency of a successful request.
 
     Attributes:
         kind: latencies are compared with those of the same kind.
         seconds: from sending the request to the end of the response.
-        busy: seconds of these in which this thread worked, and so may have delayed the response.
+        busy: seconds of these in which this thread worked, and so may have delayed the response; only needed
+            if there are more than ``SLACK`` of them.
         admitted_at: when the request was admitted.
     """
 
@@ -94,6 +97,8 @@ class AdaptiveLimit(FixedLimit):
         self._ceiling = float(MAX_LIMIT)
         self._ceiling_until = float("-inf")
         self._latencies: dict[Hashable, list[float]] = {}
+        self._normal: dict[Hashable, float] = {}
+        """The longest normal latency of each kind whose reference is measured."""
         self._limit_after: float | None = None
         """During a measurement at half the limit: the limit after it."""
         self._measure()
@@ -103,7 +108,7 @@ class AdaptiveLimit(FixedLimit):
         """Adjust the limit to the latency of a success."""
         if sample is None or sample.admitted_at <= self._since:
             return  # its latency is that of an earlier limit
-        normal = TOLERANCE * self._reference(sample) + SLACK
+        normal = self._normal.get(sample.kind) or self._measured(sample)
         is_slow = sample.seconds - sample.busy > normal
         if self._limit_after is not None or (sample.seconds > normal and not is_slow):
             return
@@ -132,19 +137,22 @@ class AdaptiveLimit(FixedLimit):
         super().out_of_sockets(in_flight)
         self._set_ceiling(self.limit)
 
-    def _reference(self, sample: Sample) -> float:
-        """Return the latency at low load: the median of the first samples."""
+    def _measured(self, sample: Sample) -> float:
+        """Return the longest normal latency, by that at low load: the median of the first samples."""
         latencies = self._latencies.setdefault(sample.kind, [])
-        if len(latencies) < self._samples_needed:
-            latencies.append(sample.seconds)
-            latencies.sort()
-            if len(latencies) == self._samples_needed and self._limit_after is not None:
+        latencies.append(sample.seconds)
+        latencies.sort()
+        normal = TOLERANCE * latencies[(len(latencies) - 1) // 2] + SLACK
+        if len(latencies) >= self._samples_needed:
+            self._normal[sample.kind] = normal
+            if self._limit_after is not None:
                 self.limit, self._limit_after = self._limit_after, None
-        return latencies[(len(latencies) - 1) // 2]
+        return normal
 
     def _measure(self) -> None:
         """Measure references again."""
         self._latencies.clear()
+        self._normal.clear()
         # Of two rounds: the first responses of one are its fastest.
         self._samples_needed = max(MIN_SAMPLES, math.ceil(2 * self.limit))
         self._measured_at = self._since = self._clock.monotonic()

@@ -82,7 +82,7 @@ class Response(msgspec.Struct, frozen=True):
         content: the body, or the pieces in which it was received. ``body`` joins them on first use only:
             joining needs as much memory again, which takes longer than finding the rows.
         latency: seconds from sending the request to the end of the response, without those to connect.
-        busy: seconds of the latency in which this thread worked.
+        busy: seconds of the latency in which this thread worked; 0 for a latency that is never long.
     """
 
     status: int
@@ -118,7 +118,8 @@ class Response(msgspec.Struct, frozen=True):
     @property
     def length(self) -> int:
         """Bytes of the body."""
-        return sum(map(len, self.pieces))
+        content = self.content
+        return len(content) if isinstance(content, bytes) else sum(map(len, content))
 
     @property
     def request_id(self) -> str | None:

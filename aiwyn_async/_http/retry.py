@@ -25,7 +25,7 @@ from aiwyn_async._http.messages import (
 from aiwyn_async._http.retry_after import THROTTLED_STATUSES, requested_wait
 from aiwyn_async.config import Config
 
-__all__ = ["Retry", "RetryBudget", "Stop", "is_final", "is_throttled", "retry_decision", "send_until_final"]
+__all__ = ["Retry", "RetryBudget", "Stop", "is_final", "is_throttled", "retry_decision", "retry_until_final"]
 
 # Cloudflare sends 520 to 524 for what others call 502 or 504; an overloaded server may send 529.
 RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
@@ -141,8 +141,9 @@ def _is_unreadable(outcome: Outcome) -> bool:
 
 def _is_json(response: Response) -> bool:
     """Check the ends of the body only; decoding sees the rest."""
-    pieces = response.pieces
-    if pieces[0].startswith((b"{", b"[")) and pieces[-1].endswith((b"}", b"]")):
+    content = response.content
+    first, last = (content[0], content[-1]) if isinstance(content, tuple) else (content, content)
+    if first.startswith((b"{", b"[")) and last.endswith((b"}", b"]")):
         return True
     body = response.body
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
@@ -188,18 +189,26 @@ class Retryable(Protocol):
 CallT = TypeVar("CallT", bound=Retryable)
 
 
-async def send_until_final(
-    call: CallT, once: Callable[[CallT, float], Awaitable[Outcome]], config: Config, budget: RetryBudget
+async def retry_until_final(
+    call: CallT,
+    outcome: Outcome,
+    once: Callable[[CallT, float], Awaitable[Outcome]],
+    config: Config,
+    budget: RetryBudget,
 ) -> Outcome:
-    """Send until the outcome is final, and return it.
+    """Send again until the outcome is final, and return it.
 
-    ``once(call, wait)`` waits, then sends.
+    Args:
+        call: what is sent.
+        outcome: of the first attempt.
+        once: waits for some seconds, then sends.
+        config: how often and when.
+        budget: limits retries.
     """
     planned = FIRST
     attempt = 0
     while True:
         attempt += 1
-        outcome = await once(call, planned.wait)
         if is_final(call.request, outcome):
             call.succeeded = True
             budget.refund(planned.cost)
@@ -211,3 +220,4 @@ async def send_until_final(
             call.retry_budget_exhausted = True
             return outcome
         planned = decision
+        outcome = await once(call, planned.wait)

@@ -1,8 +1,8 @@
 """One request, from a resource method to bytes and back.
 
-- ``call``: the deadline; the typed error if the final outcome is not a success
-- ``_authorised``: the bearer token; after a 401, one renewal and one more attempt
-- ``send_until_final`` (in ``retry``): how often, and after which waits
+- ``call``: the deadline; the bearer token; after a 401, one renewal and one more attempt; the typed error if
+  the final outcome is not a success
+- ``retry_until_final`` (in ``retry``): how often it is sent again, and after which waits
 - ``_once``: one attempt: the slot of the concurrency limiter, the free resend on a stale connection
 - ``Transport.send``: the socket
 
@@ -26,7 +26,7 @@ from aiwyn_async._http.limits import Sample
 from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
 from aiwyn_async._http.observation import Observation, ReadObservation, SafeObserver, logger
 from aiwyn_async._http.redaction import masked, printable
-from aiwyn_async._http.retry import RetryBudget, is_throttled, send_until_final
+from aiwyn_async._http.retry import RetryBudget, is_throttled, retry_until_final
 from aiwyn_async._http.retry_after import requested_wait
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Config, Secret, secrets_in
@@ -213,37 +213,43 @@ class Session:
         try:
             with call.limit as limit:
                 self.transport.check_usable(limit.loop)
-                outcome = await self._authorised(call)
+                if request.authorised and self.tokens is not None:
+                    call.bearer = await self.tokens.bearer()
+                outcome = await self._once(call)
+                outcome = await retry_until_final(call, outcome, self._once, self.config, self.retry_budget)
+                if isinstance(outcome, Response) and outcome.status == 401:
+                    outcome = await self._renewed(call, outcome)
         except DeadlinePassed:
             outcome = None
         except TimeoutError:
             if not call.limit.expired:
                 raise
+            outcome = None
         if outcome is None:
             raise self._deadline_exceeded(call)
         if isinstance(outcome, Response) and call.succeeded:
             return outcome.after(call.attempts)
         raise self._error(call, outcome)
 
-    async def _authorised(self, call: Call) -> Outcome:
-        if not call.request.authorised or self.tokens is None:
-            return await send_until_final(call, self._once, self.config, self.retry_budget)
-        call.bearer = await self.tokens.bearer()
-        outcome = await send_until_final(call, self._once, self.config, self.retry_budget)
-        if not (isinstance(outcome, Response) and outcome.status == 401):
-            return outcome
+    async def _renewed(self, call: Call, refused: Response) -> Outcome:
+        """Send once more with another token, if there is one."""
+        if call.bearer is None or self.tokens is None:
+            return refused
         call.phase = "token"
         renewed = await self.tokens.renewed(call.bearer)
         if renewed is None:
-            return outcome
+            return refused
         call.bearer = renewed
-        return await send_until_final(call, self._once, self.config, self.retry_budget)
+        outcome = await self._once(call)
+        return await retry_until_final(call, outcome, self._once, self.config, self.retry_budget)
 
-    async def _once(self, call: Call, wait: float) -> Outcome:
+    async def _once(self, call: Call, wait: float = 0.0) -> Outcome:
         if wait:
             await call.wait("retry_wait", wait)
         # All queued requests may be waiting for the token that an unauthorised request fetches.
-        admitted_at = await self.limiter.acquire(call, priority=not call.request.authorised)
+        admitted_at = await self.limiter.acquire(
+            call, loop=call.limit.loop, priority=not call.request.authorised
+        )
         try:
             call.phase = "response"
             outcome = await self.transport.send(

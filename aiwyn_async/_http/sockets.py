@@ -1,4 +1,4 @@
-"""Sockets that allocate small buffers for small responses.
+"""Small buffers for small responses, and sockets for TLS.
 
 asyncio reads into 256 KiB, however small the responses are. Unless the process has freed a block of that
 size, glibc requests it from the kernel for each read and returns most of it: three system calls per response,
@@ -8,34 +8,31 @@ an eighth of the time of a small one.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["ThriftySocket", "TlsSocket"]
+__all__ = ["LARGE_READ", "SMALL_READ", "TlsSocket", "adapt_read_size"]
 
 SMALL_READ: Final = 64 * 1024
 """Bytes that glibc serves from its heap: it requests blocks of 128 KiB and more from the kernel, until one
 is freed, and trims the heap when 64 KiB or more are freed."""
 
 
-class ThriftySocket(socket.socket):
-    """Reads up to 64 KiB, then the requested size after a full buffer.
+LARGE_READ: Final = 256 * 1024
+
+
+def adapt_read_size(transport: Any, received: int) -> None:
+    """Let a transport of asyncio read up to 64 KiB, and more after it received as much.
 
     uvloop and TLS read in other ways and are not affected.
     """
-
-    _room = SMALL_READ
-
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """See ``socket.socket.recv()``."""
-        received = super().recv(min(bufsize, self._room), flags)
-        self._room = bufsize if len(received) >= SMALL_READ else SMALL_READ
-        return received
+    if hasattr(transport, "max_size"):
+        transport.max_size = LARGE_READ if received >= SMALL_READ else SMALL_READ
 
 
-class TlsSocket(ThriftySocket):
+class TlsSocket(socket.socket):
     """Reads the last bytes of a peer that closed the connection before a write.
 
     A TLS 1.3 server rejects a client certificate by an alert sent after the client starts to write. asyncio

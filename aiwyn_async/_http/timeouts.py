@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
@@ -56,7 +57,7 @@ class TimeLimit:
         self._task = task
         self._cancelling = task.cancelling()
         self.timer = timer = _timers.get((loop, self._seconds)) or _new_timer(loop, self._seconds)
-        self.ends_at = loop.time() + self._seconds
+        self.ends_at = timer.now() + self._seconds
         timer.active[self] = None
         self.reschedule(self.ends_at)
         return self
@@ -150,7 +151,9 @@ class _Timer:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.now: Callable[[], float] = loop.time
+        # What a loop of asyncio calls, without the method in between.
+        is_usual = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+        self.now: Callable[[], float] = time.monotonic if is_usual else loop.time
         self._call_at = loop.call_at
         self.active: dict[TimeLimit, None] = {}
         self.next_check: float = math.inf

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextvars import ContextVar
-from http.cookies import BaseCookie, SimpleCookie
 from platform import python_version
 from typing import Any, Final, NamedTuple
 
@@ -21,14 +21,16 @@ from aiohttp import hdrs
 from aiohttp.connector import Connection
 from yarl import URL
 
-from aiwyn_async._core.urls import is_plain_path
+from aiwyn_async._core.urls import is_plain_path, is_simple_path
 from aiwyn_async._http import forks
 from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
+from aiwyn_async._http.busy import BusyTime
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
-from aiwyn_async._http.connections import Connector, ProxyConnector
-from aiwyn_async._http.failures import BrokenResponseError, blame_proxy, is_out_of_sockets, kind_and_text
+from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, is_followed
+from aiwyn_async._http.failures import blame_proxy, is_out_of_sockets, kind_and_text
+from aiwyn_async._http.limits import SLACK
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
-from aiwyn_async._http.sockets import ThriftySocket, TlsSocket
+from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
@@ -36,6 +38,7 @@ from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismat
 
 __all__ = ["Transport"]
 
+TWO_RESPONSES: Final = "two responses arrived for one request"
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
 
 
@@ -48,7 +51,10 @@ class _Sending(Stage):
         has_response: the head of a response was received.
         started: when, by the performance counter.
         sent, cpu: the performance counter and this thread's CPU time when the request was sent.
+        busy: measures that CPU time.
     """
+
+    busy: BusyTime
 
     opened = False
     connected = False
@@ -60,7 +66,7 @@ class _Sending(Stage):
 _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
-def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
     """Create the socket of a new connection.
 
     This is the only public hook that aiohttp calls when it opens one.
@@ -68,10 +74,10 @@ def _open_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ig
     aiohttp may call it in a task of its own, whose copied context holds the same ``_Sending``.
     """
     _sending.get().opened = True
-    return ThriftySocket(*address[:3])
+    return socket.socket(*address[:3])
 
 
-def _open_tls_socket(address: aiohttp.AddrInfoType) -> ThriftySocket:  # pyright: ignore[reportUnknownParameterType]
+def _open_tls_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
     _sending.get().opened = True
     return TlsSocket(*address[:3])
 
@@ -81,36 +87,20 @@ def _note_connected() -> None:
 
 
 class _ClientResponse(aiohttp.ClientResponse):
-    """Waits for a response no longer than read_timeout, and never resends by itself.
+    """Waits for a response no longer than read_timeout.
 
-    The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls. And
-    aiohttp retries GET, PUT and DELETE itself when a connection breaks; here the retry class of the request
-    decides, and every attempt is counted.
+    The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls.
     """
 
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+    # Not a coroutine itself: each small call would pay for one more frame.
+    def start(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, connection: Connection
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         sending = _sending.get()
         sending.listen()
-        sending.sent, sending.cpu = time.perf_counter(), time.thread_time()
-        try:
-            response = await super().start(connection)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            broken = BrokenResponseError(*kind_and_text(error))  # unknown to aiohttp, so it passes through
-        else:
-            # Of two responses on a new connection the first is meant; on others it may be a leftover.
-            if sending.opened or not self._protocol:  # its length is that of its response queue
-                return response
-            broken = BrokenResponseError(FailureKind.DISCONNECTED, "two responses arrived for one request")
-        raise broken
-
-
-class _NoCookies(aiohttp.DummyCookieJar):
-    """Stores no cookie; the default jar takes 1 us per request."""
-
-    _none: Final[BaseCookie[str]] = SimpleCookie()
-
-    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 (there are none for any)
-        return self._none
+        sending.sent = time.perf_counter()
+        sending.cpu = sending.busy.begin(sending.sent)
+        return super().start(connection)
 
 
 class _Pool(NamedTuple):
@@ -118,6 +108,7 @@ class _Pool(NamedTuple):
     closer: AsyncGenerator[None, None]
     thread: int
     connector: Connector
+    busy: BusyTime
 
 
 # Pools that a forked child inherited. Closing them would end the TLS sessions of the parent; dropping them
@@ -134,7 +125,7 @@ class Transport:
         self._base_path = self._base.raw_path.rstrip("/")
         self._proxy = None if config.proxy is None else URL(config.proxy)
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
-        self._fork = forks.generation()
+        self._fork = forks.generation
         self._closed = False
 
     def __repr__(self) -> str:
@@ -146,7 +137,7 @@ class Transport:
         """Whether a pool may hold connections."""
         return (
             not self._closed
-            and self._fork == forks.generation()
+            and self._fork == forks.generation
             and any(not loop.is_closed() and not pool.session.closed for loop, pool in self._pools.items())
         )
 
@@ -166,9 +157,9 @@ class Transport:
         """
         if self._closed:
             raise ClientClosedError("the client is closed; create a new AiwynClient")
-        if self._fork != forks.generation():
+        if self._fork != forks.generation:
             _inherited.append(self._pools)
-            self._pools, self._fork = {}, forks.generation()
+            self._pools, self._fork = {}, forks.generation
         if loop not in self._pools:
             self._pools = {loop: pool for loop, pool in self._pools.items() if not loop.is_closed()}
             thread = threading.get_ident()
@@ -207,6 +198,7 @@ class Transport:
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
+        sending.busy = pool.busy
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
@@ -222,17 +214,18 @@ class Transport:
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 )
+                # Of two responses on a new connection the first is meant; on others it may be a leftover.
+                if not sending.opened and is_followed(response):
+                    response.close()
+                    return self._failure(sending, FailureKind.DISCONNECTED, TWO_RESPONSES)
                 sending.has_response = True
                 max_bytes = self._config.max_response_bytes
-                try:
-                    body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
-                finally:
-                    if not response.closed:  # closed once it is read completely
-                        response.release()
+                body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
                 body = _decoded(response, body)
                 if not isinstance(body, UnusableBody):
-                    now, busy = time.perf_counter(), time.thread_time() - sending.cpu
+                    now = time.perf_counter()
                     elapsed, latency = now - sending.started, now - sending.sent
+                    busy = time.thread_time() - sending.cpu if latency > SLACK else 0.0
                     return Response(response.status, response.headers, body, elapsed, (), latency, busy)
                 kind, text = body
         except asyncio.CancelledError as stopped:
@@ -244,9 +237,11 @@ class Transport:
             out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
                 kind, text = blame_proxy(self._proxy, error, kind, text)
-        return self._failure(sending, kind, text, out_of_sockets)
+        return self._failure(sending, kind, text, out_of_sockets=out_of_sockets)
 
-    def _failure(self, sending: _Sending, kind: FailureKind, text: str, out_of_sockets: bool) -> Failure:
+    def _failure(
+        self, sending: _Sending, kind: FailureKind, text: str, *, out_of_sockets: bool = False
+    ) -> Failure:
         if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
         unanswered = not sending.has_response
@@ -262,7 +257,7 @@ class Transport:
         self._closed = True
         running = asyncio.get_running_loop()
         pools, self._pools = self._pools, {}
-        if self._fork != forks.generation():
+        if self._fork != forks.generation:
             _inherited.append(pools)
             return
         # A loop that is not running closes its pool when it shuts down its async generators.
@@ -275,6 +270,8 @@ class Transport:
 
     def _url(self, request: Request) -> URL:
         path = request.path
+        if is_simple_path(path):
+            return self._base.with_path(self._base_path + path, encoded=True)
         if not path.isascii() or not path.isprintable() or " " in path:
             # A line break would end the request line, and the rest would be read as headers.
             raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
@@ -296,13 +293,16 @@ class Transport:
         )
         session = aiohttp.ClientSession(
             connector=connector,
-            cookie_jar=_NoCookies(),
+            cookie_jar=NoCookies(),
             headers={hdrs.USER_AGENT: USER_AGENT, hdrs.ACCEPT: "application/json"},
             response_class=_ClientResponse,
             proxy=self._config.proxy,
             trust_env=False,
         )
-        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector)
+        # aiohttp would resend GET, PUT and DELETE when a connection breaks. Here the retry class of the
+        # request decides, and every attempt is counted.
+        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, BusyTime())
         self._pools[loop] = pool
         await anext(pool.closer)
         return pool

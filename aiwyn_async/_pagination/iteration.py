@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from weakref import proxy, ref
@@ -16,6 +15,7 @@ from aiwyn_async.errors import ConfigurationError, PaginationError
 __all__ = ["Iteration", "LastChunk", "Owned"]
 
 ItemT = TypeVar("ItemT")
+StepT = TypeVar("StepT")
 
 
 class Iteration(AsyncGenerator[ItemT, None]):
@@ -57,8 +57,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
     def _first_step(self) -> Coroutine[Any, Any, ItemT]:
         self._items = _items(self._chunks)
-        with _owned_by_us():
-            step = self._items.__anext__()
+        step = _owned_by_us(self._items.__anext__)
         self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
         return step
 
@@ -126,8 +125,7 @@ class Owned(Generic[ItemT]):
         if self._has_begun:
             return anext(self._source)
         self._has_begun = True
-        with _owned_by_us():
-            return anext(self._source)
+        return _owned_by_us(self._source.__anext__)
 
 
 class _Chunks(Generic[ItemT]):
@@ -136,6 +134,7 @@ class _Chunks(Generic[ItemT]):
     __slots__ = (
         "_closing",
         "_failure",
+        "_is_done",
         "_is_ended",
         "_is_last",
         "_source",
@@ -150,6 +149,7 @@ class _Chunks(Generic[ItemT]):
         self.renew = renew
         self.guard: AsyncGenerator[None, None] | None = None
         self._source = source
+        self._is_done: asyncio.Event
         self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
         self._failure: BaseException | None = None
         self._is_ended = self._is_last = False
@@ -181,10 +181,7 @@ class _Chunks(Generic[ItemT]):
             self._step = await self._begin_step()
         step = self._step
         if not step.done():
-            # As asyncio.wait(), whose general case takes longer.
-            is_done = asyncio.Event()
-            step.add_done_callback(lambda _: is_done.set())
-            await is_done.wait()
+            await self._is_done.wait()
         self._step = None
         return step
 
@@ -193,12 +190,12 @@ class _Chunks(Generic[ItemT]):
         if self.guard is None:
             self.guard = _guard(self)
             await anext(self.guard)
-            with _owned_by_us():
-                next_chunk = anext(self._source, None)
+            next_chunk = _owned_by_us(lambda: anext(self._source, None))
         else:
             next_chunk = anext(self._source, None)
-        step = _started(next_chunk, loop)
-        step.add_done_callback(_retrieve)
+        is_done = self._is_done = asyncio.Event()
+        step = _started(_step_of(next_chunk, is_done), loop)
+        step.add_done_callback(partial(_retrieve, is_done))
         return step
 
     def fail(self, failure: BaseException) -> None:
@@ -263,9 +260,8 @@ async def _guard(chunks: _Chunks[Any]) -> AsyncGenerator[None, None]:
         await chunks.close_unless_ended()
 
 
-@contextmanager
-def _owned_by_us() -> Generator[None]:
-    """Keep the event loop from closing a generator whose first step is made here.
+def _owned_by_us(make_step: Callable[[], StepT]) -> StepT:
+    """Make the first step of a generator, which the event loop then does not close.
 
     A loop that ends closes all generators that it knows at once, and so would close this one a second time
     while its owner closes it, which is an error.
@@ -273,7 +269,7 @@ def _owned_by_us() -> Generator[None]:
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
     try:
-        yield
+        return make_step()
     finally:
         sys.set_asyncgen_hooks(*hooks)
 
@@ -282,18 +278,23 @@ def _leave(_: AsyncGenerator[Any, Any]) -> None:
     """Drop a generator without closing it: its owner has no loop left to close it in."""
 
 
-def _retrieve(step: asyncio.Task[Any]) -> None:
-    """Keep asyncio from reporting an error of an abandoned iteration."""
+def _retrieve(is_done: asyncio.Event, step: asyncio.Task[Any]) -> None:
+    """Keep asyncio from reporting an error of an abandoned iteration; end one that never began."""
+    is_done.set()
     if not step.cancelled():
         step.exception()
 
 
-async def _step_of(awaitable: Any) -> Any:
-    return await awaitable
+async def _step_of(awaitable: Any, is_done: asyncio.Event) -> Any:
+    """Await, and wake the waiter in the same turn of the loop, not in the one after."""
+    try:
+        return await awaitable
+    finally:
+        is_done.set()
 
 
-def _started(awaitable: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
-    """Return a task of an awaitable; from Python 3.12 on, it starts at once."""
+def _started(step: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+    """Return a task of a step; from Python 3.12 on, it starts at once."""
     if sys.version_info >= (3, 12):
-        return asyncio.Task(_step_of(awaitable), loop=loop, eager_start=True)
-    return loop.create_task(_step_of(awaitable))
+        return asyncio.Task(step, loop=loop, eager_start=True)
+    return loop.create_task(step)

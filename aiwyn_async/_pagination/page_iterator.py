@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, Generic, TypeVar
-
-import msgspec
 
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow
@@ -63,16 +62,15 @@ class PageIterator(Generic[RowT]):
         depth: int = INITIAL_DEPTH,
         timer: Timer = time,
     ) -> None:
-        self._session = session
         self._query = query
-        self._request = Request(method="POST", path=query.path)
         self._pagination = pagination
         self._timer = timer
         self._started = timer.perf_counter()
+        # A bound method would be a cycle: the keys of a read would stay until a garbage collection.
+        self._fetch = partial(_fetch, session, query)
         self._prefetcher: Prefetcher[PageRequest, Response] = Prefetcher(
             self._fetch, depth, lambda: int(session.limiter.limit)
         )
-        self._adaptive_depth = AdaptiveDepth(self._prefetcher, self._max_depth, timer)
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._processor = PageProcessor(
             query,
@@ -87,6 +85,8 @@ class PageIterator(Generic[RowT]):
         self._may_stream = True
         self._is_unreadable = False
         self.report: ListReport = self._processor.report
+        max_depth = partial(_max_depth, session, self.report)
+        self._adaptive_depth = AdaptiveDepth(self._prefetcher, max_depth, timer)
         self.bad_rows: list[BadRow] = self._reader.bad_rows
 
     @property
@@ -123,7 +123,7 @@ class PageIterator(Generic[RowT]):
         while self._pagination.stop_reason is None:
             before = self.checkpoint()
             try:
-                page = await self._process_page(*await self._next_response())
+                page = self._processor.page(*await self._process_page(*await self._next_response()))
             except AiwynError as error:
                 self._fail(error, before)
                 raise
@@ -206,14 +206,6 @@ class PageIterator(Generic[RowT]):
         self._processor.count_response(response)
         return request, response
 
-    def _max_depth(self) -> int:
-        page_bytes = self.report.bytes // max(1, self.report.pages)
-        return min(self._session.limiter.max_limit, MAX_BYTES_IN_FLIGHT // max(1, page_bytes))
-
-    async def _fetch(self, request: PageRequest) -> Response:
-        body = encode_json(self._query.fields | request.fields)
-        return await self._session.call(msgspec.structs.replace(self._request, body=body))
-
     async def _repeat(self, request: PageRequest) -> Response:
         response = await self._fetch(request)
         self._processor.count_response(response)
@@ -223,10 +215,12 @@ class PageIterator(Generic[RowT]):
         page = await self._reader.read(response, lambda: self._repeat(request))
         return self._processor.candidate(page)
 
-    async def _process_page(self, request: PageRequest, response: Response) -> Page[RowT] | None:
+    async def _process_page(
+        self, request: PageRequest, response: Response
+    ) -> tuple[DecodedPage[RowT], Sequence[int]]:
+        """Return the response to use, and the indices of its new rows."""
         best = await self._confirmed(request, await self._read(request, response))
-        rows = await self._apply(best, self._processor.add_keys(best.keys))
-        return self._processor.page(best.page, rows)
+        return best.page, await self._apply(best, self._processor.add_keys(best.keys))
 
     async def _confirmed(self, request: PageRequest, first: Candidate[RowT]) -> Candidate[RowT]:
         """Return the response to use, another one if the first may be faulty."""
@@ -262,9 +256,9 @@ class PageIterator(Generic[RowT]):
                 self._started_page = request, page_in_blocks
                 self.prefetch()
                 return await self._rows_of_next_block(request, page_in_blocks)
-        page = await self._process_page(request, response)
+        rows = self._processor.items(*await self._process_page(request, response))
         self.prefetch()
-        return [] if page is None else page.items
+        return rows
 
     async def _rows_of_next_block(self, request: PageRequest, page: PageInBlocks[RowT]) -> list[RowT]:
         rows = None if self._is_unreadable else page.next_rows()
@@ -303,8 +297,17 @@ class PageIterator(Generic[RowT]):
         rows = await self._apply(best, self._processor.add_keys(whole.keys))
         if whole.response is not page.response:
             self._processor.count_moved_rows(page.keys)
-        remaining = self._processor.page(whole, page.not_yielded(whole.keys, rows))
-        return [] if remaining is None else remaining.items
+        return self._processor.items(whole, page.not_yielded(whole.keys, rows))
+
+
+async def _fetch(session: Session, query: Query, request: PageRequest) -> Response:
+    body = encode_json(query.fields | request.fields)
+    return await session.call(Request(method="POST", path=query.path, body=body))
+
+
+def _max_depth(session: Session, report: ListReport) -> int:
+    page_bytes = report.bytes // max(1, report.pages)
+    return min(session.limiter.max_limit, MAX_BYTES_IN_FLIGHT // max(1, page_bytes))
 
 
 def _without_rows(page: PageInBlocks[RowT]) -> DecodedPage[RowT]:

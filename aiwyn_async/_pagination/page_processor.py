@@ -185,14 +185,23 @@ class PageProcessor(Generic[RowT]):
 
     def page(self, page: DecodedPage[RowT], rows: Sequence[int]) -> Page[RowT] | None:
         """Return a page of the rows at these indices, or None if there is none to yield."""
+        rows = self._to_yield(page, rows)
+        if not rows:
+            return None
+        return self._reader.page(page, rows, number=self._pages_yielded - 1, checkpoint=self.checkpoint())
+
+    def items(self, page: DecodedPage[RowT], rows: Sequence[int]) -> list[RowT]:
+        """Return what the page of the rows at these indices contains, without that page."""
+        return self._reader.items(page, self._to_yield(page, rows), self._pages_yielded - 1)[1]
+
+    def _to_yield(self, page: DecodedPage[RowT], rows: Sequence[int]) -> Sequence[int]:
+        """Return which of these rows no other page yields; count the bad ones."""
         if self._yielded_keys is not None:
             new = self._yielded_keys.add_new([page.keys[index] for index in rows])
             rows = rows if new is None else [rows[index] for index in new]
-        if not rows:
-            return None
         if page.rows.bad:  # counted before the checkpoint is created, which stores the count
             self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(rows))
-        return self._reader.page(page, rows, number=self._pages_yielded - 1, checkpoint=self.checkpoint())
+        return rows
 
     def _is_repeat(self, page: DecodedPage[RowT]) -> bool:
         """Return whether rows without keys are repeated, by their bytes."""

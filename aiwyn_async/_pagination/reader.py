@@ -134,24 +134,27 @@ class PageReader(Generic[RowT]):
         self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint
     ) -> Page[RowT]:
         """Return the page of the rows at these indices; bad ones may be collected."""
-        rows, response = page.rows, page.response
-        reader = self._rows
-        if len(indices) == len(page.keys) and not rows.bad:
-            items, document = rows.rows, RawPage(response, reader.rows_at)
-        else:
-            indices, items = self._without_bad_rows(page, indices, number)
-            document = None
+        response, reader = page.response, self._rows
+        indices, items = self.items(page, indices, number)
         return Page(
             items,
-            count=rows.count,
+            count=page.rows.count,
             number=number,
             checkpoint=checkpoint,
             meta=PageMeta(
                 response.status, response.request_id, response.attempts, response.elapsed, response.length
             ),
             raw=_RawItems(reader, response, indices),
-            document=document,
+            document=RawPage(response, reader.rows_at) if items is page.rows.rows else None,
         )
+
+    def items(
+        self, page: DecodedPage[RowT], indices: Sequence[int], number: int
+    ) -> tuple[Sequence[int], list[RowT]]:
+        """Return those of these rows that decode, and their indices; bad ones may be collected."""
+        if len(indices) == len(page.keys) and not page.rows.bad:
+            return indices, page.rows.rows
+        return self._without_bad_rows(page, indices, number)
 
     def _decode(self, reader: PageDecoder[Any], response: Response) -> DecodedRows[Any]:
         try:

@@ -25,6 +25,8 @@ def as_id(name: str, value: object) -> Id:
     Raises:
         ConfigurationError: it is something else, such as a bool, NaN or an array.
     """
+    if type(value) is int:
+        return value
     if isinstance(value, str):
         return str.__str__(value)
     is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())

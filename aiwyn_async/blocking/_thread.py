@@ -166,12 +166,12 @@ class _Server(threading.Thread):
         self.loop = asyncio.new_event_loop()
         self._client = client
         self._stopping = asyncio.Event()
-        self._fork = forks.generation()
+        self._fork = forks.generation
 
     @property
     def is_forked(self) -> bool:
         """Whether this is a copy in a forked process, where the thread does not exist."""
-        return self._fork != forks.generation()
+        return self._fork != forks.generation
 
     def check_thread(self) -> None:
         """Refuse a thread whose call would never return.

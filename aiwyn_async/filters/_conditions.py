@@ -1,5 +1,6 @@
 """Conditions and orders: the JSON that the builder makes, joined and nested."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast, final, get_args
@@ -92,6 +93,7 @@ def nest(path: Path, inner: JSON) -> dict[str, JSON]:
     return cast("dict[str, JSON]", inner)
 
 
+@functools.lru_cache(maxsize=1024)
 def format_path(path: Path) -> str:
     """Return the expression that builds a path: ``F.client['pms_id']``."""
     plain = (name.isidentifier() and "_" not in name for name in path)

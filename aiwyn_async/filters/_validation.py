@@ -54,6 +54,8 @@ def to_where(where: Where, *, allow_unknown_operators: bool = False) -> dict[str
     """
     if where is None:
         return None
+    if isinstance(where, Condition):
+        return where.to_dict()  # its parts were checked when it was built
     return check_where(where, "where", 1, allow_unknown=allow_unknown_operators)
 
 
@@ -76,6 +78,8 @@ def order_columns(order_by: OrderBy) -> list[tuple[Path, Direction]]:
         >>> order_columns([{"client": {"name": "asc"}}, F.id.desc()])
         [(('client', 'name'), 'asc'), (('id',), 'desc')]
     """
+    if order_by is None:
+        return []
     return [(order.path, order.direction) for order in _check_orders(order_by)]
 
 

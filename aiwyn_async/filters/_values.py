@@ -1,5 +1,6 @@
 """Python values and names as they are sent in JSON."""
 
+import functools
 import re
 import unicodedata
 from datetime import UTC, date, datetime
@@ -119,6 +120,7 @@ def to_snake_case(name: str) -> str:
     return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
 
 
+@functools.lru_cache(maxsize=1024)
 def to_camel_case(name: str, at: str) -> str:
     """Return ``dueDate`` for ``due_date``, after the check of the name."""
     first, *others = check_column_name(name, at).split("_")

@@ -216,8 +216,8 @@ async def test_forked_child_does_not_wait_for_the_parents_requests(
 ) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     await limiter.acquire(Caller(clock))
-    parent = forks.generation()
-    monkeypatch.setattr(forks, "generation", lambda: parent + 1)
+    parent = forks.generation
+    monkeypatch.setattr(forks, "generation", parent + 1)
     await limiter.acquire(Caller(clock))
     assert limiter.in_flight == 1
 

@@ -45,6 +45,18 @@ async def test_deadline_during_a_response_retains_the_error_before_it(connect: C
     assert isinstance(caught.value.__cause__, ServerError)
 
 
+async def test_deadline_during_a_renewal_retains_the_refusal(connect: Connect) -> None:
+    async with FaultServer(
+        [READ, send(http_response(body=b'{"token":"first"}')), READ, send(http_response(401)), READ, STALL]
+    ) as server:
+        with pytest.raises(
+            DeadlineExceededError, match="waiting for a token; the last attempt failed"
+        ) as caught:
+            await session_of(connect(server.url, api_key=CANARY, deadline=0.3)).call(LIST)
+    assert caught.value.phase == "token"
+    assert caught.value.__cause__.status == 401  # type: ignore[union-attr]
+
+
 async def test_deadline_after_a_broken_connection_retains_its_error(connect: Connect) -> None:
     async with FaultServer([READ, RST], [READ, STALL]) as server:
         with pytest.raises(DeadlineExceededError) as caught:

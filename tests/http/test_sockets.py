@@ -1,55 +1,62 @@
-"""Receive buffers of a socket: large for large responses, small for small ones."""
+"""Receive buffers of a connection: large for large responses, small for small ones."""
+
+# A test of the sockets looks inside.
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._http import connections
 from aiwyn_async._http.messages import Request
-from aiwyn_async._http.sockets import SMALL_READ, ThriftySocket
+from aiwyn_async._http.session import Session
+from aiwyn_async._http.sockets import LARGE_READ, SMALL_READ, adapt_read_size
 from fault_server import READ, FaultServer, http_response, send
 from looking_inside import session_of
 
-READ_SIZE = 4 * SMALL_READ
-"""The size that asyncio requests."""
+
+def read_size(session: Session) -> int:
+    """Return how many bytes the only open connection reads at once."""
+    (pool,) = session.transport._pools.values()
+    ((connection,),) = pool.connector._conns.values()
+    return int(connection[0].transport.max_size)  # type: ignore[union-attr]
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[ThriftySocket, socket.socket]]:
-    """The reading and the writing end of a socket pair."""
-    near, far = socket.socketpair()
-    with ThriftySocket(fileno=near.detach()) as reader, far as writer:
-        reader.settimeout(10)
-        yield reader, writer
+async def test_connection_reads_small_responses_in_small_buffers(connect: Callable[..., AiwynClient]) -> None:
+    async with FaultServer([READ, send(http_response(body=b"[]"))]) as server:
+        session = session_of(connect(server.url))
+        await session.call(Request(method="GET", path="/"))
+        assert read_size(session) == SMALL_READ
 
 
-def test_socket_reads_small_responses_in_small_buffers(pair: tuple[ThriftySocket, socket.socket]) -> None:
-    reader, writer = pair
-    writer.sendall(bytes(SMALL_READ + 10))
-    assert [len(reader.recv(READ_SIZE)) for _ in range(2)] == [SMALL_READ, 10]
-
-
-def test_socket_reads_the_requested_size_after_a_full_buffer(
-    pair: tuple[ThriftySocket, socket.socket],
+async def test_connection_reads_large_responses_in_large_buffers(
+    connect: Callable[..., AiwynClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader, writer = pair
-    writer.sendall(bytes(2 * SMALL_READ + 10))
-    assert [len(reader.recv(READ_SIZE)) for _ in range(2)] == [SMALL_READ, SMALL_READ + 10]
-    writer.sendall(b"x")
-    assert reader.recv(READ_SIZE) == b"x"
-    writer.sendall(bytes(SMALL_READ + 10))
-    assert len(reader.recv(READ_SIZE)) == SMALL_READ
+    sizes: list[int] = []
+    monkeypatch.setattr(connections, "adapt_read_size", lambda _, received: sizes.append(received))
+    body = b"[" + b" " * 10_000_000 + b"]"
+    async with FaultServer([READ, send(http_response(body=body))]) as server:
+        await session_of(connect(server.url)).call(Request(method="GET", path="/"))
+    assert max(sizes) >= SMALL_READ
 
 
-def test_socket_reads_no_more_than_the_requested_size(pair: tuple[ThriftySocket, socket.socket]) -> None:
-    reader, writer = pair
-    writer.sendall(b"three")
-    assert reader.recv(3) == b"thr"
-    assert reader.recv(1, socket.MSG_PEEK) == b"e"
-    assert reader.recv(READ_SIZE) == b"ee"
+def test_transport_reads_more_only_after_a_full_buffer() -> None:
+    transport = SimpleNamespace(max_size=LARGE_READ)
+    sizes: list[int] = []
+    for received in (0, SMALL_READ - 1, SMALL_READ, LARGE_READ, 1):
+        adapt_read_size(transport, received)
+        sizes.append(transport.max_size)
+    assert sizes == [SMALL_READ, SMALL_READ, LARGE_READ, LARGE_READ, SMALL_READ]
+
+
+def test_transport_without_a_read_size_is_left_alone() -> None:
+    transport = SimpleNamespace()
+    adapt_read_size(transport, LARGE_READ)
+    assert vars(transport) == {}
 
 
 @pytest.mark.parametrize("size", [SMALL_READ - 1, SMALL_READ, 3 * SMALL_READ + 1, 1_000_000])

@@ -10,6 +10,8 @@ import gc
 import random
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._pagination.page_iterator import PageIterator
+from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.sandbox import Sandbox
 from invoice_lists import request_bodies
 
@@ -89,3 +91,16 @@ async def test_slow_consumer_limits_requests_in_flight(box: Sandbox) -> None:
                     await asyncio.sleep(0)
                 assert len(request_bodies(box)) == 5
     assert number == 95
+
+
+async def test_finished_read_is_freed_without_a_garbage_collection(aiwyn: AiwynClient) -> None:
+    """The keys of a read may be megabytes."""
+    gc.collect()
+    gc.disable()
+    try:
+        async for _ in aiwyn.invoices.list(page_size=7):
+            pass
+        await aiwyn.invoices.search(page_size=7).collect()
+        assert [each for each in gc.get_objects() if isinstance(each, (PageIterator, KeySet))] == []
+    finally:
+        gc.enable()
