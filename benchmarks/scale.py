@@ -35,7 +35,7 @@ from .virtual import Firm, Process
 
 DEPTH = 8
 """`max_concurrency`: an adaptive limit would start lower or higher."""
-OPTIONS: dict[str, Any] = {"retries": 20, "max_concurrency": DEPTH}
+OPTIONS: dict[str, Any] = {"max_concurrency": DEPTH}
 KEY = 10
 """Rows that one simulated key represents: pages of 100 keys are as many requests as pages of 1,000 rows."""
 PROCESSES, RATES, LATENCIES = (1, 8, 64), (5, 20, 100), (0.05, 0.2)

@@ -20,13 +20,13 @@ from aiwyn_async._decoding.envelope import (
     envelope_decoder,
     find_envelope,
     is_empty_page,
-    malformed_error,
     parse_count,
     split_layers,
 )
 from aiwyn_async._decoding.key_case import strip_indexes
-from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates, split_rows, without_rows
-from aiwyn_async._decoding.row_decoder import RAW, DecoderSpec, RowDecoder
+from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates, without_rows
+from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
+from aiwyn_async._decoding.split_pages import SplitPage, split_page
 from aiwyn_async._decoding.values import DECODING_ERRORS, InexactError, explain
 from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.base import Id
@@ -206,9 +206,9 @@ class PageDecoder(Generic[RowT]):
 
     def raw_items(self, body: bytes) -> list[msgspec.Raw]:
         """Return the JSON of each row of a page, bad rows included."""
-        page = None if self._envelope is None else _split_page(self._envelope, body)
+        page = None if self._envelope is None else split_page(self._envelope, body)
         if page is None:  # a later page may have had another envelope
-            page = _split_page(self._find_envelope(body), body)
+            page = split_page(self._find_envelope(body), body)
         return [] if page is None else [msgspec.Raw(row) for row in page.rows]
 
     def _find_envelope(self, body: bytes) -> Envelope:
@@ -239,7 +239,7 @@ class PageDecoder(Generic[RowT]):
         return None if items is None else DecodedRows(items, parse_count(count), [])
 
     def _decode_slowly(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
-        page = _split_page(envelope, body)
+        page = split_page(envelope, body)
         if page is None:
             return None
         unknown: dict[str, int] = {}
@@ -258,7 +258,7 @@ class PageDecoder(Generic[RowT]):
             self._decoder.drop_hook()
         return self._decode_by_row(page)
 
-    def _decode_by_row(self, page: _SplitPage) -> DecodedRows[RowT]:
+    def _decode_by_row(self, page: SplitPage) -> DecodedRows[RowT]:
         result: DecodedRows[RowT] = DecodedRows(
             [], page.count, [], is_malformed=page.has_malformed_row, was_slow=True
         )
@@ -292,60 +292,3 @@ class PageDecoder(Generic[RowT]):
 @functools.lru_cache(maxsize=256)
 def _list_decoder(spec: DecoderSpec) -> Callable[[bytes], list[Any]]:
     return spec.decoder(spec.rows).decode
-
-
-class _SplitPage(msgspec.Struct, frozen=True):
-    """A page's rows as JSON and its count.
-
-    ``repaired`` are the rows that had a lone surrogate.
-    """
-
-    rows: list[bytes]
-    count: int | None
-    repaired: frozenset[int] = frozenset()
-    was_malformed: bool = False
-    has_malformed_row: bool = False
-
-
-def _split_page(envelope: Envelope, body: bytes) -> _SplitPage | None:
-    """Split a page into rows; return None if it has another envelope."""
-    try:
-        items, count = envelope_decoder(RAW, envelope)(body)
-    except msgspec.ValidationError:
-        return None
-    except DECODING_ERRORS as error:
-        return _split_malformed_page(envelope, body, error)
-    return None if items is None else _SplitPage([bytes(item) for item in items], parse_count(count))
-
-
-def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> _SplitPage | None:
-    """Split a page that is not valid JSON; None in another envelope.
-
-    Raises:
-        DecodeError: the page without its rows is not JSON either.
-    """
-    split = split_rows(body, envelope.items)
-    if split is None:
-        return None
-    rows, rest = split
-    try:
-        _, count = envelope_decoder(RAW, envelope)(replace_lone_surrogates(rest))
-    except DECODING_ERRORS:
-        raise malformed_error(error) from None
-    repaired, has_malformed_row = set[int](), False
-    for index, row in enumerate(rows):
-        if is_json(row):
-            continue
-        json = replace_lone_surrogates(row)
-        if is_json(json):
-            rows[index] = json
-            repaired.add(index)
-        else:
-            has_malformed_row = True
-    return _SplitPage(
-        rows,
-        parse_count(count),
-        frozenset(repaired),
-        was_malformed=True,
-        has_malformed_row=has_malformed_row,
-    )
