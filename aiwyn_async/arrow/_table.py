@@ -99,7 +99,7 @@ class RowSchema:
             tables.append(self._decode_rows(rows, page, first) if table is None else table)
             first += len(page)
         if not tables:
-            return self.arrow.empty_table()
+            return pa.Table.from_batches([], self.arrow)
         schema = merge_schemas([table.schema for table in tables])
         return pa.concat_tables([cast_to(table, schema) for table in tables])
 
