@@ -31,10 +31,10 @@ OTHER_FORMATS: Final = frozenset(
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
-# DuckDB caches whatever the limit permits, and cannot spill keys. To change scattered rows of a table of ten
-# million, 256 MB are enough and 128 are not; of one million, 64 are.
-MIN_MEMORY_MB: Final = 64
-ROWS_PER_MB: Final = 50_000
+# DuckDB caches whatever its limit permits, and cannot spill keys. Inserts need 30 MB in a table of a million
+# rows. To change scattered rows takes 48 MB in one of a million, and 130 to 200 in one of ten.
+MIN_MEMORY_MB: Final = 32
+ROWS_PER_MB: Final = 80_000
 MAX_MEMORY_MB: Final = 512
 OUT_OF_MEMORY: Final = ("Out of Memory", "failed to pin block", "could not allocate block")
 """Words of DuckDB's errors, whose classes differ between a statement and a commit."""
@@ -83,6 +83,8 @@ class DatabaseFile:
         with disk_errors(self.path, "open"):
             is_new = self._check_target()
         with self.errors():
+            if self._log.exists():  # left by a run that was killed; all that it changed is read
+                self.provide_all_memory()
             attach = attach_new if is_new else attach_old
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
             self._is_attached = True
@@ -116,15 +118,19 @@ class DatabaseFile:
         if self._is_attached:
             shutil.rmtree(self._spill, ignore_errors=True)
 
-    def provide_memory(self, rows: int) -> None:
+    def provide_memory(self, rows: int, *, for_changes: bool) -> None:
         """Raise the memory limit to what a table with this number of rows needs."""
-        self._set_memory(MIN_MEMORY_MB + rows // ROWS_PER_MB)
+        self._set_memory((MIN_MEMORY_MB + rows // ROWS_PER_MB) * (2 if for_changes else 1))
 
-    def provide_more_memory(self, error: duckdb.Error) -> bool:
-        """Raise the memory limit to its maximum; False if that cannot prevent an error."""
+    def provide_all_memory(self) -> None:
+        """Raise the memory limit to its maximum, for statements that read or copy the whole table."""
+        self._set_memory(MAX_MEMORY_MB)
+
+    def lacked_memory(self, error: duckdb.Error) -> bool:
+        """True if all memory, which is then provided, may prevent an error."""
         if self._memory_mb == MAX_MEMORY_MB or not any(sign in str(error) for sign in OUT_OF_MEMORY):
             return False
-        self._set_memory(MAX_MEMORY_MB)
+        self.provide_all_memory()
         return True
 
     def _set_memory(self, megabytes: int) -> None:

@@ -27,7 +27,9 @@ from aiwyn_async.sync._table import SyncedTable, SyncState
 
 __all__ = ["SyncJob"]
 
-PAGES_PER_TRANSACTION: Final = 10
+PAGES_PER_INSERT: Final = 5
+PAGES_PER_CHANGE: Final = 10
+"""More, since each transaction that may change rows reads all keys of the table."""
 
 
 class _BookmarkState:
@@ -205,7 +207,7 @@ class SyncJob:
             try:
                 async for page in received:
                     pages.append(page)
-                    if len(pages) == PAGES_PER_TRANSACTION:
+                    if len(pages) >= (PAGES_PER_INSERT if self._table.inserts_only else PAGES_PER_CHANGE):
                         full, pages, previous, writing = pages, [], writing, None
                         if previous is not None:
                             await to_its_end(previous)
@@ -226,10 +228,12 @@ class SyncJob:
         await in_thread(lambda: self._write_now(pages))
 
     def _write_now(self, pages: list[Page[Any]]) -> None:
+        received = sum(map(len, pages))
         rows = self._to_arrow(pages) if pages else None
+        pages.clear()  # their memory is released before DuckDB needs its own
         state = SyncState(self._bookmark.text, self._checkpoint, self.skipped.to_json())
         written = self._table.write(rows, state)
-        self.rows_received += sum(map(len, pages))
+        self.rows_received += received
         self.inserted += written.inserted
         self.updated += written.updated
 

@@ -72,6 +72,10 @@ class SyncedTable:
         query: a hash of the condition; a table of another one is refused.
         options: how values become columns.
 
+    Attributes:
+        inserts_only: no row that was received is in the table yet; the case of a first read, until DuckDB
+            refuses a batch because the table has one of its keys.
+
     Raises:
         ConfigurationError: the path does not name a DuckDB file, or a field of the row type has no column.
     """
@@ -103,8 +107,7 @@ class SyncedTable:
         self._query = query
         self._file = DatabaseFile(path)
         self._rows = 0
-        # In a first read, until DuckDB refuses a batch because the table has one of its keys.
-        self._inserts_only = False
+        self.inserts_only = False
 
     def open(self) -> None:
         """Open the file, and create or adapt the table.
@@ -140,7 +143,7 @@ class SyncedTable:
         with self._file.errors():
             (row,) = self._file.fetch(sql.SELECT_STATE, self._resource)
         state = SyncState(*row)
-        self._inserts_only = state.bookmark is None
+        self.inserts_only = state.bookmark is None
         return state
 
     def to_arrow(self, rows: Any) -> Any:
@@ -158,22 +161,22 @@ class SyncedTable:
         with self._file.errors():
             if rows is not None:
                 rows = self._last_of_each_key(rows)
-                self._file.provide_memory(self._rows)
             try:
                 counts = self._write(rows, state)
             except duckdb.ConstraintException:
-                if not self._inserts_only:
+                if not self.inserts_only:
                     raise
-                self._inserts_only = False
+                self.inserts_only = False
                 counts = self._write(rows, state)
             self._rows += counts.inserted
         return counts
 
     def _write(self, rows: Any, state: SyncState) -> WriteCounts:
+        self._file.provide_memory(self._rows, for_changes=not self.inserts_only)
         try:
             return self._write_once(rows, state)
         except duckdb.Error as error:
-            if not self._file.provide_more_memory(error):
+            if not self._file.lacked_memory(error):
                 raise
         return self._write_once(rows, state)
 
@@ -189,7 +192,7 @@ class SyncedTable:
     def _store(self, rows: Any, casts: Mapping[str, str]) -> WriteCounts:
         """Store the batch, and return how many rows were inserted and updated."""
         file, table, key, columns = self._file, self._resource, self._key, rows.column_names
-        if self._inserts_only:
+        if self.inserts_only:
             file.execute(sql.insert_batch(table, casts))
             return WriteCounts(len(rows))
         if len(self._table_types()) > len(columns) + 1:
@@ -212,6 +215,7 @@ class SyncedTable:
             modified_at: the column of the last change; None leaves it out.
         """
         with self._file.errors():
+            self._file.provide_all_memory()
             return self._file.fetch(sql.select_keys(self._resource, self._key, modified_at))
 
     def has_timestamps(self, column: str) -> bool:
@@ -223,6 +227,7 @@ class SyncedTable:
     def mark_deleted(self, keys: Sequence[Id]) -> int:
         """Mark rows as deleted now, and return their number."""
         file = self._file
+        file.provide_all_memory()
         with file.errors(), file.transaction(), file.batch(pa.table({self._key: keys})):
             statement = sql.mark_deleted(self._resource, self._key)
             ((count,),) = file.fetch(statement, datetime.now(UTC).isoformat())
@@ -265,6 +270,8 @@ class SyncedTable:
             )
         wanted, existing = self._batch_types(), self._table_types()
         changes = schema_changes(wanted, existing, self._declared, resource=self._resource, path=file.path)
+        if changes.added or changes.converted:
+            file.provide_all_memory()
         for column, kind in sorted(changes.added.items()):
             file.execute(sql.add_column(self._resource, column, kind))
         if changes.converted:
@@ -285,6 +292,7 @@ class SyncedTable:
             if both != to_sql(kind):
                 casts[name] = both
         if converted:
+            self._file.provide_all_memory()
             self._file.execute(*sql.convert_columns(self._resource, self._key, converted))
         return casts
 
