@@ -32,8 +32,8 @@ MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 # DuckDB caches whatever its limit permits, and cannot spill keys. Inserts need 30 MB in a table of a million
-# rows. To change scattered rows takes 48 MB in one of a million, and 130 to 200 in one of ten.
-MIN_MEMORY_MB: Final = 32
+# rows. To change scattered rows takes 48 MB in one of a million, and 200 to 256 in one of ten.
+MIN_MEMORY_MB: Final = 28
 ROWS_PER_MB: Final = 80_000
 MAX_MEMORY_MB: Final = 512
 OUT_OF_MEMORY: Final = ("Out of Memory", "failed to pin block", "could not allocate block")
