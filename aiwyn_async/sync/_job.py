@@ -27,9 +27,7 @@ from aiwyn_async.sync._table import SyncedTable, SyncState
 
 __all__ = ["SyncJob"]
 
-PAGES_PER_INSERT: Final = 5
-PAGES_PER_CHANGE: Final = 10
-"""More, since each transaction that may change rows reads all keys of the table."""
+PAGES_PER_TRANSACTION: Final = 10
 
 
 class _BookmarkState:
@@ -207,7 +205,7 @@ class SyncJob:
             try:
                 async for page in received:
                     pages.append(page)
-                    if len(pages) >= (PAGES_PER_INSERT if self._table.inserts_only else PAGES_PER_CHANGE):
+                    if len(pages) == PAGES_PER_TRANSACTION:
                         full, pages, previous, writing = pages, [], writing, None
                         if previous is not None:
                             await to_its_end(previous)

@@ -72,10 +72,6 @@ class SyncedTable:
         query: a hash of the condition; a table of another one is refused.
         options: how values become columns.
 
-    Attributes:
-        inserts_only: no row that was received is in the table yet; the case of a first read, until DuckDB
-            refuses a batch because the table has one of its keys.
-
     Raises:
         ConfigurationError: the path does not name a DuckDB file, or a field of the row type has no column.
     """
@@ -107,7 +103,8 @@ class SyncedTable:
         self._query = query
         self._file = DatabaseFile(path)
         self._rows = 0
-        self.inserts_only = False
+        # In a first read, until DuckDB refuses a batch because the table has one of its keys.
+        self._inserts_only = False
 
     def open(self) -> None:
         """Open the file, and create or adapt the table.
@@ -143,7 +140,7 @@ class SyncedTable:
         with self._file.errors():
             (row,) = self._file.fetch(sql.SELECT_STATE, self._resource)
         state = SyncState(*row)
-        self.inserts_only = state.bookmark is None
+        self._inserts_only = state.bookmark is None
         return state
 
     def to_arrow(self, rows: Any) -> Any:
@@ -164,15 +161,15 @@ class SyncedTable:
             try:
                 counts = self._write(rows, state)
             except duckdb.ConstraintException:
-                if not self.inserts_only:
+                if not self._inserts_only:
                     raise
-                self.inserts_only = False
+                self._inserts_only = False
                 counts = self._write(rows, state)
             self._rows += counts.inserted
         return counts
 
     def _write(self, rows: Any, state: SyncState) -> WriteCounts:
-        self._file.provide_memory(self._rows, for_changes=not self.inserts_only)
+        self._file.provide_memory(self._rows, for_changes=not self._inserts_only)
         try:
             return self._write_once(rows, state)
         except duckdb.Error as error:
@@ -192,7 +189,7 @@ class SyncedTable:
     def _store(self, rows: Any, casts: Mapping[str, str]) -> WriteCounts:
         """Store the batch, and return how many rows were inserted and updated."""
         file, table, key, columns = self._file, self._resource, self._key, rows.column_names
-        if self.inserts_only:
+        if self._inserts_only:
             file.execute(sql.insert_batch(table, casts))
             return WriteCounts(len(rows))
         if len(self._table_types()) > len(columns) + 1:
