@@ -18,11 +18,6 @@ MANY_DIGITS: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
-_HIGH_NIBBLES: Final = pa.scalar(0x70707070, pa.uint32())
-_DIGITS: Final = pa.scalar(0x30303030, pa.uint32())
-_UPPER_CASE: Final = pa.scalar(0x5F5F5F5F, pa.uint32())
-_LETTERS_E: Final = pa.scalar(0x45454545, pa.uint32())
-
 
 def may_have_many_places(text: bytes | memoryview) -> bool:
     """True if JSON, or text in it, may have a number of too many decimal places.
@@ -55,3 +50,9 @@ def _has_exponent(text: bytes | memoryview) -> bool:
 def _words(text: bytes | memoryview) -> Any:
     """View text as words of four bytes, without a copy; drops an incomplete word."""
     return pa.Array.from_buffers(pa.uint32(), len(text) // 4, [None, pa.py_buffer(text)])
+
+
+# Elements of an array, since `pa.scalar()` imports pandas if it is installed: 40 MB.
+_HIGH_NIBBLES, _DIGITS, _UPPER_CASE, _LETTERS_E = (
+    _words(byte * 4)[0] for byte in (b"\x70", b"0", b"\x5f", b"E")
+)

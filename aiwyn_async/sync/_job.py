@@ -226,10 +226,12 @@ class SyncJob:
         await in_thread(lambda: self._write_now(pages))
 
     def _write_now(self, pages: list[Page[Any]]) -> None:
+        received = sum(map(len, pages))
         rows = self._to_arrow(pages) if pages else None
+        pages.clear()  # their memory is released before DuckDB needs its own
         state = SyncState(self._bookmark.text, self._checkpoint, self.skipped.to_json())
         written = self._table.write(rows, state)
-        self.rows_received += sum(map(len, pages))
+        self.rows_received += received
         self.inserted += written.inserted
         self.updated += written.updated
 

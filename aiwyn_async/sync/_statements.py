@@ -13,6 +13,7 @@ __all__ = [
     "BATCH",
     "CREATE_STATE",
     "DELETED_AT",
+    "DROP_CHANGED",
     "HAS_ANY_TABLE",
     "HAS_TABLE",
     "INSERT_STATE",
@@ -25,7 +26,12 @@ __all__ = [
     "add_column",
     "column_types",
     "convert_columns",
+    "count_rows",
     "create_table",
+    "delete_changed",
+    "find_changed",
+    "insert_batch",
+    "insert_changed",
     "mark_deleted",
     "merge_batch",
     "qualified_name",
@@ -38,6 +44,8 @@ DELETED_AT: Final = "_deleted_at"
 STATE_TABLE: Final = "_aiwyn_sync"
 _STATE: Final = f'{ATTACHED}.main."{STATE_TABLE}"'
 _COPY: Final = "temp.main._copy"
+_CHANGED: Final = "temp.main._changed"
+DROP_CHANGED: Final = f"DROP TABLE {_CHANGED}"
 
 CREATE_STATE: Final = (
     f"CREATE TABLE IF NOT EXISTS {_STATE} (resource VARCHAR PRIMARY KEY, server VARCHAR, query VARCHAR, "
@@ -101,9 +109,52 @@ def convert_columns(table: str, key: str, types: Mapping[str, str]) -> Sequence[
     )
 
 
+def count_rows(table: str) -> str:
+    """Count the rows of a table."""
+    return f"SELECT count(*) FROM {qualified_name(table)}"
+
+
 def column_types(relation: str) -> str:
     """Select no rows, for the columns of the result."""
     return f"SELECT * FROM {relation} LIMIT 0"
+
+
+def insert_batch(table: str, types: Mapping[str, str]) -> str:
+    """Insert the batch; DuckDB refuses it if the table has a row with one of its keys.
+
+    Args:
+        table: the table to insert into.
+        types: SQL types to cast columns of the batch to.
+    """
+    return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_batch(types)}"
+
+
+def find_changed(table: str, key: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
+    """Copy rows that are new, differ, or are marked as deleted, from the batch.
+
+    Args:
+        table: the table to compare with.
+        key: its primary key.
+        columns: the columns of the batch.
+        types: SQL types to cast columns of the batch to.
+    """
+    own, names = identifier(key), [identifier(column) for column in columns if column != key]
+    return (
+        f"CREATE OR REPLACE TEMP TABLE {_CHANGED} AS SELECT b.* FROM {_batch(types)} AS b "
+        f"LEFT JOIN {qualified_name(table)} AS t ON t.{own} = b.{own} "
+        f"WHERE t.{own} IS NULL OR {_differs(names)}"
+    )
+
+
+def delete_changed(table: str, key: str) -> str:
+    """Delete the old versions of the copied rows."""
+    own = identifier(key)
+    return f"DELETE FROM {qualified_name(table)} WHERE {own} IN (SELECT {own} FROM {_CHANGED})"
+
+
+def insert_changed(table: str) -> str:
+    """Insert the copied rows."""
+    return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_CHANGED}"
 
 
 def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
@@ -115,15 +166,12 @@ def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str
         columns: the columns of the batch.
         types: SQL types to cast columns of the batch to.
     """
-    others = [identifier(column) for column in columns if column != key]
-    differs = "".join(f" OR t.{column} IS DISTINCT FROM b.{column}" for column in others)
-    values = "".join(f"{column} = b.{column}, " for column in others)
-    deleted = identifier(DELETED_AT)
-    batch = f"(SELECT * REPLACE ({_casts(types)}) FROM {BATCH})" if types else BATCH
+    names = [identifier(column) for column in columns if column != key]
+    values = "".join(f"{name} = b.{name}, " for name in names)
     return (
-        f"MERGE INTO {qualified_name(table)} AS t USING {batch} AS b "
+        f"MERGE INTO {qualified_name(table)} AS t USING {_batch(types)} AS b "
         f"ON t.{identifier(key)} = b.{identifier(key)} "
-        f"WHEN MATCHED AND (t.{deleted} IS NOT NULL{differs}) THEN UPDATE SET {values}{deleted} = NULL "
+        f"WHEN MATCHED AND ({_differs(names)}) THEN UPDATE SET {values}{identifier(DELETED_AT)} = NULL "
         "WHEN NOT MATCHED THEN INSERT BY NAME * RETURNING merge_action"
     )
 
@@ -142,6 +190,15 @@ def mark_deleted(table: str, key: str) -> str:
         f"UPDATE {qualified_name(table)} SET {deleted} = ?::TIMESTAMPTZ "
         f"WHERE {deleted} IS NULL AND {own} IN (SELECT {own} FROM {BATCH})"
     )
+
+
+def _batch(types: Mapping[str, str]) -> str:
+    return f"(SELECT * REPLACE ({_casts(types)}) FROM {BATCH})" if types else BATCH
+
+
+def _differs(columns: Iterable[str]) -> str:
+    differs = "".join(f" OR t.{column} IS DISTINCT FROM b.{column}" for column in columns)
+    return f"t.{identifier(DELETED_AT)} IS NOT NULL{differs}"
 
 
 def _casts(types: Mapping[str, str]) -> str:
