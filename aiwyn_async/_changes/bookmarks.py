@@ -9,13 +9,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.files import disk_errors, local_path, replace_content
 from aiwyn_async._pagination.page import Checkpoint
+from aiwyn_async._pagination.timestamps import instant_of
 from aiwyn_async.errors import CheckpointError
 from aiwyn_async.models.base import Id
-
-__all__ = ["Bookmark", "BookmarkStore", "FileState", "StateBackend"]
 
 
 class Bookmark(NamedTuple):

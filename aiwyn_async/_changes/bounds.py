@@ -9,13 +9,12 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
-from aiwyn_async._changes.timestamps import earliest, instant_of, last_shown_as, shown_unit, subtract
+from aiwyn_async._changes.timestamps import earliest, subtract
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit
 from aiwyn_async.models.base import Id
-
-__all__ = ["Bounds", "Span", "changed_within"]
 
 DEFAULT_OVERLAP: Final = timedelta(minutes=5)
 """How long after its own timestamp a row may be committed without being skipped."""

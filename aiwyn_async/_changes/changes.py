@@ -36,8 +36,6 @@ from aiwyn_async.errors import (
     RequestError,
 )
 
-__all__ = ["CHANGES_OPTIONS", "Changes"]
-
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 

@@ -12,7 +12,6 @@ from aiwyn_async._changes.bounds import Bounds, Span
 from aiwyn_async._changes.iteration import ChangesIteration
 from aiwyn_async._changes.lookup import first_row, key_and_timestamp
 from aiwyn_async._changes.reconcile import plain_key
-from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.session import Session
@@ -20,9 +19,8 @@ from aiwyn_async._pagination.page import Page
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.reader import key_getter
+from aiwyn_async._pagination.timestamps import instant_of
 from aiwyn_async.models.base import Id
-
-__all__ = ["Checks"]
 
 
 class Checks:

@@ -16,8 +16,6 @@ from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.models.base import Id
 
-__all__ = ["ChangesIteration"]
-
 RowT = TypeVar("RowT")
 
 SUMMED_FIELDS: Final = (

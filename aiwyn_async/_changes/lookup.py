@@ -17,8 +17,6 @@ from aiwyn_async._pagination.timestamps import is_instant
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
-__all__ = ["FirstRow", "ServerClock", "first_row", "key_and_timestamp"]
-
 GRACE: Final = timedelta(minutes=5)
 LOCAL_CLOCK_GRACE: Final = timedelta(hours=1)
 RETRY_ROWS: Final = 25

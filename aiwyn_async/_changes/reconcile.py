@@ -9,14 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async._changes.lookup import key_and_timestamp
-from aiwyn_async._changes.timestamps import instant_of
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._pagination.timestamps import instant_of
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id
-
-__all__ = ["KeyDiff", "diff_keys", "diff_rows", "plain_key"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_shown_as, shown_unit
+from aiwyn_async._pagination.timestamps import instant_of
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
-
-__all__ = [
-    "earliest",
-    "first_shown_as",
-    "instant_of",
-    "last_shown_as",
-    "shown_unit",
-    "subtract",
-    "to_timedelta",
-    "to_wire",
-]
 
 
 def to_wire(name: str, value: datetime | str) -> str:

@@ -20,7 +20,8 @@ from aiwyn_async._cli.resources import create_list, find_resource, parse_where
 from aiwyn_async._cli.rows import Fields, Order, RowFields
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._pagination.read import MAX_PAGE_SIZE, check_integer
+from aiwyn_async._pagination.read import check_integer
+from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
 from aiwyn_async.errors import ConfigurationError
 
 

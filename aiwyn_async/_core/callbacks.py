@@ -6,8 +6,6 @@ import inspect
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["check_callback", "check_state"]
-
 
 def check_callback(name: str, function: object) -> None:
     """Refuse a callback that cannot be called, or that nothing would await.

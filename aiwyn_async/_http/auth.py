@@ -34,8 +34,6 @@ from aiwyn_async.errors import (
     TokenExchangeError,
 )
 
-__all__ = ["ApiKeyExchange", "ProvidedToken", "ReadyToken"]
-
 logger: Final = logging.getLogger("aiwyn_async.auth")
 
 PROACTIVE_LEFT: Final = 300.0

@@ -12,8 +12,6 @@ from aiwyn_async._http.messages import FailureKind, is_success
 from aiwyn_async._http.redaction import MAX_ERROR_BODY, printable
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 
-__all__ = ["UnusableBody", "body_at_hand", "read_body", "undecodable"]
-
 MAX_NAME_LENGTH: Final = 8192
 """Characters of a header value quoted in an error, as many as aiohttp reads; shortened after masking."""
 SMALL_PIECE: Final = 4096

@@ -5,8 +5,6 @@ from __future__ import annotations
 from time import thread_time
 from typing import Final
 
-__all__ = ["BusyTime"]
-
 RESOLUTION: Final = 0.001
 """Seconds; the CPU time of a thread is a system call, of 0.4 us."""
 

@@ -13,8 +13,6 @@ from aiwyn_async._http.timeouts import TimeLimit
 from aiwyn_async.config import Clock, Secret
 from aiwyn_async.errors import Attempt, ConfigurationError
 
-__all__ = ["Call", "DeadlinePassed"]
-
 
 class DeadlinePassed(Exception):  # noqa: N818 (never leaves the session)
     """A wait would end after the deadline of its call."""

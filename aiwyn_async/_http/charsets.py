@@ -7,8 +7,6 @@ import functools
 import re
 from typing import Final
 
-__all__ = ["UnknownCharsetError", "as_utf8", "declared_charset"]
-
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -10,8 +10,6 @@ from aiwyn_async._http import forks
 from aiwyn_async._http.limits import AdaptiveLimit, FixedLimit, Sample
 from aiwyn_async.config import Clock
 
-__all__ = ["ConcurrencyLimiter", "Phased"]
-
 
 class Phased(Protocol):
     """A caller waiting for a slot; its phase is named in the deadline's error."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest, ClientTimeout
     from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "NoCookies", "ProxyConnector", "is_followed"]
-
 READABLE: Final = 1
 """POLLIN of every system that has poll()."""
 

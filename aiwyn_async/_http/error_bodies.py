@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-__all__ = ["failure_reason", "find_reason", "says_failure"]
-
 # Most specific first. Compared in lower case and without separators, so that Message and errorMessage fit.
 _KEYS: Final = (
     "errors",

@@ -48,15 +48,6 @@ from aiwyn_async.errors import (
     TransportError,
 )
 
-__all__ = [
-    "MAX_REASON",
-    "find_failure",
-    "is_refused_for_now",
-    "may_have_been_applied",
-    "server_message",
-    "to_error",
-]
-
 MAX_REASON: Final = 500
 _SUCCESS: Final = b'"success"'
 _NO_SUCCESS: Final = re.compile(rb'"success"\s*:\s*false')

@@ -14,8 +14,6 @@ from yarl import URL
 
 from aiwyn_async._http.messages import FailureKind
 
-__all__ = ["blame_proxy", "is_out_of_sockets", "kind_and_text"]
-
 OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 OUT_OF_SOCKETS_TEXT: Final = (
     "no file descriptor or memory left for a connection; raise the limit (ulimit -n) or lower max_concurrency"

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["generation"]
-
-
 generation: int = 0
 """Incremented in every forked child."""
 

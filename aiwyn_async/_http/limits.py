@@ -14,8 +14,6 @@ import msgspec
 
 from aiwyn_async.config import Clock
 
-__all__ = ["AdaptiveLimit", "FixedLimit", "Sample"]
-
 MIN_LIMIT: Final = 1.0
 INITIAL_LIMIT: Final = 16.0
 MAX_LIMIT: Final = 64

@@ -14,21 +14,6 @@ from msgspec.structs import force_setattr
 from aiwyn_async._http.redaction import printable
 from aiwyn_async.errors import Attempt, ConfigurationError
 
-__all__ = [
-    "Failure",
-    "FailureKind",
-    "Outcome",
-    "Request",
-    "Response",
-    "RetryClass",
-    "Timeouts",
-    "encode_json",
-    "fields_of",
-    "is_success",
-    "looks_cut",
-    "path_segment",
-]
-
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _sorted_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 

@@ -13,8 +13,6 @@ from aiwyn_async._http.session import Session, TokenSource
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Config, Secret
 
-__all__ = ["create_session"]
-
 TOKEN_EXCHANGE_TIMEOUT: Final = 30.0
 
 

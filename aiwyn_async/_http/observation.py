@@ -10,8 +10,6 @@ from aiwyn_async._core.observer import AttemptEnd, CallEnd, ObservedCall, Observ
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async.config import Config
 
-__all__ = ["Observation", "ReadObservation", "SafeObserver", "logger"]
-
 logger: Final = logging.getLogger("aiwyn_async.http")
 
 Event = Literal["call_started", "wait_started", "attempt_ended", "call_ended"]

@@ -7,8 +7,6 @@ from typing import Any, Final, cast
 
 from aiwyn_async._core.secret import Secret
 
-__all__ = ["MASK", "MAX_ERROR_BODY", "excerpt", "masked", "printable"]
-
 MASK: Final = "***"
 MAX_MASKED_DEPTH: Final = 50
 """A value nested deeper is replaced, since recursion would exhaust the stack."""

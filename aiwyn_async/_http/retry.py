@@ -25,8 +25,6 @@ from aiwyn_async._http.messages import (
 from aiwyn_async._http.retry_after import THROTTLED_STATUSES, requested_wait
 from aiwyn_async.config import Config
 
-__all__ = ["Retry", "RetryBudget", "Stop", "is_final", "is_throttled", "retry_decision", "retry_until_final"]
-
 # Cloudflare sends 520 to 524 for what others call 502 or 504; an overloaded server may send 529.
 RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 # With these statuses, the server has certainly not applied a write.

@@ -8,15 +8,6 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = [
-    "SANE_RETRY_AFTER",
-    "THROTTLED_STATUSES",
-    "asks_to_come_back",
-    "parse_retry_after",
-    "requested_wait",
-    "timestamp_of",
-]
-
 SANE_RETRY_AFTER: Final = 31 * 24 * 3600.0
 """Seconds; a longer wait is ignored as invalid."""
 # float() would take inf, nan, 1_0 and digits of other scripts as well.

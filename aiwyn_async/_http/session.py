@@ -40,8 +40,6 @@ from aiwyn_async.errors import (
     UndocumentedEndpointWarning,
 )
 
-__all__ = ["Session", "TokenSource"]
-
 MAX_SHOWN_PATH: Final = 2048
 
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["LARGE_READ", "SMALL_READ", "TlsSocket", "adapt_read_size"]
-
 SMALL_READ: Final = 64 * 1024
 """Bytes that glibc serves from its heap: it requests blocks of 128 KiB and more from the kernel, until one
 is freed, and trims the heap when 64 KiB or more are freed."""

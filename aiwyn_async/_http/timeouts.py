@@ -15,8 +15,6 @@ from typing import Final, Self
 
 from aiwyn_async._core.threads import running_loop
 
-__all__ = ["Stage", "TimeLimit"]
-
 MAX_IDLE_TIMERS: Final = 16
 
 

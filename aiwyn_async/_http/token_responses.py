@@ -17,8 +17,6 @@ from aiwyn_async._http.redaction import printable
 from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["DOCUMENTED_LIFETIME", "as_secret", "lifetime_of", "token_in"]
-
 DOCUMENTED_LIFETIME: Final = 3600.0
 CLOCK_SKEW: Final = 300.0
 """Seconds by which the clocks of the server and of this machine may differ before one is considered wrong."""

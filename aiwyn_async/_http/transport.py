@@ -36,8 +36,6 @@ from aiwyn_async._version import __version__
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import ClientClosedError, ConfigurationError, LoopMismatchError
 
-__all__ = ["Transport"]
-
 TWO_RESPONSES: Final = "two responses arrived for one request"
 USER_AGENT: Final = f"aiwyn-async/{__version__} aiohttp/{aiohttp.__version__} python/{python_version()}"
 

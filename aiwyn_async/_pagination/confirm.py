@@ -8,8 +8,6 @@ from typing import Final, Protocol, TypeVar
 
 from aiwyn_async.models.base import Id
 
-__all__ = ["Evidence", "HasKeys", "confirm"]
-
 MAX_REPEATS: Final = 2
 """Requests beyond the first: the second shows a difference, the third decides it."""
 

@@ -11,8 +11,6 @@ from aiwyn_async._http.messages import Response
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.models.base import Id
 
-__all__ = ["PageInBlocks"]
-
 RowT = TypeVar("RowT")
 
 

@@ -12,8 +12,6 @@ from weakref import proxy, ref
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async.errors import ConfigurationError, PaginationError
 
-__all__ = ["Iteration", "LastChunk", "Owned"]
-
 ItemT = TypeVar("ItemT")
 StepT = TypeVar("StepT")
 

@@ -25,8 +25,6 @@ from aiwyn_async._pagination.strategy import (
 from aiwyn_async._pagination.ties import Order, Ties, are_out_of_order, is_before
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["KeysetPagination"]
-
 
 class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a keyset pagination resumes."""

@@ -21,8 +21,6 @@ from aiwyn_async._pagination.strategy import (
     parse_position,
 )
 
-__all__ = ["OffsetPagination"]
-
 MAX_EMPTY_PAGES: Final = 2
 """Empty pages in a row that end a list without a count, or even if its count promises more rows."""
 

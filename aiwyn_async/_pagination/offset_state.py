@@ -17,8 +17,6 @@ from aiwyn_async._pagination.strategy import (
 )
 from aiwyn_async.models.base import Id
 
-__all__ = ["OffsetState", "PageKeys", "Probe", "RepeatDetector"]
-
 MAX_EQUAL_PAGES: Final = 2
 """Pages in a row that equal the page before. One may be due to inserted rows, as many as a page has."""
 

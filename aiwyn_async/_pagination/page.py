@@ -14,8 +14,6 @@ from aiwyn_async._html import rows_html
 from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async.errors import Attempt, CheckpointError
 
-__all__ = ["Checkpoint", "Page", "PageMeta", "RawPage", "damaged_checkpoint", "fingerprint"]
-
 RowT = TypeVar("RowT")
 
 VERSION: Final = 1

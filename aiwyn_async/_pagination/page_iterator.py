@@ -22,8 +22,6 @@ from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pagination.strategy import PageRequest, Pagination
 from aiwyn_async.errors import AiwynError, IncompleteError, PaginationError, RequestError
 
-__all__ = ["PageIterator"]
-
 RowT = TypeVar("RowT")
 
 INITIAL_DEPTH: Final = 4

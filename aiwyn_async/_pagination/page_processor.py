@@ -20,8 +20,6 @@ from aiwyn_async._pagination.strategy import OutOfOrder, PageDecision, PageResul
 from aiwyn_async.errors import PaginationError, PaginationLoopError
 from aiwyn_async.models.base import Id
 
-__all__ = ["Candidate", "Outcome", "PageProcessor"]
-
 RowT = TypeVar("RowT")
 
 

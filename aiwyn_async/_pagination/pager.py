@@ -19,8 +19,6 @@ from aiwyn_async._pagination.read import Read, ReadOptions
 from aiwyn_async._pagination.strategy import Pagination
 from aiwyn_async.errors import PaginationError, RequestError
 
-__all__ = ["LIST_OPTIONS", "Pager"]
-
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
 

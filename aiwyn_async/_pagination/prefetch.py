@@ -11,8 +11,6 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from aiwyn_async._core.threads import running_loop
 
-__all__ = ["AdaptiveDepth", "Prefetcher", "Timer"]
-
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 

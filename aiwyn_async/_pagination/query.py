@@ -19,8 +19,6 @@ from aiwyn_async.filters._keyset import key_between, keyset_after
 from aiwyn_async.filters._validation import order_columns
 from aiwyn_async.models.base import Id
 
-__all__ = ["RESUME_STATE", "Query", "ResumeState"]
-
 RESUME_STATE: Final = "carried"
 """The key of a position under which the state of the report is stored."""
 

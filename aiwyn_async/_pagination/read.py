@@ -28,8 +28,6 @@ from aiwyn_async.arrow._rows import RowCounts
 from aiwyn_async.arrow._stream import ArrowReadable, running_loop_or_none
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, RequestError
 
-__all__ = ["MAX_PAGE_SIZE", "MAX_RANGES", "Read", "ReadOptions", "check_integer", "type_name"]
-
 ResultT = TypeVar("ResultT")
 RowT = TypeVar("RowT")
 

@@ -29,8 +29,6 @@ from aiwyn_async._pagination.timestamps import is_instant
 from aiwyn_async.errors import DecodeError, RequestError
 from aiwyn_async.models.base import Id
 
-__all__ = ["DecodedPage", "PageReader", "key_getter"]
-
 RowT = TypeVar("RowT")
 
 

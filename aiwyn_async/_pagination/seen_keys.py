@@ -10,8 +10,6 @@ from typing import Final, NamedTuple, cast
 
 from aiwyn_async.models.base import Id
 
-__all__ = ["KeySet"]
-
 SPAN_BITS: Final = 16
 SPAN: Final = 1 << SPAN_BITS
 # From this many keys on, a span of flags (64 KiB) is smaller than the set of its keys.

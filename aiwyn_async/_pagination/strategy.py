@@ -16,21 +16,6 @@ from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "MAX_PAGE_SIZE",
-    "MAX_STALE_PAGES",
-    "FinalReason",
-    "OutOfOrder",
-    "PageDecision",
-    "PageRequest",
-    "PageResult",
-    "PageStyle",
-    "Pagination",
-    "RepeatedPage",
-    "RowCount",
-    "parse_position",
-]
-
 PositionT = TypeVar("PositionT", bound=msgspec.Struct)
 PageStyle = Literal["page", "offset", "auto"]
 FinalReason = Literal["empty_page", "count", "limit"]

@@ -23,8 +23,6 @@ from aiwyn_async.filters import Column, Condition, Direction
 from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.models.base import Id
 
-__all__ = ["Order", "Ties", "are_out_of_order", "holds_instants", "is_before"]
-
 Order = Sequence[tuple[tuple[str, ...], Direction]]
 Paths = frozenset[tuple[str, ...]]
 Values = tuple[Any, ...]

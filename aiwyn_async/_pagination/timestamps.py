@@ -9,8 +9,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["first_shown_as", "instant_of", "is_instant", "last_shown_as", "shown_unit"]
-
 DIGITS: Final = 6
 """Of a second's fraction, in Postgres and in Python."""
 

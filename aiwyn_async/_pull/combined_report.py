@@ -10,8 +10,6 @@ import msgspec
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import EarlierProblems
 
-__all__ = ["combine_parts"]
-
 SUMMED: Final = (
     "rows_received",
     "rows_yielded",

@@ -17,8 +17,6 @@ from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with
 from aiwyn_async._pull.yielded_keys import ScanKeys
 from aiwyn_async.errors import RequestError
 
-__all__ = ["RESTART", "FullScan"]
-
 RowT = TypeVar("RowT")
 
 MAX_SCANS: Final = 6

@@ -22,8 +22,6 @@ from aiwyn_async._pull.segments import RangeRequest
 from aiwyn_async.errors import ApiError, InvalidRequestError
 from aiwyn_async.models.base import Id
 
-__all__ = ["MAX_PARTS", "make_partition", "make_plan"]
-
 MAX_PARTS: Final = 10_000
 
 

@@ -10,17 +10,6 @@ from typing import Any, TypeGuard
 from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "KeyFilterIgnored",
-    "are_integers",
-    "contains",
-    "find_violation",
-    "follows_in_order",
-    "lower_bound",
-    "merge_adjacent",
-    "upper_bound",
-]
-
 
 class KeyFilterIgnored(Exception):  # noqa: N818 (never leaves this package)
     """The server does not apply the key filter or the order; the text says how."""

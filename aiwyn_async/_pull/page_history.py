@@ -8,8 +8,6 @@ from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._pull.key_ranges import contains, lower_bound, upper_bound
 from aiwyn_async.models.base import Id
 
-__all__ = ["PageHistory"]
-
 
 class PageHistory:
     """What earlier pages show about later ones, and about rows not received."""

@@ -22,8 +22,6 @@ from aiwyn_async._pull.combined_report import combine_parts
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id, Model
 
-__all__ = ["PARTITION_OPTIONS", "PLAN_OPTIONS", "Partition", "Plan", "normalized", "to_options", "to_query"]
-
 VERSION: Final = 1
 PLAN_OPTIONS: Final = ("page_size", "strict", "on_bad_row")
 PARTITION_OPTIONS: Final = ("ranges", "ordered", "resume", "on_progress")

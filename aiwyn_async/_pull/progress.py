@@ -7,8 +7,6 @@ import msgspec
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 
-__all__ = ["Progress", "RangeProgress", "to_progress"]
-
 
 class RangeProgress(msgspec.Struct, frozen=True):
     """The progress of one key range.

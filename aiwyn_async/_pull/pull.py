@@ -20,11 +20,10 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import MAX_RANGES, Read, ReadOptions, type_name
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
+from aiwyn_async._pull.key_ranges import KeyFilterIgnored
 from aiwyn_async._pull.progress import to_progress
-from aiwyn_async._pull.range_reader import KeyFilterIgnored, RangeReader
+from aiwyn_async._pull.range_reader import RangeReader
 from aiwyn_async.errors import AiwynError, CheckpointError, IncompleteError, PaginationError, RequestError
-
-__all__ = ["PULL_OPTIONS", "Pull"]
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")

@@ -26,8 +26,6 @@ from aiwyn_async._pull.progress import RangeProgress
 from aiwyn_async._pull.segments import RangeRequest, Search, Segment, Segments
 from aiwyn_async.models.base import Id
 
-__all__ = ["RangePlan"]
-
 MAX_PROBES: Final = 400
 """Probes for the end of keys that cannot be read; after that, the rest of the range is missing."""
 

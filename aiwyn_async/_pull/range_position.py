@@ -9,8 +9,6 @@ from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async._pull.key_ranges import lower_bound, upper_bound
 
-__all__ = ["RangePosition"]
-
 
 class RangePosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The ranges that a pull has left, and the counts that its report continues.

@@ -25,8 +25,6 @@ from aiwyn_async._pull.yielded_keys import RangeKeys
 from aiwyn_async.errors import ApiError, DecodeError, InvalidRequestError, RequestError, TransportError
 from aiwyn_async.models.base import Id
 
-__all__ = ["KeyFilterIgnored", "RangeReader"]
-
 RowT = TypeVar("RowT")
 
 MAX_BYTES_IN_FLIGHT: Final = 32 * 1024 * 1024

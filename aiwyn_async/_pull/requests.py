@@ -29,16 +29,6 @@ from aiwyn_async.errors import (
 )
 from aiwyn_async.models.base import Id
 
-__all__ = [
-    "ATTEMPTS_PER_PAGE",
-    "FINAL_ERRORS",
-    "RangeClient",
-    "may_be_page_size",
-    "summarize",
-    "with_attempts",
-    "without_retries",
-]
-
 ATTEMPTS_PER_PAGE: Final = 6
 """More than for a single request: if a page fails, the whole pull is lost."""
 ATTEMPTS_PER_SMALLER_PAGE: Final = 2

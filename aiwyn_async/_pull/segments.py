@@ -11,8 +11,6 @@ from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._pull.progress import RangeProgress
 from aiwyn_async.models.base import Id
 
-__all__ = ["Purpose", "RangeRequest", "Search", "Segment", "Segments"]
-
 Purpose = Literal["page", "last", "first", "count", "probe", "end"]
 
 

@@ -8,8 +8,6 @@ from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored
 from aiwyn_async.models.base import Id
 
-__all__ = ["RangeKeys", "ScanKeys"]
-
 
 class RangeKeys:
     """The keys yielded by a pull by key ranges.

@@ -10,8 +10,6 @@ from typing import Literal, Self
 
 from aiwyn_async._core.threads import in_thread, to_its_end
 
-__all__ = ["AppendedFile", "FileAssembler"]
-
 
 class _AbandonedError(Exception):
     """The file is not needed any more. Never leaves this module."""

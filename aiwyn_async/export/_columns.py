@@ -11,8 +11,6 @@ from aiwyn_async._decoding.checked_types import is_object
 from aiwyn_async._decoding.chosen_fields import choose_fields
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["choose_columns"]
-
 
 def choose_columns(row_type: Any, columns: Iterable[str]) -> type[Any]:
     """Return a row type with these columns, in this order.

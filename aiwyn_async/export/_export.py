@@ -29,8 +29,6 @@ from aiwyn_async.export._job import ExportJob, ExportResult, Mode
 from aiwyn_async.export._output import Output
 from aiwyn_async.export._source import Readable, Source
 
-__all__ = ["export"]
-
 
 async def export(
     rows: Readable,

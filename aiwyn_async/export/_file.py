@@ -19,8 +19,6 @@ from aiwyn_async.export._source import Report, Source
 from aiwyn_async.export._staging import Staging
 from aiwyn_async.export._target import Target
 
-__all__ = ["FileOutput", "max_threads"]
-
 MAX_THREADS: Final = 2
 """Threads help because JSON is read outside Python's lock."""
 

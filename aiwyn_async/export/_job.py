@@ -24,8 +24,6 @@ from aiwyn_async.export._part_queue import PartQueue
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
 
-__all__ = ["ExportJob", "ExportResult", "Mode"]
-
 PAGES_PER_PART: Final = 10
 """A crash loses the rows of a few parts. Small parts are merged into one row group of Parquet."""
 

@@ -11,8 +11,6 @@ from aiwyn_async._core.files import lock_folder, restrict_to_owner
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._part_files import disk_errors
 
-__all__ = ["FolderLock"]
-
 
 class FolderLock:
     """Creates and locks a private folder, until it is released or the process ends."""

@@ -15,19 +15,6 @@ from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.errors import ExportError
 
-__all__ = [
-    "INVALID",
-    "Manifest",
-    "Part",
-    "StoredExport",
-    "decode_checked",
-    "encode_checked",
-    "file_fingerprint",
-    "read_manifest",
-    "read_valid_manifest",
-    "write_manifest",
-]
-
 INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding damaged JSON raises."""
 

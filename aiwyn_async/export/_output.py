@@ -11,8 +11,6 @@ from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export._source import Report
 
-__all__ = ["Output", "ReadState", "State", "Writer"]
-
 
 class ReadState(NamedTuple):
     """How far an export is after some pages: checkpoint, report of all runs, and bad rows of these pages."""

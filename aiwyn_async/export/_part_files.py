@@ -17,8 +17,6 @@ from aiwyn_async._core import files
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._manifest import Part
 
-__all__ = ["PartLocation", "damaged", "disk_errors", "open_at", "verify_part", "write_part"]
-
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 

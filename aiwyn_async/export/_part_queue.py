@@ -15,8 +15,6 @@ from aiwyn_async.export._output import ReadState, Writer
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report
 
-__all__ = ["PartQueue"]
-
 MAX_UNCOMMITTED: Final = 2
 """Written parts that wait for the disk while others are written."""
 

@@ -9,8 +9,6 @@ import msgspec
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 
-__all__ = ["combine"]
-
 
 def combine(before: Any, now: Any) -> Any:
     """Return a copy of this run's report, combined with those of earlier runs.

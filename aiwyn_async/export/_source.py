@@ -16,8 +16,6 @@ from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._rows import raw_pages, read_as
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["Readable", "Report", "Source"]
-
 ResultT = TypeVar("ResultT")
 
 Readable = Pager[Any] | Pull[Any]

@@ -30,8 +30,6 @@ from aiwyn_async.export._manifest import (
 )
 from aiwyn_async.export._part_files import PartLocation, damaged, disk_errors, open_at, verify_part
 
-__all__ = ["Staging", "has_unfinished"]
-
 MANIFEST: Final = "manifest.json"
 
 

@@ -12,8 +12,6 @@ from aiwyn_async._core.files import move_synced, restrict_to_owner, sync_file
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._part_files import disk_errors
 
-__all__ = ["SharedFile", "Target", "logs_beside"]
-
 LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 """Suffixes of DuckDB's write-ahead log, which it replays when it opens the database."""
 

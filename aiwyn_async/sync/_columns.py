@@ -14,15 +14,6 @@ from aiwyn_async.arrow._options import EXTRA_COLUMN
 from aiwyn_async.errors import StorageError
 from aiwyn_async.sync._statements import DELETED_AT
 
-__all__ = [
-    "SchemaChanges",
-    "common_type",
-    "names_equal_but_for_case",
-    "normalize",
-    "schema_changes",
-    "to_sql",
-]
-
 # A type as DuckDB returns it: `id`, and `children` as pairs of a name and a type.
 DuckType = Any
 

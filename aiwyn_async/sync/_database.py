@@ -19,8 +19,6 @@ from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
 from aiwyn_async.sync import _statements as sql
 
-__all__ = ["DatabaseFile"]
-
 OTHER_FORMATS: Final = frozenset(
     {
         *(".arrow", ".avro", ".csv", ".feather", ".gz", ".ipc", ".json", ".jsonl", ".ndjson", ".orc"),

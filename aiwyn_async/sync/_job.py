@@ -25,8 +25,6 @@ from aiwyn_async.sync._reads import ResourceReads
 from aiwyn_async.sync._skipped_rows import SkippedRows, join_keys
 from aiwyn_async.sync._table import SyncedTable, SyncState
 
-__all__ = ["SyncJob"]
-
 PAGES_PER_TRANSACTION: Final = 10
 
 

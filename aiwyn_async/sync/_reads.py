@@ -19,8 +19,6 @@ from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import Where, to_where
 from aiwyn_async.models.base import Id
 
-__all__ = ["ResourceReads"]
-
 KEYS_PER_LOOKUP: Final = 500
 MAX_LOOKUP_SHARE: Final = 0.25
 """Of all rows; if more differ, pulling all rows takes fewer requests."""

@@ -16,8 +16,6 @@ from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async.models.base import Id
 
-__all__ = ["SkippedRows", "join_keys"]
-
 MAX_NAMED_KEYS: Final = 10
 
 

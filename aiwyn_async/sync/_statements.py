@@ -8,36 +8,6 @@ from typing import Final
 
 from aiwyn_async._core.duckdb_sql import identifier
 
-__all__ = [
-    "ATTACHED",
-    "BATCH",
-    "CREATE_STATE",
-    "DELETED_AT",
-    "DROP_CHANGED",
-    "HAS_ANY_TABLE",
-    "HAS_TABLE",
-    "INSERT_STATE",
-    "PRIMARY_KEY",
-    "SELECT_OWNER",
-    "SELECT_STATE",
-    "STATE_TABLE",
-    "TOUCH_STATE",
-    "UPDATE_STATE",
-    "add_column",
-    "column_types",
-    "convert_columns",
-    "count_rows",
-    "create_table",
-    "delete_changed",
-    "find_changed",
-    "insert_batch",
-    "insert_changed",
-    "mark_deleted",
-    "merge_batch",
-    "qualified_name",
-    "select_keys",
-]
-
 ATTACHED: Final = "firm"
 BATCH: Final = "_batch"
 DELETED_AT: Final = "_deleted_at"

@@ -26,8 +26,6 @@ from aiwyn_async.sync._job import SyncJob
 from aiwyn_async.sync._reads import ResourceReads
 from aiwyn_async.sync._table import SyncedTable
 
-__all__ = ["SyncResult", "sync"]
-
 
 class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a sync.

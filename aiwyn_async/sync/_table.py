@@ -34,8 +34,6 @@ from aiwyn_async.sync._columns import (
 )
 from aiwyn_async.sync._database import DatabaseFile
 
-__all__ = ["SyncState", "SyncedTable", "WriteCounts"]
-
 compute: Any = pc  # its functions are defined at run time, which type checkers do not see
 
 

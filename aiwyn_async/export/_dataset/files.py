@@ -25,8 +25,6 @@ from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._formats.parquet import MAX_BYTES, MAX_ROWS, write_table
 from aiwyn_async.export._formats.parquet_options import ParquetOptions
 
-__all__ = ["DatasetFiles", "read_table", "sum_money"]
-
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 MAX_PARTITIONS: Final = 1000

@@ -17,8 +17,6 @@ from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._lock import FolderLock
 from aiwyn_async.export._part_files import disk_errors
 
-__all__ = ["PARTIAL", "Folder", "open_folder"]
-
 PARTIAL: Final = "_partial"
 """Holds the files of an unfinished run. Readers of datasets ignore names that start with ``_``."""
 

@@ -9,8 +9,6 @@ import msgspec
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.export._manifest import StoredExport
 
-__all__ = ["DatasetFile", "DatasetManifest"]
-
 
 class DatasetFile(msgspec.Struct, frozen=True):
     """A Parquet file of a dataset.

@@ -19,8 +19,6 @@ from aiwyn_async.export._source import Report, Source
 if TYPE_CHECKING:  # it needs an extra
     from aiwyn_async.export._dataset.files import DatasetFiles
 
-__all__ = ["DatasetOutput"]
-
 
 class DatasetOutput:
     """A folder of Parquet files.

@@ -17,8 +17,6 @@ from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
 from aiwyn_async.export._dataset.state import MANIFEST, read_manifest
 from aiwyn_async.export._manifest import encode_checked
 
-__all__ = ["commit_parts", "part_name"]
-
 
 def part_name(number: int) -> str:
     """Return the name of the file of a partition, such as ``part-000007.parquet``."""

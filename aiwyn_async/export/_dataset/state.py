@@ -28,8 +28,6 @@ from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
 from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report
 
-__all__ = ["MANIFEST", "DatasetState", "has_unfinished_run", "read_manifest"]
-
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"
 

@@ -20,8 +20,6 @@ from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._target import SharedFile
 
-__all__ = ["FILE_SUFFIXES", "Format", "format_for", "is_dataset", "suffix_of"]
-
 
 class Format(Protocol):
     """A file format.

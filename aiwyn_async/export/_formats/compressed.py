@@ -13,8 +13,6 @@ from typing import IO, Any, Final, Protocol
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["CODECS", "CompressedFormat", "find_codec", "text_path"]
-
 
 class TextFormat(Protocol):
     """A format of lines, whose parts can be joined."""

@@ -25,8 +25,6 @@ from aiwyn_async.arrow._options import EXTRA_COLUMN, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["CsvFormat"]
-
 # OWASP: spreadsheets run a cell that starts with one of these as a formula.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

@@ -23,8 +23,6 @@ from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
-__all__ = ["DatabaseFile", "DuckdbFormat"]
-
 MAX_MEMORY: Final = "512MB"
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8

@@ -17,8 +17,6 @@ from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["JsonlFormat"]
-
 
 class JsonlFormat:
     """Writes rows without decoding them.

@@ -24,8 +24,6 @@ from aiwyn_async.export._formats.parquet_footer import MAGIC, footer_file, move_
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._formats.tables import PartTables, TableFormat
 
-__all__ = ["ParquetFormat", "join_parquet", "merge_small_parts", "write_table"]
-
 MIN_ROWS: Final = 5_000
 """Parts with fewer rows are merged: reading has a cost per row group and column."""
 MAX_ROWS: Final = 100_000

@@ -11,8 +11,6 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Final
 
-__all__ = ["MAGIC", "footer_file", "move_footer", "split_footer"]
-
 MAGIC: Final = b"PAR1"
 """The first and last bytes of a file."""
 LENGTH: Final = 4

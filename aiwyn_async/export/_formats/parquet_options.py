@@ -9,8 +9,6 @@ import msgspec
 
 from aiwyn_async.errors import ConfigurationError
 
-__all__ = ["DEFAULT_PARQUET", "Compression", "ParquetOptions", "parquet_options"]
-
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
 COMPRESSIONS: Final[tuple[str, ...]] = typing.get_args(Compression)
 

@@ -20,8 +20,6 @@ from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema, cast_to, merge_schemas
 from aiwyn_async.export._target import SharedFile
 
-__all__ = ["PartTables", "TableFormat", "read_arrow", "write_arrow"]
-
 
 class TableFormat:
     """A format whose parts are Arrow tables.

@@ -13,8 +13,6 @@ from aiwyn_async.sandbox._declarations.fields import instant_text, money_json, z
 from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, PAYMENTS, RESOURCES
 from aiwyn_async.sandbox._declarations.sql import DAY, MICRO
 
-__all__ = ["adapt", "move_changes", "set_currencies"]
-
 
 def adapt(store: RowStore, options: FirmOptions) -> None:
     """Apply the options to a newly generated firm."""

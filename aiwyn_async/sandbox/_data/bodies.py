@@ -12,8 +12,6 @@ from aiwyn_async.sandbox._declarations.declarations import Resource
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._declarations.sql import row_json_sql
 
-__all__ = ["Bodies"]
-
 
 class Bodies:
     """Reads the JSON of rows."""

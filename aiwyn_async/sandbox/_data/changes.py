@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Change", "Operation"]
-
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 
 

@@ -7,8 +7,6 @@ Compared with Postgres 15 over the Basic Multilingual Plane. About 850 combining
 import unicodedata
 from collections.abc import Callable, Mapping
 
-__all__ = ["CLASSES", "case_variants", "fold", "is_word"]
-
 _NO_BREAK_SPACES = "\u00a0\u2007\u202f"
 
 

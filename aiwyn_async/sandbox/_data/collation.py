@@ -15,8 +15,6 @@ from typing import Literal
 
 from aiwyn_async.sandbox._data.characters import fold
 
-__all__ = ["Collation", "sort_key"]
-
 Collation = Literal["C", "en_US"]
 
 _MARKS = (

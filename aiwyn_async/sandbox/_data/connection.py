@@ -5,8 +5,6 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["check_file", "connect", "create_write_tables"]
-
 _PRAGMAS = (
     "page_size=16384",
     "temp_store=MEMORY",

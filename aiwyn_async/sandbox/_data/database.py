@@ -30,8 +30,6 @@ from aiwyn_async.sandbox._data.where import compile_where, split_key_range
 from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["Database"]
-
 _MAX_INVOICES_IN_MEMORY = 20_000
 """A larger firm is stored in a temporary file."""
 

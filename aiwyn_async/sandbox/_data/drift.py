@@ -13,8 +13,6 @@ from aiwyn_async.sandbox._data.mutations import (
 )
 from aiwyn_async.sandbox._declarations.declarations import Resource
 
-__all__ = ["Drift"]
-
 
 @dataclass(slots=True)
 class Drift:

@@ -4,8 +4,6 @@ from typing import TypeVar
 
 import msgspec
 
-__all__ = ["BadRequestError", "NotFoundError", "RejectedRequestError", "decode_body"]
-
 T = TypeVar("T")
 
 

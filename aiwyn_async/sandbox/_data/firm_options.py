@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from aiwyn_async.sandbox._declarations.sql import MICRO
 
-__all__ = ["FirmOptions"]
-
 _DAY_MINUTES = 24 * 60
 
 

@@ -13,8 +13,6 @@ from aiwyn_async.sandbox._declarations.declarations import Column, Resource
 from aiwyn_async.sandbox._declarations.fields import instant_text
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["delete_row", "insert_rows", "next_change", "refresh_rows", "update_row"]
-
 
 def insert_rows(
     database: Database, resource: Resource, count: int, values: Mapping[str, object] | None = None

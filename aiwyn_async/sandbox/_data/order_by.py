@@ -9,8 +9,6 @@ from aiwyn_async.sandbox._data.scope import Scope, expect_object
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["column_order", "compile_order", "tie_breaker"]
-
 _DIRECTIONS = {
     # Null is the largest value in Postgres and the smallest in SQLite.
     "asc": "ASC NULLS LAST",

@@ -15,18 +15,6 @@ import msgspec
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
 
-__all__ = [
-    "DeclaredType",
-    "Name",
-    "NewRecordType",
-    "RecordError",
-    "RecordTypeChanges",
-    "RecordTypeField",
-    "RecordTypes",
-    "encode_canonical",
-    "load_declared_types",
-]
-
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 TypeName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 """The name of a record type; the documentation mentions a convention without showing it."""

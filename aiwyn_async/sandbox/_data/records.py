@@ -25,8 +25,6 @@ from aiwyn_async.sandbox._data.record_types import (
     load_declared_types,
 )
 
-__all__ = ["MAX_RECORDS", "RecordFailure", "RecordInput", "Records", "RecordsRequest"]
-
 MAX_RECORDS = 100
 
 

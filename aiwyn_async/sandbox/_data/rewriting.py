@@ -11,8 +11,6 @@ from aiwyn_async.sandbox._data.selection import RowIds
 from aiwyn_async.sandbox._data.values import row_value, to_decimal
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource, Row, SqlValue
 
-__all__ = ["RowStore", "rewrite_row"]
-
 
 class RowStore(Protocol):
     """The rows of a firm within a transaction."""

@@ -8,8 +8,6 @@ from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Nested, Resource, SqlValue
 
-__all__ = ["Query", "Scope", "expect_object"]
-
 
 @dataclass(frozen=True, slots=True)
 class Query:

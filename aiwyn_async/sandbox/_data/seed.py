@@ -13,17 +13,6 @@ from aiwyn_async.sandbox._declarations.declarations import ChildRows, Kind, Reso
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, SPAN_SECONDS, row_json_sql
 
-__all__ = [
-    "CHUNK_ROWS",
-    "SCHEMA_VERSION",
-    "child_resources",
-    "create_indexes",
-    "create_tables",
-    "fill_bodies",
-    "firm_sizes",
-    "generate",
-]
-
 SCHEMA_VERSION = 3
 CHUNK_ROWS = 20_000
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from aiwyn_async.sandbox._declarations.declarations import Resource
 
-__all__ = ["OrderCache", "RowIds", "Selection"]
-
 
 class RowIds:
     """The ids of every resource's rows, ascending."""

@@ -2,8 +2,6 @@
 
 import sqlite3
 
-__all__ = ["Snapshot"]
-
 
 class Snapshot:
     """A copy of a database, made before its first change: a firm that never changes needs none."""

@@ -11,8 +11,6 @@ from aiwyn_async.sandbox._data.regex import RegexTooComplexError, compile_regex
 from aiwyn_async.sandbox._data.values import instant_us
 from aiwyn_async.sandbox._declarations.declarations import DateForm, SqlValue
 
-__all__ = ["LikeSyntaxError", "SqlFunctions", "compile_like"]
-
 
 class LikeSyntaxError(Exception):
     """A LIKE pattern that Postgres rejects."""

@@ -9,15 +9,6 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._declarations.declarations import Column, DateForm, Kind, SqlValue
 
-__all__ = [
-    "decimal_bounds",
-    "instant_us",
-    "plain_value",
-    "row_value",
-    "to_decimal",
-    "whole_number",
-]
-
 _UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MAX_INTEGER = 2**62
 """Larger operands are clamped to it; no stored value is that large, and SQLite ends at 2**63."""

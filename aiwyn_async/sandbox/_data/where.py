@@ -19,8 +19,6 @@ from aiwyn_async.sandbox._data.values import decimal_bounds, instant_us, plain_v
 from aiwyn_async.sandbox._declarations.declarations import Column, Filter, Kind, Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-__all__ = ["check_filter", "compile_where", "split_key_range"]
-
 _MAX_DEPTH = 40
 _MAX_PATTERN = 256
 _ORDERINGS = {"_gt", "_gte", "_lt", "_lte"}

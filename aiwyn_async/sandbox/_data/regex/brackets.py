@@ -6,8 +6,6 @@ from aiwyn_async.sandbox._data.characters import CLASSES, case_variants
 from aiwyn_async.sandbox._data.regex.cursor import Cursor, escape_error
 from aiwyn_async.sandbox._data.regex.tree import Char, Options, RegexSyntaxError
 
-__all__ = ["SHORTHANDS", "parse_bracket", "shorthand_test", "single_char"]
-
 Test = Callable[[str], bool]
 
 SHORTHANDS = {"d": "digit", "s": "space", "w": "word"}

@@ -4,8 +4,6 @@ from aiwyn_async.sandbox._data.characters import fold
 from aiwyn_async.sandbox._data.regex.program import Program, Work, neighbour_kind
 from aiwyn_async.sandbox._data.regex.tree import BackReference, Char
 
-__all__ = ["CaptureSearch"]
-
 _Thread = tuple[int, tuple[int, ...], int]
 """An instruction, the bounds of the groups, and the number of characters matched of a back reference."""
 

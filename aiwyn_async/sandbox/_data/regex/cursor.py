@@ -3,8 +3,6 @@
 from aiwyn_async.sandbox._data.characters import CLASSES
 from aiwyn_async.sandbox._data.regex.tree import RegexSyntaxError
 
-__all__ = ["Cursor", "escape_error"]
-
 _MAX_CODE_POINT = 0x10FFFF
 _PLAIN_ESCAPES = {
     "a": "\a",

@@ -29,8 +29,6 @@ from aiwyn_async.sandbox._data.regex.tree import (
     Sequence,
 )
 
-__all__ = ["Regex"]
-
 _MAX_PROGRAM = 2_000
 _MAX_CACHED = 1_000
 

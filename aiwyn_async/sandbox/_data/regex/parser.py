@@ -18,8 +18,6 @@ from aiwyn_async.sandbox._data.regex.tree import (
     Sequence,
 )
 
-__all__ = ["parse"]
-
 _MAX_COUNT = 255
 _OPERAND = "quantifier operand invalid"
 _BOUNDS = "invalid repetition count(s)"

@@ -7,8 +7,6 @@ from typing import NamedTuple, Protocol
 from aiwyn_async.sandbox._data.characters import is_word
 from aiwyn_async.sandbox._data.regex.tree import BackReference, Boundary, Char, Look
 
-__all__ = ["LookMatcher", "Program", "RegexTooComplexError", "Step", "Work", "is_boundary", "neighbour_kind"]
-
 _MAX_STEPS = 300_000
 
 

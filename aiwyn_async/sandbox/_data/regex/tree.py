@@ -3,20 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = [
-    "Alternatives",
-    "BackReference",
-    "Boundary",
-    "Char",
-    "Group",
-    "Look",
-    "Node",
-    "Options",
-    "RegexSyntaxError",
-    "Repeat",
-    "Sequence",
-]
-
 
 class RegexSyntaxError(Exception):
     """Postgres rejects the pattern; the message is that of Postgres."""
