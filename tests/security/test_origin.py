@@ -52,7 +52,7 @@ async def test_text_of_filters_arrives_as_it_is(
     assert {sent.target for sent in server.requests} == {"/gql/v1/invoices/search", "/gql/v1/invoices"}
 
 
-@pytest.mark.parametrize("table", ['a"; DROP TABLE precious; --', "a'; --", "select", "", "a b", '"', "ü"])
+@pytest.mark.parametrize("table", ['a"; DROP TABLE precious; --', "a'; --", "select", "a b", '"', "ü"])
 async def test_name_of_a_table_is_an_identifier(table: str, client: AiwynClient, tmp_path: Path) -> None:
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as database:
@@ -60,7 +60,7 @@ async def test_name_of_a_table_is_an_identifier(table: str, client: AiwynClient,
     await export(client.invoices.list(limit=5), path, table=table, force=True)
     with duckdb.connect(str(path)) as database:
         names = {name for (name,) in database.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    assert names == {"precious", table or "invoices"}
+    assert names == {"precious", table}
 
 
 @pytest.mark.parametrize("command", ["count", "doctor", "export", "get", "sync", "upsert"])
