@@ -29,17 +29,12 @@ OTHER_FORMATS: Final = frozenset(
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
-# DuckDB caches whatever its limit permits, and cannot spill keys. Inserts need 30 MB in a table of a million
-# rows. To change scattered rows takes 48 MB in one of a million, and 200 to 256 in one of ten.
-MIN_MEMORY_MB: Final = 28
-ROWS_PER_MB: Final = 80_000
-MAX_MEMORY_MB: Final = 512
-OUT_OF_MEMORY: Final = ("Out of Memory", "failed to pin block", "could not allocate block")
-"""Words of DuckDB's errors, whose classes differ between a statement and a commit."""
 OPTIONS: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,  # nothing is downloaded
     "wal_autocheckpoint": "1TB",  # transaction() writes the log into the file instead
-    "memory_limit": f"{MIN_MEMORY_MB}MB",
+    # A commit or a checkpoint that lacks memory can damage the file, or leave all rows in its log. Changing
+    # scattered rows of ten million needs half of this for their keys, which cannot be spilled to disk.
+    "memory_limit": "512MB",
     "threads": 1,
     "preserve_insertion_order": False,
 }
@@ -70,7 +65,6 @@ class DatabaseFile:
         self._spill = path.with_name(f".{path.name}.spill")
         self._connection = duckdb.connect(config=OPTIONS)
         self._is_attached = False
-        self._memory_mb = MIN_MEMORY_MB
 
     def open(self) -> None:
         """Open or create the file.
@@ -81,8 +75,6 @@ class DatabaseFile:
         with disk_errors(self.path, "open"):
             is_new = self._check_target()
         with self.errors():
-            if self._log.exists():  # left by a run that was killed; all that it changed is read
-                self.provide_all_memory()
             attach = attach_new if is_new else attach_old
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
             self._is_attached = True
@@ -115,27 +107,6 @@ class DatabaseFile:
         self._connection.close()
         if self._is_attached:
             shutil.rmtree(self._spill, ignore_errors=True)
-
-    def provide_memory(self, rows: int, *, for_changes: bool) -> None:
-        """Raise the memory limit to what a table with this number of rows needs."""
-        self._set_memory((MIN_MEMORY_MB + rows // ROWS_PER_MB) * (2 if for_changes else 1))
-
-    def provide_all_memory(self) -> None:
-        """Raise the memory limit to its maximum, for statements that read or copy the whole table."""
-        self._set_memory(MAX_MEMORY_MB)
-
-    def lacked_memory(self, error: duckdb.Error) -> bool:
-        """True if all memory, which is then provided, may prevent an error."""
-        if self._memory_mb == MAX_MEMORY_MB or not any(sign in str(error) for sign in OUT_OF_MEMORY):
-            return False
-        self.provide_all_memory()
-        return True
-
-    def _set_memory(self, megabytes: int) -> None:
-        megabytes = min(megabytes, MAX_MEMORY_MB)
-        if megabytes > self._memory_mb:
-            self.execute(f"SET memory_limit = '{megabytes}MB'")
-            self._memory_mb = megabytes
 
     def execute(self, *statements: str) -> None:
         """Execute statements without parameters."""

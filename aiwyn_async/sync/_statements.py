@@ -79,11 +79,6 @@ def convert_columns(table: str, key: str, types: Mapping[str, str]) -> Sequence[
     )
 
 
-def count_rows(table: str) -> str:
-    """Count the rows of a table."""
-    return f"SELECT count(*) FROM {qualified_name(table)}"
-
-
 def column_types(relation: str) -> str:
     """Select no rows, for the columns of the result."""
     return f"SELECT * FROM {relation} LIMIT 0"

@@ -100,7 +100,6 @@ class SyncedTable:
         self._server = server
         self._query = query
         self._file = DatabaseFile(path)
-        self._rows = 0
         # In a first read, until DuckDB refuses a batch because the table has one of its keys.
         self._inserts_only = False
 
@@ -127,7 +126,6 @@ class SyncedTable:
             file.restrict_log()
             with file.transaction(), file.batch(pa.Table.from_batches([], self._schema.arrow)):
                 self._adapt_columns()
-            ((self._rows,),) = file.fetch(sql.count_rows(self._resource))
 
     def close(self) -> None:
         """Write the log into the file and release it."""
@@ -163,19 +161,9 @@ class SyncedTable:
                     raise
                 self._inserts_only = False
                 counts = self._write(rows, state)
-            self._rows += counts.inserted
         return counts
 
     def _write(self, rows: Any, state: SyncState) -> WriteCounts:
-        self._file.provide_memory(self._rows, for_changes=not self._inserts_only)
-        try:
-            return self._write_once(rows, state)
-        except duckdb.Error as error:
-            if not self._file.lacked_memory(error):
-                raise
-        return self._write_once(rows, state)
-
-    def _write_once(self, rows: Any, state: SyncState) -> WriteCounts:
         counts = WriteCounts()
         with self._file.transaction():
             if rows is not None:
@@ -210,7 +198,6 @@ class SyncedTable:
             modified_at: the column of the last change; None leaves it out.
         """
         with self._file.errors():
-            self._file.provide_all_memory()
             return self._file.fetch(sql.select_keys(self._resource, self._key, modified_at))
 
     def has_timestamps(self, column: str) -> bool:
@@ -222,7 +209,6 @@ class SyncedTable:
     def mark_deleted(self, keys: Sequence[Id]) -> int:
         """Mark rows as deleted now, and return their number."""
         file = self._file
-        file.provide_all_memory()
         with file.errors(), file.transaction(), file.batch(pa.table({self._key: keys})):
             statement = sql.mark_deleted(self._resource, self._key)
             ((count,),) = file.fetch(statement, datetime.now(UTC).isoformat())
@@ -265,8 +251,6 @@ class SyncedTable:
             )
         wanted, existing = self._batch_types(), self._table_types()
         changes = schema_changes(wanted, existing, self._declared, resource=self._resource, path=file.path)
-        if changes.added or changes.converted:
-            file.provide_all_memory()
         for column, kind in sorted(changes.added.items()):
             file.execute(sql.add_column(self._resource, column, kind))
         if changes.converted:
@@ -287,7 +271,6 @@ class SyncedTable:
             if both != to_sql(kind):
                 casts[name] = both
         if converted:
-            self._file.provide_all_memory()
             self._file.execute(*sql.convert_columns(self._resource, self._key, converted))
         return casts
 
