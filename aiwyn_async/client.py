@@ -12,7 +12,7 @@ import msgspec
 from aiwyn_async._core.logs import log_as_environment_says
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
-from aiwyn_async._core.urls import is_plain_setting
+from aiwyn_async._core.urls import is_plain_setting, server_name
 from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.new_session import create_session
 from aiwyn_async._pull.plan import Partition, to_options, to_query
@@ -265,7 +265,7 @@ class AiwynClient(DescribesResources):
             TypeError: an unknown keyword argument.
         """
         built = to_options(partition, **options)
-        query = to_query(partition)
+        query = to_query(partition, server_name(self._session.config.base_url))
         return Pull(self._session, query, query.model, built)
 
     @without_locals

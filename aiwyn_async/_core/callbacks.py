@@ -13,7 +13,10 @@ def check_callback(name: str, function: object) -> None:
     Raises:
         ConfigurationError: names the argument.
     """
-    if function is not None and (not callable(function) or inspect.iscoroutinefunction(function)):
+    call = getattr(function, "__call__", None)  # noqa: B004 (that of an object may be async)
+    if function is not None and (
+        not callable(function) or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    ):
         kind = "an async function" if callable(function) else type(function).__name__
         raise ConfigurationError(f"{name} must be a function that is not async, not {kind}")
 

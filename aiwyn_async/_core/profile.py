@@ -20,9 +20,8 @@ SECRETS: Final = {"api_key", "token"}
 def from_environment(options: Iterable[str]) -> dict[str, Any]:
     """Return the options that environment variables set, as text without the whitespace around it."""
     names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in options}
-    return {
-        name: os.environ[variable].strip() for variable, name in names.items() if os.environ.get(variable)
-    }
+    texts = {name: os.environ.get(variable, "").strip() for variable, name in names.items()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def profile_path() -> Path:

@@ -138,16 +138,18 @@ class PullReport(ReadReport, kw_only=True):
                 f"the server counts {highest_count}: rows may be repeated, and others missing"
             )
         if self._is_short_of_first_count:
+            at_end = "could not be read" if self.total_count_at_end is None else "is 0"
             problems.append(
                 f"the server counted {self.total_count_at_start} rows at the start, "
-                f"{self.rows_yielded} were received; the count at the end could not be read"
+                f"{self.rows_yielded} were received; the count at the end {at_end}"
             )
         totals = msgspec.structs.replace(self.all_problem_counts, short_pages=self.short_pages)
         return problems + self._page_problems(totals, self.total_count)
 
     @property
     def _is_short_of_first_count(self) -> bool:
-        has_no_count = self.finished and self.total_count_at_end is None and not self.missing
+        # A count of 0 at the end is that of a server that fails, rather than of a list emptied meanwhile.
+        has_no_count = self.finished and not self.total_count_at_end and not self.missing
         return has_no_count and self.rows_yielded < (self.total_count_at_start or 0)
 
     def __str__(self) -> str:

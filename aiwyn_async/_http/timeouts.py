@@ -150,7 +150,7 @@ class _Timer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # What a loop of asyncio calls, without the method in between.
-        is_usual = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+        is_usual = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
         self.now: Callable[[], float] = time.monotonic if is_usual else loop.time
         self._call_at = loop.call_at
         self.active: dict[TimeLimit, None] = {}

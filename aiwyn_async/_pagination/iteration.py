@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from weakref import proxy, ref
@@ -55,9 +56,11 @@ class Iteration(AsyncGenerator[ItemT, None]):
 
     def _first_step(self) -> Coroutine[Any, Any, ItemT]:
         self._items = _items(self._chunks)
-        step = _owned_by_us(self._items.__anext__)
+        with suppress(StopIteration):
+            # Begun at once: a step cancelled before it begins would end a generator that has not begun.
+            _owned_by_us(self._items.__anext__).send(None)
         self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
-        return step
+        return self._items.__anext__()
 
     async def next_chunk(self) -> list[ItemT]:
         """Return the items that are read together, such as those of a page; an empty list at the end.
@@ -180,6 +183,8 @@ class _Chunks(Generic[ItemT]):
         step = self._step
         if not step.done():
             await self._is_done.wait()
+            if not step.done():  # a task factory may wrap the step
+                await asyncio.wait([step])
         self._step = None
         return step
 
@@ -234,6 +239,7 @@ class _Chunks(Generic[ItemT]):
 async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
     item: Any = None
     try:
+        yield item  # taken by ``_first_step()``
         while True:
             for item in chunks.left:
                 yield item

@@ -181,8 +181,8 @@ def normalized(query: Query) -> Query:
     return msgspec.structs.replace(query, fields=fields, key_range=KeyRange(None, None))
 
 
-def to_query(partition: Partition) -> Query:
-    """Return the query of a partition.
+def to_query(partition: Partition, server: str) -> Query:
+    """Return the query of a partition at a server.
 
     Raises:
         ConfigurationError: the partition was changed, or made by another release.
@@ -190,6 +190,7 @@ def to_query(partition: Partition) -> Query:
     query = Query(
         path=partition.endpoint,
         fields=partition.fields,
+        server=server,
         key=partition.key,
         envelope=None
         if partition.items_path is None

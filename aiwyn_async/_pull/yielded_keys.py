@@ -22,7 +22,8 @@ class RangeKeys:
 
     def trust_order(self) -> None:
         """Stop comparing integer keys: the server applies the key filter."""
-        self.known = None
+        if self.known is not None:
+            self._text_keys, self.known = self.known, None
 
     def has_all(self, keys: Sequence[Id | None]) -> bool:
         """Return whether all keys of a page are known to be yielded."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from decimal import Decimal
 from typing import Any, Final, Literal, NoReturn
 
 import msgspec
@@ -199,7 +200,8 @@ class RecordWrite:
                 if isinstance(record_input, Record)
                 else msgspec.convert(record_input, StrictRecord)
             )
-            check_finite([record.system_ref, record.attributes])
+            values = [record.system_ref, record.attributes]
+            check_finite(msgspec.to_builtins(values, builtin_types=(Decimal,)))
             encode_json(record)
         except RecursionError:
             raise ConfigurationError(f"record {index} is malformed: nested too deeply") from None

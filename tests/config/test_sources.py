@@ -115,6 +115,7 @@ def test_whitespace_around_an_environment_variable_is_ignored(monkeypatch: pytes
     monkeypatch.setenv("AIWYN_RETRIES", " 3\n")
     monkeypatch.setenv("AIWYN_READ_TIMEOUT", "2.5 ")
     monkeypatch.setenv("AIWYN_RETRY_WRITES", "true\n")
+    monkeypatch.setenv("AIWYN_DEADLINE", " ")  # as unset
     config = Config.load()
     assert (config.token, config.retries, config.read_timeout, config.retry_writes) == (
         Secret("token"),

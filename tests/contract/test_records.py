@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,14 @@ from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.errors import AuthenticationError, PartialWriteError
 from aiwyn_async.models.records import Record, RecordOutcome
 from aiwyn_async.sandbox import Sandbox
+
+
+@dataclass
+class Point:
+    """A value of attributes."""
+
+    x: float
+
 
 ENDLESS: dict[str, Any] = {}
 ENDLESS["self"] = ENDLESS
@@ -174,6 +183,7 @@ async def test_raise_on_partial_raises_after_a_partial_failure(sandbox: tuple[Sa
         ({"type": "A", "attributes": {"x": {"y": Decimal("sNaN")}}}, "NaN and infinity"),
         ({"type": "A", "systemRef": {"id": Decimal("Infinity")}}, "NaN and infinity"),
         (Record(type="A", attributes={"x": float("nan")}), "NaN and infinity"),
+        ({"type": "A", "attributes": {"x": Point(float("nan"))}}, "NaN and infinity"),
         ({"type": "A", "attributes": ENDLESS}, "nested too deeply"),
         ({"type": "A", "system_ref": 1}, "unknown field `system_ref`"),
         (7, "malformed"),

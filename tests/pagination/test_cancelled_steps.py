@@ -94,6 +94,57 @@ async def test_read_continues_after_a_cancelled_step(
     assert not await settle(before)
 
 
+@pytest.mark.parametrize("rows_before", [0, 3])
+@pytest.mark.parametrize("name", READS)
+async def test_read_continues_after_steps_cancelled_before_they_begin(
+    aiwyn: AiwynClient, box: Sandbox, name: str, rows_before: int
+) -> None:
+    """As ``asyncio.wait_for(anext(rows), 0)`` does."""
+    table = "payments" if name == "pull of a list" else "invoices"
+    expected = [row[0] for row in box.query(f"SELECT id FROM {table} ORDER BY id")]
+    wanted = expected if name != "get_many" else expected[:40]
+    items, received = READS[name](aiwyn, wanted), list[int]()
+    for _ in range(rows_before):
+        item = await anext(items, None)
+        received += [] if item is None else keys_of(item)
+    for _ in range(3):
+        step = asyncio.ensure_future(anext(items, None))
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+    received += await read_through(items, Cancellation(0, "never"))
+    assert sorted(received) == wanted
+
+
+async def test_write_continues_after_steps_cancelled_before_they_begin(aiwyn: AiwynClient) -> None:
+    items = aiter(aiwyn.records.upsert([{"type": "TEST", "systemRef": 1}]))
+    for _ in range(3):
+        step = asyncio.ensure_future(anext(items, None))
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+    assert [outcome.index async for outcome in items] == [0]
+
+
+async def test_read_works_with_a_task_factory_that_wraps_coroutines(aiwyn: AiwynClient) -> None:
+    async def wrapped(work: Any) -> Any:
+        try:
+            return await work
+        finally:
+            await asyncio.sleep(0)
+
+    def factory(loop: Any, work: Any, **options: Any) -> asyncio.Task[Any]:
+        return asyncio.Task(wrapped(work), loop=loop, **options)
+
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(factory)
+    try:
+        assert len(await aiwyn.invoices.list(page_size=40).collect()) == 95
+        assert len([row async for row in aiwyn.invoices.list(page_size=40)]) == 95
+    finally:
+        loop.set_task_factory(None)
+
+
 @pytest.mark.parametrize("when", ["suspended", "woken"])
 async def test_write_continues_after_a_cancelled_step(aiwyn: AiwynClient, box: Sandbox, when: When) -> None:
     records = [{"type": "TEST", "systemRef": number, "attributes": {}} for number in range(25)]

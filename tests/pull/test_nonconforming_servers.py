@@ -125,6 +125,37 @@ async def test_keys_whose_type_changes_lose_no_row_unnoticed(
     assert set(map(int, keys)) == set(range(1, 101)) or not pull.report.complete
 
 
+async def test_text_keys_that_return_after_integers_are_yielded_once(serve: Serve) -> None:
+    texts = list("abcdefghij")
+    pages: dict[Any, list[Any]] = {
+        None: texts,
+        "j": list(range(1, 11)),
+        10: ["a", "b", *"klmnopqr"],
+    }
+
+    def matching(body: dict[str, Any]) -> list[dict[str, Any]]:
+        after = body.get("where", {}).get("id", {}).get("_gt")
+        rest = list(pages)[list(pages).index(after) :] if after in pages else []
+        return [{"id": key} for start in rest for key in pages[start]]
+
+    model = ServerModel([])
+    model.order, model.matching = (lambda _: 0), matching
+    pull = (await serve(model)).invoices.pull(page_size=10, ranges=1).decode_as(dict)
+    keys = await keys_of(pull)
+    assert sorted(map(str, keys)) == sorted(map(str, set(keys)))
+    assert pull.report.duplicates == 2
+    assert not pull.report.complete
+
+
+async def test_count_of_0_after_rows_is_not_complete(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(30)))
+    model.before_each = lambda: model.rows.clear() if len(model.bodies) > 1 else None
+    pull = (await serve(model)).invoices.pull(page_size=10, ranges=1).decode_as(dict)
+    assert len(await keys_of(pull)) == 10
+    assert not pull.report.complete
+    assert "the count at the end is 0" in str(pull.report)
+
+
 @pytest.mark.parametrize("keys", [range(300), [f"k{n:03}" for n in range(300)]], ids=["integers", "texts"])
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_filter_that_includes_its_bound_yields_no_row_twice(

@@ -32,6 +32,7 @@ from aiwyn_async._pull.plan import normalized
 from aiwyn_async.export import export
 from aiwyn_async.models import InvoiceSearchRow
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.testing import FakeClock
 from secrecy import CANARY
 from server_model import ServerModel, numbered
 from unreadable_rows import ids
@@ -270,6 +271,19 @@ async def test_partition_is_an_arrow_stream(aiwyn: AiwynClient) -> None:
     table = await asyncio.to_thread(pa.table, aiwyn.read(plan.partitions[0]))
     assert table.num_rows == 1000
     assert max(table["id"].to_pylist()) == plan.partitions[0].until
+
+
+async def test_checkpoint_of_a_partition_is_refused_at_another_server(
+    aiwyn: AiwynClient, box: Sandbox, clock: FakeClock
+) -> None:
+    partition = (await aiwyn.invoices.plan(parts=2, page_size=100)).partitions[0]
+    pages = aiwyn.read(partition).pages()
+    checkpoint = (await anext(pages)).checkpoint
+    await pages.aclose()
+    url = box.url.replace("127.0.0.1", "localhost")
+    async with AiwynClient(base_url=url, api_key=box.api_key, clock=clock) as other:
+        with pytest.raises(CheckpointError, match="another server"):
+            other.read(partition, resume=checkpoint)
 
 
 def without_filter(model: ServerModel) -> None:
