@@ -100,7 +100,7 @@ def key_and_fields(row_type: Any, key: str) -> type[Any]:
     )
 
 
-def yields_keys(row_type: Any) -> bool:
+def creates_chosen_rows(row_type: Any) -> bool:
     """Return True for a type that ``key_and_fields()`` created."""
     return hasattr(row_type, "to_chosen")
 

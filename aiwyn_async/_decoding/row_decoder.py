@@ -29,7 +29,7 @@ from aiwyn_async._decoding.checked_types import (
     key_only,
     may_misread_timestamps,
 )
-from aiwyn_async._decoding.chosen_fields import yields_keys
+from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
 from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder, split_object
 from aiwyn_async._decoding.key_case import can_be_field, normalize
@@ -79,8 +79,8 @@ class RowDecoder(Generic[RowT]):
     def __init__(self, row_type: Any, model: Any = None) -> None:
         self._row_type = row_type
         self._is_key_only = is_key_only(row_type)
-        self._yields_keys = yields_keys(row_type)
-        self._is_checked = is_checkable(row_type) and not self._yields_keys
+        self._creates_chosen_rows = creates_chosen_rows(row_type)
+        self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
         self._is_unchecked = has_unchecked_amounts(row_type)
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
@@ -109,11 +109,11 @@ class RowDecoder(Generic[RowT]):
     @property
     def yields_chosen(self) -> bool:
         """True as long as rows are decoded to ``ChosenRows``."""
-        return yields_keys(self._row_type)
+        return creates_chosen_rows(self._row_type)
 
     def finish(self, rows: list[Any]) -> list[Any]:
         """Return rows decoded fast as the rows to yield; raise ``DECODING_ERRORS`` if that is not exact."""
-        if not self._yields_keys:
+        if not self._creates_chosen_rows:
             return rows
         return list(map(_get_key, rows)) if self._is_key_only else self._row_type.to_chosen(rows)
 
@@ -127,7 +127,7 @@ class RowDecoder(Generic[RowT]):
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
         """Adapt to a page that was not decoded fast; return True if ``fast`` changed."""
-        if yields_keys(self._row_type):
+        if creates_chosen_rows(self._row_type):
             self._row_type, self._is_key_only = self._row_type.key_only, True
             self.fast = self._build_spec()
             return True
@@ -162,7 +162,7 @@ class RowDecoder(Generic[RowT]):
         """Decode one row exactly, or raise one of ``DECODING_ERRORS``."""
         if self._is_checked:
             return row_decoder(self._row_type)(row)
-        if self._yields_keys:
+        if self._creates_chosen_rows:
             exact = _decode_key(getattr(self._row_type, "key_only", self._row_type), row)
             return exact._replace(row=exact.row.key)
         if self._is_key_only:

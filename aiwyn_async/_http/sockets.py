@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 SMALL_READ: Final = 64 * 1024
 """Bytes that glibc serves from its heap: it requests blocks of 128 KiB and more from the kernel, until one
 is freed, and trims the heap when 64 KiB or more are freed."""
-
-
 LARGE_READ: Final = 256 * 1024
 
 

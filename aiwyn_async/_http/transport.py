@@ -85,9 +85,9 @@ def _note_connected() -> None:
 
 
 class _ClientResponse(aiohttp.ClientResponse):
-    """Waits for a response no longer than read_timeout.
+    """Starts the limit of silence when a response is awaited.
 
-    The silence limit of aiohttp restarts a timer with every piece, which is expensive for small calls.
+    That of aiohttp restarts a timer with every piece, which is expensive for small calls.
     """
 
     # Not a coroutine itself: each small call would pay for one more frame.

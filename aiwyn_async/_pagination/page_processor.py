@@ -189,7 +189,7 @@ class PageProcessor(Generic[RowT]):
         return self._reader.page(page, rows, number=self._pages_yielded - 1, checkpoint=self.checkpoint())
 
     def items(self, page: DecodedPage[RowT], rows: Sequence[int]) -> list[RowT]:
-        """Return what the page of the rows at these indices contains, without that page."""
+        """Return the rows at these indices that no other page yields, without building a page."""
         return self._reader.items(page, self._to_yield(page, rows), self._pages_yielded - 1)[1]
 
     def _to_yield(self, page: DecodedPage[RowT], rows: Sequence[int]) -> Sequence[int]:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast, get_args
 import msgspec
 
 from aiwyn_async._decoding.checked_types import key_only
-from aiwyn_async._decoding.chosen_fields import yields_keys
+from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
@@ -279,7 +279,7 @@ def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
     """Return a getter for the key of a row; None if the row type may lack it."""
     if row_type is dict:
         return functools.partial(_key_in, key)
-    if yields_keys(row_type):
+    if creates_chosen_rows(row_type):
         return lambda row: row
     if isinstance(row_type, type) and issubclass(row_type, msgspec.Struct):
         for field in msgspec.structs.fields(row_type):
