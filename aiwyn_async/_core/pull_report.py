@@ -148,7 +148,7 @@ class PullReport(ReadReport, kw_only=True):
 
     @property
     def _is_short_of_first_count(self) -> bool:
-        # A count of 0 at the end is that of a server that fails, rather than of a list emptied meanwhile.
+        # A count of 0 at the end is that of a server that fails, rather than of an emptied list.
         has_no_count = self.finished and not self.total_count_at_end and not self.missing
         return has_no_count and self.rows_yielded < (self.total_count_at_start or 0)
 
