@@ -148,9 +148,11 @@ class PullReport(ReadReport, kw_only=True):
 
     @property
     def _is_short_of_first_count(self) -> bool:
-        # A count of 0 at the end is that of a server that fails, rather than of an emptied list.
-        has_no_count = self.finished and not self.total_count_at_end and not self.missing
-        return has_no_count and self.rows_yielded < (self.total_count_at_start or 0)
+        # A count of 0 after rows is that of a server that fails, rather than of an emptied list.
+        is_doubtful = self.total_count_at_end == 0 < self.rows_yielded
+        has_no_count = self.total_count_at_end is None or is_doubtful
+        is_short = self.rows_yielded < (self.total_count_at_start or 0)
+        return self.finished and has_no_count and is_short and not self.missing
 
     def __str__(self) -> str:
         of = "" if self.total_count is None else f" of {self.total_count}"
