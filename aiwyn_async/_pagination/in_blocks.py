@@ -40,6 +40,7 @@ class PageInBlocks(Generic[RowT]):
         self._blocks = blocks
         self._key_of = key_of
         self._known = known
+        self._block_start = 0
 
     @property
     def is_read(self) -> bool:
@@ -63,7 +64,7 @@ class PageInBlocks(Generic[RowT]):
         except DECODING_ERRORS:
             return None
         keys = list(map(self._key_of, rows))
-        first = len(self.keys)
+        first = self._block_start = len(self.keys)
         new: Sequence[int] = range(len(keys))
         if not self._known.add_if_disjoint(keys):
             if None in keys:
@@ -80,6 +81,12 @@ class PageInBlocks(Generic[RowT]):
     def discard(self) -> None:
         """Remove the keys of this page from those known."""
         self._known.forget(self.keys[index] for index in self.new_rows)
+
+    def take_back(self) -> None:
+        """Remove the last block: its rows are not yielded."""
+        del self.keys[self._block_start :]
+        if self._new_rows is not None:
+            self._new_rows = [index for index in self._new_rows if index < self._block_start]
 
     def not_yielded(self, keys: Sequence[Id | None], indices: Sequence[int]) -> list[int]:
         """Return the indices of the rows of a page that no block contained."""

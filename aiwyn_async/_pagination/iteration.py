@@ -225,6 +225,7 @@ class _Chunks(Generic[ItemT]):
     async def close_unless_ended(self) -> None:
         """Close, for the guard."""
         if not self._is_ended:
+            self.fail(PaginationError("the event loop ended before this iteration"))
             await self.aclose()
 
     def _raise_again(self, failure: BaseException) -> None:

@@ -271,7 +271,11 @@ class PageIterator(Generic[RowT]):
             await self._apply(first, page.new_rows)
             return rows
         page.discard()
-        best = await self._confirmed(request, first)
+        try:
+            best = await self._confirmed(request, first)
+        except AiwynError:
+            page.take_back()  # the rows of the last block are not yielded
+            raise
         self._started_page = None
         if best is first:
             await self._apply(first, self._processor.add_keys(page.keys))

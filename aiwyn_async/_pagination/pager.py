@@ -12,7 +12,7 @@ from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import LastChunk
-from aiwyn_async._pagination.page import Page, Position
+from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
 from aiwyn_async._pagination.read import Read, ReadOptions
@@ -81,10 +81,10 @@ class Pager(Read[RowT]):
                     del rows, blocks
                     yield chunk
                     del chunk
-                    self._checkpoint = pages.checkpoint()
+                    self._advance(pages, pages.checkpoint())
                 self._finish(pages)
             except (RequestError, PaginationError) as error:
-                self._fail(error)
+                self._fail(pages, error)
                 raise
             finally:
                 await pages.aclose()
@@ -98,11 +98,11 @@ class Pager(Read[RowT]):
                     pages.prefetch()
                     after = page.checkpoint
                     yield (page,)
-                    self._checkpoint = after
+                    self._advance(pages, after)
                     del page
                 self._finish(pages)
             except (RequestError, PaginationError) as error:
-                self._fail(error)
+                self._fail(pages, error)
                 raise
             finally:
                 await pages.aclose()
@@ -152,11 +152,11 @@ class Pager(Read[RowT]):
                 if page is None:
                     page = pages.empty_page()
             except (RequestError, PaginationError) as error:
-                self._fail(error)
+                self._fail(pages, error)
                 raise
             finally:
                 await pages.aclose()
-        self._checkpoint = page.checkpoint
+        self._advance(pages, page.checkpoint)
         return page
 
     def _start(self) -> PageIterator[RowT]:
@@ -175,12 +175,18 @@ class Pager(Read[RowT]):
         return pages
 
     def _finish(self, pages: PageIterator[RowT]) -> None:
-        self._checkpoint = pages.checkpoint()
+        self._advance(pages, pages.checkpoint())
         pages.end(strict=self.strict)
 
-    def _fail(self, error: RequestError | PaginationError) -> None:
-        self._end_with(error)
-        self._checkpoint = error.checkpoint
+    def _fail(self, pages: PageIterator[RowT], error: RequestError | PaginationError) -> None:
+        if self._report is pages.report:
+            self._end_with(error)
+        self._advance(pages, error.checkpoint)
+
+    def _advance(self, pages: PageIterator[RowT], checkpoint: Checkpoint | None) -> None:
+        """Show where an iteration is, if it is the latest."""
+        if self._report is pages.report:
+            self._checkpoint = checkpoint
 
     def _pagination(self, limit: int | None) -> Pagination:
         return self.query.pagination(self.options.page_size, limit, self._position)

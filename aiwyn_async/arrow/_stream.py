@@ -253,7 +253,7 @@ class _LoopBridge:
                 return future.result(CHECK_INTERVAL)
             except TimeoutError:
                 if future.done():
-                    raise  # from the coroutine
+                    return future.result()  # it completed just then, or raised a TimeoutError of its own
                 if not self._loop.is_running():
                     future.cancel()
                     raise LoopMismatchError("the event loop of this read has stopped") from None

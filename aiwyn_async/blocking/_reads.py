@@ -114,9 +114,13 @@ class BlockingIteration(Iterator[ItemT]):
         self._one_at_a_time = asyncio.Lock()
 
     def __next__(self) -> ItemT:
+        left = self._left
         while True:
             try:
-                return self._left.popleft()
+                # Not popleft(): Ctrl-C is raised after a call, and what the call returned would be lost.
+                item = left[0]
+                del left[0]
+                return item  # noqa: TRY300
             except IndexError:
                 pass
             with self._lock:  # several threads may share the rows
