@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+from typing import Any
 
-from aiwyn_async import AiwynClient
+import pytest
+
+from aiwyn_async import AiwynClient, PaginationError
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.sandbox import Sandbox
@@ -104,3 +107,39 @@ async def test_finished_read_is_freed_without_a_garbage_collection(aiwyn: AiwynC
         assert [each for each in gc.get_objects() if isinstance(each, (PageIterator, KeySet))] == []
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("verb", ["list", "search", "pull"])
+def test_read_whose_loop_ended_does_not_end_as_complete(verb: str) -> None:
+    with Sandbox(invoices=95, seed=7) as box:
+        client = AiwynClient(base_url=box.url, api_key=box.api_key)
+        reads: list[Any] = []
+
+        async def begin() -> None:
+            reads.append(aiter(getattr(client.invoices, verb)()))
+            await anext(reads[0])
+
+        async def go_on() -> None:
+            with pytest.raises(PaginationError, match="the event loop ended"):
+                async for _ in reads[0]:
+                    pass
+            await client.aclose()
+
+        asyncio.run(begin())
+        asyncio.run(go_on())
+
+
+async def test_checkpoint_of_a_pager_is_that_of_its_latest_iteration(aiwyn: AiwynClient) -> None:
+    expected = [row.id for row in await aiwyn.invoices.list().collect()]
+    pager = aiwyn.invoices.list(page_size=10)
+    older = pager.pages()
+    for _ in range(5):
+        await anext(older)
+    newer = pager.pages()
+    received = [row.id for _ in range(2) for row in (await anext(newer)).items]
+    await anext(older)
+    assert pager.checkpoint is not None
+    received += [row.id async for row in aiwyn.invoices.list(page_size=10, resume=pager.checkpoint)]
+    assert set(received) == set(expected)
+    await older.aclose()
+    await newer.aclose()

@@ -332,3 +332,27 @@ async def test_block_is_released_before_the_next_is_decoded(
     assert max(Tracked.alive[:40]) == 19  # the first two pages are decoded whole
     # The end of the page, decoded first, the block of five or six rows, and the last row of the one before.
     assert max(Tracked.alive[40:]) <= 10
+
+
+async def test_error_while_a_page_is_confirmed_has_a_checkpoint_before_its_last_block(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    expected = await aiwyn.invoices.list(page_size=10).collect()
+    answered = 0
+
+    def cut(page: Page) -> None:
+        nonlocal answered
+        answered += 1
+        del page["deid_invoice"][-1]
+
+    fourth: Any = {"match": lambda body: body["page"] == 3 and answered == 1}
+    box.faults.add("invoices.list", nth=4, mutate=mutation(cut))
+    box.faults.add("invoices.list", every=1, status=500, **fourth)
+    pager = aiwyn.with_options(retries=0).invoices.list(page_size=10)
+    keys, error = await read(pager)
+    assert isinstance(error, RequestError)
+    assert error.checkpoint is not None
+    box.faults.clear()
+    rest, failure = await read(aiwyn.invoices.list(page_size=10, resume=error.checkpoint))
+    assert failure is None
+    assert set(keys + rest) == {row.id for row in expected}
