@@ -32,9 +32,6 @@ from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, mer
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
-# The default, mimalloc, retains 25 MB where 5 are in use. System calls for each page would cost CPU.
-_POOL: Final = pa.jemalloc_memory_pool() if "jemalloc" in pa.supported_memory_backends() else None
-
 _TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
     r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
@@ -174,7 +171,6 @@ class RowSchema:
                 newlines_in_values=True,
                 unexpected_field_behavior="ignore" if self._decoder.extra_keys else "error",
             ),
-            memory_pool=_POOL,
         )
         (rows,) = document_table.column("rows").chunks  # one, since the block size exceeds the document
         return self._to_columns(rows.flatten())
