@@ -166,23 +166,24 @@ class Staging:
     def find_finished(self) -> Checkpoint | None:
         """Load the finished file's manifest; return the checkpoint at its end.
 
-        None if an export of another format, server or limit wrote the file, or if it was changed since.
+        None if an unfinished export is newer, if an export of another format, server or limit wrote the file,
+        or if it was changed since.
         """
         current = self._manifest
-        for path in (self._manifest_path, self._finished_path):
-            manifest = read_valid_manifest(path)
-            if manifest is None or not self._is_finished(manifest):
-                continue
-            if (manifest.identity, manifest.server, manifest.limit) != (
-                current.identity,
-                current.server,
-                current.limit,
-            ):
-                return None
-            with contextlib.suppress(CheckpointError):
-                checkpoint = Checkpoint.from_json(manifest.checkpoint)
-                self._manifest, self.bad_rows = manifest, manifest.bad_rows
-                return checkpoint
+        # An unfinished export is newer than the finished file that it is to replace.
+        manifest = read_valid_manifest(self._manifest_path if self.exists else self._finished_path)
+        if manifest is None or not self._is_finished(manifest):
+            return None
+        if (manifest.identity, manifest.server, manifest.limit) != (
+            current.identity,
+            current.server,
+            current.limit,
+        ):
+            return None
+        with contextlib.suppress(CheckpointError):
+            checkpoint = Checkpoint.from_json(manifest.checkpoint)
+            self._manifest, self.bad_rows = manifest, manifest.bad_rows
+            return checkpoint
         return None
 
     def location_of(self, number: int, start: int) -> PartLocation:
