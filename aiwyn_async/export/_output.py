@@ -47,6 +47,11 @@ class State(Protocol):
         ...
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        ...
+
+    @property
     def parts(self) -> int:
         """The number of committed parts."""
         ...

@@ -85,6 +85,11 @@ class Staging:
         return sum(part.size for part in self._manifest.parts)
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        return self._manifest.rows_before
+
+    @property
     def parts(self) -> int:
         """The number of committed parts."""
         return len(self._manifest.parts)

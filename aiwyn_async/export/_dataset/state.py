@@ -85,6 +85,11 @@ class DatasetState:
         return self._manifest.bytes
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        return self._manifest.rows_before
+
+    @property
     def parts(self) -> int:
         """The number of committed files."""
         return len(self._manifest.files)
