@@ -99,7 +99,8 @@ class State(Protocol):
         """Load and verify an unfinished export, and return where to resume the read.
 
         Raises:
-            ExportError: it is damaged, or belongs to other columns or another server.
+            ExportError: it is damaged, belongs to other columns or another server, or has more rows than the
+                limit.
         """
         ...
 

@@ -141,7 +141,8 @@ class Staging:
         """Load and verify an unfinished export, and return where to resume the read.
 
         Raises:
-            ExportError: the manifest or a part is damaged, or belongs to another format or server.
+            ExportError: the manifest or a part is damaged, belongs to another format or server, or has more
+                rows than the limit.
         """
         manifest, checkpoint = self._read_manifest()
         if manifest.identity != self._manifest.identity:
@@ -154,7 +155,7 @@ class Staging:
                 f"{self.folder} has rows of {manifest.server}, not of {self._manifest.server}; "
                 "pass force=True to start again"
             )
-        self._manifest = msgspec.structs.replace(manifest, limit=self._manifest.limit)
+        self._manifest = manifest.with_limit(self._manifest.limit, self.folder)
         locations = self.locations()
         for part, location in zip(manifest.parts, locations, strict=True):
             verify_part(part, location, appended=self.appends)

@@ -95,3 +95,46 @@ async def test_resume_refuses_a_later_start_after_a_kill_before_cleanup(
             await export(rest, target)
     with pytest.raises(ExportError, match="started from a checkpoint and lacks rows of this read"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("starts_after", [0, 100])
+async def test_resume_refuses_a_limit_below_the_rows_of_the_export(
+    starts_after: int, name: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = f"{tmp_path}/{name}"
+    options: dict[str, Any] = {"page_size": 20}
+    if starts_after:
+        options["resume"] = await checkpoint_after(starts_after, aiwyn)
+    await export_part(box, aiwyn.invoices.list(**options), target)
+    calls = box.calls()
+    for limit in (100, 499):
+        with pytest.raises(ExportError, match=f"has 500 rows, more than the limit of {limit}; pass force"):
+            await export(aiwyn.invoices.list(limit=limit, **options), target, resume=True)
+    assert box.calls() == calls
+
+    done = await export(aiwyn.invoices.list(limit=510, **options), target, resume=True)
+    assert done.rows == 510 - starts_after
+
+
+@pytest.mark.parametrize("name", TARGETS)
+async def test_resume_takes_a_limit_of_just_the_rows_of_the_export(
+    name: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = f"{tmp_path}/{name}"
+    await export_part(box, aiwyn.invoices.list(page_size=20), target)
+    done = await export(aiwyn.invoices.list(page_size=20, limit=500), target, resume=True)
+    assert (done.rows, done.report.stop_reason) == (500, "limit")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+async def test_replace_starts_again_below_the_rows_of_the_export(
+    name: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = f"{tmp_path}/{name}"
+    await export_part(box, aiwyn.invoices.list(page_size=20), target)
+    done = await export(aiwyn.invoices.list(page_size=20, limit=100), target, replace=True)
+    assert (done.rows, done.report.stop_reason) == (100, "limit")

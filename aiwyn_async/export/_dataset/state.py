@@ -136,7 +136,8 @@ class DatasetState:
         """Load and verify an unfinished run, and return where to resume the read.
 
         Raises:
-            ExportError: the manifest or a file is damaged, or belongs to other columns or another server.
+            ExportError: the manifest or a file is damaged, belongs to other columns or another server, or has
+                more rows than the limit.
         """
         manifest = self._read(UNFINISHED)
         checkpoint = None if manifest is None else _checkpoint_of(manifest)
@@ -155,6 +156,7 @@ class DatasetState:
                 f"the unfinished run in {name} has rows of {manifest.server}, not of "
                 f"{self._manifest.server}; pass force=True to start again"
             )
+        limited = manifest.with_limit(self._manifest.limit, f"the unfinished run in {name}")
         # A crash while the run was published leaves some of its files in their last folder.
         for file in manifest.files:
             if not any(self._folder.matches(at, file) for at in (f"{PARTIAL}/{file.path}", file.path)):
@@ -165,7 +167,7 @@ class DatasetState:
         named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in manifest.files)}
         for unnamed in set(self._folder.files(PARTIAL)) - named:
             self._folder.remove(unnamed)
-        self._manifest = msgspec.structs.replace(manifest, limit=self._manifest.limit)
+        self._manifest = limited
         return checkpoint
 
     def find_finished(self) -> Checkpoint | None:
