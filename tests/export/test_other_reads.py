@@ -126,7 +126,7 @@ async def test_resume_takes_a_limit_of_just_the_rows_of_the_export(
     target = f"{tmp_path}/{name}"
     await export_part(box, aiwyn.invoices.list(page_size=20), target)
     done = await export(aiwyn.invoices.list(page_size=20, limit=500), target, resume=True)
-    assert (done.rows, done.report.stop_reason) == (500, "limit")
+    assert (done.rows, done.report.complete) == (500, True)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -137,4 +137,4 @@ async def test_replace_starts_again_below_the_rows_of_the_export(
     target = f"{tmp_path}/{name}"
     await export_part(box, aiwyn.invoices.list(page_size=20), target)
     done = await export(aiwyn.invoices.list(page_size=20, limit=100), target, replace=True)
-    assert (done.rows, done.report.stop_reason) == (100, "limit")
+    assert (done.rows, done.report.complete) == (100, True)
