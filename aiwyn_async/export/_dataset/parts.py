@@ -13,7 +13,7 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._pull.plan import Plan, to_report
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.folder import open_folder
-from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
+from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._dataset.state import MANIFEST, read_manifest
 from aiwyn_async.export._manifest import encode_checked
 
@@ -65,7 +65,7 @@ def commit_parts(
                 'pass ids="text" to each export()'
             )
         files.append(DatasetFile(name, table.num_rows, len(content), zlib.crc32(content)))
-        sums = {name: amount + sums.get(name, Decimal(0)) for name, amount in sum_money([table]).items()}
+        sums = add_sums(sums, sum_money(table))
     manifest = DatasetManifest(
         run="plan",
         columns=str(schema),

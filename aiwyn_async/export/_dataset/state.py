@@ -23,7 +23,7 @@ from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
-from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
+from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
 from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report
@@ -207,7 +207,7 @@ class DatasetState:
         self._add(
             contents,
             state.report,
-            sums={name: amount + before.sums.get(name, Decimal(0)) for name, amount in sums.items()},
+            sums=add_sums(before.sums, sums),
             bad_rows=(*before.bad_rows, *state.bad_rows),
             endpoint=state.checkpoint.endpoint,
             query=state.checkpoint.query,
