@@ -127,7 +127,7 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 reports that there are.
             ConfigurationError: a report is not valid, or of another plan.
         """
-        parsed = {number: _to_report(number, report) for number, report in reports.items()}
+        parsed = {number: to_report(number, report) for number, report in reports.items()}
         self._check_origin(parsed)
         present = [parsed[each.number] for each in self.partitions if each.number in parsed]
         combined = combine_parts(present, self.total_count) if present else None
@@ -164,7 +164,12 @@ def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _to_report(number: int, report: PullReport | str | bytes) -> PullReport:
+def to_report(number: int, report: PullReport | str | bytes) -> PullReport:
+    """Return the report of a partition, decoded if it is JSON.
+
+    Raises:
+        ConfigurationError: it is not valid.
+    """
     if isinstance(report, PullReport):
         return report
     try:

@@ -121,8 +121,17 @@ class ExportJob:
 
     def _load(self) -> Checkpoint:
         checkpoint = self._state.load()
-        self._source.resume(checkpoint)
+        self._resume_from(checkpoint)
         return checkpoint
+
+    def _resume_from(self, checkpoint: Checkpoint) -> None:
+        # The reverse is legitimate: the checkpoint of an error lies after the first row of its export.
+        if self._state.rows_before > self._source.rows_before:
+            raise ExportError(
+                f"the export of {self._output.path} started from a checkpoint and lacks rows of this read; "
+                "pass force=True to start again"
+            )
+        self._source.resume(checkpoint)
 
     def _continue(self, checkpoint: Checkpoint, *, may_replace: bool) -> None:
         self._output.check_existing(may_replace=may_replace)
@@ -146,8 +155,8 @@ class ExportJob:
         if checkpoint is None:
             return False
         try:
-            self._source.resume(checkpoint)
-        except CheckpointError:
+            self._resume_from(checkpoint)
+        except (CheckpointError, ExportError):
             if self._state.exists:
                 raise
             return False  # refused like any other existing file

@@ -82,6 +82,20 @@ class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
                 "pass force=True to start again"
             )
 
+    def with_limit(self, limit: int | None, where: object) -> Self:
+        """Return a copy with the limit of a read that continues it.
+
+        Raises:
+            ExportError: more rows than the limit were read already.
+        """
+        report = self.report
+        if limit is not None and report is not None and report.rows_yielded > limit:
+            raise ExportError(
+                f"{where} is of a read that has {report.rows_yielded} rows, more than the limit of {limit}; "
+                "pass force=True to start again"
+            )
+        return msgspec.structs.replace(self, limit=limit)
+
 
 ManifestT = TypeVar("ManifestT", bound=StoredExport)
 

@@ -47,6 +47,11 @@ class State(Protocol):
         ...
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        ...
+
+    @property
     def parts(self) -> int:
         """The number of committed parts."""
         ...
@@ -94,7 +99,8 @@ class State(Protocol):
         """Load and verify an unfinished export, and return where to resume the read.
 
         Raises:
-            ExportError: it is damaged, or belongs to other columns or another server.
+            ExportError: it is damaged, belongs to other columns or another server, or has more rows than the
+                limit.
         """
         ...
 

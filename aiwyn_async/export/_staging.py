@@ -85,6 +85,11 @@ class Staging:
         return sum(part.size for part in self._manifest.parts)
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        return self._manifest.rows_before
+
+    @property
     def parts(self) -> int:
         """The number of committed parts."""
         return len(self._manifest.parts)
@@ -136,7 +141,8 @@ class Staging:
         """Load and verify an unfinished export, and return where to resume the read.
 
         Raises:
-            ExportError: the manifest or a part is damaged, or belongs to another format or server.
+            ExportError: the manifest or a part is damaged, belongs to another format or server, or has more
+                rows than the limit.
         """
         manifest, checkpoint = self._read_manifest()
         if manifest.identity != self._manifest.identity:
@@ -149,7 +155,7 @@ class Staging:
                 f"{self.folder} has rows of {manifest.server}, not of {self._manifest.server}; "
                 "pass force=True to start again"
             )
-        self._manifest = msgspec.structs.replace(manifest, limit=self._manifest.limit)
+        self._manifest = manifest.with_limit(self._manifest.limit, self.folder)
         locations = self.locations()
         for part, location in zip(manifest.parts, locations, strict=True):
             verify_part(part, location, appended=self.appends)
@@ -166,23 +172,24 @@ class Staging:
     def find_finished(self) -> Checkpoint | None:
         """Load the finished file's manifest; return the checkpoint at its end.
 
-        None if an export of another format, server or limit wrote the file, or if it was changed since.
+        None if an unfinished export is newer, if an export of another format, server or limit wrote the file,
+        or if it was changed since.
         """
         current = self._manifest
-        for path in (self._manifest_path, self._finished_path):
-            manifest = read_valid_manifest(path)
-            if manifest is None or not self._is_finished(manifest):
-                continue
-            if (manifest.identity, manifest.server, manifest.limit) != (
-                current.identity,
-                current.server,
-                current.limit,
-            ):
-                return None
-            with contextlib.suppress(CheckpointError):
-                checkpoint = Checkpoint.from_json(manifest.checkpoint)
-                self._manifest, self.bad_rows = manifest, manifest.bad_rows
-                return checkpoint
+        # An unfinished export is newer than the finished file that it is to replace.
+        manifest = read_valid_manifest(self._manifest_path if self.exists else self._finished_path)
+        if manifest is None or not self._is_finished(manifest):
+            return None
+        if (manifest.identity, manifest.server, manifest.limit) != (
+            current.identity,
+            current.server,
+            current.limit,
+        ):
+            return None
+        with contextlib.suppress(CheckpointError):
+            checkpoint = Checkpoint.from_json(manifest.checkpoint)
+            self._manifest, self.bad_rows = manifest, manifest.bad_rows
+            return checkpoint
         return None
 
     def location_of(self, number: int, start: int) -> PartLocation:

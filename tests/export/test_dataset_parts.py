@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -67,10 +68,24 @@ async def test_parts_are_not_committed_without_every_file(damage: str, firm: Fir
     expected = {
         "missing": "part-000001.parquet is missing or damaged; export partition 1 again",
         "torn": "part-000001.parquet is missing or damaged; export partition 1 again",
-        "fewer rows": "has 599 rows, which differs from the report",
+        "fewer rows": "part-000001.parquet has 149 rows, but its report has 150; export partition 1 again",
         "other columns": "part-000001.parquet has other columns than the files before it",
     }
     with pytest.raises(ExportError, match=expected[damage]):
+        commit_parts(plan, reports, tmp_path)
+    with pytest.raises(ExportError, match="has no complete dataset"):
+        read_manifest(tmp_path)
+
+
+async def test_rows_in_the_file_of_another_part_are_not_committed(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    plan, reports = await export_parts(aiwyn, tmp_path)
+    first, second = (tmp_path / part_name(number) for number in (0, 1))
+    rows = pq.read_table(first)
+    # One row is lost and another one is there twice, so the total is that of the reports.
+    pq.write_table(rows.slice(1), first)
+    pq.write_table(pa.concat_tables([pq.read_table(second), rows.slice(1, 1)]), second)
+    with pytest.raises(ExportError, match=r"part-000000\.parquet has 149 rows, but its report has 150"):
         commit_parts(plan, reports, tmp_path)
     with pytest.raises(ExportError, match="has no complete dataset"):
         read_manifest(tmp_path)

@@ -164,6 +164,28 @@ async def test_resume_of_a_forced_export_replaces_the_file(firm: Firm, tmp_path:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("mode", ["force", "replace"])
+async def test_resume_continues_the_export_that_is_to_replace_a_finished_one(
+    mode: str, suffix: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / f"x{suffix}"
+    await export(aiwyn.invoices.list(page_size=20), target)
+    box.insert("invoices", count=7)
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    options: dict[str, Any] = {mode: True}
+    with pytest.raises(ServerError):
+        await export(aiwyn.invoices.list(page_size=20), target, **options)
+    box.faults.clear()
+    before = box.calls("invoices.list")
+
+    done = await export(aiwyn.invoices.list(page_size=20), target, resume=True)
+
+    assert (done.rows, rows_in(target), done.report.complete) == (607, 607, True)
+    assert box.calls("invoices.list") - before < 15
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 async def test_replace_writes_the_file_again_each_time(suffix: str, firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     target = tmp_path / f"x{suffix}"

@@ -90,13 +90,14 @@ class DatasetFiles:
             number: of the first file.
         """
         contents: dict[DatasetFile, bytes] = {}
-        for partition, rows in self._partitions(pa.concat_tables(tables)):
+        table = pa.concat_tables(tables)
+        for partition, rows in self._partitions(table):
             buffer = io.BytesIO()
             write_table(buffer, rows, self._parquet)
             content = buffer.getvalue()
             path = f"{folder}/{partition}part-{number + len(contents):06}.parquet"
             contents[DatasetFile(path, rows.num_rows, len(content), zlib.crc32(content))] = content
-        return contents, sum_money(tables)
+        return contents, sum_money(table)
 
     def _partitions(self, table: Any) -> Iterator[tuple[str, Any]]:
         """Yield the rows of each value of the partition column, and its folder."""
@@ -124,21 +125,15 @@ def read_table(content: bytes) -> Any:
         return None
 
 
-def sum_money(tables: Sequence[Any]) -> dict[str, Decimal]:
-    """Return the sum of each column of money; Python adds what overflows Arrow's type."""
-    sums: dict[str, Decimal] = {}
-    for field in tables[0].schema:
-        if pa.types.is_decimal(field.type):
-            sums[field.name] = sum((_sum(table[field.name]) for table in tables), Decimal(0))
-    return sums
-
-
-def _sum(column: Any) -> Decimal:
-    try:
-        total = compute.sum(column).as_py()
-    except pa.ArrowInvalid:
-        total = sum(filter(None, column.to_pylist()), Decimal(0))
-    return total or Decimal(0)
+def sum_money(table: Any) -> dict[str, Decimal]:
+    """Return the exact sum of each column of money."""
+    return {
+        # In 128 bits, a sum of large amounts wraps without an error.
+        field.name: compute.sum(table[field.name].cast(pa.decimal256(76, field.type.scale))).as_py()
+        or Decimal(0)
+        for field in table.schema
+        if pa.types.is_decimal(field.type)
+    }
 
 
 def _check_partition_column(schema: Any, name: str) -> None:

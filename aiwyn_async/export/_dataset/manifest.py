@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Mapping
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Final
 
 import msgspec
 
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async.export._manifest import StoredExport
+
+EXACT: Final = Context(prec=100, traps=[Inexact, InvalidOperation])
+"""Adds amounts exactly, whatever the precision of the caller's context."""
 
 
 class DatasetFile(msgspec.Struct, frozen=True):
@@ -69,3 +74,8 @@ class DatasetManifest(StoredExport, frozen=True, kw_only=True):
     def paths(self) -> list[str]:
         """The path or URL of each file, for ``pyarrow.dataset``, polars, DuckDB and others."""
         return [f"{self.folder}/{file.path}" for file in self.files]
+
+
+def add_sums(before: Mapping[str, Decimal], sums: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return the sum of each column of money over the rows before and the new rows."""
+    return {name: EXACT.add(amount, before.get(name, Decimal(0))) for name, amount in sums.items()}

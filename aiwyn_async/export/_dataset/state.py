@@ -23,7 +23,7 @@ from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
-from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest
+from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
 from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report
@@ -85,6 +85,11 @@ class DatasetState:
         return self._manifest.bytes
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        return self._manifest.rows_before
+
+    @property
     def parts(self) -> int:
         """The number of committed files."""
         return len(self._manifest.files)
@@ -131,7 +136,8 @@ class DatasetState:
         """Load and verify an unfinished run, and return where to resume the read.
 
         Raises:
-            ExportError: the manifest or a file is damaged, or belongs to other columns or another server.
+            ExportError: the manifest or a file is damaged, belongs to other columns or another server, or has
+                more rows than the limit.
         """
         manifest = self._read(UNFINISHED)
         checkpoint = None if manifest is None else _checkpoint_of(manifest)
@@ -150,6 +156,7 @@ class DatasetState:
                 f"the unfinished run in {name} has rows of {manifest.server}, not of "
                 f"{self._manifest.server}; pass force=True to start again"
             )
+        limited = manifest.with_limit(self._manifest.limit, f"the unfinished run in {name}")
         # A crash while the run was published leaves some of its files in their last folder.
         for file in manifest.files:
             if not any(self._folder.matches(at, file) for at in (f"{PARTIAL}/{file.path}", file.path)):
@@ -160,7 +167,7 @@ class DatasetState:
         named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in manifest.files)}
         for unnamed in set(self._folder.files(PARTIAL)) - named:
             self._folder.remove(unnamed)
-        self._manifest = msgspec.structs.replace(manifest, limit=self._manifest.limit)
+        self._manifest = limited
         return checkpoint
 
     def find_finished(self) -> Checkpoint | None:
@@ -200,7 +207,7 @@ class DatasetState:
         self._add(
             contents,
             state.report,
-            sums={name: amount + before.sums.get(name, Decimal(0)) for name, amount in sums.items()},
+            sums=add_sums(before.sums, sums),
             bad_rows=(*before.bad_rows, *state.bad_rows),
             endpoint=state.checkpoint.endpoint,
             query=state.checkpoint.query,
