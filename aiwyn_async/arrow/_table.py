@@ -104,7 +104,9 @@ class RowSchema:
         return [
             pa.field(
                 name,
-                DAY if name in self._options.date_columns else arrow_type(kind, integer_ids),
+                DAY
+                if name in self._options.date_columns
+                else arrow_type(kind, name, integer_ids=integer_ids),
                 nullable=not field.required or is_nullable(kind),
             )
             for field, (name, kind) in zip(self._fields, self._kinds.items(), strict=True)

@@ -1,0 +1,80 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""Row types that users declare have the same values in every output, or no column."""
+
+from __future__ import annotations
+
+import csv
+import io
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from aiwyn_async import ConfigurationError
+from aiwyn_async.arrow._options import column_options
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._table import RowSchema
+from aiwyn_async.export._formats import format_for
+
+
+def page_of(*rows: str) -> PageRows:
+    raw = [msgspec.Raw(row.encode()) for row in rows]
+    return PageRows([RowsOfPage(0, len(raw), raw.copy)], "collect")
+
+
+def arrow_rows(row_type: Any, *rows: str, **options: Any) -> list[dict[str, Any]]:
+    schema = RowSchema(row_type, column_options(row_type, **options))
+    return list(schema.table(page_of(*rows)).to_pylist())
+
+
+def csv_rows(row_type: Any, *rows: str) -> list[list[str]]:
+    file = io.BytesIO()
+    format_for(Path("x.csv"), row_type, "x").write_part(file, page_of(*rows))
+    return list(csv.reader(io.StringIO(file.getvalue().decode(), newline="")))
+
+
+class Work(msgspec.Struct):
+    id: int
+    amount: int | Decimal | None = None
+
+
+def test_fraction_of_an_integer_or_decimal_is_exact() -> None:
+    rows = arrow_rows(Work, '{"id":1,"amount":1234.56}', '{"id":2,"amount":7}', '{"id":3}')
+    assert [row["amount"] for row in rows] == [Decimal("1234.56"), 7, None]
+
+
+def test_fraction_of_an_integer_or_decimal_is_exact_in_rows_decoded_one_by_one() -> None:
+    rows = arrow_rows(Work, '{"id":1,"amount":"1234.56"}', '{"id":2,"amount":7}', round_money=1)
+    assert [row["amount"] for row in rows] == [Decimal("1234.6"), 7]
+
+
+@pytest.mark.parametrize(
+    ("kind", "described"),
+    [
+        (int | float, "int | float"),
+        (float | Decimal, "float | decimal"),
+        (str | float, "str | float"),
+        (bool | str, "bool | str"),
+        (bool | int | None, "bool | int"),
+        (int | str | float, "int | str | float"),
+        (str | list[int], "str | list"),
+        (Literal[1, 2] | None, "literal"),
+        (list[int | float], "int | float"),
+    ],
+)
+def test_union_without_an_exact_column_is_refused_by_name(kind: Any, described: str) -> None:
+    inner = msgspec.defstruct("Inner", [("rate", kind)])
+    for row_type, path in (
+        (inner, "rate"),
+        (msgspec.defstruct("Outer", [("id", int), ("inner", inner | None)]), "inner.rate"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            RowSchema(row_type)
+        message = str(caught.value)
+        assert message.startswith(f"{path}: a field of the type ")
+        parts = message.removeprefix(f"{path}: a field of the type ").partition(" has no Arrow or Parquet")
+        assert sorted(parts[0].split(" | ")) == sorted(described.split(" | "))
+        assert "decode_as()" in message
