@@ -97,12 +97,20 @@ def merge_id_types(kind: Any, other: Any) -> Any:
 
 
 def reading_type(kind: Any) -> Any:
-    """Return the type for the JSON reader, which ``view()`` converts to the column's."""
+    """Return the type for the JSON reader: text for days, since it reads a number as a day.
+
+    ``view()`` converts the other types to the column's.
+    """
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(reading_type(field.type)) for field in kind])
     if pa.types.is_list(kind):
         return pa.list_(reading_type(kind.value_type))
-    return MONEY_TO_READ if kind == MONEY else kind
+    return {MONEY: MONEY_TO_READ, DAY: pa.string()}.get(kind, kind)
+
+
+def has_days(kind: Any) -> bool:
+    """True if values of an Arrow type have days."""
+    return kind == DAY or any(has_days(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def is_nullable(kind: inspect.Type) -> bool:

@@ -28,7 +28,15 @@ from aiwyn_async.arrow._cells import Cells
 from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
-from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, merge_id_types, reading_type
+from aiwyn_async.arrow._schema import (
+    DAY,
+    INSTANT,
+    arrow_type,
+    has_days,
+    is_nullable,
+    merge_id_types,
+    reading_type,
+)
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
@@ -67,15 +75,10 @@ class RowSchema:
         fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
         self._time_columns = [each.name for each in fast if _has_times(each.type)]
-        self._reads_fast = options.round_money in {None, 9}
-        self._reading_type = reading_type(
-            pa.struct(
-                [
-                    (each.name, pa.string() if each.name in options.date_columns else each.type)
-                    for each in fast
-                ]
-            )
-        )
+        self._has_days = any(each.type == DAY for each in fast)
+        has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
+        self._reads_fast = options.round_money in {None, 9} and not has_nested_days
+        self._reading_type = reading_type(self._row)
 
     def __str__(self) -> str:
         return f"{self.arrow} {self._options}"
@@ -182,12 +185,11 @@ class RowSchema:
         return self._to_columns(rows.flatten())
 
     def _to_columns(self, rows: Any) -> Any:
-        if not self._options.date_columns:
+        if not self._has_days:
             batch: Any = pa.RecordBatch.from_struct_array(rows.view(self._row))
             return pa.Table.from_batches([batch])
-        days = self._options.date_columns
         columns = [
-            _to_days(column) if field.name in days else column.view(field.type)
+            _to_days(column) if field.type == DAY else column.view(field.type)
             for column, field in zip(rows.flatten(), self._row, strict=True)
         ]
         return pa.table(columns, schema=pa.schema(list(self._row)))

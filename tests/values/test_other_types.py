@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,18 @@ from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
+from aiwyn_async.models.engagements import EngagementSearchRow
 
 
 def page_of(*rows: str) -> PageRows:
     raw = [msgspec.Raw(row.encode()) for row in rows]
     return PageRows([RowsOfPage(0, len(raw), raw.copy)], "collect")
+
+
+def bad_rows(row_type: Any, *rows: str) -> list[str]:
+    pages = page_of(*rows)
+    RowSchema(row_type).table(pages)
+    return [bad.error for bad in pages.bad_rows]
 
 
 def arrow_rows(row_type: Any, *rows: str, **options: Any) -> list[dict[str, Any]]:
@@ -78,3 +86,30 @@ def test_union_without_an_exact_column_is_refused_by_name(kind: Any, described: 
         parts = message.removeprefix(f"{path}: a field of the type ").partition(" has no Arrow or Parquet")
         assert sorted(parts[0].split(" | ")) == sorted(described.split(" | "))
         assert "decode_as()" in message
+
+
+class Period(msgspec.Struct):
+    starts: date | None = None
+
+
+class Term(msgspec.Struct):
+    id: int
+    starts: date | None = None
+    periods: tuple[Period, ...] | None = None
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['{"id":1,"starts":45413}', '{"id":1,"periods":[{"starts":45413}]}'],
+)
+def test_number_as_a_day_is_refused(row: str) -> None:
+    good = row.replace("45413", '"2024-05-01"')
+    (error,) = bad_rows(Term, row)
+    assert "starts: expected an ISO 8601 timestamp, got 45413" in error
+    assert str(arrow_rows(Term, good)).count("datetime.date(2024, 5, 1)") == 1
+
+
+def test_days_of_engagements_are_exact_or_refused() -> None:
+    assert len(bad_rows(EngagementSearchRow, '{"id":1,"start_dt":45413}')) == 1
+    (row,) = arrow_rows(EngagementSearchRow, '{"id":1,"start_dt":"2024-05-03"}')
+    assert (row["start_dt"], row["end_dt"]) == (date(2024, 5, 3), None)
