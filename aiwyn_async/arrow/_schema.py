@@ -113,6 +113,20 @@ def has_days(kind: Any) -> bool:
     return kind == DAY or any(has_days(kind.field(index).type) for index in range(kind.num_fields))
 
 
+def has_own_checks(kind: inspect.Type) -> bool:
+    """True if a row type checks more than the kinds of its values, which the JSON reader does not do."""
+    members = members_of(kind)
+    match members[0]:
+        case inspect.LiteralType():
+            return len(members) == 1
+        case inspect.StructType(cls=cls, fields=fields):
+            return hasattr(cls, "__post_init__") or any(has_own_checks(field.type) for field in fields)
+        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
+            return has_own_checks(item)
+        case _:
+            return any(type(member) in _SCALARS and member != type(member)() for member in members)
+
+
 def is_nullable(kind: inspect.Type) -> bool:
     """True if a field of this type takes null."""
     if isinstance(kind, inspect.UnionType):

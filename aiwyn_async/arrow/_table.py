@@ -33,6 +33,7 @@ from aiwyn_async.arrow._schema import (
     INSTANT,
     arrow_type,
     has_days,
+    has_own_checks,
     is_nullable,
     merge_id_types,
     reading_type,
@@ -77,7 +78,8 @@ class RowSchema:
         self._time_columns = [each.name for each in fast if _has_times(each.type)]
         self._has_days = any(each.type == DAY for each in fast)
         has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
-        self._reads_fast = options.round_money in {None, 9} and not has_nested_days
+        has_checks = hasattr(row_type, "__post_init__") or any(map(has_own_checks, self._kinds.values()))
+        self._reads_fast = options.round_money in {None, 9} and not (has_nested_days or has_checks)
         self._reading_type = reading_type(self._row)
 
     def __str__(self) -> str:

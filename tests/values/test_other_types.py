@@ -9,7 +9,7 @@ import io
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -113,3 +113,29 @@ def test_days_of_engagements_are_exact_or_refused() -> None:
     assert len(bad_rows(EngagementSearchRow, '{"id":1,"start_dt":45413}')) == 1
     (row,) = arrow_rows(EngagementSearchRow, '{"id":1,"start_dt":"2024-05-03"}')
     assert (row["start_dt"], row["end_dt"]) == (date(2024, 5, 3), None)
+
+
+class Entry(msgspec.Struct):
+    hours: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hours < 0:
+            raise ValueError("hours are negative")
+
+
+class Checked(msgspec.Struct):
+    id: int
+    side: Literal["debit", "credit"] | None = None
+    entries: tuple[Entry, ...] | None = None
+    rate: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+@pytest.mark.parametrize("fields", ['"side":"left"', '"entries":[{"hours":-1}]', '"rate":-1'])
+def test_checks_of_a_row_type_apply_to_columns(fields: str) -> None:
+    good = '{"id":1,"side":"debit","entries":[{"hours":1}],"rate":0}'
+    assert len(bad_rows(Checked, good, f'{{"id":1,{fields}}}')) == 1
+    assert len(arrow_rows(Checked, good)) == 1
+
+
+def test_check_of_a_whole_row_applies_to_columns() -> None:
+    assert bad_rows(Entry, '{"hours":-1}', '{"hours":1}') == ["hours are negative"]
