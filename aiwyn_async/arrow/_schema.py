@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 from msgspec import inspect
 
@@ -134,6 +135,29 @@ def is_nullable(kind: inspect.Type) -> bool:
     return isinstance(kind, (inspect.NoneType, inspect.AnyType))
 
 
+def refuses_null(field: msgspec.structs.FieldInfo | inspect.Field, kind: inspect.Type) -> bool:
+    """True if a column of a field may need another value for null.
+
+    The field refuses null, or a missing field has a default, which the JSON reader does not know.
+    """
+    has_value = field.default_factory is not msgspec.NODEFAULT or field.default not in _NULLS
+    return has_value or not is_nullable(kind)
+
+
+def has_required(kind: inspect.Type) -> bool:
+    """True if a value of this type has a value at any depth that refuses null."""
+    match kind:
+        case inspect.UnionType(types=types):
+            return any(has_required(member) for member in types)
+        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
+            return not is_nullable(item) or has_required(item)
+        case inspect.StructType(fields=fields):
+            return any(refuses_null(field, field.type) or has_required(field.type) for field in fields)
+        case _:
+            return False
+
+
+_NULLS: Final = (None, msgspec.NODEFAULT, msgspec.UNSET)
 _SCALARS: Final[dict[type[inspect.Type], Any]] = {
     inspect.IntType: pa.int64(),
     inspect.FloatType: pa.float64(),

@@ -139,3 +139,43 @@ def test_checks_of_a_row_type_apply_to_columns(fields: str) -> None:
 
 def test_check_of_a_whole_row_applies_to_columns() -> None:
     assert bad_rows(Entry, '{"hours":-1}', '{"hours":1}') == ["hours are negative"]
+
+
+class Rate(msgspec.Struct):
+    unit: str | None = "hour"
+
+
+class Priced(msgspec.Struct):
+    id: int
+    currency: str | None = "USD"
+    price: Decimal | None = Decimal("1.50")
+    count: int = 1
+    labels: tuple[str, ...] | None = ("new",)
+    rates: tuple[Rate, ...] | None = None
+    due: date | None = date(2024, 5, 1)
+
+
+def test_default_of_a_missing_field_is_its_value_in_every_output() -> None:
+    (row,) = arrow_rows(Priced, '{"id":1}')
+    assert row == {
+        "id": 1,
+        "currency": "USD",
+        "price": Decimal("1.50"),
+        "count": 1,
+        "labels": ["new"],
+        "rates": None,
+        "due": date(2024, 5, 1),
+    }
+    assert csv_rows(Priced, '{"id":1}') == [["1", "USD", "1.50", "1", '["new"]', "", "2024-05-01"]]
+
+
+def test_null_is_no_default() -> None:
+    null = '{"id":1,"currency":null,"price":null,"labels":null,"due":null}'
+    (row,) = arrow_rows(Priced, null)
+    assert [row[name] for name in ("currency", "price", "labels", "due")] == [None] * 4
+    assert csv_rows(Priced, null) == [["1", "", "", "1", "", "", ""]]
+
+
+def test_default_of_a_nested_field_is_its_value_in_columns() -> None:
+    row = '{"id":1,"currency":"EUR","price":1,"count":2,"labels":[],"rates":[{}],"due":"2024-05-01"}'
+    assert arrow_rows(Priced, row)[0]["rates"] == [{"unit": "hour"}]
