@@ -52,13 +52,13 @@ import msgspec
 MAX_DIGITS: Final = 1000
 """Limit of a number's digits and exponent: arithmetic with a larger one takes too long."""
 
-bounded_decimal: Final[Callable[[str], Decimal]] = Context(
+bounded_decimal: Final[Callable[[str | Decimal], Decimal]] = Context(
     prec=MAX_DIGITS,
     Emin=-MAX_DIGITS,
     Emax=MAX_DIGITS,
     traps=[Clamped, Inexact, InvalidOperation, Overflow, Subnormal, Underflow],
 ).create_decimal
-"""Convert a number's text to a Decimal. Raises an ``ArithmeticError`` beyond ``MAX_DIGITS``."""
+"""Convert a number or its text to a Decimal. Raises an ``ArithmeticError`` beyond ``MAX_DIGITS``."""
 
 unbounded_decimal: Final[Callable[[str], Decimal]] = Context(
     prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX
@@ -173,8 +173,11 @@ def as_integer(value: Any) -> int:
 
 def as_money(value: Any) -> Decimal:
     """Convert to an exact amount."""
-    if type(value) is Decimal and value.is_finite() and abs(value.adjusted()) <= MAX_DIGITS:
-        return value
+    if type(value) is Decimal and value.is_finite():
+        try:
+            return bounded_decimal(value)
+        except ArithmeticError:
+            value = NumberText(value)
     return _number(value, "a number")
 
 

@@ -13,6 +13,7 @@ from msgspec import inspect
 from aiwyn_async._decoding.checked_types import is_checkable
 from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_decimal
 from aiwyn_async.arrow._options import ColumnOptions
+from aiwyn_async.arrow._schema import ID, WHOLE_OR_FRACTION, members_of
 
 PLACES: Final = 9
 LARGEST: Final = 10**29
@@ -52,10 +53,13 @@ class Cells:
         match kind:
             case inspect.Metadata(type=inner):
                 return self._converter(inner, path)
-            case inspect.UnionType(types=types):
-                members = [each for each in types if not isinstance(each, inspect.NoneType)]
-                if {type(member) for member in members} >= {inspect.IntType, inspect.StrType}:
+            case inspect.UnionType():
+                members = members_of(kind)
+                kinds = {type(member) for member in members}
+                if kinds == ID:
                     return _nullable(self._to_id)
+                if kinds == WHOLE_OR_FRACTION:
+                    return _nullable(lambda value, at: self._to_amount(Decimal(value), at))
                 return _nullable(self._converter(members[0], path))
             case inspect.StructType(cls=cls, fields=fields) if is_checkable(cls):
                 converters = [

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 from msgspec import inspect
 
@@ -19,35 +20,69 @@ it would read 3.5e29 as 9717633079061536536625392568.231788544 with ``MONEY``. 2
 INSTANT: Final[Any] = pa.timestamp("us", tz="UTC")
 DAY: Final[Any] = pa.date32()
 
+ID: Final = {inspect.IntType, inspect.StrType}
+"""The members of an id, which is an integer in the documentation."""
+WHOLE_OR_FRACTION: Final = {inspect.IntType, inspect.DecimalType}
 
-def arrow_type(kind: inspect.Type, integer_ids: bool = True) -> Any:  # noqa: FBT002 (private to this package)
+
+def arrow_type(kind: inspect.Type, path: str, *, integer_ids: bool) -> Any:
     """Return the Arrow type that holds every value of a field exactly.
 
     Args:
         kind: the type of the field.
+        path: of the field, for the error.
         integer_ids: ids are integers; else text.
 
     Raises:
         ConfigurationError: there is none.
     """
-    match kind:
-        case inspect.UnionType(types=types):
-            members = [each for each in types if not isinstance(each, inspect.NoneType)]
-            integers = [member for member in members if isinstance(member, inspect.IntType)]
-            if integers and len(members) > 1:  # an id, which is an integer in the documentation
-                return pa.int64() if integer_ids else pa.string()
-            return arrow_type(members[0], integer_ids)
+    members = members_of(kind)
+    match members[0]:
+        case _ if len(members) > 1:
+            column = _union_type({type(member) for member in members}, integer_ids)
         case inspect.StructType(fields=fields):
-            return pa.struct([(field.encode_name, arrow_type(field.type, integer_ids)) for field in fields])
+            return pa.struct(
+                [
+                    (
+                        name := field.encode_name,
+                        arrow_type(field.type, f"{path}.{name}", integer_ids=integer_ids),
+                    )
+                    for field in fields
+                ]
+            )
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return pa.list_(arrow_type(item, integer_ids))
+            return pa.list_(arrow_type(item, path, integer_ids=integer_ids))
+        case inspect.LiteralType(values=values):
+            column = pa.string() if all(isinstance(value, str) for value in values) else None
+        case scalar:
+            column = _SCALARS.get(type(scalar))
+    if column is None:
+        described = " | ".join(type(member).__name__.removesuffix("Type").lower() for member in members)
+        raise ConfigurationError(
+            f"{path}: a field of the type {described} has no Arrow or Parquet column; write .jsonl, or call "
+            "decode_as() with a Struct that has another type, such as Decimal"
+        )
+    return column
+
+
+def members_of(kind: inspect.Type) -> list[inspect.Type]:
+    """Return the members of a union other than None, or another type, without metadata."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return members_of(inner)
+        case inspect.UnionType(types=types):
+            members = [member for each in types for member in members_of(each)]
+            return [each for each in members if not isinstance(each, inspect.NoneType)]
         case _:
-            if type(kind) not in _SCALARS:
-                raise ConfigurationError(
-                    f"a field of the type {type(kind).__name__.removesuffix('Type').lower()} has no Arrow "
-                    "or Parquet column; write .jsonl, or call decode_as() with a Struct that has another type"
-                )
-            return _SCALARS[type(kind)]
+            return [kind]
+
+
+def _union_type(kinds: set[type[inspect.Type]], integer_ids: bool) -> Any:
+    if kinds == ID:
+        return pa.int64() if integer_ids else pa.string()
+    if kinds == WHOLE_OR_FRACTION:
+        return MONEY
+    return pa.string() if kinds == {inspect.LiteralType, inspect.StrType} else None
 
 
 def merge_id_types(kind: Any, other: Any) -> Any:
@@ -63,12 +98,34 @@ def merge_id_types(kind: Any, other: Any) -> Any:
 
 
 def reading_type(kind: Any) -> Any:
-    """Return the type for the JSON reader, which ``view()`` converts to the column's."""
+    """Return the type for the JSON reader: text for days, since it reads a number as a day.
+
+    ``view()`` converts the other types to the column's.
+    """
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(reading_type(field.type)) for field in kind])
     if pa.types.is_list(kind):
         return pa.list_(reading_type(kind.value_type))
-    return MONEY_TO_READ if kind == MONEY else kind
+    return {MONEY: MONEY_TO_READ, DAY: pa.string()}.get(kind, kind)
+
+
+def has_days(kind: Any) -> bool:
+    """True if values of an Arrow type have days."""
+    return kind == DAY or any(has_days(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def has_own_checks(kind: inspect.Type) -> bool:
+    """True if a row type checks more than the kinds of its values, which the JSON reader does not do."""
+    members = members_of(kind)
+    match members[0]:
+        case inspect.LiteralType():
+            return len(members) == 1
+        case inspect.StructType(cls=cls, fields=fields):
+            return hasattr(cls, "__post_init__") or any(has_own_checks(field.type) for field in fields)
+        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
+            return has_own_checks(item)
+        case _:
+            return any(type(member) in _SCALARS and member != type(member)() for member in members)
 
 
 def is_nullable(kind: inspect.Type) -> bool:
@@ -78,12 +135,34 @@ def is_nullable(kind: inspect.Type) -> bool:
     return isinstance(kind, (inspect.NoneType, inspect.AnyType))
 
 
+def refuses_null(field: msgspec.structs.FieldInfo | inspect.Field, kind: inspect.Type) -> bool:
+    """True if a column of a field may need another value for null.
+
+    The field refuses null, or a missing field has a default, which the JSON reader does not know.
+    """
+    has_value = field.default_factory is not msgspec.NODEFAULT or field.default not in _NULLS
+    return has_value or not is_nullable(kind)
+
+
+def has_required(kind: inspect.Type) -> bool:
+    """True if a value of this type has a value at any depth that refuses null."""
+    match kind:
+        case inspect.UnionType(types=types):
+            return any(has_required(member) for member in types)
+        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
+            return not is_nullable(item) or has_required(item)
+        case inspect.StructType(fields=fields):
+            return any(refuses_null(field, field.type) or has_required(field.type) for field in fields)
+        case _:
+            return False
+
+
+_NULLS: Final = (None, msgspec.NODEFAULT, msgspec.UNSET)
 _SCALARS: Final[dict[type[inspect.Type], Any]] = {
     inspect.IntType: pa.int64(),
     inspect.FloatType: pa.float64(),
     inspect.BoolType: pa.bool_(),
     inspect.StrType: pa.string(),
-    inspect.LiteralType: pa.string(),
     inspect.DecimalType: MONEY,
     inspect.DateTimeType: INSTANT,
     inspect.DateType: pa.date32(),

@@ -28,7 +28,19 @@ from aiwyn_async.arrow._cells import Cells
 from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
-from aiwyn_async.arrow._schema import DAY, INSTANT, arrow_type, is_nullable, merge_id_types, reading_type
+from aiwyn_async.arrow._schema import (
+    DAY,
+    INSTANT,
+    arrow_type,
+    has_days,
+    has_own_checks,
+    has_required,
+    is_nullable,
+    members_of,
+    merge_id_types,
+    reading_type,
+    refuses_null,
+)
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
@@ -55,24 +67,22 @@ class RowSchema:
         self._has_choice = has_choice(row_type)
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._kinds = {field.encode_name: inspect.type_info(field.type) for field in self._fields}
-        self._required = [
-            name for name, kind in self._kinds.items() if not is_nullable(kind) or _has_required(kind)
-        ]
+        self._required = {
+            field.encode_name: refuses_null(field, kind)
+            for field, kind in zip(self._fields, self._kinds.values(), strict=True)
+            if refuses_null(field, kind) or has_required(kind)
+        }
         extra = [pa.field(EXTRA_COLUMN, pa.string())] if options.extra else []
         self.arrow: Any = pa.schema(self._columns(integer_ids=options.ids == "auto") + extra)
         # A page that is read in one call has no text ids and no amount of more than nine places.
         fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
         self._time_columns = [each.name for each in fast if _has_times(each.type)]
-        self._reads_fast = options.round_money in {None, 9}
-        self._reading_type = reading_type(
-            pa.struct(
-                [
-                    (each.name, pa.string() if each.name in options.date_columns else each.type)
-                    for each in fast
-                ]
-            )
-        )
+        self._has_days = any(each.type == DAY for each in fast)
+        has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
+        has_checks = hasattr(row_type, "__post_init__") or any(map(has_own_checks, self._kinds.values()))
+        self._reads_fast = options.round_money in {None, 9} and not (has_nested_days or has_checks)
+        self._reading_type = reading_type(self._row)
 
     def __str__(self) -> str:
         return f"{self.arrow} {self._options}"
@@ -101,7 +111,9 @@ class RowSchema:
         return [
             pa.field(
                 name,
-                DAY if name in self._options.date_columns else arrow_type(kind, integer_ids),
+                DAY
+                if name in self._options.date_columns
+                else arrow_type(kind, name, integer_ids=integer_ids),
                 nullable=not field.required or is_nullable(kind),
             )
             for field, (name, kind) in zip(self._fields, self._kinds.items(), strict=True)
@@ -135,7 +147,7 @@ class RowSchema:
             return None
         if table.num_rows != len(page) or not self._has_valid_times(table):
             return None
-        if any(_lacks(table[name], self._kinds[name]) for name in self._required):
+        if any(_lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()):
             return None
         if self._decoder.extra_keys and not self._decoder.has_only_known_keys(
             lambda fast: fast.decoder(fast.rows).decode(b"[%s]" % json)
@@ -176,12 +188,11 @@ class RowSchema:
         return self._to_columns(rows.flatten())
 
     def _to_columns(self, rows: Any) -> Any:
-        if not self._options.date_columns:
+        if not self._has_days:
             batch: Any = pa.RecordBatch.from_struct_array(rows.view(self._row))
             return pa.Table.from_batches([batch])
-        days = self._options.date_columns
         columns = [
-            _to_days(column) if field.name in days else column.view(field.type)
+            _to_days(column) if field.type == DAY else column.view(field.type)
             for column, field in zip(rows.flatten(), self._row, strict=True)
         ]
         return pa.table(columns, schema=pa.schema(list(self._row)))
@@ -304,34 +315,25 @@ def _extra_json(exact: ExactRow) -> str | None:
     return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
 
 
-def _has_required(kind: inspect.Type) -> bool:
-    """True if a value of this type has a required value at any depth."""
-    match kind:
-        case inspect.UnionType(types=types):
-            return any(_has_required(member) for member in types)
-        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return not is_nullable(item) or _has_required(item)
-        case inspect.StructType(fields=fields):
-            return any(not is_nullable(field.type) or _has_required(field.type) for field in fields)
-        case _:
-            return False
-
-
-def _lacks(column: Any, kind: inspect.Type) -> bool:
-    """True if a column, or a value nested in it, has a null that is not allowed."""
-    if not is_nullable(kind) and column.null_count:
+def _lacks(column: Any, kind: inspect.Type, refuses: bool) -> bool:
+    """True if a column, or a value nested in it, has a null that must be decoded."""
+    if refuses and column.null_count:
         return True
-    if not _has_required(kind):
+    if not has_required(kind):
         return False
-    if isinstance(kind, inspect.UnionType):
-        kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
-    match kind:
+    inner = members_of(kind)[0]
+    match inner:
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return _lacks(compute.list_flatten(column), item)
+            return _lacks(compute.list_flatten(column), item, not is_nullable(item))
         case inspect.StructType(fields=fields):
             present = column.drop_null()
             return any(
-                _lacks(compute.struct_field(present, field.encode_name), field.type) for field in fields
+                _lacks(
+                    compute.struct_field(present, field.encode_name),
+                    field.type,
+                    refuses_null(field, field.type),
+                )
+                for field in fields
             )
         case _:
             return False

@@ -174,3 +174,16 @@ def test_decode_truncates_digits_of_escaped_timestamp(sent: str, expected: str) 
     (row,) = PageDecoder(Invoice, Envelope(("deid_invoice",))).decode(body).rows
 
     assert row.due_date == datetime.fromisoformat(expected)
+
+
+@pytest.mark.parametrize("number", [f"0.{'1' * 1500}", f"{'1' * 1001}.5", "0e-2500", "1e-1001"])
+def test_dict_rows_refuse_the_amounts_that_typed_rows_refuse(number: str) -> None:
+    body = page_of(f'{{"id":1,"totalAmount":{number}}},{{"id":2,"totalAmount":5.5}}')
+    envelope = Envelope(("deid_invoice",))
+    errors: list[str] = []
+    for row_type in (Invoice, dict[str, Any]):
+        decoded = PageDecoder(row_type, envelope, Invoice).decode(body)
+        assert len(decoded.rows) == 1
+        errors += [bad.error.lower() for bad in decoded.bad]
+    assert errors == [errors[0]] * 2
+    assert "totalamount: expected a number of at most 1000 digits" in errors[0]

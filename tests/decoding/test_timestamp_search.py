@@ -40,3 +40,14 @@ def test_search_finds_odd_timestamps_in_objects_and_in_pages(timestamp: str, tex
 def test_search_of_an_object_skips_times_without_a_date() -> None:
     json = b'{"at":"2024-05-06T07:08:09","text":"T07:08:09.1234567"}'
     assert not may_misread_timestamps(Event, json)
+
+
+@pytest.mark.parametrize("timestamp", [*ODD, *USUAL])
+def test_search_finds_odd_timestamps_after_a_head_without_any(timestamp: str) -> None:
+    json = f'{{"text":"{"x" * 9 * HEAD}T7:00","at":"{timestamp}"}}'.encode()
+    assert may_misread_timestamps(Event, json) == (timestamp in ODD)
+
+
+def test_search_ends_after_a_head_with_usual_timestamps() -> None:
+    usual = f'{{"at":"2024-05-06T07:08:09","text":"{" " * HEAD}"}},'
+    assert not may_misread_timestamps(Event, f'{usual}{{"at":"2024-05-06 07:08:09.1234567"}}'.encode())

@@ -142,15 +142,16 @@ def _escape_formula(text: str) -> str:
 
 
 def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
-    """Return a decoder of a row to text, raw JSON, or None for missing fields."""
-    columns: list[Any] = [
-        (
-            f"column_{index}",
-            str | None if _is_text(field.type) else msgspec.Raw,
-            msgspec.field(name=field.encode_name, default=None),
-        )
-        for index, field in enumerate(columns_of(row_type))
-    ]
+    """Return a decoder of a row to text, raw JSON, or None for missing fields without a default."""
+    columns: list[Any] = []
+    for index, field in enumerate(columns_of(row_type)):
+        has_factory = field.default_factory is not msgspec.NODEFAULT
+        default = None if field.required else field.default_factory() if has_factory else field.default
+        cell: Any = None if default is msgspec.UNSET else _value_text(default)
+        kind: Any = str | None
+        if not _is_text(field.type):
+            kind, cell = msgspec.Raw, cell and msgspec.Raw(cell.encode())
+        columns.append((f"column_{index}", kind, msgspec.field(name=field.encode_name, default=cell)))
     return msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
 
 

@@ -1,0 +1,181 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+"""Row types that users declare have the same values in every output, or no column."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+
+from aiwyn_async import ConfigurationError
+from aiwyn_async.arrow._options import column_options
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._table import RowSchema
+from aiwyn_async.export._formats import format_for
+from aiwyn_async.models.engagements import EngagementSearchRow
+
+
+def page_of(*rows: str) -> PageRows:
+    raw = [msgspec.Raw(row.encode()) for row in rows]
+    return PageRows([RowsOfPage(0, len(raw), raw.copy)], "collect")
+
+
+def bad_rows(row_type: Any, *rows: str) -> list[str]:
+    pages = page_of(*rows)
+    RowSchema(row_type).table(pages)
+    return [bad.error for bad in pages.bad_rows]
+
+
+def arrow_rows(row_type: Any, *rows: str, **options: Any) -> list[dict[str, Any]]:
+    schema = RowSchema(row_type, column_options(row_type, **options))
+    return list(schema.table(page_of(*rows)).to_pylist())
+
+
+def csv_rows(row_type: Any, *rows: str) -> list[list[str]]:
+    file = io.BytesIO()
+    format_for(Path("x.csv"), row_type, "x").write_part(file, page_of(*rows))
+    return list(csv.reader(io.StringIO(file.getvalue().decode(), newline="")))
+
+
+class Work(msgspec.Struct):
+    id: int
+    amount: int | Decimal | None = None
+
+
+def test_fraction_of_an_integer_or_decimal_is_exact() -> None:
+    rows = arrow_rows(Work, '{"id":1,"amount":1234.56}', '{"id":2,"amount":7}', '{"id":3}')
+    assert [row["amount"] for row in rows] == [Decimal("1234.56"), 7, None]
+
+
+def test_fraction_of_an_integer_or_decimal_is_exact_in_rows_decoded_one_by_one() -> None:
+    rows = arrow_rows(Work, '{"id":1,"amount":"1234.56"}', '{"id":2,"amount":7}', round_money=1)
+    assert [row["amount"] for row in rows] == [Decimal("1234.6"), 7]
+
+
+@pytest.mark.parametrize(
+    ("kind", "described"),
+    [
+        (int | float, "int | float"),
+        (float | Decimal, "float | decimal"),
+        (str | float, "str | float"),
+        (bool | str, "bool | str"),
+        (bool | int | None, "bool | int"),
+        (int | str | float, "int | str | float"),
+        (str | list[int], "str | list"),
+        (Literal[1, 2] | None, "literal"),
+        (list[int | float], "int | float"),
+    ],
+)
+def test_union_without_an_exact_column_is_refused_by_name(kind: Any, described: str) -> None:
+    inner = msgspec.defstruct("Inner", [("rate", kind)])
+    for row_type, path in (
+        (inner, "rate"),
+        (msgspec.defstruct("Outer", [("id", int), ("inner", inner | None)]), "inner.rate"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            RowSchema(row_type)
+        message = str(caught.value)
+        assert message.startswith(f"{path}: a field of the type ")
+        parts = message.removeprefix(f"{path}: a field of the type ").partition(" has no Arrow or Parquet")
+        assert sorted(parts[0].split(" | ")) == sorted(described.split(" | "))
+        assert "decode_as()" in message
+
+
+class Period(msgspec.Struct):
+    starts: date | None = None
+
+
+class Term(msgspec.Struct):
+    id: int
+    starts: date | None = None
+    periods: tuple[Period, ...] | None = None
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['{"id":1,"starts":45413}', '{"id":1,"periods":[{"starts":45413}]}'],
+)
+def test_number_as_a_day_is_refused(row: str) -> None:
+    good = row.replace("45413", '"2024-05-01"')
+    (error,) = bad_rows(Term, row)
+    assert "starts: expected an ISO 8601 timestamp, got 45413" in error
+    assert str(arrow_rows(Term, good)).count("datetime.date(2024, 5, 1)") == 1
+
+
+def test_days_of_engagements_are_exact_or_refused() -> None:
+    assert len(bad_rows(EngagementSearchRow, '{"id":1,"start_dt":45413}')) == 1
+    (row,) = arrow_rows(EngagementSearchRow, '{"id":1,"start_dt":"2024-05-03"}')
+    assert (row["start_dt"], row["end_dt"]) == (date(2024, 5, 3), None)
+
+
+class Entry(msgspec.Struct):
+    hours: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hours < 0:
+            raise ValueError("hours are negative")
+
+
+class Checked(msgspec.Struct):
+    id: int
+    side: Literal["debit", "credit"] | None = None
+    entries: tuple[Entry, ...] | None = None
+    rate: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+@pytest.mark.parametrize("fields", ['"side":"left"', '"entries":[{"hours":-1}]', '"rate":-1'])
+def test_checks_of_a_row_type_apply_to_columns(fields: str) -> None:
+    good = '{"id":1,"side":"debit","entries":[{"hours":1}],"rate":0}'
+    assert len(bad_rows(Checked, good, f'{{"id":1,{fields}}}')) == 1
+    assert len(arrow_rows(Checked, good)) == 1
+
+
+def test_check_of_a_whole_row_applies_to_columns() -> None:
+    assert bad_rows(Entry, '{"hours":-1}', '{"hours":1}') == ["hours are negative"]
+
+
+class Rate(msgspec.Struct):
+    unit: str | None = "hour"
+
+
+class Priced(msgspec.Struct):
+    id: int
+    currency: str | None = "USD"
+    price: Decimal | None = Decimal("1.50")
+    count: int = 1
+    labels: tuple[str, ...] | None = ("new",)
+    rates: tuple[Rate, ...] | None = None
+    due: date | None = date(2024, 5, 1)
+
+
+def test_default_of_a_missing_field_is_its_value_in_every_output() -> None:
+    (row,) = arrow_rows(Priced, '{"id":1}')
+    assert row == {
+        "id": 1,
+        "currency": "USD",
+        "price": Decimal("1.50"),
+        "count": 1,
+        "labels": ["new"],
+        "rates": None,
+        "due": date(2024, 5, 1),
+    }
+    assert csv_rows(Priced, '{"id":1}') == [["1", "USD", "1.50", "1", '["new"]', "", "2024-05-01"]]
+
+
+def test_null_is_no_default() -> None:
+    null = '{"id":1,"currency":null,"price":null,"labels":null,"due":null}'
+    (row,) = arrow_rows(Priced, null)
+    assert [row[name] for name in ("currency", "price", "labels", "due")] == [None] * 4
+    assert csv_rows(Priced, null) == [["1", "", "", "1", "", "", ""]]
+
+
+def test_default_of_a_nested_field_is_its_value_in_columns() -> None:
+    row = '{"id":1,"currency":"EUR","price":1,"count":2,"labels":[],"rates":[{}],"due":"2024-05-01"}'
+    assert arrow_rows(Priced, row)[0]["rates"] == [{"unit": "hour"}]
