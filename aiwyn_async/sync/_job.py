@@ -155,7 +155,10 @@ class SyncJob:
         """Request rows again that earlier runs skipped and this one did not receive."""
         keys = self.skipped.earlier_keys
         if keys:
-            self.skipped.discard(await self._look_up(keys))
+            problems = len(self._problems)
+            absent = await self._look_up(keys)
+            if len(self._problems) == problems:  # else they may exist
+                self.skipped.discard(absent)
 
     async def _reconcile(self) -> int:
         """Mark deleted rows and merge differing ones; return the number of marked rows."""
