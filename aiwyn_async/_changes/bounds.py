@@ -39,6 +39,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         before: the previous bookmark.
         notes: what a user should know although it does not make the read incomplete.
         problems: what may be missing although the read itself is proven complete.
+        unproven: why the first part is not proven complete, for a read that resumes in the second.
     """
 
     start: str | None
@@ -52,6 +53,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     before: str | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
 
 
 class Bounds:

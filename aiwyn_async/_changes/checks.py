@@ -78,7 +78,8 @@ class Checks:
         if isinstance(read, Pager):
             await self._check_count(use, read)
             if not span.nulls:
-                return msgspec.structs.replace(span, nulls=True, inner=None)
+                unproven = tuple(use.problems_so_far())
+                return msgspec.structs.replace(span, nulls=True, inner=None, unproven=unproven)
         await self._check_newest(use, span)
         if span.start is None or span.witness is None or span.before is None:
             return None

@@ -33,7 +33,7 @@ class ChangesIteration(Generic[RowT]):
         self.span = span
         self.checkpoint: Checkpoint | None = None
         self.has_ended = False
-        self.problems: list[str] = []
+        self.problems: list[str] = [] if span is None else list(span.unproven)
         """Why the read is not proven complete, beyond what the reports say."""
         self.started = time.perf_counter()
 
@@ -49,6 +49,10 @@ class ChangesIteration(Generic[RowT]):
         """Return why the read is not proven complete; then the bookmark must not move."""
         if not self.has_ended:
             return ["the read did not reach its end"]
+        return self.problems_so_far()
+
+    def problems_so_far(self) -> list[str]:
+        """Return why the parts that were read are not proven complete."""
         return [problem for read in self.reads for problem in self._problems_of(read)] + self.problems
 
     @property

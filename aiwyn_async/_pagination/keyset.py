@@ -24,6 +24,7 @@ from aiwyn_async._pagination.strategy import (
 )
 from aiwyn_async._pagination.ties import Order, Ties, are_out_of_order, is_before
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.models.base import Id
 
 
 class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +72,7 @@ class KeysetPagination:
         self._instants = instants
         self._after: tuple[Any, ...] | None = None
         self._ties: Ties | None = None
+        self._unpassed: set[Id | None] = set()  # keys of rows that the next request returns again
         self._yielded = 0
         self._stale_pages = 0
         self._max_page_rows = 0
@@ -147,16 +149,18 @@ class KeysetPagination:
         is_same = result.order_values[-1] == self._after and self._ties is None
         if is_same or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
+        repeated = _count_repeated(result, self._unpassed)
+        self._unpassed = _keys_after_order(result)
         before, rows = self._after, self._up_to_limit(result)
         if self.stop_reason is None and _is_counted_end(request, result):
             self.stop_reason = "count"
         if not rows:  # of the rows to yield, none has order values: resume before the page
-            return PageDecision()
+            return PageDecision(expected_duplicates=repeated)
         self._after = rows[-1]
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
             self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
-        return PageDecision()
+        return PageDecision(expected_duplicates=repeated)
 
     def _receive_by_key(self, ties: Ties, request: PageRequest | None, result: PageResult) -> PageDecision:
         """Process a page of the rows of one instant, which are read by key."""
@@ -220,3 +224,20 @@ def _is_counted_end(request: PageRequest | None, result: PageResult) -> bool:
     """Return whether a page is short and the count covers just its rows."""
     length = len(result.keys)
     return request is not None and length < request.size and result.count == length
+
+
+def _keys_after_order(result: PageResult) -> set[Id | None]:
+    """Return the keys of the rows after the last one with order values."""
+    end = len(result.keys)
+    for index in reversed(result.unordered):
+        if index != end - 1:
+            break
+        end = index
+    return set(result.keys[end:])
+
+
+def _count_repeated(result: PageResult, keys: set[Id | None]) -> int:
+    """Return how many rows of a page have these keys and were received before."""
+    if not keys:
+        return 0
+    return sum(key in keys for key in result.keys) - sum(result.keys[index] in keys for index in result.new)

@@ -250,7 +250,8 @@ class PageProcessor(Generic[RowT]):
         report.short_pages += decision.after_gap
         if rows.count is not None and decision.counts_all:
             # The count of keyset pagination covers the remaining rows only.
-            report.total_count = rows.count + (report.rows_yielded if self._query.by_key else 0)
+            before = report.rows_yielded - decision.expected_duplicates if self._query.by_key else 0
+            report.total_count = rows.count + before
             if report.total_count_at_start is None:
                 report.total_count_at_start = report.total_count
         if decision.use:

@@ -155,7 +155,10 @@ class SyncJob:
         """Request rows again that earlier runs skipped and this one did not receive."""
         keys = self.skipped.earlier_keys
         if keys:
-            self.skipped.discard(await self._look_up(keys))
+            problems = len(self._problems)
+            absent = await self._look_up(keys)
+            if len(self._problems) == problems:  # else they may exist
+                self.skipped.discard(absent)
 
     async def _reconcile(self) -> int:
         """Mark deleted rows and merge differing ones; return the number of marked rows."""
@@ -199,6 +202,7 @@ class SyncJob:
         save_checkpoint = isinstance(source, Changes) or not self._reads.has_changes
         pages: list[Page[Any]] = []
         writing: asyncio.Future[None] | None = None
+        bad_rows_taken = 0
         async with aclosing(source.pages()) as received:
             try:
                 async for page in received:
@@ -207,6 +211,8 @@ class SyncJob:
                         full, pages, previous, writing = pages, [], writing, None
                         if previous is not None:
                             await to_its_end(previous)
+                        # With the checkpoint beyond them, since a run may die before its end.
+                        bad_rows_taken += self.skipped.add(source.bad_rows[bad_rows_taken:])
                         # The next pages are read while these are written.
                         writing = asyncio.ensure_future(self._write(full, save_checkpoint=save_checkpoint))
                         del full
@@ -214,7 +220,7 @@ class SyncJob:
                 # Also after an error, so that the next run need not request the received pages again.
                 if writing is not None:
                     await to_its_end(writing)
-                self.skipped.add(source.bad_rows)
+                self.skipped.add(source.bad_rows[bad_rows_taken:])
                 if pages:
                     await self._write(pages, save_checkpoint=save_checkpoint)
 

@@ -5,7 +5,7 @@ Later runs request them again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -68,14 +68,15 @@ class SkippedRows:
         """The skipped rows of this run."""
         return [row for row in self._rows.values() if row is not None] + self._without_key
 
-    def add(self, rows: Iterable[BadRow]) -> None:
-        """Add rows that do not decode."""
+    def add(self, rows: Sequence[BadRow]) -> int:
+        """Add rows that do not decode, and return how many."""
         for row in rows:
             key = row.key if row.key is not None else self._decode_key(bytes(row.raw))
             if key is None:
                 self._without_key.append(row)
             else:
                 self._rows[key] = row
+        return len(rows)
 
     def discard(self, keys: Iterable[Id]) -> None:
         """Remove rows that now decode or were deleted."""

@@ -200,12 +200,18 @@ class FirmServer:
     def __init__(self) -> None:
         self.firm: ModelFirm
         self.url = ""
+        self.alter: Callable[[Any, bytes], bytes | None] | None = None
+        """Returns what is sent instead of a response, or None to refuse the request with a 403."""
 
     async def search(self, request: web.Request) -> web.Response:
         """Respond to a search, with the firm's clock as Date."""
         firm, body = self.firm, msgspec.json.decode(await request.read())
         firm.requests += 1
-        content = msgspec.json.encode(firm.search(body))
+        content: bytes | None = msgspec.json.encode(firm.search(body))
+        if self.alter is not None and content is not None:
+            content = self.alter(body, content)
+        if content is None:
+            return web.Response(status=403)
         if firm.on_request is not None:
             firm.on_request()
         date = format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)

@@ -10,6 +10,7 @@ import pytest
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sync import sync
+from model_firm import FirmServer
 
 
 def spell(firm: Any, *names: tuple[bytes, bytes]) -> None:
@@ -72,3 +73,21 @@ async def test_changes_skip_only_the_row_with_an_invalid_timestamp(firm: Any, ai
 
     assert len(await read.collect()) == 119
     assert [row.key for row in read.bad_rows] == [key]
+
+
+@pytest.mark.parametrize("rows", [7, 8, 19])
+async def test_invalid_json_row_at_the_end_of_a_page_does_not_hold_the_bookmark(
+    rows: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """The next page begins after the row before it, and returns it again."""
+    firm = served.firm
+    for day in (1, 2):
+        for number in range(1, rows + 1):
+            firm.put(number, f"2025-03-0{day}T01:{number:02}:00Z")
+        if day == 1:
+            await sync(reader.invoices, path)
+    served.alter = lambda _body, content: content.replace(b'"id":6,', b'"id":6,"torn":"\t",')
+    result = await sync(reader.invoices, path, page_size=2, on_bad_row="collect")
+    assert result.problems == ["1 rows do not decode and were left out (6)"]
+    assert result.bookmark == f"2025-03-02T01:{rows:02}:00.000000Z"
+    assert [row.key for row in result.bad_rows] == [6]
