@@ -302,12 +302,12 @@ def test_keys_of_an_interrupted_generator_do_not_end_in_silence(aiwyn: Aiwyn, in
                 raise KeyboardInterrupt
             yield key
 
-    results, found = aiwyn.invoices.get_many(generate()), list[Any]()
+    results, received = aiwyn.invoices.get_many(generate()), list[Any]()
     with pytest.raises(KeyboardInterrupt):
-        found.extend(result.key for result in results)
+        received.extend(result.key for result in results)
     with pytest.raises(ConfigurationError, match="pass a list"):
-        found.extend(result.key for result in results)
-    assert found == keys[: len(found)]
+        received.extend(result.key for result in results)
+    assert received == keys[: len(received)]
 
 
 def test_keys_of_an_interrupted_iterator_are_read_to_their_end(aiwyn: Aiwyn) -> None:
@@ -325,8 +325,8 @@ def test_keys_of_an_interrupted_iterator_are_read_to_their_end(aiwyn: Aiwyn) -> 
             self.index += 1
             return keys[self.index - 1]
 
-    results, found = aiwyn.invoices.get_many(Keys()), list[Any]()
+    results, received = aiwyn.invoices.get_many(Keys()), list[Any]()
     with pytest.raises(KeyboardInterrupt):
-        found.extend(result.key for result in results)
-    found.extend(result.key for result in results)
-    assert found == keys
+        received.extend(result.key for result in results)
+    received.extend(result.key for result in results)
+    assert received == keys
