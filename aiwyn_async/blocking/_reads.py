@@ -18,7 +18,7 @@ from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.read import Read
 from aiwyn_async.arrow._stream import ArrowStream
 from aiwyn_async.blocking._thread import LoopThread
-from aiwyn_async.errors import AiwynError
+from aiwyn_async.errors import AiwynError, ConfigurationError
 
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT")
@@ -42,7 +42,7 @@ class Supply(Generic[ItemT]):
         self._items_read: list[ItemT] = []
         self._block: Iterator[ItemT] = iter(())
         self._error: Exception | None = None
-        self._is_ended = False
+        self._is_ended = self._was_interrupted = False
         self.is_needed: bool = False
         self._turn: Final = asyncio.Condition()
 
@@ -56,10 +56,18 @@ class Supply(Generic[ItemT]):
 
     def fill(self) -> None:
         """Read a block, in the caller's thread, while the client waits for it."""
+        already_read, was_interrupted = len(self._items_read), self._was_interrupted
+        self._was_interrupted = True
         try:
-            self._items_read.extend(islice(self._items, self._size - len(self._items_read)))
+            self._items_read.extend(islice(self._items, self._size - already_read))
+            if was_interrupted and len(self._items_read) == already_read < self._size:
+                # A generator that raises has ended, wherever it was.
+                self._error = ConfigurationError(
+                    "the iterable was interrupted and then ended, so items may be missing; pass a list"
+                )
         except Exception as error:  # noqa: BLE001 (the client raises it, after the items before it)
             self._error = error
+        self._was_interrupted = False
         self._is_ended = len(self._items_read) < self._size
         self._block, self._items_read = iter(self._items_read), []
         self.is_needed = False

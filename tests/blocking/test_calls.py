@@ -289,3 +289,44 @@ def test_other_calls_of_the_client(aiwyn: Aiwyn) -> None:
     assert len(aiwyn.collection("/gql/v1/invoices").list({"status": "PAID"}).collect()) > 10
     assert aiwyn.request(Request(method="POST", path="/gql/v1/invoices", body=b"{}")).status == 200
     assert len(aiwyn.departments.list().collect()) > 0
+
+
+@pytest.mark.parametrize("interrupted_at", [0, 50, 100, 299])
+def test_keys_of_an_interrupted_generator_do_not_end_in_silence(aiwyn: Aiwyn, interrupted_at: int) -> None:
+    """A generator that is interrupted has ended, though it has more keys."""
+    keys = ids(aiwyn)
+
+    def generate() -> Iterator[Any]:
+        for index, key in enumerate(keys):
+            if index == interrupted_at:
+                raise KeyboardInterrupt
+            yield key
+
+    results, received = aiwyn.invoices.get_many(generate()), list[Any]()
+    with pytest.raises(KeyboardInterrupt):
+        received.extend(result.key for result in results)
+    with pytest.raises(ConfigurationError, match="pass a list"):
+        received.extend(result.key for result in results)
+    assert received == keys[: len(received)]
+
+
+def test_keys_of_an_interrupted_iterator_are_read_to_their_end(aiwyn: Aiwyn) -> None:
+    keys, interrupts = ids(aiwyn), [50]
+
+    class Keys(Iterator[Any]):
+        index = 0
+
+        def __next__(self) -> Any:
+            if self.index in interrupts:
+                interrupts.remove(self.index)
+                raise KeyboardInterrupt
+            if self.index == len(keys):
+                raise StopIteration
+            self.index += 1
+            return keys[self.index - 1]
+
+    results, received = aiwyn.invoices.get_many(Keys()), list[Any]()
+    with pytest.raises(KeyboardInterrupt):
+        received.extend(result.key for result in results)
+    received.extend(result.key for result in results)
+    assert received == keys

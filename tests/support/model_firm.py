@@ -207,9 +207,10 @@ class FirmServer:
         """Respond to a search, with the firm's clock as Date."""
         firm, body = self.firm, msgspec.json.decode(await request.read())
         firm.requests += 1
-        content: bytes | None = msgspec.json.encode(firm.search(body))
-        if self.alter is not None and content is not None:
-            content = self.alter(body, content)
+        content: bytes | None
+        content = sent = msgspec.json.encode(firm.search(body))
+        if self.alter is not None:
+            content = self.alter(body, sent)
         if content is None:
             return web.Response(status=403)
         if firm.on_request is not None:
