@@ -82,6 +82,20 @@ def is_object(kind: Any) -> bool:
     return is_struct(kind) and not (kind.__struct_config__.array_like or kind.__struct_config__.tag)
 
 
+def resolve(kind: Any) -> Any:
+    """Return the annotation behind a ``NewType`` or another name of it."""
+    while True:
+        if hasattr(kind, "__supertype__"):
+            kind = kind.__supertype__
+        elif isinstance(kind, _ALIASES):
+            kind = kind.__value__
+        else:
+            return kind
+
+
+_ALIASES: Final[Any] = getattr(typing, "TypeAliasType", ())  # from Python 3.12 on
+
+
 @functools.lru_cache(maxsize=512)
 def is_checkable(kind: Any) -> bool:
     """Return True for a Struct, encoded as an object, that allows other annotations."""
@@ -91,7 +105,7 @@ def is_checkable(kind: Any) -> bool:
 def _is_recursive(kind: Any) -> bool:
     pending, seen = [field.type for field in fields(kind)], set[int]()
     while pending:
-        each = pending.pop()
+        each = resolve(pending.pop())
         if each is kind:
             return True
         if not is_object(each):
@@ -132,6 +146,7 @@ DEFAULT_OPTIONS: Final = CheckOptions()
 @functools.lru_cache(maxsize=512)
 def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa: PLR0911 (one for each kind)
     """Return the type to decode instead of a row type or the annotation of a field."""
+    kind = resolve(kind)
     if is_checkable(kind):
         return _checked_struct(kind, options)
     if kind is Decimal:
@@ -147,9 +162,25 @@ def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa:
         items = [each if each is ... else checked(each, options) for each in arguments]
         container: Any = origin
         return container[tuple(items)]
-    if origin is Annotated and arguments[0] not in {Decimal, int, datetime}:
-        return Annotated[(checked(arguments[0], options), *arguments[1:])]
+    if origin is Annotated:
+        return _checked_annotated(kind, options)
     return kind
+
+
+def _checked_annotated(kind: Any, options: CheckOptions) -> Any:
+    annotated, *metadata = typing.get_args(kind)
+    inner = resolve(annotated)
+    if inner is datetime:
+        return kind
+    if inner is Decimal:
+        return _MONEY  # msgspec has no constraints of a Decimal
+    if inner is not int:
+        return Annotated[(checked(inner, options), *metadata)]
+    declared = [each for each in metadata if isinstance(each, msgspec.Meta)]
+    has_minimum = any(each.ge is not None or each.gt is not None for each in declared)
+    has_maximum = any(each.le is not None or each.lt is not None for each in declared)
+    bounds = msgspec.Meta(ge=None if has_minimum else -(2**63), le=None if has_maximum else 2**63 - 1)
+    return Annotated[(int, bounds, *metadata)]
 
 
 def _checked_union(members: tuple[Any, ...], options: CheckOptions) -> Any:
@@ -177,18 +208,31 @@ def _checked_struct(kind: Any, options: CheckOptions) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def has_unchecked_amounts(kind: Any) -> bool:
-    """Return True for an amount in a dataclass or a wider union.
+    """Return True for a type that ``checked()`` does not change, but whose values may be amounts.
 
     msgspec decodes these by its own rules.
     """
+    kind = resolve(kind)
     if is_checkable(kind):
         return any(has_unchecked_amounts(field.type) for field in fields(kind))
-    if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind) or is_object(kind):
-        return True
-    members = typing.get_args(kind)
-    if typing.get_origin(kind) in {typing.Union, types.UnionType} and Decimal in members:
-        return bool(set(members) - {Decimal, types.NoneType})
-    return any(map(has_unchecked_amounts, members))
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is None:
+        return _has_fields(kind)
+    if origin is Annotated:
+        return has_unchecked_amounts(arguments[0])
+    members = set(map(resolve, arguments))
+    if origin in {typing.Union, types.UnionType} and Decimal in members:
+        return bool(members - {Decimal, types.NoneType})
+    return origin not in _CHECKED_ORIGINS or any(map(has_unchecked_amounts, members))
+
+
+def _has_fields(kind: Any) -> bool:
+    """Return True for a Struct, dataclass, attrs class, TypedDict or NamedTuple."""
+    is_typed = dataclasses.is_dataclass(kind) or typing.is_typeddict(kind)
+    return is_typed or is_struct(kind) or hasattr(kind, "__attrs_attrs__") or hasattr(kind, "_field_defaults")
+
+
+_CHECKED_ORIGINS: Final = {typing.Union, types.UnionType, typing.Literal, tuple, list, dict}
 
 
 def may_misread_timestamps(kind: Any, json: bytes) -> bool:
@@ -226,6 +270,7 @@ _ODD_ANYWHERE: Final = re.compile(rb"\.[0-9]{7}|9999-12-31|0001-01-01").search
 
 @functools.lru_cache(maxsize=256)
 def _has_timestamps(kind: Any) -> bool:
+    kind = resolve(kind)
     if is_checkable(kind):
         return any(_has_timestamps(field.type) for field in fields(kind))
     return kind in {datetime, date} or any(map(_has_timestamps, typing.get_args(kind)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
 import msgspec
 import pytest
 
-from aiwyn_async import ConfigurationError, deferred
+from aiwyn_async import ConfigurationError, DecodeError, deferred, materialize
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 
@@ -118,3 +119,108 @@ def test_own_type_may_contain_objects_of_its_own_type() -> None:
     assert [bad.error for bad in decode(Tree, '{"id":1,"parent":{"id":2,"totalAmount":"NaN"}}').bad] == [
         "parent.totalAmount: expected a number, got 'NaN'"
     ]
+
+
+Amount = NewType("Amount", Decimal)
+NotedAmount: Any = Annotated[Decimal, msgspec.Meta(description="in cents")]
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    amount: T | None = None
+
+
+class Tagged(msgspec.Struct, tag="fee"):
+    amount: Decimal | None = None
+
+
+class OtherTag(msgspec.Struct, tag="tax"):
+    rate: Decimal | None = None
+
+
+class AsArray(msgspec.Struct, array_like=True):
+    amount: Decimal | None = None
+
+
+class AsNamedTuple(NamedTuple):
+    amount: Decimal | None = None
+
+
+class Nested(msgspec.Struct):
+    amount: Decimal | None = None
+    below: list[Nested] = []
+
+
+# The type of a field, its JSON with {} for an amount.
+AMOUNTS: dict[str, tuple[Any, str]] = {
+    "NewType": (Amount, "{}"),
+    "NewType or null": (Amount | None, "{}"),
+    "Annotated": (NotedAmount, "{}"),
+    "Annotated or null": (NotedAmount | None, "{}"),
+    "generic": (Box[Decimal], '{{"amount":{}}}'),
+    "generic of a NewType": (Box[Amount] | None, '{{"amount":{}}}'),
+    "tag": (Tagged, '{{"type":"fee","amount":{}}}'),
+    "tags": (Tagged | OtherTag | None, '{{"type":"fee","amount":{}}}'),
+    "tag or text": (Tagged | str, '{{"type":"fee","amount":{}}}'),
+    "object or text": (Nested | str, '{{"amount":{}}}'),
+    "array": (AsArray, "[{}]"),
+    "named tuple": (AsNamedTuple, "[{}]"),
+    "tuple": (tuple[str, Decimal], '["a",{}]'),
+    "set": (set[Decimal], "[{}]"),
+    "sequence": (Sequence[Decimal], "[{}]"),
+    "list or text": (list[Decimal] | str, "[{}]"),
+    "mapping": (Mapping[str, Decimal], '{{"a":{}}}'),
+    "recursive": (Nested, '{{"below":[{{"amount":{}}}]}}'),
+    "recursive list": (list[Nested], '[{{"below":[{{"amount":{}}}]}}]'),
+}
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+@pytest.mark.parametrize("text", ['"1_0"', '"NaN"', "NaN", '"\\u0665"', "1e9999", "true"])
+def test_amount_in_any_annotation_is_rejected(name: str, text: str) -> None:
+    kind, json = AMOUNTS[name]
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+    row = f'{{"id":1,"value":{json.format(text)}}}'
+    assert len(decode(row_type, row).bad) == 1
+    page = decode(deferred(row_type), row)
+    for each in page.rows:
+        with pytest.raises(DecodeError):
+            materialize(each)
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+@pytest.mark.parametrize("text", ["7", "7.5", '"7.5"', '" 7 "', "-0.10"])
+def test_amount_in_any_annotation_is_exact(name: str, text: str) -> None:
+    kind, json = AMOUNTS[name]
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+    row = f'{{"id":1,"value":{json.format(text)}}}'
+    (decoded,) = decode(row_type, row).rows
+    assert str(Decimal(text.strip('"').strip())) in repr(decoded)
+    assert decode(row_type, row, '{"id":"x"}').rows == [decoded]
+    assert list(map(materialize, decode(deferred(row_type), row).rows)) == [decoded]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [NewType("Key", int), Annotated[int, "a key"], Annotated[int, msgspec.Meta(gt=0)]],
+    ids=["NewType", "Annotated", "Meta"],
+)
+def test_integer_in_any_annotation_has_64_bits(kind: Any) -> None:
+    row_type: Any = msgspec.defstruct("Row", [("id", kind)])
+    page = decode(row_type, '{"id":9223372036854775807}', '{"id":9223372036854775808}')
+    assert [row.id for row in page.rows] == [2**63 - 1]
+    assert decode(row_type, '{"id":9223372036854775808}').rows == []
+
+
+def test_fraction_beyond_a_float_is_rejected_in_a_union() -> None:
+    row_type: Any = msgspec.defstruct("Row", [("rate", int | float | None)])
+    page = decode(row_type, '{"rate":1e400}', '{"rate":0.5}', '{"rate":7}', '{"rate":null}')
+    assert [row.rate for row in page.rows] == [0.5, 7, None]
+
+
+def test_unknown_tag_is_rejected() -> None:
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("fee", Tagged | OtherTag)])
+    page = decode(
+        row_type, '{"id":1,"fee":{"type":"other"}}', '{"id":2,"fee":{"type":["fee"]}}', '{"id":3,"fee":{}}'
+    )
+    assert len(page.bad) == 3
