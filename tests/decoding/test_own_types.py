@@ -224,3 +224,14 @@ def test_unknown_tag_is_rejected() -> None:
         row_type, '{"id":1,"fee":{"type":"other"}}', '{"id":2,"fee":{"type":["fee"]}}', '{"id":3,"fee":{}}'
     )
     assert len(page.bad) == 3
+
+
+class Address(msgspec.Struct):
+    city: str | None = None
+
+
+def test_row_with_a_required_object_is_repaired() -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("address", Address)])
+    page = decode(row_type, '{"id":"7","address":{"city":"Lyon"}}', '{"id":"x","address":{}}')
+    assert [(row.id, row.address) for row in page.rows] == [(7, Address("Lyon"))]
+    assert (page.repaired, len(page.bad)) == (1, 1)
