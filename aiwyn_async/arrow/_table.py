@@ -215,10 +215,14 @@ class RowSchema:
             if isinstance(values, InvalidValueError):
                 rows.record_error(index, values)
                 continue
+            if self._options.extra:
+                try:
+                    values[EXTRA_COLUMN] = _extra_json(exact)
+                except UnicodeDecodeError as error:
+                    rows.record_error(index, error)
+                    continue
             rows.counts.repaired_rows += exact.is_repaired
             rows.note_unknown(index, exact.unknown)
-            if self._options.extra:
-                values[EXTRA_COLUMN] = _extra_json(exact)
             good.append(values)
         rows.counts.rounded_amounts += cells.rounded
         schema = pa.schema([self._with_text_ids(field, cells) for field in self.arrow])

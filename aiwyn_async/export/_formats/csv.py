@@ -119,13 +119,15 @@ class CsvFormat:
 
     def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
         exact = exact_decoder(self._row_type)(bytes(row))
-        rows.counts.repaired_rows += exact.is_repaired
-        rows.note_unknown(index, exact.unknown)
         tokens, _ = split_fields(self._row_type, bytes(row))
         line = [_cell_text(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
         for day in self._day_indexes:
             line[day] = (line[day] or "")[:DAY_LENGTH] or None
-        return [*line, _extra_json(exact)] if self._options.extra else line
+        if self._options.extra:
+            line.append(_extra_json(exact))
+        rows.counts.repaired_rows += exact.is_repaired
+        rows.note_unknown(index, exact.unknown)
+        return line
 
     def _wire_texts(self, row: msgspec.Raw) -> list[str | None]:
         """Return the values of a row as sent; None for null and missing fields."""
