@@ -285,6 +285,13 @@ def _describe(json: bytes) -> str:
     return {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null"}.get(first, "a scalar")
 
 
+def _convert_text(json: bytes, notes: Notes) -> str:
+    value = parse(json)
+    notes.is_repaired = notes.is_repaired or type(value) is not str
+    # As an integer, -0 would become 0.
+    return values.as_text(NumberText(json.decode()) if type(value) is int else value)
+
+
 class _Id(inspect.Type):
     """An integer or text."""
 
@@ -298,7 +305,7 @@ _SCALARS: Final[dict[type[inspect.Type], Converter]] = {
     inspect.IntType: _scalar_converter(values.as_integer, lambda value: type(value) is int),
     inspect.FloatType: _scalar_converter(values.as_float, lambda value: type(value) in {int, NumberText}),
     inspect.DecimalType: _scalar_converter(values.as_money, _is_number),
-    inspect.StrType: _scalar_converter(values.as_text, lambda value: type(value) is str),
+    inspect.StrType: _convert_text,
     inspect.BoolType: _scalar_converter(values.as_boolean, lambda value: type(value) is bool),
     inspect.DateTimeType: _scalar_converter(values.as_timestamp, values.is_usual_timestamp),
     inspect.DateType: _scalar_converter(values.as_date, values.is_usual_date),
