@@ -14,7 +14,7 @@ import functools
 import re
 import types
 import typing
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -63,15 +63,23 @@ class _Timestamp(_HookedType):
     __origin__ = datetime
 
 
+class _Time(_HookedType):
+    __slots__ = ()
+    __origin__ = time
+
+
 _MONEY: Final[Any] = _Money()
+_TIME: Final[Any] = _Time()
 _TIMESTAMP: Final[Any] = _Timestamp()
 _INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def decode_hook(kind: Any, value: Any) -> Any:
-    """The ``dec_hook`` of integers and text as money, and of usual timestamps."""
+    """The ``dec_hook`` of integers and text as money, of times, and of usual timestamps."""
     if kind is _MONEY:
         return value if type(value) is Decimal else values.as_money(value)
+    if kind is _TIME:
+        return values.as_time(value)
     if type(value) is not str or not values.is_usual_timestamp(value):
         raise InvalidValueError("expected a timestamp in the usual form")
     return values.as_timestamp(value)
@@ -155,6 +163,8 @@ def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for
         return _checked_struct(kind, options)
     if kind is Decimal:
         return _MONEY
+    if kind is time:
+        return _TIME  # msgspec rounds digits beyond the microsecond
     if kind is datetime and options.hook_timestamps:
         return _TIMESTAMP
     if kind is int:
@@ -174,7 +184,7 @@ def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for
 def _checked_annotated(kind: Any, options: CheckOptions) -> Any:
     annotated, *metadata = typing.get_args(kind)
     inner = resolve(annotated)
-    if inner is datetime:
+    if inner in {datetime, time}:
         return kind
     if inner is Decimal:
         return _MONEY  # msgspec has no constraints of a Decimal
@@ -212,7 +222,7 @@ def _checked_struct(kind: Any, options: CheckOptions) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def has_unchecked_amounts(kind: Any) -> bool:
-    """Return True for a type that ``checked()`` does not change, but whose values may be amounts.
+    """Return True for a type that ``checked()`` does not change, but whose values may be amounts or times.
 
     msgspec decodes these by its own rules.
     """
@@ -223,10 +233,10 @@ def has_unchecked_amounts(kind: Any) -> bool:
     if origin is None:
         return _has_fields(kind)
     if origin is Annotated:
-        return has_unchecked_amounts(arguments[0])
+        return resolve(arguments[0]) is time or has_unchecked_amounts(arguments[0])
     members = set(map(resolve, arguments))
-    if origin in {typing.Union, types.UnionType} and Decimal in members:
-        return bool(members - {Decimal, types.NoneType})
+    if origin in {typing.Union, types.UnionType} and members & {Decimal, time}:
+        return len(members - {types.NoneType}) > 1
     return origin not in _CHECKED_ORIGINS or any(map(has_unchecked_amounts, members))
 
 

@@ -309,9 +309,11 @@ _SCALARS: Final[dict[type[inspect.Type], Converter]] = {
     inspect.BoolType: _scalar_converter(values.as_boolean, lambda value: type(value) is bool),
     inspect.DateTimeType: _scalar_converter(values.as_timestamp, values.is_usual_timestamp),
     inspect.DateType: _scalar_converter(values.as_date, values.is_usual_date),
+    inspect.TimeType: _scalar_converter(values.as_time, values.is_usual_time),
 }
 _BLANK_IS_NULL: Final = {
     *(inspect.DecimalType, inspect.IntType, inspect.FloatType, inspect.DateTimeType, inspect.DateType),
+    inspect.TimeType,
     *(inspect.ListType, inspect.VarTupleType, inspect.StructType, inspect.DictType),
 }
 _OBJECTS: Final = (inspect.StructType, inspect.DataclassType, inspect.TypedDictType, inspect.DictType)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, time
 from decimal import Decimal
 from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
@@ -235,3 +236,44 @@ def test_row_with_a_required_object_is_repaired() -> None:
     page = decode(row_type, '{"id":"7","address":{"city":"Lyon"}}', '{"id":"x","address":{}}')
     assert [(row.id, row.address) for row in page.rows] == [(7, Address("Lyon"))]
     assert (page.repaired, len(page.bad)) == (1, 1)
+
+
+class Shift(msgspec.Struct):
+    begins: time | None = None
+    amount: Decimal | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("23:59:59.9999999", time(23, 59, 59, 999999)),
+        ("10:11:12.1234567Z", time(10, 11, 12, 123456, UTC)),
+        ("10:11:12+00:00", time(10, 11, 12, tzinfo=UTC)),
+        ("10:11:12", time(10, 11, 12)),
+        ("", None),
+    ],
+)
+def test_digits_of_a_time_beyond_the_microsecond_are_dropped(text: str, expected: time | None) -> None:
+    row = f'{{"begins":"{text}","amount":7}}'
+    (shift,) = decode(Shift, row).rows
+    assert shift == Shift(expected, Decimal(7))
+    assert decode(Shift, row, '{"begins":"noon"}').rows == [shift]
+    assert list(map(materialize, decode(deferred(Shift), row).rows)) == [shift]
+
+
+@pytest.mark.parametrize(
+    "text", ['"24:00:00"', '"23:59:60"', '"10:11"', '"noon"', "36000", "true", '"10:11:12+25:00"']
+)
+def test_time_that_does_not_exist_is_rejected(text: str) -> None:
+    assert len(decode(Shift, f'{{"begins":{text}}}').bad) == 1
+    assert len(decode(deferred(Shift), f'{{"begins":{text}}}').bad) == 1
+
+
+class Zoned(msgspec.Struct):
+    begins: Annotated[time, msgspec.Meta(tz=True)]
+    ends: time | int | None = None
+
+
+def test_digits_of_a_time_are_dropped_in_any_annotation() -> None:
+    page = decode(Zoned, '{"begins":"10:11:12.1234567Z"}', '{"begins":"10:11:12"}')
+    assert [row.begins for row in page.rows] == [time(10, 11, 12, 123456, UTC)]

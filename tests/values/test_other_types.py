@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import csv
+import enum
 import io
-from datetime import date
+import uuid
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -261,3 +263,22 @@ def test_recursive_object_has_no_column() -> None:
         RowSchema(msgspec.defstruct("Row", [("id", int), ("node", Node)]))
     with pytest.raises(ConfigurationError, match=r"below: a field of the type struct has no Arrow"):
         RowSchema(Node)
+
+
+class Side(enum.Enum):
+    DEBIT = "debit"
+
+
+class Coded(msgspec.Struct):
+    id: int
+    side: Side = Side.DEBIT
+    key: uuid.UUID = uuid.UUID(int=7)
+    begins: time | None = time(9, 30)
+    length: timedelta = timedelta(hours=1)
+    code: bytes = b"a"
+
+
+def test_default_of_any_kind_is_written_to_csv_as_a_sent_value_is() -> None:
+    sent = msgspec.json.encode(Coded(1)).decode()
+    cells = [["1", "debit", "00000000-0000-0000-0000-000000000007", "09:30:00", "PT3600S", "YQ=="]]
+    assert csv_rows(Coded, sent) == csv_rows(Coded, '{"id":1}') == csv_rows(Coded, '{"id":"1"}') == cells

@@ -189,7 +189,7 @@ def _value_text(value: Any) -> str | None:
         case date():
             return value.isoformat()
         case _:
-            return encode_json(value).decode()
+            return _token_text(msgspec.Raw(encode_json(value)))
 
 
 _TEXTS: Final = (
