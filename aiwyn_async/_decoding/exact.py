@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import inspect
@@ -67,8 +67,8 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
-    """Return a function that is True for the JSON of a value that decodes fast."""
-    if has_unchecked_amounts(kind):
+    """Return a function that is True for JSON that decodes fast and has every value of its objects."""
+    if has_unchecked_amounts(kind) or has_nested_defaults(kind):
         return lambda _: False
     decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal).decode
 
@@ -80,6 +80,33 @@ def is_usual(kind: Any) -> Callable[[bytes], bool]:
         return not may_misread_timestamps(kind, json)
 
     return check
+
+
+def has_nested_defaults(kind: Any) -> bool:
+    """Return True for a type with an object that has another value than null for a missing key."""
+    return not has_unchecked_amounts(kind) and _has_defaults(inspect.type_info(kind))
+
+
+def _has_defaults(kind: inspect.Type) -> bool:
+    match kind:
+        case inspect.Metadata(type=inner) | inspect.CollectionType(item_type=inner):
+            return _has_defaults(inner)
+        case inspect.DictType(value_type=inner):
+            return _has_defaults(inner)
+        case inspect.UnionType(types=members):
+            return any(map(_has_defaults, members))
+        case inspect.StructType(fields=fields):
+            return any(
+                field.default_factory is not msgspec.NODEFAULT
+                or not (field.default is None or isinstance(field.default, _NO_VALUE))
+                or _has_defaults(field.type)
+                for field in fields
+            )
+        case _:
+            return False
+
+
+_NO_VALUE: Final = (type(msgspec.NODEFAULT), msgspec.UnsetType)
 
 
 def split_fields(row_type: Any, row: bytes) -> tuple[dict[str, bytes], tuple[str, ...]]:

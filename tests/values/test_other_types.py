@@ -181,6 +181,10 @@ def test_null_is_no_default() -> None:
 def test_default_of_a_nested_field_is_its_value_in_columns() -> None:
     row = '{"id":1,"currency":"EUR","price":1,"count":2,"labels":[],"rates":[{}],"due":"2024-05-01"}'
     assert arrow_rows(Priced, row)[0]["rates"] == [{"unit": "hour"}]
+    assert [cells[5] for cells in csv_rows(Priced, row, row.replace("{}", '{"unit":null}'))] == [
+        '[{"unit":"hour"}]',
+        '[{"unit":null}]',
+    ]
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True):
