@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aiwyn_async._decoding.exact import split_fields, split_object, value_decoder
+from aiwyn_async._decoding.converters import split_object
+from aiwyn_async._decoding.exact import split_fields, value_decoder
 from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import ConfigurationError

@@ -14,7 +14,7 @@ import functools
 import re
 import types
 import typing
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -63,15 +63,23 @@ class _Timestamp(_HookedType):
     __origin__ = datetime
 
 
+class _Time(_HookedType):
+    __slots__ = ()
+    __origin__ = time
+
+
 _MONEY: Final[Any] = _Money()
+_TIME: Final[Any] = _Time()
 _TIMESTAMP: Final[Any] = _Timestamp()
 _INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def decode_hook(kind: Any, value: Any) -> Any:
-    """The ``dec_hook`` of integers and text as money, and of usual timestamps."""
+    """The ``dec_hook`` of integers and text as money, of times, and of usual timestamps."""
     if kind is _MONEY:
         return value if type(value) is Decimal else values.as_money(value)
+    if kind is _TIME:
+        return values.as_time(value)
     if type(value) is not str or not values.is_usual_timestamp(value):
         raise InvalidValueError("expected a timestamp in the usual form")
     return values.as_timestamp(value)
@@ -80,6 +88,20 @@ def decode_hook(kind: Any, value: Any) -> Any:
 def is_object(kind: Any) -> bool:
     """Return True for a Struct that is a JSON object without a tag on the wire."""
     return is_struct(kind) and not (kind.__struct_config__.array_like or kind.__struct_config__.tag)
+
+
+def resolve(kind: Any) -> Any:
+    """Return the annotation behind a ``NewType`` or another name of it."""
+    while True:
+        if hasattr(kind, "__supertype__"):
+            kind = kind.__supertype__
+        elif isinstance(kind, _ALIASES):
+            kind = kind.__value__
+        else:
+            return kind
+
+
+_ALIASES: Final[Any] = getattr(typing, "TypeAliasType", ())  # from Python 3.12 on
 
 
 @functools.lru_cache(maxsize=512)
@@ -91,7 +113,7 @@ def is_checkable(kind: Any) -> bool:
 def _is_recursive(kind: Any) -> bool:
     pending, seen = [field.type for field in fields(kind)], set[int]()
     while pending:
-        each = pending.pop()
+        each = resolve(pending.pop())
         if each is kind:
             return True
         if not is_object(each):
@@ -129,13 +151,20 @@ class CheckOptions(NamedTuple):
 DEFAULT_OPTIONS: Final = CheckOptions()
 
 
-@functools.lru_cache(maxsize=512)
-def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa: PLR0911 (one for each kind)
+def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:
     """Return the type to decode instead of a row type or the annotation of a field."""
+    return _checked(kind, options)  # the cache has one type only if both arguments are always passed
+
+
+@functools.lru_cache(maxsize=512)
+def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for each kind)
+    kind = resolve(kind)
     if is_checkable(kind):
         return _checked_struct(kind, options)
     if kind is Decimal:
         return _MONEY
+    if kind is time:
+        return _TIME  # msgspec rounds digits beyond the microsecond
     if kind is datetime and options.hook_timestamps:
         return _TIMESTAMP
     if kind is int:
@@ -147,9 +176,25 @@ def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa:
         items = [each if each is ... else checked(each, options) for each in arguments]
         container: Any = origin
         return container[tuple(items)]
-    if origin is Annotated and arguments[0] not in {Decimal, int, datetime}:
-        return Annotated[(checked(arguments[0], options), *arguments[1:])]
+    if origin is Annotated:
+        return _checked_annotated(kind, options)
     return kind
+
+
+def _checked_annotated(kind: Any, options: CheckOptions) -> Any:
+    annotated, *metadata = typing.get_args(kind)
+    inner = resolve(annotated)
+    if inner in {datetime, time}:
+        return kind
+    if inner is Decimal:
+        return _MONEY  # msgspec has no constraints of a Decimal
+    if inner is not int:
+        return Annotated[(checked(inner, options), *metadata)]
+    declared = [each for each in metadata if isinstance(each, msgspec.Meta)]
+    has_minimum = any(each.ge is not None or each.gt is not None for each in declared)
+    has_maximum = any(each.le is not None or each.lt is not None for each in declared)
+    bounds = msgspec.Meta(ge=None if has_minimum else -(2**63), le=None if has_maximum else 2**63 - 1)
+    return Annotated[(int, bounds, *metadata)]
 
 
 def _checked_union(members: tuple[Any, ...], options: CheckOptions) -> Any:
@@ -177,18 +222,31 @@ def _checked_struct(kind: Any, options: CheckOptions) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def has_unchecked_amounts(kind: Any) -> bool:
-    """Return True for an amount in a dataclass or a wider union.
+    """Return True for a type that ``checked()`` does not change, but whose values may be amounts or times.
 
     msgspec decodes these by its own rules.
     """
+    kind = resolve(kind)
     if is_checkable(kind):
         return any(has_unchecked_amounts(field.type) for field in fields(kind))
-    if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind) or is_object(kind):
-        return True
-    members = typing.get_args(kind)
-    if typing.get_origin(kind) in {typing.Union, types.UnionType} and Decimal in members:
-        return bool(set(members) - {Decimal, types.NoneType})
-    return any(map(has_unchecked_amounts, members))
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is None:
+        return _has_fields(kind)
+    if origin is Annotated:
+        return resolve(arguments[0]) is time or has_unchecked_amounts(arguments[0])
+    members = set(map(resolve, arguments))
+    if origin in {typing.Union, types.UnionType} and members & {Decimal, time}:
+        return len(members - {types.NoneType}) > 1
+    return origin not in _CHECKED_ORIGINS or any(map(has_unchecked_amounts, members))
+
+
+def _has_fields(kind: Any) -> bool:
+    """Return True for a Struct, dataclass, attrs class, TypedDict or NamedTuple."""
+    is_typed = dataclasses.is_dataclass(kind) or typing.is_typeddict(kind)
+    return is_typed or is_struct(kind) or hasattr(kind, "__attrs_attrs__") or hasattr(kind, "_field_defaults")
+
+
+_CHECKED_ORIGINS: Final = {typing.Union, types.UnionType, typing.Literal, tuple, list, dict}
 
 
 def may_misread_timestamps(kind: Any, json: bytes) -> bool:
@@ -226,6 +284,7 @@ _ODD_ANYWHERE: Final = re.compile(rb"\.[0-9]{7}|9999-12-31|0001-01-01").search
 
 @functools.lru_cache(maxsize=256)
 def _has_timestamps(kind: Any) -> bool:
+    kind = resolve(kind)
     if is_checkable(kind):
         return any(_has_timestamps(field.type) for field in fields(kind))
     return kind in {datetime, date} or any(map(_has_timestamps, typing.get_args(kind)))

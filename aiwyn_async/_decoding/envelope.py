@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aiwyn_async._decoding.exact import split_object
+from aiwyn_async._decoding.converters import split_object
 from aiwyn_async._decoding.key_case import can_be_field
 from aiwyn_async._decoding.row_decoder import DecoderSpec
 from aiwyn_async._decoding.values import DECODING_ERRORS, describe_error, unbounded_decimal

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeGuard, TypeVar, cast
 
 import msgspec
+from msgspec import inspect
 from msgspec.structs import FieldInfo
 
 RowT = TypeVar("RowT")
@@ -20,6 +21,22 @@ RowT = TypeVar("RowT")
 def is_struct(kind: Any) -> TypeGuard[type[msgspec.Struct]]:
     """Return True for a Struct type, not for another annotation."""
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def find_custom_type(row_type: Any) -> type[Any] | None:
+    """Return a type in a row type that msgspec does not know, such as a subclass of int, or None."""
+    pending: list[object] = [inspect.type_info(row_type)]
+    seen = set[int]()
+    while pending:
+        each = pending.pop()
+        if isinstance(each, inspect.CustomType):
+            return each.cls
+        if isinstance(each, tuple):
+            pending += cast("tuple[object, ...]", each)
+        elif isinstance(each, (inspect.Type, inspect.Field)) and id(each) not in seen:
+            seen.add(id(each))
+            pending += [getattr(each, name) for name in each.__struct_fields__]
+    return None
 
 
 def materialize(row: RowT) -> RowT:

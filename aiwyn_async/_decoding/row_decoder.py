@@ -28,10 +28,12 @@ from aiwyn_async._decoding.checked_types import (
     is_key_only,
     key_only,
     may_misread_timestamps,
+    resolve,
 )
 from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
+from aiwyn_async._decoding.converters import split_object
 from aiwyn_async._decoding.dict_rows import amount_converter
-from aiwyn_async._decoding.exact import ExactRow, exact_decoder, split_object
+from aiwyn_async._decoding.exact import ExactRow, exact_decoder
 from aiwyn_async._decoding.key_case import can_be_field, normalize
 from aiwyn_async._decoding.malformed import cut_after_value
 from aiwyn_async._decoding.plain_types import is_struct
@@ -266,6 +268,7 @@ def _nested_structs(kind: Any) -> Mapping[str, Any]:
 
 
 def _find_struct(kind: Any) -> Any:
+    kind = resolve(kind)
     if is_checkable(kind):
         return kind
     structs: list[Any] = [_find_struct(each) for each in typing.get_args(kind)]

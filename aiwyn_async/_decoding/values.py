@@ -13,6 +13,7 @@ float     a finite number, also in quotes
 timestamp an ISO 8601 date, with or without a time; digits beyond the microsecond are dropped, and a
           timestamp without a zone stays naive; in UTC it is within the years 1 to 9999
 date      an ISO 8601 date, or the date part of a timestamp, without conversion between zones
+time      a time of day, with or without a zone; digits beyond the microsecond are dropped
 text      text; a number becomes its text on the wire
 boolean   true, false, 1, 0, and ``"true"``, ``"false"``, ``"1"``, ``"0"``
 list      an array whose items are accepted
@@ -31,7 +32,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import (
     MAX_EMAX,
     MAX_PREC,
@@ -71,6 +72,7 @@ _TIMESTAMP: Final = re.compile(
     r"(?:[Tt ](?P<time>[0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)(?:[.,](?P<fraction>[0-9]+))?"
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
+_TIME: Final = re.compile(r"([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})?")
 _USUAL_TIMESTAMP: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
@@ -224,6 +226,24 @@ def as_date(value: Any) -> date:
     return as_timestamp(value).date()
 
 
+def as_time(value: Any) -> time:
+    """Convert to a time of day, naive without a zone."""
+    match = _TIME.fullmatch(value.strip()) if type(value) is str else None
+    if match is None:
+        raise _invalid("a time such as 10:30:00", value)
+    text, fraction, zone = match.groups("")
+    try:
+        return time.fromisoformat(f"{text}{fraction and '.'}{fraction[:6]}{zone.upper()}")
+    except ValueError:
+        raise _invalid("an existing time", value) from None
+
+
+def is_usual_time(value: Any) -> bool:
+    """Return True if a time has at most six decimal places, and no whitespace around it."""
+    match = _TIME.fullmatch(value)
+    return match is not None and len(match[2] or "") <= 6
+
+
 def is_usual_timestamp(value: Any) -> bool:
     """Return True if a timestamp has the form of RFC 3339, with or without a zone."""
     return _USUAL_TIMESTAMP.fullmatch(value) is not None
@@ -235,13 +255,13 @@ def is_usual_date(value: Any) -> bool:
 
 
 def _normalize(match: re.Match[str]) -> str:
-    time = match["time"]
-    if time is None:
+    clock = match["time"]
+    if clock is None:
         return match["day"]
-    if time.startswith("24"):  # some releases of Python accept it as the next midnight
+    if clock.startswith("24"):  # some releases of Python accept it as the next midnight
         raise ValueError
     fraction = f".{match['fraction'][:6]}" if match["fraction"] else ""
-    return f"{match['day']}T{time}{fraction}{(match['zone'] or '').upper()}"
+    return f"{match['day']}T{clock}{fraction}{(match['zone'] or '').upper()}"
 
 
 def _check_bounds(timestamp: datetime) -> datetime:

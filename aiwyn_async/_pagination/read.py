@@ -18,6 +18,7 @@ from aiwyn_async._core.callbacks import check_callback, check_state
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.plain_types import find_custom_type
 from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
@@ -296,7 +297,7 @@ def check_decodable(row_type: object) -> None:
     """
     try:
         _decoder_of(cast("Any", row_type))
-    except TypeError as error:
+    except (TypeError, NameError) as error:
         raise ConfigurationError(f"rows cannot be decoded as {type_name(row_type)}: {error}") from None
 
 
@@ -304,6 +305,8 @@ def check_decodable(row_type: object) -> None:
 @lru_cache(maxsize=256)
 def _decoder_of(row_type: Any) -> None:
     msgspec.json.Decoder(row_type)
+    if (custom := find_custom_type(row_type)) is not None:
+        raise TypeError(f"no JSON decodes to {type_name(custom)}")
 
 
 def check_integer(name: str, value: object, minimum: int, maximum: int | None) -> int:

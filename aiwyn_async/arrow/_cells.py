@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.checked_types import is_checkable
 from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_decimal
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._schema import ID, WHOLE_OR_FRACTION, members_of
@@ -61,7 +60,7 @@ class Cells:
                 if kinds == WHOLE_OR_FRACTION:
                     return _nullable(lambda value, at: self._to_amount(Decimal(value), at))
                 return _nullable(self._converter(members[0], path))
-            case inspect.StructType(cls=cls, fields=fields) if is_checkable(cls):
+            case inspect.StructType(fields=fields):
                 converters = [
                     (
                         field.encode_name,

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.checked_types import is_checkable
+from aiwyn_async._decoding.checked_types import is_checkable, resolve
 from aiwyn_async._decoding.chosen_fields import has_choice
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError
@@ -96,6 +96,7 @@ def _check_round_money(row_type: Any, places: int | None) -> None:
 
 
 def _has_amounts(kind: Any) -> bool:
+    kind = resolve(kind)
     if is_checkable(kind):
         return any(_has_amounts(field.type) for field in msgspec.structs.fields(kind))
     return kind is Decimal or any(map(_has_amounts, typing.get_args(kind)))

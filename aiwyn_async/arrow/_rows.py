@@ -225,10 +225,14 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     """Return the columns of a row type: its fields, or those that were chosen.
 
     Raises:
-        ConfigurationError: it is not a Struct, so it has no columns.
+        ConfigurationError: it is not a Struct of objects, so it has no columns.
     """
     if not is_struct(row_type):
         raise ConfigurationError(
             "rows without a type have no columns; write .jsonl, or call decode_as() first"
+        )
+    if row_type.__struct_config__.array_like:
+        raise ConfigurationError(
+            f"rows that are lists, as of the array_like {row_type.__name__}, have no columns; write .jsonl"
         )
     return chosen_fields(row_type)

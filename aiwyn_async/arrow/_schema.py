@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import msgspec
@@ -25,13 +26,16 @@ ID: Final = {inspect.IntType, inspect.StrType}
 WHOLE_OR_FRACTION: Final = {inspect.IntType, inspect.DecimalType}
 
 
-def arrow_type(kind: inspect.Type, path: str, *, integer_ids: bool) -> Any:
+def arrow_type(
+    kind: inspect.Type, path: str, *, integer_ids: bool, inside: tuple[type[Any], ...] = ()
+) -> Any:
     """Return the Arrow type that holds every value of a field exactly.
 
     Args:
         kind: the type of the field.
         path: of the field, for the error.
         integer_ids: ids are integers; else text.
+        inside: the types of the objects around the field.
 
     Raises:
         ConfigurationError: there is none.
@@ -40,18 +44,17 @@ def arrow_type(kind: inspect.Type, path: str, *, integer_ids: bool) -> Any:
     match members[0]:
         case _ if len(members) > 1:
             column = _union_type({type(member) for member in members}, integer_ids)
-        case inspect.StructType(fields=fields):
+        case inspect.StructType(cls=cls, fields=fields) if cls not in inside:
+            of_fields = functools.partial(arrow_type, integer_ids=integer_ids, inside=(*inside, cls))
+            names = [field.encode_name for field in fields]
             return pa.struct(
                 [
-                    (
-                        name := field.encode_name,
-                        arrow_type(field.type, f"{path}.{name}", integer_ids=integer_ids),
-                    )
-                    for field in fields
+                    (name, of_fields(field.type, f"{path}.{name}"))
+                    for name, field in zip(names, fields, strict=True)
                 ]
             )
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return pa.list_(arrow_type(item, path, integer_ids=integer_ids))
+            return pa.list_(arrow_type(item, path, integer_ids=integer_ids, inside=inside))
         case inspect.LiteralType(values=values):
             column = pa.string() if all(isinstance(value, str) for value in values) else None
         case scalar:
@@ -120,10 +123,16 @@ def has_own_checks(kind: inspect.Type) -> bool:
     match members[0]:
         case inspect.LiteralType():
             return len(members) == 1
-        case inspect.StructType(cls=cls, fields=fields):
-            return hasattr(cls, "__post_init__") or any(has_own_checks(field.type) for field in fields)
+        case inspect.StructType(cls=cls, fields=fields) as struct:
+            return (
+                struct.forbid_unknown_fields
+                or struct.array_like
+                or struct.tag is not None
+                or hasattr(cls, "__post_init__")
+                or any(has_own_checks(field.type) for field in fields)
+            )
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return has_own_checks(item)
+            return members[0] != type(members[0])(item) or has_own_checks(item)
         case _:
             return any(type(member) in _SCALARS and member != type(member)() for member in members)
 

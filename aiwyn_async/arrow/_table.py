@@ -67,20 +67,20 @@ class RowSchema:
         self._has_choice = has_choice(row_type)
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._kinds = {field.encode_name: inspect.type_info(field.type) for field in self._fields}
+        extra = [pa.field(EXTRA_COLUMN, pa.string())] if options.extra else []
+        self.arrow: Any = pa.schema(self._columns(integer_ids=options.ids == "auto") + extra)
         self._required = {
             field.encode_name: refuses_null(field, kind)
             for field, kind in zip(self._fields, self._kinds.values(), strict=True)
             if refuses_null(field, kind) or has_required(kind)
         }
-        extra = [pa.field(EXTRA_COLUMN, pa.string())] if options.extra else []
-        self.arrow: Any = pa.schema(self._columns(integer_ids=options.ids == "auto") + extra)
         # A page that is read in one call has no text ids and no amount of more than nine places.
         fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
         self._time_columns = [each.name for each in fast if _has_times(each.type)]
         self._has_days = any(each.type == DAY for each in fast)
         has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
-        has_checks = hasattr(row_type, "__post_init__") or any(map(has_own_checks, self._kinds.values()))
+        has_checks = has_own_checks(inspect.type_info(row_type))
         self._reads_fast = options.round_money in {None, 9} and not (has_nested_days or has_checks)
         self._reading_type = reading_type(self._row)
 
@@ -215,10 +215,14 @@ class RowSchema:
             if isinstance(values, InvalidValueError):
                 rows.record_error(index, values)
                 continue
+            if self._options.extra:
+                try:
+                    values[EXTRA_COLUMN] = _extra_json(exact)
+                except UnicodeDecodeError as error:
+                    rows.record_error(index, error)
+                    continue
             rows.counts.repaired_rows += exact.is_repaired
             rows.note_unknown(index, exact.unknown)
-            if self._options.extra:
-                values[EXTRA_COLUMN] = _extra_json(exact)
             good.append(values)
         rows.counts.rounded_amounts += cells.rounded
         schema = pa.schema([self._with_text_ids(field, cells) for field in self.arrow])

@@ -93,3 +93,13 @@ def test_error_quotes_an_integer_of_up_to_40_digits() -> None:
         with pytest.raises(InvalidValueError) as caught:
             as_timestamp(value)
         assert caught.value.reason == f"expected an ISO 8601 timestamp, got {quoted}"
+
+
+class Noted(msgspec.Struct):
+    notes: str
+
+
+@pytest.mark.parametrize("number", ["-0", "0", "7", "-0.0", "1e5", "1.50", "12345678901234567890123"])
+def test_number_as_text_is_its_text_on_the_wire(number: str) -> None:
+    decoded = exact_decoder(Noted)(f'{{"notes": {number} }}'.encode())
+    assert (decoded.row.notes, decoded.is_repaired) == (number, True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, time
 from decimal import Decimal
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
 import msgspec
 import pytest
 
-from aiwyn_async import ConfigurationError, deferred
+from aiwyn_async import ConfigurationError, DecodeError, deferred, materialize
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 
@@ -118,3 +120,160 @@ def test_own_type_may_contain_objects_of_its_own_type() -> None:
     assert [bad.error for bad in decode(Tree, '{"id":1,"parent":{"id":2,"totalAmount":"NaN"}}').bad] == [
         "parent.totalAmount: expected a number, got 'NaN'"
     ]
+
+
+Amount = NewType("Amount", Decimal)
+NotedAmount: Any = Annotated[Decimal, msgspec.Meta(description="in cents")]
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    amount: T | None = None
+
+
+class Tagged(msgspec.Struct, tag="fee"):
+    amount: Decimal | None = None
+
+
+class OtherTag(msgspec.Struct, tag="tax"):
+    rate: Decimal | None = None
+
+
+class AsArray(msgspec.Struct, array_like=True):
+    amount: Decimal | None = None
+
+
+class AsNamedTuple(NamedTuple):
+    amount: Decimal | None = None
+
+
+class Nested(msgspec.Struct):
+    amount: Decimal | None = None
+    below: list[Nested] = []
+
+
+# The type of a field, its JSON with {} for an amount.
+AMOUNTS: dict[str, tuple[Any, str]] = {
+    "NewType": (Amount, "{}"),
+    "NewType or null": (Amount | None, "{}"),
+    "Annotated": (NotedAmount, "{}"),
+    "Annotated or null": (NotedAmount | None, "{}"),
+    "generic": (Box[Decimal], '{{"amount":{}}}'),
+    "generic of a NewType": (Box[Amount] | None, '{{"amount":{}}}'),
+    "tag": (Tagged, '{{"type":"fee","amount":{}}}'),
+    "tags": (Tagged | OtherTag | None, '{{"type":"fee","amount":{}}}'),
+    "tag or text": (Tagged | str, '{{"type":"fee","amount":{}}}'),
+    "object or text": (Nested | str, '{{"amount":{}}}'),
+    "array": (AsArray, "[{}]"),
+    "named tuple": (AsNamedTuple, "[{}]"),
+    "tuple": (tuple[str, Decimal], '["a",{}]'),
+    "set": (set[Decimal], "[{}]"),
+    "sequence": (Sequence[Decimal], "[{}]"),
+    "list or text": (list[Decimal] | str, "[{}]"),
+    "mapping": (Mapping[str, Decimal], '{{"a":{}}}'),
+    "recursive": (Nested, '{{"below":[{{"amount":{}}}]}}'),
+    "recursive list": (list[Nested], '[{{"below":[{{"amount":{}}}]}}]'),
+}
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+@pytest.mark.parametrize("text", ['"1_0"', '"NaN"', "NaN", '"\\u0665"', "1e9999", "true"])
+def test_amount_in_any_annotation_is_rejected(name: str, text: str) -> None:
+    kind, json = AMOUNTS[name]
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+    row = f'{{"id":1,"value":{json.format(text)}}}'
+    assert len(decode(row_type, row).bad) == 1
+    page = decode(deferred(row_type), row)
+    for each in page.rows:
+        with pytest.raises(DecodeError):
+            materialize(each)
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+@pytest.mark.parametrize("text", ["7", "7.5", '"7.5"', '" 7 "', "-0.10"])
+def test_amount_in_any_annotation_is_exact(name: str, text: str) -> None:
+    kind, json = AMOUNTS[name]
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+    row = f'{{"id":1,"value":{json.format(text)}}}'
+    (decoded,) = decode(row_type, row).rows
+    assert str(Decimal(text.strip('"').strip())) in repr(decoded)
+    assert decode(row_type, row, '{"id":"x"}').rows == [decoded]
+    assert list(map(materialize, decode(deferred(row_type), row).rows)) == [decoded]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [NewType("Key", int), Annotated[int, "a key"], Annotated[int, msgspec.Meta(gt=0)]],
+    ids=["NewType", "Annotated", "Meta"],
+)
+def test_integer_in_any_annotation_has_64_bits(kind: Any) -> None:
+    row_type: Any = msgspec.defstruct("Row", [("id", kind)])
+    page = decode(row_type, '{"id":9223372036854775807}', '{"id":9223372036854775808}')
+    assert [row.id for row in page.rows] == [2**63 - 1]
+    assert decode(row_type, '{"id":9223372036854775808}').rows == []
+
+
+def test_fraction_beyond_a_float_is_rejected_in_a_union() -> None:
+    row_type: Any = msgspec.defstruct("Row", [("rate", int | float | None)])
+    page = decode(row_type, '{"rate":1e400}', '{"rate":0.5}', '{"rate":7}', '{"rate":null}')
+    assert [row.rate for row in page.rows] == [0.5, 7, None]
+
+
+def test_unknown_tag_is_rejected() -> None:
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("fee", Tagged | OtherTag)])
+    page = decode(
+        row_type, '{"id":1,"fee":{"type":"other"}}', '{"id":2,"fee":{"type":["fee"]}}', '{"id":3,"fee":{}}'
+    )
+    assert len(page.bad) == 3
+
+
+class Address(msgspec.Struct):
+    city: str | None = None
+
+
+def test_row_with_a_required_object_is_repaired() -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("address", Address)])
+    page = decode(row_type, '{"id":"7","address":{"city":"Lyon"}}', '{"id":"x","address":{}}')
+    assert [(row.id, row.address) for row in page.rows] == [(7, Address("Lyon"))]
+    assert (page.repaired, len(page.bad)) == (1, 1)
+
+
+class Shift(msgspec.Struct):
+    begins: time | None = None
+    amount: Decimal | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("23:59:59.9999999", time(23, 59, 59, 999999)),
+        ("10:11:12.1234567Z", time(10, 11, 12, 123456, UTC)),
+        ("10:11:12+00:00", time(10, 11, 12, tzinfo=UTC)),
+        ("10:11:12", time(10, 11, 12)),
+        ("", None),
+    ],
+)
+def test_digits_of_a_time_beyond_the_microsecond_are_dropped(text: str, expected: time | None) -> None:
+    row = f'{{"begins":"{text}","amount":7}}'
+    (shift,) = decode(Shift, row).rows
+    assert shift == Shift(expected, Decimal(7))
+    assert decode(Shift, row, '{"begins":"noon"}').rows == [shift]
+    assert list(map(materialize, decode(deferred(Shift), row).rows)) == [shift]
+
+
+@pytest.mark.parametrize(
+    "text", ['"24:00:00"', '"23:59:60"', '"10:11"', '"noon"', "36000", "true", '"10:11:12+25:00"']
+)
+def test_time_that_does_not_exist_is_rejected(text: str) -> None:
+    assert len(decode(Shift, f'{{"begins":{text}}}').bad) == 1
+    assert len(decode(deferred(Shift), f'{{"begins":{text}}}').bad) == 1
+
+
+class Zoned(msgspec.Struct):
+    begins: Annotated[time, msgspec.Meta(tz=True)]
+    ends: time | int | None = None
+
+
+def test_digits_of_a_time_are_dropped_in_any_annotation() -> None:
+    page = decode(Zoned, '{"begins":"10:11:12.1234567Z"}', '{"begins":"10:11:12"}')
+    assert [row.begins for row in page.rows] == [time(10, 11, 12, 123456, UTC)]

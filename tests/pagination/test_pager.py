@@ -127,6 +127,23 @@ def test_row_type_that_cannot_be_decoded_is_rejected(aiwyn_offline: AiwynClient)
         aiwyn_offline.invoices.list().decode_as(cast("Any", 5))
 
 
+class Cents(int):
+    """A type that msgspec does not know."""
+
+
+UNDECODABLE: dict[str, Any] = {
+    "no JSON decodes to Cents": list[Cents] | None,
+    "name 'Missing' is not defined": "Missing",
+}
+
+
+@pytest.mark.parametrize("reason", UNDECODABLE)
+def test_field_that_cannot_be_decoded_is_rejected(aiwyn_offline: AiwynClient, reason: str) -> None:
+    row_type = msgspec.defstruct("Priced", [("id", int), ("price", UNDECODABLE[reason])])
+    with pytest.raises(ConfigurationError, match=f"rows cannot be decoded as Priced: {reason}"):
+        aiwyn_offline.invoices.list().decode_as(row_type)
+
+
 @pytest.mark.parametrize("name", ["page_size", "limit"])
 @pytest.mark.parametrize("value", [0, -1, True, "5", 2.0])
 def test_sizes_are_whole_numbers(aiwyn_offline: AiwynClient, name: str, value: Any) -> None:

@@ -1,4 +1,7 @@
-"""Rows of invoices as JSON text, valid or not; most variants have no Python value."""
+"""Rows of invoices as JSON text, valid or not; most variants have no Python value.
+
+Encode them with ``errors="surrogateescape"``: U+DCFF is the byte FF, which is not UTF-8.
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
@@ -11,16 +14,29 @@ from hypothesis import strategies as st
 
 from aiwyn_async._http.messages import encode_json
 
+
+def words(text: str) -> st.SearchStrategy[str]:
+    """Draw one of the words of a text."""
+    return st.sampled_from(text.split())
+
+
 spellings = st.sampled_from(
     [
-        lambda name: name,
-        lambda name: name,
-        lambda name: name,
+        *[lambda name: name] * 12,
         lambda name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name),
         lambda name: "".join(f"-{c.lower()}" if c.isupper() else c for c in name),
         str.upper,
         str.lower,
         lambda name: name[0].upper() + name[1:],
+        lambda name: f"\\u{ord(name[0]):04x}{name[1:]}",
+        lambda name: f"{name[:-1]}\\u{ord(name[-1]):04x}",
+        lambda name: f"{name} ",
+        lambda name: f"_{name}",
+        lambda name: f"\ufeff{name}",
+        lambda name: f"{name}\\u0000",
+        lambda name: f"{name}\\ud83d",
+        lambda name: f"{name}\udcff",
+        lambda name: name.replace("i", "\u0130").replace("s", "\u017f"),
     ]
 )
 
@@ -55,11 +71,26 @@ numbers = st.one_of(
             "123.1234567",
         ]
     ),
+    words(
+        """-0.0 -0e0 1E5 1e+5 10e-1 1e18 1e19 9007199254740993 9007199254740993.0 18446744073709551616
+        1e-400 1e1000 9223372036854775807.0 9223372036854775807.5 0e999999 -0e-5 0.0000000001
+        100000000000000000000000000000.0 01 +1 .5 5. 1e 1.e5 0x1 1_0 00 -01 -"""
+    ),
     st.integers(-(10**12), 10**12).map(str),
     st.decimals(-(10**9), 10**9, places=2).map("{:f}".format),
+    st.builds(
+        "{}{}{}e{}".format, st.sampled_from(["", "-"]), st.integers(0, 9), st.just(".5"), st.integers(-70, 70)
+    ),
+    st.builds(
+        lambda digits, point: "7" * digits + point,
+        st.integers(1, 40),
+        st.sampled_from(["", ".5", ".1234567890"]),
+    ),
+    st.integers(990, 1010).map(lambda digits: "1" * digits),
+    st.integers(990, 1010).map(lambda digits: "0." + "0" * digits + "1"),
 )
 
-quoted_numbers = st.sampled_from(
+quoted_numbers = numbers.map('"{}"'.format) | st.sampled_from(
     [
         r"5",
         r" 5 ",
@@ -98,6 +129,33 @@ timestamps = st.one_of(
         | 2024-05-01 |1900-01-01T00:00:00.000001Z""".replace("\n        ", "").split("|")
     ),
     st.datetimes(timezones=st.none() | st.just(UTC)).map(datetime.isoformat),
+    st.builds(
+        "{}{}{}{}{}".format,
+        words(
+            """2024-05-01 20240501 2024-W05-1 2024W051 2020-W53-7 2024-121 0001-01-01 9999-12-31 0000-01-01
+        2023-02-29 2024-5-1 +2024-05-01 10000-01-01 2024-05 2024 9999-W52-7 0001-W01-1"""
+        ),
+        st.sampled_from(["T", "T", "t", " ", "", "_", "\\u0054", "\\t"]),
+        words("""10:11:12 10:11 10 101112 24:00:00 23:59:60 23:59:59 00:00:00 10:1112 10:11:1\u0662"""),
+        st.sampled_from(["", "", ".5", ",5", ".999999", ".9999995", ".123456789012", ".", ".\u0665"]),
+        st.sampled_from(
+            [
+                "",
+                "Z",
+                "z",
+                "+00",
+                "-00:00",
+                "+0530",
+                "-05:30",
+                " Z",
+                "+05:30:15",
+                "+24:00",
+                "-23:59",
+                "UTC",
+                "\\u002b05",
+            ]
+        ),
+    ),
 ).map(lambda text: f'"{text}"')
 
 texts = st.one_of(
@@ -121,18 +179,66 @@ texts = st.one_of(
             r"2024-05-01T10:11:12.1234567Z",
         ]
     ).map(lambda text: f'"{text}"'),
-    st.sampled_from(['"a\tb"', "1.50", "7", "1e5"]),
+    st.sampled_from(['"a\tb"', "1.50", "7", "1e5", "-0", "-0.0", "12345678901234567890123", "1.", "01"]),
+    st.sampled_from(["\udcff", "\udced\udca0\udc80", "\udcc0\udc80", "\ufeff", "\x7f", "\u2028", "\x00"]).map(
+        '"{}"'.format
+    ),
+    st.integers(0, 20).map(lambda length: f'"{"x" * (length if length < 19 else 7000 * length)}"'),
 )
 
 ids = st.one_of(
     st.integers(1, 50).map(str),
     st.sampled_from(
-        ['"00123"', '"123"', '"C-100"', '"7f0c489e-4123"', "7.0", '""', "1.5", "true", "9223372036854775808"]
+        [
+            '"00123"',
+            '"123"',
+            '"C-100"',
+            '"7f0c489e-4123"',
+            "7.0",
+            '""',
+            "1.5",
+            "true",
+            "9223372036854775808",
+            "1e0",
+            "1E5",
+            "-1",
+            "0",
+            '" 1"',
+            '"\\u0000"',
+            '"\udcff"',
+            "9223372036854775807",
+            "null",
+            '{"id":1}',
+        ]
     ),
 )
 
 mismatched = st.sampled_from(
-    ["null", "true", "false", "[]", "{}", "NaN", "[1]", '{"a":1}', '"x"', "1", "Infinity", "[null]"]
+    [
+        "null",
+        "true",
+        "false",
+        "[]",
+        "{}",
+        "NaN",
+        "[1]",
+        '{"a":1}',
+        '"x"',
+        "1",
+        "Infinity",
+        "[null]",
+        "[[]]",
+        "[[{}]]",
+        "[{},null]",
+        '{"0":{"id":1}}',
+        '"null"',
+        "nul",
+        "[1,]",
+        '{"a":}',
+        "",
+        "1 1",
+        "True",
+    ]
 )
 
 kinds: dict[str, st.SearchStrategy[str]] = {
@@ -162,21 +268,33 @@ def objects(draw: st.DrawFn, of: dict[str, st.SearchStrategy[str]], *, is_row: b
     pairs = [(draw(spellings)(name), draw(st.integers(0, 9)), name) for name in names]
     members = [(key, draw(mismatched) if mismatch == 0 else draw(of[name])) for key, mismatch, name in pairs]
     if is_row and not draw(st.integers(0, 2)):
-        members.append(
-            ("lineItems", f"[{','.join(draw(st.lists(objects(line_kinds, is_row=False), max_size=2)))}]")
-        )
+        members.append((draw(spellings)("lineItems"), draw(lists(line_kinds))))
     if is_row and not draw(st.integers(0, 3)):
-        members.append(
-            ("payments", f"[{','.join(draw(st.lists(objects(payment_kinds, is_row=False), max_size=2)))}]")
-        )
+        members.append((draw(spellings)("payments"), draw(lists(payment_kinds))))
     if not draw(st.integers(0, 4)):
-        members.append((draw(st.sampled_from(["extra", "note", "x_1"])), draw(texts | numbers | mismatched)))
-    space = draw(st.sampled_from(["", "", " ", "\n "]))
+        members.append(
+            (
+                draw(st.sampled_from(["extra", "note", "x_1", "", "a.b", "ID", "i_d"])),
+                draw(texts | numbers | mismatched),
+            )
+        )
+    space = draw(st.sampled_from(["", "", " ", "\n ", "\t", "\r\n"]))
     return "{" + ",".join(f'{space}"{key}"{space}:{space}{token}' for key, token in members) + "}"
 
+
+def lists(of: dict[str, st.SearchStrategy[str]]) -> st.SearchStrategy[str]:
+    items = st.one_of(*[objects(of, is_row=False)] * 4, mismatched)
+    return st.lists(items, max_size=2).map(lambda each: f"[{','.join(each)}]")
+
+
+not_rows = st.sampled_from(
+    ["null", "1", '"x"', "[]", "{}", '[{"id":1}]', '{"id":null}', '{"id":1,"id":2}', "NaN", ""]
+)
 
 plain_rows = st.builds(
     '{{"id":{},"invoiceNumber":"A{}","totalAmount":{}.25}}'.format, *[st.integers(1, 99)] * 3
 )
 
-pages = st.lists(objects(kinds, is_row=True) | plain_rows, min_size=1, max_size=4)
+rows = st.one_of(*[objects(kinds, is_row=True)] * 6, *[plain_rows] * 3, not_rows)
+
+pages = st.lists(rows, min_size=1, max_size=4)

@@ -14,7 +14,7 @@ Serve = Callable[..., AiwynClient]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Return a function that serves rows of JSON text as the only page of invoices."""
+    """Return a function that serves rows of JSON text as the only page of invoices; \udcff is the byte FF."""
     async with (
         Sandbox(invoices=1, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as aiwyn,
@@ -23,7 +23,7 @@ async def serve() -> AsyncIterator[Serve]:
         def begin(*rows: str, with_count: bool = True) -> AiwynClient:
             text = f'{{"deid_invoice":[{",".join(rows)}]'
             count = f',"deid_invoice_aggregate":{{"aggregate":{{"count":{len(rows)}}}}}' if with_count else ""
-            body = (text + count + "}").encode()
+            body = (text + count + "}").encode(errors="surrogateescape")
             for route in ("invoices.list", "invoices.search"):
                 box.faults.add(route, every=1, mutate=lambda _: body)
             return aiwyn

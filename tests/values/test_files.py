@@ -96,6 +96,43 @@ async def test_decode_error_names_key_and_value(serve: Serve, tmp_path: Path) ->
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
 
 
+# Bytes that are not UTF-8
+
+NOT_UTF8 = ('{"id":1}', '{"id":2,"region":"\udcff","totalAmount":"7"}', '{"id":3,"notes":"\u00e9"}')
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+async def test_row_whose_extra_column_is_not_utf8_is_bad(serve: Serve, tmp_path: Path, suffix: str) -> None:
+    pager = serve(*NOT_UTF8).invoices.list(on_bad_row="collect")
+
+    result = await export(pager, tmp_path / f"invoices.{suffix}", extra="json")
+
+    assert [int(row["id"]) for row in read_file(tmp_path / f"invoices.{suffix}")] == [1, 3]
+    assert [(bad.key, bad.error) for bad in pager.bad_rows] == [(2, "text that is not UTF-8")]
+    assert (result.report.bad_rows, result.report.repaired_rows) == (1, 0)
+
+
+async def test_stream_leaves_out_row_whose_extra_column_is_not_utf8(serve: Serve) -> None:
+    pager = serve(*NOT_UTF8).invoices.list(on_bad_row="skip")
+    table = await asyncio.to_thread(pa.table, pager.arrow_stream(extra="json"))
+    assert table["id"].to_pylist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys"), [(None, [1, 3]), (["id", "region"], [1]), (["id", "notes"], [1, 2, 3])]
+)
+async def test_json_lines_are_utf8(serve: Serve, tmp_path: Path, columns: Any, keys: list[int]) -> None:
+    path = tmp_path / "x.jsonl"
+    rows = [*NOT_UTF8[:2], '{"id":3,"region":"\udcff"}' if columns == ["id", "region"] else NOT_UTF8[2]]
+    row_type = msgspec.defstruct("Row", [("id", int), ("region", str, ""), ("notes", str, "")])
+    pager = serve(*rows).invoices.list(on_bad_row="collect").decode_as(row_type)
+
+    result = await export(pager, path, columns=columns)
+
+    assert [msgspec.json.decode(line)["id"] for line in path.read_text("utf-8").splitlines()] == keys
+    assert result.report.bad_rows == len(pager.bad_rows) == 3 - len(keys)
+
+
 # Ids
 
 

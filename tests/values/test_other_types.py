@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import csv
+import enum
 import io
-from datetime import date
+import uuid
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 import pytest
@@ -179,3 +181,108 @@ def test_null_is_no_default() -> None:
 def test_default_of_a_nested_field_is_its_value_in_columns() -> None:
     row = '{"id":1,"currency":"EUR","price":1,"count":2,"labels":[],"rates":[{}],"due":"2024-05-01"}'
     assert arrow_rows(Priced, row)[0]["rates"] == [{"unit": "hour"}]
+    assert [cells[5] for cells in csv_rows(Priced, row, row.replace("{}", '{"unit":null}'))] == [
+        '[{"unit":"hour"}]',
+        '[{"unit":null}]',
+    ]
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    rate: int | None = None
+
+
+class Fee(msgspec.Struct, tag="fee"):
+    amount: Decimal | None = None
+
+
+class Point(msgspec.Struct, array_like=True):
+    x: int = 0
+    amount: Decimal | None = None
+
+
+SomeRates: Any = Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (Annotated[list[int], msgspec.Meta(max_length=1)], "[1]", "[1,2]"),
+        (SomeRates | None, "[1]", "[]"),
+        (list[Annotated[list[int], msgspec.Meta(max_length=1)]], "[[1]]", "[[1,2]]"),
+        (Strict, '{"rate":1}', '{"rate":1,"other":2}'),
+        (Fee | None, '{"amount":1.5}', '{"type":"tax"}'),
+        (Point, "[1,1.5]", '{"x":1}'),
+        (list[Point] | None, "[[1,1.5]]", '[{"x":1}]'),
+    ],
+    ids=["length", "length or null", "nested length", "strict", "tag", "array", "arrays"],
+)
+def test_checks_of_a_field_apply_to_columns(kind: Any, good: str, bad: str) -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+    rows = [f'{{"id":1,"value":{good}}}', f'{{"id":2,"value":{bad}}}', f'{{"id":3,"value":{good},"note":1}}']
+    assert [row["id"] for row in arrow_rows(row_type, *rows)] == [1, 3]
+    assert [row["id"] for row in arrow_rows(row_type, rows[2], rows[1])] == [3]
+    assert [row[0] for row in csv_rows(row_type, *rows)] == ["1", "3"]
+
+
+def test_strict_row_type_refuses_unknown_fields_in_columns() -> None:
+    assert bad_rows(Strict, '{"rate":1}', '{"rate":2,"other":3}') == ["unknown field 'other'"]
+
+
+def test_array_like_object_has_a_struct_column() -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("at", Point)])
+    assert arrow_rows(row_type, '{"id":1,"at":[2,"1.5"]}')[0]["at"] == {"x": 2, "amount": Decimal("1.5")}
+
+
+def test_array_like_rows_have_no_columns() -> None:
+    with pytest.raises(ConfigurationError, match="Point, have no columns"):
+        RowSchema(Point)
+    with pytest.raises(ConfigurationError, match="Point, have no columns"):
+        csv_rows(Point, "[1]")
+
+
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    amount: T | None = None
+
+
+def test_generic_object_has_a_struct_column() -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("box", Box[Decimal])])
+    rows = [
+        '{"id":1,"box":{"amount":1.5}}',
+        '{"id":2,"box":{"amount":"NaN"}}',
+        '{"id":3,"box":{"amount":"7"}}',
+    ]
+    assert [row["box"] for row in arrow_rows(row_type, *rows)] == [{"amount": Decimal("1.5")}, {"amount": 7}]
+
+
+class Node(msgspec.Struct):
+    id: int
+    below: list[Node] | None = None
+
+
+def test_recursive_object_has_no_column() -> None:
+    with pytest.raises(ConfigurationError, match=r"node\.below: a field of the type struct has no Arrow"):
+        RowSchema(msgspec.defstruct("Row", [("id", int), ("node", Node)]))
+    with pytest.raises(ConfigurationError, match=r"below: a field of the type struct has no Arrow"):
+        RowSchema(Node)
+
+
+class Side(enum.Enum):
+    DEBIT = "debit"
+
+
+class Coded(msgspec.Struct):
+    id: int
+    side: Side = Side.DEBIT
+    key: uuid.UUID = uuid.UUID(int=7)
+    begins: time | None = time(9, 30)
+    length: timedelta = timedelta(hours=1)
+    code: bytes = b"a"
+
+
+def test_default_of_any_kind_is_written_to_csv_as_a_sent_value_is() -> None:
+    sent = msgspec.json.encode(Coded(1)).decode()
+    cells = [["1", "debit", "00000000-0000-0000-0000-000000000007", "09:30:00", "PT3600S", "YQ=="]]
+    assert csv_rows(Coded, sent) == csv_rows(Coded, '{"id":1}') == csv_rows(Coded, '{"id":"1"}') == cells

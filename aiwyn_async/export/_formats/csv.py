@@ -17,7 +17,7 @@ from typing import IO, Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.exact import ExactRow, exact_decoder, is_usual, split_fields
+from aiwyn_async._decoding.exact import ExactRow, exact_decoder, has_nested_defaults, is_usual, split_fields
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
@@ -52,6 +52,7 @@ class CsvFormat:
         self._day_indexes = [index for index, name in enumerate(self._names) if name in options.date_columns]
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._raw_indexes = [index for index, field in enumerate(self._fields) if not _is_text(field.type)]
+        self._has_defaults = any(has_nested_defaults(field.type) for field in self._fields)
         self._raw_columns = frozenset(self._raw_indexes)
         self._cells = _cells_decoder(row_type)
         self.identity = f"csv {','.join(self._names)} {options}"
@@ -109,6 +110,8 @@ class CsvFormat:
 
     def _is_exact(self, page: RowsOfPage) -> bool:
         """True if the cells of a page can be its values as the server sent them."""
+        if self._has_defaults:
+            return False
         fast = self._decoder.fast
         json = b"[" + b",".join(page.rows) + b"]"
         decode = functools.partial(_decode_list, json)
@@ -119,13 +122,15 @@ class CsvFormat:
 
     def _line(self, rows: PageRows, index: int, row: msgspec.Raw) -> list[str | None]:
         exact = exact_decoder(self._row_type)(bytes(row))
-        rows.counts.repaired_rows += exact.is_repaired
-        rows.note_unknown(index, exact.unknown)
         tokens, _ = split_fields(self._row_type, bytes(row))
         line = [_cell_text(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
         for day in self._day_indexes:
             line[day] = (line[day] or "")[:DAY_LENGTH] or None
-        return [*line, _extra_json(exact)] if self._options.extra else line
+        if self._options.extra:
+            line.append(_extra_json(exact))
+        rows.counts.repaired_rows += exact.is_repaired
+        rows.note_unknown(index, exact.unknown)
+        return line
 
     def _wire_texts(self, row: msgspec.Raw) -> list[str | None]:
         """Return the values of a row as sent; None for null and missing fields."""
@@ -187,7 +192,7 @@ def _value_text(value: Any) -> str | None:
         case date():
             return value.isoformat()
         case _:
-            return encode_json(value).decode()
+            return _token_text(msgspec.Raw(encode_json(value)))
 
 
 _TEXTS: Final = (
