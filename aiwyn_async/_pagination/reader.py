@@ -59,7 +59,7 @@ class PageReader(Generic[RowT]):
         self._request = Request(method="POST", path=query.path)
         self._key = query.key
         self._instants = query.instants
-        self._on_bad_row = on_bad_row
+        self.on_bad_row = on_bad_row
         self._rows: PageDecoder[RowT] = PageDecoder(row_type, query.envelope, query.model)
         self.unknown_fields: dict[str, Id | None] = {}
         """Fields that the row type does not declare, with the key of the first row that has each."""
@@ -95,7 +95,7 @@ class PageReader(Generic[RowT]):
                 response = await again()
                 rows = self._decode(self._rows, response)
         keys = self._keys_of(rows, response)
-        if rows.bad and self._on_bad_row == "raise":
+        if rows.bad and self.on_bad_row == "raise":
             row_error = self._row_error(rows, keys, response)
             del rows, keys  # a traceback shows the locals of this frame, and nothing here is masked
             raise row_error
@@ -109,24 +109,21 @@ class PageReader(Generic[RowT]):
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
-    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None] | None:
-        """Return the values of the order columns, per row; None if no read can continue after them.
+    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None]:
+        """Return the values of the order columns, per row.
 
-        Rows without a key, or without an instant that rows are ordered by, have None, like bad rows: the next
-        page begins at an earlier row, so that none is skipped.
+        Rows without a key, or without an instant that rows are ordered by, have None, like bad rows: no read
+        can continue after them.
         """
-        values: list[tuple[Any, ...] | None]
-        if len(order) == 1 and (None not in page.keys or self._on_bad_row != "raise"):
-            values = [None if key is None else (key,) for key in page.keys]
-            return values if any(values) else None
+        if len(order) == 1 and (None not in page.keys or self.on_bad_row != "raise"):
+            return [None if key is None else (key,) for key in page.keys]
         decoded = self._decode(self._dicts, page.response)
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
         rows = [tuple(_value_at(path, row) for path, _ in order) for row in decoded.rows]
         values = [row if _has_order_values(row, instants) else None for row in rows]
         for bad_row in decoded.bad:
             values.insert(bad_row.index, None)
-        may_lack = bool(instants) and self._on_bad_row != "raise"
-        return values if (any(values) if may_lack else None not in values) else None
+        return values
 
     def page(
         self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint
@@ -213,7 +210,7 @@ class PageReader(Generic[RowT]):
         """Return those of these rows that decode, and their indices."""
         wanted = set(indices)
         bad = {row_error.index for row_error in page.rows.bad}
-        if self._on_bad_row == "collect":
+        if self.on_bad_row == "collect":
             self.bad_rows += [
                 BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
                 for row_error in page.rows.bad
