@@ -110,3 +110,17 @@ async def test_invalid_json_row_alone_on_the_last_page_does_not_hold_the_bookmar
         result = await sync(reader.invoices, path, page_size=size, on_bad_row="collect")
         assert result.problems == ["1 rows do not decode and were left out (5)"]
         assert result.bookmark == "2025-03-02T01:04:00.000000Z"
+
+
+@pytest.mark.parametrize("key", [2, 3])
+async def test_row_at_the_bookmark_with_an_invalid_timestamp_does_not_end_each_run(
+    key: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    for number in range(1, 4):
+        served.firm.put(number, f"2025-03-02T01:0{number}:00Z")
+    await sync(reader.invoices, path)
+    served.firm.put(2, "2025-03-02T02:00:00Z")
+    served.firm.put(key, "2025-03-02T02:00:00Z", updatedAt="soon")
+    for _ in range(2):
+        result = await sync(reader.invoices, path, on_bad_row="collect")
+        assert result.problems == [f"1 rows do not decode and were left out ({key})"]
