@@ -158,7 +158,9 @@ def mark_deleted(table: str, key: str) -> str:
 
 
 def _batch(types: Mapping[str, str]) -> str:
-    return f"(SELECT * REPLACE ({_casts(types)}) FROM {BATCH})" if types else BATCH
+    """Return the batch, with no deletion time even if a user gave its column a default."""
+    replaced = f" REPLACE ({_casts(types)})" if types else ""
+    return f"(SELECT *{replaced}, NULL::TIMESTAMPTZ AS {identifier(DELETED_AT)} FROM {BATCH})"
 
 
 def _differs(columns: Iterable[str]) -> str:
