@@ -20,13 +20,14 @@ from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.id_conditions import IdConditions
 from aiwyn_async._pagination.in_blocks import PageInBlocks
 from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pagination.ties import Order
 from aiwyn_async._pagination.timestamps import is_instant
-from aiwyn_async.errors import DecodeError, RequestError
+from aiwyn_async.errors import DecodeError, PaginationError, RequestError
 from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
@@ -64,6 +65,7 @@ class PageReader(Generic[RowT]):
         self.unknown_fields: dict[str, Id | None] = {}
         """Fields that the row type does not declare, with the key of the first row that has each."""
         self._envelope = query.envelope
+        self._id_conditions = IdConditions(query)
         self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
@@ -76,9 +78,10 @@ class PageReader(Generic[RowT]):
         return PageDecoder(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
-        """Decode a response; one that is not JSON is requested ``again``, once.
+        """Decode a response; one that is not JSON or has excluded rows is requested ``again``, once.
 
         Raises:
+            PaginationError: a row does not meet a condition on ids.
             DecodeError: it is not JSON of the expected shape, or a row is bad and ``on_bad_row`` is "raise".
             ApiError: it contains an error.
         """
@@ -91,9 +94,14 @@ class PageReader(Generic[RowT]):
             response = await again()
             rows = self._decode(self._rows, response)
         else:
-            if rows.is_malformed:
+            if rows.is_malformed or self._id_conditions.find_violation(response.body) is not None:
                 response = await again()
                 rows = self._decode(self._rows, response)
+        if violation := self._id_conditions.find_violation(response.body):
+            raise PaginationError(
+                f"{self._request.path}: the server returned a row with {violation}, which the condition "
+                "excludes; it may ignore that filter: read without it and select the rows yourself"
+            )
         keys = self._keys_of(rows, response)
         if rows.bad and self.on_bad_row == "raise":
             row_error = self._row_error(rows, keys, response)
@@ -105,7 +113,11 @@ class PageReader(Generic[RowT]):
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
-        if self._key_of is None or (blocks := self._rows.decode_blocks(response.pieces)) is None:
+        if (
+            self._key_of is None
+            or self._id_conditions
+            or (blocks := self._rows.decode_blocks(response.pieces)) is None
+        ):
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
