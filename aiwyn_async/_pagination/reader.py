@@ -20,7 +20,7 @@ from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
-from aiwyn_async._pagination.id_conditions import IdConditions
+from aiwyn_async._pagination.conditions import Conditions
 from aiwyn_async._pagination.in_blocks import PageInBlocks
 from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
 from aiwyn_async._pagination.query import Query
@@ -65,7 +65,7 @@ class PageReader(Generic[RowT]):
         self.unknown_fields: dict[str, Id | None] = {}
         """Fields that the row type does not declare, with the key of the first row that has each."""
         self._envelope = query.envelope
-        self._id_conditions = IdConditions(query)
+        self._conditions = Conditions(query)
         self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
@@ -94,14 +94,15 @@ class PageReader(Generic[RowT]):
             response = await again()
             rows = self._decode(self._rows, response)
         else:
-            if rows.is_malformed or self._id_conditions.find_violation(response.body) is not None:
+            if rows.is_malformed or any(self._conditions.violations(response.body)):
                 response = await again()
                 rows = self._decode(self._rows, response)
-        if violation := self._id_conditions.find_violation(response.body):
-            raise PaginationError(
-                f"{self._request.path}: the server returned a row with {violation}, which the condition "
-                "excludes; it may ignore that filter: read without it and select the rows yourself"
-            )
+        for violation, is_of_id in self._conditions.violations(response.body):
+            if is_of_id:  # more rows than those with null lose none
+                raise PaginationError(
+                    f"{self._request.path}: the server returned a row with {violation}, which the condition "
+                    "excludes; it may ignore that filter: read without it and select the rows yourself"
+                )
         keys = self._keys_of(rows, response)
         if rows.bad and self.on_bad_row == "raise":
             row_error = self._row_error(rows, keys, response)
@@ -115,7 +116,7 @@ class PageReader(Generic[RowT]):
         """Return a response's unknown rows in blocks; None to read it in one call."""
         if (
             self._key_of is None
-            or self._id_conditions
+            or self._conditions
             or (blocks := self._rows.decode_blocks(response.pieces)) is None
         ):
             return None
