@@ -141,6 +141,11 @@ def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str
     )
 
 
+def select_any_row(table: str) -> str:
+    """Select a row, if there is one."""
+    return f"SELECT 1 FROM {qualified_name(table)} LIMIT 1"
+
+
 def select_keys(table: str, key: str, modified_at: str | None = None) -> str:
     """Select keys and timestamps (microseconds since 1970) of rows not deleted."""
     micros = "NULL" if modified_at is None else f"epoch_us({identifier(modified_at)})"
