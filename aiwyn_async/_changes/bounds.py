@@ -14,6 +14,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit
+from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
 DEFAULT_OVERLAP: Final = timedelta(minutes=5)
@@ -147,16 +148,28 @@ class Bounds:
 
     async def row(self, key: Id) -> FirstRow:
         """Return the row of a key as it is now, whether or not it meets the condition."""
+        return await first_row(self._session, self.query_of_row(key), self._column)
+
+    def query_of_row(self, key: Id) -> Query:
+        """The query of the row with a key, whether or not it meets the condition."""
         where = {self._query.key: {"_eq": key}}
         fields = self._query.fields | {"where": where, "orderBy": [{self._query.key: "asc"}]}
-        query = msgspec.structs.replace(self._query, fields=fields)
-        return await first_row(self._session, query, self._column)
+        return msgspec.structs.replace(self._query, fields=fields)
 
     async def _newest(self, until: str | None = None) -> FirstRow:
-        """The newest change, or the newest up to an instant."""
+        """The newest change, or the newest up to an instant.
+
+        Raises:
+            PaginationError: the column does not contain timestamps.
+        """
         bounds = {"_is_null": False} | ({} if until is None else {"_lte": until})
         query = self.query_of({self._column: bounds}, {self._column: "desc"})
-        return await first_row(self._session, query, self._column)
+        newest = await first_row(self._session, query, self._column)
+        if newest.has_other_values:
+            raise PaginationError(
+                f"{self._column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
+            )
+        return newest
 
     def query_of(self, condition: dict[str, Any], *order: dict[str, str]) -> Query:
         """The query with another condition and order, then by key."""

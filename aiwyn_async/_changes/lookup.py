@@ -14,7 +14,6 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.timestamps import is_instant
-from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
 GRACE: Final = timedelta(minutes=5)
@@ -48,11 +47,12 @@ class FirstRow(NamedTuple):
     """The first row of a query.
 
     Attributes:
-        key: its key; None if there is no row.
-        at: its timestamp in the form of the wire; None if there is no row.
+        key: its key; None if there is no row with a timestamp.
+        at: its timestamp in the form of the wire; None if there is no such row.
         total: the server's count, or None.
         clock: the time of the response.
         is_readable: False if rows before it do not decode.
+        has_other_values: there are rows, and none of them has a timestamp.
     """
 
     key: Id | None
@@ -60,6 +60,7 @@ class FirstRow(NamedTuple):
     total: int | None
     clock: ServerClock
     is_readable: bool = True
+    has_other_values: bool = False
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,7 +82,6 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
         column: the wire name of the timestamp.
 
     Raises:
-        PaginationError: the column does not contain timestamps.
         RequestError: a request failed after its attempts.
     """
     reader: PageReader[Any] = PageReader(session, query, key_and_timestamp(query.key, column), "skip")
@@ -90,13 +90,9 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
         page = await _page(session, reader, query, RETRY_ROWS)
     rows, clock = page.rows.rows, _clock_of(session, page.response)
     row = _first_dated(page)
-    if rows and row is None:
-        raise PaginationError(
-            f"{column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
-        )
     is_readable = not page.rows.bad and (not rows or row is rows[0])
     if row is None:
-        return FirstRow(None, None, page.rows.count, clock, is_readable)
+        return FirstRow(None, None, page.rows.count, clock, is_readable, has_other_values=bool(rows))
     return FirstRow(row.key, row.timestamp, page.rows.count, clock, is_readable)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -12,8 +12,10 @@ from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async._pagination.strategy import (
+    MAX_PAGE_SIZE,
     MAX_STALE_PAGES,
     FinalReason,
+    NoOrderValues,
     OutOfOrder,
     PageDecision,
     PageRequest,
@@ -24,7 +26,6 @@ from aiwyn_async._pagination.strategy import (
 )
 from aiwyn_async._pagination.ties import Order, Ties, are_out_of_order, is_before
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.models.base import Id
 
 
 class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +73,7 @@ class KeysetPagination:
         self._instants = instants
         self._after: tuple[Any, ...] | None = None
         self._ties: Ties | None = None
-        self._unpassed: set[Id | None] = set()  # keys of rows that the next request returns again
+        self._unordered = 0  # leading rows of the next page that are known to have no order values
         self._yielded = 0
         self._stale_pages = 0
         self._max_page_rows = 0
@@ -107,6 +108,7 @@ class KeysetPagination:
         if self.stop_reason is not None or self._in_flight is not None:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
+        size = min(size + self._unordered, MAX_PAGE_SIZE)
         fields = {**self._fields(self._after, self._ties), self._page_size_key: size}
         self._in_flight = PageRequest(fields, size)
         return self._in_flight
@@ -117,7 +119,8 @@ class KeysetPagination:
         if not length:
             is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
             return Evidence.SUFFICIENT if is_counted else Evidence.UNPROVEN
-        if known or result.order_values[-1] == self._after or self._is_out_of_order(result.order_values):
+        is_same = bool(result.order_values) and result.order_values[-1] == self._after
+        if known or is_same or self._is_out_of_order(result.order_values):
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
         is_full = self._in_flight is not None and length >= self._in_flight.size
@@ -133,10 +136,34 @@ class KeysetPagination:
         Raises:
             RepeatedPage: the page does not begin after the last row, or no page contains a new row.
             OutOfOrder: the rows are not in the requested order.
+            NoOrderValues: no row of the page has order values, though others follow.
         """
         request, self._in_flight = self._in_flight, None
-        if self._ties is not None and self._ties.by_key:
-            return self._receive_by_key(self._ties, request, result)
+        is_last = _is_counted_end(request, result) or self._is_short_end(request, result)
+        left = 0 if is_last else _unordered_at_end(result)
+        if left and left == len(result.keys):
+            return self._request_more(left)
+        self._unordered = 0
+        is_by_key = self._ties is not None and self._ties.by_key
+        receive = self._receive_by_key if is_by_key else self._receive_in_order
+        decision = receive(result.without_last(left), is_last=is_last)
+        return msgspec.structs.replace(decision, skip_last=left) if left else decision
+
+    def _is_short_end(self, request: PageRequest | None, result: PageResult) -> bool:
+        """Return whether a page without order values and count is shorter than the server's pages."""
+        if result.order_values or result.count is not None:
+            return False
+        size = request.size if request is not None else 0
+        return len(result.keys) < min(size, self._max_page_rows or size)
+
+    def _request_more(self, unordered: int) -> PageDecision:
+        """Request a page whose rows have no order values again, with rows after them."""
+        if unordered <= self._unordered:
+            raise NoOrderValues
+        self._unordered = unordered
+        return PageDecision(use=False)
+
+    def _receive_in_order(self, result: PageResult, *, is_last: bool) -> PageDecision:
         if result.count is not None and self._first_total is None:
             self._first_total = self._yielded + result.count
         if not result.keys:
@@ -146,31 +173,30 @@ class KeysetPagination:
             raise OutOfOrder
         self._max_page_rows = max(self._max_page_rows, len(result.keys))
         self._stale_pages = 0 if result.new else self._stale_pages + 1
-        is_same = result.order_values[-1] == self._after and self._ties is None
+        is_same = self._ties is None and bool(result.order_values) and result.order_values[-1] == self._after
         if is_same or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
-        repeated = _count_repeated(result, self._unpassed)
-        self._unpassed = _keys_after_order(result)
         before, rows = self._after, self._up_to_limit(result)
-        if self.stop_reason is None and _is_counted_end(request, result):
-            self.stop_reason = "count"
+        if self.stop_reason is None and is_last:
+            self.stop_reason = "empty_page" if result.count is None else "count"
         if not rows:  # of the rows to yield, none has order values: resume before the page
-            return PageDecision(expected_duplicates=repeated)
+            return PageDecision()
         self._after = rows[-1]
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
             self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
-        return PageDecision(expected_duplicates=repeated)
+        return PageDecision()
 
-    def _receive_by_key(self, ties: Ties, request: PageRequest | None, result: PageResult) -> PageDecision:
+    def _receive_by_key(self, result: PageResult, *, is_last: bool) -> PageDecision:
         """Process a page of the rows of one instant, which are read by key."""
+        ties = cast("Ties", self._ties)
         if self._is_out_of_order(result.order_values):
             raise OutOfOrder
         if result.order_values and result.order_values[-1][-1] == ties.last_key:
             raise RepeatedPage
         keys = [row[-1] for row in self._up_to_limit(result)]
         self._ties = msgspec.structs.replace(ties, last_key=keys[-1]) if keys else ties
-        if self.stop_reason is None and (not keys or _is_counted_end(request, result)):
+        if self.stop_reason is None and (not keys or is_last):
             self._ties = ties.after_instant(self._after or ())
         duplicates = len(result.keys) - len(result.new)
         return PageDecision(expected_duplicates=duplicates, counts_all=False)
@@ -226,18 +252,11 @@ def _is_counted_end(request: PageRequest | None, result: PageResult) -> bool:
     return request is not None and length < request.size and result.count == length
 
 
-def _keys_after_order(result: PageResult) -> set[Id | None]:
-    """Return the keys of the rows after the last one with order values."""
+def _unordered_at_end(result: PageResult) -> int:
+    """Return how many rows at the end of a page have no order values; the next page has them again."""
     end = len(result.keys)
     for index in reversed(result.unordered):
         if index != end - 1:
             break
         end = index
-    return set(result.keys[end:])
-
-
-def _count_repeated(result: PageResult, keys: set[Id | None]) -> int:
-    """Return how many rows of a page have these keys and were received before."""
-    if not keys:
-        return 0
-    return sum(key in keys for key in result.keys) - sum(result.keys[index] in keys for index in result.new)
+    return len(result.keys) - end

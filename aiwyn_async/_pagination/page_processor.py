@@ -16,7 +16,14 @@ from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.query import RESUME_STATE, Query, ResumeState
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pagination.strategy import OutOfOrder, PageDecision, PageResult, Pagination, RepeatedPage
+from aiwyn_async._pagination.strategy import (
+    NoOrderValues,
+    OutOfOrder,
+    PageDecision,
+    PageResult,
+    Pagination,
+    RepeatedPage,
+)
 from aiwyn_async.errors import PaginationError, PaginationLoopError
 from aiwyn_async.models.base import Id
 
@@ -146,16 +153,26 @@ class PageProcessor(Generic[RowT]):
         """
         page, keys = candidate.page, candidate.keys
         decision = self._decide(msgspec.structs.replace(candidate.result, new=new))
-        rows = [index for index in new if index >= decision.skip_rows] if decision.skip_rows else new
+        rows = new
+        if decision.skip_rows or decision.skip_last:
+            end = len(keys) - decision.skip_last
+            rows = [index for index in new if decision.skip_rows <= index < end]
+            self._leave([keys[index] for index in new if index >= end])
         self._count_page(page, len(rows), decision)
         if not decision.use:
-            if self._query.key:
-                self.keys.forget(keys[index] for index in new)
+            self._leave([keys[index] for index in new])
             return Outcome((), decision.discard_in_flight)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
         return Outcome(self._cut_at_limit(rows), decision.discard_in_flight)
+
+    def _leave(self, keys: Sequence[Id | None]) -> None:
+        """Forget rows that are not used; in an order, the next page must have them again."""
+        if self._query.key:
+            self.keys.forget(keys)
+        if self._query.by_key and self._pagination.stop_reason is None:
+            self._rejected_keys.update(key for key in keys if key is not None)
 
     def _decide(self, result: PageResult) -> PageDecision:
         self._checkpoint = None
@@ -167,6 +184,8 @@ class PageProcessor(Generic[RowT]):
                 f"{path}: the server returned the same page twice; it may ignore the `page` parameter",
                 report=self.report,
             ) from None
+        except NoOrderValues:
+            raise self._no_order_values() from None
         except OutOfOrder:
             raise PaginationError(
                 f"{path}: the server did not return rows in the requested order, which keyset pagination "
@@ -215,14 +234,17 @@ class PageProcessor(Generic[RowT]):
         if not self._order or not page.keys:
             return []
         values = self._reader.order_values(page, self._order)
-        if values is None:
-            names = ", ".join(".".join(path) for path, _ in self._order)
-            raise PaginationError(
-                f"{self._query.path}: some rows lack the order_by columns ({names}), which keyset pagination "
-                "requires; order by columns that all rows have, or pass paging='page'",
-                report=self.report,
-            )
+        if self._reader.on_bad_row == "raise" and None in values:
+            raise self._no_order_values()
         return values
+
+    def _no_order_values(self) -> PaginationError:
+        names = ", ".join(".".join(path) for path, _ in self._order)
+        return PaginationError(
+            f"{self._query.path}: some rows lack the order_by columns ({names}), which keyset pagination "
+            "requires; order by columns that all rows have, or pass paging='page'",
+            report=self.report,
+        )
 
     def count_response(self, response: Response) -> None:
         """Count the requests and bytes of a response."""
@@ -256,7 +278,7 @@ class PageProcessor(Generic[RowT]):
                 report.total_count_at_start = report.total_count
         if decision.use:
             report.rows_received += len(keys)
-            report.duplicates += len(keys) - new
+            report.duplicates += len(keys) - new - decision.skip_last
             report.repaired_rows += rows.repaired
             report.rows_yielded += new
             if keys and (not self._query.key or all(key is None for key in keys)):

@@ -20,13 +20,14 @@ from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
+from aiwyn_async._pagination.conditions import Conditions
 from aiwyn_async._pagination.in_blocks import PageInBlocks
 from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pagination.ties import Order
 from aiwyn_async._pagination.timestamps import is_instant
-from aiwyn_async.errors import DecodeError, RequestError
+from aiwyn_async.errors import DecodeError, PaginationError, RequestError
 from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
@@ -59,11 +60,12 @@ class PageReader(Generic[RowT]):
         self._request = Request(method="POST", path=query.path)
         self._key = query.key
         self._instants = query.instants
-        self._on_bad_row = on_bad_row
+        self.on_bad_row = on_bad_row
         self._rows: PageDecoder[RowT] = PageDecoder(row_type, query.envelope, query.model)
         self.unknown_fields: dict[str, Id | None] = {}
         """Fields that the row type does not declare, with the key of the first row that has each."""
         self._envelope = query.envelope
+        self._conditions = Conditions(query)
         self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
         self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
 
@@ -76,9 +78,10 @@ class PageReader(Generic[RowT]):
         return PageDecoder(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
-        """Decode a response; one that is not JSON is requested ``again``, once.
+        """Decode a response; one that is not JSON or has excluded rows is requested ``again``, once.
 
         Raises:
+            PaginationError: a row does not meet a condition on ids.
             DecodeError: it is not JSON of the expected shape, or a row is bad and ``on_bad_row`` is "raise".
             ApiError: it contains an error.
         """
@@ -91,11 +94,17 @@ class PageReader(Generic[RowT]):
             response = await again()
             rows = self._decode(self._rows, response)
         else:
-            if rows.is_malformed:
+            if rows.is_malformed or any(self._conditions.violations(response.body)):
                 response = await again()
                 rows = self._decode(self._rows, response)
+        for violation, is_of_id in self._conditions.violations(response.body):
+            if is_of_id:  # more rows than those with null lose none
+                raise PaginationError(
+                    f"{self._request.path}: the server returned a row with {violation}, which the condition "
+                    "excludes; it may ignore that filter: read without it and select the rows yourself"
+                )
         keys = self._keys_of(rows, response)
-        if rows.bad and self._on_bad_row == "raise":
+        if rows.bad and self.on_bad_row == "raise":
             row_error = self._row_error(rows, keys, response)
             del rows, keys  # a traceback shows the locals of this frame, and nothing here is masked
             raise row_error
@@ -105,28 +114,29 @@ class PageReader(Generic[RowT]):
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
-        if self._key_of is None or (blocks := self._rows.decode_blocks(response.pieces)) is None:
+        if (
+            self._key_of is None
+            or self._conditions
+            or (blocks := self._rows.decode_blocks(response.pieces)) is None
+        ):
             return None
         return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
-    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None] | None:
-        """Return the values of the order columns, per row; None if no read can continue after them.
+    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None]:
+        """Return the values of the order columns, per row.
 
-        Rows without a key, or without an instant that rows are ordered by, have None, like bad rows: the next
-        page begins at an earlier row, so that none is skipped.
+        Rows without a key, or without an instant that rows are ordered by, have None, like bad rows: no read
+        can continue after them.
         """
-        values: list[tuple[Any, ...] | None]
-        if len(order) == 1 and (None not in page.keys or self._on_bad_row != "raise"):
-            values = [None if key is None else (key,) for key in page.keys]
-            return values if any(values) else None
+        if len(order) == 1 and (None not in page.keys or self.on_bad_row != "raise"):
+            return [None if key is None else (key,) for key in page.keys]
         decoded = self._decode(self._dicts, page.response)
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]
         rows = [tuple(_value_at(path, row) for path, _ in order) for row in decoded.rows]
         values = [row if _has_order_values(row, instants) else None for row in rows]
         for bad_row in decoded.bad:
             values.insert(bad_row.index, None)
-        may_lack = bool(instants) and self._on_bad_row != "raise"
-        return values if (any(values) if may_lack else None not in values) else None
+        return values
 
     def page(
         self, page: DecodedPage[RowT], indices: Sequence[int], *, number: int, checkpoint: Checkpoint
@@ -213,7 +223,7 @@ class PageReader(Generic[RowT]):
         """Return those of these rows that decode, and their indices."""
         wanted = set(indices)
         bad = {row_error.index for row_error in page.rows.bad}
-        if self._on_bad_row == "collect":
+        if self.on_bad_row == "collect":
             self.bad_rows += [
                 BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
                 for row_error in page.rows.bad

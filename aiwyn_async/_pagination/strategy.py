@@ -53,6 +53,14 @@ class PageResult(msgspec.Struct, frozen=True):
     unordered: Sequence[int] = ()
     is_repeat: bool = False
 
+    def without_last(self, rows: int) -> PageResult:
+        """Return the result without its last rows, which have no order values."""
+        if not rows:
+            return self
+        end = len(self.keys) - rows
+        new = [index for index in self.new if index < end]
+        return msgspec.structs.replace(self, keys=self.keys[:end], new=new, unordered=self.unordered[:-rows])
+
 
 class PageDecision(msgspec.Struct, frozen=True):
     """What to do with a page.
@@ -60,6 +68,7 @@ class PageDecision(msgspec.Struct, frozen=True):
     Attributes:
         use: yield its rows.
         skip_rows: leading rows that were yielded before, possibly by the read that this one resumes.
+        skip_last: rows at the end that the next page has again.
         discard_in_flight: the pages in flight are not needed.
         expected_duplicates: rows received twice because of the requests, not because the list changed.
         counts_all: the count of the page covers all remaining rows.
@@ -68,6 +77,7 @@ class PageDecision(msgspec.Struct, frozen=True):
 
     use: bool = True
     skip_rows: int = 0
+    skip_last: int = 0
     discard_in_flight: bool = False
     expected_duplicates: int = 0
     counts_all: bool = True
@@ -76,6 +86,10 @@ class PageDecision(msgspec.Struct, frozen=True):
 
 class RepeatedPage(Exception):  # noqa: N818 (becomes PaginationLoopError, which has the checkpoint)
     """The server returned the same page again."""
+
+
+class NoOrderValues(Exception):  # noqa: N818 (becomes PaginationError, which has the checkpoint)
+    """Rows that a read cannot continue after fill a page."""
 
 
 class OutOfOrder(Exception):  # noqa: N818 (becomes PaginationError, which has the checkpoint)
@@ -114,6 +128,7 @@ class Pagination(Protocol):
         Raises:
             RepeatedPage: the server returns the same rows again and again.
             OutOfOrder: the rows are not in the requested order.
+            NoOrderValues: no row of the page has order values, though others follow.
         """
         ...
 

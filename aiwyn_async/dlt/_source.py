@@ -71,9 +71,9 @@ def aiwyn_source(
     """
     if isinstance(resources, str):
         raise ConfigurationError(f"resources must be a list of names, such as [{resources!r}]")
-    client = connect()  # opens nothing
     if on_bad_row not in {"raise", "skip"}:
         raise ConfigurationError("on_bad_row must be 'raise' or 'skip'")
+    client = connect()  # opens nothing
     reads = [_ResourceRead(name, connect, where, overlap, ids, on_bad_row) for name in resources]
     declared = [read.declare(client) for read in reads]
     source: DltSource = dlt.source(lambda: declared, name="aiwyn", section="aiwyn", max_table_nesting=0)()

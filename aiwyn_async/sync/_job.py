@@ -53,6 +53,7 @@ class SyncJob:
         deleted: the number of rows marked as deleted; None if that was not requested.
         counts: what was noticed while rows were decoded.
         skipped: rows that do not decode.
+        notes: what happened that is not a problem.
     """
 
     def __init__(self, reads: ResourceReads, table: SyncedTable) -> None:
@@ -63,6 +64,7 @@ class SyncJob:
         self._pending_keys: set[Id] = set()
         """Plain keys of rows that were requested by key and not received yet."""
         self._problems: list[str] = []
+        self.notes: list[str] = []
         self.skipped = SkippedRows(reads.key)
         self.counts = RowCounts()
         self.rows_received = self.inserted = self.updated = 0
@@ -143,12 +145,19 @@ class SyncJob:
                 await self._save()
             raise
         if isinstance(source, Changes):
+            self.notes += source.notes
             if not source.blocking_problems():
                 await source.ack()
             elif isinstance(source.report, PullReport):
                 self._bookmark.text = None  # the next run reads all rows again
         self._checkpoint = None
         await self._save()
+        if start.checkpoint is None:
+            return source
+        if isinstance(source, Changes) and not source.blocking_problems() and self._bookmark.text is not None:
+            # The bounds of the interrupted read exclude what changed after it began.
+            return await self._read_from(SyncState(self._bookmark.text), overlap)
+        self.notes.append("an interrupted run was continued: the rows that it stored may have changed since")
         return source
 
     async def _retry_skipped(self) -> None:

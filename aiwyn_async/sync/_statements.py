@@ -141,6 +141,11 @@ def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str
     )
 
 
+def select_any_row(table: str) -> str:
+    """Select a row, if there is one."""
+    return f"SELECT 1 FROM {qualified_name(table)} LIMIT 1"
+
+
 def select_keys(table: str, key: str, modified_at: str | None = None) -> str:
     """Select keys and timestamps (microseconds since 1970) of rows not deleted."""
     micros = "NULL" if modified_at is None else f"epoch_us({identifier(modified_at)})"
@@ -158,7 +163,9 @@ def mark_deleted(table: str, key: str) -> str:
 
 
 def _batch(types: Mapping[str, str]) -> str:
-    return f"(SELECT * REPLACE ({_casts(types)}) FROM {BATCH})" if types else BATCH
+    """Return the batch, with no deletion time even if a user gave its column a default."""
+    replaced = f" REPLACE ({_casts(types)})" if types else ""
+    return f"(SELECT *{replaced}, NULL::TIMESTAMPTZ AS {identifier(DELETED_AT)} FROM {BATCH})"
 
 
 def _differs(columns: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path
 from aiwyn_async._core.pull_report import PullReport
@@ -38,8 +37,9 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
         deleted: the number of rows marked as deleted; None without ``reconcile_deletes``.
         bookmark: the time from which the next sync reads, as on the wire; None if rows have no time of their
             last change.
-        report: the report of the read. Its ``unknown_fields``, ``repaired_rows`` and ``rounded_amounts``
-            include all rows that this run wrote.
+        report: the report of the read; of the changes since, if an interrupted run was continued. Its
+            ``unknown_fields``, ``repaired_rows`` and ``rounded_amounts`` include all rows that this run
+            wrote.
         problems: every reason why the table is not proven complete.
         seconds: the duration of the sync.
         skipped: the number of rows left out because they do not decode, those of earlier runs included; each
@@ -90,8 +90,8 @@ async def sync(
     The table has the name of the resource, a column for each field of the row type, by its wire name, and
     ``_deleted_at``. The first run pulls all rows; later runs read what changed since the bookmark, or all
     rows if they have no time of their last change. Rows are merged by key, in transactions that also write
-    the checkpoint or the bookmark, so a run that is killed at any moment is resumed by the next one. If the
-    row type has a new field, all rows are read again.
+    the checkpoint or the bookmark, so a run that is killed at any moment is resumed by the next one, which
+    then reads what changed since that run began. If the row type has a new field, all rows are read again.
 
     The bookmark moves only after a read that is proven complete, and never past the server's clock. If the
     newest change on the server is older than the bookmark, all rows are read again, and ``notes`` says so.
@@ -181,5 +181,5 @@ async def sync(
         seconds=time.perf_counter() - started,
         skipped=len(job.skipped),
         bad_rows=job.skipped.bad_rows if on_bad_row == "collect" else [],
-        notes=list(source.notes) if isinstance(source, Changes) else [],
+        notes=job.notes,
     )

@@ -132,10 +132,11 @@ class SyncedTable:
         self._file.close()
 
     def load_state(self) -> SyncState:
-        """Return the progress of earlier syncs."""
+        """Return the progress of earlier syncs; none if their rows are gone, as after a ``DELETE``."""
         with self._file.errors():
             (row,) = self._file.fetch(sql.SELECT_STATE, self._resource)
-        state = SyncState(*row)
+            has_rows = self._file.fetch(sql.select_any_row(self._resource))
+        state = SyncState(*row) if has_rows else SyncState()
         self._inserts_only = state.bookmark is None
         return state
 

@@ -222,3 +222,12 @@ def test_missing_dlt_names_the_extra() -> None:
     code = "import sys; sys.modules['dlt'] = None; from aiwyn_async.dlt import aiwyn_source"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert 'aiwyn_source needs dlt; run: pip install "aiwyn-async[dlt]"' in done.stderr
+
+
+def test_wrong_on_bad_row_is_refused_before_a_client_is_created() -> None:
+    def connect() -> AiwynClient:
+        raise AssertionError("a client was created")
+
+    wrong: Any = "collect"
+    with pytest.raises(ConfigurationError, match="on_bad_row must be 'raise' or 'skip'"):
+        aiwyn_source(["invoices"], connect=connect, on_bad_row=wrong)

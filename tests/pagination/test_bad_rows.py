@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, F, Pager
-from aiwyn_async.errors import DecodeError
+from aiwyn_async.errors import DecodeError, PaginationError
 from aiwyn_async.sandbox import Sandbox
 
 
@@ -75,7 +75,7 @@ async def test_last_row_without_key_loses_no_other_row(aiwyn: AiwynClient, box: 
     pager = aiwyn.invoices.search(page_size=10, on_bad_row="skip")
 
     assert len({row.id for row in await pager.collect()}) == 95
-    assert (pager.report.bad_rows, pager.report.complete) == (1, False)
+    assert (pager.report.bad_rows, pager.report.complete) == (0, True)  # the next page had it again
 
 
 async def test_truncated_page_is_requested_again(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -114,3 +114,103 @@ async def test_limit_within_a_page_longer_than_requested_loses_no_row_with_a_key
         keys = [row["id"] for row in yielded]
         assert len(keys) == len(set(keys))
         assert {row["id"] for row in rows} - set(keys) <= {rows[index]["id"] for index in lacking}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@pytest.mark.parametrize("row", ["?", {"id": 3}])
+@pytest.mark.parametrize("order_by", [None, F.updated_at.asc(), F.total_amount.desc()])
+async def test_rows_without_order_values_that_fill_a_page_are_passed(
+    aiwyn: AiwynClient, box: Sandbox, size: int, row: Any, order_by: Any
+) -> None:
+    """No page can begin after them, so they are requested together with the rows after them."""
+
+    def read(**options: Any) -> Pager[dict[str, Any]]:
+        order = None if order_by is None else [order_by]
+        return aiwyn.invoices.search(order_by=order, on_bad_row="collect", **options).decode_as(dict)
+
+    keys = [row["id"] for row in await read().collect()]
+    odd = {keys[0], keys[1], keys[40], keys[-1]}
+
+    def damage(body: bytes) -> bytes:
+        page = msgspec.json.decode(body)
+        rows = [_damaged(each, row) if each["id"] in odd else each for each in page["deid_invoice"]]
+        return msgspec.json.encode(page | {"deid_invoice": rows})
+
+    box.faults.add("invoices.search", every=1, mutate=damage)
+    pager = read(page_size=size)
+    received = [row["id"] for row in await pager.collect()]
+    if row == "?":
+        assert received == [key for key in keys if key not in odd]
+        assert pager.report.problems() == ["4 rows do not decode and were left out"]
+    else:
+        assert received == keys
+        assert pager.report.complete
+
+
+def _damaged(row: dict[str, Any], kind: Any) -> Any:
+    return kind if kind == "?" else {"id": row["id"]}
+
+
+async def test_resumed_read_does_not_repeat_a_row_without_order_values(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    def read(**options: Any) -> Pager[dict[str, Any]]:
+        order = [F.updated_at.asc()]
+        return aiwyn.invoices.search(order_by=order, page_size=10, on_bad_row="skip", **options).decode_as(
+            dict
+        )
+
+    keys = [row["id"] for row in await read().collect()]
+
+    def damage(body: bytes) -> bytes:
+        page = msgspec.json.decode(body)
+        for each in page["deid_invoice"]:
+            if each["id"] == keys[19]:
+                del each["updatedAt"]
+        return msgspec.json.encode(page)
+
+    box.faults.add("invoices.search", every=1, mutate=damage)
+    pages = read().pages()
+    first = [await anext(pages), await anext(pages)]
+    await pages.aclose()
+    rest = await read(resume=first[1].checkpoint).collect()
+    assert [row["id"] for page in first for row in page.items] + [row["id"] for row in rest] == keys
+
+
+async def test_server_that_returns_only_rows_without_order_values_is_an_error(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    def damage(body: bytes) -> bytes:
+        return msgspec.json.encode(msgspec.json.decode(body) | {"deid_invoice": ["?", "?"]})
+
+    box.faults.add("invoices.search", every=1, mutate=damage)
+    with pytest.raises(PaginationError, match="some rows lack the order_by columns"):
+        await aiwyn.invoices.search(page_size=2, on_bad_row="skip").collect()
+
+
+@pytest.mark.parametrize("limit", [*range(1, 8), None])
+async def test_row_left_to_the_next_page_is_reported_if_it_does_not_arrive(
+    aiwyn: AiwynClient, box: Sandbox, limit: int | None
+) -> None:
+    def read(**options: Any) -> Pager[dict[str, Any]]:
+        order = [F.updated_at.asc()]
+        return aiwyn.invoices.search(order_by=order, on_bad_row="skip", **options).decode_as(dict)
+
+    keys = [row["id"] for row in await read().collect()]
+    left = keys[3:5]
+
+    def damage(body: bytes) -> bytes:
+        page = msgspec.json.decode(body)
+        rows = [_damaged(row, "{}") if row["id"] in left else row for row in page["deid_invoice"]]
+        if limit is None and rows and rows[0]["id"] in left:
+            rows = [row for row in rows if row["id"] not in left]
+        return msgspec.json.encode(page | {"deid_invoice": rows})
+
+    box.faults.add("invoices.search", every=1, mutate=damage)
+    pager = read(page_size=4, limit=limit)
+    received = [row["id"] for row in await pager.collect()]
+    if limit is None:
+        assert received == [key for key in keys if key not in left]
+        assert "rows were in a discarded response and in no later one" in " ".join(pager.report.problems())
+    else:
+        assert (received, pager.report.problems()) == (keys[:limit], [])

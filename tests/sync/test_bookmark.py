@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -271,3 +272,75 @@ async def test_rows_leaving_the_span_during_a_read_are_not_a_problem(
     assert changes.complete, changes.problems()
     await changes.ack()
     assert changes.bookmark == "2025-03-02T09:00:30.000000Z"
+
+
+@pytest.mark.parametrize("on_bad_row", ["skip", "collect"])
+@pytest.mark.parametrize("bad", [2, 4])
+async def test_bad_row_does_not_hide_that_the_newest_row_is_missing(
+    on_bad_row: Any, bad: int, served: FirmServer, reader: AiwynClient
+) -> None:
+    """Only the newest row itself may be the row that was left out."""
+    for number in range(1, 5):
+        served.firm.put(number, f"2025-03-02T01:0{number}:00Z")
+
+    def without_newest(body: Any, content: bytes) -> bytes:
+        page = msgspec.json.decode(content)
+        for row in page["deid_invoice"]:
+            row["totalAmount"] = "a lot" if row["id"] == bad else row["totalAmount"]
+        if '"asc"}, {"id"' in str(body["orderBy"]).replace("'", '"') and bad != 4:
+            page["deid_invoice"] = [row for row in page["deid_invoice"] if row["id"] != 4]
+        return msgspec.json.encode(page)
+
+    served.firm.has_counts = False
+    served.alter = without_newest
+    changes = reader.invoices.changes(since="2025-03-01T00:00:00Z", on_bad_row=on_bad_row)
+    keys = [row.id for row in await changes.collect()]
+    if bad == 4:
+        assert (keys, changes.blocking_problems()) == ([1, 2, 3], [])
+    else:
+        assert keys == [1, 3]
+        assert ["row 4, the newest at the start" in problem for problem in changes.blocking_problems()] == [
+            True
+        ]
+
+
+@pytest.mark.parametrize("has_counts", [True, False])
+@pytest.mark.parametrize("stale", range(-9, 0))
+async def test_stale_response_among_rows_without_a_timestamp_loses_none(
+    has_counts: bool, stale: int, served: FirmServer, reader: AiwynClient
+) -> None:
+    """Instead of the first page of these rows, the response to an earlier request arrives once."""
+    firm, sent, answered = served.firm, list[bytes](), list[int]()
+    firm.has_counts = has_counts
+    for number in range(1, 41):
+        firm.put(number, f"2025-03-01T01:{number:02}:00Z" if 2 < number < 39 else None)
+
+    def alter(body: Any, content: bytes) -> bytes:
+        sent.append(content)
+        if "'_is_null': True" in str(body["where"]) and not answered:
+            answered.append(1)
+            return sent[stale]
+        return content
+
+    served.alter = alter
+    changes = reader.invoices.changes(since="2025-03-01T00:00:00Z", page_size=6)
+    assert sorted(row.id for row in await changes.collect()) == list(range(1, 41))
+    assert changes.complete
+
+
+async def test_server_that_ignores_a_null_condition_loses_no_row(
+    served: FirmServer, reader: AiwynClient
+) -> None:
+    for number in range(1, 21):
+        served.firm.put(number, f"2025-03-01T01:{number:02}:00Z" if 2 < number < 19 else None)
+
+    def alter(body: Any, content: bytes) -> bytes:
+        if "'_is_null': True" not in str(body["where"]):
+            return content
+        beyond = {"_and": [term for term in body["where"].get("_and", []) if "updatedAt" not in term]}
+        return msgspec.json.encode(served.firm.search(body | {"where": beyond}))
+
+    served.alter = alter
+    changes = reader.invoices.changes(since="2025-03-01T01:10:00Z", page_size=6)
+    assert {row.id for row in await changes.collect()} == set(range(1, 21))
+    assert changes.complete

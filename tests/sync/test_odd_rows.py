@@ -91,3 +91,36 @@ async def test_invalid_json_row_at_the_end_of_a_page_does_not_hold_the_bookmark(
     assert result.problems == ["1 rows do not decode and were left out (6)"]
     assert result.bookmark == f"2025-03-02T01:{rows:02}:00.000000Z"
     assert [row.key for row in result.bad_rows] == [6]
+
+
+@pytest.mark.parametrize("has_counts", [True, False])
+@pytest.mark.parametrize("size", [2, 1000])
+async def test_invalid_json_row_alone_on_the_last_page_does_not_hold_the_bookmark(
+    has_counts: bool, size: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    firm = served.firm
+    firm.has_counts = has_counts
+    for number in range(1, 6):
+        firm.put(number, f"2025-03-01T01:{number:02}:00Z")
+    await sync(reader.invoices, path)
+    for number in range(3, 6):
+        firm.put(number, f"2025-03-02T01:{number:02}:00Z")
+    served.alter = lambda _body, content: content.replace(b'"id":5,', b'"id":5,"torn":"\t",')
+    for _ in range(2):
+        result = await sync(reader.invoices, path, page_size=size, on_bad_row="collect")
+        assert result.problems == ["1 rows do not decode and were left out (5)"]
+        assert result.bookmark == "2025-03-02T01:04:00.000000Z"
+
+
+@pytest.mark.parametrize("key", [2, 3])
+async def test_row_at_the_bookmark_with_an_invalid_timestamp_does_not_end_each_run(
+    key: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    for number in range(1, 4):
+        served.firm.put(number, f"2025-03-02T01:0{number}:00Z")
+    await sync(reader.invoices, path)
+    served.firm.put(2, "2025-03-02T02:00:00Z")
+    served.firm.put(key, "2025-03-02T02:00:00Z", updatedAt="soon")
+    for _ in range(2):
+        result = await sync(reader.invoices, path, on_bad_row="collect")
+        assert result.problems == [f"1 rows do not decode and were left out ({key})"]

@@ -1,4 +1,4 @@
-"""Reads that resume among rows without a timestamp, after dated rows that are not proven complete."""
+"""Resumed reads: what was not proven before, and what changed since."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, Checkpoint, IncompleteError, PermissionDeniedError
+from aiwyn_async import AiwynClient, Checkpoint, IncompleteError, PermissionDeniedError, RequestError
 from aiwyn_async.sync import sync
 from duckdb_files import stored_notes
 from model_firm import FirmServer
@@ -89,3 +89,40 @@ async def test_checkpoint_of_changes_without_unproven_parts_resumes(
     resumed = reader.invoices.changes(since=SINCE, page_size=2, resume=stored)
     assert len(await resumed.collect()) == 17
     assert resumed.complete
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("stops_at", range(3, 30, 3))
+async def test_resumed_sync_reads_what_changed_since_the_interrupted_run(
+    is_first: bool, stops_at: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    firm = served.firm
+    for number in range(1, 79):
+        firm.put(number, f"2025-03-01T09:{number % 60:02}:00Z")
+    if not is_first:
+        await sync(reader.invoices, path)
+        for number in range(1, 79):
+            firm.put(number, f"2025-03-02T09:{number % 60:02}:00Z")
+    firm.requests = 0
+    served.alter = lambda _body, content: content if firm.requests < stops_at else None
+    with pytest.raises((PermissionDeniedError, IncompleteError)):
+        await sync(reader.invoices, path, page_size=3)
+    served.alter = None
+    firm.put(9, "2025-03-02T11:00:00Z")
+    firm.put(100, "2025-03-02T11:01:00Z")
+    result = await sync(reader.invoices, path, page_size=3)
+    assert result.complete
+    assert stored_notes(path) == firm.notes()
+
+
+async def test_resumed_sync_of_a_resource_without_timestamps_says_so(
+    firm: Any, aiwyn: AiwynClient, path: Path
+) -> None:
+    """Which rows changed since is not known; the next sync reads all of them."""
+    firm.box.faults.add("engagements.search", nth=5, times=10_000, status=500)
+    with pytest.raises(RequestError):
+        await sync(aiwyn.with_options(retries=0).engagements, path, page_size=2)
+    firm.box.faults.clear()
+    results = [await sync(aiwyn.engagements, path, page_size=2) for _ in range(2)]
+    assert [len(result.notes) for result in results] == [1, 0]
+    assert "an interrupted run was continued" in results[0].notes[0]

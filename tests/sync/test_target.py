@@ -104,6 +104,37 @@ async def test_altered_column_type_is_refused_with_the_reason(
     assert served.firm.requests == 0
 
 
+async def test_table_whose_rows_were_deleted_is_filled_again(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    for number in range(1, 9):
+        served.firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("DELETE FROM invoices")
+    result = await sync(reader.invoices, path)
+    assert (result.inserted, result.complete) == (8, True)
+
+
+@pytest.mark.parametrize("more", ["", "ALTER TABLE invoices ADD COLUMN mine VARCHAR DEFAULT 'x'"])
+async def test_default_of_an_altered_column_marks_no_row_as_deleted(
+    more: str, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute(
+            "ALTER TABLE invoices ALTER _deleted_at SET DEFAULT TIMESTAMPTZ '2025-01-01 00:00:00+00'"
+        )
+        file.execute("ALTER TABLE invoices ALTER notes SET DEFAULT 'none'")
+        file.execute(more)
+    for number, hour in ((1, 1), (2, 2), (1, 3), (3, 3)):
+        served.firm.put(number, f"2025-03-02T0{hour}:00:00Z", notes=None)
+        await sync(reader.invoices, path)
+    assert query(path, "SELECT id, notes, _deleted_at FROM invoices ORDER BY id") == [
+        (number, None, None) for number in (1, 2, 3)
+    ]
+
+
 async def test_table_and_column_names_ignore_case(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
