@@ -7,7 +7,6 @@ header, so none of them leaves this module.
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 import threading
 import time
@@ -60,7 +59,17 @@ class _Sending(Stage):
     started = 0.0
     sent = cpu = 0.0
 
+    def __init__(self, limit: TimeLimit, timeouts: Timeouts) -> None:
+        super().__init__(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
+        self._read = timeouts.read
 
+    def begin_response(self) -> None:
+        """Limit the silence of the server, after the time to connect."""
+        self.silence, self.silence_error = self._read, aiohttp.SocketTimeoutError
+        self.listen()
+
+
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
@@ -95,7 +104,7 @@ class _ClientResponse(aiohttp.ClientResponse):
         self, connection: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         sending = _sending.get()
-        sending.listen()
+        sending.begin_response()
         sending.sent = time.perf_counter()
         sending.cpu = sending.busy.begin(sending.sent)
         return super().start(connection)
@@ -195,7 +204,7 @@ class Transport:
         """
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
-        sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
+        sending = _Sending(limit, timeouts)
         sending.busy = pool.busy
         _sending.set(sending)
         sending.started = time.perf_counter()
@@ -203,13 +212,14 @@ class Transport:
         try:
             # The headers are not bound to a name, since a traceback may show locals.
             with sending:
+                sending.listen()  # the limit to connect; that of aiohttp expires if the loop was blocked
                 # The public method wraps this in a context manager, which takes 5 us to create.
                 response = await pool.session._request(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                     request.method,
                     url,
                     data=request.body,
                     headers=_headers(request, bearer, headers),
-                    timeout=_client_timeout(timeouts.connect),
+                    timeout=_NO_TIMEOUT,
                     allow_redirects=False,
                 )
                 # Of two responses on a new connection the first is meant; on others it may be a leftover.
@@ -338,10 +348,3 @@ def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] |
     if bearer is not None:
         headers[hdrs.AUTHORIZATION] = f"Bearer {bearer.reveal()}"
     return headers
-
-
-@functools.lru_cache(maxsize=64)
-def _client_timeout(connect: float) -> aiohttp.ClientTimeout:
-    # In aiohttp, connect covers name resolution and all addresses, sock_connect one address.
-    # It also covers the wait for a slot of the pool, but the pool is unlimited.
-    return aiohttp.ClientTimeout(total=None, connect=connect)
