@@ -122,8 +122,8 @@ class TimeLimit:
 class Stage:
     """A part of a ``TimeLimit``, as a context in it, with its own limits.
 
-    It raises ``TimeoutError`` after ``seconds``, and ``silence_error`` if ``listen()`` is not called again
-    within ``silence`` seconds. The outer limit takes precedence.
+    It raises ``TimeoutError`` after ``seconds``, and ``silence_error`` if ``listen()`` is not called within
+    ``silence`` seconds of the beginning or of its last call. The outer limit takes precedence.
 
     Attributes:
         silence: maximum seconds of silence.
@@ -144,8 +144,9 @@ class Stage:
 
     def __enter__(self) -> Self:
         limit = self._limit
-        self._ends_at = min(limit.timer.now() + self._seconds, limit.ends_at)
-        limit.reschedule(self._ends_at)
+        now = limit.timer.now()
+        self._ends_at = ends_at = min(now + self._seconds, limit.ends_at)
+        limit.reschedule(min(now + self.silence, ends_at))
         return self
 
     def __exit__(

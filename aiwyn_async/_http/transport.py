@@ -49,24 +49,17 @@ class _Sending(Stage):
         started: when, by the performance counter.
         sent, cpu: the performance counter and this thread's CPU time when the request was sent.
         busy: measures that CPU time.
+        read_timeout: limits silence when connected; before, it is connect_timeout.
     """
 
     busy: BusyTime
+    read_timeout: float
 
     opened = False
     connected = False
     has_response = False
     started = 0.0
     sent = cpu = 0.0
-
-    def __init__(self, limit: TimeLimit, timeouts: Timeouts) -> None:
-        super().__init__(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
-        self._read = timeouts.read
-
-    def begin_response(self) -> None:
-        """Limit the silence of the server, after the time to connect."""
-        self.silence, self.silence_error = self._read, aiohttp.SocketTimeoutError
-        self.listen()
 
 
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
@@ -104,7 +97,8 @@ class _ClientResponse(aiohttp.ClientResponse):
         self, connection: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         sending = _sending.get()
-        sending.begin_response()
+        sending.silence, sending.silence_error = sending.read_timeout, aiohttp.SocketTimeoutError
+        sending.listen()
         sending.sent = time.perf_counter()
         sending.cpu = sending.busy.begin(sending.sent)
         return super().start(connection)
@@ -204,15 +198,15 @@ class Transport:
         """
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
-        sending = _Sending(limit, timeouts)
-        sending.busy = pool.busy
+        # With that of aiohttp, a blocked event loop would look like a server that does not accept.
+        sending = _Sending(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
+        sending.busy, sending.read_timeout = pool.busy, timeouts.read
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
         try:
             # The headers are not bound to a name, since a traceback may show locals.
             with sending:
-                sending.listen()  # the limit to connect; that of aiohttp expires if the loop was blocked
                 # The public method wraps this in a context manager, which takes 5 us to create.
                 response = await pool.session._request(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                     request.method,
