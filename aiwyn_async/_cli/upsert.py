@@ -7,6 +7,7 @@ import contextlib
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Self
 
@@ -23,7 +24,7 @@ from aiwyn_async._http.messages import encode_json
 from aiwyn_async._resources.records import RecordWrite, StrictRecord
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import AiwynError, ConfigurationError, IncompleteError
-from aiwyn_async.models.records import Record
+from aiwyn_async.models.records import Record, RecordOutcome
 
 _decode_record: Final = msgspec.json.Decoder(StrictRecord, float_hook=unbounded_decimal).decode
 
@@ -52,21 +53,20 @@ async def upsert(
         write = aiwyn.records.update if update else aiwyn.records.upsert
         with _RecordLines(file) as records, create_progress("records") as progress:
             writing = write(records, batch_size=batch_size)
-            with _report_on_error(writing):
-                async for outcome in writing:
-                    progress.count(writing.report.total)
-                    if json:
-                        write_data(encode_json(outcome))
-                    if not outcome.ok:
-                        reason = " ".join(filter(None, [outcome.code, outcome.message]))
-                        line = records.line_number(outcome.index)
-                        write_error(f"line {line} {outcome.status}: {reason}")
+            with _report_on_error(writing, records):
+                async with aclosing(aiter(writing)) as outcomes:
+                    async for outcome in outcomes:
+                        progress.count(writing.report.total)
+                        if json:
+                            write_data(encode_json(outcome))
+                        if not outcome.ok:
+                            records.report(outcome)
     write_message(str(writing.report))
     return ExitCode.OK if writing.report.ok else ExitCode.INCOMPLETE
 
 
 @contextlib.contextmanager
-def _report_on_error(writing: RecordWrite) -> Generator[None]:
+def _report_on_error(writing: RecordWrite, records: _RecordLines) -> Generator[None]:
     """Report what was written before an error or Ctrl-C.
 
     Raises:
@@ -77,6 +77,8 @@ def _report_on_error(writing: RecordWrite) -> Generator[None]:
     except (AiwynError, asyncio.CancelledError) as error:
         if not writing.report.total:
             raise
+        for outcome in writing.report.problems[records.reported :]:
+            records.report(outcome)
         write_error(str(writing.report))
         if isinstance(error, ConfigurationError):
             raise IncompleteError(
@@ -88,6 +90,9 @@ def _report_on_error(writing: RecordWrite) -> Generator[None]:
 class _RecordLines:
     """The records of a file, or of stdin for ``-``; empty lines are ignored.
 
+    Attributes:
+        reported: how many records were reported.
+
     Raises:
         ConfigurationError: the file cannot be read, or a line is not a valid record.
     """
@@ -96,6 +101,7 @@ class _RecordLines:
         self._path = path
         self._lines: list[int] = []
         self._file: BinaryIO | None = None
+        self.reported = 0
 
     def __enter__(self) -> Self:
         try:
@@ -121,6 +127,8 @@ class _RecordLines:
                 self._lines.append(number)
                 yield record
 
-    def line_number(self, index: int) -> int:
-        """Return the line, from 1, of the record with an index."""
-        return self._lines[index]
+    def report(self, outcome: RecordOutcome) -> None:
+        """Report a record that was not written, with its line."""
+        self.reported += 1
+        reason = " ".join(filter(None, [outcome.code, outcome.message]))
+        write_error(f"line {self._lines[outcome.index]} {outcome.status}: {reason}")

@@ -21,6 +21,7 @@ import msgspec
 
 from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.redaction import masked
+from aiwyn_async._http.timeouts import TimeLimit
 from aiwyn_async._http.token_responses import DOCUMENTED_LIFETIME, as_secret, lifetime_of, token_in
 from aiwyn_async.config import Config, Secret, TokenProvider
 from aiwyn_async.errors import (
@@ -204,7 +205,7 @@ class ProvidedToken(_RenewableToken):
         failure = ""
         provided: object = None
         try:
-            async with asyncio.timeout(self._timeout):
+            with TimeLimit(self._timeout):
                 provided = await self._call()
         except TimeoutError:
             failure = f"took longer than {self._timeout:g} s, or timed out itself"

@@ -75,6 +75,10 @@ class _Protocol(ResponseHandler):
             adapt_read_size(self.transport, len(data))
         _receive(self, data)
 
+    def close(self) -> None:
+        """Close at once: asyncio would wait until TLS is shut down, even if the event loop ends first."""
+        self.abort()
+
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
         """Resume only if paused: aiohttp calls it for every piece, at 3 us each.
 

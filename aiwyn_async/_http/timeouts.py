@@ -16,6 +16,8 @@ from typing import Final, Self
 from aiwyn_async._core.threads import running_loop
 
 MAX_IDLE_TIMERS: Final = 16
+BLOCKED: Final = 0.01
+"""Seconds by which a timer fires late only if the event loop was blocked."""
 
 
 class TimeLimit:
@@ -30,11 +32,24 @@ class TimeLimit:
         loop: that of the task.
         ends_at: when the time is up, by the clock of the event loop.
         due: when the task is cancelled: then, or earlier if a ``Stage`` takes too long.
+        extension: seconds added to all of these times, since the event loop was blocked.
+        may_extend: nothing was extended, or something was received since.
         expired: the time is up.
         timer: the shared timer.
     """
 
-    __slots__ = ("_cancelling", "_seconds", "_task", "due", "ends_at", "expired", "loop", "timer")
+    __slots__ = (
+        "_cancelling",
+        "_seconds",
+        "_task",
+        "due",
+        "ends_at",
+        "expired",
+        "extension",
+        "loop",
+        "may_extend",
+        "timer",
+    )
 
     _task: asyncio.Task[object]
     _cancelling: int
@@ -46,6 +61,8 @@ class TimeLimit:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.expired: bool = False
+        self.extension: float = 0.0
+        self.may_extend: bool = True
 
     def __enter__(self) -> Self:
         self.loop = loop = running_loop()
@@ -73,11 +90,20 @@ class TimeLimit:
     def reschedule(self, due: float) -> None:
         """Cancel at this time, which is not after ``ends_at``."""
         self.due = due
-        if due < self.timer.next_check:
+        if (due := due + self.extension) < self.timer.next_check:
             self.timer.check_at(due)
 
-    def expire(self) -> None:
-        """Cancel the task: the time is up."""
+    def end(self, now: float) -> None:
+        """Cancel the task: the time is up.
+
+        If the event loop was blocked at that time, extend it by as much: what has arrived is still unread.
+        """
+        late = now - self.due - self.extension
+        if late > BLOCKED and self.may_extend:
+            self.may_extend = False
+            self.extension += 2 * late
+            return
+        del self.timer.active[self]
         self.expired = True
         self._task.cancel()
 
@@ -96,14 +122,15 @@ class TimeLimit:
 class Stage:
     """A part of a ``TimeLimit``, as a context in it, with its own limits.
 
-    It raises ``TimeoutError`` after ``seconds``, and ``silence_error`` if ``listen()`` is not called again
-    within ``silence`` seconds. The outer limit takes precedence.
+    It raises ``TimeoutError`` after ``seconds``, and ``silence_error`` if ``listen()`` is not called within
+    ``silence`` seconds of the beginning or of its last call. The outer limit takes precedence.
 
     Attributes:
         silence: maximum seconds of silence.
+        silence_error: its error.
     """
 
-    __slots__ = ("_ends_at", "_limit", "_seconds", "_silence_error", "silence")
+    __slots__ = ("_ends_at", "_limit", "_seconds", "silence", "silence_error")
 
     _ends_at: float
 
@@ -113,12 +140,13 @@ class Stage:
         self._limit = limit
         self._seconds = seconds
         self.silence = silence
-        self._silence_error = silence_error
+        self.silence_error = silence_error
 
     def __enter__(self) -> Self:
         limit = self._limit
-        self._ends_at = min(limit.timer.now() + self._seconds, limit.ends_at)
-        limit.reschedule(self._ends_at)
+        now = limit.timer.now()
+        self._ends_at = ends_at = min(now + self._seconds, limit.ends_at)
+        limit.reschedule(min(now + self.silence, ends_at))
         return self
 
     def __exit__(
@@ -127,11 +155,12 @@ class Stage:
         limit = self._limit
         was_due, limit.due = limit.due, limit.ends_at
         if limit.expired and was_due < limit.ends_at and limit.resume() and kind is asyncio.CancelledError:
-            raise (TimeoutError if was_due == self._ends_at else self._silence_error) from error
+            raise (TimeoutError if was_due == self._ends_at else self.silence_error) from error
 
     def listen(self) -> None:
         """Start to limit silence."""
         limit = self._limit
+        limit.may_extend = True
         limit.reschedule(min(limit.timer.now() + self.silence, self._ends_at))
 
     def stop_listening(self) -> None:
@@ -168,11 +197,10 @@ class _Timer:
         """Cancel what is due, and check again when the next limit is."""
         self.next_check, self._handle = math.inf, None
         now = self.now()
-        for limit in [limit for limit in self.active if limit.due <= now]:
-            del self.active[limit]
-            limit.expire()
+        for limit in [limit for limit in self.active if limit.due + limit.extension <= now]:
+            limit.end(now)
         if self.active:
-            self.check_at(min(limit.due for limit in self.active))
+            self.check_at(min(limit.due + limit.extension for limit in self.active))
 
     def stop(self) -> None:
         """Cancel the timer."""

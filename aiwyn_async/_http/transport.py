@@ -7,7 +7,6 @@ header, so none of them leaves this module.
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 import threading
 import time
@@ -50,9 +49,11 @@ class _Sending(Stage):
         started: when, by the performance counter.
         sent, cpu: the performance counter and this thread's CPU time when the request was sent.
         busy: measures that CPU time.
+        read_timeout: limits silence when connected; before, it is connect_timeout.
     """
 
     busy: BusyTime
+    read_timeout: float
 
     opened = False
     connected = False
@@ -61,6 +62,7 @@ class _Sending(Stage):
     sent = cpu = 0.0
 
 
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
@@ -95,6 +97,7 @@ class _ClientResponse(aiohttp.ClientResponse):
         self, connection: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         sending = _sending.get()
+        sending.silence, sending.silence_error = sending.read_timeout, aiohttp.SocketTimeoutError
         sending.listen()
         sending.sent = time.perf_counter()
         sending.cpu = sending.busy.begin(sending.sent)
@@ -195,8 +198,9 @@ class Transport:
         """
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
-        sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
-        sending.busy = pool.busy
+        # With that of aiohttp, a blocked event loop would look like a server that does not accept.
+        sending = _Sending(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
+        sending.busy, sending.read_timeout = pool.busy, timeouts.read
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
@@ -209,7 +213,7 @@ class Transport:
                     url,
                     data=request.body,
                     headers=_headers(request, bearer, headers),
-                    timeout=_client_timeout(timeouts.connect),
+                    timeout=_NO_TIMEOUT,
                     allow_redirects=False,
                 )
                 # Of two responses on a new connection the first is meant; on others it may be a leftover.
@@ -338,10 +342,3 @@ def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] |
     if bearer is not None:
         headers[hdrs.AUTHORIZATION] = f"Bearer {bearer.reveal()}"
     return headers
-
-
-@functools.lru_cache(maxsize=64)
-def _client_timeout(connect: float) -> aiohttp.ClientTimeout:
-    # In aiohttp, connect covers name resolution and all addresses, sock_connect one address.
-    # It also covers the wait for a slot of the pool, but the pool is unlimited.
-    return aiohttp.ClientTimeout(total=None, connect=connect)

@@ -18,9 +18,21 @@ MISMATCHES: Final = {"UNREADABLE_RESPONSE", "RESULTS_DO_NOT_MATCH"}
 
 
 class Batch(msgspec.Struct):
+    """Records of one request.
+
+    Attributes:
+        outcomes: None until they are known.
+    """
+
     start: int
     records: list[Record]
     keys: set[bytes]
+    outcomes: list[RecordOutcome] | None = None
+
+
+def interrupted(batch: Batch) -> list[RecordOutcome]:
+    """Return the outcomes of a batch that was in flight when the write ended."""
+    return _same(batch, "ambiguous", "INTERRUPTED", "the write ended before the response")
 
 
 def same_outcome(batch: Batch, error: RequestError) -> list[RecordOutcome]:

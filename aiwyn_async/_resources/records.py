@@ -18,7 +18,13 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.read import check_integer
 from aiwyn_async._resources.arguments import check_finite, each
-from aiwyn_async._resources.record_outcomes import MISMATCHES, Batch, parse_outcomes, same_outcome
+from aiwyn_async._resources.record_outcomes import (
+    MISMATCHES,
+    Batch,
+    interrupted,
+    parse_outcomes,
+    same_outcome,
+)
 from aiwyn_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -64,7 +70,8 @@ class Records:
         Raises:
             ConfigurationError: a record is malformed. When ``records`` is a sequence nothing was sent; of
                 other iterables those before it were written, and their outcomes given.
-            AuthenticationError, PermissionDeniedError: the credentials are refused.
+            AuthenticationError, PermissionDeniedError: the credentials are refused; raised after the
+                outcomes of the batches in flight.
         """
         return RecordWrite(self._session, "POST", records, batch_size, raise_on_partial=raise_on_partial)
 
@@ -81,7 +88,12 @@ class Records:
 
 
 class RecordWrite:
-    """A write that has not started; usable once, so that nothing is written twice."""
+    """A write that has not started; usable once, so that nothing is written twice.
+
+    Attributes:
+        report: the outcomes so far. If the write ends early, records in flight are ambiguous in it as soon as
+            the iteration is closed; ``contextlib.aclosing()`` waits for that.
+    """
 
     def __init__(
         self,
@@ -101,6 +113,7 @@ class RecordWrite:
         self._batch_size = batch_size
         self._raise_on_partial = raise_on_partial
         self._begun = False
+        self._refused: RequestError | None = None
         self._records: Records_ = records
         if isinstance(records, Sequence):
             self._records = [self._checked(record, index) for index, record in enumerate(records)]
@@ -135,16 +148,21 @@ class RecordWrite:
                     break
                 # The same record in two concurrent batches could be applied in either order.
                 while window.is_full or any(batch.keys & other.keys for other in in_flight):
-                    del in_flight[0]
-                    yield await self._taken(window)
+                    yield await self._taken(window, in_flight)
+                if self._refused is not None:
+                    break
                 window.begin(batch)
                 in_flight.append(batch)
             while len(window):
-                yield await self._taken(window)
+                yield await self._taken(window, in_flight)
         finally:
-            await window.aclose()
-        if broken is not None:
-            raise broken
+            try:
+                await window.aclose()
+            finally:
+                for batch in in_flight:
+                    self._count(batch.outcomes or interrupted(batch))
+        if (error := self._refused or broken) is not None:
+            raise error
         if self._raise_on_partial and not self.report.ok:
             raise PartialWriteError(f"not every record was written: {self.report}", report=self.report)
 
@@ -154,12 +172,18 @@ class RecordWrite:
                 pass
         return self.report
 
-    async def _taken(self, window: Prefetcher[Batch, list[RecordOutcome]]) -> list[RecordOutcome]:
+    async def _taken(
+        self, window: Prefetcher[Batch, list[RecordOutcome]], in_flight: list[Batch]
+    ) -> list[RecordOutcome]:
         _, outcomes = await window.next_in_order()
+        del in_flight[0]
+        self._count(outcomes)
+        return outcomes
+
+    def _count(self, outcomes: list[RecordOutcome]) -> None:
         self.report.batches += 1
         for outcome in outcomes:
             self.report.add(outcome)
-        return outcomes
 
     async def _batches(self) -> AsyncGenerator[Batch | Exception, None]:
         """Yield batches in which no record occurs twice.
@@ -214,6 +238,10 @@ class RecordWrite:
         return record
 
     async def _send(self, batch: Batch) -> list[RecordOutcome]:
+        batch.outcomes = await self._outcomes_of(batch)
+        return batch.outcomes
+
+    async def _outcomes_of(self, batch: Batch) -> list[RecordOutcome]:
         request = Request(
             method=self._method,
             path=f"{self._session.config.api_prefix}/records",
@@ -222,9 +250,9 @@ class RecordWrite:
         )
         try:
             response = await self._session.call(request)
-        except (AuthenticationError, PermissionDeniedError):
-            raise
         except RequestError as error:
+            if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+                self._refused = self._refused or error
             return same_outcome(batch, error)
         outcomes = parse_outcomes(batch, response.body, self._session.mask_text)
         if any(outcome.code in MISMATCHES for outcome in outcomes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from aiwyn_async._resources.record_types import RecordTypes
 from aiwyn_async._resources.records import MAX_BATCH, Records, RecordWrite
 from aiwyn_async.blocking._reads import BlockingChanges, BlockingIteration, BlockingRead, Supply
 from aiwyn_async.blocking._thread import LoopThread
+from aiwyn_async.errors import AiwynError
 from aiwyn_async.filters import OrderBy, Where
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.records import Record, RecordOutcome, WriteReport
@@ -299,10 +301,13 @@ class BlockingRecords(Resource[Records]):
     ) -> WriteResult:
         records, supply = Supply[Any].of(records, MAX_BATCH)
         write = begin(records, batch_size=batch_size, raise_on_partial=raise_on_partial)
+        iteration = BlockingIteration(self.thread, aiter(write), supply)
         outcomes: list[RecordOutcome] = []
         try:
-            outcomes.extend(BlockingIteration(self.thread, aiter(write), supply))
+            outcomes.extend(iteration)
         except BaseException as error:
+            with contextlib.suppress(AiwynError):
+                iteration.close()  # then the report has the records in flight
             error.add_note(f"written before: {write.report}")
             raise
         return WriteResult(**msgspec.structs.asdict(write.report), outcomes=outcomes)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dis
 import pickle
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import pyarrow as pa
 import pytest
@@ -330,3 +333,49 @@ def test_keys_of_an_interrupted_iterator_are_read_to_their_end(aiwyn: Aiwyn) -> 
         received.extend(result.key for result in results)
     received.extend(result.key for result in results)
     assert received == keys
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt after the n-th call in a function, where CPython looks for signals."""
+
+    def __init__(self, function: Callable[..., Any], nth: int) -> None:
+        self._code = function.__code__
+        self._names = {each.offset: each.opname for each in dis.get_instructions(self._code)}
+        self._left = nth
+        self._previous = ""
+
+    def __enter__(self) -> Self:
+        self._traced_before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._traced_before)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is not self._code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            previous, self._previous = self._previous, self._names[frame.f_lasti]
+            self._left -= previous.startswith("CALL")
+            if self._left == 0 and previous.startswith("CALL"):
+                raise KeyboardInterrupt
+        return self._trace
+
+
+def test_no_row_is_lost_wherever_ctrl_c_interrupts_a_step(aiwyn: Aiwyn) -> None:
+    expected = ids(aiwyn)
+    interrupts, was_interrupted = 0, True
+    while was_interrupted:
+        rows, received = iter(aiwyn.invoices.list(page_size=100)), list[Any]()
+        try:
+            with InterruptAt(type(rows).__next__, interrupts + 1):
+                while len(received) < 150:
+                    received.append(next(rows).id)
+            was_interrupted = False
+        except KeyboardInterrupt:
+            interrupts += 1
+        received.extend(row.id for row in rows)
+        assert received == expected, interrupts
+    assert interrupts > 1

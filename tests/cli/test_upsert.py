@@ -58,7 +58,8 @@ async def test_upsert_reports_written_records_after_ctrl_c(cli: Cli, box: Sandbo
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert process.returncode == 130, err
-    assert b"200 records: 200 created" in err
+    assert b"500 records: 400 created, 0 updated, 0 failed, 100 ambiguous" in err
+    assert err.count(b" ambiguous: INTERRUPTED") == 100
 
 
 async def test_upsert_refuses_missing_file(cli: Cli) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError
-from aiwyn_async.errors import AuthenticationError, PartialWriteError
+from aiwyn_async._resources.records import RecordWrite
+from aiwyn_async.errors import AuthenticationError, PartialWriteError, PermissionDeniedError
 from aiwyn_async.models.records import Record, RecordOutcome
 from aiwyn_async.sandbox import Sandbox
+from looking_inside import until
 
 
 @dataclass
@@ -267,3 +271,57 @@ async def test_write_cannot_be_awaited_twice(sandbox: tuple[Sandbox, AiwynClient
     with pytest.raises(ConfigurationError, match="begun already"):
         await write
     assert box.calls("records.upsert") == 1
+
+
+async def test_batches_in_flight_are_ambiguous_after_break(sandbox: tuple[Sandbox, AiwynClient]) -> None:
+    box, aiwyn = sandbox
+    box.faults.add("records.upsert", nth=2, action="stall")
+    write = aiwyn.records.upsert(records(8), batch_size=2)
+    async with aclosing(aiter(write)) as outcomes:
+        async for _ in outcomes:
+            await until(lambda: len(stored(box)) == 6)
+            break
+    report = write.report
+    assert (report.total, report.created + report.ambiguous) == (8, 8)
+    assert {2, 3} <= {outcome.index for outcome in report.problems}
+    assert {(outcome.status, outcome.code) for outcome in report.problems} == {("ambiguous", "INTERRUPTED")}
+
+
+async def test_batches_in_flight_are_ambiguous_after_a_cancellation(
+    sandbox: tuple[Sandbox, AiwynClient],
+) -> None:
+    box, aiwyn = sandbox
+    fault = box.faults.add("records.upsert", nth=2, action="stall")
+    write = aiwyn.records.upsert(records(8), batch_size=2)
+
+    async def await_it() -> None:
+        await write
+
+    task = asyncio.create_task(await_it())
+    await until(lambda: fault.hits > 0 and write.report.total == 2 and len(stored(box)) == 6)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert write.report.total == 8
+    assert {2, 3} <= {outcome.index for outcome in write.report.problems}
+
+
+async def add_all(write: RecordWrite, outcomes: list[RecordOutcome]) -> None:
+    async for outcome in write:
+        outcomes.append(outcome)  # noqa: PERF401 (those before an error are kept)
+
+
+@pytest.mark.parametrize(("status", "every"), [(401, 1), (403, 2)])
+async def test_batches_in_flight_have_outcomes_when_the_credentials_are_refused(
+    status: int, every: int, sandbox: tuple[Sandbox, AiwynClient]
+) -> None:
+    box, aiwyn = sandbox
+    box.faults.add("records.upsert", status=status, every=every)
+    write = aiwyn.with_options(retries=0).records.upsert(records(100), batch_size=2)
+    outcomes: list[RecordOutcome] = []
+    with pytest.raises((AuthenticationError, PermissionDeniedError)):
+        await add_all(write, outcomes)
+    assert [outcome.index for outcome in outcomes] == list(range(write.report.total))
+    assert write.report.failed
+    assert write.report.ambiguous == 0
+    assert stored(box).keys() == {outcome.index for outcome in outcomes if outcome.ok}

@@ -9,11 +9,13 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -21,8 +23,9 @@ from aiwyn_async import AiwynClient
 from aiwyn_async.errors import LoopMismatchError
 from aiwyn_async.sandbox import Sandbox
 from fault_server import READ, STALL, FaultServer, Step, http_response, send
-from looking_inside import LIST, connectors_of, session_of
+from looking_inside import LIST, connectors_of, session_of, until
 from secrecy import CANARY
+from unreachable import authority, server_context, trusting
 
 Connect = Callable[..., AiwynClient]
 OK = send(http_response())
@@ -209,3 +212,40 @@ async def test_view_closes_nothing(connect: Connect) -> None:
             await session_of(view).call(LIST)
         await session_of(client).call(LIST)
     assert server.connections == 1
+
+
+@contextmanager
+def silent_tls_server() -> Generator[tuple[str, threading.Event]]:
+    """Accept one connection over TLS and only read from it; the event is set when a request was received."""
+
+    def serve() -> None:
+        accepted, _ = listener.accept()
+        with accepted, context.wrap_socket(accepted, server_side=True) as wrapped:
+            with suppress(OSError):
+                while wrapped.recv(65536):
+                    received.set()
+            is_done.wait(10)
+
+    context, received, is_done = server_context(), threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(10)
+        serving = pool.submit(serve)
+        try:
+            yield f"https://localhost:{listener.getsockname()[1]}", received
+        finally:
+            is_done.set()
+        serving.result()
+
+
+def test_loop_that_ends_with_a_tls_request_in_flight_leaves_no_open_transport() -> None:
+    async def leave(client: AiwynClient, received: threading.Event) -> None:
+        call = asyncio.create_task(session_of(client).call(LIST))
+        await until(received.is_set)
+        call.cancel()
+
+    with silent_tls_server() as (url, received), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client = AiwynClient(base_url=url, token=CANARY, ssl_context=trusting(authority()))
+        asyncio.run(leave(client, received))
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []

@@ -26,6 +26,10 @@ class _LeapingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._selector_of_time.now
 
+    def leap(self, seconds: float) -> None:
+        """Let time pass, as a caller that blocks the loop does."""
+        self._selector_of_time.now += seconds
+
 
 class _LeapingSelector(selectors.SelectSelector):
     now = 0.0
