@@ -229,6 +229,6 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     """
     if not is_struct(row_type):
         raise ConfigurationError(
-            "rows without a type have no columns; write .jsonl, or call decode_as() first"
+            "rows without a type have no columns; export them to a .jsonl file, or call decode_as() first"
         )
     return chosen_fields(row_type)

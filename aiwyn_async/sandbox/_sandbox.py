@@ -117,6 +117,10 @@ class Sandbox(DataControls):
             raise ValueError(f"port {port} is not between 0 and 65535")
         if not -(2**63) <= seed < 2**63:
             raise ValueError("seed must fit in 64 bits")
+        if api_key is not None and not (
+            api_key.isascii() and api_key.isprintable() and api_key.split() == [api_key]
+        ):
+            raise ValueError("api_key must be printable ASCII without spaces")
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
