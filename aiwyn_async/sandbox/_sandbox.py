@@ -56,7 +56,8 @@ class Sandbox(DataControls):
         token_lifetime: Seconds for which a token is valid.
         api_key: The API key; random by default.
         port: The port; a free one by default.
-        path: A file to store the firm in. An existing file is opened if it holds the same firm.
+        path: A file to store the firm in. An existing file is opened if it holds the same firm. One sandbox
+            at a time can use it; reads write to it too, such as JSON that is generated when it is first read.
         max_page_size: Maximum ``pageSize``; a larger one is rejected with 400.
         clamp_page_size: Reduce a larger ``pageSize`` to this value without an error, as some servers do.
         default_page_size: Replaces the default of each route.
