@@ -10,8 +10,7 @@ import msgspec
 
 from aiwyn_async._cli.all_progress import AllProgress, create_all_progress
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
-from aiwyn_async._cli.output import write_data, write_error, write_message
-from aiwyn_async._http.messages import encode_json
+from aiwyn_async._cli.output import write_error, write_json, write_message
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import (
     AiwynError,
@@ -156,7 +155,7 @@ def _write_summary(outcomes: Mapping[str, Outcome], *, json: bool) -> None:
         results = [
             {"resource": name, "state": outcome.state, **outcome.values} for name, outcome in outcomes.items()
         ]
-        write_data(encode_json(results))
+        write_json(results)
 
 
 def _end(outcomes: Mapping[str, Outcome], stopped_by: AiwynError | None, advice: str) -> ExitCode:

@@ -17,8 +17,8 @@ from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
 from aiwyn_async._cli.output import (
     discard_output,
     set_verbosity,
-    write_data,
     write_error,
+    write_json,
     write_message,
 )
 from aiwyn_async._cli.termination import termination
@@ -144,7 +144,9 @@ def run(arguments: Sequence[str]) -> int:
             warnings.showwarning = _write_warning
             return _run(arguments)
     except CycloptsError as error:
-        write_error(f"error: {' '.join(str(error).split())}")
+        text = " ".join(str(error).split())
+        write_error(f"error: {text}")
+        _write_json_error(text, command, arguments)
         return ExitCode.USAGE
     except AiwynError as error:
         text = error_text(error)
@@ -198,10 +200,8 @@ def _write_json_error(text: str, command: str, arguments: Sequence[str]) -> None
     The exit code does not say whether there is a file.
     """
     if command in {"export", "sync"} and "--json" in arguments:
-        from aiwyn_async._http.messages import encode_json  # noqa: PLC0415 (loads the HTTP stack)
-
         with contextlib.suppress(StorageError):  # stdout may be what failed
-            write_data(encode_json({"path": None, "complete": False, "error": text}))
+            write_json({"path": None, "complete": False, "error": text})
 
 
 def _write_warning(message: Warning | str, *_: object, **__: object) -> None:

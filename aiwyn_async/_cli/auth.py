@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Coroutine
@@ -47,6 +48,8 @@ async def _login(file: ProfileFile, url: str, key: str, *, verify: bool) -> int:
             await _verify(aiwyn)
         file.write({"base_url": aiwyn.config.base_url, "api_key": key}, remove={"token"})
     write_message(f"stored the API key for {url} in {file.name}")
+    if not file.is_selected:
+        write_message(f"note: set AIWYN_PROFILE={shlex.quote(file.profile)} to use this profile")
     _note_overrides()
     return ExitCode.OK
 

@@ -19,12 +19,11 @@ from aiwyn_async._cli.options import (
     WholeNumber,
     split_names,
 )
-from aiwyn_async._cli.output import write_data, write_message
+from aiwyn_async._cli.output import write_json, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, create_list, create_pull, find_resource
 from aiwyn_async._cli.stdout_file import writes_stdout
-from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export import Readable
@@ -152,7 +151,7 @@ async def export(
     write_message(describe(result, plural, shows_total=limit is None))
     write_notes(result.report, plural, Path(to), rows)
     if json:
-        write_data(encode_json(to_values(result)))
+        write_json(to_values(result))
     if read.bad_rows:
         skipped_rows.write_summary(result.report.bad_rows)
     return write_problems(result.report.problems())

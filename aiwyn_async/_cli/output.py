@@ -69,6 +69,23 @@ def write_data(data: bytes) -> None:
         discard_output(stdout)
 
 
+def write_json(value: object) -> None:
+    """Write a result as a line of JSON to stdout.
+
+    A path that is not UTF-8 has escapes, as ``json`` of Python writes and reads them.
+
+    Raises:
+        StorageError: stdout is closed, or its disk is full.
+    """
+    from aiwyn_async._http.messages import encode_json  # noqa: PLC0415 (loads the HTTP stack)
+
+    try:
+        data = encode_json(value)
+    except UnicodeEncodeError:
+        data = json.dumps(value, separators=(",", ":")).encode()
+    write_data(data)
+
+
 def write_rows(data: bytes) -> None:
     """Write bytes to stdout as they are.
 

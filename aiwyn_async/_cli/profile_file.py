@@ -24,7 +24,7 @@ class ProfileFile:
 
     def __init__(self, path: Path, profile: str, text: str) -> None:
         self.path = path
-        self._profile = profile
+        self.profile = profile
         self._text = text
         self._content = self._parse(text)
         self.options: dict[str, Any] = self._profiles(self._content).get(profile, {})
@@ -37,7 +37,7 @@ class ProfileFile:
             ConfigurationError: the file is not valid TOML.
             StorageError: it cannot be read.
         """
-        name = profile or os.environ.get("AIWYN_PROFILE") or "default"
+        name = profile or _selected()
         path = profile_path()
         with disk_errors(path, "read"):
             try:
@@ -51,7 +51,12 @@ class ProfileFile:
     @property
     def name(self) -> str:
         """The profile and its file, for messages."""
-        return f"profile {self._profile!r} of {self.path}"
+        return f"profile {self.profile!r} of {self.path}"
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether the client reads this profile."""
+        return self.profile == _selected()
 
     def write(self, options: Mapping[str, str], *, remove: Collection[str]) -> None:
         """Set and remove options of the profile; the file gets mode 0600.
@@ -62,7 +67,7 @@ class ProfileFile:
         """
         text = self._changed(options, remove)
         expected = copy.deepcopy(self._content)
-        own = self._profiles(expected).setdefault(self._profile, {})
+        own = self._profiles(expected).setdefault(self.profile, {})
         for name in remove:
             own.pop(name, None)
         own |= options
@@ -93,12 +98,12 @@ class ProfileFile:
         if not _TABLE.match(line):
             return False
         try:
-            return tomllib.loads(line) == {"profiles": {self._profile: {}}}
+            return tomllib.loads(line) == {"profiles": {self.profile: {}}}
         except tomllib.TOMLDecodeError:
             return False
 
     def _key(self) -> str:
-        return self._profile if _BARE_NAME.fullmatch(self._profile) else json.dumps(self._profile)
+        return self.profile if _BARE_NAME.fullmatch(self.profile) else json.dumps(self.profile)
 
     def _parse(self, text: str) -> dict[str, Any]:
         try:
@@ -113,6 +118,10 @@ class ProfileFile:
         ):
             raise ConfigurationError(f"in {self.path} each profile must be a table: [profiles.NAME]")
         return cast("dict[str, Any]", profiles)
+
+
+def _selected() -> str:
+    return os.environ.get("AIWYN_PROFILE") or "default"
 
 
 def _option_of(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sqlite3
 from types import MappingProxyType
 
@@ -39,8 +40,10 @@ async def serve_sandbox(
     """
 
     def ready(box: Sandbox) -> None:
-        write_data(f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={box.api_key}".encode())
-        write_message(f"serving {invoices} invoices; press Ctrl-C to stop")
+        write_data(
+            f"export AIWYN_BASE_URL={box.url}\nexport AIWYN_API_KEY={shlex.quote(box.api_key)}".encode()
+        )
+        write_message(f"serving {invoices:,} invoices; press Ctrl-C to stop")
 
     if not 0 <= latency < math.inf:
         raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")

@@ -14,13 +14,12 @@ from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import Flag, RowOptions, SandboxOptions, WholeNumber
-from aiwyn_async._cli.output import write_data, write_message
+from aiwyn_async._cli.output import write_json, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, RESOURCES, find_resource, parse_where
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.files import local_path
-from aiwyn_async._http.messages import encode_json
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
@@ -88,7 +87,7 @@ async def sync(
     run.save_skipped_rows(result, skipped_rows)
     write_message(_describe(result))
     if json:
-        write_data(encode_json(_to_values(result)))
+        write_json(_to_values(result))
     return run.write_messages(result, skipped_rows)
 
 

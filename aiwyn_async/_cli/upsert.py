@@ -104,14 +104,19 @@ class _RecordLines:
         self.reported = 0
 
     def __enter__(self) -> Self:
+        if str(self._path) == "-":
+            if sys.stdin is None:
+                raise ConfigurationError("stdin is closed; pipe the records to stdin, or pass their file")
+            self._file = sys.stdin.buffer
+            return self
         try:
-            self._file = sys.stdin.buffer if str(self._path) == "-" else self._path.open("rb")
+            self._file = self._path.open("rb")
         except OSError as error:
             raise ConfigurationError(f"cannot read {self._path}: {error.strerror}") from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None and self._file is not sys.stdin.buffer:
+        if self._file is not None and str(self._path) != "-":
             self._file.close()
 
     def __iter__(self) -> Iterator[Record]:

@@ -67,7 +67,12 @@ def merge(sources: Sequence[Source], known: Collection[str]) -> dict[str, Source
     for source in sources:
         unknown = sorted(source.options.keys() - known)
         if unknown:
-            raise ConfigurationError(f"unknown option {unknown[0]!r}; options are {', '.join(sorted(known))}")
+            of = "" if source.is_keywords else f"{source.named(unknown[0])}: "
+            import difflib  # noqa: PLC0415 (of this error alone)
+
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{of}unknown option {unknown[0]!r}; {hint}")
         hidden = merged.keys() | (SECRETS if SECRETS & merged.keys() else set[str]())
         merged |= dict.fromkeys(source.options.keys() - hidden, source)
     return merged

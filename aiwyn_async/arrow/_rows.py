@@ -229,7 +229,7 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     """
     if not is_struct(row_type):
         raise ConfigurationError(
-            "rows without a type have no columns; write .jsonl, or call decode_as() first"
+            "rows without a type have no columns; export them to a .jsonl file, or call decode_as() first"
         )
     if row_type.__struct_config__.array_like:
         raise ConfigurationError(

@@ -39,6 +39,8 @@ _REPLACEMENTS: Final = tuple(
         (r"for example F\.id[^{]*or (?=\{)", "for example "),
         (r"use is_null\(\) or (?=\{)", "use "),
         (r", or use contains\(\)", ""),
+        (r"a date, a datetime or ISO 8601 text", "a date or time in ISO 8601"),
+        (r"\bcompare with None\b", "compare with null"),
         (r" or replace=True", ""),
         (r"\b(force|resume)=True", r"\1: true"),
         (r'; pass (ids="text"|round_money=)[^;]*', "; export to a .jsonl file instead"),

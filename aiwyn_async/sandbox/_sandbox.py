@@ -56,7 +56,8 @@ class Sandbox(DataControls):
         token_lifetime: Seconds for which a token is valid.
         api_key: The API key; random by default.
         port: The port; a free one by default.
-        path: A file to store the firm in. An existing file is opened if it holds the same firm.
+        path: A file to store the firm in. An existing file is opened if it holds the same firm. One sandbox
+            at a time can use it; reads write to it too, such as JSON that is generated when it is first read.
         max_page_size: Maximum ``pageSize``; a larger one is rejected with 400.
         clamp_page_size: Reduce a larger ``pageSize`` to this value without an error, as some servers do.
         default_page_size: Replaces the default of each route.
@@ -117,6 +118,10 @@ class Sandbox(DataControls):
             raise ValueError(f"port {port} is not between 0 and 65535")
         if not -(2**63) <= seed < 2**63:
             raise ValueError("seed must fit in 64 bits")
+        if api_key is not None and not (
+            api_key.isascii() and api_key.isprintable() and api_key.split() == [api_key]
+        ):
+            raise ValueError("api_key must be printable ASCII without spaces")
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"

@@ -69,6 +69,16 @@ async def test_login_stores_a_verified_key_that_commands_use(cli: Cli, box: Sand
     assert (await cli.run("auth", "logout")).code == 0
 
 
+async def test_login_to_another_profile_says_how_to_use_it(cli: Cli, box: Sandbox) -> None:
+    without_credentials(cli)
+    login = ("auth", "login", "--base-url", box.url, "--profile", "my firm")
+    done = await run_with_input(cli, f"{box.api_key}\n", *login)
+    assert done.err.endswith("note: set AIWYN_PROFILE='my firm' to use this profile\n")
+    cli.env["AIWYN_PROFILE"] = "my firm"
+    assert (await cli.run("count", "invoices")).out == "400\n"
+    assert "note:" not in (await run_with_input(cli, f"{box.api_key}\n", *login)).err
+
+
 async def test_login_prompts_without_echo(cli: Cli, box: Sandbox) -> None:
     without_credentials(cli)
     code, shown = await run_on_terminal(cli, "auth", "login", "--base-url", box.url, enter=box.api_key)

@@ -123,6 +123,30 @@ async def test_unusual_arguments_and_full_stdout_end_in_one_line(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+async def test_result_names_a_path_that_is_not_utf8(suffix: str, cli: Cli, tmp_path: Path) -> None:
+    path = f"\udcff{suffix}"
+    done = await cli.run("export", "invoices", "--to", path, "--limit", "2", "--json")
+    assert (done.code, json.loads(done.out)["path"]) == (0, path), done.err
+    assert (tmp_path / path).exists()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".duckdb"])
+async def test_path_that_is_not_utf8_is_refused_if_the_format_needs_it(
+    suffix: str, cli: Cli, box: Sandbox
+) -> None:
+    done = await cli.run("export", "invoices", "--to", f"\udcff{suffix}", "--json")
+    assert (done.code, json.loads(done.out)["path"]) == (2, None)
+    assert f"is not UTF-8, which {suffix} files need" in done.err
+    assert box.calls() == 0
+
+
+async def test_invalid_flag_ends_json_result_too(cli: Cli) -> None:
+    done = await cli.run("export", "invoices", "--to", "x.csv", "--json", "--limit", "many")
+    assert (done.code, json.loads(done.out)["complete"]) == (2, False)
+    assert json.loads(done.out)["error"] == done.err.removeprefix("error: ").removesuffix("\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

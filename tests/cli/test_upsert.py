@@ -79,6 +79,19 @@ async def test_upsert_continues_after_stdout_reader_exited(cli: Cli, box: Sandbo
     assert box.scalar("SELECT count(*) FROM records") == 250
 
 
+async def test_upsert_names_closed_stdin(cli: Cli) -> None:
+    code = "import sys; sys.stdin = None; from aiwyn_async._cli import main; main()"
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, "upsert", "--file", "-"),
+        cwd=cli.folder,
+        env=cli.env,
+        stderr=subprocess.PIPE,
+    )
+    _, err = await done.communicate()
+    assert done.returncode == 2
+    assert err == b"error: stdin is closed; pipe the records to stdin, or pass their file\n"
+
+
 async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
     with (tmp_path / "rows.jsonl").open("rb") as records:

@@ -71,7 +71,11 @@ def test_profile_with_a_credential_that_others_can_read_is_refused(profiles: Pat
         (b"\xff\xfe", "cannot read"),
         (b"profiles = 3", "must be a table"),
         (b"profiles.default = 3", "must be a table"),
-        (b"[profiles.default]\nretrys = 3", "unknown option 'retrys'"),
+        (
+            b"[profiles.default]\nretrys = 3",
+            "profile 'default' of .*: unknown option 'retrys'; did you mean retries",
+        ),
+        (b"[profiles.default]\nqqq = 3", "unknown option 'qqq'; options are allow_insecure_http"),
         (b"[profiles.default]\nretries = 'many'", "retries"),
         (b"[profiles.default]\nssl_context = 'x'", "ssl_context"),
         (b"[profiles.default]\nclock = 'x'", "clock"),

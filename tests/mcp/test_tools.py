@@ -98,7 +98,12 @@ async def test_bad_where_names_the_operator(call: Call, where: dict[str, Any], t
         ),
         ("search", {"resource": "payments", "order_by": {"id": "asc"}}, "no search, which order_by needs"),
         ("search", {"resource": "payments", "filters": {"extra": "x"}}, "filters.extra must be an object"),
-        ("search", {"resource": "payments", "filters": {"start_date": "soon"}}, "start_date must be a date"),
+        (
+            "search",
+            {"resource": "payments", "filters": {"start_date": "soon"}},
+            "must be a date or time in ISO",
+        ),
+        ("search", {"resource": "invoices", "where": {"id": {"_eq": None}}}, "cannot compare with null; use"),
         ("export", {"resource": "invoices", "path": "x.xls"}, "the suffix must be one of .jsonl"),
         (
             "export",

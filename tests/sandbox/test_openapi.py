@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from aiwyn_async.sandbox import Sandbox, serve
 from aiwyn_async.sandbox._http.write_routes import DESCRIPTION_FILE
+from documented import WITH_PATH
 
 schemathesis: Any = pytest.importorskip("schemathesis")
 checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
@@ -128,6 +129,21 @@ def test_openapi_fields_have_documented_examples_enums_and_formats() -> None:
     assert SCHEMAS["Client"]["properties"]["pmsRef"]["description"]
     (parameter,) = DESCRIPTION["paths"]["/gql/v1/invoice/{id}"]["get"]["parameters"]
     assert parameter["example"] == 45678
+
+
+def test_openapi_bounds_and_defaults_agree_with_documented_ones() -> None:
+    names = {"default": "default", "min": "minimum", "max": "maximum"}
+    shown: dict[tuple[str, str, str], Any] = {}
+    for operation in WITH_PATH.values():
+        body = DESCRIPTION["paths"][operation["path"]][operation["method"].lower()].get("requestBody")
+        if body is not None:
+            schema = SCHEMAS[body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]]
+            for field in operation["request_fields"]:
+                for fact in names.keys() & field.keys():
+                    described = schema["properties"][field["name"]][names[fact]]
+                    shown[operation["path"], field["name"], fact] = (described, field[fact])
+    assert {key: pair for key, pair in shown.items() if pair[0] != pair[1]} == {}
+    assert len(shown) > 15
 
 
 def test_openapi_marks_undocumented_errors_as_inferred() -> None:

@@ -57,6 +57,13 @@ from aiwyn_async.sandbox._data.regex import Regex, RegexSyntaxError, RegexTooCom
         (r"(ab|a)\1", "xabab", True),
         (r"(a)*b\1", "b", False),
         (r"(a*)b\1", "b", True),
+        # A repeated reference needs its group; a group of references does not.
+        (r"(?:(a)|b)\1*", "b", False),
+        (r"(?:(a)|b)\1{0}", "b", True),
+        (r"(?:(a)|b)(?:\1)*", "b", True),
+        (r"()\1*", "b", True),
+        (r"(a){0}b\1?", "b", False),
+        (r"(a){0}(b)\2", "bb", True),
         ("a(?=b)", "ab", True),
         ("(?<!x|yy)b", "yyb", False),
         ("(?<=a+)b", "aab", True),

@@ -1,6 +1,7 @@
 """The seeded firm: amounts tie out to the cent, and a seed determines all rows."""
 
 import json
+import os
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -207,6 +208,31 @@ def test_file_is_reopened_only_for_the_same_firm(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a sandbox file"):
         Database(invoices=20, seed=1, path=other).open()
     assert other.exists()
+
+
+def test_file_is_used_by_one_sandbox_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "firm.sqlite3"
+    first = Database(invoices=20, seed=1, path=path)
+    first.open()
+    second = Database(invoices=20, seed=1, path=path)
+    with pytest.raises(ValueError, match=r"another sandbox uses the file .*firm\.sqlite3; use another path"):
+        second.open()
+    assert len(first.ids(RESOURCES["invoices"])) == 20
+    first.close()
+    second.open()
+    second.close()
+
+
+def test_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "firm.sqlite3"
+    store = Database(invoices=20, seed=1, path=path)
+    store.open()
+    store.close()
+    path.chmod(0o400)
+    if os.access(path, os.W_OK):
+        pytest.skip("this user can write any file")
+    with pytest.raises(ValueError, match=r"firm\.sqlite3 cannot be written"):
+        store.open()
 
 
 def test_unfinished_firm_leaves_no_file(tmp_path: Path) -> None:

@@ -118,6 +118,10 @@ HOUR = 3_600_000_000
         ("2024-01-05T09:59:60Z", DateForm.ZULU, 10),
         ("2024-01-05T09:59:59.9999999Z", DateForm.ZULU, 10),
         ("2024-01-05T10:00:00-0530", DateForm.ZULU, 15.5),
+        ("20240105T100000-0530", DateForm.ZULU, 15.5),
+        ("20240105T100000.0-05:30", DateForm.ZULU, 15.5),
+        ("2024-01-05 -05:30", DateForm.ZULU, 5.5),
+        ("2024-01-05+05:30", DateForm.ZULU, -5.5),
     ],
 )
 def test_instant_is_parsed_as_in_postgres(text: str, form: DateForm, hours: float) -> None:
@@ -133,6 +137,10 @@ def test_instant_is_parsed_as_in_postgres(text: str, form: DateForm, hours: floa
         "2024-W01-1",
         "2024-01-05T10",
         "2024-01-05T10:00:00+16:00",
+        "2024-01-05-05:30",
+        "20240105-0530",
+        "20240105T100000-05:30",
+        "20240105T100000.Z",
         "0000-01-01",
         "x",
     ],

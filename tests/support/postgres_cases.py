@@ -72,6 +72,19 @@ PATTERNS = (
         "[[.a.]]",
         " ",
     ),
+    *(
+        "(?:(a)|b)",
+        "(b){0}",
+        "\\1*",
+        "\\2",
+        "(?:\\1)?",
+        "(a+?)b??",
+        "a{1,2}?",
+        "(?<!a)",
+        "(?:^|b)",
+        "[^\\w]",
+        "[\\D_]",
+    ),
 )
 
 BROKEN = ("(", "a{2,1}", "*a", "a**", "[b-a]", "\\", "[[:no:]]", "\\q", "a)", "(?z)a")
@@ -194,6 +207,9 @@ def instant(firm: Firm, microseconds: int) -> str:
         f"{day}T24:00:00Z",
         "infinity",
         "12024-01-01",
+        f"{day}-05:30",
+        f"{day}+05:30",
+        clock.replace(":", "") + firm.random.choice(["", "Z", "-05:30", "-0530", ".5-05:30", "."]),
     )
     return clock + firm.random.choice(forms) if firm.random.random() < 0.75 else firm.random.choice(others)
 
@@ -213,7 +229,9 @@ def regex(firm: Firm) -> str:
     if firm.random.random() < 0.1:
         return firm.random.choice(BROKEN)
     pieces = firm.random.choices(PATTERNS, k=firm.random.randint(1, 4))
-    return firm.random.choice(["", "", "", "(?i)", "(?n)", "(?x)", "(?q)", "***="]) + "".join(pieces)
+    return firm.random.choice(
+        ["", "", "", "(?i)", "(?n)", "(?x)", "(?q)", "(?w)", "(?p)", "(?in)", "***="]
+    ) + "".join(pieces)
 
 
 def condition(firm: Firm, column: Column, values: list[Any]) -> dict[str, Any]:

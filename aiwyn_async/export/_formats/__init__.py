@@ -90,12 +90,25 @@ def format_for(
         raise ConfigurationError(
             f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}, or a slash for a dataset"
         )
+    if suffix in {".parquet", ".duckdb"} and not _is_utf8(path):
+        raise ConfigurationError(
+            f"the path {path} is not UTF-8, which {suffix} files need; "
+            "use another path, or write .csv or .jsonl"
+        )
     if options.csv_escape_formulas and not suffix.startswith(".csv"):
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {path.name}; remove it")
     if parquet is not None and suffix != ".parquet":
         option = "row_group_rows" if parquet.row_group_rows is not None else "compression"
         raise ConfigurationError(f"{option} is for .parquet files, not {path.name}; remove it")
     return make(row_type, table, options, parquet or DEFAULT_PARQUET)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parquet(row_type: type[Any], _table: str, options: ColumnOptions, parquet: ParquetOptions) -> Format:

@@ -43,11 +43,32 @@ _WRITE_TABLES = (
 def connect(location: str) -> sqlite3.Connection:
     """Open a database in autocommit mode, for use from any thread."""
     connection = sqlite3.connect(
-        location, isolation_level=None, check_same_thread=False, cached_statements=256
+        location, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def claim_file(connection: sqlite3.Connection, path: Path) -> None:
+    """Lock the file of a firm for one sandbox, which writes to it even for reads.
+
+    Raises:
+        ValueError: The file cannot be written, or another sandbox uses it.
+    """
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode=MEMORY")
+    try:
+        # The lock stays; a transaction without a change would succeed on a read-only file.
+        connection.execute("PRAGMA user_version=1")
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: sqlite3.OperationalError) -> ValueError:
+    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        return ValueError(f"another sandbox uses the file {path}; use another path for each")
+    return ValueError(f"the sandbox file {path} cannot be written: {error}")
 
 
 def create_write_tables(connection: sqlite3.Connection) -> None:
@@ -64,15 +85,17 @@ def check_file(path: Path, facts: Mapping[str, int]) -> None:
         facts: The facts that the file must state of its firm.
 
     Raises:
-        ValueError: The file holds another firm or no firm.
+        ValueError: The file holds another firm or no firm, or another sandbox uses it.
     """
     try:
         with contextlib.closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", timeout=0, uri=True)
         ) as connection:
             # A file without the entry was written before the options existed, hence without options.
             held = {"options": 0} | dict(connection.execute("SELECT key, value FROM sandbox_meta").fetchall())
     except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise _unusable(path, error) from error
         raise ValueError(f"{path} is not a sandbox file") from error
     for name, value in facts.items():
         if held.get(name) != value:

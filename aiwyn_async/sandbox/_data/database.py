@@ -18,7 +18,7 @@ from aiwyn_async.sandbox._data.adaptations import adapt
 from aiwyn_async.sandbox._data.bodies import Bodies
 from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._data.collation import Collation
-from aiwyn_async.sandbox._data.connection import check_file, connect, create_write_tables
+from aiwyn_async.sandbox._data.connection import check_file, claim_file, connect, create_write_tables
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.order_by import tie_breaker
@@ -96,7 +96,7 @@ class Database:
         """Open the file or generate the firm; blocks, while SQLite releases the GIL.
 
         Raises:
-            ValueError: ``path`` holds another firm.
+            ValueError: ``path`` holds another firm, cannot be written, or is used by another sandbox.
         """
         with self.lock:
             try:
@@ -115,6 +115,8 @@ class Database:
             check_file(self._path, facts)
         self._connection = connection = connect(self._location())
         self._functions.register(connection)
+        if self._path is not None:
+            claim_file(connection, self._path)
         if not exists:
             self._fill(facts)
         connection.execute("PRAGMA journal_mode=MEMORY")

@@ -13,11 +13,14 @@ _UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MAX_INTEGER = 2**62
 """Larger operands are clamped to it; no stored value is that large, and SQLite ends at 2**63."""
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_MINUS = r"(?(gap)-|(?(H)-|(?(fb)-|(?(Hb)-(?!\d\d?:)|(?!)))))"
+"""The minus of an offset; after digits without a separator, Postgres takes it for a part of a date."""
 _INSTANT = re.compile(
     r"\s*(?:(?P<y>\d{3,6})-(?P<m>\d\d?)-(?P<d>\d\d?)|(?P<yb>\d{4})(?P<mb>\d\d)(?P<db>\d\d))"
     r"(?:[Tt ]\s*(?:(?P<H>\d\d?):(?P<M>\d\d?)(?::(?P<S>\d\d?)(?P<f>\.\d*)?)?"
-    r"|(?P<Hb>\d\d)(?P<Mb>\d\d)(?P<Sb>\d\d)(?P<fb>\.\d*)?))?"
-    r"\s*(?P<zone>[zZ]|UTC|GMT|(?P<sign>[+-])(?P<zh>\d\d?)(?::?(?P<zm>\d\d)(?::(?P<zs>\d\d))?)?)?\s*",
+    r"|(?P<Hb>\d\d)(?P<Mb>\d\d)(?P<Sb>\d\d)(?P<fb>\.\d+)?))?"
+    r"(?P<gap>\s+)?"
+    rf"(?P<zone>[zZ]|UTC|GMT|(?P<sign>\+|{_MINUS})(?P<zh>\d\d?)(?::?(?P<zm>\d\d)(?::(?P<zs>\d\d))?)?)?\s*",
     re.ASCII,
 )
 _SPECIAL_INSTANTS = {"epoch": 0, "infinity": _MAX_INTEGER, "-infinity": -_MAX_INTEGER}

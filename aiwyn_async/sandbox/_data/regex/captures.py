@@ -2,7 +2,7 @@
 
 from aiwyn_async.sandbox._data.characters import fold
 from aiwyn_async.sandbox._data.regex.program import Program, Work, neighbour_kind
-from aiwyn_async.sandbox._data.regex.tree import BackReference, Char
+from aiwyn_async.sandbox._data.regex.tree import BackReference, Char, GroupIsSet
 
 _Thread = tuple[int, tuple[int, ...], int]
 """An instruction, the bounds of the groups, and the number of characters matched of a back reference."""
@@ -51,7 +51,10 @@ class CaptureSearch:
             number, bounds, _ = thread
             step = self._program.steps[number]
             if isinstance(step.act, BackReference):
-                if self._captured(step.act, bounds) == "":
+                if self._captured(step.act.number, bounds) == "":
+                    pending.append((step.next[0], bounds, 0))
+            elif isinstance(step.act, GroupIsSet):
+                if self._captured(step.act.number, bounds) is not None:
                     pending.append((step.next[0], bounds, 0))
             elif self._program.passes(step, before, after, at, self._work):
                 match step.act:
@@ -63,8 +66,8 @@ class CaptureSearch:
                 pending += [(following, bounds, 0) for following in step.next]
         return reached
 
-    def _captured(self, reference: BackReference, bounds: tuple[int, ...]) -> str | None:
-        start, stop = bounds[2 * reference.number - 2 : 2 * reference.number]
+    def _captured(self, group: int, bounds: tuple[int, ...]) -> str | None:
+        start, stop = bounds[2 * group - 2 : 2 * group]
         return None if start < 0 or stop < start else self._folded[start:stop]
 
     def _advance(self, thread: _Thread, at: int) -> _Thread | None:
@@ -76,7 +79,7 @@ class CaptureSearch:
             return (step.next[0], bounds, 0) if step.act.test(self._text[at]) else None
         if not isinstance(step.act, BackReference):
             return None
-        captured = self._captured(step.act, bounds)
+        captured = self._captured(step.act.number, bounds)
         if not captured or captured[matched] != self._folded[at]:
             return None
         if matched + 1 == len(captured):

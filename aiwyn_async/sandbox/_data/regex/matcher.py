@@ -23,6 +23,7 @@ from aiwyn_async.sandbox._data.regex.tree import (
     Boundary,
     Char,
     Group,
+    GroupIsSet,
     Look,
     Node,
     Repeat,
@@ -105,7 +106,9 @@ class Regex:
         match node:
             case Char() | Boundary():
                 (first,) = self._emit(node, then)
-            case BackReference():
+            case BackReference() | GroupIsSet():
+                # A group that is repeated {0} times has no instructions.
+                self._groups = max(self._groups, node.number)
                 self._has_references, self._is_cacheable = True, False
                 (first,) = self._emit(node, then)
             case Look():

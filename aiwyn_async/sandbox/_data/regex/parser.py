@@ -10,6 +10,7 @@ from aiwyn_async.sandbox._data.regex.tree import (
     Boundary,
     Char,
     Group,
+    GroupIsSet,
     Look,
     Node,
     Options,
@@ -118,7 +119,11 @@ class _Parser:
             return node
         cursor.skip_ignored()
         cursor.take("?")
-        return Repeat(node, low, high)
+        repeat = Repeat(node, low, high)
+        if isinstance(node, BackReference) and high != 0:
+            # In Postgres, no number of repetitions refers to a group that did not match, not even none.
+            return Sequence((GroupIsSet(node.number), repeat))
+        return repeat
 
     def _is_bound(self) -> bool:
         cursor = self._cursor

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from aiwyn_async.sandbox._data.characters import is_word
-from aiwyn_async.sandbox._data.regex.tree import BackReference, Boundary, Char, Look
+from aiwyn_async.sandbox._data.regex.tree import BackReference, Boundary, Char, GroupIsSet, Look
 
 _MAX_STEPS = 300_000
 
@@ -48,7 +48,7 @@ class LookMatcher(Protocol):
 class Step:
     """An instruction and its successors; two integers are a group and its bound."""
 
-    act: Char | Boundary | BackReference | tuple[LookMatcher, Look] | tuple[int, int] | None
+    act: Char | Boundary | BackReference | GroupIsSet | tuple[LookMatcher, Look] | tuple[int, int] | None
     next: list[int] = field(default_factory=list[int])
 
 

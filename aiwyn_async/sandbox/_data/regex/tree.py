@@ -66,6 +66,13 @@ class BackReference:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupIsSet:
+    """The empty text, if a group matched."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """From ``low`` to ``high`` repetitions, None for no limit.
 
@@ -91,4 +98,4 @@ class Alternatives:
     nodes: tuple["Node", ...]
 
 
-Node = Char | Boundary | Look | Group | BackReference | Repeat | Sequence | Alternatives
+Node = Char | Boundary | Look | Group | BackReference | GroupIsSet | Repeat | Sequence | Alternatives
