@@ -123,7 +123,8 @@ def has_own_checks(kind: inspect.Type) -> bool:
         case inspect.StructType(cls=cls, fields=fields):
             return hasattr(cls, "__post_init__") or any(has_own_checks(field.type) for field in fields)
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return has_own_checks(item)
+            has_length = members[0] != type(members[0])(item)
+            return has_length or has_own_checks(item)
         case _:
             return any(type(member) in _SCALARS and member != type(member)() for member in members)
 

@@ -52,6 +52,12 @@ class CsvFormat:
         self._day_indexes = [index for index, name in enumerate(self._names) if name in options.date_columns]
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._raw_indexes = [index for index, field in enumerate(self._fields) if not _is_text(field.type)]
+        self._decoded = {
+            name
+            for field, name in zip(self._fields, self._names, strict=True)
+            if _has_nested_defaults(inspect.type_info(field.type))
+        }
+        """Columns whose JSON as sent may lack a default."""
         self._raw_columns = frozenset(self._raw_indexes)
         self._cells = _cells_decoder(row_type)
         self.identity = f"csv {','.join(self._names)} {options}"
@@ -87,7 +93,7 @@ class CsvFormat:
         if not is_exact and self._decoder.adapt(bytes(row) for row in page.rows):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
             is_exact = self._is_exact(page)
-        if is_exact and not (self._options.extra and self._decoder.extra_keys):
+        if is_exact and not self._decoded and not (self._options.extra and self._decoder.extra_keys):
             with contextlib.suppress(*DECODING_ERRORS):
                 return [self._wire_texts(row) for row in page.rows]
         lines: list[list[str | None]] = []
@@ -122,6 +128,7 @@ class CsvFormat:
         rows.counts.repaired_rows += exact.is_repaired
         rows.note_unknown(index, exact.unknown)
         tokens, _ = split_fields(self._row_type, bytes(row))
+        tokens = {name: token for name, token in tokens.items() if name not in self._decoded}
         line = [_cell_text(field, tokens.get(field.encode_name), exact.row) for field in self._fields]
         for day in self._day_indexes:
             line[day] = (line[day] or "")[:DAY_LENGTH] or None
@@ -204,6 +211,28 @@ def _is_text(kind: Any) -> bool:
     info = inspect.type_info(kind)
     members = info.types if isinstance(info, inspect.UnionType) else (info,)
     return all(isinstance(member, _TEXTS) for member in members)
+
+
+def _has_nested_defaults(kind: inspect.Type, within: frozenset[type] = frozenset()) -> bool:
+    """True if an object within a value has a field with a default other than null."""
+    match kind:
+        case (
+            inspect.Metadata(type=inner)
+            | inspect.VarTupleType(item_type=inner)
+            | inspect.ListType(item_type=inner)
+        ):
+            return _has_nested_defaults(inner, within)
+        case inspect.UnionType(types=types):
+            return any(_has_nested_defaults(member, within) for member in types)
+        case inspect.StructType(cls=cls, fields=fields) if cls not in within:
+            return any(
+                field.default_factory is not msgspec.NODEFAULT
+                or field.default not in (None, msgspec.NODEFAULT, msgspec.UNSET)
+                or _has_nested_defaults(field.type, within | {cls})
+                for field in fields
+            )
+        case _:
+            return False
 
 
 def _token_text(value: msgspec.Raw) -> str | None:
