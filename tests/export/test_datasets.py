@@ -316,6 +316,16 @@ async def test_unfinished_run_must_be_continued_or_discarded(firm: Firm, tmp_pat
     assert box.calls("invoices.search") - sent < 60
 
 
+@pytest.mark.parametrize("mode", ["force", "replace", "resume"])
+async def test_finished_run_leaves_no_empty_folder_of_a_killed_one(
+    mode: str, firm: Firm, tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    (tmp_path / "x/_partial/run-20260101T000000000000Z-00000000/status=PAID").mkdir(parents=True)
+    await export(aiwyn.invoices.list(), f"{tmp_path}/x/", **{mode: True})  # type: ignore[arg-type]
+    assert not (tmp_path / "x/_partial").exists()
+
+
 async def test_rows_that_do_not_decode_are_in_the_manifest(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     box.faults.add(

@@ -70,6 +70,10 @@ class Folder(Protocol):
         """Remove a file or a folder, if it exists."""
         ...
 
+    def clear(self, folder: str, keep: str = "") -> None:
+        """Remove everything in a folder but one name, also empty folders, which a crash can leave."""
+        ...
+
 
 class LocalFolder:
     """A folder on a disk: files are durable when ``write()`` returns, and readable by their owner alone."""
@@ -143,6 +147,14 @@ class LocalFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+    def clear(self, folder: str, keep: str = "") -> None:
+        """See ``Folder.clear()``."""
+        with disk_errors(self._path / folder):
+            paths = list((self._path / folder).iterdir())
+        for path in paths:
+            if path.name != keep:
+                self.remove(f"{folder}/{path.name}")
 
 
 class RemoteFolder:
@@ -234,6 +246,11 @@ class RemoteFolder:
         """See ``Folder.remove()``."""
         with self._errors("write", name), contextlib.suppress(FileNotFoundError):
             self._files.rm(self._at(name), recursive=True)
+
+    def clear(self, folder: str, keep: str = "") -> None:
+        """See ``Folder.clear()``."""
+        for name in {name.split("/")[1] for name in self.files(folder)} - {keep}:
+            self.remove(f"{folder}/{name}")
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -121,9 +121,7 @@ class DatasetState:
         is_replacing = self.has_complete_run
         if is_replacing:  # from now on, the complete run is not the result of this export
             self._folder.write(UNFINISHED, encode_checked(self._manifest))
-        for name in {name.split("/")[1] for name in self._folder.files(PARTIAL)}:
-            if not (is_replacing and name == MANIFEST):
-                self._folder.remove(f"{PARTIAL}/{name}")
+        self._folder.clear(PARTIAL, keep=MANIFEST if is_replacing else "")
 
     def load(self) -> Checkpoint | None:
         """Load and verify an unfinished run, and return where to resume the read.
@@ -213,7 +211,7 @@ class DatasetState:
 
     def finish(self) -> None:
         """Remove the state of the unfinished run, and the runs that need not be retained."""
-        self._folder.remove(UNFINISHED)
+        self._folder.clear(PARTIAL)
         older = [run for run in self._folder.runs() if run != self._manifest.run]
         for run in older[: max(0, len(older) - (self._keep - 1))]:
             self._folder.remove(run)
