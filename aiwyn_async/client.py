@@ -120,6 +120,7 @@ class AiwynClient(DescribesResources):
         config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
         self._session = create_session(config)
         self._is_view = False
+        self._check_endpoints()
 
     def __repr__(self) -> str:
         if "_session" not in self.__dict__:

@@ -47,11 +47,12 @@ def export_parts(
 ) -> DatasetManifest:
     """Write each partition to a Parquet file, and return the manifest of the dataset that they are.
 
-    Run again after an error: finished parts send no request, and unfinished ones are continued.
+    Run again with the same plan after an error: finished parts send no request, and unfinished ones are
+    continued. The files of another plan are refused.
 
     Args:
         plan: what to read.
-        folder: an existing folder that all workers and this process reach.
+        folder: an existing folder that all workers and this process reach, one per plan.
         cluster: a synchronous ``distributed.Client``.
         limit: maximum number of requests in flight, over all workers.
         connect: makes the client of a worker, by default from its environment or profile; picklable.

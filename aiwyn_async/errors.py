@@ -114,7 +114,7 @@ class ConfigurationError(AiwynError, ValueError):
 
 
 class CheckpointError(ConfigurationError):
-    """A checkpoint that is damaged, newer, or bound to another query or endpoint."""
+    """Stored progress, such as a checkpoint, that is damaged, newer, or of another query or server."""
 
 
 class ClientClosedError(AiwynError, RuntimeError):

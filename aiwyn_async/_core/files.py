@@ -182,6 +182,18 @@ def move_synced(path: Path, to: Path) -> None:
     sync_file(to.parent)  # only then does a rename survive a power failure
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and its missing parents, unless it exists; their names are durable.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_file(path.parent)
+
+
 def sync_file(path: Path) -> None:
     """Wait until a file, or the names in a folder, are durable; warn if unsupported.
 

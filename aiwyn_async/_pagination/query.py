@@ -59,6 +59,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         model: the row type of the resource, whose amounts a dict row holds exactly, or None.
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
         key_range: the keys of a partition, to which each request is limited; None for a whole read.
+        plan: the id of the plan of the partition; empty for a whole read.
     """
 
     path: str
@@ -72,6 +73,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     model: Any = None
     instants: frozenset[tuple[str, ...]] = frozenset()
     key_range: KeyRange | None = None
+    plan: str = ""
 
     def where(self, after: Id | None = None, until: Id | None = None) -> Any:
         """Return the condition for the rows with keys above ``after`` up to ``until``, or None.
@@ -105,9 +107,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return fingerprint(self.path, identity | {"server": self.server})
 
     def pull_fingerprint(self) -> str:
-        """Return a hash of what a pull of the query reads, its key range included."""
-        bounds = {} if self.key_range is None else {"key_range": self.key_range}
-        return fingerprint(self.path, {"pull": self.fields, "key": self.key, **bounds})
+        """Return a hash of what a pull reads; of a partition, also of its range, its plan and the server.
+
+        A partition of another plan has other rows, even if its keys are the same: those of another time.
+        """
+        identity: dict[str, Any] = {"pull": self.fields, "key": self.key}
+        if self.key_range is not None:
+            identity |= {"key_range": self.key_range, "plan": self.plan, "server": self.server}
+        return fingerprint(self.path, identity)
 
     def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
         """Return a new pagination of this query.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -41,7 +42,7 @@ async def make_plan(
     Raises:
         RequestError: a request failed.
     """
-    query = normalized(query)
+    query = msgspec.structs.replace(normalized(query), plan=secrets.token_hex(8))
     bounds = _Bounds()
     if not query.by_key:
         bounds = _Bounds(reason="rows cannot be searched by key")
@@ -82,6 +83,7 @@ def make_partition(
         page_size_key=query.page_size_key,
         items_path=None if envelope is None else envelope.items,
         count_path=None if envelope is None else envelope.count,
+        plan=query.plan,
         fingerprint=query.pull_fingerprint(),
     )
 

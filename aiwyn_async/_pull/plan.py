@@ -79,7 +79,8 @@ class Partition(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
         page_size, strict, on_bad_row: options of the read, see ``PullOptions``.
         page_style, page_size_key: how the endpoint pages.
         items_path, count_path: the keys of rows and count in a response; None to detect them.
-        fingerprint: a hash of query and range, which its checkpoints and reports are bound to.
+        plan: the id of the plan.
+        fingerprint: a hash of query, range, plan and server, which its checkpoints and reports are bound to.
     """
 
     number: Annotated[int, msgspec.Meta(ge=0)]
@@ -97,6 +98,7 @@ class Partition(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
     page_size_key: str
     items_path: tuple[str, ...] | None
     count_path: tuple[str, ...] | None
+    plan: str
     fingerprint: str
 
 
@@ -190,7 +192,7 @@ def to_query(partition: Partition, server: str) -> Query:
     """Return the query of a partition at a server.
 
     Raises:
-        ConfigurationError: the partition was changed, or made by another release.
+        ConfigurationError: the partition was changed, or made at another server or by another release.
     """
     query = Query(
         path=partition.endpoint,
@@ -205,9 +207,12 @@ def to_query(partition: Partition, server: str) -> Query:
         page_size_key=partition.page_size_key,
         model=to_row_type(partition.row_type),
         key_range=KeyRange(partition.after, partition.until),
+        plan=partition.plan,
     )
     if query.pull_fingerprint() != partition.fingerprint or not is_plain_setting(query.path):
-        raise ConfigurationError("the partition was changed; make another plan with plan()")
+        raise ConfigurationError(
+            "the partition was changed, or is of a plan of another server; make another plan with plan()"
+        )
     return query
 
 

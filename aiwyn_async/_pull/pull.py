@@ -144,7 +144,13 @@ class Pull(Read[RowT]):
                 "the checkpoint was made with another row type; call decode_as(row_type) before "
                 "resume_from(checkpoint)"
             )
-        return checkpoint.position_for(self.query.path, self._fingerprint)
+        position = checkpoint.position_for(self.query.path, self._fingerprint)
+        if not self.query.by_key and position != RESTART:
+            raise CheckpointError(
+                "the checkpoint is of a pull by key ranges, and a full scan would yield its rows again; "
+                "resume with the same paging, or start a new read without resume"
+            )
+        return position
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -130,12 +130,7 @@ class DescribesResources:
         Raises:
             ConfigurationError: the client does not have the resource.
         """
-        members = [item for kind in reversed(type(self).__mro__) for item in vars(kind).items()]
-        names = [name for name, value in members if isinstance(value, functools.cached_property)]
-        values = {name: getattr(self, name) for name in names}
-        collections: dict[str, Collection[Any, Any, Any]] = {
-            name: value for name, value in values.items() if isinstance(value, Collection)
-        }
+        collections = self._collections()
         if resource is None:
             return tuple(_describe(each, self.config) for each in collections.values())
         collection: Any = getattr(self, str(resource), None)
@@ -143,6 +138,26 @@ class DescribesResources:
             known = ", ".join(collections)
             raise ConfigurationError(f"unknown resource {resource!r}; use one of {known}")
         return _describe(collection, self.config)
+
+    def _check_endpoints(self) -> None:
+        """Refuse an override of a resource that the client does not have: nothing would use it.
+
+        Raises:
+            ConfigurationError: names it.
+        """
+        known = self._collections() if self.config.endpoints else {}
+        for name in self.config.endpoints:
+            if name not in known and not name.startswith("/"):  # the path of a ``collection()``
+                raise ConfigurationError(
+                    f"endpoints: unknown resource {name!r}; use one of {', '.join(known)}, "
+                    "or the path of a collection()"
+                )
+
+    def _collections(self) -> dict[str, Collection[Any, Any, Any]]:
+        members = [item for kind in reversed(type(self).__mro__) for item in vars(kind).items()]
+        names = [name for name, value in members if isinstance(value, functools.cached_property)]
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if isinstance(value, Collection)}
 
 
 def _describe(collection: Collection[Any, Any, Any], config: Config) -> ResourceDescription:

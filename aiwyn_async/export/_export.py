@@ -121,7 +121,7 @@ async def export(
             disk is full.
         DecodeError: a row does not decode as its type, or a value does not fit its column.
         IncompleteError: ranges of a pull could not be read; or ``strict`` is set and the report has problems.
-        CheckpointError: the unfinished export is of another query.
+        CheckpointError: the unfinished export is of another query, server, limit or choice of columns.
         ConfigurationError: the suffix is unknown, an extra is missing, more than one of force, resume and
             replace is set, or an option is invalid or does not apply to this target.
         AiwynError: the read failed; written parts are retained for ``resume``.

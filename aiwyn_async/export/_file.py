@@ -12,7 +12,7 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export._assemble import AppendedFile, FileAssembler
 from aiwyn_async.export._formats import Format
-from aiwyn_async.export._manifest import Part
+from aiwyn_async.export._manifest import Manifest, Part
 from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._part_files import PartLocation, write_part
 from aiwyn_async.export._source import Report, Source
@@ -35,13 +35,8 @@ class FileOutput:
     def __init__(self, path: Path, file_format: Format, source: Source) -> None:
         self.path = str(path)
         self.reads_raw_pages = file_format.reads_raw_pages
-        self.state = Staging(
-            path,
-            file_format.identity,
-            source.server,
-            limit=source.limit,
-            appends=file_format.assemble is None,
-        )
+        new = source.manifest(Manifest, file_format.identity)
+        self.state = Staging(path, new, appends=file_format.assemble is None)
         self._format = file_format
         self._target = Target(path, file_format.shared_file)
 

@@ -73,7 +73,7 @@ class ExportJob:
         """Raise every error that can be found before a request is sent."""
         self._output.check_writable()
         self._state.lock()
-        if mode == "resume" and self._find_finished():
+        if mode == "resume" and self._state.find_finished():
             self._is_finished = True
         elif mode == "resume" and self._state.exists:
             self._continue(self._load(), may_replace=self._state.may_replace)
@@ -117,26 +117,18 @@ class ExportJob:
                 f"an unfinished export of {self._output.path} exists; "
                 "pass resume=True to continue it or force=True to discard it"
             )
-        self._state.start(may_replace=may_replace, rows_before=self._source.rows_before)
+        self._state.start(may_replace=may_replace)
 
-    def _load(self) -> Checkpoint:
+    def _load(self) -> Checkpoint | None:
         checkpoint = self._state.load()
-        self._resume_from(checkpoint)
+        if checkpoint is not None:
+            self._source.resume(checkpoint)
         return checkpoint
 
-    def _resume_from(self, checkpoint: Checkpoint) -> None:
-        # The reverse is legitimate: the checkpoint of an error lies after the first row of its export.
-        if self._state.rows_before > self._source.rows_before:
-            raise ExportError(
-                f"the export of {self._output.path} started from a checkpoint and lacks rows of this read; "
-                "pass force=True to start again"
-            )
-        self._source.resume(checkpoint)
-
-    def _continue(self, checkpoint: Checkpoint, *, may_replace: bool) -> None:
+    def _continue(self, checkpoint: Checkpoint | None, *, may_replace: bool) -> None:
         self._output.check_existing(may_replace=may_replace)
         self._state.may_replace = may_replace
-        if checkpoint.position == RESTART:
+        if checkpoint is None or checkpoint.position == RESTART:
             self._state.start(may_replace=may_replace)
 
     def _continue_recent(self) -> bool:
@@ -148,18 +140,6 @@ class ExportJob:
         except (ExportError, CheckpointError):
             return False
         self._continue(checkpoint, may_replace=True)
-        return True
-
-    def _find_finished(self) -> bool:
-        checkpoint = self._state.find_finished()
-        if checkpoint is None:
-            return False
-        try:
-            self._resume_from(checkpoint)
-        except (CheckpointError, ExportError):
-            if self._state.exists:
-                raise
-            return False  # refused like any other existing file
         return True
 
     async def _finished_result(self) -> ExportResult:

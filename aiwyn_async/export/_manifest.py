@@ -10,10 +10,11 @@ import msgspec
 
 from aiwyn_async._core.check_values import check_value
 from aiwyn_async._core.files import replace_content
+from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import CheckpointError, ExportError
 
 INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding damaged JSON raises."""
@@ -26,6 +27,14 @@ RECENT_SECONDS: Final = 12 * 3600
 class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
     """What the manifests of files and datasets have in common."""
 
+    columns: str
+    """Format and columns; parts of other columns cannot be joined."""
+    server: str
+    """Its name, without credentials."""
+    endpoint: str
+    """The path that was read."""
+    query: str
+    """A fingerprint of the endpoint and the filters."""
     list_report: ListReport | None = None
     """The report of a ``list()`` or ``search()``."""
     pull_report: PullReport | None = None
@@ -38,6 +47,8 @@ class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
     """When the first rows were requested, in seconds since the epoch."""
     rows_before: int = 0
     """Rows that the report counts, yielded before the checkpoint that the caller's read starts from."""
+    checkpoint: str = ""
+    """As ``Checkpoint.to_json()`` writes it; empty before the first part."""
     check: str = ""
     """A hash of all other fields, so that an edited manifest is not accepted."""
 
@@ -82,19 +93,32 @@ class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
                 "pass force=True to start again"
             )
 
-    def with_limit(self, limit: int | None, where: object) -> Self:
-        """Return a copy with the limit of a read that continues it.
+    def continued(self, stored: Self, what: object) -> Self:
+        """Return a stored export with the limit of this new one, which continues it.
 
         Raises:
-            ExportError: more rows than the limit were read already.
+            CheckpointError: the stored export is of another query, server or output, or has other rows.
         """
-        report = self.report
-        if limit is not None and report is not None and report.rows_yielded > limit:
-            raise ExportError(
-                f"{where} is of a read that has {report.rows_yielded} rows, more than the limit of {limit}; "
-                "pass force=True to start again"
+        fix = "pass force=True to start again"
+        self._identity.check_continues(stored._identity, what, fix)
+        # The reverse is legitimate: the checkpoint of an error lies after the first row of its export.
+        if stored.rows_before > self.rows_before:
+            raise CheckpointError(f"{what} started from a checkpoint and lacks rows of this read; {fix}")
+        report = stored.report
+        if self.limit is not None and report is not None and report.rows_yielded > self.limit:
+            raise CheckpointError(
+                f"{what} has {report.rows_yielded} rows, more than the limit of {self.limit}; {fix}"
             )
-        return msgspec.structs.replace(self, limit=limit)
+        return msgspec.structs.replace(stored, limit=self.limit)
+
+    def has_same_rows(self, finished: Self) -> bool:
+        """Return whether a finished export is what this new one would write."""
+        is_whole = finished.rows_before <= self.rows_before and finished.limit == self.limit
+        return is_whole and finished._identity == self._identity
+
+    @property
+    def _identity(self) -> JobIdentity:
+        return JobIdentity(self.server, self.query, self.columns)
 
 
 ManifestT = TypeVar("ManifestT", bound=StoredExport)
@@ -110,17 +134,10 @@ class Part(msgspec.Struct, frozen=True):
     """Bad rows of its pages were collected in a separate file."""
 
 
-class Manifest(StoredExport, frozen=True):
-    """The state of an export, in its staging directory and beside the file.
+class Manifest(StoredExport, frozen=True, kw_only=True):
+    """The state of an export, in its staging directory and beside the file."""
 
-    Parts can be joined only if ``identity`` (format and columns) and ``server`` are equal.
-    """
-
-    identity: str
-    server: str
-    parts: list[Part]
-    checkpoint: str
-    """As ``Checkpoint.to_json()`` writes it."""
+    parts: list[Part] = []
     finished_file: list[int] | None = None
     """The fingerprint of the file assembled from all parts."""
     bad_rows: list[BadRow] = []

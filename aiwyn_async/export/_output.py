@@ -33,7 +33,7 @@ class State(Protocol):
 
     @property
     def exists(self) -> bool:
-        """True if there is an unfinished export with at least one part."""
+        """True if there is an unfinished export."""
         ...
 
     @property
@@ -44,11 +44,6 @@ class State(Protocol):
     @property
     def rows(self) -> int:
         """Rows in all committed parts."""
-        ...
-
-    @property
-    def rows_before(self) -> int:
-        """Rows that the report counts, yielded before the export."""
         ...
 
     @property
@@ -78,12 +73,13 @@ class State(Protocol):
         """Release the lock."""
         ...
 
-    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+    def start(self, *, may_replace: bool) -> None:
         """Discard an unfinished export and start with no parts.
+
+        If it replaces an output, that is stored before the first part: the existing output is not its result.
 
         Args:
             may_replace: the output may replace an existing one.
-            rows_before: rows that the report counts, yielded before this export.
         """
         ...
 
@@ -95,19 +91,21 @@ class State(Protocol):
         """
         ...
 
-    def load(self) -> Checkpoint:
+    def load(self) -> Checkpoint | None:
         """Load and verify an unfinished export, and return where to resume the read.
 
+        None before the first part.
+
         Raises:
-            ExportError: it is damaged, belongs to other columns or another server, or has more rows than the
-                limit.
+            CheckpointError: see ``StoredExport.continued()``.
+            ExportError: it is damaged.
         """
         ...
 
-    def find_finished(self) -> Checkpoint | None:
-        """Load the state of the finished output; return the checkpoint at its end.
+    def find_finished(self) -> bool:
+        """Load the state of the finished output, if this export would write the same.
 
-        None if there is none, if another export wrote it, or if it was changed since.
+        False if there is none, if another export wrote it, or if it was changed since.
         """
         ...
 

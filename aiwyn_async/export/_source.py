@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async._pagination.page import Checkpoint, Page
@@ -15,6 +16,7 @@ from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._rows import raw_pages, read_as
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._manifest import ManifestT
 
 ResultT = TypeVar("ResultT")
 
@@ -42,17 +44,34 @@ class Source:
         self._original = original
         self.row_type: type[Any] = plain_type(original.row_type)
         self.on_bad_row: OnBadRow = original.on_bad_row
-        self.server = original.server
         self.strict = original.strict
-        self.limit: int | None = original.options.limit
-        position = {} if original.options.resume is None else original.options.resume.position
-        self.rows_before: int = position.get("yielded", position.get("rows_yielded", 0))
-        """Rows that were yielded before the caller's checkpoint, which no part has."""
         self._read: Readable = read_as(original, msgspec.Raw)
 
     def read_raw_pages(self, row_type: Any) -> None:
         """Read response bodies instead of single rows, or the chosen fields of a row type."""
         self._read = raw_pages(self._original, row_type)
+
+    def manifest(self, kind: type[ManifestT], columns: str, **fields: Any) -> ManifestT:
+        """Return the manifest of a new export of this read.
+
+        Args:
+            kind: of a file or a dataset.
+            columns: format and columns.
+            **fields: more of the manifest.
+        """
+        read = self._original
+        position = {} if read.options.resume is None else read.options.resume.position
+        query = msgspec.structs.replace(read.query, server="")  # which is named apart from it
+        return kind(
+            columns=columns,
+            server=server_name(read.server),
+            endpoint=query.path,
+            query=query.fingerprint() if isinstance(read, Pager) else query.pull_fingerprint(),
+            limit=read.options.limit,
+            # Yielded before the caller's checkpoint: no part has them.
+            rows_before=position.get("yielded", position.get("rows_yielded", 0)),
+            **fields,
+        )
 
     @property
     def name(self) -> str:

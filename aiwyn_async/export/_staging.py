@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections.abc import Collection
@@ -14,7 +13,6 @@ import msgspec
 from aiwyn_async._core.files import move_synced, replace_content, sync_file
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ExportError
@@ -41,13 +39,11 @@ class Staging:
 
     Args:
         path: the target file.
-        identity: format and columns; parts of another identity cannot be joined with new ones.
-        server: the base URL.
-        limit: of the read.
+        new: the manifest of a new export.
         appends: parts are appended to one file, which becomes the target.
     """
 
-    def __init__(self, path: Path, identity: str, server: str, *, limit: int | None, appends: bool) -> None:
+    def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
         self.folder = _staging_folder(path)
         self.appends = appends
         self.bad_rows: list[BadRow] = []
@@ -55,7 +51,7 @@ class Staging:
         self._path = path
         self._manifest_path = self.folder / MANIFEST
         self._finished_path = path.parent / f".{path.name}.done"
-        self._manifest = Manifest(identity, server_name(server), [], "", limit=limit)
+        self._new = self._manifest = new
 
     def lock(self) -> None:
         """Exclude other exports of the file until ``release()`` or the process ends.
@@ -71,7 +67,7 @@ class Staging:
 
     @property
     def exists(self) -> bool:
-        """True if there is an unfinished export with at least one part."""
+        """True if there is an unfinished export."""
         return self._manifest_path.exists()
 
     @property
@@ -83,11 +79,6 @@ class Staging:
     def size(self) -> int:
         """Bytes of all committed parts."""
         return sum(part.size for part in self._manifest.parts)
-
-    @property
-    def rows_before(self) -> int:
-        """Rows that the report counts, yielded before the export."""
-        return self._manifest.rows_before
 
     @property
     def parts(self) -> int:
@@ -116,46 +107,32 @@ class Staging:
             return False
         return manifest.is_recent
 
-    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+    def start(self, *, may_replace: bool) -> None:
         """Discard an earlier export and start with no parts.
 
         Args:
             may_replace: the file may replace an existing one.
-            rows_before: rows that the report counts, yielded before this export.
         """
-        current = self._manifest
-        self._manifest = Manifest(
-            current.identity,
-            current.server,
-            [],
-            "",
-            limit=current.limit,
-            may_replace=may_replace,
-            rows_before=rows_before,
-            started_at=time.time(),
-        )
+        started = {"may_replace": may_replace, "started_at": time.time()}
+        self._manifest = msgspec.structs.replace(self._new, **started)
         self.bad_rows = []
-        self._remove_all_but(())
+        is_replacing = self._path.exists()
+        if is_replacing:  # from now on, the existing file is not the result of this export
+            with disk_errors(self._manifest_path):
+                write_manifest(self._manifest_path, self._manifest)
+        self._remove_all_but({MANIFEST} if is_replacing else ())
 
-    def load(self) -> Checkpoint:
+    def load(self) -> Checkpoint | None:
         """Load and verify an unfinished export, and return where to resume the read.
 
+        None before the first part.
+
         Raises:
-            ExportError: the manifest or a part is damaged, belongs to another format or server, or has more
-                rows than the limit.
+            CheckpointError: see ``StoredExport.continued()``.
+            ExportError: the manifest or a part is damaged.
         """
-        manifest, checkpoint = self._read_manifest()
-        if manifest.identity != self._manifest.identity:
-            raise ExportError(
-                f"{self.folder} has parts of another format, row type or other columns or options; "
-                "pass force=True to start again"
-            )
-        if manifest.server != self._manifest.server:
-            raise ExportError(
-                f"{self.folder} has rows of {manifest.server}, not of {self._manifest.server}; "
-                "pass force=True to start again"
-            )
-        self._manifest = manifest.with_limit(self._manifest.limit, self.folder)
+        stored, checkpoint = self._read_manifest()
+        self._manifest = manifest = self._new.continued(stored, f"the unfinished export in {self.folder}")
         locations = self.locations()
         for part, location in zip(manifest.parts, locations, strict=True):
             verify_part(part, location, appended=self.appends)
@@ -169,28 +146,18 @@ class Staging:
         self._remove_all_but({MANIFEST, *(path.name for path in named)})
         return checkpoint
 
-    def find_finished(self) -> Checkpoint | None:
-        """Load the finished file's manifest; return the checkpoint at its end.
+    def find_finished(self) -> bool:
+        """Load the finished file's manifest, if this export would write the same.
 
-        None if an unfinished export is newer, if an export of another format, server or limit wrote the file,
-        or if it was changed since.
+        False if an unfinished export is newer, if an export of other rows or columns wrote the file, or if it
+        was changed since.
         """
-        current = self._manifest
         # An unfinished export is newer than the finished file that it is to replace.
         manifest = read_valid_manifest(self._manifest_path if self.exists else self._finished_path)
-        if manifest is None or not self._is_finished(manifest):
-            return None
-        if (manifest.identity, manifest.server, manifest.limit) != (
-            current.identity,
-            current.server,
-            current.limit,
-        ):
-            return None
-        with contextlib.suppress(CheckpointError):
-            checkpoint = Checkpoint.from_json(manifest.checkpoint)
-            self._manifest, self.bad_rows = manifest, manifest.bad_rows
-            return checkpoint
-        return None
+        if manifest is None or not (self._is_finished(manifest) and self._new.has_same_rows(manifest)):
+            return False
+        self._manifest, self.bad_rows = manifest, manifest.bad_rows
+        return True
 
     def location_of(self, number: int, start: int) -> PartLocation:
         """Return where to write a part.
@@ -279,12 +246,12 @@ class Staging:
         finished_file = manifest.finished_file
         return finished_file is not None and finished_file == file_fingerprint(self._path)
 
-    def _read_manifest(self) -> tuple[Manifest, Checkpoint]:
+    def _read_manifest(self) -> tuple[Manifest, Checkpoint | None]:
         path = self._manifest_path
         with disk_errors(path, "read"):
             try:
                 manifest = read_manifest(path)
-                return manifest, Checkpoint.from_json(manifest.checkpoint)
+                return manifest, Checkpoint.from_json(manifest.checkpoint) if manifest.checkpoint else None
             except (*INVALID, CheckpointError):
                 raise ExportError(
                     f"{path} is damaged or was written by another release; pass force=True to start again"

@@ -12,6 +12,7 @@ import msgspec
 
 from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path
+from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._core.urls import server_name
@@ -130,7 +131,7 @@ async def sync(
     Raises:
         StorageError: the file cannot be written, is in use, or is not a DuckDB database; the table was not
             created by a sync, or its columns were altered; or the file is missing but its log is not.
-        CheckpointError: the table was filled by another query.
+        CheckpointError: the table was filled from another server or by another query.
         ConfigurationError: an argument is wrong, the target is a URL or has the suffix of another format, or
             rows have no key.
         IncompleteError: ranges of keys could not be read; all others are in the table, and the next run
@@ -157,8 +158,7 @@ async def sync(
         reads.resource,
         reads.key,
         pull.row_type,
-        server=server_name(pull.server),
-        query=reads.fingerprint(),
+        identity=JobIdentity(server_name(pull.server), reads.fingerprint()),
         options=column_options(
             pull.row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
         ),

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import inspect
 
+from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.arrow._table import RowSchema
-from aiwyn_async.errors import CheckpointError, ConfigurationError, StorageError
+from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import _statements as sql
 from aiwyn_async.sync._columns import (
@@ -66,8 +67,7 @@ class SyncedTable:
         resource: the name of the table.
         key: wire name of the primary key.
         row_type: the type of the rows.
-        server: the server of the rows; a table of another one is refused.
-        query: a hash of the condition; a table of another one is refused.
+        identity: server and query of the rows; a table of others is refused.
         options: how values become columns.
 
     Raises:
@@ -81,8 +81,7 @@ class SyncedTable:
         key: str,
         row_type: type[Any],
         *,
-        server: str,
-        query: str,
+        identity: JobIdentity,
         options: ColumnOptions = UNCHANGED,
     ) -> None:
         self._declared = {
@@ -97,8 +96,7 @@ class SyncedTable:
         self._schema = RowSchema(row_type, options)
         self._resource = resource
         self._key = key
-        self._server = server
-        self._query = query
+        self._identity = identity
         self._file = DatabaseFile(path)
         # In a first read, until DuckDB refuses a batch because the table has one of its keys.
         self._inserts_only = False
@@ -107,9 +105,8 @@ class SyncedTable:
         """Open the file, and create or adapt the table.
 
         Raises:
-            StorageError: the file cannot be opened or is in use, or the table was created by another program
-                or holds rows of another server.
-            CheckpointError: the table was filled by another query.
+            StorageError: the file cannot be opened or is in use, or another program created the table.
+            CheckpointError: the table was filled from another server or by another query.
         """
         file = self._file
         file.open()
@@ -219,18 +216,13 @@ class SyncedTable:
         """Return False if the table is not one of a sync.
 
         Raises:
-            StorageError: it holds rows of another server.
-            CheckpointError: it was filled by another query.
+            CheckpointError: it was filled from another server or by another query.
         """
         table = f'table "{self._resource}" in {self._file.path}'
         owners = self._file.fetch(sql.SELECT_OWNER, self._resource)
         for server, query in owners:
-            if server != self._server:
-                raise StorageError(f"{table} holds rows of {server}, not of {self._server}; use another file")
-            if query != self._query:
-                raise CheckpointError(
-                    f"{table} was filled by another query; pass the same where, or use another file"
-                )
+            fix = "pass the same where, or use another file"
+            self._identity.check_continues(JobIdentity(server, query), table, fix)
         return bool(owners)
 
     def _adapt_columns(self) -> None:
@@ -242,7 +234,7 @@ class SyncedTable:
         file = self._file
         if not self._exists(self._resource):
             file.execute(*sql.create_table(self._resource, self._key))
-            file.fetch(sql.INSERT_STATE, self._resource, self._server, self._query)
+            file.fetch(sql.INSERT_STATE, self._resource, self._identity.server, self._identity.query)
             return
         keys = [list(map(normalize, names)) for (names,) in file.fetch(sql.PRIMARY_KEY, self._resource)]
         if keys != [[normalize(self._key)]]:

@@ -120,6 +120,19 @@ def test_invalid_override_is_refused(override: dict[str, Any]) -> None:
         AiwynClient(base_url="https://x.example", token="t", endpoints={"clients": override})
 
 
+@pytest.mark.parametrize("name", ["client", "invoces", "records", "time", ""])
+def test_override_of_an_unknown_resource_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"endpoints: unknown resource '{name}'; use one of clients"):
+        AiwynClient(base_url="https://x.example", token="t", endpoints={name: {"list_path": "/x"}})
+
+
+async def test_override_of_a_collection_names_its_path(server: CannedServer) -> None:
+    server.by_path["/gql/v1/whatever"] = paged("things", [{"uid": 1}])
+    overrides = {"/gql/v1/whatever": {"key": "uid"}}
+    async with AiwynClient(base_url=server.url, token="t", endpoints=overrides) as aiwyn:
+        assert aiwyn.collection("/gql/v1/whatever").endpoint.key == "uid"
+
+
 async def test_untyped_collection_supports_every_read(server: CannedServer) -> None:
     server.by_path["/gql/v1/whatever"] = paged("things", ROWS)
     server.by_path["/gql/v1/whatever/3"] = {"data": ROWS[3], "error": None, "meta": {"success": True}}

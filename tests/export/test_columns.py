@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, ExportError, ServerError
+from aiwyn_async import AiwynClient, AiwynError, CheckpointError, ConfigurationError, ServerError
 from aiwyn_async.export import export
 from aiwyn_async.export._formats.parquet import write_table
 from aiwyn_async.export._formats.parquet_options import ParquetOptions
@@ -80,7 +80,7 @@ async def test_unfinished_export_is_resumed_with_the_same_columns_alone(
     await break_off(firm, path, columns=COLUMNS)
     # Refused first as an unfinished export, then as a finished one.
     for reason in ("of another format, row type or other columns", "already exists"):
-        with pytest.raises(ExportError, match=reason):
+        with pytest.raises(AiwynError, match=reason):
             await export(aiwyn.invoices.list(page_size=20), path, resume=True, columns=other)
         await export(aiwyn.invoices.list(page_size=20), path, resume=True, columns=COLUMNS)
     if suffix in {".csv", ".jsonl"}:
@@ -145,7 +145,7 @@ async def test_unfinished_export_is_resumed_with_the_same_parquet_options_alone(
     path = tmp_path / "x.parquet"
     options: dict[str, Any] = {"compression": "lz4", "row_group_rows": 50}
     await break_off(firm, path, **options)
-    with pytest.raises(ExportError, match="other columns or options; pass force=True"):
+    with pytest.raises(CheckpointError, match="other columns or options; pass force=True"):
         await export(aiwyn.invoices.list(page_size=20), path, resume=True, **other)
     await export(aiwyn.invoices.list(page_size=20), path, resume=True, **options)
     assert groups(path) == [(50, "LZ4")] * 12

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import ConfigurationError, ExportError, ServerError
+from aiwyn_async.errors import AiwynError, ConfigurationError, ServerError
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
@@ -114,7 +114,7 @@ async def test_resumed_export_cannot_mix_both(
         await export(aiwyn.invoices.list(page_size=20), path, csv_escape_formulas=first)
     box.faults.clear()
     for reason in ("another format", "already exists"):
-        with pytest.raises(ExportError, match=reason):
+        with pytest.raises(AiwynError, match=reason):
             await export(aiwyn.invoices.list(page_size=20), path, resume=True, csv_escape_formulas=not first)
         await export(aiwyn.invoices.list(page_size=20), path, resume=True, csv_escape_formulas=first)
     assert len(read_csv(path)) == 601

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async import AiwynClient, AiwynError
-from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
 from aiwyn_async.export import export, read_manifest
 from aiwyn_async.sandbox import Sandbox
 
@@ -294,7 +294,7 @@ async def test_damaged_run_is_not_resumed(damage: str, firm: Firm, tmp_path: Pat
         first.unlink()
     columns = ["id"] if damage == "columns" else None
     sent = len(box.requests)
-    with pytest.raises(ExportError, match="pass force=True to start again"):
+    with pytest.raises(CheckpointError if columns else ExportError, match="pass force=True to start again"):
         await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100, resume=True, columns=columns)
     assert len(box.requests) == sent
     await export(aiwyn.invoices.pull(page_size=10), to, replace=True)
@@ -314,6 +314,16 @@ async def test_unfinished_run_must_be_continued_or_discarded(firm: Firm, tmp_pat
     result = await export(aiwyn.invoices.pull(page_size=10), to, row_group_rows=100, resume=True)
     assert (result.rows, read(to).num_rows) == (600, 600)
     assert box.calls("invoices.search") - sent < 60
+
+
+@pytest.mark.parametrize("mode", ["force", "replace", "resume"])
+async def test_finished_run_leaves_no_empty_folder_of_a_killed_one(
+    mode: str, firm: Firm, tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    (tmp_path / "x/_partial/run-20260101T000000000000Z-00000000/status=PAID").mkdir(parents=True)
+    await export(aiwyn.invoices.list(), f"{tmp_path}/x/", **{mode: True})  # type: ignore[arg-type]
+    assert not (tmp_path / "x/_partial").exists()
 
 
 async def test_rows_that_do_not_decode_are_in_the_manifest(firm: Firm, tmp_path: Path) -> None:

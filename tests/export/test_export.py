@@ -226,7 +226,9 @@ async def test_resume_refuses_parts_of_another_server(
         await export(aiwyn.invoices.list(page_size=50), target)
     other = box.url.replace("127.0.0.1", "localhost")
     async with AiwynClient(base_url=other, api_key=box.api_key) as elsewhere:
-        with pytest.raises(ExportError, match=r"rows of http://127\.0\.0\.1, not of http://localhost"):
+        with pytest.raises(
+            CheckpointError, match=r"of another server \(http://127\.0\.0\.1, not http://localhost"
+        ):
             await export(elsewhere.invoices.list(page_size=50), target, resume=True)
     assert (await export(aiwyn.invoices.list(page_size=50), target, resume=True)).rows == 3000
 

@@ -20,6 +20,7 @@ from aiwyn_async.sandbox import Sandbox
 @pytest.mark.parametrize(
     ("module", "step", "suffix"),
     [
+        ("_lock", "FolderLock.acquire", ".jsonl"),
         ("_file", "write_part", ".jsonl"),
         ("_target", "Target.move", ".jsonl"),
         ("_target", "Target.write", ".csv"),
@@ -48,13 +49,16 @@ async def test_cancelled_export_waits_for_its_thread(
     ):
         task = asyncio.create_task(export(aiwyn.invoices.list(page_size=10), tmp_path / f"x{suffix}"))
         await asyncio.to_thread(entered.wait, 10)
-        task.cancel()
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert not task.done()
+        for _ in range(2):  # as a second Ctrl-C
+            task.cancel()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not task.done()
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+        await export(aiwyn.invoices.list(), tmp_path / f"x{suffix}", replace=True)  # it is not locked
 
     assert finished
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, Checkpoint, ServerError
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import AiwynError, CheckpointError
 from aiwyn_async.export import export
 from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
@@ -45,7 +45,7 @@ async def test_resume_refuses_an_export_that_started_from_a_later_checkpoint(
     else:
         await export_part(box, rest, target)
     calls = box.calls()
-    with pytest.raises(ExportError, match="already" if finished else "lacks rows of this read; pass force"):
+    with pytest.raises(AiwynError, match="already" if finished else "lacks rows of this read; pass force"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert box.calls() == calls
 
@@ -93,7 +93,7 @@ async def test_resume_refuses_a_later_start_after_a_kill_before_cleanup(
         patch.setattr(Staging, "finish", stop_here)
         with pytest.raises(SystemError):
             await export(rest, target)
-    with pytest.raises(ExportError, match="started from a checkpoint and lacks rows of this read"):
+    with pytest.raises(CheckpointError, match="started from a checkpoint and lacks rows of this read"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
 
 
@@ -110,7 +110,7 @@ async def test_resume_refuses_a_limit_below_the_rows_of_the_export(
     await export_part(box, aiwyn.invoices.list(**options), target)
     calls = box.calls()
     for limit in (100, 499):
-        with pytest.raises(ExportError, match=f"has 500 rows, more than the limit of {limit}; pass force"):
+        with pytest.raises(CheckpointError, match=f"has 500 rows, more than the limit of {limit}; "):
             await export(aiwyn.invoices.list(limit=limit, **options), target, resume=True)
     assert box.calls() == calls
 

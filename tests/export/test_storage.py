@@ -84,3 +84,21 @@ async def test_export_raises_other_disk_errors(
     fail(monkeypatch, code)
     with pytest.raises(ExportError, match="Input/output error"):
         await export(aiwyn.invoices.list(page_size=20), tmp_path / "x.jsonl")
+
+
+async def test_dataset_syncs_each_folder_that_has_a_new_name(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, aiwyn = firm
+    synced: set[int] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    await export(aiwyn.invoices.list(), f"{tmp_path}/x/", partition_by="status")
+    (run,) = (tmp_path / "x").glob("run-*")
+    for folder in (tmp_path, tmp_path / "x", run, *run.iterdir()):
+        assert folder.stat().st_ino in synced, folder

@@ -18,6 +18,7 @@ from aiwyn_async import (
     AuthenticationError,
     CheckpointError,
     ConfigurationError,
+    ExportError,
     F,
     IncompleteError,
     InvalidRequestError,
@@ -29,7 +30,7 @@ from aiwyn_async import (
 )
 from aiwyn_async._pull.key_bounds import make_partition
 from aiwyn_async._pull.plan import normalized
-from aiwyn_async.export import export
+from aiwyn_async.export import export, part_name
 from aiwyn_async.models import InvoiceSearchRow
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
@@ -273,17 +274,37 @@ async def test_partition_is_an_arrow_stream(aiwyn: AiwynClient) -> None:
     assert max(table["id"].to_pylist()) == plan.partitions[0].until
 
 
-async def test_checkpoint_of_a_partition_is_refused_at_another_server(
+async def test_partition_is_refused_at_another_server(
     aiwyn: AiwynClient, box: Sandbox, clock: FakeClock
 ) -> None:
     partition = (await aiwyn.invoices.plan(parts=2, page_size=100)).partitions[0]
-    pages = aiwyn.read(partition).pages()
-    checkpoint = (await anext(pages)).checkpoint
-    await pages.aclose()
     url = box.url.replace("127.0.0.1", "localhost")
     async with AiwynClient(base_url=url, api_key=box.api_key, clock=clock) as other:
-        with pytest.raises(CheckpointError, match="another server"):
-            other.read(partition, resume=checkpoint)
+        with pytest.raises(ConfigurationError, match="of a plan of another server"):
+            other.read(partition)
+
+
+async def test_reports_and_parts_of_another_plan_are_refused(
+    aiwyn: AiwynClient, box: Sandbox, tmp_path: Any
+) -> None:
+    """Its keys are the same, but it read the rows as they were at another time."""
+    earlier = await aiwyn.invoices.plan(parts=3, page_size=100)
+    reports: dict[int, PullReport | str | bytes] = {}
+    for partition in earlier.partitions:
+        pull = aiwyn.read(partition)
+        await export(pull, tmp_path / part_name(partition.number), resume=True)
+        reports[partition.number] = pull.report
+    until = earlier.partitions[0].until
+    assert isinstance(until, int)
+    box.update("invoices", until, {"status": "CANCELLED"})
+
+    plan = await aiwyn.invoices.plan(parts=3, page_size=100)
+
+    with pytest.raises(ConfigurationError, match="the reports under 0, 1, 2 are not those"):
+        plan.commit(reports)
+    with pytest.raises(ExportError, match="already exists"):
+        await export(aiwyn.read(plan.partitions[0]), tmp_path / part_name(0), resume=True)
+    assert earlier.commit(reports).complete
 
 
 def without_filter(model: ServerModel) -> None:

@@ -72,6 +72,14 @@ def replaced(saved: Checkpoint, *, left: list[list[int | None]]) -> Checkpoint:
     return edited(saved, left=ranges)
 
 
+async def test_full_scan_refuses_a_checkpoint_of_key_ranges(aiwyn: AiwynClient) -> None:
+    pull = aiwyn.invoices.pull(page_size=100)
+    async with aclosing(pull.pages()) as pages:
+        checkpoint = (await anext(pages)).checkpoint
+    with pytest.raises(CheckpointError, match="a full scan would yield its rows again; resume with the same"):
+        aiwyn.invoices.pull(page_size=100, paging="page", resume=checkpoint)
+
+
 async def test_pull_of_another_row_type_resumes_after_decode_as(aiwyn: AiwynClient) -> None:
     pull = aiwyn.invoices.pull(page_size=100).decode_as(dict)
     pages = pull.pages()

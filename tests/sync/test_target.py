@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError
+from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._columns import common_type
@@ -270,7 +271,7 @@ def batch(keys: list[int], line_ids: list[Any]) -> Any:
 def test_nested_ids_become_text(path: Path) -> None:
     batches: list[tuple[list[int], list[Any]]] = [([1, 2], [10, 20]), ([3], ["L-3"]), ([4, 1], [40, 11])]
     for keys, lines in batches:
-        table = SyncedTable(path, "invoices", "id", WithLines, server="s", query="q")
+        table = SyncedTable(path, "invoices", "id", WithLines, identity=JobIdentity("s", "q"))
         table.open()
         try:
             table.write(batch(keys, lines), SyncState())
@@ -288,7 +289,7 @@ def test_object_with_a_new_field_retains_its_values(path: Path) -> None:
         (WithLines, batch([2], [20])),
     ]
     for row_type, rows in writes:
-        table = SyncedTable(path, "invoices", "id", row_type, server="s", query="q")
+        table = SyncedTable(path, "invoices", "id", row_type, identity=JobIdentity("s", "q"))
         table.open()
         try:
             table.write(rows, SyncState("kept"))

@@ -130,11 +130,23 @@ class Checked(msgspec.Struct):
     side: Literal["debit", "credit"] | None = None
     entries: tuple[Entry, ...] | None = None
     rate: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    pair: Annotated[tuple[int, ...], msgspec.Meta(min_length=2, max_length=2)] | None = None
+    notes: Annotated[list[str], msgspec.Meta(max_length=1)] = []
 
 
-@pytest.mark.parametrize("fields", ['"side":"left"', '"entries":[{"hours":-1}]', '"rate":-1'])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"side":"left"',
+        '"entries":[{"hours":-1}]',
+        '"rate":-1',
+        '"pair":[1]',
+        '"pair":[1,2,3]',
+        '"notes":["a","b"]',
+    ],
+)
 def test_checks_of_a_row_type_apply_to_columns(fields: str) -> None:
-    good = '{"id":1,"side":"debit","entries":[{"hours":1}],"rate":0}'
+    good = '{"id":1,"side":"debit","entries":[{"hours":1}],"rate":0,"pair":[1,2],"notes":["a"]}'
     assert len(bad_rows(Checked, good, f'{{"id":1,{fields}}}')) == 1
     assert len(arrow_rows(Checked, good)) == 1
 
@@ -169,6 +181,13 @@ def test_default_of_a_missing_field_is_its_value_in_every_output() -> None:
         "due": date(2024, 5, 1),
     }
     assert csv_rows(Priced, '{"id":1}') == [["1", "USD", "1.50", "1", '["new"]', "", "2024-05-01"]]
+
+
+def test_default_of_a_missing_nested_field_is_its_value_in_every_output() -> None:
+    (row,) = arrow_rows(Priced, '{"id":1,"rates":[{},{"unit":"day"}]}')
+    assert row["rates"] == [{"unit": "hour"}, {"unit": "day"}]
+    (cells,) = csv_rows(Priced, '{"id":1,"price":1.250,"rates":[{},{"unit":"day"}]}')
+    assert (cells[2], cells[5]) == ("1.250", '[{"unit":"hour"},{"unit":"day"}]')
 
 
 def test_null_is_no_default() -> None:

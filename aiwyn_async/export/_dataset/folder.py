@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from aiwyn_async._core.files import move_synced, replace_content, sync_file, url_of
+from aiwyn_async._core.files import make_folder, move_synced, replace_content, sync_file, url_of
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._lock import FolderLock
@@ -70,6 +70,10 @@ class Folder(Protocol):
         """Remove a file or a folder, if it exists."""
         ...
 
+    def clear(self, folder: str, keep: str = "") -> None:
+        """Remove everything in a folder but one name, also empty folders, which a crash can leave."""
+        ...
+
 
 class LocalFolder:
     """A folder on a disk: files are durable when ``write()`` returns, and readable by their owner alone."""
@@ -84,7 +88,7 @@ class LocalFolder:
         with disk_errors(self._path):
             if not self._path.parent.is_dir():
                 raise ExportError(f"the folder {self._path.parent} does not exist; create it")
-            self._path.mkdir(exist_ok=True)
+            make_folder(self._path)
             self._lock.acquire()
 
     def release(self) -> None:
@@ -105,9 +109,7 @@ class LocalFolder:
         """See ``Folder.write()``."""
         path = self._path / name
         with disk_errors(path):
-            if not path.parent.exists():
-                path.parent.mkdir(parents=True)
-                sync_file(path.parent.parent)
+            make_folder(path.parent)
             replace_content(path, content)
 
     def matches(self, name: str, file: DatasetFile) -> bool:
@@ -134,7 +136,7 @@ class LocalFolder:
                 return
             for name in self.files(folder):
                 moved = target / Path(name).relative_to(folder)
-                moved.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(moved.parent)
                 move_synced(self._path / name, moved)
 
     def remove(self, name: str) -> None:
@@ -145,6 +147,14 @@ class LocalFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+    def clear(self, folder: str, keep: str = "") -> None:
+        """See ``Folder.clear()``."""
+        with disk_errors(self._path / folder):
+            paths = list((self._path / folder).iterdir())
+        for path in paths:
+            if path.name != keep:
+                self.remove(f"{folder}/{path.name}")
 
 
 class RemoteFolder:
@@ -236,6 +246,11 @@ class RemoteFolder:
         """See ``Folder.remove()``."""
         with self._errors("write", name), contextlib.suppress(FileNotFoundError):
             self._files.rm(self._at(name), recursive=True)
+
+    def clear(self, folder: str, keep: str = "") -> None:
+        """See ``Folder.clear()``."""
+        for name in {name.split("/")[1] for name in self.files(folder)} - {keep}:
+            self.remove(f"{folder}/{name}")
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

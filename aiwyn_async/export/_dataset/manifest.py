@@ -49,15 +49,10 @@ class DatasetManifest(StoredExport, frozen=True, kw_only=True):
     """
 
     run: str
-    columns: str
-    server: str
-    endpoint: str = ""
-    query: str = ""
     files: tuple[DatasetFile, ...] = ()
     sums: dict[str, Decimal] = msgspec.field(default_factory=dict[str, Decimal])
     finished_at: float | None = None
     bad_rows: tuple[BadRow, ...] = ()
-    checkpoint: str = ""
     folder: str = ""
 
     @property

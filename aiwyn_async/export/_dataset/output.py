@@ -11,6 +11,7 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import Folder
+from aiwyn_async.export._dataset.manifest import DatasetManifest
 from aiwyn_async.export._dataset.state import DatasetState
 from aiwyn_async.export._file import max_threads
 from aiwyn_async.export._output import ReadState
@@ -34,7 +35,7 @@ class DatasetOutput:
 
     def __init__(self, folder: Folder, source: Source, files: DatasetFiles, *, keep: int) -> None:
         self.path = folder.name
-        self.state = DatasetState(folder, str(files), source.server, limit=source.limit, keep=keep)
+        self.state = DatasetState(folder, source.manifest(DatasetManifest, str(files), run=""), keep=keep)
         self._files = files
 
     def check_writable(self) -> None:

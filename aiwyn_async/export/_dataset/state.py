@@ -18,7 +18,6 @@ import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import CheckpointError, ExportError
@@ -37,16 +36,14 @@ class DatasetState:
 
     Args:
         folder: of the dataset.
-        columns: format and columns; files of other columns cannot be joined with new ones.
-        server: the base URL.
-        limit: of the read.
+        new: the manifest of a new run.
         keep: complete runs to retain.
     """
 
-    def __init__(self, folder: Folder, columns: str, server: str, *, limit: int | None, keep: int) -> None:
+    def __init__(self, folder: Folder, new: DatasetManifest, *, keep: int) -> None:
         self._folder = folder
         self._keep = keep
-        self._manifest = DatasetManifest(run="", columns=columns, server=server_name(server), limit=limit)
+        self._new = self._manifest = new
 
     def lock(self) -> None:
         """See ``Folder.lock()``."""
@@ -58,7 +55,7 @@ class DatasetState:
 
     @property
     def exists(self) -> bool:
-        """True if there is an unfinished run with at least one file."""
+        """True if there is an unfinished run."""
         return self._folder.read(UNFINISHED) is not None
 
     @property
@@ -83,11 +80,6 @@ class DatasetState:
     def size(self) -> int:
         """Bytes of all committed files."""
         return self._manifest.bytes
-
-    @property
-    def rows_before(self) -> int:
-        """Rows that the report counts, yielded before the export."""
-        return self._manifest.rows_before
 
     @property
     def parts(self) -> int:
@@ -117,46 +109,39 @@ class DatasetState:
         """See ``StoredExport.check_rows()``."""
         self._manifest.check_rows(report, f"the unfinished run in {self._folder.name}")
 
-    def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+    def start(self, *, may_replace: bool) -> None:
         """Discard an unfinished run and start with no files."""
-        for name in {name.split("/")[1] for name in self._folder.files(PARTIAL)}:
-            self._folder.remove(f"{PARTIAL}/{name}")
         now = datetime.now(UTC)
-        self._manifest = DatasetManifest(
+        self._manifest = msgspec.structs.replace(
+            self._new,
             run=f"run-{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}",
-            columns=self._manifest.columns,
-            server=self._manifest.server,
-            limit=self._manifest.limit,
             may_replace=may_replace,
             started_at=now.timestamp(),
-            rows_before=rows_before,
         )
+        is_replacing = self.has_complete_run
+        if is_replacing:  # from now on, the complete run is not the result of this export
+            self._folder.write(UNFINISHED, encode_checked(self._manifest))
+        self._folder.clear(PARTIAL, keep=MANIFEST if is_replacing else "")
 
-    def load(self) -> Checkpoint:
+    def load(self) -> Checkpoint | None:
         """Load and verify an unfinished run, and return where to resume the read.
 
+        None before the first file.
+
         Raises:
-            ExportError: the manifest or a file is damaged, belongs to other columns or another server, or has
-                more rows than the limit.
+            CheckpointError: see ``StoredExport.continued()``.
+            ExportError: the manifest or a file is damaged.
         """
-        manifest = self._read(UNFINISHED)
-        checkpoint = None if manifest is None else _checkpoint_of(manifest)
         name = self._folder.name
-        if manifest is None or checkpoint is None:
+        try:
+            stored = decode_checked(self._folder.read(UNFINISHED) or b"", DatasetManifest)
+            checkpoint = Checkpoint.from_json(stored.checkpoint) if stored.checkpoint else None
+        except (*INVALID, CheckpointError):
             raise ExportError(
                 f"the unfinished run in {name} is damaged or was written by another release; "
                 "pass force=True to start again"
-            )
-        if manifest.columns != self._manifest.columns:
-            raise ExportError(
-                f"the unfinished run in {name} has other columns; pass force=True to start again"
-            )
-        if manifest.server != self._manifest.server:
-            raise ExportError(
-                f"the unfinished run in {name} has rows of {manifest.server}, not of "
-                f"{self._manifest.server}; pass force=True to start again"
-            )
-        limited = manifest.with_limit(self._manifest.limit, f"the unfinished run in {name}")
+            ) from None
+        manifest = self._new.continued(stored, f"the unfinished run in {name}")
         # A crash while the run was published leaves some of its files in their last folder.
         for file in manifest.files:
             if not any(self._folder.matches(at, file) for at in (f"{PARTIAL}/{file.path}", file.path)):
@@ -167,30 +152,23 @@ class DatasetState:
         named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in manifest.files)}
         for unnamed in set(self._folder.files(PARTIAL)) - named:
             self._folder.remove(unnamed)
-        self._manifest = limited
+        self._manifest = manifest
         return checkpoint
 
-    def find_finished(self) -> Checkpoint | None:
-        """Load the manifest of the last complete run; return the checkpoint at its end.
+    def find_finished(self) -> bool:
+        """Load the manifest of the last complete run, if this export would write the same.
 
-        None if there is none, if an unfinished run is newer, if an export of other columns, another server or
-        limit wrote it, or if one of its files was changed.
+        False if there is none, if an unfinished run is newer, if an export of other rows or columns wrote it,
+        or if one of its files was changed.
         """
         manifest, unfinished = self._read(MANIFEST), self._read(UNFINISHED)
         if manifest is None or (unfinished is not None and unfinished.run != manifest.run):
-            return None
-        current = self._manifest
-        if (manifest.columns, manifest.server, manifest.limit) != (
-            current.columns,
-            current.server,
-            current.limit,
-        ):
-            return None
-        checkpoint = _checkpoint_of(manifest)
-        if checkpoint is None or not all(self._folder.matches(file.path, file) for file in manifest.files):
-            return None
+            return False
+        is_same = self._new.has_same_rows(manifest)
+        if not is_same or not all(self._folder.matches(file.path, file) for file in manifest.files):
+            return False
         self._manifest = manifest
-        return checkpoint
+        return True
 
     @property
     def run(self) -> str:
@@ -209,8 +187,6 @@ class DatasetState:
             state.report,
             sums=add_sums(before.sums, sums),
             bad_rows=(*before.bad_rows, *state.bad_rows),
-            endpoint=state.checkpoint.endpoint,
-            query=state.checkpoint.query,
             checkpoint=state.checkpoint.to_json(),
         )
 
@@ -235,7 +211,7 @@ class DatasetState:
 
     def finish(self) -> None:
         """Remove the state of the unfinished run, and the runs that need not be retained."""
-        self._folder.remove(UNFINISHED)
+        self._folder.clear(PARTIAL)
         older = [run for run in self._folder.runs() if run != self._manifest.run]
         for run in older[: max(0, len(older) - (self._keep - 1))]:
             self._folder.remove(run)
@@ -289,10 +265,3 @@ def read_manifest(dataset: str | Path) -> DatasetManifest:
 def has_unfinished_run(dataset: str | Path) -> bool:
     """True if an unfinished run exists."""
     return open_folder(dataset).read(UNFINISHED) is not None
-
-
-def _checkpoint_of(manifest: DatasetManifest) -> Checkpoint | None:
-    try:
-        return Checkpoint.from_json(manifest.checkpoint)
-    except CheckpointError:
-        return None
