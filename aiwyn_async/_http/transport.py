@@ -182,16 +182,8 @@ class Transport:
     ) -> Outcome:
         """Send once and read the response to its end, whatever its status.
 
-        Args:
-            request: what to send.
-            bearer: the token to send with it.
-            timeouts: of this attempt.
-            limit: of the whole call.
-            headers: sent in addition.
-
         Raises:
-            ClientClosedError: after ``aclose()``.
-            LoopMismatchError: another thread's event loop uses this client.
+            ClientClosedError, LoopMismatchError: as ``check_usable()``.
         """
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
@@ -212,20 +204,10 @@ class Transport:
                     timeout=_client_timeout(timeouts.connect),
                     allow_redirects=False,
                 )
-                # Of two responses on a new connection the first is meant; on others it may be a leftover.
-                if not sending.opened and is_followed(response):
-                    response.close()
-                    return self._failure(sending, FailureKind.DISCONNECTED, TWO_RESPONSES)
-                sending.has_response = True
-                max_bytes = self._config.max_response_bytes
-                body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
-                body = _decoded(response, body)
-                if not isinstance(body, UnusableBody):
-                    now = time.perf_counter()
-                    elapsed, latency = now - sending.started, now - sending.sent
-                    busy = time.thread_time() - sending.cpu if latency > SLACK else 0.0
-                    return Response(response.status, response.headers, body, elapsed, (), latency, busy)
-                kind, text = body
+                received = await _receive(response, sending, self._config.max_response_bytes)
+                if isinstance(received, Response):
+                    return received
+                kind, text = received
         except asyncio.CancelledError as stopped:
             # Without the frames of aiohttp, which hold the headers.
             stopped.__context__ = None
@@ -319,16 +301,27 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         await session.close()
 
 
-def _decoded(
-    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...] | UnusableBody
-) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return a body as UTF-8."""
+async def _receive(
+    response: aiohttp.ClientResponse, sending: _Sending, max_bytes: int
+) -> Response | UnusableBody:
+    """Read a response to its end."""
+    # Of two responses on a new connection the first is meant; on others it may be a leftover.
+    if not sending.opened and is_followed(response):
+        response.close()
+        return UnusableBody(FailureKind.DISCONNECTED, TWO_RESPONSES)
+    sending.has_response = True
+    body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
+    if not isinstance(body, UnusableBody):
+        try:
+            body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
+        except (UnknownCharsetError, UnicodeError) as error:
+            body = undecodable(response, body, error)
     if isinstance(body, UnusableBody):
         return body
-    try:
-        return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
-    except (UnknownCharsetError, UnicodeError) as error:
-        return undecodable(response, body, error)
+    now = time.perf_counter()
+    elapsed, latency = now - sending.started, now - sending.sent
+    busy = time.thread_time() - sending.cpu if latency > SLACK else 0.0
+    return Response(response.status, response.headers, body, elapsed, (), latency, busy)
 
 
 def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] | None) -> dict[str, str]:
