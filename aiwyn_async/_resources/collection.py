@@ -20,7 +20,7 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, check_integer
+from aiwyn_async._pagination.read import ReadOptions, check_positive
 from aiwyn_async._pull.key_bounds import MAX_PARTS, make_plan
 from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
@@ -150,7 +150,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         """
         filters, rest = self._split_filters(options)
         built = ReadOptions.build(self._verb("plan"), PLAN_OPTIONS, **rest)
-        parts = check_integer("parts", parts, 1, MAX_PARTS)
+        parts = check_positive("parts", parts, MAX_PARTS)
         query = self._pull_query(where, paging, filters, allow_unknown=allow_unknown_operators)
         return await make_plan(self._session, query, self.hit_type, built, parts)
 

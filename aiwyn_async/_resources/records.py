@@ -16,7 +16,7 @@ from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
-from aiwyn_async._pagination.read import check_integer
+from aiwyn_async._pagination.read import check_positive
 from aiwyn_async._resources.arguments import check_finite, each
 from aiwyn_async._resources.record_outcomes import MISMATCHES, Batch, parse_outcomes, same_outcome
 from aiwyn_async.errors import (
@@ -92,7 +92,7 @@ class RecordWrite:
         *,
         raise_on_partial: bool,
     ) -> None:
-        batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH)
+        batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; put a single one in a list")
         self.report: WriteReport = WriteReport()

@@ -68,7 +68,7 @@ def _select(
     joined = "" if of is None else f"JOIN {of.name} AS p ON p.id = {of.nearest_id('n')}"
     return f"""
 SELECT {ids.sql("n")} AS id, {row_name} AS name, n % 11 < 10 AS active, {EPOCH_2019 * MICRO} AS created_at_us,
-  {random_instant("s5")} AS updated_at_us{links}
+  {random_instant()} AS updated_at_us{links}
 FROM rows {joined}"""  # noqa: S608
 
 
