@@ -57,7 +57,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class ClientOptions(CallOptions, total=False):
-    """Options of a client; ``Config`` tells each one's meaning, unit and default."""
+    """Options of a client; see ``Config`` for meaning, unit and default."""
 
     max_concurrency: int | None
     retry_budget: int

@@ -70,7 +70,7 @@ def to_error(
 ) -> RequestError:
     """Return the typed error for the outcome of the last attempt, with ``secrets`` masked.
 
-    ``now`` is in wall-clock seconds. ``ambiguous`` tells that an earlier attempt may have been applied.
+    ``now`` is in wall-clock seconds. ``ambiguous``: an earlier attempt may have been applied.
     """
     context: dict[str, Any] = {
         "method": request.method,

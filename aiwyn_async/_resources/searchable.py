@@ -78,12 +78,10 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         state: StateBackend | None = None,
         **options: Unpack[ChangesOptions],
     ) -> Changes[HitT]:
-        """Return the rows changed since a bookmark, or all rows, as a ``Changes``.
+        """Return the rows changed since a bookmark, or all rows without one, as a ``Changes``.
 
-        Without a bookmark, these are all rows.
-
-        Which field tells of changes is inferred from the rows that the documentation shows, as is that the
-        search can be filtered and ordered by it. A server that refuses it responds with an error.
+        Which field has the time of the last change is inferred from the rows that the documentation shows, as
+        is that the search can be filtered and ordered by it. A server that refuses it responds with an error.
 
         Args:
             since: where to start while ``state`` has no bookmark; a naive datetime is sent naive.
