@@ -6,9 +6,10 @@ import contextlib
 import functools
 import io
 import os
+import shutil
 import sys
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -130,3 +131,12 @@ def _crc32(file: io.BufferedIOBase, max_bytes: int) -> int:
         checksum = _crc32_function()(buffer[:count], checksum)
         max_bytes -= count
     return checksum
+
+
+def join_files(header: bytes, parts: Iterable[Path], path: Path) -> None:
+    """Write a file: the header, then the content of the parts."""
+    with path.open("wb") as file:
+        file.write(header)
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)

@@ -199,9 +199,7 @@ async def test_server_that_ignores_page_raises_pagination_loop_error(
 ) -> None:
     model = ListModel([], count=count, rows=[{"id": i} if keys == "ints" else {"x": i} for i in range(40)])
     model.pages = lambda fields: ignores_page(fields, model.rows)
-    with pytest.raises(
-        PaginationLoopError, match="keeps returning the same rows; it may ignore"
-    ):
+    with pytest.raises(PaginationLoopError, match="keeps returning the same rows; it may ignore"):
         await model.pager(size).collect()
     assert len(model.requests) < 30, "a page of known rows is requested once more"
 
