@@ -24,11 +24,10 @@ from yarl import URL
 from aiwyn_async._core.urls import is_plain_path, is_simple_path
 from aiwyn_async._http import forks
 from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
-from aiwyn_async._http.busy import BusyTime
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, is_followed
 from aiwyn_async._http.failures import blame_proxy, is_out_of_sockets, kind_and_text
-from aiwyn_async._http.limits import SLACK
+from aiwyn_async._http.limits import SLACK, ThreadCpuTime
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
 from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
@@ -49,10 +48,10 @@ class _Sending(Stage):
         has_response: the head of a response was received.
         started: when, by the performance counter.
         sent, cpu: the performance counter and this thread's CPU time when the request was sent.
-        busy: measures that CPU time.
+        cpu_time: measures that CPU time.
     """
 
-    busy: BusyTime
+    cpu_time: ThreadCpuTime
 
     opened = False
     connected = False
@@ -97,7 +96,7 @@ class _ClientResponse(aiohttp.ClientResponse):
         sending = _sending.get()
         sending.listen()
         sending.sent = time.perf_counter()
-        sending.cpu = sending.busy.begin(sending.sent)
+        sending.cpu = sending.cpu_time.begin(sending.sent)
         return super().start(connection)
 
 
@@ -106,7 +105,7 @@ class _Pool(NamedTuple):
     closer: AsyncGenerator[None, None]
     thread: int
     connector: Connector
-    busy: BusyTime
+    cpu_time: ThreadCpuTime
 
 
 # Pools that a forked child inherited. Closing them would end the TLS sessions of the parent; dropping them
@@ -188,7 +187,7 @@ class Transport:
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         sending = _Sending(limit, timeouts.attempt, timeouts.read, aiohttp.SocketTimeoutError)
-        sending.busy = pool.busy
+        sending.cpu_time = pool.cpu_time
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
@@ -282,7 +281,7 @@ class Transport:
         # aiohttp would resend GET, PUT and DELETE when a connection breaks. Here the retry class of the
         # request decides, and every attempt is counted.
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, BusyTime())
+        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, ThreadCpuTime())
         self._pools[loop] = pool
         await anext(pool.closer)
         return pool
