@@ -23,10 +23,10 @@ from yarl import URL
 
 from aiwyn_async._core.urls import is_plain_path, is_simple_path
 from aiwyn_async._http import forks
-from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
+from aiwyn_async._http.bodies import UnusableBody, buffered_body, read_body, undecodable_body
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
-from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, is_followed
-from aiwyn_async._http.failures import blame_proxy, is_out_of_sockets, kind_and_text
+from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, has_surplus_response
+from aiwyn_async._http.failures import attribute_to_proxy, classify_error, is_out_of_sockets
 from aiwyn_async._http.limits import SLACK, ThreadCpuTime
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
 from aiwyn_async._http.sockets import TlsSocket
@@ -166,10 +166,10 @@ class Transport:
                     "create one AiwynClient per thread"
                 )
 
-    def distrust_connections(self) -> None:
+    def retire_connections(self) -> None:
         """Reuse no open connection: one returned a response of another request."""
         for pool in self._pools.values():
-            pool.connector.distrust()
+            pool.connector.retire()
 
     async def send(
         self,
@@ -212,10 +212,10 @@ class Transport:
             stopped.__context__ = None
             raise stopped.with_traceback(None) from None
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as error:
-            kind, text = kind_and_text(error)
+            kind, text = classify_error(error)
             out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
-                kind, text = blame_proxy(self._proxy, error, kind, text)
+                kind, text = attribute_to_proxy(self._proxy, error, kind, text)
         return self._failure(sending, kind, text, out_of_sockets=out_of_sockets)
 
     def _failure(
@@ -305,16 +305,16 @@ async def _receive(
 ) -> Response | UnusableBody:
     """Read a response to its end."""
     # Of two responses on a new connection the first is meant; on others it may be a leftover.
-    if not sending.opened and is_followed(response):
+    if not sending.opened and has_surplus_response(response):
         response.close()
         return UnusableBody(FailureKind.DISCONNECTED, TWO_RESPONSES)
     sending.has_response = True
-    body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
+    body = buffered_body(response, max_bytes) or await read_body(response, max_bytes, sending)
     if not isinstance(body, UnusableBody):
         try:
             body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
         except (UnknownCharsetError, UnicodeError) as error:
-            body = undecodable(response, body, error)
+            body = undecodable_body(response, body, error)
     if isinstance(body, UnusableBody):
         return body
     now = time.perf_counter()

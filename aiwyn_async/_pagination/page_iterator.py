@@ -149,7 +149,7 @@ class PageIterator(Generic[RowT]):
                 return rows
         return None
 
-    def blocks_at_hand(self, rows: list[RowT] | None = None) -> Iterator[list[RowT]]:
+    def buffered_blocks(self, rows: list[RowT] | None = None) -> Iterator[list[RowT]]:
         """Yield these rows, then the blocks of the page that need no await, each decoded on demand."""
         if rows:
             yield rows

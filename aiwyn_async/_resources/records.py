@@ -17,7 +17,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.read import check_positive
-from aiwyn_async._resources.arguments import check_finite, each
+from aiwyn_async._resources.arguments import check_finite, iterate
 from aiwyn_async._resources.record_outcomes import MISMATCHES, Batch, parse_outcomes, same_outcome
 from aiwyn_async.errors import (
     AuthenticationError,
@@ -170,7 +170,7 @@ class RecordWrite:
         batch = Batch(0, [], set())
         index = 0
         broken: Exception | None = None
-        records = each(self._records)
+        records = iterate(self._records)
         while True:
             try:
                 record = self._checked(await anext(records), index)
@@ -229,5 +229,5 @@ class RecordWrite:
         outcomes = parse_outcomes(batch, response.body, self._session.mask_text)
         if any(outcome.code in MISMATCHES for outcome in outcomes):
             # It may belong to another request, and the next response on that connection to this one.
-            self._session.distrust_connections()
+            self._session.retire_connections()
         return outcomes

@@ -69,7 +69,7 @@ def verify_part(part: Part, location: PartLocation, *, appended: bool) -> None:
         file.seek(location.start)
         checksum = _crc32(file, part.size if appended else sys.maxsize)
     if checksum != part.crc32:
-        raise damaged(location)
+        raise damaged_part(location)
 
 
 @contextlib.contextmanager
@@ -83,13 +83,13 @@ def open_at(location: PartLocation) -> Generator[io.BufferedRandom]:
         handle = os.open(location.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(handle, "r+b") as file:
             if file.seek(0, os.SEEK_END) < location.start:
-                raise damaged(location)
+                raise damaged_part(location)
             file.truncate(location.start)
             file.seek(location.start)
             yield file
 
 
-def damaged(location: PartLocation) -> ExportError:
+def damaged_part(location: PartLocation) -> ExportError:
     """Return the error for a part that is missing or damaged."""
     return ExportError(f"{location.path} is missing or damaged; pass force=True to start again")
 

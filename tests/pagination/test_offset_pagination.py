@@ -274,7 +274,7 @@ async def test_any_initial_depth_yields_the_same_rows(depth: int, skips: bool) -
     )
     keys: list[int] = []
     while (rows := await pages.next_rows()) is not None:
-        keys += [row["id"] for rows in (rows, *pages.blocks_at_hand()) for row in rows]
+        keys += [row["id"] for rows in (rows, *pages.buffered_blocks()) for row in rows]
     await pages.aclose()
     assert keys == list(range(57))
 
