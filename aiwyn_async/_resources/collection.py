@@ -273,7 +273,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         received = self._key_of(detail)
         if received == key or is_same_key(key, received):
             return detail
-        self._session.retire_connections()
+        self._session.transport.retire_connections()
         mismatch = ResponseMismatchError(
             f"requested key {key!r}, received the object with key {received!r}",
             requested_key=key,

@@ -229,5 +229,5 @@ class RecordWrite:
         outcomes = parse_outcomes(batch, response.body, self._session.mask_text)
         if any(outcome.code in MISMATCHES for outcome in outcomes):
             # It may belong to another request, and the next response on that connection to this one.
-            self._session.retire_connections()
+            self._session.transport.retire_connections()
         return outcomes
