@@ -145,9 +145,6 @@ class Transport:
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Refuse a closed client or another thread; drop what a forked child inherited.
 
-        Args:
-            loop: the running one.
-
         Raises:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.

@@ -36,10 +36,6 @@ class PartLocation(NamedTuple):
 def write_part(location: PartLocation, write: Callable[[IO[bytes]], int]) -> Part:
     """Write a part and drop whatever follows it. Does not sync it to the disk.
 
-    Args:
-        location: where to write.
-        write: writes the rows and returns their number.
-
     Raises:
         ExportError: the disk refuses.
     """

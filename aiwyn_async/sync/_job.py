@@ -44,10 +44,6 @@ class _BookmarkState:
 class SyncJob:
     """A run of a sync.
 
-    Args:
-        reads: the reads of the resource.
-        table: the table.
-
     Attributes:
         rows_received, inserted, updated: the number of rows so far.
         deleted: the number of rows marked as deleted; None if that was not requested.

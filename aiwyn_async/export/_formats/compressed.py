@@ -34,10 +34,6 @@ Compress = Callable[[bytes], bytes]
 class CompressedFormat:
     """Compresses the parts of a text format.
 
-    Args:
-        text: the format.
-        codec: its suffix.
-
     Raises:
         ConfigurationError: the codec needs an extra.
     """

@@ -69,9 +69,6 @@ class DatabaseFile:
     """An existing DuckDB file, of which one table is replaced.
 
     All other tables are retained.
-
-    Args:
-        table: the table to replace.
     """
 
     def __init__(self, table: str) -> None:
