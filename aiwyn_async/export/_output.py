@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, NamedTuple, Protocol
-
-import msgspec
+from typing import Any, NamedTuple, Protocol
 
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.export._manifest import ManifestT
 from aiwyn_async.export._source import Report
 
 
@@ -24,73 +20,64 @@ class ReadState(NamedTuple):
     bad_rows: list[BadRow]
 
 
-class State(ABC, Generic[ManifestT]):
-    """The stored state of an unfinished or finished export.
-
-    Args:
-        manifest: of an export without parts.
-    """
-
-    def __init__(self, manifest: ManifestT) -> None:
-        self._manifest = manifest
-
-    @property
-    def rows(self) -> int:
-        """Rows in all committed parts."""
-        return self._manifest.rows
-
-    @property
-    def rows_before(self) -> int:
-        """Rows that the report counts, yielded before the export."""
-        return self._manifest.rows_before
-
-    @property
-    def report(self) -> Report:
-        """The report of all runs, up to the last committed part; None before the first."""
-        return self._manifest.report
+class State(Protocol):
+    """The stored state of an unfinished or finished export."""
 
     @property
     def may_replace(self) -> bool:
         """True if the output may replace an existing one."""
-        return self._manifest.may_replace
+        ...
 
     @may_replace.setter
-    def may_replace(self, may_replace: bool) -> None:
-        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
+    def may_replace(self, may_replace: bool) -> None: ...
 
     @property
-    @abstractmethod
     def exists(self) -> bool:
         """True if there is an unfinished export with at least one part."""
+        ...
 
     @property
-    @abstractmethod
     def is_recent(self) -> bool:
         """True for an unfinished export young enough to continue by ``replace=True``."""
+        ...
 
     @property
-    @abstractmethod
+    def rows(self) -> int:
+        """Rows in all committed parts."""
+        ...
+
+    @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        ...
+
+    @property
     def parts(self) -> int:
         """The number of committed parts."""
+        ...
 
     @property
-    @abstractmethod
+    def report(self) -> Report:
+        """The report of all runs, up to the last committed part; None before the first."""
+        ...
+
+    @property
     def bad_rows(self) -> list[BadRow]:
         """All collected bad rows."""
+        ...
 
-    @abstractmethod
     def lock(self) -> None:
         """Exclude other exports to the same output.
 
         Raises:
             ExportError: another export is running.
         """
+        ...
 
-    @abstractmethod
     def release(self) -> None:
         """Release the lock."""
+        ...
 
-    @abstractmethod
     def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
         """Discard an unfinished export and start with no parts.
 
@@ -98,16 +85,16 @@ class State(ABC, Generic[ManifestT]):
             may_replace: the output may replace an existing one.
             rows_before: rows that the report counts, yielded before this export.
         """
+        ...
 
-    @abstractmethod
     def check_rows(self, report: Report) -> None:
         """Compare the rows in all parts with those that were read.
 
         Raises:
             ExportError: they differ, so an earlier part is missing or was read twice.
         """
+        ...
 
-    @abstractmethod
     def load(self) -> Checkpoint:
         """Load and verify an unfinished export, and return where to resume the read.
 
@@ -115,18 +102,18 @@ class State(ABC, Generic[ManifestT]):
             ExportError: it is damaged, belongs to other columns or another server, or has more rows than the
                 limit.
         """
+        ...
 
-    @abstractmethod
     def find_finished(self) -> Checkpoint | None:
         """Load the state of the finished output; return the checkpoint at its end.
 
-        None if there is none, if an unfinished export is newer, if an export of other columns, another server
-        or limit wrote it, or if it was changed since.
+        None if there is none, if another export wrote it, or if it was changed since.
         """
+        ...
 
-    @abstractmethod
     def finish(self) -> None:
         """Remove what only an unfinished export needs."""
+        ...
 
 
 class Writer(Protocol):
@@ -167,7 +154,7 @@ class Output(Protocol):
     reads_raw_pages: bool
 
     @property
-    def state(self) -> State[Any]:
+    def state(self) -> State:
         """The stored state of this export."""
         ...
 

@@ -28,13 +28,12 @@ from aiwyn_async.export._manifest import (
     read_valid_manifest,
     write_manifest,
 )
-from aiwyn_async.export._output import State
 from aiwyn_async.export._part_files import PartLocation, damaged_part, disk_errors, open_at, verify_part
 
 MANIFEST: Final = "manifest.json"
 
 
-class Staging(State[Manifest]):
+class Staging:
     """Parts, each synced to the disk before the manifest names it.
 
     A crash loses at most the parts that no manifest names. The manifest of a finished export stays beside
@@ -49,24 +48,36 @@ class Staging(State[Manifest]):
     """
 
     def __init__(self, path: Path, identity: str, server: str, *, limit: int | None, appends: bool) -> None:
-        super().__init__(Manifest(identity, server_name(server), [], "", limit=limit))
         self.folder = _staging_folder(path)
         self.appends = appends
-        self._bad_rows: list[BadRow] = []
+        self.bad_rows: list[BadRow] = []
         self._lock = FolderLock(self.folder)
         self._path = path
         self._manifest_path = self.folder / MANIFEST
         self._finished_path = path.parent / f".{path.name}.done"
+        self._manifest = Manifest(identity, server_name(server), [], "", limit=limit)
 
     def lock(self) -> None:
+        """Exclude other exports of the file until ``release()`` or the process ends.
+
+        Raises:
+            ExportError: another export is running.
+        """
         self._lock.acquire()
 
     def release(self) -> None:
+        """Release the lock."""
         self._lock.release()
 
     @property
     def exists(self) -> bool:
+        """True if there is an unfinished export with at least one part."""
         return self._manifest_path.exists()
+
+    @property
+    def rows(self) -> int:
+        """Rows in all committed parts."""
+        return self._manifest.rows
 
     @property
     def size(self) -> int:
@@ -74,21 +85,44 @@ class Staging(State[Manifest]):
         return sum(part.size for part in self._manifest.parts)
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        return self._manifest.rows_before
+
+    @property
     def parts(self) -> int:
+        """The number of committed parts."""
         return len(self._manifest.parts)
 
     @property
-    def bad_rows(self) -> list[BadRow]:
-        return self._bad_rows
+    def report(self) -> ListReport | PullReport | None:
+        """The report of all runs, up to the last committed part."""
+        return self._manifest.report
+
+    @property
+    def may_replace(self) -> bool:
+        """True if the file may replace an existing one."""
+        return self._manifest.may_replace
+
+    @may_replace.setter
+    def may_replace(self, may_replace: bool) -> None:
+        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
 
     @property
     def is_recent(self) -> bool:
+        """True for an unfinished export young enough to continue by ``replace=True``."""
         manifest = read_valid_manifest(self._manifest_path)
         if manifest is None or self._is_finished(manifest):
             return False
         return manifest.is_recent
 
     def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+        """Discard an earlier export and start with no parts.
+
+        Args:
+            may_replace: the file may replace an existing one.
+            rows_before: rows that the report counts, yielded before this export.
+        """
         current = self._manifest
         self._manifest = Manifest(
             current.identity,
@@ -100,10 +134,16 @@ class Staging(State[Manifest]):
             rows_before=rows_before,
             started_at=time.time(),
         )
-        self._bad_rows = []
+        self.bad_rows = []
         self._remove_all_but(())
 
     def load(self) -> Checkpoint:
+        """Load and verify an unfinished export, and return where to resume the read.
+
+        Raises:
+            ExportError: the manifest or a part is damaged, belongs to another format or server, or has more
+                rows than the limit.
+        """
         manifest, checkpoint = self._read_manifest()
         if manifest.identity != self._manifest.identity:
             raise ExportError(
@@ -123,13 +163,18 @@ class Staging(State[Manifest]):
             self._bad_rows_path(number) for number, part in enumerate(manifest.parts) if part.has_bad_rows
         ]
         for path in bad_rows_files:
-            self._bad_rows += _read_bad_rows(path)
+            self.bad_rows += _read_bad_rows(path)
         # What a crash left unfinished has no name in the manifest.
         named = [*bad_rows_files, *(location.path for location in locations)]
         self._remove_all_but({MANIFEST, *(path.name for path in named)})
         return checkpoint
 
     def find_finished(self) -> Checkpoint | None:
+        """Load the finished file's manifest; return the checkpoint at its end.
+
+        None if an unfinished export is newer, if an export of another format, server or limit wrote the file,
+        or if it was changed since.
+        """
         current = self._manifest
         # An unfinished export is newer than the finished file that it is to replace.
         manifest = read_valid_manifest(self._manifest_path if self.exists else self._finished_path)
@@ -143,7 +188,7 @@ class Staging(State[Manifest]):
             return None
         with contextlib.suppress(CheckpointError):
             checkpoint = Checkpoint.from_json(manifest.checkpoint)
-            self._manifest, self._bad_rows = manifest, manifest.bad_rows
+            self._manifest, self.bad_rows = manifest, manifest.bad_rows
             return checkpoint
         return None
 
@@ -186,9 +231,10 @@ class Staging(State[Manifest]):
                 replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(bad_rows))
                 part = msgspec.structs.replace(part, has_bad_rows=True)
         self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
-        self._bad_rows += bad_rows
+        self.bad_rows += bad_rows
 
     def check_rows(self, report: ListReport | PullReport | None) -> None:
+        """See ``StoredExport.check_rows()``."""
         self._manifest.check_rows(report, self.folder)
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:

@@ -25,14 +25,14 @@ from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
-from aiwyn_async.export._output import ReadState, State
+from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report
 
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"
 
 
-class DatasetState(State[DatasetManifest]):
+class DatasetState:
     """The runs of a dataset.
 
     Args:
@@ -44,22 +44,26 @@ class DatasetState(State[DatasetManifest]):
     """
 
     def __init__(self, folder: Folder, columns: str, server: str, *, limit: int | None, keep: int) -> None:
-        super().__init__(DatasetManifest(run="", columns=columns, server=server_name(server), limit=limit))
         self._folder = folder
         self._keep = keep
+        self._manifest = DatasetManifest(run="", columns=columns, server=server_name(server), limit=limit)
 
     def lock(self) -> None:
+        """See ``Folder.lock()``."""
         self._folder.lock()
 
     def release(self) -> None:
+        """Release the lock."""
         self._folder.release()
 
     @property
     def exists(self) -> bool:
+        """True if there is an unfinished run with at least one file."""
         return self._folder.read(UNFINISHED) is not None
 
     @property
     def is_recent(self) -> bool:
+        """True for an unfinished run young enough to continue by ``replace=True``."""
         manifest = self._read(UNFINISHED)
         if manifest is None or self._is_published(manifest):
             return False
@@ -71,22 +75,50 @@ class DatasetState(State[DatasetManifest]):
         return self._folder.read(MANIFEST) is not None
 
     @property
+    def rows(self) -> int:
+        """Rows in all committed files."""
+        return self._manifest.rows
+
+    @property
     def size(self) -> int:
         """Bytes of all committed files."""
         return self._manifest.bytes
 
     @property
+    def rows_before(self) -> int:
+        """Rows that the report counts, yielded before the export."""
+        return self._manifest.rows_before
+
+    @property
     def parts(self) -> int:
+        """The number of committed files."""
         return len(self._manifest.files)
 
     @property
+    def report(self) -> Report:
+        """The report of all runs, up to the last committed file."""
+        return self._manifest.report
+
+    @property
     def bad_rows(self) -> list[BadRow]:
+        """All collected bad rows."""
         return list(self._manifest.bad_rows)
 
+    @property
+    def may_replace(self) -> bool:
+        """True if the run may replace an earlier one."""
+        return self._manifest.may_replace
+
+    @may_replace.setter
+    def may_replace(self, may_replace: bool) -> None:
+        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
+
     def check_rows(self, report: Report) -> None:
+        """See ``StoredExport.check_rows()``."""
         self._manifest.check_rows(report, f"the unfinished run in {self._folder.name}")
 
     def start(self, *, may_replace: bool, rows_before: int = 0) -> None:
+        """Discard an unfinished run and start with no files."""
         for name in {name.split("/")[1] for name in self._folder.files(PARTIAL)}:
             self._folder.remove(f"{PARTIAL}/{name}")
         now = datetime.now(UTC)
@@ -101,6 +133,12 @@ class DatasetState(State[DatasetManifest]):
         )
 
     def load(self) -> Checkpoint:
+        """Load and verify an unfinished run, and return where to resume the read.
+
+        Raises:
+            ExportError: the manifest or a file is damaged, belongs to other columns or another server, or has
+                more rows than the limit.
+        """
         manifest = self._read(UNFINISHED)
         checkpoint = None if manifest is None else _checkpoint_of(manifest)
         name = self._folder.name
@@ -133,6 +171,11 @@ class DatasetState(State[DatasetManifest]):
         return checkpoint
 
     def find_finished(self) -> Checkpoint | None:
+        """Load the manifest of the last complete run; return the checkpoint at its end.
+
+        None if there is none, if an unfinished run is newer, if an export of other columns, another server or
+        limit wrote it, or if one of its files was changed.
+        """
         manifest, unfinished = self._read(MANIFEST), self._read(UNFINISHED)
         if manifest is None or (unfinished is not None and unfinished.run != manifest.run):
             return None
