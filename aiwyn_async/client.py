@@ -9,7 +9,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
-from aiwyn_async._core.logs import log_as_environment_says
+from aiwyn_async._core.logs import configure_logging
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async._core.urls import is_plain_setting, server_name
@@ -57,7 +57,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class ClientOptions(CallOptions, total=False):
-    """Options of a client; ``Config`` tells each one's meaning, unit and default."""
+    """Options of a client; see ``Config`` for meaning, unit and default."""
 
     max_concurrency: int | None
     retry_budget: int
@@ -116,7 +116,7 @@ class AiwynClient(DescribesResources):
         profile: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        log_as_environment_says()
+        configure_logging()
         config = Config.load(base_url=base_url, api_key=api_key, token=token, profile=profile, **options)
         self._session = create_session(config)
         self._is_view = False

@@ -129,7 +129,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ssl_context: ssl.SSLContext | None = None
     """A TLS context, for a private CA or client certificates. Verification cannot be disabled."""
     observer: Observer | None = None
-    """Is called at each step of each call; see ``Observer``."""
+    """Called at each step of each call; see ``Observer``."""
     clock: Clock = msgspec.field(default_factory=SystemClock)
 
     @without_locals
@@ -205,8 +205,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
         The environment sets ``AIWYN_API_KEY``, ``AIWYN_TOKEN``, ``AIWYN_BASE_URL`` and any other option of
         plain type under ``AIWYN_`` and its name in capitals. The profile file is ``AIWYN_CONFIG`` or
-        ``~/.config/aiwyn/config.toml``, with a table a profile: ``[profiles.NAME]``; ``profile`` or
-        ``AIWYN_PROFILE`` picks one, otherwise ``default`` where it exists.
+        ``~/.config/aiwyn/config.toml``, with a table per profile: ``[profiles.NAME]``; ``profile`` or
+        ``AIWYN_PROFILE`` selects one, otherwise ``default`` is used if it exists.
 
         A credential is only sent to the ``base_url`` of its own source: keywords, environment or profile.
 

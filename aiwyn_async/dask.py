@@ -16,7 +16,7 @@ from dask.base import tokenize
 from distributed import Client, Future, Semaphore, Worker, WorkerPlugin, get_worker
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._pagination.read import check_integer
+from aiwyn_async._pagination.read import check_positive
 from aiwyn_async._pull.plan import Partition, Plan
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.client import AiwynClient
@@ -97,7 +97,7 @@ class _ClientPlugin(WorkerPlugin):
 def _submit(
     consume: Any, plan: Plan, cluster: Client, *, limit: int, connect: Connect, retries: int
 ) -> list[Future[Any]]:
-    check_integer("limit", limit, 1, None)
+    check_positive("limit", limit)
     plugin, run = f"aiwyn-{tokenize(connect)}", f"aiwyn-{uuid4().hex}"
     cluster.register_plugin(_ClientPlugin(connect), name=plugin)
     submit = partial(cluster.submit, _run, consume, plugin, limit, run, retries=retries, pure=False)

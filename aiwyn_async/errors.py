@@ -24,7 +24,7 @@
     │   ├── ApiError                a success status with an error in the body
     │   └── DecodeError             the body is not JSON, or does not have the expected shape
     ├── PaginationError             a read cannot continue: checkpoint, report
-    │   ├── PaginationLoopError     the server returned the same page twice
+    │   ├── PaginationLoopError     the server keeps returning the same rows
     │   └── IncompleteError         rows are missing, or strict=True and the read is not proven complete
     ├── PartialWriteError           raise_on_partial=True, and not every record was written: report
     ├── StorageError                a local file, database or stdout cannot be read or written
@@ -315,7 +315,7 @@ class PaginationError(AiwynError):
 
 
 class PaginationLoopError(PaginationError):
-    """The server returned the same page twice; it may ignore ``page``."""
+    """The server keeps returning the same rows; it may ignore ``page``."""
 
 
 class IncompleteError(PaginationError):

@@ -20,7 +20,16 @@ MODULES = (
         for name in ("blocking", "dlt", "export", "filters", "mcp", "otel", "sync", "webhooks")
     ),
 )
-INTERNAL = {"Session", "Query", "Endpoint", "PagedRead", "ColumnOptions", "RowCounts", "LoopThread", "Supply"}
+INTERNAL = {
+    "Session",
+    "Query",
+    "Endpoint",
+    "PagedRead",
+    "ColumnOptions",
+    "RowCounts",
+    "LoopThread",
+    "CallerIterable",
+}
 """Arguments of constructors and methods that this package calls."""
 
 

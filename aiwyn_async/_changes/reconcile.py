@@ -65,13 +65,10 @@ async def diff_rows(
     *,
     allow_rows_without_key: bool = False,
 ) -> KeyDiff:
-    """Compare known keys and their timestamps with those of a pull.
+    """Compare known keys and their timestamps with those of a pull of the server's rows.
 
-    Args:
-        pull: reads the rows of the server.
-        known: keys with their timestamps in microseconds since 1970, or None.
-        column: the wire name of the timestamp; None compares only keys.
-        allow_rows_without_key: count rows without a readable key instead of raising.
+    ``known`` are keys with their timestamps in microseconds since 1970, or None. ``column`` is the wire name
+    of the timestamp; None compares only keys. Rows without a readable key are counted if they are allowed.
 
     Raises:
         ConfigurationError: rows have no key, or the pull is resumed.

@@ -1,4 +1,4 @@
-"""Progress of a command over all resources: a row each on a terminal, otherwise lines."""
+"""Progress of a command over all resources: one row per resource on a terminal, otherwise lines."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, Any] = NOTHING_WRITTEN
 
 
-def written(rows: int, problems: Sequence[str], message: str, values: Mapping[str, Any]) -> Outcome:
+def written_outcome(rows: int, problems: Sequence[str], message: str, values: Mapping[str, Any]) -> Outcome:
     """Return the outcome of a resource whose rows are written."""
     state, code = ("incomplete", ExitCode.INCOMPLETE) if problems else ("complete", ExitCode.OK)
     return Outcome(state=state, rows=rows, code=code, message=message, values=values)

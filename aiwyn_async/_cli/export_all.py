@@ -11,7 +11,7 @@ import msgspec
 
 from aiwyn_async._cli.all_options import columns_by_resource
 from aiwyn_async._cli.all_progress import AllProgress
-from aiwyn_async._cli.all_resources import Outcome, run_all, written
+from aiwyn_async._cli.all_resources import Outcome, run_all, written_outcome
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.export_one import (
     describe,
@@ -75,7 +75,7 @@ async def export_all(
                 skipped_rows.write_summary(result.report.bad_rows)
             problems = result.report.problems()
             write_problems(problems, of=name)
-            return written(result.rows, problems, describe(result, name), to_values(result))
+            return written_outcome(result.rows, problems, describe(result, name), to_values(result))
 
         try:
             return await run_all(aiwyn, list(RESOURCES), export, advice=ADVICE, json=json)

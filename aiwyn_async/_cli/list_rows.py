@@ -20,7 +20,7 @@ from aiwyn_async._cli.resources import create_list, find_resource, parse_where
 from aiwyn_async._cli.rows import Fields, Order, RowFields
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._pagination.read import check_integer
+from aiwyn_async._pagination.read import check_positive
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
 from aiwyn_async.errors import ConfigurationError
 
@@ -118,7 +118,7 @@ def _paging(order: Order | None, limit: int | None) -> dict[str, Any]:
     """Return the options of a read that requests no more rows than it needs."""
     if limit is None:
         return {}
-    check_integer("limit", limit, 1, None)
+    check_positive("limit", limit)
     # Rows that are sorted here are all needed.
     return {} if order is not None else {"limit": limit, "page_size": min(limit, MAX_PAGE_SIZE)}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 import sqlite3
+from collections.abc import Generator
 from types import MappingProxyType
 
 from aiwyn_async._cli.client import create_sandbox
@@ -58,13 +60,19 @@ async def serve_sandbox(
         path=path,
         faults=fault,
     )
-    try:
-        write_message(f"generating {invoices:,} invoices")
+    write_message(f"generating {invoices:,} invoices")
+    with _typed_errors(path, port):
         await serve(box, ready=ready)
+    return ExitCode.OK
+
+
+@contextlib.contextmanager
+def _typed_errors(path: str | None, port: int) -> Generator[None]:
+    try:
+        yield
     except sqlite3.Error as error:
         raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
     except ValueError as error:
         raise ConfigurationError(f"cannot create the sandbox: {error}") from None
     except (OSError, OverflowError) as error:
         raise ConfigurationError(f"cannot serve on port {port}: {error}") from None
-    return ExitCode.OK

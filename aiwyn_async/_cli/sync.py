@@ -9,7 +9,7 @@ import msgspec
 
 from aiwyn_async._cli.all_options import columns_by_resource, refuse_for_all
 from aiwyn_async._cli.all_progress import AllProgress
-from aiwyn_async._cli.all_resources import Outcome, run_all, written
+from aiwyn_async._cli.all_resources import Outcome, run_all, written_outcome
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
@@ -150,7 +150,9 @@ async def _sync_all(run: _Sync, *, json: bool, sandbox: SandboxOptions) -> int:
             result = await run.sync(getattr(aiwyn, name), on_progress=progress.update, **columns[name])
             run.save_skipped_rows(result, skipped_rows)
             run.write_messages(result, skipped_rows, of=name)
-            return written(result.rows_received, result.problems, _describe(result), _to_values(result))
+            return written_outcome(
+                result.rows_received, result.problems, _describe(result), _to_values(result)
+            )
 
         return await run_all(aiwyn, names, sync_one, advice="run the command again to continue", json=json)
 

@@ -27,7 +27,7 @@ class _StderrHandler(logging.Handler):
 
 
 @functools.cache
-def log_as_environment_says() -> None:
+def configure_logging() -> None:
     """Log to stderr if AIWYN_LOG is "debug" or "info"; once per process.
 
     Handlers of the application take precedence.

@@ -32,10 +32,10 @@ async def in_thread(work: Callable[[], ResultT]) -> ResultT:
     running_loop()
     import anyio.to_thread  # noqa: PLC0415 (loaded only if needed)
 
-    return await to_its_end(anyio.to_thread.run_sync(work))
+    return await shielded(anyio.to_thread.run_sync(work))
 
 
-async def to_its_end(work: Awaitable[ResultT]) -> ResultT:
+async def shielded(work: Awaitable[ResultT]) -> ResultT:
     """Await work; a cancellation is raised after the work ends.
 
     A cancel scope of anyio would not do: it does not hold off a cancellation of the task, which Ctrl-C is.

@@ -60,12 +60,7 @@ def plain_type(row_type: Any) -> Any:
 
 
 def plain_methods(row_type: Any, *, is_decoded: bool) -> dict[str, Any]:
-    """Return the namespace of a subclass whose rows behave as rows of the plain type.
-
-    Args:
-        row_type: the type to subclass.
-        is_decoded: all values of its rows are decoded.
-    """
+    """Return the namespace of a subclass whose rows behave as rows of the plain type."""
     methods = _METHODS | (_COMPARISONS if row_type.__struct_config__.eq else {})
     if is_decoded and row_type.__struct_config__.eq:
         methods["__eq__"] = _are_equal

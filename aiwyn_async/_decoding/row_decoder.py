@@ -75,13 +75,14 @@ class RowDecoder(Generic[RowT]):
         fast: how to decode a page in one call; the rows are valid only if ``is_exact()`` returns True.
         extra_keys: keys of the server's objects that are not fields, as far as they are known.
         hooks_timestamps: the ``dec_hook`` decodes timestamps, because msgspec would misread some of them.
+        yields_chosen: rows are decoded to ``ChosenRows``, until a page shows that they cannot be.
         reports_unknown_keys: keys without a field are reported, since the row type is a model.
     """
 
     def __init__(self, row_type: Any, model: Any = None) -> None:
         self._row_type = row_type
         self._is_key_only = is_key_only(row_type)
-        self._creates_chosen_rows = creates_chosen_rows(row_type)
+        self.yields_chosen = self._creates_chosen_rows = creates_chosen_rows(row_type)
         self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
         self._is_unchecked = has_unchecked_amounts(row_type)
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
@@ -108,11 +109,6 @@ class RowDecoder(Generic[RowT]):
             return self.has_only_known_keys(decode_as)
         return True
 
-    @property
-    def yields_chosen(self) -> bool:
-        """True as long as rows are decoded to ``ChosenRows``."""
-        return creates_chosen_rows(self._row_type)
-
     def finish(self, rows: list[Any]) -> list[Any]:
         """Return rows decoded fast as the rows to yield; raise ``DECODING_ERRORS`` if that is not exact."""
         if not self._creates_chosen_rows:
@@ -129,8 +125,8 @@ class RowDecoder(Generic[RowT]):
 
     def adapt(self, rows: Iterable[bytes]) -> bool:
         """Adapt to a page that was not decoded fast; return True if ``fast`` changed."""
-        if creates_chosen_rows(self._row_type):
-            self._row_type, self._is_key_only = self._row_type.key_only, True
+        if self.yields_chosen:
+            self._row_type, self._is_key_only, self.yields_chosen = self._row_type.key_only, True, False
             self.fast = self._build_spec()
             return True
         if not self._is_checked or self._has_other_cases:

@@ -31,7 +31,7 @@ class UnusableBody(NamedTuple):
     text: str
 
 
-def body_at_hand(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
+def buffered_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
     """Return the body if it was received with the head, as in small calls; else None."""
     content = response.content
     if not content.is_eof() or content.total_bytes > max_bytes or hdrs.CONTENT_ENCODING in response.headers:
@@ -78,7 +78,7 @@ async def _read(
     return body
 
 
-def undecodable(
+def undecodable_body(
     response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...], error: LookupError | UnicodeError
 ) -> bytes | tuple[bytes, ...] | UnusableBody:
     """Return why a body is invalid in its charset.

@@ -11,7 +11,7 @@ from aiwyn_async._http.limits import AdaptiveLimit, FixedLimit, Sample
 from aiwyn_async.config import Clock
 
 
-class Phased(Protocol):
+class HasPhase(Protocol):
     """A caller waiting for a slot; its phase is named in the deadline's error."""
 
     @property
@@ -68,7 +68,7 @@ class ConcurrencyLimiter:
         return self._limit.limit
 
     async def acquire(
-        self, caller: Phased, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
+        self, caller: HasPhase, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
     ) -> float:
         """Wait for a slot and the end of a pause; return the time of admission.
 

@@ -99,7 +99,7 @@ class _Protocol(ResponseHandler):
             return False
         # Bytes, or the end of the stream, may be waiting in the socket.
         if self._poll is None:
-            self._poll = _poll_of(transport.get_extra_info("socket").fileno())
+            self._poll = _readable_poller(transport.get_extra_info("socket").fileno())
         return not self._poll()
 
 
@@ -124,7 +124,7 @@ class Connector(aiohttp.TCPConnector):
         )
         setattr(self, "_factory", make_protocol)  # noqa: B010 (aiohttp types it as a partial of its own class)
 
-    def distrust(self) -> None:
+    def retire(self) -> None:
         """Do not reuse the connections that are open now."""
         self._shared.generation += 1
 
@@ -153,12 +153,12 @@ class ProxyConnector(Connector):
         return connection
 
 
-def is_followed(response: aiohttp.ClientResponse) -> bool:
+def has_surplus_response(response: aiohttp.ClientResponse) -> bool:
     """Return whether another response arrived with one; the length of a protocol is that of its queue."""
     return bool(getattr(response, "_protocol", None))  # a mock of a response has none
 
 
-def _poll_of(descriptor: int) -> Callable[[], object]:
+def _readable_poller(descriptor: int) -> Callable[[], object]:
     """Return a function whose result is true if a descriptor can be read from at once."""
     if not hasattr(select, "poll"):  # Windows; elsewhere select() refuses descriptors from 1024 on
         return lambda: select.select([descriptor], [], [], 0)[0]

@@ -68,17 +68,9 @@ def to_error(
     ambiguous: bool = False,
     retry_budget_exhausted: bool = False,
 ) -> RequestError:
-    """Return the typed error for a final outcome.
+    """Return the typed error for the outcome of the last attempt, with ``secrets`` masked.
 
-    Args:
-        request: that failed.
-        outcome: of the last attempt.
-        now: wall-clock seconds.
-        elapsed: seconds since the call started.
-        attempts: all attempts.
-        secrets: to mask.
-        ambiguous: whether an earlier attempt may have been applied.
-        retry_budget_exhausted: whether the budget prevented another attempt.
+    ``now`` is in wall-clock seconds. ``ambiguous``: an earlier attempt may have been applied.
     """
     context: dict[str, Any] = {
         "method": request.method,

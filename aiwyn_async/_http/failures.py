@@ -61,7 +61,7 @@ _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
 )
 
 
-def kind_and_text(error: Exception) -> tuple[FailureKind, str]:
+def classify_error(error: Exception) -> tuple[FailureKind, str]:
     os_error = getattr(error, "os_error", None)
     alert = _ALERT.search(str(os_error or error))
     if alert is not None and alert[1] in _HANDSHAKE_ALERTS:
@@ -94,7 +94,7 @@ def is_out_of_sockets(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in OUT_OF_SOCKETS
 
 
-def blame_proxy(proxy: URL, error: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:
+def attribute_to_proxy(proxy: URL, error: Exception, kind: FailureKind, text: str) -> tuple[FailureKind, str]:
     """Return kind and text of a failed connect, naming a proxy that caused it."""
     named = f"the proxy {proxy.host}:{proxy.port}"
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -105,10 +105,6 @@ class Session:
             "create an AiwynClient in each process"
         )
 
-    def distrust_connections(self) -> None:
-        """Reuse no open connection: one returned a response of another request."""
-        self.transport.distrust_connections()
-
     async def repeat(self, request: Request, earlier: Response) -> Response:
         """Repeat a read after an unusable response; the result, or the error, lists all attempts."""
         try:

@@ -22,12 +22,11 @@ from yarl import URL
 
 from aiwyn_async._core.urls import is_plain_path, is_simple_path
 from aiwyn_async._http import forks
-from aiwyn_async._http.bodies import UnusableBody, body_at_hand, read_body, undecodable
-from aiwyn_async._http.busy import BusyTime
+from aiwyn_async._http.bodies import UnusableBody, buffered_body, read_body, undecodable_body
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
-from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, is_followed
-from aiwyn_async._http.failures import blame_proxy, is_out_of_sockets, kind_and_text
-from aiwyn_async._http.limits import SLACK
+from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, has_surplus_response
+from aiwyn_async._http.failures import attribute_to_proxy, classify_error, is_out_of_sockets
+from aiwyn_async._http.limits import SLACK, ThreadCpuTime
 from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
 from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
@@ -48,11 +47,11 @@ class _Sending(Stage):
         has_response: the head of a response was received.
         started: when, by the performance counter.
         sent, cpu: the performance counter and this thread's CPU time when the request was sent.
-        busy: measures that CPU time.
+        cpu_time: measures that CPU time.
         read_timeout: limits silence when connected; before, it is connect_timeout.
     """
 
-    busy: BusyTime
+    cpu_time: ThreadCpuTime
     read_timeout: float
 
     opened = False
@@ -100,7 +99,7 @@ class _ClientResponse(aiohttp.ClientResponse):
         sending.silence, sending.silence_error = sending.read_timeout, aiohttp.SocketTimeoutError
         sending.listen()
         sending.sent = time.perf_counter()
-        sending.cpu = sending.busy.begin(sending.sent)
+        sending.cpu = sending.cpu_time.begin(sending.sent)
         return super().start(connection)
 
 
@@ -109,7 +108,7 @@ class _Pool(NamedTuple):
     closer: AsyncGenerator[None, None]
     thread: int
     connector: Connector
-    busy: BusyTime
+    cpu_time: ThreadCpuTime
 
 
 # Pools that a forked child inherited. Closing them would end the TLS sessions of the parent; dropping them
@@ -149,9 +148,6 @@ class Transport:
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Refuse a closed client or another thread; drop what a forked child inherited.
 
-        Args:
-            loop: the running one.
-
         Raises:
             ClientClosedError: after ``aclose()``.
             LoopMismatchError: another thread's event loop uses this client.
@@ -170,10 +166,10 @@ class Transport:
                     "create one AiwynClient per thread"
                 )
 
-    def distrust_connections(self) -> None:
+    def retire_connections(self) -> None:
         """Reuse no open connection: one returned a response of another request."""
         for pool in self._pools.values():
-            pool.connector.distrust()
+            pool.connector.retire()
 
     async def send(
         self,
@@ -185,22 +181,14 @@ class Transport:
     ) -> Outcome:
         """Send once and read the response to its end, whatever its status.
 
-        Args:
-            request: what to send.
-            bearer: the token to send with it.
-            timeouts: of this attempt.
-            limit: of the whole call.
-            headers: sent in addition.
-
         Raises:
-            ClientClosedError: after ``aclose()``.
-            LoopMismatchError: another thread's event loop uses this client.
+            ClientClosedError, LoopMismatchError: as ``check_usable()``.
         """
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         # With that of aiohttp, a blocked event loop would look like a server that does not accept.
         sending = _Sending(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
-        sending.busy, sending.read_timeout = pool.busy, timeouts.read
+        sending.cpu_time, sending.read_timeout = pool.cpu_time, timeouts.read
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
@@ -216,29 +204,19 @@ class Transport:
                     timeout=_NO_TIMEOUT,
                     allow_redirects=False,
                 )
-                # Of two responses on a new connection the first is meant; on others it may be a leftover.
-                if not sending.opened and is_followed(response):
-                    response.close()
-                    return self._failure(sending, FailureKind.DISCONNECTED, TWO_RESPONSES)
-                sending.has_response = True
-                max_bytes = self._config.max_response_bytes
-                body = body_at_hand(response, max_bytes) or await read_body(response, max_bytes, sending)
-                body = _decoded(response, body)
-                if not isinstance(body, UnusableBody):
-                    now = time.perf_counter()
-                    elapsed, latency = now - sending.started, now - sending.sent
-                    busy = time.thread_time() - sending.cpu if latency > SLACK else 0.0
-                    return Response(response.status, response.headers, body, elapsed, (), latency, busy)
-                kind, text = body
+                received = await _receive(response, sending, self._config.max_response_bytes)
+                if isinstance(received, Response):
+                    return received
+                kind, text = received
         except asyncio.CancelledError as stopped:
             # Without the frames of aiohttp, which hold the headers.
             stopped.__context__ = None
             raise stopped.with_traceback(None) from None
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as error:
-            kind, text = kind_and_text(error)
+            kind, text = classify_error(error)
             out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
-                kind, text = blame_proxy(self._proxy, error, kind, text)
+                kind, text = attribute_to_proxy(self._proxy, error, kind, text)
         return self._failure(sending, kind, text, out_of_sockets=out_of_sockets)
 
     def _failure(
@@ -304,7 +282,7 @@ class Transport:
         # aiohttp would resend GET, PUT and DELETE when a connection breaks. Here the retry class of the
         # request decides, and every attempt is counted.
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, BusyTime())
+        pool = _Pool(session, _close_with_loop(session), threading.get_ident(), connector, ThreadCpuTime())
         self._pools[loop] = pool
         await anext(pool.closer)
         return pool
@@ -323,16 +301,27 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         await session.close()
 
 
-def _decoded(
-    response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...] | UnusableBody
-) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return a body as UTF-8."""
+async def _receive(
+    response: aiohttp.ClientResponse, sending: _Sending, max_bytes: int
+) -> Response | UnusableBody:
+    """Read a response to its end."""
+    # Of two responses on a new connection the first is meant; on others it may be a leftover.
+    if not sending.opened and has_surplus_response(response):
+        response.close()
+        return UnusableBody(FailureKind.DISCONNECTED, TWO_RESPONSES)
+    sending.has_response = True
+    body = buffered_body(response, max_bytes) or await read_body(response, max_bytes, sending)
+    if not isinstance(body, UnusableBody):
+        try:
+            body = as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
+        except (UnknownCharsetError, UnicodeError) as error:
+            body = undecodable_body(response, body, error)
     if isinstance(body, UnusableBody):
         return body
-    try:
-        return as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""))
-    except (UnknownCharsetError, UnicodeError) as error:
-        return undecodable(response, body, error)
+    now = time.perf_counter()
+    elapsed, latency = now - sending.started, now - sending.sent
+    busy = time.thread_time() - sending.cpu if latency > SLACK else 0.0
+    return Response(response.status, response.headers, body, elapsed, (), latency, busy)
 
 
 def _headers(request: Request, bearer: Secret | None, extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -43,11 +43,6 @@ class PageInBlocks(Generic[RowT]):
         self._block_start = 0
 
     @property
-    def is_read(self) -> bool:
-        """True if no block is left."""
-        return self._blocks.remaining == 0
-
-    @property
     def blocks_left(self) -> int:
         """The number of blocks left."""
         return self._blocks.remaining

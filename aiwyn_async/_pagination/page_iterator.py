@@ -149,7 +149,7 @@ class PageIterator(Generic[RowT]):
                 return rows
         return None
 
-    def blocks_at_hand(self, rows: list[RowT] | None = None) -> Iterator[list[RowT]]:
+    def buffered_blocks(self, rows: list[RowT] | None = None) -> Iterator[list[RowT]]:
         """Yield these rows, then the blocks of the page that need no await, each decoded on demand."""
         if rows:
             yield rows
@@ -263,7 +263,7 @@ class PageIterator(Generic[RowT]):
         if rows is None:
             self._is_unreadable = False
             return await self._remaining_rows(request, page)
-        if not page.is_read:
+        if page.blocks_left:
             return rows
         first = self._processor.candidate(_without_rows(page))
         if self._pagination.evidence(first.result, known=not page.new_rows) == Evidence.SUFFICIENT:

@@ -181,7 +181,7 @@ class PageProcessor(Generic[RowT]):
             return self._pagination.receive(result)
         except RepeatedPage:
             raise PaginationLoopError(
-                f"{path}: the server returned the same page twice; it may ignore the `page` parameter",
+                f"{path}: the server keeps returning the same rows; it may ignore the `page` parameter",
                 report=self.report,
             ) from None
         except NoOrderValues:

@@ -76,7 +76,7 @@ class Pager(Read[RowT]):
             observation.report = pages.report
             try:
                 while (rows := await pages.next_rows()) is not None:
-                    blocks = chain.from_iterable(pages.blocks_at_hand(rows))
+                    blocks = chain.from_iterable(pages.buffered_blocks(rows))
                     chunk = LastChunk(rows) if pages.is_drained else blocks
                     del rows, blocks
                     yield chunk

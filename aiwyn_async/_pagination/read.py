@@ -88,11 +88,11 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     if "page_size" in options:
-        options["page_size"] = check_integer("page_size", options["page_size"], 1, MAX_PAGE_SIZE)
+        options["page_size"] = check_positive("page_size", options["page_size"], MAX_PAGE_SIZE)
     if options.get("limit") is not None:
-        options["limit"] = check_integer("limit", options["limit"], 1, None)
+        options["limit"] = check_positive("limit", options["limit"])
     if options.get("ranges") is not None:
-        options["ranges"] = check_integer("ranges", options["ranges"], 1, MAX_RANGES)
+        options["ranges"] = check_positive("ranges", options["ranges"], MAX_RANGES)
     on_bad_row = options.get("on_bad_row", "raise")
     if not isinstance(on_bad_row, str) or on_bad_row not in {"raise", "skip", "collect"}:
         raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
@@ -309,18 +309,18 @@ def _decoder_of(row_type: Any) -> None:
         raise TypeError(f"no JSON decodes to {type_name(custom)}")
 
 
-def check_integer(name: str, value: object, minimum: int, maximum: int | None) -> int:
+def check_positive(name: str, value: object, maximum: int | None = None) -> int:
     """Return the value as an int.
 
     Raises:
-        ConfigurationError: the value is not an integer within the bounds; names the argument.
+        ConfigurationError: the value is not an integer from 1 to the maximum; names the argument.
     """
-    if type(value) is int and minimum <= value <= (value if maximum is None else maximum):
+    if type(value) is int and 1 <= value <= (value if maximum is None else maximum):
         return value
     is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
-    number = int(cast("int", value)) if is_whole else minimum - 1
-    if number < minimum or (maximum is not None and number > maximum):
-        bounds = f"between {minimum} and {maximum}" if maximum else f"of at least {minimum}"
+    number = int(cast("int", value)) if is_whole else 0
+    if number < 1 or (maximum is not None and number > maximum):
+        bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
         raise ConfigurationError(f"{name} must be an integer {bounds}, got {value!r}")
     return number
 

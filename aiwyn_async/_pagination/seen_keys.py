@@ -90,7 +90,17 @@ class KeySet:
         Returns False, and adds nothing, if only ``add_new()`` can decide it.
         """
         run = _Run.of(keys)
-        return run is not None and self._add_if_disjoint(run)
+        if run is None:
+            return False
+        index = bisect_left(self._runs, (run.low,))
+        before, after = self._runs[index - 1 : index], self._runs[index : index + 1]
+        if (before and before[0].high >= run.low) or (after and after[0].low <= run.high):
+            return False
+        if self._spans and not self._is_beside_spans(run):
+            return False
+        joined = _joined([*before, run, *after])
+        self._runs[index - len(before) : index + len(after)] = joined
+        return True
 
     def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
         """Add keys; return the indices of those not seen before, or None if all are new.
@@ -138,18 +148,6 @@ class KeySet:
                     span.discard(key & (SPAN - 1))
             elif key is not None:
                 self._others.discard(key)
-
-    def _add_if_disjoint(self, run: _Run) -> bool:
-        """Add keys if no known key is between their ends; return False if one may be."""
-        index = bisect_left(self._runs, (run.low,))
-        before, after = self._runs[index - 1 : index], self._runs[index : index + 1]
-        if (before and before[0].high >= run.low) or (after and after[0].low <= run.high):
-            return False
-        if self._spans and not self._is_beside_spans(run):
-            return False
-        joined = _joined([*before, run, *after])
-        self._runs[index - len(before) : index + len(after)] = joined
-        return True
 
     def _is_beside_spans(self, run: _Run) -> bool:
         first, last = run.low >> SPAN_BITS, run.high >> SPAN_BITS

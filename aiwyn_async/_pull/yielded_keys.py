@@ -49,9 +49,6 @@ class RangeKeys:
 class ScanKeys(KeySet):
     """The keys yielded by full scans. Only the first scan yields rows without a key.
 
-    Args:
-        known: the keys yielded before.
-
     Attributes:
         rows_without_key: rows without a key in the current scan.
     """

@@ -71,7 +71,7 @@ def _is_finite(number: float | Decimal) -> bool:
     return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
-def check_word(name: str, value: object, words: Sequence[str]) -> None:
+def check_choice(name: str, value: object, words: Sequence[str]) -> None:
     """Refuse what is neither one of the words nor None.
 
     Raises:
@@ -135,7 +135,7 @@ def _no_date(name: str, value: object) -> ConfigurationError:
     return ConfigurationError(f"{name} must be a date, a datetime or ISO 8601 text, not {shown}")
 
 
-async def each(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
+async def iterate(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
     """Iterate over an iterable of either kind, reading items as needed."""
     if isinstance(items, AsyncIterable):
         async for item in items:

@@ -20,11 +20,11 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, check_integer
+from aiwyn_async._pagination.read import ReadOptions, check_positive
 from aiwyn_async._pull.key_bounds import MAX_PARTS, make_plan
 from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
-from aiwyn_async._resources.arguments import as_fields, as_id, check_keys, check_word, each
+from aiwyn_async._resources.arguments import as_fields, as_id, check_choice, check_keys, iterate
 from aiwyn_async._resources.endpoint import Endpoint, Verb
 from aiwyn_async._resources.keys import is_same_key, key_getter
 from aiwyn_async._resources.options import ListOptions, PlanOptions, PullOptions
@@ -150,7 +150,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         """
         filters, rest = self._split_filters(options)
         built = ReadOptions.build(self._verb("plan"), PLAN_OPTIONS, **rest)
-        parts = check_integer("parts", parts, 1, MAX_PARTS)
+        parts = check_positive("parts", parts, MAX_PARTS)
         query = self._pull_query(where, paging, filters, allow_unknown=allow_unknown_operators)
         return await make_plan(self._session, query, self.hit_type, built, parts)
 
@@ -165,7 +165,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
     def _pull_query(
         self, where: Where, paging: Paging | None, filters: Mapping[str, Any], /, *, allow_unknown: bool
     ) -> Query:
-        check_word("paging", paging, ("key", "page"))
+        check_choice("paging", paging, ("key", "page"))
         if where is not None or paging == "key" or allow_unknown:
             raise ConfigurationError(
                 f"{self.endpoint.resource} has no documented search endpoint; filter with the arguments of "
@@ -259,7 +259,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
 
         prefetcher: Prefetcher[Id, DetailT | None] = Prefetcher(look_up, GET_MANY_DEPTH)
         try:
-            async for key in each(keys):
+            async for key in iterate(keys):
                 prefetcher.begin(key)
                 if prefetcher.is_full:
                     yield (_lookup_result(*await prefetcher.next_in_order()),)
@@ -273,7 +273,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         received = self._key_of(detail)
         if received == key or is_same_key(key, received):
             return detail
-        self._session.distrust_connections()
+        self._session.transport.retire_connections()
         mismatch = ResponseMismatchError(
             f"requested key {key!r}, received the object with key {received!r}",
             requested_key=key,

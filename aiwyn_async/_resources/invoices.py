@@ -10,7 +10,7 @@ from typing import Final, Literal, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import check_word, optional_id, wire_date
+from aiwyn_async._resources.arguments import check_choice, optional_id, wire_date
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
@@ -64,7 +64,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        check_word("sort_order", sort_order, ("asc", "desc"))
+        check_choice("sort_order", sort_order, ("asc", "desc"))
         filters = {
             "clientId": optional_id("client_id", client_id),
             "status": to_wire(status, "status"),

@@ -16,8 +16,8 @@ from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
-from aiwyn_async._pagination.read import check_integer
-from aiwyn_async._resources.arguments import check_finite, each
+from aiwyn_async._pagination.read import check_positive
+from aiwyn_async._resources.arguments import check_finite, iterate
 from aiwyn_async._resources.record_outcomes import (
     MISMATCHES,
     Batch,
@@ -104,7 +104,7 @@ class RecordWrite:
         *,
         raise_on_partial: bool,
     ) -> None:
-        batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH)
+        batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; put a single one in a list")
         self.report: WriteReport = WriteReport()
@@ -194,7 +194,7 @@ class RecordWrite:
         batch = Batch(0, [], set())
         index = 0
         broken: Exception | None = None
-        records = each(self._records)
+        records = iterate(self._records)
         while True:
             try:
                 record = self._checked(await anext(records), index)
@@ -257,5 +257,5 @@ class RecordWrite:
         outcomes = parse_outcomes(batch, response.body, self._session.mask_text)
         if any(outcome.code in MISMATCHES for outcome in outcomes):
             # It may belong to another request, and the next response on that connection to this one.
-            self._session.distrust_connections()
+            self._session.transport.retire_connections()
         return outcomes

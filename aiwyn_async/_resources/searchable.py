@@ -14,7 +14,7 @@ from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.ties import holds_instants
-from aiwyn_async._resources.arguments import check_word
+from aiwyn_async._resources.arguments import check_choice
 from aiwyn_async._resources.collection import NO_KEY, Collection, Paging
 from aiwyn_async._resources.options import ChangesOptions, ListOptions
 from aiwyn_async.errors import ConfigurationError
@@ -78,12 +78,10 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         state: StateBackend | None = None,
         **options: Unpack[ChangesOptions],
     ) -> Changes[HitT]:
-        """Return the rows changed since a bookmark, or all rows, as a ``Changes``.
+        """Return the rows changed since a bookmark, or all rows without one, as a ``Changes``.
 
-        Without a bookmark, these are all rows.
-
-        Which field tells of changes is inferred from the rows that the documentation shows, as is that the
-        search can be filtered and ordered by it. A server that refuses it responds with an error.
+        Which field has the time of the last change is inferred from the rows that the documentation shows, as
+        is that the search can be filtered and ordered by it. A server that refuses it responds with an error.
 
         Args:
             since: where to start while ``state`` has no bookmark; a naive datetime is sent naive.
@@ -121,7 +119,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         self, where: Where, order_by: OrderBy, paging: Paging | None, *, allow_unknown: bool
     ) -> Query:
         key = self.endpoint.key
-        check_word("paging", paging, ("key", "page"))
+        check_choice("paging", paging, ("key", "page"))
         if paging == "key" and key is None:
             raise ConfigurationError(f"rows of {self.endpoint.resource} have no key; pass paging='page'")
         tree = to_where(where, allow_unknown_operators=allow_unknown)

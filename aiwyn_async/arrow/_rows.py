@@ -100,11 +100,7 @@ class RowCounts(msgspec.Struct):
 
 
 class PageRows:
-    """The rows of several pages, in order, undecoded, with counts and bad rows.
-
-    Args:
-        pages: pages without rows are dropped.
-        on_bad_row: what to do with bad rows.
+    """The rows of several pages that have any, in order, undecoded, with counts and bad rows.
 
     Attributes:
         counts: what was counted so far.

@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
@@ -24,7 +23,7 @@ from aiwyn_async._decoding.exact import ExactRow, exact_decoder
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._cells import Cells
+from aiwyn_async.arrow._cells import Cells, extra_json
 from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
@@ -217,7 +216,7 @@ class RowSchema:
                 continue
             if self._options.extra:
                 try:
-                    values[EXTRA_COLUMN] = _extra_json(exact)
+                    values[EXTRA_COLUMN] = extra_json(exact)
                 except UnicodeDecodeError as error:
                     rows.record_error(index, error)
                     continue
@@ -310,13 +309,6 @@ def _is_within_bounds(values: Any) -> bool:
         return True
     bounds = compute.min_max(values.view(integers)).as_py()
     return bounds["min"] is None or bool(low <= bounds["min"] and bounds["max"] <= high)
-
-
-def _extra_json(exact: ExactRow) -> str | None:
-    """Return the fields that the row type does not have as a JSON object."""
-    if not exact.unknown:
-        return None
-    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
 
 
 def _lacks(column: Any, kind: inspect.Type, refuses: bool) -> bool:

@@ -63,7 +63,7 @@ _READ: type[BlockingRead[Any, Any]] = BlockingRead
 _COLLECTION: type[BlockingCollection[..., Any, Any, Any]] = BlockingCollection
 
 
-def _job(
+def _blocking_method(
     function: Callable[Concatenate[Any, P], Awaitable[ResultT]], kind: type[SourceT]
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Aiwyn, SourceT, P], ResultT]]:
     """Replace a method by an async function of a read or a resource, with its arguments."""
@@ -241,11 +241,11 @@ class Aiwyn:
         """Event subscriptions: catalog, create, update, deactivate, secret."""
         return BlockingEventSubscriptions(self.thread, self.client.event_subscriptions)
 
-    @_job(export, _READ)
+    @_blocking_method(export, _READ)
     def export(self) -> None:
         """Write all rows of a read to a file."""
 
-    @_job(sync, _COLLECTION)
+    @_blocking_method(sync, _COLLECTION)
     def sync(self) -> None:
         """Bring the table of a resource in a DuckDB file up to date."""
 

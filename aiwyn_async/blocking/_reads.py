@@ -26,7 +26,7 @@ OtherT = TypeVar("OtherT")
 ReportT = TypeVar("ReportT", bound=ListReport | PullReport)
 
 
-class Supply(Generic[ItemT]):
+class CallerIterable(Generic[ItemT]):
     """Items of an iterable that only the caller's thread reads, in blocks, as the client needs them.
 
     The iterable can make calls itself, and can belong to its thread, as a cursor of SQLite does.
@@ -49,7 +49,7 @@ class Supply(Generic[ItemT]):
     @classmethod
     def of(cls, items: Any, size: int) -> tuple[Any, Self | None]:
         """Return what to pass to the client, and its supply; a collection is passed as it is."""
-        if _is_at_hand(items):
+        if _is_in_memory(items):
             return items, None
         supply = cls(items, size)
         return supply, supply
@@ -100,7 +100,7 @@ class Supply(Generic[ItemT]):
         raise StopAsyncIteration
 
 
-def _is_at_hand(items: object) -> bool:
+def _is_in_memory(items: object) -> bool:
     return isinstance(items, (Collection, AsyncIterable)) or not isinstance(items, Iterable)
 
 
@@ -112,7 +112,7 @@ class BlockingIteration(Iterator[ItemT]):
     """
 
     def __init__(
-        self, thread: LoopThread, iteration: Iteration[ItemT], supply: Supply[Any] | None = None
+        self, thread: LoopThread, iteration: Iteration[ItemT], supply: CallerIterable[Any] | None = None
     ) -> None:
         self._thread = thread
         self._iteration = iteration
@@ -157,7 +157,7 @@ class BlockingIteration(Iterator[ItemT]):
             self._left.extend(chunk)
             return bool(chunk)
 
-    async def _fill_unless_needed(self, supply: Supply[Any]) -> bool | None:
+    async def _fill_unless_needed(self, supply: CallerIterable[Any]) -> bool | None:
         """Read the next chunk; or return None if the client waits for the supply."""
         await supply.resume()
         filling = asyncio.ensure_future(self._fill())

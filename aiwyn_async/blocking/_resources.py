@@ -23,7 +23,7 @@ from aiwyn_async._resources.event_subscriptions import EventSubscriptions
 from aiwyn_async._resources.options import ChangesOptions, ListOptions, PlanOptions, PullOptions
 from aiwyn_async._resources.record_types import RecordTypes
 from aiwyn_async._resources.records import MAX_BATCH, Records, RecordWrite
-from aiwyn_async.blocking._reads import BlockingChanges, BlockingIteration, BlockingRead, Supply
+from aiwyn_async.blocking._reads import BlockingChanges, BlockingIteration, BlockingRead, CallerIterable
 from aiwyn_async.blocking._thread import LoopThread
 from aiwyn_async.errors import AiwynError
 from aiwyn_async.filters import OrderBy, Where
@@ -98,7 +98,7 @@ class BlockingCollection(Resource[Any], Generic[P, RowT, HitT, DetailT]):
 
         A missing object is yielded as ``LookupResult(key, None)``. See ``Collection.get_many()``.
         """
-        keys, supply = Supply[Id].of(keys, GET_MANY_DEPTH)
+        keys, supply = CallerIterable[Id].of(keys, GET_MANY_DEPTH)
         return BlockingIteration(self.thread, self.source.get_many(keys), supply)
 
     def pull(
@@ -191,7 +191,7 @@ class BlockingSearchableCollection(BlockingCollection[P, RowT, HitT, DetailT]):
         return BlockingChanges(self.thread, changes)
 
 
-def _like(
+def _blocking_form(
     method: Callable[Concatenate[ResourceT, P], Awaitable[ResultT]],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Resource[ResourceT], P], ResultT]]:
     """Replace a method by the blocking form of an async one, with its arguments and documentation."""
@@ -206,23 +206,23 @@ def _like(
 class BlockingEventSubscriptions(Resource[EventSubscriptions]):
     """Event subscriptions (webhooks); see ``EventSubscriptions``."""
 
-    @_like(EventSubscriptions.catalog)
+    @_blocking_form(EventSubscriptions.catalog)
     def catalog(self) -> None:
         """Return the events to subscribe to."""
 
-    @_like(EventSubscriptions.create)
+    @_blocking_form(EventSubscriptions.create)
     def create(self) -> None:
         """Subscribe a URL to operations on entity types."""
 
-    @_like(EventSubscriptions.update)
+    @_blocking_form(EventSubscriptions.update)
     def update(self) -> None:
         """Change a subscription."""
 
-    @_like(EventSubscriptions.deactivate)
+    @_blocking_form(EventSubscriptions.deactivate)
     def deactivate(self) -> None:
         """End a subscription."""
 
-    @_like(EventSubscriptions.secret)
+    @_blocking_form(EventSubscriptions.secret)
     def secret(self) -> None:
         """Return the secret that deliveries are signed with."""
 
@@ -230,15 +230,15 @@ class BlockingEventSubscriptions(Resource[EventSubscriptions]):
 class BlockingRecordTypes(Resource[RecordTypes]):
     """Custom record types; see ``RecordTypes``."""
 
-    @_like(RecordTypes.create)
+    @_blocking_form(RecordTypes.create)
     def create(self) -> None:
         """Define a custom record type."""
 
-    @_like(RecordTypes.update)
+    @_blocking_form(RecordTypes.update)
     def update(self) -> None:
         """Change a custom record type."""
 
-    @_like(RecordTypes.deactivate)
+    @_blocking_form(RecordTypes.deactivate)
     def deactivate(self) -> None:
         """Deactivate a custom record type."""
 
@@ -299,7 +299,7 @@ class BlockingRecords(Resource[Records]):
     def _write(
         self, begin: Callable[..., RecordWrite], records: Any, batch_size: int, *, raise_on_partial: bool
     ) -> WriteResult:
-        records, supply = Supply[Any].of(records, MAX_BATCH)
+        records, supply = CallerIterable[Any].of(records, MAX_BATCH)
         write = begin(records, batch_size=batch_size, raise_on_partial=raise_on_partial)
         iteration = BlockingIteration(self.thread, aiter(write), supply)
         outcomes: list[RecordOutcome] = []

@@ -57,15 +57,16 @@ def aiwyn_destination(
         records = [_without_variants(row, table["columns"]) for row in rows]
         with start_blocking_portal("asyncio") as portal:
             failed, report = portal.call(_write, connect, records)
-        if failed and letters is None:
+        if not failed:
+            return
+        if letters is None:
             raise PartialWriteError(
                 f"{len(failed)} of {len(records)} rows were refused: {failed[0][1]}; correct them, or pass "
                 "dead_letters= to continue without them",
                 report=report,
             )
-        if failed and letters is not None:
-            letters.append(failed)
-            logger.warning("%d of %d rows were refused; see %s", len(failed), len(records), letters.path)
+        letters.append(failed)
+        logger.warning("%d of %d rows were refused; see %s", len(failed), len(records), letters.path)
 
     created: Destination[Any, Any] = dlt.destination(
         aiwyn,

@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, Self
 
-from aiwyn_async._core.threads import in_thread, to_its_end
+from aiwyn_async._core.threads import in_thread, shielded
 
 
 class _AbandonedError(Exception):
@@ -48,7 +48,7 @@ class FileAssembler:
             ExportError: the disk refuses.
         """
         self._parts.put("finish")
-        return await to_its_end(self._writing)
+        return await shielded(self._writing)
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class FileAssembler:
     async def __aexit__(self, *_: object) -> None:
         self._parts.put("abandon")
         # Its result is irrelevant here: the caller raises an error already.
-        await to_its_end(asyncio.gather(self._writing, return_exceptions=True))
+        await shielded(asyncio.gather(self._writing, return_exceptions=True))
 
     def _iterate_parts(self) -> Iterator[Path]:
         while (part := self._parts.get()) != "finish":

@@ -24,13 +24,7 @@ MAX_THREADS: Final = 2
 
 
 class FileOutput:
-    """A file, assembled from parts in a staging directory.
-
-    Args:
-        path: the file.
-        file_format: of the file.
-        source: the read.
-    """
+    """A file, assembled from parts in a staging directory."""
 
     def __init__(self, path: Path, file_format: Format, source: Source) -> None:
         self.path = str(path)

@@ -12,7 +12,7 @@ import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._core.threads import in_thread, to_its_end
+from aiwyn_async._core.threads import in_thread, shielded
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._pagination.page import Checkpoint, Page
@@ -101,7 +101,7 @@ class ExportJob:
             # Complete output gets its name even if the caller is cancelled now.
             self._report = parts.combined_report(self._source.report)
             self._state.check_rows(self._report)
-            size = await to_its_end(self._finish(writer))
+            size = await shielded(self._finish(writer))
         self._send_progress()
         return self._result(size, self._report)
 
@@ -168,7 +168,7 @@ class ExportJob:
                         self._send_progress()
         finally:
             # Also after an error, so that a resumed export does not request these pages again.
-            await to_its_end(self._write_rest(parts, pages_of_part, report))
+            await shielded(self._write_rest(parts, pages_of_part, report))
 
     async def _write_rest(self, parts: PartQueue, pages: list[Page[Any]], report: Report) -> None:
         try:

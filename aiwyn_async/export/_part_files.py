@@ -6,9 +6,10 @@ import contextlib
 import functools
 import io
 import os
+import shutil
 import sys
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -34,10 +35,6 @@ class PartLocation(NamedTuple):
 
 def write_part(location: PartLocation, write: Callable[[IO[bytes]], int]) -> Part:
     """Write a part and drop whatever follows it. Does not sync it to the disk.
-
-    Args:
-        location: where to write.
-        write: writes the rows and returns their number.
 
     Raises:
         ExportError: the disk refuses.
@@ -68,7 +65,7 @@ def verify_part(part: Part, location: PartLocation, *, appended: bool) -> None:
         file.seek(location.start)
         checksum = _crc32(file, part.size if appended else sys.maxsize)
     if checksum != part.crc32:
-        raise damaged(location)
+        raise damaged_part(location)
 
 
 @contextlib.contextmanager
@@ -82,13 +79,13 @@ def open_at(location: PartLocation) -> Generator[io.BufferedRandom]:
         handle = os.open(location.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(handle, "r+b") as file:
             if file.seek(0, os.SEEK_END) < location.start:
-                raise damaged(location)
+                raise damaged_part(location)
             file.truncate(location.start)
             file.seek(location.start)
             yield file
 
 
-def damaged(location: PartLocation) -> ExportError:
+def damaged_part(location: PartLocation) -> ExportError:
     """Return the error for a part that is missing or damaged."""
     return ExportError(f"{location.path} is missing or damaged; pass force=True to start again")
 
@@ -130,3 +127,12 @@ def _crc32(file: io.BufferedIOBase, max_bytes: int) -> int:
         checksum = _crc32_function()(buffer[:count], checksum)
         max_bytes -= count
     return checksum
+
+
+def join_files(header: bytes, parts: Iterable[Path], path: Path) -> None:
+    """Write a file: the header, then the content of the parts."""
+    with path.open("wb") as file:
+        file.write(header)
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)

@@ -26,7 +26,7 @@ from aiwyn_async.export._manifest import (
     read_valid_manifest,
     write_manifest,
 )
-from aiwyn_async.export._part_files import PartLocation, damaged, disk_errors, open_at, verify_part
+from aiwyn_async.export._part_files import PartLocation, damaged_part, disk_errors, open_at, verify_part
 
 MANIFEST: Final = "manifest.json"
 
@@ -287,4 +287,4 @@ def _read_bad_rows(path: Path) -> list[BadRow]:
         try:
             return msgspec.json.decode(path.read_bytes(), type=list[BadRow])
         except (FileNotFoundError, *INVALID):
-            raise damaged(PartLocation(path)) from None
+            raise damaged_part(PartLocation(path)) from None

@@ -110,18 +110,7 @@ class Sandbox(DataControls):
     ) -> None:
         if invoices < 0 or (clients is not None and clients < 1):
             raise ValueError("invoices must not be negative, and clients must be at least 1")
-        if collation not in get_args(Collation):
-            raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
-        if not 0 <= latency <= sys.float_info.max:
-            raise ValueError(f"latency must be 0 or more seconds, got {latency}")
-        if not 0 <= port < 2**16:
-            raise ValueError(f"port {port} is not between 0 and 65535")
-        if not -(2**63) <= seed < 2**63:
-            raise ValueError("seed must fit in 64 bits")
-        if api_key is not None and not (
-            api_key.isascii() and api_key.isprintable() and api_key.split() == [api_key]
-        ):
-            raise ValueError("api_key must be printable ASCII without spaces")
+        _check_options(collation, latency, port, seed, api_key)
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
@@ -323,3 +312,18 @@ class Sandbox(DataControls):
         """Return the number of requests of one route or all, including failed ones."""
         calls = self._service.calls
         return calls.total() if route is None else calls[route]
+
+
+def _check_options(collation: str, latency: float, port: int, seed: int, api_key: str | None) -> None:
+    if collation not in get_args(Collation):
+        raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
+    if not 0 <= latency <= sys.float_info.max:
+        raise ValueError(f"latency must be 0 or more seconds, got {latency}")
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port {port} is not between 0 and 65535")
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError("seed must fit in 64 bits")
+    if api_key is not None and not (
+        api_key.isascii() and api_key.isprintable() and api_key.split() == [api_key]
+    ):
+        raise ValueError("api_key must be printable ASCII without spaces")

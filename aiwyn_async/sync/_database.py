@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from aiwyn_async._core.duckdb_sql import IN_USE, attach_new, attach_old
+from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, is_database
 from aiwyn_async._core.files import disk_errors, restrict_to_owner
 from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
@@ -25,9 +25,6 @@ OTHER_FORMATS: Final = frozenset(
         *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
     }
 )
-# DuckDB opens files of other formats as views and would write nothing.
-MAGIC: Final = b"DUCK"
-MAGIC_OFFSET: Final = 8
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 OPTIONS: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,  # nothing is downloaded
@@ -75,7 +72,7 @@ class DatabaseFile:
         with disk_errors(self.path, "open"):
             is_new = self._check_target()
         with self.errors():
-            attach = attach_new if is_new else attach_old
+            attach = attach_new if is_new else attach_existing
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
             self._is_attached = True
             # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
@@ -92,7 +89,7 @@ class DatabaseFile:
         if path.is_symlink() or path.is_dir():
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
         if path.exists():
-            if not _is_database(path):
+            if not is_database(path):
                 raise StorageError(f"{path} is not a DuckDB database; use another file or remove it")
             return False
         for log in logs_beside(path):
@@ -168,8 +165,3 @@ class DatabaseFile:
                     f"{self.path} is in use by another sync or program; wait until it has finished"
                 ) from error
             raise StorageError(f"DuckDB cannot update {self.path}: {text}") from error
-
-
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC

@@ -15,7 +15,7 @@ from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._core.files import storage_notes
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.threads import in_thread, to_its_end
+from aiwyn_async._core.threads import in_thread, shielded
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._rows import PageRows, RowCounts, raw_pages
@@ -43,10 +43,6 @@ class _BookmarkState:
 
 class SyncJob:
     """A run of a sync.
-
-    Args:
-        reads: the reads of the resource.
-        table: the table.
 
     Attributes:
         rows_received, inserted, updated: the number of rows so far.
@@ -219,7 +215,7 @@ class SyncJob:
                     if len(pages) == PAGES_PER_TRANSACTION:
                         full, pages, previous, writing = pages, [], writing, None
                         if previous is not None:
-                            await to_its_end(previous)
+                            await shielded(previous)
                         # With the checkpoint beyond them, since a run may die before its end.
                         bad_rows_taken += self.skipped.add(source.bad_rows[bad_rows_taken:])
                         # The next pages are read while these are written.
@@ -228,7 +224,7 @@ class SyncJob:
             finally:
                 # Also after an error, so that the next run need not request the received pages again.
                 if writing is not None:
-                    await to_its_end(writing)
+                    await shielded(writing)
                 self.skipped.add(source.bad_rows[bad_rows_taken:])
                 if pages:
                     await self._write(pages, save_checkpoint=save_checkpoint)

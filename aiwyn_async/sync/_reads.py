@@ -27,11 +27,6 @@ MAX_LOOKUP_SHARE: Final = 0.25
 class ResourceReads:
     """Creates the reads of a resource.
 
-    Args:
-        collection: the resource.
-        where: the condition of all reads.
-        options: keyword arguments of all reads.
-
     Raises:
         ConfigurationError: rows have no key, or the condition needs a search that is not documented.
     """

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.files import local_path
 from aiwyn_async._core.identity import JobIdentity
@@ -19,6 +20,7 @@ from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pull.progress import Progress
+from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.filters import Where
@@ -165,21 +167,28 @@ async def sync(
     )
     job = SyncJob(reads, table)
     source = await pull.masking(job.run(overlap, full=full, reconcile_deletes=reconcile_deletes))
-    problems, report = job.problems(source), source.report
-    job.counts.add_to(report)
+    result = _to_result(to, reads.resource, job, source, time.perf_counter() - started)
+    return result if on_bad_row == "collect" else msgspec.structs.replace(result, bad_rows=[])
+
+
+def _to_result(
+    to: str | Path, resource: str, job: SyncJob, source: Changes[Any] | Pull[Any], seconds: float
+) -> SyncResult:
+    problems = job.problems(source)
+    job.counts.add_to(source.report)
     return SyncResult(
         path=str(to),
-        table=reads.resource,
+        table=resource,
         rows_received=job.rows_received,
         inserted=job.inserted,
         updated=job.updated,
         unchanged=job.rows_received - job.inserted - job.updated - len(job.skipped.bad_rows),
         deleted=job.deleted,
         bookmark=job.bookmark,
-        report=report,
+        report=source.report,
         problems=problems,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         skipped=len(job.skipped),
-        bad_rows=job.skipped.bad_rows if on_bad_row == "collect" else [],
+        bad_rows=job.skipped.bad_rows,
         notes=job.notes,
     )

@@ -70,11 +70,28 @@ def aiwyn_client(aiwyn_sandbox: Sandbox, aiwyn_clock: FakeClock) -> Iterator[Aiw
     It works in the event loop of any runner, such as pytest-asyncio, anyio or ``asyncio.run()``.
     """
     from aiwyn_async import AiwynClient  # noqa: PLC0415
-    from aiwyn_async.testing._closing import close  # noqa: PLC0415
 
     client = AiwynClient(base_url=aiwyn_sandbox.url, api_key=aiwyn_sandbox.api_key, clock=aiwyn_clock)
     yield client
-    close(client)
+    _close(client)
+
+
+def _close(client: AiwynClient) -> None:
+    """Close a client in each of its event loops that is still open, and refuse further requests.
+
+    A fixture that is a coroutine would need the test's runner; this one does not know which it is.
+    """
+    import asyncio  # noqa: PLC0415
+
+    transport = client._session.transport  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    for loop in transport.open_loops():
+        if not loop.is_running():
+            loop.run_until_complete(client.aclose())
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(client.aclose())
+    finally:
+        loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -80,14 +80,9 @@ class DatasetFiles:
     def encode(
         self, tables: Sequence[Any], folder: str, number: int
     ) -> tuple[dict[DatasetFile, bytes], dict[str, Decimal]]:
-        """Encode the rows of tables as files: one, or one for each value of the partition column.
+        """Encode rows as files, from this number on: one, or one for each value of the partition column.
 
         Returns the content of each file, and the sum of each column of money.
-
-        Args:
-            tables: the rows.
-            folder: of the files.
-            number: of the first file.
         """
         contents: dict[DatasetFile, bytes] = {}
         table = pa.concat_tables(tables)

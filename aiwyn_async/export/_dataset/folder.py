@@ -75,7 +75,7 @@ class Folder(Protocol):
         ...
 
 
-class LocalFolder:
+class LocalFolder(Folder):
     """A folder on a disk: files are durable when ``write()`` returns, and readable by their owner alone."""
 
     def __init__(self, path: Path) -> None:
@@ -84,7 +84,6 @@ class LocalFolder:
         self._lock = FolderLock(path / PARTIAL)
 
     def lock(self) -> None:
-        """See ``Folder.lock()``."""
         with disk_errors(self._path):
             if not self._path.parent.is_dir():
                 raise ExportError(f"the folder {self._path.parent} does not exist; create it")
@@ -92,13 +91,11 @@ class LocalFolder:
             self._lock.acquire()
 
     def release(self) -> None:
-        """See ``Folder.release()``."""
         self._lock.release()
         with contextlib.suppress(OSError):
             self._path.rmdir()  # if nothing was written
 
     def read(self, name: str) -> bytes | None:
-        """See ``Folder.read()``."""
         with disk_errors(self._path / name, "read"):
             try:
                 return (self._path / name).read_bytes()
@@ -106,7 +103,6 @@ class LocalFolder:
                 return None
 
     def write(self, name: str, content: bytes) -> None:
-        """See ``Folder.write()``."""
         path = self._path / name
         with disk_errors(path):
             make_folder(path.parent)
@@ -118,12 +114,10 @@ class LocalFolder:
         return content is not None and (len(content), zlib.crc32(content)) == (file.bytes, file.crc32)
 
     def files(self, folder: str) -> list[str]:
-        """See ``Folder.files()``."""
         paths = [path for path in (self._path / folder).rglob("*") if not path.is_dir()]
         return [path.relative_to(self._path).as_posix() for path in paths]
 
     def runs(self) -> list[str]:
-        """See ``Folder.runs()``."""
         return sorted(path.name for path in self._path.glob("run-*") if path.is_dir())
 
     def move(self, folder: str, to: str) -> None:
@@ -140,7 +134,6 @@ class LocalFolder:
                 move_synced(self._path / name, moved)
 
     def remove(self, name: str) -> None:
-        """See ``Folder.remove()``."""
         path = self._path / name
         with disk_errors(path):
             if path.is_dir() and not path.is_symlink():
@@ -157,7 +150,7 @@ class LocalFolder:
                 self.remove(f"{folder}/{path.name}")
 
 
-class RemoteFolder:
+class RemoteFolder(Folder):
     """A folder in a file system of fsspec, such as ``s3://bucket/invoices``.
 
     Such a file system has no locks: two exports to one folder at the same time are not excluded.
@@ -196,7 +189,6 @@ class RemoteFolder:
         """Do nothing: such a file system has no locks."""
 
     def read(self, name: str) -> bytes | None:
-        """See ``Folder.read()``."""
         with self._errors("read", name):
             try:
                 return bytes(self._files.cat_file(self._at(name)))
@@ -204,7 +196,6 @@ class RemoteFolder:
                 return None
 
     def write(self, name: str, content: bytes) -> None:
-        """See ``Folder.write()``."""
         path = self._at(name)
         with self._errors("write", name):
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -220,14 +211,12 @@ class RemoteFolder:
                 return False
 
     def files(self, folder: str) -> list[str]:
-        """See ``Folder.files()``."""
         with self._errors("read", folder):
             self._files.invalidate_cache()
             paths = self._files.find(self._at(folder))
         return [str(path).removeprefix(self._root).removeprefix("/") for path in paths]
 
     def runs(self) -> list[str]:
-        """See ``Folder.runs()``."""
         with self._errors("read"):
             self._files.invalidate_cache()
             paths = self._files.ls(self._root, detail=False)
@@ -243,7 +232,6 @@ class RemoteFolder:
                 self._files.mv(self._at(name), target)
 
     def remove(self, name: str) -> None:
-        """See ``Folder.remove()``."""
         with self._errors("write", name), contextlib.suppress(FileNotFoundError):
             self._files.rm(self._at(name), recursive=True)
 

@@ -51,19 +51,10 @@ def commit_parts(
     schema: Any = None
     for partition in plan.partitions:
         name = part_name(partition.number)
-        content = folder.read(name)
-        table = None if content is None else read_table(content)
-        if content is None or table is None:
-            raise ExportError(
-                f"{folder.name}/{name} is missing or damaged; export partition {partition.number} again"
-            )
-        _check_rows(f"{folder.name}/{name}", table, partition.number, reports)
-        schema = schema or table.schema
-        if table.schema != schema:
-            raise ExportError(
-                f"{folder.name}/{name} has other columns than the files before it; "
-                'pass ids="text" to each export()'
-            )
+        content = folder.read(name) or b""
+        table = read_table(content)
+        _check_part(f"{folder.name}/{name}", table, schema, partition.number, reports)
+        schema = table.schema
         files.append(DatasetFile(name, table.num_rows, len(content), zlib.crc32(content)))
         sums = add_sums(sums, sum_money(table))
     manifest = DatasetManifest(
@@ -81,10 +72,19 @@ def commit_parts(
     return read_manifest(to)
 
 
-def _check_rows(name: str, table: Any, number: int, reports: Mapping[int, PullReport | str | bytes]) -> None:
+def _check_part(
+    path: str, table: Any, schema: Any, number: int, reports: Mapping[int, PullReport | str | bytes]
+) -> None:
+    """Refuse the table of a file that does not have the rows of its report, or has another schema."""
+    if table is None:
+        raise ExportError(f"{path} is missing or damaged; export partition {number} again")
     report = to_report(number, reports[number])
-    read = report.rows_yielded - report.bad_rows
-    if table.num_rows != read:
+    rows = report.rows_yielded - report.bad_rows
+    if table.num_rows != rows:
         raise ExportError(
-            f"{name} has {table.num_rows} rows, but its report has {read}; export partition {number} again"
+            f"{path} has {table.num_rows} rows, but its report has {rows}; export partition {number} again"
+        )
+    if schema is not None and table.schema != schema:
+        raise ExportError(
+            f'{path} has other columns than the files before it; pass ids="text" to each export()'
         )

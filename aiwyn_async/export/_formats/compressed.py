@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._part_files import join_files
 
 
 class TextFormat(Protocol):
@@ -33,10 +33,6 @@ Compress = Callable[[bytes], bytes]
 
 class CompressedFormat:
     """Compresses the parts of a text format.
-
-    Args:
-        text: the format.
-        codec: its suffix.
 
     Raises:
         ConfigurationError: the codec needs an extra.
@@ -63,11 +59,7 @@ class CompressedFormat:
         return self._join if self._text.header() else None
 
     def _join(self, parts: Iterator[Path], path: Path) -> None:
-        with path.open("wb") as file:
-            file.write(self._compress(self._text.header()))
-            for part in parts:
-                with part.open("rb") as source:
-                    shutil.copyfileobj(source, file, 1 << 20)
+        join_files(self._compress(self._text.header()), parts, path)
 
 
 def find_codec(path: Path) -> str | None:

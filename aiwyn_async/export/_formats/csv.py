@@ -7,7 +7,6 @@ import csv
 import functools
 import io
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,13 +16,15 @@ from typing import IO, Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.exact import ExactRow, exact_decoder, has_nested_defaults, is_usual, split_fields
+from aiwyn_async._decoding.exact import exact_decoder, has_nested_defaults, is_usual, split_fields
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
+from aiwyn_async.arrow._cells import extra_json
 from aiwyn_async.arrow._options import EXTRA_COLUMN, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.export._part_files import join_files
 
 # OWASP: spreadsheets run a cell that starts with one of these as a formula.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -77,11 +78,7 @@ class CsvFormat:
 
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
         """Write the header, then the parts."""
-        with path.open("wb") as file:
-            file.write(self.header())
-            for part in parts:
-                with part.open("rb") as source:
-                    shutil.copyfileobj(source, file, 1 << 20)
+        join_files(self.header(), parts, path)
 
     def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> list[list[str | None]]:
         is_exact = self._is_exact(page)
@@ -127,7 +124,7 @@ class CsvFormat:
         for day in self._day_indexes:
             line[day] = (line[day] or "")[:DAY_LENGTH] or None
         if self._options.extra:
-            line.append(_extra_json(exact))
+            line.append(extra_json(exact))
         rows.counts.repaired_rows += exact.is_repaired
         rows.note_unknown(index, exact.unknown)
         return line
@@ -170,12 +167,6 @@ def _cell_text(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) 
 
 def _decode_list(json: bytes, fast: DecoderSpec) -> Any:
     return fast.decoder(fast.rows).decode(json)
-
-
-def _extra_json(exact: ExactRow) -> str | None:
-    if not exact.unknown:
-        return None
-    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()
 
 
 def _value_text(value: Any) -> str | None:

@@ -17,16 +17,13 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from aiwyn_async._core.duckdb_sql import IN_USE, attach_new, attach_old, identifier
+from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, identifier, is_database
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
 MAX_MEMORY: Final = "512MB"
-MAGIC: Final = b"DUCK"
-MAGIC_OFFSET: Final = 8
-"""It follows the bytes of a checksum."""
 BAD_LOG: Final = "replaying WAL"
 """In DuckDB's error for a log that is damaged or belongs to another file."""
 
@@ -72,9 +69,6 @@ class DatabaseFile:
     """An existing DuckDB file, of which one table is replaced.
 
     All other tables are retained.
-
-    Args:
-        table: the table to replace.
     """
 
     def __init__(self, table: str) -> None:
@@ -87,11 +81,11 @@ class DatabaseFile:
             ExportError: it is in use or cannot be opened, a view has the name, or ``sync()`` maintains the
                 table.
         """
-        if not _is_database(path):
+        if not is_database(path):
             return
         with _errors(path, self._table), _connect(path) as connection:
             try:
-                connection.execute(attach_old(str(path), "file"))
+                connection.execute(attach_existing(str(path), "file"))
             except duckdb.Error as error:
                 if BAD_LOG in str(error):
                     return
@@ -110,12 +104,12 @@ class DatabaseFile:
         Raises:
             ExportError: the file is in use or cannot be written.
         """
-        if not _is_database(path):
+        if not is_database(path):
             return False
         with _errors(path, self._table), _connect(new) as connection:
             self._attach(path, connection)
             self._check_names(path, connection)
-            connection.execute(f"{attach_old(str(new), 'new')} (READ_ONLY)")
+            connection.execute(f"{attach_existing(str(new), 'new')} (READ_ONLY)")
             name = f"main.{identifier(self._table)}"
             _share_mode_with_log(path, connection)
             connection.execute("BEGIN")
@@ -128,13 +122,13 @@ class DatabaseFile:
 
     def _attach(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         try:
-            connection.execute(attach_old(str(path), "file"))
+            connection.execute(attach_existing(str(path), "file"))
         except duckdb.Error as error:
             if BAD_LOG not in str(error):
                 raise
             # The file cannot be opened with this log, and the caller requested a replacement.
             path.with_name(f"{path.name}.wal").unlink()
-            connection.execute(attach_old(str(path), "file"))
+            connection.execute(attach_existing(str(path), "file"))
 
     def _check_names(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         views = "SELECT 1 FROM duckdb_views() WHERE database_name = 'file' AND schema_name = 'main' AND {}"
@@ -157,11 +151,6 @@ def _share_mode_with_log(path: Path, connection: duckdb.DuckDBPyConnection) -> N
     connection.execute("BEGIN; CREATE SCHEMA file._aiwyn_export; DROP SCHEMA file._aiwyn_export; COMMIT")
     with contextlib.suppress(OSError):
         path.with_name(f"{path.name}.wal").chmod(path.stat().st_mode & 0o777)
-
-
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC
 
 
 def _connect(spill_beside: Path) -> duckdb.DuckDBPyConnection:

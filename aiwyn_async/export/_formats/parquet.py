@@ -69,13 +69,9 @@ def merge_small_parts(
 
     Their rows are encoded again. That costs little: with pages so small, requests take most of the time.
 
-    Args:
-        parts: may wait for parts that are still being written.
-        folder: for the merged parts, which stay until the file is finished.
-        min_rows: parts with fewer rows are merged.
-        max_rows: of a merged part.
-        max_bytes: no part is added to a merged part of this size.
-        options: for the merged parts; their max rows, if set, are both ``min_rows`` and ``max_rows``.
+    Parts with fewer than ``min_rows`` are merged into parts of at most ``max_rows``; none is added to one of
+    ``max_bytes``. The max rows of the options, if set, replace ``min_rows`` and ``max_rows``. Merged parts
+    stay in the folder until the file is finished. ``parts`` may wait for parts that are still being written.
     """
     if options.row_group_rows is not None:
         min_rows = max_rows = options.row_group_rows

@@ -26,13 +26,7 @@ class NotFoundError(Exception):
 
 
 class RejectedRequestError(Exception):
-    """A request under ``/api/v1`` is rejected with a status and a code of its own.
-
-    Args:
-        status: The HTTP status.
-        code: The code in the ``error`` of the envelope.
-        message: The problem.
-    """
+    """A request under ``/api/v1`` is rejected with a status and a code of its own."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)

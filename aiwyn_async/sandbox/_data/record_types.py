@@ -51,12 +51,7 @@ class RecordTypeChanges(msgspec.Struct, rename="camel", forbid_unknown_fields=Tr
 
 
 class RecordError(Exception):
-    """One record of a bulk write fails.
-
-    Args:
-        code: The code in the error of the item.
-        message: The message in the error of the item.
-    """
+    """One record of a bulk write fails."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -169,17 +169,11 @@ def generate(
     is_cancelled: Callable[[], bool] = lambda: False,
     on_children: Callable[[Resource, list[int]], None] | None = None,
 ) -> None:
-    """Generate a resource's rows from ``first`` up to ``stop``, and their child rows.
+    """Generate a resource's rows from number ``first``, which starts at 0, up to ``stop``, with child rows.
 
-    Args:
-        connection: The connection.
-        resource: The resource.
-        seed: The seed; firms of the same seed and size are equal byte for byte.
-        first: Number of the first row, from 0.
-        stop: Number after the last row.
-        sizes: Number of generated rows by resource; the invoices fill six years.
-        is_cancelled: Called before each chunk; true stops the generation.
-        on_children: Called with the ids of child rows.
+    Firms of the same seed and sizes are equal byte for byte; the invoices fill six years.
+
+    ``is_cancelled`` is called before each chunk, ``on_children`` with the ids of child rows.
     """
     seed_rows, name = resource.seed, resource.name
     scale = {**sizes, "step_us": SPAN_SECONDS * 1_000_000 // max(sizes["invoices"], 1)}

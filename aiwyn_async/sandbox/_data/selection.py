@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from aiwyn_async.sandbox._declarations.declarations import Resource
 
+_MAX_ORDERS = 16
+_MAX_IDS = 8_000_000
+"""In all cached orders."""
+
 
 class RowIds:
     """The ids of every resource's rows, ascending."""
@@ -79,16 +83,9 @@ class Selection:
 
 
 class OrderCache:
-    """The most recently used orders.
+    """The most recently used orders. The newest one is cached whatever its length."""
 
-    Args:
-        max_orders: Maximum number of orders.
-        max_ids: Maximum number of ids in all of them; the newest order is cached whatever its length.
-    """
-
-    def __init__(self, max_orders: int = 16, max_ids: int = 8_000_000) -> None:
-        self._max_orders = max_orders
-        self._max_ids = max_ids
+    def __init__(self) -> None:
         self._orders: OrderedDict[Hashable, array[int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -109,4 +106,4 @@ class OrderCache:
         self._orders.clear()
 
     def _is_full(self) -> bool:
-        return len(self._orders) > self._max_orders or sum(map(len, self._orders.values())) > self._max_ids
+        return len(self._orders) > _MAX_ORDERS or sum(map(len, self._orders.values())) > _MAX_IDS

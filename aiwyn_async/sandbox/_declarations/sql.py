@@ -33,9 +33,9 @@ def clock(seconds: str) -> str:
     return f"date({seconds}, 'unixepoch'), time({seconds}, 'unixepoch')"
 
 
-def random_instant(stream: str) -> str:
+def random_instant() -> str:
     """Return the SQL of an instant within the six years, in microseconds."""
-    return f"({EPOCH_2019} + {stream} % {SPAN_SECONDS}) * {MICRO}"
+    return f"({EPOCH_2019} + s5 % {SPAN_SECONDS}) * {MICRO}"
 
 
 def row_json_sql(columns: Iterable[Column], objects: Mapping[str, str] | None = None, alias: str = "") -> str:

@@ -12,22 +12,30 @@ import hmac
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import aiohttp
 import msgspec
 
 from aiwyn_async.sandbox._data.changes import Change
-from aiwyn_async.sandbox._events.log import Log
 from aiwyn_async.sandbox._events.subscriptions import Subscriber
 
+T = TypeVar("T")
 Signer = Callable[[str, str, int, bytes], Mapping[str, str]]
 """Returns the headers of a delivery from the secret, the id, the time in seconds and the body."""
 
 _MAX_DELIVERIES_RECORDED = 10_000
 _MAX_CONCURRENCY = 8
+
+
+class ThreadSafeDeque(deque[T]):
+    """A deque that can be iterated over while a thread appends to it: the iteration ends before."""
+
+    def __iter__(self) -> Iterator[T]:
+        # The copy is one step of the interpreter; a Python loop is not.
+        return iter([*super().__iter__()])
 
 
 def standard_webhooks(secret: str, delivery_id: str, timestamp: int, body: bytes) -> Mapping[str, str]:
@@ -103,7 +111,7 @@ class Outbox:
     def __init__(
         self, sender: Sender, subscribers: Callable[[Sequence[Change]], list[list[Subscriber]]]
     ) -> None:
-        self.deliveries: deque[Delivery] = Log(maxlen=_MAX_DELIVERIES_RECORDED)
+        self.deliveries: deque[Delivery] = ThreadSafeDeque(maxlen=_MAX_DELIVERIES_RECORDED)
         self._sender = sender
         self._subscribers = subscribers
         self._slots = asyncio.Semaphore(_MAX_CONCURRENCY)

@@ -117,12 +117,8 @@ class Faults:
         Raises:
             ValueError: The route is unknown, or the arguments exclude each other.
         """
-        if route not in {*self._routes, *map(_verb, self._routes)}:
-            raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
-        if nth is not None and every is not None:
-            raise ValueError("nth and every exclude each other; pass one of them")
-        if any(count is not None and count < 1 for count in (nth, every, times)):
-            raise ValueError("nth, every and times must be at least 1")
+        self._check_route(route)
+        _check_counts(nth, every, times)
         if action == "raw" and body is None:
             raise ValueError("action='raw' needs a body")
         if times is None and every is None:
@@ -161,6 +157,17 @@ class Faults:
     def due(self, route: str, body: object) -> list[Fault]:
         """Count a request, and return the faults that apply, in order of addition."""
         return [fault for fault in list(self._plan) if fault.is_due(route, body)]
+
+    def _check_route(self, route: str) -> None:
+        if route not in {*self._routes, *map(_verb, self._routes)}:
+            raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
+
+
+def _check_counts(nth: int | None, every: int | None, times: int | None) -> None:
+    if nth is not None and every is not None:
+        raise ValueError("nth and every exclude each other; pass one of them")
+    if any(count is not None and count < 1 for count in (nth, every, times)):
+        raise ValueError("nth, every and times must be at least 1")
 
 
 def _verb(route: str) -> str:

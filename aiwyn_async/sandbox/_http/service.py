@@ -13,7 +13,7 @@ from aiohttp import web
 
 from aiwyn_async.sandbox._data.drift import Drift
 from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError, RejectedRequestError
-from aiwyn_async.sandbox._events.log import Log
+from aiwyn_async.sandbox._events.deliveries import ThreadSafeDeque
 from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.faults import Faults, alter_response, perform_action, wait_unless_stopping
 from aiwyn_async.sandbox._http.rate_limit import TokenBucket
@@ -62,7 +62,7 @@ class Service:
         self.faults = Faults()
         self.drift: Drift | None = None
         self.latency = 0.0
-        self.requests: deque[ServedRequest] = Log(maxlen=MAX_REQUESTS_RECORDED)
+        self.requests: deque[ServedRequest] = ThreadSafeDeque(maxlen=MAX_REQUESTS_RECORDED)
         self.calls: Counter[str] = Counter()
         self.token_exchanges = 0
         self.worker: Executor | None = None

@@ -9,12 +9,7 @@ _Thread = tuple[int, tuple[int, ...], int]
 
 
 class CaptureSearch:
-    """Searches one text.
-
-    Args:
-        program: The pattern.
-        text: The text.
-    """
+    """Searches one text."""
 
     def __init__(self, program: Program, text: str) -> None:
         self._program = program

@@ -29,7 +29,7 @@ SELECT {_IDS.sql("n")} AS id, CAST(1000 + n * 3 AS TEXT) AS pms_ref, CAST(41000 
   {pick("s0", SURNAMES)} || ' ' || {pick("s1", TRADES)} AS name,
   printf('%012d %s', 41000 + n * 7, char(97 + s2 % 26)) AS client_key, s3 % 10 > 0 AS active,
   CASE WHEN s4 % 12 = 0 THEN NULL ELSE {partner_id("s4 / 12")} END AS partner_staff_id,
-  {random_instant("s5")} AS created_at_us
+  {random_instant()} AS created_at_us
 FROM rows"""
 
 

@@ -38,7 +38,7 @@ SELECT {_IDS.sql("n")} AS id, {pick("s0", FIRST_NAMES)} AS first_name, {pick("s1
   CASE WHEN s4 % 15 THEN 'ACTIVE' ELSE 'INACTIVE' END AS status, 'CLIENT_CONTACT' AS type,
   c.id AS client_id, c.name AS client_name, n < :clients AS is_primary_contact,
   CASE WHEN s4 % 3 THEN NULL ELSE printf('Prefers mornings; met in %d.', 2019 + s4 % 6) END AS notes,
-  {random_instant("s5")} AS created_at_us, {random_instant("s5")} + s4 % 864000 * 1000000 AS updated_at_us
+  {random_instant()} AS created_at_us, {random_instant()} + s4 % 864000 * 1000000 AS updated_at_us
 FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id("n")}"""
 
 

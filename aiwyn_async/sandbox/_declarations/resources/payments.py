@@ -60,7 +60,7 @@ FROM ({source} {MATERIALIZED})"""
 
 _UNAPPLIED = f"""
 SELECT {_IDS.sql("n")} AS payment, 1000 + s2 % 900000 AS cents, {pick("s0", PAYMENT_METHODS)} AS method,
-  {random_instant("s5")} / {MICRO} AS at, c.id AS client_id, c.name AS client_name, NULL AS invoice_id,
+  {random_instant()} / {MICRO} AS at, c.id AS client_id, c.name AS client_name, NULL AS invoice_id,
   NULL AS invoice_number
 FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id("s1")}"""
 

@@ -38,18 +38,8 @@ def reference_resource(
     """
     ids = of.seed.ids if mirrors and of is not None else IdSequence(first)
     foreign = foreign or {}
-    links = "".join(
-        f", {f'p.{source}' if source else target.nearest_id('s4')} AS {snake_case(wire)}"
-        for wire, (target, source) in foreign.items()
-    )
-    row_name = (
-        "p.name" if mirrors else f"{pick('n', names)} || CASE WHEN n < {len(names)} THEN '' ELSE ' ' || n END"
-    )
-    joined = "" if of is None else f"JOIN {of.name} AS p ON p.id = {of.nearest_id('n')}"
-    made = f"""
-SELECT {ids.sql("n")} AS id, {row_name} AS name, n % 11 < 10 AS active, {EPOCH_2019 * MICRO} AS created_at_us,
-  {random_instant("s5")} AS updated_at_us{links}
-FROM rows {joined}"""  # noqa: S608
+    numbered = f"{pick('n', names)} || CASE WHEN n < {len(names)} THEN '' ELSE ' ' || n END"
+    made = _select(ids, "p.name" if mirrors else numbered, of, foreign)
     return Resource(
         name=name,
         list_path=f"/gql/v1/{name}",
@@ -66,6 +56,20 @@ FROM rows {joined}"""  # noqa: S608
         default_order=(("name", "asc"), ("id", "asc")),
         seed=Seed(ids=ids, size=_size(names, of, mirrors=mirrors), steps={"made": made}),
     )
+
+
+def _select(
+    ids: IdSequence, row_name: str, of: Resource | None, foreign: Mapping[str, tuple[Resource, str]]
+) -> str:
+    links = "".join(
+        f", {f'p.{source}' if source else target.nearest_id('s4')} AS {snake_case(wire)}"
+        for wire, (target, source) in foreign.items()
+    )
+    joined = "" if of is None else f"JOIN {of.name} AS p ON p.id = {of.nearest_id('n')}"
+    return f"""
+SELECT {ids.sql("n")} AS id, {row_name} AS name, n % 11 < 10 AS active, {EPOCH_2019 * MICRO} AS created_at_us,
+  {random_instant()} AS updated_at_us{links}
+FROM rows {joined}"""  # noqa: S608
 
 
 def _size(names: Sequence[str], of: Resource | None, *, mirrors: bool) -> Callable[[Mapping[str, int]], int]:
