@@ -23,17 +23,24 @@ SANDBOX_FLAGS: Final = MappingProxyType({"invoices": "--sandbox-invoices"})
 
 @asynccontextmanager
 async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, None]:
-    """Open a client of the configured server, or of a sandbox that is closed with it."""
+    """Open a client of the configured server, or of a sandbox that is closed with it.
+
+    Raises:
+        ConfigurationError: an option of the sandbox is given without it, or is wrong.
+    """
     # These settings affect the whole process, which runs only this command.
     prime_allocator()
     with suppress(ConfigurationError):
         inflate_with_isal()
     if not options.sandbox:
+        for flag, value in (("--sandbox-invoices", options.sandbox_invoices), ("--seed", options.seed)):
+            if value is not None:
+                raise ConfigurationError(f"{flag} is for a sandbox; pass --sandbox too, or remove it")
         async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
     async with (
-        create_sandbox(SANDBOX_FLAGS, invoices=options.sandbox_invoices, seed=options.seed) as box,
+        create_sandbox(SANDBOX_FLAGS, **options.arguments()) as box,
         # Headers of a profile may be credentials of another server.
         AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
     ):

@@ -10,7 +10,7 @@ import msgspec
 
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode, exit_code_for
-from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
+from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async._cli.output import replace_control_characters, write_data
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._http.messages import Request
@@ -30,19 +30,16 @@ class _Check(msgspec.Struct, frozen=True):
     exit_code: ExitCode = ExitCode.OK
 
 
-async def doctor(*, sandbox: Flag = False, sandbox_invoices: WholeNumber = 100, seed: WholeNumber = 7) -> int:
+async def doctor(*, sandbox: SandboxOptions = SandboxOptions()) -> int:
     """Check configuration, connection, token, clock and one page; print the fixes.
 
     Args:
-        sandbox: Use a sandbox that is started for this command.
-        sandbox_invoices: Number of invoices in the sandbox.
-        seed: Seed of the sandbox's data.
+        sandbox: A sandbox to use instead of the configured server.
     """
     exit_code = ExitCode.OK
-    options = SandboxOptions(sandbox=sandbox, sandbox_invoices=sandbox_invoices, seed=seed)
-    async with open_client(options) as aiwyn:
+    async with open_client(sandbox) as aiwyn:
         sources = option_sources()
-        if sandbox:
+        if sandbox.sandbox:
             sources = {name: source for name, source in sources.items() if name not in {"api_key", "token"}}
             sources |= dict.fromkeys(("api_key", "base_url"), "--sandbox")
         async for check in _run_checks(aiwyn, sources):

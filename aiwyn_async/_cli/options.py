@@ -105,8 +105,17 @@ class SandboxOptions:
     """A sandbox to use instead of the configured server."""
 
     sandbox: Annotated[Flag, Parameter(help="Use a sandbox that is started for this command.")] = False
-    sandbox_invoices: Annotated[WholeNumber, Parameter(help="Number of invoices in the sandbox.")] = 10_000
-    seed: Annotated[WholeNumber, Parameter(help="Seed of the sandbox's data.")] = 7
+    sandbox_invoices: Annotated[
+        WholeNumber | None, Parameter(help="Number of invoices in the sandbox; 10000 by default.")
+    ] = None
+    seed: Annotated[WholeNumber | None, Parameter(help="Seed of the sandbox's data; 7 by default.")] = None
+
+    def arguments(self) -> dict[str, int]:
+        """Return keyword arguments of ``Sandbox``."""
+        return {
+            "invoices": 10_000 if self.sandbox_invoices is None else self.sandbox_invoices,
+            "seed": 7 if self.seed is None else self.seed,
+        }
 
 
 def split_names(flag: str, text: str | None) -> tuple[str, ...] | None:

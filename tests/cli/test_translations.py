@@ -178,6 +178,12 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
             "--columns: rows without a type have no",
         ),
         (["count", "invoices"], {"AIWYN_TOKEN": "t"}, "both api_key and token are set; remove one of them"),
+        (
+            ["count", "invoices", "--sandbox-invoices", "7"],
+            {},
+            "--sandbox-invoices is for a sandbox; pass --sandbox",
+        ),
+        (["doctor", "--seed", "7"], {}, "--seed is for a sandbox; pass --sandbox too, or remove it"),
         (["sandbox", "--api-key", ""], {}, "--api-key must be printable ASCII"),
         (["sandbox", "--rate-limit", "0"], {}, "--rate-limit must be above 0"),
         (["sandbox", "--seed", "9" * 30], {}, "--seed must fit in 64 bits"),
