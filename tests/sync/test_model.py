@@ -19,7 +19,7 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import IncompleteError, PaginationError
+from aiwyn_async.errors import IncompleteError, PaginationError, PermissionDeniedError
 from aiwyn_async.models.base import Id, Model
 from aiwyn_async.sync import SyncResult, sync
 from aiwyn_async.testing import FakeClock
@@ -180,6 +180,8 @@ async def check(history: History, path: Path, checker: Checker) -> None:
             await try_sync(checker.invoices, path, history, deletes=rng.random() < 0.5)
             firm.on_request = None
             firm.tick()
+        if rng.random() < 0.3:
+            await interrupt_sync(path, checker, history)
         # If no timestamp was set back, changes are read without a sweep too.
         deletes = not history.is_plain or rng.random() < 0.5
         result = await try_sync(checker.invoices, path, history, deletes=deletes)
@@ -192,10 +194,20 @@ async def check(history: History, path: Path, checker: Checker) -> None:
         assert is_complete or not isinstance(result, SyncResult) or result.problems
 
 
+async def interrupt_sync(path: Path, checker: Checker, history: History) -> None:
+    """Refuse the requests of a sync from a random one on, and change rows after it."""
+    firm, last = history.firm, history.rng.randrange(1, 12)
+    firm.requests = 0
+    checker.server.alter = lambda _, content: content if firm.requests <= last else None
+    await try_sync(checker.invoices, path, history, deletes=False)
+    checker.server.alter = None
+    history.change()
+
+
 async def try_sync(invoices: Any, path: Path, history: History, *, deletes: bool) -> SyncResult | Exception:
     try:
         return await sync(invoices, path, reconcile_deletes=deletes, page_size=history.page_size)
-    except (IncompleteError, PaginationError) as error:
+    except (IncompleteError, PaginationError, PermissionDeniedError) as error:
         return error
 
 
