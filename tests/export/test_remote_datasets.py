@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from aiwyn_async.export import export, read_manifest
 from aiwyn_async.sandbox import Sandbox
 
 Firm = tuple[Sandbox, AiwynClient]
+URL = "store://bucket/at-once/"
 
 
 class ObjectStore(MemoryFileSystem):  # type: ignore[misc]
@@ -131,6 +133,24 @@ async def test_remote_run_is_resumed_after_random_operations(
         store.remaining = 10**9
         await export(aiwyn.invoices.pull(page_size=10), url, resume=True, row_group_rows=100)
         assert sorted(read_ids(url)) == expected
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("finished_before", [False, True])
+async def test_exports_at_the_same_time_leave_a_whole_dataset(finished_before: bool, firm: Firm) -> None:
+    _, aiwyn = firm
+    if finished_before:
+        await export(aiwyn.invoices.list(), URL)
+    exports = [
+        export(aiwyn.invoices.list(page_size=size), URL, force=True, row_group_rows=50) for size in (7, 8, 9)
+    ]
+    results = await asyncio.gather(*exports, return_exceptions=True)
+    errors = [each for each in results if isinstance(each, BaseException)]
+    assert all(isinstance(each, ExportError) and "another export" in str(each) for each in errors)
+    assert errors
+    if finished_before or len(errors) < len(results):
+        assert len(set(read_ids(URL))) == len(read_ids(URL)) == 600
+    assert (await export(aiwyn.invoices.list(), URL, replace=True)).rows == 600
 
 
 async def test_store_that_refuses_is_found_before_a_request(firm: Firm, store: type[ObjectStore]) -> None:

@@ -44,6 +44,8 @@ class DatasetState:
         self._folder = folder
         self._keep = keep
         self._new = self._manifest = new
+        self._stored: bytes | None = None
+        """The manifest of the unfinished run, as this run wrote or read it last."""
 
     def lock(self) -> None:
         """See ``Folder.lock()``."""
@@ -119,8 +121,9 @@ class DatasetState:
             started_at=now.timestamp(),
         )
         is_replacing = self.has_complete_run
+        self._stored = None
         if is_replacing:  # from now on, the complete run is not the result of this export
-            self._folder.write(UNFINISHED, encode_checked(self._manifest))
+            self._store(self._manifest)
         self._folder.clear(PARTIAL, keep=MANIFEST if is_replacing else "")
 
     def load(self) -> Checkpoint | None:
@@ -133,8 +136,9 @@ class DatasetState:
             ExportError: the manifest or a file is damaged.
         """
         name = self._folder.name
+        self._stored = self._folder.read(UNFINISHED)
         try:
-            stored = decode_checked(self._folder.read(UNFINISHED) or b"", DatasetManifest)
+            stored = decode_checked(self._stored or b"", DatasetManifest)
             checkpoint = Checkpoint.from_json(stored.checkpoint) if stored.checkpoint else None
         except (*INVALID, CheckpointError):
             raise ExportError(
@@ -206,6 +210,8 @@ class DatasetState:
             )
         self._update(report, finished_at=time.time())
         self._folder.move(f"{PARTIAL}/{self._manifest.run}", self._manifest.run)
+        if not {file.path for file in self._manifest.files} <= set(self._folder.files(self._manifest.run)):
+            raise self._error_of_another_export()
         self._folder.write(MANIFEST, encode_checked(self._manifest))
         return self.size
 
@@ -217,6 +223,7 @@ class DatasetState:
             self._folder.remove(run)
 
     def _add(self, contents: dict[DatasetFile, bytes], report: Report, **changes: Any) -> None:
+        self._check_alone()
         for file, content in contents.items():
             self._folder.write(f"{PARTIAL}/{file.path}", content)
         self._update(report, files=(*self._manifest.files, *contents), **changes)
@@ -233,9 +240,26 @@ class DatasetState:
             return None
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
-        manifest = self._manifest.with_report(report, **changes)
-        self._folder.write(UNFINISHED, encode_checked(manifest))
-        self._manifest = manifest
+        self._check_alone()
+        self._store(self._manifest.with_report(report, **changes))
+
+    def _store(self, manifest: DatasetManifest) -> None:
+        content = encode_checked(manifest)
+        self._folder.write(UNFINISHED, content)
+        self._manifest, self._stored = manifest, content
+
+    def _check_alone(self) -> None:
+        """Compare the unfinished run with what this run stored: a file system of fsspec has no locks.
+
+        Raises:
+            ExportError: another export has started or continued it.
+        """
+        if self._folder.read(UNFINISHED) != self._stored:
+            raise self._error_of_another_export()
+
+    def _error_of_another_export(self) -> ExportError:
+        name = self._folder.name
+        return ExportError(f"another export is writing into {name}; wait for it, or use another folder")
 
 
 def read_manifest(dataset: str | Path) -> DatasetManifest:
