@@ -233,7 +233,7 @@ def has_unchecked_amounts(kind: Any) -> bool:
     if origin is None:
         return _has_fields(kind)
     if origin is Annotated:
-        return resolve(arguments[0]) is time or has_unchecked_amounts(arguments[0])
+        return resolve(arguments[0]) in {datetime, time} or has_unchecked_amounts(arguments[0])
     members = set(map(resolve, arguments))
     if origin in {typing.Union, types.UnionType} and members & {Decimal, time}:
         return len(members - {types.NoneType}) > 1

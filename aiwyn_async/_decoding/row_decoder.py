@@ -36,7 +36,7 @@ from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
 from aiwyn_async._decoding.key_case import can_be_field, normalize
 from aiwyn_async._decoding.malformed import cut_after_value
-from aiwyn_async._decoding.plain_types import is_struct
+from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.models.base import Id, Model
 
@@ -85,6 +85,7 @@ class RowDecoder(Generic[RowT]):
         self.yields_chosen = self._creates_chosen_rows = creates_chosen_rows(row_type)
         self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
         self._is_unchecked = has_unchecked_amounts(row_type)
+        self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
         self._has_other_cases = False
@@ -104,7 +105,9 @@ class RowDecoder(Generic[RowT]):
         if self._is_unchecked or self._misreads_timestamps:
             return False
         if self.extra_keys and (
-            self.reports_unknown_keys or any(map(_has_default_value(self._row_type), rows))
+            self._is_deferred
+            or self.reports_unknown_keys
+            or any(map(_has_default_value(self._row_type), rows))
         ):
             return self.has_only_known_keys(decode_as)
         return True

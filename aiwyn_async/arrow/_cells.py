@@ -112,7 +112,7 @@ class Cells:
 
 
 def _or_none(convert: Convert, value: Any, path: str) -> Any:
-    return None if value is msgspec.UNSET else convert(value, path)
+    return None if value is None or value is msgspec.UNSET else convert(value, path)
 
 
 def _nullable(convert: Convert) -> Convert:

@@ -76,7 +76,7 @@ class RowSchema:
         # A page that is read in one call has no text ids and no amount of more than nine places.
         fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
-        self._time_columns = [each.name for each in fast if _has_times(each.type)]
+        self._bounded_columns = [each.name for each in fast if _has_bounds(each.type)]
         self._has_days = any(each.type == DAY for each in fast)
         has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
         has_checks = has_own_checks(inspect.type_info(row_type))
@@ -144,7 +144,7 @@ class RowSchema:
             table.validate(full=True)
         except (pa.ArrowInvalid, *DECODING_ERRORS):
             return None
-        if table.num_rows != len(page) or not self._has_valid_times(table):
+        if table.num_rows != len(page) or not self._is_within_bounds(table):
             return None
         if any(_lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()):
             return None
@@ -154,8 +154,8 @@ class RowSchema:
             return None
         return table
 
-    def _has_valid_times(self, table: Any) -> bool:
-        return all(_is_within_bounds(chunk) for name in self._time_columns for chunk in table[name].chunks)
+    def _is_within_bounds(self, table: Any) -> bool:
+        return all(_is_within_bounds(chunk) for name in self._bounded_columns for chunk in table[name].chunks)
 
     def _drop_other_fields(self, json: bytes | memoryview) -> bytes | memoryview:
         """Return the chosen fields of rows alone, which also checks the keys of the others.
@@ -288,19 +288,24 @@ def _to_days(texts: Any) -> Any:
     return days
 
 
-def _has_times(kind: Any) -> bool:
-    """True if values of an Arrow type are or have instants or days."""
+def _has_bounds(kind: Any) -> bool:
+    """True if values of an Arrow type are or have instants, days or floats."""
     nested = (kind.field(index).type for index in range(kind.num_fields))
-    return kind in {INSTANT, DAY} or any(map(_has_times, nested))
+    return kind in {INSTANT, DAY, pa.float64()} or any(map(_has_bounds, nested))
 
 
 def _is_within_bounds(values: Any) -> bool:
-    """Whether all instants and days of an array, nested ones too, are in the years 1 to 9999."""
+    """Whether all instants and days of an array are in the years 1 to 9999, and all floats finite.
+
+    The same for nested ones. The JSON reader takes some numbers beyond the largest float for infinity.
+    """
     kind = values.type
     if pa.types.is_list(kind):
         return _is_within_bounds(values.flatten())
     if pa.types.is_struct(kind):
         return all(map(_is_within_bounds, values.flatten()))
+    if pa.types.is_floating(kind):
+        return bool(compute.all(compute.is_finite(values), min_count=0).as_py())
     if kind == INSTANT:
         integers, (low, high) = pa.int64(), _INSTANTS
     elif kind == DAY:

@@ -277,3 +277,18 @@ class Zoned(msgspec.Struct):
 def test_digits_of_a_time_are_dropped_in_any_annotation() -> None:
     page = decode(Zoned, '{"begins":"10:11:12.1234567Z"}', '{"begins":"10:11:12"}')
     assert [row.begins for row in page.rows] == [time(10, 11, 12, 123456, UTC)]
+
+
+class Priced(msgspec.Struct):
+    id: int
+    amount: Decimal | None = None
+    parts: list[int] = []
+
+
+@pytest.mark.parametrize("bad", ['"amount":true', '"parts":{}'])
+def test_unknown_key_does_not_decode_deferred_fields(bad: str) -> None:
+    page = decode(deferred(Priced), f'{{"id":1,{bad},"note":1}}', '{"id":2,"amount":7}')
+    assert ([row.id for row in page.rows], page.bad) == ([1, 2], [])
+    with pytest.raises(DecodeError, match="of the row with id 1"):
+        materialize(page.rows[0])
+    assert materialize(page.rows[1]) == Priced(2, Decimal(7))

@@ -305,3 +305,27 @@ def test_default_of_any_kind_is_written_to_csv_as_a_sent_value_is() -> None:
     sent = msgspec.json.encode(Coded(1)).decode()
     cells = [["1", "debit", "00000000-0000-0000-0000-000000000007", "09:30:00", "PT3600S", "YQ=="]]
     assert csv_rows(Coded, sent) == csv_rows(Coded, '{"id":1}') == csv_rows(Coded, '{"id":"1"}') == cells
+
+
+class Rated(msgspec.Struct):
+    rate: float | None = None
+    rates: list[float | None] = []
+
+
+@pytest.mark.parametrize("number", ["1.7976931348623159e308", "-1.7976931348623159e308", "1e309", "1e400"])
+def test_number_beyond_a_float_is_refused(number: str) -> None:
+    assert len(bad_rows(Rated, f'{{"rate":{number},"rates":[]}}')) == 1
+    assert len(bad_rows(Rated, f'{{"rate":null,"rates":[1,{number}]}}')) == 1
+
+
+def test_largest_float_is_exact() -> None:
+    row = '{"rate":1.7976931348623157e308,"rates":[null,0.1]}'
+    assert arrow_rows(Rated, row) == [{"rate": 1.7976931348623157e308, "rates": [None, 0.1]}]
+
+
+@pytest.mark.parametrize("kind", [Decimal, tuple[str, ...], int, str, date, Rate, Fee, list[Rate]])
+def test_default_of_none_is_null_for_any_annotation(kind: Any) -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("value", kind, None)])
+    assert arrow_rows(row_type, '{"id":1}') == [{"id": 1, "value": None}]
+    assert csv_rows(row_type, '{"id":1}') == [["1", ""]]
+    assert len(bad_rows(row_type, '{"id":1,"value":null}')) == 1
