@@ -88,7 +88,8 @@ class Iteration(AsyncGenerator[ItemT, None]):
         """End the iteration and everything in flight."""
         self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
         try:
-            await self._items.aclose()
+            if not getattr(self._items, "ag_running", False):  # else another task waits in it, and raises
+                await self._items.aclose()
         finally:
             await self._chunks.aclose()
 
@@ -98,8 +99,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
         )
 
     def __del__(self) -> None:
-        # Without its other reference, the guard is closed by the loop, and closes the rest.
-        self._chunks.guard = None
+        self._chunks.drop()
 
 
 class LastChunk(list[ItemT]):
@@ -136,6 +136,7 @@ class _Chunks(Generic[ItemT]):
         "_closing",
         "_failure",
         "_is_done",
+        "_is_dropped",
         "_is_ended",
         "_is_last",
         "_source",
@@ -153,7 +154,7 @@ class _Chunks(Generic[ItemT]):
         self._is_done: asyncio.Event
         self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
         self._failure: BaseException | None = None
-        self._is_ended = self._is_last = False
+        self._is_dropped = self._is_ended = self._is_last = False
         self._closing = asyncio.Lock()
 
     async def advance(self) -> bool:
@@ -162,13 +163,20 @@ class _Chunks(Generic[ItemT]):
             self._raise_again(self._failure)
         if self._is_ended:
             return False
-        step = None if self._is_last else await self._completed_step()
+        try:
+            step = None if self._is_last else await self._completed_step()
+        finally:
+            if self._is_dropped:  # before this step
+                self.guard = None
         try:
             # The end of the source does not wait, so it cannot be cancelled and needs no task.
             chunk = await anext(self._source, None) if step is None else step.result()
         except BaseException as failure:
-            self._failure = failure
+            is_closed = isinstance(failure, asyncio.CancelledError) and self._closing.locked()
+            self._failure = PaginationError("another task closed this iteration") if is_closed else failure
             await self._end()
+            if is_closed:
+                raise self._failure from None
             raise
         if chunk is None:
             await self._end()
@@ -200,6 +208,11 @@ class _Chunks(Generic[ItemT]):
         step = _started(_step_of(next_chunk, is_done), loop)
         step.add_done_callback(partial(_retrieve, is_done))
         return step
+
+    def drop(self) -> None:
+        """Let the loop close the guard, which closes the rest; its other reference is a generator's."""
+        self._is_dropped = True
+        self.guard = None
 
     def fail(self, failure: BaseException) -> None:
         """Store an error, which ends the iteration; a cancelled step does not."""
