@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from weakref import proxy, ref
 
 from aiwyn_async._core.threads import running_loop
-from aiwyn_async.errors import ConfigurationError, PaginationError
+from aiwyn_async.errors import ConfigurationError, LoopMismatchError, PaginationError
 
 ItemT = TypeVar("ItemT")
 StepT = TypeVar("StepT")
@@ -139,6 +139,7 @@ class _Chunks(Generic[ItemT]):
         "_is_dropped",
         "_is_ended",
         "_is_last",
+        "_loop",
         "_source",
         "_step",
         "guard",
@@ -156,6 +157,7 @@ class _Chunks(Generic[ItemT]):
         self._failure: BaseException | None = None
         self._is_dropped = self._is_ended = self._is_last = False
         self._closing = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def advance(self) -> bool:
         """Read the next chunk; False at the end."""
@@ -186,8 +188,15 @@ class _Chunks(Generic[ItemT]):
         return True
 
     async def _completed_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
+        loop = running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise LoopMismatchError(
+                "this iteration belongs to another event loop; start a new one in this one"
+            )
         if self._step is None:
-            self._step = await self._begin_step()
+            self._step = await self._begin_step(loop)
         step = self._step
         if not step.done():
             await self._is_done.wait()
@@ -196,8 +205,7 @@ class _Chunks(Generic[ItemT]):
         self._step = None
         return step
 
-    async def _begin_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
-        loop = running_loop()
+    async def _begin_step(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Iterable[ItemT] | None]:
         if self.guard is None:
             self.guard = _guard(self)
             await anext(self.guard)

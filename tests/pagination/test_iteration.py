@@ -164,3 +164,15 @@ async def test_single_step_of_a_dropped_iteration_closes_it_without_a_garbage_co
             await closed.wait()
     finally:
         gc.enable()
+
+
+async def test_iteration_refuses_the_event_loop_of_another_thread() -> None:
+    iteration = Iteration(slow_chunks())
+    assert await anext(iteration) == 1
+    with pytest.raises(LoopMismatchError, match="belongs to another event loop"):
+        await asyncio.to_thread(lambda: asyncio.run(_next_of(iteration)))
+    await iteration.aclose()
+
+
+async def _next_of(iteration: Iteration[int]) -> int:
+    return await asyncio.wait_for(anext(iteration), 5)
