@@ -192,9 +192,7 @@ class _Chunks(Generic[ItemT]):
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
-            raise LoopMismatchError(
-                "this iteration belongs to another event loop; start a new one in this one"
-            )
+            raise LoopMismatchError("this iteration belongs to another event loop; start a new one")
         if self._step is None:
             self._step = await self._begin_step(loop)
         step = self._step
