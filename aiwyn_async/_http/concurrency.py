@@ -67,6 +67,10 @@ class ConcurrencyLimiter:
         """How many requests may be in flight now, rounded down."""
         return self._limit.limit
 
+    def slots(self) -> int:
+        """Return how many requests may be in flight now."""
+        return int(self._limit.limit)
+
     async def acquire(
         self, caller: HasPhase, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
     ) -> float:

@@ -20,6 +20,8 @@ OUT_OF_SOCKETS_TEXT: Final = (
 )
 # Alerts by which a server ends the handshake; TLS 1.3 delivers them with the first read.
 _ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
+# The text of aiohttp for an encoding whose library is not installed, which it reports like invalid HTTP.
+_NO_DECODER: Final = re.compile(r"decode content-encoding: .*\((\w+)\)")
 _HANDSHAKE_ALERTS: Final = {
     "ACCESS_DENIED",
     "BAD_CERTIFICATE",
@@ -72,6 +74,9 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
         error.__cause__, http_exceptions.ContentEncodingError
     ):
         return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
+    if isinstance(error, aiohttp.ClientResponseError) and (named := _NO_DECODER.search(error.message)):
+        text = f"the response has a Content-Encoding that was not requested: {named[1]}"
+        return FailureKind.UNKNOWN_ENCODING, text
     if is_out_of_sockets(error):
         return FailureKind.CONNECT, OUT_OF_SOCKETS_TEXT
     # The last entry matches every error.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from weakref import proxy, ref
 
 from aiwyn_async._core.threads import running_loop
-from aiwyn_async.errors import ConfigurationError, PaginationError
+from aiwyn_async.errors import ConfigurationError, LoopMismatchError, PaginationError
 
 ItemT = TypeVar("ItemT")
 StepT = TypeVar("StepT")
@@ -88,7 +88,8 @@ class Iteration(AsyncGenerator[ItemT, None]):
         """End the iteration and everything in flight."""
         self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
         try:
-            await self._items.aclose()
+            if not getattr(self._items, "ag_running", False):  # else another task waits in it, and raises
+                await self._items.aclose()
         finally:
             await self._chunks.aclose()
 
@@ -98,8 +99,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
         )
 
     def __del__(self) -> None:
-        # Without its other reference, the guard is closed by the loop, and closes the rest.
-        self._chunks.guard = None
+        self._chunks.drop()
 
 
 class LastChunk(list[ItemT]):
@@ -136,8 +136,10 @@ class _Chunks(Generic[ItemT]):
         "_closing",
         "_failure",
         "_is_done",
+        "_is_dropped",
         "_is_ended",
         "_is_last",
+        "_loop",
         "_source",
         "_step",
         "guard",
@@ -153,8 +155,9 @@ class _Chunks(Generic[ItemT]):
         self._is_done: asyncio.Event
         self._step: asyncio.Task[Iterable[ItemT] | None] | None = None
         self._failure: BaseException | None = None
-        self._is_ended = self._is_last = False
+        self._is_dropped = self._is_ended = self._is_last = False
         self._closing = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def advance(self) -> bool:
         """Read the next chunk; False at the end."""
@@ -162,13 +165,20 @@ class _Chunks(Generic[ItemT]):
             self._raise_again(self._failure)
         if self._is_ended:
             return False
-        step = None if self._is_last else await self._completed_step()
+        try:
+            step = None if self._is_last else await self._completed_step()
+        finally:
+            if self._is_dropped:  # before this step
+                self.guard = None
         try:
             # The end of the source does not wait, so it cannot be cancelled and needs no task.
             chunk = await anext(self._source, None) if step is None else step.result()
         except BaseException as failure:
-            self._failure = failure
+            is_closed = isinstance(failure, asyncio.CancelledError) and self._closing.locked()
+            self._failure = PaginationError("another task closed this iteration") if is_closed else failure
             await self._end()
+            if is_closed:
+                raise self._failure from None
             raise
         if chunk is None:
             await self._end()
@@ -178,8 +188,13 @@ class _Chunks(Generic[ItemT]):
         return True
 
     async def _completed_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
+        loop = running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise LoopMismatchError("this iteration belongs to another event loop; start a new one")
         if self._step is None:
-            self._step = await self._begin_step()
+            self._step = await self._begin_step(loop)
         step = self._step
         if not step.done():
             await self._is_done.wait()
@@ -188,8 +203,7 @@ class _Chunks(Generic[ItemT]):
         self._step = None
         return step
 
-    async def _begin_step(self) -> asyncio.Task[Iterable[ItemT] | None]:
-        loop = running_loop()
+    async def _begin_step(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Iterable[ItemT] | None]:
         if self.guard is None:
             self.guard = _guard(self)
             await anext(self.guard)
@@ -200,6 +214,11 @@ class _Chunks(Generic[ItemT]):
         step = _started(_step_of(next_chunk, is_done), loop)
         step.add_done_callback(partial(_retrieve, is_done))
         return step
+
+    def drop(self) -> None:
+        """Let the loop close the guard, which closes the rest; its other reference is a generator's."""
+        self._is_dropped = True
+        self.guard = None
 
     def fail(self, failure: BaseException) -> None:
         """Store an error, which ends the iteration; a cancelled step does not."""

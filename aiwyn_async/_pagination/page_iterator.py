@@ -67,7 +67,7 @@ class PageIterator(Generic[RowT]):
         # A bound method would be a cycle: the keys of a read would stay until a garbage collection.
         self._fetch = partial(_fetch, session, query)
         self._prefetcher: Prefetcher[PageRequest, Response] = Prefetcher(
-            self._fetch, depth, lambda: int(session.limiter.limit)
+            self._fetch, depth, session.limiter.slots
         )
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._processor = PageProcessor(

@@ -67,7 +67,7 @@ class RangeReader(Generic[RowT]):
         self._ordered = ordered
         self._reader = PageReader(session, query, row_type, on_bad_row)
         self._client = RangeClient(session, query, page_size=page_size, report=report)
-        self._prefetcher = Prefetcher(self._client.fetch, ranges, lambda: int(session.limiter.limit))
+        self._prefetcher = Prefetcher(self._client.fetch, ranges, session.limiter.slots)
         self._successes = 0
         self._successes_before: dict[RangeRequest, int] = {}
         """The successes at the time a request was sent."""

@@ -303,4 +303,5 @@ class _OwnLoop:
     def stop(self) -> None:
         """Stop the event loop and wait for its thread."""
         self.loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join()
+        if threading.current_thread() is not self._thread:  # the garbage collector runs in any thread
+            self._thread.join()

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, LoopMismatchError
+from aiwyn_async.arrow._stream import _OwnLoop  # pyright: ignore[reportPrivateUsage]
 from aiwyn_async.sandbox import Sandbox
 from unreadable_rows import ids, page_contains
 
@@ -188,3 +189,13 @@ def test_stream_without_pyarrow_names_the_extra() -> None:
     assert done.stdout == (
         'ConfigurationError an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"\n'
     )
+
+
+def test_own_loop_of_a_stream_can_be_stopped_by_its_own_thread() -> None:
+    """The garbage collector, which drops readers, runs in any thread."""
+
+    async def stop() -> None:
+        own.stop()
+
+    own = _OwnLoop()
+    asyncio.run_coroutine_threadsafe(stop(), own.loop).result(10)

@@ -21,7 +21,7 @@ import trustme
 
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
-from aiwyn_async.errors import RedirectRefusedError, TransportError
+from aiwyn_async.errors import DecodeError, RedirectRefusedError, TransportError
 from aiwyn_async.testing import FakeClock
 from fault_server import FIN, READ, RST, STALL, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
@@ -419,3 +419,11 @@ async def test_closed_client_holds_no_connection(connect: Connect) -> None:
         await client.aclose()
         assert connector.closed
         await client.aclose()
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd"])
+async def test_encoding_that_was_not_requested_is_named(connect: Connect, encoding: str) -> None:
+    """If its library is not installed; else the body is not valid in it."""
+    async with FaultServer([READ, send(http_response(headers={"Content-Encoding": encoding}))]) as server:
+        with pytest.raises(DecodeError, match="Content-Encoding"):
+            await session_of(connect(server.url)).call(GET)

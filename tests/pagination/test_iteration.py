@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,57 @@ def test_first_call_without_an_asyncio_loop_raises(
     client = AiwynClient(base_url="http://127.0.0.1:9", api_key="key")
     with pytest.raises(LoopMismatchError, match=r"needs a running asyncio event loop; under trio"):
         next(FIRST_CALLS[name](client).__await__())
+
+
+async def slow_chunks() -> AsyncGenerator[list[int], None]:
+    yield [1]
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5])
+async def test_step_raises_when_another_task_closes_the_iteration(turns: int) -> None:
+    iteration = Iteration(slow_chunks())
+    assert await anext(iteration) == 1
+    step = asyncio.ensure_future(anext(iteration, None))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await iteration.aclose()
+    with pytest.raises(PaginationError, match="another task closed this iteration"):
+        await step
+
+
+@pytest.mark.parametrize("timeout", [5, 0.01])
+async def test_single_step_of_a_dropped_iteration_closes_it_without_a_garbage_collection(
+    timeout: float,  # noqa: ASYNC109
+) -> None:
+    closed = asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[list[int], None]:
+        try:
+            if timeout < 1:
+                await asyncio.Event().wait()
+            yield [1]
+        finally:
+            closed.set()
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(anext(Iteration(chunks())), timeout)
+        async with asyncio.timeout(5):
+            await closed.wait()
+    finally:
+        gc.enable()
+
+
+async def test_iteration_refuses_the_event_loop_of_another_thread() -> None:
+    iteration = Iteration(slow_chunks())
+    assert await anext(iteration) == 1
+    with pytest.raises(LoopMismatchError, match="belongs to another event loop"):
+        await asyncio.to_thread(lambda: asyncio.run(_next_of(iteration)))
+    await iteration.aclose()
+
+
+async def _next_of(iteration: Iteration[int]) -> int:
+    return await asyncio.wait_for(anext(iteration), 5)
