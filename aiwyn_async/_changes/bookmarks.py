@@ -85,7 +85,10 @@ class FileState:
             except FileNotFoundError:
                 return {}
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise CheckpointError(f"{self.path} is damaged, or not a bookmark file") from None
+                raise CheckpointError(
+                    f"{self.path} is damaged or not a bookmark file; remove it to read all rows again, "
+                    "or use another path"
+                ) from None
 
 
 class BookmarkStore:
@@ -125,7 +128,10 @@ class BookmarkStore:
         try:
             instant_of(at)
         except ValueError:
-            raise CheckpointError(f"the bookmark of {self._endpoint} is damaged") from None
+            raise CheckpointError(
+                f"the bookmark of {self._endpoint} is damaged; remove it from the state "
+                "to read all rows again"
+            ) from None
         return Bookmark(at, key if isinstance(key, (int, str)) else None)
 
     async def put(self, bookmark: Bookmark) -> None:

@@ -2,8 +2,8 @@
 
 https://api.doc.aiwyn.ai/bundle/event-subscriptions/getsubscriptionsecret.
 
-Only the catalog's path was seen. The other paths, methods and all keys are inferred, and say so at first
-use.
+Only the path of the catalog is documented. The other paths, the methods and all keys are inferred; the first
+use of each emits a warning.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class EventSubscriptions:
 
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
-            RequestError: see ``errors``; when its ``ambiguous`` is True, look before you create again.
+            RequestError: see ``errors``; if ``ambiguous`` is True, check before you create it again.
         """
         body = _picked(target_url=target_url, entity_types=entity_types, operations=operations)
         if not entity_types or not operations:
@@ -85,7 +85,7 @@ class EventSubscriptions:
         body = _picked(target_url=target_url, entity_types=entity_types, operations=operations, active=active)
         body |= dict(extra or {})
         if not body:
-            raise ConfigurationError("update() has nothing to change")
+            raise ConfigurationError("update() has nothing to change; pass a field to change")
         return await self._write("update", "PUT", "/{id}", body, key=_segment(subscription_id))
 
     async def deactivate(self, subscription_id: Id) -> None:
@@ -174,9 +174,9 @@ def _picked(
         raise ConfigurationError("target_url must start with https:// or http://")
     for name, texts in (("entity_types", entity_types), ("operations", operations)):
         if isinstance(texts, str):
-            raise ConfigurationError(f"{name} must be a sequence of texts, not one text")
+            raise ConfigurationError(f"{name} must be a list of texts, not one text; pass a list with it")
     unknown = sorted(set(operations or ()) - OPERATIONS)
     if unknown:
-        raise ConfigurationError(f"operations knows CREATE, UPDATE and DELETE, not {unknown[0]!r}")
+        raise ConfigurationError(f"operations must be CREATE, UPDATE or DELETE, got {unknown[0]!r}")
     named = {"targetUrl": target_url, "entityTypes": entity_types, "operations": operations, "active": active}
     return {key: value for key, value in named.items() if value is not None}

@@ -1,9 +1,9 @@
 """Custom record types.
 
-Source: createcustomrecordtype.md, updatecustomrecordtype.md (Records).
+https://api.doc.aiwyn.ai/bundle/records/createcustomrecordtype.md, updatecustomrecordtype.md (Records).
 
-Source: https://api.doc.aiwyn.ai/bundle/records/. How a type is deactivated is named and not shown: that it is
-a DELETE of its path is inferred.
+The documentation names the deactivation of a type without showing it. That it is a DELETE of its path is
+inferred.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class RecordTypes:
         body = {key: value for key, value in body.items() if value is not msgspec.UNSET}
         if not body:
             raise ConfigurationError(
-                "update() has nothing to change: give fields, display_name, description or active"
+                "update() has nothing to change; pass fields, display_name, description or active"
             )
         return await self._write("PUT", f"/{path_segment(name, what='name')}", body)
 
@@ -115,5 +115,5 @@ def _fields(fields: Sequence[FieldInput]) -> list[RecordTypeField]:
         raise ConfigurationError(f"fields are malformed: {error}") from None
     nameless = [index for index, field in enumerate(record_fields) if not field.name or not field.type]
     if nameless or not record_fields:
-        raise ConfigurationError("fields needs at least one field, and each a name and a type")
+        raise ConfigurationError("fields must have at least one field, each with a name and a type")
     return record_fields

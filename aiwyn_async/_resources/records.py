@@ -58,14 +58,14 @@ class Records:
     ) -> RecordWrite:
         """Create records, or update those that the server matches by type and systemRef.
 
-        ``async for`` over it gives a ``RecordOutcome`` for each record, in order; ``await`` gives a
-        ``WriteReport`` of all. A record that fails does not hold up the others and raises nothing.
+        ``async for`` yields a ``RecordOutcome`` per record, in order; ``await`` returns a ``WriteReport`` of
+        all. A record that fails raises nothing and does not stop the others.
 
         Args:
-            records: ``Record`` objects or dicts with type, systemRef and attributes; any length, also an
-                async iterable, read as it is needed.
-            batch_size: records a request, 1 to 100.
-            raise_on_partial: raise ``PartialWriteError`` at the end when a record failed or is ambiguous.
+            records: ``Record`` objects or dicts with type, systemRef and attributes, in an iterable of any
+                length or an async iterable, which is read as needed.
+            batch_size: records per request, 1 to 100.
+            raise_on_partial: raise ``PartialWriteError`` at the end if a record failed or is ambiguous.
 
         Raises:
             ConfigurationError: a record is malformed. When ``records`` is a sequence nothing was sent; of
@@ -80,9 +80,8 @@ class Records:
     ) -> RecordWrite:
         """Update existing records; otherwise like ``upsert()``.
 
-        A missing record fails with RECORD_NOT_FOUND.
-
-        A record without systemRef is refused before it is sent: the documentation demands one here.
+        A missing record fails with RECORD_NOT_FOUND. A record without systemRef, which the documentation
+        requires, is refused before it is sent.
         """
         return RecordWrite(self._session, "PUT", records, batch_size, raise_on_partial=raise_on_partial)
 
@@ -106,7 +105,7 @@ class RecordWrite:
     ) -> None:
         batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
         if isinstance(records, (str, bytes, Mapping)):
-            raise ConfigurationError("records must be an iterable of records; put a single one in a list")
+            raise ConfigurationError("records must be an iterable of records; pass a single record in a list")
         self.report: WriteReport = WriteReport()
         self._session = session
         self._method = method
@@ -135,7 +134,7 @@ class RecordWrite:
     async def _chunks(self) -> AsyncGenerator[list[RecordOutcome], None]:
         if self._begun:
             raise ConfigurationError(
-                "this write was begun already; build another with the records still to write"
+                "this write was already started; create another one with the remaining records"
             )
         self._begun = True
         window: Prefetcher[Batch, list[RecordOutcome]] = Prefetcher(self._send, BATCHES_IN_FLIGHT)

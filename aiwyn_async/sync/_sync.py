@@ -174,8 +174,8 @@ async def sync(
 def _to_result(
     to: str | Path, resource: str, job: SyncJob, source: Changes[Any] | Pull[Any], seconds: float
 ) -> SyncResult:
-    problems = job.problems(source)
-    job.counts.add_to(source.report)
+    problems, report = job.problems(source), source.report  # a Changes combines its report on each access
+    job.counts.add_to(report)
     return SyncResult(
         path=str(to),
         table=resource,
@@ -185,7 +185,7 @@ def _to_result(
         unchanged=job.rows_received - job.inserted - job.updated - len(job.skipped.bad_rows),
         deleted=job.deleted,
         bookmark=job.bookmark,
-        report=source.report,
+        report=report,
         problems=problems,
         seconds=seconds,
         skipped=len(job.skipped),

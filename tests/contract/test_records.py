@@ -268,7 +268,7 @@ async def test_write_cannot_be_awaited_twice(sandbox: tuple[Sandbox, AiwynClient
     box, aiwyn = sandbox
     write = aiwyn.records.upsert(records(1))
     await write
-    with pytest.raises(ConfigurationError, match="begun already"):
+    with pytest.raises(ConfigurationError, match="already started"):
         await write
     assert box.calls("records.upsert") == 1
 
