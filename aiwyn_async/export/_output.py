@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
+from aiwyn_async._core.pull_report import PullReport
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.export._manifest import StoredExport
 from aiwyn_async.export._source import Report
+
+ManifestT = TypeVar("ManifestT", bound=StoredExport)
 
 
 class ReadState(NamedTuple):
@@ -20,59 +28,68 @@ class ReadState(NamedTuple):
     bad_rows: list[BadRow]
 
 
-class State(Protocol):
-    """The stored state of an unfinished or finished export."""
+class State(ABC, Generic[ManifestT]):
+    """The stored state of an unfinished or finished export.
 
-    @property
-    def may_replace(self) -> bool:
-        """True if the output may replace an existing one."""
-        ...
+    Args:
+        new: the manifest of a new export.
+    """
 
-    @may_replace.setter
-    def may_replace(self, may_replace: bool) -> None: ...
-
-    @property
-    def exists(self) -> bool:
-        """True if there is an unfinished export."""
-        ...
-
-    @property
-    def is_recent(self) -> bool:
-        """True for an unfinished export young enough to continue by ``replace=True``."""
-        ...
+    def __init__(self, new: ManifestT) -> None:
+        self._new = self._manifest = new
 
     @property
     def rows(self) -> int:
         """Rows in all committed parts."""
-        ...
+        return self._manifest.rows
 
     @property
+    def report(self) -> ListReport | PullReport | None:
+        """The report of all runs, up to the last committed part; None before the first."""
+        return self._manifest.report
+
+    @property
+    def may_replace(self) -> bool:
+        """True if the output may replace an existing one."""
+        return self._manifest.may_replace
+
+    @may_replace.setter
+    def may_replace(self, may_replace: bool) -> None:
+        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
+
+    @property
+    @abstractmethod
+    def exists(self) -> bool:
+        """True if there is an unfinished export."""
+
+    @property
+    @abstractmethod
+    def is_recent(self) -> bool:
+        """True for an unfinished export young enough to continue by ``replace=True``."""
+
+    @property
+    @abstractmethod
     def parts(self) -> int:
         """The number of committed parts."""
-        ...
 
     @property
-    def report(self) -> Report:
-        """The report of all runs, up to the last committed part; None before the first."""
-        ...
-
-    @property
+    @abstractmethod
     def bad_rows(self) -> list[BadRow]:
         """All collected bad rows."""
-        ...
 
+    @abstractmethod
     def lock(self) -> None:
-        """Exclude other exports to the same output.
+        """Exclude other exports to the same output, until ``release()`` or the process ends.
 
         Raises:
             ExportError: another export is running.
         """
-        ...
 
+    @abstractmethod
     def release(self) -> None:
         """Release the lock."""
-        ...
 
+    @abstractmethod
     def start(self, *, may_replace: bool) -> None:
         """Discard an unfinished export and start with no parts.
 
@@ -81,16 +98,16 @@ class State(Protocol):
         Args:
             may_replace: the output may replace an existing one.
         """
-        ...
 
-    def check_rows(self, report: Report) -> None:
+    @abstractmethod
+    def check_rows(self, report: ListReport | PullReport | None) -> None:
         """Compare the rows in all parts with those that were read.
 
         Raises:
             ExportError: they differ, so an earlier part is missing or was read twice.
         """
-        ...
 
+    @abstractmethod
     def load(self) -> Checkpoint | None:
         """Load and verify an unfinished export, and return where to resume the read.
 
@@ -98,20 +115,20 @@ class State(Protocol):
 
         Raises:
             CheckpointError: see ``StoredExport.continued()``.
-            ExportError: it is damaged.
+            ExportError: the manifest or a part is damaged.
         """
-        ...
 
+    @abstractmethod
     def find_finished(self) -> bool:
         """Load the state of the finished output, if this export would write the same.
 
-        False if there is none, if another export wrote it, or if it was changed since.
+        False if there is none, if an unfinished export is newer, if an export of other rows or columns wrote
+        it, or if it was changed since.
         """
-        ...
 
+    @abstractmethod
     def finish(self) -> None:
         """Remove what only an unfinished export needs."""
-        ...
 
 
 class Writer(Protocol):
@@ -152,7 +169,7 @@ class Output(Protocol):
     reads_raw_pages: bool
 
     @property
-    def state(self) -> State:
+    def state(self) -> State[Any]:
         """The stored state of this export."""
         ...
 

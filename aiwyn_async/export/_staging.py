@@ -26,12 +26,13 @@ from aiwyn_async.export._manifest import (
     read_valid_manifest,
     write_manifest,
 )
+from aiwyn_async.export._output import State
 from aiwyn_async.export._part_files import PartLocation, damaged_part, disk_errors, open_at, verify_part
 
 MANIFEST: Final = "manifest.json"
 
 
-class Staging:
+class Staging(State[Manifest]):
     """Parts, each synced to the disk before the manifest names it.
 
     A crash loses at most the parts that no manifest names. The manifest of a finished export stays beside
@@ -44,36 +45,24 @@ class Staging:
     """
 
     def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
+        super().__init__(new)
         self.folder = _staging_folder(path)
         self.appends = appends
-        self.bad_rows: list[BadRow] = []
+        self._bad_rows: list[BadRow] = []
         self._lock = FolderLock(self.folder)
         self._path = path
         self._manifest_path = self.folder / MANIFEST
         self._finished_path = path.parent / f".{path.name}.done"
-        self._new = self._manifest = new
 
     def lock(self) -> None:
-        """Exclude other exports of the file until ``release()`` or the process ends.
-
-        Raises:
-            ExportError: another export is running.
-        """
         self._lock.acquire()
 
     def release(self) -> None:
-        """Release the lock."""
         self._lock.release()
 
     @property
     def exists(self) -> bool:
-        """True if there is an unfinished export."""
         return self._manifest_path.exists()
-
-    @property
-    def rows(self) -> int:
-        """Rows in all committed parts."""
-        return self._manifest.rows
 
     @property
     def size(self) -> int:
@@ -82,40 +71,23 @@ class Staging:
 
     @property
     def parts(self) -> int:
-        """The number of committed parts."""
         return len(self._manifest.parts)
 
     @property
-    def report(self) -> ListReport | PullReport | None:
-        """The report of all runs, up to the last committed part."""
-        return self._manifest.report
-
-    @property
-    def may_replace(self) -> bool:
-        """True if the file may replace an existing one."""
-        return self._manifest.may_replace
-
-    @may_replace.setter
-    def may_replace(self, may_replace: bool) -> None:
-        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
+    def bad_rows(self) -> list[BadRow]:
+        return self._bad_rows
 
     @property
     def is_recent(self) -> bool:
-        """True for an unfinished export young enough to continue by ``replace=True``."""
         manifest = read_valid_manifest(self._manifest_path)
         if manifest is None or self._is_finished(manifest):
             return False
         return manifest.is_recent
 
     def start(self, *, may_replace: bool) -> None:
-        """Discard an earlier export and start with no parts.
-
-        Args:
-            may_replace: the file may replace an existing one.
-        """
         started = {"may_replace": may_replace, "started_at": time.time()}
         self._manifest = msgspec.structs.replace(self._new, **started)
-        self.bad_rows = []
+        self._bad_rows = []
         is_replacing = self._path.exists()
         if is_replacing:  # from now on, the existing file is not the result of this export
             with disk_errors(self._manifest_path):
@@ -123,14 +95,6 @@ class Staging:
         self._remove_all_but({MANIFEST} if is_replacing else ())
 
     def load(self) -> Checkpoint | None:
-        """Load and verify an unfinished export, and return where to resume the read.
-
-        None before the first part.
-
-        Raises:
-            CheckpointError: see ``StoredExport.continued()``.
-            ExportError: the manifest or a part is damaged.
-        """
         stored, checkpoint = self._read_manifest()
         self._manifest = manifest = self._new.continued(stored, f"the unfinished export in {self.folder}")
         locations = self.locations()
@@ -140,23 +104,18 @@ class Staging:
             self._bad_rows_path(number) for number, part in enumerate(manifest.parts) if part.has_bad_rows
         ]
         for path in bad_rows_files:
-            self.bad_rows += _read_bad_rows(path)
+            self._bad_rows += _read_bad_rows(path)
         # What a crash left unfinished has no name in the manifest.
         named = [*bad_rows_files, *(location.path for location in locations)]
         self._remove_all_but({MANIFEST, *(path.name for path in named)})
         return checkpoint
 
     def find_finished(self) -> bool:
-        """Load the finished file's manifest, if this export would write the same.
-
-        False if an unfinished export is newer, if an export of other rows or columns wrote the file, or if it
-        was changed since.
-        """
         # An unfinished export is newer than the finished file that it is to replace.
         manifest = read_valid_manifest(self._manifest_path if self.exists else self._finished_path)
         if manifest is None or not (self._is_finished(manifest) and self._new.has_same_rows(manifest)):
             return False
-        self._manifest, self.bad_rows = manifest, manifest.bad_rows
+        self._manifest, self._bad_rows = manifest, manifest.bad_rows
         return True
 
     def location_of(self, number: int, start: int) -> PartLocation:
@@ -198,10 +157,9 @@ class Staging:
                 replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(bad_rows))
                 part = msgspec.structs.replace(part, has_bad_rows=True)
         self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
-        self.bad_rows += bad_rows
+        self._bad_rows += bad_rows
 
     def check_rows(self, report: ListReport | PullReport | None) -> None:
-        """See ``StoredExport.check_rows()``."""
         self._manifest.check_rows(report, self.folder)
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
@@ -224,11 +182,7 @@ class Staging:
             return self._appended_path
 
     def finish(self) -> None:
-        """Move the manifest beside the finished file and remove the directory.
-
-        Raises:
-            ExportError: the disk refuses.
-        """
+        """Move the manifest beside the finished file and remove the directory."""
         if self.exists:
             self._remove_all_but({MANIFEST})
             with disk_errors(self._finished_path):

@@ -24,14 +24,14 @@ from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
-from aiwyn_async.export._output import ReadState
+from aiwyn_async.export._output import ReadState, State
 from aiwyn_async.export._source import Report
 
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"
 
 
-class DatasetState:
+class DatasetState(State[DatasetManifest]):
     """The runs of a dataset.
 
     Args:
@@ -41,28 +41,24 @@ class DatasetState:
     """
 
     def __init__(self, folder: Folder, new: DatasetManifest, *, keep: int) -> None:
+        super().__init__(new)
         self._folder = folder
         self._keep = keep
-        self._new = self._manifest = new
         self._stored: bytes | None = None
         """The manifest of the unfinished run, as this run wrote or read it last."""
 
     def lock(self) -> None:
-        """See ``Folder.lock()``."""
         self._folder.lock()
 
     def release(self) -> None:
-        """Release the lock."""
         self._folder.release()
 
     @property
     def exists(self) -> bool:
-        """True if there is an unfinished run."""
         return self._folder.read(UNFINISHED) is not None
 
     @property
     def is_recent(self) -> bool:
-        """True for an unfinished run young enough to continue by ``replace=True``."""
         manifest = self._read(UNFINISHED)
         if manifest is None or self._is_published(manifest):
             return False
@@ -74,45 +70,22 @@ class DatasetState:
         return self._folder.read(MANIFEST) is not None
 
     @property
-    def rows(self) -> int:
-        """Rows in all committed files."""
-        return self._manifest.rows
-
-    @property
     def size(self) -> int:
         """Bytes of all committed files."""
         return self._manifest.bytes
 
     @property
     def parts(self) -> int:
-        """The number of committed files."""
         return len(self._manifest.files)
 
     @property
-    def report(self) -> Report:
-        """The report of all runs, up to the last committed file."""
-        return self._manifest.report
-
-    @property
     def bad_rows(self) -> list[BadRow]:
-        """All collected bad rows."""
         return list(self._manifest.bad_rows)
 
-    @property
-    def may_replace(self) -> bool:
-        """True if the run may replace an earlier one."""
-        return self._manifest.may_replace
-
-    @may_replace.setter
-    def may_replace(self, may_replace: bool) -> None:
-        self._manifest = msgspec.structs.replace(self._manifest, may_replace=may_replace)
-
     def check_rows(self, report: Report) -> None:
-        """See ``StoredExport.check_rows()``."""
         self._manifest.check_rows(report, f"the unfinished run in {self._folder.name}")
 
     def start(self, *, may_replace: bool) -> None:
-        """Discard an unfinished run and start with no files."""
         now = datetime.now(UTC)
         self._manifest = msgspec.structs.replace(
             self._new,
@@ -127,14 +100,6 @@ class DatasetState:
         self._folder.clear(PARTIAL, keep=MANIFEST if is_replacing else "")
 
     def load(self) -> Checkpoint | None:
-        """Load and verify an unfinished run, and return where to resume the read.
-
-        None before the first file.
-
-        Raises:
-            CheckpointError: see ``StoredExport.continued()``.
-            ExportError: the manifest or a file is damaged.
-        """
         name = self._folder.name
         self._stored = self._folder.read(UNFINISHED)
         try:
@@ -160,11 +125,6 @@ class DatasetState:
         return checkpoint
 
     def find_finished(self) -> bool:
-        """Load the manifest of the last complete run, if this export would write the same.
-
-        False if there is none, if an unfinished run is newer, if an export of other rows or columns wrote it,
-        or if one of its files was changed.
-        """
         manifest, unfinished = self._read(MANIFEST), self._read(UNFINISHED)
         if manifest is None or (unfinished is not None and unfinished.run != manifest.run):
             return False
