@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final, TypeGuard, TypeVar, cast
 
 import msgspec
@@ -23,13 +24,20 @@ def is_struct(kind: Any) -> TypeGuard[type[msgspec.Struct]]:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
+_JSON_VALUES: Final[tuple[object, ...]] = (True, 0, Decimal(0), "", [], {})
+
+
+def _has_json_values(kind: type[Any]) -> bool:
+    return any(isinstance(value, kind) for value in _JSON_VALUES)
+
+
 def find_custom_type(row_type: Any) -> type[Any] | None:
-    """Return a type in a row type that msgspec does not know, such as a subclass of int, or None."""
+    """Return a type of which no JSON value is an instance, such as a subclass of int, or None."""
     pending: list[object] = [inspect.type_info(row_type)]
     seen = set[int]()
     while pending:
         each = pending.pop()
-        if isinstance(each, inspect.CustomType):
+        if isinstance(each, inspect.CustomType) and not _has_json_values(each.cls):
             return each.cls
         if isinstance(each, tuple):
             pending += cast("tuple[object, ...]", each)

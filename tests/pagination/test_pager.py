@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from decimal import Decimal
+from numbers import Number
 from typing import Any, cast
 
 import msgspec
@@ -142,6 +144,11 @@ def test_field_that_cannot_be_decoded_is_rejected(aiwyn_offline: AiwynClient, re
     row_type = msgspec.defstruct("Priced", [("id", int), ("price", UNDECODABLE[reason])])
     with pytest.raises(ConfigurationError, match=f"rows cannot be decoded as Priced: {reason}"):
         aiwyn_offline.invoices.list().decode_as(row_type)
+
+
+@pytest.mark.parametrize("kind", [object, Hashable, Number, dict[str, object]])
+def test_field_that_any_json_is_an_instance_of_is_accepted(aiwyn_offline: AiwynClient, kind: Any) -> None:
+    aiwyn_offline.invoices.list().decode_as(msgspec.defstruct("Row", [("id", int), ("value", kind)]))
 
 
 @pytest.mark.parametrize("name", ["page_size", "limit"])
