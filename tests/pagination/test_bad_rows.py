@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -11,6 +11,15 @@ import pytest
 from aiwyn_async import AiwynClient, F, Pager
 from aiwyn_async.errors import DecodeError, PaginationError
 from aiwyn_async.sandbox import Sandbox
+
+
+@pytest.fixture
+async def aiwyn(box: Sandbox) -> AsyncIterator[AiwynClient]:
+    """One request at a time, so that the second one is for the second page."""
+    async with AiwynClient(
+        base_url=box.url, api_key=box.api_key, backoff_base=0, max_concurrency=1
+    ) as client:
+        yield client
 
 
 def amount_as_text(index: int) -> Callable[[bytes], bytes]:

@@ -103,9 +103,7 @@ async def test_count_at_the_start_is_compared_at_the_end_of_a_resumed_read(
 async def test_damaged_bookmark_file_is_rejected_with_a_fix(client: AiwynClient, tmp_path: Path) -> None:
     state = FileState(tmp_path / "state.json")
     state.path.write_text("not JSON")
-    with pytest.raises(
-        CheckpointError, match="damaged or not a bookmark file; remove it to read all"
-    ):
+    with pytest.raises(CheckpointError, match="damaged or not a bookmark file; remove it to read all"):
         await client.invoices.changes(state=state).collect()
 
 
