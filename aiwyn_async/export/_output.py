@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol
 
 import msgspec
 
@@ -14,10 +14,8 @@ from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.export._manifest import StoredExport
+from aiwyn_async.export._manifest import ManifestT
 from aiwyn_async.export._source import Report
-
-ManifestT = TypeVar("ManifestT", bound=StoredExport)
 
 
 class ReadState(NamedTuple):
