@@ -115,7 +115,7 @@ def raw_fields_decoder(
     that is neither a declared field nor one of ``extra_keys``.
     """
     whole, _, choose = _raw_fields(row_type, extra_keys)
-    decode = msgspec.json.Decoder(list[whole]).decode  # type: ignore[valid-type]
+    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[whole]).decode  # type: ignore[valid-type]
     return lambda rows: choose(decode(rows))
 
 
