@@ -104,6 +104,13 @@ def resolve(kind: Any) -> Any:
 _ALIASES: Final[Any] = getattr(typing, "TypeAliasType", ())  # from Python 3.12 on
 
 
+def bare_type(kind: Any) -> Any:
+    """Return the type behind names of it and ``Annotated``."""
+    while typing.get_origin(kind := resolve(kind)) is Annotated:
+        kind = typing.get_args(kind)[0]
+    return kind
+
+
 @functools.lru_cache(maxsize=512)
 def is_checkable(kind: Any) -> bool:
     """Return True for a Struct, encoded as an object, that allows other annotations."""
@@ -170,12 +177,15 @@ def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for
     if kind is int:
         return _INTEGER
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in {typing.Union, types.UnionType}:
+    if origin in UNIONS:
         return _checked_union(arguments, options)
-    if origin in {tuple, list, dict}:
+    if origin in {tuple, list}:
         items = [each if each is ... else checked(each, options) for each in arguments]
         container: Any = origin
         return container[tuple(items)]
+    if origin is dict:
+        mapping: Any = dict
+        return mapping[arguments[0], checked(arguments[1], options)]  # keys have no hook
     if origin is Annotated:
         return _checked_annotated(kind, options)
     return kind
@@ -184,6 +194,8 @@ def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for
 def _checked_annotated(kind: Any, options: CheckOptions) -> Any:
     annotated, *metadata = typing.get_args(kind)
     inner = resolve(annotated)
+    if typing.get_origin(inner) is Annotated:
+        return _checked_annotated(Annotated[(inner, *metadata)], options)  # Python joins them
     if inner in {datetime, time}:
         return kind
     if inner is Decimal:
@@ -221,23 +233,25 @@ def _checked_struct(kind: Any, options: CheckOptions) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def has_unchecked_amounts(kind: Any) -> bool:
+def needs_exact_decoding(kind: Any) -> bool:
     """Return True for a type that ``checked()`` does not change, but whose values may be amounts or times.
 
     msgspec decodes these by its own rules.
     """
     kind = resolve(kind)
     if is_checkable(kind):
-        return any(has_unchecked_amounts(field.type) for field in fields(kind))
+        return any(needs_exact_decoding(field.type) for field in fields(kind))
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is None:
         return _has_fields(kind)
     if origin is Annotated:
-        return resolve(arguments[0]) in {datetime, time} or has_unchecked_amounts(arguments[0])
-    members = set(map(resolve, arguments))
-    if origin in {typing.Union, types.UnionType} and members & {Decimal, time}:
-        return len(members - {types.NoneType}) > 1
-    return origin not in _CHECKED_ORIGINS or any(map(has_unchecked_amounts, members))
+        return bare_type(kind) in {datetime, time} or needs_exact_decoding(arguments[0])
+    members = set(map(bare_type, arguments))
+    if origin in UNIONS and members & _EXACT and len(members - {types.NoneType}) > 1:
+        return True
+    if origin is dict and bare_type(arguments[0]) in _EXACT:
+        return True
+    return origin not in _CHECKED_ORIGINS or any(map(needs_exact_decoding, arguments))
 
 
 def _has_fields(kind: Any) -> bool:
@@ -246,7 +260,9 @@ def _has_fields(kind: Any) -> bool:
     return is_typed or is_struct(kind) or hasattr(kind, "__attrs_attrs__") or hasattr(kind, "_field_defaults")
 
 
-_CHECKED_ORIGINS: Final = {typing.Union, types.UnionType, typing.Literal, tuple, list, dict}
+_EXACT: Final = {Decimal, time, datetime}
+UNIONS: Final = {typing.Union, types.UnionType}
+_CHECKED_ORIGINS: Final = {*UNIONS, typing.Literal, tuple, list, dict}
 
 
 def may_misread_timestamps(kind: Any, json: bytes) -> bool:

@@ -14,8 +14,8 @@ from aiwyn_async._decoding import values
 from aiwyn_async._decoding.checked_types import (
     checked,
     decode_hook,
-    has_unchecked_amounts,
     may_misread_timestamps,
+    needs_exact_decoding,
 )
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
@@ -64,8 +64,8 @@ def converter(kind: inspect.Type) -> Converter:  # noqa: PLR0911 (one for each k
             return _list_converter(list(map(converter, items)))
         case inspect.CollectionType(item_type=item):
             return _list_converter(rest=converter(item))
-        case inspect.DictType(value_type=value):
-            return _dict_converter(converter(value))
+        case inspect.DictType(key_type=key, value_type=value):
+            return _dict_converter(_key_converter(key), converter(value))
         case inspect.RawType():
             return lambda json, _: msgspec.Raw(json)
         case _:
@@ -95,7 +95,7 @@ def _struct_converter(kind: inspect.StructType) -> Converter:
 
 def _fast_converter(kind: Any, convert: Converter) -> Converter:
     """Return a converter that decodes a field in one call if that is exact."""
-    if has_unchecked_amounts(kind):
+    if needs_exact_decoding(kind):
         return convert
     decode = msgspec.json.Decoder(
         checked(kind), float_hook=values.bounded_decimal, dec_hook=decode_hook
@@ -158,18 +158,28 @@ def _object_union_converter(members: Sequence[inspect.Type]) -> Converter:
 
 
 def _scalar_union_converter(members: Sequence[inspect.Type]) -> Converter:
+    """Return a converter to one of several scalars; msgspec allows one of them that is text in JSON."""
+    if len(members) == 1:
+        return converter(members[0])
     kinds = {type(member) for member in members}
     if kinds == {inspect.IntType, inspect.StrType}:
         return _SCALARS[_Id]
-    if kinds and kinds <= {inspect.StrType, inspect.LiteralType}:
+    if kinds <= {inspect.StrType, inspect.LiteralType}:
         return _SCALARS[inspect.StrType]
-    if kinds == {inspect.IntType, inspect.DecimalType}:
-        return _scalar_converter(
-            lambda value: value if type(value) is int else values.as_money(value), _is_number
-        )
-    if len(members) == 1:
-        return converter(members[0])
-    return _convert_float if inspect.FloatType in kinds else _convert_untyped
+    texts = [converter(member) for member in members if not isinstance(member, _NEVER_TEXT)]
+    convert_text = texts[0] if len(texts) == 1 else _convert_untyped
+    convert_number: Converter = _convert_untyped
+    if inspect.DecimalType in kinds:
+        convert_number = _convert_whole_or_amount if inspect.IntType in kinds else texts[0]
+    elif inspect.FloatType in kinds:
+        convert_number = _convert_float
+
+    def convert(json: bytes, notes: Notes) -> Any:
+        if json.startswith(b'"'):
+            return convert_text(json, notes)
+        return (_convert_untyped if json[:1] in b"tf" else convert_number)(json, notes)
+
+    return convert
 
 
 def _nullable_converter(convert: Converter, *, accepts_blank: bool) -> Converter:
@@ -219,35 +229,51 @@ def _convert_nested(step: str, convert: Converter, json: bytes, notes: Notes) ->
 
 
 def _list_converter(first: Sequence[Converter] = (), rest: Converter | None = None) -> Converter:
-    """Return a converter of a list: some items by their position, the rest alike."""
+    """Return a converter of a list: some items by their position, the rest alike or as unknown fields."""
 
     def convert_items(json: bytes, notes: Notes) -> Any:
         if not json.startswith(b"["):
             raise InvalidValueError(f"expected a list, got {_describe(json)}")
+        items = list(map(bytes, _split_list(json)))
+        if rest is None:
+            notes.unknown |= {f"[{at}]": item for at, item in enumerate(items) if at >= len(first)}
         converters = chain(first, repeat(rest or _convert_untyped))
         return [
-            _convert_nested(f"[{index}]", convert, bytes(item), notes)
-            for index, (item, convert) in enumerate(zip(_split_list(json), converters, strict=False))
+            _convert_nested(f"[{index}]", convert, item, notes)
+            for index, (item, convert) in enumerate(zip(items, converters, strict=False))
         ]
 
     return convert_items
 
 
-def _dict_converter(convert: Converter) -> Converter:
-    def convert_values(json: bytes, notes: Notes) -> Any:
+def _key_converter(kind: inspect.Type) -> Callable[[str], Any]:
+    if isinstance(kind, (inspect.StrType, inspect.AnyType)):
+        return str
+    convert = converter(kind)
+    return lambda key: convert(msgspec.json.encode(key), Notes())  # a key in quotes was not repaired
+
+
+def _dict_converter(convert_key: Callable[[str], Any], convert: Converter) -> Converter:
+    def convert_items(json: bytes, notes: Notes) -> Any:
         if not json.startswith(b"{"):
             raise InvalidValueError(f"expected an object, got {_describe(json)}")
         return {
-            key: _convert_nested(key, convert, bytes(value), notes)
+            convert_key(key): _convert_nested(key, convert, bytes(value), notes)
             for key, value in split_object(json).items()
         }
 
-    return convert_values
+    return convert_items
 
 
 def _convert_untyped(json: bytes, _notes: Notes) -> Any:
     """Convert a value outside the contract: exact numbers, the rest by msgspec."""
     return _convert_numbers(parse(json))
+
+
+def _convert_whole_or_amount(json: bytes, notes: Notes) -> Any:
+    """Convert a number to an integer, or to an amount if it has a fraction or an exponent."""
+    value = parse(json)
+    return value if type(value) is int else _SCALARS[inspect.DecimalType](json, notes)
 
 
 def _convert_float(json: bytes, notes: Notes) -> Any:
@@ -311,6 +337,7 @@ _SCALARS: Final[dict[type[inspect.Type], Converter]] = {
     inspect.DateType: _scalar_converter(values.as_date, values.is_usual_date),
     inspect.TimeType: _scalar_converter(values.as_time, values.is_usual_time),
 }
+_NEVER_TEXT: Final = (inspect.IntType, inspect.FloatType, inspect.BoolType)
 _BLANK_IS_NULL: Final = {
     *(inspect.DecimalType, inspect.IntType, inspect.FloatType, inspect.DateTimeType, inspect.DateType),
     inspect.TimeType,

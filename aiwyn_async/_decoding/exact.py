@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.checked_types import checked, has_unchecked_amounts, may_misread_timestamps
+from aiwyn_async._decoding.checked_types import checked, may_misread_timestamps, needs_exact_decoding
 from aiwyn_async._decoding.converters import Notes, converter, split_object
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -50,13 +50,13 @@ def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
 @functools.lru_cache(maxsize=1024)
 def value_decoder(kind: Any) -> Callable[[bytes], Any]:
     """Return a decoder of one value's JSON, which raises ``DECODING_ERRORS``."""
-    target, is_unchecked = checked(kind), has_unchecked_amounts(kind)
+    target, needs_exact = checked(kind), needs_exact_decoding(kind)
     decode_fast = msgspec.json.Decoder(target, float_hook=values.bounded_decimal).decode
     convert = converter(inspect.type_info(kind))
 
     def decode(json: bytes) -> Any:
         try:
-            if not (is_unchecked or may_misread_timestamps(kind, json)):
+            if not (needs_exact or may_misread_timestamps(kind, json)):
                 return decode_fast(json)
         except DECODING_ERRORS:
             pass  # the exact converter accepts more, and its errors have a path
@@ -68,7 +68,7 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
     """Return a function that is True for JSON that decodes fast and has every value of its objects."""
-    if has_unchecked_amounts(kind) or has_nested_defaults(kind):
+    if needs_exact_decoding(kind) or has_nested_defaults(kind):
         return lambda _: False
     decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal).decode
 
@@ -84,7 +84,7 @@ def is_usual(kind: Any) -> Callable[[bytes], bool]:
 
 def has_nested_defaults(kind: Any) -> bool:
     """Return True for a type with an object that has another value than null for a missing key."""
-    return not has_unchecked_amounts(kind) and _has_defaults(inspect.type_info(kind))
+    return not needs_exact_decoding(kind) and _has_defaults(inspect.type_info(kind))
 
 
 def _has_defaults(kind: inspect.Type) -> bool:
@@ -93,7 +93,7 @@ def _has_defaults(kind: inspect.Type) -> bool:
             return _has_defaults(inner)
         case inspect.DictType(value_type=inner):
             return _has_defaults(inner)
-        case inspect.UnionType(types=members):
+        case inspect.UnionType(types=members) | inspect.TupleType(item_types=members):
             return any(map(_has_defaults, members))
         case inspect.StructType(fields=fields):
             return any(

@@ -19,15 +19,16 @@ from msgspec.structs import fields
 from aiwyn_async._decoding import values
 from aiwyn_async._decoding.checked_types import (
     NO_EXTRA_KEYS,
+    UNIONS,
     CheckOptions,
     ExtraKeys,
     checked,
     decode_hook,
-    has_unchecked_amounts,
     is_checkable,
     is_key_only,
     key_only,
     may_misread_timestamps,
+    needs_exact_decoding,
     resolve,
 )
 from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
@@ -84,13 +85,15 @@ class RowDecoder(Generic[RowT]):
         self._is_key_only = is_key_only(row_type)
         self.yields_chosen = self._creates_chosen_rows = creates_chosen_rows(row_type)
         self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
-        self._is_unchecked = has_unchecked_amounts(row_type)
+        origin = typing.get_origin(row_type)
+        self._needs_exact = origin in UNIONS or needs_exact_decoding(row_type)
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
         self._has_other_cases = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
-        self._amounts = amount_converter(model) if typing.get_origin(row_type) or row_type is dict else None
+        is_dict = row_type is dict or (origin is not None and origin not in UNIONS)
+        self._amounts = amount_converter(model) if is_dict else None
         self.fast = self._build_spec()
 
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> bool:
@@ -100,9 +103,9 @@ class RowDecoder(Generic[RowT]):
         if self._is_key_only:
             return None not in map(_get_key, rows)
         if not self._is_checked:
-            return not self._is_unchecked
+            return not self._needs_exact
         self._misreads_timestamps = not self.hooks_timestamps and may_misread_timestamps(self._row_type, json)
-        if self._is_unchecked or self._misreads_timestamps:
+        if self._needs_exact or self._misreads_timestamps:
             return False
         if self.extra_keys and (
             self._is_deferred
@@ -170,7 +173,7 @@ class RowDecoder(Generic[RowT]):
             return _decode_key(self._row_type, row)
         if self._amounts is not None:
             return ExactRow(self._amounts(_decoder(self.fast)(row)), is_repaired=False, unknown={})
-        if is_struct(self._row_type) or self._is_unchecked:
+        if is_struct(self._row_type) or self._needs_exact:
             return exact_decoder(self._row_type)(row)
         return ExactRow(_decoder(self.fast)(row), is_repaired=False, unknown={})
 
@@ -198,7 +201,7 @@ def fast_decoders(row_type: Any) -> Sequence[Callable[[bytes], Any]]:
 
     Their result is exact unless ``may_misread_timestamps()``.
     """
-    if not is_checkable(row_type) or has_unchecked_amounts(row_type):
+    if not is_checkable(row_type) or needs_exact_decoding(row_type):
         return ()
     # The hook, which is called for each amount, is only needed for integers and text.
     fast = [DecoderSpec(checked(row_type), values.bounded_decimal, hook) for hook in (None, decode_hook)]

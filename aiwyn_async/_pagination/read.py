@@ -16,7 +16,7 @@ import msgspec
 
 from aiwyn_async._core.callbacks import check_callback, check_state
 from aiwyn_async._core.reports import ReadReport
-from aiwyn_async._decoding.checked_types import key_only
+from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import find_custom_type
 from aiwyn_async._html import changed_fields, fields_html
@@ -129,6 +129,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
     def __init__(
         self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
     ) -> None:
+        row_type = bare_type(row_type)
         check_decodable(row_type)
         self.query = query
         self.row_type = row_type

@@ -211,15 +211,9 @@ class RowSchema:
             objects = self._convert(cells, decoded)
         good: list[dict[str, Any]] = []
         for (index, exact), values in zip(decoded, objects, strict=True):
-            if isinstance(values, InvalidValueError):
+            if isinstance(values, Exception):
                 rows.record_error(index, values)
                 continue
-            if self._options.extra:
-                try:
-                    values[EXTRA_COLUMN] = extra_json(exact)
-                except UnicodeDecodeError as error:
-                    rows.record_error(index, error)
-                    continue
             rows.counts.repaired_rows += exact.is_repaired
             rows.note_unknown(index, exact.unknown)
             good.append(values)
@@ -231,14 +225,21 @@ class RowSchema:
 
     def _convert(
         self, cells: Cells, decoded: Iterable[tuple[int, ExactRow]]
-    ) -> list[dict[str, Any] | InvalidValueError]:
-        converted: list[dict[str, Any] | InvalidValueError] = []
+    ) -> list[dict[str, Any] | InvalidValueError | UnicodeDecodeError]:
+        """Return the columns of each row, or why it has none."""
+        converted: list[dict[str, Any] | InvalidValueError | UnicodeDecodeError] = []
         for _, exact in decoded:
             values = {field.encode_name: getattr(exact.row, field.name) for field in self._fields}
+            rounded_before = cells.rounded
             try:
-                converted.append(cells.convert(values))
-            except InvalidValueError as error:
+                columns = cells.convert(values)
+                if self._options.extra:
+                    columns[EXTRA_COLUMN] = extra_json(exact)
+            except (InvalidValueError, UnicodeDecodeError) as error:
+                cells.rounded = rounded_before
                 converted.append(error)
+            else:
+                converted.append(columns)
         return converted
 
     def _with_text_ids(self, field: Any, cells: Cells) -> Any:

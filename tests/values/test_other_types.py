@@ -329,3 +329,27 @@ def test_default_of_none_is_null_for_any_annotation(kind: Any) -> None:
     assert arrow_rows(row_type, '{"id":1}') == [{"id": 1, "value": None}]
     assert csv_rows(row_type, '{"id":1}') == [["1", ""]]
     assert len(bad_rows(row_type, '{"id":1,"value":null}')) == 1
+
+
+class Pair(msgspec.Struct):
+    id: int
+    pair: tuple[Work, Work] | None = None
+    note: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def test_default_within_a_tuple_is_its_value_in_csv() -> None:
+    (row,) = csv_rows(Pair, '{"id":1,"pair":[{"id":2},{"id":3,"amount":1}]}')
+    assert msgspec.json.decode(row[1]) == [{"id": 2, "amount": None}, {"id": 3, "amount": 1}]
+
+
+def test_missing_field_without_a_default_is_empty_in_csv_beside_a_repaired_row() -> None:
+    assert csv_rows(Pair, '{"id":1}', '{"id":"2"}') == [["1", "", ""], ["2", "", ""]]
+
+
+def test_rounded_amounts_of_a_refused_row_are_not_counted() -> None:
+    row = '{"id":%d,"amount":1.5555555555555,"more":"%s"}'
+    raw = [msgspec.Raw((row % (1, "a")).encode()), msgspec.Raw((row % (2, "\xff")).encode("latin-1"))]
+    rows = PageRows([RowsOfPage(0, 2, raw.copy)], "collect")
+    options = column_options(Work, round_money=9, extra="json")
+    assert RowSchema(Work, options).table(rows).num_rows == 1
+    assert (len(rows.bad_rows), rows.counts.rounded_amounts) == (1, 1)

@@ -149,7 +149,7 @@ def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
     for index, field in enumerate(columns_of(row_type)):
         has_factory = field.default_factory is not msgspec.NODEFAULT
         default = None if field.required else field.default_factory() if has_factory else field.default
-        cell: Any = None if default is msgspec.UNSET else _value_text(default)
+        cell: Any = _value_text(default)
         kind: Any = str | None
         if not _is_text(field.type):
             kind, cell = msgspec.Raw, cell and msgspec.Raw(cell.encode())
@@ -172,7 +172,7 @@ def _decode_list(json: bytes, fast: DecoderSpec) -> Any:
 def _value_text(value: Any) -> str | None:
     """Return a decoded value as a cell, as JSON if it is not a scalar."""
     match value:
-        case None:
+        case None | msgspec.UNSET:
             return None
         case str():
             return value
