@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, F
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.sandbox import Sandbox
 
@@ -91,6 +92,23 @@ async def test_single_response_with_excluded_rows_is_requested_again(
     expected = await aiwyn.invoices.search(where).collect()
     box.faults.add("invoices.search", nth=1, mutate=answering([7]))
     assert await aiwyn.invoices.search(where).collect() == expected
+
+
+async def test_conditions_decode_a_page_once(
+    aiwyn: AiwynClient, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+    decode = PageDecoder.decode
+
+    def counting(decoder: PageDecoder[Any], body: bytes) -> Any:
+        decoded.append(body)
+        return decode(decoder, body)
+
+    box.insert("invoices", {"clientId": 5, "id": 9001})
+    monkeypatch.setattr(PageDecoder, "decode", counting)
+    read = aiwyn.invoices.search({"clientId": {"_eq": 5}})
+    await read.collect()
+    assert len(decoded) == 2 * read.report.pages  # as rows, and as what the condition compares
 
 
 async def test_conditions_of_a_resource_without_declared_ids_are_not_checked(
