@@ -83,6 +83,7 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
 
     Raises:
         RequestError: a request failed after its attempts.
+        PaginationError: a row does not meet a condition on ids.
     """
     reader: PageReader[Any] = PageReader(session, query, key_and_timestamp(query.key, column), "skip")
     page = await _page(session, reader, query, 1)

@@ -31,8 +31,17 @@ def _has_json_values(kind: type[Any]) -> bool:
     return any(isinstance(value, kind) for value in _JSON_VALUES)
 
 
+def _needs_no_value(part: inspect.Type | inspect.Field) -> bool:
+    """Return whether rows decode without a value of it: it has a default, or is a custom type or None."""
+    if isinstance(part, inspect.Field):
+        return not part.required
+    return isinstance(part, inspect.UnionType) and any(
+        isinstance(each, inspect.CustomType) for each in part.types
+    )
+
+
 def find_custom_type(row_type: Any) -> type[Any] | None:
-    """Return a type of which no JSON value is an instance, such as a subclass of int, or None."""
+    """Return a type that rows need and no JSON decodes to, such as a subclass of int, or None."""
     pending: list[object] = [inspect.type_info(row_type)]
     seen = set[int]()
     while pending:
@@ -43,7 +52,8 @@ def find_custom_type(row_type: Any) -> type[Any] | None:
             pending += cast("tuple[object, ...]", each)
         elif isinstance(each, (inspect.Type, inspect.Field)) and id(each) not in seen:
             seen.add(id(each))
-            pending += [getattr(each, name) for name in each.__struct_fields__]
+            if not _needs_no_value(each):
+                pending += [getattr(each, name) for name in each.__struct_fields__]
     return None
 
 

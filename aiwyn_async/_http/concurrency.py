@@ -64,11 +64,11 @@ class ConcurrencyLimiter:
 
     @property
     def limit(self) -> float:
-        """How many requests may be in flight now, rounded down."""
+        """How many requests may be in flight now; it grows by fractions."""
         return self._limit.limit
 
     def slots(self) -> int:
-        """Return how many requests may be in flight now."""
+        """Return how many requests may be in flight now, rounded down."""
         return int(self._limit.limit)
 
     async def acquire(

@@ -32,7 +32,7 @@ class TimeLimit:
         loop: that of the task.
         ends_at: when the time is up, by the clock of the event loop.
         due: when the task is cancelled: then, or earlier if a ``Stage`` takes too long.
-        extension: seconds added to all of these times, since the event loop was blocked.
+        not_before: what is due earlier waits until then, since the event loop was blocked.
         may_extend: nothing was extended, or something was received since.
         expired: the time is up.
         timer: the shared timer.
@@ -45,9 +45,9 @@ class TimeLimit:
         "due",
         "ends_at",
         "expired",
-        "extension",
         "loop",
         "may_extend",
+        "not_before",
         "timer",
     )
 
@@ -61,7 +61,7 @@ class TimeLimit:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.expired: bool = False
-        self.extension: float = 0.0
+        self.not_before: float = -math.inf
         self.may_extend: bool = True
 
     def __enter__(self) -> Self:
@@ -90,19 +90,23 @@ class TimeLimit:
     def reschedule(self, due: float) -> None:
         """Cancel at this time, which is not after ``ends_at``."""
         self.due = due
-        if (due := due + self.extension) < self.timer.next_check:
-            self.timer.check_at(due)
+        if due < (next_check := self.timer.next_check) and self.not_before < next_check:
+            self.timer.check_at(max(due, self.not_before))
 
     def end(self, now: float) -> None:
         """Cancel the task: the time is up.
 
-        If the event loop was blocked at that time, extend it by as much: what has arrived is still unread.
+        If the event loop was blocked at that time, wait as long as it is overdue: what has arrived is still
+        unread. An end that is not overdue remains.
         """
-        late = now - self.due - self.extension
+        late = now - max(self.due, self.not_before)
+        is_over = self.ends_at <= now
         if late > BLOCKED and self.may_extend:
             self.may_extend = False
-            self.extension += 2 * late
+            self.not_before = now + late if is_over else min(now + late, self.ends_at)
             return
+        if is_over:  # also if a stage was due before
+            self.due = self.ends_at
         del self.timer.active[self]
         self.expired = True
         self._task.cancel()
@@ -197,10 +201,10 @@ class _Timer:
         """Cancel what is due, and check again when the next limit is."""
         self.next_check, self._handle = math.inf, None
         now = self.now()
-        for limit in [limit for limit in self.active if limit.due + limit.extension <= now]:
+        for limit in [limit for limit in self.active if max(limit.due, limit.not_before) <= now]:
             limit.end(now)
         if self.active:
-            self.check_at(min(limit.due + limit.extension for limit in self.active))
+            self.check_at(min(max(limit.due, limit.not_before) for limit in self.active))
 
     def stop(self) -> None:
         """Cancel the timer."""

@@ -221,8 +221,8 @@ class _Chunks(Generic[ItemT]):
         self.guard = None
 
     def fail(self, failure: BaseException) -> None:
-        """Store an error, which ends the iteration; a cancelled step does not."""
-        if self._failure is None and not isinstance(failure, asyncio.CancelledError):
+        """Store an error, which ends the iteration; a step that is cancelled or in another loop does not."""
+        if self._failure is None and not isinstance(failure, (asyncio.CancelledError, LoopMismatchError)):
             self._failure = failure
 
     async def aclose(self) -> None:

@@ -191,12 +191,14 @@ class PageIterator(Generic[RowT]):
         await self._prefetcher.aclose()
 
     def _fail(self, error: AiwynError, before: Checkpoint) -> None:
-        """Report an error, and set its checkpoint."""
+        """Report an error, and set its checkpoint and report."""
         self.report.stop_reason = "error"
         if isinstance(error, (RequestError, PaginationError)):
             error.checkpoint = before
             if self._started_page is not None:
                 error.checkpoint = self._processor.checkpoint_within(self._started_page[1])
+        if isinstance(error, PaginationError):
+            error.report = self.report
 
     async def _next_response(self) -> tuple[PageRequest, Response]:
         self._prefetcher.fill_and_await(self._pagination.next_request)

@@ -86,18 +86,18 @@ class PageReader(Generic[RowT]):
             ApiError: it contains an error.
         """
         try:
-            rows = self._decode(self._rows, response)
+            rows, violations = self._rows_and_violations(response)
         except DecodeError as error:
             if not error.malformed:
                 raise
             # A response that was truncated in transit decodes the second time.
             response = await again()
-            rows = self._decode(self._rows, response)
+            rows, violations = self._rows_and_violations(response)
         else:
-            if rows.is_malformed or any(self._conditions.violations(response.body)):
+            if rows.is_malformed or violations:
                 response = await again()
-                rows = self._decode(self._rows, response)
-        for violation, is_of_id in self._conditions.violations(response.body):
+                rows, violations = self._rows_and_violations(response)
+        for violation, is_of_id in violations:
             if is_of_id:  # more rows than those with null lose none
                 raise PaginationError(
                     f"{self._request.path}: the server returned a row with {violation}, which the condition "
@@ -163,6 +163,9 @@ class PageReader(Generic[RowT]):
         if len(indices) == len(page.keys) and not page.rows.bad:
             return indices, page.rows.rows
         return self._without_bad_rows(page, indices, number)
+
+    def _rows_and_violations(self, response: Response) -> tuple[DecodedRows[RowT], list[tuple[str, bool]]]:
+        return self._decode(self._rows, response), list(self._conditions.violations(response.body))
 
     def _decode(self, reader: PageDecoder[Any], response: Response) -> DecodedRows[Any]:
         try:

@@ -236,6 +236,8 @@ class _PullIteration(Generic[RowT]):
                 return None
         except (RequestError, PaginationError) as error:
             error.checkpoint = self._checkpoint
+            if isinstance(error, PaginationError):
+                error.report = self.report
             self._publish(error)
             raise
         self._reader.prefetch()
@@ -268,14 +270,12 @@ class _PullIteration(Generic[RowT]):
         report, path = self.report, self._pull.query.path
         if self._pull.query.key_range not in {None, KeyRange(None, None)}:
             raise PaginationError(
-                f"{path} cannot be read in partitions: {reason}; use pull(), or plan(paging='page')",
-                report=report,
+                f"{path} cannot be read in partitions: {reason}; use pull(), or plan(paging='page')"
             )
         if yielded is None:
             raise PaginationError(
                 f"{path} did not return rows in key order: {reason}; "
-                "pass paging='page' to read it by page number",
-                report=report,
+                "pass paging='page' to read it by page number"
             )
         report.fallback_reason = reason
         # Everything is read again: what an earlier pull could not read, and what it yielded.

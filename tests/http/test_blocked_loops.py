@@ -108,3 +108,63 @@ def test_limit_is_extended_again_after_data_was_received() -> None:
         return asyncio.get_running_loop().time()
 
     assert run_leaping(main()) == 35
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "error", "ended_at"),
+    [
+        (99, SilentError, 9),  # the silence of 1 is found 4 late, and gets 4 more
+        (7, TimeoutError, 7),  # not overdue
+        (4, TimeoutError, 9),  # overdue as well
+    ],
+)
+def test_end_of_a_call_is_extended_only_if_overdue(
+    ends_at: float, error: type[Exception], ended_at: float
+) -> None:
+    async def wait() -> None:
+        with TimeLimit(ends_at) as limit, Stage(limit, 50, 1, SilentError) as stage:
+            stage.listen()
+            await block(5)
+            await asyncio.sleep(1000)
+
+    async def main() -> float:
+        with pytest.raises(error):
+            await wait()
+        return asyncio.get_running_loop().time()
+
+    assert run_leaping(main()) == ended_at
+
+
+def test_later_stages_of_a_call_are_not_extended() -> None:
+    async def attempt(limit: TimeLimit, blocked: float) -> float:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with pytest.raises(SilentError):  # noqa: SIM117, PT012
+            with Stage(limit, 50, 1, SilentError) as stage:
+                stage.listen()
+                await block(blocked)
+                await asyncio.sleep(1000)
+        return loop.time() - started
+
+    async def main() -> list[float]:
+        with TimeLimit(99) as limit:
+            return [await attempt(limit, 5), await attempt(limit, 0), await attempt(limit, 0)]
+
+    assert run_leaping(main()) == [9, 1, 1]
+
+
+def test_server_that_sends_slowly_ends_an_overdue_stage() -> None:
+    async def wait() -> None:
+        with TimeLimit(99) as limit, Stage(limit, 4, 3, SilentError) as stage:
+            stage.listen()
+            await block(7)
+            while True:
+                stage.listen()
+                await asyncio.sleep(0.5)
+
+    async def main() -> float:
+        with pytest.raises(TimeoutError):
+            await wait()
+        return asyncio.get_running_loop().time()
+
+    assert run_leaping(main()) == 11

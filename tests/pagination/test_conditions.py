@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient, F
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async.errors import PaginationError
 from aiwyn_async.sandbox import Sandbox
 
@@ -25,6 +26,18 @@ def answering(client_ids: list[Any]) -> Callable[[bytes], bytes]:
     return mutate
 
 
+READS = (
+    "search",
+    "search dicts",
+    "search raw",
+    "search by page",
+    "ordered search",
+    "pull",
+    "pull by page",
+    "changes",
+)
+
+
 def reads(aiwyn: AiwynClient, where: Any) -> dict[str, Any]:
     search, pull = aiwyn.invoices.search, aiwyn.invoices.pull
     return {
@@ -34,13 +47,12 @@ def reads(aiwyn: AiwynClient, where: Any) -> dict[str, Any]:
         "search by page": search(where, paging="page"),
         "ordered search": search(where, order_by=[F.updated_at.desc()]),
         "pull": pull(where),
+        "pull by page": pull(where, paging="page"),
         "changes": aiwyn.invoices.changes(where=where, since="2000-01-01T00:00:00Z"),
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["search", "search dicts", "search raw", "search by page", "ordered search", "pull", "changes"]
-)
+@pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize(
     "where",
     [
@@ -56,8 +68,12 @@ async def test_row_that_a_condition_on_ids_excludes_is_an_error(
     for key in (1, 2, 3):
         box.insert("invoices", {"clientId": 5, "id": 9000 + key})
     box.faults.add("invoices.search", every=1, mutate=answering([5, 7]))
-    with pytest.raises(PaginationError, match="a row with clientId 7, which the condition excludes"):
-        await reads(aiwyn, where)[name].collect()
+    read = reads(aiwyn, where)[name]
+    with pytest.raises(
+        PaginationError, match="a row with clientId 7, which the condition excludes"
+    ) as caught:
+        await read.collect()
+    assert caught.value.report == read.report
 
 
 @pytest.mark.parametrize(
@@ -91,6 +107,23 @@ async def test_single_response_with_excluded_rows_is_requested_again(
     expected = await aiwyn.invoices.search(where).collect()
     box.faults.add("invoices.search", nth=1, mutate=answering([7]))
     assert await aiwyn.invoices.search(where).collect() == expected
+
+
+async def test_conditions_decode_a_page_once(
+    aiwyn: AiwynClient, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+    decode = PageDecoder.decode
+
+    def counting(decoder: PageDecoder[Any], body: bytes) -> Any:
+        decoded.append(body)
+        return decode(decoder, body)
+
+    box.insert("invoices", {"clientId": 5, "id": 9001})
+    monkeypatch.setattr(PageDecoder, "decode", counting)
+    read = aiwyn.invoices.search({"clientId": {"_eq": 5}})
+    await read.collect()
+    assert len(decoded) == 2 * read.report.pages  # as rows, and as what the condition compares
 
 
 async def test_conditions_of_a_resource_without_declared_ids_are_not_checked(

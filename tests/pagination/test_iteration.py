@@ -167,10 +167,18 @@ async def test_single_step_of_a_dropped_iteration_closes_it_without_a_garbage_co
 
 
 async def test_iteration_refuses_the_event_loop_of_another_thread() -> None:
-    iteration = Iteration(slow_chunks())
+    async def chunks() -> AsyncGenerator[list[int], None]:
+        for number in (1, 2, 3):
+            yield [number]
+
+    iteration = Iteration(chunks())
     assert await anext(iteration) == 1
     with pytest.raises(LoopMismatchError, match="belongs to another event loop"):
         await asyncio.to_thread(lambda: asyncio.run(_next_of(iteration)))
+    assert await anext(iteration) == 2  # its owner's steps are not affected
+    with pytest.raises(LoopMismatchError, match="belongs to another event loop"):
+        await asyncio.to_thread(lambda: asyncio.run(iteration.next_chunk()))
+    assert await iteration.next_chunk() == [3]
     await iteration.aclose()
 
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Number
 from typing import Any, cast
@@ -149,6 +150,42 @@ def test_field_that_cannot_be_decoded_is_rejected(aiwyn_offline: AiwynClient, re
 @pytest.mark.parametrize("kind", [object, Hashable, Number, dict[str, object]])
 def test_field_that_any_json_is_an_instance_of_is_accepted(aiwyn_offline: AiwynClient, kind: Any) -> None:
     aiwyn_offline.invoices.list().decode_as(msgspec.defstruct("Row", [("id", int), ("value", kind)]))
+
+
+class Cache:
+    """A type of the caller, which no row contains."""
+
+
+class WithCache(msgspec.Struct):
+    id: int
+    cache: Cache = msgspec.field(default_factory=Cache)
+
+
+@dataclass
+class DataWithCache:
+    id: int
+    cache: Cache = field(default_factory=Cache)
+
+
+class WithCallable(msgspec.Struct):
+    id: int
+    then: Callable[..., None] | None = None
+
+
+class WithNull(msgspec.Struct):
+    id: int
+    description: Cache | None
+
+
+@pytest.mark.parametrize("kind", [WithCache, DataWithCache, WithCallable, WithNull])
+async def test_custom_type_that_rows_need_not_have_is_accepted(
+    aiwyn: AiwynClient, box: Sandbox, kind: Any
+) -> None:
+    box.faults.add(
+        "invoices.search", every=1, mutate=lambda _: b'{"deid_invoice":[{"id":1,"description":null}]}'
+    )
+    rows: list[Any] = await aiwyn.invoices.search(limit=1).decode_as(kind).collect()
+    assert [row.id for row in rows] == [1]
 
 
 @pytest.mark.parametrize("name", ["page_size", "limit"])
