@@ -118,9 +118,6 @@ class DatasetState(State[DatasetManifest]):
                     f"{file.path} of the unfinished run in {name} is missing or damaged; "
                     "pass force=True to start again"
                 )
-        named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in manifest.files)}
-        for unnamed in set(self._folder.files(PARTIAL)) - named:
-            self._folder.remove(unnamed)
         self._manifest = manifest
         return checkpoint
 
@@ -169,6 +166,7 @@ class DatasetState(State[DatasetManifest]):
                 f"another export completed {self._folder.name} during this one; pass force=True to replace it"
             )
         self._update(report, finished_at=time.time())
+        self._remove_unnamed()
         self._folder.move(f"{PARTIAL}/{self._manifest.run}", self._manifest.run)
         if not {file.path for file in self._manifest.files} <= set(self._folder.files(self._manifest.run)):
             raise self._error_of_another_export()
@@ -187,6 +185,12 @@ class DatasetState(State[DatasetManifest]):
         for file, content in contents.items():
             self._folder.write(f"{PARTIAL}/{file.path}", content)
         self._update(report, files=(*self._manifest.files, *contents), **changes)
+
+    def _remove_unnamed(self) -> None:
+        """Remove the files that a run left that ended before it named them."""
+        named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in self._manifest.files)}
+        for unnamed in set(self._folder.files(PARTIAL)) - named:
+            self._folder.remove(unnamed)
 
     def _is_published(self, manifest: DatasetManifest) -> bool:
         published = self._read(MANIFEST)
