@@ -59,7 +59,7 @@ class DatasetState(State[DatasetManifest]):
 
     @property
     def is_recent(self) -> bool:
-        manifest = self._read(UNFINISHED)
+        manifest = _read(self._folder, UNFINISHED)
         if manifest is None or self._is_published(manifest):
             return False
         return manifest.is_recent
@@ -122,7 +122,7 @@ class DatasetState(State[DatasetManifest]):
         return checkpoint
 
     def find_finished(self) -> bool:
-        manifest, unfinished = self._read(MANIFEST), self._read(UNFINISHED)
+        manifest, unfinished = _read(self._folder, MANIFEST), _read(self._folder, UNFINISHED)
         if manifest is None or (unfinished is not None and unfinished.run != manifest.run):
             return False
         is_same = self._new.has_same_rows(manifest)
@@ -193,15 +193,8 @@ class DatasetState(State[DatasetManifest]):
             self._folder.remove(unnamed)
 
     def _is_published(self, manifest: DatasetManifest) -> bool:
-        published = self._read(MANIFEST)
+        published = _read(self._folder, MANIFEST)
         return published is not None and published.run == manifest.run
-
-    def _read(self, name: str) -> DatasetManifest | None:
-        content = self._folder.read(name)
-        try:
-            return None if content is None else decode_checked(content, DatasetManifest)
-        except INVALID:
-            return None
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
         self._check_alone()
@@ -250,6 +243,19 @@ def read_manifest(dataset: str | Path) -> DatasetManifest:
     return msgspec.structs.replace(manifest, folder=folder.name)
 
 
+def read_unfinished_run(dataset: str | Path) -> DatasetManifest | None:
+    """Read the manifest of an unfinished run; None if it is missing or damaged."""
+    return _read(open_folder(dataset), UNFINISHED)
+
+
 def has_unfinished_run(dataset: str | Path) -> bool:
     """True if an unfinished run exists."""
     return open_folder(dataset).read(UNFINISHED) is not None
+
+
+def _read(folder: Folder, name: str) -> DatasetManifest | None:
+    content = folder.read(name)
+    try:
+        return None if content is None else decode_checked(content, DatasetManifest)
+    except INVALID:
+        return None
