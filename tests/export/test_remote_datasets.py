@@ -58,6 +58,7 @@ def store() -> Iterator[type[ObjectStore]]:
     ObjectStore.store.clear()
     ObjectStore.remaining = 10**9
     ObjectStore.seconds = 0.0
+    ObjectStore.pseudo_dirs[:] = [""]
     yield ObjectStore
     ObjectStore.store.clear()
 
@@ -177,6 +178,17 @@ async def test_export_that_continues_a_live_one_leaves_a_whole_dataset(
         assert len(set(read_ids(URL))) == len(read_ids(URL)) == 600
         assert sorted(visible_files()) == read_manifest(URL).paths
     assert (await export(aiwyn.invoices.list(), URL, replace=True)).rows == 600
+
+
+async def test_finished_run_leaves_no_empty_folder_of_a_killed_one(
+    firm: Firm, store: type[ObjectStore]
+) -> None:
+    """File systems such as SFTP have empty folders; object stores do not."""
+    _, aiwyn = firm
+    files = store()
+    files.makedirs("store://bucket/x/_partial/run-20260101T000000000000Z-00000000/status=PAID")
+    await export(aiwyn.invoices.list(), "store://bucket/x/")
+    assert files.ls("store://bucket/x/_partial", detail=False) == []
 
 
 async def test_store_that_refuses_is_found_before_a_request(firm: Firm, store: type[ObjectStore]) -> None:
