@@ -88,8 +88,8 @@ class Checks:
         if row.at is not None and instant_of(row.at) >= instant_of(span.before):
             return None  # it changed during the read
         note = (
-            f"row {span.witness}, dated {span.before} at the last read, is gone or has an earlier date: "
-            f"{self._query.path} may have been restored, so all rows were read again"
+            f"row {span.witness}, dated {span.before} at the last read, is gone, or its date is earlier or "
+            f"not valid: {self._query.path} may have been restored, so all rows were read again"
         )
         return msgspec.structs.replace(
             span, start=None, nulls=False, inner=None, witness=None, notes=(*span.notes, note)

@@ -47,12 +47,12 @@ class FirstRow(NamedTuple):
     """The first row of a query.
 
     Attributes:
-        key: its key; None if there is no row with a timestamp.
-        at: its timestamp in the form of the wire; None if there is no such row.
+        key: its key; None if there is no row whose timestamp is valid or null.
+        at: its timestamp in the form of the wire; None if it is null, or if there is no such row.
         total: the server's count, or None.
         clock: the time of the response.
         is_readable: False if rows before it do not decode.
-        has_other_values: there are rows, and none of them has a timestamp.
+        has_other_values: there are rows, and the timestamp of none of them is valid or null.
     """
 
     key: Id | None

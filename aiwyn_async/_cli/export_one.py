@@ -14,9 +14,9 @@ from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
-from aiwyn_async.export._dataset.state import has_unfinished_run
+from aiwyn_async.export._dataset.state import has_unfinished_run, read_unfinished_run
 from aiwyn_async.export._formats import is_dataset
-from aiwyn_async.export._staging import has_unfinished
+from aiwyn_async.export._staging import has_unfinished, read_unfinished
 
 
 async def export_one(
@@ -31,7 +31,7 @@ async def export_one(
     try:
         return await export_rows(read, to, on_progress=on_progress, **options)
     except (RequestError, PaginationError, StorageError) as error:
-        if "resume" not in str(error) and has_unfinished_export(to):
+        if "resume" not in str(error) and _has_parts(to):
             error.add_note(f"finished parts are saved; {how_to_continue} to continue")
         raise
 
@@ -39,6 +39,12 @@ async def export_one(
 def has_unfinished_export(to: str) -> bool:
     """True if an unfinished export of a file or dataset exists."""
     return has_unfinished_run(to) if is_dataset(to) else has_unfinished(Path(to))
+
+
+def _has_parts(to: str) -> bool:
+    """True if there are parts of an unfinished export, which is stored before its first part."""
+    manifest = read_unfinished_run(to) if is_dataset(to) else read_unfinished(Path(to))
+    return manifest is not None and manifest.checkpoint != ""
 
 
 def skipped_rows_file(to: str, rows: RowOptions) -> BadRowsFile:

@@ -7,7 +7,6 @@ import contextlib
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Self
 
@@ -54,7 +53,7 @@ async def upsert(
         with _RecordLines(file) as records, create_progress("records") as progress:
             writing = write(records, batch_size=batch_size)
             with _report_on_error(writing, records):
-                async with aclosing(aiter(writing)) as outcomes:
+                async with contextlib.aclosing(aiter(writing)) as outcomes:
                     async for outcome in outcomes:
                         progress.count(writing.report.total)
                         if json:

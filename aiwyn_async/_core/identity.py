@@ -13,7 +13,8 @@ class JobIdentity(msgspec.Struct, frozen=True):
     Checkpoints have an identity of their own, which reads compare.
 
     Attributes:
-        server: its name, without credentials.
+        server: its name, without credentials and without its port, so that servers on different ports of one
+            host are the same.
         query: a hash of endpoint, filters and order.
         columns: format and columns of the output.
     """

@@ -87,6 +87,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def server_name(url: str) -> str:
-    """Return a server's URL without its port, which a sandbox changes."""
+    """Return a server's URL without its port: a sandbox has another one after each start.
+
+    So servers on different ports of one host have the same name.
+    """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Final
 
 import msgspec
@@ -45,12 +44,12 @@ def arrow_type(
         case _ if len(members) > 1:
             column = _union_type({type(member) for member in members}, integer_ids)
         case inspect.StructType(cls=cls, fields=fields) if cls not in inside:
-            of_fields = functools.partial(arrow_type, integer_ids=integer_ids, inside=(*inside, cls))
-            names = [field.encode_name for field in fields]
+            types = {field.encode_name: field.type for field in fields}
+            inside = (*inside, cls)
             return pa.struct(
                 [
-                    (name, of_fields(field.type, f"{path}.{name}"))
-                    for name, field in zip(names, fields, strict=True)
+                    (name, arrow_type(each, f"{path}.{name}", integer_ids=integer_ids, inside=inside))
+                    for name, each in types.items()
                 ]
             )
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):

@@ -232,6 +232,11 @@ def has_unfinished(path: Path) -> bool:
     return (_staging_folder(path) / MANIFEST).exists()
 
 
+def read_unfinished(path: Path) -> Manifest | None:
+    """Read the manifest of an unfinished export of a file; None if it is missing or damaged."""
+    return read_valid_manifest(_staging_folder(path) / MANIFEST)
+
+
 def _staging_folder(path: Path) -> Path:
     return path.parent / f".{path.name}.partial"
 

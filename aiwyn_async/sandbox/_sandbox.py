@@ -113,7 +113,7 @@ class Sandbox(DataControls):
         _check_options(collation, latency, port, seed, api_key)
         if isinstance(rate_limit, int | float):
             rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
-        self.api_key: str = api_key or f"sandbox-{secrets.token_urlsafe(24)}"
+        self.api_key: str = f"sandbox-{secrets.token_urlsafe(24)}" if api_key is None else api_key
         self._database = database = Database(
             invoices=invoices,
             seed=seed,

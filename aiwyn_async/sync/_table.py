@@ -221,7 +221,7 @@ class SyncedTable:
         table = f'table "{self._resource}" in {self._file.path}'
         owners = self._file.fetch(sql.SELECT_OWNER, self._resource)
         for server, query in owners:
-            fix = "pass the same where, or use another file"
+            fix = "use another file, or the same server and where"
             self._identity.check_continues(JobIdentity(server, query), table, fix)
         return bool(owners)
 

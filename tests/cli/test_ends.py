@@ -247,3 +247,15 @@ async def test_failed_token_exchange_is_reported_once(cli: Cli) -> None:
 )
 def test_library_messages_are_translated_to_flags(text: str, expected: str) -> None:
     assert to_flags(text) == expected
+
+
+@pytest.mark.parametrize("target", ["x.jsonl", "x/"])
+async def test_failure_before_the_first_part_claims_no_saved_parts(
+    target: str, cli: Cli, box: Sandbox
+) -> None:
+    command = ("export", "invoices", "--to", target)
+    assert (await cli.run(*command)).code == 0
+    box.faults.add("invoices.search", times=99, status=400)
+    failed = await cli.run(*command, "--replace")
+    assert failed.code == 1
+    assert "saved" not in failed.err

@@ -187,7 +187,7 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
         (["sandbox", "--api-key", ""], {}, "--api-key must be printable ASCII"),
         (["sandbox", "--rate-limit", "0"], {}, "--rate-limit must be above 0"),
         (["sandbox", "--seed", "9" * 30], {}, "--seed must fit in 64 bits"),
-        (["sandbox", "--path", "/nowhere/x"], {}, "cannot open the sandbox file /nowhere/x"),
+        (["sandbox", "--path", "/nowhere/x"], {}, "the sandbox file /nowhere/x cannot be written"),
         (["doctor"], {"AIWYN_RETRIES": "abc"}, "error: AIWYN_RETRIES: retries: expected int, got str"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -27,6 +28,8 @@ class ObjectStore(MemoryFileSystem):  # type: ignore[misc]
     protocol = "store"
     cachable = False
     remaining = 10**9
+    seconds = 0.0
+    """How long a write takes."""
     store: ClassVar[dict[str, Any]] = {}  # pyright: ignore[reportIncompatibleVariableOverride] (it has no types)
     pseudo_dirs: ClassVar[list[str]] = [""]
 
@@ -37,6 +40,7 @@ class ObjectStore(MemoryFileSystem):  # type: ignore[misc]
 
     def pipe_file(self, path: str, value: bytes, *args: Any, **options: Any) -> None:
         self._change()
+        time.sleep(ObjectStore.seconds)  # in a thread of the export
         super().pipe_file(path, value, *args, **options)
 
     def cp_file(self, path1: str, path2: str, **options: Any) -> None:
@@ -53,6 +57,8 @@ def store() -> Iterator[type[ObjectStore]]:
     fsspec.register_implementation("store", ObjectStore, clobber=True)
     ObjectStore.store.clear()
     ObjectStore.remaining = 10**9
+    ObjectStore.seconds = 0.0
+    ObjectStore.pseudo_dirs[:] = [""]
     yield ObjectStore
     ObjectStore.store.clear()
 
@@ -151,6 +157,38 @@ async def test_exports_at_the_same_time_leave_a_whole_dataset(finished_before: b
     if finished_before or len(errors) < len(results):
         assert len(set(read_ids(URL))) == len(read_ids(URL)) == 600
     assert (await export(aiwyn.invoices.list(), URL, replace=True)).rows == 600
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.15, 0.2, 0.3])
+async def test_export_that_continues_a_live_one_leaves_a_whole_dataset(
+    delay: float, firm: Firm, store: type[ObjectStore]
+) -> None:
+    """Both write parts with the same numbers into the folder of one run."""
+    _, aiwyn = firm
+    store.seconds = 0.08
+
+    async def export_after(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await export(aiwyn.invoices.pull(page_size=20), URL, replace=True, row_group_rows=60)
+
+    results = await asyncio.gather(export_after(0), export_after(delay), return_exceptions=True)
+    errors = [each for each in results if isinstance(each, BaseException)]
+    assert all(isinstance(each, ExportError) and "another export" in str(each) for each in errors)
+    if len(errors) < len(results):
+        assert len(set(read_ids(URL))) == len(read_ids(URL)) == 600
+        assert sorted(visible_files()) == read_manifest(URL).paths
+    assert (await export(aiwyn.invoices.list(), URL, replace=True)).rows == 600
+
+
+async def test_finished_run_leaves_no_empty_folder_of_a_killed_one(
+    firm: Firm, store: type[ObjectStore]
+) -> None:
+    """File systems such as SFTP have empty folders; object stores do not."""
+    _, aiwyn = firm
+    files = store()
+    files.makedirs("store://bucket/x/_partial/run-20260101T000000000000Z-00000000/status=PAID")
+    await export(aiwyn.invoices.list(), "store://bucket/x/")
+    assert files.ls("store://bucket/x/_partial", detail=False) == []
 
 
 async def test_store_that_refuses_is_found_before_a_request(firm: Firm, store: type[ObjectStore]) -> None:

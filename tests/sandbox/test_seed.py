@@ -235,6 +235,11 @@ def test_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         store.open()
 
 
+def test_file_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"missing/firm\.sqlite3 cannot be written: unable to open"):
+        Database(invoices=20, seed=1, path=tmp_path / "missing/firm.sqlite3").open()
+
+
 def test_unfinished_firm_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "firm.sqlite3"
     store = Database(invoices=20, seed=1, path=path)

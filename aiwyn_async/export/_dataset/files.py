@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -82,6 +83,8 @@ class DatasetFiles:
     ) -> tuple[dict[DatasetFile, bytes], dict[str, Decimal]]:
         """Encode rows as files, from this number on: one, or one for each value of the partition column.
 
+        No other file has one of their names.
+
         Returns the content of each file, and the sum of each column of money.
         """
         contents: dict[DatasetFile, bytes] = {}
@@ -90,7 +93,9 @@ class DatasetFiles:
             buffer = io.BytesIO()
             write_table(buffer, rows, self._parquet)
             content = buffer.getvalue()
-            path = f"{folder}/{partition}part-{number + len(contents):06}.parquet"
+            # Another export may write the same run: a file system of fsspec has no locks.
+            name = f"part-{number + len(contents):06}-{secrets.token_hex(4)}.parquet"
+            path = f"{folder}/{partition}{name}"
             contents[DatasetFile(path, rows.num_rows, len(content), zlib.crc32(content))] = content
         return contents, sum_money(table)
 

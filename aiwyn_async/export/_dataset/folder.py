@@ -217,11 +217,7 @@ class RemoteFolder(Folder):
         return [str(path).removeprefix(self._root).removeprefix("/") for path in paths]
 
     def runs(self) -> list[str]:
-        with self._errors("read"):
-            self._files.invalidate_cache()
-            paths = self._files.ls(self._root, detail=False)
-        names = [str(path).rstrip("/").rpartition("/")[2] for path in paths]
-        return sorted(name for name in names if name.startswith("run-"))
+        return sorted(name for name in self._names("") if name.startswith("run-"))
 
     def move(self, folder: str, to: str) -> None:
         """Move file by file, as object stores cannot rename a folder."""
@@ -237,8 +233,18 @@ class RemoteFolder(Folder):
 
     def clear(self, folder: str, keep: str = "") -> None:
         """See ``Folder.clear()``."""
-        for name in {name.split("/")[1] for name in self.files(folder)} - {keep}:
+        for name in set(self._names(folder)) - {keep}:
             self.remove(f"{folder}/{name}")
+
+    def _names(self, folder: str) -> list[str]:
+        """Return the names of the files and folders in a folder; none if it does not exist."""
+        with self._errors("read", folder):
+            self._files.invalidate_cache()
+            try:
+                paths = self._files.ls(self._at(folder).rstrip("/"), detail=False)
+            except FileNotFoundError:  # an object store has no empty folders
+                return []
+        return [str(path).rstrip("/").rpartition("/")[2] for path in paths]
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -59,7 +59,7 @@ class DatasetState(State[DatasetManifest]):
 
     @property
     def is_recent(self) -> bool:
-        manifest = self._read(UNFINISHED)
+        manifest = _read(self._folder, UNFINISHED)
         if manifest is None or self._is_published(manifest):
             return False
         return manifest.is_recent
@@ -118,14 +118,11 @@ class DatasetState(State[DatasetManifest]):
                     f"{file.path} of the unfinished run in {name} is missing or damaged; "
                     "pass force=True to start again"
                 )
-        named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in manifest.files)}
-        for unnamed in set(self._folder.files(PARTIAL)) - named:
-            self._folder.remove(unnamed)
         self._manifest = manifest
         return checkpoint
 
     def find_finished(self) -> bool:
-        manifest, unfinished = self._read(MANIFEST), self._read(UNFINISHED)
+        manifest, unfinished = _read(self._folder, MANIFEST), _read(self._folder, UNFINISHED)
         if manifest is None or (unfinished is not None and unfinished.run != manifest.run):
             return False
         is_same = self._new.has_same_rows(manifest)
@@ -169,6 +166,7 @@ class DatasetState(State[DatasetManifest]):
                 f"another export completed {self._folder.name} during this one; pass force=True to replace it"
             )
         self._update(report, finished_at=time.time())
+        self._remove_unnamed()
         self._folder.move(f"{PARTIAL}/{self._manifest.run}", self._manifest.run)
         if not {file.path for file in self._manifest.files} <= set(self._folder.files(self._manifest.run)):
             raise self._error_of_another_export()
@@ -188,16 +186,15 @@ class DatasetState(State[DatasetManifest]):
             self._folder.write(f"{PARTIAL}/{file.path}", content)
         self._update(report, files=(*self._manifest.files, *contents), **changes)
 
-    def _is_published(self, manifest: DatasetManifest) -> bool:
-        published = self._read(MANIFEST)
-        return published is not None and published.run == manifest.run
+    def _remove_unnamed(self) -> None:
+        """Remove the files that a run left that ended before it named them."""
+        named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in self._manifest.files)}
+        for unnamed in set(self._folder.files(PARTIAL)) - named:
+            self._folder.remove(unnamed)
 
-    def _read(self, name: str) -> DatasetManifest | None:
-        content = self._folder.read(name)
-        try:
-            return None if content is None else decode_checked(content, DatasetManifest)
-        except INVALID:
-            return None
+    def _is_published(self, manifest: DatasetManifest) -> bool:
+        published = _read(self._folder, MANIFEST)
+        return published is not None and published.run == manifest.run
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
         self._check_alone()
@@ -246,6 +243,19 @@ def read_manifest(dataset: str | Path) -> DatasetManifest:
     return msgspec.structs.replace(manifest, folder=folder.name)
 
 
+def read_unfinished_run(dataset: str | Path) -> DatasetManifest | None:
+    """Read the manifest of an unfinished run; None if it is missing or damaged."""
+    return _read(open_folder(dataset), UNFINISHED)
+
+
 def has_unfinished_run(dataset: str | Path) -> bool:
     """True if an unfinished run exists."""
     return open_folder(dataset).read(UNFINISHED) is not None
+
+
+def _read(folder: Folder, name: str) -> DatasetManifest | None:
+    content = folder.read(name)
+    try:
+        return None if content is None else decode_checked(content, DatasetManifest)
+    except INVALID:
+        return None

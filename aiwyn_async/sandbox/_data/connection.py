@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 _PRAGMAS = (
@@ -50,22 +50,28 @@ def connect(location: str) -> sqlite3.Connection:
     return connection
 
 
-def claim_file(connection: sqlite3.Connection, path: Path) -> None:
-    """Lock the file of a firm for one sandbox, which writes to it even for reads.
+def claim_file(connection: sqlite3.Connection) -> None:
+    """Lock the file of a firm for one sandbox, which writes to it even for reads."""
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode=MEMORY")
+    # The lock stays; a transaction without a change would succeed on a read-only file.
+    connection.execute("PRAGMA user_version=1")
+
+
+@contextlib.contextmanager
+def opening(location: str) -> Generator[None]:
+    """Name the file in an error.
 
     Raises:
         ValueError: The file cannot be written, or another sandbox uses it.
     """
-    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode=MEMORY")
     try:
-        # The lock stays; a transaction without a change would succeed on a read-only file.
-        connection.execute("PRAGMA user_version=1")
+        yield
     except sqlite3.OperationalError as error:
-        raise _unusable(path, error) from error
+        raise _unusable(location, error) from error
 
 
-def _unusable(path: Path, error: sqlite3.OperationalError) -> ValueError:
+def _unusable(path: Path | str, error: sqlite3.OperationalError) -> ValueError:
     if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
         return ValueError(f"another sandbox uses the file {path}; use another path for each")
     return ValueError(f"the sandbox file {path} cannot be written: {error}")

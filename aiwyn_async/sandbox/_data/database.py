@@ -18,7 +18,13 @@ from aiwyn_async.sandbox._data.adaptations import adapt
 from aiwyn_async.sandbox._data.bodies import Bodies
 from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._data.collation import Collation
-from aiwyn_async.sandbox._data.connection import check_file, claim_file, connect, create_write_tables
+from aiwyn_async.sandbox._data.connection import (
+    check_file,
+    claim_file,
+    connect,
+    create_write_tables,
+    opening,
+)
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.order_by import tie_breaker
@@ -113,10 +119,12 @@ class Database:
         exists = self._path is not None and self._path.exists()
         if exists and self._path is not None:
             check_file(self._path, facts)
-        self._connection = connection = connect(self._location())
+        location = self._location()
+        with opening(location):
+            self._connection = connection = connect(location)
+            if self._path is not None:
+                claim_file(connection)
         self._functions.register(connection)
-        if self._path is not None:
-            claim_file(connection, self._path)
         if not exists:
             self._fill(facts)
         connection.execute("PRAGMA journal_mode=MEMORY")

@@ -31,7 +31,7 @@ _MAX_CONCURRENCY = 8
 
 
 class ThreadSafeDeque(deque[T]):
-    """A deque that can be iterated over while a thread appends to it: the iteration ends before."""
+    """Iteration is over a copy, so a thread may append meanwhile."""
 
     def __iter__(self) -> Iterator[T]:
         # The copy is one step of the interpreter; a Python loop is not.
