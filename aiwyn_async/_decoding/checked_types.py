@@ -246,12 +246,12 @@ def needs_exact_decoding(kind: Any) -> bool:
         return _has_fields(kind)
     if origin is Annotated:
         return bare_type(kind) in {datetime, time} or needs_exact_decoding(arguments[0])
-    members = set(map(bare_type, arguments))
-    if origin in UNIONS and members & _EXACT and len(members - {types.NoneType}) > 1:
+    if origin not in _CHECKED_ORIGINS:
         return True
-    if origin is dict and bare_type(arguments[0]) in _EXACT:
-        return True
-    return origin not in _CHECKED_ORIGINS or any(map(needs_exact_decoding, arguments))
+    members = list(map(bare_type, arguments))
+    is_union = origin in UNIONS and not _EXACT.isdisjoint(members) and len({*members} - {types.NoneType}) > 1
+    has_exact_keys = origin is dict and members[0] in _EXACT
+    return is_union or has_exact_keys or any(map(needs_exact_decoding, arguments))
 
 
 def _has_fields(kind: Any) -> bool:
