@@ -277,8 +277,9 @@ class PageProcessor(Generic[RowT]):
             if report.total_count_at_start is None:
                 report.total_count_at_start = report.total_count
         if decision.use:
-            report.rows_received += len(keys)
-            report.duplicates += len(keys) - new - decision.skip_last
+            received = len(keys) - decision.skip_last
+            report.rows_received += received
+            report.duplicates += received - new
             report.repaired_rows += rows.repaired
             report.rows_yielded += new
             if keys and (not self._query.key or all(key is None for key in keys)):
