@@ -25,10 +25,17 @@ RESUME_STATE: Final = "carried"
 
 
 class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The first count and the problems of the reads before a resumed one."""
+    """What a resumed read knows of the reads before.
+
+    Attributes:
+        total_count_at_start: the first count.
+        problems: their problems.
+        due: the keys of rows at the end of the last page that the next one must have.
+    """
 
     total_count_at_start: int | None = None
     problems: EarlierProblems = EarlierProblems()
+    due: tuple[Id | None, ...] = ()
 
     @classmethod
     def from_position(cls, position: Position | None) -> ResumeState:

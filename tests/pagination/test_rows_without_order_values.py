@@ -147,3 +147,66 @@ async def test_rows_without_order_values_before_others_are_passed_without_counts
 
     assert [row["id"] for row in await pager.collect()] == keys
     assert (pager.report.problems(), pager.report.rows_received) == ([], 95)
+
+
+@pytest.mark.parametrize("on_bad_row", ["skip", "collect"])
+@pytest.mark.parametrize("row", ["?", {"id": None}])
+@pytest.mark.parametrize("after", [19, 94])
+async def test_row_without_a_key_that_does_not_arrive_again_is_reported(
+    aiwyn: AiwynClient, box: Sandbox, after: int, row: Any, on_bad_row: str
+) -> None:
+    keys = [each["id"] for each in await read(aiwyn).collect()]
+    change_rows(box, lambda rows: [*rows, row] if rows and rows[-1]["id"] == keys[after] else rows)
+    pager = read(aiwyn, page_size=20, on_bad_row=on_bad_row)
+
+    assert len(await pager.collect()) == 95
+    assert pager.report.problems() == ["1 rows were in a discarded response and in no later one"]
+
+
+@pytest.mark.parametrize("row", ["?", {"id": None}])
+async def test_rows_without_a_key_that_arrive_again_are_complete(
+    aiwyn: AiwynClient, box: Sandbox, row: Any
+) -> None:
+    keys = [each["id"] for each in await read(aiwyn).collect()]
+    odd = keys[18:20]
+    change_rows(box, lambda rows: [row if each["id"] in odd else each for each in rows])
+    pager = read(aiwyn, page_size=20)
+    page = await anext(aiter(pager.pages()))
+    resumed = read(aiwyn, page_size=20, resume=page.checkpoint)
+
+    rows = page.items + await resumed.collect()
+    assert [each["id"] for each in rows if each["id"] is not None] == [key for key in keys if key not in odd]
+    assert len(rows) == (93 if row == "?" else 95)
+    assert resumed.report.problems() == (["2 rows do not decode and were left out"] if row == "?" else [])
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("row", ["?", {}])
+async def test_resumed_read_expects_the_rows_that_the_last_page_left(
+    aiwyn: AiwynClient, box: Sandbox, row: Any, arrives: bool
+) -> None:
+    """Each page is read by a read of its own."""
+    keys = [each["id"] for each in await read(aiwyn, F.updated_at.asc()).collect()]
+    odd = keys[19]
+
+    def damage(rows: Rows) -> Rows:
+        if not arrives and rows and rows[0]["id"] == odd:
+            del rows[0]
+        return [(row or without("updatedAt", each)) if each["id"] == odd else each for each in rows]
+
+    change_rows(box, damage)
+    received: list[int] = []
+    pager = read(aiwyn, F.updated_at.asc(), page_size=10)
+    for _ in range(11):
+        async for page in pager.pages():
+            received += [each["id"] for each in page.items]
+            pager = read(aiwyn, F.updated_at.asc(), page_size=10, resume=page.checkpoint)
+            break
+    await pager.collect()
+    problem = "1 rows were in a discarded response and in no later one"
+    if arrives and not row:
+        assert (received, pager.report.problems()) == (keys, [])
+    else:
+        assert received == [key for key in keys if key != odd]
+        expected = "1 rows do not decode and were left out" if arrives else problem
+        assert pager.report.problems() == [expected]
