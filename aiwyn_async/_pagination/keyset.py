@@ -24,8 +24,9 @@ from aiwyn_async._pagination.strategy import (
     RowCount,
     parse_position,
 )
-from aiwyn_async._pagination.ties import Order, Ties, are_out_of_order, is_before
+from aiwyn_async._pagination.ties import MAX_KNOWN_KEYS, Order, Ties, are_out_of_order, is_before
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.models.base import Id
 
 
 class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +36,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     yielded: RowCount
     stop_reason: FinalReason | None
     ties: Ties | None = None
+    passed: list[Id] = []
 
 
 class KeysetPagination:
@@ -42,7 +44,8 @@ class KeysetPagination:
 
     Args:
         page_size: rows per request.
-        fields: returns the body's fields for the last row's order values (None for the first page) and ties.
+        fields: returns the body's fields for the last row's order values (None for the first page), ties, and
+            the keys of rows received after it.
         order: the columns that the rows are ordered by, to verify the server's order.
         instants: order columns that hold instants, of which a server may show fewer digits than it compares.
         limit: rows to yield, or None for all.
@@ -56,7 +59,7 @@ class KeysetPagination:
     def __init__(
         self,
         page_size: int,
-        fields: Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]],
+        fields: Callable[[tuple[Any, ...] | None, Ties | None, Sequence[Id]], dict[str, Any]],
         *,
         order: Order = ((("id",), "asc"),),
         instants: frozenset[tuple[str, ...]] = frozenset(),
@@ -73,6 +76,7 @@ class KeysetPagination:
         self._instants = instants
         self._after: tuple[Any, ...] | None = None
         self._ties: Ties | None = None
+        self._passed: list[Id] = []  # keys received after the last row with order values
         self._unordered = 0  # leading rows of the next page that are known to have no order values
         self._yielded = 0
         self._stale_pages = 0
@@ -92,8 +96,9 @@ class KeysetPagination:
         self._after = None if parsed.after is None else tuple(parsed.after)
         self._yielded = parsed.yielded
         self._ties = parsed.ties
+        self._passed = parsed.passed
         try:
-            self._fields(self._after, self._ties)
+            self._fields(self._after, self._ties, self._passed)
         except (ConfigurationError, ValueError, TypeError, IndexError):
             raise damaged_checkpoint() from None
         self.stop_reason = None if parsed.stop_reason == "limit" else parsed.stop_reason
@@ -109,7 +114,7 @@ class KeysetPagination:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
         size = min(size + self._unordered, MAX_PAGE_SIZE)
-        fields = {**self._fields(self._after, self._ties), self._page_size_key: size}
+        fields = {**self._fields(self._after, self._ties, self._passed), self._page_size_key: size}
         self._in_flight = PageRequest(fields, size)
         return self._in_flight
 
@@ -136,32 +141,43 @@ class KeysetPagination:
         Raises:
             RepeatedPage: the page does not begin after the last row, or no page contains a new row.
             OutOfOrder: the rows are not in the requested order.
-            NoOrderValues: no row of the page has order values, though others follow.
+            NoOrderValues: no row of the page has order values, and others may follow.
         """
         request, self._in_flight = self._in_flight, None
-        is_last = _is_counted_end(request, result) or self._is_short_end(request, result)
+        is_last = _is_counted_end(request, result)
         left = 0 if is_last else _unordered_at_end(result)
-        if left and left == len(result.keys):
-            return self._request_more(left)
-        self._unordered = 0
         is_by_key = self._ties is not None and self._ties.by_key
+        if left and left == len(result.keys):
+            return self._receive_unordered(result, is_by_key=is_by_key)
+        self._unordered = 0
         receive = self._receive_by_key if is_by_key else self._receive_in_order
         decision = receive(result.without_last(left), is_last=is_last)
         return msgspec.structs.replace(decision, skip_last=left) if left else decision
 
-    def _is_short_end(self, request: PageRequest | None, result: PageResult) -> bool:
-        """Return whether a page without order values and count is shorter than the server's pages."""
-        if result.order_values or result.count is not None:
-            return False
-        size = request.size if request is not None else 0
-        return len(result.keys) < min(size, self._max_page_rows or size)
+    def _receive_unordered(self, result: PageResult, *, is_by_key: bool) -> PageDecision:
+        """Pass rows without order values by their keys, or request them again with rows after them.
 
-    def _request_more(self, unordered: int) -> PageDecision:
-        """Request a page whose rows have no order values again, with rows after them."""
-        if unordered <= self._unordered:
-            raise NoOrderValues
-        self._unordered = unordered
-        return PageDecision(use=False)
+        A short page of them does not prove the end: the server's pages may be shorter than requested.
+        """
+        keys = [key for key in result.keys if key is not None]
+        if not set(self._passed).isdisjoint(keys):
+            raise RepeatedPage
+        if len(keys) < len(result.keys) or len(self._passed) + len(keys) > MAX_KNOWN_KEYS:
+            if len(result.keys) <= self._unordered:
+                raise NoOrderValues
+            self._unordered = len(result.keys)
+            return PageDecision(use=False, counts_all=not is_by_key)
+        self._unordered = 0
+        before = self._yielded
+        self._up_to_limit(result)
+        self._pass(result, self._yielded - before)
+        duplicates = len(result.keys) - len(result.new) if is_by_key else 0
+        return PageDecision(expected_duplicates=duplicates, counts_all=not is_by_key)
+
+    def _pass(self, result: PageResult, rows: int) -> None:
+        """Leave rows without order values, of which so many are new, out of the next page."""
+        end = result.new[rows] if rows < len(result.new) else len(result.keys)
+        self._passed = [*self._passed, *(key for key in result.keys[:end] if key is not None)]
 
     def _receive_in_order(self, result: PageResult, *, is_last: bool) -> PageDecision:
         if result.count is not None and self._first_total is None:
@@ -176,12 +192,13 @@ class KeysetPagination:
         is_same = self._ties is None and bool(result.order_values) and result.order_values[-1] == self._after
         if is_same or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
-        before, rows = self._after, self._up_to_limit(result)
+        before, yielded, rows = self._after, self._yielded, self._up_to_limit(result)
         if self.stop_reason is None and is_last:
-            self.stop_reason = "empty_page" if result.count is None else "count"
-        if not rows:  # of the rows to yield, none has order values: resume before the page
+            self.stop_reason = "count"
+        if not rows:  # of the rows to yield, none has order values
+            self._pass(result, self._yielded - yielded)
             return PageDecision()
-        self._after = rows[-1]
+        self._after, self._passed = rows[-1], []
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
             self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
@@ -198,6 +215,8 @@ class KeysetPagination:
         self._ties = msgspec.structs.replace(ties, last_key=keys[-1]) if keys else ties
         if self.stop_reason is None and (not keys or is_last):
             self._ties = ties.after_instant(self._after or ())
+        if keys or self.stop_reason is None:
+            self._passed = []
         duplicates = len(result.keys) - len(result.new)
         return PageDecision(expected_duplicates=duplicates, counts_all=False)
 
@@ -239,7 +258,8 @@ class KeysetPagination:
         """Return where to resume after everything received."""
         after = None if self._after is None else list(self._after)
         ties = {} if self._ties is None else {"ties": msgspec.to_builtins(self._ties)}
-        return {"after": after, "yielded": self._yielded, "stop_reason": self.stop_reason, **ties}
+        passed = {"passed": self._passed} if self._passed else {}
+        return {"after": after, "yielded": self._yielded, "stop_reason": self.stop_reason, **ties, **passed}
 
     def mid_page_position(self, rows: int, yielded: int) -> Position:  # noqa: ARG002 (rows are not streamed)
         """Return where to resume: after the last page received."""

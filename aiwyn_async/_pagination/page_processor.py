@@ -83,6 +83,8 @@ class PageProcessor(Generic[RowT]):
         self._checkpoint: Checkpoint | None = None
         self._keyless_pages: set[bytes] = set()
         self._rejected_keys: set[Id] = set()
+        self._due = resume_state.due
+        self._lost_rows = 0  # rows without a key that were due
         self._pages_yielded = 0
         self.keys = KeySet()
         """The keys of all rows received."""
@@ -114,7 +116,9 @@ class PageProcessor(Generic[RowT]):
     def _checkpoint_at(self, position: Position) -> Checkpoint:
         self.count_unused_rows()
         resume_state = ResumeState(
-            total_count_at_start=self.report.total_count_at_start, problems=self.report.all_problem_counts
+            total_count_at_start=self.report.total_count_at_start,
+            problems=self.report.all_problem_counts,
+            due=self._due,
         )
         position = position | {RESUME_STATE: msgspec.to_builtins(resume_state)}
         return Checkpoint(endpoint=self._query.path, query=self._query_hash, position=position)
@@ -153,26 +157,30 @@ class PageProcessor(Generic[RowT]):
         """
         page, keys = candidate.page, candidate.keys
         decision = self._decide(msgspec.structs.replace(candidate.result, new=new))
-        rows = new
-        if decision.skip_rows or decision.skip_last:
-            end = len(keys) - decision.skip_last
+        rows, left = new, list[Id | None]()
+        end = len(keys) - decision.skip_last if decision.use else 0
+        if decision.skip_rows or end < len(keys):
             rows = [index for index in new if decision.skip_rows <= index < end]
-            self._leave([keys[index] for index in new if index >= end])
+            left = [keys[index] for index in new if index >= end]
+        self._leave(left, page)
         self._count_page(page, len(rows), decision)
-        if not decision.use:
-            self._leave([keys[index] for index in new])
-            return Outcome((), decision.discard_in_flight)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
         return Outcome(self._cut_at_limit(rows), decision.discard_in_flight)
 
-    def _leave(self, keys: Sequence[Id | None]) -> None:
-        """Forget rows that are not used; in an order, the next page must have them again."""
-        if self._query.key:
-            self.keys.forget(keys)
+    def _leave(self, left: Sequence[Id | None], page: DecodedPage[RowT]) -> None:
+        """Forget rows of a page that are not used; in an order, they are due on the next page."""
+        if left and self._query.key:
+            self.keys.forget(left)
+        due, self._due = self._due, ()
         if self._query.by_key and self._pagination.stop_reason is None:
-            self._rejected_keys.update(key for key in keys if key is not None)
+            self._due = tuple(left)
+        if not due:
+            return
+        self._rejected_keys.update(key for key in due if key is not None and key not in self._due)
+        if page.rows.count is None or len(page.keys) < len(due):  # no count proves that they have a key now
+            self._lost_rows += max(0, due.count(None) - page.keys[: len(due)].count(None))
 
     def _decide(self, result: PageResult) -> PageDecision:
         self._checkpoint = None
@@ -252,8 +260,9 @@ class PageProcessor(Generic[RowT]):
         self.report.bytes += response.length
 
     def count_unused_rows(self) -> None:
-        """Count the rows of rejected responses that did not arrive in others."""
-        self.report.unused_rows = sum(not self.keys.has_all([key]) for key in self._rejected_keys)
+        """Count the rows that were rejected, or left to the next page, and did not arrive in others."""
+        unused = sum(not self.keys.has_all([key]) for key in self._rejected_keys)
+        self.report.unused_rows = unused + self._lost_rows
 
     def count_moved_rows(self, keys: Sequence[Id | None]) -> None:
         """Count yielded rows that are missing from the page's second response."""
@@ -277,8 +286,9 @@ class PageProcessor(Generic[RowT]):
             if report.total_count_at_start is None:
                 report.total_count_at_start = report.total_count
         if decision.use:
-            report.rows_received += len(keys)
-            report.duplicates += len(keys) - new - decision.skip_last
+            received = len(keys) - decision.skip_last
+            report.rows_received += received
+            report.duplicates += received - new
             report.repaired_rows += rows.repaired
             report.rows_yielded += new
             if keys and (not self._query.key or all(key is None for key in keys)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page import Position, damaged_checkpoint, fingerprint
 from aiwyn_async._pagination.strategy import PageStyle, Pagination
 from aiwyn_async._pagination.ties import Order, Ties
+from aiwyn_async.filters import Column
 from aiwyn_async.filters._keyset import key_between, keyset_after
 from aiwyn_async.filters._validation import order_columns
 from aiwyn_async.models.base import Id
@@ -24,10 +25,17 @@ RESUME_STATE: Final = "carried"
 
 
 class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The first count and the problems of the reads before a resumed one."""
+    """What a resumed read knows of the reads before.
+
+    Attributes:
+        total_count_at_start: the first count.
+        problems: their problems.
+        due: the keys of rows at the end of the last page that the next one must have.
+    """
 
     total_count_at_start: int | None = None
     problems: EarlierProblems = EarlierProblems()
+    due: tuple[Id | None, ...] = ()
 
     @classmethod
     def from_position(cls, position: Position | None) -> ResumeState:
@@ -144,15 +152,22 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             resume=resume,
         )
 
-    def _keyset_fields(self, order: Order) -> Callable[[tuple[Any, ...] | None, Ties | None], dict[str, Any]]:
+    def _keyset_fields(
+        self, order: Order
+    ) -> Callable[[tuple[Any, ...] | None, Ties | None, Sequence[Id]], dict[str, Any]]:
         order_by = [_nested(path, direction) for path, direction in order]
         by_key = [_nested(order[-1][0], "asc")]
 
-        def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
-            where = self.where()
+        def fields(after: tuple[Any, ...] | None, ties: Ties | None, passed: Sequence[Id]) -> dict[str, Any]:
+            conditions = [self.where()]
             if after is not None:
-                beyond = keyset_after(order, after) if ties is None else ties.condition(order, after)
-                where = {"_and": [where, beyond]} if where else beyond
+                conditions.append(
+                    keyset_after(order, after) if ties is None else ties.condition(order, after)
+                )
+            if passed:
+                conditions.append(Column(order[-1][0]).not_in(passed).to_dict())
+            conditions = [each for each in conditions if each]
+            where = {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
             is_by_key = ties is not None and ties.by_key
             return {"orderBy": by_key if is_by_key else order_by} | (
                 {} if where is None else {"where": where}

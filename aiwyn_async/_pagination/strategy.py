@@ -68,7 +68,7 @@ class PageDecision(msgspec.Struct, frozen=True):
     Attributes:
         use: yield its rows.
         skip_rows: leading rows that were yielded before, possibly by the read that this one resumes.
-        skip_last: rows at the end that the next page has again.
+        skip_last: rows at the end that the next page must have again.
         discard_in_flight: the pages in flight are not needed.
         expected_duplicates: rows received twice because of the requests, not because the list changed.
         counts_all: the count of the page covers all remaining rows.
@@ -128,7 +128,7 @@ class Pagination(Protocol):
         Raises:
             RepeatedPage: the server returns the same rows again and again.
             OutOfOrder: the rows are not in the requested order.
-            NoOrderValues: no row of the page has order values, though others follow.
+            NoOrderValues: no row of the page has order values, and others may follow.
         """
         ...
 

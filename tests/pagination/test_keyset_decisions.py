@@ -11,13 +11,14 @@ from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.strategy import OutOfOrder, PageResult, RepeatedPage
 from aiwyn_async._pagination.ties import Order, Ties
+from aiwyn_async.models.base import Id
 
 TIME = "2024-05-01T10:00:00"
 BY_TIME: Order = ((("updatedAt",), "desc"), (("id",), "desc"))
 
 
-def fields(after: tuple[Any, ...] | None, ties: Ties | None) -> dict[str, Any]:
-    return {"after": after, "ties": ties}
+def fields(after: tuple[Any, ...] | None, ties: Ties | None, passed: Sequence[Id]) -> dict[str, Any]:
+    return {"after": after, "ties": ties, "passed": passed}
 
 
 def page(keys: Sequence[int], count: int | None = None, *, new: Sequence[int] | None = None) -> PageResult:
@@ -135,3 +136,27 @@ def test_rows_of_one_instant_must_follow_the_last_key(keys: tuple[int, int]) -> 
     assert pagination.next_request() is not None
     with pytest.raises((OutOfOrder, RepeatedPage)):
         pagination.receive(of_time(*keys))
+
+
+def test_rows_without_order_values_in_an_instant_read_by_key_do_not_end_it() -> None:
+    pagination = KeysetPagination(2, fields, order=BY_TIME, instants=frozenset({("updatedAt",)}))
+    receive(pagination, of_time(9, 8))
+    receive(pagination, of_time(9, 8, new=False))
+    assert pagination.next_request() is not None
+    decision = pagination.receive(PageResult([3], [0], None, [], [0]))
+    assert (decision.use, decision.counts_all) == (True, False)
+    request = pagination.next_request()
+    assert request is not None
+    assert (request.fields["ties"].by_key, request.fields["passed"]) == (True, [3])
+    pagination.receive(PageResult([], []))
+    request = pagination.next_request()
+    assert request is not None
+    assert (request.fields["ties"].by_key, request.fields["passed"]) == (False, [])
+
+
+def test_moved_row_without_order_values_is_not_a_repeated_page() -> None:
+    pagination = KeysetPagination(2, fields)
+    receive(pagination, page([1, 2]))
+    receive(pagination, PageResult([1], [], None, [], [0]))
+    with pytest.raises(RepeatedPage):
+        receive(pagination, PageResult([1], [], None, [], [0]))
