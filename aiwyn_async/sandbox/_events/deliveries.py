@@ -31,7 +31,7 @@ _MAX_CONCURRENCY = 8
 
 
 class ThreadSafeDeque(deque[T]):
-    """Iteration is over a copy, so a thread may append meanwhile."""
+    """Iteration is over a copy, so another thread may append at the same time."""
 
     def __iter__(self) -> Iterator[T]:
         # The copy is one step of the interpreter; a Python loop is not.
