@@ -28,7 +28,7 @@ from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, Undocum
 
 # What Ctrl-C and SIGTERM leave, by command.
 INTERRUPTED: Final[Mapping[str, str]] = {
-    "export": "finished parts are saved; pass --resume to continue",
+    "export": "any finished parts are saved; pass --resume to continue",
     "sync": "received rows are saved; run the command again to continue",
     "upsert": "records that were sent may be written, the others are not",
 }

@@ -150,7 +150,7 @@ class DescribesResources:
             if name not in known and not name.startswith("/"):  # the path of a ``collection()``
                 raise ConfigurationError(
                     f"endpoints: unknown resource {name!r}; use one of {', '.join(known)}, "
-                    "or the path of a collection()"
+                    "or a path that begins with /"
                 )
 
     def _collections(self) -> dict[str, Collection[Any, Any, Any]]:

@@ -216,7 +216,7 @@ async def test_interrupted_run_names_finished_resources_and_resumes(
     assert (result["wip"].split()[1], result["invoices"], result["payments"]) == (
         *("complete", "- interrupted", "- not started"),
     )
-    assert done.err.splitlines()[-1] == f"{word}; finished parts are saved; pass --resume to continue"
+    assert done.err.splitlines()[-1] == f"{word}; any finished parts are saved; pass --resume to continue"
     assert [each["state"] for each in json.loads(done.out)][-1] == "not started"
     box.faults.clear()
     before = {name: calls(box, name) for name in NAMES}

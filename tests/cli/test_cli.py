@@ -153,7 +153,7 @@ async def test_export_resumes_after_ctrl_c(cli: Cli, box: Sandbox, tmp_path: Pat
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == b"interrupted; finished parts are saved; pass --resume to continue"
+    assert err.splitlines()[-1] == b"interrupted; any finished parts are saved; pass --resume to continue"
     assert not (tmp_path / "x.jsonl").exists()
     box.faults.clear()
 

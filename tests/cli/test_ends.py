@@ -43,7 +43,7 @@ async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbo
     _, err = await process.communicate()
 
     assert process.returncode == 143, err
-    assert err.splitlines() == [b"terminated; finished parts are saved; pass --resume to continue"]
+    assert err.splitlines() == [b"terminated; any finished parts are saved; pass --resume to continue"]
     assert not (tmp_path / "x.jsonl").exists()
     box.faults.clear()
     before = box.calls("invoices.list")
