@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 _PRAGMAS = (
@@ -11,6 +11,8 @@ _PRAGMAS = (
     "cache_size=-65536",
     "secure_delete=OFF",
 )
+# The lock of the write stays; a transaction without a change would succeed on a read-only file.
+_LOCKING = ("locking_mode=EXCLUSIVE", "journal_mode=MEMORY", "user_version=1")
 _WRITE_TABLES = (
     """CREATE TABLE IF NOT EXISTS records (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,35 +42,29 @@ _WRITE_TABLES = (
 )
 
 
-def connect(location: str) -> sqlite3.Connection:
-    """Open a database in autocommit mode, for use from any thread."""
-    connection = sqlite3.connect(
-        location, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+def connect(location: str, *, exclusive: bool) -> sqlite3.Connection:
+    """Open a database in autocommit mode, for use from any thread.
 
-
-def claim_file(connection: sqlite3.Connection) -> None:
-    """Lock the file of a firm for one sandbox, which writes to it even for reads."""
-    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode=MEMORY")
-    # The lock stays; a transaction without a change would succeed on a read-only file.
-    connection.execute("PRAGMA user_version=1")
-
-
-@contextlib.contextmanager
-def opening(location: str) -> Generator[None]:
-    """Name the file in an error.
+    Args:
+        location: The path of its file, or ``:memory:``.
+        exclusive: Lock the file for one sandbox, which writes to it even for reads.
 
     Raises:
         ValueError: The file cannot be written, or another sandbox uses it.
     """
     try:
-        yield
+        connection = sqlite3.connect(
+            location, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            for pragma in (*_PRAGMAS, *(_LOCKING if exclusive else ())):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.OperationalError as error:
         raise _unusable(location, error) from error
+    return connection
 
 
 def _unusable(path: Path | str, error: sqlite3.OperationalError) -> ValueError:

@@ -18,13 +18,7 @@ from aiwyn_async.sandbox._data.adaptations import adapt
 from aiwyn_async.sandbox._data.bodies import Bodies
 from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._data.collation import Collation
-from aiwyn_async.sandbox._data.connection import (
-    check_file,
-    claim_file,
-    connect,
-    create_write_tables,
-    opening,
-)
+from aiwyn_async.sandbox._data.connection import check_file, connect, create_write_tables
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.order_by import tie_breaker
@@ -119,11 +113,7 @@ class Database:
         exists = self._path is not None and self._path.exists()
         if exists and self._path is not None:
             check_file(self._path, facts)
-        location = self._location()
-        with opening(location):
-            self._connection = connection = connect(location)
-            if self._path is not None:
-                claim_file(connection)
+        self._connection = connection = connect(self._location(), exclusive=self._path is not None)
         self._functions.register(connection)
         if not exists:
             self._fill(facts)
