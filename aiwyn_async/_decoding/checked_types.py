@@ -217,6 +217,7 @@ def _checked_union(members: tuple[Any, ...], options: CheckOptions) -> Any:
     return functools.reduce(lambda one, other: one | other, kinds)
 
 
+@functools.cache  # never two for the same type: one decoder's rows are arguments of another's ``convert()``
 def _checked_struct(kind: Any, options: CheckOptions) -> Any:
     config = kind.__struct_config__
     return msgspec.defstruct(

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._decoding.checked_types import checked
 from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.exact import exact_decoder
 from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 
 
@@ -59,3 +61,13 @@ def test_items_beyond_the_fields_of_a_list_are_unknown_fields() -> None:
     page = decode(msgspec.defstruct("Holder", [("line", Line)]), '{"line":[1.5,3,7]}')
     assert page.rows[0].line == Line(Decimal("1.5"), 3)
     assert list(page.unknown) == ["line"]
+
+
+def test_repaired_row_decodes_after_many_other_types() -> None:
+    inner = msgspec.defstruct("Inner", [("amount", Decimal | None, None)])
+    outer = msgspec.defstruct("Outer", [("id", int), ("lines", list[inner] | None, None)])  # type: ignore[valid-type]
+    exact_decoder(outer)
+    for size in range(600):
+        checked(Annotated[str, msgspec.Meta(max_length=size)])
+    (row,) = decode(outer, '{"id":"1","lines":[{"amount":1.5}]}').rows
+    assert row.lines[0].amount == Decimal("1.5")
