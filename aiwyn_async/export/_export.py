@@ -75,12 +75,11 @@ async def export(
     writes files of its own; ``read_manifest()`` names those of the last complete run, and a run that fails
     changes none of them. ``resume`` and ``replace`` have the same meaning as for a file.
 
-    JSONL has each row as the server sent it, with every field, even if it does not decode as the row's type,
-    except a row that is not UTF-8, which is a bad row.
-    The other formats have the fields of that type, under the names that the API uses; ``on_bad_row`` of the
-    read decides what happens to a row that does not decode, and the report counts it. Money is decimal128(38,
-    9) in Parquet and DuckDB; times are UTC microseconds, and a naive time is taken as UTC. A value that a
-    column cannot hold exactly is refused.
+    JSONL has each row as the server sent it, with every field, even if it does not decode as the row's type
+    or is not UTF-8. The other formats have the fields of that type, under the names that the API uses;
+    ``on_bad_row`` of the read decides what happens to a row that does not decode, and the report counts it.
+    Money is decimal128(38, 9) in Parquet and DuckDB; times are UTC microseconds, and a naive time is taken as
+    UTC. A value that a column cannot hold exactly is refused.
 
     Args:
         rows: the return value of ``list()``, ``search()`` or ``pull()``. Its ``report`` and ``bad_rows``

@@ -54,7 +54,9 @@ class JsonlFormat:
         """Write one line per row."""
         first = written = 0
         for page in rows.pages:
-            lines = self._lines(rows, page, first)
+            lines: Sequence[bytes | msgspec.Raw] = (
+                self._lines(rows, page, first) if self._names else page.rows
+            )
             # A newline is valid between tokens. A page without one need not be joined for the search.
             if (page.document is None or b"\n" in page.document.body) and b"\n" in b"".join(lines):
                 lines = [msgspec.json.format(bytes(line), indent=-1) for line in lines]
@@ -63,35 +65,20 @@ class JsonlFormat:
             first, written = first + len(page), written + len(lines)
         return written
 
-    def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> Sequence[bytes | msgspec.Raw]:
-        """Return the JSON of each row, or of its chosen fields. A row that is not UTF-8 is a bad row."""
+    def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> list[bytes]:
+        """Return the chosen fields of each row as JSON."""
         with contextlib.suppress(*DECODING_ERRORS):
-            _check_utf8(b"".join(page.rows) if page.document is None else page.document.body)
-            if not self._names:
-                return page.rows
             decode = raw_fields_decoder(self._row_type, self._decoder.extra_keys)
             return [encode_json(row) for row in decode(b"[%s]" % b",".join(page.rows))]
-        if self._names:
-            self._decoder.adapt(bytes(row) for row in page.rows)  # for the next pages
+        self._decoder.adapt(bytes(row) for row in page.rows)  # for the next pages
         lines: list[bytes] = []
         for index, row in enumerate(page.rows, first):
             try:
-                line = self._chosen(rows, index, row) if self._names else bytes(row)
-                _check_utf8(line)
+                fields, unknown = split_fields(self._row_type, bytes(row))
             except DECODING_ERRORS as error:
                 rows.record_error(index, error)
-            else:
-                lines.append(line)
+                continue
+            rows.note_unknown(index, unknown)
+            chosen = {name: msgspec.Raw(fields[name]) for name in self._names if name in fields}
+            lines.append(encode_json(chosen))
         return lines
-
-    def _chosen(self, rows: PageRows, index: int, row: msgspec.Raw) -> bytes:
-        """Return the chosen fields of a row as JSON."""
-        fields, unknown = split_fields(self._row_type, bytes(row))
-        rows.note_unknown(index, unknown)
-        return encode_json({name: msgspec.Raw(fields[name]) for name in self._names if name in fields})
-
-
-def _check_utf8(json: bytes) -> None:
-    """Raise ``UnicodeDecodeError`` for bytes that are not UTF-8; msgspec does not check values it skips."""
-    if not json.isascii():
-        json.decode()
