@@ -14,7 +14,7 @@ Serve = Callable[..., AiwynClient]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Return a function that serves rows of JSON text as the only page of invoices; \udcff is the byte FF."""
+    """Return a function that serves rows of JSON text as the only page of invoices; a surrogate is a byte."""
     async with (
         Sandbox(invoices=1, seed=7) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, backoff_base=0) as aiwyn,
