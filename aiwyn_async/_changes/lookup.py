@@ -47,8 +47,8 @@ class FirstRow(NamedTuple):
     """The first row of a query.
 
     Attributes:
-        key: its key; None if there is no row whose timestamp is valid or null.
-        at: its timestamp in the form of the wire; None if it is null, or if there is no such row.
+        key: the key of the row; None without a row whose timestamp is valid or null.
+        at: its timestamp as the server sent it; None if it is null or there is no such row.
         total: the server's count, or None.
         clock: the time of the response.
         is_readable: False if rows before it do not decode.

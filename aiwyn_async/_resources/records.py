@@ -68,8 +68,8 @@ class Records:
             raise_on_partial: raise ``PartialWriteError`` at the end if a record failed or is ambiguous.
 
         Raises:
-            ConfigurationError: a record is malformed. When ``records`` is a sequence nothing was sent; of
-                other iterables those before it were written, and their outcomes given.
+            ConfigurationError: a record is malformed. If ``records`` is a sequence, nothing was sent;
+                otherwise the records before it were sent, and their outcomes yielded.
             AuthenticationError, PermissionDeniedError: the credentials are refused; raised after the
                 outcomes of the batches in flight.
         """

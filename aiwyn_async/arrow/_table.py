@@ -144,7 +144,7 @@ class RowSchema:
             table.validate(full=True)
         except (pa.ArrowInvalid, *DECODING_ERRORS):
             return None
-        if table.num_rows != len(page) or not self._is_within_bounds(table):
+        if table.num_rows != len(page) or not self._has_valid_values(table):
             return None
         if any(_lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()):
             return None
@@ -154,7 +154,7 @@ class RowSchema:
             return None
         return table
 
-    def _is_within_bounds(self, table: Any) -> bool:
+    def _has_valid_values(self, table: Any) -> bool:
         return all(_is_within_bounds(chunk) for name in self._bounded_columns for chunk in table[name].chunks)
 
     def _drop_other_fields(self, json: bytes | memoryview) -> bytes | memoryview:
