@@ -294,6 +294,24 @@ async def many_at_once(job: Job) -> Tally:
     return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
 
 
+async def small_searches(job: Job) -> Tally:
+    """Searches of few rows, whose condition is a dict."""
+    session = await job.client(session_of)
+    calls, rows = job.options["calls"], job.options["rows"]
+    first = job.first_id
+    for _ in range(calls):
+        ask = {
+            "pageSize": PAGE_SIZE,
+            "where": {"_and": [{"id": {"_gte": first}}, {"id": {"_lt": first + rows}}]},
+            "orderBy": [{"id": "asc"}],
+        }
+        async with session.post("/gql/v1/invoices/search", data=msgspec.json.encode(ask)) as answer:
+            answer.raise_for_status()
+            page = decode_page(await answer.read())
+        assert len(page.deid_invoice) == page.deid_invoice_aggregate.aggregate.count == rows
+    return Tally(calls)
+
+
 async def tree_of_many_clauses(job: Job) -> Tally:
     """A dict, without checks."""
     calls, clauses = job.options["calls"], job.options["clauses"]

@@ -142,6 +142,17 @@ async def searched(job: Job) -> Tally:
     return Tally(rows, ids)
 
 
+async def small_searches(job: Job) -> Tally:
+    """Searches of few rows."""
+    aiwyn = await client_of(job)
+    calls, rows = job.options["calls"], job.options["rows"]
+    first = job.first_id
+    for _ in range(calls):
+        found = await aiwyn.invoices.search(where=(F.id >= first) & (F.id < first + rows)).collect()
+        assert len(found) == rows
+    return Tally(calls)
+
+
 async def condition_of_many_clauses(job: Job) -> Tally:
     """Build a search with many clauses, without sending it."""
     aiwyn = await client_of(job)

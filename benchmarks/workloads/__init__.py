@@ -19,6 +19,7 @@ WORKLOADS: dict[str, Callable[[Bench], Section]] = {
     "wire": wire.gzip_and_tls,
     "kept": memory.kept,
     "calls": calls.one_and_many,
+    "searches": calls.small_searches,
     "raw": exports.raw_and_jsonl,
     "parquet": exports.parquet,
     "dataset": exports.dataset,
