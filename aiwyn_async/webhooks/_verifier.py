@@ -64,7 +64,7 @@ class WebhookVerifier:
 
     Raises:
         ConfigurationError: A secret is missing, empty or not encoded as the scheme says; or ``seen`` is set
-            and the scheme has no id.
+            and the scheme has no signed id.
     """
 
     def __init__(
@@ -84,6 +84,11 @@ class WebhookVerifier:
             raise ConfigurationError(keys)
         if seen is not None and scheme.id_header is None and scheme.id_key is None:
             raise ConfigurationError("seen needs a delivery id; set id_header or id_key in the scheme")
+        if seen is not None and scheme.id_header is not None and "{id}" not in scheme.signed:
+            raise ConfigurationError(
+                "seen needs a signed delivery id: anybody could repeat a delivery with another id in its header; "
+                "set id_key if the body has an id"
+            )
         self._keys = keys
         self._seen = seen
         self._clock = clock
