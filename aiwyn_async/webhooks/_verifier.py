@@ -86,8 +86,8 @@ class WebhookVerifier:
             raise ConfigurationError("seen needs a delivery id; set id_header or id_key in the scheme")
         if seen is not None and scheme.id_header is not None and "{id}" not in scheme.signed:
             raise ConfigurationError(
-                "seen needs a signed delivery id: anybody could repeat a delivery with another id in its header; "
-                "set id_key if the body has an id"
+                "seen needs a signed delivery id, since anybody could repeat a delivery with another id in "
+                "its header; set id_key if the body has an id"
             )
         self._keys = keys
         self._seen = seen
