@@ -18,7 +18,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_shown_as, shown_unit
+from aiwyn_async._pagination.timestamps import (
+    digits_shown,
+    first_shown_as,
+    instant_of,
+    last_shown_as,
+    shown_unit,
+    with_digits,
+)
 from aiwyn_async.filters import Column, Condition, Direction
 from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.models.base import Id
@@ -128,6 +135,23 @@ def _instant_column(order: Order, instants: Paths, row: Values) -> int | None:
         if path in instants and isinstance(row[index], str):
             return index if _is_near(row[index], row[index]) else None
     return None
+
+
+def with_equal_digits(rows: Sequence[Values], column: int, before: Values | None) -> Sequence[Values]:
+    """Return rows whose instants have as many digits as the longest one: a server may omit final zeros.
+
+    Args:
+        rows: the order values of a page.
+        column: index of an instant.
+        before: those of the last row of the page before, or None.
+    """
+    values = {row[column] for row in (rows if before is None else (*rows, before))}
+    shown = [value for value in values if isinstance(value, str)]
+    if len(set(map(len, shown))) <= 1:
+        return rows
+    digits = max(map(digits_shown, shown))
+    equal = {text: with_digits(text, digits) for text in shown}
+    return [(*row[:column], equal.get(row[column]), *row[column + 1 :]) for row in rows]
 
 
 def _is_near(shown: object, other: str) -> bool:
