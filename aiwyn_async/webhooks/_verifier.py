@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from aiwyn_async._core.callbacks import is_async
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks._scheme import PLACEHOLDER, Scheme, decode_secrets
 
@@ -109,7 +110,7 @@ class WebhookVerifier:
             WebhookVerificationError: The delivery cannot be trusted, for any reason.
             TypeError: ``body`` is not bytes, ``headers`` is not a mapping, or ``seen`` is async.
         """
-        if _is_async(self._seen):
+        if is_async(self._seen):
             raise TypeError("seen is an async function; use await verifier.verify_async(body, headers)")
         event = self._verify_signature(body, headers)
         if (seen := self._call_seen(event.id)) is not None:
@@ -234,12 +235,6 @@ class WebhookVerifier:
         if not event_id:
             raise WebhookVerificationError("the delivery has no id, which seen requires")
         return self._seen(event_id)
-
-
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
-    )
 
 
 def _reject_duplicate(seen: object) -> None:
