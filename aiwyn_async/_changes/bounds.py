@@ -114,9 +114,8 @@ class Bounds:
             before=self._since if stored is None else stored.at,
             problems=problems,
         )
-        return await self._from_since(span) if stored is None else await self._from_bookmark(span, stored)
-
-    async def _from_since(self, span: Span) -> Span:
+        if stored is not None:
+            return await self._from_bookmark(span, stored)
         start = None if self._since is None else subtract(self._since, self._overlap or timedelta(0))
         return msgspec.structs.replace(span, start=start)
 
