@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import inspect
 
+from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async._pagination.timestamps import (
     digits_shown,
     first_shown_as,
@@ -209,14 +210,11 @@ def _precedes(one: Any, other: Any, direction: Direction) -> bool:
 def holds_instants(row_type: Any, path: tuple[str, ...]) -> bool:
     """Return whether a row type declares a column, by wire names, as a datetime."""
     try:
-        kinds = _members(inspect.type_info(row_type))
+        kinds: Sequence[inspect.Type] = union_members(inspect.type_info(row_type))
     except (TypeError, NotImplementedError):  # a type of the caller's own that cannot be inspected
         return False
     for name in path:
         fields = [field for kind in kinds if isinstance(kind, inspect.StructType) for field in kind.fields]
-        kinds = [member for field in fields if field.encode_name == name for member in _members(field.type)]
+        named = [field.type for field in fields if field.encode_name == name]
+        kinds = [member for kind in named for member in union_members(kind)]
     return any(isinstance(kind, inspect.DateTimeType) for kind in kinds)
-
-
-def _members(kind: inspect.Type) -> Sequence[inspect.Type]:
-    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
