@@ -9,7 +9,7 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
-from aiwyn_async._changes.timestamps import earliest, subtract
+from aiwyn_async._changes.timestamps import subtract
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
@@ -133,9 +133,9 @@ class Bounds:
             return msgspec.structs.replace(span, notes=(note,))
         usual = LOCAL_OVERLAP if datetime.fromisoformat(stored.at).tzinfo is None else DEFAULT_OVERLAP
         overlap = usual if self._overlap is None else self._overlap
-        earliest_start = earliest(stored.at, span.bookmark or stored.at)
+        earlier = min(stored.at, span.bookmark or stored.at, key=instant_of)
         # A server that rounds shows an instant up to one unit too late.
-        start = subtract(earliest_start, max(overlap, shown_unit(earliest_start)))
+        start = subtract(earlier, max(overlap, shown_unit(earlier)))
         return msgspec.structs.replace(span, start=start, witness=None if is_older else stored.key)
 
     async def _left_condition(self, stored: Bookmark) -> bool:
