@@ -185,7 +185,8 @@ def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for
         return container[tuple(items)]
     if origin is dict:
         mapping: Any = dict
-        return mapping[arguments[0], checked(arguments[1], options)]  # keys have no hook
+        # Its keys have no hook, and those of its objects are not searched for extra ones.
+        return mapping[arguments[0], checked(arguments[1], options._replace(allow_extra_keys=False))]
     if origin is Annotated:
         return _checked_annotated(kind, options)
     return kind
@@ -289,7 +290,9 @@ def may_misread_timestamps(kind: Any, json: bytes) -> bool:
 HEAD: Final = 8192
 
 # Dots and literals, which `re` compares without a call, in the order that most timestamps fail in.
-_ODD: Final = rb"T..:..:..[.+-](?:......[0-9](?<=\.[0-9]{7})|(?<=(?:9999-12-31|0001-01-01)T.{9}))"
+_ODD: Final = (
+    rb"T..:..:..[.+\\-](?:......[0-9](?<=\.[0-9]{7})|(?<=(?:9999-12-31|0001-01-01)T.{9})|u002[eE][0-9]{7})"
+)
 _OTHER: Final = rb"[t ][0-9]{2}:[0-9]{2}"
 _USUAL: Final = re.compile(rb"T..:..:(?<=[0-9]{4}-..-..T..:..:)", re.DOTALL).search
 _ODD_AFTER_T: Final = re.compile(_ODD, re.DOTALL).search

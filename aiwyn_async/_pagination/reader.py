@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import re
@@ -18,6 +19,7 @@ from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
+from aiwyn_async._decoding.values import InvalidValueError, NumberText, as_integer
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.conditions import Conditions
@@ -303,7 +305,12 @@ def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
 
 def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     value = _value_under(key, row)
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Decimal):
+        with contextlib.suppress(InvalidValueError):
+            return as_integer(NumberText(value))  # such as 7.0
+    return None
 
 
 def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:

@@ -25,6 +25,8 @@ ODD = [
     "0001-01-01T00:00:00+08:00",
     r"2024\u002d05\u002d06T07:08:09.1234567",
     r"2024-05-06\u005407:08:09.1234567",
+    r"2024-05-06T07:08:09\u002e1234567",
+    r"0001-01-01T00:00:00\u002B08:00",
 ]
 USUAL = ["2024-05-06T07:08:09", "2024-05-06T07:08:09.123456Z", "2024-05-06 07:08:09+02:00"]
 
@@ -46,6 +48,14 @@ def test_search_of_an_object_skips_times_without_a_date() -> None:
 def test_search_finds_odd_timestamps_after_a_head_without_any(timestamp: str) -> None:
     json = f'{{"text":"{"x" * 9 * HEAD}T7:00","at":"{timestamp}"}}'.encode()
     assert may_misread_timestamps(Event, json) == (timestamp in ODD)
+
+
+@pytest.mark.parametrize(
+    "timestamp", [r"2024-05-06T07:08:09\u002E1234567Z", r"0001-01-01T00:00:00\u002b08:00"]
+)
+def test_search_finds_escapes_after_a_head_with_usual_timestamps(timestamp: str) -> None:
+    usual = f'{{"at":"2024-05-06T07:08:09","text":"{" " * HEAD}"}},'
+    assert may_misread_timestamps(Event, f'{usual}{{"at":"{timestamp}"}}'.encode())
 
 
 def test_search_ends_after_a_head_with_usual_timestamps() -> None:
