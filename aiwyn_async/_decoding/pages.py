@@ -159,6 +159,8 @@ class PageDecoder(Generic[RowT]):
         try:
             self._envelope = self._find_envelope(body)
         except DecodeError:
+            if page is not None:  # its count could not be searched for, beside a row that is not JSON
+                return page
             if is_empty_page(body, self._envelope or self._declared):
                 return DecodedRows([], 0, [])
             raise
