@@ -97,7 +97,7 @@ class RowDecoder(Generic[RowT]):
         self.extra_keys = NO_EXTRA_KEYS
         self._has_other_cases = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
-        is_dict = row_type is dict or origin in _DICTS
+        is_dict = row_type in _DICTS or origin in _DICTS
         self._amounts = amount_converter(model) if is_dict else None
         self._repair_amounts = amount_converter(model, repairs=True) if is_dict else None
         self.fast = self._build_spec()

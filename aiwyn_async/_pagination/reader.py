@@ -97,6 +97,8 @@ class PageReader(Generic[RowT]):
             rows, violations = self._rows_and_violations(response)
         else:
             if rows.is_malformed or violations:
+                if rows.unknown:  # noted once for all responses
+                    self._note_unknown(rows, self._keys_of(rows, response))
                 response = await again()
                 rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
@@ -110,9 +112,12 @@ class PageReader(Generic[RowT]):
             row_error = self._row_error(rows, keys, response)
             del rows, keys  # a traceback shows the locals of this frame, and nothing here is masked
             raise row_error
+        self._note_unknown(rows, keys)
+        return DecodedPage(rows, keys, response)
+
+    def _note_unknown(self, rows: DecodedRows[RowT], keys: Sequence[Id | None]) -> None:
         for name, index in rows.unknown.items():
             self.unknown_fields.setdefault(name, keys[index])
-        return DecodedPage(rows, keys, response)
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
@@ -254,7 +259,7 @@ class _RawItems:
         return _select(self._reader.raw_items(self._response.body), self._indices)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raw_rows, ([bytes(row) for row in self()],)
+        return _RawRows, ([bytes(row) for row in self()],)
 
 
 class _RawRows:
@@ -267,11 +272,7 @@ class _RawRows:
         return [msgspec.Raw(row) for row in self._rows]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raw_rows, (self._rows,)
-
-
-def _raw_rows(rows: list[bytes]) -> _RawRows:
-    return _RawRows(rows)
+        return _RawRows, (self._rows,)
 
 
 def _digest(row: msgspec.Raw) -> str:

@@ -74,3 +74,13 @@ async def test_dict_rows_count_empty_amounts_as_repaired(serve: Serve, verb: str
 async def test_dict_rows_have_keys_that_are_written_with_a_fraction(serve: Serve) -> None:
     read = serve('{"id":1.0}', '{"id":2.0}').invoices.pull(strict=True).decode_as(dict)
     assert len(await read.collect()) == 2
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+async def test_unknown_fields_of_a_page_with_invalid_json_are_reported(
+    serve: Serve, tmp_path: Path, output: str
+) -> None:
+    """Such a page is requested twice."""
+    aiwyn = serve('{"id":1,"notes":"a"}', '{"id":2,"notes":"\t","region":1}', '{"id":3,"region":2}')
+    report = await report_of(output, aiwyn, tmp_path)
+    assert (report.unknown_fields, report.bad_rows) == ({"region": 3}, 1)
