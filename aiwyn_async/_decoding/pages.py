@@ -149,6 +149,7 @@ class PageDecoder(Generic[RowT]):
             ApiError: the body is an error.
         """
         unknown: dict[str, int] = {}
+        page: DecodedRows[RowT] | None = None
         if self._envelope is not None:
             page = self._decode_chosen(body) or self._decode_as(self._envelope, body)
             # The count may be under an undeclared key; one page is searched for it.
