@@ -221,6 +221,8 @@ def _convert_nested(step: str, convert: Converter, json: bytes, notes: Notes) ->
         value = convert(json, notes)
     except InvalidValueError as error:
         raise error.within(step) from None
+    except DECODING_ERRORS as error:
+        raise InvalidValueError(values.describe_error(error)).within(step) from None
     finally:
         nested = {
             f"{step}{'' if path.startswith('[') else '.'}{path}": raw for path, raw in notes.unknown.items()

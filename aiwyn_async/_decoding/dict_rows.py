@@ -12,43 +12,56 @@ from typing import Any, cast
 from msgspec import inspect
 
 from aiwyn_async._decoding.key_case import FieldNames
-from aiwyn_async._decoding.values import InvalidValueError, as_money, is_blank
+from aiwyn_async._decoding.values import InexactError, InvalidValueError, as_money, is_blank
 
 Convert = Callable[[Any], Any]
 
 
 @functools.lru_cache(maxsize=256)
-def amount_converter(row_type: Any) -> Convert | None:
+def amount_converter(row_type: Any, *, repairs: bool = False) -> Convert | None:
     """Return a function that converts amounts of a dict row in place, or None.
 
     It raises ``InvalidValueError`` for a value that is not an amount, as for any other row type.
+
+    Args:
+        row_type: a Struct, or None.
+        repairs: empty text becomes null; otherwise it raises ``InexactError``.
     """
-    return None if row_type is None else _build_converter(inspect.type_info(row_type))
+    return None if row_type is None else _build_converter(inspect.type_info(row_type), repairs)
 
 
-def _build_converter(kind: inspect.Type) -> Convert | None:
+def _build_converter(kind: inspect.Type, repairs: bool) -> Convert | None:
     match kind:
         case inspect.Metadata(type=inner):
-            return _build_converter(inner)
+            return _build_converter(inner, repairs)
         case inspect.UnionType(types=types):
             members = [member for member in types if not isinstance(member, inspect.NoneType)]
-            convert = _build_converter(members[0]) if len(members) == 1 else None
-            return None if convert is None else _nullable(convert)
+            convert = _build_converter(members[0], repairs) if len(members) == 1 else None
+            return None if convert is None else _nullable(convert, repairs)
         case inspect.DecimalType():
             return as_money
         case inspect.StructType(fields=fields):
-            converters = {field.encode_name: _build_converter(field.type) for field in fields}
+            converters = {field.encode_name: _build_converter(field.type, repairs) for field in fields}
             amounts = {name: convert for name, convert in converters.items() if convert is not None}
             return _object(amounts, FieldNames(converters)) if amounts else None
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            convert = _build_converter(item)
+            convert = _build_converter(item, repairs)
             return None if convert is None else _list(convert)
         case _:
             return None
 
 
-def _nullable(convert: Convert) -> Convert:
-    return lambda value: None if value is None or is_blank(value) else convert(value)
+def _nullable(convert: Convert, repairs: bool) -> Convert:
+    def convert_nullable(value: Any) -> Any:
+        if value is None:
+            return None
+        if not is_blank(value):
+            return convert(value)
+        if not repairs:
+            raise InexactError
+        return None
+
+    return convert_nullable
 
 
 def _object(converters: Mapping[str, Convert], names: FieldNames) -> Convert:

@@ -43,10 +43,23 @@ def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | 
     if begin is None:
         return None
     rows: list[bytes] = []
+    start = begin
+    for token in _row_ends(body, begin):
+        mark = token[0]
+        row = body[start : token.start()].strip()
+        if row or mark == b"," or rows:
+            rows.append(row)
+        start = token.end()
+        if mark == b"]":
+            return rows, body[:begin] + body[token.start() :]
+    return None
+
+
+def _row_ends(body: bytes, begin: int) -> Iterator[re.Match[bytes]]:
+    """Yield the commas between the rows of a list, and the bracket that closes it."""
     open_brackets: list[bytes] = []
     # Counts, because a search of the list for each bracket takes quadratic time.
     open_counts = {b"{": 0, b"[": 0}
-    start = begin
     for token in _tokens(body, begin):
         mark = token[0]
         if mark in {b"{", b"["}:
@@ -59,31 +72,29 @@ def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | 
                 closed = open_brackets.pop()
                 open_counts[closed] -= 1
         elif mark == b"]" or (mark == b"," and not open_brackets):
-            row = body[start : token.start()].strip()
-            if row or mark == b"," or rows:
-                rows.append(row)
-            start = token.end()
+            yield token
             if mark == b"]":
-                return rows, body[:begin] + body[token.start() :]
-    return None
+                return
 
 
 def without_rows(body: bytes) -> bytes:
     """Return the document with every list in its two outer objects empty."""
     parts: list[bytes] = []
     depth = start = 0
-    open_list = 0
-    for token in _tokens(body):
+    tokens = _tokens(body)
+    while token := next(tokens, None):
         mark = token[0]
-        if mark in {b"{", b"["}:
+        if mark == b"[" and depth < _MAX_DEPTH:
+            parts.append(body[start : token.end()])
+            start = token.end()
+            for end in _row_ends(body, token.end()):
+                start = end.start()
+            if not body.startswith(b"]", start):
+                break  # the list has no end
+            tokens = _tokens(body, start + 1)
+        elif mark in {b"{", b"["}:
             depth += 1
-            if mark == b"[" and depth <= _MAX_DEPTH and not open_list:
-                parts.append(body[start : token.end()])
-                open_list = depth
         elif mark in _OPENING:
-            if open_list and open_list == depth and mark == b"]":
-                start = token.start()
-                open_list = 0
             depth -= 1
     return b"".join((*parts, body[start:]))
 

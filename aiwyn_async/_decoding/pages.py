@@ -149,6 +149,7 @@ class PageDecoder(Generic[RowT]):
             ApiError: the body is an error.
         """
         unknown: dict[str, int] = {}
+        page: DecodedRows[RowT] | None = None
         if self._envelope is not None:
             page = self._decode_chosen(body) or self._decode_as(self._envelope, body)
             # The count may be under an undeclared key; one page is searched for it.
@@ -159,6 +160,8 @@ class PageDecoder(Generic[RowT]):
         try:
             self._envelope = self._find_envelope(body)
         except DecodeError:
+            if page is not None:  # its count could not be searched for, beside a row that is not JSON
+                return page
             if is_empty_page(body, self._envelope or self._declared):
                 return DecodedRows([], 0, [])
             raise

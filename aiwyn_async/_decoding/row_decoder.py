@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
@@ -21,7 +21,6 @@ from aiwyn_async._decoding.checked_types import (
     NO_EXTRA_KEYS,
     UNIONS,
     CheckOptions,
-    ExtraKeys,
     checked,
     decode_hook,
     is_checkable,
@@ -29,13 +28,18 @@ from aiwyn_async._decoding.checked_types import (
     key_only,
     may_misread_timestamps,
     needs_exact_decoding,
-    resolve,
 )
 from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
-from aiwyn_async._decoding.converters import split_list, split_object
 from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
-from aiwyn_async._decoding.key_case import can_be_field, normalize
+from aiwyn_async._decoding.extra_keys import (
+    collect_keys,
+    find_extra_keys,
+    has_default_value,
+    has_optional_within,
+    keys_type,
+)
+from aiwyn_async._decoding.key_case import normalize
 from aiwyn_async._decoding.malformed import cut_after_value
 from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -61,6 +65,7 @@ class DecoderSpec(NamedTuple):
         return msgspec.json.Decoder(kind, float_hook=self.float_hook, dec_hook=self.dec_hook)
 
 
+_DICTS: Final = {dict, Mapping, MutableMapping}
 _get_key: Final = attrgetter("key")
 RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
@@ -92,8 +97,9 @@ class RowDecoder(Generic[RowT]):
         self.extra_keys = NO_EXTRA_KEYS
         self._has_other_cases = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
-        is_dict = row_type is dict or (origin is not None and origin not in UNIONS)
+        is_dict = row_type in _DICTS or origin in _DICTS
         self._amounts = amount_converter(model) if is_dict else None
+        self._repair_amounts = amount_converter(model, repairs=True) if is_dict else None
         self.fast = self._build_spec()
 
     def is_exact(self, rows: Sequence[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> bool:
@@ -110,7 +116,8 @@ class RowDecoder(Generic[RowT]):
         if self.extra_keys and (
             self._is_deferred
             or self.reports_unknown_keys
-            or any(map(_has_default_value(self._row_type), rows))
+            or has_optional_within(self._row_type)
+            or any(map(has_default_value(self._row_type), rows))
         ):
             return self.has_only_known_keys(decode_as)
         return True
@@ -124,7 +131,7 @@ class RowDecoder(Generic[RowT]):
     def has_only_known_keys(self, decode_as: Callable[[DecoderSpec], object]) -> bool:
         """Return True if all keys of the rows are fields or in ``extra_keys``."""
         try:
-            decode_as(DecoderSpec(_keys_type(self._row_type, self.extra_keys)))
+            decode_as(DecoderSpec(keys_type(self._row_type, self.extra_keys)))
         except DECODING_ERRORS:
             return False
         return True
@@ -152,8 +159,8 @@ class RowDecoder(Generic[RowT]):
 
     def _learn_keys(self, row: bytes) -> None:
         seen: dict[Any, dict[str, None]] = {}
-        _collect_keys(self._row_type, row, seen)
-        extra = [_find_extra_keys(kind, keys) for kind, keys in seen.items()]
+        collect_keys(self._row_type, row, seen)
+        extra = [find_extra_keys(kind, keys) for kind, keys in seen.items()]
         self._has_other_cases = None in extra
         self.extra_keys = self.extra_keys.union(*filter(None, extra))
 
@@ -172,10 +179,16 @@ class RowDecoder(Generic[RowT]):
         if self._is_key_only:
             return _decode_key(self._row_type, row)
         if self._amounts is not None:
-            return ExactRow(self._amounts(_decoder(self.fast)(row)), is_repaired=False, unknown={})
+            return self._decode_dict(_decoder(self.fast), row)
         if is_struct(self._row_type) or self._needs_exact:
             return exact_decoder(self._row_type)(row)
         return ExactRow(_decoder(self.fast)(row), is_repaired=False, unknown={})
+
+    def _decode_dict(self, decode: Callable[[bytes], Any], row: bytes) -> ExactRow:
+        try:
+            return ExactRow(cast("Any", self._amounts)(decode(row)), is_repaired=False, unknown={})
+        except values.InexactError:
+            return ExactRow(cast("Any", self._repair_amounts)(decode(row)), is_repaired=True, unknown={})
 
     def _are_exact_dicts(self, rows: Sequence[Any]) -> bool:
         try:
@@ -246,88 +259,22 @@ def key_decoder(key: str) -> Callable[[bytes], Id | None]:
 
 
 def _decode_key(kind: Any, row: bytes) -> ExactRow:
-    """Decode the key of a row, even if the JSON after it is malformed."""
+    """Decode the key of a row, even if the JSON after it is malformed.
+
+    Nothing is noted: the consumer of the whole row does that.
+    """
     decode = exact_decoder(kind)
     try:
-        return decode(row)
+        key_only_row = decode(row).row
     except DECODING_ERRORS:
         name = normalize(fields(kind)[0].encode_name)
         head = cut_after_value(row, lambda key: normalize(key) == name)
         if head is None:
             raise
-        return decode(head)
+        key_only_row = decode(head).row
+    return ExactRow(key_only_row, is_repaired=False, unknown={})
 
 
 @functools.lru_cache(maxsize=256)
 def _decoder(spec: DecoderSpec) -> Callable[[bytes], Any]:
     return spec.decoder(spec.kind).decode
-
-
-def _nested_structs(kind: Any) -> Mapping[str, Any]:
-    """Return the fields of a Struct that hold objects or lists of them, by Struct."""
-    structs = {field.encode_name: _find_struct(field.type) for field in fields(kind)}
-    return {name: inner for name, inner in structs.items() if inner is not None}
-
-
-def _find_struct(kind: Any) -> Any:
-    kind = resolve(kind)
-    if is_checkable(kind):
-        return kind
-    structs: list[Any] = [_find_struct(each) for each in typing.get_args(kind)]
-    return next((each for each in structs if each is not None), None)
-
-
-def _collect_keys(kind: Any, json: bytes, seen: dict[Any, dict[str, None]]) -> None:
-    """Collect the keys of an object, or of those in a list, and of nested objects."""
-    try:
-        if json.startswith(b"["):
-            for item in split_list(json):
-                _collect_keys(kind, bytes(item), seen)
-        if not json.startswith(b"{"):
-            return
-        wire = split_object(json)
-    except DECODING_ERRORS:
-        return
-    seen.setdefault(kind, {}).update(dict.fromkeys(wire))
-    for name, inner in _nested_structs(kind).items():
-        if name in wire:
-            _collect_keys(inner, bytes(wire[name]), seen)
-
-
-def _find_extra_keys(kind: Any, keys: Iterable[str]) -> ExtraKeys | None:
-    """Return the keys without a field; None if one may be a field in another case."""
-    declared = {field.encode_name for field in fields(kind)}
-    known = set(map(normalize, declared))
-    extra = [key for key in keys if key not in declared]
-    return None if any(normalize(key) in known for key in extra) else frozenset((kind, key) for key in extra)
-
-
-@functools.lru_cache(maxsize=256)
-def _keys_type(kind: Any, extra_keys: ExtraKeys) -> Any:
-    """Return a Struct type that decodes no values and rejects unknown keys."""
-    nested = _nested_structs(kind)
-    names = [field.encode_name for field in fields(kind)]
-    columns: list[tuple[str, Any, Any]] = []
-    # With another key, a row is decoded by itself.
-    extra = [key for owner, key in extra_keys if owner is kind and can_be_field(key)]
-    for index, name in enumerate([*names, *extra]):
-        inner: Any = msgspec.Raw
-        if name in nested:
-            of_object: Any = _keys_type(nested[name], extra_keys)
-            inner = of_object | list[of_object] | None
-        columns.append((f"key_{index}", inner, msgspec.field(name=name, default=None)))
-    return msgspec.defstruct("KeysOnly", columns, forbid_unknown_fields=True, gc=False)
-
-
-@functools.lru_cache(maxsize=256)
-def _has_default_value(kind: Any) -> Callable[[Any], bool]:
-    """Return a function that is True for a row with a default value.
-
-    Its value may be under an unknown key.
-    """
-    optional = [
-        (field.name, field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
-        for field in fields(kind)
-        if not field.required
-    ]
-    return lambda row: any(getattr(row, name) == default for name, default in optional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import re
@@ -18,6 +19,7 @@ from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
+from aiwyn_async._decoding.values import InvalidValueError, NumberText, as_integer
 from aiwyn_async._http.messages import Request, Response, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.conditions import Conditions
@@ -95,6 +97,8 @@ class PageReader(Generic[RowT]):
             rows, violations = self._rows_and_violations(response)
         else:
             if rows.is_malformed or violations:
+                if rows.unknown:  # noted once for all responses
+                    self._note_unknown(rows, self._keys_of(rows, response))
                 response = await again()
                 rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
@@ -108,9 +112,12 @@ class PageReader(Generic[RowT]):
             row_error = self._row_error(rows, keys, response)
             del rows, keys  # a traceback shows the locals of this frame, and nothing here is masked
             raise row_error
+        self._note_unknown(rows, keys)
+        return DecodedPage(rows, keys, response)
+
+    def _note_unknown(self, rows: DecodedRows[RowT], keys: Sequence[Id | None]) -> None:
         for name, index in rows.unknown.items():
             self.unknown_fields.setdefault(name, keys[index])
-        return DecodedPage(rows, keys, response)
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
@@ -296,7 +303,12 @@ def key_getter(row_type: Any, key: str) -> Callable[[Any], Id | None] | None:
 
 def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     value = _value_under(key, row)
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Decimal):
+        with contextlib.suppress(InvalidValueError):
+            return as_integer(NumberText(value))  # such as 7.0
+    return None
 
 
 def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:

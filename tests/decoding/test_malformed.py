@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiwyn_async._decoding.malformed import split_rows
+from aiwyn_async._decoding.malformed import split_rows, without_rows
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from aiwyn_async._decoding.malformed import split_rows
 def test_page_is_split_into_its_rows_and_the_rest(rows: list[bytes]) -> None:
     body = b'{"data":{"total":3,"rows":[' + b" , ".join(rows) + b']},"x":[1]}'
     assert split_rows(body, ("data", "rows")) == (rows, b'{"data":{"total":3,"rows":[]},"x":[1]}')
+    assert without_rows(body) == b'{"data":{"total":3,"rows":[]},"x":[]}'
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,8 @@ def test_page_is_split_into_its_rows_and_the_rest(rows: list[bytes]) -> None:
 )
 def test_page_without_a_complete_list_of_rows_is_not_split(body: bytes) -> None:
     assert split_rows(body, ("rows",)) is None
+
+
+@pytest.mark.parametrize("text", [b"[" * 65_536, b'{"a":[' * 10_000, b'{"rows":[1,[2,' + b"[" * 65_536])
+def test_document_whose_list_has_no_end_is_searched_once(text: bytes) -> None:
+    assert without_rows(text).startswith(text[:1])

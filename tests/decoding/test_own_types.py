@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, time
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
@@ -14,6 +14,7 @@ import pytest
 from aiwyn_async import ConfigurationError, DecodeError, deferred, materialize
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
+from aiwyn_async.models.invoices import Invoice
 
 
 @dataclass
@@ -292,3 +293,38 @@ def test_unknown_key_does_not_decode_deferred_fields(bad: str) -> None:
     with pytest.raises(DecodeError, match="of the row with id 1"):
         materialize(page.rows[0])
     assert materialize(page.rows[1]) == Priced(2, Decimal(7))
+
+
+class Line(msgspec.Struct):
+    amount: Decimal | None = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "json"),
+    [(list[Line], '[{{"{}":1.5}}]'), (Line, '{{"{}":1.5}}'), (dict[str, Line], '{{"a":{{"{}":1.5}}}}')],
+    ids=["list", "object", "mapping"],
+)
+def test_key_case_within_a_field_is_matched_beside_unknown_keys(kind: Any, json: str) -> None:
+    decoder = PageDecoder(msgspec.defstruct("Row", [("id", int), ("value", kind)]), Envelope(("rows",)))
+    row = '{{"id":1,"value":{},"note":1}}'
+    usual, other = (row.format(json.format(key)) for key in ("amount", "AMOUNT"))
+    pages = [decoder.decode(f'{{"rows":[{usual},{each}]}}'.encode()) for each in (usual, other, usual, other)]
+    expected = pages[0].rows[0]
+    assert "Decimal('1.5')" in repr(expected)
+    assert [page.rows for page in pages] == [[expected, expected]] * 4
+
+
+class Of(msgspec.Struct, Generic[T], rename="camel"):
+    id: int
+    total_amount: T | None = None
+    due_date: datetime | None = None
+
+
+def test_generic_row_type_is_decoded_by_the_contract() -> None:
+    page = PageDecoder(Of[Decimal], Envelope(("rows",)), Invoice).decode(
+        b'{"rows":[{"id":1,"total_amount":5.5},{"id":2,"totalAmount":"NaN"},'
+        b'{"id":3,"dueDate":"2024-05-01T23:59:59.9999999Z"}]}'
+    )
+    assert [row.total_amount for row in page.rows] == [Decimal("5.5"), None]
+    assert page.rows[1].due_date == datetime(2024, 5, 1, 23, 59, 59, 999999, UTC)
+    assert [bad.index for bad in page.bad] == [1]

@@ -25,6 +25,8 @@ ODD = [
     "0001-01-01T00:00:00+08:00",
     r"2024\u002d05\u002d06T07:08:09.1234567",
     r"2024-05-06\u005407:08:09.1234567",
+    r"2024-05-06T07:08:09\u002e1234567",
+    r"0001-01-01T00:00:00\u002B08:00",
 ]
 USUAL = ["2024-05-06T07:08:09", "2024-05-06T07:08:09.123456Z", "2024-05-06 07:08:09+02:00"]
 
@@ -48,6 +50,14 @@ def test_search_finds_odd_timestamps_after_a_head_without_any(timestamp: str) ->
     assert may_misread_timestamps(Event, json) == (timestamp in ODD)
 
 
-def test_search_ends_after_a_head_with_usual_timestamps() -> None:
+@pytest.mark.parametrize("timestamp", [each for each in [*ODD, *USUAL] if r"\u00" not in each[:20]])
+def test_search_finds_odd_timestamps_after_a_head_with_usual_ones(timestamp: str) -> None:
     usual = f'{{"at":"2024-05-06T07:08:09","text":"{" " * HEAD}"}},'
-    assert not may_misread_timestamps(Event, f'{usual}{{"at":"2024-05-06 07:08:09.1234567"}}'.encode())
+    json = f'{usual}{{"at":"{timestamp}"}}'.encode()
+    assert may_misread_timestamps(Event, json) == (timestamp in ODD)
+
+
+def test_search_for_escapes_ends_after_a_head_with_usual_timestamps() -> None:
+    usual = f'{{"at":"2024-05-06T07:08:09","text":"{" " * HEAD}"}},'
+    json = rf'{usual}{{"at":"2024-05-06\u005407:08:09.1234567"}}'.encode()
+    assert not may_misread_timestamps(Event, json)

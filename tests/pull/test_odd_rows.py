@@ -42,6 +42,27 @@ async def test_malformed_row_is_collected_by_its_key_and_no_other_row_is_lost(
     assert read.report.problems() == ["1 rows do not decode and were left out"]
 
 
+@pytest.mark.parametrize("is_nested", [True, False], ids=["data", "without count"])
+@pytest.mark.parametrize("name", ["list", "pull"])
+async def test_row_with_unbalanced_brackets_is_collected_in_any_envelope(
+    name: str, is_nested: bool, box: Sandbox, aiwyn: AiwynClient
+) -> None:
+    key = int(str(box.query("SELECT id FROM invoices ORDER BY id LIMIT 1 OFFSET 1201")[0][0]))
+
+    def mutate(body: bytes) -> bytes:
+        body = re.sub(rb'("id":%d,)' % key, rb'\1"x":[1,', body)
+        if is_nested:
+            return b'{"data":%b}' % body
+        return re.sub(rb',"deid_invoice_aggregate":.*', b"}", body)
+
+    for route in ("invoices.list", "invoices.search"):
+        box.faults.add(route, every=1, mutate=mutate)
+    read = getattr(aiwyn.invoices, name)(on_bad_row="collect", page_size=100)
+
+    assert len(await read.collect()) == 1_499
+    assert [row.key for row in read.bad_rows] == [key]
+
+
 @pytest.mark.parametrize("name", ["search", "pull"])
 async def test_key_written_as_an_integral_decimal_is_an_integer(
     name: str, box: Sandbox, aiwyn: AiwynClient
