@@ -39,6 +39,23 @@ class Termination:
         finally:
             self._task = None
 
+    @contextlib.contextmanager
+    def interrupts(self) -> Generator[None]:
+        """Let SIGTERM and Ctrl-C raise ``KeyboardInterrupt`` in work that blocks the event loop.
+
+        The loop cannot cancel a task while the main thread waits, as for the reader of a full pipe.
+        """
+        task, self._task = self._task, None
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):  # it is not ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            yield
+        finally:
+            self._task = task
+            if callable(handler):
+                signal.signal(signal.SIGINT, handler)
+
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         task, self._task = self._task, None
         self.received = True

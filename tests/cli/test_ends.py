@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,31 @@ async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) 
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert (process.returncode, err) == (143, b"terminated\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"terminated\n")],
+)
+@pytest.mark.parametrize("command", [("list", "invoices"), ("export", "invoices", "--to", "-", "--quiet")])
+async def test_signal_ends_command_that_waits_for_the_reader_of_its_rows(
+    command: tuple[str, ...], number: signal.Signals, code: int, text: bytes, cli: Cli
+) -> None:
+    reader, writer = os.pipe()
+    process = await cli.start_into(writer, subprocess.PIPE, *command, TMPDIR=str(cli.folder))
+    os.close(writer)
+    await wait_until(lambda: unread(reader) >= fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ))
+    process.send_signal(number)
+    async with asyncio.timeout(30):
+        _, err = await process.communicate()
+    os.close(reader)
+    assert (process.returncode, err) == (code, text)
+    assert not list(cli.folder.glob("aiwyn*"))
+
+
+def unread(pipe: int) -> int:
+    """Return the bytes in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
