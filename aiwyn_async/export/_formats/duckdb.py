@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
 from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, identifier, is_database
 from aiwyn_async.arrow._options import ColumnOptions
-from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
@@ -33,7 +31,7 @@ class DuckdbFormat(TableFormat):
 
     def __init__(self, row_type: type[Any], table: str, options: ColumnOptions) -> None:
         super().__init__(f"duckdb {table}", row_type, options, write_arrow)
-        _check_names_differ(columns_of(row_type))
+        _check_names_differ(self._schema.arrow.names)
         self.shared_file = DatabaseFile(table)
         self._table = table
 
@@ -172,17 +170,17 @@ def _errors(path: Path, table: str) -> Generator[None]:
         raise ExportError(f"DuckDB cannot replace the table {table} in {path}: {error}") from error
 
 
-def _check_names_differ(fields: Iterable[msgspec.structs.FieldInfo]) -> None:
+def _check_names_differ(columns: Iterable[str]) -> None:
     """Refuse column names that differ only in case, which DuckDB ignores.
 
     Raises:
-        ConfigurationError: two fields have such names.
+        ConfigurationError: two columns have such names.
     """
     seen: dict[str, str] = {}
-    for field in fields:
-        other = seen.setdefault(field.encode_name.lower(), field.encode_name)
-        if other != field.encode_name:
+    for column in columns:
+        other = seen.setdefault(column.lower(), column)
+        if other != column:
             raise ConfigurationError(
-                f"the fields {other!r} and {field.encode_name!r} differ only in case, which DuckDB ignores; "
+                f"the columns {other!r} and {column!r} differ only in case, which DuckDB ignores; "
                 "rename one, or write .parquet"
             )
