@@ -16,14 +16,21 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, identifier, is_database
+from aiwyn_async._core.duckdb_sql import (
+    IN_USE,
+    attach_existing,
+    attach_new,
+    identifier,
+    is_database,
+    lacks_locks,
+)
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
 MAX_MEMORY: Final = "512MB"
-BAD_LOG: Final = "replaying WAL"
-"""In DuckDB's error for a log that is damaged or belongs to another file."""
+BAD_LOG: Final = ("WAL does not match", "Corrupt WAL file")
+"""In DuckDB's errors for a log that belongs to another file or is damaged. Others may be replayed later."""
 
 
 class DuckdbFormat(TableFormat):
@@ -76,8 +83,8 @@ class DatabaseFile:
         """Check that the table can be replaced. The log may belong to another file.
 
         Raises:
-            ExportError: it is in use or cannot be opened, a view has the name, or ``sync()`` maintains the
-                table.
+            ExportError: it is in use or cannot be opened, a view has the name, ``sync()`` maintains the
+                table, or another one refers to it.
         """
         if not is_database(path):
             return
@@ -85,10 +92,13 @@ class DatabaseFile:
             try:
                 connection.execute(attach_existing(str(path), "file"))
             except duckdb.Error as error:
-                if BAD_LOG in str(error):
+                if _is_bad_log(error):
                     return
                 raise
             self._check_names(path, connection)
+            # DuckDB refuses to replace a table that a foreign key refers to.
+            name = f"file.main.{identifier(self._table)}"
+            connection.execute(f"BEGIN; DROP TABLE IF EXISTS {name}; ROLLBACK")
             connection.execute("DETACH file")
 
     def write(self, new: Path, path: Path) -> bool:
@@ -122,7 +132,7 @@ class DatabaseFile:
         try:
             connection.execute(attach_existing(str(path), "file"))
         except duckdb.Error as error:
-            if BAD_LOG not in str(error):
+            if not _is_bad_log(error):
                 raise
             # The file cannot be opened with this log, and the caller requested a replacement.
             path.with_name(f"{path.name}.wal").unlink()
@@ -142,6 +152,10 @@ class DatabaseFile:
         maintained = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(resource) = ?"
         if connection.execute(maintained, lower).fetchone():
             raise ExportError(f"sync() maintains the table {self._table} in {path}; use another file name")
+
+
+def _is_bad_log(error: duckdb.Error) -> bool:
+    return any(text in str(error) for text in BAD_LOG)
 
 
 def _share_mode_with_log(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
@@ -165,6 +179,10 @@ def _errors(path: Path, table: str) -> Generator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if lacks_locks(str(error)):
+            raise ExportError(
+                f"the file system of {path} has no locks, which DuckDB needs; use another disk"
+            ) from error
         if any(text in str(error) for text in IN_USE):
             raise ExportError(f"{path} is in use by another program; close it there and try again") from error
         raise ExportError(f"DuckDB cannot replace the table {table} in {path}: {error}") from error
