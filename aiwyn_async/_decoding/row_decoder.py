@@ -61,6 +61,8 @@ class DecoderSpec(NamedTuple):
         return msgspec.json.Decoder(kind, float_hook=self.float_hook, dec_hook=self.dec_hook)
 
 
+MAX_EXTRA_KEYS: Final = 200
+"""More take too long to learn if each row has one of its own, since each needs another type."""
 _get_key: Final = attrgetter("key")
 RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
@@ -90,7 +92,7 @@ class RowDecoder(Generic[RowT]):
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys = NO_EXTRA_KEYS
-        self._has_other_cases = False
+        self._cannot_adapt = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
         is_dict = row_type is dict or (origin is not None and origin not in UNIONS)
         self._amounts = amount_converter(model) if is_dict else None
@@ -135,7 +137,7 @@ class RowDecoder(Generic[RowT]):
             self._row_type, self._is_key_only, self.yields_chosen = self._row_type.key_only, True, False
             self.fast = self._build_spec()
             return True
-        if not self._is_checked or self._has_other_cases:
+        if not self._is_checked or self._cannot_adapt:
             return False
         before = self.extra_keys, self._has_hook, self.hooks_timestamps
         self._has_hook, self.hooks_timestamps = True, self.hooks_timestamps or self._misreads_timestamps
@@ -148,14 +150,14 @@ class RowDecoder(Generic[RowT]):
         return True
 
     def _has_known_keys(self, row: bytes) -> bool:
-        return self._has_other_cases or self.has_only_known_keys(lambda spec: _decoder(spec)(row))
+        return self._cannot_adapt or self.has_only_known_keys(lambda spec: _decoder(spec)(row))
 
     def _learn_keys(self, row: bytes) -> None:
         seen: dict[Any, dict[str, None]] = {}
         _collect_keys(self._row_type, row, seen)
         extra = [_find_extra_keys(kind, keys) for kind, keys in seen.items()]
-        self._has_other_cases = None in extra
         self.extra_keys = self.extra_keys.union(*filter(None, extra))
+        self._cannot_adapt = None in extra or len(self.extra_keys) > MAX_EXTRA_KEYS
 
     def drop_hook(self) -> None:
         """Decode without the slower ``dec_hook`` after a page that it did not help with."""
