@@ -25,6 +25,7 @@ except ImportError:  # Windows
 LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 NO_MODES: Final = LACKING | {errno.EPERM, errno.EACCES}
 NO_LOCKS: Final = LACKING | {errno.ENOLCK}
+NO_FOLDER_SYNC: Final = NO_MODES | {errno.EBADF}
 # Two letters at least, so that a Windows drive is not a scheme; Path() leaves one slash of two.
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 
@@ -204,7 +205,7 @@ def sync_file(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in LACKING:
+        if error.errno not in (NO_FOLDER_SYNC if path.is_dir() else LACKING):
             raise
         _note(
             "fsync",

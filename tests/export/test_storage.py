@@ -51,6 +51,8 @@ LACKS = [
     (fail_chmod, errno.ENOSYS, "cannot set the mode of files"),
     (fail_sync_of_folders, errno.EINVAL, "cannot sync"),
     (fail_sync_of_folders, errno.ENOTSUP, "cannot sync"),
+    (fail_sync_of_folders, errno.EBADF, "cannot sync"),
+    (fail_sync_of_folders, errno.EACCES, "cannot sync"),
     (fail_lock, errno.ENOLCK, "cannot lock"),
     (fail_lock, errno.EOPNOTSUPP, "cannot lock"),
     (fail_lock, errno.ENOSYS, "cannot lock"),
