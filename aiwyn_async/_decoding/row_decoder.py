@@ -77,6 +77,8 @@ class RowDecoder(Generic[RowT]):
     Attributes:
         fast: how to decode a page in one call; the rows are valid only if ``is_exact()`` returns True.
         extra_keys: keys of the server's objects that are not fields, as far as they are known.
+        adapted_at: the last page with a key that was not known. Pages before it, which other threads decode
+            at the same time, may be the first with that key.
         hooks_timestamps: the ``dec_hook`` decodes timestamps, because msgspec would misread some of them.
         yields_chosen: rows are decoded to ``ChosenRows``, until a page shows that they cannot be.
         reports_unknown_keys: keys without a field are reported, since the row type is a model.
@@ -91,7 +93,7 @@ class RowDecoder(Generic[RowT]):
         self._needs_exact = origin in UNIONS or needs_exact_decoding(row_type)
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
-        self.extra_keys = NO_EXTRA_KEYS
+        self.extra_keys, self.adapted_at = NO_EXTRA_KEYS, 0
         self._cannot_adapt = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
         is_dict = row_type is dict or (origin is not None and origin not in UNIONS)
@@ -131,7 +133,7 @@ class RowDecoder(Generic[RowT]):
             return False
         return True
 
-    def adapt(self, rows: Iterable[bytes]) -> bool:
+    def adapt(self, rows: Iterable[bytes], page: int = 0) -> bool:
         """Adapt to a page that was not decoded fast; return True if ``fast`` changed."""
         if self.yields_chosen:
             self._row_type, self._is_key_only, self.yields_chosen = self._row_type.key_only, True, False
@@ -143,6 +145,7 @@ class RowDecoder(Generic[RowT]):
         self._has_hook, self.hooks_timestamps = True, self.hooks_timestamps or self._misreads_timestamps
         for row in rows:
             if not self._has_known_keys(row):
+                self.adapted_at = max(self.adapted_at, page)  # before other threads see the key
                 self._learn_keys(row)
         if before == (self.extra_keys, self._has_hook, self.hooks_timestamps):
             return False
