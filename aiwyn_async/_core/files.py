@@ -113,6 +113,15 @@ def disk_errors(
         raise error(f"cannot {doing} {path}: {exc.strerror or exc}") from exc
 
 
+@contextlib.contextmanager
+def leftovers(path: object) -> Generator[None]:
+    """Warn if what a complete output does not need cannot be removed, such as a file that a reader has open."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        _note("remove", f"{path} is complete, but files that it does not need are left: {error}")
+
+
 def restrict_to_owner(path: Path, mode: int = 0o600) -> None:
     """Set the mode of a file; warn if the file system has no modes.
 
