@@ -115,7 +115,7 @@ def disk_errors(
 
 @contextlib.contextmanager
 def leftovers(path: object) -> Generator[None]:
-    """Warn if what a complete output does not need cannot be removed, such as a file that a reader has open."""
+    """Warn if what a complete output does not need cannot be removed, such as an open file of a share."""
     try:
         yield
     except (OSError, StorageError) as error:
