@@ -25,6 +25,8 @@ class Termination:
     def __init__(self) -> None:
         self.received = False
         self._task: asyncio.Task[object] | None = None
+        self._terminated: asyncio.Task[object] | None = None
+        """Cancelled as soon as the event loop runs."""
 
     def install(self) -> None:
         """Start to handle SIGTERM. Must be called in the main thread."""
@@ -45,6 +47,8 @@ class Termination:
 
         The loop cannot cancel a task while the main thread waits, as for the reader of a full pipe.
         """
+        if self._terminated is not None and not self._terminated.cancelling():
+            raise KeyboardInterrupt
         task, self._task = self._task, None
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):  # it is not ignored
@@ -61,6 +65,7 @@ class Termination:
         self.received = True
         if task is None:
             raise KeyboardInterrupt
+        self._terminated = task
         task.get_loop().call_soon_threadsafe(task.cancel)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ import pytest
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
-from command_line import Cli, wait_until
+from command_line import Cli, is_full, wait_until
 
 LOADING = """
 import importlib.abc, os, signal, sys
@@ -83,19 +81,14 @@ async def test_signal_ends_command_that_waits_for_the_reader_of_its_rows(
 ) -> None:
     reader, writer = os.pipe()
     process = await cli.start_into(writer, subprocess.PIPE, *command, TMPDIR=str(cli.folder))
-    os.close(writer)
-    await wait_until(lambda: unread(reader) >= fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ))
+    await wait_until(lambda: is_full(writer))
     process.send_signal(number)
     async with asyncio.timeout(30):
         _, err = await process.communicate()
+    os.close(writer)
     os.close(reader)
     assert (process.returncode, err) == (code, text)
     assert not list(cli.folder.glob("aiwyn*"))
-
-
-def unread(pipe: int) -> int:
-    """Return the bytes in a pipe."""
-    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
