@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any, Final
 
-from aiwyn_async._pull.progress import Progress
+from aiwyn_async._pull.progress import Progress, details_of
 
 __all__ = ["progress"]
 
@@ -69,13 +69,8 @@ class _Bar:
 
     def __repr__(self) -> str:
         latest = self.progress
-        parts = [f"{latest.rows:,}{'' if latest.total is None else f' of {latest.total:,}'} {self._noun}"]
-        parts.append(f"{latest.rows_per_second:,.0f} rows/s")
-        if latest.eta:
-            parts.append(f"{latest.eta:,.0f} s left")
-        if latest.retries:
-            parts.append(f"{latest.retries} retries")
-        return ", ".join(parts)
+        of = "" if latest.total is None else f" of {latest.total:,}"
+        return ", ".join([f"{latest.rows:,}{of} {self._noun}", *details_of(latest)])
 
     def _repr_html_(self) -> str:
         latest = self.progress

@@ -9,7 +9,7 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
-from aiwyn_async._changes.timestamps import earliest, subtract
+from aiwyn_async._changes.timestamps import subtract
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
@@ -114,9 +114,8 @@ class Bounds:
             before=self._since if stored is None else stored.at,
             problems=problems,
         )
-        return await self._from_since(span) if stored is None else await self._from_bookmark(span, stored)
-
-    async def _from_since(self, span: Span) -> Span:
+        if stored is not None:
+            return await self._from_bookmark(span, stored)
         start = None if self._since is None else subtract(self._since, self._overlap or timedelta(0))
         return msgspec.structs.replace(span, start=start)
 
@@ -134,9 +133,9 @@ class Bounds:
             return msgspec.structs.replace(span, notes=(note,))
         usual = LOCAL_OVERLAP if datetime.fromisoformat(stored.at).tzinfo is None else DEFAULT_OVERLAP
         overlap = usual if self._overlap is None else self._overlap
-        earliest_start = earliest(stored.at, span.bookmark or stored.at)
+        earlier = min(stored.at, span.bookmark or stored.at, key=instant_of)
         # A server that rounds shows an instant up to one unit too late.
-        start = subtract(earliest_start, max(overlap, shown_unit(earliest_start)))
+        start = subtract(earlier, max(overlap, shown_unit(earlier)))
         return msgspec.structs.replace(span, start=start, witness=None if is_older else stored.key)
 
     async def _left_condition(self, stored: Bookmark) -> bool:

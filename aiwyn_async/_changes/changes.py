@@ -20,10 +20,11 @@ from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Owned
-from aiwyn_async._pagination.page import Checkpoint, Page, damaged_checkpoint, fingerprint
+from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import Read, ReadOptions
+from aiwyn_async._pagination.strategy import parse_position
 from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, with_attempts
@@ -94,10 +95,11 @@ class Changes(Read[RowT]):
             store=self._store,
         )
         self._checks = Checks(self._session, query, self._bounds, column)
-        self._resumed = None if options.resume is None else self._span_of(options.resume)
-        self._iteration = self._new_iteration()
-        if self._resumed is not None:
+        self._resumed: Span | None = None
+        if options.resume is not None:
+            self._resumed = parse_position(options.resume.position_for(query.path, self._fingerprint), Span)
             self._reading(self._resumed)  # raises before anything is sent if the position is damaged
+        self._iteration = self._new_iteration()
 
     @property
     def report(self) -> PullReport | ListReport:
@@ -177,28 +179,23 @@ class Changes(Read[RowT]):
         self._iteration = changes._iteration
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
-        async with Owned(self._read_pages()) as pages:
-            async for page in pages:
+        async with Owned(self._page_chunks()) as pages:
+            async for (page,) in pages:
                 yield page.items
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        async with Owned(self._read_pages()) as pages:
-            async for page in pages:
-                yield (page,)
-
-    async def _read_pages(self) -> AsyncGenerator[Page[RowT], None]:
         use = self._iteration = self._new_iteration()  # ack() refers to the latest use
-        self._end_with(None)
+        self.error = None
         try:
             span: Span | None = self._resumed or await self._bounds.freeze()
             while span is not None:
                 use.span = span
                 async with Owned(self._part(use, span)) as pages:
                     async for page in pages:
-                        yield page
+                        yield (page,)
                 span = await self._checks.next_span(use, use.span)
         except AiwynError as error:
-            self._end_with(error)
+            self.error = error
             raise
         use.has_ended = True
 
@@ -294,9 +291,3 @@ class Changes(Read[RowT]):
     def _bind(self, span: Span, inner: Checkpoint | None) -> Checkpoint:
         position = msgspec.to_builtins(msgspec.structs.replace(span, inner=inner))
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
-
-    def _span_of(self, checkpoint: Checkpoint) -> Span:
-        try:
-            return msgspec.convert(checkpoint.position_for(self.query.path, self._fingerprint), Span)
-        except (msgspec.MsgspecError, RecursionError):
-            raise damaged_checkpoint() from None

@@ -43,11 +43,6 @@ def to_timedelta(value: float | timedelta) -> timedelta:
     return overlap
 
 
-def earliest(one: str, other: str) -> str:
-    """Return the text of the earlier timestamp, or the first one if both are equal."""
-    return other if instant_of(other) < instant_of(one) else one
-
-
 def subtract(text: str, by: timedelta) -> str:
     """Move a timestamp back, not before year 1. Its zone is preserved."""
     if not by:

@@ -8,7 +8,7 @@ import io
 import itertools
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
@@ -144,15 +144,9 @@ def run(arguments: Sequence[str]) -> int:
             warnings.showwarning = _write_warning
             return _run(arguments)
     except CycloptsError as error:
-        text = " ".join(str(error).split())
-        write_error(f"error: {text}")
-        _write_json_error(text, command, arguments)
-        return ExitCode.USAGE
+        return _fail(ExitCode.USAGE, " ".join(str(error).split()), command, arguments)
     except AiwynError as error:
-        text = error_text(error)
-        write_error(f"error: {text}")
-        _write_json_error(text, command, arguments)
-        return exit_code_for(error)
+        return _fail(exit_code_for(error), error_text(error), command, arguments)
     except (KeyboardInterrupt, asyncio.CancelledError):
         reason = "terminated" if termination.received else "interrupted"
         left = None if "-" in arguments else INTERRUPTED.get(command)  # stdout has no parts
@@ -185,23 +179,25 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _finish(result: Any) -> int:
     if asyncio.iscoroutine(result):
-        result = asyncio.run(_run_cancellable(lambda: result))
+        result = asyncio.run(_run_cancellable(result))
     return result if isinstance(result, int) else ExitCode.OK
 
 
-async def _run_cancellable(start: Callable[[], Any]) -> Any:
+async def _run_cancellable(command: Awaitable[Any]) -> Any:
     with termination.cancels(asyncio.current_task()):
-        return await start()
+        return await command
 
 
-def _write_json_error(text: str, command: str, arguments: Sequence[str]) -> None:
-    """With ``--json``, write a result without a path.
+def _fail(code: ExitCode, text: str, command: str, arguments: Sequence[str]) -> ExitCode:
+    """Write an error, and with ``--json`` a result without a path.
 
     The exit code does not say whether there is a file.
     """
+    write_error(f"error: {text}")
     if command in {"export", "sync"} and "--json" in arguments:
         with contextlib.suppress(StorageError):  # stdout may be what failed
             write_json({"path": None, "complete": False, "error": text})
+    return code
 
 
 def _write_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -11,7 +11,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 
 from aiwyn_async._cli.output import is_quiet, note_output, write_message
-from aiwyn_async._pull.progress import Progress
+from aiwyn_async._pull.progress import Progress, details_of
 
 SECONDS_PER_LINE: Final = 5.0
 
@@ -60,7 +60,7 @@ class ProgressLines:
             return
         self._last_line = now
         of = "" if progress.total is None else f" of {progress.total:,}"
-        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *_details_of(progress)]))
+        self._write(", ".join([f"{progress.rows:,}{of} {self._noun}", *details_of(progress)]))
 
 
 class Bars:
@@ -89,7 +89,7 @@ class Bars:
             task,
             completed=progress.rows,
             total=progress.total,
-            details=" ".join([f"{progress.rows:,} rows", *_details_of(progress)]),
+            details=" ".join([f"{progress.rows:,} rows", *details_of(progress)]),
         )
 
 
@@ -115,13 +115,3 @@ class ProgressBars(Bars):
             if name not in self._ranges:
                 self._ranges[name] = self._bars.add_task(f"  {name}", total=1.0, details="")
             self._bars.update(self._ranges[name], completed=each.fraction, details=f"{each.rows:,} rows")
-
-
-def _details_of(progress: Progress) -> list[str]:
-    """Return the rate, and the time left and the retries if there are any."""
-    details = [f"{progress.rows_per_second:,.0f} rows/s"]
-    if progress.eta is not None:
-        details.append(f"{progress.eta:,.0f} s left")
-    if progress.retries:
-        details.append(f"{progress.retries} retries")
-    return details

@@ -13,12 +13,15 @@ def check_callback(name: str, function: object) -> None:
     Raises:
         ConfigurationError: names the argument.
     """
-    call = getattr(function, "__call__", None)  # noqa: B004 (that of an object may be async)
-    if function is not None and (
-        not callable(function) or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-    ):
+    if function is not None and (not callable(function) or is_async(function)):
         kind = "an async function" if callable(function) else type(function).__name__
         raise ConfigurationError(f"{name} must be a function that is not async, not {kind}")
+
+
+def is_async(function: object) -> bool:
+    """Return True for an async function, and for an object with an async ``__call__``."""
+    call = getattr(function, "__call__", None)  # noqa: B004 (that of an object may be async)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def check_state(state: object) -> None:

@@ -115,12 +115,8 @@ def raw_fields_decoder(
     that is neither a declared field nor one of ``extra_keys``.
     """
     whole, _, choose = _raw_fields(row_type, extra_keys)
-    decode = _list_decoder(whole)
+    decode: Any = msgspec.json.Decoder(list[whole]).decode  # type: ignore[valid-type]
     return lambda rows: choose(decode(rows))
-
-
-def _list_decoder(kind: type[Any]) -> Callable[[bytes], list[Any]]:
-    return msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
 
 
 class _RawFields(NamedTuple):

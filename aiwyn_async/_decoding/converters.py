@@ -37,7 +37,8 @@ Converter = Callable[[bytes, Notes], Any]
 split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 """Split a JSON object into its keys and the JSON of their values."""
 
-_split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+"""Split a JSON list into the JSON of its items."""
 
 
 def converter(kind: inspect.Type) -> Converter:  # noqa: PLR0911 (one for each kind)
@@ -234,7 +235,7 @@ def _list_converter(first: Sequence[Converter] = (), rest: Converter | None = No
     def convert_items(json: bytes, notes: Notes) -> Any:
         if not json.startswith(b"["):
             raise InvalidValueError(f"expected a list, got {_describe(json)}")
-        items = list(map(bytes, _split_list(json)))
+        items = list(map(bytes, split_list(json)))
         if rest is None:
             notes.unknown |= {f"[{at}]": item for at, item in enumerate(items) if at >= len(first)}
         converters = chain(first, repeat(rest or _convert_untyped))

@@ -24,6 +24,11 @@ def is_struct(kind: Any) -> TypeGuard[type[msgspec.Struct]]:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
+def union_members(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    """Return the types of a union, or the type itself."""
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
 _JSON_VALUES: Final[tuple[object, ...]] = (True, 0, Decimal(0), "", [], {})
 
 

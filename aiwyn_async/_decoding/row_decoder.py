@@ -32,7 +32,7 @@ from aiwyn_async._decoding.checked_types import (
     resolve,
 )
 from aiwyn_async._decoding.chosen_fields import creates_chosen_rows
-from aiwyn_async._decoding.converters import split_object
+from aiwyn_async._decoding.converters import split_list, split_object
 from aiwyn_async._decoding.dict_rows import amount_converter
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder
 from aiwyn_async._decoding.key_case import can_be_field, normalize
@@ -284,12 +284,12 @@ def _find_struct(kind: Any) -> Any:
 
 def _collect_keys(kind: Any, json: bytes, seen: dict[Any, dict[str, None]]) -> None:
     """Collect the keys of an object, or of those in a list, and of nested objects."""
-    if json.startswith(b"["):
-        for item in _split_list(json):
-            _collect_keys(kind, bytes(item), seen)
-    if not json.startswith(b"{"):
-        return
     try:
+        if json.startswith(b"["):
+            for item in split_list(json):
+                _collect_keys(kind, bytes(item), seen)
+        if not json.startswith(b"{"):
+            return
         wire = split_object(json)
     except DECODING_ERRORS:
         return
@@ -297,16 +297,6 @@ def _collect_keys(kind: Any, json: bytes, seen: dict[Any, dict[str, None]]) -> N
     for name, inner in _nested_structs(kind).items():
         if name in wire:
             _collect_keys(inner, bytes(wire[name]), seen)
-
-
-def _split_list(json: bytes) -> list[msgspec.Raw]:
-    try:
-        return _decode_items(json)
-    except DECODING_ERRORS:
-        return []
-
-
-_decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _find_extra_keys(kind: Any, keys: Iterable[str]) -> ExtraKeys | None:

@@ -143,16 +143,11 @@ def explain(error: Exception) -> tuple[str, str]:
     return reason, path.rstrip("`").removeprefix(".")
 
 
-_exact: Final = msgspec.json.Decoder(float_hook=NumberText)
+parse: Final = msgspec.json.Decoder(float_hook=NumberText).decode
+"""Parse a JSON value; a number that is not an integer becomes a ``NumberText``.
 
-
-def parse(token: bytes) -> Any:
-    """Parse a JSON value; a number that is not an integer becomes a ``NumberText``.
-
-    Raises:
-        msgspec.MsgspecError: the bytes are not JSON; or another of ``DECODING_ERRORS``.
-    """
-    return _exact.decode(token)
+Raises one of ``DECODING_ERRORS`` for bytes that are not JSON.
+"""
 
 
 def is_blank(value: Any) -> bool:

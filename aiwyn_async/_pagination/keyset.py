@@ -24,7 +24,14 @@ from aiwyn_async._pagination.strategy import (
     RowCount,
     parse_position,
 )
-from aiwyn_async._pagination.ties import MAX_KNOWN_KEYS, Order, Ties, are_out_of_order, is_before
+from aiwyn_async._pagination.ties import (
+    MAX_KNOWN_KEYS,
+    Order,
+    Ties,
+    are_out_of_order,
+    is_before,
+    with_equal_digits,
+)
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.models.base import Id
 
@@ -83,6 +90,8 @@ class KeysetPagination:
         self._max_page_rows = 0
         self._first_total: int | None = None
         self._checked_rows: Sequence[tuple[Any, ...]] | None = None  # whose order was verified last
+        self._received_values: Sequence[tuple[Any, ...]] = ()  # of the page rated last
+        self._used_values: Sequence[tuple[Any, ...]] = ()  # the same with equal digits
         self._in_flight: PageRequest | None = None
         if resume is not None:
             self._resume(resume)
@@ -120,6 +129,7 @@ class KeysetPagination:
 
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
         """Rate a response to the request in flight."""
+        result = self._with_equal_digits(result)
         length, count = len(result.keys), result.count
         if not length:
             is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
@@ -135,6 +145,17 @@ class KeysetPagination:
         is_short = length < self._max_page_rows or (not self._max_page_rows and count is None)
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
+    def _with_equal_digits(self, result: PageResult) -> PageResult:
+        """Return the result with instants of equal digits; a server may omit final zeros."""
+        if not self._instants:
+            return result
+        if result.order_values is not self._received_values:
+            self._received_values = self._used_values = result.order_values
+            for column, (path, _) in enumerate(self._order):
+                if path in self._instants:
+                    self._used_values = with_equal_digits(self._used_values, column, self._after)
+        return msgspec.structs.replace(result, order_values=self._used_values)
+
     def receive(self, result: PageResult) -> PageDecision:
         """Process the response to the request in flight.
 
@@ -144,6 +165,7 @@ class KeysetPagination:
             NoOrderValues: no row of the page has order values, and others may follow.
         """
         request, self._in_flight = self._in_flight, None
+        result = self._with_equal_digits(result)
         is_last = _is_counted_end(request, result)
         left = 0 if is_last else _unordered_at_end(result)
         is_by_key = self._ties is not None and self._ties.by_key

@@ -171,7 +171,7 @@ class Pager(Read[RowT]):
             resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
-        self._end_with(None)
+        self.error = None
         return pages
 
     def _finish(self, pages: PageIterator[RowT]) -> None:
@@ -180,7 +180,7 @@ class Pager(Read[RowT]):
 
     def _fail(self, pages: PageIterator[RowT], error: RequestError | PaginationError) -> None:
         if self._report is pages.report:
-            self._end_with(error)
+            self.error = error
         self._advance(pages, error.checkpoint)
 
     def _advance(self, pages: PageIterator[RowT], checkpoint: Checkpoint | None) -> None:

@@ -12,10 +12,11 @@ from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.offset import OffsetPagination
-from aiwyn_async._pagination.page import Position, damaged_checkpoint, fingerprint
-from aiwyn_async._pagination.strategy import PageStyle, Pagination
+from aiwyn_async._pagination.page import Position, fingerprint
+from aiwyn_async._pagination.strategy import PageStyle, Pagination, parse_position
 from aiwyn_async._pagination.ties import Order, Ties
 from aiwyn_async.filters import Column
+from aiwyn_async.filters._conditions import nest
 from aiwyn_async.filters._keyset import key_between, keyset_after
 from aiwyn_async.filters._validation import order_columns
 from aiwyn_async.models.base import Id
@@ -44,12 +45,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             CheckpointError: the position is damaged.
         """
-        if position is None:
-            return cls()
-        try:
-            return msgspec.convert(position.get(RESUME_STATE, {}), cls)
-        except (msgspec.MsgspecError, RecursionError):
-            raise damaged_checkpoint() from None
+        return cls() if position is None else parse_position(position.get(RESUME_STATE, {}), cls)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,8 +151,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def _keyset_fields(
         self, order: Order
     ) -> Callable[[tuple[Any, ...] | None, Ties | None, Sequence[Id]], dict[str, Any]]:
-        order_by = [_nested(path, direction) for path, direction in order]
-        by_key = [_nested(order[-1][0], "asc")]
+        order_by = [nest(path, direction) for path, direction in order]
+        by_key = [nest(order[-1][0], "asc")]
 
         def fields(after: tuple[Any, ...] | None, ties: Ties | None, passed: Sequence[Id]) -> dict[str, Any]:
             conditions = [self.where()]
@@ -174,10 +170,3 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             )
 
         return fields
-
-
-def _nested(path: tuple[str, ...], direction: str) -> dict[str, Any]:
-    wire: Any = direction
-    for name in reversed(path):
-        wire = {name: wire}
-    return dict(wire)

@@ -249,10 +249,11 @@ class _RawItems:
         self._indices = indices
 
     def __call__(self) -> list[msgspec.Raw]:
-        return _select(self._reader.raw_items(self._response.body), self._indices)
+        items = self._reader.raw_items(self._response.body)
+        return items if len(self._indices) == len(items) else [items[index] for index in self._indices]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raw_rows, ([bytes(row) for row in self()],)
+        return _RawRows, ([bytes(row) for row in self()],)
 
 
 class _RawRows:
@@ -265,19 +266,11 @@ class _RawRows:
         return [msgspec.Raw(row) for row in self._rows]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raw_rows, (self._rows,)
-
-
-def _raw_rows(rows: list[bytes]) -> _RawRows:
-    return _RawRows(rows)
+        return _RawRows, (self._rows,)
 
 
 def _digest(row: msgspec.Raw) -> str:
     return hashlib.blake2b(row, digest_size=9).hexdigest()
-
-
-def _select(items: list[msgspec.Raw], indices: Sequence[int]) -> list[msgspec.Raw]:
-    return items if len(indices) == len(items) else [items[index] for index in indices]
 
 
 def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:

@@ -18,7 +18,15 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._pagination.timestamps import first_shown_as, instant_of, last_shown_as, shown_unit
+from aiwyn_async._decoding.plain_types import union_members
+from aiwyn_async._pagination.timestamps import (
+    digits_shown,
+    first_shown_as,
+    instant_of,
+    last_shown_as,
+    shown_unit,
+    with_digits,
+)
 from aiwyn_async.filters import Column, Condition, Direction
 from aiwyn_async.filters._keyset import keyset_after
 from aiwyn_async.models.base import Id
@@ -130,6 +138,23 @@ def _instant_column(order: Order, instants: Paths, row: Values) -> int | None:
     return None
 
 
+def with_equal_digits(rows: Sequence[Values], column: int, before: Values | None) -> Sequence[Values]:
+    """Return rows whose instants have as many digits as the longest one: a server may omit final zeros.
+
+    Args:
+        rows: the order values of a page.
+        column: index of an instant.
+        before: those of the last row of the page before, or None.
+    """
+    values = {row[column] for row in (rows if before is None else (*rows, before))}
+    shown = [value for value in values if isinstance(value, str)]
+    if len(set(map(len, shown))) <= 1:
+        return rows
+    digits = max(map(digits_shown, shown))
+    equal = {text: with_digits(text, digits) for text in shown}
+    return [(*row[:column], equal.get(row[column]), *row[column + 1 :]) for row in rows]
+
+
 def _is_near(shown: object, other: str) -> bool:
     """Return whether two shown instants may be of rows that compare as equal."""
     one, two = _parsed(str(shown)), _parsed(other)
@@ -185,14 +210,11 @@ def _precedes(one: Any, other: Any, direction: Direction) -> bool:
 def holds_instants(row_type: Any, path: tuple[str, ...]) -> bool:
     """Return whether a row type declares a column, by wire names, as a datetime."""
     try:
-        kinds = _members(inspect.type_info(row_type))
+        kinds: Sequence[inspect.Type] = union_members(inspect.type_info(row_type))
     except (TypeError, NotImplementedError):  # a type of the caller's own that cannot be inspected
         return False
     for name in path:
         fields = [field for kind in kinds if isinstance(kind, inspect.StructType) for field in kind.fields]
-        kinds = [member for field in fields if field.encode_name == name for member in _members(field.type)]
+        named = [field.type for field in fields if field.encode_name == name]
+        kinds = [member for kind in named for member in union_members(kind)]
     return any(isinstance(kind, inspect.DateTimeType) for kind in kinds)
-
-
-def _members(kind: inspect.Type) -> Sequence[inspect.Type]:
-    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)

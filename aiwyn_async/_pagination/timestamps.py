@@ -57,6 +57,27 @@ def shown_unit(text: str) -> timedelta:
     return timedelta(microseconds=10 ** max(0, DIGITS - len(match["fraction"] or "")))
 
 
+def digits_shown(text: str) -> int:
+    """Return how many digits of the second's fraction a text has."""
+    match = _PARTS.fullmatch(text)
+    return len((match and match["fraction"]) or "")
+
+
+def with_digits(text: str, digits: int) -> str:
+    """Return the same instant with at least so many digits, if it has seconds.
+
+    Example:
+        >>> with_digits("2024-01-15T10:30:00.5Z", 3)
+        '2024-01-15T10:30:00.500Z'
+    """
+    match = _PARTS.fullmatch(text)
+    fraction = "" if match is None else match["fraction"] or ""
+    if match is None or match["seconds"] is None or len(fraction) >= digits:
+        return text
+    time, zone = match["time"] + match["seconds"][:3], match["zone"] or ""
+    return f"{match['day']}{time}.{fraction.ljust(digits, '0')}{zone}"
+
+
 def first_shown_as(text: str) -> str:
     """Return the earliest instant shown by this text, even if rounded up.
 

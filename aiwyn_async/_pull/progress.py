@@ -70,3 +70,13 @@ def to_progress(
         bytes=report.bytes,
         ranges=ranges,
     )
+
+
+def details_of(progress: Progress) -> list[str]:
+    """Return texts of the rate, and of the time left and the retries if there are any."""
+    details = [f"{progress.rows_per_second:,.0f} rows/s"]
+    if progress.eta:
+        details.append(f"{progress.eta:,.0f} s left")
+    if progress.retries:
+        details.append(f"{progress.retries} retries")
+    return details

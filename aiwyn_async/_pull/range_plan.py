@@ -79,11 +79,6 @@ class RangePlan:
         """The segment that ended twice below the highest key, which is requested again."""
 
     @property
-    def is_finished(self) -> bool:
-        """True if nothing is left to read."""
-        return not self._segments
-
-    @property
     def has_urgent(self) -> bool:
         """True if the next request must be sent before another response is used, to keep the order."""
         is_idle = bool(self._segments) and not self._segments[0].requested

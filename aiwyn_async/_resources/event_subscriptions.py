@@ -39,7 +39,7 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         kind: type[dict[str, Any]] = dict
-        return decode_response(self._session, *await self._call("GET", "/catalog"), kind)
+        return decode_response(self._session, *await self._call("catalog", "GET", "/catalog"), kind)
 
     async def create(
         self,
@@ -64,7 +64,8 @@ class EventSubscriptions:
         body = _picked(target_url=target_url, entity_types=entity_types, operations=operations)
         if not entity_types or not operations:
             raise ConfigurationError("a subscription needs at least one entity type and one operation")
-        return await self._write("create", "POST", "", body | dict(extra or {}))
+        sent = await self._call("create", "POST", "", body | dict(extra or {}))
+        return decode_response(self._session, *sent, EventSubscription)
 
     async def update(
         self,
@@ -86,7 +87,8 @@ class EventSubscriptions:
         body |= dict(extra or {})
         if not body:
             raise ConfigurationError("update() has nothing to change; pass a field to change")
-        return await self._write("update", "PUT", "/{id}", body, key=_segment(subscription_id))
+        sent = await self._call("update", "PUT", "/{id}", body, key=_segment(subscription_id))
+        return decode_response(self._session, *sent, EventSubscription)
 
     async def deactivate(self, subscription_id: Id) -> None:
         """End a subscription.
@@ -94,8 +96,7 @@ class EventSubscriptions:
         Raises:
             RequestError: see ``errors``.
         """
-        self._session.warn_undocumented("event_subscriptions.deactivate", "DELETE /event-subscriptions/{id}")
-        await self._call("DELETE", "/{id}", key=_segment(subscription_id))
+        await self._call("deactivate", "DELETE", "/{id}", key=_segment(subscription_id))
 
     async def secret(self, subscription_id: Id) -> Secret:
         """Return the secret that deliveries are signed with.
@@ -106,26 +107,19 @@ class EventSubscriptions:
             DecodeError: the response has no text under ``secret``.
             RequestError: see ``errors``.
         """
-        self._session.warn_undocumented("event_subscriptions.secret", "GET /event-subscriptions/{id}/secret")
-        request, response = await self._call("GET", "/{id}/secret", key=_segment(subscription_id))
+        request, response = await self._call("secret", "GET", "/{id}/secret", key=_segment(subscription_id))
         secret = _secret_in(response.body)
         if secret is None:
             raise DecodeError("the response contains no secret", method="GET", path=request.path)
         return secret
 
-    async def _write(
-        self, verb: str, method: str, below: str, body: dict[str, object], *, key: str = ""
-    ) -> EventSubscription:
-        self._session.warn_undocumented(
-            f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}"
-        )
-        return decode_response(
-            self._session, *await self._call(method, below, body, key=key), EventSubscription
-        )
-
     async def _call(
-        self, method: str, below: str, body: dict[str, object] | None = None, *, key: str = ""
+        self, verb: str, method: str, below: str, body: dict[str, object] | None = None, *, key: str = ""
     ) -> tuple[Request, Response]:
+        if verb != "catalog":
+            self._session.warn_undocumented(
+                f"event_subscriptions.{verb}", f"{method} /event-subscriptions{below}"
+            )
         path = f"{self._session.config.api_prefix}/event-subscriptions"
         request = Request(
             method=method,

@@ -14,7 +14,6 @@ from aiwyn_async._resources.arguments import check_choice, optional_id, wire_dat
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
-from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
 
@@ -67,7 +66,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         check_choice("sort_order", sort_order, ("asc", "desc"))
         filters = {
             "clientId": optional_id("client_id", client_id),
-            "status": to_wire(status, "status"),
+            "status": status,
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
             "sortOrder": sort_order,

@@ -31,36 +31,6 @@ class ListOptions(TypedDict, total=False):
     resume: Checkpoint | str | bytes | None
 
 
-class PullOptions(TypedDict, total=False):
-    """Options of every ``pull()``.
-
-    For a resource without a search, also the filters of its ``list()``.
-
-    Attributes:
-        page_size: rows per request, 1 to 1000; 1000 by default.
-        ranges: key ranges read at once, 1 to 64; by default the client's limit of requests in flight.
-        ordered: yield rows in key order; off by default.
-        strict: raise ``IncompleteError`` at the end unless ``report.complete``; off by default.
-        on_bad_row: "raise" (the default), "skip" or "collect" rows that do not decode.
-        resume: the checkpoint of an earlier pull of the same query and row type.
-        on_progress: called after each page with a ``Progress``.
-        client_id, payment_method, start_date, end_date, extra: as ``list()`` takes them.
-    """
-
-    page_size: int
-    ranges: int | None
-    ordered: bool
-    strict: bool
-    on_bad_row: OnBadRow
-    resume: Checkpoint | str | bytes | None
-    on_progress: Callable[[Progress], None] | None
-    client_id: Id | None
-    payment_method: PaymentMethod | None
-    start_date: date | str | None
-    end_date: date | str | None
-    extra: Mapping[str, object] | None
-
-
 class PlanOptions(TypedDict, total=False):
     """Options of every ``plan()``, stored in its partitions.
 
@@ -98,6 +68,23 @@ class PartitionOptions(TypedDict, total=False):
     ordered: bool
     resume: Checkpoint | str | bytes | None
     on_progress: Callable[[Progress], None] | None
+
+
+class PullOptions(PlanOptions, PartitionOptions, total=False):
+    """Options of every ``pull()``.
+
+    For a resource without a search, also the filters of its ``list()``.
+
+    Attributes:
+        page_size: rows per request, 1 to 1000; 1000 by default.
+        ranges: key ranges read at once, 1 to 64; by default the client's limit of requests in flight.
+        ordered: yield rows in key order; off by default.
+        strict: raise ``IncompleteError`` at the end unless ``report.complete``; off by default.
+        on_bad_row: "raise" (the default), "skip" or "collect" rows that do not decode.
+        resume: the checkpoint of an earlier pull of the same query and row type.
+        on_progress: called after each page with a ``Progress``.
+        client_id, payment_method, start_date, end_date, extra: as ``list()`` takes them.
+    """
 
 
 class ChangesOptions(TypedDict, total=False):

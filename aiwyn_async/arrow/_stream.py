@@ -143,7 +143,7 @@ def _refuse_in_event_loop(read: PagedRead) -> None:
 def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
     """Yield record batches, fetched one by one. Closing the generator ends the read."""
     use = read.undecoded()
-    pages = _Pages(use.pages())
+    pages = Pages(use.pages())
     rows = table = None
     with _LoopBridge(read) as bridge:
         try:
@@ -192,7 +192,7 @@ def check_ids(actual: Any, expected: Any, option_of: str) -> None:
         )
 
 
-class _Pages:
+class Pages:
     """Pages for another thread; its exceptions end the wait, not the request."""
 
     def __init__(self, pages: AsyncGenerator[RowPage, None]) -> None:
@@ -200,10 +200,12 @@ class _Pages:
         self._one_at_a_time = asyncio.Lock()
 
     async def next(self) -> RowPage | None:
+        """Return the next page, or None after the last."""
         async with self._one_at_a_time:
             return await anext(self._pages, None)
 
     async def aclose(self) -> None:
+        """Close the pages; a step that was cancelled ends first."""
         async with self._one_at_a_time:
             await self._pages.aclose()
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
@@ -18,13 +17,13 @@ from dlt.extract import DltResource, DltSource
 
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._decoding.plain_types import is_struct, plain_type
-from aiwyn_async._pagination.page import Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.arrow._options import column_options
+from aiwyn_async.arrow._reads import RowPage
 from aiwyn_async.arrow._rows import PageRows, raw_pages
-from aiwyn_async.arrow._stream import check_ids, to_table
+from aiwyn_async.arrow._stream import Pages, check_ids, to_table
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, IncompleteError
@@ -124,8 +123,8 @@ class _ResourceRead(msgspec.Struct, frozen=True):
             reading = _call(portal, self._begin, state)
             has_rows = False
             try:
-                while (page := _call(portal, reading.next_page)) is not None:
-                    has_rows = has_rows or len(page) > 0
+                while (page := _call(portal, reading.pages.next)) is not None:
+                    has_rows = has_rows or bool(page.items)
                     yield reading.convert(page)
                 if not has_rows:
                     yield reading.convert.no_rows()
@@ -188,13 +187,7 @@ class _Reading:
         self._name = declaration.name
         self._client = client
         self._read = self.convert.read
-        self._pages = self._read.pages()
-        self._one_at_a_time = asyncio.Lock()
-
-    async def next_page(self) -> Page[Any] | None:
-        """Return the next page, or None after the last."""
-        async with self._one_at_a_time:
-            return await anext(self._pages, None)
+        self.pages = Pages(self._read.pages())
 
     async def finish(self) -> None:
         """Move the bookmark.
@@ -217,9 +210,8 @@ class _Reading:
 
     async def aclose(self) -> None:
         """Cancel the requests in flight and close the client."""
-        async with self._one_at_a_time:  # a step that was cancelled ends first
-            await self._pages.aclose()
-            await self._client.aclose()
+        await self.pages.aclose()
+        await self._client.aclose()
 
 
 class _PageConverter:
@@ -238,7 +230,7 @@ class _PageConverter:
             self._schema = RowSchema(row_type, options)
             self.read = raw_pages(read)
 
-    def __call__(self, page: Page[Any]) -> Any:
+    def __call__(self, page: RowPage) -> Any:
         """Return the rows of a page.
 
         Raises:

@@ -149,20 +149,10 @@ class Manifest(StoredExport, frozen=True, kw_only=True):
         return sum(part.rows for part in self.parts)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest and verify its check value and its count of rows.
-
-    Raises:
-        OSError: the file cannot be read.
-        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is damaged.
-    """
-    return decode_checked(path.read_bytes(), Manifest)
-
-
 def read_valid_manifest(path: Path) -> Manifest | None:
     """Read a manifest; None if it is missing or damaged."""
     try:
-        return read_manifest(path)
+        return decode_checked(path.read_bytes(), Manifest)
     except (OSError, *INVALID):
         return None
 

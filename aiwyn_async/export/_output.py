@@ -14,7 +14,8 @@ from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.export._manifest import ManifestT
+from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.export._manifest import INVALID, ManifestT, decode_checked
 from aiwyn_async.export._source import Report
 
 
@@ -31,10 +32,12 @@ class State(ABC, Generic[ManifestT]):
 
     Args:
         new: the manifest of a new export.
+        unfinished: names the unfinished export in errors.
     """
 
-    def __init__(self, new: ManifestT) -> None:
+    def __init__(self, new: ManifestT, unfinished: str) -> None:
         self._new = self._manifest = new
+        self._unfinished = unfinished
 
     @property
     def rows(self) -> int:
@@ -97,13 +100,13 @@ class State(ABC, Generic[ManifestT]):
             may_replace: the output may replace an existing one.
         """
 
-    @abstractmethod
     def check_rows(self, report: ListReport | PullReport | None) -> None:
         """Compare the rows in all parts with those that were read.
 
         Raises:
             ExportError: they differ, so an earlier part is missing or was read twice.
         """
+        self._manifest.check_rows(report, self._unfinished)
 
     @abstractmethod
     def load(self) -> Checkpoint | None:
@@ -127,6 +130,19 @@ class State(ABC, Generic[ManifestT]):
     @abstractmethod
     def finish(self) -> None:
         """Remove what only an unfinished export needs."""
+
+    def _continue(self, content: bytes) -> Checkpoint | None:
+        """Continue the export of a stored manifest, and return where to resume the read; see ``load()``."""
+        try:
+            stored = decode_checked(content, type(self._new))
+            checkpoint = Checkpoint.from_json(stored.checkpoint) if stored.checkpoint else None
+        except (*INVALID, CheckpointError):
+            raise ExportError(
+                f"{self._unfinished} is damaged or was written by another release; "
+                "pass force=True to start again"
+            ) from None
+        self._manifest = self._new.continued(stored, self._unfinished)
+        return checkpoint
 
 
 class Writer(Protocol):

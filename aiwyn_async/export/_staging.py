@@ -15,14 +15,12 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
-from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._lock import FolderLock
 from aiwyn_async.export._manifest import (
     INVALID,
     Manifest,
     Part,
     file_fingerprint,
-    read_manifest,
     read_valid_manifest,
     write_manifest,
 )
@@ -45,8 +43,8 @@ class Staging(State[Manifest]):
     """
 
     def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
-        super().__init__(new)
         self.folder = _staging_folder(path)
+        super().__init__(new, f"the unfinished export in {self.folder}")
         self.appends = appends
         self._bad_rows: list[BadRow] = []
         self._lock = FolderLock(self.folder)
@@ -80,9 +78,7 @@ class Staging(State[Manifest]):
     @property
     def is_recent(self) -> bool:
         manifest = read_valid_manifest(self._manifest_path)
-        if manifest is None or self._is_finished(manifest):
-            return False
-        return manifest.is_recent
+        return manifest is not None and not self._is_finished(manifest) and manifest.is_recent
 
     def start(self, *, may_replace: bool) -> None:
         started = {"may_replace": may_replace, "started_at": time.time()}
@@ -95,13 +91,14 @@ class Staging(State[Manifest]):
         self._remove_all_but({MANIFEST} if is_replacing else ())
 
     def load(self) -> Checkpoint | None:
-        stored, checkpoint = self._read_manifest()
-        self._manifest = manifest = self._new.continued(stored, f"the unfinished export in {self.folder}")
-        locations = self.locations()
-        for part, location in zip(manifest.parts, locations, strict=True):
+        with disk_errors(self._manifest_path, "read"):
+            content = self._manifest_path.read_bytes()
+        checkpoint = self._continue(content)
+        parts, locations = self._manifest.parts, self.locations()
+        for part, location in zip(parts, locations, strict=True):
             verify_part(part, location, appended=self.appends)
         bad_rows_files = [
-            self._bad_rows_path(number) for number, part in enumerate(manifest.parts) if part.has_bad_rows
+            self._bad_rows_path(number) for number, part in enumerate(parts) if part.has_bad_rows
         ]
         for path in bad_rows_files:
             self._bad_rows += _read_bad_rows(path)
@@ -159,9 +156,6 @@ class Staging(State[Manifest]):
         self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
         self._bad_rows += bad_rows
 
-    def check_rows(self, report: ListReport | PullReport | None) -> None:
-        self._manifest.check_rows(report, self.folder)
-
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
         """Record the fingerprint of the assembled file, before it is renamed.
 
@@ -200,17 +194,6 @@ class Staging(State[Manifest]):
     def _is_finished(self, manifest: Manifest) -> bool:
         finished_file = manifest.finished_file
         return finished_file is not None and finished_file == file_fingerprint(self._path)
-
-    def _read_manifest(self) -> tuple[Manifest, Checkpoint | None]:
-        path = self._manifest_path
-        with disk_errors(path, "read"):
-            try:
-                manifest = read_manifest(path)
-                return manifest, Checkpoint.from_json(manifest.checkpoint) if manifest.checkpoint else None
-            except (*INVALID, CheckpointError):
-                raise ExportError(
-                    f"{path} is damaged or was written by another release; pass force=True to start again"
-                ) from None
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
         manifest = self._manifest.with_report(report, **changes)

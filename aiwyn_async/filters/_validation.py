@@ -78,8 +78,6 @@ def order_columns(order_by: OrderBy) -> list[tuple[Path, Direction]]:
         >>> order_columns([{"client": {"name": "asc"}}, F.id.desc()])
         [(('client', 'name'), 'asc'), (('id',), 'desc')]
     """
-    if order_by is None:
-        return []
     return [(order.path, order.direction) for order in _check_orders(order_by)]
 
 

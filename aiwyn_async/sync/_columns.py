@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import inspect
 
 from aiwyn_async._core.duckdb_sql import identifier
+from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async.arrow._options import EXTRA_COLUMN
 from aiwyn_async.errors import StorageError
 from aiwyn_async.sync._statements import DELETED_AT
@@ -119,7 +120,7 @@ def common_type(own: DuckType, other: DuckType, declared: inspect.Type | None = 
         other: the type of the values to store in it.
         declared: the field's type in the row type; only fields declared as ids then become text.
     """
-    kinds = _union_members(declared)
+    kinds = () if declared is None else union_members(declared)
     if own.id == other.id == "struct":
         return _common_struct(own, other, kinds)
     if own.id == other.id == "list":
@@ -145,9 +146,3 @@ def _common_struct(own: DuckType, other: DuckType, kinds: Sequence[inspect.Type]
         texts.append(f"{identifier(name)} {both}")
     new = [(name, kind) for name, kind in other.children if normalize(name) in others]
     return f"STRUCT({', '.join([*texts, *(f'{identifier(name)} {to_sql(kind)}' for name, kind in new)])})"
-
-
-def _union_members(kind: inspect.Type | None) -> Sequence[inspect.Type]:
-    if kind is None:
-        return ()
-    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)

@@ -18,7 +18,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         signature_header: The header with the signatures.
-        id_header: The header with the delivery id, if there is one.
+        id_header: The header with the delivery id, if there is one; trust it only if ``signed`` contains it.
         id_key: Alternatively, the key of the id in the JSON body; read after the signature is verified.
         timestamp_header: The header with the time of sending, if there is one.
         timestamp_prefix: Alternatively, the prefix of the part of the signature header with that time, such

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from aiwyn_async._core.callbacks import is_async
 from aiwyn_async._http.charsets import as_utf8
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks._scheme import PLACEHOLDER, Scheme, decode_secrets
@@ -67,7 +68,7 @@ class WebhookVerifier:
 
     Raises:
         ConfigurationError: A secret is missing, empty or not encoded as the scheme says; or ``seen`` is set
-            and the scheme has no id.
+            and the scheme has no signed id.
     """
 
     def __init__(
@@ -87,6 +88,11 @@ class WebhookVerifier:
             raise ConfigurationError(keys)
         if seen is not None and scheme.id_header is None and scheme.id_key is None:
             raise ConfigurationError("seen needs a delivery id; set id_header or id_key in the scheme")
+        if seen is not None and scheme.id_header is not None and "{id}" not in scheme.signed:
+            raise ConfigurationError(
+                "seen needs a signed delivery id, since anybody could repeat a delivery with another id in "
+                "its header; set id_key if the body has an id"
+            )
         self._keys = keys
         self._seen = seen
         self._clock = clock
@@ -107,7 +113,7 @@ class WebhookVerifier:
             WebhookVerificationError: The delivery cannot be trusted, for any reason.
             TypeError: ``body`` is not bytes, ``headers`` is not a mapping, or ``seen`` is async.
         """
-        if _is_async(self._seen):
+        if is_async(self._seen):
             raise TypeError("seen is an async function; use await verifier.verify_async(body, headers)")
         event = self._verify_signature(body, headers)
         if (seen := self._call_seen(event.id)) is not None:
@@ -236,12 +242,6 @@ class WebhookVerifier:
 
 def _decode_json(payload: bytes) -> object:
     return _decoder.decode(cast("bytes", as_utf8(payload, "")))
-
-
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
-    )
 
 
 def _reject_duplicate(seen: object) -> None:

@@ -57,7 +57,8 @@ def small_searches(bench: Bench) -> Section:
     section = Section(
         f"Searches of {ROWS_OF_A_SEARCH} rows",
         "`search()` with two clauses and `collect()`, compared with a default aiohttp session, one msgspec "
-        "decoder and the condition as a dict; one process. A ratio is of CPU: below 1 is faster than by hand.",
+        "decoder and the condition as a dict; one process. A ratio is of CPU: below 1 is faster than "
+        "by hand.",
         unit="searches",
     )
     served = bench.pages(2)

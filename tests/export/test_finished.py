@@ -21,7 +21,7 @@ from aiwyn_async import (
     ServerError,
 )
 from aiwyn_async.export import export
-from aiwyn_async.export._manifest import read_manifest, write_manifest
+from aiwyn_async.export._manifest import Manifest, decode_checked, write_manifest
 from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late, start_broken_export
@@ -231,7 +231,7 @@ async def test_replace_starts_again_if_it_cannot_continue(
     folder = await start_broken_export(box, aiwyn, target)
     path = folder / "manifest.json"
     if spoiled_by in {"age", "clock"}:
-        manifest = read_manifest(path)
+        manifest = decode_checked(path.read_bytes(), Manifest)
         moved = manifest.started_at + (-13 * 3600 if spoiled_by == "age" else 3600)
         write_manifest(path, msgspec.structs.replace(manifest, started_at=moved))
     elif spoiled_by == "edited":

@@ -15,7 +15,7 @@ import pytest
 from aiwyn_async import AiwynClient, AiwynError, ExportError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
-from aiwyn_async.export._manifest import Manifest, read_manifest, write_manifest
+from aiwyn_async.export._manifest import Manifest, decode_checked, write_manifest
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import start_broken_export
 
@@ -139,7 +139,7 @@ async def test_resume_compares_the_rows_of_all_parts_with_the_report(
     box, aiwyn = firm
     target = tmp_path / f"x{suffix}"
     path = await start_broken_export(box, aiwyn, target) / "manifest.json"
-    manifest = read_manifest(path)
+    manifest = decode_checked(path.read_bytes(), Manifest)
     edit(manifest)
     write_manifest(path, manifest)
     with pytest.raises(ExportError, match="pass force=True to start again"):
@@ -156,7 +156,7 @@ async def test_finished_export_whose_rows_differ_from_its_report_is_refused(
     target = tmp_path / "x.jsonl"
     await export(aiwyn.invoices.list(page_size=20), target)
     path = tmp_path / ".x.jsonl.done"
-    manifest = read_manifest(path)
+    manifest = decode_checked(path.read_bytes(), Manifest)
     edit(manifest)
     write_manifest(path, manifest)
     with pytest.raises(ExportError, match="already exists; pass force=True to replace it"):

@@ -95,6 +95,21 @@ def test_rows_beyond_a_limit_are_not_known_to_the_resumed_read() -> None:
     assert {key for keys in request.fields["ties"].known.values() for key in keys} == {9, 8}
 
 
+def test_omitted_zeros_are_digits_that_a_server_shows() -> None:
+    """Else every row of the second before would be requested again, and be a duplicate after a resume."""
+    order: Order = ((("updatedAt",), "asc"), (("id",), "asc"))
+    options: Any = {"order": order, "instants": frozenset({("updatedAt",)})}
+    pagination = KeysetPagination(2, fields, **options)
+    receive(pagination, PageResult([1, 2], range(2), 4, [(f"{TIME}.989998Z", 1), (f"{TIME}.99Z", 2)]))
+    assert pagination.position()["after"] == [f"{TIME}.990000Z", 2]
+    resumed = KeysetPagination(1, fields, resume=pagination.position(), **options)
+    receive(resumed, PageResult([3], range(1), 2, [("2024-05-01T10:00:01Z", 3)]))
+    request = resumed.next_request()
+    assert request is not None
+    assert request.fields["after"] == ("2024-05-01T10:00:01.000000Z", 3)
+    assert request.fields["ties"].known == {"2024-05-01T10:00:01.000000Z": [3]}
+
+
 def reading_by_key() -> KeysetPagination:
     """Return a pagination whose instant has more rows than its order shows."""
     pagination = KeysetPagination(2, fields, order=BY_TIME, instants=frozenset({("updatedAt",)}))

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiwyn_async._pagination.ties import Order, are_out_of_order, is_before
+from aiwyn_async._pagination.ties import Order, are_out_of_order, is_before, with_equal_digits
+from aiwyn_async._pagination.timestamps import digits_shown, instant_of
 from aiwyn_async.filters import Direction
 
 DIRECTIONS: list[Direction] = ["asc", "desc", "asc_nulls_last", "desc_nulls_first"]
@@ -29,3 +30,22 @@ def test_order_of_one_column_equals_the_comparison_of_neighbors(
     rows = [(key,) for key in keys]
     expected = any(is_before(order, one, other, frozenset()) for one, other in pairwise(rows))
     assert are_out_of_order(order, rows, frozenset()) is expected
+
+
+FRACTIONS = st.just("") | st.from_regex(r"\.[0-9]{1,7}", fullmatch=True)
+INSTANTS = st.none() | st.builds("2024-05-01T10:00:0{}{}".format, st.integers(0, 9), FRACTIONS)
+
+
+@given(st.lists(INSTANTS, max_size=6), INSTANTS, st.sampled_from(["", "Z", "+02:00"]))
+def test_instants_with_equal_digits_are_the_same_instants(
+    shown: list[str | None], before: str | None, zone: str
+) -> None:
+    *rows, last = [(text and text + zone, index) for index, text in enumerate([*shown, before])]
+    equal = with_equal_digits(rows, 0, last)
+    assert [index for _, index in equal] == [index for _, index in rows]
+    most = max((digits_shown(text) for text, _ in [*rows, last] if text), default=0)
+    for (old, _), (new, _) in zip(rows, equal, strict=True):
+        assert (old is None) == (new is None)
+        if old is not None and new is not None:
+            assert instant_of(old) == instant_of(new)
+            assert digits_shown(new) == most

@@ -23,7 +23,7 @@ def test_search_for_a_readable_row_does_not_probe_the_end_of_its_range() -> None
     assert (probe.purpose, probe.after, probe.until) == ("probe", 1, 2)
     plan.receive_probe(probe, works=False)
     assert plan.next_request() is None
-    assert plan.is_finished
+    assert not plan.remaining
     assert plan.missing == [MissingRange(0, 2, "failure")]
 
 
@@ -67,7 +67,7 @@ def test_text_key_is_not_compared_with_the_highest_integer() -> None:
     plan = RangePlan(2, ranges=1, ordered=False, last_key=9)
     plan.receive_page(next_request(plan), ["a", "b"], None)
     plan.receive_page(next_request(plan), [], None)
-    assert plan.is_finished
+    assert not plan.remaining
 
 
 def test_probes_end_at_the_highest_key() -> None:
@@ -77,7 +77,7 @@ def test_probes_end_at_the_highest_key() -> None:
         probe = next_request(plan)
         assert (probe.purpose, probe.after) == ("probe", key)
         plan.receive_probe(probe, works=False)
-    assert plan.is_finished
+    assert not plan.remaining
     assert plan.missing == [MissingRange(None, None, "failure")]
 
 
@@ -109,7 +109,7 @@ def test_range_that_contains_the_highest_key_does_not_end_below_it() -> None:
     plan.receive_page(next_request(plan), [], None)
     assert plan.remaining == [KeyRange(500, 1000)]
     plan.receive_page(next_request(plan), [1000], None)
-    assert plan.is_finished
+    assert not plan.remaining
 
 
 def test_highest_key_is_verified_in_the_whole_list() -> None:

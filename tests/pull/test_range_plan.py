@@ -62,7 +62,7 @@ def pull(plan: RangePlan, server: Server, choose: random.Random, depth: int, mov
             if move is not None:
                 move()
         if not in_flight:
-            assert plan.is_finished
+            assert not plan.remaining
             return yielded
         request, page = in_flight.pop(choose.randrange(len(in_flight)))
         if request.purpose == "last":

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async._changes.timestamps import earliest, subtract, to_timedelta, to_wire
+from aiwyn_async._changes.timestamps import subtract, to_timedelta, to_wire
 from aiwyn_async._pagination.timestamps import instant_of, last_shown_as
 
 NAIVE = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001
@@ -36,14 +36,6 @@ def test_last_shown_as_is_an_upper_bound(moment: datetime, digits: int) -> None:
     assert instant_of(shown) <= instant_of(full) <= instant_of(last)
     assert instant_of(last) - instant_of(shown) < timedelta(microseconds=10 ** (6 - digits))
     assert last_shown_as(last) == last
-
-
-@given(MOMENTS, MOMENTS)
-def test_earliest_returns_the_minimum(one: datetime, other: datetime) -> None:
-    texts = [to_wire("a", one), to_wire("b", other)]
-    earlier = earliest(*texts)
-    assert earlier in texts
-    assert instant_of(earlier) == min(map(instant_of, texts))
 
 
 def test_timestamp_formats_are_preserved() -> None:

@@ -66,6 +66,14 @@ def test_scheme_may_sign_the_body_alone() -> None:
     assert (event.id, event.timestamp) == ("", None)
 
 
+def test_seen_needs_a_signed_delivery_id() -> None:
+    plain = Scheme(signature_header="x-signature", id_header="x-id", signed="{body}", encoding="hex")
+    headers = {"x-id": "a", "x-signature": hmac.new(b"top", BODY, hashlib.sha256).hexdigest()}
+    assert make_verifier("top", scheme=plain).verify(BODY, headers).id == "a"
+    with pytest.raises(ConfigurationError, match="signed delivery id"):
+        make_verifier("top", scheme=plain, seen=never_seen)
+
+
 @pytest.mark.parametrize("signed", ["id{id}.{body}", "{id}.{body}", "{body}id{id}."])
 def test_delivery_id_must_not_contain_its_separator(signed: str) -> None:
     plain = Scheme(signature_header="x-signature", id_header="x-id", signed=signed, encoding="hex")

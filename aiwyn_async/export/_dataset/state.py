@@ -21,7 +21,7 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
-from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
@@ -42,7 +42,7 @@ class DatasetState(State[DatasetManifest]):
     """
 
     def __init__(self, folder: Folder, new: DatasetManifest, *, keep: int) -> None:
-        super().__init__(new)
+        super().__init__(new, f"the unfinished run in {folder.name}")
         self._folder = folder
         self._keep = keep
         self._stored: bytes | None = None
@@ -61,9 +61,7 @@ class DatasetState(State[DatasetManifest]):
     @property
     def is_recent(self) -> bool:
         manifest = _read(self._folder, UNFINISHED)
-        if manifest is None or self._is_published(manifest):
-            return False
-        return manifest.is_recent
+        return manifest is not None and not self._is_published(manifest) and manifest.is_recent
 
     @property
     def has_complete_run(self) -> bool:
@@ -83,9 +81,6 @@ class DatasetState(State[DatasetManifest]):
     def bad_rows(self) -> list[BadRow]:
         return list(self._manifest.bad_rows)
 
-    def check_rows(self, report: Report) -> None:
-        self._manifest.check_rows(report, f"the unfinished run in {self._folder.name}")
-
     def start(self, *, may_replace: bool) -> None:
         now = datetime.now(UTC)
         self._manifest = msgspec.structs.replace(
@@ -101,25 +96,14 @@ class DatasetState(State[DatasetManifest]):
         self._folder.clear(PARTIAL, keep=MANIFEST if is_replacing else "")
 
     def load(self) -> Checkpoint | None:
-        name = self._folder.name
         self._stored = self._folder.read(UNFINISHED)
-        try:
-            stored = decode_checked(self._stored or b"", DatasetManifest)
-            checkpoint = Checkpoint.from_json(stored.checkpoint) if stored.checkpoint else None
-        except (*INVALID, CheckpointError):
-            raise ExportError(
-                f"the unfinished run in {name} is damaged or was written by another release; "
-                "pass force=True to start again"
-            ) from None
-        manifest = self._new.continued(stored, f"the unfinished run in {name}")
+        checkpoint = self._continue(self._stored or b"")
         # A crash while the run was published leaves some of its files in their last folder.
-        for file in manifest.files:
+        for file in self._manifest.files:
             if not any(self._folder.matches(at, file) for at in (f"{PARTIAL}/{file.path}", file.path)):
                 raise ExportError(
-                    f"{file.path} of the unfinished run in {name} is missing or damaged; "
-                    "pass force=True to start again"
+                    f"{file.path} of {self._unfinished} is missing or damaged; pass force=True to start again"
                 )
-        self._manifest = manifest
         return checkpoint
 
     def find_finished(self) -> bool:

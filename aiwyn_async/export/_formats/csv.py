@@ -17,6 +17,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding.exact import exact_decoder, has_nested_defaults, is_usual, split_fields
+from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
@@ -201,9 +202,7 @@ _TEXTS: Final = (
 
 def _is_text(kind: Any) -> bool:
     """True if a field of this type is always a JSON string or null."""
-    info = inspect.type_info(kind)
-    members = info.types if isinstance(info, inspect.UnionType) else (info,)
-    return all(isinstance(member, _TEXTS) for member in members)
+    return all(isinstance(member, _TEXTS) for member in union_members(inspect.type_info(kind)))
 
 
 def _token_text(value: msgspec.Raw) -> str | None:

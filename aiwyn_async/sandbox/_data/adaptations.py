@@ -9,7 +9,7 @@ import msgspec
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.rewriting import RowStore, rewrite_row
 from aiwyn_async.sandbox._declarations.declarations import DateForm, Resource, Row
-from aiwyn_async.sandbox._declarations.fields import instant_text, money_json, zulu_text
+from aiwyn_async.sandbox._declarations.fields import format_cents, instant_text, money_json, zulu_text
 from aiwyn_async.sandbox._declarations.schema import CLIENTS, INVOICES, PAYMENTS, RESOURCES
 from aiwyn_async.sandbox._declarations.sql import DAY, MICRO
 
@@ -128,10 +128,10 @@ def _add_refund(store: RowStore, row_id: int) -> None:
     # The ids of payments are never three times that of their invoice: see `payments`.
     refund = {**paid, "id": row_id * 3, "amount": money_json(left - total), "paymentDate": zulu_text(moment)}
     changes: Mapping[str, object] = {
-        "subtotal": _format_cents(subtotal - back),
-        "taxAmount": _format_cents(tax),
-        "totalAmount": _format_cents(left),
-        "paidAmount": _format_cents(left),
+        "subtotal": format_cents(subtotal - back),
+        "taxAmount": format_cents(tax),
+        "totalAmount": format_cents(left),
+        "paidAmount": format_cents(left),
         "lineItems": [*nested.line_items, line],
         "payments": [*nested.payments, refund],
         "updatedAt": instant_text(moment),
@@ -151,11 +151,7 @@ def _add_payment(store: RowStore, source_id: int, payment_id: int, cents: int, m
     changes: Mapping[str, object] = {
         **dict.fromkeys(("confirmationDate", "createdAt", "updatedAt"), at),
         "id": payment_id,
-        "amount": _format_cents(cents),
+        "amount": format_cents(cents),
         "processorReference": f"stripe_re_{payment_id}",
     }
     rewrite_row(store, PAYMENTS, payment_id, changes)
-
-
-def _format_cents(cents: int) -> str:
-    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"

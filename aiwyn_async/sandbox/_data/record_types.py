@@ -1,8 +1,7 @@
 """Custom record types.
 
 Documented: the paths, the envelope and the fields of a type. Inferred: the naming convention of types, how
-    one
-is deactivated, and every code.
+one is deactivated, and every code.
 """
 
 import sqlite3

@@ -18,13 +18,6 @@ CHUNK_ROWS = 20_000
 
 _PRIME = 2**31 - 1
 _MULTIPLIERS = (48271, 69621, 16807, 39373, 62089911, 742938285)
-_SQL_TYPES = {
-    Kind.INTEGER: "INTEGER",
-    Kind.TEXT: "TEXT",
-    Kind.BOOLEAN: "INTEGER",
-    Kind.DECIMAL: "INTEGER",
-    Kind.INSTANT: "INTEGER",
-}
 
 
 def firm_sizes(invoices: int, requested: Mapping[str, int] | None = None) -> dict[str, int]:
@@ -64,7 +57,11 @@ def create_tables(connection: sqlite3.Connection) -> None:
     )
     for resource in RESOURCES.values():
         columns = ["id INTEGER PRIMARY KEY"]
-        columns += [f"{item.sql} {_SQL_TYPES[item.kind]}" for item in resource.columns if item.sql != "id"]
+        columns += [
+            f"{item.sql} {'TEXT' if item.kind is Kind.TEXT else 'INTEGER'}"
+            for item in resource.columns
+            if item.sql != "id"
+        ]
         columns += resource.seed.stored
         connection.execute(f"CREATE TABLE {resource.name} ({', '.join(columns)})")
         connection.execute(f"CREATE TABLE {resource.bodies} (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")

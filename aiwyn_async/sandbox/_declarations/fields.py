@@ -24,11 +24,14 @@ def instant_text(microseconds: int) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def money_json(cents: SqlValue) -> msgspec.Raw:
+def format_cents(cents: int) -> str:
     """Return money with two decimals."""
-    whole = int(str(cents))
-    sign = "-" if whole < 0 else ""
-    return msgspec.Raw(f"{sign}{abs(whole) // 100}.{abs(whole) % 100:02d}".encode())
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
+
+
+def money_json(cents: SqlValue) -> msgspec.Raw:
+    """Return money as a JSON number."""
+    return msgspec.Raw(format_cents(int(str(cents))).encode())
 
 
 def zulu_text(microseconds: SqlValue) -> str:

@@ -1,8 +1,7 @@
 """Event subscriptions.
 
 Documented: the path of the catalog, that a subscription selects entity types and the operations CREATE,
-    UPDATE
-and DELETE, that it can be created, updated and deactivated, and that its signing secret can be read.
+UPDATE and DELETE, that it can be created, updated and deactivated, and that its signing secret can be read.
 Inferred: every other path and method, every field, and the envelope, which is that of the records.
 """
 
