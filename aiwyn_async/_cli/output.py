@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TextIO
 
+from aiwyn_async._cli.termination import termination
 from aiwyn_async.errors import StorageError
 
 _quiet = False
@@ -92,16 +93,21 @@ def write_rows(data: bytes) -> None:
     Raises:
         BrokenPipeError: its reader has exited.
         StorageError: stdout is closed, or its disk is full.
+        KeyboardInterrupt: a signal ended the command; what is not written is discarded.
     """
     if sys.stdout is None:
         raise StorageError("cannot write the result: stdout is closed")
     note_output()
     try:
-        rest = memoryview(data)
-        while rest:  # with PYTHONUNBUFFERED, a write to a pipe may end early
-            rest = rest[sys.stdout.buffer.write(rest) :]
-        sys.stdout.flush()
+        with termination.interrupts():
+            rest = memoryview(data)
+            while rest:  # with PYTHONUNBUFFERED, a write to a pipe may end early
+                rest = rest[sys.stdout.buffer.write(rest) :]
+            sys.stdout.flush()
     except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        discard_output(sys.stdout)  # a flush at exit would wait for the reader too
         raise
     except OSError as error:
         discard_output(sys.stdout)

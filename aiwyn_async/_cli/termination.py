@@ -25,6 +25,8 @@ class Termination:
     def __init__(self) -> None:
         self.received = False
         self._task: asyncio.Task[object] | None = None
+        self._terminated: asyncio.Task[object] | None = None
+        """Cancelled as soon as the event loop runs."""
 
     def install(self) -> None:
         """Start to handle SIGTERM. Must be called in the main thread."""
@@ -39,11 +41,31 @@ class Termination:
         finally:
             self._task = None
 
+    @contextlib.contextmanager
+    def interrupts(self) -> Generator[None]:
+        """Let SIGTERM and Ctrl-C raise ``KeyboardInterrupt`` in work that blocks the event loop.
+
+        The loop cannot cancel a task while the main thread waits, as for the reader of a full pipe.
+        """
+        if self._terminated is not None and not self._terminated.cancelling():
+            raise KeyboardInterrupt
+        task, self._task = self._task, None
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):  # it is not ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            yield
+        finally:
+            self._task = task
+            if callable(handler):
+                signal.signal(signal.SIGINT, handler)
+
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         task, self._task = self._task, None
         self.received = True
         if task is None:
             raise KeyboardInterrupt
+        self._terminated = task
         task.get_loop().call_soon_threadsafe(task.cancel)
 
 

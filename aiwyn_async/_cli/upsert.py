@@ -73,7 +73,7 @@ def _report_on_error(writing: RecordWrite, records: _RecordLines) -> Generator[N
     """
     try:
         yield
-    except (AiwynError, asyncio.CancelledError) as error:
+    except (AiwynError, asyncio.CancelledError, KeyboardInterrupt) as error:
         if not writing.report.total:
             raise
         for outcome in writing.report.problems[records.reported :]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
+
+from aiwyn_async._core.files import NO_LOCKS
 
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
@@ -13,6 +16,12 @@ STORAGE_VERSION: Final = "v1.2.0"
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
+_LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
+
+
+def lacks_locks(error: str) -> bool:
+    """Return whether DuckDB says that the file system has no locks; the file is not in use then."""
+    return IN_USE[0] in error and any(reason in error for reason in _LACKS_LOCKS)
 
 
 def is_database(path: Path) -> bool:

@@ -25,6 +25,7 @@ except ImportError:  # Windows
 LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 NO_MODES: Final = LACKING | {errno.EPERM, errno.EACCES}
 NO_LOCKS: Final = LACKING | {errno.ENOLCK}
+NO_FOLDER_SYNC: Final = NO_MODES | {errno.EBADF}
 # Two letters at least, so that a Windows drive is not a scheme; Path() leaves one slash of two.
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 
@@ -110,6 +111,15 @@ def disk_errors(
         yield
     except OSError as exc:
         raise error(f"cannot {doing} {path}: {exc.strerror or exc}") from exc
+
+
+@contextlib.contextmanager
+def leftovers(path: object) -> Generator[None]:
+    """Warn if what a complete output does not need cannot be removed, such as an open file of a share."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        _note("remove", f"{path} is complete, but files that it does not need are left: {error}")
 
 
 def restrict_to_owner(path: Path, mode: int = 0o600) -> None:
@@ -204,7 +214,7 @@ def sync_file(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in LACKING:
+        if error.errno not in (NO_FOLDER_SYNC if path.is_dir() else LACKING):
             raise
         _note(
             "fsync",

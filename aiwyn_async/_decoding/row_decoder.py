@@ -66,6 +66,8 @@ class DecoderSpec(NamedTuple):
 
 
 _DICTS: Final = {dict, Mapping, MutableMapping}
+MAX_EXTRA_KEYS: Final = 200
+"""More take too long to learn if each row has one of its own, since each needs another type."""
 _get_key: Final = attrgetter("key")
 RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
@@ -80,6 +82,8 @@ class RowDecoder(Generic[RowT]):
     Attributes:
         fast: how to decode a page in one call; the rows are valid only if ``is_exact()`` returns True.
         extra_keys: keys of the server's objects that are not fields, as far as they are known.
+        adapted_at: the last page with a key that was not known. Pages before it, which other threads decode
+            at the same time, may be the first with that key.
         hooks_timestamps: the ``dec_hook`` decodes timestamps, because msgspec would misread some of them.
         yields_chosen: rows are decoded to ``ChosenRows``, until a page shows that they cannot be.
         reports_unknown_keys: keys without a field are reported, since the row type is a model.
@@ -94,8 +98,8 @@ class RowDecoder(Generic[RowT]):
         self._needs_exact = origin in UNIONS or needs_exact_decoding(row_type)
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
-        self.extra_keys = NO_EXTRA_KEYS
-        self._has_other_cases = False
+        self.extra_keys, self.adapted_at = NO_EXTRA_KEYS, 0
+        self._cannot_adapt = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
         is_dict = row_type in _DICTS or origin in _DICTS
         self._amounts = amount_converter(model) if is_dict else None
@@ -136,18 +140,19 @@ class RowDecoder(Generic[RowT]):
             return False
         return True
 
-    def adapt(self, rows: Iterable[bytes]) -> bool:
+    def adapt(self, rows: Iterable[bytes], page: int = 0) -> bool:
         """Adapt to a page that was not decoded fast; return True if ``fast`` changed."""
         if self.yields_chosen:
             self._row_type, self._is_key_only, self.yields_chosen = self._row_type.key_only, True, False
             self.fast = self._build_spec()
             return True
-        if not self._is_checked or self._has_other_cases:
+        if not self._is_checked or self._cannot_adapt:
             return False
         before = self.extra_keys, self._has_hook, self.hooks_timestamps
         self._has_hook, self.hooks_timestamps = True, self.hooks_timestamps or self._misreads_timestamps
         for row in rows:
             if not self._has_known_keys(row):
+                self.adapted_at = max(self.adapted_at, page)  # before other threads see the key
                 self._learn_keys(row)
         if before == (self.extra_keys, self._has_hook, self.hooks_timestamps):
             return False
@@ -155,14 +160,14 @@ class RowDecoder(Generic[RowT]):
         return True
 
     def _has_known_keys(self, row: bytes) -> bool:
-        return self._has_other_cases or self.has_only_known_keys(lambda spec: _decoder(spec)(row))
+        return self._cannot_adapt or self.has_only_known_keys(lambda spec: _decoder(spec)(row))
 
     def _learn_keys(self, row: bytes) -> None:
         seen: dict[Any, dict[str, None]] = {}
         collect_keys(self._row_type, row, seen)
         extra = [find_extra_keys(kind, keys) for kind, keys in seen.items()]
-        self._has_other_cases = None in extra
         self.extra_keys = self.extra_keys.union(*filter(None, extra))
+        self._cannot_adapt = None in extra or len(self.extra_keys) > MAX_EXTRA_KEYS
 
     def drop_hook(self) -> None:
         """Decode without the slower ``dec_hook`` after a page that it did not help with."""

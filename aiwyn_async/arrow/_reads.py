@@ -80,6 +80,11 @@ class PagedRead(Protocol):
     row_type: Any
 
     @property
+    def query(self) -> Keyed:
+        """The request that is paged."""
+        ...
+
+    @property
     def on_bad_row(self) -> OnBadRow:
         """What happens to rows that do not decode."""
         ...

@@ -102,22 +102,35 @@ class RowCounts(msgspec.Struct):
 class PageRows:
     """The rows of several pages that have any, in order, undecoded, with counts and bad rows.
 
+    Args:
+        pages: the pages.
+        on_bad_row: what to do with a row that does not decode.
+        key: name of the key of the rows.
+
     Attributes:
         counts: what was counted so far.
         bad_rows: the bad rows, if they are collected.
     """
 
-    def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow) -> None:
+    def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow, key: str = "id") -> None:
         self.pages = [page for page in pages if len(page)]
+        self._key = key
         self.counts = RowCounts()
         self.bad_rows: list[BadRow] = []
         self.on_bad_row: OnBadRow = on_bad_row
         self._ends = list(accumulate(map(len, self.pages)))
 
     @classmethod
-    def of(cls, pages: Sequence[RowPage], on_bad_row: OnBadRow) -> Self:
-        """Create from pages of a read."""
-        return cls([_convert_page(page) for page in pages], on_bad_row)
+    def of(cls, pages: Sequence[RowPage], on_bad_row: OnBadRow, key: str) -> Self:
+        """Create from pages of a read.
+
+        Args:
+            pages: the pages.
+            on_bad_row: what to do with a row that does not decode.
+            key: wire name of the key; "" for rows without one, which are named by their ``id``, if any.
+        """
+        key = key or "id"
+        return cls([_convert_page(page, key) for page in pages], on_bad_row, key)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -156,7 +169,7 @@ class PageRows:
         reason, path = explain(error)
         text = f"{path}: {reason}" if path else reason
         if self.on_bad_row == "raise":
-            named = f"row {in_page} of page {page.number}" + ("" if key is None else f" (id {key})")
+            named = f"row {in_page} of page {page.number}" + ("" if key is None else f" ({self._key} {key})")
             raise DecodeError(
                 f'cannot decode {named}: {text}; pass on_bad_row="skip" or "collect" to continue without it',
                 location=f"$.{path}" if path else "$",
@@ -170,11 +183,14 @@ class PageRows:
         return self.pages[number], index - (self._ends[number - 1] if number else 0)
 
 
-def _convert_page(page: RowPage) -> RowsOfPage:
+def _convert_page(page: RowPage, key: str) -> RowsOfPage:
     rows = page.items
-    if rows and isinstance(rows[0], msgspec.Raw):
-        return RowsOfPage(page.number, len(rows), rows.copy, page.document)
     key_at: Callable[[int], Id | None] | None = None
+    if rows and isinstance(rows[0], msgspec.Raw):
+        decode_key = key_decoder(key)
+        return RowsOfPage(
+            page.number, len(rows), rows.copy, page.document, lambda index: decode_key(bytes(rows[index]))
+        )
     if rows and is_key_only(type(rows[0])):
         key_at = functools.partial(_key_at, rows)
     elif rows and isinstance(rows[0], Id | None):

@@ -149,7 +149,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
         try:
             while (page := bridge.wait_for(pages.next())) is not None:
                 read.follow(use)
-                rows = PageRows.of([page], read.on_bad_row)
+                rows = PageRows.of([page], read.on_bad_row, read.query.key)
                 del page
                 table = to_table(read, schema, rows)
                 use.record(rows.counts, rows.bad_rows)

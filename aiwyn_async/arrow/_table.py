@@ -124,11 +124,13 @@ class RowSchema:
             return None
         json = page.to_json() if page.chosen is None else page.chosen
         table = self._read(page, json)
-        if table is None and self._decoder.adapt(bytes(row) for row in page.rows):
+        if table is None and self._decoder.adapt((bytes(row) for row in page.rows), page.number):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
             table = self._read(page, json)
         if table is None or (self._decoder.extra_keys and self._options.extra):
             return None
+        if page.number < self._decoder.adapted_at:
+            rows.note_unknown_of(page, first, exact_decoder(self._row_type))
         if self._options.extra:
             table = table.append_column(EXTRA_COLUMN, pa.nulls(len(page), pa.string()))
         return cast_to(table, self.arrow)

@@ -86,7 +86,7 @@ class ExportJob:
             return await self._finished_result()
         self._rows_before = self._state.rows
         async with self._output.open(lambda: self._report) as writer:
-            parts = PartQueue(writer, self._source.on_bad_row, self._state.report, self._state.parts)
+            parts = PartQueue(writer, self._source, self._state.report, self._state.parts)
             try:
                 await self._read(parts)
                 self._check_complete(parts.combined_report(self._source.report))

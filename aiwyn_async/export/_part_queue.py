@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aiwyn_async._core.threads import in_thread
-from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
 from aiwyn_async.export._output import ReadState, Writer
 from aiwyn_async.export._reports import combine
-from aiwyn_async.export._source import Report
+from aiwyn_async.export._source import Report, Source
 
 MAX_UNCOMMITTED: Final = 2
 """Written parts that wait for the disk while others are written."""
@@ -24,14 +24,14 @@ class PartQueue:
 
     Args:
         writer: writes and commits the parts.
-        on_bad_row: what to do with bad rows.
+        source: the read.
         before: the report of earlier runs, or None.
         parts: the number of parts of earlier runs.
     """
 
-    def __init__(self, writer: Writer, on_bad_row: OnBadRow, before: Report | None, parts: int) -> None:
+    def __init__(self, writer: Writer, source: Source, before: Report | None, parts: int) -> None:
         self._writer = writer
-        self._on_bad_row: OnBadRow = on_bad_row
+        self._source = source
         self._before = before
         self._writing: set[asyncio.Future[Any]] = set()
         self._uncommitted: deque[asyncio.Future[None]] = deque()
@@ -53,7 +53,7 @@ class PartQueue:
         await self._wait_for_capacity()
         number = self._next_number
         self._next_number += 1
-        rows = PageRows.of(pages, self._on_bad_row)
+        rows = PageRows.of(pages, self._source.on_bad_row, self._source.key)
         writing = asyncio.ensure_future(in_thread(lambda: self._writer.write(number, rows)))
         self._writing.add(writing)
         state = ReadState(pages[-1].checkpoint, report, bad_rows)

@@ -45,6 +45,7 @@ class Source:
         self.row_type: type[Any] = plain_type(original.row_type)
         self.on_bad_row: OnBadRow = original.on_bad_row
         self.strict = original.strict
+        self.key = original.query.key
         self._read: Readable = read_as(original, msgspec.Raw)
 
     def read_raw_pages(self, row_type: Any) -> None:

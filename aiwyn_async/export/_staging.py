@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._core.files import move_synced, replace_content, sync_file
+from aiwyn_async._core.files import leftovers, move_synced, replace_content, sync_file
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
@@ -181,7 +181,8 @@ class Staging(State[Manifest]):
             self._remove_all_but({MANIFEST})
             with disk_errors(self._finished_path):
                 move_synced(self._manifest_path, self._finished_path)
-            shutil.rmtree(self.folder)
+            with leftovers(self._path):
+                shutil.rmtree(self.folder)
 
     @property
     def _appended_path(self) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, is_database
+from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, is_database, lacks_locks
 from aiwyn_async._core.files import disk_errors, restrict_to_owner
 from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
@@ -160,6 +160,10 @@ class DatabaseFile:
             yield
         except (duckdb.Error, OSError) as error:
             text = str(error)
+            if lacks_locks(text):
+                raise StorageError(
+                    f"the file system of {self.path} has no locks, which DuckDB needs; use another disk"
+                ) from error
             if any(sign in text for sign in IN_USE):
                 raise StorageError(
                     f"{self.path} is in use by another sync or program; wait until it has finished"

@@ -245,7 +245,7 @@ class SyncJob:
         self.updated += written.updated
 
     def _to_arrow(self, pages: list[Page[Any]]) -> Any:
-        rows = PageRows.of(pages, self._reads.on_bad_row)
+        rows = PageRows.of(pages, self._reads.on_bad_row, self._reads.key)
         table = self._table.to_arrow(rows)
         rows.counts.add_to(self.counts)
         if self._pending_keys or self.skipped:

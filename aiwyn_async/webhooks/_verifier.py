@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import is_async
+from aiwyn_async._http.charsets import as_utf8
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks._scheme import PLACEHOLDER, Scheme, decode_secrets
 
@@ -25,7 +26,7 @@ _MAX_SIGNATURES: Final = 32
 """More in one header are an attack, not a rotation of secrets."""
 _MAX_ID_LENGTH: Final = 256
 _MAX_TIMESTAMP_DIGITS: Final = {"seconds": 12, "milliseconds": 15}  # until the year 33658
-_decode_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,8 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     def json(self) -> Any:
         """Return the payload as JSON, with a Decimal for each number with a fraction.
+
+        It may begin with a byte order mark, or be in UTF-16 or UTF-32.
 
         Raises:
             WebhookVerificationError: The payload is not JSON, although it is signed.
@@ -221,7 +224,7 @@ class WebhookVerifier:
         if self.scheme.id_key is None:
             return ""
         try:
-            decoded: object = _decode_json(payload)
+            decoded = _decode_json(payload)
         except (ValueError, RecursionError, ArithmeticError):
             return ""
         if not isinstance(decoded, dict):
@@ -235,6 +238,10 @@ class WebhookVerifier:
         if not event_id:
             raise WebhookVerificationError("the delivery has no id, which seen requires")
         return self._seen(event_id)
+
+
+def _decode_json(payload: bytes) -> object:
+    return _decoder.decode(cast("bytes", as_utf8(payload, "")))
 
 
 def _reject_duplicate(seen: object) -> None:

@@ -15,7 +15,7 @@ import pytest
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async.sandbox import Sandbox
 from broken_exports import is_late
-from command_line import Cli, wait_until
+from command_line import Cli, is_full, wait_until
 
 LOADING = """
 import importlib.abc, os, signal, sys
@@ -69,6 +69,26 @@ async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) 
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert (process.returncode, err) == (143, b"terminated\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"terminated\n")],
+)
+@pytest.mark.parametrize("command", [("list", "invoices"), ("export", "invoices", "--to", "-", "--quiet")])
+async def test_signal_ends_command_that_waits_for_the_reader_of_its_rows(
+    command: tuple[str, ...], number: signal.Signals, code: int, text: bytes, cli: Cli
+) -> None:
+    reader, writer = os.pipe()
+    process = await cli.start_into(writer, subprocess.PIPE, *command, TMPDIR=str(cli.folder))
+    await wait_until(lambda: is_full(writer))
+    process.send_signal(number)
+    async with asyncio.timeout(30):
+        _, err = await process.communicate()
+    os.close(writer)
+    os.close(reader)
+    assert (process.returncode, err) == (code, text)
+    assert not list(cli.folder.glob("aiwyn*"))
 
 
 async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from aiwyn_async.sandbox import Sandbox
-from command_line import Cli, wait_until
+from command_line import Cli, is_full, wait_until
 from fault_server import READ, FaultServer, http_response, send
 
 
@@ -65,6 +65,21 @@ async def test_upsert_reports_written_records_after_ctrl_c(cli: Cli, box: Sandbo
     created, ambiguous = map(int, counts.groups())
     assert (created + ambiguous, created <= 400) == (500, True)
     assert err.count(b" ambiguous: INTERRUPTED") == ambiguous
+
+
+async def test_upsert_reports_written_records_after_sigterm_while_it_waits_for_its_reader(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(record_lines(2000))
+    reader, writer = os.pipe()
+    process = await cli.start_into(writer, subprocess.PIPE, "upsert", "--file", "rows.jsonl", "--json")
+    await wait_until(lambda: is_full(writer))
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    os.close(writer)
+    os.close(reader)
+    assert process.returncode == 143, err
+    assert re.search(rb"\d+ records: \d+ created, 0 updated, 0 failed, \d+ ambiguous", err), err
 
 
 async def test_upsert_refuses_missing_file(cli: Cli) -> None:

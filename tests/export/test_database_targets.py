@@ -13,9 +13,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from aiwyn_async import AiwynClient, ExportError, ServerError
+from aiwyn_async import AiwynClient, ExportError, ServerError, StorageError
 from aiwyn_async.export import export
+from aiwyn_async.export._formats import duckdb as duckdb_format
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.sync import _database as database
 from aiwyn_async.sync import sync
 from broken_exports import is_late
 
@@ -130,6 +132,60 @@ async def test_force_replays_the_log_of_the_file_first(firm: Firm, tmp_path: Pat
     assert query(target, "SELECT (SELECT count(*) FROM invoices), (SELECT count(*) FROM budget)") == [
         (600, 13)
     ]
+
+
+async def test_force_retains_a_log_that_there_is_no_memory_to_replay(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "firm.duckdb"
+    make_firm_file(target)
+    log = leave_log(
+        target, "CREATE TABLE big (id BIGINT PRIMARY KEY)", "INSERT INTO big SELECT range FROM range(200000)"
+    )
+    monkeypatch.setattr(duckdb_format, "MAX_MEMORY", "2MB")
+    with pytest.raises(ExportError, match="Out of Memory"):
+        await export(aiwyn.invoices.list(), target, force=True)
+    assert (box.calls(), log.exists()) == (0, True)
+    monkeypatch.undo()
+
+    await export(aiwyn.invoices.list(), target, force=True)
+
+    assert query(target, "SELECT (SELECT count(*) FROM invoices), (SELECT count(*) FROM big)") == [
+        (600, 200_000)
+    ]
+
+
+async def test_table_that_another_one_refers_to_is_refused_before_a_request(
+    firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "firm.duckdb"
+    with duckdb.connect(str(target)) as file:
+        file.execute("CREATE TABLE invoices (id BIGINT PRIMARY KEY)")
+        file.execute("INSERT INTO invoices VALUES (7)")
+        file.execute("CREATE TABLE notes (invoice BIGINT REFERENCES invoices (id))")
+    with pytest.raises(ExportError, match='of the table "notes"'):
+        await export(aiwyn.invoices.list(), target, force=True)
+    assert (box.calls(), query(target, "SELECT * FROM invoices")) == (0, [(7,)])
+
+
+@pytest.mark.parametrize(
+    "reason", ["No locks available", "File locks are not supported for this file system"]
+)
+async def test_file_system_without_locks_is_named(
+    reason: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, aiwyn = firm
+    target = tmp_path / "firm.duckdb"
+    make_firm_file(target)
+    fail = f"SELECT error('Could not set lock on file \"firm.duckdb\": {reason}')"
+    for module in (duckdb_format, database):
+        monkeypatch.setattr(module, "attach_existing", lambda *_: fail)
+    with pytest.raises(ExportError, match="has no locks, which DuckDB needs"):
+        await export(aiwyn.invoices.list(), target, force=True)
+    with pytest.raises(StorageError, match="has no locks, which DuckDB needs"):
+        await sync(aiwyn.invoices, target)
 
 
 @pytest.mark.parametrize("option", [{"force": True}, {"replace": True}])

@@ -115,6 +115,18 @@ async def test_dataset_retains_as_many_runs_as_keep_says(
     assert retained <= set(runs)
 
 
+async def test_replaced_dataset_retains_the_folders_of_others(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    names = ["run-books", "run-20260101T000000000000Z-00000000-mine", "runs"]
+    for name in names:
+        (tmp_path / "x" / name).mkdir(parents=True)
+        (tmp_path / "x" / name / "mine.txt").write_text("mine")
+    for _ in range(2):
+        await export(aiwyn.invoices.list(), f"{tmp_path}/x/", replace=True)
+    assert all((tmp_path / "x" / name / "mine.txt").exists() for name in names)
+    assert len(list((tmp_path / "x").iterdir())) == len(names) + 2
+
+
 async def test_failed_run_leaves_the_last_complete_dataset(firm: Firm, tmp_path: Path) -> None:
     box, aiwyn = firm
     to = tmp_path / "x"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from decimal import Decimal
@@ -21,6 +22,7 @@ from aiwyn_async._pagination.page import RawPage
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export import export
+from aiwyn_async.export._formats import format_for
 from aiwyn_async.sandbox import Sandbox
 
 SCHEMA = RowSchema(Invoice)
@@ -55,6 +57,20 @@ def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
     except AiwynError as error:
         table = str(error)
     return table, rows.counts.bad_rows, [(bad.page, bad.index, bad.raw) for bad in rows.bad_rows]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+def test_unknown_field_names_its_first_row_also_if_a_later_page_is_converted_first(suffix: str) -> None:
+    """Two threads convert parts."""
+    file_format = format_for(Path(f"x.{suffix}"), Invoice, "invoices")
+    noted: dict[int, Any] = {}
+    for number in (30, 2, 1):
+        sent = [msgspec.Raw(b'{"id":%d,"region":"EU"}' % (number * 10 + index)) for index in range(3)]
+        page = RowsOfPage(number, len(sent), sent.copy)
+        rows = PageRows([page], "raise")
+        file_format.write_part(io.BytesIO(), rows)
+        noted[number] = rows.counts.unknown_fields
+    assert noted == {number: {"region": number * 10} for number in noted}
 
 
 @settings(deadline=None, max_examples=300)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,21 @@ async def test_small_pages_are_merged_into_one_row_group(page_size: int, firm: F
     assert row_groups(target) == [600]
     ids = [key for (key,) in box.query("SELECT id FROM invoices ORDER BY id")]
     assert sorted(pq.read_table(target)["id"].to_pylist()) == ids
+
+
+async def test_parts_with_text_ids_are_merged_with_the_others(firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    target = tmp_path / "x.parquet"
+    expected = [str(row.client_id) async for row in aiwyn.invoices.list()]
+    box.faults.add(
+        "invoices.list",
+        every=1,
+        match=lambda body: isinstance(body, dict) and body["page"] % 25 == 0,
+        mutate=lambda body: re.sub(rb'"clientId":(\d+)', rb'"clientId":"\1"', body),
+    )
+    await export(aiwyn.invoices.list(page_size=5), target)
+    assert row_groups(target) == [600]
+    assert pq.read_table(target)["clientId"].to_pylist() == expected
 
 
 async def test_resume_merges_parts_of_earlier_runs(firm: Firm, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import warnings
 from pathlib import Path
@@ -51,6 +52,8 @@ LACKS = [
     (fail_chmod, errno.ENOSYS, "cannot set the mode of files"),
     (fail_sync_of_folders, errno.EINVAL, "cannot sync"),
     (fail_sync_of_folders, errno.ENOTSUP, "cannot sync"),
+    (fail_sync_of_folders, errno.EBADF, "cannot sync"),
+    (fail_sync_of_folders, errno.EACCES, "cannot sync"),
     (fail_lock, errno.ENOLCK, "cannot lock"),
     (fail_lock, errno.EOPNOTSUPP, "cannot lock"),
     (fail_lock, errno.ENOSYS, "cannot lock"),
@@ -84,6 +87,29 @@ async def test_export_raises_other_disk_errors(
     fail(monkeypatch, code)
     with pytest.raises(ExportError, match="Input/output error"):
         await export(aiwyn.invoices.list(page_size=20), tmp_path / "x.jsonl")
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x/"])
+async def test_file_that_cannot_be_removed_causes_a_warning_if_the_output_is_complete(
+    name: str, firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that the reader of a share holds open."""
+    box, aiwyn = firm
+    target = f"{tmp_path}/{name}"
+    await export(aiwyn.invoices.list(), target)
+    box.insert("invoices")
+
+    def fail(path: Any, *_: Any, **__: Any) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", fail)
+    with pytest.warns(StorageWarning, match="is complete, but files that it does not need are left"):
+        assert (await export(aiwyn.invoices.list(), target, replace=True)).rows == 601
+    monkeypatch.undo()
+    calls = box.calls()
+    assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 601
+    assert box.calls() == calls
+    assert len(list((tmp_path / name).glob("run-*"))) == (name == "x/")
 
 
 async def test_dataset_syncs_each_folder_that_has_a_new_name(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from aiwyn_async import AiwynError
+from aiwyn_async.export import export
+from invoice_pages import page_of
 
 ROWS = b'{"deid_invoice":['
 SIZE = 64 * 1024
@@ -51,3 +54,25 @@ async def test_hostile_body_is_rejected_in_linear_time(name: str, connect: Any) 
                     await read()
                 # Linear work takes a few hundredths of a second; quadratic work took ten seconds.
                 assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("suffix", ["", ".parquet", ".csv"])
+async def test_rows_with_an_unknown_key_each_take_linear_time(
+    suffix: str, connect: Any, tmp_path: Path
+) -> None:
+    rows = [f'{{"id":{number},"field {number}":1}}' for number in range(999)]
+
+    async def respond(_: web.Request) -> web.Response:
+        return web.Response(body=page_of(*rows, count="999"), content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", respond)
+    async with TestServer(app) as server:
+        read = connect(str(server.make_url("")).rstrip("/")).invoices.list()
+        begin = time.process_time()
+        if suffix:
+            await export(read, tmp_path / f"x{suffix}")
+        else:
+            await read.collect()
+        assert time.process_time() - begin < 2
+    assert len(read.report.unknown_fields) == 999

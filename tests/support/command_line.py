@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,7 @@ import pytest
 
 from aiwyn_async.sandbox import Sandbox
 
-__all__ = ["Cli", "Done", "box", "cli", "wait_until"]
+__all__ = ["Cli", "Done", "box", "cli", "is_full", "wait_until"]
 
 
 class Done:
@@ -64,6 +65,11 @@ async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (another process fulfills it)
             await asyncio.sleep(0.01)
+
+
+def is_full(pipe: int) -> bool:
+    """Return whether a write to a pipe, of which this is the writing end, waits for its reader."""
+    return not select.select([], [pipe], [], 0)[1]
 
 
 @pytest.fixture

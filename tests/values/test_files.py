@@ -96,6 +96,20 @@ async def test_decode_error_names_key_and_value(serve: Serve, tmp_path: Path) ->
         await export(aiwyn.invoices.list(), tmp_path / "x.parquet")
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "duckdb", "csv"])
+async def test_rows_are_named_by_the_key_of_their_endpoint(serve: Serve, tmp_path: Path, suffix: str) -> None:
+    aiwyn = serve(
+        '{"id":1,"invoiceNumber":"A","region":"EU"}', '{"id":2,"invoiceNumber":"B","totalAmount":"a lot"}'
+    )
+    bills = aiwyn.collection("/gql/v1/invoices", key="invoiceNumber")
+    with pytest.raises(DecodeError, match=r"row 1 of page 0 \(invoiceNumber B\): totalAmount"):
+        await export(bills.list().decode_as(Invoice), tmp_path / f"x.{suffix}")
+    pager = bills.list(on_bad_row="collect").decode_as(Invoice)
+    result = await export(pager, tmp_path / f"y.{suffix}")
+    assert [bad.key for bad in pager.bad_rows] == ["B"]
+    assert result.report.unknown_fields == {"region": "A"}
+
+
 # Bytes that are not UTF-8
 
 NOT_UTF8 = ('{"id":1}', '{"id":2,"region":"\udcff","totalAmount":"7"}', '{"id":3,"notes":"\u00e9"}')
@@ -272,6 +286,22 @@ async def test_duckdb_rejects_columns_that_differ_in_case(serve: Serve, tmp_path
         await export(aiwyn.invoices.list().decode_as(Twice), tmp_path / "x.duckdb")
     await export(aiwyn.invoices.list().decode_as(Twice), tmp_path / "x.parquet")
     assert read_file(tmp_path / "x.parquet") == [{"id": 1, "total": 1, "Total": 2}]
+
+
+class Named(Model, frozen=True, kw_only=True):
+    id: int
+    more: str | None = msgspec.field(name="Extra", default=None)
+
+
+async def test_duckdb_rejects_the_column_extra_beside_one_in_another_case(
+    serve: Serve, tmp_path: Path
+) -> None:
+    aiwyn = serve('{"id":1,"Extra":"a","region":"EU"}')
+
+    with pytest.raises(ConfigurationError, match="'Extra' and 'extra'"):
+        await export(aiwyn.invoices.list().decode_as(Named), tmp_path / "x.duckdb", extra="json")
+    await export(aiwyn.invoices.list().decode_as(Named), tmp_path / "x.parquet", extra="json")
+    assert read_file(tmp_path / "x.parquet") == [{"id": 1, "Extra": "a", "extra": '{"region":"EU"}'}]
 
 
 @pytest.mark.parametrize(

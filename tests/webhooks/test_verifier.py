@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import UserDict
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -43,6 +44,16 @@ def test_verify_returns_the_signed_event() -> None:
     event = make_verifier().verify(BODY, signed())
     assert event == WebhookEvent(id="msg_1", timestamp=NOW, payload=BODY)
     assert event.json() == {"id": "evt_1", "operation": "CREATE"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_payload_may_be_in_another_unicode_encoding(encoding: str) -> None:
+    body = '{"id":"evt_1","name":"\u00e9","amount":1.10}'.encode(encoding)
+    scheme = Scheme(signature_header="x-signature", signed="{body}", encoding="hex", id_key="id")
+    verifier = WebhookVerifier(KEY, scheme, seen=never_seen)
+    event = verifier.verify(body, {"x-signature": hmac.digest(KEY, body, "sha256").hex()})
+    assert (event.id, event.payload) == ("evt_1", body)
+    assert event.json() == {"id": "evt_1", "name": "\u00e9", "amount": Decimal("1.10")}
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

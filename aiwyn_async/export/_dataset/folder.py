@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import zlib
 from collections.abc import Generator
@@ -19,6 +20,7 @@ from aiwyn_async.export._part_files import disk_errors
 
 PARTIAL: Final = "_partial"
 """Holds the files of an unfinished run. Readers of datasets ignore names that start with ``_``."""
+_is_run: Final = re.compile(r"run-[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8}").fullmatch
 
 
 class Folder(Protocol):
@@ -118,7 +120,7 @@ class LocalFolder(Folder):
         return [path.relative_to(self._path).as_posix() for path in paths]
 
     def runs(self) -> list[str]:
-        return sorted(path.name for path in self._path.glob("run-*") if path.is_dir())
+        return sorted(path.name for path in self._path.glob("run-*") if _is_run(path.name) and path.is_dir())
 
     def move(self, folder: str, to: str) -> None:
         """Rename the folder, so that all its files appear at once."""
@@ -217,7 +219,7 @@ class RemoteFolder(Folder):
         return [str(path).removeprefix(self._root).removeprefix("/") for path in paths]
 
     def runs(self) -> list[str]:
-        return sorted(name for name in self._names("") if name.startswith("run-"))
+        return sorted(filter(_is_run, self._names("")))
 
     def move(self, folder: str, to: str) -> None:
         """Move file by file, as object stores cannot rename a folder."""

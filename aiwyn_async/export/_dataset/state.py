@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async._core.files import leftovers
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
@@ -159,10 +160,12 @@ class DatasetState(State[DatasetManifest]):
 
     def finish(self) -> None:
         """Remove the state of the unfinished run, and the runs that need not be retained."""
-        self._folder.clear(PARTIAL)
+        with leftovers(self._folder.name):
+            self._folder.clear(PARTIAL)
         older = [run for run in self._folder.runs() if run != self._manifest.run]
         for run in older[: max(0, len(older) - (self._keep - 1))]:
-            self._folder.remove(run)
+            with leftovers(self._folder.name):
+                self._folder.remove(run)
 
     def _add(self, contents: dict[DatasetFile, bytes], report: Report, **changes: Any) -> None:
         self._check_alone()

@@ -82,14 +82,18 @@ class CsvFormat:
         join_files(self.header(), parts, path)
 
     def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> list[list[str | None]]:
+        lines: list[list[str | None]]
         is_exact = self._is_exact(page)
-        if not is_exact and self._decoder.adapt(bytes(row) for row in page.rows):
+        if not is_exact and self._decoder.adapt((bytes(row) for row in page.rows), page.number):
             rows.note_unknown_of(page, first, exact_decoder(self._row_type))
             is_exact = self._is_exact(page)
         if is_exact and not (self._options.extra and self._decoder.extra_keys):
             with contextlib.suppress(*DECODING_ERRORS):
-                return [self._wire_texts(row) for row in page.rows]
-        lines: list[list[str | None]] = []
+                lines = [self._wire_texts(row) for row in page.rows]
+                if page.number < self._decoder.adapted_at:
+                    rows.note_unknown_of(page, first, exact_decoder(self._row_type))
+                return lines
+        lines = []
         for index, row in enumerate(page.rows, first):
             try:
                 lines.append(self._line(rows, index, row))

@@ -14,18 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
-from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, identifier, is_database
+from aiwyn_async._core.duckdb_sql import (
+    IN_USE,
+    attach_existing,
+    attach_new,
+    identifier,
+    is_database,
+    lacks_locks,
+)
 from aiwyn_async.arrow._options import ColumnOptions
-from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
 MAX_MEMORY: Final = "512MB"
-BAD_LOG: Final = "replaying WAL"
-"""In DuckDB's error for a log that is damaged or belongs to another file."""
+BAD_LOG: Final = ("WAL does not match", "Corrupt WAL file")
+"""In DuckDB's errors for a log that belongs to another file or is damaged. Others may be replayed later."""
 
 
 class DuckdbFormat(TableFormat):
@@ -33,7 +38,7 @@ class DuckdbFormat(TableFormat):
 
     def __init__(self, row_type: type[Any], table: str, options: ColumnOptions) -> None:
         super().__init__(f"duckdb {table}", row_type, options, write_arrow)
-        _check_names_differ(columns_of(row_type))
+        _check_names_differ(self._schema.arrow.names)
         self.shared_file = DatabaseFile(table)
         self._table = table
 
@@ -78,8 +83,8 @@ class DatabaseFile:
         """Check that the table can be replaced. The log may belong to another file.
 
         Raises:
-            ExportError: it is in use or cannot be opened, a view has the name, or ``sync()`` maintains the
-                table.
+            ExportError: it is in use or cannot be opened, a view has the name, ``sync()`` maintains the
+                table, or another one refers to it.
         """
         if not is_database(path):
             return
@@ -87,10 +92,13 @@ class DatabaseFile:
             try:
                 connection.execute(attach_existing(str(path), "file"))
             except duckdb.Error as error:
-                if BAD_LOG in str(error):
+                if _is_bad_log(error):
                     return
                 raise
             self._check_names(path, connection)
+            # DuckDB refuses to replace a table that a foreign key refers to.
+            name = f"file.main.{identifier(self._table)}"
+            connection.execute(f"BEGIN; DROP TABLE IF EXISTS {name}; ROLLBACK")
             connection.execute("DETACH file")
 
     def write(self, new: Path, path: Path) -> bool:
@@ -124,7 +132,7 @@ class DatabaseFile:
         try:
             connection.execute(attach_existing(str(path), "file"))
         except duckdb.Error as error:
-            if BAD_LOG not in str(error):
+            if not _is_bad_log(error):
                 raise
             # The file cannot be opened with this log, and the caller requested a replacement.
             path.with_name(f"{path.name}.wal").unlink()
@@ -144,6 +152,10 @@ class DatabaseFile:
         maintained = "SELECT 1 FROM file.main._aiwyn_sync WHERE lower(resource) = ?"
         if connection.execute(maintained, lower).fetchone():
             raise ExportError(f"sync() maintains the table {self._table} in {path}; use another file name")
+
+
+def _is_bad_log(error: duckdb.Error) -> bool:
+    return any(text in str(error) for text in BAD_LOG)
 
 
 def _share_mode_with_log(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
@@ -167,22 +179,26 @@ def _errors(path: Path, table: str) -> Generator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if lacks_locks(str(error)):
+            raise ExportError(
+                f"the file system of {path} has no locks, which DuckDB needs; use another disk"
+            ) from error
         if any(text in str(error) for text in IN_USE):
             raise ExportError(f"{path} is in use by another program; close it there and try again") from error
         raise ExportError(f"DuckDB cannot replace the table {table} in {path}: {error}") from error
 
 
-def _check_names_differ(fields: Iterable[msgspec.structs.FieldInfo]) -> None:
+def _check_names_differ(columns: Iterable[str]) -> None:
     """Refuse column names that differ only in case, which DuckDB ignores.
 
     Raises:
-        ConfigurationError: two fields have such names.
+        ConfigurationError: two columns have such names.
     """
     seen: dict[str, str] = {}
-    for field in fields:
-        other = seen.setdefault(field.encode_name.lower(), field.encode_name)
-        if other != field.encode_name:
+    for column in columns:
+        other = seen.setdefault(column.lower(), column)
+        if other != column:
             raise ConfigurationError(
-                f"the fields {other!r} and {field.encode_name!r} differ only in case, which DuckDB ignores; "
+                f"the columns {other!r} and {column!r} differ only in case, which DuckDB ignores; "
                 "rename one, or write .parquet"
             )

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aiwyn_async.arrow._options import ColumnOptions
+from aiwyn_async.arrow._table import cast_to, merge_schemas
 from aiwyn_async.export._formats.parquet_footer import MAGIC, footer_file, move_footer, split_footer
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
 from aiwyn_async.export._formats.tables import PartTables, TableFormat
@@ -77,17 +78,15 @@ def merge_small_parts(
         min_rows = max_rows = options.row_group_rows
     small: list[Path] = []
     rows = size = merged = 0
-    schema: Any = None
     for part in parts:
         metadata = pq.read_metadata(part)
         is_small = metadata.num_rows < min_rows
         fits = is_small and rows + metadata.num_rows <= max_rows and size < max_bytes
-        if small and not (fits and metadata.schema.equals(schema)):
+        if small and not fits:
             yield _merge(small, folder / f"merged-{merged:06}", options)
             small, rows, size, merged = [], 0, 0, merged + 1
         if is_small:
             small.append(part)
-            schema = metadata.schema
             rows += metadata.num_rows
             size += sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
         else:
@@ -97,12 +96,13 @@ def merge_small_parts(
 
 
 def _merge(parts: list[Path], path: Path, options: ParquetOptions) -> Path:
-    """Write the rows of several parts of one schema into one part."""
+    """Write the rows of several parts into one part, whose ids are text if those of one of them are."""
     if len(parts) == 1:
         return parts[0]
     tables = [pq.read_table(part) for part in parts]
+    schema = merge_schemas([table.schema for table in tables])
     with path.open("wb") as file:
-        write_table(file, pa.concat_tables(tables), options)
+        write_table(file, pa.concat_tables([cast_to(table, schema) for table in tables]), options)
     return path
 
 
