@@ -43,6 +43,8 @@ class OffsetPagination:
         page_style: what ``page`` means to the server; "auto" detects it from the second page.
         page_size_key: the body's key for the page size.
         resume: a ``position()`` of an earlier read.
+        trust_first_count: a short first page ends the list if its count is that of its rows; a server with a
+            smaller page size of its own may count only the rows of the page.
 
     Raises:
         CheckpointError: ``resume`` is not a position of this strategy.
@@ -56,8 +58,10 @@ class OffsetPagination:
         page_style: PageStyle = "auto",
         page_size_key: str = "pageSize",
         resume: Position | None = None,
+        trust_first_count: bool = True,
     ) -> None:
         self._limit = limit
+        self._trust_first_count = trust_first_count
         self._page_size_key = page_size_key
         if resume is None:
             self._state = OffsetState(size=_even_page_size(limit, page_size), style=page_style)
@@ -121,12 +125,15 @@ class OffsetPagination:
             is_behind_empty = self._empty_pages > 0 and self._count is None is count
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat:
-            return Evidence.SUFFICIENT if count == state.yielded else Evidence.WRONG
+            # After one page, the count may be that of the page.
+            is_all = count == state.yielded and state.pages_received > 1
+            return Evidence.SUFFICIENT if is_all else Evidence.WRONG
         is_last = self._limit is not None and state.yielded + length >= self._limit
         if state.probe is not None or is_counted or is_last or length >= self._in_flight[0].size:
             return Evidence.SUFFICIENT
-        # A short first page with a count is likely due to a smaller page size of the server's own.
-        return Evidence.SUFFICIENT if count is not None and not state.pages_received else Evidence.UNPROVEN
+        # A short first page with a large count is likely due to a smaller page size of the server's own.
+        is_clamped = (count or 0) > self._in_flight[0].size and not state.pages_received
+        return Evidence.SUFFICIENT if is_clamped else Evidence.UNPROVEN
 
     def receive(self, result: PageResult) -> PageDecision:
         """Process the response to the oldest request in flight.
@@ -217,7 +224,8 @@ class OffsetPagination:
     def _follow_page_length(self, request: PageRequest, result: PageResult) -> bool:
         """Adapt to another page length; return whether pages in flight are void."""
         state, length = self._state, len(result.keys)
-        if length < request.size and result.count == state.rows:
+        is_trusted = self._trust_first_count or state.pages_received > 1
+        if length < request.size and result.count == state.rows and is_trusted:
             state.stop_reason = "count"
         elif length != request.size and state.pages_received == 1:
             # It may be the server's own page size: continue with that.

@@ -44,6 +44,30 @@ async def test_faulty_page_is_repaired_or_reported(
     assert silent == []
 
 
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_faulty_page_of_a_server_that_counts_pages_is_repaired_or_reported(
+    clock: FakeClock, content: Content, by_key: bool
+) -> None:
+    """A first page and its count may look like the whole list."""
+    keys = list(range(5, 52))
+    silent: list[int] = []
+    for position in range(6):
+        server = OneFault(numbered(keys), content, position, counted=True)
+        server.counts_pages = True
+        received, is_complete = await read(server, clock, by_key=by_key)
+        if is_complete and sorted(received) != keys:
+            silent.append(position)
+    assert silent == []
+
+
+async def test_repeated_first_page_does_not_end_a_list_whose_server_counts_pages(clock: FakeClock) -> None:
+    server = OneFault(numbered(range(47)), "repeated", 1, counted=True)
+    server.counts_pages = True
+    received, _ = await read(server, clock, by_key=False)
+    assert received == list(range(47))
+
+
 @pytest.mark.parametrize("content", ["empty", "short"])
 @pytest.mark.parametrize("position", range(11))
 async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, position: int) -> None:

@@ -47,6 +47,24 @@ async def test_faulty_response_is_repeated_or_reported(
     assert unreported == []
 
 
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("cap", [1000, 8])
+async def test_faulty_response_of_a_server_that_counts_pages_is_repeated_or_reported(
+    clock: FakeClock, content: Content, method: str, cap: int
+) -> None:
+    """A first page and its count may look like the whole list."""
+    keys = list(range(5, 100, 2))
+    unreported: list[int] = []
+    for position in range(8):
+        server = OneFault(numbered(keys), content, position, counted=True, cap=cap)
+        server.counts_pages = True
+        received, is_complete = await read(server, clock, **METHODS[method])
+        if is_complete and sorted(received) != keys:
+            unreported.append(position)
+    assert unreported == []
+
+
 @pytest.mark.parametrize("content", ["empty", "short"])
 @pytest.mark.parametrize("method", METHODS)
 async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, method: str) -> None:
