@@ -69,6 +69,7 @@ class OffsetPagination:
             self._state = parse_position(resume, OffsetState)
             if self._state.stop_reason == "limit":  # this read may have a larger limit
                 self._state.stop_reason = None
+        self._page_before_resume = self._state.before
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
@@ -124,7 +125,7 @@ class OffsetPagination:
             is_end = is_counted and state.rows > 0 and state.probe is None
             is_behind_empty = self._empty_pages > 0 and self._count is None is count
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
-        if known or result.is_repeat:
+        if known or result.is_repeat or self._was_before_resume(result):
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
             return Evidence.SUFFICIENT if is_all else Evidence.WRONG
@@ -162,7 +163,8 @@ class OffsetPagination:
             if before is not None and before.is_followed_by_shift(result.keys):
                 return self._start_probe(before, result)
             state.style = "page"
-        decision = self._accept(request, result)
+        is_repeat, self._page_before_resume = self._was_before_resume(result), None
+        decision = self._accept(request, result, skip_rows=len(result.keys) if is_repeat else 0)
         return msgspec.structs.replace(decision, after_gap=True) if after_gap else decision
 
     def _receive_empty(self) -> PageDecision:
@@ -179,6 +181,11 @@ class OffsetPagination:
         state = self._state
         is_short = state.before is not None and state.before.length < state.size
         return self._empty_pages > 0 or (is_short and state.style == "page")
+
+    def _was_before_resume(self, result: PageResult) -> bool:
+        """Return whether a page is the last one of the read that this one resumes, whose keys are unknown."""
+        before = self._page_before_resume
+        return before is not None and None not in result.keys and before == PageKeys.of(result.keys)
 
     def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.

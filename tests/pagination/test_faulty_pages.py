@@ -129,6 +129,22 @@ async def test_resumed_read_reports_earlier_problems(clock: FakeClock, by_key: b
         assert "1 rows do not decode" in rest.report.problems()[0]
 
 
+@pytest.mark.parametrize("times", [1, 9])
+async def test_page_before_a_checkpoint_is_not_yielded_again(clock: FakeClock, times: int) -> None:
+    """The resumed read does not know its keys; the server repeats it once, or each time."""
+    server = OneFault(numbered(range(47)), None, None, counted=False)
+    async with serving(server, clock) as client:
+        pages = client.invoices.list(page_size=10).pages()
+        await anext(pages)
+        second = await anext(pages)
+        await pages.aclose()
+        server.repeat(page=1, instead_of=2, times=times)
+        rest = client.invoices.list(page_size=10, resume=second.checkpoint.to_json()).decode_as(dict)
+        received = [row["id"] for row in await rest.collect()]
+    assert received == list(range(20 if times == 1 else 30, 47))
+    assert rest.report.complete == (times == 1)
+
+
 async def test_agreeing_count_costs_no_extra_request(clock: FakeClock) -> None:
     async with (
         Sandbox(invoices=95, seed=7) as box,

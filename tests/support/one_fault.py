@@ -53,10 +53,18 @@ class OneFault:
         """Keys shown only to a request for the last row."""
         self._served: list[bytes] = []
         self._held_page: bytes | None = None
+        self._repeats: list[tuple[int, int]] = []
+
+    def repeat(self, *, page: int, instead_of: int, times: int) -> None:
+        """Respond to requests of a page with another one, so many times."""
+        self._repeats = [(instead_of, page)] * times
 
     async def respond(self, request: web.Request) -> web.Response:
         """Respond with a page."""
-        body = self._faulty_page(await request.json(), self.requests)
+        fields = await request.json()
+        if self._repeats and fields.get("page") == self._repeats[-1][0]:
+            fields["page"] = self._repeats.pop()[1]
+        body = self._faulty_page(fields, self.requests)
         self.requests += 1
         return web.Response(body=body, content_type="application/json")
 
