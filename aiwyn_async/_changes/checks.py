@@ -86,7 +86,8 @@ class Checks:
             return None
         row = await self._bounds.row(span.witness)
         if row.at is not None and instant_of(row.at) >= instant_of(span.before):
-            return None  # it changed during the read
+            await self._check_witness(use, span, row.at)
+            return None
         note = (
             f"row {span.witness}, dated {span.before} at the last read, is gone, or its date is earlier or "
             f"not valid: {self._query.path} may have been restored, so all rows were read again"
@@ -118,6 +119,21 @@ class Checks:
         use.problems.append(
             f"row {span.newest}, the newest at the start (dated {span.until}), was not received: "
             f"{self._query.path} does not compare {self._column} as it orders by it, or was set back"
+        )
+
+    async def _check_witness(self, use: ChangesIteration[Any], span: Span, at: str) -> None:
+        """Check that the row dated at the bookmark was received, unless it changed since, or was left out."""
+        if span.witness is None or span.until is None or instant_of(at) > instant_of(span.until):
+            return
+        if self._query.fields.get("where"):
+            query = self._bounds.query_of({self._query.key: {"_eq": span.witness}})
+            if (await first_row(self._session, query, self._column)).at is None:
+                return  # it no longer meets the condition
+        if use.bad_rows and not await self._decodes(span.witness, use.reads[-1].page_type):
+            return
+        use.problems.append(
+            f"row {span.witness}, the newest at the last read (dated {at} now), was not received, so changes "
+            "before it may be missing, too"
         )
 
     async def _decodes(self, key: Id, row_type: Any) -> bool:

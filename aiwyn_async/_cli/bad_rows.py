@@ -37,7 +37,9 @@ class BadRowsFile:
     """
 
     def __init__(self, target: Path, *, is_needed: bool) -> None:
-        self.path = target.with_name(f"{target.name}.bad.jsonl")
+        if target.name in {"", ".."}:  # the name of a folder as "."
+            target = target.resolve()
+        self.path = target.parent / f"{target.name}.bad.jsonl"
         try:
             self._lines = self._read()
         except StorageError:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._cli.options import FilterOptions
 from aiwyn_async._cli.translations import flag_name
 from aiwyn_async._decoding.values import unbounded_decimal
@@ -86,8 +87,8 @@ def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **opti
     unsupported = sorted(values.keys() - supported)
     if unsupported:
         raise ConfigurationError(f"{plural} cannot be filtered by {flag_name(unsupported[0])}")
-    if "client_id" in values and values["client_id"].isdecimal():
-        values["client_id"] = int(values["client_id"])
+    if "client_id" in values:
+        values["client_id"] = plain_key(values["client_id"])
     listed: Pager[Any] = collection.list(**values, **options)
     return listed
 

@@ -89,6 +89,7 @@ class KeysetPagination:
         self._stale_pages = 0
         self._max_page_rows = 0
         self._first_total: int | None = None
+        self._counts_pages = False  # a page that did not end the read had just as many rows as its count
         self._checked_rows: Sequence[tuple[Any, ...]] | None = None  # whose order was verified last
         self._received_values: Sequence[tuple[Any, ...]] = ()  # of the page rated last
         self._used_values: Sequence[tuple[Any, ...]] = ()  # the same with equal digits
@@ -139,10 +140,11 @@ class KeysetPagination:
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
         is_full = self._in_flight is not None and length >= self._in_flight.size
-        if is_last or count == length or is_full:
+        if is_last or self._is_counted(result) or is_full:
             return Evidence.SUFFICIENT
         # The server may have a smaller page size of its own: that of its longest page.
-        is_short = length < self._max_page_rows or (not self._max_page_rows and count is None)
+        size = MAX_PAGE_SIZE if self._in_flight is None else self._in_flight.size
+        is_short = length < self._max_page_rows or (not self._max_page_rows and (count or 0) <= size)
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def _with_equal_digits(self, result: PageResult) -> PageResult:
@@ -166,7 +168,7 @@ class KeysetPagination:
         """
         request, self._in_flight = self._in_flight, None
         result = self._with_equal_digits(result)
-        is_last = _is_counted_end(request, result)
+        is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
         is_by_key = self._ties is not None and self._ties.by_key
         if left and left == len(result.keys):
@@ -202,7 +204,9 @@ class KeysetPagination:
         self._passed = [*self._passed, *(key for key in result.keys[:end] if key is not None)]
 
     def _receive_in_order(self, result: PageResult, *, is_last: bool) -> PageDecision:
-        if result.count is not None and self._first_total is None:
+        if result.count == len(result.keys):  # it may be the count of the page
+            self._counts_pages = True
+        elif result.count is not None and self._first_total is None:
             self._first_total = self._yielded + result.count
         if not result.keys:
             self.stop_reason = "empty_page"
@@ -241,6 +245,10 @@ class KeysetPagination:
             self._passed = []
         duplicates = len(result.keys) - len(result.new)
         return PageDecision(expected_duplicates=duplicates, counts_all=False)
+
+    def _is_counted(self, result: PageResult) -> bool:
+        """Return whether a count, unless it is always that of the page, covers just the rows of a page."""
+        return result.count == len(result.keys) and not (self._counts_pages and self._first_total is None)
 
     def _up_to_limit(self, result: PageResult) -> Sequence[tuple[Any, ...]]:
         """Count the new rows; return the order values up to the limit, which a server may exceed."""
@@ -286,12 +294,6 @@ class KeysetPagination:
     def mid_page_position(self, rows: int, yielded: int) -> Position:  # noqa: ARG002 (rows are not streamed)
         """Return where to resume: after the last page received."""
         return self.position()
-
-
-def _is_counted_end(request: PageRequest | None, result: PageResult) -> bool:
-    """Return whether a page is short and the count covers just its rows."""
-    length = len(result.keys)
-    return request is not None and length < request.size and result.count == length
 
 
 def _unordered_at_end(result: PageResult) -> int:

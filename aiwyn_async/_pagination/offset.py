@@ -43,6 +43,8 @@ class OffsetPagination:
         page_style: what ``page`` means to the server; "auto" detects it from the second page.
         page_size_key: the body's key for the page size.
         resume: a ``position()`` of an earlier read.
+        trust_first_count: a short first page ends the list if its count is that of its rows; a server with a
+            smaller page size of its own may count only the rows of the page.
 
     Raises:
         CheckpointError: ``resume`` is not a position of this strategy.
@@ -56,8 +58,10 @@ class OffsetPagination:
         page_style: PageStyle = "auto",
         page_size_key: str = "pageSize",
         resume: Position | None = None,
+        trust_first_count: bool = True,
     ) -> None:
         self._limit = limit
+        self._trust_first_count = trust_first_count
         self._page_size_key = page_size_key
         if resume is None:
             self._state = OffsetState(size=_even_page_size(limit, page_size), style=page_style)
@@ -65,6 +69,7 @@ class OffsetPagination:
             self._state = parse_position(resume, OffsetState)
             if self._state.stop_reason == "limit":  # this read may have a larger limit
                 self._state.stop_reason = None
+        self._page_before_resume = self._state.before
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
@@ -120,13 +125,16 @@ class OffsetPagination:
             is_end = is_counted and state.rows > 0 and state.probe is None
             is_behind_empty = self._empty_pages > 0 and self._count is None is count
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
-        if known or result.is_repeat:
-            return Evidence.SUFFICIENT if count == state.yielded else Evidence.WRONG
+        if known or result.is_repeat or self._was_before_resume(result):
+            # After one page, the count may be that of the page.
+            is_all = count == state.yielded and state.pages_received > 1
+            return Evidence.SUFFICIENT if is_all else Evidence.WRONG
         is_last = self._limit is not None and state.yielded + length >= self._limit
         if state.probe is not None or is_counted or is_last or length >= self._in_flight[0].size:
             return Evidence.SUFFICIENT
-        # A short first page with a count is likely due to a smaller page size of the server's own.
-        return Evidence.SUFFICIENT if count is not None and not state.pages_received else Evidence.UNPROVEN
+        # A short first page with a large count is likely due to a smaller page size of the server's own.
+        is_clamped = (count or 0) > self._in_flight[0].size and not state.pages_received
+        return Evidence.SUFFICIENT if is_clamped else Evidence.UNPROVEN
 
     def receive(self, result: PageResult) -> PageDecision:
         """Process the response to the oldest request in flight.
@@ -155,7 +163,8 @@ class OffsetPagination:
             if before is not None and before.is_followed_by_shift(result.keys):
                 return self._start_probe(before, result)
             state.style = "page"
-        decision = self._accept(request, result)
+        is_repeat, self._page_before_resume = self._was_before_resume(result), None
+        decision = self._accept(request, result, skip_rows=len(result.keys) if is_repeat else 0)
         return msgspec.structs.replace(decision, after_gap=True) if after_gap else decision
 
     def _receive_empty(self) -> PageDecision:
@@ -172,6 +181,11 @@ class OffsetPagination:
         state = self._state
         is_short = state.before is not None and state.before.length < state.size
         return self._empty_pages > 0 or (is_short and state.style == "page")
+
+    def _was_before_resume(self, result: PageResult) -> bool:
+        """Return whether a page is the last one of the read that this one resumes, whose keys are unknown."""
+        before = self._page_before_resume
+        return before is not None and None not in result.keys and before == PageKeys.of(result.keys)
 
     def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.
@@ -217,7 +231,8 @@ class OffsetPagination:
     def _follow_page_length(self, request: PageRequest, result: PageResult) -> bool:
         """Adapt to another page length; return whether pages in flight are void."""
         state, length = self._state, len(result.keys)
-        if length < request.size and result.count == state.rows:
+        is_trusted = self._trust_first_count or state.pages_received > 1
+        if length < request.size and result.count == state.rows and is_trusted:
             state.stop_reason = "count"
         elif length != request.size and state.pages_received == 1:
             # It may be the server's own page size: continue with that.

@@ -120,8 +120,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             identity |= {"key_range": self.key_range, "plan": self.plan, "server": self.server}
         return fingerprint(self.path, identity)
 
-    def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
-        """Return a new pagination of this query.
+    def pagination(
+        self, page_size: int, limit: int | None, resume: Position | None, *, trust_first_count: bool = True
+    ) -> Pagination:
+        """Return a new pagination of this query; ``trust_first_count`` is for reads by page number.
 
         Raises:
             CheckpointError: the position is damaged.
@@ -136,6 +138,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
                 page_style=self.page_style,
                 page_size_key=self.page_size_key,
                 resume=resume,
+                trust_first_count=trust_first_count,
             )
         order = self.order()
         return KeysetPagination(

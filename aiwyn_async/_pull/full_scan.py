@@ -113,7 +113,8 @@ class FullScan(Generic[RowT]):
         return PageIterator(
             self._session,
             self._query,
-            self._query.pagination(self._page_size, None, None),
+            # One scan requests the page behind a whole list: two scans agree on the first page of any list.
+            self._query.pagination(self._page_size, None, None, trust_first_count=self.report.scans == 0),
             self._row_type,
             limit=None,
             on_bad_row=self._on_bad_row,

@@ -43,11 +43,11 @@ class PageHistory:
         """Forget the discarded responses."""
         self._rejected.clear()
 
-    def is_short(self, rows: int, count: int | None) -> bool:
+    def is_short(self, rows: int, count: int | None, requested: int) -> bool:
         """Return whether a page has fewer rows than the server usually returns."""
         if self._max_rows:
-            return rows < self._max_rows
-        return count is None or count <= rows
+            return rows != self._max_rows
+        return count is None or count <= requested
 
     def is_all(self, rows: int, count: int | None) -> bool:
         """Return whether a page has all rows that its count announces.

@@ -138,7 +138,8 @@ class RangePlan:
             return Evidence.UNPROVEN
         if len(keys) >= request.size or self._history.is_all(len(keys), count):
             return Evidence.SUFFICIENT
-        return Evidence.UNPROVEN if self._history.is_short(len(keys), count) else Evidence.SUFFICIENT
+        is_short = self._history.is_short(len(keys), count, request.size)
+        return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def reject(self, keys: Sequence[Id | None]) -> None:
         """Record a discarded response: another response has to contain its rows."""
@@ -166,8 +167,9 @@ class RangePlan:
         segment.requested = False
         segment.page_size = min(self._segments.page_size, 2 * segment.page_size)
         is_end = not keys or is_last or (self._history.is_all(len(keys), count) and len(keys) < request.size)
-        self._history.record_length(len(keys))
         accepted, is_end = self._advance(segment, keys, is_end=is_end)
+        if not is_end or len(keys) >= request.size:  # the last page of a range may have any length
+            self._history.record_length(len(keys))
         if is_end:
             self._end(segment)
         elif not self.has_started and are_integers(keys):

@@ -72,6 +72,19 @@ async def test_skipped_rows_are_counted_and_written_next_to_the_file(
     assert (clean.code, bad.exists()) == (0, False), clean.err
 
 
+async def test_export_into_the_current_folder_writes_skipped_rows_beside_it(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    cli.folder = tmp_path / "firm"
+    cli.folder.mkdir()
+    box.faults.add("invoices.search", times=1, match=is_first_page, mutate=spoil(1))
+    done = await cli.run(
+        "export", "invoices", "--to", ".", "--page-size", "100", "--on-bad-row", "skip", "--json"
+    )
+    assert (done.code, json.loads(done.out)["rows"]) == (5, 399), done.err
+    assert len(read_lines(tmp_path / "firm.bad.jsonl")) == 1
+
+
 async def test_skipped_rows_never_replace_an_unrelated_file(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     bad = tmp_path / "x.parquet.bad.jsonl"
     bad.write_text("mine\n")

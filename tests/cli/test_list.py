@@ -100,6 +100,18 @@ def test_sort_compares_values_not_text() -> None:
     assert RowFields(Payment).split(b"[1]") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"), [("7720", 7720), ("007", "007"), ("\u0663", "\u0663"), ("9" * 4400, "9" * 4400)]
+)
+async def test_client_id_is_sent_as_a_number_only_if_it_is_one(
+    text: str, sent: int | str, cli: Cli, box: Sandbox
+) -> None:
+    done = await cli.run("list", "invoices", "--client-id", text, "--limit", "1")
+    body: Any = box.requests[-1].body
+    assert body["clientId"] == sent
+    assert "this is a bug" not in done.err
+
+
 async def test_search_sorts_on_the_server(cli: Cli, box: Sandbox) -> None:
     condition = '{"status": {"_eq": "PAID"}}'
     done = await cli.run(

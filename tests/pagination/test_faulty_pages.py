@@ -44,6 +44,30 @@ async def test_faulty_page_is_repaired_or_reported(
     assert silent == []
 
 
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_faulty_page_of_a_server_that_counts_pages_is_repaired_or_reported(
+    clock: FakeClock, content: Content, by_key: bool
+) -> None:
+    """A first page and its count may look like the whole list."""
+    keys = list(range(5, 52))
+    silent: list[int] = []
+    for position in range(6):
+        server = OneFault(numbered(keys), content, position, counted=True)
+        server.counts_pages = True
+        received, is_complete = await read(server, clock, by_key=by_key)
+        if is_complete and sorted(received) != keys:
+            silent.append(position)
+    assert silent == []
+
+
+async def test_repeated_first_page_does_not_end_a_list_whose_server_counts_pages(clock: FakeClock) -> None:
+    server = OneFault(numbered(range(47)), "repeated", 1, counted=True)
+    server.counts_pages = True
+    received, _ = await read(server, clock, by_key=False)
+    assert received == list(range(47))
+
+
 @pytest.mark.parametrize("content", ["empty", "short"])
 @pytest.mark.parametrize("position", range(11))
 async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, position: int) -> None:
@@ -103,6 +127,22 @@ async def test_resumed_read_reports_earlier_problems(clock: FakeClock, by_key: b
         assert rest.report.bad_rows == 0
         assert not rest.report.complete
         assert "1 rows do not decode" in rest.report.problems()[0]
+
+
+@pytest.mark.parametrize("times", [1, 9])
+async def test_page_before_a_checkpoint_is_not_yielded_again(clock: FakeClock, times: int) -> None:
+    """The resumed read does not know its keys; the server repeats it once, or each time."""
+    server = OneFault(numbered(range(47)), None, None, counted=False)
+    async with serving(server, clock) as client:
+        pages = client.invoices.list(page_size=10).pages()
+        await anext(pages)
+        second = await anext(pages)
+        await pages.aclose()
+        server.repeat(page=1, instead_of=2, times=times)
+        rest = client.invoices.list(page_size=10, resume=second.checkpoint.to_json()).decode_as(dict)
+        received = [row["id"] for row in await rest.collect()]
+    assert received == list(range(20 if times == 1 else 30, 47))
+    assert rest.report.complete == (times == 1)
 
 
 async def test_agreeing_count_costs_no_extra_request(clock: FakeClock) -> None:

@@ -59,7 +59,10 @@ def rate(received: Sequence[PageResult], result: PageResult, *, known: bool = Fa
         ([page([1, 2, 3])], page([3]), Evidence.WRONG),
         ([page([1, 2, 3])], page([2, 4, 5]), Evidence.WRONG),
         ([page([1, 2, 3])], page([]), Evidence.UNPROVEN),
-        ([page([1, 2, 3, 4, 5], 5)], page([], 0), Evidence.SUFFICIENT),
+        ([page([1, 2, 3, 4, 5], 10), page([6, 7, 8, 9, 10], 5)], page([], 0), Evidence.SUFFICIENT),
+        ([page([1, 2, 3, 4, 5], 5)], page([], 0), Evidence.UNPROVEN),
+        ([page([1, 2, 3, 4, 5], 5)], page([6, 7], 2), Evidence.UNPROVEN),
+        ([], page([1, 2], 4), Evidence.UNPROVEN),
         ([page([1, 2, 3, 4, 5], 6)], page([], 0), Evidence.UNPROVEN),
     ],
 )

@@ -47,6 +47,48 @@ async def test_faulty_response_is_repeated_or_reported(
     assert unreported == []
 
 
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("cap", [1000, 8])
+async def test_faulty_response_of_a_server_that_counts_pages_is_repeated_or_reported(
+    clock: FakeClock, content: Content, method: str, cap: int
+) -> None:
+    """A first page and its count may look like the whole list."""
+    keys = list(range(5, 100, 2))
+    unreported: list[int] = []
+    for position in range(8):
+        server = OneFault(numbered(keys), content, position, counted=True, cap=cap)
+        server.counts_pages = True
+        received, is_complete = await read(server, clock, **METHODS[method])
+        if is_complete and sorted(received) != keys:
+            unreported.append(position)
+    assert unreported == []
+
+
+@pytest.mark.parametrize("content", ["empty", "short", "headless", "holed"])
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_faulty_response_of_a_resumed_pull_is_repeated_or_reported(
+    clock: FakeClock, content: Content, ordered: bool
+) -> None:
+    """The last pages of narrow ranges, whatever their lengths, show nothing about the others."""
+    keys = list(range(5, 99, 2))
+    options: dict[str, Any] = {"page_size": 5, "ranges": 4, "ordered": ordered}
+    unreported: list[int] = []
+    for position in range(12):
+        server = OneFault(numbered(keys), content, None, counted=False)
+        async with serving(server, clock) as client:
+            pages = client.invoices.pull(**options).decode_as(dict).pages()
+            first, second = await anext(pages), await anext(pages)
+            await pages.aclose()
+            server.requests, server.at = 0, position
+            rest = client.invoices.pull(**options).decode_as(dict).resume_from(second.checkpoint)
+            received, is_complete = await keys_received(rest)
+        received += [row["id"] for page in (first, second) for row in page.items]
+        if is_complete and sorted(received) != keys:
+            unreported.append(position)
+    assert unreported == []
+
+
 @pytest.mark.parametrize("content", ["empty", "short"])
 @pytest.mark.parametrize("method", METHODS)
 async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Content, method: str) -> None:

@@ -44,6 +44,8 @@ class OneFault:
         self.at = at
         self.counted = counted
         self.cap = cap
+        self.counts_pages = False
+        """Counts are those of the page alone."""
         self.requests = 0
         self.missing: set[int] = set()
         """Keys left out of every page, which is shorter then."""
@@ -51,10 +53,18 @@ class OneFault:
         """Keys shown only to a request for the last row."""
         self._served: list[bytes] = []
         self._held_page: bytes | None = None
+        self._repeats: list[tuple[int, int]] = []
+
+    def repeat(self, *, page: int, instead_of: int, times: int) -> None:
+        """Respond to requests of a page with another one, so many times."""
+        self._repeats = [(instead_of, page)] * times
 
     async def respond(self, request: web.Request) -> web.Response:
         """Respond with a page."""
-        body = self._faulty_page(await request.json(), self.requests)
+        fields = await request.json()
+        if self._repeats and fields.get("page") == self._repeats[-1][0]:
+            fields["page"] = self._repeats.pop()[1]
+        body = self._faulty_page(fields, self.requests)
         self.requests += 1
         return web.Response(body=body, content_type="application/json")
 
@@ -82,7 +92,9 @@ class OneFault:
         }
         if self.content in cut:
             page = msgspec.json.decode(right)
-            page[NAME] = cut[self.content](page[NAME])
+            rows = page[NAME] = cut[self.content](page[NAME])
+            if self.counts_pages and not rows:
+                page |= _counted(0)
             return msgspec.json.encode(page)
         if self.content == "swapped":
             self._held_page = right
@@ -110,8 +122,12 @@ class OneFault:
         hidden = self.missing if size == 1 else self.missing | self.only_as_last
         page: dict[str, Any] = {NAME: [row for row in shown if row["id"] not in hidden]}
         if self.counted:
-            page[f"{NAME}_aggregate"] = {"aggregate": {"count": len(rows)}}
+            page |= _counted(len(shown if self.counts_pages else rows))
         return msgspec.json.encode(page)
+
+
+def _counted(count: int) -> dict[str, Any]:
+    return {f"{NAME}_aggregate": {"aggregate": {"count": count}}}
 
 
 def _matches(where: dict[str, Any], row: Row) -> bool:

@@ -97,6 +97,53 @@ async def test_changes_during_a_read_are_yielded_the_next_time(aiwyn: AiwynClien
     assert set(moved) <= set(await ids_of(aiwyn.invoices.changes(state=memory, overlap=0)))
 
 
+@pytest.mark.parametrize("where", [None, {"currency": {"_eq": "USD"}}])
+async def test_response_without_the_row_at_the_bookmark_is_reported(
+    aiwyn: AiwynClient, firm: Any, where: Any
+) -> None:
+    """The response to another page of the same read looks like all changes."""
+    state = MemoryState()
+    first = aiwyn.invoices.changes(state=state, where=where)
+    await ids_of(first)
+    await first.ack()
+    firm.insert(4)
+
+    def is_changes(body: Any) -> bool:
+        return "orderBy" in body and {"updatedAt": "asc"} in body["orderBy"]
+
+    def last_two(body: bytes) -> bytes:
+        page = json.loads(body)
+        page["deid_invoice"] = page["deid_invoice"][-2:]
+        page["deid_invoice_aggregate"]["aggregate"]["count"] = 2
+        return json.dumps(page).encode()
+
+    firm.box.faults.add("invoices.search", match=is_changes, mutate=last_two)
+    cut = aiwyn.invoices.changes(state=state, where=where)
+    await ids_of(cut)
+    assert "the newest at the last read" in cut.problems()[0]
+    with pytest.raises(IncompleteError):
+        await cut.ack()
+    again = aiwyn.invoices.changes(state=state, where=where)
+    assert set(firm.ids()[-4:]) <= set(await ids_of(again))
+    await again.ack()
+
+
+async def test_row_at_the_bookmark_that_left_the_condition_is_no_problem(
+    aiwyn: AiwynClient, firm: Any
+) -> None:
+    state = MemoryState()
+    where = {"notes": {"_is_null": True}}
+    firm.box.update("invoices", firm.ids()[-1], {"notes": None, "updatedAt": firm.tick()})
+    first = aiwyn.invoices.changes(state=state, where=where)
+    await ids_of(first)
+    await first.ack()
+    firm.update(firm.ids()[-1])
+    firm.box.update("invoices", firm.ids()[0], {"notes": None, "updatedAt": firm.tick()})
+    after = aiwyn.invoices.changes(state=state, where=where)
+    assert firm.ids()[0] in await ids_of(after)
+    assert after.complete, after.problems()
+
+
 async def test_ack_is_refused_before_the_end(aiwyn: AiwynClient, firm: Any) -> None:
     memory = MemoryState()
     changes = aiwyn.invoices.changes(state=memory, page_size=10)

@@ -133,7 +133,9 @@ def _parse_endpoint(cursor: Cursor) -> str:
         return _parse_collating(cursor, ".")
     if not cursor.take("\\"):
         return cursor.read()
-    if cursor.peek() and cursor.peek() in "AZmMyY123456789":
+    is_octal = "0" <= cursor.peek(2)[1:] <= "9"
+    is_reference = "1" <= cursor.peek() <= "9" and not is_octal
+    if is_reference or (cursor.peek() and cursor.peek() in "AZmMyY"):
         raise escape_error()
     return cursor.read_escaped()
 

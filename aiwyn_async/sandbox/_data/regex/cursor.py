@@ -73,10 +73,10 @@ class Cursor:
             self.position += 1
         return self.pattern[start : self.position]
 
-    def skip_ignored(self) -> None:
-        """Skip comments, and in the expanded syntax white space."""
+    def skip_ignored(self, *, in_bound: bool = False) -> None:
+        """Skip comments, and in the expanded syntax white space; a bound has no comment in parentheses."""
         while True:
-            if self.take("(?#"):
+            if not in_bound and self.take("(?#"):
                 end = self.pattern.find(")", self.position)
             elif self._expanded and self.peek() == "#":
                 end = self.pattern.find("\n", self.position)

@@ -117,8 +117,7 @@ class _Parser:
             low, high = self._bound()
         elif not cursor.take("+"):
             return node
-        cursor.skip_ignored()
-        cursor.take("?")
+        cursor.take("?")  # nothing may be in front of it
         repeat = Repeat(node, low, high)
         if isinstance(node, BackReference) and high != 0:
             # In Postgres, no number of repetitions refers to a group that did not match, not even none.
@@ -131,7 +130,7 @@ class _Parser:
             return False
         start = cursor.position
         cursor.position += 1
-        cursor.skip_ignored()
+        cursor.skip_ignored(in_bound=True)
         is_bound = cursor.is_digit()
         cursor.position = start
         return is_bound
@@ -141,7 +140,7 @@ class _Parser:
         low = self._count()
         high: int | None = low
         if cursor.take(","):
-            cursor.skip_ignored()
+            cursor.skip_ignored(in_bound=True)
             high = self._count() if cursor.is_digit() else None
         if not cursor.peek():
             raise RegexSyntaxError("braces {} not balanced")
@@ -150,11 +149,11 @@ class _Parser:
         return low, high
 
     def _count(self) -> int:
-        self._cursor.skip_ignored()
+        self._cursor.skip_ignored(in_bound=True)
         count = int(self._cursor.read_digits() or "0")
         if count > _MAX_COUNT:
             raise RegexSyntaxError(_BOUNDS)
-        self._cursor.skip_ignored()
+        self._cursor.skip_ignored(in_bound=True)
         return count
 
     def _atom(self, *, in_look: bool) -> Node:
