@@ -57,7 +57,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         # A body may contain a credential or personal data, and tracebacks show the repr of locals.
-        return f"<Request {self.method} {self.path}>"
+        return f"<Request {self.method} {self.plain_path}>"
+
+    @property
+    def plain_path(self) -> str:
+        """The path without its query, which may contain a credential."""
+        return self.path.partition("#")[0].partition("?")[0]
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -152,10 +157,7 @@ _TIMEOUTS: Final = {FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT, Failu
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """No complete response was received.
-
-    ``text`` quotes neither bytes of the wire nor a credential.
-    """
+    """No complete response was received. ``text`` may quote a header of it, so the repr does not show it."""
 
     kind: FailureKind
     text: str
@@ -164,6 +166,9 @@ class Failure(msgspec.Struct, frozen=True):
     """A kept-alive connection broke before any response."""
     out_of_sockets: bool = False
     """This process could not open a socket; the server is not the cause."""
+
+    def __repr__(self) -> str:
+        return f"<Failure {self.kind.value}>"
 
 
 Outcome = Response | Failure

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, cast
 
+from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._core.secret import Secret
+from aiwyn_async._http.secret_forms import MASK, mask_forms
 
-MASK: Final = "***"
 MAX_MASKED_DEPTH: Final = 50
 """A value nested deeper is replaced, since recursion would exhaust the stack."""
 MAX_ERROR_BODY: Final = 64 * 1024
@@ -25,18 +27,41 @@ def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> st
 
 
 def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH) -> Any:
-    """Return JSON with credentials masked in keys and values."""
+    """Return JSON with credentials masked in keys and values, in whatever form the server repeats them."""
+    return _masked(value, tuple(secrets), depth)
+
+
+def masked_words(text: str, secrets: Iterable[Secret]) -> str:
+    """Return text of this package with credentials masked; very short ones would garble it."""
+    return _masked_text(text, [secret for secret in secrets if len(secret.reveal()) >= MIN_SECRET_LENGTH])
+
+
+def _masked(value: Any, secrets: Sequence[Secret], depth: int) -> Any:
     match value:
         case str():
-            for secret in secrets:
-                value = value.replace(secret.reveal(), MASK)
-            return value
+            return _masked_text(value, secrets)
+        case int() | float() | Decimal() if any(_is_number(value, secret) for secret in secrets):
+            return MASK
         case list() | dict() if not depth:
             return "..."
         case list():
-            return [masked(entry, secrets, depth - 1) for entry in cast("Iterable[Any]", value)]
+            return [_masked(entry, secrets, depth - 1) for entry in cast("Iterable[Any]", value)]
         case dict():
             fields = cast("Mapping[str, Any]", value)
-            return {masked(key, secrets): masked(entry, secrets, depth - 1) for key, entry in fields.items()}
+            return {
+                _masked_text(key, secrets): _masked(entry, secrets, depth - 1)
+                for key, entry in fields.items()
+            }
         case _:
             return value
+
+
+def _is_number(value: float | Decimal, secret: Secret) -> bool:
+    text = secret.reveal()
+    return len(text) >= MIN_SECRET_LENGTH and text.isdecimal() and value == Decimal(text)
+
+
+def _masked_text(text: str, secrets: Sequence[Secret]) -> str:
+    for secret in secrets:
+        text = text.replace(secret.reveal(), MASK)
+    return mask_forms(text, secrets)

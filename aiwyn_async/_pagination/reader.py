@@ -91,11 +91,11 @@ class PageReader(Generic[RowT]):
             if not error.malformed:
                 raise
             # A response that was truncated in transit decodes the second time.
-            response = await again()
+            response = await _again(response, again)
             rows, violations = self._rows_and_violations(response)
         else:
             if rows.is_malformed or violations:
-                response = await again()
+                response = await _again(response, again)
                 rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
             if is_of_id:  # more rows than those with null lose none
@@ -270,6 +270,16 @@ class _RawRows:
 
 def _raw_rows(rows: list[bytes]) -> _RawRows:
     return _RawRows(rows)
+
+
+async def _again(earlier: Response, again: Callable[[], Awaitable[Response]]) -> Response:
+    """Return another response, which lists the attempts of both; its error does, too."""
+    try:
+        response = await again()
+    except RequestError as error:
+        error.attempts = (*earlier.attempts, *error.attempts)
+        raise
+    return response.after((*earlier.attempts, *response.attempts))
 
 
 def _digest(row: msgspec.Raw) -> str:

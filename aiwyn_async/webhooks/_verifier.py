@@ -14,8 +14,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from aiwyn_async._core.callbacks import check_callback
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
-from aiwyn_async.webhooks._scheme import PLACEHOLDER, Scheme, decode_secrets
+from aiwyn_async.webhooks._scheme import PLACEHOLDER, AnySecret, Scheme, decode_secrets
 
 _ISO_TIMESTAMP: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII
@@ -54,8 +55,9 @@ class WebhookVerifier:
     """Verifies the deliveries of one sender.
 
     Args:
-        secrets: The signing secret, or several during a rotation: a signature by any of them is valid. A str
-            is decoded as the scheme says; bytes are the key itself.
+        secrets: The signing secret, or several during a rotation: a signature by any of them is valid. A str,
+            or the ``Secret`` of ``event_subscriptions.secret()``, is decoded as the scheme says; bytes are
+            the key itself.
         scheme: How the sender signs.
         seen: Called with the id of a delivery that is otherwise valid; returns True to reject a duplicate. It
             must store the id in the same step, so that of two concurrent duplicates one is rejected. An async
@@ -63,13 +65,13 @@ class WebhookVerifier:
         clock: Returns the current time in epoch seconds.
 
     Raises:
-        ConfigurationError: A secret is missing, empty or not encoded as the scheme says; or ``seen`` is set
-            and the scheme has no id.
+        ConfigurationError: A secret is missing, empty or not encoded as the scheme says; an argument has the
+            wrong type; or ``seen`` is set and the scheme has no id.
     """
 
     def __init__(
         self,
-        secrets: str | bytes | Sequence[str | bytes],
+        secrets: AnySecret | Sequence[AnySecret],
         scheme: Scheme,
         *,
         seen: Callable[[str], bool | Awaitable[bool]] | None = None,
@@ -77,11 +79,15 @@ class WebhookVerifier:
     ) -> None:
         self.scheme = scheme
         self._keys: tuple[bytes, ...] = ()
-        keys = decode_secrets(secrets, scheme)
+        is_scheme = isinstance(scheme, Scheme)  # pyright: ignore[reportUnnecessaryIsInstance]
+        keys = decode_secrets(secrets, scheme) if is_scheme else "scheme must be a Scheme"
         # So that a traceback with local variables does not show a secret.
         del secrets
         if isinstance(keys, str):
             raise ConfigurationError(keys)
+        if seen is not None and (not callable(seen) or _is_generator(seen)):
+            raise ConfigurationError(f"seen must be a function that returns a bool, not {_describe(seen)}")
+        check_callback("clock", clock)
         if seen is not None and scheme.id_header is None and scheme.id_key is None:
             raise ConfigurationError("seen needs a delivery id; set id_header or id_key in the scheme")
         self._keys = keys
@@ -204,7 +210,7 @@ class WebhookVerifier:
 
     def _check_age(self, sent_at: float) -> None:
         age = self._clock() - sent_at
-        if age > self.scheme.tolerance:
+        if not age <= self.scheme.tolerance:  # so that a clock that returns NaN rejects
             raise WebhookVerificationError("the delivery is too old; check the clock of this machine")
         if -age > self.scheme.future_tolerance:
             raise WebhookVerificationError(
@@ -235,6 +241,14 @@ def _is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
+
+
+def _is_generator(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _describe(function: object) -> str:
+    return "a generator" if _is_generator(function) else type(function).__name__
 
 
 def _reject_duplicate(seen: object) -> None:
