@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
+from aiwyn_async._core.checks import shown
 from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
 
@@ -96,7 +97,7 @@ def secrets_in_url(url: str | None) -> list[Secret]:
 
 def _checked_header_name(name: object) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise ConfigurationError(f"headers: {name!r} is not a valid header name")
+        raise ConfigurationError(f"headers: {shown(name)} is not a valid header name")
     if name.lower() in _OWN_HEADERS:
         raise ConfigurationError(
             f"headers must not contain {name}: the client sets it itself"

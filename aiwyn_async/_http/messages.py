@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import force_setattr
 
+from aiwyn_async._core.checks import MAX_ID
 from aiwyn_async._http.redaction import printable
 from aiwyn_async.errors import Attempt, ConfigurationError
 
@@ -181,12 +182,14 @@ def path_segment(value: object, *, what: str = "key") -> str:
         ConfigurationError: the value is empty, not a number or string, ``.`` or ``..``, or contains control
             characters.
     """
-    if type(value) is int:
+    if type(value) is int and -MAX_ID < value < MAX_ID:
         return str(value)
     is_array = getattr(value, "shape", ()) != ()
     if isinstance(value, bool) or is_array or not isinstance(value, (Integral, str)):
         raise ConfigurationError(f"{what} must be an int or a str, not {type(value).__name__}")
-    text = str(value if isinstance(value, str) else int(value))
+    if isinstance(value, Integral) and abs(int(value)) >= MAX_ID:
+        raise ConfigurationError(f"{what} has more than 100 digits")
+    text = str.__str__(value) if isinstance(value, str) else str(int(value))
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(f"{what} is empty or contains control characters")
     if text.lower().replace("%2e", ".") in {".", ".."}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -25,15 +25,21 @@ _UNIT: Final = re.compile(
     r"|&#x(?P<hex>[0-9A-Fa-f]{1,4});|&#(?P<decimal>[0-9]{1,4});|(?P<itself>.))",
     re.DOTALL,
 )
+_ESCAPED: Final = re.compile(r"[\\%&]")
+_ESCAPE: Final = re.compile(r"\\+(?:(?:u00|x)([0-9A-Fa-f]{2})|[nrt]|)")
 # What has two spellings: the alphabets of base64, and letters.
 _SPELLINGS: Final = str.maketrans("-_", "+/")
 _GAPS: Final = dict.fromkeys([*range(33), 127])
 
 
-def mask_forms(text: str, secrets: Sequence[Secret]) -> str:
-    """Mask credentials: in any case, encoded for a URL, JSON or HTML, in base64, over lines or truncated."""
-    patterns = [pattern for secret in secrets for pattern in _patterns(secret.reveal())]
-    candidates = _candidates(text)
+def mask_forms(text: str, patterns: Sequence[str]) -> str:
+    """Mask credentials: in any case, encoded for a URL, JSON or HTML, in base64, over lines or truncated.
+
+    Args:
+        text: of a server.
+        patterns: of ``patterns_of()`` the credentials.
+    """
+    candidates = _candidates(text) if len(text) >= MIN_SECRET_LENGTH else ""
     patterns = [pattern for pattern in patterns if pattern[:MIN_PREFIX] in candidates]
     if not patterns:
         return text
@@ -48,22 +54,28 @@ def mask_forms(text: str, secrets: Sequence[Secret]) -> str:
     return "".join([*shown, text[end:]])
 
 
-def _patterns(secret: str) -> Iterator[str]:
-    """Yield what to look for: the credential, and its part in the base64 of any text that contains it."""
-    if len(secret) < MIN_SECRET_LENGTH:
-        return
-    yield _characters(secret)[0]
-    for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + secret.encode()).decode()
-        pattern = encoded[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
-        if len(pattern) >= MIN_SECRET_LENGTH:
-            yield pattern.lower()
+def patterns_of(secrets: Iterable[Secret]) -> list[str]:
+    """Return what to look for: each credential, and its part in the base64 of any text that contains it.
+
+    Credentials of fewer than ``MIN_SECRET_LENGTH`` characters have none.
+    """
+    patterns: list[str] = []
+    for text in (secret.reveal() for secret in secrets):
+        if len(text) < MIN_SECRET_LENGTH:
+            continue
+        patterns.append(_characters(text)[0] if _ESCAPED.search(text) else text.lower().translate(_SPELLINGS))
+        for before in range(3):
+            encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
+            pattern = encoded[(before * 8 + 5) // 6 : (before + len(text)) * 8 // 6]
+            if len(pattern) >= MIN_SECRET_LENGTH:
+                patterns.append(pattern.lower())
+    return patterns
 
 
 def _candidates(text: str) -> str:
     """Return roughly the characters of a text, much faster; it contains every credential that they do."""
     if "\\" in text:
-        text = _characters(text)[0]
+        text = _ESCAPE.sub(lambda escape: chr(int(escape[1] or "20", 16)), text)
     text = text.translate(_GAPS)
     if "%" in text:
         text = unquote(re.sub("%(?:25)+", "%", text), "latin-1")

@@ -14,8 +14,9 @@ import msgspec
 from aiwyn_async._core.secret import Secret, bearer_secret
 from aiwyn_async._http.error_bodies import find_reason
 from aiwyn_async._http.messages import fields_of
-from aiwyn_async._http.redaction import MASK, masked, printable
+from aiwyn_async._http.redaction import masked, printable
 from aiwyn_async._http.retry_after import timestamp_of
+from aiwyn_async._http.secret_forms import MASK
 from aiwyn_async.errors import ConfigurationError
 
 DOCUMENTED_LIFETIME: Final = 3600.0

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session
@@ -199,7 +200,10 @@ class Collection(Generic[RowT, HitT, DetailT]):
             RequestError: the server cannot be read.
         """
         check_keys("known", known)
-        return await diff_keys(self.pull() if pull is None else pull, known)
+        if pull is not None:
+            check_kind("pull", pull, Pull, "a pull() of this resource")
+        keys = [as_id("known", key) async for key in iterate(known)]
+        return await diff_keys(self.pull() if pull is None else pull, keys)
 
     def _list(self, filters: Mapping[str, object], options: ListOptions) -> Pager[RowT]:
         built = ReadOptions.build(self._verb("list"), LIST_OPTIONS, **options)

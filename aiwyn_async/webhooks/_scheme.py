@@ -86,8 +86,8 @@ def _check_field(name: str, kind: Any, value: object) -> None:
         if value not in words:
             raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}")
     elif kind is float:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not 0 <= value < float("inf"):
+        number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
+        if not 0 <= number < float("inf"):
             raise ConfigurationError(f"{name} must be a finite number of seconds, 0 or more")
     elif not isinstance(value, get_args(kind) or kind):
         raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")

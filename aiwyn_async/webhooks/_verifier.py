@@ -85,8 +85,7 @@ class WebhookVerifier:
         del secrets
         if isinstance(keys, str):
             raise ConfigurationError(keys)
-        if seen is not None and (not callable(seen) or _is_generator(seen)):
-            raise ConfigurationError(f"seen must be a function that returns a bool, not {_describe(seen)}")
+        _check_seen(seen)
         check_callback("clock", clock)
         if seen is not None and scheme.id_header is None and scheme.id_key is None:
             raise ConfigurationError("seen needs a delivery id; set id_header or id_key in the scheme")
@@ -243,12 +242,11 @@ def _is_async(function: object) -> bool:
     )
 
 
-def _is_generator(function: object) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _describe(function: object) -> str:
-    return "a generator" if _is_generator(function) else type(function).__name__
+def _check_seen(function: object) -> None:
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if function is not None and (not callable(function) or is_generator):
+        kind = "a generator" if is_generator else type(function).__name__
+        raise ConfigurationError(f"seen must be a function that returns a bool, not {kind}")
 
 
 def _reject_duplicate(seen: object) -> None:

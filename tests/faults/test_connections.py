@@ -191,7 +191,7 @@ async def test_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(conne
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:9"])
 async def test_proxy_that_requires_credentials_says_where_to_pass_them(url: str, connect: Connect) -> None:
     async with FaultServer([READ, send(http_response(407))]) as proxy:
-        with pytest.raises(RequestError, match="the proxy requires credentials: proxy="):
+        with pytest.raises(RequestError, match=r"the proxy requires credentials: proxy="):
             await session_of(connect(url, proxy=proxy.url, retries=0)).call(GET)
 
 
@@ -199,7 +199,7 @@ async def test_certificate_of_a_proxy_is_called_that_of_the_proxy(connect: Conne
     async with FaultServer([READ, OK], tls=server_context()) as proxy:
         client = connect("https://api.example.org", proxy=proxy.url)
         with pytest.raises(
-            TransportError, match="the proxy localhost:.* invalid server certificate"
+            TransportError, match=r"the proxy localhost:.* invalid server certificate"
         ) as caught:
             await session_of(client).call(WRITE)
     assert (caught.value.kind, len(caught.value.attempts), caught.value.ambiguous) == ("tls", 1, False)
