@@ -73,14 +73,10 @@ def says_failure(body: Mapping[str, Any]) -> bool:
 
     A body with an ``id`` is an object of the API, which may have a field of that name.
     """
-    layers = [
-        body,
-        *(value for key, value in body.items() if key.lower() == "meta" and isinstance(value, dict)),
-    ]
+    metas = (value for key, value in body.items() if key.lower() == "meta" and isinstance(value, dict))
+    layers = [body, *cast("Iterator[Mapping[str, object]]", metas)]
     return "id" not in body and any(
-        key.lower() == "success" and value is False
-        for layer in cast("Sequence[Mapping[str, object]]", layers)
-        for key, value in layer.items()
+        key.lower() == "success" and value is False for layer in layers for key, value in layer.items()
     )
 
 

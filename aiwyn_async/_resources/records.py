@@ -219,7 +219,7 @@ class RecordWrite:
             yield broken
 
     def _checked(self, record_input: RecordInput, index: int) -> Record:
-        if not isinstance(record_input, (Record, Mapping)):
+        if not isinstance(record_input, (Record, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
             kind = type(record_input).__name__
             raise ConfigurationError(f"record {index} is malformed: expected a Record or a dict, got {kind}")
         try:

@@ -139,10 +139,14 @@ def decode_secrets(secrets: object, scheme: Scheme) -> tuple[bytes, ...] | str:
 
     The caller raises it, so that no traceback with local variables shows a secret.
     """
-    is_single = isinstance(secrets, (str, bytes, bytearray, Secret))
-    if not is_single and (isinstance(secrets, Mapping) or not isinstance(secrets, Iterable)):
-        return f"secrets must be text, bytes or a list of these, not {type(secrets).__name__}"
-    items = [secrets] if is_single else list(cast("Iterable[object]", secrets))
+    items: list[object]
+    if isinstance(secrets, (str, bytes, bytearray, Secret)):
+        items = [secrets]
+    elif isinstance(secrets, Iterable) and not isinstance(secrets, Mapping):
+        items = list(cast("Iterable[object]", secrets))
+    else:
+        kind: type[object] = type(secrets)
+        return f"secrets must be text, bytes or a list of these, not {kind.__name__}"
     for item in items:
         if not isinstance(item, (str, bytes, bytearray, Secret)):
             return f"secrets must be text or bytes, not {type(item).__name__}"
