@@ -73,8 +73,10 @@ def says_failure(body: Mapping[str, Any]) -> bool:
 
     A body with an ``id`` is an object of the API, which may have a field of that name.
     """
-    metas = (value for key, value in body.items() if key.lower() == "meta" and isinstance(value, dict))
-    layers = [body, *cast("Iterator[Mapping[str, object]]", metas)]
+    layers = [body]
+    for key, value in body.items():
+        if key.lower() == "meta" and isinstance(value, dict):
+            layers.append(cast("Mapping[str, Any]", value))
     return "id" not in body and any(
         key.lower() == "success" and value is False for layer in layers for key, value in layer.items()
     )

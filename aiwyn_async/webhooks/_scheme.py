@@ -140,13 +140,13 @@ def decode_secrets(secrets: object, scheme: Scheme) -> tuple[bytes, ...] | str:
     The caller raises it, so that no traceback with local variables shows a secret.
     """
     items: list[object]
+    kind = type(secrets).__name__
     if isinstance(secrets, (str, bytes, bytearray, Secret)):
         items = [secrets]
     elif isinstance(secrets, Iterable) and not isinstance(secrets, Mapping):
         items = list(cast("Iterable[object]", secrets))
     else:
-        kind: type[object] = type(secrets)
-        return f"secrets must be text, bytes or a list of these, not {kind.__name__}"
+        return f"secrets must be text, bytes or a list of these, not {kind}"
     for item in items:
         if not isinstance(item, (str, bytes, bytearray, Secret)):
             return f"secrets must be text or bytes, not {type(item).__name__}"
