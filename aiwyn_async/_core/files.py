@@ -63,7 +63,7 @@ def check_path(to: object) -> None:
     if not is_valid:
         raise ConfigurationError(f"{text!r} is not a path; pass one such as invoices.parquet")
     if _is_too_long(text):
-        raise ConfigurationError(f"the path is longer than this system allows: {text[:80]!r}...")
+        raise ConfigurationError(f"{text[:80]!r}... is not a path: File name too long")
 
 
 def _is_too_long(path: str) -> bool:
