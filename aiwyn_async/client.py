@@ -9,6 +9,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
+from aiwyn_async._core.checks import check_kind, shown
 from aiwyn_async._core.logs import configure_logging
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
@@ -35,6 +36,7 @@ from aiwyn_async._resources.untyped import UntypedCollection, undocumented_endpo
 from aiwyn_async._resources.wip import Wip
 from aiwyn_async.config import Clock, Config, Headers, Observer, Secret, TokenProvider
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.filters._validation import to_wire
 
 __all__ = ["AiwynClient", "CallOptions", "ClientOptions"]
 
@@ -230,11 +232,16 @@ class AiwynClient(DescribesResources):
             ConfigurationError: a path does not start with a slash, has a query, or an empty, ``.`` or ``..``
                 segment.
         """
-        for each in (path, search_path, get_path):
-            if each is not None and ("?" in each or "#" in each or not is_plain_setting(each)):
+        for each in (path, *(each for each in (search_path, get_path) if each is not None)):
+            is_text = isinstance(each, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not is_text or "?" in each or "#" in each or not is_plain_setting(each):
                 raise ConfigurationError(
-                    f"a path must start with / and have no query and no empty, . or .. segment, got {each!r}"
+                    "a path must start with / and have no query and no empty, . or .. segment, "
+                    f"got {shown(each)}"
                 )
+        if key is not None:
+            check_kind("key", key, str, "the wire name of a field, or None")
+            to_wire(key, "key")
         return UntypedCollection(
             self._session,
             Endpoint(
@@ -265,6 +272,7 @@ class AiwynClient(DescribesResources):
                 another partition.
             TypeError: an unknown keyword argument.
         """
+        check_kind("partition", partition, Partition, "a Partition of plan()")
         built = to_options(partition, **options)
         query = to_query(partition, server_name(self._session.config.base_url))
         return Pull(self._session, query, query.model, built)
@@ -301,6 +309,7 @@ class AiwynClient(DescribesResources):
         Raises:
             RequestError: see ``errors``.
         """
+        check_kind("request", request, Request, "a Request")
         if request.template is None:  # unlike in other requests, any part of the path may be variable
             request = msgspec.structs.replace(request, template="")
         return await self._session.call(request)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from aiwyn_async._core.clock import Clock, SystemClock
-from aiwyn_async._core.headers import Headers, secrets_in
+from aiwyn_async._core.headers import Headers, secrets_in, secrets_in_url
 from aiwyn_async._core.observer import Observer
 from aiwyn_async._core.profile import SECRETS, missing_file
 from aiwyn_async._core.secret import Secret, TokenProvider, bearer_secret, without_locals
@@ -36,6 +36,7 @@ __all__ = [
     "option_sources",
     "option_values",
     "secrets_in",
+    "secrets_in_url",
 ]
 
 # The two hosts that the documentation of the API names; it does not name a production host.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from aiwyn_async._core.checks import shown
 from aiwyn_async._pagination.timestamps import instant_of
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
@@ -25,7 +26,7 @@ def to_wire(name: str, value: datetime | str) -> str:
         instant_of(value)
         return normalize_timestamp(value, name)
     except (ValueError, TypeError, AttributeError):
-        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {value!r}") from None
+        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {shown(value)}") from None
 
 
 def to_timedelta(value: float | timedelta) -> timedelta:
@@ -39,7 +40,7 @@ def to_timedelta(value: float | timedelta) -> timedelta:
     except (TypeError, ValueError, OverflowError):
         overlap = timedelta(-1)
     if overlap < timedelta(0):
-        raise ConfigurationError(f"overlap must be a timedelta or seconds, at least 0, got {value!r}")
+        raise ConfigurationError(f"overlap must be a timedelta or seconds, at least 0, got {shown(value)}")
     return overlap
 
 

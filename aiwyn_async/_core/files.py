@@ -63,6 +63,16 @@ def check_path(to: object) -> None:
         is_valid = False
     if not is_valid:
         raise ConfigurationError(f"{text!r} is not a path; pass one such as invoices.parquet")
+    if _is_too_long(text):
+        raise ConfigurationError(f"{text[:80]!r}... is not a path: File name too long")
+
+
+def _is_too_long(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def url_of(to: str | Path) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
+from urllib.parse import unquote, urlsplit
 
+from aiwyn_async._core.checks import shown
 from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
 
@@ -30,8 +32,11 @@ _OWN_HEADERS: Final = {
     "upgrade",
 }
 SECRET_NAME: Final = re.compile(
-    r"auth|cookie|credential|key|passw|secret|session|signature|token", re.IGNORECASE
+    r"auth|bearer|cookie|credential|jwt|key|passw|passphrase|pwd|secret|session|signature|token",
+    re.IGNORECASE,
 )
+_SEPARATORS: Final = re.compile(r"[\s,;\"']+")
+_LABEL_ENDS: Final = re.compile(r":|=(?!=*$)")
 MIN_SECRET_LENGTH: Final = 6
 """Characters; shorter words are not masked, since they occur in ordinary text."""
 
@@ -68,19 +73,31 @@ def has_secret_name(headers: object) -> bool:
 
 
 def secrets_in(headers: Mapping[str, str]) -> list[Secret]:
-    """Return the words in the values of headers whose names suggest credentials."""
-    return [
-        Secret(word)
+    """Return the words in the values of headers whose names suggest credentials.
+
+    Of a word such as ``session=abc123`` or ``user:password``, also its end.
+    """
+    words = [
+        part
         for name, value in headers.items()
         if SECRET_NAME.search(name)
-        for word in value.split()
-        if len(word) >= MIN_SECRET_LENGTH
+        for word in _SEPARATORS.split(value)
+        for part in (word, *(word[end.end() :] for end in _LABEL_ENDS.finditer(word)))
     ]
+    return [Secret(word) for word in words if len(word) >= MIN_SECRET_LENGTH]
+
+
+def secrets_in_url(url: str | None) -> list[Secret]:
+    """Return the password of a URL, or the user without one, as written and decoded."""
+    parts = None if url is None else urlsplit(url)
+    text = "" if parts is None else parts.password or parts.username or ""
+    words = [word for each in dict.fromkeys((text, unquote(text))) for word in each.split() if word.isascii()]
+    return [Secret(word) for word in words if word.isprintable() and len(word) >= MIN_SECRET_LENGTH]
 
 
 def _checked_header_name(name: object) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise ConfigurationError(f"headers: {name!r} is not a valid header name")
+        raise ConfigurationError(f"headers: {shown(name)} is not a valid header name")
     if name.lower() in _OWN_HEADERS:
         raise ConfigurationError(
             f"headers must not contain {name}: the client sets it itself"

@@ -49,9 +49,9 @@ class ReadyToken:
         self._token = token
 
     @property
-    def held(self) -> Secret | None:
+    def known(self) -> tuple[Secret, ...]:
         """The token."""
-        return self._token
+        return (self._token,)
 
     async def bearer(self) -> Secret:
         """Return the token."""
@@ -87,6 +87,7 @@ class _RenewableToken:
         self._config = config
         self._clock = config.clock
         self._token: Secret | None = None
+        self._earlier: Secret | None = None
         self._expires_at = float("-inf")
         self._lifetime = DOCUMENTED_LIFETIME
         self._proactive_left = PROACTIVE_LEFT
@@ -99,9 +100,9 @@ class _RenewableToken:
         return f"<{type(self).__name__} token {'held' if self._token else 'missing'}>"
 
     @property
-    def held(self) -> Secret | None:
-        """The current token, or None before the first one."""
-        return self._token
+    def known(self) -> tuple[Secret, ...]:
+        """The current token and the one before, whose responses may still arrive."""
+        return tuple(token for token in (self._token, self._earlier) if token is not None)
 
     async def bearer(self) -> Secret:
         """Return a valid token.
@@ -157,7 +158,7 @@ class _RenewableToken:
         """Fetch a token and store it."""
         requested_at = self._clock.monotonic()
         fetched = await self._fetch()
-        self._token = fetched.token
+        self._token, self._earlier = fetched.token, self._token
         self._lifetime = fetched.lifetime
         self._expires_at = requested_at + fetched.lifetime
         # Jitter, so that many processes do not renew in the same second.

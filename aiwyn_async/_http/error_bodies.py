@@ -13,8 +13,17 @@ from typing import Any, Final, cast
 # Most specific first. Compared in lower case and without separators, so that Message and errorMessage fit.
 _KEYS: Final = (
     "errors",
+    "modelstate",
+    "validationerrors",
+    "fielderrors",
+    "violations",
+    "invalidparams",
+    "issues",
     "message",
+    "messages",
     "errormessage",
+    "errormessages",
+    "errormsg",
     "msg",
     "title",
     "detail",
@@ -27,6 +36,8 @@ _KEYS: Final = (
     "faultstring",
     "meta",
 )
+_BY_FIELD: Final = {"errors", "modelstate", "validationerrors", "fielderrors"}
+"""Of these, an object has the errors of each field."""
 MAX_DEPTH: Final = 4
 MAX_ENTRIES: Final = 5
 """Maximum entries of one list or object, and maximum texts that are joined."""
@@ -39,7 +50,16 @@ def find_reason(body: object) -> str:
 
     The search is bounded in depth and breadth.
     """
-    texts = itertools.islice(_texts(body, MAX_DEPTH), MAX_ENTRIES * 2)
+    return _joined(_texts(body, MAX_DEPTH))
+
+
+def find_text(body: object) -> str:
+    """Return the reason in a decoded error body, or its first texts with their keys if no key is known."""
+    return find_reason(body) or _joined(_texts_with_keys(body, "", MAX_DEPTH))
+
+
+def _joined(found_texts: Iterator[str]) -> str:
+    texts = itertools.islice(found_texts, MAX_ENTRIES * 2)
     reasons: list[str] = []
     for text in texts:
         stripped = text[:MAX_TEXT].strip()
@@ -49,18 +69,22 @@ def find_reason(body: object) -> str:
 
 
 def says_failure(body: Mapping[str, Any]) -> bool:
-    """Return whether an envelope or its ``meta`` has ``success: false``.
+    """Return whether an envelope or its ``meta`` has ``success: false``, in any case.
 
     A body with an ``id`` is an object of the API, which may have a field of that name.
     """
-    meta = body.get("meta")
-    layers = [body, cast("dict[str, Any]", meta)] if isinstance(meta, dict) else [body]
-    return "id" not in body and any(layer.get("success") is False for layer in layers)
+    layers = [body]
+    for key, value in body.items():
+        if key.lower() == "meta" and isinstance(value, dict):
+            layers.append(cast("Mapping[str, Any]", value))
+    return "id" not in body and any(
+        key.lower() == "success" and value is False for layer in layers for key, value in layer.items()
+    )
 
 
 def failure_reason(body: Mapping[str, Any]) -> str:
     """Return the reason of an envelope that says ``success: false``."""
-    return find_reason(body) or find_reason(body.get("data"))
+    return find_reason(body) or find_reason(body.get("data")) or find_text(body)
 
 
 def _texts(value: object, depth: int) -> Iterator[str]:
@@ -73,6 +97,20 @@ def _texts(value: object, depth: int) -> Iterator[str]:
                 yield from _texts(entry, depth - 1)
     elif depth and isinstance(value, dict):
         yield from _texts_of_object(cast("Mapping[str, object]", value), depth - 1)
+
+
+def _texts_with_keys(value: object, at: str, depth: int) -> Iterator[str]:
+    """Yield ``key.key: text`` for each text in a value."""
+    if isinstance(value, str):
+        yield f"{at}: {value}" if at and value.strip() else value
+    elif depth and isinstance(value, list):
+        for entry in cast("Sequence[object]", value)[:MAX_ENTRIES]:
+            if not isinstance(entry, list):
+                yield from _texts_with_keys(entry, at, depth - 1)
+    elif depth and isinstance(value, dict):
+        fields = cast("Mapping[str, object]", value)
+        for key, entry in itertools.islice(fields.items(), MAX_KEYS):
+            yield from _texts_with_keys(entry, f"{at}.{key[:80]}".lstrip("."), depth - 1)
 
 
 def _texts_of_object(fields: Mapping[str, object], depth: int) -> Iterator[str]:
@@ -91,7 +129,7 @@ def _named_texts(fields: Mapping[str, object], depth: int) -> Iterator[str]:
         by_name.setdefault(key.lower().replace("_", "").replace("-", ""), value)
     for name in _KEYS:
         value = by_name.get(name)
-        if name == "errors" and isinstance(value, dict):
+        if name in _BY_FIELD and isinstance(value, dict):
             yield from _texts_by_field(cast("Mapping[str, object]", value), depth)
         elif value is not None:
             yield from _texts(value, depth)

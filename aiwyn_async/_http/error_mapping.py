@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from aiwyn_async._core.secret import Secret
-from aiwyn_async._http.error_bodies import failure_reason, find_reason, says_failure
+from aiwyn_async._http.error_bodies import failure_reason, find_text, says_failure
 from aiwyn_async._http.messages import (
     Failure,
     FailureKind,
@@ -27,7 +27,7 @@ from aiwyn_async._http.messages import (
     is_success,
     looks_cut,
 )
-from aiwyn_async._http.redaction import MAX_ERROR_BODY, excerpt, masked, printable
+from aiwyn_async._http.redaction import MAX_ERROR_BODY, excerpt, masked, masked_words, printable
 from aiwyn_async._http.retry_after import asks_to_come_back, requested_wait
 from aiwyn_async.errors import (
     ApiError,
@@ -49,9 +49,9 @@ from aiwyn_async.errors import (
 )
 
 MAX_REASON: Final = 500
-_SUCCESS: Final = b'"success"'
-_NO_SUCCESS: Final = re.compile(rb'"success"\s*:\s*false')
-ENVELOPE_EDGE: Final = 400
+_SUCCESS: Final = b'uccess"'
+_NO_SUCCESS: Final = re.compile(rb'"success"\s*:\s*false', re.IGNORECASE)
+ENVELOPE_EDGE: Final = 2000
 """Bytes at the start and end of a body within which an envelope says whether it is a success."""
 MAX_FAILURE_BODY: Final = 64 * 1024
 """Bytes; a longer body holds rows, whatever its envelope says."""
@@ -74,7 +74,7 @@ def to_error(
     """
     context: dict[str, Any] = {
         "method": request.method,
-        "path": request.path,
+        "path": masked_words(request.plain_path, secrets),
         "attempts": attempts,
         "elapsed": elapsed,
         "ambiguous": ambiguous or may_have_been_applied(request, outcome),
@@ -87,7 +87,7 @@ def to_error(
         failure = find_failure(request, outcome)
         if failure is not None:
             return _api_error(outcome, failure, context | {"ambiguous": ambiguous}, secrets)
-        return _not_json_error(outcome, context, secrets)
+        return _not_json_error(request, outcome, context, secrets)
     if outcome.status < 400:
         return _redirect_or_upgrade_error(outcome, context, secrets)
     return _status_error(outcome, context, secrets, now)
@@ -163,17 +163,18 @@ def _api_error(
     )
 
 
-def _not_json_error(response: Response, context: dict[str, Any], secrets: tuple[Secret, ...]) -> DecodeError:
+def _not_json_error(
+    request: Request, response: Response, context: dict[str, Any], secrets: tuple[Secret, ...]
+) -> DecodeError:
     kind = printable(response.content_type, secrets, limit=80) or "no content type"
     if not response.body.strip():
         return DecodeError(f"{response.status} with an empty body where JSON was expected", **context)
     if looks_cut(response.body):
         text = f"the JSON body is truncated after {len(response.body)} bytes"
         return DecodeError(text, malformed=True, **context)
-    start = excerpt(response.body, secrets)
-    return DecodeError(
-        f"expected a JSON object or array, got {kind}: {start!r}; is base_url right?", **context
-    )
+    # The response to an exchange may be the token itself.
+    start = f": {excerpt(response.body, secrets)!r}" if request.authorised else ""
+    return DecodeError(f"expected a JSON object or array, got {kind}{start}; is base_url right?", **context)
 
 
 def _redirect_or_upgrade_error(
@@ -205,6 +206,7 @@ _BY_STATUS: Final[Mapping[int, tuple[type[StatusError], str]]] = {
     401: (AuthenticationError, "invalid credentials; check the API key or token"),
     403: (PermissionDeniedError, "access denied; check the roles of the API key"),
     404: (NotFoundError, "not found"),
+    407: (StatusError, "the proxy requires credentials: proxy=http://user:password@host:port"),
     409: (ConflictError, "the request conflicts with the current state of the resource"),
     422: (InvalidRequestError, "the server rejected the request"),
     429: (RateLimitError, "too many requests; lower max_concurrency or wait"),
@@ -240,4 +242,4 @@ def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:
 
 def server_message(body: object) -> str:
     """Return the reason in an error body as one printable line, or ''."""
-    return printable(find_reason(body), limit=MAX_REASON)
+    return printable(find_text(body), limit=MAX_REASON)

@@ -18,6 +18,8 @@ OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM
 OUT_OF_SOCKETS_TEXT: Final = (
     "no file descriptor or memory left for a connection; raise the limit (ulimit -n) or lower max_concurrency"
 )
+PROXY_AUTHENTICATION_REQUIRED: Final = 407
+PROXY_CREDENTIALS: Final = "the proxy requires credentials: proxy=http://user:password@host:port"
 # Alerts by which a server ends the handshake; TLS 1.3 delivers them with the first read.
 _ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
 # The text of aiohttp for an encoding whose library is not installed, which it reports like invalid HTTP.
@@ -70,13 +72,12 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
         return FailureKind.TLS, _alert_text(alert[1])
     if isinstance(os_error, ssl.SSLError) or isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return FailureKind.TLS, _tls_text(error)
-    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(
-        error.__cause__, http_exceptions.ContentEncodingError
-    ):
-        return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
     if isinstance(error, aiohttp.ClientResponseError) and (named := _NO_DECODER.search(error.message)):
         text = f"the response has a Content-Encoding that was not requested: {named[1]}"
         return FailureKind.UNKNOWN_ENCODING, text
+    # That of a body received with its head is reported like invalid HTTP.
+    if _is_undecodable(error):
+        return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
     if is_out_of_sockets(error):
         return FailureKind.CONNECT, OUT_OF_SOCKETS_TEXT
     # The last entry matches every error.
@@ -87,11 +88,24 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
     )
     if isinstance(error, aiohttp.ClientConnectorError):
         text = f"{text} {error.host}:{error.port}"
-        if error.os_error.strerror:
-            text = f"{text}: {error.os_error.strerror}"
+        if reason := error.os_error.strerror or _reason_without_number(error.os_error):
+            text = f"{text}: {reason}"
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"{text}: status {error.status}"
+        if error.status == PROXY_AUTHENTICATION_REQUIRED:
+            text = f"{text}; {PROXY_CREDENTIALS}"
     return kind, text
+
+
+def _reason_without_number(error: OSError) -> str:
+    # asyncio raises these without an error number if the peer closes the connection in the handshake.
+    return "the connection was closed during the TLS handshake" if isinstance(error, ConnectionError) else ""
+
+
+def _is_undecodable(error: BaseException | None) -> bool:
+    return error is not None and (
+        isinstance(error, http_exceptions.ContentEncodingError) or _is_undecodable(error.__cause__)
+    )
 
 
 def is_out_of_sockets(error: Exception) -> bool:
@@ -107,11 +121,10 @@ def attribute_to_proxy(proxy: URL, error: Exception, kind: FailureKind, text: st
     if isinstance(error, aiohttp.ClientConnectorError):
         if (error.host, error.port) != (proxy.raw_host, proxy.port):
             return kind, f"{text} (through {named})"
+        if kind is FailureKind.TLS:
+            return kind, f"{named}: {text}"
         reason = "its host name could not be resolved" if kind is FailureKind.DNS else error.os_error.strerror
-        return (
-            kind,
-            text if kind is FailureKind.TLS else f"could not connect to {named}: {reason or 'failed'}",
-        )
+        return kind, f"could not connect to {named}: {reason or 'failed'}"
     if kind is FailureKind.CONNECT_TIMEOUT:
         return kind, f"{text} through {named}"
     # The proxy did not open a tunnel, so the request was not sent.

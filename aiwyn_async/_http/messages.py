@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import force_setattr
 
+from aiwyn_async._core.checks import MAX_ID
 from aiwyn_async._http.redaction import printable
 from aiwyn_async.errors import Attempt, ConfigurationError
 
@@ -57,7 +58,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         # A body may contain a credential or personal data, and tracebacks show the repr of locals.
-        return f"<Request {self.method} {self.path}>"
+        return f"<Request {self.method} {self.plain_path}>"
+
+    @property
+    def plain_path(self) -> str:
+        """The path without its query, which may contain a credential."""
+        return self.path.partition("#")[0].partition("?")[0]
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -152,10 +158,7 @@ _TIMEOUTS: Final = {FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT, Failu
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """No complete response was received.
-
-    ``text`` quotes neither bytes of the wire nor a credential.
-    """
+    """No complete response was received. ``text`` may quote a header of it, so the repr does not show it."""
 
     kind: FailureKind
     text: str
@@ -164,6 +167,9 @@ class Failure(msgspec.Struct, frozen=True):
     """A kept-alive connection broke before any response."""
     out_of_sockets: bool = False
     """This process could not open a socket; the server is not the cause."""
+
+    def __repr__(self) -> str:
+        return f"<Failure {self.kind.value}>"
 
 
 Outcome = Response | Failure
@@ -176,12 +182,14 @@ def path_segment(value: object, *, what: str = "key") -> str:
         ConfigurationError: the value is empty, not a number or string, ``.`` or ``..``, or contains control
             characters.
     """
-    if type(value) is int:
+    if type(value) is int and -MAX_ID < value < MAX_ID:
         return str(value)
     is_array = getattr(value, "shape", ()) != ()
     if isinstance(value, bool) or is_array or not isinstance(value, (Integral, str)):
         raise ConfigurationError(f"{what} must be an int or a str, not {type(value).__name__}")
-    text = str(value if isinstance(value, str) else int(value))
+    if isinstance(value, Integral) and abs(int(value)) >= MAX_ID:
+        raise ConfigurationError(f"{what} has more than 100 digits")
+    text = str.__str__(value) if isinstance(value, str) else str(int(value))
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(f"{what} is empty or contains control characters")
     if text.lower().replace("%2e", ".") in {".", ".."}:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final, cast
 
+from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._core.secret import Secret
+from aiwyn_async._http.secret_forms import MASK, mask_forms, patterns_of
 
-MASK: Final = "***"
 MAX_MASKED_DEPTH: Final = 50
 """A value nested deeper is replaced, since recursion would exhaust the stack."""
 MAX_ERROR_BODY: Final = 64 * 1024
@@ -25,18 +27,42 @@ def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> st
 
 
 def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH) -> Any:
-    """Return JSON with credentials masked in keys and values."""
-    match value:
-        case str():
-            for secret in secrets:
-                value = value.replace(secret.reveal(), MASK)
-            return value
-        case list() | dict() if not depth:
-            return "..."
-        case list():
-            return [masked(entry, secrets, depth - 1) for entry in cast("Iterable[Any]", value)]
-        case dict():
-            fields = cast("Mapping[str, Any]", value)
-            return {masked(key, secrets): masked(entry, secrets, depth - 1) for key, entry in fields.items()}
-        case _:
-            return value
+    """Return JSON with credentials masked in keys and values, in whatever form the server repeats them."""
+    return _Masking(secrets).value(value, depth)
+
+
+def masked_words(text: str, secrets: Iterable[Secret]) -> str:
+    """Return text of this package with credentials masked; very short ones would garble it."""
+    return _Masking(secret for secret in secrets if len(secret.reveal()) >= MIN_SECRET_LENGTH).text(text)
+
+
+class _Masking:
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        self._secrets = tuple(secrets)
+        self._patterns = patterns_of(self._secrets)
+
+    def value(self, value: Any, depth: int) -> Any:
+        match value:
+            case str():
+                return self.text(value)
+            case int() | float() | Decimal() if any(_is_number(value, secret) for secret in self._secrets):
+                return MASK
+            case list() | dict() if not depth:
+                return "..."
+            case list():
+                return [self.value(entry, depth - 1) for entry in cast("Iterable[Any]", value)]
+            case dict():
+                fields = cast("Mapping[str, Any]", value)
+                return {self.text(key): self.value(entry, depth - 1) for key, entry in fields.items()}
+            case _:
+                return value
+
+    def text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret.reveal(), MASK)
+        return mask_forms(text, self._patterns)
+
+
+def _is_number(value: float | Decimal, secret: Secret) -> bool:
+    text = secret.reveal()
+    return len(text) >= MIN_SECRET_LENGTH and text.isdecimal() and value == Decimal(text)

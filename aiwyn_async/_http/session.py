@@ -14,10 +14,9 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, NoReturn, Protocol
 
-from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._core.observer import ObservedCall
 from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
@@ -25,11 +24,11 @@ from aiwyn_async._http.error_mapping import MAX_REASON, to_error
 from aiwyn_async._http.limits import Sample
 from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
 from aiwyn_async._http.observation import Observation, ReadObservation, SafeObserver, logger
-from aiwyn_async._http.redaction import masked, printable
+from aiwyn_async._http.redaction import masked, masked_words, printable
 from aiwyn_async._http.retry import RetryBudget, is_throttled, retry_until_final
 from aiwyn_async._http.retry_after import requested_wait
 from aiwyn_async._http.transport import Transport
-from aiwyn_async.config import Config, Secret, secrets_in
+from aiwyn_async.config import Config, Secret, secrets_in, secrets_in_url
 from aiwyn_async.errors import (
     ApiError,
     ConfigurationError,
@@ -55,13 +54,23 @@ class TokenSource(Protocol):
         ...
 
     @property
-    def held(self) -> Secret | None:
-        """The current token, to be masked if a server repeats it."""
+    def known(self) -> tuple[Secret, ...]:
+        """The current token and the one before, to be masked if a server repeats them."""
         ...
 
     async def aclose(self) -> None:
         """Cancel a running renewal."""
         ...
+
+
+async def repeated(earlier: Response, again: Awaitable[Response]) -> Response:
+    """Await another response, which lists the attempts of both; its error does, too."""
+    try:
+        response = await again
+    except RequestError as error:
+        error.attempts = (*earlier.attempts, *error.attempts)
+        raise
+    return response.after((*earlier.attempts, *response.attempts))
 
 
 class Session:
@@ -81,6 +90,7 @@ class Session:
         self.warned_paths: set[str] = set()
         """Undocumented endpoints already warned about."""
         self._headers = config.headers or None
+        self._fixed_secrets = (*secrets_in(config.headers), *secrets_in_url(config.proxy))
         self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
         self._observer = None if config.observer is None else SafeObserver(config.observer)
 
@@ -105,22 +115,13 @@ class Session:
             "create an AiwynClient in each process"
         )
 
-    async def repeat(self, request: Request, earlier: Response) -> Response:
-        """Repeat a read after an unusable response; the result, or the error, lists all attempts."""
-        try:
-            response = await self.call(request)
-        except RequestError as error:
-            error.attempts = (*earlier.attempts, *error.attempts)
-            raise
-        return response.after((*earlier.attempts, *response.attempts))
-
     def mask_text(self, text: str) -> str:
         """Return text of the server as one printable line without credentials."""
         return printable(text, self.secrets(), limit=MAX_REASON)
 
     def attach_request(self, error: RequestError, request: Request, response: Response) -> RequestError:
         """Add the request to an error found in its response; mask what the error quotes."""
-        error.method, error.path = request.method, request.path
+        error.method, error.path = request.method, masked_words(request.plain_path, self.secrets())
         error.attempts, error.request_id = response.attempts, response.request_id
         return self.mask(error)
 
@@ -129,9 +130,8 @@ class Session:
         secrets = self.secrets()
         if isinstance(error, (ApiError, ResponseMismatchError)):
             error.args = (printable(error.args[0], secrets, limit=MAX_REASON),)
-        else:  # mostly words of this package, which a very short token would garble
-            secrets = tuple(secret for secret in secrets if len(secret.reveal()) >= MIN_SECRET_LENGTH)
-            error.args = (masked(error.args[0], secrets),)
+        else:
+            error.args = (masked_words(error.args[0], secrets),)
         error.request_id = masked(error.request_id, secrets)
         if isinstance(error, DecodeError):
             error.location = masked(error.location, secrets)
@@ -150,11 +150,10 @@ class Session:
         """Return a path or an id for observers and logs: printable, without credentials."""
         if text is None:
             return None
-        secrets = [secret for secret in self.secrets() if len(secret.reveal()) >= MIN_SECRET_LENGTH]
-        return printable(text, secrets, limit=MAX_SHOWN_PATH)
+        return printable(masked_words(text, self.secrets()), limit=MAX_SHOWN_PATH)
 
     def _described(self, request: Request) -> ObservedCall:
-        path = request.path.partition("#")[0].partition("?")[0]
+        path = request.plain_path
         return ObservedCall(
             kind="request",
             method=request.method,
@@ -298,9 +297,9 @@ class Session:
 
     def secrets(self, bearer: Secret | None = None) -> tuple[Secret, ...]:
         """Return the credentials to mask if a server repeats them."""
-        held = None if self.tokens is None else self.tokens.held
-        known = (bearer, held, self.config.api_key, *secrets_in(self.config.headers))
-        return tuple(secret for secret in known if secret is not None)
+        held = () if self.tokens is None else self.tokens.known
+        known = (bearer, *held, self.config.api_key, *self._fixed_secrets)
+        return tuple(dict.fromkeys(secret for secret in known if secret is not None))
 
     def _deadline_exceeded(self, call: Call) -> DeadlineExceededError:
         cause = None if call.last is None else self._error(call, call.last)
@@ -310,7 +309,7 @@ class Session:
             phase=call.phase,
             retry_after=self._pause_left(call) if cause is None else cause.retry_after,
             method=call.request.method,
-            path=call.request.path,
+            path=masked_words(call.request.plain_path, self.secrets(call.bearer)),
             attempts=tuple(call.attempts),
             elapsed=self.config.clock.monotonic() - call.started,
             ambiguous=call.ambiguous

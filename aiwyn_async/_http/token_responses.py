@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -13,13 +14,15 @@ import msgspec
 from aiwyn_async._core.secret import Secret, bearer_secret
 from aiwyn_async._http.error_bodies import find_reason
 from aiwyn_async._http.messages import fields_of
-from aiwyn_async._http.redaction import printable
+from aiwyn_async._http.redaction import masked, printable
 from aiwyn_async._http.retry_after import timestamp_of
+from aiwyn_async._http.secret_forms import MASK
 from aiwyn_async.errors import ConfigurationError
 
 DOCUMENTED_LIFETIME: Final = 3600.0
 CLOCK_SKEW: Final = 300.0
 """Seconds by which the clocks of the server and of this machine may differ before one is considered wrong."""
+_LONG_WORD: Final = re.compile(r"[\w.~+=-]{32,}")
 USUAL_TOKEN_KEYS: Final = ("token", "jwt", "accessToken", "access_token", "idToken", "id_token")
 
 
@@ -61,9 +64,14 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
         token = as_secret(layer.get(name))
         if token is not None:
             return TokenResponse(token, _lifetime_in(layer, data, top), "")
-    keys = printable(", ".join(sorted(top)), secrets) or "none"
-    reason = printable(find_reason(top), secrets)
+    keys = _words(", ".join(sorted(top)), secrets) or "none"
+    reason = _words(find_reason(top), secrets)
     return TokenResponse(None, None, f"keys: {keys}" + (f"; the server says: {reason}" if reason else ""))
+
+
+def _words(text: str, secrets: Sequence[Secret]) -> str:
+    """Return text without long words, since one may be a token, under a key that nobody configured."""
+    return printable(_LONG_WORD.sub(MASK, masked(text, secrets)))
 
 
 def _below(fields: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:

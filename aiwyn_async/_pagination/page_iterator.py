@@ -82,6 +82,8 @@ class PageIterator(Generic[RowT]):
         self._started_page: tuple[PageRequest, PageInBlocks[RowT]] | None = None
         self._may_stream = True
         self._is_unreadable = False
+        self.failed_attempts: int = 0
+        """Attempts of the request that failed, which the report does not count."""
         self.report: ListReport = self._processor.report
         max_depth = partial(_max_depth, session, self.report)
         self._adaptive_depth = AdaptiveDepth(self._prefetcher, max_depth, timer)
@@ -202,12 +204,20 @@ class PageIterator(Generic[RowT]):
 
     async def _next_response(self) -> tuple[PageRequest, Response]:
         self._prefetcher.fill_and_await(self._pagination.next_request)
-        request, response = await self._adaptive_depth.next_in_order()
+        try:
+            request, response = await self._adaptive_depth.next_in_order()
+        except RequestError as error:
+            self.failed_attempts = len(error.attempts)
+            raise
         self._processor.count_response(response)
         return request, response
 
     async def _repeat(self, request: PageRequest) -> Response:
-        response = await self._fetch(request)
+        try:
+            response = await self._fetch(request)
+        except RequestError as error:
+            self.failed_attempts = len(error.attempts)
+            raise
         self._processor.count_response(response)
         return response
 

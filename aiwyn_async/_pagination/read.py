@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback, check_state
+from aiwyn_async._core.checks import check_flag, shown
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
@@ -93,6 +94,9 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         options["limit"] = check_positive("limit", options["limit"])
     if options.get("ranges") is not None:
         options["ranges"] = check_positive("ranges", options["ranges"], MAX_RANGES)
+    for name in ("strict", "ordered"):
+        if name in options:
+            options[name] = check_flag(name, options[name])
     on_bad_row = options.get("on_bad_row", "raise")
     if not isinstance(on_bad_row, str) or on_bad_row not in {"raise", "skip", "collect"}:
         raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
@@ -284,7 +288,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
     def _with(self, row_type: Any = None, **changes: Any) -> Any:
         """Return the same read with other options or another row type."""
         options = msgspec.structs.replace(self.options, **changes)
-        return type(self)(self._session, self.query, row_type or self.row_type, options)
+        return type(self)(self._session, self.query, self.row_type if row_type is None else row_type, options)
 
 
 def check_decodable(row_type: object) -> None:
@@ -295,7 +299,7 @@ def check_decodable(row_type: object) -> None:
     """
     try:
         _decoder_of(cast("Any", row_type))
-    except (TypeError, NameError) as error:
+    except (TypeError, NameError, ValueError) as error:
         raise ConfigurationError(f"rows cannot be decoded as {type_name(row_type)}: {error}") from None
 
 
@@ -319,10 +323,11 @@ def check_positive(name: str, value: object, maximum: int | None = None) -> int:
     number = int(cast("int", value)) if is_whole else 0
     if number < 1 or (maximum is not None and number > maximum):
         bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
-        raise ConfigurationError(f"{name} must be an integer {bounds}, got {value!r}")
+        raise ConfigurationError(f"{name} must be an integer {bounds}, got {shown(value)}")
     return number
 
 
 def type_name(row_type: object) -> str:
     """Return the name of a type for an error message."""
-    return getattr(row_type, "__name__", None) or repr(row_type)
+    name: object = getattr(row_type, "__name__", None)
+    return name if isinstance(name, str) and name else shown(row_type)

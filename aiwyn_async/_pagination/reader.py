@@ -21,7 +21,7 @@ from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow, PageDecoder
 from aiwyn_async._decoding.values import InvalidValueError, NumberText, as_integer
 from aiwyn_async._http.messages import Request, Response, encode_json
-from aiwyn_async._http.session import Session
+from aiwyn_async._http.session import Session, repeated
 from aiwyn_async._pagination.conditions import Conditions
 from aiwyn_async._pagination.in_blocks import PageInBlocks
 from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, RawPage
@@ -93,13 +93,13 @@ class PageReader(Generic[RowT]):
             if not error.malformed:
                 raise
             # A response that was truncated in transit decodes the second time.
-            response = await again()
+            response = await repeated(response, again())
             rows, violations = self._rows_and_violations(response)
         else:
             if rows.is_malformed or violations:
                 if rows.unknown:  # noted once for all responses
                     self._note_unknown(rows, self._keys_of(rows, response))
-                response = await again()
+                response = await repeated(response, again())
                 rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
             if is_of_id:  # more rows than those with null lose none

@@ -170,8 +170,8 @@ class FullScan(Generic[RowT]):
         """
         await self._close_scan(scan)
         report = self.report
-        report.requests += len(error.attempts)
-        report.retries += max(0, len(error.attempts) - 1)
+        report.requests += scan.failed_attempts
+        report.retries += max(0, scan.failed_attempts - 1)
         may_restart = self._has_keys or report.scans > 0 or not self._number
         may_shrink = may_be_page_size(error) and self._page_size > 1
         if not may_restart or not may_shrink or not await self._single_row_works():

@@ -10,6 +10,7 @@ from decimal import Decimal
 from numbers import Integral
 from typing import Any, Final, TypeVar, cast
 
+from aiwyn_async._core.checks import MAX_ID, check_kind
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
@@ -25,14 +26,17 @@ def as_id(name: str, value: object) -> Id:
     Raises:
         ConfigurationError: it is something else, such as a bool, NaN or an array.
     """
-    if type(value) is int:
+    if type(value) is int and -MAX_ID < value < MAX_ID:
         return value
     if isinstance(value, str):
         return str.__str__(value)
     is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
     if not is_whole:
         raise ConfigurationError(f"{name} must be an int or a str, not {type(value).__name__}")
-    return int(cast("int", value))
+    number = int(cast("int", value))
+    if abs(number) >= MAX_ID:
+        raise ConfigurationError(f"{name} has more than 100 digits")
+    return number
 
 
 def optional_id(name: str, value: object) -> Id | None:
@@ -46,7 +50,29 @@ def as_fields(fields: Mapping[str, object]) -> dict[str, JSON]:
     Raises:
         ConfigurationError: a value has no JSON, such as NaN, ``NaT`` or an array; it names the field.
     """
+    check_kind("filters", fields, Mapping, "a mapping of fields to values")
     return {name: to_wire(value, name) for name, value in fields.items() if value is not None}
+
+
+def as_body(body: Mapping[str, object]) -> dict[str, JSON]:
+    """Return a body in the types of JSON; None clears a field.
+
+    Raises:
+        ConfigurationError: a value has no JSON; it names the field.
+    """
+    return {name: to_wire(value, name) for name, value in body.items()}
+
+
+def extra_fields(extra: Mapping[str, object] | None) -> dict[str, object]:
+    """Return the extra fields of a body.
+
+    Raises:
+        ConfigurationError: they are not a mapping.
+    """
+    if extra is None:
+        return {}
+    check_kind("extra", extra, Mapping, "a mapping of fields to values")
+    return dict(extra)
 
 
 def check_finite(value: object) -> None:

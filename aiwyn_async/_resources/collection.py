@@ -13,9 +13,10 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._http.messages import Request, Response, path_segment
-from aiwyn_async._http.session import Session
+from aiwyn_async._http.session import Session, repeated
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
@@ -199,7 +200,10 @@ class Collection(Generic[RowT, HitT, DetailT]):
             RequestError: the server cannot be read.
         """
         check_keys("known", known)
-        return await diff_keys(self.pull() if pull is None else pull, known)
+        if pull is not None:
+            check_kind("pull", pull, Pull, "a pull() of this resource")
+        keys = [as_id("known", key) async for key in iterate(known)]
+        return await diff_keys(self.pull() if pull is None else pull, keys)
 
     def _list(self, filters: Mapping[str, object], options: ListOptions) -> Pager[RowT]:
         built = ReadOptions.build(self._verb("list"), LIST_OPTIONS, **options)
@@ -233,7 +237,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         except ResponseMismatchError:
             pass  # its connection is not reused
         # A truncated document decodes when it is requested again; a malformed one does not.
-        return self._detail(request, await self._session.repeat(request, response), key)
+        return self._detail(request, await repeated(response, self._session.call(request)), key)
 
     def get_many(self, keys: Iterable[Id] | AsyncIterable[Id]) -> Iteration[LookupResult[DetailT]]:
         """Look up objects by their keys concurrently, in the order of the keys.

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Union, overload
 
 import msgspec
 
+from aiwyn_async._core.checks import shown
 from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.docstrings import field_meanings, section_entries
@@ -133,10 +134,11 @@ class DescribesResources:
         collections = self._collections()
         if resource is None:
             return tuple(_describe(each, self.config) for each in collections.values())
-        collection: Any = getattr(self, str(resource), None)
+        is_name = isinstance(resource, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        collection: Any = getattr(self, resource, None) if is_name else None
         if not any(collection is each for each in collections.values()):
             known = ", ".join(collections)
-            raise ConfigurationError(f"unknown resource {resource!r}; use one of {known}")
+            raise ConfigurationError(f"unknown resource {shown(resource)}; use one of {known}")
         return _describe(collection, self.config)
 
     def _check_endpoints(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.arguments import extra_fields
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
@@ -51,4 +52,4 @@ class Engagements(SearchableCollection[Engagement, EngagementSearchRow, Engageme
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        return self._list(extra or {}, options)
+        return self._list(extra_fields(extra), options)

@@ -9,12 +9,14 @@ use of each emits a warning.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
+from aiwyn_async._core.checks import check_kind, shown
 from aiwyn_async._http.messages import Request, Response, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
+from aiwyn_async._resources.arguments import as_body, extra_fields
 from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, DecodeError
@@ -64,7 +66,7 @@ class EventSubscriptions:
         body = _picked(target_url=target_url, entity_types=entity_types, operations=operations)
         if not entity_types or not operations:
             raise ConfigurationError("a subscription needs at least one entity type and one operation")
-        sent = await self._call("create", "POST", "", body | dict(extra or {}))
+        sent = await self._call("create", "POST", "", body | extra_fields(extra))
         return decode_response(self._session, *sent, EventSubscription)
 
     async def update(
@@ -84,7 +86,7 @@ class EventSubscriptions:
             RequestError: see ``errors``.
         """
         body = _picked(target_url=target_url, entity_types=entity_types, operations=operations, active=active)
-        body |= dict(extra or {})
+        body |= extra_fields(extra)
         if not body:
             raise ConfigurationError("update() has nothing to change; pass a field to change")
         sent = await self._call("update", "PUT", "/{id}", body, key=_segment(subscription_id))
@@ -125,7 +127,7 @@ class EventSubscriptions:
             method=method,
             path=path + below.replace("{id}", key),
             template=path + below,
-            body=None if body is None else encode_json(body),
+            body=None if body is None else encode_json(as_body(body)),
             retry_class=RetryClass.READ if method == "GET" else RetryClass.WRITE,
         )
         return request, await self._session.call(request)
@@ -164,13 +166,18 @@ def _picked(
     operations: Sequence[str] | None,
     active: bool | None = None,
 ) -> dict[str, object]:
-    if target_url is not None and not target_url.startswith(("https://", "http://")):
+    is_url = isinstance(target_url, str) and target_url.startswith(("https://", "http://"))
+    if target_url is not None and not is_url:
         raise ConfigurationError("target_url must start with https:// or http://")
     for name, texts in (("entity_types", entity_types), ("operations", operations)):
-        if isinstance(texts, str):
-            raise ConfigurationError(f"{name} must be a list of texts, not one text; pass a list with it")
-    unknown = sorted(set(operations or ()) - OPERATIONS)
-    if unknown:
-        raise ConfigurationError(f"operations must be CREATE, UPDATE or DELETE, got {unknown[0]!r}")
+        if texts is not None and not isinstance(texts, (list, tuple, set, frozenset)):
+            raise ConfigurationError(
+                f"{name} must be a list of texts, such as ['invoice'], not {type(texts).__name__}"
+            )
+    for operation in cast("Sequence[object]", operations or ()):
+        if not isinstance(operation, str) or operation not in OPERATIONS:
+            raise ConfigurationError(f"operations must be CREATE, UPDATE or DELETE, got {shown(operation)}")
+    for entity_type in entity_types or ():
+        check_kind("entity_types", entity_type, str, "a list of texts")
     named = {"targetUrl": target_url, "entityTypes": entity_types, "operations": operations, "active": active}
     return {key: value for key, value in named.items() if value is not None}

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import optional_id, wire_date
+from aiwyn_async._resources.arguments import extra_fields, optional_id, wire_date
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
@@ -58,4 +58,4 @@ class Payments(Collection[Payment, Payment, PaymentDetail]):
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
         }
-        return self._list(filters | dict(extra or {}), options)
+        return self._list(filters | extra_fields(extra), options)

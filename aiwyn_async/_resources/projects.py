@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.arguments import extra_fields
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
@@ -46,4 +47,4 @@ class Projects(Collection[Project, Project, ProjectDetail]):
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        return self._list(extra or {}, options)
+        return self._list(extra_fields(extra), options)

@@ -15,6 +15,7 @@ import msgspec
 
 from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
+from aiwyn_async._resources.arguments import as_body
 from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.models.records import RecordType, RecordTypeField
@@ -100,20 +101,21 @@ class RecordTypes:
             method=method,
             path=f"{path}{below}",
             template=f"{path}/{{name}}" if below else path,
-            body=None if body is None else encode_json(body),
+            body=None if body is None else encode_json(as_body(body)),
             retry_class=RetryClass.WRITE,
         )
         return decode_response(self._session, request, await self._session.call(request), RecordType)
 
 
-def _fields(fields: Sequence[FieldInput]) -> list[RecordTypeField]:
+def _fields(fields: Sequence[FieldInput]) -> list[dict[str, Any]]:
     try:
         record_fields = msgspec.convert(
             [msgspec.to_builtins(field) for field in fields], list[RecordTypeField]
         )
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"fields are malformed: {error}") from None
     nameless = [index for index, field in enumerate(record_fields) if not field.name or not field.type]
     if nameless or not record_fields:
         raise ConfigurationError("fields must have at least one field, each with a name and a type")
-    return record_fields
+    built: list[dict[str, Any]] = msgspec.to_builtins(record_fields)
+    return built

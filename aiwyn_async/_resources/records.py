@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
+from aiwyn_async._core.checks import check_flag
 from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
@@ -104,6 +105,7 @@ class RecordWrite:
         raise_on_partial: bool,
     ) -> None:
         batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
+        raise_on_partial = check_flag("raise_on_partial", raise_on_partial)
         if isinstance(records, (str, bytes, Mapping)):
             raise ConfigurationError("records must be an iterable of records; pass a single record in a list")
         self.report: WriteReport = WriteReport()
@@ -217,6 +219,9 @@ class RecordWrite:
             yield broken
 
     def _checked(self, record_input: RecordInput, index: int) -> Record:
+        if not isinstance(record_input, (Record, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(record_input).__name__
+            raise ConfigurationError(f"record {index} is malformed: expected a Record or a dict, got {kind}")
         try:
             record = (
                 record_input

@@ -12,6 +12,7 @@ from typing import Final, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
+from aiwyn_async._resources.arguments import extra_fields
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
@@ -49,4 +50,4 @@ class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberD
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        return self._list(extra or {}, options)
+        return self._list(extra_fields(extra), options)

@@ -56,7 +56,7 @@ class UntypedCollection(SearchableCollection[Row, Row, Row]):
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        return self._list(filters or {}, options)
+        return self._list({} if filters is None else filters, options)
 
 
 def undocumented_endpoint(resource: str) -> Endpoint:

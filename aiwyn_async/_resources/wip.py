@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import optional_id
+from aiwyn_async._resources.arguments import extra_fields, optional_id
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
@@ -52,4 +52,4 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        return self._list({"clientId": optional_id("client_id", client_id)} | dict(extra or {}), options)
+        return self._list({"clientId": optional_id("client_id", client_id)} | extra_fields(extra), options)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
+from aiwyn_async._core.checks import check_kind, check_word, shown
 from aiwyn_async._decoding.checked_types import is_checkable, resolve
 from aiwyn_async._decoding.chosen_fields import has_choice
 from aiwyn_async._decoding.plain_types import union_members
@@ -54,10 +55,9 @@ def column_options(
     Raises:
         ConfigurationError: an option has an invalid value, or names an unsuitable column.
     """
-    if ids not in ("auto", "text"):
-        raise ConfigurationError(f'ids must be "auto" or "text", got {ids!r}')
-    if extra not in (None, "json"):
-        raise ConfigurationError(f'extra must be "json" or None, got {extra!r}')
+    check_word("ids", ids, ("auto", "text"))
+    if extra is not None:
+        check_word("extra", extra, ("json",))
     _check_round_money(row_type, round_money)
     if isinstance(date_columns, str) or not hasattr(date_columns, "__iter__"):
         raise ConfigurationError("date_columns must be a list of names, such as ['issueDate', 'dueDate']")
@@ -68,6 +68,7 @@ def column_options(
     times = time_columns(row_type)
     declared = {field.encode_name for field in msgspec.structs.fields(row_type)}
     for name in days:
+        check_kind("date_columns", name, str, "a list of names")
         if name in declared - columns.keys():
             raise ConfigurationError(
                 f"date_columns: {name!r} is not a chosen column; add it, or remove it from date_columns"
@@ -91,7 +92,9 @@ def _check_round_money(row_type: Any, places: int | None) -> None:
     if places is None:
         return
     if type(places) is not int or not 0 <= places <= MAX_PLACES:
-        raise ConfigurationError(f"round_money must be an integer from 0 to {MAX_PLACES}, got {places!r}")
+        raise ConfigurationError(
+            f"round_money must be an integer from 0 to {MAX_PLACES}, got {shown(places)}"
+        )
     if has_choice(row_type) and not _has_amounts(row_type):
         raise ConfigurationError("round_money: the chosen columns have no amounts; remove round_money")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._decoding.checked_types import is_object
 from aiwyn_async._decoding.chosen_fields import choose_fields
 from aiwyn_async.errors import ConfigurationError
@@ -31,6 +32,7 @@ def choose_columns(row_type: Any, columns: Iterable[str]) -> type[Any]:
     if not names:
         raise ConfigurationError(f"columns must have at least one name; {choice}")
     for index, name in enumerate(names):
+        check_kind("columns", name, str, "a list of names")
         if name not in known:
             raise ConfigurationError(f"columns: {name!r} is not a field of the rows; {choice}")
         if name in names[:index]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback
+from aiwyn_async._core.checks import check_flag, check_kind, shown
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
@@ -132,9 +133,13 @@ async def export(
     options = column_options(
         row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
     )
-    options = msgspec.structs.replace(options, csv_escape_formulas=csv_escape_formulas)
+    options = msgspec.structs.replace(
+        options, csv_escape_formulas=check_flag("csv_escape_formulas", csv_escape_formulas)
+    )
     parquet = parquet_options(compression, row_group_rows)
     check_callback("on_progress", on_progress)
+    if table is not None:
+        check_kind("table", table, str, "a str")
     if table is not None and not table.strip():
         raise ConfigurationError("table must not be empty; leave it out for the name of the endpoint")
     output: Output
@@ -172,7 +177,7 @@ def _dataset(
     if options.csv_escape_formulas:
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {to}; remove it")
     if keep is not None and (type(keep) is not int or keep < 1):
-        raise ConfigurationError(f"keep must be an integer of at least 1, got {keep!r}")
+        raise ConfigurationError(f"keep must be an integer of at least 1, got {shown(keep)}")
     try:
         from aiwyn_async.export._dataset.files import DatasetFiles  # noqa: PLC0415 (needs an extra)
     except ImportError:
@@ -182,7 +187,7 @@ def _dataset(
 
 
 def _mode(**flags: bool) -> Mode:
-    names = [name for name, is_set in flags.items() if is_set]
+    names = [name for name, is_set in flags.items() if check_flag(name, is_set)]
     if len(names) > 1:
         raise ConfigurationError(
             f"{' and '.join(f'{name}=True' for name in names)} exclude each other; "

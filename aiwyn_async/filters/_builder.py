@@ -189,8 +189,9 @@ F: Final = Fields()
 """Builds every filter and order: ``F.total_amount > 100``, ``F.id.desc()``."""
 
 
-def _build_order(path: Path, base: Literal["asc", "desc"], nulls: str | None) -> Order:
-    direction = DIRECTIONS.get(base if nulls is None else f"{base}_nulls_{nulls}")
+def _build_order(path: Path, base: Literal["asc", "desc"], nulls: object) -> Order:
+    suffix = "" if nulls is None else f"_nulls_{nulls}" if isinstance(nulls, str) else "?"
+    direction = DIRECTIONS.get(base + suffix)
     if direction is None:
         raise ConfigurationError(f'nulls must be "first" or "last", got {describe(nulls)}')
     return Order(path, direction)

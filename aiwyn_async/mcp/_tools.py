@@ -11,7 +11,7 @@ import msgspec
 
 from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async._http.redaction import MASK
+from aiwyn_async._http.secret_forms import MASK
 from aiwyn_async._resources.describe import ResourceDescription
 from aiwyn_async._resources.endpoint import Verb
 from aiwyn_async.client import AiwynClient

@@ -12,6 +12,7 @@ import msgspec
 
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.timestamps import to_timedelta
+from aiwyn_async._core.checks import check_flag, check_kind
 from aiwyn_async._core.files import local_path
 from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._core.pull_report import PullReport
@@ -141,6 +142,8 @@ async def sync(
         RequestError: a request failed; received rows are in the table, and the next run resumes.
     """
     started = time.perf_counter()
+    full, reconcile_deletes = check_flag("full", full), check_flag("reconcile_deletes", reconcile_deletes)
+    check_kind("collection", collection, Collection, "a resource, such as aiwyn.invoices")
     path = local_path(to)
     ReadOptions.build("sync", on_bad_row=on_bad_row, page_size=page_size)
     reads = ResourceReads(

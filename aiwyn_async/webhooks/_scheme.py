@@ -2,12 +2,15 @@
 
 import base64
 import re
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
+from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
+
+AnySecret: TypeAlias = str | bytes | Secret
 
 PLACEHOLDER: Final = re.compile(r"\{(id|timestamp|body)\}")
 _ANY_PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
@@ -53,9 +56,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
     future_tolerance: float = 300.0
 
     def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            _check_field(field.name, field.type, getattr(self, field.name))
         _check_placeholders(self.signed)
-        if self.timestamp_format not in {"seconds", "milliseconds", "iso"}:
-            raise ConfigurationError("timestamp_format must be 'seconds', 'milliseconds' or 'iso'")
         names = PLACEHOLDER.findall(self.signed)
         if "id" in names and self.id_header is None:
             raise ConfigurationError(
@@ -72,10 +75,24 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
                 "only a signed timestamp can be trusted; use {timestamp} in signed together with"
                 " timestamp_header or timestamp_prefix, or none of them"
             )
-        if not all(0 <= seconds < float("inf") for seconds in (self.tolerance, self.future_tolerance)):
-            raise ConfigurationError("tolerance and future_tolerance must be finite and not negative")
-        if not self.separator or not self.signature_header:
-            raise ConfigurationError("separator and signature_header must not be empty")
+
+
+_MAY_BE_EMPTY: Final = {"prefix", "secret_prefix"}
+
+
+def _check_field(name: str, kind: Any, value: object) -> None:
+    words = [word for word in get_args(kind) if isinstance(word, str)]
+    if words:
+        if value not in words:
+            raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}")
+    elif kind is float:
+        number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
+        if not 0 <= number < float("inf"):
+            raise ConfigurationError(f"{name} must be a finite number of seconds, 0 or more")
+    elif not isinstance(value, get_args(kind) or kind):
+        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
+    elif value == "" and name not in _MAY_BE_EMPTY:
+        raise ConfigurationError(f"{name} must not be empty")
 
 
 def _check_placeholders(signed: str) -> None:
@@ -117,13 +134,23 @@ STRIPE_LIKE: Final = Scheme(
 """One header, ``t=1700000000,v1=<hex>``. Adapt it with ``msgspec.structs.replace``."""
 
 
-def decode_secrets(secrets: str | bytes | Sequence[str | bytes], scheme: Scheme) -> tuple[bytes, ...] | str:
+def decode_secrets(secrets: object, scheme: Scheme) -> tuple[bytes, ...] | str:
     """Return the keys of the secrets, or an error message.
 
     The caller raises it, so that no traceback with local variables shows a secret.
     """
-    items = [secrets] if isinstance(secrets, str | bytes) else secrets
-    decoded = [_decode_secret(secret, scheme) for secret in items]
+    items: list[object]
+    kind = type(secrets).__name__
+    if isinstance(secrets, (str, bytes, bytearray, Secret)):
+        items = [secrets]
+    elif isinstance(secrets, Iterable) and not isinstance(secrets, Mapping):
+        items = list(cast("Iterable[object]", secrets))
+    else:
+        return f"secrets must be text, bytes or a list of these, not {kind}"
+    for item in items:
+        if not isinstance(item, (str, bytes, bytearray, Secret)):
+            return f"secrets must be text or bytes, not {type(item).__name__}"
+    decoded = [_decode_secret(cast("AnySecret", item), scheme) for item in items]
     if not decoded:
         return "secrets is empty; pass at least one"
     if b"" in decoded:
@@ -135,11 +162,12 @@ def decode_secrets(secrets: str | bytes | Sequence[str | bytes], scheme: Scheme)
     return keys
 
 
-def _decode_secret(secret: str | bytes, scheme: Scheme) -> bytes | None:
+def _decode_secret(secret: AnySecret, scheme: Scheme) -> bytes | None:
     """Return the key of a secret, or None if its encoding is not the scheme's."""
-    if isinstance(secret, bytes):
-        return secret
-    text = secret.strip().removeprefix(scheme.secret_prefix)
+    if isinstance(secret, (bytes, bytearray)):
+        return bytes(secret)
+    text = secret.reveal() if isinstance(secret, Secret) else secret
+    text = text.strip().removeprefix(scheme.secret_prefix)
     try:
         match scheme.secret_encoding:
             case "utf8":

@@ -14,10 +14,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aiwyn_async._core.callbacks import is_async
+from aiwyn_async._core.callbacks import check_callback, is_async
 from aiwyn_async._http.charsets import as_utf8
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
-from aiwyn_async.webhooks._scheme import PLACEHOLDER, Scheme, decode_secrets
+from aiwyn_async.webhooks._scheme import PLACEHOLDER, AnySecret, Scheme, decode_secrets
 
 _ISO_TIMESTAMP: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII
@@ -58,8 +58,9 @@ class WebhookVerifier:
     """Verifies the deliveries of one sender.
 
     Args:
-        secrets: The signing secret, or several during a rotation: a signature by any of them is valid. A str
-            is decoded as the scheme says; bytes are the key itself.
+        secrets: The signing secret, or several during a rotation: a signature by any of them is valid. A str,
+            or the ``Secret`` of ``event_subscriptions.secret()``, is decoded as the scheme says; bytes are
+            the key itself.
         scheme: How the sender signs.
         seen: Called with the id of a delivery that is otherwise valid; returns True to reject a duplicate. It
             must store the id in the same step, so that of two concurrent duplicates one is rejected. An async
@@ -67,13 +68,13 @@ class WebhookVerifier:
         clock: Returns the current time in epoch seconds.
 
     Raises:
-        ConfigurationError: A secret is missing, empty or not encoded as the scheme says; or ``seen`` is set
-            and the scheme has no signed id.
+        ConfigurationError: A secret is missing, empty or not encoded as the scheme says; an argument has the
+            wrong type; or ``seen`` is set and the scheme has no signed id.
     """
 
     def __init__(
         self,
-        secrets: str | bytes | Sequence[str | bytes],
+        secrets: AnySecret | Sequence[AnySecret],
         scheme: Scheme,
         *,
         seen: Callable[[str], bool | Awaitable[bool]] | None = None,
@@ -81,11 +82,14 @@ class WebhookVerifier:
     ) -> None:
         self.scheme = scheme
         self._keys: tuple[bytes, ...] = ()
-        keys = decode_secrets(secrets, scheme)
+        is_scheme = isinstance(scheme, Scheme)  # pyright: ignore[reportUnnecessaryIsInstance]
+        keys = decode_secrets(secrets, scheme) if is_scheme else "scheme must be a Scheme"
         # So that a traceback with local variables does not show a secret.
         del secrets
         if isinstance(keys, str):
             raise ConfigurationError(keys)
+        _check_seen(seen)
+        check_callback("clock", clock)
         if seen is not None and scheme.id_header is None and scheme.id_key is None:
             raise ConfigurationError("seen needs a delivery id; set id_header or id_key in the scheme")
         if seen is not None and scheme.id_header is not None and "{id}" not in scheme.signed:
@@ -213,7 +217,7 @@ class WebhookVerifier:
 
     def _check_age(self, sent_at: float) -> None:
         age = self._clock() - sent_at
-        if age > self.scheme.tolerance:
+        if not age <= self.scheme.tolerance:  # so that a clock that returns NaN rejects
             raise WebhookVerificationError("the delivery is too old; check the clock of this machine")
         if -age > self.scheme.future_tolerance:
             raise WebhookVerificationError(
@@ -242,6 +246,13 @@ class WebhookVerifier:
 
 def _decode_json(payload: bytes) -> object:
     return _decoder.decode(cast("bytes", as_utf8(payload, "")))
+
+
+def _check_seen(function: object) -> None:
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if function is not None and (not callable(function) or is_generator):
+        kind = "a generator" if is_generator else type(function).__name__
+        raise ConfigurationError(f"seen must be a function that returns a bool, not {kind}")
 
 
 def _reject_duplicate(seen: object) -> None:

@@ -43,3 +43,9 @@ async def test_empty_table_name_is_refused(client: AiwynClient, sandbox: Sandbox
     with pytest.raises(ConfigurationError, match="table must not be empty"):
         await export(client.invoices.pull(), tmp_path / "x.duckdb", table=" ")
     assert sandbox.calls() == 0
+
+
+async def test_path_that_is_too_long_is_refused(client: AiwynClient, tmp_path: Path) -> None:
+    for name in ("x" * 300 + ".csv", "x/" * 3000):
+        with pytest.raises(ConfigurationError, match="File name too long"):
+            await export(client.invoices.list(), f"{tmp_path}/{name}")

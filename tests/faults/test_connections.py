@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -21,9 +22,9 @@ import trustme
 
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
-from aiwyn_async.errors import DecodeError, RedirectRefusedError, TransportError
+from aiwyn_async.errors import DecodeError, RedirectRefusedError, RequestError, TransportError
 from aiwyn_async.testing import FakeClock
-from fault_server import FIN, READ, RST, STALL, FaultServer, Step, http_response, send
+from fault_server import FIN, READ, RST, STALL, Connection, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, PUT, WRITE, assert_nothing_is_held, connectors_of, session_of
 from secrecy import CANARY, assert_no_secret
 from unreachable import authority, server_context, trusting
@@ -185,6 +186,34 @@ async def test_server_that_fails_behind_a_good_proxy_is_not_called_a_proxy(conne
             await session_of(client).call(WRITE)
     assert "the proxy" not in str(caught.value)
     assert caught.value.ambiguous
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:9"])
+async def test_proxy_that_requires_credentials_says_where_to_pass_them(url: str, connect: Connect) -> None:
+    async with FaultServer([READ, send(http_response(407))]) as proxy:
+        with pytest.raises(RequestError, match=r"the proxy requires credentials: proxy="):
+            await session_of(connect(url, proxy=proxy.url, retries=0)).call(GET)
+
+
+async def test_certificate_of_a_proxy_is_called_that_of_the_proxy(connect: Connect) -> None:
+    async with FaultServer([READ, OK], tls=server_context()) as proxy:
+        client = connect("https://api.example.org", proxy=proxy.url)
+        with pytest.raises(
+            TransportError, match=r"the proxy localhost:.* invalid server certificate"
+        ) as caught:
+            await session_of(client).call(WRITE)
+    assert (caught.value.kind, len(caught.value.attempts), caught.value.ambiguous) == ("tls", 1, False)
+
+
+async def test_connection_that_is_closed_during_the_tls_handshake_says_so(connect: Connect) -> None:
+    async def read_hello(connection: Connection) -> None:
+        await connection.reader.read(65536)
+
+    async with FaultServer([read_hello, FIN]) as server:
+        client = connect(server.url.replace("http", "https"), retries=0)
+        with pytest.raises(TransportError, match="closed during the TLS handshake") as caught:
+            await session_of(client).call(WRITE)
+    assert (caught.value.kind, caught.value.ambiguous) == ("connect", False)
 
 
 # Kept-alive connections
@@ -427,3 +456,19 @@ async def test_encoding_that_was_not_requested_is_named(connect: Connect, encodi
     async with FaultServer([READ, send(http_response(headers={"Content-Encoding": encoding}))]) as server:
         with pytest.raises(DecodeError, match="Content-Encoding"):
             await session_of(connect(server.url)).call(GET)
+
+
+@pytest.mark.parametrize("cut", [slice(-6), slice(10)])
+@pytest.mark.parametrize("wbits", [15, -15])
+async def test_deflated_body_that_ends_early_is_read_again(cut: slice, wbits: int, connect: Connect) -> None:
+    deflate = zlib.compressobj(wbits=wbits)
+    whole = deflate.compress(b'{"id":1,"invoiceNumber":"A1"}') + deflate.flush()
+    first, second = (
+        http_response(body=each, headers={"Content-Encoding": "deflate"}) for each in (whole[cut], whole)
+    )
+    async with FaultServer([READ, send(first)], [READ, send(second)]) as server:
+        assert (await connect(server.url).invoices.get(1)).id == 1
+        server.play([READ, send(first)])
+        with pytest.raises(DecodeError, match="Content-Encoding"):
+            await connect(server.url).invoices.get(1)
+        assert len(server.requests) == 2

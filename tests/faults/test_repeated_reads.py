@@ -65,3 +65,34 @@ async def test_part_is_not_taken_for_the_whole(connect: Connect) -> None:
         with pytest.raises(ProtocolError, match="206"):
             await client.invoices.list().collect()
     assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(("status", "error", "times"), [(200, DecodeError, 2), (404, NotFoundError, 2)])
+async def test_error_of_a_page_that_was_requested_twice_lists_both(
+    status: int, error: type[NotFoundError | DecodeError], times: int, connect: Connect
+) -> None:
+    torn = http_response(body=b'{"deid_invoice":[{"id":1},]}')
+    second = torn if status == 200 else http_response(status)
+    async with FaultServer([READ, send(torn)], [READ, send(second)]) as server:
+        with pytest.raises(error) as caught:
+            await connect(server.url).invoices.list().collect()
+    assert len(caught.value.attempts) == len(server.requests) == times
+    assert caught.value.attempts[0].outcome == "200"
+
+
+async def test_meta_of_a_page_that_was_requested_twice_lists_both(connect: Connect) -> None:
+    torn = http_response(body=b'{"deid_invoice":[{"id":1},]}')
+    whole = http_response(body=b'{"deid_invoice":[{"id":1}]}')
+    async with FaultServer([READ, send(torn)], [READ, send(whole)]) as server:
+        read = connect(server.url).invoices.list()
+        page = await read
+    assert len(page.meta.attempts) == 2
+    assert read.report.requests == len(server.requests) == 3  # once more, since the page is short
+
+
+async def test_scan_counts_each_request_once_if_its_pages_are_no_json(connect: Connect) -> None:
+    async with FaultServer([READ, send(http_response(body=b'{"deid_invoice":[{"id":1},]}'))]) as server:
+        read = connect(server.url, retries=0).invoices.pull(paging="page", page_size=1)
+        with pytest.raises(DecodeError):
+            await read.collect()
+    assert read.report.requests == len(server.requests) == 2

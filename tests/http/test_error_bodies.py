@@ -61,6 +61,15 @@ Connect = Callable[..., AiwynClient]
         ({"message": ["page must be a number", "size must be"]}, "page must be a number; size must be"),
         ({"fault": {"faultstring": "quota exceeded"}}, "quota exceeded"),
         ({"message": "line one\nline two"}, "line one line two"),
+        ({"errorMessages": ["no"], "errors": {}}, "no"),
+        ({"Message": "invalid", "ModelState": {"page": ["bad"]}}, "page: bad; invalid"),
+        ({"title": "T", "invalid-params": [{"name": "page", "reason": "bad"}]}, "bad; T"),
+        ({"issues": [{"path": ["page"], "message": "bad"}]}, "page: bad"),
+        # Without a known key
+        ({"page": ["must be positive"], "size": ["too big"]}, "page: must be positive; size: too big"),
+        ({"error": {"json": {"message": "no"}}}, "error.json.message: no"),
+        ({"exception": "no"}, "exception: no"),
+        ({"code": "E17"}, "code: E17"),
     ],
 )
 async def test_reason_is_in_the_text_of_the_error(body: Any, reason: str, connect: Connect) -> None:
@@ -86,6 +95,9 @@ FAILED = {
         {"success": False, "data": None, "meta": {"message": "the firm is locked"}},
         {"success": False, "message": "the firm is locked"},
         {"success": False, "errors": [{"msg": "the firm is locked"}], "padding": "x" * 9000},
+        {"Success": False, "Message": "the firm is locked"},
+        {"Meta": {"Success": False, "Message": "the firm is locked"}, "Data": None},
+        {"trace": "x" * 900, "meta": {"success": False, "message": "the firm is locked"}, "hint": "x" * 900},
     ],
 )
 async def test_status_200_with_an_error_raises_api_error(body: Any, request_: Any, connect: Connect) -> None:
@@ -97,8 +109,10 @@ async def test_status_200_with_an_error_raises_api_error(body: Any, request_: An
     assert not caught.value.ambiguous
 
 
-async def test_list_that_failed_is_not_an_empty_list(connect: Connect) -> None:
-    body = FAILED | {"deid_invoice": [], "deid_invoice_aggregate": {"aggregate": {"count": 0}}}
+@pytest.mark.parametrize("trace", ["", "x" * 900])
+async def test_list_that_failed_is_not_an_empty_list(trace: str, connect: Connect) -> None:
+    empty = {"deid_invoice": [], "deid_invoice_aggregate": {"aggregate": {"count": 0}}}
+    body = {"before": trace, **FAILED, **empty, "after": trace}
     async with FaultServer([READ, send(http_response(200, json.dumps(body).encode()))]) as server:
         with pytest.raises(ApiError, match="the firm is locked"):
             await connect(server.url).invoices.list().collect()

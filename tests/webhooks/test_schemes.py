@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookVerifier
 from webhook_deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
@@ -253,3 +254,59 @@ def test_event_json_decodes_fractions_as_decimals() -> None:
     assert data["lines"] == [{"amount": Decimal("1234567890123456.78")}]
     assert type(data["n"]) is int
     assert data["big"] == Decimal("1e999")
+
+
+# Arguments of other types
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tolerance", "300"),
+        ("tolerance", dt.timedelta(minutes=5)),
+        ("future_tolerance", None),
+        ("future_tolerance", True),
+        ("encoding", "HEX"),
+        ("digest", "md5"),
+        ("digest", hashlib.sha256),
+        ("secret_encoding", "ascii"),
+        ("prefix", None),
+        ("secret_prefix", b"whsec_"),
+        ("separator", None),
+        ("signed", 5),
+        ("signature_header", b"webhook-signature"),
+        ("id_header", ""),
+        ("timestamp_header", ""),
+    ],
+)
+def test_scheme_names_a_field_with_another_type_or_word(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        msgspec.structs.replace(STANDARD_WEBHOOKS, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "secrets", [None, 5, [None], [SECRET, 5], {SECRET: 1}, [[SECRET]], memoryview(b"canary"), SECRET.split]
+)
+def test_secret_of_another_type_is_rejected(secrets: Any) -> None:
+    with pytest.raises(ConfigurationError, match="secrets must be"):
+        WebhookVerifier(secrets, STANDARD_WEBHOOKS)
+
+
+@pytest.mark.parametrize("form", [Secret, lambda text: [Secret(text)], lambda text: [KEY, Secret(text)]])
+def test_secret_of_a_subscription_can_be_passed_as_it_is(form: Any) -> None:
+    _, headers = signed_at(str(NOW))
+    verifier = WebhookVerifier(form(SECRET), STANDARD_WEBHOOKS, clock=lambda: NOW)
+    assert verifier.verify(BODY, headers).id == "msg_1"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"seen": set[str]()}, {"seen": "ids"}, {"clock": NOW}, {"clock": AsyncStore()}]
+)
+def test_argument_that_cannot_be_called_is_rejected_when_the_verifier_is_made(arguments: Any) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(arguments))):
+        WebhookVerifier(SECRET, STANDARD_WEBHOOKS, **arguments)
+
+
+def test_scheme_of_another_type_is_rejected() -> None:
+    with pytest.raises(ConfigurationError, match="scheme must be a Scheme"):
+        WebhookVerifier(SECRET, "standard")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

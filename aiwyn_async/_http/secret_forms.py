@@ -1,0 +1,116 @@
+"""Credentials in other forms than the one that was sent, such as percent-encoded or over several lines."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+from urllib.parse import unquote
+
+from aiwyn_async._core.headers import MIN_SECRET_LENGTH
+from aiwyn_async._core.secret import Secret
+
+MASK: Final = "***"
+MIN_PREFIX: Final = 16
+"""Characters of a truncated credential that are masked; fewer may be ordinary text."""
+
+# One character of the original text: an escape in JSON, a URL or HTML, or itself. A gap is not part of a
+# credential: line breaks, also escaped, with the = that quoted-printable puts before them.
+_UNIT: Final = re.compile(
+    r"(?P<gap>(?:=?[\s\x00-\x1f\x7f]|\\+[nrt])+)"
+    r"|\\+(?:u00|x)(?P<json>[0-9A-Fa-f]{2})"
+    r"|\\*(?:%(?:25)*(?P<url>[0-9A-Fa-f]{2})"
+    r"|&#x(?P<hex>[0-9A-Fa-f]{1,4});|&#(?P<decimal>[0-9]{1,4});|(?P<itself>.))",
+    re.DOTALL,
+)
+_ESCAPED: Final = re.compile(r"[\\%&]")
+_ESCAPE: Final = re.compile(r"\\+(?:(?:u00|x)([0-9A-Fa-f]{2})|[nrt]|)")
+# What has two spellings: the alphabets of base64, and letters.
+_SPELLINGS: Final = str.maketrans("-_", "+/")
+_GAPS: Final = dict.fromkeys([*range(33), 127])
+
+
+def mask_forms(text: str, patterns: Sequence[str]) -> str:
+    """Mask credentials: in any case, encoded for a URL, JSON or HTML, in base64, over lines or truncated.
+
+    Args:
+        text: of a server.
+        patterns: of ``patterns_of()`` the credentials.
+    """
+    candidates = _candidates(text) if len(text) >= MIN_SECRET_LENGTH else ""
+    patterns = [pattern for pattern in patterns if pattern[:MIN_PREFIX] in candidates]
+    if not patterns:
+        return text
+    characters, spans = _characters(text)
+    hidden = sorted(span for pattern in patterns for span in _spans(pattern, characters))
+    shown: list[str] = []
+    end = 0
+    for first, last in hidden:
+        if spans[last][1] > end:
+            shown += [text[end : max(end, spans[first][0])], MASK]
+            end = spans[last][1]
+    return "".join([*shown, text[end:]])
+
+
+def patterns_of(secrets: Iterable[Secret]) -> list[str]:
+    """Return what to look for: each credential, and its part in the base64 of any text that contains it.
+
+    Credentials of fewer than ``MIN_SECRET_LENGTH`` characters have none.
+    """
+    patterns: list[str] = []
+    for text in (secret.reveal() for secret in secrets):
+        if len(text) < MIN_SECRET_LENGTH:
+            continue
+        patterns.append(_characters(text)[0] if _ESCAPED.search(text) else text.lower().translate(_SPELLINGS))
+        for before in range(3):
+            encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
+            pattern = encoded[(before * 8 + 5) // 6 : (before + len(text)) * 8 // 6]
+            if len(pattern) >= MIN_SECRET_LENGTH:
+                patterns.append(pattern.lower())
+    return patterns
+
+
+def _candidates(text: str) -> str:
+    """Return roughly the characters of a text, much faster; it contains every credential that they do."""
+    if "\\" in text:
+        text = _ESCAPE.sub(lambda escape: chr(int(escape[1] or "20", 16)), text)
+    text = text.translate(_GAPS)
+    if "%" in text:
+        text = unquote(re.sub("%(?:25)+", "%", text), "latin-1")
+    if "&#" in text:
+        text = html.unescape(text)
+    return text.lower().translate(_SPELLINGS)
+
+
+def _characters(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the characters of a text without escapes, in one spelling, and where each is in the text."""
+    characters: list[str] = []
+    spans: list[tuple[int, int]] = []
+    for unit in _UNIT.finditer(text):
+        match unit.lastgroup:
+            case "gap":
+                continue
+            case "itself":
+                character = unit["itself"]
+            case "decimal":
+                character = chr(int(unit["decimal"]))
+            case name:
+                character = chr(int(unit[str(name)], 16))
+        characters.append(character.lower()[0])
+        spans.append(unit.span())
+    return "".join(characters).translate(_SPELLINGS), spans
+
+
+def _spans(pattern: str, characters: str) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last character of each occurrence, also of a truncated one."""
+    start = pattern[:MIN_PREFIX]
+    first = characters.find(start)
+    while first >= 0:
+        length = len(start)
+        limit = min(len(pattern), len(characters) - first)
+        while length < limit and pattern[length] == characters[first + length]:
+            length += 1
+        yield first, first + length - 1
+        first = characters.find(start, first + length)
