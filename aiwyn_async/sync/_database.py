@@ -26,8 +26,8 @@ OTHER_FORMATS: Final = frozenset(
         *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
     }
 )
-# DuckDB takes such a prefix as memory or as the extension of another database, as in md:firm or sqlite:x.db. One
-# letter is a Windows drive.
+# DuckDB takes such a prefix as memory or as the extension of another database, as in md:firm or sqlite:x.db.
+# One letter is a Windows drive.
 PREFIX: Final = re.compile(r":memory:|[A-Za-z][A-Za-z0-9_]+:")
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 OPTIONS: Final[dict[str, Any]] = {
@@ -58,7 +58,8 @@ class DatabaseFile:
             raise ConfigurationError(f"{str(path)!r} is not a file name; pass a path such as firm.duckdb")
         if PREFIX.match(str(path)):
             raise ConfigurationError(
-                f"{path} names no file to DuckDB, but memory or another database; pass a path such as firm.duckdb"
+                f"DuckDB takes {path} as memory or as another database, not as a file; "
+                "pass a path such as firm.duckdb"
             )
         if path.suffix.lower() in OTHER_FORMATS:
             raise ConfigurationError(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiwyn_async._core.duckdb_sql import identifier
@@ -133,10 +133,11 @@ def merge_batch(table: str, key: str, columns: Mapping[str, str], types: Mapping
     """
     names = [identifier(column) for column in columns if column != key]
     values = "".join(f"{name} = b.{name}, " for name in names)
+    differs = _differs(key, columns)
     return (
         f"MERGE INTO {qualified_name(table)} AS t USING {_batch(types)} AS b "
         f"ON t.{identifier(key)} = b.{identifier(key)} "
-        f"WHEN MATCHED AND ({_differs(key, columns)}) THEN UPDATE SET {values}{identifier(DELETED_AT)} = NULL "
+        f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values}{identifier(DELETED_AT)} = NULL "
         "WHEN NOT MATCHED THEN INSERT BY NAME * RETURNING merge_action"
     )
 
