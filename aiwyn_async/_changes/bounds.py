@@ -114,10 +114,19 @@ class Bounds:
             before=self._since if stored is None else stored.at,
             problems=problems,
         )
-        if stored is not None:
-            return await self._from_bookmark(span, stored)
-        start = None if self._since is None else subtract(self._since, self._overlap or timedelta(0))
-        return msgspec.structs.replace(span, start=start)
+        return await self._from_since(span) if stored is None else await self._from_bookmark(span, stored)
+
+    async def _from_since(self, span: Span) -> Span:
+        if self._since is None:
+            return span
+        start = subtract(self._since, self._overlap or timedelta(0))
+        if span.until is None or instant_of(span.until) >= instant_of(start):
+            return msgspec.structs.replace(span, start=start)
+        note = (
+            f"the newest change of {self._query.path}, {span.until}, is earlier than {start}, where the read "
+            "starts: nothing changed since, or the server was restored"
+        )
+        return msgspec.structs.replace(span, start=start, newest=None, notes=(note,))
 
     async def _from_bookmark(self, span: Span, stored: Bookmark) -> Span:
         if span.bookmark is None:

@@ -18,6 +18,8 @@ from aiwyn_async.models.base import Id
 
 GRACE: Final = timedelta(minutes=5)
 LOCAL_CLOCK_GRACE: Final = timedelta(hours=1)
+MAX_CLOCK: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""A later ``Date`` is invalid; it leaves room for the grace."""
 RETRY_ROWS: Final = 25
 """Rows of the second request, if the first row has no readable timestamp."""
 
@@ -110,6 +112,6 @@ async def _page(session: Session, reader: PageReader[Any], query: Query, size: i
 
 def _clock_of(session: Session, response: Response) -> ServerClock:
     sent_at = timestamp_of(response.headers.get("Date", ""))
-    if sent_at is None:
+    if sent_at is None or not 0 <= sent_at < MAX_CLOCK:
         return ServerClock(datetime.fromtimestamp(session.config.clock.time(), UTC), is_servers=False)
     return ServerClock(datetime.fromtimestamp(sent_at, UTC), is_servers=True)

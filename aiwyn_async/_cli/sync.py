@@ -119,11 +119,10 @@ class _Sync:
         return BadRowsFile(target, is_needed=self.rows.skips_bad_rows)
 
     def save_skipped_rows(self, result: SyncResult, skipped_rows: BadRowsFile) -> None:
-        """Write the skipped rows of a sync."""
-        if self._options["full"]:
+        """Write the skipped rows of a sync, and of earlier ones if this one did not receive them again."""
+        if result.skipped == len(result.bad_rows):
             skipped_rows.replace(result.bad_rows)
         else:
-            # Rows that earlier runs skipped are missing until they change or are read again.
             skipped_rows.add(result.bad_rows)
 
     def write_messages(

@@ -49,6 +49,7 @@ from aiwyn_async.errors import (
 )
 
 MAX_REASON: Final = 500
+PROXY_CREDENTIALS: Final = "the proxy requires credentials: proxy=http://{user}:{password}@host:port"
 _SUCCESS: Final = b'uccess"'
 _NO_SUCCESS: Final = re.compile(rb'"success"\s*:\s*false', re.IGNORECASE)
 ENVELOPE_EDGE: Final = 2000
@@ -206,7 +207,7 @@ _BY_STATUS: Final[Mapping[int, tuple[type[StatusError], str]]] = {
     401: (AuthenticationError, "invalid credentials; check the API key or token"),
     403: (PermissionDeniedError, "access denied; check the roles of the API key"),
     404: (NotFoundError, "not found"),
-    407: (StatusError, "the proxy requires credentials: proxy=http://user:password@host:port"),
+    407: (StatusError, PROXY_CREDENTIALS),
     409: (ConflictError, "the request conflicts with the current state of the resource"),
     422: (InvalidRequestError, "the server rejected the request"),
     429: (RateLimitError, "too many requests; lower max_concurrency or wait"),

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import http_exceptions
 from yarl import URL
 
+from aiwyn_async._http.error_mapping import PROXY_CREDENTIALS
 from aiwyn_async._http.messages import FailureKind
 
 OUT_OF_SOCKETS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -19,7 +20,6 @@ OUT_OF_SOCKETS_TEXT: Final = (
     "no file descriptor or memory left for a connection; raise the limit (ulimit -n) or lower max_concurrency"
 )
 PROXY_AUTHENTICATION_REQUIRED: Final = 407
-PROXY_CREDENTIALS: Final = "the proxy requires credentials: proxy=http://user:password@host:port"
 # Alerts by which a server ends the handshake; TLS 1.3 delivers them with the first read.
 _ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
 # The text of aiohttp for an encoding whose library is not installed, which it reports like invalid HTTP.

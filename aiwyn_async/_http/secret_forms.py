@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -80,6 +79,8 @@ def _candidates(text: str) -> str:
     if "%" in text:
         text = unquote(re.sub("%(?:25)+", "%", text), "latin-1")
     if "&#" in text:
+        import html  # noqa: PLC0415 (loaded only if needed)
+
         text = html.unescape(text)
     return text.lower().translate(_SPELLINGS)
 

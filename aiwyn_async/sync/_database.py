@@ -6,6 +6,7 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -25,6 +26,9 @@ OTHER_FORMATS: Final = frozenset(
         *(".parquet", ".pq", ".sqlite", ".sqlite3", ".tsv", ".xls", ".xlsx", ".zip", ".zst"),
     }
 )
+# DuckDB takes such a prefix as memory or as the extension of another database, as in md:firm or sqlite:x.db.
+# One letter is a Windows drive.
+PREFIX: Final = re.compile(r":memory:|[A-Za-z][A-Za-z0-9_]+:")
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 OPTIONS: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,  # nothing is downloaded
@@ -52,6 +56,11 @@ class DatabaseFile:
     def __init__(self, path: Path) -> None:
         if not path.name:
             raise ConfigurationError(f"{str(path)!r} is not a file name; pass a path such as firm.duckdb")
+        if PREFIX.match(str(path)):
+            raise ConfigurationError(
+                f"DuckDB takes {path} as memory or as another database, not as a file; "
+                "pass a path such as firm.duckdb"
+            )
         if path.suffix.lower() in OTHER_FORMATS:
             raise ConfigurationError(
                 f"{path} does not have the suffix of a DuckDB database; sync to a file such as "
@@ -89,7 +98,8 @@ class DatabaseFile:
         if path.is_symlink() or path.is_dir():
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
         if path.exists():
-            if not is_database(path):
+            # To read the start of a pipe or a terminal would wait.
+            if not path.is_file() or not is_database(path):
                 raise StorageError(f"{path} is not a DuckDB database; use another file or remove it")
             return False
         for log in logs_beside(path):

@@ -133,7 +133,7 @@ class SyncJob:
             self.skipped.clear()
         source = self._reads.read(self._bookmark, overlap, start.checkpoint)
         try:
-            await self._merge_all(source)
+            await self._merge_all(source, can_resume=True)
         except IncompleteError:
             # All other ranges are in the table; the next run requests only those that could not be read.
             if source.checkpoint is not None:
@@ -174,7 +174,10 @@ class SyncJob:
         total, known_keys = len(known), iter(known)
         del known  # the iterator frees the list at its end, before the sweep begins
         diff = await self._reads.compare(known_keys, column)
+        problems = len(self._problems)
         absent = await self._look_up([*diff.untracked, *diff.changed], total=total)
+        if len(self._problems) > problems:
+            self._bookmark.text = None  # the next run reads all rows, since these may be out of date
         if absent:
             self._problems.append(
                 f"{len(absent)} rows that differ on the server were not received when requested by key "
@@ -203,8 +206,8 @@ class SyncJob:
         self._pending_keys = set()
         return absent
 
-    async def _merge_all(self, source: Changes[Any] | Pull[Any]) -> None:
-        save_checkpoint = isinstance(source, Changes) or not self._reads.has_changes
+    async def _merge_all(self, source: Changes[Any] | Pull[Any], *, can_resume: bool = False) -> None:
+        """Merge the rows of a read, with its checkpoints if the next run can resume it."""
         pages: list[Page[Any]] = []
         writing: asyncio.Future[None] | None = None
         bad_rows_taken = 0
@@ -219,7 +222,7 @@ class SyncJob:
                         # With the checkpoint beyond them, since a run may die before its end.
                         bad_rows_taken += self.skipped.add(source.bad_rows[bad_rows_taken:])
                         # The next pages are read while these are written.
-                        writing = asyncio.ensure_future(self._write(full, save_checkpoint=save_checkpoint))
+                        writing = asyncio.ensure_future(self._write(full, save_checkpoint=can_resume))
                         del full
             finally:
                 # Also after an error, so that the next run need not request the received pages again.
@@ -227,7 +230,7 @@ class SyncJob:
                     await shielded(writing)
                 self.skipped.add(source.bad_rows[bad_rows_taken:])
                 if pages:
-                    await self._write(pages, save_checkpoint=save_checkpoint)
+                    await self._write(pages, save_checkpoint=can_resume)
 
     async def _write(self, pages: list[Page[Any]], *, save_checkpoint: bool = False) -> None:
         if save_checkpoint:

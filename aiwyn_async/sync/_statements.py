@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiwyn_async._core.duckdb_sql import identifier
@@ -94,20 +94,20 @@ def insert_batch(table: str, types: Mapping[str, str]) -> str:
     return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_batch(types)}"
 
 
-def find_changed(table: str, key: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
+def find_changed(table: str, key: str, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
     """Copy rows that are new, differ, or are marked as deleted, from the batch.
 
     Args:
         table: the table to compare with.
         key: its primary key.
-        columns: the columns of the batch.
+        columns: the columns of the batch, with their SQL types in the table.
         types: SQL types to cast columns of the batch to.
     """
-    own, names = identifier(key), [identifier(column) for column in columns if column != key]
+    own = identifier(key)
     return (
         f"CREATE OR REPLACE TEMP TABLE {_CHANGED} AS SELECT b.* FROM {_batch(types)} AS b "
         f"LEFT JOIN {qualified_name(table)} AS t ON t.{own} = b.{own} "
-        f"WHERE t.{own} IS NULL OR {_differs(names)}"
+        f"WHERE t.{own} IS NULL OR {_differs(key, columns)}"
     )
 
 
@@ -122,21 +122,22 @@ def insert_changed(table: str) -> str:
     return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_CHANGED}"
 
 
-def merge_batch(table: str, key: str, columns: Iterable[str], types: Mapping[str, str]) -> str:
+def merge_batch(table: str, key: str, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
     """Insert new rows, update those that differ, and revive those marked as deleted.
 
     Args:
         table: the table to merge into.
         key: its primary key.
-        columns: the columns of the batch.
+        columns: the columns of the batch, with their SQL types in the table.
         types: SQL types to cast columns of the batch to.
     """
     names = [identifier(column) for column in columns if column != key]
     values = "".join(f"{name} = b.{name}, " for name in names)
+    differs = _differs(key, columns)
     return (
         f"MERGE INTO {qualified_name(table)} AS t USING {_batch(types)} AS b "
         f"ON t.{identifier(key)} = b.{identifier(key)} "
-        f"WHEN MATCHED AND ({_differs(names)}) THEN UPDATE SET {values}{identifier(DELETED_AT)} = NULL "
+        f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values}{identifier(DELETED_AT)} = NULL "
         "WHEN NOT MATCHED THEN INSERT BY NAME * RETURNING merge_action"
     )
 
@@ -168,9 +169,14 @@ def _batch(types: Mapping[str, str]) -> str:
     return f"(SELECT *{replaced}, NULL::TIMESTAMPTZ AS {identifier(DELETED_AT)} FROM {BATCH})"
 
 
-def _differs(columns: Iterable[str]) -> str:
-    differs = "".join(f" OR t.{column} IS DISTINCT FROM b.{column}" for column in columns)
-    return f"t.{identifier(DELETED_AT)} IS NOT NULL{differs}"
+def _differs(key: str, columns: Mapping[str, str]) -> str:
+    """Compare all columns but the key; text exactly, even if a user gave its column a collation."""
+    terms = [f"t.{identifier(DELETED_AT)} IS NOT NULL"]
+    for column, kind in columns.items():
+        if column != key:
+            exactly = ' COLLATE "binary"' if kind == "VARCHAR" else ""
+            terms.append(f"t.{identifier(column)}{exactly} IS DISTINCT FROM b.{identifier(column)}")
+    return " OR ".join(terms)
 
 
 def _casts(types: Mapping[str, str]) -> str:

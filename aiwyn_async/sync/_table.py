@@ -172,11 +172,13 @@ class SyncedTable:
 
     def _store(self, rows: Any, casts: Mapping[str, str]) -> WriteCounts:
         """Store the batch, and return how many rows were inserted and updated."""
-        file, table, key, columns = self._file, self._resource, self._key, rows.column_names
+        file, table, key = self._file, self._resource, self._key
         if self._inserts_only:
             file.execute(sql.insert_batch(table, casts))
             return WriteCounts(len(rows))
-        if len(self._table_types()) > len(columns) + 1:
+        types = self._table_types()
+        columns = {name: to_sql(types[normalize(name)]) for name in rows.column_names}
+        if len(types) > len(columns) + 1:
             # An update retains the values of columns that rows do not have.
             actions = Counter(action for (action,) in file.fetch(sql.merge_batch(table, key, columns, casts)))
             return WriteCounts(actions["INSERT"], actions["UPDATE"])

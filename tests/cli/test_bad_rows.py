@@ -39,6 +39,10 @@ def is_first_page(body: Any) -> bool:
     return isinstance(body, dict) and body.get("pageSize") == 100
 
 
+def is_whole_page(body: Any) -> bool:
+    return isinstance(body, dict) and body.get("pageSize") == 1000
+
+
 @pytest.mark.parametrize("how", ["skip", "collect"])
 async def test_skipped_rows_are_counted_and_written_next_to_the_file(
     how: str, cli: Cli, box: Sandbox, tmp_path: Path
@@ -114,3 +118,14 @@ def test_unreadable_file_is_refused_only_if_needed(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot read"):
         BadRowsFile(tmp_path / "x.csv", is_needed=True)
     BadRowsFile(tmp_path / "x.csv", is_needed=False).replace([])
+
+
+async def test_clean_sync_removes_the_file_of_skipped_rows(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    bad = tmp_path / "firm.duckdb.bad.jsonl"
+    sync = ("sync", "invoices", "--to", "firm.duckdb", "--on-bad-row", "skip")
+    box.faults.add("invoices.search", times=1_000, match=is_whole_page, mutate=spoil(3))
+    skipped = await cli.run(*sync)
+    assert (skipped.code, len(read_lines(bad))) == (5, 3), skipped.err
+    box.faults.clear()
+    clean = await cli.run(*sync)
+    assert (clean.code, bad.exists()) == (0, False), clean.err

@@ -1,6 +1,7 @@
 """Rows change between requests, and JSON, columns and order stay in step."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -134,3 +135,14 @@ async def test_query_is_read_only(box: Sandbox) -> None:
     assert box.scalar("SELECT id FROM invoices WHERE id < 0") is None
     box.insert("clients", {"name": 'Ünïcode & "Quotes"', "active": False})
     assert box.scalar("SELECT count(*) FROM clients WHERE active = 0 AND name LIKE 'Ünï%'") == 1
+
+
+@pytest.mark.parametrize("invoices", [0, 1, 5, 20])
+async def test_inserted_rows_of_a_small_firm_are_not_dated_in_the_future(invoices: int) -> None:
+    async with Sandbox(invoices=invoices, seed=7) as small:
+        small.insert("invoices", count=50)
+        small.insert("invoices", count=50)
+        latest = small.scalar("SELECT max(max(created_at_us), max(updated_at_us)) FROM invoices")
+        assert int(str(latest)) < datetime(2025, 6, 1, tzinfo=UTC).timestamp() * 1_000_000
+        ordered = "SELECT id FROM invoices ORDER BY created_at_us, id"
+        assert small.query(ordered) == small.query("SELECT id FROM invoices ORDER BY id")

@@ -80,6 +80,8 @@ class ModelFirm:
         self.extra_fields: dict[int | str, dict[str, Any]] = {}
         """Fields of rows on the wire, added to or replacing the usual ones."""
         self.has_date = True
+        self.date: str | None = None
+        """Sent as Date instead of the firm's clock."""
         self.compares_text = False
         """Timestamps are compared as the text that is shown."""
         self.has_mixed_keys = False
@@ -215,7 +217,7 @@ class FirmServer:
             return web.Response(status=403)
         if firm.on_request is not None:
             firm.on_request()
-        date = format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)
+        date = firm.date or format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)
         return web.Response(
             body=content, content_type="application/json", headers={"Date": date if firm.has_date else ""}
         )

@@ -27,6 +27,7 @@ from aiwyn_async.errors import ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sandbox import Sandbox, Variant
 from aiwyn_async.sync import sync
+from model_firm import FirmServer, exact_firm
 
 
 class MemoryState:
@@ -349,3 +350,19 @@ async def test_modified_at_field_can_be_configured(firm: Any, tmp_path: Path) ->
         assert changes.bookmark.startswith("2025-06-01")
         with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
             await sync(aiwyn.payments, tmp_path / "x.duckdb")
+
+
+@pytest.mark.parametrize("zone", ["", "Z"])
+async def test_changes_since_a_time_after_the_newest_change_are_complete(
+    zone: str, served: FirmServer, reader: AiwynClient
+) -> None:
+    served.firm = exact_firm(zone=zone)
+    served.firm.put(1, "2025-03-02T05:00:00Z")
+    memory = MemoryState()
+    changes = reader.invoices.changes(since="2025-03-02T05:00:01" + zone, state=memory)
+    assert await changes.collect() == []
+    assert (changes.problems(), len(changes.notes)) == ([], 1)
+    assert "is earlier than 2025-03-02T05:00:01" in changes.notes[0]
+    await changes.ack()
+    served.firm.put(2, "2025-03-02T06:00:00Z")
+    assert 2 in await ids_of(reader.invoices.changes(state=memory))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.sync import sync
-from duckdb_files import stored_notes
+from duckdb_files import query, stored_notes
 from model_firm import FirmServer, exact_firm
 
 
@@ -193,3 +194,47 @@ async def test_unknown_on_bad_row_is_refused_before_any_request(
     with pytest.raises(ConfigurationError, match="on_bad_row"):
         await sync(reader.invoices, tmp_path / "firm.duckdb", on_bad_row=on_bad_row)
     assert served.firm.requests == 0
+
+
+@pytest.mark.parametrize("key", [4, 99])
+async def test_incomplete_lookup_of_a_sweep_is_a_problem_until_all_rows_are_read(
+    key: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """The sweep names a row that was changed or inserted late, and its lookup loses a page."""
+    firm = served.firm
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(key, "2025-02-01T00:00:00Z")
+
+    def without_rows(body: Any, content: bytes) -> bytes:
+        return re.sub(rb"\[.*\]", b"[]", content) if "'_in'" in str(body.get("where")) else content
+
+    served.alter = without_rows
+    assert not (await sync(reader.invoices, path, reconcile_deletes=True)).complete
+    served.alter = None
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == firm.notes()
+
+
+async def test_sync_after_a_sweep_that_pulled_all_rows_reads_all_rows(
+    firm: Any, aiwyn: AiwynClient, path: Path
+) -> None:
+    """The sweep's pull of many different rows is not an interrupted run to continue."""
+    starts: list[Any] = []
+
+    def insert_before_sweep(body: Any) -> bool:
+        if body == {"orderBy": [{"id": "asc"}], "pageSize": 1000}:
+            starts.append(body)
+            if len(starts) == 2:
+                firm.box.insert("engagements", count=600)
+        return False
+
+    await sync(aiwyn.engagements, path)
+    firm.box.faults.add("engagements.search", times=10_000, status=500, match=insert_before_sweep)
+    swept = await sync(aiwyn.engagements, path, reconcile_deletes=True)
+    assert (swept.inserted, swept.complete) == (600, True)
+    (new,) = firm.box.insert("engagements")
+    result = await sync(aiwyn.engagements, path)
+    assert (result.inserted, result.notes) == (1, [])
+    assert [(new,)] == query(path, "SELECT max(id) FROM engagements")

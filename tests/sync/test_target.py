@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ async def test_invalid_targets_are_refused_before_any_request(
     text = tmp_path / "notes.txt"
     text.write_text("no database" * 1000)
     (tmp_path / "link").symlink_to(text)
-    for path in (text, tmp_path, tmp_path / "link", tmp_path / "nowhere" / "firm.duckdb"):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("notes.txt", "", "link", "nowhere/firm.duckdb", "pipe"):
+        path = tmp_path / name
         with pytest.raises(StorageError):
             await sync(aiwyn.invoices, path)
     with pytest.raises(ConfigurationError, match="payments have no documented search endpoint"):
@@ -45,6 +48,15 @@ async def test_path_that_cannot_name_a_file_is_refused(
     with pytest.raises((StorageError, ConfigurationError), match=r"is not a file name|File name too long"):
         await sync(aiwyn.invoices, tmp_path / name if name.endswith(".duckdb") else Path(name))
     assert firm.box.calls() == 0
+
+
+@pytest.mark.parametrize("name", [":memory:", ":memory:x", "md:firm", "sqlite:x.db", "postgres:dbname=x"])
+async def test_name_of_another_database_is_refused_before_any_request(
+    name: str, served: FirmServer, reader: AiwynClient
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"pass a path such as firm\.duckdb"):
+        await sync(reader.invoices, name)
+    assert served.firm.requests == 0
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
-from duckdb_files import query
+from duckdb_files import query, stored_notes
 from model_firm import FirmServer
 
 ROWS = 12
@@ -72,3 +72,18 @@ def test_import_does_not_load_pandas() -> None:
     """It would take 40 MB."""
     code = "import sys, aiwyn_async.sync, aiwyn_async.export; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("more", ["", "ALTER TABLE invoices ADD COLUMN mine VARCHAR"])
+async def test_collation_of_an_altered_column_hides_no_change(
+    more: str, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    firm = served.firm
+    firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("ALTER TABLE invoices ALTER notes TYPE VARCHAR COLLATE NOCASE")
+        file.execute(more)
+    firm.extra_fields[1] = {"notes": "VERSION 1"}
+    assert (await sync(reader.invoices, path)).updated == 1
+    assert stored_notes(path) == {1: "VERSION 1"}

@@ -74,8 +74,10 @@ _PRICED = f"""
 SELECT rows.*, {_DICE} AS dice, {_amount("s1")} + CASE WHEN {_LINES_OF} > 1 THEN {_amount("s2")} ELSE 0 END
     + CASE WHEN {_LINES_OF} > 2 THEN {_amount("s3")} ELSE 0 END AS subtotal,
   CASE {_TAX_OF} WHEN 0 THEN 0 WHEN 1 THEN 600 WHEN 2 THEN 825 ELSE 1000 END AS rate_bp,
-  -- Three invoices at a time share one instant, so that an order by createdAt has ties.
-  {EPOCH_2019} + n / 3 * 3 * :step_us / 1000000 AS created
+  -- Three invoices at a time share one instant, so that an order by createdAt has ties. Those inserted after the
+  -- six years of the seed are a minute apart at most: in a small firm they would be dated in the future.
+  {EPOCH_2019} + min(n, :invoices) / 3 * 3 * :step_us / 1000000
+    + max(n - :invoices, 0) / 3 * 3 * min(:step_us / 1000000, 60) AS created
 FROM rows"""
 _TAX, _DUE = "(subtotal * rate_bp + 5000) / 10000", "created - created % 86400 + 31 * 86400 - 1"
 _PAID = f"""
