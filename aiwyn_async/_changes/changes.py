@@ -185,7 +185,7 @@ class Changes(Read[RowT]):
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         use = self._iteration = self._new_iteration()  # ack() refers to the latest use
-        self.error = None
+        self.error: AiwynError | None = None
         try:
             span: Span | None = self._resumed or await self._bounds.freeze()
             while span is not None:

@@ -17,7 +17,7 @@ from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
 from aiwyn_async._pagination.read import Read, ReadOptions
 from aiwyn_async._pagination.strategy import Pagination
-from aiwyn_async.errors import PaginationError, RequestError
+from aiwyn_async.errors import AiwynError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
@@ -171,7 +171,7 @@ class Pager(Read[RowT]):
             resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
-        self.error = None
+        self.error: AiwynError | None = None
         return pages
 
     def _finish(self, pages: PageIterator[RowT]) -> None:
