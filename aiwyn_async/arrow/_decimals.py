@@ -13,8 +13,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MANY_DIGITS: Final = r"[:\[,\s\v]-?[0-9.]+[eE]-[0-9][0-9]"
-"""With the 29 digits that pyarrow reads, -19 is the first exponent with too many places."""
+_NUMBER: Final = "[+-]?[0-9.]*[0-9][eE]-[0-9][0-9]"
+MANY_DIGITS: Final = rf'[:\[,\s\v]{_NUMBER}|"{_NUMBER}[0-9]*"'
+"""With the 29 digits that pyarrow reads, -19 is the first exponent with too many places. A text that begins
+like a number, such as a UUID, is none."""
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from aiwyn_async.arrow._decimals import MANY_DIGITS, may_have_many_places
 
 like_numbers = st.text('0123456789eE+-.:,;?"x', max_size=40).map(str.encode)
-exponents = st.sampled_from([b":1e-29", b",3.5E-30", b"2e-9", b" 1e+19", b"[-9e-30", b":0E-10", b"e-10"])
+exponents = st.sampled_from(
+    [b":1e-29", b'"+1e-48"', b",3.5E-30", b"2e-9", b" 1e+19", b"[-9e-30", b":0E-10", b"e-10"]
+)
 pieces = st.lists(like_numbers | exponents | st.binary(max_size=20), max_size=12)
 
 
@@ -36,7 +38,7 @@ def test_exponents_are_detected_at_any_offset(number: bytes, after: bytes) -> No
 
 def test_exponents_are_not_detected_in_usual_rows() -> None:
     row = (
-        b'{"id":"7f0c489e-4123-41d1","totalAmount":123456789.12,"dueDate":"2026-11-22","tax":1e-9,"x":"3e-m"}'
+        b'{"id":"7070489e-4123-41d1","totalAmount":123456789.12,"dueDate":"2026-11-22","tax":1e-9,"x":"3e-m"}'
     )
 
     assert not may_have_many_places(row * 1000)

@@ -31,7 +31,7 @@ from aiwyn_async._pagination.page import RawPage
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
-from row_texts import pages
+from row_texts import numbers, pages, quoted_numbers
 
 EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "400"))
 
@@ -252,3 +252,11 @@ def _check(body: bytes) -> None:
 @example([f'{{"id":1,"x":{"[" * 3000}1{"]" * 3000}}}', '{"id":2}'])
 def test_outputs_agree_on_value_or_rejection(rows: list[str]) -> None:
     check(rows)
+
+
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(numbers | quoted_numbers)
+@example('"5e-48"')
+@example('"+0.5E-0049"')
+def test_outputs_agree_on_a_row_with_one_amount(amount: str) -> None:
+    check([f'{{"id":1,"subtotal":{amount}}}'])
