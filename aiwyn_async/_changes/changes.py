@@ -185,7 +185,7 @@ class Changes(Read[RowT]):
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         use = self._iteration = self._new_iteration()  # ack() refers to the latest use
-        self.error: AiwynError | None = None
+        self._end_with(None)
         try:
             span: Span | None = self._resumed or await self._bounds.freeze()
             while span is not None:
@@ -195,7 +195,7 @@ class Changes(Read[RowT]):
                         yield (page,)
                 span = await self._checks.next_span(use, use.span)
         except AiwynError as error:
-            self.error = error
+            self._end_with(error)
             raise
         use.has_ended = True
 

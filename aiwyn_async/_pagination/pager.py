@@ -17,7 +17,7 @@ from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
 from aiwyn_async._pagination.read import Read, ReadOptions
 from aiwyn_async._pagination.strategy import Pagination
-from aiwyn_async.errors import AiwynError, PaginationError, RequestError
+from aiwyn_async.errors import PaginationError, RequestError
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
@@ -171,7 +171,7 @@ class Pager(Read[RowT]):
             resume_state=ResumeState.from_position(self._position),
         )
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
-        self.error: AiwynError | None = None
+        self._end_with(None)
         return pages
 
     def _finish(self, pages: PageIterator[RowT]) -> None:
@@ -180,7 +180,7 @@ class Pager(Read[RowT]):
 
     def _fail(self, pages: PageIterator[RowT], error: RequestError | PaginationError) -> None:
         if self._report is pages.report:
-            self.error = error
+            self._end_with(error)
         self._advance(pages, error.checkpoint)
 
     def _advance(self, pages: PageIterator[RowT], checkpoint: Checkpoint | None) -> None:

@@ -277,6 +277,9 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         read: Self = self._with(resume=_as_checkpoint(checkpoint))
         return read
 
+    def _end_with(self, error: AiwynError | None) -> None:
+        self.error = error  # set here alone: a subclass would need to declare its type again
+
     @abstractmethod
     def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         """Yield each page alone, as ``Iteration`` expects chunks."""

@@ -131,7 +131,8 @@ class Pull(Read[RowT]):
     ) -> None:
         """Show the state of an iteration, if it is the latest."""
         if self._report is report:
-            self._bad_rows, self._checkpoint, self.error = bad_rows, checkpoint, error
+            self._bad_rows, self._checkpoint = bad_rows, checkpoint
+            self._end_with(error)
 
     def _bind(self, position: Position) -> Checkpoint:
         return Checkpoint(endpoint=self.query.path, query=self._fingerprint, position=position)
