@@ -18,7 +18,7 @@ class Secret:
     ``reveal()`` returns its text.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("__weakref__", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text.strip()

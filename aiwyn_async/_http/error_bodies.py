@@ -69,7 +69,7 @@ def _joined(found_texts: Iterator[str]) -> str:
 
 
 def says_failure(body: Mapping[str, Any]) -> bool:
-    """Return whether an envelope or its ``meta`` has ``success: false``, in any case.
+    """Return whether an envelope or its ``meta`` has ``success: false`` or ``Success: false``.
 
     A body with an ``id`` is an object of the API, which may have a field of that name.
     """
@@ -77,7 +77,7 @@ def says_failure(body: Mapping[str, Any]) -> bool:
     for key, value in body.items():
         if key.lower() == "meta" and isinstance(value, dict):
             layers.append(cast("Mapping[str, Any]", value))
-    return "id" not in body and any(
+    return not any(key.lower() == "id" for key in body) and any(
         key.lower() == "success" and value is False for layer in layers for key, value in layer.items()
     )
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from aiwyn_async._core.secret import Secret
-from aiwyn_async._http.error_bodies import failure_reason, find_text, says_failure
+from aiwyn_async._http.error_bodies import failure_reason, find_reason, find_text, says_failure
 from aiwyn_async._http.messages import (
     Failure,
     FailureKind,
@@ -51,7 +51,7 @@ from aiwyn_async.errors import (
 MAX_REASON: Final = 500
 PROXY_CREDENTIALS: Final = "the proxy requires credentials: proxy=http://{user}:{password}@host:port"
 _SUCCESS: Final = b'uccess"'
-_NO_SUCCESS: Final = re.compile(rb'"success"\s*:\s*false', re.IGNORECASE)
+_NO_SUCCESS: Final = re.compile(rb'uccess"\s*:\s*false')
 ENVELOPE_EDGE: Final = 2000
 """Bytes at the start and end of a body within which an envelope says whether it is a success."""
 MAX_FAILURE_BODY: Final = 64 * 1024
@@ -87,11 +87,11 @@ def to_error(
     if is_success(outcome.status):
         failure = find_failure(request, outcome)
         if failure is not None:
-            return _api_error(outcome, failure, context | {"ambiguous": ambiguous}, secrets)
+            return _api_error(request, outcome, failure, context | {"ambiguous": ambiguous}, secrets)
         return _not_json_error(request, outcome, context, secrets)
     if outcome.status < 400:
         return _redirect_or_upgrade_error(outcome, context, secrets)
-    return _status_error(outcome, context, secrets, now)
+    return _status_error(request, outcome, context, secrets, now)
 
 
 def may_have_been_applied(request: Request, outcome: Outcome) -> bool:
@@ -148,18 +148,25 @@ def find_failure(request: Request, response: Response) -> dict[str, Any] | None:
         envelope = fields_of(msgspec.json.decode(content))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None  # the reader of the body reports it
-    is_partial = request.retry_class is RetryClass.WRITE and bool(envelope.get("data"))
+    has_data = any(value for key, value in envelope.items() if key.lower() == "data")
+    is_partial = request.retry_class is RetryClass.WRITE and has_data
     return envelope if says_failure(envelope) and not is_partial else None
 
 
 def _api_error(
-    response: Response, envelope: dict[str, Any], context: dict[str, Any], secrets: tuple[Secret, ...]
+    request: Request,
+    response: Response,
+    envelope: dict[str, Any],
+    context: dict[str, Any],
+    secrets: tuple[Secret, ...],
 ) -> ApiError:
     known = masked(envelope, secrets)
-    reason = printable(failure_reason(known), limit=MAX_REASON) or "without a reason"
+    # Elsewhere in the response to an exchange, the token may be.
+    find = failure_reason if request.authorised else find_reason
+    reason = printable(find(known), limit=MAX_REASON) or "without a reason"
     return ApiError(
         f"status {response.status}, but the response says success: false; the server says: {reason}",
-        errors=known,
+        errors=known if request.authorised else None,
         **context,
     )
 
@@ -215,19 +222,20 @@ _BY_STATUS: Final[Mapping[int, tuple[type[StatusError], str]]] = {
 
 
 def _status_error(
-    response: Response, context: dict[str, Any], secrets: tuple[Secret, ...], now: float
+    request: Request, response: Response, context: dict[str, Any], secrets: tuple[Secret, ...], now: float
 ) -> StatusError:
     default = (ServerError, "the server failed") if response.status >= 500 else (StatusError, "refused")
     cls, advice = _BY_STATUS.get(response.status, default)
     body = _error_body(response.body, secrets)
-    message = server_message(body)
+    message = server_message(body) if request.authorised else printable(find_reason(body), limit=MAX_REASON)
     retry_after = requested_wait(response.status, response.headers, now)
     text = f"status {response.status}: {advice}"
     if retry_after is not None:
         text += f"; retry after {retry_after:g} s"
     if message:
         text += f"; the server says: {message}"
-    return cls(text, status=response.status, body=body, retry_after=retry_after, **context)
+    shown = body if request.authorised else None  # as above
+    return cls(text, status=response.status, body=shown, retry_after=retry_after, **context)
 
 
 def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:

@@ -123,7 +123,9 @@ def attribute_to_proxy(proxy: URL, error: Exception, kind: FailureKind, text: st
             return kind, f"{text} (through {named})"
         if kind is FailureKind.TLS:
             return kind, f"{named}: {text}"
-        reason = "its host name could not be resolved" if kind is FailureKind.DNS else error.os_error.strerror
+        reason = error.os_error.strerror or _reason_without_number(error.os_error)
+        if kind is FailureKind.DNS:
+            reason = "its host name could not be resolved"
         return kind, f"could not connect to {named}: {reason or 'failed'}"
     if kind is FailureKind.CONNECT_TIMEOUT:
         return kind, f"{text} through {named}"

@@ -38,14 +38,15 @@ def masked_words(text: str, secrets: Iterable[Secret]) -> str:
 
 class _Masking:
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        self._secrets = tuple(secrets)
-        self._patterns = patterns_of(self._secrets)
+        # The longest first: one may contain another.
+        self._secrets = sorted(secrets, key=lambda secret: len(secret.reveal()), reverse=True)
+        self._patterns = [pattern for secret in self._secrets for pattern in patterns_of(secret)]
 
     def value(self, value: Any, depth: int) -> Any:
         match value:
             case str():
                 return self.text(value)
-            case int() | float() | Decimal() if any(_is_number(value, secret) for secret in self._secrets):
+            case int() | float() | Decimal() if self._is_secret(value):
                 return MASK
             case list() | dict() if not depth:
                 return "..."
@@ -57,12 +58,17 @@ class _Masking:
             case _:
                 return value
 
+    def _is_secret(self, number: float | Decimal) -> bool:
+        digits = [
+            text
+            for text in (secret.reveal() for secret in self._secrets)
+            if text.isdecimal() and text[0] != "0"
+        ]
+        return not isinstance(number, bool) and any(
+            len(text) >= MIN_SECRET_LENGTH and number == Decimal(text) for text in digits
+        )
+
     def text(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret.reveal(), MASK)
         return mask_forms(text, self._patterns)
-
-
-def _is_number(value: float | Decimal, secret: Secret) -> bool:
-    text = secret.reveal()
-    return len(text) >= MIN_SECRET_LENGTH and text.isdecimal() and value == Decimal(text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
 from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._core.secret import Secret
@@ -16,9 +17,9 @@ MIN_PREFIX: Final = 16
 """Characters of a truncated credential that are masked; fewer may be ordinary text."""
 
 # One character of the original text: an escape in JSON, a URL or HTML, or itself. A gap is not part of a
-# credential: line breaks, also escaped, with the = that quoted-printable puts before them.
+# credential: line breaks, also escaped, with the = that quoted-printable puts before them, and an indent.
 _UNIT: Final = re.compile(
-    r"(?P<gap>(?:=?[\s\x00-\x1f\x7f]|\\+[nrt])+)"
+    r"(?P<gap>(?:(?:=?[\x00-\x1f\x7f]|\\+[nrt])\s*)+)"
     r"|\\+(?:u00|x)(?P<json>[0-9A-Fa-f]{2})"
     r"|\\*(?:%(?:25)*(?P<url>[0-9A-Fa-f]{2})"
     r"|&#x(?P<hex>[0-9A-Fa-f]{1,4});|&#(?P<decimal>[0-9]{1,4});|(?P<itself>.))",
@@ -28,11 +29,12 @@ _ESCAPED: Final = re.compile(r"[\\%&]")
 _ESCAPE: Final = re.compile(r"\\+(?:(?:u00|x)([0-9A-Fa-f]{2})|[nrt]|)")
 # What has two spellings: the alphabets of base64, and letters.
 _SPELLINGS: Final = str.maketrans("-_", "+/")
+_SOFT_BREAK: Final = re.compile(r"=(?=[\x00-\x1f\x7f])")
 _GAPS: Final = dict.fromkeys([*range(33), 127])
 
 
 def mask_forms(text: str, patterns: Sequence[str]) -> str:
-    """Mask credentials: in any case, encoded for a URL, JSON or HTML, in base64, over lines or truncated.
+    """Mask credentials, ignoring case: encoded for a URL, JSON or HTML, in base64, over lines or truncated.
 
     Args:
         text: of a server.
@@ -53,28 +55,37 @@ def mask_forms(text: str, patterns: Sequence[str]) -> str:
     return "".join([*shown, text[end:]])
 
 
-def patterns_of(secrets: Iterable[Secret]) -> list[str]:
-    """Return what to look for: each credential, and its part in the base64 of any text that contains it.
+def patterns_of(secret: Secret) -> Sequence[str]:
+    """Return what to look for: a credential, and its part in the base64 of any text that contains it.
 
-    Credentials of fewer than ``MIN_SECRET_LENGTH`` characters have none.
+    A credential of fewer than ``MIN_SECRET_LENGTH`` characters has none.
     """
-    patterns: list[str] = []
-    for text in (secret.reveal() for secret in secrets):
-        if len(text) < MIN_SECRET_LENGTH:
-            continue
-        patterns.append(_characters(text)[0] if _ESCAPED.search(text) else text.lower().translate(_SPELLINGS))
-        for before in range(3):
-            encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
-            pattern = encoded[(before * 8 + 5) // 6 : (before + len(text)) * 8 // 6]
-            if len(pattern) >= MIN_SECRET_LENGTH:
-                patterns.append(pattern.lower())
+    patterns = _patterns.get(secret)
+    if patterns is None:
+        patterns = _patterns[secret] = _build_patterns(secret.reveal())
     return patterns
+
+
+_patterns: Final[WeakKeyDictionary[Secret, Sequence[str]]] = WeakKeyDictionary()
+"""To build them takes ten times as long as to search a short text."""
+
+
+def _build_patterns(text: str) -> Sequence[str]:
+    if len(text) < MIN_SECRET_LENGTH:
+        return ()
+    patterns = [_characters(text)[0] if _ESCAPED.search(text) else text.lower().translate(_SPELLINGS)]
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
+        patterns.append(encoded[(before * 8 + 5) // 6 : (before + len(text)) * 8 // 6].lower())
+    return [pattern for pattern in patterns if len(pattern) >= MIN_SECRET_LENGTH]
 
 
 def _candidates(text: str) -> str:
     """Return roughly the characters of a text, much faster; it contains every credential that they do."""
     if "\\" in text:
         text = _ESCAPE.sub(lambda escape: chr(int(escape[1] or "20", 16)), text)
+    if "=" in text:
+        text = _SOFT_BREAK.sub("", text)
     text = text.translate(_GAPS)
     if "%" in text:
         text = unquote(re.sub("%(?:25)+", "%", text), "latin-1")

@@ -9,9 +9,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aiwyn_async._core.headers import MIN_SECRET_LENGTH
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async._http.secret_forms import MASK
+from aiwyn_async._http.redaction import masked_words
 from aiwyn_async._resources.describe import ResourceDescription
 from aiwyn_async._resources.endpoint import Verb
 from aiwyn_async.client import AiwynClient
@@ -86,11 +85,7 @@ class Tools:
     def _masked(self, text: str) -> str:
         """Remove credentials that a server repeats, also from rows."""
         session = self._client._session  # noqa: SLF001 (of this package)  # pyright: ignore[reportPrivateUsage]
-        secrets = {secret.reveal() for secret in session.secrets()}
-        for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= MIN_SECRET_LENGTH:
-                text = text.replace(json.dumps(secret)[1:-1], MASK)
-        return text
+        return masked_words(text, session.secrets())
 
     async def _call(self, name: str, arguments: Mapping[str, object]) -> ToolResponse:
         if name in self._refused:

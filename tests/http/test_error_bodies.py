@@ -122,6 +122,7 @@ async def test_list_that_failed_is_not_an_empty_list(trace: str, connect: Connec
     "body",
     [
         {"id": 1, "success": False},
+        {"Id": 1, "Success": False},
         {"data": {"success": False}, "meta": {"success": True}},
         {"success": True, "data": []},
         {"success": None},
@@ -139,6 +140,13 @@ async def test_partially_failed_write_retains_its_results(connect: Connect) -> N
     async with FaultServer([READ, send(http_response(200, json.dumps(body).encode()))]) as server:
         report = await connect(server.url).records.upsert([{"type": "A"}, {"type": "B"}])
     assert (report.created, report.failed, report.ambiguous) == (1, 1, 0)
+
+
+async def test_write_with_data_under_another_spelling_may_have_been_applied(connect: Connect) -> None:
+    body = b'{"Success": false, "Data": {"records": [{"status": "CREATED", "id": 1}]}}'
+    async with FaultServer([READ, send(http_response(200, body))]) as server:
+        report = await connect(server.url).records.upsert([{"type": "A"}])
+    assert (report.created, report.failed, report.ambiguous) == (0, 0, 1)
 
 
 async def test_reason_of_a_refused_exchange_reaches_the_caller(connect: Connect) -> None:

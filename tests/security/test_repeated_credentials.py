@@ -74,7 +74,20 @@ def test_text_without_a_credential_is_unchanged(value: Any) -> None:
     assert masked(value, [Secret(TOKEN), Secret("123456789")]) == value
 
 
+def test_credential_without_characters_once_unescaped_masks_nothing() -> None:
+    assert masked("hello world", [Secret(r"\n\n\n"), Secret("%61%62")]) == "hello world"
+
+
+def test_credential_that_contains_another_is_masked_whole() -> None:
+    assert masked("xyz.abc123", [Secret("abc123"), Secret("xyz.abc123")]) == "***"
+
+
+def test_words_with_a_space_between_are_no_credential() -> None:
+    assert masked("Invoice 1 was refused", [Secret("invoice1")]) == "Invoice 1 was refused"
+
+
 def test_number_that_is_a_credential_is_masked() -> None:
+    assert masked([True, 1], [Secret("000001")]) == [True, 1]
     assert masked({"key": 123456789, "other": 12345}, [Secret("123456789")]) == {"key": "***", "other": 12345}
 
 
@@ -185,6 +198,7 @@ async def test_query_of_a_request_is_in_no_error(connect: Connect) -> None:
         (f"access_token={TOKEN}&expires_in=3600", "application/x-www-form-urlencoded"),
         (f"<token>{TOKEN}</token>", "application/xml"),
         (json.dumps({"message": f"your token is {TOKEN}"}), "application/json"),
+        (json.dumps({"success": False, "data": {"accessToken": TOKEN}}), "application/json"),
     ],
 )
 async def test_token_in_an_unexpected_response_to_an_exchange_is_not_quoted(
