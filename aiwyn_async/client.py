@@ -272,7 +272,7 @@ class AiwynClient(DescribesResources):
                 another partition.
             TypeError: an unknown keyword argument.
         """
-        check_kind("partition", partition, Partition, "a Partition of plan()")
+        check_kind("partition", partition, Partition, "a Partition")
         built = to_options(partition, **options)
         query = to_query(partition, server_name(self._session.config.base_url))
         return Pull(self._session, query, query.model, built)

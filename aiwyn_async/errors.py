@@ -347,4 +347,4 @@ class UndocumentedEndpointWarning(UserWarning):
 
 
 class StorageWarning(UserWarning):
-    """The file system lacks modes, locks or folder syncing; the work continues."""
+    """The file system lacks an operation, or keeps files that are not needed; the work continues."""

@@ -120,7 +120,7 @@ class Bounds:
         if self._since is None:
             return span
         start = subtract(self._since, self._overlap or timedelta(0))
-        if span.until is None or instant_of(span.until) >= instant_of(start):
+        if span.until is None or instant_of(last_shown_as(span.until)) >= instant_of(start):
             return msgspec.structs.replace(span, start=start)
         note = (
             f"the newest change of {self._query.path}, {span.until}, is earlier than {start}, where the read "

@@ -263,7 +263,8 @@ class Changes(Read[RowT]):
 
     def _with(self, row_type: Any = None, **changes: Any) -> Any:
         options = msgspec.structs.replace(self.options, **changes)
-        return Changes(self._session, self.query, row_type or self.row_type, options, column=self._column)
+        row_type = self.row_type if row_type is None else row_type
+        return Changes(self._session, self.query, row_type, options, column=self._column)
 
     def _reading(self, span: Span) -> Pull[RowT] | Pager[RowT]:
         options = ReadOptions(

@@ -132,8 +132,8 @@ class Checks:
         if use.bad_rows and not await self._decodes(span.witness, use.reads[-1].page_type):
             return
         use.problems.append(
-            f"row {span.witness}, the newest at the last read (dated {at} now), was not received, so changes "
-            "before it may be missing, too"
+            f"row {span.witness}, the newest at the last read (dated {at} now), was not received, "
+            "so earlier changes may be missing"
         )
 
     async def _decodes(self, key: Id, row_type: Any) -> bool:

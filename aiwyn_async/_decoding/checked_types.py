@@ -252,7 +252,7 @@ def needs_exact_decoding(kind: Any) -> bool:
         return True
     members = list(map(bare_type, arguments))
     is_union = origin in UNIONS and not _EXACT.isdisjoint(members) and len({*members} - {types.NoneType}) > 1
-    has_exact_keys = origin is dict and members[0] in _EXACT
+    has_exact_keys = origin is dict and not _EXACT.isdisjoint(members[:1])
     return is_union or has_exact_keys or any(map(needs_exact_decoding, arguments))
 
 

@@ -221,6 +221,8 @@ def _convert_nested(step: str, convert: Converter, json: bytes, notes: Notes) ->
         value = convert(json, notes)
     except InvalidValueError as error:
         raise error.within(step) from None
+    except RecursionError:
+        raise  # its path would be as deep
     except DECODING_ERRORS as error:
         raise InvalidValueError(values.describe_error(error)).within(step) from None
     finally:

@@ -44,7 +44,7 @@ def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | 
         return None
     rows: list[bytes] = []
     start = begin
-    for token in _row_ends(body, begin):
+    for token in _row_ends(_tokens(body, begin)):
         mark = token[0]
         row = body[start : token.start()].strip()
         if row or mark == b"," or rows:
@@ -55,12 +55,12 @@ def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | 
     return None
 
 
-def _row_ends(body: bytes, begin: int) -> Iterator[re.Match[bytes]]:
-    """Yield the commas between the rows of a list, and the bracket that closes it."""
+def _row_ends(tokens: Iterator[re.Match[bytes]]) -> Iterator[re.Match[bytes]]:
+    """Yield the commas between the rows of a list, and the bracket that closes it; read no more tokens."""
     open_brackets: list[bytes] = []
     # Counts, because a search of the list for each bracket takes quadratic time.
     open_counts = {b"{": 0, b"[": 0}
-    for token in _tokens(body, begin):
+    for token in tokens:
         mark = token[0]
         if mark in {b"{", b"["}:
             open_brackets.append(mark)
@@ -82,16 +82,15 @@ def without_rows(body: bytes) -> bytes:
     parts: list[bytes] = []
     depth = start = 0
     tokens = _tokens(body)
-    while token := next(tokens, None):
+    for token in tokens:
         mark = token[0]
         if mark == b"[" and depth < _MAX_DEPTH:
             parts.append(body[start : token.end()])
             start = token.end()
-            for end in _row_ends(body, token.end()):
+            for end in _row_ends(tokens):
                 start = end.start()
             if not body.startswith(b"]", start):
                 break  # the list has no end
-            tokens = _tokens(body, start + 1)
         elif mark in {b"{", b"["}:
             depth += 1
         elif mark in _OPENING:

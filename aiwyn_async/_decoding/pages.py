@@ -156,7 +156,6 @@ class PageDecoder(Generic[RowT]):
             if page is not None and (page.count is not None or self._has_searched):
                 return page
             unknown = {} if page is None else page.unknown
-        self._has_searched = True
         try:
             self._envelope = self._find_envelope(body)
         except DecodeError:
@@ -165,6 +164,7 @@ class PageDecoder(Generic[RowT]):
             if is_empty_page(body, self._envelope or self._declared):
                 return DecodedRows([], 0, [])
             raise
+        self._has_searched = True
         page = self._decode_as(self._envelope, body)
         if page is None:
             split_layers(body)  # raises for a body that is not JSON

@@ -21,6 +21,7 @@ from aiwyn_async._decoding.checked_types import (
     NO_EXTRA_KEYS,
     UNIONS,
     CheckOptions,
+    bare_type,
     checked,
     decode_hook,
     is_checkable,
@@ -67,7 +68,7 @@ class DecoderSpec(NamedTuple):
 
 _DICTS: Final = {dict, Mapping, MutableMapping}
 MAX_EXTRA_KEYS: Final = 200
-"""More take too long to learn if each row has one of its own, since each needs another type."""
+"""If each row has an unknown key of its own, each needs another type, which takes too long."""
 _get_key: Final = attrgetter("key")
 RAW: Final = DecoderSpec(msgspec.Raw, values.unbounded_decimal)
 
@@ -101,7 +102,8 @@ class RowDecoder(Generic[RowT]):
         self.extra_keys, self.adapted_at = NO_EXTRA_KEYS, 0
         self._cannot_adapt = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
-        is_dict = row_type in _DICTS or origin in _DICTS
+        bare = bare_type(row_type)
+        is_dict = bare in _DICTS or typing.get_origin(bare) in _DICTS
         self._amounts = amount_converter(model) if is_dict else None
         self._repair_amounts = amount_converter(model, repairs=True) if is_dict else None
         self.fast = self._build_spec()

@@ -174,6 +174,8 @@ class KeysetPagination:
         if left and left == len(result.keys):
             return self._receive_unordered(result, is_by_key=is_by_key)
         self._unordered = 0
+        if not is_by_key:
+            self._record_count(result)
         receive = self._receive_by_key if is_by_key else self._receive_in_order
         decision = receive(result.without_last(left), is_last=is_last)
         return msgspec.structs.replace(decision, skip_last=left) if left else decision
@@ -204,10 +206,6 @@ class KeysetPagination:
         self._passed = [*self._passed, *(key for key in result.keys[:end] if key is not None)]
 
     def _receive_in_order(self, result: PageResult, *, is_last: bool) -> PageDecision:
-        if result.count == len(result.keys):  # it may be the count of the page
-            self._counts_pages = True
-        elif result.count is not None and self._first_total is None:
-            self._first_total = self._yielded + result.count
         if not result.keys:
             self.stop_reason = "empty_page"
             return PageDecision()
@@ -245,6 +243,12 @@ class KeysetPagination:
             self._passed = []
         duplicates = len(result.keys) - len(result.new)
         return PageDecision(expected_duplicates=duplicates, counts_all=False)
+
+    def _record_count(self, result: PageResult) -> None:
+        if result.count == len(result.keys):  # it may be the count of the page
+            self._counts_pages = True
+        elif result.count is not None and self._first_total is None:
+            self._first_total = self._yielded + result.count
 
     def _is_counted(self, result: PageResult) -> bool:
         """Return whether a count, unless it is always that of the page, covers just the rows of a page."""

@@ -59,6 +59,7 @@ class OffsetPagination:
         page_size_key: str = "pageSize",
         resume: Position | None = None,
         trust_first_count: bool = True,
+        has_keys: bool = True,
     ) -> None:
         self._limit = limit
         self._trust_first_count = trust_first_count
@@ -69,7 +70,8 @@ class OffsetPagination:
             self._state = parse_position(resume, OffsetState)
             if self._state.stop_reason == "limit":  # this read may have a larger limit
                 self._state.stop_reason = None
-        self._page_before_resume = self._state.before
+        # Rows without a key may be equal without being the same row.
+        self._page_before_resume = self._state.before if has_keys else None
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
@@ -126,6 +128,9 @@ class OffsetPagination:
             is_behind_empty = self._empty_pages > 0 and self._count is None is count
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat or self._was_before_resume(result):
+            before = state.before if state.style == "auto" and state.pages_received == 1 else None
+            if before is not None and before.is_followed_by_shift(result.keys):
+                return Evidence.SUFFICIENT  # another request decides if `page` is an offset
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
             return Evidence.SUFFICIENT if is_all else Evidence.WRONG
@@ -193,9 +198,9 @@ class OffsetPagination:
         Raises:
             RepeatedPage: it returns the same rows again and again, which are not all.
         """
-        is_equal = before == self._state.before and None not in result.keys
+        is_equal = before == self._state.before and (None not in result.keys or result.is_repeat)
         self._repeats.add(result, is_equal=is_equal)
-        if is_equal and not result.new and result.count == self._state.yielded:
+        if is_equal and (result.is_repeat or not result.new) and result.count == self._state.yielded:
             return True
         if self._repeats.is_loop:
             raise RepeatedPage
@@ -267,6 +272,8 @@ class OffsetPagination:
         if result.keys and probe.fresh and result.keys[0] == probe.first_key:
             state.style = "offset"
             state.before = PageKeys.of(result.keys)
+            if self._page_start is not None:  # a read with a larger limit knows the style
+                self._page_start |= {"style": "offset", "probe": None, "next": probe.row}
             is_resumed = len(result.new) == len(result.keys)
             decision = self._accept(request, result, skip_rows=int(is_resumed))
             self._continue_from(state.rows)

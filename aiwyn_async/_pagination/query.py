@@ -139,6 +139,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
                 page_size_key=self.page_size_key,
                 resume=resume,
                 trust_first_count=trust_first_count,
+                has_keys=bool(self.key),
             )
         order = self.order()
         return KeysetPagination(

@@ -58,13 +58,13 @@ def shown_unit(text: str) -> timedelta:
 
 
 def digits_shown(text: str) -> int:
-    """Return how many digits of the second's fraction a text has."""
+    """Return how many digits of the second's fraction a text has; -1 if it has no seconds."""
     match = _PARTS.fullmatch(text)
-    return len((match and match["fraction"]) or "")
+    return -1 if match is None or match["seconds"] is None else len(match["fraction"] or "")
 
 
 def with_digits(text: str, digits: int) -> str:
-    """Return the same instant with at least so many digits, if it has seconds.
+    """Return the same instant with at least so many digits, if it has a time; -1 is without seconds.
 
     Example:
         >>> with_digits("2024-01-15T10:30:00.5Z", 3)
@@ -72,10 +72,10 @@ def with_digits(text: str, digits: int) -> str:
     """
     match = _PARTS.fullmatch(text)
     fraction = "" if match is None else match["fraction"] or ""
-    if match is None or match["seconds"] is None or len(fraction) >= digits:
+    if match is None or match["time"] is None or digits_shown(text) >= digits:
         return text
-    time, zone = match["time"] + match["seconds"][:3], match["zone"] or ""
-    return f"{match['day']}{time}.{fraction.ljust(digits, '0')}{zone}"
+    time, zone = match["time"] + (match["seconds"] or ":00")[:3], match["zone"] or ""
+    return f"{match['day']}{time}{f'.{fraction:0<{digits}}' if digits else ''}{zone}"
 
 
 def first_shown_as(text: str) -> str:

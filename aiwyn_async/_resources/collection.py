@@ -201,7 +201,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         """
         check_keys("known", known)
         if pull is not None:
-            check_kind("pull", pull, Pull, "a pull() of this resource")
+            check_kind("pull", pull, Pull, "a Pull of this resource")
         keys = [as_id("known", key) async for key in iterate(known)]
         return await diff_keys(self.pull() if pull is None else pull, keys)
 

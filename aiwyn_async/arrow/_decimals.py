@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 _NUMBER: Final = "[+-]?[0-9.]*[0-9][eE]-[0-9][0-9]"
 MANY_DIGITS: Final = rf'[:\[,\s\v]{_NUMBER}|"{_NUMBER}[0-9]*"'
-"""With the 29 digits that pyarrow reads, -19 is the first exponent with too many places. A text that begins
-like a number, such as a UUID, is none."""
+"""With the 29 digits that pyarrow reads, -19 is the first exponent with too many places. Text that only
+begins like a number, such as a UUID, does not match."""
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 

@@ -68,7 +68,7 @@ def column_options(
     times = time_columns(row_type)
     declared = {field.encode_name for field in msgspec.structs.fields(row_type)}
     for name in days:
-        check_kind("date_columns", name, str, "a list of names")
+        check_kind("each name in date_columns", name, str, "a str")
         if name in declared - columns.keys():
             raise ConfigurationError(
                 f"date_columns: {name!r} is not a chosen column; add it, or remove it from date_columns"

@@ -32,7 +32,7 @@ def choose_columns(row_type: Any, columns: Iterable[str]) -> type[Any]:
     if not names:
         raise ConfigurationError(f"columns must have at least one name; {choice}")
     for index, name in enumerate(names):
-        check_kind("columns", name, str, "a list of names")
+        check_kind("each name in columns", name, str, "a str")
         if name not in known:
             raise ConfigurationError(f"columns: {name!r} is not a field of the rows; {choice}")
         if name in names[:index]:

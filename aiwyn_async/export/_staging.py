@@ -178,7 +178,8 @@ class Staging(State[Manifest]):
     def finish(self) -> None:
         """Move the manifest beside the finished file and remove the directory."""
         if self.exists:
-            self._remove_all_but({MANIFEST})
+            with leftovers(self._path):
+                self._remove_all_but({MANIFEST})
             with disk_errors(self._finished_path):
                 move_synced(self._manifest_path, self._finished_path)
             with leftovers(self._path):

@@ -28,7 +28,7 @@ OTHER_FORMATS: Final = frozenset(
 )
 # DuckDB takes such a prefix as memory or as the extension of another database, as in md:firm or sqlite:x.db.
 # One letter is a Windows drive.
-PREFIX: Final = re.compile(r":memory:|[A-Za-z][A-Za-z0-9_]+:")
+PREFIX: Final = re.compile(r":memory:|\w{2,}:", re.ASCII)
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 OPTIONS: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,  # nothing is downloaded

@@ -19,7 +19,7 @@ from aiwyn_async._core.threads import in_thread, shielded
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._rows import PageRows, RowCounts, raw_pages
-from aiwyn_async.errors import CheckpointError, IncompleteError
+from aiwyn_async.errors import CheckpointError, IncompleteError, PaginationError, RequestError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync._reads import ResourceReads
 from aiwyn_async.sync._skipped_rows import SkippedRows, join_keys
@@ -175,7 +175,12 @@ class SyncJob:
         del known  # the iterator frees the list at its end, before the sweep begins
         diff = await self._reads.compare(known_keys, column)
         problems = len(self._problems)
-        absent = await self._look_up([*diff.untracked, *diff.changed], total=total)
+        try:
+            absent = await self._look_up([*diff.untracked, *diff.changed], total=total)
+        except (RequestError, PaginationError):
+            self._bookmark.text = None  # as below
+            await self._save()
+            raise
         if len(self._problems) > problems:
             self._bookmark.text = None  # the next run reads all rows, since these may be out of date
         if absent:

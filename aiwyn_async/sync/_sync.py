@@ -40,7 +40,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
             that were marked as deleted and exist again.
         deleted: the number of rows marked as deleted; None without ``reconcile_deletes``.
         bookmark: the time from which the next sync reads, as on the wire; None if rows have no time of their
-            last change.
+            last change, or if the next sync reads all rows.
         report: the report of the read; of the changes since, if an interrupted run was continued. Its
             ``unknown_fields``, ``repaired_rows`` and ``rounded_amounts`` include all rows that this run
             wrote.

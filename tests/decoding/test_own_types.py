@@ -328,3 +328,13 @@ def test_generic_row_type_is_decoded_by_the_contract() -> None:
     assert [row.total_amount for row in page.rows] == [Decimal("5.5"), None]
     assert page.rows[1].due_date == datetime(2024, 5, 1, 23, 59, 59, 999999, UTC)
     assert [bad.index for bad in page.bad] == [1]
+
+
+@pytest.mark.parametrize(
+    "kind", [Annotated[dict[str, Any], msgspec.Meta(title="row")], NewType("Named", dict)]
+)
+def test_named_dict_rows_have_exact_amounts(kind: Any) -> None:
+    body = b'{"rows":[{"totalAmount":"12.50"},{"totalAmount":7}]}'
+    page = PageDecoder(kind, Envelope(("rows",)), Invoice).decode(body)
+    assert page.rows == [{"totalAmount": Decimal("12.50")}, {"totalAmount": Decimal(7)}]
+    assert {type(row["totalAmount"]) for row in page.rows} == {Decimal}

@@ -121,6 +121,22 @@ async def test_force_removes_the_log_of_a_replaced_file(firm: Firm, tmp_path: Pa
     ]
 
 
+async def test_force_removes_the_log_beside_a_restored_backup(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    target, backup = tmp_path / "firm.duckdb", tmp_path / "backup.duckdb"
+    make_firm_file(target)
+    shutil.copy(target, backup)
+    with duckdb.connect(str(target)) as file:
+        file.execute("INSERT INTO budget VALUES (98, 1)")
+        file.execute("CHECKPOINT")
+    leave_log(target, "INSERT INTO budget VALUES (99, 1)")
+    shutil.copy(backup, target)
+
+    await export(aiwyn.invoices.list(), target, force=True)
+
+    assert query(target, "SELECT count(*) FROM invoices") == [(600,)]
+
+
 async def test_force_replays_the_log_of_the_file_first(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     target = tmp_path / "firm.duckdb"

@@ -23,6 +23,7 @@ BODIES = {
     "braces": ROWS + b"{" * (SIZE // 2) + b"]" * (SIZE // 2),
     "escaped quotes": ROWS + b'"' + b'\\"' * (SIZE // 2),
     "row with escaped quotes": ROWS + b'{"id":1,"a":"' + b'\\"' * (SIZE // 2) + b"}]}",
+    "lists after a string without an end": b'{"message":"' + b'[\\"]' * (SIZE // 4),
     "keys": b"{" + b'"a":"\\"' * (SIZE // 8),
     "spaces": b'{"deid_invoice"' + b" " * SIZE,
     "surrogates": ROWS + b'{"id":1,"a":"' + b"\\ud83d" * (SIZE // 6) + b'"}]}',

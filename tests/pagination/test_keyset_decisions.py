@@ -113,6 +113,16 @@ def test_omitted_zeros_are_digits_that_a_server_shows() -> None:
     assert request.fields["ties"].known == {"2024-05-01T10:00:01.000000Z": [3]}
 
 
+def test_count_of_a_page_with_a_row_without_order_values_is_that_of_the_page() -> None:
+    pagination = KeysetPagination(5, fields)
+    receive(pagination, PageResult([1, 2, 3, 4, None], range(5), 5, [(1,), (2,), (3,), (4,)], unordered=[4]))
+    assert pagination.next_request() is not None
+    short = page([6, 7, 8], 3)
+    assert pagination.evidence(short, known=False) is not Evidence.SUFFICIENT
+    pagination.receive(short)
+    assert pagination.stop_reason is None
+
+
 def reading_by_key() -> KeysetPagination:
     """Return a pagination whose instant has more rows than its order shows."""
     pagination = KeysetPagination(2, fields, order=BY_TIME, instants=frozenset({("updatedAt",)}))

@@ -51,6 +51,15 @@ def test_known_rows_after_a_short_page_are_not_after_a_gap() -> None:
     assert receive(pagination, [4, 5], 9).after_gap
 
 
+def test_resumed_rows_without_a_key_may_equal_those_of_the_page_before() -> None:
+    pagination = OffsetPagination(1, limit=1)
+    receive(pagination, [7], 3)
+    options = {"limit": None, "resume": pagination.position()}
+    assert rate(OffsetPagination(1, **options), [7], 3) is Evidence.WRONG  # type: ignore[arg-type]
+    without_keys = OffsetPagination(1, **options, has_keys=False)  # type: ignore[arg-type]
+    assert rate(without_keys, [7], 3) is Evidence.SUFFICIENT
+
+
 def test_rows_are_streamed_from_the_third_page_of_page_numbers_without_limit() -> None:
     pagination = OffsetPagination(2, page_style="page")
     for page in range(2):

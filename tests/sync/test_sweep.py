@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError
-from aiwyn_async.errors import DecodeError
+from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.sync import sync
 from duckdb_files import query, stored_notes
 from model_firm import FirmServer, exact_firm
@@ -214,6 +214,26 @@ async def test_incomplete_lookup_of_a_sweep_is_a_problem_until_all_rows_are_read
     assert not (await sync(reader.invoices, path, reconcile_deletes=True)).complete
     served.alter = None
     assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == firm.notes()
+
+
+async def test_sync_after_a_failed_lookup_of_a_sweep_reads_all_rows(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    firm = served.firm
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    await sync(reader.invoices, path)
+    firm.put(99, "2025-02-01T00:00:00Z")
+
+    def fail_lookup(body: Any, content: bytes) -> bytes:
+        return b'{"errors":[{"message":"busy"}]}' if "'_in'" in str(body.get("where")) else content
+
+    served.alter = fail_lookup
+    with pytest.raises(ApiError, match="busy"):
+        await sync(reader.invoices, path, reconcile_deletes=True)
+    served.alter = None
+    assert (await sync(reader.invoices, path)).inserted == 1
     assert stored_notes(path) == firm.notes()
 
 

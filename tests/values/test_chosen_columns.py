@@ -265,7 +265,7 @@ class AsArray(msgspec.Struct, array_like=True):
         ({"columns": []}, "columns must have at least one name; choose from id, "),
         ({"columns": "id"}, "columns must be a list of names"),
         ({"columns": 5}, "columns must be a list of names"),
-        ({"columns": [["id"]]}, "is not a field of the rows"),
+        ({"columns": [["id"]]}, "each name in columns must be a str, not list"),
         (
             {"columns": ["id", "issueDate"], "date_columns": ["dueDate"]},
             "date_columns: 'dueDate' is not a chosen column; add it, or remove it from date_columns",

@@ -162,7 +162,9 @@ class DatasetState(State[DatasetManifest]):
         """Remove the state of the unfinished run, and the runs that need not be retained."""
         with leftovers(self._folder.name):
             self._folder.clear(PARTIAL)
-        older = [run for run in self._folder.runs() if run != self._manifest.run]
+        older: list[str] = []
+        with leftovers(self._folder.name):
+            older = [run for run in self._folder.runs() if run != self._manifest.run]
         for run in older[: max(0, len(older) - (self._keep - 1))]:
             with leftovers(self._folder.name):
                 self._folder.remove(run)

@@ -29,7 +29,10 @@ from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
 MAX_MEMORY: Final = "512MB"
-BAD_LOG: Final = ("WAL does not match", "Corrupt WAL file")
+BAD_LOG: Final = (
+    *("WAL does not match", "WAL checkpoint iteration does not match", "Corrupt WAL file", "corrupt WAL?"),
+    *("data may be corrupt", "Corrupt file - database identifier"),
+)
 """In DuckDB's errors for a log that belongs to another file or is damaged. Others may be replayed later."""
 
 
