@@ -331,7 +331,7 @@ def test_generic_row_type_is_decoded_by_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Annotated[dict[str, Any], msgspec.Meta(title="row")], NewType("Named", dict)]
+    "kind", [Annotated[dict[str, Any], msgspec.Meta(title="row")], NewType("Named", dict[str, Any])]
 )
 def test_named_dict_rows_have_exact_amounts(kind: Any) -> None:
     body = b'{"rows":[{"totalAmount":"12.50"},{"totalAmount":7}]}'
