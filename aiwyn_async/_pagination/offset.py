@@ -200,7 +200,8 @@ class OffsetPagination:
         """
         is_equal = before == self._state.before and (None not in result.keys or result.is_repeat)
         self._repeats.add(result, is_equal=is_equal)
-        if is_equal and (result.is_repeat or not result.new) and result.count == self._state.yielded:
+        is_first = result.is_repeat and len(result.keys) == self._state.yielded
+        if is_equal and (is_first or not result.new) and result.count == self._state.yielded:
             return True
         if self._repeats.is_loop:
             raise RepeatedPage
