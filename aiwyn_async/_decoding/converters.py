@@ -226,9 +226,7 @@ def _convert_nested(step: str, convert: Converter, json: bytes, notes: Notes) ->
     except DECODING_ERRORS as error:
         raise InvalidValueError(values.describe_error(error)).within(step) from None
     finally:
-        nested = {
-            f"{step}{'' if path.startswith('[') else '.'}{path}": raw for path, raw in notes.unknown.items()
-        }
+        nested = {f"{step}{'' if path[:1] == '[' else '.'}{path}": raw for path, raw in notes.unknown.items()}
         notes.unknown = before | nested if nested else before
     return value
 
