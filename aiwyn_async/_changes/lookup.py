@@ -50,7 +50,7 @@ class FirstRow(NamedTuple):
 
     Attributes:
         key: the key of the row; None without a row whose timestamp is valid or null.
-        at: its timestamp as the server sent it; None if it is null or there is no such row.
+        at: its timestamp, as sent. None if the row has none, or if there is no row.
         total: the server's count, or None.
         clock: the time of the response.
         is_readable: False if rows before it do not decode.

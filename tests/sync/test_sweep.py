@@ -12,7 +12,12 @@ from aiwyn_async import AiwynClient, ConfigurationError
 from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.sync import sync
 from duckdb_files import query, stored_notes
-from model_firm import FirmServer, exact_firm
+from model_firm import FirmServer, ModelFirm, exact_firm
+
+
+def put_eight_rows(firm: ModelFirm) -> None:
+    for number in range(1, 9):
+        firm.put(number, f"2025-03-02T0{number}:00:00Z")
 
 
 @pytest.mark.parametrize("zone", ["", "Z"])
@@ -91,8 +96,7 @@ async def test_bad_row_is_named_and_requested_again(
     on_bad_row: Any, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     firm = served.firm
-    for number in range(1, 9):
-        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    put_eight_rows(firm)
     firm.extra_fields[3] = {"totalAmount": []}
     with pytest.raises(DecodeError, match="totalAmount"):
         await sync(reader.invoices, path)
@@ -173,8 +177,7 @@ async def test_sweep_marks_nothing_if_a_row_has_no_readable_key(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     firm = served.firm
-    for number in range(1, 9):
-        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    put_eight_rows(firm)
     await sync(reader.invoices, path)
     del firm.rows[2]
     firm.put(3, "2025-02-01T00:00:00Z")
@@ -202,8 +205,7 @@ async def test_incomplete_lookup_of_a_sweep_is_a_problem_until_all_rows_are_read
 ) -> None:
     """The sweep names a row that was changed or inserted late, and its lookup loses a page."""
     firm = served.firm
-    for number in range(1, 9):
-        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    put_eight_rows(firm)
     await sync(reader.invoices, path)
     firm.put(key, "2025-02-01T00:00:00Z")
 
@@ -221,8 +223,7 @@ async def test_sync_after_a_failed_lookup_of_a_sweep_reads_all_rows(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
     firm = served.firm
-    for number in range(1, 9):
-        firm.put(number, f"2025-03-02T0{number}:00:00Z")
+    put_eight_rows(firm)
     await sync(reader.invoices, path)
     firm.put(99, "2025-02-01T00:00:00Z")
 
