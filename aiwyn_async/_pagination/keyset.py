@@ -90,9 +90,6 @@ class KeysetPagination:
         self._max_page_rows = 0
         self._first_total: int | None = None
         self._counts_pages = False  # a page that did not end the read had just as many rows as its count
-        self._checked_rows: Sequence[tuple[Any, ...]] | None = None  # whose order was verified last
-        self._received_values: Sequence[tuple[Any, ...]] = ()  # of the page rated last
-        self._used_values: Sequence[tuple[Any, ...]] = ()  # the same with equal digits
         self._in_flight: PageRequest | None = None
         if resume is not None:
             self._resume(resume)
@@ -128,15 +125,25 @@ class KeysetPagination:
         self._in_flight = PageRequest(fields, size)
         return self._in_flight
 
+    def normalized(self, result: PageResult) -> PageResult:
+        """Return the result with its order checked, and instants of equal digits."""
+        rows = result.order_values
+        for column, (path, _) in enumerate(self._order):
+            if path in self._instants:
+                rows = with_equal_digits(rows, column, self._after)
+        is_out_of_order = self._goes_back(rows)
+        if rows is result.order_values and not is_out_of_order:
+            return result
+        return msgspec.structs.replace(result, order_values=rows, is_out_of_order=is_out_of_order)
+
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
         """Rate a response to the request in flight."""
-        result = self._with_equal_digits(result)
         length, count = len(result.keys), result.count
         if not length:
             is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
             return Evidence.SUFFICIENT if is_counted else Evidence.UNPROVEN
         is_same = bool(result.order_values) and result.order_values[-1] == self._after
-        if known or is_same or self._is_out_of_order(result.order_values):
+        if known or is_same or result.is_out_of_order:
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
         is_full = self._in_flight is not None and length >= self._in_flight.size
@@ -147,17 +154,6 @@ class KeysetPagination:
         is_short = length < self._max_page_rows or (not self._max_page_rows and (count or 0) <= size)
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
-    def _with_equal_digits(self, result: PageResult) -> PageResult:
-        """Return the result with instants of equal digits; a server may omit final zeros."""
-        if not self._instants:
-            return result
-        if result.order_values is not self._received_values:
-            self._received_values = self._used_values = result.order_values
-            for column, (path, _) in enumerate(self._order):
-                if path in self._instants:
-                    self._used_values = with_equal_digits(self._used_values, column, self._after)
-        return msgspec.structs.replace(result, order_values=self._used_values)
-
     def receive(self, result: PageResult) -> PageDecision:
         """Process the response to the request in flight.
 
@@ -167,7 +163,6 @@ class KeysetPagination:
             NoOrderValues: no row of the page has order values, and others may follow.
         """
         request, self._in_flight = self._in_flight, None
-        result = self._with_equal_digits(result)
         is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
         is_by_key = self._ties is not None and self._ties.by_key
@@ -209,7 +204,7 @@ class KeysetPagination:
         if not result.keys:
             self.stop_reason = "empty_page"
             return PageDecision()
-        if self._is_out_of_order(result.order_values):
+        if result.is_out_of_order:
             raise OutOfOrder
         self._max_page_rows = max(self._max_page_rows, len(result.keys))
         self._stale_pages = 0 if result.new else self._stale_pages + 1
@@ -231,7 +226,7 @@ class KeysetPagination:
     def _receive_by_key(self, result: PageResult, *, is_last: bool) -> PageDecision:
         """Process a page of the rows of one instant, which are read by key."""
         ties = cast("Ties", self._ties)
-        if self._is_out_of_order(result.order_values):
+        if result.is_out_of_order:
             raise OutOfOrder
         if result.order_values and result.order_values[-1][-1] == ties.last_key:
             raise RepeatedPage
@@ -265,13 +260,6 @@ class KeysetPagination:
             return result.order_values
         end = result.new[-surplus]
         return result.order_values[: end - bisect_left(result.unordered, end)]
-
-    def _is_out_of_order(self, rows: Sequence[tuple[Any, ...]]) -> bool:
-        if rows is self._checked_rows:
-            return False
-        is_out = self._goes_back(rows)
-        self._checked_rows = None if is_out else rows
-        return is_out
 
     def _goes_back(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         order: Order = self._order

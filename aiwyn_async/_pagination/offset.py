@@ -118,6 +118,10 @@ class OffsetPagination:
         # If full pages add up to the count, one more page has to confirm the end.
         return requested <= remaining
 
+    def normalized(self, result: PageResult) -> PageResult:
+        """Return the result itself."""
+        return result
+
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
         """Rate a response to the oldest request in flight."""
         state, length, count = self._state, len(result.keys), result.count

@@ -128,7 +128,8 @@ class PageProcessor(Generic[RowT]):
         values, is_repeat = self._order_values(page), self._is_repeat(page)
         unordered = [index for index, row in enumerate(values) if row is None]
         ordered = [row for row in values if row is not None]
-        return Candidate(page, PageResult(page.keys, (), page.rows.count, ordered, unordered, is_repeat))
+        result = PageResult(page.keys, (), page.rows.count, ordered, unordered, is_repeat)
+        return Candidate(page, self._pagination.normalized(result))
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
         """Rate a response."""

@@ -44,6 +44,7 @@ class PageResult(msgspec.Struct, frozen=True):
         order_values: for keyset pagination, the values of the order columns, of each row that has them.
         unordered: the indices of the other rows.
         is_repeat: rows without keys arrived in the same bytes as an earlier page.
+        is_out_of_order: the rows are not in the requested order.
     """
 
     keys: Sequence[Id | None]
@@ -52,6 +53,7 @@ class PageResult(msgspec.Struct, frozen=True):
     order_values: Sequence[tuple[Any, ...]] = ()
     unordered: Sequence[int] = ()
     is_repeat: bool = False
+    is_out_of_order: bool = False
 
     def without_last(self, rows: int) -> PageResult:
         """Return the result without its last rows, which have no order values."""
@@ -113,8 +115,12 @@ class Pagination(Protocol):
         """Return the next request, or None if no more may be in flight now."""
         ...
 
+    def normalized(self, result: PageResult) -> PageResult:
+        """Return a response to the oldest request in flight as ``evidence()`` and ``receive()`` expect it."""
+        ...
+
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
-        """Rate a response to the oldest request in flight, before it is received.
+        """Rate a normalized response to the oldest request in flight, before it is received.
 
         Args:
             result: the response; ``new`` is ignored.
@@ -123,7 +129,7 @@ class Pagination(Protocol):
         ...
 
     def receive(self, result: PageResult) -> PageDecision:
-        """Process the response to the oldest request in flight.
+        """Process the normalized response to the oldest request in flight.
 
         Raises:
             RepeatedPage: the server returns the same rows again and again.

@@ -31,7 +31,7 @@ def of_time(*keys: int, new: bool = True) -> PageResult:
 
 def receive(pagination: KeysetPagination, result: PageResult) -> None:
     assert pagination.next_request() is not None
-    pagination.receive(result)
+    pagination.receive(pagination.normalized(result))
 
 
 def rate(received: Sequence[PageResult], result: PageResult, *, known: bool = False) -> Evidence:
@@ -40,7 +40,7 @@ def rate(received: Sequence[PageResult], result: PageResult, *, known: bool = Fa
     for each in received:
         receive(pagination, each)
     assert pagination.next_request() is not None
-    return pagination.evidence(result, known=known)
+    return pagination.evidence(pagination.normalized(result), known=known)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_rows_of_one_instant_must_follow_the_last_key(keys: tuple[int, int]) -> 
     receive(pagination, of_time(3, 4))
     assert pagination.next_request() is not None
     with pytest.raises((OutOfOrder, RepeatedPage)):
-        pagination.receive(of_time(*keys))
+        pagination.receive(pagination.normalized(of_time(*keys)))
 
 
 def test_rows_without_order_values_in_an_instant_read_by_key_do_not_end_it() -> None:
