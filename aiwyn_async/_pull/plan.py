@@ -109,11 +109,29 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
         partitions: in key order.
         total_count: the server's count when the plan was made, or None if it was not needed.
         fallback_reason: why there is only one partition although more were requested; None if rows are few.
+
+    Raises:
+        ConfigurationError: the partitions are not all of one plan, from the first to the last.
     """
 
     partitions: tuple[Partition, ...]
     total_count: int | None = None
     fallback_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        # Without this, a plan made of some partitions would be complete without the rows of the others.
+        numbers = [each.number for each in self.partitions]
+        bounds = [None, *(each.until for each in self.partitions)]
+        if (
+            not numbers
+            or numbers != list(range(len(numbers)))
+            or [*(each.after for each in self.partitions), None] != bounds
+            or len({(each.plan, each.endpoint) for each in self.partitions}) > 1
+        ):
+            raise ConfigurationError(
+                "the partitions are not all of one plan, ordered by their numbers; pass all partitions that "
+                "plan() returned"
+            )
 
     def commit(self, reports: Mapping[int, PullReport | str | bytes]) -> PullReport:
         """Return one report of all partitions. Sends nothing.

@@ -428,6 +428,17 @@ async def test_bounds_of_partitions_meet(aiwyn: AiwynClient) -> None:
     assert [each.number for each in plan.partitions] == list(range(9))
 
 
+@pytest.mark.parametrize("chosen", [(0, 1), (1, 2), (0, 2), (0, 0, 1, 2), (1, 0, 2), (), (0, 1, 3)])
+async def test_plan_of_other_than_all_its_partitions_is_refused(
+    aiwyn: AiwynClient, chosen: tuple[int, ...]
+) -> None:
+    """A commit would report that all rows were read, without those of the partitions left out."""
+    one, other = [await aiwyn.invoices.plan(parts=3, page_size=50) for _ in range(2)]
+    partitions = (*one.partitions, other.partitions[2])
+    with pytest.raises(ConfigurationError, match="all partitions that plan"):
+        Plan(partitions=tuple(partitions[number] for number in chosen))
+
+
 async def test_commit_names_absent_and_incomplete_partitions(serve: Serve) -> None:
     model = ServerModel(numbered(*range(300)))
     aiwyn = await serve(model)
