@@ -95,7 +95,7 @@ class PageProcessor(Generic[RowT]):
             rows_received=rows,
             rows_yielded=rows,
             resumed=resumed,
-            keyset_only=query.keyset_only,
+            keyset_only=len(self._order) == 1,
             unknown_fields=reader.unknown_fields,
             total_count=resume_state.total_count_at_start,  # until a page has a count
             total_count_at_start=resume_state.total_count_at_start,

@@ -100,11 +100,6 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             return columns[: paths.index((self.key,)) + 1]
         return [*columns, ((self.key,), "asc")]
 
-    @property
-    def keyset_only(self) -> bool:
-        """True if rows inserted or deleted during the read cannot shift the pages."""
-        return self.by_key and len(self.order()) == 1
-
     def fingerprint(self) -> str:
         """Return a hash of the query, which its checkpoints are bound to."""
         identity = {"fields": self.fields, "by_key": self.by_key, "key": self.key}
