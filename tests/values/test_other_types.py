@@ -277,6 +277,12 @@ def test_generic_object_has_a_struct_column() -> None:
     assert [row["box"] for row in arrow_rows(row_type, *rows)] == [{"amount": Decimal("1.5")}, {"amount": 7}]
 
 
+def test_keys_of_a_generic_object_are_matched_in_columns_of_rows_with_unknown_fields() -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("box", Box[Decimal] | None, None)])
+    rows = ['{"id":1,"note":1}', '{"id":2,"box":{"Amount":1.5},"note":1}', '{"id":3,"box":{"AMOUNT":"x"}}']
+    assert [row["box"] for row in arrow_rows(row_type, *rows)] == [None, {"amount": Decimal("1.5")}]
+
+
 class Node(msgspec.Struct):
     id: int
     below: list[Node] | None = None
