@@ -115,7 +115,10 @@ def split_layers(body: bytes) -> list[dict[str, msgspec.Raw]]:
         if key in top:
             _raise_for_errors(bytes(top[key]))
     data = bytes(top["data"]) if "data" in top else b""
-    return [top, split_object(data)] if data.startswith(b"{") else [top]
+    try:
+        return [top, split_object(data)] if data.startswith(b"{") else [top]
+    except DECODING_ERRORS as error:
+        raise malformed_error(error) from None
 
 
 def malformed_error(error: Exception) -> DecodeError:

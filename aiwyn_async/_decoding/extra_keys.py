@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import fields
 
-from aiwyn_async._decoding.checked_types import ExtraKeys, is_checkable, resolve
+from aiwyn_async._decoding.checked_types import ExtraKeys, is_checkable, is_object, resolve
 from aiwyn_async._decoding.converters import split_list, split_object
 from aiwyn_async._decoding.key_case import can_be_field, normalize
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -24,9 +24,10 @@ def _nested_structs(kind: Any) -> Mapping[str, Any]:
 
 def _find_struct(kind: Any) -> Any:
     kind = resolve(kind)
-    if is_checkable(kind):
+    origin = typing.get_origin(kind)
+    if is_checkable(kind) or is_object(origin):  # the origin is a generic Struct
         return kind
-    if typing.get_origin(kind) is dict:
+    if origin is dict:
         return None  # the keys of its objects are always checked
     structs: list[Any] = [_find_struct(each) for each in typing.get_args(kind)]
     return next((each for each in structs if each is not None), None)

@@ -259,6 +259,11 @@ class PageDecoder(Generic[RowT]):
                 return DecodedRows(items, page.count, [], unknown=unknown, was_slow=True)
         if not had_hook:
             self._decoder.drop_hook()
+        if self._decoder.has_amounts_of_dicts:
+            with contextlib.suppress(*DECODING_ERRORS):
+                items = envelope_decoder(self._decoder.fast, envelope)(body)[0] or []
+                repaired = self._decoder.repair_dicts(items)
+                return DecodedRows(items, page.count, [], repaired, was_slow=True)
         return self._decode_by_row(page)
 
     def _decode_by_row(self, page: SplitPage) -> DecodedRows[RowT]:

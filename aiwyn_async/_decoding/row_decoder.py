@@ -88,6 +88,7 @@ class RowDecoder(Generic[RowT]):
         hooks_timestamps: the ``dec_hook`` decodes timestamps, because msgspec would misread some of them.
         yields_chosen: rows are decoded to ``ChosenRows``, until a page shows that they cannot be.
         reports_unknown_keys: keys without a field are reported, since the row type is a model.
+        has_amounts_of_dicts: rows are dicts, of which the amounts are converted.
     """
 
     def __init__(self, row_type: Any, model: Any = None) -> None:
@@ -105,6 +106,7 @@ class RowDecoder(Generic[RowT]):
         bare = bare_type(row_type)
         is_dict = bare in _DICTS or typing.get_origin(bare) in _DICTS
         self._amounts = amount_converter(model) if is_dict else None
+        self.has_amounts_of_dicts = self._amounts is not None
         self._repair_amounts = amount_converter(model, repairs=True) if is_dict else None
         self.fast = self._build_spec()
 
@@ -196,6 +198,20 @@ class RowDecoder(Generic[RowT]):
             return ExactRow(cast("Any", self._amounts)(decode(row)), is_repaired=False, unknown={})
         except values.InexactError:
             return ExactRow(cast("Any", self._repair_amounts)(decode(row)), is_repaired=True, unknown={})
+
+    def repair_dicts(self, rows: Sequence[Any]) -> int:
+        """Convert amounts of dict rows in place; return the number of rows with empty text for one.
+
+        Raises ``DECODING_ERRORS`` for a bad row.
+        """
+        repaired = 0
+        for row in rows:
+            try:
+                cast("Any", self._amounts)(row)
+            except values.InexactError:
+                cast("Any", self._repair_amounts)(row)
+                repaired += 1
+        return repaired
 
     def _are_exact_dicts(self, rows: Sequence[Any]) -> bool:
         try:

@@ -130,8 +130,6 @@ class FullScan(Generic[RowT]):
         report.scans += 1
         report.scans_agree = self._previous == current
         self._previous = current
-        if report.scans == 1:
-            self.bad_rows += scan.bad_rows
         max_scans = MAX_SCANS if self._has_keys else MAX_SCANS_WITHOUT_KEY
         if report.scans_agree or report.scans >= max_scans:
             report.rows_yielded += report.bad_rows
@@ -153,7 +151,9 @@ class FullScan(Generic[RowT]):
         report.retries += added.retries
         report.peak_concurrency = max(report.peak_concurrency, scan.depth)
         report.duplicates += added.duplicates
-        report.bad_rows = max(report.bad_rows, added.bad_rows)
+        if self._has_keys or report.scans == 0:  # with keys, a scan has no bad row of earlier ones
+            report.bad_rows += added.bad_rows
+            self.bad_rows += scan.bad_rows
         report.repaired_rows = max(report.repaired_rows, added.repaired_rows)
         report.unknown_fields = added.unknown_fields | report.unknown_fields
         report.deduplicated = report.deduplicated and added.deduplicated

@@ -280,9 +280,12 @@ class _PullIteration(Generic[RowT]):
         report.fallback_reason = reason
         # Everything is read again: what an earlier pull could not read, and what it yielded.
         report.missing, report.earlier_problems, report.unstable_pages = [], EarlierProblems(), 0
-        report.rows_yielded -= self._yielded_before
+        # The scan adds bad rows at its end.
+        report.rows_yielded -= self._yielded_before + report.bad_rows
         self._yielded_before = 0
-        return self._readers.full_scan(report, yielded)
+        scan = self._readers.full_scan(report, yielded)
+        scan.bad_rows += reader.bad_rows
+        return scan
 
     def _publish(self, error: AiwynError | None = None) -> None:
         self._publish_to_pull(self.report, self._reader.bad_rows, self._checkpoint, error)

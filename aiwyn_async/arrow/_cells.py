@@ -15,6 +15,7 @@ from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_d
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._schema import ID, WHOLE_OR_FRACTION, members_of
+from aiwyn_async.models.base import NOT_MONEY
 
 PLACES: Final = 9
 LARGEST: Final = 10**29
@@ -53,15 +54,17 @@ class Cells:
     def _converter(self, kind: inspect.Type, path: str) -> Convert:  # noqa: PLR0911 (one for each kind)
         match kind:
             case inspect.Metadata(type=inner):
-                return self._converter(inner, path)
-            case inspect.UnionType():
+                annotated: Any = kind
+                return self._to_measure if annotated.extra == NOT_MONEY else self._converter(inner, path)
+            case inspect.UnionType(types=types):
                 members = members_of(kind)
                 kinds = {type(member) for member in members}
                 if kinds == ID:
                     return _nullable(self._to_id)
                 if kinds == WHOLE_OR_FRACTION:
                     return _nullable(lambda value, at: self._to_amount(Decimal(value), at))
-                return _nullable(self._converter(members[0], path))
+                member = next(each for each in types if not isinstance(each, inspect.NoneType))
+                return _nullable(self._converter(member, path))
             case inspect.StructType(fields=fields):
                 converters = [
                     (
@@ -92,7 +95,13 @@ class Cells:
         return str(value) if path in self.text_ids or self._options.ids == "text" else value
 
     def _to_amount(self, value: Decimal, path: str) -> Decimal:
-        places = self._options.round_money
+        return self._to_decimal(value, path, self._options.round_money)
+
+    def _to_measure(self, value: Decimal | None, path: str) -> Decimal | None:
+        places = None if self._options.round_money is None else PLACES
+        return None if value is None else self._to_decimal(value, path, places)
+
+    def _to_decimal(self, value: Decimal, path: str, places: int | None) -> Decimal:
         if places is not None:
             rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN, _exact)
             self.rounded += rounded != value

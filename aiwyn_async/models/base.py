@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
 import msgspec
 
 __all__ = ["Id", "Model"]
 
 Id = int | str
 """A key. All keys in the documentation are integers; strings are accepted and stay strings."""
+
+NOT_MONEY: Final[dict[str, Any]] = {"is_money": False}
+Measure = Annotated[Decimal, msgspec.Meta(extra=NOT_MONEY)]
+"""A quantity, a fraction or a price per unit, which ``round_money`` does not round to cents."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from aiwyn_async.models.base import Id, Model
+from aiwyn_async.models.base import Id, Measure, Model
 
 __all__ = ["Address", "LineItem", "TeamMember"]
 
@@ -27,10 +27,10 @@ class LineItem(Model, frozen=True, kw_only=True, gc=False):
 
     id: Id | None = None
     description: str | None = None
-    quantity: Decimal | None = None
-    unit_price: Decimal | None = None
+    quantity: Measure | None = None
+    unit_price: Measure | None = None
     amount: Decimal | None = None
-    tax_rate: Decimal | None = None
+    tax_rate: Measure | None = None
 
 
 class TeamMember(Model, frozen=True, kw_only=True, gc=False):
@@ -42,4 +42,4 @@ class TeamMember(Model, frozen=True, kw_only=True, gc=False):
     staff_id: Id | None = None
     name: str | None = None
     role: str | None = None
-    allocation: Decimal | None = None
+    allocation: Measure | None = None

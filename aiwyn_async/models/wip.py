@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from aiwyn_async.models.base import Id, Model
+from aiwyn_async.models.base import Id, Measure, Model
 
 __all__ = ["WipApproval", "WipEntry", "WipEntryDetail", "WipEntrySearchRow"]
 
@@ -42,11 +42,11 @@ class _WipFields(Model, frozen=True, kw_only=True, gc=False):
     date: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
-    duration: Decimal | None = None
+    duration: Measure | None = None
     """Hours."""
-    billable_hours: Decimal | None = None
-    non_billable_hours: Decimal | None = None
-    hourly_rate: Decimal | None = None
+    billable_hours: Measure | None = None
+    non_billable_hours: Measure | None = None
+    hourly_rate: Measure | None = None
     billable_amount: Decimal | None = None
     currency: str | None = None
     notes: str | None = None

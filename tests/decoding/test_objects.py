@@ -33,3 +33,11 @@ def test_decode_object_raises_error_beside_object(start: bytes, error: bytes) ->
 def test_decode_object_ignores_errors_in_text() -> None:
     invoice = decode_object(b'{"id":1,"notes":"\\"error\\":1, \\"errors\\":1"}', InvoiceDetail)
     assert invoice.notes == '"error":1, "errors":1'
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"data":{"id":1,"\xff":1}}', b'{"data":{"id":1,"lineItems":[{"\xff":1}]}}']
+)
+def test_decode_object_raises_its_own_error_for_a_key_that_is_not_utf8(body: bytes) -> None:
+    with pytest.raises(DecodeError, match="UTF-8"):
+        decode_object(body, InvoiceDetail)

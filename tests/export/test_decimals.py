@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from aiwyn_async.arrow._decimals import MANY_DIGITS, may_have_many_places
 
-like_numbers = st.text('0123456789eE+-.:,;?"x', max_size=40).map(str.encode)
+like_numbers = st.text('0123456789eE+-.:,;?"x\\', max_size=40).map(str.encode)
 exponents = st.sampled_from(
-    [b":1e-29", b'"+1e-48"', b",3.5E-30", b"2e-9", b" 1e+19", b"[-9e-30", b":0E-10", b"e-10"]
+    [
+        *(b":1e-29", b'"+1e-48"', b",3.5E-30", b"2e-9", b" 1e+19", b"[-9e-30", b":0E-10", b"e-10"),
+        *(b'"5.e-48"', rb'"5\u0065-48"', rb'"\u002b\u0035E\u002D4\u0038"', rb'"5e\u002d48"', rb'"\u002b5"'),
+    ]
 )
 pieces = st.lists(like_numbers | exponents | st.binary(max_size=20), max_size=12)
 

@@ -238,3 +238,19 @@ async def test_ignored_key_filter_falls_back_to_full_scans(box: Sandbox, clock: 
         assert sorted(row.id for row in await pull.collect()) == rows
         assert pull.report.method == "full_scan"
         assert "outside the requested range of keys" in str(pull.report.fallback_reason)
+
+
+@pytest.mark.parametrize("row", [b'{"id":%d,"odd":NaN,', b'{"id":%d,"odd":"\t",'])
+async def test_full_scan_after_key_ranges_counts_and_collects_a_bad_row_once(
+    aiwyn: AiwynClient, box: Sandbox, row: bytes
+) -> None:
+    key = ids(box)[0]
+    box.faults.add("invoices.search", times=MANY, status=400, match=lambda body: "where" in str(body))
+    for route in ("invoices.list", "invoices.search"):
+        box.faults.add(route, every=1, mutate=lambda body: body.replace(b'{"id":%d,' % key, row % key))
+    pull = aiwyn.invoices.pull(page_size=500, on_bad_row="collect")
+
+    assert sorted(row.id for row in await pull.collect()) == ids(box)[1:]
+    assert pull.report.method == "full_scan"
+    assert (pull.report.rows_yielded, pull.report.bad_rows) == (len(ids(box)), 1)
+    assert [bad.key for bad in pull.bad_rows] == [key]

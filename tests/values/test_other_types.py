@@ -16,12 +16,13 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 import pytest
 
-from aiwyn_async import ConfigurationError
+from aiwyn_async import ConfigurationError, Invoice
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.models.engagements import EngagementSearchRow
+from aiwyn_async.models.wip import WipEntrySearchRow
 
 
 def page_of(*rows: str) -> PageRows:
@@ -276,6 +277,12 @@ def test_generic_object_has_a_struct_column() -> None:
     assert [row["box"] for row in arrow_rows(row_type, *rows)] == [{"amount": Decimal("1.5")}, {"amount": 7}]
 
 
+def test_keys_of_a_generic_object_are_matched_in_columns_of_rows_with_unknown_fields() -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("box", Box[Decimal] | None, None)])
+    rows = ['{"id":1,"note":1}', '{"id":2,"box":{"Amount":1.5},"note":1}', '{"id":3,"box":{"AMOUNT":"x"}}']
+    assert [row["box"] for row in arrow_rows(row_type, *rows)] == [None, {"amount": Decimal("1.5")}]
+
+
 class Node(msgspec.Struct):
     id: int
     below: list[Node] | None = None
@@ -353,3 +360,16 @@ def test_rounded_amounts_of_a_refused_row_are_not_counted() -> None:
     options = column_options(Work, round_money=9, extra="json")
     assert RowSchema(Work, options).table(rows).num_rows == 1
     assert (len(rows.bad_rows), rows.counts.rounded_amounts) == (1, 1)
+
+
+def test_rates_and_quantities_keep_nine_places_when_amounts_are_rounded() -> None:
+    line = '{"quantity":1.375,"unitPrice":"0.0125","taxRate":0.08875,"amount":1.125}'
+    (invoice,) = arrow_rows(Invoice, f'{{"id":1,"totalAmount":1.125,"lineItems":[{line}]}}', round_money=2)
+    (wip,) = arrow_rows(WipEntrySearchRow, '{"id":1,"duration":0.30000000000000004}', round_money=2)
+
+    (item,) = invoice["lineItems"]
+    assert invoice["totalAmount"] == item["amount"] == Decimal("1.12")
+    assert [item["quantity"], item["unitPrice"], item["taxRate"]] == list(
+        map(Decimal, ["1.375", "0.0125", "0.08875"])
+    )
+    assert wip["duration"] == Decimal("0.3")

@@ -258,5 +258,8 @@ def test_outputs_agree_on_value_or_rejection(rows: list[str]) -> None:
 @given(numbers | quoted_numbers)
 @example('"5e-48"')
 @example('"+0.5E-0049"')
+@example('"5.e-48"')
+@example(r'"5\u0065-48"')
+@example(r'"5.E\u002D48"')
 def test_outputs_agree_on_a_row_with_one_amount(amount: str) -> None:
     check([f'{{"id":1,"subtotal":{amount}}}'])

@@ -71,6 +71,13 @@ async def test_dict_rows_count_empty_amounts_as_repaired(serve: Serve, verb: str
     assert read.report.repaired_rows == 2
 
 
+async def test_dict_rows_count_empty_amounts_beside_a_bad_row(serve: Serve) -> None:
+    aiwyn = serve('{"id":1,"totalAmount":""}', '{"id":2,"totalAmount":"many"}', '{"id":3,"totalAmount":7}')
+    read = aiwyn.invoices.list(on_bad_row="skip").decode_as(dict)
+    assert await read.collect() == [{"id": 1, "totalAmount": None}, {"id": 3, "totalAmount": Decimal(7)}]
+    assert (read.report.repaired_rows, read.report.bad_rows) == (1, 1)
+
+
 async def test_dict_rows_have_keys_that_are_written_with_a_fraction(serve: Serve) -> None:
     read = serve('{"id":1.0}', '{"id":2.0}').invoices.pull(strict=True).decode_as(dict)
     assert len(await read.collect()) == 2

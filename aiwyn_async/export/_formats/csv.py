@@ -27,8 +27,8 @@ from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._part_files import join_files
 
-# OWASP: spreadsheets run a cell that starts with one of these as a formula.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+# OWASP: spreadsheets run a cell that starts with one of these as a formula, some in full width too.
+_FORMULA_STARTS: Final = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 DAY_LENGTH: Final = len("2024-05-01")
 
