@@ -170,6 +170,9 @@ class Bounds:
         bounds = {"_is_null": False} | ({} if until is None else {"_lte": until})
         query = self.query_of({self._column: bounds}, {self._column: "desc"})
         newest = await first_row(self._session, query, self._column)
+        if newest.has_other_values and until is None:  # such as "infinity", which is later than all others
+            newest = await self._newest(until=newest.clock.latest.isoformat())
+            newest = newest._replace(is_readable=False, has_other_values=newest.at is None)
         if newest.has_other_values:
             raise PaginationError(
                 f"{self._column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
