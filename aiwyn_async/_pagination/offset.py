@@ -260,6 +260,7 @@ class OffsetPagination:
         state.probe = Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
         state.yielded_before = 0
         state.pages_received += 1
+        state.stop_reason = None  # only the probe shows whether the repeated rows were expected
         self._continue_from(2)
         return PageDecision(skip_rows=skip_rows, discard_in_flight=True)
 
@@ -284,6 +285,8 @@ class OffsetPagination:
             )
         state.style = "page"
         state.rows += probe.fresh + probe.repeated
+        if self._limit is not None and state.yielded >= self._limit:
+            state.stop_reason = "limit"
         return PageDecision(use=False)
 
     def _continue_from(self, page: int) -> None:
