@@ -200,7 +200,12 @@ async def test_limit_within_the_page_that_shows_the_style_has_no_problem(
 
 async def test_limit_within_a_list_that_moved_has_a_problem() -> None:
     model = ListModel(list(range(60)))
-    model.after_each = lambda model: len(model.rows) > 60 or model.rows.insert(0, {"id": 60})
+
+    def insert(model: ListModel) -> None:
+        if len(model.rows) == 60:
+            model.rows.insert(0, {"id": 60})
+
+    model.after_each = insert
     pager = model.pager(2, limit=3)
     assert await keys_of(pager) == [0, 1, 2]
     assert pager.report.duplicates == 1
