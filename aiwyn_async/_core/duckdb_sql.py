@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from aiwyn_async._core.files import NO_LOCKS
 
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
 """It follows the bytes of a checksum."""
+HEADER_OFFSETS: Final = (4096, 8192)
+HEADER_SIZE: Final = 4096
+"""A checkpoint writes the next content of the file, and then replaces the older one of two headers."""
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files; readable by DuckDB 1.2 and later."""
 
@@ -28,6 +32,20 @@ def is_database(path: Path) -> bool:
     """Return whether a file is a DuckDB database. DuckDB opens files of other formats as views."""
     with path.open("rb") as file:
         return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC
+
+
+def content_ids(file: BinaryIO) -> list[str]:
+    """Return what identifies the content of a database file now, and before its last checkpoint.
+
+    A write-ahead log continues one of them.
+    """
+    headers: list[bytes] = []
+    for offset in HEADER_OFFSETS:
+        file.seek(offset)
+        headers.append(file.read(HEADER_SIZE))
+    # The number of the checkpoint is behind a checksum, as in the bytes before MAGIC.
+    headers.sort(key=lambda header: int.from_bytes(header[8:16], "little"), reverse=True)
+    return [hashlib.blake2b(header, digest_size=12).hexdigest() for header in headers]
 
 
 def identifier(text: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
 from aiwyn_async.sync import sync
+from duckdb_files import stored_notes
 from model_firm import FirmServer
 
 
@@ -83,3 +84,45 @@ async def test_log_of_an_existing_database_is_replayed(
     assert (await sync(reader.invoices, path)).inserted == 1
     with duckdb.connect(str(path), read_only=True) as file:
         assert file.execute("SELECT one FROM mine").fetchall() == [(7,)]
+
+
+async def test_log_beside_a_restored_database_is_refused(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """Its replay would store the bookmark of a later sync, without the rows of that sync."""
+    firm, log = served.firm, path.with_name("firm.duckdb.wal")
+    for key in range(1, 31):
+        firm.put(key, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    backup = path.read_bytes()
+    firm.put(1, "2025-03-02T02:00:00Z")
+    await sync(reader.invoices, path)
+    later = path.read_bytes()
+    for key in range(2, 31):
+        firm.put(key, "2025-03-02T03:00:00Z")
+    logs: list[bytes] = []
+    modes: set[int] = set()
+
+    def note() -> None:
+        if log.exists():
+            logs.append(log.read_bytes())
+            modes.add(log.stat().st_mode & 0o777)
+
+    firm.on_request = note
+    await sync(reader.invoices, path, page_size=1)
+    firm.on_request = None
+    assert modes == {0o600}
+
+    path.write_bytes(backup)
+    log.write_bytes(logs[-1])
+    with pytest.raises(StorageError, match=r"restored from a backup or replaced; remove the log"):
+        await sync(reader.invoices, path)
+    assert (path.read_bytes(), log.read_bytes()) == (backup, logs[-1])
+    log.unlink()
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == firm.notes()
+
+    path.write_bytes(later)
+    log.write_bytes(logs[-1])  # as the killed run left both
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == firm.notes()
