@@ -20,6 +20,8 @@ STORAGE_VERSION: Final = "v1.2.0"
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
+HELD: Final[set[tuple[int, int]]] = set()
+"""The database files that this process has open for writing."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
@@ -29,9 +31,24 @@ def lacks_locks(error: str) -> bool:
 
 
 def is_database(path: Path) -> bool:
-    """Return whether a file is a DuckDB database. DuckDB opens files of other formats as views."""
+    """Return whether a file is a DuckDB database. DuckDB opens files of other formats as views.
+
+    A file that this process holds is not opened, since to close it would release DuckDB's lock.
+    """
+    if is_held(path):
+        return True
     with path.open("rb") as file:
         return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC
+
+
+def is_held(path: Path) -> bool:
+    """Return whether this process has a database file open for writing."""
+    return file_id(path.stat()) in HELD
+
+
+def file_id(status: os.stat_result) -> tuple[int, int]:
+    """Return what identifies a file under any path."""
+    return status.st_dev, status.st_ino
 
 
 def content_ids(file: BinaryIO) -> list[str]:

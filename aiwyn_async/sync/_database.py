@@ -6,6 +6,7 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterable
@@ -15,11 +16,14 @@ from typing import Any, BinaryIO, Final
 import duckdb
 
 from aiwyn_async._core.duckdb_sql import (
+    HELD,
     IN_USE,
     attach_existing,
     attach_new,
     content_ids,
+    file_id,
     is_database,
+    is_held,
     lacks_locks,
 )
 from aiwyn_async._core.files import disk_errors, restrict_to_owner
@@ -94,6 +98,7 @@ class DatabaseFile:
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
             # To close it earlier than DuckDB's own would release the lock.
             self._content = self.path.open("rb", buffering=0)
+            HELD.add(file_id(os.fstat(self._content.fileno())))
             # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
             self._spill.mkdir(mode=0o700, exist_ok=True)
             self._connection.execute("SET temp_directory = ?", [str(self._spill)])
@@ -122,7 +127,7 @@ class DatabaseFile:
 
     def _check_log(self) -> None:
         """Refuse the log of a killed run beside a restored file, which lacks the changes before it."""
-        if not self._log.exists():
+        if not self._log.exists() or is_held(self.path):
             return
         with self._log.open("rb") as log:  # read first, since another sync may write a checkpoint now
             match = LOG_START.search(log.read(MAX_LOG_START))
@@ -138,6 +143,7 @@ class DatabaseFile:
         """Write the log into the file and release it."""
         self._connection.close()
         if self._content is not None:
+            HELD.discard(file_id(os.fstat(self._content.fileno())))
             self._content.close()
             shutil.rmtree(self._spill, ignore_errors=True)
 

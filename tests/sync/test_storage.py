@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,10 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
+from aiwyn_async.errors import ExportError
+from aiwyn_async.export import export
 from aiwyn_async.sync import sync
+from aiwyn_async.sync._database import DatabaseFile
 from duckdb_files import stored_notes
 from model_firm import FirmServer
 
@@ -126,3 +131,22 @@ async def test_log_beside_a_restored_database_is_refused(
     log.write_bytes(logs[-1])  # as the killed run left both
     assert (await sync(reader.invoices, path)).complete
     assert stored_notes(path) == firm.notes()
+
+
+async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """On POSIX, a process that closes a file loses its locks of that file."""
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    file = DatabaseFile(path)
+    file.open()
+    file.restrict_log()
+    with pytest.raises(StorageError, match="in use"):
+        await sync(reader.invoices, path)
+    with pytest.raises(ExportError, match="in use"):
+        await export(reader.invoices.search(), path, table="other", force=True)
+    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
+    other = subprocess.run([sys.executable, "-c", attach], capture_output=True, check=False)
+    file.close()
+    assert b"Could not set lock" in other.stderr
