@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, Final
 import duckdb
 
 from aiwyn_async._core.duckdb_sql import (
+    HEADER_OFFSETS,
+    HEADER_SIZE,
     HELD,
     IN_USE,
     attach_existing,
@@ -40,6 +42,7 @@ OTHER_FORMATS: Final = frozenset(
 # DuckDB takes such a prefix as memory or as the extension of another database, as in md:firm or sqlite:x.db.
 # One letter is a Windows drive.
 PREFIX: Final = re.compile(r":memory:|\w{2,}:", re.ASCII)
+MIN_FILE_SIZE: Final = HEADER_OFFSETS[-1] + HEADER_SIZE
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 MAX_LOG_START: Final = 1024 * 1024
 LOG_START: Final = re.compile(sql.CONTINUES.encode() + rb"([0-9a-f]{24})")
@@ -94,8 +97,7 @@ class DatabaseFile:
         with disk_errors(self.path, "open"):
             is_new = self._check_target()
         with self.errors():
-            attach = attach_new if is_new else attach_existing
-            self._connection.execute(attach(str(self.path), sql.ATTACHED))
+            self._attach(is_new=is_new)
             # To close it earlier than DuckDB's own would release the lock.
             self._content = self.path.open("rb", buffering=0)
             HELD.add(file_id(os.fstat(self._content.fileno())))
@@ -105,6 +107,19 @@ class DatabaseFile:
             if not self.fetch(sql.HAS_ANY_TABLE):
                 # New, or left by a run that was killed before it restricted the file.
                 restrict_to_owner(self.path)
+
+    def _attach(self, *, is_new: bool) -> None:
+        attach = attach_new if is_new else attach_existing
+        try:
+            self._connection.execute(attach(str(self.path), sql.ATTACHED))
+        except duckdb.Error as error:
+            is_in_use = any(sign in str(error) for sign in IN_USE)
+            has_content = is_new or self.path.stat().st_size >= MIN_FILE_SIZE or logs_beside(self.path)
+            if is_in_use or has_content:
+                raise
+            # A run was killed, or the disk was full, while the file was created; it has no content.
+            self.path.unlink()
+            self._connection.execute(attach_new(str(self.path), sql.ATTACHED))
 
     def _check_target(self) -> bool:
         path = self.path

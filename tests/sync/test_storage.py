@@ -150,3 +150,13 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
     other = subprocess.run([sys.executable, "-c", attach], capture_output=True, check=False)
     file.close()
     assert b"Could not set lock" in other.stderr
+
+
+@pytest.mark.parametrize("size", [100, 5000, 12287])
+async def test_file_whose_creation_was_interrupted_is_created_again(
+    size: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    path.write_bytes(path.read_bytes()[:size])
+    assert (await sync(reader.invoices, path)).inserted == 1
