@@ -14,7 +14,7 @@ from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from duckdb_files import stored_notes
 from edited_checkpoints import edited
-from model_firm import HOUR, FirmServer, exact_firm, micros_of
+from model_firm import FirmServer, exact_firm, micros_of
 
 
 class MemoryState:
@@ -67,32 +67,6 @@ async def test_row_dated_in_the_future_does_not_hide_later_changes(
     assert last.complete
     assert last.bookmark == (f"2025-03-03T14:00:00{zone}" if zone else "2025-03-03T03:00:00")
     assert stored_notes(path) == firm.notes()
-
-
-@pytest.mark.parametrize("behind", [5, 12])
-async def test_row_dated_ahead_in_local_time_behind_utc_does_not_hide_later_changes(
-    behind: int, served: FirmServer, reader: AiwynClient, path: Path
-) -> None:
-    served.firm = firm = exact_firm(unit=1_000_000, zone="")
-    local = firm.now - behind * HOUR
-    firm.write(1, local - HOUR)
-    firm.write(2, local + 4 * HOUR)
-    await sync(reader.invoices, path)
-    for hours in (1, 5):
-        firm.write(1, local + hours * HOUR)
-        firm.now += hours * HOUR
-        await sync(reader.invoices, path)
-        assert stored_notes(path) == firm.notes()
-
-
-async def test_server_clock_set_back_between_syncs_is_not_a_restored_server(
-    served: FirmServer, reader: AiwynClient, path: Path
-) -> None:
-    served.firm = firm = exact_firm(unit=1_000_000, zone="")
-    firm.write(1, firm.now)
-    await sync(reader.invoices, path)
-    firm.now -= 1_000_000
-    assert (await sync(reader.invoices, path)).notes == []
 
 
 async def test_bookmark_never_passes_the_servers_clock(
