@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from aiwyn_async._core.files import NO_LOCKS
 
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
 """It follows the bytes of a checksum."""
+HEADER_OFFSETS: Final = (4096, 8192)
+HEADER_SIZE: Final = 4096
+"""A checkpoint writes the next content of the file, and then replaces the older one of two headers."""
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files; readable by DuckDB 1.2 and later."""
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
+HELD: Final[set[tuple[int, int]]] = set()
+"""The database files that this process has open for writing."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
@@ -25,9 +31,38 @@ def lacks_locks(error: str) -> bool:
 
 
 def is_database(path: Path) -> bool:
-    """Return whether a file is a DuckDB database. DuckDB opens files of other formats as views."""
+    """Return whether a file is a DuckDB database. DuckDB opens files of other formats as views.
+
+    A file that this process holds is not opened, since to close it would release DuckDB's lock.
+    """
+    if is_held(path):
+        return True
     with path.open("rb") as file:
         return file.read(MAGIC_OFFSET + len(MAGIC))[MAGIC_OFFSET:] == MAGIC
+
+
+def is_held(path: Path) -> bool:
+    """Return whether this process has a database file open for writing."""
+    return file_id(path.stat()) in HELD
+
+
+def file_id(status: os.stat_result) -> tuple[int, int]:
+    """Return what identifies a file under any path."""
+    return status.st_dev, status.st_ino
+
+
+def content_ids(file: BinaryIO) -> list[str]:
+    """Return what identifies the content of a database file now, and before its last checkpoint.
+
+    A write-ahead log continues one of them.
+    """
+    headers: list[bytes] = []
+    for offset in HEADER_OFFSETS:
+        file.seek(offset)
+        headers.append(file.read(HEADER_SIZE))
+    # The number of the checkpoint is behind a checksum, as in the bytes before MAGIC.
+    headers.sort(key=lambda header: int.from_bytes(header[8:16], "little"), reverse=True)
+    return [hashlib.blake2b(header, digest_size=12).hexdigest() for header in headers]
 
 
 def identifier(text: str) -> str:

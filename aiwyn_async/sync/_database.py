@@ -6,15 +6,28 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
 
-from aiwyn_async._core.duckdb_sql import IN_USE, attach_existing, attach_new, is_database, lacks_locks
+from aiwyn_async._core.duckdb_sql import (
+    HEADER_OFFSETS,
+    HEADER_SIZE,
+    HELD,
+    IN_USE,
+    attach_existing,
+    attach_new,
+    content_ids,
+    file_id,
+    is_database,
+    is_held,
+    lacks_locks,
+)
 from aiwyn_async._core.files import disk_errors, restrict_to_owner
 from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
@@ -29,7 +42,10 @@ OTHER_FORMATS: Final = frozenset(
 # DuckDB takes such a prefix as memory or as the extension of another database, as in md:firm or sqlite:x.db.
 # One letter is a Windows drive.
 PREFIX: Final = re.compile(r":memory:|\w{2,}:", re.ASCII)
+MIN_FILE_SIZE: Final = HEADER_OFFSETS[-1] + HEADER_SIZE
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
+MAX_LOG_START: Final = 1024 * 1024
+LOG_START: Final = re.compile(sql.CONTINUES.encode() + rb"([0-9a-f]{24})")
 OPTIONS: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,  # nothing is downloaded
     "wal_autocheckpoint": "1TB",  # transaction() writes the log into the file instead
@@ -70,7 +86,7 @@ class DatabaseFile:
         self._log = path.with_name(f"{path.name}.wal")
         self._spill = path.with_name(f".{path.name}.spill")
         self._connection = duckdb.connect(config=OPTIONS)
-        self._is_attached = False
+        self._content: BinaryIO | None = None
 
     def open(self) -> None:
         """Open or create the file.
@@ -81,15 +97,29 @@ class DatabaseFile:
         with disk_errors(self.path, "open"):
             is_new = self._check_target()
         with self.errors():
-            attach = attach_new if is_new else attach_existing
-            self._connection.execute(attach(str(self.path), sql.ATTACHED))
-            self._is_attached = True
+            self._attach(is_new=is_new)
+            # To close it earlier than DuckDB's own would release the lock.
+            self._content = self.path.open("rb", buffering=0)
+            HELD.add(file_id(os.fstat(self._content.fileno())))
             # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
             self._spill.mkdir(mode=0o700, exist_ok=True)
             self._connection.execute("SET temp_directory = ?", [str(self._spill)])
             if not self.fetch(sql.HAS_ANY_TABLE):
                 # New, or left by a run that was killed before it restricted the file.
                 restrict_to_owner(self.path)
+
+    def _attach(self, *, is_new: bool) -> None:
+        attach = attach_new if is_new else attach_existing
+        try:
+            self._connection.execute(attach(str(self.path), sql.ATTACHED))
+        except duckdb.Error as error:
+            is_in_use = any(sign in str(error) for sign in IN_USE)
+            has_content = is_new or self.path.stat().st_size >= MIN_FILE_SIZE or logs_beside(self.path)
+            if is_in_use or has_content:
+                raise
+            # A run was killed, or the disk was full, while the file was created; it has no content.
+            self.path.unlink()
+            self._connection.execute(attach_new(str(self.path), sql.ATTACHED))
 
     def _check_target(self) -> bool:
         path = self.path
@@ -101,6 +131,7 @@ class DatabaseFile:
             # To read the start of a pipe or a terminal would wait.
             if not path.is_file() or not is_database(path):
                 raise StorageError(f"{path} is not a DuckDB database; use another file or remove it")
+            self._check_log()
             return False
         for log in logs_beside(path):
             raise StorageError(
@@ -109,10 +140,26 @@ class DatabaseFile:
             )
         return True
 
+    def _check_log(self) -> None:
+        """Refuse the log of a killed run beside a restored file, which lacks the changes before it."""
+        if not self._log.exists() or is_held(self.path):
+            return
+        with self._log.open("rb") as log:  # read first, since another sync may write a checkpoint now
+            match = LOG_START.search(log.read(MAX_LOG_START))
+        with self.path.open("rb") as file:
+            is_known = match is None or match[1].decode() in content_ids(file)
+        if not is_known:
+            raise StorageError(
+                f"{self._log} continues a later version of {self.path}, which was restored from a backup or "
+                "replaced; remove the log, and the next sync reads what changed since the backup"
+            )
+
     def close(self) -> None:
         """Write the log into the file and release it."""
         self._connection.close()
-        if self._is_attached:
+        if self._content is not None:
+            HELD.discard(file_id(os.fstat(self._content.fileno())))
+            self._content.close()
             shutil.rmtree(self._spill, ignore_errors=True)
 
     def execute(self, *statements: str) -> None:
@@ -157,9 +204,10 @@ class DatabaseFile:
     def restrict_log(self) -> None:
         """Create the log with a write that contains no client data, and restrict its mode.
 
-        DuckDB creates the log with the mode of the umask.
+        DuckDB creates the log with the mode of the umask. The write notes which file the log belongs to.
         """
-        self._connection.execute(sql.TOUCH_STATE)
+        if self._content is not None:
+            self._connection.execute(sql.comment_state(content_ids(self._content)[0]))
         with contextlib.suppress(FileNotFoundError):
             restrict_to_owner(self._log)
 

@@ -31,7 +31,7 @@ INSERT_STATE: Final = (
 UPDATE_STATE: Final = (
     f"UPDATE {_STATE} SET bookmark = ?, checkpoint = ?, skipped = ? WHERE lower(resource) = lower(?)"
 )
-TOUCH_STATE: Final = f"UPDATE {_STATE} SET server = server"
+CONTINUES: Final = "the log continues "
 
 HAS_ANY_TABLE: Final = f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{ATTACHED}' LIMIT 1"
 HAS_TABLE: Final = (
@@ -43,6 +43,11 @@ PRIMARY_KEY: Final = (
     f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?) "
     "AND constraint_type = 'PRIMARY KEY'"
 )
+
+
+def comment_state(content_id: str) -> str:
+    """Note in the log which content of the file it continues."""
+    return f"COMMENT ON TABLE {_STATE} IS '{CONTINUES}{content_id}'"
 
 
 def qualified_name(table: str) -> str:

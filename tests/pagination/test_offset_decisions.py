@@ -10,6 +10,7 @@ from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.offset_state import PageKeys
 from aiwyn_async._pagination.strategy import PageDecision, PageResult
+from list_model import ListModel, keys_of
 
 
 def receive(
@@ -185,3 +186,26 @@ def test_request_for_the_row_after_two_shifted_pages_decides_the_style(
     request = pagination.next_request()
     assert request is not None
     assert request.fields["page"] == following
+
+
+@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize(("size", "clamp", "limit"), [(2, 1000, 3), (1000, 25, 26), (26, 25, 26)])
+async def test_limit_within_the_page_that_shows_the_style_has_no_problem(
+    size: int, clamp: int, limit: int, skips: bool
+) -> None:
+    pager = ListModel(list(range(60)), skips=skips, clamp=clamp).pager(size, limit=limit)
+    assert await keys_of(pager) == list(range(limit))
+    assert (pager.report.stop_reason, pager.report.problems()) == ("limit", [])
+
+
+async def test_limit_within_a_list_that_moved_has_a_problem() -> None:
+    model = ListModel(list(range(60)))
+
+    def insert(model: ListModel) -> None:
+        if len(model.rows) == 60:
+            model.rows.insert(0, {"id": 60})
+
+    model.after_each = insert
+    pager = model.pager(2, limit=3)
+    assert await keys_of(pager) == [0, 1, 2]
+    assert pager.report.duplicates == 1

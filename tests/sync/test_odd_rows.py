@@ -124,3 +124,17 @@ async def test_row_at_the_bookmark_with_an_invalid_timestamp_does_not_end_each_r
     for _ in range(2):
         result = await sync(reader.invoices, path, on_bad_row="collect")
         assert result.problems == [f"1 rows do not decode and were left out ({key})"]
+
+
+async def test_many_rows_with_an_invalid_timestamp_do_not_end_each_run(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """Rows dated "infinity" are later than all others, so the newest change is not among the first ones."""
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    for number in range(2, 32):
+        served.firm.put(number, "2999-12-31T00:00:00Z", updatedAt="infinity")
+    for hour in (2, 3):
+        served.firm.put(1, f"2025-03-02T0{hour}:00:00Z")
+        result = await sync(reader.invoices, path, on_bad_row="collect")
+        assert (result.inserted + result.updated, result.skipped, len(result.problems)) == (1, 30, 1)
+        assert result.bookmark == f"2025-03-02T0{hour}:00:00.000000Z"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
+from aiwyn_async.errors import ExportError
+from aiwyn_async.export import export
 from aiwyn_async.sync import sync
+from aiwyn_async.sync._database import DatabaseFile
+from duckdb_files import stored_notes
 from model_firm import FirmServer
 
 
@@ -83,3 +89,74 @@ async def test_log_of_an_existing_database_is_replayed(
     assert (await sync(reader.invoices, path)).inserted == 1
     with duckdb.connect(str(path), read_only=True) as file:
         assert file.execute("SELECT one FROM mine").fetchall() == [(7,)]
+
+
+async def test_log_beside_a_restored_database_is_refused(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """Its replay would store the bookmark of a later sync, without the rows of that sync."""
+    firm, log = served.firm, path.with_name("firm.duckdb.wal")
+    for key in range(1, 31):
+        firm.put(key, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    backup = path.read_bytes()
+    firm.put(1, "2025-03-02T02:00:00Z")
+    await sync(reader.invoices, path)
+    later = path.read_bytes()
+    for key in range(2, 31):
+        firm.put(key, "2025-03-02T03:00:00Z")
+    logs: list[bytes] = []
+    modes: set[int] = set()
+
+    def note() -> None:
+        if log.exists():
+            logs.append(log.read_bytes())
+            modes.add(log.stat().st_mode & 0o777)
+
+    firm.on_request = note
+    await sync(reader.invoices, path, page_size=1)
+    firm.on_request = None
+    assert modes == {0o600}
+
+    path.write_bytes(backup)
+    log.write_bytes(logs[-1])
+    with pytest.raises(StorageError, match=r"restored from a backup or replaced; remove the log"):
+        await sync(reader.invoices, path)
+    assert (path.read_bytes(), log.read_bytes()) == (backup, logs[-1])
+    log.unlink()
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == firm.notes()
+
+    path.write_bytes(later)
+    log.write_bytes(logs[-1])  # as the killed run left both
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == firm.notes()
+
+
+async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """On POSIX, a process that closes a file loses its locks of that file."""
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    file = DatabaseFile(path)
+    file.open()
+    file.restrict_log()
+    with pytest.raises(StorageError, match="in use"):
+        await sync(reader.invoices, path)
+    with pytest.raises(ExportError, match="in use"):
+        await export(reader.invoices.search(), path, table="other", force=True)
+    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
+    other = subprocess.run([sys.executable, "-c", attach], capture_output=True, check=False)
+    file.close()
+    assert b"Could not set lock" in other.stderr
+
+
+@pytest.mark.parametrize("size", [100, 5000, 12287])
+async def test_file_whose_creation_was_interrupted_is_created_again(
+    size: int, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    path.write_bytes(path.read_bytes()[:size])
+    assert (await sync(reader.invoices, path)).inserted == 1
