@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -91,7 +92,10 @@ async def test_serve_runs_until_stopped() -> None:
         _ = box.url
 
 
-async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_module_prints_its_url_and_stops_on_a_signal(
+    number: signal.Signals, http: aiohttp.ClientSession
+) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "abc"),
@@ -104,7 +108,7 @@ async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientS
     assert announced.keys() == {"url", "api_key"}
     async with http.post(f"{announced['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as response:
         assert response.status == 200
-    process.terminate()
+    process.send_signal(number)
     _, problems = await process.communicate()
     assert (process.returncode, problems) == (0, b"")
 
