@@ -325,6 +325,7 @@ class AiwynClient(DescribesResources):
         """Close all connections; later requests raise ClientClosedError. Idempotent."""
         if self._is_view:
             return
+        running_loop()
         if self._session.tokens is not None:
             await self._session.tokens.aclose()
         await self._session.transport.aclose()

@@ -129,3 +129,8 @@ def test_sandbox_imports_nothing_of_the_client() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_start_without_an_event_loop_names_what_to_use() -> None:
+    with pytest.raises(RuntimeError, match="use `with Sandbox"):
+        next(Sandbox(10).__aenter__().__await__())
