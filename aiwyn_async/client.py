@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import aclosing
 from functools import cached_property
 from typing import Any, Self, TypedDict, Unpack
 
@@ -325,9 +326,10 @@ class AiwynClient(DescribesResources):
         """Close all connections; later requests raise ClientClosedError. Idempotent."""
         if self._is_view:
             return
-        if self._session.tokens is not None:
-            await self._session.tokens.aclose()
-        await self._session.transport.aclose()
+        running_loop()
+        async with aclosing(self._session.transport):  # also if the renewal's end is cancelled
+            if self._session.tokens is not None:
+                await self._session.tokens.aclose()
 
     def __del__(self) -> None:
         session = self.__dict__.get("_session")

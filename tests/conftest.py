@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
@@ -20,6 +21,10 @@ from secrecy import CANARY
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell makes the jobs that it runs in the background ignore Ctrl-C, and their processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# An example takes longer on a machine that runs other jobs too, which is not a failure.
+settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 TURNS_TO_END = 10
 """Turns of the event loop that closing callbacks get before a task counts as left over."""

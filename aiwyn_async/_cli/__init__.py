@@ -30,8 +30,9 @@ def _run() -> int:
 
         return run(sys.argv[1:])
     except KeyboardInterrupt:
-        _write_error("terminated" if termination.received else "interrupted")
-        return 143 if termination.received else 130
+        word, code = termination.ending
+        _write_error(word)
+        return code
     except Exception as error:  # noqa: BLE001 (users need no traceback)
         if _missing_package(error) in {"cyclopts", "rich"}:
             _write_error('the command line is an extra; run: pip install "aiwyn-async[cli]"')

@@ -26,7 +26,7 @@ from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__
 from aiwyn_async.errors import AiwynError, StorageError, StorageWarning, UndocumentedEndpointWarning
 
-# What Ctrl-C and SIGTERM leave, by command.
+# What Ctrl-C and other signals leave, by command.
 INTERRUPTED: Final[Mapping[str, str]] = {
     "export": "any finished parts are saved; pass --resume to continue",
     "sync": "received rows are saved; run the command again to continue",
@@ -148,10 +148,10 @@ def run(arguments: Sequence[str]) -> int:
     except AiwynError as error:
         return _fail(exit_code_for(error), error_text(error), command, arguments)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        reason = "terminated" if termination.received else "interrupted"
+        reason, code = termination.ending
         left = None if "-" in arguments else INTERRUPTED.get(command)  # stdout has no parts
         write_error("; ".join(filter(None, [reason, left])))
-        return ExitCode.TERMINATED if termination.received else ExitCode.INTERRUPTED
+        return code
     except (OSError, SystemExit) as error:  # from printing rows or a help page
         return _end_output(error)
 

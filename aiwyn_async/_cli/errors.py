@@ -20,7 +20,7 @@ from aiwyn_async.errors import (
 
 
 class ExitCode(enum.IntEnum):
-    """The exit codes of all commands."""
+    """The exit codes of all commands, besides those of ``Termination``."""
 
     OK = 0
     FAILURE = 1
@@ -30,9 +30,7 @@ class ExitCode(enum.IntEnum):
     INCOMPLETE = 5
     RATE_LIMIT = 6
     NETWORK = 7
-    INTERRUPTED = 130
     BROKEN_PIPE = 141
-    TERMINATED = 143
 
 
 _EXIT_CODES: Final[tuple[tuple[type[AiwynError], ExitCode], ...]] = (

@@ -37,6 +37,7 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
             return await run_command(*args, **options)
         form = options.pop("file_format", None) or "jsonl"
         _check(args[0], form, options)
+        write_rows(b"")  # if stdout is closed, before all rows are read
         with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
             path = Path(folder) / f"stdout.{form}"
             try:

@@ -1,4 +1,4 @@
-"""SIGTERM, handled like Ctrl-C.
+"""SIGTERM, and SIGHUP of a closed terminal, handled like Ctrl-C.
 
 Imports nothing that takes time, so that it is installed first.
 """
@@ -16,25 +16,30 @@ if TYPE_CHECKING:
 
 
 class Termination:
-    """Handles SIGTERM like Ctrl-C.
+    """Handles SIGTERM and SIGHUP like Ctrl-C.
+
+    SIGHUP remains ignored if it is, as nohup sets it.
 
     Attributes:
-        received: True once SIGTERM was received.
+        ending: The word and the exit code for what ended the command.
     """
 
     def __init__(self) -> None:
-        self.received = False
+        self.ending = ("interrupted", 130)
         self._task: asyncio.Task[object] | None = None
         self._terminated: asyncio.Task[object] | None = None
         """Cancelled as soon as the event loop runs."""
 
     def install(self) -> None:
-        """Start to handle SIGTERM. Must be called in the main thread."""
+        """Start to handle the signals. Must be called in the main thread."""
         signal.signal(signal.SIGTERM, self._handle)
+        hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+            signal.signal(hangup, self._handle)
 
     @contextlib.contextmanager
     def cancels(self, task: asyncio.Task[object] | None) -> Generator[None]:
-        """Cancel the task on the first SIGTERM; any other raises ``KeyboardInterrupt``."""
+        """Cancel the task on the first signal; any other raises ``KeyboardInterrupt``."""
         self._task = task
         try:
             yield
@@ -43,7 +48,7 @@ class Termination:
 
     @contextlib.contextmanager
     def interrupts(self) -> Generator[None]:
-        """Let SIGTERM and Ctrl-C raise ``KeyboardInterrupt`` in work that blocks the event loop.
+        """Let the signals and Ctrl-C raise ``KeyboardInterrupt`` in work that blocks the event loop.
 
         The loop cannot cancel a task while the main thread waits, as for the reader of a full pipe.
         """
@@ -60,9 +65,9 @@ class Termination:
             if callable(handler):
                 signal.signal(signal.SIGINT, handler)
 
-    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         task, self._task = self._task, None
-        self.received = True
+        self.ending = ("terminated" if number == signal.SIGTERM else "hung up", 128 + number)
         if task is None:
             raise KeyboardInterrupt
         self._terminated = task

@@ -16,7 +16,10 @@ QUIET_SECONDS: Final = 10.0
 
 
 class WaitingMessages:
-    """Observes a client: counts responses, and says so after ten seconds without output."""
+    """Observes a client: counts responses, and says so after ten seconds without output.
+
+    Nothing is written while no call is in flight, as in an MCP server that waits for its client.
+    """
 
     def __init__(
         self,
@@ -29,10 +32,14 @@ class WaitingMessages:
         self._last_output = last_output
         self._write = write
         self._started = self._last_message = self._last_response = clock()
-        self._responses = 0
+        self._responses = self._in_flight = 0
 
-    def call_started(self, call: ObservedCall) -> None:
-        """Do nothing."""
+    def call_started(self, call: ObservedCall) -> None:  # noqa: ARG002 (an observer's signature)
+        """Start to count, unless another call is in flight."""
+        if not self._in_flight:
+            self._started = self._last_message = self._last_response = self._clock()
+            self._responses = 0
+        self._in_flight += 1
 
     def wait_started(self, call: ObservedCall, wait: WaitStart) -> None:
         """Do nothing."""
@@ -42,13 +49,14 @@ class WaitingMessages:
         self._responses += 1
         self._last_response = self._clock()
 
-    def call_ended(self, call: ObservedCall, end: CallEnd) -> None:
-        """Do nothing."""
+    def call_ended(self, call: ObservedCall, end: CallEnd) -> None:  # noqa: ARG002 (an observer's signature)
+        """Count it no longer as in flight."""
+        self._in_flight -= 1
 
     def check(self) -> None:
         """Write a message if it is due."""
         now = self._clock()
-        if now - max(self._last_message, self._last_output()) < QUIET_SECONDS:
+        if not self._in_flight or now - max(self._last_message, self._last_output()) < QUIET_SECONDS:
             return
         self._last_message = now
         silent = now - self._last_response

@@ -14,6 +14,8 @@ from aiwyn_async._core.headers import has_secret_name
 from aiwyn_async.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "AIWYN_"
+MAX_FILE_BYTES: Final = 1 << 20
+"""A device such as /dev/zero never ends."""
 SECRETS: Final = {"api_key", "token"}
 
 
@@ -51,20 +53,15 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     full_name = f"profile {name or 'default'!r} of {path}"
     try:
         with path.open("rb") as file:
-            import tomllib  # noqa: PLC0415 (loaded only if needed)
-
             readable_by_others = os.fstat(file.fileno()).st_mode & (stat.S_IRGRP | stat.S_IROTH)
-            content = tomllib.load(file)
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         if name or (os.environ.get("AIWYN_CONFIG") and not isinstance(error, FileNotFoundError)):
             raise ConfigurationError(
                 f"profile {name or 'default'!r} cannot be read from {path}: {error.strerror}"
             ) from None
         return full_name, {}
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise ConfigurationError(f"cannot read {path}: {error}") from None
-    except RecursionError:
-        raise ConfigurationError(f"cannot read {path}: it is nested too deeply") from None
+    content = _parse(data, path)
     try:
         profiles = msgspec.convert(content.get("profiles", {}), dict[str, dict[str, Any]])
     except msgspec.ValidationError:
@@ -78,3 +75,16 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
             f"{path} contains a credential and others can read it; run: chmod 600 {path}"
         )
     return full_name, options
+
+
+def _parse(data: bytes, path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 (loaded only if needed)
+
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigurationError(f"cannot read {path}: it is larger than 1 MiB")
+    try:
+        return tomllib.loads(data.decode())
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"cannot read {path}: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"cannot read {path}: it is nested too deeply") from None

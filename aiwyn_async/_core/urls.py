@@ -39,7 +39,7 @@ def checked_url(url: str, *, allow_insecure_http: bool) -> str:
     """
     try:
         parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         raise ConfigurationError("base_url is not a URL; write it as https://host") from None
     if parts.scheme not in {"http", "https"} or not host:
@@ -50,8 +50,10 @@ def checked_url(url: str, *, allow_insecure_http: bool) -> str:
         raise ConfigurationError("base_url must have no query and no fragment")
     if not url.isascii() or not url.strip().isprintable() or " " in url.strip():
         raise ConfigurationError("base_url must be printable ASCII; write an international host in punycode")
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or port == 0:
         raise ConfigurationError("base_url does not name a valid host; write it as https://host")
+    if (path := parts.path.rstrip("/")) and not is_plain_setting(path):
+        raise ConfigurationError("base_url must have no empty, . or .. segment")
     if parts.scheme == "http" and not (_is_loopback(host) or allow_insecure_http):
         raise ConfigurationError(
             "base_url is http:// to another machine, which would send the token in the clear; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -12,7 +12,7 @@ SANE_RETRY_AFTER: Final = 31 * 24 * 3600.0
 """Seconds; a longer wait is ignored as invalid."""
 # float() would take inf, nan, 1_0 and digits of other scripts as well.
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
-# Smaller numbers of a reset header are seconds from now, larger ones are times since 1970.
+# Smaller numbers are seconds from now, larger ones are times since 1970.
 FIRST_EPOCH_SECOND: Final = 1e9
 FIRST_EPOCH_MILLISECOND: Final = 1e12
 THROTTLED_STATUSES: Final = {429, 503, 529}
@@ -33,7 +33,7 @@ def requested_wait(status: int, headers: Mapping[str, str], now: float) -> float
     wait = parse_retry_after(headers, now)
     if wait is not None or status not in THROTTLED_STATUSES:
         return wait
-    resets = (_until_reset(headers, name, now) for name in RESET_HEADERS)
+    resets = (_until(headers, name, now) for name in RESET_HEADERS)
     return next((seconds for seconds in resets if seconds is not None), None)
 
 
@@ -46,16 +46,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     milliseconds = _number(_header(headers, "retry-after-ms"))
     if milliseconds is not None and milliseconds / 1000 <= SANE_RETRY_AFTER:
         return milliseconds / 1000
-    text = _header(headers, "Retry-After")
-    if not text:
-        return None
-    seconds = _number(text)
-    if seconds is None:
-        until = timestamp_of(text)
-        if until is None:
-            return None
-        seconds = max(0.0, until - _server_time(headers, now))
-    return seconds if seconds <= SANE_RETRY_AFTER else None
+    return _until(headers, "Retry-After", now)
 
 
 def asks_to_come_back(headers: Mapping[str, str]) -> bool:
@@ -63,7 +54,7 @@ def asks_to_come_back(headers: Mapping[str, str]) -> bool:
     text = _header(headers, "Retry-After")
     return (
         _number(text) is not None
-        or timestamp_of(text) is not None
+        or _time_in(text) is not None
         or _number(_header(headers, "retry-after-ms")) is not None
     )
 
@@ -78,14 +69,14 @@ def timestamp_of(text: str) -> float | None:
         return None
 
 
-def _until_reset(headers: Mapping[str, str], name: str, now: float) -> float | None:
-    """Return the seconds until a reset: a delay, a time since 1970 or an HTTP date."""
+def _until(headers: Mapping[str, str], name: str, now: float) -> float | None:
+    """Return the seconds until what a header names: a delay, a time since 1970 or a date."""
     text = _header(headers, name)
     if not text:
         return None
     value = _number(text)
     if value is None:
-        value = timestamp_of(text)
+        value = _time_in(text)
     elif value < FIRST_EPOCH_SECOND:
         return value if value <= SANE_RETRY_AFTER else None
     elif value >= FIRST_EPOCH_MILLISECOND:
@@ -94,6 +85,18 @@ def _until_reset(headers: Mapping[str, str], name: str, now: float) -> float | N
         return None
     seconds = max(0.0, value - _server_time(headers, now))
     return seconds if seconds <= SANE_RETRY_AFTER else None
+
+
+def _time_in(text: str) -> float | None:
+    """Return the seconds since 1970 of an HTTP date, or of an ISO 8601 time with an offset or ``Z``."""
+    seconds = timestamp_of(text)
+    if seconds is None:
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        seconds = time.timestamp() if time.tzinfo else None
+    return seconds
 
 
 def _server_time(headers: Mapping[str, str], now: float) -> float:

@@ -17,9 +17,10 @@ MIN_PREFIX: Final = 16
 """Characters of a truncated credential that are masked; fewer may be ordinary text."""
 
 # One character of the original text: an escape in JSON, a URL or HTML, or itself. A gap is not part of a
-# credential: line breaks, also escaped, with the = that quoted-printable puts before them, and an indent.
+# credential: line breaks, also escaped, with the = that quoted-printable puts before them, and an indent; and
+# the soft hyphens and zero-width spaces at which a page may break a long word.
 _UNIT: Final = re.compile(
-    r"(?P<gap>(?:(?:=?[\x00-\x1f\x7f]|\\+[nrt])\s*)+)"
+    r"(?P<gap>(?:(?:=?[\x00-\x1f\x7f]|\\+[nrt]|[\xad\u200b-\u200d\u2060\ufeff])\s*)+)"
     r"|\\+(?:u00|x)(?P<json>[0-9A-Fa-f]{2})"
     r"|\\*(?:%(?:25)*(?P<url>[0-9A-Fa-f]{2})"
     r"|&#x(?P<hex>[0-9A-Fa-f]{1,4});|&#(?P<decimal>[0-9]{1,4});|(?P<itself>.))",
@@ -30,11 +31,11 @@ _ESCAPE: Final = re.compile(r"\\+(?:(?:u00|x)([0-9A-Fa-f]{2})|[nrt]|)")
 # What has two spellings: the alphabets of base64, and letters.
 _SPELLINGS: Final = str.maketrans("-_", "+/")
 _SOFT_BREAK: Final = re.compile(r"=(?=[\x00-\x1f\x7f])")
-_GAPS: Final = dict.fromkeys([*range(33), 127])
+_GAPS: Final = dict.fromkeys([*range(33), 127, 0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 
 
 def mask_forms(text: str, patterns: Sequence[str]) -> str:
-    """Mask credentials, ignoring case: encoded for a URL, JSON or HTML, in base64, over lines or truncated.
+    """Mask credentials in any case, encoded for a URL, JSON or HTML, in base64 or hex, over lines or cut.
 
     Args:
         text: of a server.
@@ -56,7 +57,7 @@ def mask_forms(text: str, patterns: Sequence[str]) -> str:
 
 
 def patterns_of(secret: Secret) -> Sequence[str]:
-    """Return what to look for: a credential, and its part in the base64 of any text that contains it.
+    """Return what to look for: a credential, its hex, and its part in the base64 of a text that contains it.
 
     A credential of fewer than ``MIN_SECRET_LENGTH`` characters has none.
     """
@@ -74,6 +75,7 @@ def _build_patterns(text: str) -> Sequence[str]:
     if len(text) < MIN_SECRET_LENGTH:
         return ()
     patterns = [_characters(text)[0] if _ESCAPED.search(text) else text.lower().translate(_SPELLINGS)]
+    patterns.append(text.encode().hex())
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
         patterns.append(encoded[(before * 8 + 5) // 6 : (before + len(text)) * 8 // 6].lower())

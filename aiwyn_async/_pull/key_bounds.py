@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from aiwyn_async._core.pull_report import KeyRange, PullReport
+from aiwyn_async._core.threads import running_loop
 from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
@@ -139,6 +140,7 @@ async def _send(client: RangeClient, requests: Sequence[RangeRequest]) -> list[R
     Raises:
         RequestError: one of them failed.
     """
+    running_loop()
     results = await asyncio.gather(*map(client.fetch, requests), return_exceptions=True)
     responses: list[Response] = []
     for result in results:

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the Aiwyn API on loopback until SIGINT or SIGTERM."""
+    """Serve the Aiwyn API on loopback until SIGINT, SIGTERM or SIGHUP."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:

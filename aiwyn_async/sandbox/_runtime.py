@@ -40,11 +40,13 @@ class Runtime:
         """Open the database and serve the application.
 
         Raises:
-            RuntimeError: It was started before.
+            RuntimeError: It was started before, or no event loop of asyncio runs.
             ValueError: The file of the database holds another firm.
             OSError: The port is in use.
         """
         service = self._service
+        if _running_loop() is None:
+            raise RuntimeError("no asyncio event loop runs; without one, use `with Sandbox() as box`")
         if self._worker is not None or service.stopping.is_set():
             raise RuntimeError("a sandbox can be started once; create another one")
         self._worker = service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")

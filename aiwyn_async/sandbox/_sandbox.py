@@ -5,8 +5,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
+from operator import index
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, Self, SupportsIndex, get_args
 
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.database import Database
@@ -18,7 +20,7 @@ from aiwyn_async.sandbox._events.deliveries import Delivery, Outbox, Sender
 from aiwyn_async.sandbox._events.subscriptions import Subscriptions
 from aiwyn_async.sandbox._http.application import create_application
 from aiwyn_async.sandbox._http.auth import Tokens
-from aiwyn_async.sandbox._http.control import FaultSpec, parse_fault
+from aiwyn_async.sandbox._http.control import FaultSpec, parse_faults
 from aiwyn_async.sandbox._http.faults import Faults
 from aiwyn_async.sandbox._http.handlers import PageLimits
 from aiwyn_async.sandbox._http.rate_limit import MAX_PER_SECOND, RateLimit, TokenBucket
@@ -108,10 +110,13 @@ class Sandbox(DataControls):
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
     ) -> None:
+        invoices, seed, port = _whole("invoices", invoices), _whole("seed", seed), _whole("port", port)
+        clients = None if clients is None else _whole("clients", clients)
         if invoices < 0 or (clients is not None and clients < 1):
             raise ValueError("invoices must not be negative, and clients must be at least 1")
         _check_options(collation, latency, port, seed, api_key)
-        if isinstance(rate_limit, int | float):
+        if rate_limit is not None and not isinstance(rate_limit, RateLimit):
+            _check_real("rate_limit", rate_limit)
             rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = f"sandbox-{secrets.token_urlsafe(24)}" if api_key is None else api_key
         self._database = database = Database(
@@ -119,7 +124,7 @@ class Sandbox(DataControls):
             seed=seed,
             clients=clients,
             path=None if path is None else Path(path),
-            sizes=sizes,
+            sizes=None if sizes is None else {name: _whole(name, size) for name, size in sizes.items()},
             collation=collation,
             options=firm,
         )
@@ -147,7 +152,7 @@ class Sandbox(DataControls):
             server=self._server,
             port=port,
         )
-        self._faults = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
+        self._faults = parse_faults(faults)
         self._latency, self._drift = latency, drift
         self._set_options()
 
@@ -314,9 +319,23 @@ class Sandbox(DataControls):
         return calls.total() if route is None else calls[route]
 
 
+def _whole(name: str, number: SupportsIndex) -> int:
+    """Return a number as an int, since numpy's would overflow."""
+    try:
+        return index(number)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {number!r}") from None
+
+
+def _check_real(name: str, number: object) -> None:
+    if not isinstance(number, Real):
+        raise ValueError(f"{name} must be a number, got {number!r}")  # noqa: TRY004
+
+
 def _check_options(collation: str, latency: float, port: int, seed: int, api_key: str | None) -> None:
     if collation not in get_args(Collation):
         raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
+    _check_real("latency", latency)
     if not 0 <= latency <= sys.float_info.max:
         raise ValueError(f"latency must be 0 or more seconds, got {latency}")
     if not 0 <= port < 2**16:

@@ -18,7 +18,8 @@ async def serve(
 
     Args:
         sandbox: A sandbox that has not been started.
-        stop: Set it to stop the sandbox. SIGINT and SIGTERM also do if the loop supports signal handlers.
+        stop: Set it to stop the sandbox. SIGINT, SIGTERM and SIGHUP also do if the loop supports signal
+            handlers, unless SIGHUP is ignored.
         ready: Called once the sandbox is serving.
     """
     stop = stop or asyncio.Event()
@@ -32,7 +33,10 @@ async def serve(
 async def _handle_signals(stop: asyncio.Event) -> AsyncGenerator[None]:
     loop = asyncio.get_running_loop()
     handled: list[signal.Signals] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    stopping = {signal.SIGINT, signal.SIGTERM}
+    if (hangup := getattr(signal, "SIGHUP", None)) and signal.getsignal(hangup) is not signal.SIG_IGN:
+        stopping.add(hangup)
+    for number in stopping:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, stop.set)
             handled.append(number)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, Self, cast
 
 import msgspec
 
@@ -105,6 +105,17 @@ class WebhookVerifier:
 
     def __repr__(self) -> str:
         return f"<WebhookVerifier {self.scheme.signature_header}, {len(self._keys)} secrets>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a WebhookVerifier holds secrets and cannot be pickled; create one in the other process"
+        )
 
     def verify(self, body: bytes | bytearray | memoryview, headers: Mapping[str, str]) -> WebhookEvent:
         """Verify a delivery and return its event.

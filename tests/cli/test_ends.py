@@ -31,6 +31,8 @@ from aiwyn_async._cli import main
 main()
 """
 
+EXECUTE = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+
 
 async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
@@ -57,13 +59,13 @@ async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbo
 async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
     """As one that a shell script runs in the background does."""
     box.faults.add("invoices.search", action="stall")
-    arguments = ["-m", "aiwyn_async", "count", "invoices", "--where", "{}"]
-    code = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-        f"os.execv(sys.executable, [sys.executable, *{arguments!r}])"
-    )
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {EXECUTE}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, cwd=cli.folder, env=cli.env, stderr=subprocess.PIPE
+        sys.executable,
+        *("-c", code, "-m", "aiwyn_async", "count", "invoices", "--where", "{}"),
+        cwd=cli.folder,
+        env=cli.env,
+        stderr=subprocess.PIPE,
     )
     await wait_until(lambda: box.calls("invoices.search") > 0)
     process.send_signal(signal.SIGTERM)
@@ -73,7 +75,11 @@ async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) 
 
 @pytest.mark.parametrize(
     ("number", "code", "text"),
-    [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"terminated\n")],
+    [
+        (signal.SIGINT, 130, b"interrupted\n"),
+        (signal.SIGTERM, 143, b"terminated\n"),
+        (signal.SIGHUP, 129, b"hung up\n"),
+    ],
 )
 @pytest.mark.parametrize("command", [("list", "invoices"), ("export", "invoices", "--to", "-", "--quiet")])
 async def test_signal_ends_command_that_waits_for_the_reader_of_its_rows(
@@ -91,6 +97,42 @@ async def test_signal_ends_command_that_waits_for_the_reader_of_its_rows(
     assert not list(cli.folder.glob("aiwyn*"))
 
 
+async def test_closed_terminal_ends_export_without_temporary_files(cli: Cli, box: Sandbox) -> None:
+    stalled = box.faults.add("invoices.search", nth=3, action="stall")
+    terminal, its_end = os.openpty()
+    code = f"import fcntl, os, termios; os.setsid(); fcntl.ioctl(2, termios.TIOCSCTTY, 0); {EXECUTE}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", code, "-m", "aiwyn_async", "export", "invoices", "--to", "-", "--page-size", "10"),
+        cwd=cli.folder,
+        env=cli.env | {"TMPDIR": str(cli.folder)},
+        stdout=subprocess.PIPE,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    await wait_until(lambda: stalled.hits > 0)
+    os.close(terminal)
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (129, b"")
+    assert not list(cli.folder.glob("aiwyn*"))
+
+
+async def test_command_under_nohup_outlives_its_terminal(cli: Cli, box: Sandbox) -> None:
+    slow = box.faults.add("invoices.search", nth=3, delay=0.5)
+    code = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); {EXECUTE}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", code, "-m", "aiwyn_async", "export", "invoices", "--to", "x.csv", "--page-size", "10"),
+        cwd=cli.folder,
+        env=cli.env,
+    )
+    await wait_until(lambda: slow.hits > 0)
+    process.send_signal(signal.SIGHUP)
+    assert await process.wait() == 0
+    assert (cli.folder / "x.csv").exists()
+
+
 async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.search", nth=20, action="stall")
     process = await cli.start("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
@@ -106,7 +148,8 @@ async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
 
 @pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async._cli.app"])
 @pytest.mark.parametrize(
-    ("name", "code", "text"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+    ("name", "code", "text"),
+    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 129, "hung up")],
 )
 def test_signal_during_import_ends_in_one_line(
     name: str, code: int, text: str, module: str, tmp_path: Path

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from aiwyn_async._cli.progress import ProgressBars, ProgressLines
 from aiwyn_async._cli.waiting import WaitingMessages
-from aiwyn_async._core.observer import AttemptEnd, ObservedCall
+from aiwyn_async._core.observer import AttemptEnd, CallEnd, ObservedCall
 from aiwyn_async._pull.progress import Progress, RangeProgress
 
 
@@ -71,6 +71,7 @@ def test_waiting_messages_are_written_after_ten_seconds_without_output() -> None
     attempt = AttemptEnd(
         number=1, status=200, error_type=None, elapsed=1, queued=0, waited=0, request_id=None, bytes=0
     )
+    messages.call_started(call)
     for seconds, receives in [(9, False), (1, False), (9, True), (1, False)]:
         watch.seconds += seconds
         if receives:
@@ -83,6 +84,23 @@ def test_waiting_messages_are_written_after_ten_seconds_without_output() -> None
         "waiting for the server: no response for 10 s",
         "reading: 1 response in 20 s",
     ]
+
+
+def test_waiting_messages_are_not_written_while_no_call_is_in_flight() -> None:
+    watch, written = Watch(), list[str]()
+    messages = WaitingMessages(clock=watch, last_output=lambda: 0.0, write=written.append)
+    call = ObservedCall(kind="request", method="GET", path="/", template=None, base_url="https://host")
+    end = CallEnd(
+        status=200, error_type=None, attempts=1, elapsed=1, queued=0, waited=0, request_id=None, bytes=0
+    )
+    for seconds in (30, 9, 3):
+        watch.seconds += 60
+        messages.check()
+        messages.call_started(call)
+        watch.seconds += seconds
+        messages.check()
+        messages.call_ended(call, end)
+    assert written == ["waiting for the server: no response for 30 s"]
 
 
 def shown(bar: ProgressBars) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -76,6 +77,18 @@ async def test_reader_that_exits_ends_export_quietly(cli: Cli) -> None:
     os.close(reader)
     _, err = await process.communicate()
     assert (process.returncode, err) == (141, b"")
+
+
+async def test_closed_stdout_is_refused_before_any_request(cli: Cli, box: Sandbox) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m aiwyn_async {' '.join(EXPORT)} >&-",
+        cwd=cli.folder,
+        env=cli.env,
+        stderr=subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"error: cannot write the result: stdout is closed\n")
+    assert box.calls() == 0
 
 
 async def test_skipped_rows_of_stdout_are_stored(cli: Cli, box: Sandbox) -> None:

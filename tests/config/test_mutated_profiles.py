@@ -64,3 +64,9 @@ def test_mutated_environment_raises_only_configuration_errors(text: str) -> None
                 if name in names:
                     environment.setenv(f"AIWYN_{name.upper()}", value)
         load()
+
+
+def test_profile_file_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIWYN_CONFIG", "/dev/zero")
+    with pytest.raises(ConfigurationError, match="cannot read /dev/zero: it is larger than 1 MiB"):
+        Config.load()

@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from aiwyn_async import AiwynClient
-from aiwyn_async.errors import AiwynError, AuthenticationError, DeadlineExceededError, TokenExchangeError
+from aiwyn_async.errors import (
+    AiwynError,
+    AuthenticationError,
+    ClientClosedError,
+    DeadlineExceededError,
+    TokenExchangeError,
+)
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
 from fault_server import READ, RST, STALL, FaultServer, Step, http_response, send
@@ -204,6 +210,20 @@ async def test_closing_while_tasks_wait_for_a_token_shows_them_so(connect: Conne
     for result in results:
         assert isinstance(result, AiwynError)
         assert_no_secret(result)
+
+
+async def test_close_that_is_cancelled_closes_the_connections_too(connect: Connect) -> None:
+    async with FaultServer([READ, STALL]) as server:
+        client = connect(server.url, api_key=CANARY)
+        waiting = asyncio.create_task(session_of(client).call(LIST))
+        await until(lambda: len(server.requests) > 0)
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()  # while it waits for the end of the token exchange
+        assert isinstance((await asyncio.gather(closing, return_exceptions=True))[0], asyncio.CancelledError)
+        assert not session_of(client).transport.is_open
+        with pytest.raises(ClientClosedError):
+            await waiting
 
 
 @pytest.mark.parametrize("day", [86400.0, -86400.0])

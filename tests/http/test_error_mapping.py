@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.utils import formatdate
 from urllib.parse import unquote
 
@@ -58,6 +59,12 @@ def date(offset: float) -> str:
         (date(20).replace("GMT", "-0000"), 20),
         (time.asctime(time.gmtime(NOW + 20)), 20),
         (time.strftime("%A, %d-%b-%y %H:%M:%S GMT", time.gmtime(NOW + 20)), 20),
+        (str(int(NOW) + 20), 20),
+        (str(int(NOW) + 20) + "000", 20),
+        (datetime.fromtimestamp(NOW + 20, UTC).isoformat(), 20),
+        (datetime.fromtimestamp(NOW + 20, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), 20),
+        (datetime.fromtimestamp(NOW + 20, UTC).strftime("%Y-%m-%dT%H:%M:%S"), None),
+        (str(int(NOW) + 10**8), None),
         ("99999999999999999999999999999999999", None),
         ("inf", None),
         ("-inf", None),

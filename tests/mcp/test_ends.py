@@ -128,7 +128,8 @@ async def test_client_that_exits_at_once_ends_it(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "text"), [("SIGINT", 130, b"interrupted"), ("SIGTERM", 143, b"terminated")]
+    ("name", "code", "text"),
+    [("SIGINT", 130, b"interrupted"), ("SIGTERM", 143, b"terminated"), ("SIGHUP", 129, b"hung up")],
 )
 async def test_signal_ends_it(cli: Cli, name: str, code: int, text: bytes) -> None:
     async with started(cli, *MCP) as server:

@@ -108,7 +108,9 @@ FIRST_CALLS: dict[str, Callable[[AiwynClient], Awaitable[Any]]] = {
     "get_many": lambda client: anext(client.invoices.get_many([1])),
     "keys": lambda client: client.invoices.reconcile_keys([1]),
     "write": lambda client: client.records.upsert([{"type": "TEST", "attributes": {}}]),
+    "plan": lambda client: client.invoices.plan(parts=2),
     "with": lambda client: client.__aenter__(),
+    "close": lambda client: client.aclose(),
     "export": lambda client: export(client.invoices.list(), "invoices.csv"),
 }
 

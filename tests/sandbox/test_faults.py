@@ -154,11 +154,12 @@ async def test_stop_ends_stalled_requests(http: aiohttp.ClientSession, plan: Any
         {"times": 0},
         {"nth": 1, "every": 1},
         {"action": "raw"},
+        {"headers": {"X": "a\r\nY: b"}},
         {"route": "invoice.list"},
     ],
 )
 def test_faults_add_rejects_bad_arguments(plan: Any) -> None:
-    with pytest.raises(ValueError, match=r"at least 1|exclude|body|route"):
+    with pytest.raises(ValueError, match=r"at least 1|exclude|body|one line|route"):
         Sandbox(1).faults.add(plan.get("route", "*"), **{k: v for k, v in plan.items() if k != "route"})
 
 

@@ -3,12 +3,16 @@
 import asyncio
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 
 from aiwyn_async import sandbox as package
@@ -91,7 +95,10 @@ async def test_serve_runs_until_stopped() -> None:
         _ = box.url
 
 
-async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_module_prints_its_url_and_stops_on_a_signal(
+    number: signal.Signals, http: aiohttp.ClientSession
+) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "aiwyn_async.sandbox", "--invoices", "20", "--api-key", "abc"),
@@ -104,7 +111,7 @@ async def test_module_prints_its_url_and_stops_on_a_signal(http: aiohttp.ClientS
     assert announced.keys() == {"url", "api_key"}
     async with http.post(f"{announced['url']}/v1/auth/token", json={"jwtApiKey": "abc"}) as response:
         assert response.status == 200
-    process.terminate()
+    process.send_signal(number)
     _, problems = await process.communicate()
     assert (process.returncode, problems) == (0, b"")
 
@@ -125,3 +132,37 @@ def test_sandbox_imports_nothing_of_the_client() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_start_without_an_event_loop_names_what_to_use() -> None:
+    with pytest.raises(RuntimeError, match="use `with Sandbox"):
+        next(Sandbox(10).__aenter__().__await__())
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"invoices": 1.5}, "invoices must be a whole number, got 1.5"),
+        ({"seed": "x"}, "seed must be a whole number, got 'x'"),
+        ({"port": "80"}, "port must be a whole number"),
+        ({"sizes": {"staff": 6.5}}, "staff must be a whole number"),
+        ({"latency": "1"}, "latency must be a number, got '1'"),
+        ({"rate_limit": "5"}, "rate_limit must be a number, got '5'"),
+        ({"faults": "429@list"}, "faults must be a list such as"),
+        ({"faults": [429]}, "faults must be a list such as"),
+        ({"max_page_size": 0}, "max_page_size must be a whole number of at least 1, got 0"),
+        ({"clamp_page_size": 0}, "clamp_page_size must be"),
+        ({"default_page_size": 5000}, "default_page_size must not exceed max_page_size"),
+        ({"count_cap": -1}, "count_cap must be a whole number of at least 0"),
+    ],
+)
+def test_invalid_options_are_refused_when_a_sandbox_is_created(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Sandbox(**options)
+
+
+async def test_numbers_of_numpy_are_options_as_int_is() -> None:
+    number: Any = np.int64
+    async with Sandbox(number(10), number(3), port=number(0), sizes={"staff": number(6)}) as box:
+        assert box.scalar("SELECT count(*) FROM invoices") == 10
+        assert box.scalar("SELECT count(*) FROM staff") == 6

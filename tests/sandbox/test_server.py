@@ -264,6 +264,8 @@ async def test_page_limits_clamp_default_and_cap(http: aiohttp.ClientSession) ->
     async with Sandbox(50, max_page_size=30, default_page_size=7) as box:
         assert await page(box, {"pageSize": 31}) == (400, 0, 0)
         assert await page(box, {}) == (200, 7, 50)
+    async with Sandbox(50, max_page_size=10) as box:
+        assert await page(box, {}) == (200, 10, 50)
 
 
 async def test_ties_are_fixed_or_shifting(http: aiohttp.ClientSession) -> None:

@@ -47,6 +47,9 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64 of a pair": lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
     "base64 for URLs": lambda text: base64.urlsafe_b64encode(f"a{text}zz".encode()).decode(),
     "base64 over lines": lambda text: base64.encodebytes(f"Bearer {text}, and more".encode()).decode(),
+    "hexadecimal": lambda text: f"0x{text.encode().hex()}",
+    "hexadecimal in capitals": lambda text: f"Bearer {text}".encode().hex().upper(),
+    "broken at zero-width spaces": lambda text: in_lines(text, "\u200b"),
     "truncated": lambda text: text[:-8] + "...",
 }
 

@@ -18,7 +18,7 @@ counted, not recorded and not subject to faults.
 
 import functools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -65,6 +65,20 @@ class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
         options = msgspec.structs.asdict(self)
         route, body = options.pop("route"), options.pop("body")
         return faults.add(route, body=None if body is None else body.encode(), **options)
+
+
+def parse_faults(faults: Iterable[FaultSpec | str]) -> list[FaultSpec]:
+    """Parse the faults that are text.
+
+    Raises:
+        ValueError: They are no faults, or one does not parse.
+    """
+    planned: list[object] = [] if isinstance(faults, str) else list(faults)
+    parsed = [parse_fault(fault) if isinstance(fault, str) else fault for fault in planned]
+    specs = [fault for fault in parsed if isinstance(fault, FaultSpec)]
+    if isinstance(faults, str) or len(specs) < len(parsed):
+        raise ValueError(f"faults must be a list such as ['429@list:3'], got {faults!r}")
+    return specs
 
 
 def parse_fault(text: str) -> FaultSpec:

@@ -119,6 +119,8 @@ class Faults:
         """
         self._check_route(route)
         _check_counts(nth, every, times)
+        if any(set("\r\n\0") & set(name + value) for name, value in (headers or {}).items()):
+            raise ValueError("a header must be one line; use action='raw' to send other bytes")
         if action == "raw" and body is None:
             raise ValueError("action='raw' needs a body")
         if times is None and every is None:

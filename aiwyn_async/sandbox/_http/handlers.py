@@ -24,12 +24,28 @@ class PageLimits:
         clamp: Reduce a larger ``pageSize`` to this value instead.
         default: Replaces the default of each resource.
         count_cap: Maximum count in the envelope.
+
+    Raises:
+        ValueError: One is out of range.
     """
 
     max_size: int = 1000
     clamp: int | None = None
     default: int | None = None
     count_cap: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_limit("max_page_size", self.max_size, 1)
+        _check_limit("clamp_page_size", 1 if self.clamp is None else self.clamp, 1)
+        _check_limit("default_page_size", 1 if self.default is None else self.default, 1)
+        _check_limit("count_cap", 0 if self.count_cap is None else self.count_cap, 0)
+        if self.clamp is None and self.default is not None and self.default > self.max_size:
+            raise ValueError("default_page_size must not exceed max_page_size")
+
+
+def _check_limit(name: str, number: object, least: int) -> None:
+    if not (isinstance(number, int) and number >= least):
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
 
 
 def _integer(body: Body, key: str, default: int) -> int:
@@ -41,7 +57,7 @@ def _integer(body: Body, key: str, default: int) -> int:
 
 def _page_size(resource: Resource, body: Body, limits: PageLimits, default: int) -> int:
     """Return the page size; of two keys, both are checked and the first applies."""
-    default = default if limits.default is None else limits.default
+    default = min(default, limits.max_size) if limits.default is None else limits.default
     sizes: list[int] = []
     for key in resource.page_size_keys:
         size = _integer(body, key, default)
