@@ -147,14 +147,10 @@ def row_value(column: Column, value: object) -> SqlValue:
         if not column.nullable:
             raise BadRequestError(f"{column.wire}: may not be null")
         return None
-    if column.kind is Kind.DECIMAL:
-        units = decimal_bounds(value, column.wire, column.scale)
-        if isinstance(units, float):
-            raise BadRequestError(f"{column.wire}: at most {column.scale} decimals")
-        return units
-    if column.kind is Kind.INSTANT:
-        return instant_us(value, column.wire, column.form)
-    return plain_value(column.kind, value, column.wire)
+    converted = operand_value(column, value, column.wire)
+    if isinstance(converted, float):
+        raise BadRequestError(f"{column.wire}: at most {column.scale} decimals")
+    return converted
 
 
 def whole_number(value: object) -> int | None:
@@ -173,18 +169,22 @@ def whole_number(value: object) -> int | None:
     return int(number) if number == number.to_integral_value() else None
 
 
-def plain_value(kind: Kind, value: object, name: str) -> SqlValue:
-    """Return the SQL value of a boolean, text or integer; large integers are clamped.
+def operand_value(column: Column, value: object, name: str) -> SqlValue:
+    """Return the SQL value that a column is compared with; large numbers are clamped.
 
     Raises:
         BadRequestError: ``value`` is of another type.
     """
-    if isinstance(value, bool):
-        if kind is Kind.BOOLEAN:
+    match column.kind:
+        case Kind.DECIMAL:
+            return decimal_bounds(value, name, column.scale)
+        case Kind.INSTANT:
+            return instant_us(value, name, column.form)
+        case Kind.BOOLEAN if isinstance(value, bool):
             return int(value)
-    elif (number := whole_number(value)) is not None:
-        if kind is Kind.INTEGER:
+        case Kind.INTEGER if (number := whole_number(value)) is not None:
             return number
-    elif isinstance(value, str) and kind is Kind.TEXT:
-        return value
-    raise BadRequestError(f"{name}: expected {kind}")
+        case Kind.TEXT if isinstance(value, str):
+            return value
+        case _:
+            raise BadRequestError(f"{name}: expected {column.kind}")

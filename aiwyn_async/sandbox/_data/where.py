@@ -15,8 +15,8 @@ from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.regex import RegexSyntaxError, RegexTooComplexError, compile_regex
 from aiwyn_async.sandbox._data.scope import Query, Scope, expect_object
 from aiwyn_async.sandbox._data.sql_functions import LikeSyntaxError, compile_like
-from aiwyn_async.sandbox._data.values import decimal_bounds, instant_us, plain_value
-from aiwyn_async.sandbox._declarations.declarations import Column, Filter, Kind, Resource, SqlValue
+from aiwyn_async.sandbox._data.values import operand_value
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 _MAX_DEPTH = 40
@@ -67,22 +67,6 @@ def compile_where(resource: Resource, tree: object, collation: Collation = "C") 
             levels.
     """
     return _compile_tree(Scope.of_resource(resource, "t", collation), tree, "where", 0)
-
-
-def check_filter(resource: Resource, item: Filter, value: object) -> None:
-    """Check the value of a filter, so that an error names the field that was sent.
-
-    Raises:
-        BadRequestError: The value is not valid for the column.
-    """
-    column = resource.by_wire.get(item.column)
-    if column is None:
-        return
-    if value is None:
-        raise BadRequestError(f"{item.wire}: must not be null")
-    is_list = isinstance(value, list) and item.operator in _MEMBERSHIP
-    for operand in cast("list[object]", value if is_list else [value]):
-        _to_operand(column, operand, item.wire)
 
 
 def _compile_tree(scope: Scope, tree: object, path: str, depth: int) -> Query:
@@ -172,11 +156,7 @@ def _compile_condition(scope: Scope, column: Column, operator: str, operand: obj
 def _to_operand(column: Column, operand: object, path: str) -> SqlValue:
     if operand is None:
         raise BadRequestError(f"{path}: cannot compare with null; use _is_null")
-    if column.kind is Kind.DECIMAL:
-        return decimal_bounds(operand, path, column.scale)
-    if column.kind is Kind.INSTANT:
-        return instant_us(operand, path, column.form)
-    return plain_value(column.kind, operand, path)
+    return operand_value(column, operand, path)
 
 
 def _check_pattern(operator: str, operand: object, path: str) -> str:
