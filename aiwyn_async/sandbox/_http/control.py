@@ -133,7 +133,7 @@ class _Control:
                 return _json({"error": f"the header {_KEY_HEADER} must hold the API key of the sandbox"}, 401)
             try:
                 return _json(await work(request))
-            except (BadRequestError, ValueError) as error:
+            except ValueError as error:
                 return _json({"error": str(error)}, 400)
 
         return handle

@@ -179,11 +179,11 @@ class Service:
         try:
             return await handler(request, body)
         except BadRequestError as error:
-            return error_response(400, error.message, code=error.code)
+            return error_response(400, str(error), code=error.code)
         except NotFoundError as error:
             return error_response(404, str(error))
         except RejectedRequestError as error:
-            return json_response(failure_envelope(error.code, error.message, self.clock), error.status)
+            return json_response(failure_envelope(error.code, str(error), self.clock), error.status)
 
     def _is_authorized(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
