@@ -18,12 +18,7 @@ from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.faults import Faults, alter_response, perform_action, wait_unless_stopping
 from aiwyn_async.sandbox._http.rate_limit import TokenBucket
 from aiwyn_async.sandbox._http.requests import ServedRequest, read_body
-from aiwyn_async.sandbox._http.responses import (
-    error_response,
-    failure_envelope,
-    json_response,
-    to_failure_envelope,
-)
+from aiwyn_async.sandbox._http.responses import envelope, error_response, json_response, to_envelope
 
 MAX_REQUESTS_RECORDED = 10_000
 _NO_RESPONSE = frozenset({"close", "reset", "stall", "raw"})
@@ -149,7 +144,7 @@ class Service:
         else:
             response = await self._respond(route, handler, request, body, problem)
             if enveloped and response.status >= 400:
-                to_failure_envelope(response, self.clock)
+                to_envelope(response, self.clock)
         for fault in faults:
             response = alter_response(fault, response)
         acting = next((fault for fault in faults if fault.action), None)
@@ -183,7 +178,7 @@ class Service:
         except NotFoundError as error:
             return error_response(404, str(error))
         except RejectedRequestError as error:
-            return json_response(failure_envelope(error.code, str(error), self.clock), error.status)
+            return json_response(envelope(str(error), self.clock, code=error.code), error.status)
 
     def _is_authorized(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
