@@ -182,10 +182,7 @@ class _Control:
         return {"refreshed": name or "all"}
 
     async def reset(self, _request: web.Request) -> object:
-        self._service.faults.clear()
-        self._service.calls.clear()
-        self._service.requests.clear()
-        self._service.token_exchanges = 0
+        self._service.clear()
         return {"reset": True}
 
 

@@ -21,7 +21,6 @@ from aiwyn_async.sandbox._http.requests import ServedRequest, read_body
 from aiwyn_async.sandbox._http.responses import envelope, error_response, json_response, to_envelope
 
 MAX_REQUESTS_RECORDED = 10_000
-_NO_RESPONSE = frozenset({"close", "reset", "stall", "raw"})
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -92,12 +91,16 @@ class Service:
         Call it in the loop and with the lock of the data, so that no request is between two steps.
         """
         self._resets += 1
+        self.clear()
+        if self._bucket is not None:
+            self._bucket.refill()
+
+    def clear(self) -> None:
+        """Remove faults, counts and requests."""
         self.faults.clear()
         self.calls.clear()
         self.requests.clear()
         self.token_exchanges = 0
-        if self._bucket is not None:
-            self._bucket.refill()
 
     def misdirected(self, request: web.Request) -> web.Response | None:
         """Return a 421 if the request does not name this server as its host."""
@@ -148,7 +151,7 @@ class Service:
         for fault in faults:
             response = alter_response(fault, response)
         acting = next((fault for fault in faults if fault.action), None)
-        silent = acting is not None and acting.action in _NO_RESPONSE
+        silent = acting is not None and acting.is_silent
         if resets == self._resets:
             self._record(route, request, body, response, arrival, silent=silent)
         if acting is None:
