@@ -29,11 +29,7 @@ class RejectedRequestError(Exception):
 
 
 def decode_body(body: object, model: type[T]) -> T:
-    """Convert a request body to its model.
-
-    Raises:
-        BadRequestError: A field is unknown, missing or of another type.
-    """
+    """Convert a request body to its model, or raise BadRequestError."""
     try:
         return msgspec.convert(body, model)
     except msgspec.ValidationError as error:

@@ -76,28 +76,15 @@ class RecordFailure:
 
 @dataclass(slots=True)
 class Records:
-    """Upserts and updates of the table ``records``.
-
-    Args:
-        database: The database.
-        failures: The rules that make records fail.
-    """
+    """Upserts and updates of the table ``records``; ``failures`` make records fail."""
 
     database: Database
     failures: list[RecordFailure] = field(default_factory=list[RecordFailure])
 
     def write(self, body: object, *, create: bool) -> tuple[dict[str, object], str]:
-        """Apply a bulk write.
+        """Apply a bulk write, and return the data and the message of its envelope.
 
-        Args:
-            body: The decoded request.
-            create: Create records that do not exist; otherwise these fail.
-
-        Returns:
-            The data and the message of the envelope.
-
-        Raises:
-            BadRequestError: The body is not a list of at most 100 records. Nothing is written.
+        Without ``create``, records that do not exist fail. Nothing is written of a body that is not valid.
         """
         bulk = decode_body(body, RecordsRequest)
         items: list[dict[str, object]] = []

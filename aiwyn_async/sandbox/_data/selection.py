@@ -43,11 +43,7 @@ class RowIds:
         bisect.insort(self._ids[resource.name], row_id)
 
     def remove(self, resource: Resource, row_id: int) -> None:
-        """Remove the id of a row.
-
-        Raises:
-            KeyError: The row does not exist.
-        """
+        """Remove the id of a row, or raise KeyError."""
         index = self._index(resource, row_id)
         if index is None:
             raise KeyError(f"{resource.name} has no id {row_id}")

@@ -56,15 +56,8 @@ def _join(parts: Sequence[Query], word: str, empty: Query) -> Query:
 def compile_where(resource: Resource, tree: object, collation: Collation = "C") -> Query:
     """Compile a condition on rows of a resource, whose table has the alias ``t``.
 
-    Args:
-        resource: The resource whose columns and relations the tree can name.
-        tree: Decoded JSON. ``{}`` and ``_and: []`` are true, ``_or: []`` is false; the keys of a level are
-            joined by AND.
-        collation: How texts compare.
-
-    Raises:
-        BadRequestError: A column or operator is unknown, an operand is not valid, or there are over 40
-            levels.
+    ``{}`` and ``_and: []`` are true, ``_or: []`` is false; the keys of a level are joined by AND. A tree of
+    more than 40 levels is not valid.
     """
     return _compile_tree(Scope.of_resource(resource, "t", collation), tree, "where", 0)
 
@@ -178,13 +171,10 @@ def _check_pattern(operator: str, operand: object, path: str) -> str:
 
 
 def split_key_range(tree: object) -> tuple[int | None, int | None, object]:
-    """Split the bounds on ``id`` off a ``where`` tree.
+    """Return the lowest and the highest id of a ``where`` tree, and the rest of it.
 
-    Keyset pagination sends the same tree with another bound per page. Without it, all pages share one cached
-    order.
-
-    Returns:
-        The lowest id, the highest id (both inclusive, None if not bounded), and the rest of the tree.
+    Both are inclusive, and None if not bounded. Keyset pagination sends the same tree with another bound per
+    page. Without it, all pages share one cached order.
     """
     if not isinstance(tree, dict):
         return None, None, tree

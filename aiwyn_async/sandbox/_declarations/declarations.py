@@ -93,11 +93,7 @@ class Nested:
 class Filter:
     """A field of a list: ``{wire: value}`` means ``{column: {operator: value}}``.
 
-    Args:
-        wire: The field of the request.
-        column: The wire name of the column.
-        operator: The operator; with ``_ilike``, the column may contain the value anywhere.
-        allowed: The allowed values, or None for any.
+    With ``_ilike``, the column may contain the value anywhere. ``allowed`` is None for any value.
     """
 
     wire: str

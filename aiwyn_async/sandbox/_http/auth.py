@@ -21,12 +21,7 @@ def _decode(text: bytes) -> bytes:
 
 
 class Tokens:
-    """Issues and checks tokens.
-
-    Args:
-        lifetime: Seconds from issue to expiry.
-        clock: Seconds since the epoch.
-    """
+    """Issues and checks tokens, valid for ``lifetime`` seconds of a clock."""
 
     def __init__(self, lifetime: float, clock: Callable[[], float]) -> None:
         self.lifetime = lifetime

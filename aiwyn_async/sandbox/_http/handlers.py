@@ -65,11 +65,7 @@ def _check_keys(body: Body, known: set[str]) -> None:
 
 
 def list_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
-    """Return the body of a list response.
-
-    Raises:
-        BadRequestError: A field is unknown or not valid.
-    """
+    """Return the body of a list response, or raise BadRequestError."""
     sort = {resource.sort_order_key} if resource.sort_order_key else set[str]()
     _check_keys(body, {*resource.page_size_keys, "page", *(item.wire for item in resource.filters), *sort})
     size = _page_size(resource, body, limits, resource.list_page_size)
@@ -113,13 +109,7 @@ def _default_order(resource: Resource, body: Body, collation: Collation) -> tupl
 
 
 def search_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
-    """Return the body of a search response.
-
-    The documentation shows no ``page``; this server accepts one.
-
-    Raises:
-        BadRequestError: A field, column or operator is unknown, or a value is not valid.
-    """
+    """Return the body of a search response; its ``page`` is not documented."""
     _check_keys(body, {*resource.page_size_keys, "page", "where", "orderBy"})
     size = _page_size(resource, body, limits, resource.search_page_size)
     skip = _skip(resource, body, size)
@@ -141,12 +131,7 @@ def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -
 
 
 def get_one(database: Database, resource: Resource, text: str) -> bytes:
-    """Return the body of a by-id response.
-
-    Raises:
-        BadRequestError: The id is not a positive integer.
-        NotFoundError: The row does not exist.
-    """
+    """Return the body of a by-id response, or raise NotFoundError."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
         raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
     body = database.detail_json(resource, int(text))

@@ -110,12 +110,9 @@ class Service:
         return error_response(421, "the Host header does not name this server")
 
     def route(self, route: str, handler: RouteHandler, *, enveloped: bool = False) -> Handler:
-        """Return the aiohttp handler of a route.
+        """Return the aiohttp handler of a route, whose name faults and counters use.
 
-        Args:
-            route: The name that faults and counters use.
-            handler: Returns the response.
-            enveloped: Errors use the envelope of ``/api/v1``.
+        If it is ``enveloped``, errors are in the envelope of ``/api/v1``.
         """
         return functools.partial(self._serve, route, handler, enveloped=enveloped)
 

@@ -52,11 +52,7 @@ def shorthand_test(letter: str) -> Test:
 
 
 def parse_bracket(cursor: Cursor, options: Options) -> Char:
-    """Parse a bracket expression after its opening bracket.
-
-    Raises:
-        RegexSyntaxError: Postgres rejects it.
-    """
+    """Parse a bracket expression after its opening bracket."""
     complemented = cursor.take("^")
     tests: list[Test] = []
     first = True

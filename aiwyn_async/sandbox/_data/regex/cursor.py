@@ -25,12 +25,7 @@ def escape_error() -> RegexSyntaxError:
 
 
 class Cursor:
-    """Reads a pattern from left to right.
-
-    Args:
-        pattern: The pattern.
-        expanded: White space and comments are ignored.
-    """
+    """Reads a pattern from left to right; ``expanded`` ignores space and comments."""
 
     def __init__(self, pattern: str, *, expanded: bool) -> None:
         self.pattern = pattern
@@ -87,11 +82,7 @@ class Cursor:
             self.position = len(self.pattern) if end < 0 else end + 1
 
     def read_escaped(self) -> str:
-        """Read the character after a backslash.
-
-        Raises:
-            RegexSyntaxError: The escape is not valid.
-        """
+        """Read the character after a backslash, or raise RegexSyntaxError."""
         char = self.peek()
         if not char:
             raise escape_error()

@@ -93,12 +93,7 @@ _FAILED = _State(frozenset())
 
 
 class Regex:
-    """A compiled pattern.
-
-    Args:
-        node: The tree of the pattern.
-        ignore_case: Back references match in either case.
-    """
+    """A compiled pattern; ``ignore_case`` is for its back references."""
 
     def __init__(self, node: Node, *, ignore_case: bool) -> None:
         self._ignore_case = ignore_case
@@ -116,11 +111,7 @@ class Regex:
         return f"<Regex of {len(self._steps)} steps>"
 
     def search(self, text: str) -> bool:
-        """Whether the pattern matches anywhere in the text.
-
-        Raises:
-            RegexTooComplexError: The search takes too many steps.
-        """
+        """Whether the pattern matches anywhere; may raise RegexTooComplexError."""
         if not self._is_cacheable:
             work = _Work(text, fold(text) if self._ignore_case else text)
             return next(self._ends(work), None) is not None
