@@ -74,9 +74,6 @@ def write_json(value: object) -> None:
     """Write a result as a line of JSON to stdout.
 
     A path that is not UTF-8 has escapes, as ``json`` of Python writes and reads them.
-
-    Raises:
-        StorageError: stdout is closed, or its disk is full.
     """
     from aiwyn_async._http.messages import encode_json  # noqa: PLC0415 (loads the HTTP stack)
 
@@ -115,10 +112,7 @@ def write_rows(data: bytes) -> None:
 
 
 def write_message(text: str) -> None:
-    """Write a line to stderr, unless the command is quiet.
-
-    If that fails, messages are discarded and the command continues.
-    """
+    """Write a line to stderr, as ``write_error()`` does, unless the command is quiet."""
     if not _quiet:
         write_error(text)
 
