@@ -13,14 +13,9 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
+from aiwyn_async._cli import discard_output
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
-from aiwyn_async._cli.output import (
-    discard_output,
-    set_verbosity,
-    write_error,
-    write_json,
-    write_message,
-)
+from aiwyn_async._cli.output import set_verbosity, write_error, write_json, write_message
 from aiwyn_async._cli.termination import termination
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
-from typing import TextIO
 
+from aiwyn_async._cli import discard_output
 from aiwyn_async._cli.termination import termination
 from aiwyn_async.errors import StorageError
 
@@ -129,13 +128,6 @@ def write_error(text: str) -> None:
             sys.stderr.flush()
         except OSError:
             discard_output(sys.stderr)
-
-
-def discard_output(stream: TextIO) -> None:
-    """Redirect a stream to the null device, since a flush at exit would fail again."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
 
 
 def replace_control_characters(text: str) -> str:
