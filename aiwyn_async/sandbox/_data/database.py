@@ -173,7 +173,7 @@ class Database:
     def _load_ids(self) -> None:
         self._bodies.note_change()
         for name in RESOURCES:
-            self.row_ids.load(name, self.read_ids(f"SELECT id FROM {name} ORDER BY id"))
+            self.row_ids[name] = self.read_ids(f"SELECT id FROM {name} ORDER BY id")
         self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
 
     def _read_meta(self, key: str) -> int:
@@ -229,7 +229,7 @@ class Database:
                 ids = self._ordered_ids(resource, query, (*order, tie_breaker(salt)))
                 return Selection(ids, 0, len(ids))
             low, high, rest = split_key_range(where)
-            ids = self.row_ids.of(resource)
+            ids = self.row_ids[resource.name]
             if rest != {}:
                 ids = self._ordered_ids(resource, compile_where(resource, rest, self.collation), ())
             start = 0 if low is None else bisect.bisect_left(ids, low)
@@ -283,7 +283,7 @@ class Database:
 
     def ids(self, resource: Resource) -> Sequence[int]:
         """Return every id, ascending."""
-        return self.row_ids.of(resource)
+        return self.row_ids[resource.name]
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Run a SELECT; the tables are read-only to it."""
