@@ -82,9 +82,12 @@ def _compile_branch(scope: Scope, name: str, value: object, path: str, depth: in
     if name == "_not":
         inner = _compile_tree(scope, value, path, depth + 1)
         return Query(f"(NOT {inner.sql})", inner.parameters)
-    column = scope.columns.get(name)
-    if column is not None:
-        return _compile_conditions(scope, column, value, path)
+    if (column := scope.columns.get(name)) is not None:
+        parts = [
+            _compile_condition(scope, column, operator, operand, f"{path}.{operator}")
+            for operator, operand in expect_object(value, path).items()
+        ]
+        return _join(parts, "AND", _TRUE)
     return _compile_exists(scope, name, value, path, depth)
 
 
@@ -112,14 +115,6 @@ def _compile_exists(scope: Scope, name: str, value: object, path: str, depth: in
     raise BadRequestError(
         f"{path}: unknown {'operator' if name.startswith('_') else 'field'}; fields are {known}"
     )
-
-
-def _compile_conditions(scope: Scope, column: Column, value: object, path: str) -> Query:
-    parts = [
-        _compile_condition(scope, column, operator, operand, f"{path}.{operator}")
-        for operator, operand in expect_object(value, path).items()
-    ]
-    return _join(parts, "AND", _TRUE)
 
 
 def _compile_condition(scope: Scope, column: Column, operator: str, operand: object, path: str) -> Query:

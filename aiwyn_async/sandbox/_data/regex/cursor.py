@@ -3,6 +3,7 @@
 from aiwyn_async.sandbox._data.characters import CLASSES
 from aiwyn_async.sandbox._data.regex.tree import RegexSyntaxError
 
+ESCAPE = "invalid escape \\ sequence"
 _MAX_CODE_POINT = 0x10FFFF
 _PLAIN_ESCAPES = {
     "a": "\a",
@@ -17,11 +18,6 @@ _PLAIN_ESCAPES = {
 }
 _HEX_DIGITS = {"x": (1, 255), "u": (4, 4), "U": (8, 8)}
 """The minimum and maximum number of digits of a character code."""
-
-
-def escape_error() -> RegexSyntaxError:
-    """Return the error of an escape that is not valid."""
-    return RegexSyntaxError("invalid escape \\ sequence")
 
 
 class Cursor:
@@ -85,7 +81,7 @@ class Cursor:
         """Read the character after a backslash, or raise RegexSyntaxError."""
         char = self.peek()
         if not char:
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         if self.is_digit():
             return self._read_octal()
         self.position += 1
@@ -96,7 +92,7 @@ class Cursor:
         if char == "c" and self.peek():
             return chr(ord(self.read()) & 0o37)
         if char.isascii() and char.isalnum():
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         return char
 
     def _read_octal(self) -> str:
@@ -112,8 +108,8 @@ class Cursor:
         while self.position - start < max_digits and self.peek() and self.peek().lower() in digits:
             self.position += 1
         if self.position - start < min_digits:
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         code = int(self.pattern[start : self.position], base)
         if code > _MAX_CODE_POINT:
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         return chr(code)
