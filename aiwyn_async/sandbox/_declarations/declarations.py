@@ -181,13 +181,9 @@ class Seed:
 class Reader(Protocol):
     """The source of what a by-id object holds besides its row."""
 
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Run a SELECT."""
-        ...
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]: ...
 
-    def row_json(self, resource: "Resource", row_id: int) -> bytes | None:
-        """Return the JSON of a row, or None."""
-        ...
+    def row_json(self, resource: "Resource", row_id: int) -> bytes | None: ...
 
 
 Detail = Callable[[Reader, int, Row], Mapping[str, object]]
