@@ -169,10 +169,7 @@ def _run(arguments: Sequence[str]) -> int:
     options, rest = arguments[:end], arguments[end:]
     _load_for_help(options)
     command, bound, _ = app.meta.parse_args(options)
-    return _finish(command(*bound.args, *(rest if command is _main else ()), **bound.kwargs))
-
-
-def _finish(result: Any) -> int:
+    result = command(*bound.args, *(rest if command is _main else ()), **bound.kwargs)
     if asyncio.iscoroutine(result):
         result = asyncio.run(_run_cancellable(result))
     return result if isinstance(result, int) else ExitCode.OK
