@@ -78,7 +78,7 @@ def _write(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        _discard(sys.stdout)
+        discard_output(sys.stdout)
         if isinstance(error, BrokenPipeError):
             return 141
         _write_error(f"error: cannot write to stdout: {error.strerror}")
@@ -107,8 +107,11 @@ def _write_error(text: str) -> None:
             sys.stderr.write("".join(letter if letter.isprintable() else "\ufffd" for letter in text) + "\n")
             sys.stderr.flush()
         except OSError:
-            _discard(sys.stderr)
+            discard_output(sys.stderr)
 
 
-def _discard(stream: TextIO) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def discard_output(stream: TextIO) -> None:
+    """Redirect a stream to the null device, since a flush at exit would fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

@@ -12,11 +12,7 @@ from aiwyn_async.errors import ConfigurationError
 
 
 def refuse_for_all(**values: object) -> None:
-    """Refuse options that are for one resource.
-
-    Raises:
-        ConfigurationError: one has a value.
-    """
+    """Refuse options that are for one resource, if one has a value."""
     for name, value in values.items():
         if value is not None:
             raise ConfigurationError(f"{flag_name(name)} is for one resource; remove it, or name a resource")

@@ -13,14 +13,9 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
+from aiwyn_async._cli import discard_output
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
-from aiwyn_async._cli.output import (
-    discard_output,
-    set_verbosity,
-    write_error,
-    write_json,
-    write_message,
-)
+from aiwyn_async._cli.output import set_verbosity, write_error, write_json, write_message
 from aiwyn_async._cli.termination import termination
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._version import __version__
@@ -174,10 +169,7 @@ def _run(arguments: Sequence[str]) -> int:
     options, rest = arguments[:end], arguments[end:]
     _load_for_help(options)
     command, bound, _ = app.meta.parse_args(options)
-    return _finish(command(*bound.args, *(rest if command is _main else ()), **bound.kwargs))
-
-
-def _finish(result: Any) -> int:
+    result = command(*bound.args, *(rest if command is _main else ()), **bound.kwargs)
     if asyncio.iscoroutine(result):
         result = asyncio.run(_run_cancellable(result))
     return result if isinstance(result, int) else ExitCode.OK

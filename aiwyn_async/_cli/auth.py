@@ -88,11 +88,7 @@ async def status(*, no_verify: Flag = False) -> int:
 
 
 async def _verify(aiwyn: AiwynClient) -> None:
-    """Exchange the API key for a token, or send a request with the token.
-
-    Raises:
-        AuthenticationError: the server refuses it.
-    """
+    """Exchange the API key for a token, or send a request with the token."""
     if aiwyn.config.api_key is None:
         await aiwyn.invoices.list(page_size=1, limit=1)
         return
@@ -102,11 +98,7 @@ async def _verify(aiwyn: AiwynClient) -> None:
 
 
 def _read_key(prompt: str) -> str:
-    """Read a key from the terminal without echo, or the first line of stdin.
-
-    Raises:
-        ConfigurationError: there is none, or the terminal would show it.
-    """
+    """Read a key from the terminal without echo, or the first line of stdin."""
     if sys.stdin is None:
         raise ConfigurationError("no API key: stdin is closed; pipe the key to stdin")
     try:

@@ -61,19 +61,11 @@ class BadRowsFile:
             raise
 
     def replace(self, rows: Sequence[BadRow]) -> None:
-        """Write the skipped rows of a run; without any, remove the file of an earlier run.
-
-        Raises:
-            StorageError: the file cannot be written.
-        """
+        """Write the skipped rows of a run; without any, remove the file of an earlier run."""
         self._write(list(map(_to_line, rows)))
 
     def add(self, rows: Sequence[BadRow]) -> None:
-        """Add skipped rows to those of earlier runs, replacing rows skipped before.
-
-        Raises:
-            StorageError: the file cannot be written.
-        """
+        """Add skipped rows to those of earlier runs, replacing rows skipped before."""
         if rows:
             self._write(list({line.raw: line for line in [*self._lines, *map(_to_line, rows)]}.values()))
 

@@ -48,14 +48,9 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
 
 
 def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:
-    """Create a sandbox without starting it.
+    """Create a sandbox without starting it, or raise ConfigurationError.
 
-    Args:
-        flags: those of options whose flag has another name.
-        **options: of the sandbox.
-
-    Raises:
-        ConfigurationError: an option is wrong.
+    ``flags`` has the names of options in errors, if they are not those of the flags.
     """
     from aiwyn_async.sandbox import Sandbox  # noqa: PLC0415 (takes as long to load as the client)
 

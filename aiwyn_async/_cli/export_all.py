@@ -85,11 +85,7 @@ async def export_all(
 
 
 def _targets(to: str, file_format: AllFormat) -> dict[str, str]:
-    """Return the dataset or the file of each resource.
-
-    Raises:
-        ConfigurationError: ``to`` is not a folder.
-    """
+    """Return the dataset or the file of each resource in a folder."""
     check_path(to)
     if Path(to).suffix.lower() in FILE_SUFFIXES and not is_dataset(to):
         raise ConfigurationError(

@@ -48,11 +48,7 @@ def _has_parts(to: str) -> bool:
 
 
 def skipped_rows_file(to: str, rows: RowOptions) -> BadRowsFile:
-    """Return the file of skipped rows; that of a URL is in the current folder.
-
-    Raises:
-        StorageError: it is needed, and an unrelated file with its name exists.
-    """
+    """Return the file of skipped rows; that of a URL is in the current folder."""
     local = Path(to.rstrip("/").rpartition("/")[2]) if url_of(to) else name_of(to)
     return BadRowsFile(local, is_needed=rows.skips_bad_rows)
 

@@ -195,11 +195,7 @@ def _write_lines(lines: Iterable[bytes]) -> None:
 
 
 def known_field(fields: RowFields, name: str) -> str:
-    """Return the name of a field to sort by, as the API uses it.
-
-    Raises:
-        ConfigurationError: the row type does not declare it.
-    """
+    """Return the name that the API uses for a declared field to sort by."""
     wire_name = fields.wire_name(name)
     fields.check("--sort", [wire_name], [])
     return wire_name

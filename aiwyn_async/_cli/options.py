@@ -85,11 +85,7 @@ class RowOptions:
         return {"on_bad_row": "collect"} if self.skips_bad_rows else {}
 
     def column_arguments(self) -> dict[str, Any]:
-        """Return keyword arguments of ``export()`` and ``sync()`` for the given options.
-
-        Raises:
-            ConfigurationError: a column name is empty.
-        """
+        """Return keyword arguments of ``export()`` and ``sync()`` for the given options."""
         values: dict[str, Any] = {
             "extra": "json" if self.extra_column else None,
             "round_money": self.round_money,
@@ -119,11 +115,7 @@ class SandboxOptions:
 
 
 def split_names(flag: str, text: str | None) -> tuple[str, ...] | None:
-    """Split the value of a flag at its commas; None without a value.
-
-    Raises:
-        ConfigurationError: a name is empty.
-    """
+    """Split the value of a flag at its commas, or refuse it; None without a value."""
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(","))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
-from typing import TextIO
 
+from aiwyn_async._cli import discard_output
 from aiwyn_async._cli.termination import termination
 from aiwyn_async.errors import StorageError
 
@@ -74,9 +73,6 @@ def write_json(value: object) -> None:
     """Write a result as a line of JSON to stdout.
 
     A path that is not UTF-8 has escapes, as ``json`` of Python writes and reads them.
-
-    Raises:
-        StorageError: stdout is closed, or its disk is full.
     """
     from aiwyn_async._http.messages import encode_json  # noqa: PLC0415 (loads the HTTP stack)
 
@@ -115,10 +111,7 @@ def write_rows(data: bytes) -> None:
 
 
 def write_message(text: str) -> None:
-    """Write a line to stderr, unless the command is quiet.
-
-    If that fails, messages are discarded and the command continues.
-    """
+    """Write a line to stderr, as ``write_error()`` does, unless the command is quiet."""
     if not _quiet:
         write_error(text)
 
@@ -135,13 +128,6 @@ def write_error(text: str) -> None:
             sys.stderr.flush()
         except OSError:
             discard_output(sys.stderr)
-
-
-def discard_output(stream: TextIO) -> None:
-    """Redirect a stream to the null device, since a flush at exit would fail again."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
 
 
 def replace_control_characters(text: str) -> str:

@@ -31,12 +31,7 @@ class ProfileFile:
 
     @classmethod
     def open(cls, profile: str | None) -> Self:
-        """Read a profile, by default ``AIWYN_PROFILE``, of the file that the client reads.
-
-        Raises:
-            ConfigurationError: the file is not valid TOML.
-            StorageError: it cannot be read.
-        """
+        """Read a profile, by default ``AIWYN_PROFILE``, of the file that the client reads."""
         name = profile or _selected()
         path = profile_path()
         with disk_errors(path, "read"):
@@ -59,12 +54,7 @@ class ProfileFile:
         return self.profile == _selected()
 
     def write(self, options: Mapping[str, str], *, remove: Collection[str]) -> None:
-        """Set and remove options of the profile; the file gets mode 0600.
-
-        Raises:
-            ConfigurationError: the profile is written in a way that cannot be changed line by line.
-            StorageError: the file cannot be written.
-        """
+        """Set and remove options of the profile; the file gets mode 0600."""
         text = self._changed(options, remove)
         expected = copy.deepcopy(self._content)
         own = self._profiles(expected).setdefault(self.profile, {})

@@ -29,7 +29,8 @@ def write_notes(
     is_one_of_many: bool = False,
 ) -> None:
     """Name the fields without a column, and count the rounded amounts."""
-    if report.unknown_fields and not rows.extra_column and not _is_jsonl(to):
+    is_jsonl = suffix_of(to).startswith((".jsonl", ".ndjson"))
+    if report.unknown_fields and not rows.extra_column and not is_jsonl:
         fields = [
             name if key is None else f"{name} (first in row {key})"
             for name, key in report.unknown_fields.items()
@@ -43,10 +44,6 @@ def write_notes(
         amounts = "1 amount was" if report.rounded_amounts == 1 else f"{report.rounded_amounts} amounts were"
         subject = f"{plural}: " if is_one_of_many else ""
         write_message(f"note: {subject}{amounts} rounded to {rows.round_money} decimal places")
-
-
-def _is_jsonl(to: Path) -> bool:
-    return suffix_of(to).startswith((".jsonl", ".ndjson"))
 
 
 def write_problems(problems: Sequence[str], *, of: str | None = None) -> ExitCode:

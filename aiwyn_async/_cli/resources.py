@@ -51,11 +51,7 @@ _decode_where: Final = msgspec.json.Decoder(float_hook=unbounded_decimal).decode
 
 
 def find_resource(name: str) -> str:
-    """Return the client's attribute for a resource, in the plural or singular.
-
-    Raises:
-        ConfigurationError: the resource is unknown.
-    """
+    """Return the client's attribute for a resource, in the plural or singular."""
     word = name.replace("-", "_").lower()
     for plural, resource in {**RESOURCES, **UNDOCUMENTED}.items():
         if word in {plural, resource.singular}:
@@ -67,11 +63,7 @@ def find_resource(name: str) -> str:
 
 
 def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pager[Any]:
-    """Create the search of a command with ``--where``, or the list of one without.
-
-    Raises:
-        ConfigurationError: the resource does not support a filter, or filters and ``--where`` are combined.
-    """
+    """Create the search of a command with ``--where``, or the list of one without."""
     collection: Any = getattr(client, plural)
     values = filters.list_filters()
     if filters.where is not None:
@@ -94,22 +86,14 @@ def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **opti
 
 
 def create_pull(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pull[Any]:
-    """Create a pull of all rows, or of those that match ``--where``.
-
-    Raises:
-        ConfigurationError: the resource has no search for ``--where``.
-    """
+    """Create a pull of all rows, or of those that match ``--where``."""
     conditions = [] if filters.where is None else [_condition(client, plural, filters.where)]
     pull: Pull[Any] = getattr(client, plural).pull(*conditions, **options)
     return pull
 
 
 def parse_where(text: str) -> Any:
-    """Return the condition of ``--where``.
-
-    Raises:
-        ConfigurationError: it is not valid JSON.
-    """
+    """Return the condition of ``--where``, or raise ConfigurationError."""
     try:
         return _decode_where(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -29,11 +29,7 @@ class Order(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Order:
-        """Return the order of ``--sort``.
-
-        Raises:
-            ConfigurationError: it is not ``FIELD``, ``FIELD:asc`` or ``FIELD:desc``.
-        """
+        """Return the order of ``--sort``: ``FIELD``, ``FIELD:asc`` or ``FIELD:desc``."""
         field, _, direction = text.partition(":")
         if not field or direction not in {"", "asc", "desc"} or text.endswith(":"):
             raise ConfigurationError(f"--sort must be FIELD, FIELD:asc or FIELD:desc, got {text!r}")
@@ -55,11 +51,7 @@ class RowFields:
         return name if name in self.types else self._wire_names.get(name, name)
 
     def check(self, flag: str, names: Sequence[str], rows: Sequence[Fields]) -> None:
-        """Refuse names that neither the type declares nor rows have.
-
-        Raises:
-            ConfigurationError: names the flag, the field and the choices.
-        """
+        """Refuse names that neither the type declares nor rows have."""
         known = dict.fromkeys([*self.types, *(name for row in rows for name in row)])
         for name in names:
             if known and name not in known:

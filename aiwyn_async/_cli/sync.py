@@ -92,11 +92,7 @@ async def sync(
 
 
 class _Sync:
-    """The syncs of one command.
-
-    Raises:
-        ConfigurationError: the extra is missing.
-    """
+    """The syncs of one command."""
 
     def __init__(self, to: Path, rows: RowOptions, **options: Any) -> None:
         self.to = to
@@ -105,16 +101,11 @@ class _Sync:
         self._options = options | rows.read_arguments()
 
     async def sync(self, collection: Any, **options: Any) -> SyncResult:
-        """Sync a resource."""
         result: SyncResult = await self._run(collection, self.to, **self._options, **options)
         return result
 
     def skipped_rows_file(self, of: str | None = None) -> BadRowsFile:
-        """Return the file of skipped rows; each of several resources has its own.
-
-        Raises:
-            StorageError: it is needed, and an unrelated file with its name exists.
-        """
+        """Return the file of skipped rows; each of several resources has its own."""
         target = self.to if of is None else self.to.with_name(f"{self.to.name}.{of}")
         return BadRowsFile(target, is_needed=self.rows.skips_bad_rows)
 

@@ -56,12 +56,7 @@ class RowTable:
         """The number of fields that are not shown."""
 
     def write(self, rows: Sequence[Fields]) -> None:
-        """Write rows; nothing for none, since they would decide the columns.
-
-        Raises:
-            BrokenPipeError: the reader of stdout has exited.
-            StorageError: stdout cannot be written.
-        """
+        """Write rows; nothing for none, since they would decide the columns."""
         if not rows:
             return
         is_first = not self._columns

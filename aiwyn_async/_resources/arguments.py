@@ -47,28 +47,19 @@ def optional_id(name: str, value: object) -> Id | None:
 def as_fields(fields: Mapping[str, object]) -> dict[str, JSON]:
     """Return the fields of a body that have a value, each in the types of JSON.
 
-    Raises:
-        ConfigurationError: a value has no JSON, such as NaN, ``NaT`` or an array; it names the field.
+    An error names the field of a value without JSON, such as NaN, ``NaT`` or an array.
     """
     check_kind("filters", fields, Mapping, "a mapping of fields to values")
     return {name: to_wire(value, name) for name, value in fields.items() if value is not None}
 
 
 def as_body(body: Mapping[str, object]) -> dict[str, JSON]:
-    """Return a body in the types of JSON; None clears a field.
-
-    Raises:
-        ConfigurationError: a value has no JSON; it names the field.
-    """
+    """Return a body in the types of JSON, as ``as_fields`` does; None clears a field."""
     return {name: to_wire(value, name) for name, value in body.items()}
 
 
 def extra_fields(extra: Mapping[str, object] | None) -> dict[str, object]:
-    """Return the extra fields of a body.
-
-    Raises:
-        ConfigurationError: they are not a mapping.
-    """
+    """Return the extra fields of a body, which must be a mapping."""
     if extra is None:
         return {}
     check_kind("extra", extra, Mapping, "a mapping of fields to values")
@@ -98,21 +89,13 @@ def _is_finite(number: float | Decimal) -> bool:
 
 
 def check_choice(name: str, value: object, words: Sequence[str]) -> None:
-    """Refuse what is neither one of the words nor None.
-
-    Raises:
-        ConfigurationError: it names the argument.
-    """
+    """Refuse what is neither one of the words nor None."""
     if value is not None and not (isinstance(value, str) and value in words):
         raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}")
 
 
 def check_keys(name: str, keys: Any) -> None:
-    """Refuse what is not a collection of keys; text is, of its letters.
-
-    Raises:
-        ConfigurationError: it names the argument.
-    """
+    """Refuse what is not a collection of keys; text is, of its letters."""
     kind: str = type(keys).__name__
     has_no_length: bool = getattr(keys, "shape", None) == ()
     is_several = isinstance(keys, (Iterable, AsyncIterable)) and not has_no_length
@@ -123,19 +106,10 @@ def check_keys(name: str, keys: Any) -> None:
 
 
 def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
-    """Return a date filter as ISO 8601 text.
+    """Return a date filter as ISO 8601 text, or refuse it, such as ``NaT``.
 
-    A date without a time means the whole day.
-
-    A naive datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
-
-    Args:
-        name: of the argument.
-        value: a date, a datetime or ISO 8601 text.
-        is_end: a date without a time means its last instant instead of its first.
-
-    Raises:
-        ConfigurationError: it is none of these, or not a time (``NaT``).
+    A date without a time means the whole day: its first instant, or its last with ``is_end``. A naive
+    datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
     """
     if value is None:
         return None

@@ -16,12 +16,7 @@ _CANONICAL: Final = re.compile(r"0|-?[1-9][0-9]{0,99}", re.ASCII)
 
 
 def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
-    """Return a function from an object of a type to its key, or to None without one.
-
-    Args:
-        kind: a Struct or ``dict``.
-        name: of the key on the wire.
-    """
+    """Return a function from a Struct or dict to its key by wire name, None without."""
     if issubclass(kind, dict):
         return lambda row: row.get(name)
     fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()

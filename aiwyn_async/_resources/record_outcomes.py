@@ -144,10 +144,7 @@ def _shows_reference(result: _Result) -> bool:
 
 
 def _reference(system_ref: object) -> bytes:
-    """Return equal bytes for references equal as JSON.
-
-    1.0 is 1, and keys have no order.
-    """
+    """Return equal bytes for references equal as JSON: 1.0 is 1, keys have no order."""
     return encode_json(_plain_numbers.decode(encode_json(system_ref)), in_order=True)
 
 

@@ -13,12 +13,7 @@ T = TypeVar("T")
 
 
 def decode_response(session: Session, request: Request, response: Response, kind: type[T]) -> T:
-    """Return the object in a response.
-
-    Raises:
-        DecodeError: the body is not a JSON object of this type.
-        ApiError: the body is an error.
-    """
+    """Return the object in a response, or raise DecodeError or ApiError."""
     try:
         return decode_object(response.body, kind)
     except RequestError as error:

@@ -44,18 +44,15 @@ class ExportFolder:
             for name in names:
                 target /= name
                 self._refuse_link(target, path)
-            self._refuse_special(target, path)
+            if target.is_dir():
+                for inner in target.rglob("*"):
+                    self._refuse_link(inner, path)
+            elif target.exists() and not target.is_file():
+                raise ExportError(f"{path} is not a regular file; use another path")
         if not path.endswith("/") and not target.parent.is_dir():
             parent = "/".join(names[:-1])
             raise ExportError(f"the export folder has no folder {parent}; use a path without it")
         return f"{target}{'/' if path.endswith('/') else ''}"
-
-    def _refuse_special(self, target: Path, path: str) -> None:
-        if target.is_dir():
-            for inner in target.rglob("*"):
-                self._refuse_link(inner, path)
-        elif target.exists() and not target.is_file():
-            raise ExportError(f"{path} is not a regular file; use another path")
 
     def _refuse_link(self, target: Path, path: str) -> None:
         if target.is_symlink() or target.resolve() != target:  # a junction of Windows is not a symlink

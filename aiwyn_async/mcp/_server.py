@@ -17,7 +17,7 @@ from mcp.server.stdio import stdio_server
 
 from aiwyn_async._version import __version__
 from aiwyn_async.mcp._arguments import DATA_NOTE, ToolArguments
-from aiwyn_async.mcp._stdio import StdinLines, protocol_stdout
+from aiwyn_async.mcp._stdio import protocol_stdout, read_lines
 from aiwyn_async.mcp._tools import ToolResponse, Tools
 
 _logger: Final = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ async def run_server(tools: Tools) -> None:
     """Serve tools until stdin is closed."""
     server = _create_server(tools)
     with protocol_stdout() as stdout:
-        stdin: Any = StdinLines(sys.stdin.fileno())
+        stdin: Any = read_lines(sys.stdin.fileno())
         try:
             async with stdio_server(stdin, cast("Any", stdout)) as (read_stream, write_stream):
                 await server.run(read_stream, write_stream, server.create_initialization_options())

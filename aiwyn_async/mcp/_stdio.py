@@ -19,22 +19,17 @@ ResultT = TypeVar("ResultT")
 _CHUNK: Final = 64 * 1024
 
 
-class StdinLines:
-    """The lines of a file descriptor."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    async def __aiter__(self) -> AsyncGenerator[str, None]:
-        rest = bytearray()
-        while chunk := await _in_daemon_thread(lambda: _read(self._descriptor)):
-            rest += chunk
-            if b"\n" in chunk:
-                *lines, rest = rest.split(b"\n")
-                for line in lines:
-                    yield line.decode("utf-8", "replace")
-        if rest:
-            yield rest.decode("utf-8", "replace")
+async def read_lines(descriptor: int) -> AsyncGenerator[str, None]:
+    """Yield the lines of a file descriptor."""
+    rest = bytearray()
+    while chunk := await _in_daemon_thread(lambda: _read(descriptor)):
+        rest += chunk
+        if b"\n" in chunk:
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield line.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 class StdoutLines:

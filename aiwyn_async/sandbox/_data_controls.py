@@ -1,10 +1,8 @@
 """The controls of a sandbox that change and read its rows."""
 
-import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, refresh_rows, update_row
 from aiwyn_async.sandbox._declarations.declarations import SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
@@ -38,8 +36,7 @@ class DataControls:
         Raises:
             ValueError: A field is unknown or its value is not valid.
         """
-        with _as_value_error():
-            return insert_rows(self._database, RESOURCES[resource], count, values)
+        return insert_rows(self._database, RESOURCES[resource], count, values)
 
     def update(self, resource: str, row_id: int, values: Mapping[str, object]) -> None:
         """Set fields of a row; ``updatedAt`` becomes the latest unless it is among them.
@@ -48,8 +45,7 @@ class DataControls:
             KeyError: The row does not exist.
             ValueError: A field is unknown or its value is not valid.
         """
-        with _as_value_error():
-            update_row(self._database, RESOURCES[resource], row_id, values)
+        update_row(self._database, RESOURCES[resource], row_id, values)
 
     def delete(self, resource: str, row_id: int) -> None:
         """Delete a row.
@@ -76,12 +72,3 @@ class DataControls:
         """Return the first value of a SELECT, or None if it has no rows."""
         rows = self._database.query(sql, parameters)
         return rows[0][0] if rows else None
-
-
-@contextlib.contextmanager
-def _as_value_error() -> Generator[None]:
-    """Raise ValueError for a value that a client would receive a 400 for."""
-    try:
-        yield
-    except BadRequestError as error:
-        raise ValueError(error.message) from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -13,28 +14,19 @@ from aiwyn_async.sandbox._http.server import LoopThread, Server
 from aiwyn_async.sandbox._http.service import Service
 
 
+@dataclass(slots=True, eq=False)
 class Runtime:
     """Starts and stops the parts of a sandbox, in the running loop or in a thread."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        service: Service,
-        reads: ReadRoutes,
-        outbox: Outbox,
-        server: Server,
-        port: int,
-    ) -> None:
-        self._database = database
-        self._service = service
-        self._reads = reads
-        self._outbox = outbox
-        self._server = server
-        self._port = port
-        self._thread: LoopThread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._worker: ThreadPoolExecutor | None = None
+    database: Database
+    service: Service
+    reads: ReadRoutes
+    outbox: Outbox
+    server: Server
+    port: int
+    _thread: LoopThread | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _worker: ThreadPoolExecutor | None = None
 
     async def start(self, app: web.Application) -> None:
         """Open the database and serve the application.
@@ -44,17 +36,17 @@ class Runtime:
             ValueError: The file of the database holds another firm.
             OSError: The port is in use.
         """
-        service = self._service
+        service = self.service
         if _running_loop() is None:
             raise RuntimeError("no asyncio event loop runs; without one, use `with Sandbox() as box`")
         if self._worker is not None or service.stopping.is_set():
             raise RuntimeError("a sandbox can be started once; create another one")
         self._worker = service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")
         try:
-            await service.run_in_worker(self._database.open)
-            await service.run_in_worker(self._reads.warm_up)
-            await self._server.start(app, self._port)
-            self._outbox.start()
+            await service.run_in_worker(self.database.open)
+            await service.run_in_worker(self.reads.warm_up)
+            await self.server.start(app, self.port)
+            self.outbox.start()
             self._loop = asyncio.get_running_loop()
         except BaseException:
             await self.stop()
@@ -63,14 +55,14 @@ class Runtime:
     async def stop(self) -> None:
         """Stop serving and close everything. May be called twice."""
         self._loop = None
-        self._service.stopping.set()
-        self._database.cancel()
-        await self._server.stop()
-        await self._outbox.stop()
+        self.service.stopping.set()
+        self.database.cancel()
+        await self.server.stop()
+        await self.outbox.stop()
         if self._worker is not None:
             worker, self._worker = self._worker, None
             worker.shutdown(wait=True)
-            self._database.close()
+            self.database.close()
 
     def reset(self) -> None:
         """Return to the state of the start, in the loop of the sandbox."""
@@ -83,23 +75,23 @@ class Runtime:
             asyncio.run_coroutine_threadsafe(_call(self._reset), loop).result()
 
     def _reset(self) -> None:
-        with self._database.lock:
-            self._service.forget()
-            self._database.reset()
-            self._reads.reset()
-            self._outbox.reset()
+        with self.database.lock:
+            self.service.forget()
+            self.database.reset()
+            self.reads.reset()
+            self.outbox.reset()
 
     async def delivered(self) -> None:
         """Wait in any loop until no delivery is active."""
         loop = self._loop
         if loop is None or _running_loop() is loop:
-            await self._outbox.join()
+            await self.outbox.join()
         else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._outbox.join(), loop))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.outbox.join(), loop))
 
     def start_in_thread(self, app: web.Application) -> None:
         """Start in a thread with its own event loop."""
-        if self._thread is not None or self._server.port is not None:
+        if self._thread is not None or self.server.port is not None:
             raise RuntimeError("the sandbox is already running")
         self._thread = LoopThread("aiwyn-sandbox")
         try:

@@ -144,14 +144,7 @@ class Sandbox(DataControls):
         reads = ReadRoutes(service, database, limits, shifting_ties=ties == "shifting", variant=variant)
         self._writes = WriteRoutes(service, database)
         self._app = create_application(service, reads, self._writes, database, self.api_key)
-        self._runtime = Runtime(
-            database=database,
-            service=service,
-            reads=reads,
-            outbox=self._outbox,
-            server=self._server,
-            port=port,
-        )
+        self._runtime = Runtime(database, service, reads, self._outbox, self._server, port)
         self._faults = parse_faults(faults)
         self._latency, self._drift = latency, drift
         self._set_options()

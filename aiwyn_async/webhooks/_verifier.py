@@ -155,11 +155,10 @@ class WebhookVerifier:
 
     def _verify_signature(self, body: object, headers: Mapping[str, str]) -> WebhookEvent:
         payload = _to_bytes(body)
-        received = _Headers(headers)
         scheme = self.scheme
-        parts = received.require(scheme.signature_header).split(scheme.separator)
-        event_id = "" if scheme.id_header is None else self._check_id(received.require(scheme.id_header))
-        timestamp = self._read_timestamp(received, parts)
+        parts = _require(headers, scheme.signature_header).split(scheme.separator)
+        event_id = "" if scheme.id_header is None else self._check_id(_require(headers, scheme.id_header))
+        timestamp = self._read_timestamp(headers, parts)
         sent_at = self._to_epoch_seconds(timestamp) if "timestamp" in self._signed_parts[1::2] else None
         signatures = [part.removeprefix(scheme.prefix) for part in parts if part.startswith(scheme.prefix)]
         if not self._is_signed(payload, event_id, timestamp, signatures):
@@ -174,10 +173,10 @@ class WebhookVerifier:
             payload=payload,
         )
 
-    def _read_timestamp(self, headers: "_Headers", parts: Sequence[str]) -> str:
+    def _read_timestamp(self, headers: Mapping[str, str], parts: Sequence[str]) -> str:
         scheme = self.scheme
         if scheme.timestamp_header is not None:
-            return headers.require(scheme.timestamp_header)
+            return _require(headers, scheme.timestamp_header)
         prefix = scheme.timestamp_prefix
         if prefix is None:
             return ""
@@ -271,27 +270,19 @@ def _reject_duplicate(seen: object) -> None:
         raise WebhookVerificationError("the delivery was seen before")
 
 
-class _Headers:
-    """The headers of one delivery, by their lower-case names."""
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        # Not every framework's headers are a Mapping, but all have items(), which repeats a repeated header,
-        # as does a dict with two spellings of a name.
-        items: Callable[[], Iterable[tuple[object, object]]] | None = getattr(headers, "items", None)
-        if items is None:
-            raise TypeError("headers: expected a mapping of names to values, such as request.headers")
-        self._values: dict[str, list[str]] = {}
-        for name, value in items():
-            self._values.setdefault(_to_str(name).lower(), []).append(_to_str(value))
-
-    def require(self, name: str) -> str:
-        """Return the value of a header that must occur exactly once."""
-        values = self._values.get(name.lower(), [])
-        if len(values) > 1:
-            raise WebhookVerificationError(f"the header {name} occurs more than once")
-        if not values or not values[0].strip():
-            raise WebhookVerificationError(f"the header {name} is missing")
-        return values[0].strip(" \t")
+def _require(headers: Mapping[str, str], name: str) -> str:
+    """Return the value of a header that must occur exactly once."""
+    # Not every framework's headers are a Mapping, but all have items(), which repeats a repeated header,
+    # as does a dict with two spellings of a name.
+    items: Callable[[], Iterable[tuple[object, object]]] | None = getattr(headers, "items", None)
+    if items is None:
+        raise TypeError("headers: expected a mapping of names to values, such as request.headers")
+    values = [_to_str(value) for key, value in items() if _to_str(key).lower() == name.lower()]
+    if len(values) > 1:
+        raise WebhookVerificationError(f"the header {name} occurs more than once")
+    if not values or not values[0].strip():
+        raise WebhookVerificationError(f"the header {name} is missing")
+    return values[0].strip(" \t")
 
 
 def _to_str(value: object) -> str:

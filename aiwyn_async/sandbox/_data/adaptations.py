@@ -81,10 +81,7 @@ def move_changes(store: RowStore, resource: Resource, instant: str) -> None:
 
 
 def _sample_ids(store: RowStore, resource: Resource, condition: str, share: float) -> list[int]:
-    """Return the ids of a share of the rows, at least one for a share above 0.
-
-    They are spread over all rows.
-    """
+    """Return the ids of a share of the rows, spread over all; at least one above 0."""
     if share == 0:
         return []
     counted = store.connection.execute(f"SELECT count(*) FROM {resource.name} WHERE {condition}")

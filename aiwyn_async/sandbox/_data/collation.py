@@ -83,16 +83,12 @@ def _weights(char: str) -> tuple[_Weight, ...]:
     weights: list[_Weight] = []
     for part in text:
         if unicodedata.combining(part):
-            weights.append((0, _accent(part), 0))
+            index = _MARKS.find(part)
+            weights.append((0, bytes((2 + index,)) if index >= 0 else b"\xff" + part.encode(), 0))
         else:
             rank = _primary(part)
             weights.append((rank, b"", case if rank >= _FIRST_CURRENCY else 0))
     return tuple(weights)
-
-
-def _accent(mark: str) -> bytes:
-    index = _MARKS.find(mark)
-    return bytes((2 + index,)) if index >= 0 else b"\xff" + mark.encode()
 
 
 def sort_key(text: str) -> bytes:

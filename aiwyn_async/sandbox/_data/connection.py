@@ -80,14 +80,10 @@ def create_write_tables(connection: sqlite3.Connection) -> None:
 
 
 def check_file(path: Path, facts: Mapping[str, int]) -> None:
-    """Check that a file holds the requested firm.
-
-    Args:
-        path: The file.
-        facts: The facts that the file must state of its firm.
+    """Check that a file holds the firm of these facts.
 
     Raises:
-        ValueError: The file holds another firm or no firm, or another sandbox uses it.
+        ValueError: It holds another firm or no firm, or another sandbox uses it.
     """
     try:
         with contextlib.closing(

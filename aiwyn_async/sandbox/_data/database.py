@@ -173,7 +173,7 @@ class Database:
     def _load_ids(self) -> None:
         self._bodies.note_change()
         for name in RESOURCES:
-            self.row_ids.load(name, self.read_ids(f"SELECT id FROM {name} ORDER BY id"))
+            self.row_ids[name] = self.read_ids(f"SELECT id FROM {name} ORDER BY id")
         self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
 
     def _read_meta(self, key: str) -> int:
@@ -219,16 +219,9 @@ class Database:
         return self._connection
 
     def select(self, resource: Resource, where: object, order: tuple[str, ...], salt: int = 0) -> Selection:
-        """Return the ids that match, in order.
+        """Return the ids that match a ``where`` tree, ordered as ``compile_order`` says.
 
-        Args:
-            resource: The resource.
-            where: A ``where`` tree.
-            order: Terms of ORDER BY, as ``compile_order`` returns them; by id if there are none.
-            salt: Selects the order of ties.
-
-        Raises:
-            BadRequestError: The tree is not valid.
+        Without terms the order is by id; ``salt`` selects the order of ties.
         """
         with self.lock:
             query = compile_where(resource, where, self.collation)
@@ -236,7 +229,7 @@ class Database:
                 ids = self._ordered_ids(resource, query, (*order, tie_breaker(salt)))
                 return Selection(ids, 0, len(ids))
             low, high, rest = split_key_range(where)
-            ids = self.row_ids.of(resource)
+            ids = self.row_ids[resource.name]
             if rest != {}:
                 ids = self._ordered_ids(resource, compile_where(resource, rest, self.collation), ())
             start = 0 if low is None else bisect.bisect_left(ids, low)
@@ -255,11 +248,7 @@ class Database:
         self._bodies.fill(self.connection, resource, ids)
 
     def read_ids(self, sql: str, parameters: Sequence[SqlValue] = ()) -> "array[int]":
-        """Run a SELECT of ids.
-
-        Raises:
-            BadRequestError: A condition cannot be evaluated.
-        """
+        """Run a SELECT of ids, or raise BadRequestError if a condition fails."""
         try:
             rows = self.connection.execute(sql, parameters)
             # Row by row: a list of a million tuples would take 90 MB.
@@ -274,12 +263,8 @@ class Database:
     def rows_json(self, resource: Resource, ids: Sequence[int], *, search: bool = False) -> bytes:
         """Return the JSON of existing rows in the order of ``ids``, joined by commas.
 
-        SQLite joins the texts, so that a page crosses into Python as one value.
-
-        Args:
-            resource: The resource.
-            ids: The ids.
-            search: Return search rows if the resource has a separate form for them.
+        SQLite joins the texts, so that a page crosses into Python as one value. With ``search``, the rows are
+        those of a search if the resource has a separate form for them.
         """
         with self.lock:
             return self._bodies.read(self.connection, resource, ids, search=search)
@@ -298,7 +283,7 @@ class Database:
 
     def ids(self, resource: Resource) -> Sequence[int]:
         """Return every id, ascending."""
-        return self.row_ids.of(resource)
+        return self.row_ids[resource.name]
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Run a SELECT; the tables are read-only to it."""

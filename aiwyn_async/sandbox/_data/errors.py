@@ -7,17 +7,11 @@ import msgspec
 T = TypeVar("T")
 
 
-class BadRequestError(Exception):
-    """The request is not valid; the server responds with 400.
-
-    Args:
-        message: The problem, with the name of the field.
-        code: The code in the response.
-    """
+class BadRequestError(ValueError):
+    """The request is not valid; the server responds with 400 and a code."""
 
     def __init__(self, message: str, code: str = "validation-failed") -> None:
         super().__init__(message)
-        self.message = message
         self.code = code
 
 
@@ -32,15 +26,10 @@ class RejectedRequestError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.message = message
 
 
 def decode_body(body: object, model: type[T]) -> T:
-    """Convert a request body to its model.
-
-    Raises:
-        BadRequestError: A field is unknown, missing or of another type.
-    """
+    """Convert a request body to its model, or raise BadRequestError."""
     try:
         return msgspec.convert(body, model)
     except msgspec.ValidationError as error:

@@ -17,11 +17,7 @@ from aiwyn_async.sandbox._declarations.schema import RESOURCES
 def insert_rows(
     database: Database, resource: Resource, count: int, values: Mapping[str, object] | None = None
 ) -> list[int]:
-    """Generate the next rows of the firm, and set fields of each.
-
-    Raises:
-        BadRequestError: A field is unknown or its value is not valid.
-    """
+    """Generate the next rows of the firm, and set fields of each."""
     with database.row_changes() as connection:
         first, fresh = _next_ids(database, resource, count)
         children: dict[str, list[int]] = {}
@@ -64,11 +60,7 @@ def update_row(database: Database, resource: Resource, row_id: int, values: Mapp
 
 
 def delete_row(database: Database, resource: Resource, row_id: int) -> None:
-    """Delete a row and the rows that depend on it.
-
-    Raises:
-        KeyError: The row does not exist.
-    """
+    """Delete a row and the rows that depend on it, or raise KeyError."""
     with database.row_changes():
         _remove(database, resource, row_id)
         for child, rows in child_resources(resource):

@@ -23,13 +23,7 @@ _DIRECTIONS = {
 def compile_order(resource: Resource, order_by: object, collation: Collation = "C") -> tuple[str, ...]:
     """Compile the terms of ORDER BY for a resource, whose table is aliased ``t``.
 
-    Args:
-        resource: The resource whose columns and relations can be named.
-        order_by: Objects of one key, such as ``{"createdAt": "desc"}`` or ``{"client": {"name": "asc"}}``.
-        collation: How texts sort.
-
-    Raises:
-        BadRequestError: A term is not valid.
+    ``order_by`` has objects of one key, such as ``{"createdAt": "desc"}`` or ``{"client": {"name": "asc"}}``.
     """
     items = cast("list[object]", order_by) if isinstance(order_by, list) else [order_by]
     root = Scope.of_resource(resource, "t", collation)

@@ -65,11 +65,7 @@ class DeclaredType:
     fields: tuple[RecordTypeField, ...]
 
     def check(self, attributes: Mapping[str, object]) -> None:
-        """Check the attributes of a record.
-
-        Raises:
-            RecordError: They do not meet the requirements.
-        """
+        """Check the attributes of a record, or raise RecordError."""
         if not self.active:
             raise RecordError("RECORD_TYPE_INACTIVE", "the record type is deactivated")
         for declared in self.fields:
@@ -101,12 +97,7 @@ class RecordTypes:
     database: Database
 
     def create(self, body: object) -> dict[str, object]:
-        """Define a type.
-
-        Raises:
-            BadRequestError: A field is unknown, missing or not valid.
-            RejectedRequestError: The name is in use.
-        """
+        """Define a type, unless its name is in use."""
         new = decode_body(body, NewRecordType)
         if new.name.endswith("\n"):
             # `$` also matches before a final newline.
@@ -127,12 +118,7 @@ class RecordTypes:
             return _read_type(connection, new.name)
 
     def update(self, name: str, body: object) -> dict[str, object]:
-        """Change the keys that were sent; a null ``displayName`` resets it to the name.
-
-        Raises:
-            BadRequestError: A field is unknown or not valid.
-            RejectedRequestError: The type does not exist.
-        """
+        """Change the keys that were sent; a null ``displayName`` resets it to the name."""
         changes = decode_body(body, RecordTypeChanges)
         columns: dict[str, str | int | None] = {}
         if changes.display_name is not msgspec.UNSET:
@@ -146,11 +132,7 @@ class RecordTypes:
         return self._change(name, columns)
 
     def deactivate(self, name: str) -> dict[str, object]:
-        """Make writes of the type's records fail; existing records are unaffected.
-
-        Raises:
-            RejectedRequestError: The type does not exist.
-        """
+        """Make writes of the type's records fail; existing records are unaffected."""
         return self._change(name, {"active": 0})
 
     def _change(self, name: str, columns: Mapping[str, str | int | None]) -> dict[str, object]:

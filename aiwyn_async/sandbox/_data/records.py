@@ -1,14 +1,14 @@
 """Bulk writes of records, in which some records may fail.
 
 Documented: the paths, the envelope, the limit of 100 records, that valid records are written when others
-    fail,
-the status ``FAILED`` and the code ``RECORD_NOT_FOUND``. Inferred: the summary beyond ``failed``, the form of
-an item, the statuses ``CREATED`` and ``UPDATED``, every other code, that attributes are merged, and that a
-record without ``systemRef`` is created each time.
+fail, the status ``FAILED`` and the code ``RECORD_NOT_FOUND``. Inferred: the summary beyond ``failed``, the
+form of an item, the statuses ``CREATED`` and ``UPDATED``, every other code, that attributes are merged, and
+that a record without ``systemRef`` is created each time.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -26,6 +26,7 @@ from aiwyn_async.sandbox._data.record_types import (
 )
 
 MAX_RECORDS = 100
+_SUMMARIZED = ("created", "updated", "failed")
 
 
 class RecordInput(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -76,28 +77,15 @@ class RecordFailure:
 
 @dataclass(slots=True)
 class Records:
-    """Upserts and updates of the table ``records``.
-
-    Args:
-        database: The database.
-        failures: The rules that make records fail.
-    """
+    """Upserts and updates of the table ``records``; ``failures`` make records fail."""
 
     database: Database
     failures: list[RecordFailure] = field(default_factory=list[RecordFailure])
 
     def write(self, body: object, *, create: bool) -> tuple[dict[str, object], str]:
-        """Apply a bulk write.
+        """Apply a bulk write, and return the data and the message of its envelope.
 
-        Args:
-            body: The decoded request.
-            create: Create records that do not exist; otherwise these fail.
-
-        Returns:
-            The data and the message of the envelope.
-
-        Raises:
-            BadRequestError: The body is not a list of at most 100 records. Nothing is written.
+        Without ``create``, records that do not exist fail. Nothing is written of a body that is not valid.
         """
         bulk = decode_body(body, RecordsRequest)
         items: list[dict[str, object]] = []
@@ -115,7 +103,9 @@ class Records:
                     changes.append(change)
                 items.append(item)
         self.database.notify(changes)
-        return _summarize(items)
+        counts = Counter(item["status"] for item in items)
+        summary = {"total": len(items), **{name: counts[name.upper()] for name in _SUMMARIZED}}
+        return {"summary": summary, "records": items}, f"{len(changes)} of {len(items)} records written"
 
     def _apply(
         self,
@@ -153,12 +143,3 @@ class Records:
             operation = "UPDATE"
         data = {"id": row[0], "type": record.type, "systemRef": record.system_ref, "attributes": attributes}
         return Change(record.type, operation, row[0], msgspec.json.encode(data))
-
-
-def _summarize(items: Sequence[dict[str, object]]) -> tuple[dict[str, object], str]:
-    def count(status: str) -> int:
-        return sum(item["status"] == status for item in items)
-
-    created, updated, failed = count("CREATED"), count("UPDATED"), count("FAILED")
-    summary = {"total": len(items), "created": created, "updated": updated, "failed": failed}
-    return {"summary": summary, "records": items}, f"{len(items) - failed} of {len(items)} records written"

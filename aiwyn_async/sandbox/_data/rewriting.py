@@ -16,22 +16,14 @@ class RowStore(Protocol):
     """The rows of a firm within a transaction."""
 
     @property
-    def connection(self) -> sqlite3.Connection:
-        """The open connection."""
-        ...
+    def connection(self) -> sqlite3.Connection: ...
 
     @property
-    def row_ids(self) -> RowIds:
-        """The ids of all rows."""
-        ...
+    def row_ids(self) -> RowIds: ...
 
-    def row_json(self, resource: Resource, row_id: int) -> bytes | None:
-        """Return the JSON of a row, or None."""
-        ...
+    def row_json(self, resource: Resource, row_id: int) -> bytes | None: ...
 
-    def fill_bodies(self, resource: Resource, ids: Sequence[int] | None = None) -> None:
-        """Generate the JSON of rows, or of all of them, that was never read."""
-        ...
+    def fill_bodies(self, resource: Resource, ids: Sequence[int] | None = None) -> None: ...
 
 
 def rewrite_row(store: RowStore, resource: Resource, row_id: int, values: Mapping[str, object]) -> int:

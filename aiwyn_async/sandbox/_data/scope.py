@@ -19,15 +19,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One level of a tree.
-
-    Args:
-        columns: The columns by name.
-        expression: Returns the SQL of a column.
-        resource: The resource, or None within a nested array.
-        alias: The SQL alias of the table or array.
-        collation: How texts compare.
-    """
+    """One level of a tree, with SQL per column; no resource within a nested array."""
 
     columns: dict[str, Column]
     expression: Callable[[Column], str]
@@ -56,11 +48,7 @@ class Scope:
 
 
 def expect_object(value: object, path: str) -> dict[str, object]:
-    """Return a JSON object.
-
-    Raises:
-        BadRequestError: ``value`` is not an object; the error names its path in the request.
-    """
+    """Return a JSON object, or raise BadRequestError with its path in the request."""
     if not isinstance(value, dict):
         raise BadRequestError(f"{path}: expected an object")
     return cast("dict[str, object]", value)

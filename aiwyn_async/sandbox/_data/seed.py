@@ -21,11 +21,7 @@ _MULTIPLIERS = (48271, 69621, 16807, 39373, 62089911, 742938285)
 
 
 def firm_sizes(invoices: int, requested: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return the number of rows of each resource.
-
-    Args:
-        invoices: Number of invoices; the other sizes scale with it.
-        requested: Explicit sizes by resource.
+    """Return the number of rows of each resource: requested, or scaled by invoices.
 
     Raises:
         ValueError: A resource is unknown, or its size is below its minimum.

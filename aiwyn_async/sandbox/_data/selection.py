@@ -13,26 +13,11 @@ _MAX_IDS = 8_000_000
 """In all cached orders."""
 
 
-class RowIds:
+class RowIds(dict[str, "array[int]"]):
     """The ids of every resource's rows, ascending."""
 
-    def __init__(self) -> None:
-        self._ids: dict[str, array[int]] = {}
-
     def __repr__(self) -> str:
-        return ", ".join(f"{name}={len(ids)}" for name, ids in self._ids.items())
-
-    def load(self, name: str, ids: "array[int]") -> None:
-        """Replace the ids of a resource."""
-        self._ids[name] = ids
-
-    def clear(self) -> None:
-        """Forget all ids."""
-        self._ids.clear()
-
-    def of(self, resource: Resource) -> "array[int]":
-        """Return the ids of a resource."""
-        return self._ids[resource.name]
+        return ", ".join(f"{name}={len(ids)}" for name, ids in self.items())
 
     def contains(self, resource: Resource, row_id: int) -> bool:
         """Whether a row exists."""
@@ -40,21 +25,17 @@ class RowIds:
 
     def add(self, resource: Resource, row_id: int) -> None:
         """Add the id of a new row."""
-        bisect.insort(self._ids[resource.name], row_id)
+        bisect.insort(self[resource.name], row_id)
 
     def remove(self, resource: Resource, row_id: int) -> None:
-        """Remove the id of a row.
-
-        Raises:
-            KeyError: The row does not exist.
-        """
+        """Remove the id of a row, or raise KeyError."""
         index = self._index(resource, row_id)
         if index is None:
             raise KeyError(f"{resource.name} has no id {row_id}")
-        self._ids[resource.name].pop(index)
+        self[resource.name].pop(index)
 
     def _index(self, resource: Resource, row_id: int) -> int | None:
-        ids = self._ids[resource.name]
+        ids = self[resource.name]
         index = bisect.bisect_left(ids, row_id)
         return index if index < len(ids) and ids[index] == row_id else None
 

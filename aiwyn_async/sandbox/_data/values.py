@@ -32,15 +32,9 @@ _MAX_OFFSET_SECONDS = 16 * 3600
 def instant_us(value: object, name: str, form: DateForm = DateForm.ZULU) -> int:
     """Return the UTC epoch microseconds of a timestamp, parsed as Postgres does.
 
-    Args:
-        value: An ISO date or date-time, UTC unless it has an offset, or ``epoch``, ``infinity``,
-            ``-infinity``.
-        name: The name of the value in errors.
-        form: The form of the column. Without a zone it is a ``timestamp`` of Postgres, which ignores the
-            offset of an operand; a ``date`` ignores the time as well.
-
-    Raises:
-        BadRequestError: ``value`` is not such a text.
+    It is an ISO date or date-time, UTC unless it has an offset, or ``epoch``, ``infinity``, ``-infinity``. A
+    column whose form has no zone is a ``timestamp`` of Postgres, which ignores the offset of an operand; a
+    ``date`` ignores the time as well. ``name`` is that of the value in errors.
     """
     if not isinstance(value, str):
         raise BadRequestError(f"{name}: expected an ISO date-time as a string")
@@ -98,11 +92,7 @@ def _offset(parts: dict[str, str]) -> int | None:
 
 
 def to_decimal(value: object, name: str) -> Decimal:
-    """Return the exact value of a JSON number or numeric string.
-
-    Raises:
-        BadRequestError: ``value`` is neither, or is not finite.
-    """
+    """Return the exact value of a finite JSON number or numeric string."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise BadRequestError(f"{name}: expected a number")
     if (
@@ -138,23 +128,15 @@ def decimal_bounds(value: object, name: str, scale: int) -> float | int:
 
 
 def row_value(column: Column, value: object) -> SqlValue:
-    """Return the SQL value of a field.
-
-    Raises:
-        BadRequestError: The value is not valid for the column.
-    """
+    """Return the SQL value of a field, or raise BadRequestError."""
     if value is None:
         if not column.nullable:
             raise BadRequestError(f"{column.wire}: may not be null")
         return None
-    if column.kind is Kind.DECIMAL:
-        units = decimal_bounds(value, column.wire, column.scale)
-        if isinstance(units, float):
-            raise BadRequestError(f"{column.wire}: at most {column.scale} decimals")
-        return units
-    if column.kind is Kind.INSTANT:
-        return instant_us(value, column.wire, column.form)
-    return plain_value(column.kind, value, column.wire)
+    converted = operand_value(column, value, column.wire)
+    if isinstance(converted, float):
+        raise BadRequestError(f"{column.wire}: at most {column.scale} decimals")
+    return converted
 
 
 def whole_number(value: object) -> int | None:
@@ -173,18 +155,18 @@ def whole_number(value: object) -> int | None:
     return int(number) if number == number.to_integral_value() else None
 
 
-def plain_value(kind: Kind, value: object, name: str) -> SqlValue:
-    """Return the SQL value of a boolean, text or integer; large integers are clamped.
-
-    Raises:
-        BadRequestError: ``value`` is of another type.
-    """
-    if isinstance(value, bool):
-        if kind is Kind.BOOLEAN:
+def operand_value(column: Column, value: object, name: str) -> SqlValue:
+    """Return the SQL value that a column is compared with; large ones are clamped."""
+    match column.kind:
+        case Kind.DECIMAL:
+            return decimal_bounds(value, name, column.scale)
+        case Kind.INSTANT:
+            return instant_us(value, name, column.form)
+        case Kind.BOOLEAN if isinstance(value, bool):
             return int(value)
-    elif (number := whole_number(value)) is not None:
-        if kind is Kind.INTEGER:
+        case Kind.INTEGER if (number := whole_number(value)) is not None:
             return number
-    elif isinstance(value, str) and kind is Kind.TEXT:
-        return value
-    raise BadRequestError(f"{name}: expected {kind}")
+        case Kind.TEXT if isinstance(value, str):
+            return value
+        case _:
+            raise BadRequestError(f"{name}: expected {column.kind}")

@@ -15,8 +15,8 @@ from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.regex import RegexSyntaxError, RegexTooComplexError, compile_regex
 from aiwyn_async.sandbox._data.scope import Query, Scope, expect_object
 from aiwyn_async.sandbox._data.sql_functions import LikeSyntaxError, compile_like
-from aiwyn_async.sandbox._data.values import decimal_bounds, instant_us, plain_value
-from aiwyn_async.sandbox._declarations.declarations import Column, Filter, Kind, Resource, SqlValue
+from aiwyn_async.sandbox._data.values import operand_value
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 _MAX_DEPTH = 40
@@ -56,33 +56,10 @@ def _join(parts: Sequence[Query], word: str, empty: Query) -> Query:
 def compile_where(resource: Resource, tree: object, collation: Collation = "C") -> Query:
     """Compile a condition on rows of a resource, whose table has the alias ``t``.
 
-    Args:
-        resource: The resource whose columns and relations the tree can name.
-        tree: Decoded JSON. ``{}`` and ``_and: []`` are true, ``_or: []`` is false; the keys of a level are
-            joined by AND.
-        collation: How texts compare.
-
-    Raises:
-        BadRequestError: A column or operator is unknown, an operand is not valid, or there are over 40
-            levels.
+    ``{}`` and ``_and: []`` are true, ``_or: []`` is false; the keys of a level are joined by AND. A tree of
+    more than 40 levels is not valid.
     """
     return _compile_tree(Scope.of_resource(resource, "t", collation), tree, "where", 0)
-
-
-def check_filter(resource: Resource, item: Filter, value: object) -> None:
-    """Check the value of a filter, so that an error names the field that was sent.
-
-    Raises:
-        BadRequestError: The value is not valid for the column.
-    """
-    column = resource.by_wire.get(item.column)
-    if column is None:
-        return
-    if value is None:
-        raise BadRequestError(f"{item.wire}: must not be null")
-    is_list = isinstance(value, list) and item.operator in _MEMBERSHIP
-    for operand in cast("list[object]", value if is_list else [value]):
-        _to_operand(column, operand, item.wire)
 
 
 def _compile_tree(scope: Scope, tree: object, path: str, depth: int) -> Query:
@@ -105,9 +82,12 @@ def _compile_branch(scope: Scope, name: str, value: object, path: str, depth: in
     if name == "_not":
         inner = _compile_tree(scope, value, path, depth + 1)
         return Query(f"(NOT {inner.sql})", inner.parameters)
-    column = scope.columns.get(name)
-    if column is not None:
-        return _compile_conditions(scope, column, value, path)
+    if (column := scope.columns.get(name)) is not None:
+        parts = [
+            _compile_condition(scope, column, operator, operand, f"{path}.{operator}")
+            for operator, operand in expect_object(value, path).items()
+        ]
+        return _join(parts, "AND", _TRUE)
     return _compile_exists(scope, name, value, path, depth)
 
 
@@ -137,14 +117,6 @@ def _compile_exists(scope: Scope, name: str, value: object, path: str, depth: in
     )
 
 
-def _compile_conditions(scope: Scope, column: Column, value: object, path: str) -> Query:
-    parts = [
-        _compile_condition(scope, column, operator, operand, f"{path}.{operator}")
-        for operator, operand in expect_object(value, path).items()
-    ]
-    return _join(parts, "AND", _TRUE)
-
-
 def _compile_condition(scope: Scope, column: Column, operator: str, operand: object, path: str) -> Query:
     expression = scope.expression(column)
     if operator == "_is_null":
@@ -172,11 +144,7 @@ def _compile_condition(scope: Scope, column: Column, operator: str, operand: obj
 def _to_operand(column: Column, operand: object, path: str) -> SqlValue:
     if operand is None:
         raise BadRequestError(f"{path}: cannot compare with null; use _is_null")
-    if column.kind is Kind.DECIMAL:
-        return decimal_bounds(operand, path, column.scale)
-    if column.kind is Kind.INSTANT:
-        return instant_us(operand, path, column.form)
-    return plain_value(column.kind, operand, path)
+    return operand_value(column, operand, path)
 
 
 def _check_pattern(operator: str, operand: object, path: str) -> str:
@@ -198,13 +166,10 @@ def _check_pattern(operator: str, operand: object, path: str) -> str:
 
 
 def split_key_range(tree: object) -> tuple[int | None, int | None, object]:
-    """Split the bounds on ``id`` off a ``where`` tree.
+    """Return the lowest and the highest id of a ``where`` tree, and the rest of it.
 
-    Keyset pagination sends the same tree with another bound per page. Without it, all pages share one cached
-    order.
-
-    Returns:
-        The lowest id, the highest id (both inclusive, None if not bounded), and the rest of the tree.
+    Both are inclusive, and None if not bounded. Keyset pagination sends the same tree with another bound per
+    page. Without it, all pages share one cached order.
     """
     if not isinstance(tree, dict):
         return None, None, tree

@@ -93,11 +93,7 @@ class Nested:
 class Filter:
     """A field of a list: ``{wire: value}`` means ``{column: {operator: value}}``.
 
-    Args:
-        wire: The field of the request.
-        column: The wire name of the column.
-        operator: The operator; with ``_ilike``, the column may contain the value anywhere.
-        allowed: The allowed values, or None for any.
+    With ``_ilike``, the column may contain the value anywhere. ``allowed`` is None for any value.
     """
 
     wire: str
@@ -185,13 +181,9 @@ class Seed:
 class Reader(Protocol):
     """The source of what a by-id object holds besides its row."""
 
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Run a SELECT."""
-        ...
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]: ...
 
-    def row_json(self, resource: "Resource", row_id: int) -> bytes | None:
-        """Return the JSON of a row, or None."""
-        ...
+    def row_json(self, resource: "Resource", row_id: int) -> bytes | None: ...
 
 
 Detail = Callable[[Reader, int, Row], Mapping[str, object]]

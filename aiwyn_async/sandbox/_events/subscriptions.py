@@ -69,12 +69,7 @@ class Subscriptions:
         }
 
     def create(self, body: object) -> dict[str, object]:
-        """Create a subscription with a new secret.
-
-        Raises:
-            BadRequestError: A field is unknown, missing or not valid, the target is not on this machine, or
-                an entity type is not in the catalog.
-        """
+        """Create a subscription with a new secret; its target must be on this machine."""
         new = decode_body(body, NewSubscription)
         self._check(new.target_url, new.entity_types)
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
@@ -89,12 +84,7 @@ class Subscriptions:
             return _read_subscription(connection, row_id)
 
     def update(self, row_id: int, body: object) -> dict[str, object]:
-        """Change the keys that were sent; null changes the description only.
-
-        Raises:
-            BadRequestError: A field is not valid, as for ``create``.
-            RejectedRequestError: The subscription does not exist.
-        """
+        """Change the keys that were sent; null changes the description only."""
         changes = decode_body(body, SubscriptionChanges)
         self._check(changes.target_url, changes.entity_types or ())
         columns: dict[str, str | int | None] = {}
@@ -111,19 +101,11 @@ class Subscriptions:
         return self._change(row_id, columns)
 
     def deactivate(self, row_id: int) -> dict[str, object]:
-        """Stop deliveries; the subscription can be activated again.
-
-        Raises:
-            RejectedRequestError: The subscription does not exist.
-        """
+        """Stop deliveries; the subscription can be activated again."""
         return self._change(row_id, {"active": 0})
 
     def secret(self, row_id: int) -> dict[str, object]:
-        """Return the secret that signs deliveries.
-
-        Raises:
-            RejectedRequestError: The subscription does not exist.
-        """
+        """Return the secret that signs deliveries."""
         rows = self.database.query("SELECT secret FROM event_subscriptions WHERE id = ?", (row_id,))
         if not rows:
             raise _not_found(row_id)

@@ -147,7 +147,7 @@ class _Control:
                 return _json({"error": f"the header {_KEY_HEADER} must hold the API key of the sandbox"}, 401)
             try:
                 return _json(await work(request))
-            except (BadRequestError, ValueError) as error:
+            except ValueError as error:
                 return _json({"error": str(error)}, 400)
 
         return handle
@@ -196,10 +196,7 @@ class _Control:
         return {"refreshed": name or "all"}
 
     async def reset(self, _request: web.Request) -> object:
-        self._service.faults.clear()
-        self._service.calls.clear()
-        self._service.requests.clear()
-        self._service.token_exchanges = 0
+        self._service.clear()
         return {"reset": True}
 
 

@@ -44,11 +44,14 @@ class Fault:
     hits: int = 0
 
     @property
+    def is_silent(self) -> bool:
+        """Whether no response is sent."""
+        return self.action in {"close", "reset", "stall", "raw"}
+
+    @property
     def replaces_response(self) -> bool:
         """Whether the request is not served, so that it changes nothing."""
-        if self.when == "after":
-            return False
-        return self.status is not None or self.action in {"close", "reset", "stall", "raw"}
+        return self.when == "before" and (self.status is not None or self.is_silent)
 
     def is_due(self, route: str, body: object) -> bool:
         """Count a request, and return whether the fault applies to it."""
@@ -117,28 +120,21 @@ class Faults:
         Raises:
             ValueError: The route is unknown, or the arguments exclude each other.
         """
-        self._check_route(route)
-        _check_counts(nth, every, times)
+        if route not in {*self._routes, *map(_verb, self._routes)}:
+            raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
+        if nth is not None and every is not None:
+            raise ValueError("nth and every exclude each other; pass one of them")
+        if any(count is not None and count < 1 for count in (nth, every, times)):
+            raise ValueError("nth, every and times must be at least 1")
         if any(set("\r\n\0") & set(name + value) for name, value in (headers or {}).items()):
             raise ValueError("a header must be one line; use action='raw' to send other bytes")
         if action == "raw" and body is None:
             raise ValueError("action='raw' needs a body")
         if times is None and every is None:
             times = 1
+        sent = dict(headers or {})
         fault = Fault(
-            route,
-            nth or 1,
-            every,
-            times,
-            status,
-            dict(headers or {}),
-            body,
-            mutate,
-            delay,
-            action,
-            interval,
-            match,
-            when,
+            route, nth or 1, every, times, status, sent, body, mutate, delay, action, interval, match, when
         )
         self._plan.append(fault)
         return fault
@@ -160,17 +156,6 @@ class Faults:
         """Count a request, and return the faults that apply, in order of addition."""
         return [fault for fault in list(self._plan) if fault.is_due(route, body)]
 
-    def _check_route(self, route: str) -> None:
-        if route not in {*self._routes, *map(_verb, self._routes)}:
-            raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
-
-
-def _check_counts(nth: int | None, every: int | None, times: int | None) -> None:
-    if nth is not None and every is not None:
-        raise ValueError("nth and every exclude each other; pass one of them")
-    if any(count is not None and count < 1 for count in (nth, every, times)):
-        raise ValueError("nth, every and times must be at least 1")
-
 
 def _verb(route: str) -> str:
     return route.rpartition(".")[2]
@@ -191,10 +176,7 @@ def alter_response(fault: Fault, response: web.Response) -> web.Response:
 
 
 async def perform_action(
-    fault: Fault,
-    request: web.Request,
-    response: web.Response,
-    stopping: asyncio.Event,
+    fault: Fault, request: web.Request, response: web.Response, stopping: asyncio.Event
 ) -> web.StreamResponse:
     """Perform a fault on the socket, and return the response to send after it."""
     transport = request.transport
@@ -222,10 +204,7 @@ async def perform_action(
 
 
 async def _send_slowly(
-    fault: Fault,
-    request: web.Request,
-    response: web.Response,
-    stopping: asyncio.Event,
+    fault: Fault, request: web.Request, response: web.Response, stopping: asyncio.Event
 ) -> web.StreamResponse:
     body = response.body if isinstance(response.body, bytes) else b""
     stream = web.StreamResponse(status=response.status, headers=response.headers)

@@ -8,8 +8,7 @@ from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError
 from aiwyn_async.sandbox._data.order_by import column_order, compile_order
-from aiwyn_async.sandbox._data.values import whole_number
-from aiwyn_async.sandbox._data.where import check_filter
+from aiwyn_async.sandbox._data.values import operand_value, whole_number
 from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource
 
 Body = Mapping[str, object]
@@ -82,35 +81,32 @@ def _check_keys(body: Body, known: set[str]) -> None:
 
 
 def list_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
-    """Return the body of a list response.
-
-    Raises:
-        BadRequestError: A field is unknown or not valid.
-    """
+    """Return the body of a list response, or raise BadRequestError."""
     sort = {resource.sort_order_key} if resource.sort_order_key else set[str]()
     _check_keys(body, {*resource.page_size_keys, "page", *(item.wire for item in resource.filters), *sort})
     size = _page_size(resource, body, limits, resource.list_page_size)
     skip = _skip(resource, body, size)
-    conditions: list[object] = []
-    for item in resource.filters:
-        if item.wire in body:
-            value = body[item.wire]
-            if item.allowed is not None and (not isinstance(value, str) or value not in item.allowed):
-                raise BadRequestError(f"{item.wire}: must be one of {', '.join(sorted(item.allowed))}")
-            check_filter(resource, item, value)
-            conditions.append({item.column: {item.operator: _operand(item, value)}})
+    conditions = [
+        _condition(resource, item, body[item.wire]) for item in resource.filters if item.wire in body
+    ]
     order = _default_order(resource, body, database.collation)
     selection = database.select(resource, {"_and": conditions} if conditions else {}, order, salt)
     rows = database.rows_json(resource, selection.page(skip, size))
     return _envelope(resource, rows, selection.count, limits)
 
 
-def _operand(item: Filter, value: object) -> object:
-    """Return a filter's operand; ``_ilike`` matches the value anywhere."""
-    if item.operator != "_ilike" or not isinstance(value, str):
-        return value
-    literal = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{literal}%"
+def _condition(resource: Resource, item: Filter, value: object) -> object:
+    """Return the condition of a filter; ``_ilike`` matches the value anywhere."""
+    if item.allowed is not None and (not isinstance(value, str) or value not in item.allowed):
+        raise BadRequestError(f"{item.wire}: must be one of {', '.join(sorted(item.allowed))}")
+    if value is None:
+        raise BadRequestError(f"{item.wire}: must not be null")
+    # Checked here too, so that an error names the field that was sent.
+    operand_value(resource.by_wire[item.column], value, item.wire)
+    if item.operator == "_ilike":
+        literal = str(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        value = f"%{literal}%"
+    return {item.column: {item.operator: value}}
 
 
 def _default_order(resource: Resource, body: Body, collation: Collation) -> tuple[str, ...]:
@@ -129,13 +125,7 @@ def _default_order(resource: Resource, body: Body, collation: Collation) -> tupl
 
 
 def search_page(database: Database, resource: Resource, body: Body, limits: PageLimits, salt: int) -> bytes:
-    """Return the body of a search response.
-
-    The documentation shows no ``page``; this server accepts one.
-
-    Raises:
-        BadRequestError: A field, column or operator is unknown, or a value is not valid.
-    """
+    """Return the body of a search response; its ``page`` is not documented."""
     _check_keys(body, {*resource.page_size_keys, "page", "where", "orderBy"})
     size = _page_size(resource, body, limits, resource.search_page_size)
     skip = _skip(resource, body, size)
@@ -157,12 +147,7 @@ def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -
 
 
 def get_one(database: Database, resource: Resource, text: str) -> bytes:
-    """Return the body of a by-id response.
-
-    Raises:
-        BadRequestError: The id is not a positive integer.
-        NotFoundError: The row does not exist.
-    """
+    """Return the body of a by-id response, or raise NotFoundError."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
         raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
     body = database.detail_json(resource, int(text))

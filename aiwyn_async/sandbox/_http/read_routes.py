@@ -1,7 +1,7 @@
 """The routes that read: lists, searches and by-id objects."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -17,6 +17,7 @@ from aiwyn_async.sandbox._http.service import Service
 from aiwyn_async.sandbox._http.variants import Variant
 
 _PageFunction = Callable[[Database, Resource, Mapping[str, object], PageLimits, int], bytes]
+_PAGES: Mapping[str, _PageFunction] = {"list": list_page, "search": search_page}
 
 
 class ReadRoutes:
@@ -56,35 +57,27 @@ class ReadRoutes:
         """Add the routes to an application."""
         route = self._service.route
         for resource in self._resources:
-            pages: tuple[tuple[str, str | None, _PageFunction], ...] = (
-                ("list", resource.list_path, list_page),
-                ("search", resource.search_path, search_page),
-            )
-            for verb, path, read in pages:
-                if path:
-                    handler = functools.partial(self._page, resource, read)
-                    app.router.add_post(path, route(f"{resource.name}.{verb}", handler))
-            if resource.get_path:
-                get = functools.partial(self._one, resource)
-                app.router.add_get(resource.get_path, route(f"{resource.name}.get", get), allow_head=False)
+            for verb, path in resource.paths.items():
+                name = f"{resource.name}.{verb}"
+                if verb == "get":
+                    get = functools.partial(self._one, resource)
+                    app.router.add_get(path, route(name, get), allow_head=False)
+                else:
+                    read = functools.partial(self._page, resource, _PAGES[verb])
+                    app.router.add_post(path, route(name, read))
 
     def suggest_path(self, request: web.Request) -> str | None:
         """Return a message for a documented path without its prefix, or None."""
-        _, _, rest = request.path.partition("/v1/")
         if not request.path.startswith("/v1/"):
             return None
-        for method, path in self._paths():
+        rest = request.path.removeprefix("/v1/")
+        for verb, path in (item for resource in self._resources for item in resource.paths.items()):
             if _matches(path.partition("/v1/")[2] or path, rest):
                 return (
                     f"{request.path} does not exist: examples in the documentation omit a part of the path;"
-                    f" use {method} {path}"
+                    f" use {'GET' if verb == 'get' else 'POST'} {path}"
                 )
         return None
-
-    def _paths(self) -> Iterator[tuple[str, str]]:
-        for resource in self._resources:
-            for verb, path in resource.paths.items():
-                yield "GET" if verb == "get" else "POST", path
 
     async def _page(
         self, resource: Resource, read: _PageFunction, request: web.Request, body: object

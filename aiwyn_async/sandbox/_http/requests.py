@@ -37,10 +37,7 @@ class ServedRequest:
 
 
 async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str | None]:
-    """Return the decoded body and None, or None and the problem with it.
-
-    If it is ``exact``, numbers with a fraction are Decimals.
-    """
+    """Return the decoded body, or the problem with it; if exact, with Decimals."""
     try:
         raw = await request.read()
     except web.RequestPayloadError:

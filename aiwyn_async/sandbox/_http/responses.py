@@ -45,30 +45,24 @@ def error_response(
     return json_response(body, status, headers)
 
 
-def success_envelope(data: object, message: str, clock: Callable[[], float]) -> bytes:
-    """Return the body of a successful response of ``/api/v1``."""
-    return msgspec.json.encode({"data": data, "error": None, "meta": _meta(clock, message, success=True)})
+def envelope(
+    message: str, clock: Callable[[], float], *, data: object = None, code: str | None = None
+) -> bytes:
+    """Return the body of a response of ``/api/v1``; with a code, of an error.
 
-
-def failure_envelope(code: str, message: str, clock: Callable[[], float]) -> bytes:
-    """Return the body of an error of ``/api/v1``.
-
-    The documentation lists no body; ``error`` is inferred.
+    The documentation lists no body of an error; its ``error`` is inferred.
     """
-    error = {"code": code, "message": message}
-    return msgspec.json.encode({"data": None, "error": error, "meta": _meta(clock, message, success=False)})
+    error = None if code is None else {"code": code, "message": message}
+    moment = dt.datetime.fromtimestamp(clock(), dt.UTC)
+    stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    meta = {"success": code is None, "message": message, "timestamp": stamp, "version": API_VERSION}
+    return msgspec.json.encode({"data": data, "error": error, "meta": meta})
 
 
-def to_failure_envelope(response: web.Response, clock: Callable[[], float]) -> None:
+def to_envelope(response: web.Response, clock: Callable[[], float]) -> None:
     """Replace the body of an error in Hasura's form by the envelope."""
     decoded = msgspec.json.decode(cast("bytes", response.body), type=dict[str, Any])
     if "errors" in decoded:
         error = decoded["errors"][0]
         code = str(error["extensions"]["code"]).upper().replace("-", "_")
-        response.body = failure_envelope(code, error["message"], clock)
-
-
-def _meta(clock: Callable[[], float], message: str, *, success: bool) -> dict[str, object]:
-    moment = dt.datetime.fromtimestamp(clock(), dt.UTC)
-    stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"success": success, "message": message, "timestamp": stamp, "version": API_VERSION}
+        response.body = envelope(error["message"], clock, code=code)

@@ -36,11 +36,7 @@ class Server:
         self._runner: web.AppRunner | None = None
 
     async def start(self, app: web.Application, port: int) -> None:
-        """Bind the port, or a free one if it is 0, and serve.
-
-        Raises:
-            OSError: The port is in use.
-        """
+        """Bind the port, or a free one if it is 0, and serve."""
         # A handler is cancelled when its client disconnects, so that a stalled one ends with its client.
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, logger=_LOGGER, shutdown_timeout=0.5

@@ -7,6 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import web
@@ -18,15 +19,9 @@ from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.faults import Faults, alter_response, perform_action, wait_unless_stopping
 from aiwyn_async.sandbox._http.rate_limit import TokenBucket
 from aiwyn_async.sandbox._http.requests import ServedRequest, read_body
-from aiwyn_async.sandbox._http.responses import (
-    error_response,
-    failure_envelope,
-    json_response,
-    to_failure_envelope,
-)
+from aiwyn_async.sandbox._http.responses import envelope, error_response, json_response, to_envelope
 
 MAX_REQUESTS_RECORDED = 10_000
-_NO_RESPONSE = frozenset({"close", "reset", "stall", "raw"})
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,6 +29,7 @@ RouteHandler = Callable[[web.Request, object], Awaitable[web.Response]]
 """Returns the response to a request with a decoded body."""
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class Service:
     """Serves requests and records them.
 
@@ -47,34 +43,25 @@ class Service:
         log_bodies: Record request bodies.
     """
 
-    def __init__(
-        self,
-        *,
-        tokens: Tokens,
-        lock: threading.RLock,
-        bucket: TokenBucket | None,
-        is_own_host: Callable[[str], bool],
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        log_bodies: bool,
-    ) -> None:
-        self.tokens = tokens
-        self.faults = Faults()
-        self.drift: Drift | None = None
-        self.latency = 0.0
-        self.requests: deque[ServedRequest] = ThreadSafeDeque(maxlen=MAX_REQUESTS_RECORDED)
-        self.calls: Counter[str] = Counter()
-        self.token_exchanges = 0
-        self.worker: Executor | None = None
-        """Runs what uses the database, one job at a time."""
-        self.stopping = asyncio.Event()
-        self.clock = clock
-        self._lock = lock
-        self._resets = 0
-        self._bucket = bucket
-        self._is_own_host = is_own_host
-        self._monotonic = monotonic
-        self._log_bodies = log_bodies
+    tokens: Tokens
+    lock: threading.RLock
+    bucket: TokenBucket | None
+    is_own_host: Callable[[str], bool]
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    log_bodies: bool
+    faults: Faults = field(default_factory=Faults)
+    drift: Drift | None = None
+    latency: float = 0.0
+    requests: deque[ServedRequest] = field(
+        default_factory=lambda: ThreadSafeDeque(maxlen=MAX_REQUESTS_RECORDED)
+    )
+    calls: Counter[str] = field(default_factory=Counter[str])
+    token_exchanges: int = 0
+    worker: Executor | None = None
+    """Runs what uses the database, one job at a time."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _resets: int = 0
 
     def __repr__(self) -> str:
         return f"<Service {self.calls.total()} requests, {len(self.faults)} faults>"
@@ -84,7 +71,7 @@ class Service:
         resets = self._resets
 
         def run() -> T:
-            with self._lock:
+            with self.lock:
                 if resets != self._resets:
                     raise RejectedRequestError(503, "RESET", "the sandbox was reset")
                 return work()
@@ -97,27 +84,28 @@ class Service:
         Call it in the loop and with the lock of the data, so that no request is between two steps.
         """
         self._resets += 1
+        self.clear()
+        if self.bucket is not None:
+            self.bucket.refill()
+
+    def clear(self) -> None:
+        """Remove faults, counts and requests."""
         self.faults.clear()
         self.calls.clear()
         self.requests.clear()
         self.token_exchanges = 0
-        if self._bucket is not None:
-            self._bucket.refill()
 
     def misdirected(self, request: web.Request) -> web.Response | None:
         """Return a 421 if the request does not name this server as its host."""
         # request.host is that of an absolute target, and a guess for a request without the header.
-        if self._is_own_host(request.host) and self._is_own_host(request.headers.get("Host", "")):
+        if self.is_own_host(request.host) and self.is_own_host(request.headers.get("Host", "")):
             return None
         return error_response(421, "the Host header does not name this server")
 
     def route(self, route: str, handler: RouteHandler, *, enveloped: bool = False) -> Handler:
-        """Return the aiohttp handler of a route.
+        """Return the aiohttp handler of a route, whose name faults and counters use.
 
-        Args:
-            route: The name that faults and counters use.
-            handler: Returns the response.
-            enveloped: Errors use the envelope of ``/api/v1``.
+        If it is ``enveloped``, errors are in the envelope of ``/api/v1``.
         """
         return functools.partial(self._serve, route, handler, enveloped=enveloped)
 
@@ -127,13 +115,13 @@ class Service:
         response = self.misdirected(request) or error_response(
             error.status, message or error.reason, headers=headers
         )
-        self._record("unknown", request, None, response, self._monotonic())
+        self._record("unknown", request, None, response, self.monotonic())
         return response
 
     async def _serve(
         self, route: str, handler: RouteHandler, request: web.Request, *, enveloped: bool
     ) -> web.StreamResponse:
-        arrival, resets = self._monotonic(), self._resets
+        arrival, resets = self.monotonic(), self._resets
         if (rejection := self.misdirected(request)) is not None:
             self._record(route, request, None, rejection, arrival)
             return rejection
@@ -149,11 +137,11 @@ class Service:
         else:
             response = await self._respond(route, handler, request, body, problem)
             if enveloped and response.status >= 400:
-                to_failure_envelope(response, self.clock)
+                to_envelope(response, self.clock)
         for fault in faults:
             response = alter_response(fault, response)
         acting = next((fault for fault in faults if fault.action), None)
-        silent = acting is not None and acting.action in _NO_RESPONSE
+        silent = acting is not None and acting.is_silent
         if resets == self._resets:
             self._record(route, request, body, response, arrival, silent=silent)
         if acting is None:
@@ -166,7 +154,7 @@ class Service:
         if problem is None and body is None and await request.read():
             # The body is the JSON value null.
             problem = "the body must be a JSON object"
-        wait = self._bucket.take() if self._bucket else 0.0
+        wait = self.bucket.take() if self.bucket else 0.0
         if wait:
             return error_response(429, "too many requests", headers={"Retry-After": str(math.ceil(wait))})
         if route != "auth.token" and not self._is_authorized(request):
@@ -179,11 +167,11 @@ class Service:
         try:
             return await handler(request, body)
         except BadRequestError as error:
-            return error_response(400, error.message, code=error.code)
+            return error_response(400, str(error), code=error.code)
         except NotFoundError as error:
             return error_response(404, str(error))
         except RejectedRequestError as error:
-            return json_response(failure_envelope(error.code, error.message, self.clock), error.status)
+            return json_response(envelope(str(error), self.clock, code=error.code), error.status)
 
     def _is_authorized(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -207,7 +195,7 @@ class Service:
                 route=route,
                 method=request.method,
                 path=request.path,
-                body=body if self._log_bodies else None,
+                body=body if self.log_bodies else None,
                 status=0 if silent else response.status,
                 at=arrival,
                 authorization="Authorization" in request.headers,

@@ -14,12 +14,14 @@ import msgspec
 
 from aiwyn_async.sandbox._declarations.declarations import Kind, PageStyle, Resource
 from aiwyn_async.sandbox._declarations.fields import snake_case
+from aiwyn_async.sandbox._http.responses import envelope
 
 Count = Literal["documented", "absent", "null", "string", "total", "aggregate"]
 
 _GQL = "/gql/v1"
 _ZONE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|[+-]\d\d:\d\d)$")
 _ENUMS = ("status", "type", "method")
+_NEW_YEAR_2025 = 1_735_689_600
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -87,12 +89,7 @@ class Variant:
         return {key: value for key, value in body.items() if key != ignored}
 
     def transform_page(self, resource: Resource, body: bytes) -> bytes:
-        """Return the body of a page as this variant sends it.
-
-        Args:
-            resource: The resource as ``applied`` declares it.
-            body: The page in the envelope of that declaration.
-        """
+        """Return a page of an ``applied`` resource as this variant sends it."""
         if self == replace(Variant(), **{name: getattr(self, name) for name in _DECLARATION_OPTIONS}):
             return body
         page = cast("dict[str, Any]", _DECODER.decode(body))
@@ -101,7 +98,7 @@ class Variant:
             rows = [change(row) for row in rows]
         page[resource.items_key] = rows
         self._recount(resource, page)
-        return _ENCODER.encode(self._wrap(page))
+        return self._wrap(page)
 
     def _key(self, key: str) -> str:
         if self.envelope_prefix is None or not key.startswith("deid_"):
@@ -144,19 +141,14 @@ class Variant:
         if self.count in {"null", "string"}:
             holder[last] = None if self.count == "null" else str(holder[last])
 
-    def _wrap(self, page: dict[str, Any]) -> dict[str, Any]:
+    def _wrap(self, page: dict[str, Any]) -> bytes:
         if self.wrap == "errors":
             extensions = {"code": "unexpected"}
-            return {"errors": [{"message": "a resolver failed", "extensions": extensions}]}
+            page = {"errors": [{"message": "a resolver failed", "extensions": extensions}]}
+        encoded = _ENCODER.encode(page)
         if self.wrap == "data":
-            meta = {
-                "success": True,
-                "message": "ok",
-                "timestamp": "2025-01-01T00:00:00.000Z",
-                "version": "1.0.0",
-            }
-            return {"data": page, "error": None, "meta": meta}
-        return page
+            return envelope("ok", lambda: _NEW_YEAR_2025, data=msgspec.Raw(encoded))
+        return encoded
 
 
 _DECLARATION_OPTIONS = ("prefix", "envelope_prefix", "page", "largest_page", "size_key")

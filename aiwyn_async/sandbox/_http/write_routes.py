@@ -11,7 +11,7 @@ from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.record_types import RecordTypes
 from aiwyn_async.sandbox._data.records import Records
 from aiwyn_async.sandbox._events.subscriptions import Subscriptions
-from aiwyn_async.sandbox._http.responses import json_response, success_envelope
+from aiwyn_async.sandbox._http.responses import envelope, json_response
 from aiwyn_async.sandbox._http.service import Service
 
 DESCRIPTION_FILE = Path(__file__).parents[1] / "openapi.json"
@@ -82,7 +82,7 @@ class WriteRoutes:
     async def _write(self, work: _Work, status: int, request: web.Request, body: object) -> web.Response:
         def run() -> web.Response:
             data, message = work(request.match_info, body)
-            return json_response(success_envelope(data, message, self._service.clock), status)
+            return json_response(envelope(message, self._service.clock, data=data), status)
 
         return await self._service.run_in_worker(run)
 

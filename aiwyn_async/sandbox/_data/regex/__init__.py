@@ -8,9 +8,8 @@ lookbehind, embedded options and the ``***:`` and ``***=`` directors. Not suppor
 
 import functools
 
-from aiwyn_async.sandbox._data.regex.matcher import Regex
+from aiwyn_async.sandbox._data.regex.matcher import Regex, RegexTooComplexError
 from aiwyn_async.sandbox._data.regex.parser import parse
-from aiwyn_async.sandbox._data.regex.program import RegexTooComplexError
 from aiwyn_async.sandbox._data.regex.tree import RegexSyntaxError
 
 __all__ = ["Regex", "RegexSyntaxError", "RegexTooComplexError", "compile_regex"]

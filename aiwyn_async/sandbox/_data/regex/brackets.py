@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from aiwyn_async.sandbox._data.characters import CLASSES, case_variants
-from aiwyn_async.sandbox._data.regex.cursor import Cursor, escape_error
+from aiwyn_async.sandbox._data.regex.cursor import ESCAPE, Cursor
 from aiwyn_async.sandbox._data.regex.tree import Char, Options, RegexSyntaxError
 
 Test = Callable[[str], bool]
@@ -52,11 +52,7 @@ def shorthand_test(letter: str) -> Test:
 
 
 def parse_bracket(cursor: Cursor, options: Options) -> Char:
-    """Parse a bracket expression after its opening bracket.
-
-    Raises:
-        RegexSyntaxError: Postgres rejects it.
-    """
+    """Parse a bracket expression after its opening bracket."""
     complemented = cursor.take("^")
     tests: list[Test] = []
     first = True
@@ -136,7 +132,7 @@ def _parse_endpoint(cursor: Cursor) -> str:
     is_octal = "0" <= cursor.peek(2)[1:] <= "9"
     is_reference = "1" <= cursor.peek() <= "9" and not is_octal
     if is_reference or (cursor.peek() and cursor.peek() in "AZmMyY"):
-        raise escape_error()
+        raise RegexSyntaxError(ESCAPE)
     return cursor.read_escaped()
 
 

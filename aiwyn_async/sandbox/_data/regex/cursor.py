@@ -3,6 +3,7 @@
 from aiwyn_async.sandbox._data.characters import CLASSES
 from aiwyn_async.sandbox._data.regex.tree import RegexSyntaxError
 
+ESCAPE = "invalid escape \\ sequence"
 _MAX_CODE_POINT = 0x10FFFF
 _PLAIN_ESCAPES = {
     "a": "\a",
@@ -19,18 +20,8 @@ _HEX_DIGITS = {"x": (1, 255), "u": (4, 4), "U": (8, 8)}
 """The minimum and maximum number of digits of a character code."""
 
 
-def escape_error() -> RegexSyntaxError:
-    """Return the error of an escape that is not valid."""
-    return RegexSyntaxError("invalid escape \\ sequence")
-
-
 class Cursor:
-    """Reads a pattern from left to right.
-
-    Args:
-        pattern: The pattern.
-        expanded: White space and comments are ignored.
-    """
+    """Reads a pattern from left to right; ``expanded`` ignores space and comments."""
 
     def __init__(self, pattern: str, *, expanded: bool) -> None:
         self.pattern = pattern
@@ -87,14 +78,10 @@ class Cursor:
             self.position = len(self.pattern) if end < 0 else end + 1
 
     def read_escaped(self) -> str:
-        """Read the character after a backslash.
-
-        Raises:
-            RegexSyntaxError: The escape is not valid.
-        """
+        """Read the character after a backslash, or raise RegexSyntaxError."""
         char = self.peek()
         if not char:
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         if self.is_digit():
             return self._read_octal()
         self.position += 1
@@ -105,7 +92,7 @@ class Cursor:
         if char == "c" and self.peek():
             return chr(ord(self.read()) & 0o37)
         if char.isascii() and char.isalnum():
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         return char
 
     def _read_octal(self) -> str:
@@ -121,8 +108,8 @@ class Cursor:
         while self.position - start < max_digits and self.peek() and self.peek().lower() in digits:
             self.position += 1
         if self.position - start < min_digits:
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         code = int(self.pattern[start : self.position], base)
         if code > _MAX_CODE_POINT:
-            raise escape_error()
+            raise RegexSyntaxError(ESCAPE)
         return chr(code)

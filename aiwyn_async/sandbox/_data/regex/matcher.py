@@ -5,18 +5,10 @@ cached, and a limit of steps bounds the time.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from aiwyn_async.sandbox._data.regex.captures import CaptureSearch
-from aiwyn_async.sandbox._data.regex.program import (
-    Program,
-    RegexTooComplexError,
-    Step,
-    Work,
-    is_boundary,
-    neighbour_kind,
-)
+from aiwyn_async.sandbox._data.characters import fold, is_word
 from aiwyn_async.sandbox._data.regex.tree import (
     Alternatives,
     BackReference,
@@ -31,63 +23,104 @@ from aiwyn_async.sandbox._data.regex.tree import (
 )
 
 _MAX_PROGRAM = 2_000
+_MAX_STEPS = 300_000
 _MAX_CACHED = 1_000
+
+_Thread = tuple[int, tuple[int, ...], int]
+"""An instruction, the bounds of the groups, and the number of characters matched of a back reference.
+
+Without back references, no bounds are recorded.
+"""
+_Act = Char | Boundary | BackReference | GroupIsSet | tuple["Regex", Look] | tuple[int, int] | None
+"""What an instruction does; two integers are a group and its bound."""
+
+
+class RegexTooComplexError(Exception):
+    """The program of a pattern, or its search in one text, exceeds its limit."""
+
+    def __init__(self) -> None:
+        super().__init__("regular expression is too complex")
+
+
+@dataclass(slots=True)
+class _Step:
+    """An instruction and its successors."""
+
+    act: _Act
+    next: list[int]
+
+
+@dataclass(slots=True)
+class _Work:
+    """A search in one text: its remaining steps, and the cached ends of lookbehinds.
+
+    Back references are found in ``folded``.
+    """
+
+    text: str
+    folded: str
+    remaining: int = _MAX_STEPS
+    ends: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
+
+    def spend(self) -> None:
+        self.remaining -= 1
+        if self.remaining < 0:
+            raise RegexTooComplexError
+
+    def kind_at(self, at: int) -> str:
+        """Return the kind of a character: a word character, a newline, another, or none beyond the text."""
+        if not 0 <= at < len(self.text):
+            return ""
+        char = self.text[at]
+        return "w" if is_word(char) else "\n" if char == "\n" else "."
+
+    def captured(self, group: int, bounds: tuple[int, ...]) -> str | None:
+        start, stop = bounds[2 * group - 2 : 2 * group]
+        return None if start < 0 or stop < start else self.folded[start:stop]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """The instructions that wait for a character after a character of some kind."""
+    """The threads that wait for a character, and the states that follow each."""
 
-    waiting: frozenset[int]
-    before: str
+    waiting: frozenset[_Thread]
     moves: dict[str, "_State"] = field(default_factory=dict[str, "_State"])
 
 
 _END_OF_TEXT = ("",)
-_MATCHED = _State(frozenset(), "")
-_FAILED = _State(frozenset(), "")
+_MATCHED = _State(frozenset())
+_FAILED = _State(frozenset())
 
 
 class Regex:
-    """A compiled pattern.
-
-    Args:
-        node: The tree of the pattern.
-        ignore_case: Back references match in either case.
-    """
+    """A compiled pattern; ``ignore_case`` is for its back references."""
 
     def __init__(self, node: Node, *, ignore_case: bool) -> None:
         self._ignore_case = ignore_case
-        self._steps: list[Step] = []
+        self._steps: list[_Step] = []
         self._groups = 0
         self._has_references = False
         self._is_cacheable = True
-        (self._end,) = self._emit(None)
-        self._start = self._compile(node, self._end)
-        self._states: dict[tuple[frozenset[int], str], _State] = {}
+        self._end = self._emit(None)
+        start = self._compile(node, self._end)
+        bounds = (-1,) * (2 * self._groups) if self._has_references else ()
+        self._start: _Thread = start, bounds, 0
+        self._states: dict[tuple[frozenset[_Thread], str], _State] = {}
 
     def __repr__(self) -> str:
         return f"<Regex of {len(self._steps)} steps>"
 
     def search(self, text: str) -> bool:
-        """Whether the pattern matches anywhere in the text.
-
-        Raises:
-            RegexTooComplexError: The search takes too many steps.
-        """
-        if self._has_references:
-            program = Program(
-                self._steps, self._start, self._end, self._groups, self._ignore_case, self._passes
-            )
-            return CaptureSearch(program, text).search()
+        """Whether the pattern matches anywhere; may raise RegexTooComplexError."""
+        if not self._is_cacheable:
+            work = _Work(text, fold(text) if self._ignore_case else text)
+            return next(self._ends(work), None) is not None
         state = self._state(frozenset(), "")
-        work = Work(text)
+        work = _Work(text, text)
         for at, after in enumerate(itertools.chain(text, _END_OF_TEXT)):
             following = state.moves.get(after)
             if following is None:
-                following = self._move(state, after, at, work)
-                if self._is_cacheable:
-                    state.moves[after] = following
+                following = state.moves[after] = self._move(state, at, work)
             if following is _MATCHED:
                 return True
             state = following
@@ -95,36 +128,35 @@ class Regex:
 
     # Compiling, from the end to the start
 
-    def _emit(self, act: object, *following: int) -> tuple[int]:
+    def _emit(self, act: _Act, *following: int) -> int:
         if len(self._steps) >= _MAX_PROGRAM:
             raise RegexTooComplexError
-        self._steps.append(Step(act, list(following)))  # type: ignore[arg-type]
-        return (len(self._steps) - 1,)
+        self._steps.append(_Step(act, list(following)))
+        return len(self._steps) - 1
 
     def _compile(self, node: Node, then: int) -> int:
         """Compile a node before instruction ``then``, and return its first instruction."""
         match node:
             case Char() | Boundary():
-                (first,) = self._emit(node, then)
+                first = self._emit(node, then)
             case BackReference() | GroupIsSet():
                 # A group that is repeated {0} times has no instructions.
                 self._groups = max(self._groups, node.number)
                 self._has_references, self._is_cacheable = True, False
-                (first,) = self._emit(node, then)
+                first = self._emit(node, then)
             case Look():
                 self._is_cacheable = False
-                inner = Regex(node.node, ignore_case=self._ignore_case)
-                (first,) = self._emit((inner, node), then)
+                first = self._emit((Regex(node.node, ignore_case=self._ignore_case), node), then)
             case Group():
                 self._groups = max(self._groups, node.number)
-                (closing,) = self._emit((node.number, 1), then)
-                (first,) = self._emit((node.number, 0), self._compile(node.node, closing))
+                closing = self._emit((node.number, 1), then)
+                first = self._emit((node.number, 0), self._compile(node.node, closing))
             case Sequence():
                 first = then
                 for part in reversed(node.nodes):
                     first = self._compile(part, first)
             case Alternatives():
-                (first,) = self._emit(None, *(self._compile(part, then) for part in node.nodes))
+                first = self._emit(None, *(self._compile(part, then) for part in node.nodes))
             case Repeat():
                 first = self._repeat(node, then)
         return first
@@ -132,97 +164,123 @@ class Regex:
     def _repeat(self, node: Repeat, then: int) -> int:
         first = then
         if node.high is None:
-            (loop,) = self._emit(None, then)
-            self._steps[loop].next.insert(0, self._compile(node.node, loop))
-            first = loop
+            first = self._emit(None, then)
+            self._steps[first].next.insert(0, self._compile(node.node, first))
         else:
             for _ in range(node.high - node.low):
-                (first,) = self._emit(None, self._compile(node.node, first), then)
+                first = self._emit(None, self._compile(node.node, first), then)
         for _ in range(node.low):
             first = self._compile(node.node, first)
         return first
 
     # Matching
 
-    def _state(self, waiting: frozenset[int], before: str) -> _State:
-        if not self._is_cacheable:
-            return _State(waiting, before)
+    def _state(self, waiting: frozenset[_Thread], before: str) -> _State:
         if len(self._states) >= _MAX_CACHED:
             self._states.clear()
-        return self._states.setdefault((waiting, before), _State(waiting, before))
+        return self._states.setdefault((waiting, before), _State(waiting))
 
-    def _move(self, state: _State, after: str, at: int, work: Work) -> _State:
-        """Return the state after a character; ``after`` is empty at the end of the text."""
-        reached = self._closure({self._start, *state.waiting}, state.before, after, at, work)
-        if self._end in reached:
+    def _move(self, state: _State, at: int, work: _Work) -> _State:
+        """Return the state after the character at a position, or at the end of the text."""
+        reached = self._closure({self._start, *state.waiting}, at, work)
+        if self._is_match(reached):
             return _MATCHED
-        return self._advance(reached, after) if after else _FAILED
+        if at == len(work.text):
+            return _FAILED
+        return self._state(frozenset(self._advance(reached, at, work)), work.kind_at(at))
 
-    def _advance(self, reached: set[int], after: str) -> _State:
-        waiting = frozenset(
-            step.next[0]
-            for step in map(self._steps.__getitem__, reached)
-            if isinstance(step.act, Char) and step.act.test(after)
-        )
-        return self._state(waiting, neighbour_kind(after))
-
-    def _closure(self, waiting: set[int], before: str, after: str, at: int, work: Work) -> set[int]:
-        """Return the instructions that can be reached without a character."""
-        reached: set[int] = set()
+    def _closure(self, waiting: Iterable[_Thread], at: int, work: _Work) -> set[_Thread]:
+        """Return the threads that can be reached without a character."""
+        reached: set[_Thread] = set()
         pending = list(waiting)
         while pending:
-            number = pending.pop()
-            if number in reached:
+            thread = pending.pop()
+            if thread in reached:
                 continue
-            reached.add(number)
+            reached.add(thread)
             work.spend()
+            number, bounds, _ = thread
             step = self._steps[number]
-            if self._passes(step, before, after, at, work):
-                pending += step.next
+            if (passed := _pass(step.act, bounds, at, work)) is not None:
+                pending += [(following, passed, 0) for following in step.next]
         return reached
 
-    def _passes(self, step: Step, before: str, after: str, at: int, work: Work) -> bool:
-        match step.act:
-            case None:
-                return True
-            case Boundary(kind):
-                return is_boundary(kind, before, neighbour_kind(after))
-            case (Regex() as inner, Look() as look):
-                return inner.matches_at(look, at, work) is look.positive
-            case (int(), int()):
-                return True
-            case _:
-                return False
+    def _is_match(self, reached: set[_Thread]) -> bool:
+        return any(number == self._end for number, _, _ in reached)
 
-    def matches_at(self, look: Look, at: int, work: Work) -> bool:
+    def _advance(self, reached: Iterable[_Thread], at: int, work: _Work) -> Iterator[_Thread]:
+        """Yield the threads after the character at a position."""
+        for number, bounds, matched in reached:
+            step = self._steps[number]
+            match step.act:
+                case Char(test) if test(work.text[at]):
+                    yield step.next[0], bounds, 0
+                case BackReference(group):
+                    captured = work.captured(group, bounds)
+                    if captured and captured[matched] == work.folded[at]:
+                        is_last = matched + 1 == len(captured)
+                        yield (step.next[0], bounds, 0) if is_last else (number, bounds, matched + 1)
+                case _:
+                    pass
+
+    def matches_at(self, look: Look, at: int, work: _Work) -> bool:
         """Whether the pattern matches from a position of the text on, or up to it."""
         if look.ahead:
-            return self._matches_from(at, work)
+            return next(self._ends(work, at, is_anchored=True), None) is not None
         key = id(self)
         if key not in work.ends:
             work.ends[key] = set(self._ends(work))
         return at in work.ends[key]
 
-    def _matches_from(self, at: int, work: Work) -> bool:
-        text = work.text
+    def _ends(self, work: _Work, start: int = 0, *, is_anchored: bool = False) -> Iterator[int]:
+        """Yield the positions at which matches end that begin after ``start``, or at it if anchored."""
         waiting = {self._start}
-        before = neighbour_kind(text[at - 1 : at]) if at else ""
-        while waiting:
-            after = text[at : at + 1]
-            reached = self._closure(waiting, before, after, at, work)
-            if self._end in reached:
-                return True
-            state = self._advance(reached, after) if after else _FAILED
-            waiting, before, at = set(state.waiting), state.before, at + 1
-        return False
-
-    def _ends(self, work: Work) -> Iterator[int]:
-        """Yield the positions at which matches end."""
-        waiting, before = set[int](), ""
-        for at in range(len(work.text) + 1):
-            after = work.text[at : at + 1]
-            reached = self._closure(waiting | {self._start}, before, after, at, work)
-            if self._end in reached:
+        for at in range(start, len(work.text) + 1):
+            reached = self._closure(waiting, at, work)
+            if self._is_match(reached):
                 yield at
-            state = self._advance(reached, after) if after else _FAILED
-            waiting, before = set(state.waiting), state.before
+            if at == len(work.text):
+                return
+            waiting = set(self._advance(reached, at, work))
+            if not is_anchored:
+                waiting.add(self._start)
+            elif not waiting:
+                return
+
+
+def _pass(act: _Act, bounds: tuple[int, ...], at: int, work: _Work) -> tuple[int, ...] | None:
+    """Return the bounds after an instruction that reads no character, or None if it does not succeed."""
+    match act:
+        case None:
+            passes = True
+        case Boundary(kind):
+            passes = _is_boundary(kind, work.kind_at(at - 1), work.kind_at(at))
+        case (Regex() as inner, Look() as look):
+            passes = inner.matches_at(look, at, work) is look.positive
+        case (int() as group, int() as side):
+            index = 2 * (group - 1) + side
+            return (*bounds[:index], at, *bounds[index + 1 :]) if bounds else bounds
+        case BackReference(group):
+            passes = work.captured(group, bounds) == ""
+        case GroupIsSet(group):
+            passes = work.captured(group, bounds) is not None
+        case _:
+            passes = False
+    return bounds if passes else None
+
+
+def _is_boundary(kind: str, before: str, after: str) -> bool:
+    """Whether a boundary lies between two neighbours, each as its kind."""
+    starts, ends = before != "w" and after == "w", before == "w" and after != "w"
+    return {
+        "^": not before,
+        "A": not before,
+        "^^": before in {"", "\n"},
+        "$": not after,
+        "Z": not after,
+        "$$": after in {"", "\n"},
+        "m": starts,
+        "M": ends,
+        "y": starts or ends,
+        "Y": not (starts or ends),
+    }[kind]

@@ -29,11 +29,7 @@ _LOOKS = (("=", True, True), ("!", True, False), ("<=", False, True), ("<!", Fal
 
 
 def parse(pattern: str, *, ignore_case: bool = False) -> tuple[Node, Options]:
-    """Parse a pattern.
-
-    Raises:
-        RegexSyntaxError: Postgres rejects it, or it selects one of the older syntaxes.
-    """
+    """Parse a pattern, or raise RegexSyntaxError, also for an older syntax."""
     options, rest = _split_options(pattern, Options(ignore_case=ignore_case))
     if options.literal:
         return Sequence(tuple(single_char(char, options) for char in rest)), options

@@ -74,10 +74,7 @@ class GroupIsSet:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """From ``low`` to ``high`` repetitions, None for no limit.
-
-    Greediness does not affect matching.
-    """
+    """From ``low`` to ``high`` repetitions, None for no limit, greedy or not."""
 
     node: "Node"
     low: int
