@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.export._assemble import AppendedFile, FileAssembler
+from aiwyn_async.export._assemble import FileAssembler
 from aiwyn_async.export._formats import Format
 from aiwyn_async.export._manifest import Manifest, Part
 from aiwyn_async.export._output import ReadState
@@ -48,14 +48,13 @@ class FileOutput:
 
     @asynccontextmanager
     async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_FileWriter]:
-        """Assemble the file while its parts are written."""
-        async with self._assembler(report) as assembler:
-            yield _FileWriter(self.state, self._format, assembler)
-
-    def _assembler(self, report: Callable[[], Report]) -> FileAssembler | AppendedFile:
+        """Assemble the file while its parts are written, unless they are appended to one file."""
         assemble, staging = self._format.assemble, self.state
         if assemble is None:
-            return AppendedFile(lambda: self._move_appended_file(report()))
+            yield _FileWriter(
+                staging, self._format, lambda: in_thread(lambda: self._move_appended_file(report()))
+            )
+            return
 
         def write(parts: Iterator[Path]) -> int:
             def write_file(path: Path) -> None:
@@ -67,7 +66,8 @@ class FileOutput:
             staging.record_assembled(self._target.path, report())
             return size
 
-        return FileAssembler(write, [location.path for location in staging.locations()])
+        async with FileAssembler(write, [location.path for location in staging.locations()]) as assembler:
+            yield _FileWriter(staging, self._format, assembler.finish, assembler.add)
 
     def _move_appended_file(self, report: Report) -> int:
         path = self.state.appended_file()
@@ -83,16 +83,22 @@ class _FileWriter:
     Args:
         staging: stores the parts.
         file_format: converts rows to bytes.
-        assembler: receives each committed part.
+        complete: renames the complete file and returns its size in bytes.
+        assemble: receives each committed part; None if parts are appended to one file.
     """
 
     def __init__(
-        self, staging: Staging, file_format: Format, assembler: FileAssembler | AppendedFile
+        self,
+        staging: Staging,
+        file_format: Format,
+        complete: Callable[[], Awaitable[int]],
+        assemble: Callable[[Path], None] | None = None,
     ) -> None:
         self.max_concurrent = 1 if staging.appends else max_threads()
         self._staging = staging
         self._format = file_format
-        self._assembler = assembler
+        self._complete = complete
+        self._assemble = assemble
         self._size = staging.size
 
     def write(self, number: int, rows: PageRows) -> tuple[Part, PartLocation]:
@@ -108,14 +114,15 @@ class _FileWriter:
         written, location = part
         checkpoint, report, bad_rows = state
         await in_thread(lambda: self._staging.commit_part(written, location, checkpoint, report, bad_rows))
-        self._assembler.add(location.path)
+        if self._assemble is not None:
+            self._assemble(location.path)
 
     async def flush(self) -> None:
         """Do nothing: each part is committed at once."""
 
     async def finish(self) -> int:
         """Rename the complete file and return its size in bytes."""
-        return await self._assembler.finish()
+        return await self._complete()
 
 
 def max_threads() -> int:
