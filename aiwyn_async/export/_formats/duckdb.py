@@ -65,9 +65,7 @@ def _build(path: Path, parts: Iterator[Path], schema: Any, table: str) -> None:
                 connection.register("parts", pa.RecordBatchReader.from_batches(source.schema, batches))
                 name = f"file.main.{identifier(table)}"
                 connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM parts")  # noqa: S608 (quoted)
-            connection.execute(
-                "CHECKPOINT file"
-            )  # a DETACH that fails to do it raises no error in older releases
+            connection.execute("CHECKPOINT file")  # a DETACH that cannot do it raises nothing in old releases
             connection.execute("DETACH file")
     except duckdb.Error as error:
         raise ExportError(f"DuckDB cannot write the table {table}: {error}") from error

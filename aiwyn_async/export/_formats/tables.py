@@ -9,7 +9,7 @@ Needs pyarrow (the extra ``arrow``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import tee
 from pathlib import Path
 from typing import IO, Any
 
@@ -87,11 +87,11 @@ class PartTables:
         self.at_end = False
         self._parts = parts
         self._read = read
-        self._seen: list[Path] = []
 
     def tables(self) -> Iterator[Any]:
         """Iterate over the tables, one per part."""
-        for part in chain(list(self._seen), self._new_parts()):
+        self._parts, parts = tee(self._parts)
+        for part in parts:
             table = self._read(part)
             schema = merge_schemas([self.schema, table.schema])
             if schema != self.schema:
@@ -99,8 +99,3 @@ class PartTables:
                 return
             yield cast_to(table, schema)
         self.at_end = True
-
-    def _new_parts(self) -> Iterator[Path]:
-        for part in self._parts:
-            self._seen.append(part)
-            yield part
