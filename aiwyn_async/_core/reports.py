@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -10,6 +11,11 @@ from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async.models.base import Id
 
 StopReason = Literal["empty_page", "count", "limit", "break", "error"]
+SUMMED: Final = (
+    *("duplicates", "bad_rows", "repaired_rows", "rounded_amounts", "unstable_pages"),
+    *("pages", "requests", "bytes", "seconds"),
+)
+"""What the report of several reads has the sum of, whatever the reads have in common."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -121,6 +127,11 @@ class ReadReport(msgspec.Struct, kw_only=True):
         if totals.bad_rows:
             problems.append(f"{totals.bad_rows} rows do not decode and were left out")
         return problems
+
+
+def sum_fields(reports: Iterable[ReadReport], *more: str) -> dict[str, Any]:
+    """Return the sums of the fields in ``SUMMED`` and of more fields."""
+    return {name: sum(getattr(each, name) for each in reports) for name in (*SUMMED, *more)}
 
 
 class ListReport(ReadReport, kw_only=True):

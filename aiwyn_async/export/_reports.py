@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import ListReport
+from aiwyn_async._core.reports import ListReport, sum_fields
 
 
 def combine(before: Any, now: Any) -> Any:
@@ -19,18 +19,7 @@ def combine(before: Any, now: Any) -> Any:
     """
     if before is None:
         return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
-    summed = (
-        "duplicates",
-        "bad_rows",
-        "unstable_pages",
-        "repaired_rows",
-        "rounded_amounts",
-        "pages",
-        "requests",
-        "bytes",
-        "seconds",
-    )
-    changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
+    changes = sum_fields([before, now])
     changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
     changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
     changes["deduplicated"] = before.deduplicated and now.deduplicated
