@@ -31,7 +31,6 @@ def is_database(path: Path) -> bool:
 
 
 def identifier(text: str) -> str:
-    """Quote an SQL identifier."""
     escaped = text.replace('"', '""')
     return f'"{escaped}"'
 

@@ -75,7 +75,6 @@ class FullScan(Generic[RowT]):
         return self._bind(RESTART)
 
     def prefetch(self) -> None:
-        """Send as many requests as are allowed now."""
         if self._scan is not None:
             self._scan.prefetch()
 
@@ -103,7 +102,6 @@ class FullScan(Generic[RowT]):
         return None
 
     async def aclose(self) -> None:
-        """Cancel the requests in flight."""
         if self._scan is not None:
             await self._scan.aclose()
 

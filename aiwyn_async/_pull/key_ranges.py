@@ -57,7 +57,6 @@ def upper_bound(key_range: KeyRange) -> float:
 
 
 def contains(key_range: KeyRange, key: int) -> bool:
-    """Return whether a key is in a range."""
     return lower_bound(key_range) < key <= upper_bound(key_range)
 
 

@@ -23,7 +23,6 @@ class PageHistory:
         """Integer keys of discarded responses."""
 
     def record_length(self, rows: int) -> None:
-        """Record the length of a page."""
         self._max_rows = max(self._max_rows, rows)
 
     def record_keys(self, lowest: int, highest: int) -> None:

@@ -161,8 +161,6 @@ class Pull(Read[RowT]):
 
 
 class _Readers(NamedTuple, Generic[RowT]):
-    """Creates the readers of one pull."""
-
     session: Session
     query: Query
     row_type: type[RowT]
@@ -241,7 +239,6 @@ class _PullIteration(Generic[RowT]):
         return page
 
     async def aclose(self) -> None:
-        """Cancel the requests in flight."""
         self.report.seconds = time.perf_counter() - self._started
         await self._reader.aclose()
 

@@ -97,7 +97,6 @@ class RangePlan:
         return self._history.find_suspect_ranges(self._start, [*self.remaining, *self.missing])
 
     def progress(self) -> tuple[RangeProgress, ...]:
-        """Return how much of each range under way is read."""
         return tuple(each.progress(self.last_key) for each in self._segments)
 
     def next_request(self) -> RangeRequest | None:
@@ -233,7 +232,6 @@ class RangePlan:
             self.reject(keys)
 
     def receive_probe(self, request: RangeRequest, *, works: bool) -> None:
-        """Record whether the row after a key could be read."""
         segment = request.segment
         assert segment is not None and segment.search is not None and isinstance(request.after, int)  # noqa: S101, PT018
         segment.requested = False

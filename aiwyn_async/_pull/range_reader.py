@@ -96,7 +96,6 @@ class RangeReader(Generic[RowT]):
 
     @property
     def ranges(self) -> tuple[RangeProgress, ...]:
-        """How much of each range under way is read."""
         return () if self._ordered else self._plan.progress()
 
     def checkpoint(self) -> Checkpoint:
@@ -115,7 +114,6 @@ class RangeReader(Generic[RowT]):
         return self._bind(position.to_checkpoint())
 
     def prefetch(self) -> None:
-        """Send as many requests as are allowed now."""
         # One request shows that a server does not respond.
         max_depth = self._prefetcher.allowed_depth if self._successes else 1
         depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))

@@ -65,7 +65,6 @@ def may_be_page_size(error: RequestError) -> bool:
 
 
 def summarize(error: RequestError) -> str:
-    """Return an error as one line of a report."""
     return f"{type(error).__name__}: {error.args[0]}"
 
 
@@ -134,11 +133,9 @@ class RangeClient:
         return self.read_count(response)
 
     def read_count(self, response: Response) -> int | None:
-        """Return the server's count in a response, or None."""
         return self._keys.decode(response.body).count
 
     def read_keys(self, response: Response) -> list[Id | None]:
-        """Return the keys of a response's rows."""
         return [row.key for row in self._keys.decode(response.body).rows]
 
     def _body(self, request: RangeRequest) -> dict[str, Any]:

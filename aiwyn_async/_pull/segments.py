@@ -54,7 +54,6 @@ class Search:
 
     @property
     def next_key(self) -> int:
-        """The key to probe next."""
         if self.works is None:
             return min(self.fails + self.step, self.end)
         return (self.fails + self.works) // 2
@@ -65,7 +64,6 @@ class Search:
         return self.works is not None and self.works - self.fails <= 1
 
     def record(self, key: int, *, works: bool) -> None:
-        """Record the result of a probe."""
         if works:
             self.works = key
         else:
@@ -124,7 +122,6 @@ class Segment:
         return until - self.after
 
     def progress(self, last_key: int | None) -> RangeProgress:
-        """Return how much of the segment is read."""
         until = last_key if self.until is None else self.until
         fraction = 0.0
         if isinstance(self.after, int) and isinstance(until, int):

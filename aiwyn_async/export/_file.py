@@ -43,7 +43,6 @@ class FileOutput:
         self._target.check_file(may_replace=may_replace)
 
     def size(self) -> int:
-        """Return the bytes of the file."""
         return self._target.path.stat().st_size
 
     @asynccontextmanager

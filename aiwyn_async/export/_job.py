@@ -81,7 +81,6 @@ class ExportJob:
             self._start(mode)
 
     async def run(self) -> ExportResult:
-        """Read all rows, write them, and complete the output."""
         if self._is_finished:
             return await self._finished_result()
         self._rows_before = self._state.rows

@@ -145,7 +145,6 @@ class Manifest(StoredExport, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> int:
-        """Rows in all committed parts."""
         return sum(part.rows for part in self.parts)
 
 

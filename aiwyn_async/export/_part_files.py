@@ -86,7 +86,6 @@ def open_at(location: PartLocation) -> Generator[io.BufferedRandom]:
 
 
 def damaged_part(location: PartLocation) -> ExportError:
-    """Return the error for a part that is missing or damaged."""
     return ExportError(f"{location.path} is missing or damaged; pass force=True to start again")
 
 

@@ -127,7 +127,6 @@ class Staging(State[Manifest]):
         return PartLocation(self.folder / f"part-{number:06}")
 
     def locations(self) -> list[PartLocation]:
-        """Return the locations of all committed parts, in order."""
         locations: list[PartLocation] = []
         start = 0
         for number, part in enumerate(self._manifest.parts):
@@ -213,7 +212,6 @@ class Staging(State[Manifest]):
 
 
 def has_unfinished(path: Path) -> bool:
-    """True if an unfinished export of a file exists."""
     return (_staging_folder(path) / MANIFEST).exists()
 
 

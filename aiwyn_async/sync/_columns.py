@@ -102,7 +102,6 @@ def names_equal_but_for_case(names: Iterable[str]) -> list[str]:
 
 
 def to_sql(kind: DuckType) -> str:
-    """Return a type as SQL."""
     if kind.id == "struct":
         return f"STRUCT({', '.join(f'{identifier(name)} {to_sql(each)}' for name, each in kind.children)})"
     if kind.id == "list":

@@ -46,7 +46,6 @@ PRIMARY_KEY: Final = (
 
 
 def qualified_name(table: str) -> str:
-    """Return the quoted name of a table of the attached file."""
     return f"{ATTACHED}.main.{identifier(table)}"
 
 
@@ -60,7 +59,6 @@ def create_table(table: str, key: str) -> Sequence[str]:
 
 
 def add_column(table: str, column: str, kind: str) -> str:
-    """Add a column of an SQL type."""
     return f"ALTER TABLE {qualified_name(table)} ADD COLUMN {identifier(column)} {kind}"
 
 
@@ -118,7 +116,6 @@ def delete_changed(table: str, key: str) -> str:
 
 
 def insert_changed(table: str) -> str:
-    """Insert the copied rows."""
     return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_CHANGED}"
 
 
@@ -143,7 +140,6 @@ def merge_batch(table: str, key: str, columns: Mapping[str, str], types: Mapping
 
 
 def select_any_row(table: str) -> str:
-    """Select a row, if there is one."""
     return f"SELECT 1 FROM {qualified_name(table)} LIMIT 1"
 
 

@@ -138,7 +138,6 @@ class SyncedTable:
         return state
 
     def to_arrow(self, rows: Any) -> Any:
-        """Convert received rows to an Arrow table."""
         return self._schema.table(rows)
 
     def write(self, rows: Any, state: SyncState) -> WriteCounts:

@@ -75,7 +75,6 @@ class DatasetFiles:
         return table
 
     def empty_table(self) -> Any:
-        """Return a table with the columns and no rows."""
         return self._schema.arrow.empty_table()
 
     def encode(

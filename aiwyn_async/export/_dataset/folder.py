@@ -144,7 +144,6 @@ class LocalFolder(Folder):
                 path.unlink(missing_ok=True)
 
     def clear(self, folder: str, keep: str = "") -> None:
-        """See ``Folder.clear()``."""
         with disk_errors(self._path / folder):
             paths = list((self._path / folder).iterdir())
         for path in paths:
@@ -234,7 +233,6 @@ class RemoteFolder(Folder):
             self._files.rm(self._at(name), recursive=True)
 
     def clear(self, folder: str, keep: str = "") -> None:
-        """See ``Folder.clear()``."""
         for name in set(self._names(folder)) - {keep}:
             self.remove(f"{folder}/{name}")
 
@@ -262,7 +260,6 @@ class RemoteFolder(Folder):
 
 
 def open_folder(to: str | Path) -> Folder:
-    """Return the folder of a dataset."""
     url = url_of(to)
     if url is None:
         return LocalFolder(Path(to))

@@ -53,12 +53,10 @@ class DatasetOutput:
             )
 
     def size(self) -> int:
-        """Return the bytes of all files."""
         return self.state.size
 
     @asynccontextmanager
     async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_DatasetWriter]:
-        """Write files while rows are read."""
         writer = _DatasetWriter(self.state, self._files, report)
         try:
             yield writer
@@ -80,7 +78,6 @@ class _DatasetWriter:
         self._writing: asyncio.Future[None] | None = None
 
     def write(self, number: int, rows: PageRows) -> Any:  # noqa: ARG002 (files have numbers of their own)
-        """Convert a part to a table."""
         return self._files.table(rows)
 
     async def commit(self, part: Any, state: ReadState) -> None:
@@ -92,7 +89,6 @@ class _DatasetWriter:
         self._read = state._replace(bad_rows=[*earlier, *state.bad_rows])
 
     async def flush(self) -> None:
-        """Write the tables that wait."""
         await self._start_file()
         await self.wait()
 

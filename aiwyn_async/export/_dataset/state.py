@@ -65,7 +65,6 @@ class DatasetState(State[DatasetManifest]):
 
     @property
     def has_complete_run(self) -> bool:
-        """True if there is a manifest."""
         return self._folder.read(MANIFEST) is not None
 
     @property
@@ -238,7 +237,6 @@ def read_unfinished_run(dataset: str | Path) -> DatasetManifest | None:
 
 
 def has_unfinished_run(dataset: str | Path) -> bool:
-    """True if an unfinished run exists."""
     return open_folder(dataset).read(UNFINISHED) is not None
 
 

@@ -55,7 +55,6 @@ class CompressedFormat:
 
     @property
     def assemble(self) -> Callable[[Iterator[Path], Path], None] | None:
-        """Write the header, then the parts; None if they are appended to one file."""
         return self._join if self._text.header() else None
 
     def _join(self, parts: Iterator[Path], path: Path) -> None:
@@ -63,7 +62,6 @@ class CompressedFormat:
 
 
 def find_codec(path: Path) -> str | None:
-    """Return the suffix of a compressed file, or None."""
     suffix = path.suffix.lower()
     return suffix if suffix in CODECS else None
 

@@ -71,7 +71,6 @@ class CsvFormat:
         return written
 
     def header(self) -> bytes:
-        """Return the line with the names of the columns."""
         names = [*self._names, EXTRA_COLUMN] if self._options.extra else self._names
         if self._options.csv_escape_formulas:
             names = [_escape_formula(name) for name in names]

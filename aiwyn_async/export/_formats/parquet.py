@@ -145,7 +145,6 @@ class _RowGroupCopier:
         return True
 
     def finish(self) -> None:
-        """Write the footer."""
         footer = io.BytesIO()
         self._metadata.write_metadata_file(footer)
         self._file.write(footer.getbuffer()[len(MAGIC) :])

@@ -46,7 +46,6 @@ class TableFormat:
         self.identity = f"{name} {self._schema}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """Write rows as one table."""
         table = self._schema.table(rows)
         self._write_table(file, table)
         return int(table.num_rows)
@@ -63,7 +62,6 @@ def write_arrow(file: IO[bytes], table: Any) -> None:
 
 
 def read_arrow(path: Path) -> Any:
-    """Read the table of an Arrow file."""
     with pa_ipc.open_file(path) as file:
         return file.read_all()
 
@@ -89,7 +87,6 @@ class PartTables:
         self._read = read
 
     def tables(self) -> Iterator[Any]:
-        """Iterate over the tables, one per part."""
         self._parts, parts = tee(self._parts)
         for part in parts:
             table = self._read(part)
