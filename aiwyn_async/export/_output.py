@@ -106,7 +106,11 @@ class State(ABC, Generic[ManifestT]):
         Raises:
             ExportError: they differ, so an earlier part is missing or was read twice.
         """
-        self._manifest.check_rows(report, self._unfinished)
+        if not self._manifest.has_rows_of(report):
+            raise ExportError(
+                f"{self._unfinished} has {self.rows} rows, which differs from the report of the read "
+                f"({report}); pass force=True to start again"
+            )
 
     @abstractmethod
     def load(self) -> Checkpoint | None:
