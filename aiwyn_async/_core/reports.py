@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -68,6 +68,16 @@ class ReadReport(msgspec.Struct, kw_only=True):
     requests: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    _continued: ClassVar[tuple[str, ...]] = EarlierProblems.__struct_fields__
+    """The problem counts that a resumed read continues."""
+
+    @property
+    def all_problem_counts(self) -> EarlierProblems:
+        """Problem counts of this read and of those that it continues."""
+        earlier = self.earlier_problems
+        return EarlierProblems(
+            **{name: getattr(self, name) + getattr(earlier, name) for name in self._continued}
+        )
 
     @property
     def complete(self) -> bool:
@@ -164,18 +174,6 @@ class ListReport(ReadReport, kw_only=True):
     def missing(self) -> int:
         """Rows that the server counts and that were not received."""
         return 0 if self.total_count is None else max(0, self.total_count - self.rows_yielded)
-
-    @property
-    def all_problem_counts(self) -> EarlierProblems:
-        """Problem counts of this read and of those that it continues."""
-        earlier = self.earlier_problems
-        return EarlierProblems(
-            duplicates=self.duplicates + earlier.duplicates,
-            bad_rows=self.bad_rows + earlier.bad_rows,
-            short_pages=self.short_pages + earlier.short_pages,
-            unstable_pages=self.unstable_pages + earlier.unstable_pages,
-            unused_rows=self.unused_rows + earlier.unused_rows,
-        )
 
     def problems(self) -> list[str]:
         """Return every reason why the read is not proven complete; empty if there is none."""
