@@ -36,7 +36,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     urgent: bool = False
 
 
-class Search:
+class Search(msgspec.Struct):
     """A search for the next readable row, by doubled steps and then by bisection.
 
     Attributes:
@@ -44,13 +44,10 @@ class Search:
         works: the lowest key after which reading works, or None.
     """
 
-    __slots__ = ("end", "fails", "step", "works")
-
-    def __init__(self, fails: int, end: int) -> None:
-        self.fails = fails
-        self.works: int | None = None
-        self.end = end
-        self.step = 1
+    fails: int
+    end: int
+    works: int | None = None
+    step: int = 1
 
     @property
     def next_key(self) -> int:
@@ -71,43 +68,32 @@ class Search:
             self.step *= 2
 
 
-class Segment:
+class Segment(msgspec.Struct, eq=False):
     """A key range under way. Pages raise ``after``, and splits lower ``until``.
 
     Attributes:
         page_size: rows to request next.
-        rows: rows received.
         span: the keys that a full page covers, estimated from the latest page.
+        rows: rows received.
         requested: a request for it is in flight.
         reason: why a page of one row failed.
         reread: it ended below the highest key once, and the rest of it is read again.
         search: under way if a page of one row failed.
     """
 
-    __slots__ = (
-        "after",
-        "page_size",
-        "reason",
-        "requested",
-        "reread",
-        "rows",
-        "search",
-        "span",
-        "start",
-        "until",
-    )
+    after: Id | None
+    until: Id | None
+    page_size: int
+    span: int
+    start: Id | None = None
+    rows: int = 0
+    requested: bool = False
+    reason: str = ""
+    reread: bool = False
+    search: Search | None = None
 
-    def __init__(self, after: Id | None, until: Id | None, page_size: int, span: int) -> None:
-        self.start = after
-        self.after = after
-        self.until = until
-        self.page_size = page_size
-        self.rows = 0
-        self.span = span
-        self.requested = False
-        self.reason = ""
-        self.reread = False
-        self.search: Search | None = None
+    def __post_init__(self) -> None:
+        self.start = self.after
 
     @property
     def remaining(self) -> KeyRange:
