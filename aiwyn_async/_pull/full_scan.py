@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._decoding.pages import BadRow
+from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
@@ -57,7 +57,7 @@ class FullScan(Generic[RowT]):
         self._query = query
         self._row_type = row_type
         self._page_size = options.page_size
-        self._on_bad_row = options.on_bad_row
+        self._on_bad_row: OnBadRow = options.on_bad_row
         self._yielded = ScanKeys(yielded_keys)
         self._bind = bind
         self._has_keys = bool(query.key)
@@ -143,13 +143,9 @@ class FullScan(Generic[RowT]):
         if report.total_count_at_start is None:
             report.total_count_at_start = added.total_count_at_start
         report.total_count_at_end = added.total_count
-        report.pages += added.pages
-        report.rows_received += added.rows_received
-        report.bytes += added.bytes
-        report.requests += added.requests
-        report.retries += added.retries
+        for name in ("pages", "rows_received", "bytes", "requests", "retries", "duplicates"):
+            setattr(report, name, getattr(report, name) + getattr(added, name))
         report.peak_concurrency = max(report.peak_concurrency, scan.depth)
-        report.duplicates += added.duplicates
         report.bad_rows = max(report.bad_rows, added.bad_rows)
         report.repaired_rows = max(report.repaired_rows, added.repaired_rows)
         report.unknown_fields = added.unknown_fields | report.unknown_fields
