@@ -219,24 +219,19 @@ class _LoopBridge:
 
     def __init__(self, read: PagedRead) -> None:
         self._read = read
-        self._running = read.loop if read.loop is not None and read.loop.is_running() else None
         self._own: _OwnLoop | None = None
+        if read.loop is not None and read.loop.is_running():
+            self._loop = read.loop
+        else:
+            self._own = _OwnLoop()
+            self._loop = self._own.loop
 
     def __enter__(self) -> Self:
-        if self._running is None:
-            self._own = _OwnLoop()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._own is not None:
             self._own.stop()
-
-    @property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        if self._own is not None:
-            return self._own.loop
-        assert self._running is not None  # one of the two is there  # noqa: S101
-        return self._running
 
     def wait_for(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Return the result of a coroutine, or raise its error.
