@@ -33,12 +33,7 @@ class FullScan(Generic[RowT]):
     Rows without a key cannot be distinguished: the first scan yields them, later scans are only compared.
 
     Args:
-        session: sends the requests.
-        query: the endpoint and its fields; read by page number.
-        row_type: the type of the yielded rows.
-        options: of the pull.
-        report: updated during the read.
-        bind: binds a position to the query.
+        session, query, row_type, options, report, bind: as of ``RangeReader``.
         yielded_keys: the keys of rows that were yielded before.
     """
 

@@ -43,11 +43,8 @@ class RangePlan:
 
     Attributes:
         last_key: the highest key at the start, if keys are integers and it was needed.
-        missing: ranges that could not be read.
-        ranges_completed: ranges read to their end.
         order_checked: False after text keys in an unknown order, such as a collation of the server.
         has_started: a page was received or is missing.
-        min_page_size: the smallest number of rows requested.
     """
 
     def __init__(
@@ -149,13 +146,8 @@ class RangePlan:
     ) -> int:
         """Record a page and return how many of its leading rows belong to the range.
 
-        The others belong to a segment that was split off after the request.
-
-        Args:
-            request: the request.
-            keys: the keys of its rows; a page without rows ends the range.
-            count: the server's count, or None.
-            is_last: the page is known to be the last one of the range.
+        The others belong to a segment that was split off after the request. A page without rows, or one that
+        is the last one (``is_last``), ends the range.
 
         Raises:
             KeyFilterIgnored: the rows are not those requested, or not in order.

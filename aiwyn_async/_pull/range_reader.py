@@ -33,14 +33,8 @@ MAX_BYTES_IN_FLIGHT: Final = 32 * 1024 * 1024
 class RangeReader(Generic[RowT]):
     """One iteration over a pull by key ranges.
 
-    Args:
-        session: sends the requests.
-        query: the endpoint, its fields and its key.
-        row_type: the type of the yielded rows.
-        options: of the pull.
-        report: updated during the read.
-        bind: binds a position to the query.
-        resume: the position of an earlier pull, or None.
+    ``bind`` binds a position to the query; ``resume`` is the position of an earlier pull. The report is
+    updated during the read.
 
     Raises:
         CheckpointError: the position is damaged.

@@ -71,11 +71,7 @@ def summarize(error: RequestError) -> str:
 class RangeClient:
     """Sends the requests of a pull by key ranges, and counts them in its report.
 
-    Args:
-        session: sends the requests.
-        query: the endpoint, its fields and its key.
-        page_size: rows per page; smaller pages get fewer attempts.
-        report: counts requests, retries and bytes.
+    Pages smaller than ``page_size`` get fewer attempts.
     """
 
     def __init__(self, session: Session, query: Query, *, page_size: int, report: PullReport) -> None:

@@ -74,12 +74,8 @@ class ArrowReadable:
 def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
     """Return an ``arrow_array_stream`` capsule: one record batch per page.
 
-    Money is decimal128, times are UTC.
-
-    Args:
-        read: read from its beginning; if its event loop does not run, a new one runs in its own thread.
-        requested_schema: defined by the protocol; pyarrow casts to it if it can.
-        options: how values become columns.
+    Money is decimal128, times are UTC. If the event loop of the read does not run, a new one runs in its own
+    thread.
 
     Raises:
         LoopMismatchError: this thread runs an event loop, which waiting would block.

@@ -47,13 +47,7 @@ class ExportResult(msgspec.Struct, frozen=True):
 
 
 class ExportJob:
-    """One run of an export.
-
-    Args:
-        source: the read.
-        output: what it writes.
-        on_progress: called after each page.
-    """
+    """One run of an export."""
 
     def __init__(
         self, source: Source, output: Output, on_progress: Callable[[Progress], None] | None

@@ -200,10 +200,10 @@ class Output(Protocol):
         ...
 
     def check_existing(self, *, may_replace: bool) -> None:
-        """Check that an existing output may and can be replaced.
+        """Check that an existing output may and can be replaced, and is not in use.
 
         Raises:
-            ExportError: it exists and may not be replaced, or it is in use.
+            ExportError: it cannot.
         """
         ...
 

@@ -46,12 +46,7 @@ def write_part(location: PartLocation, write: Callable[[IO[bytes]], int]) -> Par
 
 
 def verify_part(part: Part, location: PartLocation, *, appended: bool) -> None:
-    """Compare a part with its checksum.
-
-    Args:
-        part: as the manifest has it.
-        location: where it was written.
-        appended: other parts may follow it in the same file; else the part is the whole file.
+    """Compare a part with its checksum. Unless it is ``appended``, it must be the whole file.
 
     Raises:
         ExportError: the part is missing or damaged.

@@ -22,11 +22,7 @@ MAX_UNCOMMITTED: Final = 2
 class PartQueue:
     """Writes the parts of one export. A part is committed after all parts before it.
 
-    Args:
-        writer: writes and commits the parts.
-        source: the read.
-        before: the report of earlier runs, or None.
-        parts: the number of parts of earlier runs.
+    ``before`` is the report of earlier runs, ``parts`` the number of their parts.
     """
 
     def __init__(self, writer: Writer, source: Source, before: Report | None, parts: int) -> None:

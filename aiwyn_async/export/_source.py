@@ -53,13 +53,7 @@ class Source:
         self._read = raw_pages(self._original, row_type)
 
     def manifest(self, kind: type[ManifestT], columns: str, **fields: Any) -> ManifestT:
-        """Return the manifest of a new export of this read.
-
-        Args:
-            kind: of a file or a dataset.
-            columns: format and columns.
-            **fields: more of the manifest.
-        """
+        """Return the manifest of a new export of this read."""
         read = self._original
         position = {} if read.options.resume is None else read.options.resume.position
         query = msgspec.structs.replace(read.query, server="")  # which is named apart from it

@@ -33,13 +33,7 @@ NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 class DatasetFiles:
-    """Converts rows to tables and tables to files.
-
-    Args:
-        row_type: of the rows.
-        options: how values become columns.
-        parquet: how columns become bytes.
-        partition_by: the column whose values name folders, or None.
+    """Converts rows to tables and tables to files, in a folder for each value of ``partition_by``.
 
     Raises:
         ConfigurationError: the rows have no columns, or ``partition_by`` cannot name folders.

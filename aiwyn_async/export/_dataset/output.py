@@ -22,14 +22,7 @@ if TYPE_CHECKING:  # it needs an extra
 
 
 class DatasetOutput:
-    """A folder of Parquet files.
-
-    Args:
-        folder: of the dataset.
-        source: the read.
-        files: converts rows to files.
-        keep: complete runs to retain.
-    """
+    """A folder of Parquet files, which retains ``keep`` complete runs."""
 
     reads_raw_pages = True
 
@@ -42,11 +35,7 @@ class DatasetOutput:
         """Do nothing: the folder is checked when it is locked."""
 
     def check_existing(self, *, may_replace: bool) -> None:
-        """Refuse to replace a complete run unless that is wanted.
-
-        Raises:
-            ExportError: there is a complete run.
-        """
+        """Refuse to replace a complete run unless that is wanted."""
         if not may_replace and self.state.has_complete_run:
             raise ExportError(
                 f"{self.path} already has a complete dataset; pass force=True or replace=True to replace it"

@@ -33,13 +33,7 @@ UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"
 
 
 class DatasetState(State[DatasetManifest]):
-    """The runs of a dataset.
-
-    Args:
-        folder: of the dataset.
-        new: the manifest of a new run.
-        keep: complete runs to retain.
-    """
+    """The runs of a dataset, of which the last ``keep`` complete ones are retained."""
 
     def __init__(self, folder: Folder, new: DatasetManifest, *, keep: int) -> None:
         super().__init__(new, f"the unfinished run in {folder.name}")

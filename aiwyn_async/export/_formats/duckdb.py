@@ -190,11 +190,7 @@ def _errors(path: Path, table: str) -> Generator[None]:
 
 
 def _check_names_differ(columns: Iterable[str]) -> None:
-    """Refuse column names that differ only in case, which DuckDB ignores.
-
-    Raises:
-        ConfigurationError: two columns have such names.
-    """
+    """Refuse column names that differ only in case, which DuckDB ignores."""
     seen: dict[str, str] = {}
     for column in columns:
         other = seen.setdefault(column.lower(), column)

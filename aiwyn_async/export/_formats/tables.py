@@ -22,14 +22,7 @@ from aiwyn_async.export._target import SharedFile
 
 
 class TableFormat:
-    """A format whose parts are Arrow tables.
-
-    Args:
-        name: of the format, and of the table if it has one.
-        row_type: of the rows.
-        options: how values become columns.
-        write_table: writes a table to a file.
-    """
+    """A format whose parts are Arrow tables."""
 
     reads_raw_pages = True
     shared_file: SharedFile | None = None
