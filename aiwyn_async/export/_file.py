@@ -111,8 +111,7 @@ class _FileWriter:
     async def commit(self, part: tuple[Part, PartLocation], state: ReadState) -> None:
         """Sync a part to the disk, name it in the manifest, and assemble it."""
         written, location = part
-        checkpoint, report, bad_rows = state
-        await in_thread(lambda: self._staging.commit_part(written, location, checkpoint, report, bad_rows))
+        await in_thread(lambda: self._staging.commit_part(written, location, state))
         if self._assemble is not None:
             self._assemble(location.path)
 

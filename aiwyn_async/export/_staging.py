@@ -24,7 +24,7 @@ from aiwyn_async.export._manifest import (
     read_valid_manifest,
     write_manifest,
 )
-from aiwyn_async.export._output import State
+from aiwyn_async.export._output import ReadState, State
 from aiwyn_async.export._part_files import PartLocation, damaged_part, disk_errors, open_at, verify_part
 
 MANIFEST: Final = "manifest.json"
@@ -134,14 +134,7 @@ class Staging(State[Manifest]):
             start += part.size
         return locations
 
-    def commit_part(
-        self,
-        part: Part,
-        location: PartLocation,
-        checkpoint: Checkpoint,
-        report: ListReport | PullReport,
-        bad_rows: list[BadRow],
-    ) -> None:
+    def commit_part(self, part: Part, location: PartLocation, state: ReadState) -> None:
         """Sync a written part to the disk and add it to the manifest.
 
         Raises:
@@ -149,11 +142,12 @@ class Staging(State[Manifest]):
         """
         with disk_errors(location.path):
             sync_file(location.path)
-            if bad_rows:
-                replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(bad_rows))
+            if state.bad_rows:
+                replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(state.bad_rows))
                 part = msgspec.structs.replace(part, has_bad_rows=True)
-        self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
-        self._bad_rows += bad_rows
+        parts = [*self._manifest.parts, part]
+        self._update(state.report, parts=parts, checkpoint=state.checkpoint.to_json())
+        self._bad_rows += state.bad_rows
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
         """Record the fingerprint of the assembled file, before it is renamed.
