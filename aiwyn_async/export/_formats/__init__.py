@@ -14,7 +14,7 @@ from aiwyn_async._core.files import check_path, url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.export._formats.compressed import CODECS, CompressedFormat, find_codec, text_path
+from aiwyn_async.export._formats.compressed import CODECS, CompressedFormat
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
@@ -64,8 +64,8 @@ def is_dataset(to: str | Path) -> bool:
 def suffix_of(to: str | Path) -> str:
     """Return the suffix of a file in lower case, such as ``.csv`` or ``.csv.gz``."""
     path = Path(to)
-    codec = find_codec(path)
-    return path.suffix.lower() if codec is None else f"{text_path(path).suffix.lower()}{codec}"
+    suffix = path.suffix.lower()
+    return f"{path.with_suffix('').suffix.lower()}{suffix}" if suffix in CODECS else suffix
 
 
 def format_for(
