@@ -54,8 +54,10 @@ class DatasetState(State[DatasetManifest]):
 
     @property
     def is_recent(self) -> bool:
-        manifest = _read(self._folder, UNFINISHED)
-        return manifest is not None and not self._is_published(manifest) and manifest.is_recent
+        manifest, published = _read(self._folder, UNFINISHED), _read(self._folder, MANIFEST)
+        if manifest is None or (published is not None and published.run == manifest.run):
+            return False
+        return manifest.is_recent
 
     @property
     def has_complete_run(self) -> bool:
@@ -173,10 +175,6 @@ class DatasetState(State[DatasetManifest]):
         named = {UNFINISHED, *(f"{PARTIAL}/{file.path}" for file in self._manifest.files)}
         for unnamed in set(self._folder.files(PARTIAL)) - named:
             self._folder.remove(unnamed)
-
-    def _is_published(self, manifest: DatasetManifest) -> bool:
-        published = _read(self._folder, MANIFEST)
-        return published is not None and published.run == manifest.run
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
         self._check_alone()
