@@ -277,14 +277,14 @@ class RangePlan:
 
     def _reread_suspects(self) -> None:
         """Read suspect ranges again; an ordered pull, which is beyond them, cannot."""
-        suspects = self.suspects
+        suspects, size = self.suspects, self._segments.page_size
         self._history.clear_rejected()
         for each in suspects:
             if self._ordered:
                 reason = "its rows were in a discarded response and in no later one"
                 self._mark_missing(MissingRange(each.after, each.until, reason))
             else:
-                self._segments.append(each)
+                self._segments.append(Segment(each.after, each.until, size, size))
 
     def _continue_search(self, segment: Segment, search: Search) -> None:
         if not search.is_done and search.next_key == segment.until:

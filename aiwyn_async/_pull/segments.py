@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -116,42 +116,22 @@ class Segment(msgspec.Struct, eq=False):
         return RangeProgress(str(KeyRange(self.start, self.until)), fraction, self.rows)
 
 
-class Segments:
+class Segments(list[Segment]):
     """The segments that are not read completely, in key order.
 
-    Args:
-        ranges: the key ranges to read.
-        page_size: maximum rows per request; lowered if the server has a lower limit.
-        max_segments: maximum number of segments read at the same time.
-        ordered: split short segments off the lower end, so that rows can be yielded in key order.
+    ``page_size`` is lowered if the server has a lower limit. If ``ordered``, short segments are split off the
+    lower end, so that rows can be yielded in key order.
     """
 
     def __init__(
         self, ranges: Sequence[KeyRange], page_size: int, *, max_segments: int, ordered: bool
     ) -> None:
-        self._segments = [Segment(each.after, each.until, page_size, page_size) for each in ranges]
+        super().__init__(Segment(each.after, each.until, page_size, page_size) for each in ranges)
         self.page_size = page_size
         self._max_segments = max_segments
         self._ordered = ordered
         self._stride = page_size
         """The keys to split off for one page, in an ordered pull."""
-
-    def __len__(self) -> int:
-        return len(self._segments)
-
-    def __iter__(self) -> Iterator[Segment]:
-        return iter(self._segments)
-
-    def __getitem__(self, index: int) -> Segment:
-        return self._segments[index]
-
-    def append(self, key_range: KeyRange) -> None:
-        """Add a range to read."""
-        self._segments.append(Segment(key_range.after, key_range.until, self.page_size, self.page_size))
-
-    def remove(self, segment: Segment) -> None:
-        """Remove a segment that is read or missing."""
-        self._segments.remove(segment)
 
     def estimate_span(self, segment: Segment, keys: Sequence[int]) -> None:
         """Estimate from a page how many keys the next one covers."""
@@ -167,7 +147,7 @@ class Segments:
 
     def next_idle(self, last_key: int | None) -> Segment | None:
         """Return a segment to request, split off another one if necessary, or None."""
-        for index, segment in enumerate(self._segments):
+        for index, segment in enumerate(self):
             if not segment.requested:
                 return self._split_off_head(index, segment, last_key) if self._ordered else segment
         return None if self._ordered else self._split_largest(last_key)
@@ -177,23 +157,23 @@ class Segments:
         is_narrow = self._max_segments == 1 or segment.width(last_key) <= self._stride
         if is_narrow or not isinstance(segment.after, int):
             return segment
-        if any(each.requested for each in self._segments[index + 1 :]):
+        if any(each.requested for each in self[index + 1 :]):
             return segment  # the upper part would be requested after the segments that follow it
         end = segment.after + self._stride
         head = Segment(segment.after, end, segment.page_size, segment.span)
         segment.after = end
-        self._segments.insert(index, head)
+        self.insert(index, head)
         return head
 
     def _split_largest(self, last_key: int | None) -> Segment | None:
         """Split off and return the upper half of the largest segment."""
-        largest = max(self._segments, key=lambda each: each.width(last_key))
+        largest = max(self, key=lambda each: each.width(last_key))
         width = largest.width(last_key)
-        if len(self._segments) >= self._max_segments or width <= 2 * largest.span:
+        if len(self) >= self._max_segments or width <= 2 * largest.span:
             return None
         assert isinstance(largest.after, int)  # noqa: S101 (it has a width)
         middle = largest.after + width // 2
         upper = Segment(middle, largest.until, largest.page_size, largest.span)
         largest.until = middle
-        self._segments.insert(self._segments.index(largest) + 1, upper)
+        self.insert(self.index(largest) + 1, upper)
         return upper
