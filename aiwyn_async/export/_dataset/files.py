@@ -130,7 +130,8 @@ def sum_money(table: Any) -> dict[str, Decimal]:
 
 
 def _check_partition_column(schema: Any, name: str) -> None:
-    suitable = [field.name for field in schema if _names_folders(field.type)]
+    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_date)
+    suitable = [field.name for field in schema if any(test(field.type) for test in tests)]
     if name not in suitable:
         raise ConfigurationError(
             f"partition_by: {name!r} is not a column of text, integers, booleans or dates; "
@@ -138,11 +139,6 @@ def _check_partition_column(schema: Any, name: str) -> None:
         )
     if len(schema) == 1:  # a file without columns has no rows for its readers
         raise ConfigurationError(f"partition_by: {name!r} is the only column; write another one too")
-
-
-def _names_folders(kind: Any) -> bool:
-    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_date)
-    return any(test(kind) for test in tests)
 
 
 def _folder_name(name: str, value: object) -> str:
