@@ -209,8 +209,7 @@ class Pages:
 class _LoopBridge:
     """Runs coroutines in another thread's event loop and waits for them here.
 
-    Args:
-        read: if its event loop does not run, a new one runs in its own thread until the exit.
+    If the event loop of the read does not run, a new one runs in its own thread until the exit.
     """
 
     def __init__(self, read: PagedRead) -> None:

@@ -79,11 +79,8 @@ class FileOutput:
 class _FileWriter:
     """Writes each part into the staging directory.
 
-    Args:
-        staging: stores the parts.
-        file_format: converts rows to bytes.
-        complete: renames the complete file and returns its size in bytes.
-        assemble: receives each committed part; None if parts are appended to one file.
+    ``complete`` renames the complete file and returns its size in bytes. ``assemble`` receives each committed
+    part; None if parts are appended to one file.
     """
 
     def __init__(

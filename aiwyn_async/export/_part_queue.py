@@ -38,10 +38,7 @@ class PartQueue:
     async def add(self, pages: Sequence[Page[Any]], report: Report, bad_rows: list[BadRow]) -> None:
         """Start to write a part, as soon as there is capacity.
 
-        Args:
-            pages: the pages of the part.
-            report: a copy of that of this run, up to these pages.
-            bad_rows: rows of these pages that were skipped when they were read.
+        ``report`` is a copy of that of this run, up to these pages; ``bad_rows`` are their skipped rows.
 
         Raises:
             ExportError, DecodeError: an earlier part failed; no later part is committed.

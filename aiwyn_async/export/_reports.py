@@ -11,12 +11,7 @@ from aiwyn_async._core.reports import ListReport, sum_fields
 
 
 def combine(before: Any, now: Any) -> Any:
-    """Return a copy of this run's report, combined with those of earlier runs.
-
-    Args:
-        before: the report of earlier runs, or None.
-        now: a report of the same type.
-    """
+    """Return a copy of this run's report, combined with that of earlier runs (of the same type) if any."""
     if before is None:
         return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
     changes = sum_fields([before, now])

@@ -34,12 +34,8 @@ class Staging(State[Manifest]):
     """Parts, each synced to the disk before the manifest names it.
 
     A crash loses at most the parts that no manifest names. The manifest of a finished export stays beside
-    the file, so that resuming it sends no request.
-
-    Args:
-        path: the target file.
-        new: the manifest of a new export.
-        appends: parts are appended to one file, which becomes the target.
+    the file, so that resuming it sends no request. If ``appends``, parts are appended to one file, which
+    becomes the target.
     """
 
     def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
@@ -116,12 +112,7 @@ class Staging(State[Manifest]):
         return True
 
     def location_of(self, number: int, start: int) -> PartLocation:
-        """Return where to write a part.
-
-        Args:
-            number: of the part, from 0.
-            start: bytes of all parts before it.
-        """
+        """Return where to write a part with this number, from 0, after the bytes of all parts before it."""
         if self.appends:
             return PartLocation(self._appended_path, start)
         return PartLocation(self.folder / f"part-{number:06}")

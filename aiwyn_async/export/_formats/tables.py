@@ -65,12 +65,7 @@ class PartTables:
     An id that is text in one part is text in all.
 
     A part with text can follow others, so ``tables()`` may end early. Until ``at_end``, call it again: it
-    restarts at the first part, in the new ``schema``.
-
-    Args:
-        parts: may wait for parts that are still being written.
-        schema: of a table whose ids are integers.
-        read: reads the table of a part.
+    restarts at the first part, in the new ``schema``. The iterator ``parts`` may wait for a part.
     """
 
     def __init__(self, parts: Iterator[Path], schema: Any, read: Callable[[Path], Any]) -> None:
