@@ -88,7 +88,14 @@ class Source:
         if isinstance(read, Pager):
             return read.pages()
         if on_progress is not None:
-            read.on_progress = _call_both(read.on_progress, on_progress)
+            own = read.on_progress
+
+            def call_both(progress: Progress) -> None:
+                if own is not None:
+                    own(progress)
+                on_progress(progress)
+
+            read.on_progress = call_both
         return read.pages()
 
     @property
@@ -113,14 +120,3 @@ class Source:
     def publish(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Set report and bad rows of the caller's object."""
         self._original.adopt(report, bad_rows)
-
-
-def _call_both(
-    first: Callable[[Progress], None] | None, second: Callable[[Progress], None]
-) -> Callable[[Progress], None]:
-    def on_progress(progress: Progress) -> None:
-        if first is not None:
-            first(progress)
-        second(progress)
-
-    return on_progress
