@@ -26,8 +26,7 @@ from aiwyn_async.export._formats.parquet_options import (
     ParquetOptions,
     parquet_options,
 )
-from aiwyn_async.export._job import ExportJob, ExportResult, Mode
-from aiwyn_async.export._output import Output
+from aiwyn_async.export._job import ExportJob, ExportResult, Mode, Output
 from aiwyn_async.export._source import Readable, Source
 
 

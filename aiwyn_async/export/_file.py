@@ -13,10 +13,10 @@ from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export._assemble import FileAssembler
 from aiwyn_async.export._formats import Format
 from aiwyn_async.export._manifest import Manifest, Part
-from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._part_files import PartLocation, write_part
 from aiwyn_async.export._source import Report, Source
 from aiwyn_async.export._staging import Staging
+from aiwyn_async.export._state import ReadState
 from aiwyn_async.export._target import Target
 
 MAX_THREADS: Final = 2
@@ -24,7 +24,12 @@ MAX_THREADS: Final = 2
 
 
 class FileOutput:
-    """A file, assembled from parts in a staging directory."""
+    """A file, assembled from parts in a staging directory.
+
+    Attributes:
+        path: of the file.
+        reads_raw_pages: it needs whole response bodies instead of single rows.
+    """
 
     def __init__(self, path: Path, file_format: Format, source: Source) -> None:
         self.path = str(path)
@@ -46,11 +51,15 @@ class FileOutput:
         return self._target.path.stat().st_size
 
     @asynccontextmanager
-    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_FileWriter]:
-        """Assemble the file while its parts are written, unless they are appended to one file."""
+    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[FileWriter]:
+        """Assemble the file while its parts are written, unless they are appended to one file.
+
+        Leaving the context without ``finish()`` leaves only what a resumed export needs. ``report`` returns
+        the final report, once all rows are read.
+        """
         assemble, staging = self._format.assemble, self.state
         if assemble is None:
-            yield _FileWriter(
+            yield FileWriter(
                 staging, self._format, lambda: in_thread(lambda: self._move_appended_file(report()))
             )
             return
@@ -66,7 +75,7 @@ class FileOutput:
             return size
 
         async with FileAssembler(write, [location.path for location in staging.locations()]) as assembler:
-            yield _FileWriter(staging, self._format, assembler.finish, assembler.add)
+            yield FileWriter(staging, self._format, assembler.finish, assembler.add)
 
     def _move_appended_file(self, report: Report) -> int:
         path = self.state.appended_file()
@@ -76,8 +85,8 @@ class FileOutput:
         return self._target.move(path)
 
 
-class _FileWriter:
-    """Writes each part into the staging directory.
+class FileWriter:
+    """Writes each part into the staging directory: ``write()`` in threads, ``commit()`` in order.
 
     ``complete`` renames the complete file and returns its size in bytes. ``assemble`` receives each committed
     part; None if parts are appended to one file.

@@ -11,9 +11,13 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
-from aiwyn_async.export._output import ReadState, Writer
+from aiwyn_async.export._dataset.output import DatasetWriter
+from aiwyn_async.export._file import FileWriter
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._state import ReadState
+
+Writer = FileWriter | DatasetWriter
 
 MAX_UNCOMMITTED: Final = 2
 """Written parts that wait for the disk while others are written."""

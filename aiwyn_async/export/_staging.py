@@ -24,8 +24,8 @@ from aiwyn_async.export._manifest import (
     read_valid_manifest,
     write_manifest,
 )
-from aiwyn_async.export._output import ReadState, State
 from aiwyn_async.export._part_files import PartLocation, damaged_part, disk_errors, open_at, verify_part
+from aiwyn_async.export._state import ReadState, State
 
 MANIFEST: Final = "manifest.json"
 

@@ -14,8 +14,8 @@ from aiwyn_async.export._dataset.folder import Folder
 from aiwyn_async.export._dataset.manifest import DatasetManifest
 from aiwyn_async.export._dataset.state import DatasetState
 from aiwyn_async.export._file import max_threads
-from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._state import ReadState
 
 if TYPE_CHECKING:  # it needs an extra
     from aiwyn_async.export._dataset.files import DatasetFiles
@@ -45,15 +45,15 @@ class DatasetOutput:
         return self.state.size
 
     @asynccontextmanager
-    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_DatasetWriter]:
-        writer = _DatasetWriter(self.state, self._files, report)
+    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[DatasetWriter]:
+        writer = DatasetWriter(self.state, self._files, report)
         try:
             yield writer
         finally:
             await writer.wait()
 
 
-class _DatasetWriter:
+class DatasetWriter:
     """Converts parts to tables, and writes a file for many of them."""
 
     def __init__(self, state: DatasetState, files: DatasetFiles, report: Callable[[], Report]) -> None:

@@ -25,8 +25,8 @@ from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
-from aiwyn_async.export._output import ReadState, State
 from aiwyn_async.export._source import Report
+from aiwyn_async.export._state import ReadState, State
 
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"
