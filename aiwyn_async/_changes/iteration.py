@@ -72,7 +72,7 @@ def _sum_of(reports: Sequence[ListReport]) -> ListReport:
     at_start = [report.total_count_at_start for report in reports]
     return msgspec.structs.replace(
         reports[-1],
-        **sum_fields(reports, "rows_received", "rows_yielded"),
+        **sum_fields(reports, "rows_received", "rows_yielded", "short_pages", "unused_rows"),
         unknown_fields=dict(ChainMap(*(report.unknown_fields for report in reports))),
         total_count=None if None in counts else sum(filter(None, counts)),
         total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
