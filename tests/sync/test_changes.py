@@ -373,10 +373,10 @@ async def test_changes_since_a_time_after_the_newest_change_are_complete(
 @pytest.mark.parametrize("count", ["short_pages", "unstable_pages", "unused_rows"])
 def test_report_of_changes_has_the_problems_of_each_part(count: str) -> None:
     class Part:
-        def __init__(self, report: ListReport) -> None:
-            self.report = report
+        def __init__(self, **counts: Any) -> None:
+            self.report = ListReport(**counts)
 
     iteration: Any = ChangesIteration(None, leaves_bad_rows=False)
-    iteration.reads = [Part(ListReport(**{count: 2})), Part(ListReport())]
+    iteration.reads = [Part(**{count: 2}), Part()]
 
     assert getattr(iteration.report, count) == 2
