@@ -138,9 +138,13 @@ class FullScan(Generic[RowT]):
         if report.total_count_at_start is None:
             report.total_count_at_start = added.total_count_at_start
         report.total_count_at_end = added.total_count
-        for name in ("pages", "rows_received", "bytes", "requests", "retries", "duplicates"):
-            setattr(report, name, getattr(report, name) + getattr(added, name))
+        report.pages += added.pages
+        report.rows_received += added.rows_received
+        report.bytes += added.bytes
+        report.requests += added.requests
+        report.retries += added.retries
         report.peak_concurrency = max(report.peak_concurrency, scan.depth)
+        report.duplicates += added.duplicates
         report.bad_rows = max(report.bad_rows, added.bad_rows)
         report.repaired_rows = max(report.repaired_rows, added.repaired_rows)
         report.unknown_fields = added.unknown_fields | report.unknown_fields
