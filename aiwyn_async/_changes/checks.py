@@ -25,14 +25,7 @@ from aiwyn_async.models.base import Id
 
 
 class Checks:
-    """Checks the parts of one read of changes; problems are added to its ``ChangesIteration``.
-
-    Args:
-        session: sends the requests.
-        query: the query of the read.
-        bounds: looks up single rows.
-        column: wire name of the field with the time of a row's last change.
-    """
+    """Checks the parts of one read of changes; problems are added to its ``ChangesIteration``."""
 
     def __init__(self, session: Session, query: Query, bounds: Bounds, column: str) -> None:
         self._session = session

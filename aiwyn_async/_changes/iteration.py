@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import ChainMap
 from collections.abc import Sequence
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from aiwyn_async._changes.bounds import Span
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import ListReport
+from aiwyn_async._core.reports import ListReport, sum_fields
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
-from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
-
-SUMMED_FIELDS: Final = (
-    *("rows_received", "rows_yielded", "duplicates", "bad_rows", "repaired_rows", "rounded_amounts"),
-    *("pages", "requests", "bytes", "seconds"),
-)
 
 
 class ChangesIteration(Generic[RowT]):
@@ -75,14 +70,10 @@ def _sum_of(reports: Sequence[ListReport]) -> ListReport:
     """Return one report of lists over parts of the rows."""
     counts = [report.total_count for report in reports]
     at_start = [report.total_count_at_start for report in reports]
-    sums = {name: sum(getattr(report, name) for report in reports) for name in SUMMED_FIELDS}
-    unknown: dict[str, Id | None] = {}
-    for report in reports:
-        unknown |= {name: key for name, key in report.unknown_fields.items() if name not in unknown}
     return msgspec.structs.replace(
         reports[-1],
-        **sums,
-        unknown_fields=unknown,
+        **sum_fields(reports, "rows_received", "rows_yielded", "short_pages", "unused_rows"),
+        unknown_fields=dict(ChainMap(*(report.unknown_fields for report in reports))),
         total_count=None if None in counts else sum(filter(None, counts)),
         total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
         deduplicated=all(report.deduplicated for report in reports),

@@ -76,12 +76,7 @@ def key_and_timestamp(key: str, column: str) -> type[Any]:
 
 
 async def first_row(session: Session, query: Query, column: str) -> FirstRow:
-    """Request the first row of a query in its order.
-
-    Args:
-        session: sends the requests.
-        query: the endpoint, its fields and its order.
-        column: the wire name of the timestamp.
+    """Request the key, and the timestamp in ``column``, of the first row of a query in its order.
 
     Raises:
         RequestError: a request failed after its attempts.

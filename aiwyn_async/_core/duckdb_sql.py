@@ -66,7 +66,6 @@ def content_ids(file: BinaryIO) -> list[str]:
 
 
 def identifier(text: str) -> str:
-    """Quote an SQL identifier."""
     escaped = text.replace('"', '""')
     return f'"{escaped}"'
 

@@ -15,21 +15,9 @@ from aiwyn_async.errors import ConfigurationError
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Set by this package: they describe the connection, the body or the credential.
 _OWN_HEADERS: Final = {
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+    *("authorization", "content-encoding", "content-length", "content-type", "expect", "host"),
+    *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
+    *("proxy-authenticate", "proxy-authorization", "proxy-connection"),
 }
 SECRET_NAME: Final = re.compile(
     r"auth|bearer|cookie|credential|jwt|key|passw|passphrase|pwd|secret|session|signature|token",

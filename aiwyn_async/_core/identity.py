@@ -26,13 +26,8 @@ class JobIdentity(msgspec.Struct, frozen=True):
     def check_continues(self, stored: JobIdentity, what: object, fix: str) -> None:
         """Compare with the identity of a stored job.
 
-        Args:
-            stored: of the stored job.
-            what: how the error names it.
-            fix: what to do instead.
-
         Raises:
-            CheckpointError: it reads or writes something else; names every difference.
+            CheckpointError: it reads or writes something else; says what, how it differs, and the fix.
         """
         differences = {
             f"of another server ({stored.server}, not {self.server})": stored.server != self.server,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import msgspec
 
-from aiwyn_async._core.reports import EarlierProblems, ReadReport
+from aiwyn_async._core.reports import ReadReport
 from aiwyn_async.models.base import Id
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class PullReport(ReadReport, kw_only=True):
     min_page_size: int = 0
     finished: bool = False
     partition: str | None = None
+    _continued: ClassVar[tuple[str, ...]] = ("bad_rows", "unstable_pages")
 
     @property
     def total_count(self) -> int | None:
@@ -106,15 +107,6 @@ class PullReport(ReadReport, kw_only=True):
         return (
             "The list was read by page number until two scans had the same keys, and the union was yielded. "
             "A row that both scans skipped, because the list moved in the same way twice, is missing."
-        )
-
-    @property
-    def all_problem_counts(self) -> EarlierProblems:
-        """Problem counts of this pull and of those that it continues."""
-        earlier = self.earlier_problems
-        return EarlierProblems(
-            bad_rows=self.bad_rows + earlier.bad_rows,
-            unstable_pages=self.unstable_pages + earlier.unstable_pages,
         )
 
     def problems(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -10,6 +11,11 @@ from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async.models.base import Id
 
 StopReason = Literal["empty_page", "count", "limit", "break", "error"]
+SUMMED: Final = (
+    *("duplicates", "bad_rows", "repaired_rows", "rounded_amounts", "unstable_pages"),
+    *("pages", "requests", "bytes", "seconds"),
+)
+"""What the report of several reads has the sum of, whatever the reads have in common."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -62,6 +68,16 @@ class ReadReport(msgspec.Struct, kw_only=True):
     requests: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    _continued: ClassVar[tuple[str, ...]] = EarlierProblems.__struct_fields__
+    """The problem counts that a resumed read continues."""
+
+    @property
+    def all_problem_counts(self) -> EarlierProblems:
+        """Problem counts of this read and of those that it continues."""
+        earlier = self.earlier_problems
+        return EarlierProblems(
+            **{name: getattr(self, name) + getattr(earlier, name) for name in self._continued}
+        )
 
     @property
     def complete(self) -> bool:
@@ -123,6 +139,11 @@ class ReadReport(msgspec.Struct, kw_only=True):
         return problems
 
 
+def sum_fields(reports: Iterable[ReadReport], *more: str) -> dict[str, Any]:
+    """Return the sums of the fields in ``SUMMED`` and of more fields."""
+    return {name: sum(getattr(each, name) for each in reports) for name in (*SUMMED, *more)}
+
+
 class ListReport(ReadReport, kw_only=True):
     """The report of ``list()`` and ``search()``.
 
@@ -153,18 +174,6 @@ class ListReport(ReadReport, kw_only=True):
     def missing(self) -> int:
         """Rows that the server counts and that were not received."""
         return 0 if self.total_count is None else max(0, self.total_count - self.rows_yielded)
-
-    @property
-    def all_problem_counts(self) -> EarlierProblems:
-        """Problem counts of this read and of those that it continues."""
-        earlier = self.earlier_problems
-        return EarlierProblems(
-            duplicates=self.duplicates + earlier.duplicates,
-            bad_rows=self.bad_rows + earlier.bad_rows,
-            short_pages=self.short_pages + earlier.short_pages,
-            unstable_pages=self.unstable_pages + earlier.unstable_pages,
-            unused_rows=self.unused_rows + earlier.unused_rows,
-        )
 
     def problems(self) -> list[str]:
         """Return every reason why the read is not proven complete; empty if there is none."""

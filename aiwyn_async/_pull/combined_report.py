@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Sequence
-from typing import Any, Final
 
 import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import EarlierProblems
-
-SUMMED: Final = (
-    "rows_received",
-    "rows_yielded",
-    "duplicates",
-    "bad_rows",
-    "repaired_rows",
-    "rounded_amounts",
-    "short_pages",
-    "unstable_pages",
-    "pages",
-    "requests",
-    "retries",
-    "bytes",
-    "seconds",
-    "unaccounted_rows",
-    "ranges_completed",
-    "scans",
-    "rows_without_key",
-)
+from aiwyn_async._core.reports import EarlierProblems, sum_fields
 
 
 def combine_parts(reports: Sequence[PullReport], total_count: int | None) -> PullReport:
@@ -39,15 +19,17 @@ def combine_parts(reports: Sequence[PullReport], total_count: int | None) -> Pul
         total_count: the server's count before all of them, or None.
     """
     first = reports[0]
-    changes: dict[str, Any] = {name: sum(getattr(each, name) for each in reports) for name in SUMMED}
+    changes = sum_fields(
+        reports,
+        *("rows_received", "rows_yielded", "rows_without_key", "unaccounted_rows", "short_pages"),
+        *("retries", "ranges_completed", "scans"),
+    )
     for name in ("total_count_at_start", "total_count_at_end"):
         counts = [getattr(each, name) for each in reports]
         changes[name] = None if None in counts else sum(counts)
     for name in ("deduplicated", "order_checked", "finished"):
         changes[name] = all(getattr(each, name) for each in reports)
-    changes["unknown_fields"] = {
-        name: key for each in reversed(reports) for name, key in each.unknown_fields.items()
-    }
+    changes["unknown_fields"] = dict(ChainMap(*(each.unknown_fields for each in reports)))
     changes["earlier_problems"] = EarlierProblems(
         **{
             name: sum(getattr(each.earlier_problems, name) for each in reports)

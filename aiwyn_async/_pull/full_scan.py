@@ -12,6 +12,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with_attempts, without_retries
 from aiwyn_async._pull.yielded_keys import ScanKeys
@@ -32,13 +33,7 @@ class FullScan(Generic[RowT]):
     Rows without a key cannot be distinguished: the first scan yields them, later scans are only compared.
 
     Args:
-        session: sends the requests.
-        query: the endpoint and its fields; read by page number.
-        row_type: the type of the yielded rows.
-        page_size: maximum rows per request.
-        on_bad_row: what to do with a row that does not decode.
-        report: updated during the read.
-        bind: binds a position to the query.
+        session, query, row_type, options, report, bind: as of ``RangeReader``.
         yielded_keys: the keys of rows that were yielded before.
     """
 
@@ -47,9 +42,8 @@ class FullScan(Generic[RowT]):
         session: Session,
         query: Query,
         row_type: type[RowT],
+        options: ReadOptions,
         *,
-        page_size: int,
-        on_bad_row: OnBadRow,
         report: PullReport,
         bind: Callable[[Position], Checkpoint],
         yielded_keys: KeySet,
@@ -57,8 +51,8 @@ class FullScan(Generic[RowT]):
         self._session = with_attempts(session, ATTEMPTS_PER_PAGE)
         self._query = query
         self._row_type = row_type
-        self._page_size = page_size
-        self._on_bad_row: OnBadRow = on_bad_row
+        self._page_size = options.page_size
+        self._on_bad_row: OnBadRow = options.on_bad_row
         self._yielded = ScanKeys(yielded_keys)
         self._bind = bind
         self._has_keys = bool(query.key)
@@ -69,14 +63,13 @@ class FullScan(Generic[RowT]):
         self.report = report
         self.bad_rows: list[BadRow] = []
         report.method, report.deduplicated = "full_scan", self._has_keys
-        report.min_page_size = page_size
+        report.min_page_size = options.page_size
 
     def checkpoint(self) -> Checkpoint:
         """Return where to resume: at the start."""
         return self._bind(RESTART)
 
     def prefetch(self) -> None:
-        """Send as many requests as are allowed now."""
         if self._scan is not None:
             self._scan.prefetch()
 
@@ -104,7 +97,6 @@ class FullScan(Generic[RowT]):
         return None
 
     async def aclose(self) -> None:
-        """Cancel the requests in flight."""
         if self._scan is not None:
             await self._scan.aclose()
 

@@ -66,7 +66,6 @@ async def make_plan(
 def make_partition(
     number: int, query: Query, key_range: KeyRange, row_type: type[Any], options: ReadOptions
 ) -> Partition:
-    """Return the partition of a query with these keys."""
     query, envelope = msgspec.structs.replace(query, key_range=key_range), query.envelope
     return Partition(
         number=number,

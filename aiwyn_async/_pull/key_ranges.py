@@ -39,11 +39,7 @@ def follows_in_order(after: Id | None, keys: Sequence[Id | None]) -> bool:
     forms: list[list[Any]] = [texts, [text.casefold() for text in texts]]
     if all(text.isdecimal() for text in texts):
         forms.append([(len(text.lstrip("0")), text.lstrip("0")) for text in texts])
-    return any(_is_rising(form) for form in forms)
-
-
-def _is_rising(values: list[Any]) -> bool:
-    return all(map(le, values, values[1:]))
+    return any(all(map(le, form, form[1:])) for form in forms)
 
 
 def lower_bound(key_range: KeyRange) -> float:
@@ -57,7 +53,6 @@ def upper_bound(key_range: KeyRange) -> float:
 
 
 def contains(key_range: KeyRange, key: int) -> bool:
-    """Return whether a key is in a range."""
     return lower_bound(key_range) < key <= upper_bound(key_range)
 
 

@@ -23,7 +23,6 @@ class PageHistory:
         """Integer keys of discarded responses."""
 
     def record_length(self, rows: int) -> None:
-        """Record the length of a page."""
         self._max_rows = max(self._max_rows, rows)
 
     def record_keys(self, lowest: int, highest: int) -> None:
@@ -62,9 +61,7 @@ class PageHistory:
     def find_suspect_ranges(self, start: Sequence[KeyRange], left: Sequence[KeyRange]) -> list[KeyRange]:
         """Return ranges without received rows, of which a discarded response had rows.
 
-        Args:
-            start: the ranges that the pull started with.
-            left: the ranges that are known to be unread.
+        ``start`` are the ranges that the pull started with, ``left`` those that are known to be unread.
         """
         suspects: list[KeyRange] = []
         for key in sorted(self._rejected):

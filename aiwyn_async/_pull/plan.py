@@ -56,9 +56,8 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             check, version = content.pop("check"), content["version"]
             if version == VERSION and check == check_value(content):
                 return msgspec.convert(content, cls)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError, LookupError):
-            raise ConfigurationError(f"not a valid {name}") from None
-        except (AttributeError, TypeError, ValueError):  # JSON of another kind
+        # Those of msgspec are ValueErrors.
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
             raise ConfigurationError(f"not a valid {name}") from None
         if version != VERSION:
             raise ConfigurationError(f"{name} version {version!r} is not supported, only {VERSION}")

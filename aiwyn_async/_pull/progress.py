@@ -51,14 +51,7 @@ def to_progress(
     rows_before: int = 0,
     ranges: tuple[RangeProgress, ...] = (),
 ) -> Progress:
-    """Derive the progress from a report.
-
-    Args:
-        report: the report of the read.
-        seconds: time since the start.
-        rows_before: rows yielded before the start.
-        ranges: the key ranges under way.
-    """
+    """Derive the progress from a report, its seconds, and the rows yielded before its start."""
     rate = (report.rows_yielded - rows_before) / max(seconds, 1e-9)
     left = None if report.total_count is None else max(0, report.total_count - report.rows_yielded)
     return Progress(

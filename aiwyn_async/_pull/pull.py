@@ -17,7 +17,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import MAX_RANGES, Read, ReadOptions, type_name
+from aiwyn_async._pagination.read import Read, ReadOptions, type_name
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored
@@ -161,8 +161,6 @@ class Pull(Read[RowT]):
 
 
 class _Readers(NamedTuple, Generic[RowT]):
-    """Creates the readers of one pull."""
-
     session: Session
     query: Query
     row_type: type[RowT]
@@ -172,19 +170,15 @@ class _Readers(NamedTuple, Generic[RowT]):
 
     def start(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
         """Return a new reader and the report that it updates."""
-        options = self.options
         partition = None if self.query.key_range is None else self.query.pull_fingerprint()
-        report = PullReport(resumed=options.resume is not None, partition=partition)
+        report = PullReport(resumed=self.options.resume is not None, partition=partition)
         if not self.query.by_key or self.position == RESTART:
             return self.full_scan(report, KeySet()), report
         reader = RangeReader(
             self.session,
             self.query,
             self.row_type,
-            page_size=options.page_size,
-            ranges=options.ranges or min(MAX_RANGES, self.session.limiter.max_limit),
-            ordered=options.ordered,
-            on_bad_row=options.on_bad_row,
+            self.options,
             report=report,
             bind=self.bind,
             resume=self.position,
@@ -197,8 +191,7 @@ class _Readers(NamedTuple, Generic[RowT]):
             self.session,
             msgspec.structs.replace(self.query, by_key=False),
             self.row_type,
-            page_size=self.options.page_size,
-            on_bad_row=self.options.on_bad_row,
+            self.options,
             report=report,
             bind=self.bind,
             yielded_keys=yielded,
@@ -246,7 +239,6 @@ class _PullIteration(Generic[RowT]):
         return page
 
     async def aclose(self) -> None:
-        """Cancel the requests in flight."""
         self.report.seconds = time.perf_counter() - self._started
         await self._reader.aclose()
 

@@ -43,11 +43,8 @@ class RangePlan:
 
     Attributes:
         last_key: the highest key at the start, if keys are integers and it was needed.
-        missing: ranges that could not be read.
-        ranges_completed: ranges read to their end.
         order_checked: False after text keys in an unknown order, such as a collation of the server.
         has_started: a page was received or is missing.
-        min_page_size: the smallest number of rows requested.
     """
 
     def __init__(
@@ -97,7 +94,6 @@ class RangePlan:
         return self._history.find_suspect_ranges(self._start, [*self.remaining, *self.missing])
 
     def progress(self) -> tuple[RangeProgress, ...]:
-        """Return how much of each range under way is read."""
         return tuple(each.progress(self.last_key) for each in self._segments)
 
     def next_request(self) -> RangeRequest | None:
@@ -150,13 +146,8 @@ class RangePlan:
     ) -> int:
         """Record a page and return how many of its leading rows belong to the range.
 
-        The others belong to a segment that was split off after the request.
-
-        Args:
-            request: the request.
-            keys: the keys of its rows; a page without rows ends the range.
-            count: the server's count, or None.
-            is_last: the page is known to be the last one of the range.
+        The others belong to a segment that was split off after the request. A page without rows, or one that
+        is the last one (``is_last``), ends the range.
 
         Raises:
             KeyFilterIgnored: the rows are not those requested, or not in order.
@@ -233,7 +224,6 @@ class RangePlan:
             self.reject(keys)
 
     def receive_probe(self, request: RangeRequest, *, works: bool) -> None:
-        """Record whether the row after a key could be read."""
         segment = request.segment
         assert segment is not None and segment.search is not None and isinstance(request.after, int)  # noqa: S101, PT018
         segment.requested = False
@@ -287,14 +277,14 @@ class RangePlan:
 
     def _reread_suspects(self) -> None:
         """Read suspect ranges again; an ordered pull, which is beyond them, cannot."""
-        suspects = self.suspects
+        suspects, size = self.suspects, self._segments.page_size
         self._history.clear_rejected()
         for each in suspects:
             if self._ordered:
                 reason = "its rows were in a discarded response and in no later one"
                 self._mark_missing(MissingRange(each.after, each.until, reason))
             else:
-                self._segments.append(each)
+                self._segments.append(Segment(each.after, each.until, size, size))
 
     def _continue_search(self, segment: Segment, search: Search) -> None:
         if not search.is_done and search.next_key == segment.until:

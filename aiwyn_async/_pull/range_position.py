@@ -45,7 +45,6 @@ class RangePosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise damaged_checkpoint() from None
 
     def to_checkpoint(self) -> Position:
-        """Return the position as plain objects."""
         return dict(msgspec.to_builtins(self))
 
 

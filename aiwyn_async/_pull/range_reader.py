@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.pull_report import KeyRange, PullReport
-from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.confirm import Evidence, confirm
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import MAX_RANGES, ReadOptions
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored
@@ -33,17 +33,8 @@ MAX_BYTES_IN_FLIGHT: Final = 32 * 1024 * 1024
 class RangeReader(Generic[RowT]):
     """One iteration over a pull by key ranges.
 
-    Args:
-        session: sends the requests.
-        query: the endpoint, its fields and its key.
-        row_type: the type of the yielded rows.
-        page_size: maximum rows per request.
-        ranges: maximum number of ranges read at the same time.
-        ordered: yield the rows in key order.
-        on_bad_row: what to do with a row that does not decode.
-        report: updated during the read.
-        bind: binds a position to the query.
-        resume: the position of an earlier pull, or None.
+    ``bind`` binds a position to the query; ``resume`` is the position of an earlier pull. The report is
+    updated during the read.
 
     Raises:
         CheckpointError: the position is damaged.
@@ -54,18 +45,16 @@ class RangeReader(Generic[RowT]):
         session: Session,
         query: Query,
         row_type: type[RowT],
+        options: ReadOptions,
         *,
-        page_size: int,
-        ranges: int,
-        ordered: bool,
-        on_bad_row: OnBadRow,
         report: PullReport,
         bind: Callable[[Position], Checkpoint],
         resume: Position | None,
     ) -> None:
+        page_size, ranges = options.page_size, options.ranges or min(MAX_RANGES, session.limiter.max_limit)
         self._bind = bind
-        self._ordered = ordered
-        self._reader = PageReader(session, query, row_type, on_bad_row)
+        self._ordered = options.ordered
+        self._reader = PageReader(session, query, row_type, options.on_bad_row)
         self._client = RangeClient(session, query, page_size=page_size, report=report)
         self._prefetcher = Prefetcher(self._client.fetch, ranges, session.limiter.slots)
         self._successes = 0
@@ -79,7 +68,7 @@ class RangeReader(Generic[RowT]):
         start = None if resume is None else RangePosition.from_checkpoint(resume)
         left, last_key = (None, None) if start is None else (start.left, start.last_key)
         self._plan = RangePlan(
-            page_size, query.key_range, ranges=ranges, ordered=ordered, left=left, last_key=last_key
+            page_size, query.key_range, ranges=ranges, ordered=options.ordered, left=left, last_key=last_key
         )
         self.report = report
         self.bad_rows = self._reader.bad_rows
@@ -101,7 +90,6 @@ class RangeReader(Generic[RowT]):
 
     @property
     def ranges(self) -> tuple[RangeProgress, ...]:
-        """How much of each range under way is read."""
         return () if self._ordered else self._plan.progress()
 
     def checkpoint(self) -> Checkpoint:
@@ -120,7 +108,6 @@ class RangeReader(Generic[RowT]):
         return self._bind(position.to_checkpoint())
 
     def prefetch(self) -> None:
-        """Send as many requests as are allowed now."""
         # One request shows that a server does not respond.
         max_depth = self._prefetcher.allowed_depth if self._successes else 1
         depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))

@@ -65,18 +65,13 @@ def may_be_page_size(error: RequestError) -> bool:
 
 
 def summarize(error: RequestError) -> str:
-    """Return an error as one line of a report."""
     return f"{type(error).__name__}: {error.args[0]}"
 
 
 class RangeClient:
     """Sends the requests of a pull by key ranges, and counts them in its report.
 
-    Args:
-        session: sends the requests.
-        query: the endpoint, its fields and its key.
-        page_size: rows per page; smaller pages get fewer attempts.
-        report: counts requests, retries and bytes.
+    Pages smaller than ``page_size`` get fewer attempts.
     """
 
     def __init__(self, session: Session, query: Query, *, page_size: int, report: PullReport) -> None:
@@ -134,11 +129,9 @@ class RangeClient:
         return self.read_count(response)
 
     def read_count(self, response: Response) -> int | None:
-        """Return the server's count in a response, or None."""
         return self._keys.decode(response.body).count
 
     def read_keys(self, response: Response) -> list[Id | None]:
-        """Return the keys of a response's rows."""
         return [row.key for row in self._keys.decode(response.body).rows]
 
     def _body(self, request: RangeRequest) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -36,7 +36,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     urgent: bool = False
 
 
-class Search:
+class Search(msgspec.Struct):
     """A search for the next readable row, by doubled steps and then by bisection.
 
     Attributes:
@@ -44,17 +44,13 @@ class Search:
         works: the lowest key after which reading works, or None.
     """
 
-    __slots__ = ("end", "fails", "step", "works")
-
-    def __init__(self, fails: int, end: int) -> None:
-        self.fails = fails
-        self.works: int | None = None
-        self.end = end
-        self.step = 1
+    fails: int
+    end: int
+    works: int | None = None
+    step: int = 1
 
     @property
     def next_key(self) -> int:
-        """The key to probe next."""
         if self.works is None:
             return min(self.fails + self.step, self.end)
         return (self.fails + self.works) // 2
@@ -65,7 +61,6 @@ class Search:
         return self.works is not None and self.works - self.fails <= 1
 
     def record(self, key: int, *, works: bool) -> None:
-        """Record the result of a probe."""
         if works:
             self.works = key
         else:
@@ -73,43 +68,32 @@ class Search:
             self.step *= 2
 
 
-class Segment:
+class Segment(msgspec.Struct, eq=False):
     """A key range under way. Pages raise ``after``, and splits lower ``until``.
 
     Attributes:
         page_size: rows to request next.
-        rows: rows received.
         span: the keys that a full page covers, estimated from the latest page.
+        rows: rows received.
         requested: a request for it is in flight.
         reason: why a page of one row failed.
         reread: it ended below the highest key once, and the rest of it is read again.
         search: under way if a page of one row failed.
     """
 
-    __slots__ = (
-        "after",
-        "page_size",
-        "reason",
-        "requested",
-        "reread",
-        "rows",
-        "search",
-        "span",
-        "start",
-        "until",
-    )
+    after: Id | None
+    until: Id | None
+    page_size: int
+    span: int
+    start: Id | None = None
+    rows: int = 0
+    requested: bool = False
+    reason: str = ""
+    reread: bool = False
+    search: Search | None = None
 
-    def __init__(self, after: Id | None, until: Id | None, page_size: int, span: int) -> None:
-        self.start = after
-        self.after = after
-        self.until = until
-        self.page_size = page_size
-        self.rows = 0
-        self.span = span
-        self.requested = False
-        self.reason = ""
-        self.reread = False
-        self.search: Search | None = None
+    def __post_init__(self) -> None:
+        self.start = self.after
 
     @property
     def remaining(self) -> KeyRange:
@@ -124,7 +108,6 @@ class Segment:
         return until - self.after
 
     def progress(self, last_key: int | None) -> RangeProgress:
-        """Return how much of the segment is read."""
         until = last_key if self.until is None else self.until
         fraction = 0.0
         if isinstance(self.after, int) and isinstance(until, int):
@@ -133,42 +116,22 @@ class Segment:
         return RangeProgress(str(KeyRange(self.start, self.until)), fraction, self.rows)
 
 
-class Segments:
+class Segments(list[Segment]):
     """The segments that are not read completely, in key order.
 
-    Args:
-        ranges: the key ranges to read.
-        page_size: maximum rows per request; lowered if the server has a lower limit.
-        max_segments: maximum number of segments read at the same time.
-        ordered: split short segments off the lower end, so that rows can be yielded in key order.
+    ``page_size`` is lowered if the server has a lower limit. If ``ordered``, short segments are split off the
+    lower end, so that rows can be yielded in key order.
     """
 
     def __init__(
         self, ranges: Sequence[KeyRange], page_size: int, *, max_segments: int, ordered: bool
     ) -> None:
-        self._segments = [Segment(each.after, each.until, page_size, page_size) for each in ranges]
+        super().__init__(Segment(each.after, each.until, page_size, page_size) for each in ranges)
         self.page_size = page_size
         self._max_segments = max_segments
         self._ordered = ordered
         self._stride = page_size
         """The keys to split off for one page, in an ordered pull."""
-
-    def __len__(self) -> int:
-        return len(self._segments)
-
-    def __iter__(self) -> Iterator[Segment]:
-        return iter(self._segments)
-
-    def __getitem__(self, index: int) -> Segment:
-        return self._segments[index]
-
-    def append(self, key_range: KeyRange) -> None:
-        """Add a range to read."""
-        self._segments.append(Segment(key_range.after, key_range.until, self.page_size, self.page_size))
-
-    def remove(self, segment: Segment) -> None:
-        """Remove a segment that is read or missing."""
-        self._segments.remove(segment)
 
     def estimate_span(self, segment: Segment, keys: Sequence[int]) -> None:
         """Estimate from a page how many keys the next one covers."""
@@ -184,7 +147,7 @@ class Segments:
 
     def next_idle(self, last_key: int | None) -> Segment | None:
         """Return a segment to request, split off another one if necessary, or None."""
-        for index, segment in enumerate(self._segments):
+        for index, segment in enumerate(self):
             if not segment.requested:
                 return self._split_off_head(index, segment, last_key) if self._ordered else segment
         return None if self._ordered else self._split_largest(last_key)
@@ -194,23 +157,23 @@ class Segments:
         is_narrow = self._max_segments == 1 or segment.width(last_key) <= self._stride
         if is_narrow or not isinstance(segment.after, int):
             return segment
-        if any(each.requested for each in self._segments[index + 1 :]):
+        if any(each.requested for each in self[index + 1 :]):
             return segment  # the upper part would be requested after the segments that follow it
         end = segment.after + self._stride
         head = Segment(segment.after, end, segment.page_size, segment.span)
         segment.after = end
-        self._segments.insert(index, head)
+        self.insert(index, head)
         return head
 
     def _split_largest(self, last_key: int | None) -> Segment | None:
         """Split off and return the upper half of the largest segment."""
-        largest = max(self._segments, key=lambda each: each.width(last_key))
+        largest = max(self, key=lambda each: each.width(last_key))
         width = largest.width(last_key)
-        if len(self._segments) >= self._max_segments or width <= 2 * largest.span:
+        if len(self) >= self._max_segments or width <= 2 * largest.span:
             return None
         assert isinstance(largest.after, int)  # noqa: S101 (it has a width)
         middle = largest.after + width // 2
         upper = Segment(middle, largest.until, largest.page_size, largest.span)
         largest.until = middle
-        self._segments.insert(self._segments.index(largest) + 1, upper)
+        self.insert(self.index(largest) + 1, upper)
         return upper

@@ -60,7 +60,6 @@ class ScanKeys(KeySet):
         self.rows_without_key = 0
 
     def start_scan(self) -> None:
-        """Start the next scan."""
         self._scans += 1
         self.rows_without_key = 0
 

@@ -1,4 +1,4 @@
-"""What this package needs of a read and its pages, which are defined on a higher floor."""
+"""What this package needs of a read and its pages, which a higher floor defines and documents."""
 
 from __future__ import annotations
 
@@ -16,63 +16,42 @@ class Document(Protocol):
     """The JSON of a response."""
 
     @property
-    def body(self) -> bytes:
-        """The JSON as one bytes object."""
-        ...
-
+    def body(self) -> bytes: ...
     @property
-    def rows_at(self) -> tuple[str, ...]:
-        """The path of keys to its rows."""
-        ...
+    def rows_at(self) -> tuple[str, ...]: ...
 
 
 class RowPage(Protocol):
-    """A page of rows."""
+    """A page of rows. It has a document if the rows of that are exactly its own."""
 
     @property
-    def items(self) -> list[Any]:
-        """The decoded rows."""
-        ...
-
+    def items(self) -> list[Any]: ...
     @property
-    def number(self) -> int:
-        """The index of the page in its read."""
-        ...
-
+    def number(self) -> int: ...
     @property
-    def document(self) -> Document | None:
-        """The response, if its rows are exactly those of the page."""
-        ...
+    def document(self) -> Document | None: ...
 
-    def raw_items(self) -> list[msgspec.Raw]:
-        """Return the JSON of each row."""
-        ...
+    def raw_items(self) -> list[msgspec.Raw]: ...
 
 
 class Keyed(Protocol):
     """A query."""
 
     @property
-    def key(self) -> str:
-        """The wire name of the key, or an empty string."""
-        ...
+    def key(self) -> str: ...
 
 
 class Decodable(Protocol):
     """A read whose rows can be decoded as another type."""
 
     @property
-    def query(self) -> Keyed:
-        """The request that is paged."""
-        ...
+    def query(self) -> Keyed: ...
 
-    def decode_as(self, row_type: Any, /) -> Any:
-        """Return a copy with another row type."""
-        ...
+    def decode_as(self, row_type: Any, /) -> Any: ...
 
 
 class PagedRead(Protocol):
-    """What a stream needs of a read."""
+    """What a stream needs of a ``Read``."""
 
     error: AiwynError | None
     loop: asyncio.AbstractEventLoop | None
@@ -80,31 +59,12 @@ class PagedRead(Protocol):
     row_type: Any
 
     @property
-    def query(self) -> Keyed:
-        """The request that is paged."""
-        ...
-
+    def query(self) -> Keyed: ...
     @property
-    def on_bad_row(self) -> OnBadRow:
-        """What happens to rows that do not decode."""
-        ...
+    def on_bad_row(self) -> OnBadRow: ...
 
-    def mask(self, error: RequestError) -> RequestError:
-        """Mask credentials in an error found in a row; drop its frames."""
-        ...
-
-    def undecoded(self) -> Self:
-        """Return a copy whose pages decode only keys."""
-        ...
-
-    def record(self, counts: Any, bad_rows: list[BadRow]) -> None:
-        """Add the counts of a consumer of undecoded pages."""
-        ...
-
-    def follow(self, use: Any) -> None:
-        """Show the state of a copy as that of the latest use."""
-        ...
-
-    def pages(self) -> AsyncGenerator[RowPage, None]:
-        """Iterate over the pages."""
-        ...
+    def mask(self, error: RequestError) -> RequestError: ...
+    def undecoded(self) -> Self: ...
+    def record(self, counts: Any, bad_rows: list[BadRow]) -> None: ...
+    def follow(self, use: Any) -> None: ...
+    def pages(self) -> AsyncGenerator[RowPage, None]: ...

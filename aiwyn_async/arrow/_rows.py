@@ -100,17 +100,7 @@ class RowCounts(msgspec.Struct):
 
 
 class PageRows:
-    """The rows of several pages that have any, in order, undecoded, with counts and bad rows.
-
-    Args:
-        pages: the pages.
-        on_bad_row: what to do with a row that does not decode.
-        key: name of the key of the rows.
-
-    Attributes:
-        counts: what was counted so far.
-        bad_rows: the bad rows, if they are collected.
-    """
+    """The rows of several pages that have any, in order, undecoded, with counts and bad rows."""
 
     def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow, key: str = "id") -> None:
         self.pages = [page for page in pages if len(page)]
@@ -122,13 +112,7 @@ class PageRows:
 
     @classmethod
     def of(cls, pages: Sequence[RowPage], on_bad_row: OnBadRow, key: str) -> Self:
-        """Create from pages of a read.
-
-        Args:
-            pages: the pages.
-            on_bad_row: what to do with a row that does not decode.
-            key: wire name of the key; "" for rows without one, which are named by their ``id``, if any.
-        """
+        """Create from pages of a read. Rows without a key ("") are named by their ``id``, if any."""
         key = key or "id"
         return cls([_convert_page(page, key) for page in pages], on_bad_row, key)
 
@@ -221,9 +205,7 @@ def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
 def raw_pages(read: ReadT, row_type: Any = None) -> ReadT:
     """Return a read that decodes only keys, for callers that use response bodies.
 
-    Args:
-        read: the read.
-        row_type: if it has a choice of fields, these are retained too.
+    If the row type has a choice of fields, these are retained too.
     """
     key = read.query.key
     if not key:

@@ -30,14 +30,10 @@ def arrow_type(
 ) -> Any:
     """Return the Arrow type that holds every value of a field exactly.
 
-    Args:
-        kind: the type of the field.
-        path: of the field, for the error.
-        integer_ids: ids are integers; else text.
-        inside: the types of the objects around the field.
+    Ids are text unless ``integer_ids``; ``inside`` are the types of the objects around the field.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is none; names the path.
     """
     members = members_of(kind)
     match members[0]:

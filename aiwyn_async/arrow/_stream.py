@@ -74,12 +74,8 @@ class ArrowReadable:
 def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
     """Return an ``arrow_array_stream`` capsule: one record batch per page.
 
-    Money is decimal128, times are UTC.
-
-    Args:
-        read: read from its beginning; if its event loop does not run, a new one runs in its own thread.
-        requested_schema: defined by the protocol; pyarrow casts to it if it can.
-        options: how values become columns.
+    Money is decimal128, times are UTC. If the event loop of the read does not run, a new one runs in its own
+    thread.
 
     Raises:
         LoopMismatchError: this thread runs an event loop, which waiting would block.
@@ -213,30 +209,24 @@ class Pages:
 class _LoopBridge:
     """Runs coroutines in another thread's event loop and waits for them here.
 
-    Args:
-        read: if its event loop does not run, a new one runs in its own thread until the exit.
+    If the event loop of the read does not run, a new one runs in its own thread until the exit.
     """
 
     def __init__(self, read: PagedRead) -> None:
         self._read = read
-        self._running = read.loop if read.loop is not None and read.loop.is_running() else None
         self._own: _OwnLoop | None = None
+        if read.loop is not None and read.loop.is_running():
+            self._loop = read.loop
+        else:
+            self._own = _OwnLoop()
+            self._loop = self._own.loop
 
     def __enter__(self) -> Self:
-        if self._running is None:
-            self._own = _OwnLoop()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._own is not None:
             self._own.stop()
-
-    @property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        if self._own is not None:
-            return self._own.loop
-        assert self._running is not None  # one of the two is there  # noqa: S101
-        return self._running
 
     def wait_for(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Return the result of a coroutine, or raise its error.

@@ -146,7 +146,8 @@ class RowSchema:
             table.validate(full=True)
         except (pa.ArrowInvalid, *DECODING_ERRORS):
             return None
-        if table.num_rows != len(page) or not self._has_valid_values(table):
+        bounded = (chunk for name in self._bounded_columns for chunk in table[name].chunks)
+        if table.num_rows != len(page) or not all(map(_is_within_bounds, bounded)):
             return None
         if any(_lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()):
             return None
@@ -155,9 +156,6 @@ class RowSchema:
         ):
             return None
         return table
-
-    def _has_valid_values(self, table: Any) -> bool:
-        return all(_is_within_bounds(chunk) for name in self._bounded_columns for chunk in table[name].chunks)
 
     def _drop_other_fields(self, json: bytes | memoryview) -> bytes | memoryview:
         """Return the chosen fields of rows alone, which also checks the keys of the others.

@@ -63,31 +63,3 @@ class FileAssembler:
             if part == "abandon":
                 raise _AbandonedError
             yield Path(part)
-
-
-class AppendedFile:
-    """Assembles parts that are appended to one file, so that none remain.
-
-    Args:
-        finish: renames the file and returns its size in bytes.
-    """
-
-    def __init__(self, finish: Callable[[], int]) -> None:
-        self._finish = finish
-
-    def add(self, part: Path) -> None:
-        """Do nothing: the part is in the file."""
-
-    async def finish(self) -> int:
-        """Rename the file and return its size in bytes.
-
-        Raises:
-            ExportError: the disk refuses.
-        """
-        return await in_thread(self._finish)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Retain the file for a resumed export."""

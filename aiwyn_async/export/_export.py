@@ -26,8 +26,7 @@ from aiwyn_async.export._formats.parquet_options import (
     ParquetOptions,
     parquet_options,
 )
-from aiwyn_async.export._job import ExportJob, ExportResult, Mode
-from aiwyn_async.export._output import Output
+from aiwyn_async.export._job import ExportJob, ExportResult, Mode, Output
 from aiwyn_async.export._source import Readable, Source
 
 
@@ -140,8 +139,8 @@ async def export(
     check_callback("on_progress", on_progress)
     if table is not None:
         check_kind("table", table, str, "a str")
-    if table is not None and not table.strip():
-        raise ConfigurationError("table must not be empty; leave it out for the name of the endpoint")
+        if not table.strip():
+            raise ConfigurationError("table must not be empty; leave it out for the name of the endpoint")
     output: Output
     if is_dataset(to):
         output = _dataset(to, source, row_type, options, parquet, partition_by=partition_by, keep=keep)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.export._assemble import AppendedFile, FileAssembler
+from aiwyn_async.export._assemble import FileAssembler
 from aiwyn_async.export._formats import Format
 from aiwyn_async.export._manifest import Manifest, Part
-from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._part_files import PartLocation, write_part
 from aiwyn_async.export._source import Report, Source
 from aiwyn_async.export._staging import Staging
+from aiwyn_async.export._state import ReadState
 from aiwyn_async.export._target import Target
 
 MAX_THREADS: Final = 2
@@ -24,7 +24,12 @@ MAX_THREADS: Final = 2
 
 
 class FileOutput:
-    """A file, assembled from parts in a staging directory."""
+    """A file, assembled from parts in a staging directory.
+
+    Attributes:
+        path: of the file.
+        reads_raw_pages: it needs whole response bodies instead of single rows.
+    """
 
     def __init__(self, path: Path, file_format: Format, source: Source) -> None:
         self.path = str(path)
@@ -43,19 +48,21 @@ class FileOutput:
         self._target.check_file(may_replace=may_replace)
 
     def size(self) -> int:
-        """Return the bytes of the file."""
         return self._target.path.stat().st_size
 
     @asynccontextmanager
-    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_FileWriter]:
-        """Assemble the file while its parts are written."""
-        async with self._assembler(report) as assembler:
-            yield _FileWriter(self.state, self._format, assembler)
+    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[FileWriter]:
+        """Assemble the file while its parts are written, unless they are appended to one file.
 
-    def _assembler(self, report: Callable[[], Report]) -> FileAssembler | AppendedFile:
+        Leaving the context without ``finish()`` leaves only what a resumed export needs. ``report`` returns
+        the final report, once all rows are read.
+        """
         assemble, staging = self._format.assemble, self.state
         if assemble is None:
-            return AppendedFile(lambda: self._move_appended_file(report()))
+            yield FileWriter(
+                staging, self._format, lambda: in_thread(lambda: self._move_appended_file(report()))
+            )
+            return
 
         def write(parts: Iterator[Path]) -> int:
             def write_file(path: Path) -> None:
@@ -67,7 +74,8 @@ class FileOutput:
             staging.record_assembled(self._target.path, report())
             return size
 
-        return FileAssembler(write, [location.path for location in staging.locations()])
+        async with FileAssembler(write, [location.path for location in staging.locations()]) as assembler:
+            yield FileWriter(staging, self._format, assembler.finish, assembler.add)
 
     def _move_appended_file(self, report: Report) -> int:
         path = self.state.appended_file()
@@ -77,22 +85,25 @@ class FileOutput:
         return self._target.move(path)
 
 
-class _FileWriter:
-    """Writes each part into the staging directory.
+class FileWriter:
+    """Writes each part into the staging directory: ``write()`` in threads, ``commit()`` in order.
 
-    Args:
-        staging: stores the parts.
-        file_format: converts rows to bytes.
-        assembler: receives each committed part.
+    ``complete`` renames the complete file and returns its size in bytes. ``assemble`` receives each committed
+    part; None if parts are appended to one file.
     """
 
     def __init__(
-        self, staging: Staging, file_format: Format, assembler: FileAssembler | AppendedFile
+        self,
+        staging: Staging,
+        file_format: Format,
+        complete: Callable[[], Awaitable[int]],
+        assemble: Callable[[Path], None] | None = None,
     ) -> None:
         self.max_concurrent = 1 if staging.appends else max_threads()
         self._staging = staging
         self._format = file_format
-        self._assembler = assembler
+        self._complete = complete
+        self._assemble = assemble
         self._size = staging.size
 
     def write(self, number: int, rows: PageRows) -> tuple[Part, PartLocation]:
@@ -106,16 +117,16 @@ class _FileWriter:
     async def commit(self, part: tuple[Part, PartLocation], state: ReadState) -> None:
         """Sync a part to the disk, name it in the manifest, and assemble it."""
         written, location = part
-        checkpoint, report, bad_rows = state
-        await in_thread(lambda: self._staging.commit_part(written, location, checkpoint, report, bad_rows))
-        self._assembler.add(location.path)
+        await in_thread(lambda: self._staging.commit_part(written, location, state))
+        if self._assemble is not None:
+            self._assemble(location.path)
 
     async def flush(self) -> None:
         """Do nothing: each part is committed at once."""
 
     async def finish(self) -> int:
         """Rename the complete file and return its size in bytes."""
-        return await self._assembler.finish()
+        return await self._complete()
 
 
 def max_threads() -> int:

@@ -19,10 +19,13 @@ from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pull.full_scan import RESTART
 from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async.errors import CheckpointError, ExportError, IncompleteError
-from aiwyn_async.export._output import Output, Writer
-from aiwyn_async.export._part_queue import PartQueue
+from aiwyn_async.export._dataset.output import DatasetOutput
+from aiwyn_async.export._file import FileOutput
+from aiwyn_async.export._part_queue import PartQueue, Writer
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
+
+Output = FileOutput | DatasetOutput
 
 PAGES_PER_PART: Final = 10
 """A crash loses the rows of a few parts. Small parts are merged into one row group of Parquet."""
@@ -47,13 +50,7 @@ class ExportResult(msgspec.Struct, frozen=True):
 
 
 class ExportJob:
-    """One run of an export.
-
-    Args:
-        source: the read.
-        output: what it writes.
-        on_progress: called after each page.
-    """
+    """One run of an export."""
 
     def __init__(
         self, source: Source, output: Output, on_progress: Callable[[Progress], None] | None
@@ -81,7 +78,6 @@ class ExportJob:
             self._start(mode)
 
     async def run(self) -> ExportResult:
-        """Read all rows, write them, and complete the output."""
         if self._is_finished:
             return await self._finished_result()
         self._rows_before = self._state.rows

@@ -14,7 +14,7 @@ from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.errors import CheckpointError
 
 INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding damaged JSON raises."""
@@ -81,18 +81,6 @@ class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
         read = self.rows_before if report is None else report.rows_yielded - report.bad_rows
         return self.rows == read - self.rows_before
 
-    def check_rows(self, report: ListReport | PullReport | None, where: object) -> None:
-        """Compare the rows in all parts with those that were read.
-
-        Raises:
-            ExportError: they differ, so an earlier part is missing or was read twice.
-        """
-        if not self.has_rows_of(report):
-            raise ExportError(
-                f"{where} has {self.rows} rows, which differs from the report of the read ({report}); "
-                "pass force=True to start again"
-            )
-
     def continued(self, stored: Self, what: object) -> Self:
         """Return a stored export with the limit of this new one, which continues it.
 
@@ -145,7 +133,6 @@ class Manifest(StoredExport, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> int:
-        """Rows in all committed parts."""
         return sum(part.rows for part in self.parts)
 
 

@@ -46,12 +46,7 @@ def write_part(location: PartLocation, write: Callable[[IO[bytes]], int]) -> Par
 
 
 def verify_part(part: Part, location: PartLocation, *, appended: bool) -> None:
-    """Compare a part with its checksum.
-
-    Args:
-        part: as the manifest has it.
-        location: where it was written.
-        appended: other parts may follow it in the same file; else the part is the whole file.
+    """Compare a part with its checksum. Unless it is ``appended``, it must be the whole file.
 
     Raises:
         ExportError: the part is missing or damaged.
@@ -86,7 +81,6 @@ def open_at(location: PartLocation) -> Generator[io.BufferedRandom]:
 
 
 def damaged_part(location: PartLocation) -> ExportError:
-    """Return the error for a part that is missing or damaged."""
     return ExportError(f"{location.path} is missing or damaged; pass force=True to start again")
 
 

@@ -11,9 +11,13 @@ from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
-from aiwyn_async.export._output import ReadState, Writer
+from aiwyn_async.export._dataset.output import DatasetWriter
+from aiwyn_async.export._file import FileWriter
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._state import ReadState
+
+Writer = FileWriter | DatasetWriter
 
 MAX_UNCOMMITTED: Final = 2
 """Written parts that wait for the disk while others are written."""
@@ -22,11 +26,7 @@ MAX_UNCOMMITTED: Final = 2
 class PartQueue:
     """Writes the parts of one export. A part is committed after all parts before it.
 
-    Args:
-        writer: writes and commits the parts.
-        source: the read.
-        before: the report of earlier runs, or None.
-        parts: the number of parts of earlier runs.
+    ``before`` is the report of earlier runs, ``parts`` the number of their parts.
     """
 
     def __init__(self, writer: Writer, source: Source, before: Report | None, parts: int) -> None:
@@ -42,10 +42,7 @@ class PartQueue:
     async def add(self, pages: Sequence[Page[Any]], report: Report, bad_rows: list[BadRow]) -> None:
         """Start to write a part, as soon as there is capacity.
 
-        Args:
-            pages: the pages of the part.
-            report: a copy of that of this run, up to these pages.
-            bad_rows: rows of these pages that were skipped when they were read.
+        ``report`` is a copy of that of this run, up to these pages; ``bad_rows`` are their skipped rows.
 
         Raises:
             ExportError, DecodeError: an earlier part failed; no later part is committed.

@@ -7,30 +7,14 @@ from typing import Any
 import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import ListReport
+from aiwyn_async._core.reports import ListReport, sum_fields
 
 
 def combine(before: Any, now: Any) -> Any:
-    """Return a copy of this run's report, combined with those of earlier runs.
-
-    Args:
-        before: the report of earlier runs, or None.
-        now: a report of the same type.
-    """
+    """Return a copy of this run's report, combined with that of earlier runs (of the same type) if any."""
     if before is None:
         return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
-    summed = (
-        "duplicates",
-        "bad_rows",
-        "unstable_pages",
-        "repaired_rows",
-        "rounded_amounts",
-        "pages",
-        "requests",
-        "bytes",
-        "seconds",
-    )
-    changes: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in summed}
+    changes = sum_fields([before, now])
     changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
     changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
     changes["deduplicated"] = before.deduplicated and now.deduplicated

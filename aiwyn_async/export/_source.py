@@ -53,13 +53,7 @@ class Source:
         self._read = raw_pages(self._original, row_type)
 
     def manifest(self, kind: type[ManifestT], columns: str, **fields: Any) -> ManifestT:
-        """Return the manifest of a new export of this read.
-
-        Args:
-            kind: of a file or a dataset.
-            columns: format and columns.
-            **fields: more of the manifest.
-        """
+        """Return the manifest of a new export of this read."""
         read = self._original
         position = {} if read.options.resume is None else read.options.resume.position
         query = msgspec.structs.replace(read.query, server="")  # which is named apart from it
@@ -94,7 +88,14 @@ class Source:
         if isinstance(read, Pager):
             return read.pages()
         if on_progress is not None:
-            read.on_progress = _call_both(read.on_progress, on_progress)
+            own = read.on_progress
+
+            def call_both(progress: Progress) -> None:
+                if own is not None:
+                    own(progress)
+                on_progress(progress)
+
+            read.on_progress = call_both
         return read.pages()
 
     @property
@@ -119,14 +120,3 @@ class Source:
     def publish(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Set report and bad rows of the caller's object."""
         self._original.adopt(report, bad_rows)
-
-
-def _call_both(
-    first: Callable[[Progress], None] | None, second: Callable[[Progress], None]
-) -> Callable[[Progress], None]:
-    def on_progress(progress: Progress) -> None:
-        if first is not None:
-            first(progress)
-        second(progress)
-
-    return on_progress

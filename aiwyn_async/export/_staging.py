@@ -24,8 +24,8 @@ from aiwyn_async.export._manifest import (
     read_valid_manifest,
     write_manifest,
 )
-from aiwyn_async.export._output import State
 from aiwyn_async.export._part_files import PartLocation, damaged_part, disk_errors, open_at, verify_part
+from aiwyn_async.export._state import ReadState, State
 
 MANIFEST: Final = "manifest.json"
 
@@ -34,12 +34,8 @@ class Staging(State[Manifest]):
     """Parts, each synced to the disk before the manifest names it.
 
     A crash loses at most the parts that no manifest names. The manifest of a finished export stays beside
-    the file, so that resuming it sends no request.
-
-    Args:
-        path: the target file.
-        new: the manifest of a new export.
-        appends: parts are appended to one file, which becomes the target.
+    the file, so that resuming it sends no request. If ``appends``, parts are appended to one file, which
+    becomes the target.
     """
 
     def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
@@ -116,18 +112,12 @@ class Staging(State[Manifest]):
         return True
 
     def location_of(self, number: int, start: int) -> PartLocation:
-        """Return where to write a part.
-
-        Args:
-            number: of the part, from 0.
-            start: bytes of all parts before it.
-        """
+        """Return where to write a part with this number, from 0, after the bytes of all parts before it."""
         if self.appends:
             return PartLocation(self._appended_path, start)
         return PartLocation(self.folder / f"part-{number:06}")
 
     def locations(self) -> list[PartLocation]:
-        """Return the locations of all committed parts, in order."""
         locations: list[PartLocation] = []
         start = 0
         for number, part in enumerate(self._manifest.parts):
@@ -135,14 +125,7 @@ class Staging(State[Manifest]):
             start += part.size
         return locations
 
-    def commit_part(
-        self,
-        part: Part,
-        location: PartLocation,
-        checkpoint: Checkpoint,
-        report: ListReport | PullReport,
-        bad_rows: list[BadRow],
-    ) -> None:
+    def commit_part(self, part: Part, location: PartLocation, state: ReadState) -> None:
         """Sync a written part to the disk and add it to the manifest.
 
         Raises:
@@ -150,11 +133,12 @@ class Staging(State[Manifest]):
         """
         with disk_errors(location.path):
             sync_file(location.path)
-            if bad_rows:
-                replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(bad_rows))
+            if state.bad_rows:
+                replace_content(self._bad_rows_path(self.parts), msgspec.json.encode(state.bad_rows))
                 part = msgspec.structs.replace(part, has_bad_rows=True)
-        self._update(report, parts=[*self._manifest.parts, part], checkpoint=checkpoint.to_json())
-        self._bad_rows += bad_rows
+        parts = [*self._manifest.parts, part]
+        self._update(state.report, parts=parts, checkpoint=state.checkpoint.to_json())
+        self._bad_rows += state.bad_rows
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
         """Record the fingerprint of the assembled file, before it is renamed.
@@ -213,7 +197,6 @@ class Staging(State[Manifest]):
 
 
 def has_unfinished(path: Path) -> bool:
-    """True if an unfinished export of a file exists."""
     return (_staging_folder(path) / MANIFEST).exists()
 
 

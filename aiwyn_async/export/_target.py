@@ -37,13 +37,9 @@ class SharedFile(Protocol):
 
 
 class Target:
-    """The target file.
+    """The target file, with mode 0600 whatever the umask, since it contains client data.
 
-    Its mode is 0600 whatever the umask, since it contains client data.
-
-    Args:
-        path: the file.
-        shared: for a format whose files contain more than one export; None to replace an existing file.
+    ``shared`` is for a format whose files contain more than one export; without it, a file is replaced.
     """
 
     def __init__(self, path: Path, shared: SharedFile | None) -> None:

@@ -40,12 +40,8 @@ def schema_changes(
 ) -> SchemaChanges:
     """Return what a table needs to hold the rows of a row type.
 
-    Args:
-        wanted: the column types of the rows.
-        existing: the column types of the table, by normalized name.
-        declared: the field types of the row type, by column.
-        resource: the name of the table, for error messages.
-        path: the file, for error messages.
+    ``existing`` are the column types of the table by normalized name, ``declared`` the field types of the row
+    type by column.
 
     Raises:
         StorageError: a column has a type that would change values, or the rows lack the column ``extra``.
@@ -102,7 +98,6 @@ def names_equal_but_for_case(names: Iterable[str]) -> list[str]:
 
 
 def to_sql(kind: DuckType) -> str:
-    """Return a type as SQL."""
     if kind.id == "struct":
         return f"STRUCT({', '.join(f'{identifier(name)} {to_sql(each)}' for name, each in kind.children)})"
     if kind.id == "list":
@@ -113,12 +108,8 @@ def to_sql(kind: DuckType) -> str:
 def common_type(own: DuckType, other: DuckType, declared: inspect.Type | None = None) -> str | None:
     """Return the SQL type of a column that can hold the values of both types, or None.
 
-    Integers and text become text, since ids may be either. An object may gain fields but not lose any.
-
-    Args:
-        own: the type of the column.
-        other: the type of the values to store in it.
-        declared: the field's type in the row type; only fields declared as ids then become text.
+    Integers and text become text, since ids may be either; with a declared type, only if it is that of an id.
+    An object may gain fields but not lose any.
     """
     kinds = () if declared is None else union_members(declared)
     if own.id == other.id == "struct":

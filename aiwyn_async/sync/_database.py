@@ -163,12 +163,10 @@ class DatabaseFile:
             shutil.rmtree(self._spill, ignore_errors=True)
 
     def execute(self, *statements: str) -> None:
-        """Execute statements without parameters."""
         for statement in statements:
             self._connection.execute(statement)
 
     def fetch(self, statement: str, *values: str | None) -> list[Any]:
-        """Execute a statement and return its rows."""
         return self._connection.execute(statement, list(values)).fetchall()
 
     def column_types(self, relation: str) -> Iterable[tuple[str, Any]]:

@@ -90,13 +90,7 @@ class SyncJob:
     async def run(
         self, overlap: float | timedelta | None, *, full: bool, reconcile_deletes: bool
     ) -> Changes[Any] | Pull[Any]:
-        """Open the table, bring it up to date, close it, and return the finished read.
-
-        Args:
-            overlap: how far to read again before the bookmark.
-            full: read all rows.
-            reconcile_deletes: mark deleted rows.
-        """
+        """Open the table, bring it up to date, close it, and return the finished read."""
         with storage_notes():
             try:
                 await in_thread(self._table.open)

@@ -66,33 +66,25 @@ class ResourceReads:
 
     def pull(self, keys: Sequence[Id] | None = None, **more: Any) -> Pull[Any]:
         """Pull all rows, or those with the given keys."""
-        options = self._options | more
-        if not self._has_search:
-            listed: Pull[Any] = self._collection.pull(**options)
-            return listed
         where: Any = self._where
         if keys is not None:
             by_key = {self.key: {"_in": list(keys)}}
             where = by_key if where is None else {"_and": [where, by_key]}
-        searched: Pull[Any] = self._collection.pull(where, **options)
-        return searched
+        pull: Pull[Any] = self._collection.pull(where, **(self._options | more))
+        return pull
 
     def read(
         self, state: StateBackend, overlap: float | timedelta | None, resume: str | None
     ) -> Changes[Any] | Pull[Any]:
-        """Read what changed since the bookmark, or all rows without timestamps.
+        """Read what changed since the bookmark in ``state``, or all rows without timestamps.
 
-        Args:
-            state: holds the bookmark.
-            overlap: how far to read again before the bookmark.
-            resume: a checkpoint of the same read.
+        ``resume`` is a checkpoint of the same read.
         """
         source: Changes[Any] | Pull[Any]
         if self.has_changes:
-            changes = self._collection.changes(
-                where=self._where, state=state, overlap=overlap, **self._options
+            source = raw_pages(
+                self._collection.changes(where=self._where, state=state, overlap=overlap, **self._options)
             )
-            source = raw_pages(changes)
         else:
             source = raw_pages(self.pull())
         return source if resume is None else source.resume_from(resume)
@@ -100,9 +92,7 @@ class ResourceReads:
     def lookups(self, keys: Sequence[Id], *, total: int | None = None) -> list[Pull[Any]]:
         """Return pulls that read the rows with these keys.
 
-        Args:
-            keys: the keys to look up.
-            total: the number of known rows; if the keys are a large share of it, one pull reads all rows.
+        If the keys are a large share of the ``total`` of known rows, one pull reads all rows.
         """
         if not keys:
             return []

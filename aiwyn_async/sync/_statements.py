@@ -1,5 +1,9 @@
 # ruff: noqa: S608 - each name in these statements is quoted by identifier()
-"""The SQL of a synchronized table. Names are quoted; values are parameters."""
+"""The SQL of a synchronized table. Names are quoted; values are parameters.
+
+``columns`` are the columns of the batch, with their SQL types in the table; ``types`` are SQL types to cast
+columns of the batch to.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,6 @@ def comment_state(content_id: str) -> str:
 
 
 def qualified_name(table: str) -> str:
-    """Return the quoted name of a table of the attached file."""
     return f"{ATTACHED}.main.{identifier(table)}"
 
 
@@ -65,7 +68,6 @@ def create_table(table: str, key: str) -> Sequence[str]:
 
 
 def add_column(table: str, column: str, kind: str) -> str:
-    """Add a column of an SQL type."""
     return f"ALTER TABLE {qualified_name(table)} ADD COLUMN {identifier(column)} {kind}"
 
 
@@ -90,24 +92,12 @@ def column_types(relation: str) -> str:
 
 
 def insert_batch(table: str, types: Mapping[str, str]) -> str:
-    """Insert the batch; DuckDB refuses it if the table has a row with one of its keys.
-
-    Args:
-        table: the table to insert into.
-        types: SQL types to cast columns of the batch to.
-    """
+    """Insert the batch; DuckDB refuses it if the table has a row with one of its keys."""
     return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_batch(types)}"
 
 
 def find_changed(table: str, key: str, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
-    """Copy rows that are new, differ, or are marked as deleted, from the batch.
-
-    Args:
-        table: the table to compare with.
-        key: its primary key.
-        columns: the columns of the batch, with their SQL types in the table.
-        types: SQL types to cast columns of the batch to.
-    """
+    """Copy rows that are new, differ, or are marked as deleted, from the batch."""
     own = identifier(key)
     return (
         f"CREATE OR REPLACE TEMP TABLE {_CHANGED} AS SELECT b.* FROM {_batch(types)} AS b "
@@ -123,19 +113,11 @@ def delete_changed(table: str, key: str) -> str:
 
 
 def insert_changed(table: str) -> str:
-    """Insert the copied rows."""
     return f"INSERT INTO {qualified_name(table)} BY NAME FROM {_CHANGED}"
 
 
 def merge_batch(table: str, key: str, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
-    """Insert new rows, update those that differ, and revive those marked as deleted.
-
-    Args:
-        table: the table to merge into.
-        key: its primary key.
-        columns: the columns of the batch, with their SQL types in the table.
-        types: SQL types to cast columns of the batch to.
-    """
+    """Insert new rows, update those that differ, and revive those marked as deleted."""
     names = [identifier(column) for column in columns if column != key]
     values = "".join(f"{name} = b.{name}, " for name in names)
     differs = _differs(key, columns)
@@ -148,7 +130,6 @@ def merge_batch(table: str, key: str, columns: Mapping[str, str], types: Mapping
 
 
 def select_any_row(table: str) -> str:
-    """Select a row, if there is one."""
     return f"SELECT 1 FROM {qualified_name(table)} LIMIT 1"
 
 

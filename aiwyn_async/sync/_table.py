@@ -62,13 +62,7 @@ class WriteCounts(NamedTuple):
 class SyncedTable:
     """The table of a resource, and its row in ``_aiwyn_sync``.
 
-    Args:
-        path: the file; it is created if it does not exist.
-        resource: the name of the table.
-        key: wire name of the primary key.
-        row_type: the type of the rows.
-        identity: server and query of the rows; a table of others is refused.
-        options: how values become columns.
+    The file is created if it does not exist. A table of another identity is refused.
 
     Raises:
         ConfigurationError: the path does not name a DuckDB file, or a field of the row type has no column.
@@ -138,7 +132,6 @@ class SyncedTable:
         return state
 
     def to_arrow(self, rows: Any) -> Any:
-        """Convert received rows to an Arrow table."""
         return self._schema.table(rows)
 
     def write(self, rows: Any, state: SyncState) -> WriteCounts:
@@ -190,13 +183,7 @@ class SyncedTable:
         return WriteCounts(written - updated, updated)
 
     def keys(self, modified_at: str | None = None) -> list[tuple[Id, int | None]]:
-        """Return key and last change of each row not marked as deleted.
-
-        The change is in microseconds since 1970.
-
-        Args:
-            modified_at: the column of the last change; None leaves it out.
-        """
+        """Return key and last change (microseconds since 1970, or None) of each row not marked as deleted."""
         with self._file.errors():
             return self._file.fetch(sql.select_keys(self._resource, self._key, modified_at))
 

@@ -21,8 +21,10 @@ from aiwyn_async import (
     F,
     FileState,
     IncompleteError,
+    ListReport,
     StorageError,
 )
+from aiwyn_async._changes.iteration import ChangesIteration
 from aiwyn_async.errors import ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sandbox import Sandbox, Variant
@@ -366,3 +368,15 @@ async def test_changes_since_a_time_after_the_newest_change_are_complete(
     await changes.ack()
     served.firm.put(2, "2025-03-02T06:00:00Z")
     assert 2 in await ids_of(reader.invoices.changes(state=memory))
+
+
+@pytest.mark.parametrize("count", ["short_pages", "unstable_pages", "unused_rows"])
+def test_report_of_changes_has_the_problems_of_each_part(count: str) -> None:
+    class Part:
+        def __init__(self, **counts: Any) -> None:
+            self.report = ListReport(**counts)
+
+    iteration: Any = ChangesIteration(None, leaves_bad_rows=False)
+    iteration.reads = [Part(**{count: 2}), Part()]
+
+    assert getattr(iteration.report, count) == 2

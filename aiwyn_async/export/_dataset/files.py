@@ -33,13 +33,7 @@ NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 class DatasetFiles:
-    """Converts rows to tables and tables to files.
-
-    Args:
-        row_type: of the rows.
-        options: how values become columns.
-        parquet: how columns become bytes.
-        partition_by: the column whose values name folders, or None.
+    """Converts rows to tables and tables to files, in a folder for each value of ``partition_by``.
 
     Raises:
         ConfigurationError: the rows have no columns, or ``partition_by`` cannot name folders.
@@ -75,7 +69,6 @@ class DatasetFiles:
         return table
 
     def empty_table(self) -> Any:
-        """Return a table with the columns and no rows."""
         return self._schema.arrow.empty_table()
 
     def encode(
@@ -137,7 +130,8 @@ def sum_money(table: Any) -> dict[str, Decimal]:
 
 
 def _check_partition_column(schema: Any, name: str) -> None:
-    suitable = [field.name for field in schema if _names_folders(field.type)]
+    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_date)
+    suitable = [field.name for field in schema if any(test(field.type) for test in tests)]
     if name not in suitable:
         raise ConfigurationError(
             f"partition_by: {name!r} is not a column of text, integers, booleans or dates; "
@@ -145,11 +139,6 @@ def _check_partition_column(schema: Any, name: str) -> None:
         )
     if len(schema) == 1:  # a file without columns has no rows for its readers
         raise ConfigurationError(f"partition_by: {name!r} is the only column; write another one too")
-
-
-def _names_folders(kind: Any) -> bool:
-    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_date)
-    return any(test(kind) for test in tests)
 
 
 def _folder_name(name: str, value: object) -> str:

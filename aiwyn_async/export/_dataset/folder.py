@@ -8,7 +8,7 @@ import shutil
 import zlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -23,62 +23,12 @@ PARTIAL: Final = "_partial"
 _is_run: Final = re.compile(r"run-[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8}").fullmatch
 
 
-class Folder(Protocol):
-    """The files of a dataset, named relative to its folder.
+class LocalFolder:
+    """A folder on a disk: files are durable when ``write()`` returns, and readable by their owner alone.
 
     Attributes:
-        name: the path or URL, without a slash at the end.
+        name: the path, without a slash at the end; files are named relative to it.
     """
-
-    name: str
-
-    def lock(self) -> None:
-        """Create the folder, check that it can be written, and exclude other exports if possible.
-
-        Raises:
-            ExportError: it cannot be written, or another export is running.
-        """
-        ...
-
-    def release(self) -> None:
-        """Release the lock."""
-        ...
-
-    def read(self, name: str) -> bytes | None:
-        """Return the content of a file; None if it does not exist."""
-        ...
-
-    def write(self, name: str, content: bytes) -> None:
-        """Create or replace a file."""
-        ...
-
-    def matches(self, name: str, file: DatasetFile) -> bool:
-        """True if a file exists and has the content that the manifest names."""
-        ...
-
-    def files(self, folder: str) -> list[str]:
-        """Return the names of all files below a folder."""
-        ...
-
-    def runs(self) -> list[str]:
-        """Return the names of the complete runs, oldest first."""
-        ...
-
-    def move(self, folder: str, to: str) -> None:
-        """Move all files below a folder into another one, if it exists."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a file or a folder, if it exists."""
-        ...
-
-    def clear(self, folder: str, keep: str = "") -> None:
-        """Remove everything in a folder but one name, also empty folders, which a crash can leave."""
-        ...
-
-
-class LocalFolder(Folder):
-    """A folder on a disk: files are durable when ``write()`` returns, and readable by their owner alone."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -86,6 +36,11 @@ class LocalFolder(Folder):
         self._lock = FolderLock(path / PARTIAL)
 
     def lock(self) -> None:
+        """Create the folder, and exclude other exports.
+
+        Raises:
+            ExportError: it cannot be written, or another export is running.
+        """
         with disk_errors(self._path):
             if not self._path.parent.is_dir():
                 raise ExportError(f"the folder {self._path.parent} does not exist; create it")
@@ -98,6 +53,7 @@ class LocalFolder(Folder):
             self._path.rmdir()  # if nothing was written
 
     def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if it does not exist."""
         with disk_errors(self._path / name, "read"):
             try:
                 return (self._path / name).read_bytes()
@@ -111,19 +67,21 @@ class LocalFolder(Folder):
             replace_content(path, content)
 
     def matches(self, name: str, file: DatasetFile) -> bool:
-        """Compare size and checksum."""
+        """Compare a file with the size and the checksum in the manifest."""
         content = self.read(name)
         return content is not None and (len(content), zlib.crc32(content)) == (file.bytes, file.crc32)
 
     def files(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder."""
         paths = [path for path in (self._path / folder).rglob("*") if not path.is_dir()]
         return [path.relative_to(self._path).as_posix() for path in paths]
 
     def runs(self) -> list[str]:
+        """Return the names of the complete runs, oldest first."""
         return sorted(path.name for path in self._path.glob("run-*") if _is_run(path.name) and path.is_dir())
 
     def move(self, folder: str, to: str) -> None:
-        """Rename the folder, so that all its files appear at once."""
+        """Move all files below a folder into another one, or rename it, so that all appear at once."""
         path, target = self._path / folder, self._path / to
         with disk_errors(target):
             if path.is_dir() and not target.exists():
@@ -144,7 +102,7 @@ class LocalFolder(Folder):
                 path.unlink(missing_ok=True)
 
     def clear(self, folder: str, keep: str = "") -> None:
-        """See ``Folder.clear()``."""
+        """Remove everything in a folder but one name, also empty folders, which a crash can leave."""
         with disk_errors(self._path / folder):
             paths = list((self._path / folder).iterdir())
         for path in paths:
@@ -152,8 +110,8 @@ class LocalFolder(Folder):
                 self.remove(f"{folder}/{path.name}")
 
 
-class RemoteFolder(Folder):
-    """A folder in a file system of fsspec, such as ``s3://bucket/invoices``.
+class RemoteFolder:
+    """The same in a file system of fsspec, such as ``s3://bucket/invoices``.
 
     Such a file system has no locks: two exports to one folder at the same time are not excluded.
 
@@ -234,7 +192,6 @@ class RemoteFolder(Folder):
             self._files.rm(self._at(name), recursive=True)
 
     def clear(self, folder: str, keep: str = "") -> None:
-        """See ``Folder.clear()``."""
         for name in set(self._names(folder)) - {keep}:
             self.remove(f"{folder}/{name}")
 
@@ -261,8 +218,10 @@ class RemoteFolder(Folder):
             raise ExportError(f"cannot {doing} {where}: {type(error).__name__}: {error}") from error
 
 
+Folder = LocalFolder | RemoteFolder
+
+
 def open_folder(to: str | Path) -> Folder:
-    """Return the folder of a dataset."""
     url = url_of(to)
     if url is None:
         return LocalFolder(Path(to))

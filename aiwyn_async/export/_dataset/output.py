@@ -14,22 +14,15 @@ from aiwyn_async.export._dataset.folder import Folder
 from aiwyn_async.export._dataset.manifest import DatasetManifest
 from aiwyn_async.export._dataset.state import DatasetState
 from aiwyn_async.export._file import max_threads
-from aiwyn_async.export._output import ReadState
 from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._state import ReadState
 
 if TYPE_CHECKING:  # it needs an extra
     from aiwyn_async.export._dataset.files import DatasetFiles
 
 
 class DatasetOutput:
-    """A folder of Parquet files.
-
-    Args:
-        folder: of the dataset.
-        source: the read.
-        files: converts rows to files.
-        keep: complete runs to retain.
-    """
+    """A folder of Parquet files, which retains ``keep`` complete runs."""
 
     reads_raw_pages = True
 
@@ -42,31 +35,25 @@ class DatasetOutput:
         """Do nothing: the folder is checked when it is locked."""
 
     def check_existing(self, *, may_replace: bool) -> None:
-        """Refuse to replace a complete run unless that is wanted.
-
-        Raises:
-            ExportError: there is a complete run.
-        """
+        """Refuse to replace a complete run unless that is wanted."""
         if not may_replace and self.state.has_complete_run:
             raise ExportError(
                 f"{self.path} already has a complete dataset; pass force=True or replace=True to replace it"
             )
 
     def size(self) -> int:
-        """Return the bytes of all files."""
         return self.state.size
 
     @asynccontextmanager
-    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[_DatasetWriter]:
-        """Write files while rows are read."""
-        writer = _DatasetWriter(self.state, self._files, report)
+    async def open(self, report: Callable[[], Report]) -> AsyncGenerator[DatasetWriter]:
+        writer = DatasetWriter(self.state, self._files, report)
         try:
             yield writer
         finally:
             await writer.wait()
 
 
-class _DatasetWriter:
+class DatasetWriter:
     """Converts parts to tables, and writes a file for many of them."""
 
     def __init__(self, state: DatasetState, files: DatasetFiles, report: Callable[[], Report]) -> None:
@@ -80,7 +67,6 @@ class _DatasetWriter:
         self._writing: asyncio.Future[None] | None = None
 
     def write(self, number: int, rows: PageRows) -> Any:  # noqa: ARG002 (files have numbers of their own)
-        """Convert a part to a table."""
         return self._files.table(rows)
 
     async def commit(self, part: Any, state: ReadState) -> None:
@@ -92,7 +78,6 @@ class _DatasetWriter:
         self._read = state._replace(bad_rows=[*earlier, *state.bad_rows])
 
     async def flush(self) -> None:
-        """Write the tables that wait."""
         await self._start_file()
         await self.wait()
 

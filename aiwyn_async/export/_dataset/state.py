@@ -25,21 +25,15 @@ from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
-from aiwyn_async.export._output import ReadState, State
 from aiwyn_async.export._source import Report
+from aiwyn_async.export._state import ReadState, State
 
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = f"{PARTIAL}/{MANIFEST}"
 
 
 class DatasetState(State[DatasetManifest]):
-    """The runs of a dataset.
-
-    Args:
-        folder: of the dataset.
-        new: the manifest of a new run.
-        keep: complete runs to retain.
-    """
+    """The runs of a dataset, of which the last ``keep`` complete ones are retained."""
 
     def __init__(self, folder: Folder, new: DatasetManifest, *, keep: int) -> None:
         super().__init__(new, f"the unfinished run in {folder.name}")
@@ -60,12 +54,13 @@ class DatasetState(State[DatasetManifest]):
 
     @property
     def is_recent(self) -> bool:
-        manifest = _read(self._folder, UNFINISHED)
-        return manifest is not None and not self._is_published(manifest) and manifest.is_recent
+        manifest, published = _read(self._folder, UNFINISHED), _read(self._folder, MANIFEST)
+        if manifest is None or (published is not None and published.run == manifest.run):
+            return False
+        return manifest.is_recent
 
     @property
     def has_complete_run(self) -> bool:
-        """True if there is a manifest."""
         return self._folder.read(MANIFEST) is not None
 
     @property
@@ -181,10 +176,6 @@ class DatasetState(State[DatasetManifest]):
         for unnamed in set(self._folder.files(PARTIAL)) - named:
             self._folder.remove(unnamed)
 
-    def _is_published(self, manifest: DatasetManifest) -> bool:
-        published = _read(self._folder, MANIFEST)
-        return published is not None and published.run == manifest.run
-
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
         self._check_alone()
         self._store(self._manifest.with_report(report, **changes))
@@ -238,7 +229,6 @@ def read_unfinished_run(dataset: str | Path) -> DatasetManifest | None:
 
 
 def has_unfinished_run(dataset: str | Path) -> bool:
-    """True if an unfinished run exists."""
     return open_folder(dataset).read(UNFINISHED) is not None
 
 

@@ -6,7 +6,7 @@ Modules that need an extra are loaded on use.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
@@ -14,7 +14,7 @@ from aiwyn_async._core.files import check_path, url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.export._formats.compressed import CODECS, CompressedFormat, find_codec, text_path
+from aiwyn_async.export._formats.compressed import CODECS, CompressedFormat
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
@@ -47,9 +47,6 @@ class Format(Protocol):
         ...
 
 
-MakeFormat = Callable[[type[Any], str, ColumnOptions, ParquetOptions], Format]
-
-
 def is_dataset(to: str | Path) -> bool:
     """True if a target is a folder, not a file.
 
@@ -61,14 +58,14 @@ def is_dataset(to: str | Path) -> bool:
     check_path(to)
     if str(to).endswith(("/", os.sep)):
         return True
-    return suffix_of(to) not in _FORMATS and (url_of(to) is not None or Path(to).is_dir())
+    return suffix_of(to) not in _SUFFIXES and (url_of(to) is not None or Path(to).is_dir())
 
 
 def suffix_of(to: str | Path) -> str:
     """Return the suffix of a file in lower case, such as ``.csv`` or ``.csv.gz``."""
     path = Path(to)
-    codec = find_codec(path)
-    return path.suffix.lower() if codec is None else f"{text_path(path).suffix.lower()}{codec}"
+    suffix = path.suffix.lower()
+    return f"{path.with_suffix('').suffix.lower()}{suffix}" if suffix in CODECS else suffix
 
 
 def format_for(
@@ -85,10 +82,9 @@ def format_for(
             format does not support an option.
     """
     suffix = suffix_of(path)
-    make = _FORMATS.get(suffix)
-    if make is None:
+    if suffix not in _SUFFIXES:
         raise ConfigurationError(
-            f"{path.name}: the suffix must be one of {', '.join(_FORMATS)}, or a slash for a dataset"
+            f"{path.name}: the suffix must be one of {', '.join(_SUFFIXES)}, or a slash for a dataset"
         )
     if suffix in {".parquet", ".duckdb"} and not _is_utf8(path):
         raise ConfigurationError(
@@ -100,7 +96,7 @@ def format_for(
     if parquet is not None and suffix != ".parquet":
         option = "row_group_rows" if parquet.row_group_rows is not None else "compression"
         raise ConfigurationError(f"{option} is for .parquet files, not {path.name}; remove it")
-    return make(row_type, table, options, parquet or DEFAULT_PARQUET)
+    return _make(suffix, row_type, table, options, parquet or DEFAULT_PARQUET)
 
 
 def _is_utf8(path: Path) -> bool:
@@ -111,44 +107,32 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _parquet(row_type: type[Any], _table: str, options: ColumnOptions, parquet: ParquetOptions) -> Format:
-    try:
-        from aiwyn_async.export._formats.parquet import ParquetFormat  # noqa: PLC0415 (needs an extra)
-    except ImportError:
-        raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
-    return ParquetFormat(row_type, options, parquet)
+def _make(
+    suffix: str, row_type: type[Any], table: str, options: ColumnOptions, parquet: ParquetOptions
+) -> Format:
+    if suffix == ".parquet":
+        try:
+            from aiwyn_async.export._formats.parquet import ParquetFormat  # noqa: PLC0415 (needs an extra)
+        except ImportError:
+            raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
+        return ParquetFormat(row_type, options, parquet)
+    if suffix == ".duckdb":
+        try:
+            from aiwyn_async.export._formats.duckdb import DuckdbFormat  # noqa: PLC0415 (needs an extra)
+        except ImportError:
+            raise ConfigurationError(
+                'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
+            ) from None
+        return DuckdbFormat(row_type, table, options)
+    text_suffix, dot, codec = suffix[1:].partition(".")
+    text = (CsvFormat if text_suffix == "csv" else JsonlFormat)(row_type, options)
+    return CompressedFormat(text, f"{dot}{codec}") if codec else text
 
 
-def _duckdb(row_type: type[Any], table: str, options: ColumnOptions, _parquet: ParquetOptions) -> Format:
-    try:
-        from aiwyn_async.export._formats.duckdb import DuckdbFormat  # noqa: PLC0415 (needs an extra)
-    except ImportError:
-        raise ConfigurationError('DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"') from None
-    return DuckdbFormat(row_type, table, options)
-
-
-_TEXT_FORMATS: Final[Mapping[str, Callable[[type[Any], ColumnOptions], CsvFormat | JsonlFormat]]] = {
-    ".jsonl": JsonlFormat,
-    ".ndjson": JsonlFormat,
-    ".csv": CsvFormat,
-}
-
-
-def _text(suffix: str) -> MakeFormat:
-    return lambda row_type, _table, options, _parquet: _TEXT_FORMATS[suffix](row_type, options)
-
-
-def _compressed(suffix: str, codec: str) -> MakeFormat:
-    return lambda row_type, _table, options, _parquet: CompressedFormat(
-        _TEXT_FORMATS[suffix](row_type, options), codec
-    )
-
-
-_FORMATS: Final[Mapping[str, MakeFormat]] = {
-    **{suffix: _text(suffix) for suffix in _TEXT_FORMATS},
-    ".parquet": _parquet,
-    ".duckdb": _duckdb,
-    **{f"{suffix}{codec}": _compressed(suffix, codec) for suffix in _TEXT_FORMATS for codec in CODECS},
-}
-FILE_SUFFIXES: Final = frozenset({*_FORMATS, *CODECS})
+_TEXT_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv")
+_SUFFIXES: Final = (
+    *(*_TEXT_SUFFIXES, ".parquet", ".duckdb"),
+    *(f"{suffix}{codec}" for suffix in _TEXT_SUFFIXES for codec in CODECS),
+)
+FILE_SUFFIXES: Final = frozenset({*_SUFFIXES, *CODECS})
 """What the name of a file can end in."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,7 +70,6 @@ class CsvFormat:
         return written
 
     def header(self) -> bytes:
-        """Return the line with the names of the columns."""
         names = [*self._names, EXTRA_COLUMN] if self._options.extra else self._names
         if self._options.csv_escape_formulas:
             names = [_escape_formula(name) for name in names]
@@ -114,11 +112,13 @@ class CsvFormat:
         """True if the cells of a page can be its values as the server sent them."""
         if self._has_defaults:
             return False
-        fast = self._decoder.fast
-        json = b"[" + b",".join(page.rows) + b"]"
-        decode = functools.partial(_decode_list, json)
+        decoder, json = self._decoder, b"[" + b",".join(page.rows) + b"]"
+
+        def decode(spec: DecoderSpec) -> Any:
+            return spec.decoder(spec.rows).decode(json)
+
         try:
-            return self._decoder.is_exact(decode(fast), json, decode) and not self._decoder.hooks_timestamps
+            return decoder.is_exact(decode(decoder.fast), json, decode) and not decoder.hooks_timestamps
         except DECODING_ERRORS:
             return False
 
@@ -168,10 +168,6 @@ def _cell_text(field: msgspec.structs.FieldInfo, token: bytes | None, row: Any) 
         with contextlib.suppress(*DECODING_ERRORS):
             return _token_text(msgspec.Raw(token))
     return _value_text(getattr(row, field.name))
-
-
-def _decode_list(json: bytes, fast: DecoderSpec) -> Any:
-    return fast.decoder(fast.rows).decode(json)
 
 
 def _value_text(value: Any) -> str | None:

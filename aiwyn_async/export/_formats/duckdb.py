@@ -46,31 +46,25 @@ class DuckdbFormat(TableFormat):
         self._table = table
 
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
-        """Write a database with one table."""
-        _build(path, parts, self._schema.arrow, self._table)
+        """Write a database with one table; DuckDB spills to the disk beside it.
 
-
-def _build(path: Path, parts: Iterator[Path], schema: Any, table: str) -> None:
-    """Write a new database with one table; DuckDB spills to the disk beside it.
-
-    Raises:
-        ExportError: DuckDB cannot write it.
-    """
-    source = PartTables(parts, schema, read_arrow)
-    try:
-        with _connect(path) as connection:
-            connection.execute(attach_new(str(path), "file"))
-            while not source.at_end:
-                batches = (batch for table_ in source.tables() for batch in table_.to_batches())
-                connection.register("parts", pa.RecordBatchReader.from_batches(source.schema, batches))
-                name = f"file.main.{identifier(table)}"
-                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM parts")  # noqa: S608 (quoted)
-            connection.execute(
-                "CHECKPOINT file"
-            )  # a DETACH that fails to do it raises no error in older releases
-            connection.execute("DETACH file")
-    except duckdb.Error as error:
-        raise ExportError(f"DuckDB cannot write the table {table}: {error}") from error
+        Raises:
+            ExportError: DuckDB cannot write it.
+        """
+        source = PartTables(parts, self._schema.arrow, read_arrow)
+        name = f"file.main.{identifier(self._table)}"
+        try:
+            with _connect(path) as connection:
+                connection.execute(attach_new(str(path), "file"))
+                while not source.at_end:
+                    batches = (batch for table in source.tables() for batch in table.to_batches())
+                    connection.register("parts", pa.RecordBatchReader.from_batches(source.schema, batches))
+                    connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM parts")  # noqa: S608 (quoted)
+                # A DETACH that cannot do it raises nothing in older releases.
+                connection.execute("CHECKPOINT file")
+                connection.execute("DETACH file")
+        except duckdb.Error as error:
+            raise ExportError(f"DuckDB cannot write the table {self._table}: {error}") from error
 
 
 class DatabaseFile:
@@ -192,11 +186,7 @@ def _errors(path: Path, table: str) -> Generator[None]:
 
 
 def _check_names_differ(columns: Iterable[str]) -> None:
-    """Refuse column names that differ only in case, which DuckDB ignores.
-
-    Raises:
-        ConfigurationError: two columns have such names.
-    """
+    """Refuse column names that differ only in case, which DuckDB ignores."""
     seen: dict[str, str] = {}
     for column in columns:
         other = seen.setdefault(column.lower(), column)

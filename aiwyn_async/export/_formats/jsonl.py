@@ -47,7 +47,6 @@ class JsonlFormat:
         self.identity = f"lines {','.join(self._names)}".rstrip()
 
     def header(self) -> bytes:
-        """Return nothing: JSONL has no header."""
         return b""
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Iterator
-from itertools import chain
+from itertools import tee
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -110,17 +110,17 @@ def join_parquet(
     path: Path, parts: Iterator[Path], schema: Any, options: ParquetOptions = DEFAULT_PARQUET
 ) -> None:
     """Copy the row groups of all parts; encode again if only some have text ids."""
-    seen: list[Path] = []
+    parts, all_parts = tee(parts)
     with path.open("wb") as file:
         copier = _RowGroupCopier(file, schema)
-        for part in parts:
-            seen.append(part)
-            if not copier.add(part):
-                break
-        else:
+        if all(map(copier.add, parts)):
             copier.finish()
             return
-    _encode_again(path, chain(seen, parts), schema, options)
+    source = PartTables(all_parts, schema, pq.read_table)
+    while not source.at_end:
+        with _open_writer(path, source.schema, options) as writer:
+            for table in source.tables():
+                _write_row_groups(writer, table, options)
 
 
 class _RowGroupCopier:
@@ -145,18 +145,9 @@ class _RowGroupCopier:
         return True
 
     def finish(self) -> None:
-        """Write the footer."""
         footer = io.BytesIO()
         self._metadata.write_metadata_file(footer)
         self._file.write(footer.getbuffer()[len(MAGIC) :])
-
-
-def _encode_again(path: Path, parts: Iterator[Path], schema: Any, options: ParquetOptions) -> None:
-    source = PartTables(parts, schema, pq.read_table)
-    while not source.at_end:
-        with _open_writer(path, source.schema, options) as writer:
-            for table in source.tables():
-                _write_row_groups(writer, table, options)
 
 
 def _open_writer(to: IO[bytes] | Path, schema: Any, options: ParquetOptions) -> Any:

@@ -9,7 +9,7 @@ Needs pyarrow (the extra ``arrow``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import tee
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,14 +22,7 @@ from aiwyn_async.export._target import SharedFile
 
 
 class TableFormat:
-    """A format whose parts are Arrow tables.
-
-    Args:
-        name: of the format, and of the table if it has one.
-        row_type: of the rows.
-        options: how values become columns.
-        write_table: writes a table to a file.
-    """
+    """A format whose parts are Arrow tables."""
 
     reads_raw_pages = True
     shared_file: SharedFile | None = None
@@ -46,7 +39,6 @@ class TableFormat:
         self.identity = f"{name} {self._schema}"
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """Write rows as one table."""
         table = self._schema.table(rows)
         self._write_table(file, table)
         return int(table.num_rows)
@@ -63,7 +55,6 @@ def write_arrow(file: IO[bytes], table: Any) -> None:
 
 
 def read_arrow(path: Path) -> Any:
-    """Read the table of an Arrow file."""
     with pa_ipc.open_file(path) as file:
         return file.read_all()
 
@@ -74,12 +65,7 @@ class PartTables:
     An id that is text in one part is text in all.
 
     A part with text can follow others, so ``tables()`` may end early. Until ``at_end``, call it again: it
-    restarts at the first part, in the new ``schema``.
-
-    Args:
-        parts: may wait for parts that are still being written.
-        schema: of a table whose ids are integers.
-        read: reads the table of a part.
+    restarts at the first part, in the new ``schema``. The iterator ``parts`` may wait for a part.
     """
 
     def __init__(self, parts: Iterator[Path], schema: Any, read: Callable[[Path], Any]) -> None:
@@ -87,11 +73,10 @@ class PartTables:
         self.at_end = False
         self._parts = parts
         self._read = read
-        self._seen: list[Path] = []
 
     def tables(self) -> Iterator[Any]:
-        """Iterate over the tables, one per part."""
-        for part in chain(list(self._seen), self._new_parts()):
+        self._parts, parts = tee(self._parts)
+        for part in parts:
             table = self._read(part)
             schema = merge_schemas([self.schema, table.schema])
             if schema != self.schema:
@@ -99,8 +84,3 @@ class PartTables:
                 return
             yield cast_to(table, schema)
         self.at_end = True
-
-    def _new_parts(self) -> Iterator[Path]:
-        for part in self._parts:
-            self._seen.append(part)
-            yield part

@@ -1,11 +1,9 @@
-"""What an export needs of a file or a dataset that it writes."""
+"""The stored state of an export to a file or a dataset."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Generic, NamedTuple
 
 import msgspec
 
@@ -13,7 +11,6 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
-from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import CheckpointError, ExportError
 from aiwyn_async.export._manifest import INVALID, ManifestT, decode_checked
 from aiwyn_async.export._source import Report
@@ -106,7 +103,11 @@ class State(ABC, Generic[ManifestT]):
         Raises:
             ExportError: they differ, so an earlier part is missing or was read twice.
         """
-        self._manifest.check_rows(report, self._unfinished)
+        if not self._manifest.has_rows_of(report):
+            raise ExportError(
+                f"{self._unfinished} has {self.rows} rows, which differs from the report of the read "
+                f"({report}); pass force=True to start again"
+            )
 
     @abstractmethod
     def load(self) -> Checkpoint | None:
@@ -143,74 +144,3 @@ class State(ABC, Generic[ManifestT]):
             ) from None
         self._manifest = self._new.continued(stored, self._unfinished)
         return checkpoint
-
-
-class Writer(Protocol):
-    """Writes parts. ``write()`` runs in threads, concurrently; ``commit()`` is called in order.
-
-    Attributes:
-        max_concurrent: parts written at the same time.
-    """
-
-    max_concurrent: int
-
-    def write(self, number: int, rows: PageRows) -> Any:
-        """Write a part, or prepare it, and return what ``commit()`` needs."""
-        ...
-
-    async def commit(self, part: Any, state: ReadState) -> None:
-        """Commit a part after all parts before it."""
-        ...
-
-    async def flush(self) -> None:
-        """Commit what waits for more rows."""
-        ...
-
-    async def finish(self) -> int:
-        """Complete the output under its name, and return its size in bytes."""
-        ...
-
-
-class Output(Protocol):
-    """A file or a dataset.
-
-    Attributes:
-        path: of the file or folder, or its URL.
-        reads_raw_pages: it needs whole response bodies instead of single rows.
-    """
-
-    path: str
-    reads_raw_pages: bool
-
-    @property
-    def state(self) -> State[Any]:
-        """The stored state of this export."""
-        ...
-
-    def check_writable(self) -> None:
-        """Check that it can be written, before a request is sent.
-
-        Raises:
-            ExportError: it cannot.
-        """
-        ...
-
-    def check_existing(self, *, may_replace: bool) -> None:
-        """Check that an existing output may and can be replaced.
-
-        Raises:
-            ExportError: it exists and may not be replaced, or it is in use.
-        """
-        ...
-
-    def size(self) -> int:
-        """Return the bytes of the finished output."""
-        ...
-
-    def open(self, report: Callable[[], Report]) -> AbstractAsyncContextManager[Writer]:
-        """Start to write; leaving the context without ``finish()`` leaves only what a resumed export needs.
-
-        Args:
-            report: returns the final report, once all rows are read.
-        """
-        ...
