@@ -14,6 +14,7 @@ import functools
 import re
 import types
 import typing
+from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Final, NamedTuple
@@ -23,7 +24,7 @@ from msgspec.structs import fields
 
 from aiwyn_async._decoding import values
 from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_methods, plain_type
-from aiwyn_async._decoding.values import InvalidValueError
+from aiwyn_async._decoding.values import InexactError, InvalidValueError
 from aiwyn_async.models.base import Id
 
 ExtraKeys = frozenset[tuple[Any, str]]
@@ -265,6 +266,27 @@ def _has_fields(kind: Any) -> bool:
 _EXACT: Final = {Decimal, time, datetime}
 UNIONS: Final = {typing.Union, types.UnionType}
 _CHECKED_ORIGINS: Final = {*UNIONS, typing.Literal, tuple, list, dict}
+
+
+@functools.lru_cache(maxsize=1024)
+def fast_decoder(kind: Any, hook: Callable[..., Any] | None = None) -> Callable[[bytes], Any] | None:
+    """Return a decoder that raises ``DECODING_ERRORS`` for what it does not decode exactly, or None.
+
+    The hook, which is called for each amount, is only needed for integers and text.
+    """
+    if needs_exact_decoding(kind):
+        return None
+    decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal, dec_hook=hook).decode
+    if not _has_timestamps(kind):
+        return decode_fast
+
+    def decode(json: bytes) -> Any:
+        value = decode_fast(json)
+        if may_misread_timestamps(kind, json):
+            raise InexactError
+        return value
+
+    return decode
 
 
 def may_misread_timestamps(kind: Any, json: bytes) -> bool:

@@ -11,12 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.checked_types import (
-    checked,
-    decode_hook,
-    may_misread_timestamps,
-    needs_exact_decoding,
-)
+from aiwyn_async._decoding.checked_types import decode_hook, fast_decoder
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
 
@@ -96,18 +91,15 @@ def _struct_converter(kind: inspect.StructType) -> Converter:
 
 def _fast_converter(kind: Any, convert: Converter) -> Converter:
     """Return a converter that decodes a field in one call if that is exact."""
-    if needs_exact_decoding(kind):
+    decode = fast_decoder(kind, decode_hook)
+    if decode is None:
         return convert
-    decode = msgspec.json.Decoder(
-        checked(kind), float_hook=values.bounded_decimal, dec_hook=decode_hook
-    ).decode
 
     def convert_fast(json: bytes, notes: Notes) -> Any:
         try:
-            value = decode(json)
+            return decode(json)
         except DECODING_ERRORS:
             return convert(json, notes)
-        return convert(json, notes) if may_misread_timestamps(kind, json) else value
 
     return convert_fast
 

@@ -24,6 +24,7 @@ from aiwyn_async._decoding.checked_types import (
     bare_type,
     checked,
     decode_hook,
+    fast_decoder,
     is_checkable,
     is_key_only,
     key_only,
@@ -217,34 +218,26 @@ class RowDecoder(Generic[RowT]):
 
 @functools.lru_cache(maxsize=256)
 def fast_decoders(row_type: Any) -> Sequence[Callable[[bytes], Any]]:
-    """Return decoders that reject keys without a field, the fastest first; none if they are not exact.
-
-    Their result is exact unless ``may_misread_timestamps()``.
-    """
-    if not is_checkable(row_type) or needs_exact_decoding(row_type):
+    """Return decoders that reject keys without a field, the fastest first; none if they are not exact."""
+    if not is_checkable(row_type):
         return ()
-    # The hook, which is called for each amount, is only needed for integers and text.
-    fast = [DecoderSpec(checked(row_type), values.bounded_decimal, hook) for hook in (None, decode_hook)]
-    return [spec.decoder(spec.kind).decode for spec in fast]
+    decoders = [fast_decoder(row_type, hook) for hook in (None, decode_hook)]
+    return [decode for decode in decoders if decode is not None]
 
 
 @functools.lru_cache(maxsize=256)
 def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """Return a decoder of a row's or object's JSON, which raises ``DECODING_ERRORS``."""
-    exact = exact_decoder(row_type)
-    decoders = fast_decoders(row_type)
+    exact, decoders = exact_decoder(row_type), fast_decoders(row_type)
     if not decoders:
         return exact
 
     def decode(row: bytes) -> ExactRow:
         for decode_fast in decoders:
             try:
-                decoded = decode_fast(row)
+                return ExactRow(decode_fast(row), is_repaired=False, unknown={})
             except DECODING_ERRORS:
                 continue
-            if may_misread_timestamps(row_type, row):
-                break
-            return ExactRow(decoded, is_repaired=False, unknown={})
         return exact(row)
 
     return decode
