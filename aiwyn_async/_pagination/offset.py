@@ -9,10 +9,11 @@ import msgspec
 
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
-from aiwyn_async._pagination.offset_state import OffsetState, PageKeys, Probe, RepeatDetector
+from aiwyn_async._pagination.offset_state import OffsetState, PageKeys, Probe
 from aiwyn_async._pagination.page import Position
 from aiwyn_async._pagination.strategy import (
     MAX_PAGE_SIZE,
+    MAX_STALE_PAGES,
     PageDecision,
     PageRequest,
     PageResult,
@@ -23,6 +24,8 @@ from aiwyn_async._pagination.strategy import (
 
 MAX_EMPTY_PAGES: Final = 2
 """Empty pages in a row that end a list without a count, or even if its count promises more rows."""
+MAX_EQUAL_PAGES: Final = 2
+"""Pages in a row that equal the page before. One may be due to inserted rows, as many as a page has."""
 
 
 class OffsetPagination:
@@ -75,7 +78,8 @@ class OffsetPagination:
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
-        self._repeats = RepeatDetector()
+        self._equal_pages = 0
+        self._stale_pages = 0
         self._in_flight: deque[PageRequest] = deque()
         # With a limit: where the page being received can be requested again, with a larger limit.
         self._page_start: Position | None = None
@@ -203,11 +207,12 @@ class OffsetPagination:
             RepeatedPage: it returns the same rows again and again, which are not all.
         """
         is_equal = before == self._state.before and (None not in result.keys or result.is_repeat)
-        self._repeats.add(result, is_equal=is_equal)
+        self._equal_pages = self._equal_pages + 1 if is_equal else 0
+        self._stale_pages = 0 if result.new and not result.is_repeat else self._stale_pages + 1
         is_first = result.is_repeat and len(result.keys) == self._state.yielded
         if is_equal and (is_first or not result.new) and result.count == self._state.yielded:
             return True
-        if self._repeats.is_loop:
+        if self._equal_pages >= MAX_EQUAL_PAGES or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
         return False
 
