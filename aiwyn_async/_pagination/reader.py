@@ -260,20 +260,11 @@ class _RawItems:
         return items if len(self._indices) == len(items) else [items[index] for index in self._indices]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _RawRows, ([bytes(row) for row in self()],)
+        return functools.partial, (_raw_rows, [bytes(row) for row in self()])
 
 
-class _RawRows:
-    __slots__ = ("_rows",)
-
-    def __init__(self, rows: list[bytes]) -> None:
-        self._rows = rows
-
-    def __call__(self) -> list[msgspec.Raw]:
-        return [msgspec.Raw(row) for row in self._rows]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _RawRows, (self._rows,)
+def _raw_rows(rows: list[bytes]) -> list[msgspec.Raw]:
+    return [msgspec.Raw(row) for row in rows]
 
 
 def _digest(row: msgspec.Raw) -> str:
