@@ -129,8 +129,10 @@ class RowDecoder(Generic[RowT]):
             return self.has_only_known_keys(decode_as)
         return True
 
-    def finish(self, rows: list[Any]) -> list[Any]:
+    def finish(self, rows: list[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> list[Any]:
         """Return rows decoded fast as the rows to yield; raise ``DECODING_ERRORS`` if that is not exact."""
+        if not self.is_exact(rows, json, decode_as):
+            raise values.InexactError
         if not self._creates_chosen_rows:
             return rows
         return list(map(_get_key, rows)) if self._is_key_only else self._row_type.to_chosen(rows)
