@@ -188,9 +188,7 @@ def as_float(value: Any) -> float:
 
 def as_text(value: Any) -> str:
     """Convert to text; a number becomes its text on the wire."""
-    if isinstance(value, str):
-        return str(value)
-    if type(value) is int:
+    if isinstance(value, str) or type(value) is int:
         return str(value)
     raise _invalid("text", value)
 
@@ -211,9 +209,12 @@ def as_timestamp(value: Any) -> datetime:
     if match is None:
         raise _invalid("an ISO 8601 timestamp", value)
     try:
-        return _check_bounds(datetime.fromisoformat(_normalize(match)))
+        timestamp = datetime.fromisoformat(_normalize(match))
+        if timestamp.tzinfo is not None:
+            timestamp.astimezone(UTC)  # raises an OverflowError beyond the years 1 to 9999
     except (ValueError, OverflowError):
         raise _invalid("an existing timestamp within the years 1 to 9999 in UTC", value) from None
+    return timestamp
 
 
 def as_date(value: Any) -> date:
@@ -257,12 +258,6 @@ def _normalize(match: re.Match[str]) -> str:
         raise ValueError
     fraction = f".{match['fraction'][:6]}" if match["fraction"] else ""
     return f"{match['day']}T{clock}{fraction}{(match['zone'] or '').upper()}"
-
-
-def _check_bounds(timestamp: datetime) -> datetime:
-    if timestamp.tzinfo is not None:
-        timestamp.astimezone(UTC)  # raises an OverflowError beyond the years 1 to 9999
-    return timestamp
 
 
 def _number(value: Any, expected: str) -> Decimal:
