@@ -47,7 +47,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class KeysetPagination:
-    """Request the rows after the last one, by the values of the order columns.
+    """Request the rows after the last one, by the values of the order columns; a ``Pagination``.
 
     Args:
         page_size: rows per request.
@@ -62,6 +62,8 @@ class KeysetPagination:
     Raises:
         CheckpointError: ``resume`` is not a position of this strategy.
     """
+
+    can_stream_rows = False  # each request depends on the page before, so only one is in flight
 
     def __init__(
         self,
@@ -110,13 +112,7 @@ class KeysetPagination:
             raise damaged_checkpoint() from None
         self.stop_reason = None if parsed.stop_reason == "limit" else parsed.stop_reason
 
-    @property
-    def can_stream_rows(self) -> bool:
-        """Never: each request depends on the page before."""
-        return False
-
     def next_request(self) -> PageRequest | None:
-        """Return the next request; one at a time, since it depends on the page before."""
         if self.stop_reason is not None or self._in_flight is not None:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
@@ -137,7 +133,6 @@ class KeysetPagination:
         return msgspec.structs.replace(result, order_values=rows, is_out_of_order=is_out_of_order)
 
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
-        """Rate a response to the request in flight."""
         length, count = len(result.keys), result.count
         if not length:
             is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
@@ -155,13 +150,6 @@ class KeysetPagination:
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def receive(self, result: PageResult) -> PageDecision:
-        """Process the response to the request in flight.
-
-        Raises:
-            RepeatedPage: the page does not begin after the last row, or no page contains a new row.
-            OutOfOrder: the rows are not in the requested order.
-            NoOrderValues: no row of the page has order values, and others may follow.
-        """
         request, self._in_flight = self._in_flight, None
         is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
@@ -277,15 +265,13 @@ class KeysetPagination:
         return are_out_of_order(order, rows, instants)
 
     def position(self) -> Position:
-        """Return where to resume after everything received."""
         after = None if self._after is None else list(self._after)
         ties = {} if self._ties is None else {"ties": msgspec.to_builtins(self._ties)}
         passed = {"passed": self._passed} if self._passed else {}
         return {"after": after, "yielded": self._yielded, "stop_reason": self.stop_reason, **ties, **passed}
 
-    def mid_page_position(self, rows: int, yielded: int) -> Position:  # noqa: ARG002 (rows are not streamed)
-        """Return where to resume: after the last page received."""
-        return self.position()
+    def mid_page_position(self, rows: int, yielded: int) -> Position:
+        raise NotImplementedError  # rows are not streamed
 
 
 def _unordered_at_end(result: PageResult) -> int:

@@ -29,7 +29,7 @@ MAX_EQUAL_PAGES: Final = 2
 
 
 class OffsetPagination:
-    """Request pages by ``page`` and ``pageSize``.
+    """Request pages by ``page`` and ``pageSize``; a ``Pagination``.
 
     The list ends with an empty page, or with a short page whose count agrees with the rows received. A full
     page never ends it, whatever the count. An empty page does not end it while later pages are in flight. If
@@ -89,7 +89,6 @@ class OffsetPagination:
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """What ended the list; None while it continues."""
         return self._state.stop_reason
 
     @property
@@ -123,11 +122,9 @@ class OffsetPagination:
         return requested <= remaining
 
     def normalized(self, result: PageResult) -> PageResult:
-        """Return the result itself."""
         return result
 
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
-        """Rate a response to the oldest request in flight."""
         state, length, count = self._state, len(result.keys), result.count
         first_count = count if self._first_count is None else self._first_count
         is_counted = count == state.rows + length == first_count
@@ -150,11 +147,6 @@ class OffsetPagination:
         return Evidence.SUFFICIENT if is_clamped else Evidence.UNPROVEN
 
     def receive(self, result: PageResult) -> PageDecision:
-        """Process the response to the oldest request in flight.
-
-        Raises:
-            RepeatedPage: the same page arrived three times, or no page contains a new row.
-        """
         state = self._state
         self._page_start = self.position() if self._limit is not None else None
         request = self._in_flight.popleft()
@@ -300,7 +292,6 @@ class OffsetPagination:
         self._in_flight.clear()
 
     def position(self) -> Position:
-        """Return where to resume after everything received."""
         if self._position_at_limit is not None:
             return self._position_at_limit
         position: Position = msgspec.to_builtins(self._state)
@@ -309,10 +300,6 @@ class OffsetPagination:
         return position
 
     def mid_page_position(self, rows: int, yielded: int) -> Position:
-        """Return where to resume within the next page.
-
-        ``rows`` of its rows were processed, of which ``yielded`` were yielded.
-        """
         return self.position() | {"yielded": self._state.yielded + yielded, "yielded_before": rows}
 
 
