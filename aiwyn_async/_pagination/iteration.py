@@ -161,8 +161,12 @@ class _Chunks(Generic[ItemT]):
 
     async def advance(self) -> bool:
         """Read the next chunk; False at the end."""
-        if self._failure is not None:
-            self._raise_again(self._failure)
+        if (failed := self._failure) is not None:
+            raise PaginationError(
+                f"this iteration failed before its end ({type(failed).__name__}: {failed}); "
+                "start a new one, or resume from the checkpoint",
+                checkpoint=getattr(failed, "checkpoint", None),
+            ) from failed
         if self._is_ended:
             return False
         try:
@@ -246,14 +250,6 @@ class _Chunks(Generic[ItemT]):
         if not self._is_ended:
             self.fail(PaginationError("the event loop ended before this iteration"))
             await self.aclose()
-
-    def _raise_again(self, failure: BaseException) -> None:
-        checkpoint = getattr(failure, "checkpoint", None)
-        raise PaginationError(
-            f"this iteration failed before its end ({type(failure).__name__}: {failure}); "
-            "start a new one, or resume from the checkpoint",
-            checkpoint=checkpoint,
-        ) from failure
 
 
 async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:

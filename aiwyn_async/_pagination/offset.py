@@ -174,11 +174,12 @@ class OffsetPagination:
 
     def _receive_empty(self) -> PageDecision:
         self._empty_pages += 1
-        before, row = self._state.before, self._state.next_row
-        is_behind_short = before is not None and before.length < self._state.size
-        has_more = not is_behind_short if self._count is None else row < self._count
+        state = self._state
+        is_behind_short = state.before is not None and state.before.length < state.size
+        next_row = state.next if state.style == "offset" else state.next * state.size
+        has_more = not is_behind_short if self._count is None else next_row < self._count
         if not self._in_flight and not (has_more and self._empty_pages < MAX_EMPTY_PAGES):
-            self._state.stop_reason = "empty_page"
+            state.stop_reason = "empty_page"
         return PageDecision()
 
     def _is_gap(self) -> bool:

@@ -87,8 +87,3 @@ class OffsetState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def step(self) -> int:
         """The distance between the ``page`` values of two pages."""
         return self.size if self.style == "offset" else 1
-
-    @property
-    def next_row(self) -> int:
-        """The index of the first row of the next page."""
-        return self.next if self.style == "offset" else self.next * self.size

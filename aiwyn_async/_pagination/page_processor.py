@@ -38,7 +38,6 @@ class Candidate(NamedTuple, Generic[RowT]):
 
     @property
     def keys(self) -> Sequence[Id | None]:
-        """The keys of its rows."""
         return self.page.keys
 
 
@@ -50,17 +49,7 @@ class Outcome(NamedTuple):
 
 
 class PageProcessor(Generic[RowT]):
-    """Processes the pages of one read.
-
-    Args:
-        query: the query of the read.
-        pagination: decides which page follows.
-        reader: decodes the pages.
-        limit: rows to yield, or None.
-        resumed: the read started from a checkpoint.
-        yielded_keys: keys whose rows are not yielded again; those of yielded rows are added.
-        resume_state: what the report needs of the reads before.
-    """
+    """Processes the pages of one ``PageIterator``, whose arguments it shares."""
 
     def __init__(
         self,
@@ -132,7 +121,6 @@ class PageProcessor(Generic[RowT]):
         return Candidate(page, self._pagination.normalized(result))
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
-        """Rate a response."""
         known = bool(self._query.key) and self.keys.has_all(candidate.keys)
         return self._pagination.evidence(candidate.result, known=known)
 
@@ -147,11 +135,7 @@ class PageProcessor(Generic[RowT]):
         return range(len(keys)) if added is None else added
 
     def process(self, candidate: Candidate[RowT], new: Sequence[int]) -> Outcome:
-        """Process the response to use.
-
-        Args:
-            candidate: the response.
-            new: the indices of its new rows, whose keys are already added.
+        """Process the response to use, whose new rows have these indices and whose keys are added.
 
         Raises:
             PaginationError: the server does not paginate as requested.
@@ -164,7 +148,7 @@ class PageProcessor(Generic[RowT]):
             rows = [index for index in new if decision.skip_rows <= index < end]
             left = [keys[index] for index in new if index >= end]
         self._leave(left, page)
-        self._count_page(page, len(rows), decision)
+        self.count_page(page, len(rows), decision)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
@@ -256,7 +240,6 @@ class PageProcessor(Generic[RowT]):
         )
 
     def count_response(self, response: Response) -> None:
-        """Count the requests and bytes of a response."""
         self.report.requests += len(response.attempts)
         self.report.bytes += response.length
 
@@ -272,11 +255,7 @@ class PageProcessor(Generic[RowT]):
         self.report.rows_received += moved
         self.report.rows_yielded += moved
 
-    def count_abandoned(self, page: DecodedPage[RowT], new: int) -> None:
-        """Count a page that was not read to its end."""
-        self._count_page(page, new, PageDecision())
-
-    def _count_page(self, page: DecodedPage[RowT], new: int, decision: PageDecision) -> None:
+    def count_page(self, page: DecodedPage[RowT], new: int, decision: PageDecision) -> None:
         report, keys, rows = self.report, page.keys, page.rows
         report.pages += 1
         report.short_pages += decision.after_gap

@@ -121,13 +121,10 @@ class PageReader(Generic[RowT]):
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
-        if (
-            self._key_of is None
-            or self._conditions
-            or (blocks := self._rows.decode_blocks(response.pieces)) is None
-        ):
+        if self._key_of is None or self._conditions:
             return None
-        return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
+        blocks = self._rows.decode_blocks(response.pieces)
+        return None if blocks is None else PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
     def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None]:
         """Return the values of the order columns, per row.
@@ -230,7 +227,6 @@ class PageReader(Generic[RowT]):
     def _without_bad_rows(
         self, page: DecodedPage[RowT], indices: Sequence[int], number: int
     ) -> tuple[Sequence[int], list[RowT]]:
-        """Return those of these rows that decode, and their indices."""
         wanted = set(indices)
         bad = {row_error.index for row_error in page.rows.bad}
         if self.on_bad_row == "collect":
@@ -302,11 +298,8 @@ def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     return None
 
 
-def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
-    """Return whether a row's order values are present and of a known kind.
-
-    Only then a read can continue after it.
-    """
+def _has_order_values(values: tuple[Any, ...], instants: Sequence[int]) -> bool:
+    """Return whether a row's order values are present and of a known kind, to continue after it."""
     return (
         msgspec.UNSET not in values
         and isinstance(values[-1], (int, str, Decimal))
