@@ -105,15 +105,12 @@ def _fast_converter(kind: Any, convert: Converter) -> Converter:
 
 
 def _union_converter(types: tuple[inspect.Type, ...]) -> Converter:
-    members = [member for each in types if not isinstance(member := _unwrap(each), inspect.NoneType)]
+    bare = [each.type if isinstance(each, inspect.Metadata) else each for each in types]
+    members = [each for each in bare if not isinstance(each, inspect.NoneType)]
     convert = converter(members[0]) if len(members) == 1 else _wide_converter(members)
     if len(members) == len(types):
         return convert
     return _nullable_converter(convert, accepts_blank={type(member) for member in members} <= _BLANK_IS_NULL)
-
-
-def _unwrap(kind: inspect.Type) -> inspect.Type:
-    return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
 def _wide_converter(members: Sequence[inspect.Type]) -> Converter:
@@ -289,7 +286,7 @@ def _convert_numbers(value: Any) -> Any:
             return value
 
 
-def _scalar_converter(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Converter:
+def _scalar_converter(read: Callable[[Any], Any], is_usual: Callable[[Any], object]) -> Converter:
     """Return a converter that counts a value in an unusual form as repaired."""
 
     def convert(json: bytes, notes: Notes) -> Any:

@@ -73,11 +73,13 @@ _TIMESTAMP: Final = re.compile(
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _TIME: Final = re.compile(r"([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:?[0-9]{2})?")
-_USUAL_TIMESTAMP: Final = re.compile(
+is_usual_timestamp: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
-)
-_USUAL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+).fullmatch
+"""Match a timestamp in the form of RFC 3339, with or without a zone."""
+is_usual_date: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
+"""Match a date in the form of RFC 3339."""
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BOOLEANS: Final[dict[object, bool]] = {"true": True, "false": False, "1": True, "0": False}
 
@@ -238,16 +240,6 @@ def is_usual_time(value: Any) -> bool:
     """Return True if a time has at most six decimal places, and no whitespace around it."""
     match = _TIME.fullmatch(value)
     return match is not None and len(match[2] or "") <= 6
-
-
-def is_usual_timestamp(value: Any) -> bool:
-    """Return True if a timestamp has the form of RFC 3339, with or without a zone."""
-    return _USUAL_TIMESTAMP.fullmatch(value) is not None
-
-
-def is_usual_date(value: Any) -> bool:
-    """Return True if a date has the form of RFC 3339."""
-    return _USUAL_DATE.fullmatch(value) is not None
 
 
 def _normalize(match: re.Match[str]) -> str:
