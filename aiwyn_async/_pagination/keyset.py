@@ -151,6 +151,8 @@ class KeysetPagination:
 
     def receive(self, result: PageResult) -> PageDecision:
         request, self._in_flight = self._in_flight, None
+        if result.is_out_of_order:
+            raise OutOfOrder
         is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
         is_by_key = self._ties is not None and self._ties.by_key
@@ -192,8 +194,6 @@ class KeysetPagination:
         if not result.keys:
             self.stop_reason = "empty_page"
             return PageDecision()
-        if result.is_out_of_order:
-            raise OutOfOrder
         self._max_page_rows = max(self._max_page_rows, len(result.keys))
         self._stale_pages = 0 if result.new else self._stale_pages + 1
         is_same = self._ties is None and bool(result.order_values) and result.order_values[-1] == self._after
@@ -214,8 +214,6 @@ class KeysetPagination:
     def _receive_by_key(self, result: PageResult, *, is_last: bool) -> PageDecision:
         """Process a page of the rows of one instant, which are read by key."""
         ties = cast("Ties", self._ties)
-        if result.is_out_of_order:
-            raise OutOfOrder
         if result.order_values and result.order_values[-1][-1] == ties.last_key:
             raise RepeatedPage
         keys = [row[-1] for row in self._up_to_limit(result)]
