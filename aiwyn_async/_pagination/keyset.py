@@ -155,18 +155,23 @@ class KeysetPagination:
             raise OutOfOrder
         is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
-        is_by_key = self._ties is not None and self._ties.by_key
+        is_by_key, use = self._ties is not None and self._ties.by_key, True
         if left and left == len(result.keys):
-            return self._receive_unordered(result, is_by_key=is_by_key)
-        self._unordered = 0
-        if not is_by_key:
-            self._record_count(result)
-        receive = self._receive_by_key if is_by_key else self._receive_in_order
-        decision = receive(result.without_last(left), is_last=is_last)
-        return msgspec.structs.replace(decision, skip_last=left) if left else decision
+            use, left = self._receive_unordered(result), 0
+        else:
+            self._unordered = 0
+            if not is_by_key:
+                self._record_count(result)
+            result = result.without_last(left)
+            receive = self._receive_by_key if is_by_key else self._receive_in_order
+            receive(result, is_last=is_last)
+        repeated = len(result.keys) - len(result.new) if is_by_key and use else 0
+        return PageDecision(use=use, skip_last=left, expected_duplicates=repeated, counts_all=not is_by_key)
 
-    def _receive_unordered(self, result: PageResult, *, is_by_key: bool) -> PageDecision:
+    def _receive_unordered(self, result: PageResult) -> bool:
         """Pass rows without order values by their keys, or request them again with rows after them.
+
+        Return whether to use them.
 
         A short page of them does not prove the end: the server's pages may be shorter than requested.
         """
@@ -177,23 +182,22 @@ class KeysetPagination:
             if len(result.keys) <= self._unordered:
                 raise NoOrderValues
             self._unordered = len(result.keys)
-            return PageDecision(use=False, counts_all=not is_by_key)
+            return False
         self._unordered = 0
         before = self._yielded
         self._up_to_limit(result)
         self._pass(result, self._yielded - before)
-        duplicates = len(result.keys) - len(result.new) if is_by_key else 0
-        return PageDecision(expected_duplicates=duplicates, counts_all=not is_by_key)
+        return True
 
     def _pass(self, result: PageResult, rows: int) -> None:
         """Leave rows without order values, of which so many are new, out of the next page."""
         end = result.new[rows] if rows < len(result.new) else len(result.keys)
         self._passed = [*self._passed, *(key for key in result.keys[:end] if key is not None)]
 
-    def _receive_in_order(self, result: PageResult, *, is_last: bool) -> PageDecision:
+    def _receive_in_order(self, result: PageResult, *, is_last: bool) -> None:
         if not result.keys:
             self.stop_reason = "empty_page"
-            return PageDecision()
+            return
         self._max_page_rows = max(self._max_page_rows, len(result.keys))
         self._stale_pages = 0 if result.new else self._stale_pages + 1
         is_same = self._ties is None and bool(result.order_values) and result.order_values[-1] == self._after
@@ -204,14 +208,13 @@ class KeysetPagination:
             self.stop_reason = "count"
         if not rows:  # of the rows to yield, none has order values
             self._pass(result, self._yielded - yielded)
-            return PageDecision()
+            return
         self._after, self._passed = rows[-1], []
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
             self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
-        return PageDecision()
 
-    def _receive_by_key(self, result: PageResult, *, is_last: bool) -> PageDecision:
+    def _receive_by_key(self, result: PageResult, *, is_last: bool) -> None:
         """Process a page of the rows of one instant, which are read by key."""
         ties = cast("Ties", self._ties)
         if result.order_values and result.order_values[-1][-1] == ties.last_key:
@@ -222,8 +225,6 @@ class KeysetPagination:
             self._ties = ties.after_instant(self._after or ())
         if keys or self.stop_reason is None:
             self._passed = []
-        duplicates = len(result.keys) - len(result.new)
-        return PageDecision(expected_duplicates=duplicates, counts_all=False)
 
     def _record_count(self, result: PageResult) -> None:
         if result.count == len(result.keys):  # it may be the count of the page
