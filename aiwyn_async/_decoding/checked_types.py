@@ -1,6 +1,4 @@
-"""Types to decode pages in one call, under the contract of values.
-
-msgspec rejects what the contract decodes differently.
+"""Types to decode pages in one call: msgspec rejects what the contract of values decodes differently.
 
 ``checked(Invoice)`` is a subclass of ``Invoice`` with the same name. At no cost per row, its decoder also
 rejects keys without a field, money that is not a JSON number with a fraction, and integers of more than 64

@@ -1,6 +1,4 @@
-"""Make rows of generated subclasses behave as rows of their plain type.
-
-They compare, hash, print and pickle alike.
+"""Make rows of generated subclasses compare, hash, print and pickle as rows of their plain type.
 
 A plain type is one that a user declares; ``checked_types`` and ``lazy`` generate subclasses of it.
 """

@@ -171,9 +171,8 @@ class KeysetPagination:
     def _receive_unordered(self, result: PageResult) -> bool:
         """Pass rows without order values by their keys, or request them again with rows after them.
 
-        Return whether to use them.
-
-        A short page of them does not prove the end: the server's pages may be shorter than requested.
+        Return whether they are passed. A short page of them does not prove the end: the server's pages may be
+        shorter than requested.
         """
         keys = [key for key in result.keys if key is not None]
         if not set(self._passed).isdisjoint(keys):

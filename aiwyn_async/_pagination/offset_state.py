@@ -37,9 +37,7 @@ class PageKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The request that tests if ``page`` is an offset.
-
-    If so, ``row`` begins with ``first_key``.
+    """The request that tests if ``page`` is an offset; if so, ``row`` begins with ``first_key``.
 
     ``fresh`` and ``repeated`` count the rows of the page before it.
     """

@@ -1,7 +1,4 @@
-"""Instants as a server shows them, maybe coarser than it compares.
-
-Pure: text in, text out.
-"""
+"""Instants as a server shows them, maybe coarser than it compares: text in, text out."""
 
 from __future__ import annotations
 
