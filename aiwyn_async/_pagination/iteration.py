@@ -132,21 +132,6 @@ class Owned(Generic[ItemT]):
 class _Chunks(Generic[ItemT]):
     """The state of an iteration, which outlives the generator that reads it."""
 
-    __slots__ = (
-        "_closing",
-        "_failure",
-        "_is_done",
-        "_is_dropped",
-        "_is_ended",
-        "_is_last",
-        "_loop",
-        "_source",
-        "_step",
-        "guard",
-        "left",
-        "renew",
-    )
-
     def __init__(self, source: AsyncGenerator[Iterable[ItemT], None], renew: Callable[[], None]) -> None:
         self.left: Iterator[ItemT] = iter(())
         self.renew = renew
