@@ -252,10 +252,10 @@ class PageIterator(Generic[RowT]):
         """Process the response to use; return the indices of the rows to yield."""
         if not self.report.pages:
             self._adaptive_depth.first_page_processed()
-        outcome = self._processor.process(candidate, new)
-        if outcome.discard_in_flight:
+        rows, discard_in_flight = self._processor.process(candidate, new)
+        if discard_in_flight:
             await self._prefetcher.aclose()
-        return outcome.rows
+        return rows
 
     async def _rows_of_next_page(self) -> list[RowT]:
         """Return the new rows of the next page, or of its first block."""

@@ -41,13 +41,6 @@ class Candidate(NamedTuple, Generic[RowT]):
         return self.page.keys
 
 
-class Outcome(NamedTuple):
-    """The indices of the rows to yield, and if the pages in flight are void."""
-
-    rows: Sequence[int]
-    discard_in_flight: bool
-
-
 class PageProcessor(Generic[RowT]):
     """Processes the pages of one ``PageIterator``, whose arguments it shares."""
 
@@ -134,8 +127,11 @@ class PageProcessor(Generic[RowT]):
         added = self.keys.add_new(keys) if self._query.key else None
         return range(len(keys)) if added is None else added
 
-    def process(self, candidate: Candidate[RowT], new: Sequence[int]) -> Outcome:
+    def process(self, candidate: Candidate[RowT], new: Sequence[int]) -> tuple[Sequence[int], bool]:
         """Process the response to use, whose new rows have these indices and whose keys are added.
+
+        Returns:
+            The indices of the rows to yield, and whether the pages in flight are void.
 
         Raises:
             PaginationError: the server does not paginate as requested.
@@ -152,7 +148,7 @@ class PageProcessor(Generic[RowT]):
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
-        return Outcome(self._cut_at_limit(rows), decision.discard_in_flight)
+        return self._cut_at_limit(rows), decision.discard_in_flight
 
     def _leave(self, left: Sequence[Id | None], page: DecodedPage[RowT]) -> None:
         """Forget rows of a page that are not used; in an order, they are due on the next page."""
