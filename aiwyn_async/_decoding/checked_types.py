@@ -157,13 +157,9 @@ class CheckOptions(NamedTuple):
 DEFAULT_OPTIONS: Final = CheckOptions()
 
 
-def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:
-    """Return the type to decode instead of a row type or the annotation of a field."""
-    return _checked(kind, options)  # the cache has one type only if both arguments are always passed
-
-
 @functools.lru_cache(maxsize=512)
-def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for each kind)
+def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa: PLR0911 (one for each kind)
+    """Return the type to decode instead of a row type or the annotation of a field."""
     kind = resolve(kind)
     if is_checkable(kind):
         return _checked_struct(kind, options)
