@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from operator import attrgetter
 from types import NoneType
-from typing import Any, Generic, TypeVar, cast, get_args
+from typing import Any, Generic, NamedTuple, TypeVar, cast, get_args
 
 import msgspec
 
@@ -35,15 +35,12 @@ from aiwyn_async.models.base import Id
 RowT = TypeVar("RowT")
 
 
-class DecodedPage(Generic[RowT]):
+class DecodedPage(NamedTuple, Generic[RowT]):
     """A response's rows, bad ones included, with the key of each or None."""
 
-    __slots__ = ("keys", "response", "rows")
-
-    def __init__(self, rows: DecodedRows[RowT], keys: Sequence[Id | None], response: Response) -> None:
-        self.rows = rows
-        self.keys = keys
-        self.response = response
+    rows: DecodedRows[RowT]
+    keys: Sequence[Id | None]
+    response: Response
 
 
 class PageReader(Generic[RowT]):
