@@ -194,7 +194,7 @@ class _Chunks(Generic[ItemT]):
 
     async def _begin_step(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Iterable[ItemT] | None]:
         if self.guard is None:
-            self.guard = _guard(self)
+            self.guard = self._guarding()
             await anext(self.guard)
             next_chunk = _owned_by_us(lambda: anext(self._source, None))
         else:
@@ -230,11 +230,15 @@ class _Chunks(Generic[ItemT]):
         if self.guard is not None:
             await self.guard.aclose()
 
-    async def close_unless_ended(self) -> None:
-        """Close, for the guard."""
-        if not self._is_ended:
-            self.fail(PaginationError("the event loop ended before this iteration"))
-            await self.aclose()
+    async def _guarding(self) -> AsyncGenerator[None, None]:
+        """The only generator of an iteration that the event loop closes when it ends."""
+        try:
+            yield
+        finally:
+            self.guard = None
+            if not self._is_ended:
+                self.fail(PaginationError("the event loop ended before this iteration"))
+                await self.aclose()
 
 
 async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
@@ -254,15 +258,6 @@ async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
         chunks.fail(failure)
         chunks.renew()
         raise
-
-
-async def _guard(chunks: _Chunks[Any]) -> AsyncGenerator[None, None]:
-    """The only generator of an iteration that the event loop closes when it ends."""
-    try:
-        yield
-    finally:
-        chunks.guard = None
-        await chunks.close_unless_ended()
 
 
 def _owned_by_us(make_step: Callable[[], StepT]) -> StepT:

@@ -281,9 +281,7 @@ class OffsetPagination:
             decision = self._accept(request, result, skip_rows=int(is_resumed))
             self._continue_from(state.rows)
             expected = probe.repeated + max(1, decision.expected_duplicates)
-            return PageDecision(
-                skip_rows=decision.skip_rows, discard_in_flight=True, expected_duplicates=expected
-            )
+            return msgspec.structs.replace(decision, discard_in_flight=True, expected_duplicates=expected)
         state.style = "page"
         state.rows += probe.fresh + probe.repeated
         return PageDecision(use=False)
