@@ -96,8 +96,7 @@ class RowDecoder(Generic[RowT]):
         self._is_key_only = is_key_only(row_type)
         self.yields_chosen = self._creates_chosen_rows = creates_chosen_rows(row_type)
         self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
-        origin = typing.get_origin(row_type)
-        self._needs_exact = origin in UNIONS or needs_exact_decoding(row_type)
+        self._needs_exact = typing.get_origin(row_type) in UNIONS or needs_exact_decoding(row_type)
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys, self.adapted_at = NO_EXTRA_KEYS, 0
