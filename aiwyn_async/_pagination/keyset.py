@@ -92,7 +92,7 @@ class KeysetPagination:
         self._max_page_rows = 0
         self._first_total: int | None = None
         self._counts_pages = False  # a page that did not end the read had just as many rows as its count
-        self._in_flight: PageRequest | None = None
+        self._requested = 0  # rows, by the request in flight
         if resume is not None:
             self._resume(resume)
         if limit is not None and self._yielded >= limit:
@@ -113,13 +113,13 @@ class KeysetPagination:
         self.stop_reason = None if parsed.stop_reason == "limit" else parsed.stop_reason
 
     def next_request(self) -> PageRequest | None:
-        if self.stop_reason is not None or self._in_flight is not None:
+        if self.stop_reason is not None or self._requested:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
         size = min(size + self._unordered, MAX_PAGE_SIZE)
         fields = {**self._fields(self._after, self._ties, self._passed), self._page_size_key: size}
-        self._in_flight = PageRequest(fields, size)
-        return self._in_flight
+        self._requested = size
+        return PageRequest(fields, size)
 
     def normalized(self, result: PageResult) -> PageResult:
         """Return the result with its order checked, and instants of equal digits."""
@@ -141,19 +141,18 @@ class KeysetPagination:
         if known or is_same or result.is_out_of_order:
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
-        is_full = self._in_flight is not None and length >= self._in_flight.size
-        if is_last or self._is_counted(result) or is_full:
+        if is_last or self._is_counted(result) or length >= self._requested:
             return Evidence.SUFFICIENT
         # The server may have a smaller page size of its own: that of its longest page.
-        size = MAX_PAGE_SIZE if self._in_flight is None else self._in_flight.size
-        is_short = length < self._max_page_rows or (not self._max_page_rows and (count or 0) <= size)
+        is_first = not self._max_page_rows
+        is_short = length < self._max_page_rows or (is_first and (count or 0) <= self._requested)
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def receive(self, result: PageResult) -> PageDecision:
-        request, self._in_flight = self._in_flight, None
+        requested, self._requested = self._requested, 0
         if result.is_out_of_order:
             raise OutOfOrder
-        is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
+        is_last = len(result.keys) < requested and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
         is_by_key, use = self._ties is not None and self._ties.by_key, True
         if left and left == len(result.keys):
