@@ -1,6 +1,4 @@
-"""Types to decode pages in one call, under the contract of values.
-
-msgspec rejects what the contract decodes differently.
+"""Types to decode pages in one call: msgspec rejects what the contract of values decodes differently.
 
 ``checked(Invoice)`` is a subclass of ``Invoice`` with the same name. At no cost per row, its decoder also
 rejects keys without a field, money that is not a JSON number with a fraction, and integers of more than 64
@@ -14,6 +12,7 @@ import functools
 import re
 import types
 import typing
+from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Final, NamedTuple
@@ -23,7 +22,7 @@ from msgspec.structs import fields
 
 from aiwyn_async._decoding import values
 from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_methods, plain_type
-from aiwyn_async._decoding.values import InvalidValueError
+from aiwyn_async._decoding.values import InexactError, InvalidValueError
 from aiwyn_async.models.base import Id
 
 ExtraKeys = frozenset[tuple[Any, str]]
@@ -158,13 +157,9 @@ class CheckOptions(NamedTuple):
 DEFAULT_OPTIONS: Final = CheckOptions()
 
 
-def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:
-    """Return the type to decode instead of a row type or the annotation of a field."""
-    return _checked(kind, options)  # the cache has one type only if both arguments are always passed
-
-
 @functools.lru_cache(maxsize=512)
-def _checked(kind: Any, options: CheckOptions) -> Any:  # noqa: PLR0911 (one for each kind)
+def checked(kind: Any, options: CheckOptions = DEFAULT_OPTIONS) -> Any:  # noqa: PLR0911 (one for each kind)
+    """Return the type to decode instead of a row type or the annotation of a field."""
     kind = resolve(kind)
     if is_checkable(kind):
         return _checked_struct(kind, options)
@@ -265,6 +260,27 @@ def _has_fields(kind: Any) -> bool:
 _EXACT: Final = {Decimal, time, datetime}
 UNIONS: Final = {typing.Union, types.UnionType}
 _CHECKED_ORIGINS: Final = {*UNIONS, typing.Literal, tuple, list, dict}
+
+
+@functools.lru_cache(maxsize=1024)
+def fast_decoder(kind: Any, hook: Callable[..., Any] | None = None) -> Callable[[bytes], Any] | None:
+    """Return a decoder that raises ``DECODING_ERRORS`` for what it does not decode exactly, or None.
+
+    The hook, which is called for each amount, is only needed for integers and text.
+    """
+    if needs_exact_decoding(kind):
+        return None
+    decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal, dec_hook=hook).decode
+    if not _has_timestamps(kind):
+        return decode_fast
+
+    def decode(json: bytes) -> Any:
+        value = decode_fast(json)
+        if may_misread_timestamps(kind, json):
+            raise InexactError
+        return value
+
+    return decode
 
 
 def may_misread_timestamps(kind: Any, json: bytes) -> bool:

@@ -11,12 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.checked_types import (
-    checked,
-    decode_hook,
-    may_misread_timestamps,
-    needs_exact_decoding,
-)
+from aiwyn_async._decoding.checked_types import decode_hook, fast_decoder
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
 
@@ -96,32 +91,26 @@ def _struct_converter(kind: inspect.StructType) -> Converter:
 
 def _fast_converter(kind: Any, convert: Converter) -> Converter:
     """Return a converter that decodes a field in one call if that is exact."""
-    if needs_exact_decoding(kind):
+    decode = fast_decoder(kind, decode_hook)
+    if decode is None:
         return convert
-    decode = msgspec.json.Decoder(
-        checked(kind), float_hook=values.bounded_decimal, dec_hook=decode_hook
-    ).decode
 
     def convert_fast(json: bytes, notes: Notes) -> Any:
         try:
-            value = decode(json)
+            return decode(json)
         except DECODING_ERRORS:
             return convert(json, notes)
-        return convert(json, notes) if may_misread_timestamps(kind, json) else value
 
     return convert_fast
 
 
 def _union_converter(types: tuple[inspect.Type, ...]) -> Converter:
-    members = [member for each in types if not isinstance(member := _unwrap(each), inspect.NoneType)]
+    bare = [each.type if isinstance(each, inspect.Metadata) else each for each in types]
+    members = [each for each in bare if not isinstance(each, inspect.NoneType)]
     convert = converter(members[0]) if len(members) == 1 else _wide_converter(members)
     if len(members) == len(types):
         return convert
     return _nullable_converter(convert, accepts_blank={type(member) for member in members} <= _BLANK_IS_NULL)
-
-
-def _unwrap(kind: inspect.Type) -> inspect.Type:
-    return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
 def _wide_converter(members: Sequence[inspect.Type]) -> Converter:
@@ -297,7 +286,7 @@ def _convert_numbers(value: Any) -> Any:
             return value
 
 
-def _scalar_converter(read: Callable[[Any], Any], is_usual: Callable[[Any], bool]) -> Converter:
+def _scalar_converter(read: Callable[[Any], Any], is_usual: Callable[[Any], object]) -> Converter:
     """Return a converter that counts a value in an unusual form as repaired."""
 
     def convert(json: bytes, notes: Notes) -> Any:

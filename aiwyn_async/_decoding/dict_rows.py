@@ -1,7 +1,4 @@
-"""Rows as dicts, unchanged except for amounts as ``Decimal``.
-
-The row type of the resource determines which values are amounts.
-"""
+"""Rows as dicts, unchanged except for the values that the resource's row type declares as amounts."""
 
 from __future__ import annotations
 

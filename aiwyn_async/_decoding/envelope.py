@@ -37,10 +37,7 @@ class Envelope(msgspec.Struct, frozen=True):
 def envelope_decoder(
     spec: DecoderSpec, envelope: Envelope
 ) -> Callable[[bytes], tuple[list[Any] | None, object]]:
-    """Return a function from a body to rows and count.
-
-    The rows are None in another envelope.
-    """
+    """Return a function from a body to rows and count; the rows are None in another envelope."""
     leaves: dict[tuple[str, ...], Any] = {
         envelope.items: spec.rows,
         ("errors",): msgspec.Raw,

@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding import values
-from aiwyn_async._decoding.checked_types import checked, may_misread_timestamps, needs_exact_decoding
+from aiwyn_async._decoding.checked_types import checked, fast_decoder, needs_exact_decoding
 from aiwyn_async._decoding.converters import Notes, converter, split_object
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -50,17 +49,15 @@ def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
 @functools.lru_cache(maxsize=1024)
 def value_decoder(kind: Any) -> Callable[[bytes], Any]:
     """Return a decoder of one value's JSON, which raises ``DECODING_ERRORS``."""
-    target, needs_exact = checked(kind), needs_exact_decoding(kind)
-    decode_fast = msgspec.json.Decoder(target, float_hook=values.bounded_decimal).decode
-    convert = converter(inspect.type_info(kind))
+    decode_exactly, decode_fast = exact_decoder(kind), fast_decoder(kind)
 
     def decode(json: bytes) -> Any:
-        try:
-            if not (needs_exact or may_misread_timestamps(kind, json)):
+        if decode_fast is not None:
+            try:
                 return decode_fast(json)
-        except DECODING_ERRORS:
-            pass  # the exact converter accepts more, and its errors have a path
-        return msgspec.convert(convert(json, Notes()), target)
+            except DECODING_ERRORS:
+                pass  # the exact decoder accepts more, and its errors have a path
+        return decode_exactly(json).row
 
     return decode
 
@@ -68,16 +65,16 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
     """Return a function that is True for JSON that decodes fast and has every value of its objects."""
-    if needs_exact_decoding(kind) or has_nested_defaults(kind):
+    decode_fast = fast_decoder(kind)
+    if decode_fast is None or has_nested_defaults(kind):
         return lambda _: False
-    decode_fast = msgspec.json.Decoder(checked(kind), float_hook=values.bounded_decimal).decode
 
     def check(json: bytes) -> bool:
         try:
             decode_fast(json)
         except DECODING_ERRORS:
             return False
-        return not may_misread_timestamps(kind, json)
+        return True
 
     return check
 

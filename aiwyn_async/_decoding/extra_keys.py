@@ -77,10 +77,7 @@ def keys_type(kind: Any, extra_keys: ExtraKeys) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def has_optional_within(kind: Any) -> bool:
-    """Return True for a type with nested objects that may lack a field.
-
-    Its value may be under an unknown key.
-    """
+    """Return True for a type with nested objects that may lack a field: it may be under an unknown key."""
     nested = _nested_structs(kind).values()
     return any(
         not all(field.required for field in fields(each)) or has_optional_within(each) for each in nested
@@ -89,10 +86,7 @@ def has_optional_within(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def has_default_value(kind: Any) -> Callable[[Any], bool]:
-    """Return a function that is True for a row with a default value.
-
-    Its value may be under an unknown key.
-    """
+    """Return a function that is True for a row with a default: the value may be under an unknown key."""
     optional = [
         (field.name, field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
         for field in fields(kind)

@@ -1,6 +1,4 @@
-"""Match keys to fields in another case.
-
-These are snake_case or kebab-case for camelCase, and the reverse.
+"""Match keys to fields in another case: snake_case or kebab-case for camelCase, and the reverse.
 
 Each key is matched by itself: a key that is not the name of a field is that of the field it equals without
 case, ``_`` and ``-``. If two keys match one field, or two fields are equal without these, neither matches.

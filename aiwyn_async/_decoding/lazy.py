@@ -49,6 +49,7 @@ def deferred(row_type: type[RowT]) -> type[RowT]:
 
 @functools.lru_cache(maxsize=256)
 def _deferred(row_type: Any) -> type[Any]:
+    config = row_type.__struct_config__
     costly = {field.name for field in fields(row_type) if _is_costly(inspect.type_info(field.type))}
     if not costly:
         return cast("type[Any]", row_type)
@@ -63,14 +64,13 @@ def _deferred(row_type: Any) -> type[Any]:
         namespace=plain_methods(row_type, is_decoded=False),
         module=row_type.__module__,
         kw_only=True,
-        frozen=row_type.__struct_config__.frozen,
-        gc=row_type.__struct_config__.gc,
+        frozen=config.frozen,
+        gc=config.gc,
     )
     for field in fields(row_type):
         if field.name in costly:
             slot = getattr(row_type, field.name)
-            is_frozen = row_type.__struct_config__.frozen
-            setattr(subclass, field.name, _lazy_property(field, slot, is_frozen=is_frozen))
+            setattr(subclass, field.name, _lazy_property(field, slot, is_frozen=config.frozen))
     return cast("type[Any]", subclass)
 
 

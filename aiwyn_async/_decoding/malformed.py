@@ -100,15 +100,9 @@ def without_rows(body: bytes) -> bytes:
 
 def cut_after_value(row: bytes, is_key: Callable[[str], bool]) -> bytes | None:
     """Return an object closed after the value of a key, text or number, or None."""
-    depth = 0
-    for token in _tokens(row):
-        mark = token[0]
-        if mark in {b"{", b"["}:
-            depth += 1
-        elif mark in _OPENING:
-            depth -= 1
-        elif depth == 1 and mark != b"," and (value := _SCALAR.match(row, token.end())):
-            key = _decode_key(mark)
+    for token, depth in _strings(row):
+        if depth == 1 and (value := _SCALAR.match(row, token.end())):
+            key = _decode_key(token[0])
             if key is not None and is_key(key):
                 return row[: value.end()] + b"}"
     return None
@@ -129,18 +123,26 @@ def _tokens(body: bytes, start: int = 0) -> Iterator[re.Match[bytes]]:
         yield token
 
 
-def _find_list(body: bytes, path: Sequence[str]) -> int | None:
-    """Return the position after the bracket that opens the list of rows."""
-    depth, level = 0, 0
+def _strings(body: bytes) -> Iterator[tuple[re.Match[bytes], int]]:
+    """Yield each string, with the number of brackets open around it."""
+    depth = 0
     for token in _tokens(body):
         mark = token[0]
         if mark in {b"{", b"["}:
             depth += 1
         elif mark in _OPENING:
             depth -= 1
-        elif depth == level + 1 and mark != b"," and (colon := _COLON.match(body, token.end())):
+        elif mark != b",":
+            yield token, depth
+
+
+def _find_list(body: bytes, path: Sequence[str]) -> int | None:
+    """Return the position after the bracket that opens the list of rows."""
+    level = 0
+    for token, depth in _strings(body):
+        if depth == level + 1 and (colon := _COLON.match(body, token.end())):
             opening = b"[" if level == len(path) - 1 else b"{"
-            if _decode_key(mark) == path[level] and body[colon.end() : colon.end() + 1] == opening:
+            if _decode_key(token[0]) == path[level] and body[colon.end() : colon.end() + 1] == opening:
                 if opening == b"[":
                     return colon.end() + 1
                 level += 1

@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar, cast
 
 from msgspec.structs import fields
 
-from aiwyn_async._decoding.checked_types import may_misread_timestamps
 from aiwyn_async._decoding.envelope import split_layers
 from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
 from aiwyn_async._decoding.row_decoder import fast_decoders, row_decoder
@@ -34,8 +33,6 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
             bare: DetailT = decode_bare(body)
         except DECODING_ERRORS:
             continue
-        if may_misread_timestamps(kind, body):
-            break
         return bare
     decode = row_decoder(row_type)
     body = body if is_json(body) else replace_lone_surrogates(body)

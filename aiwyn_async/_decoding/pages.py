@@ -27,7 +27,7 @@ from aiwyn_async._decoding.key_case import strip_indexes
 from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates, without_rows
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.split_pages import SplitPage, split_page
-from aiwyn_async._decoding.values import DECODING_ERRORS, InexactError, explain
+from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import ApiError, DecodeError
 from aiwyn_async.models.base import Id
 
@@ -220,18 +220,14 @@ class PageDecoder(Generic[RowT]):
 
     def _decode_block(self, block: bytes) -> list[RowT]:
         rows: list[RowT] = _list_decoder(self._decoder.fast)(block)
-        if not self._decoder.is_exact(rows, block, lambda spec: _list_decoder(spec)(block)):
-            raise InexactError
-        return self._decoder.finish(rows)
+        return self._decoder.finish(rows, block, lambda spec: _list_decoder(spec)(block))
 
     def _decode_fast(self, envelope: Envelope, body: bytes) -> tuple[list[RowT] | None, object]:
         """Decode a page in one call; raise ``DECODING_ERRORS`` if that is not exact."""
         items, count = envelope_decoder(self._decoder.fast, envelope)(body)
-        if items and not self._decoder.is_exact(
-            items, body, lambda spec: envelope_decoder(spec, envelope)(body)
-        ):
-            raise InexactError
-        return items and self._decoder.finish(items), count
+        if items:
+            items = self._decoder.finish(items, body, lambda spec: envelope_decoder(spec, envelope)(body))
+        return items, count
 
     def _decode_as(self, envelope: Envelope, body: bytes) -> DecodedRows[RowT] | None:
         """Decode a page; return None if it has another envelope."""

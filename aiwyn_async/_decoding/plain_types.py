@@ -1,6 +1,4 @@
-"""Make rows of generated subclasses behave as rows of their plain type.
-
-They compare, hash, print and pickle alike.
+"""Make rows of generated subclasses compare, hash, print and pickle as rows of their plain type.
 
 A plain type is one that a user declares; ``checked_types`` and ``lazy`` generate subclasses of it.
 """
@@ -32,10 +30,6 @@ def union_members(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 _JSON_VALUES: Final[tuple[object, ...]] = (True, 0, Decimal(0), "", [], {})
 
 
-def _has_json_values(kind: type[Any]) -> bool:
-    return any(isinstance(value, kind) for value in _JSON_VALUES)
-
-
 def _needs_no_value(part: inspect.Type | inspect.Field) -> bool:
     """Return whether rows decode without a value of it: it has a default, or is a custom type or None."""
     if isinstance(part, inspect.Field):
@@ -51,7 +45,9 @@ def find_custom_type(row_type: Any) -> type[Any] | None:
     seen = set[int]()
     while pending:
         each = pending.pop()
-        if isinstance(each, inspect.CustomType) and not _has_json_values(each.cls):
+        if isinstance(each, inspect.CustomType) and not any(
+            isinstance(json, each.cls) for json in _JSON_VALUES
+        ):
             return each.cls
         if isinstance(each, tuple):
             pending += cast("tuple[object, ...]", each)

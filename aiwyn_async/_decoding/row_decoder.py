@@ -24,6 +24,7 @@ from aiwyn_async._decoding.checked_types import (
     bare_type,
     checked,
     decode_hook,
+    fast_decoder,
     is_checkable,
     is_key_only,
     key_only,
@@ -96,8 +97,7 @@ class RowDecoder(Generic[RowT]):
         self._is_key_only = is_key_only(row_type)
         self.yields_chosen = self._creates_chosen_rows = creates_chosen_rows(row_type)
         self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
-        origin = typing.get_origin(row_type)
-        self._needs_exact = origin in UNIONS or needs_exact_decoding(row_type)
+        self._needs_exact = typing.get_origin(row_type) in UNIONS or needs_exact_decoding(row_type)
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys, self.adapted_at = NO_EXTRA_KEYS, 0
@@ -130,8 +130,10 @@ class RowDecoder(Generic[RowT]):
             return self.has_only_known_keys(decode_as)
         return True
 
-    def finish(self, rows: list[Any]) -> list[Any]:
+    def finish(self, rows: list[Any], json: bytes, decode_as: Callable[[DecoderSpec], object]) -> list[Any]:
         """Return rows decoded fast as the rows to yield; raise ``DECODING_ERRORS`` if that is not exact."""
+        if not self.is_exact(rows, json, decode_as):
+            raise values.InexactError
         if not self._creates_chosen_rows:
             return rows
         return list(map(_get_key, rows)) if self._is_key_only else self._row_type.to_chosen(rows)
@@ -233,34 +235,26 @@ class RowDecoder(Generic[RowT]):
 
 @functools.lru_cache(maxsize=256)
 def fast_decoders(row_type: Any) -> Sequence[Callable[[bytes], Any]]:
-    """Return decoders that reject keys without a field, the fastest first; none if they are not exact.
-
-    Their result is exact unless ``may_misread_timestamps()``.
-    """
-    if not is_checkable(row_type) or needs_exact_decoding(row_type):
+    """Return decoders that reject keys without a field, the fastest first; none if they are not exact."""
+    if not is_checkable(row_type):
         return ()
-    # The hook, which is called for each amount, is only needed for integers and text.
-    fast = [DecoderSpec(checked(row_type), values.bounded_decimal, hook) for hook in (None, decode_hook)]
-    return [spec.decoder(spec.kind).decode for spec in fast]
+    decoders = [fast_decoder(row_type, hook) for hook in (None, decode_hook)]
+    return [decode for decode in decoders if decode is not None]
 
 
 @functools.lru_cache(maxsize=256)
 def row_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """Return a decoder of a row's or object's JSON, which raises ``DECODING_ERRORS``."""
-    exact = exact_decoder(row_type)
-    decoders = fast_decoders(row_type)
+    exact, decoders = exact_decoder(row_type), fast_decoders(row_type)
     if not decoders:
         return exact
 
     def decode(row: bytes) -> ExactRow:
         for decode_fast in decoders:
             try:
-                decoded = decode_fast(row)
+                return ExactRow(decode_fast(row), is_repaired=False, unknown={})
             except DECODING_ERRORS:
                 continue
-            if may_misread_timestamps(row_type, row):
-                break
-            return ExactRow(decoded, is_repaired=False, unknown={})
         return exact(row)
 
     return decode

@@ -11,10 +11,7 @@ from aiwyn_async._decoding.values import DECODING_ERRORS
 
 
 class SplitPage(msgspec.Struct, frozen=True):
-    """A page's rows as JSON and its count.
-
-    ``repaired`` are the rows that had a lone surrogate.
-    """
+    """A page's rows as JSON and its count; ``repaired`` are the rows that had a lone surrogate."""
 
     rows: list[bytes]
     count: int | None

@@ -73,11 +73,13 @@ _TIMESTAMP: Final = re.compile(
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _TIME: Final = re.compile(r"([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:?[0-9]{2})?")
-_USUAL_TIMESTAMP: Final = re.compile(
+is_usual_timestamp: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
-)
-_USUAL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+).fullmatch
+"""Match a timestamp in the form of RFC 3339, with or without a zone."""
+is_usual_date: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
+"""Match a date in the form of RFC 3339."""
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BOOLEANS: Final[dict[object, bool]] = {"true": True, "false": False, "1": True, "0": False}
 
@@ -188,9 +190,7 @@ def as_float(value: Any) -> float:
 
 def as_text(value: Any) -> str:
     """Convert to text; a number becomes its text on the wire."""
-    if isinstance(value, str):
-        return str(value)
-    if type(value) is int:
+    if isinstance(value, str) or type(value) is int:
         return str(value)
     raise _invalid("text", value)
 
@@ -211,9 +211,12 @@ def as_timestamp(value: Any) -> datetime:
     if match is None:
         raise _invalid("an ISO 8601 timestamp", value)
     try:
-        return _check_bounds(datetime.fromisoformat(_normalize(match)))
+        timestamp = datetime.fromisoformat(_normalize(match))
+        if timestamp.tzinfo is not None:
+            timestamp.astimezone(UTC)  # raises an OverflowError beyond the years 1 to 9999
     except (ValueError, OverflowError):
         raise _invalid("an existing timestamp within the years 1 to 9999 in UTC", value) from None
+    return timestamp
 
 
 def as_date(value: Any) -> date:
@@ -239,16 +242,6 @@ def is_usual_time(value: Any) -> bool:
     return match is not None and len(match[2] or "") <= 6
 
 
-def is_usual_timestamp(value: Any) -> bool:
-    """Return True if a timestamp has the form of RFC 3339, with or without a zone."""
-    return _USUAL_TIMESTAMP.fullmatch(value) is not None
-
-
-def is_usual_date(value: Any) -> bool:
-    """Return True if a date has the form of RFC 3339."""
-    return _USUAL_DATE.fullmatch(value) is not None
-
-
 def _normalize(match: re.Match[str]) -> str:
     clock = match["time"]
     if clock is None:
@@ -257,12 +250,6 @@ def _normalize(match: re.Match[str]) -> str:
         raise ValueError
     fraction = f".{match['fraction'][:6]}" if match["fraction"] else ""
     return f"{match['day']}T{clock}{fraction}{(match['zone'] or '').upper()}"
-
-
-def _check_bounds(timestamp: datetime) -> datetime:
-    if timestamp.tzinfo is not None:
-        timestamp.astimezone(UTC)  # raises an OverflowError beyond the years 1 to 9999
-    return timestamp
 
 
 def _number(value: Any, expected: str) -> Decimal:

@@ -18,9 +18,6 @@ class Conditions:
     """The conditions of a query that do not depend on how the server compares.
 
     ``_eq`` and ``_in`` of ids with integers, and ``_is_null: True``; at the top level and within ``_and``.
-
-    Args:
-        query: the query, with its condition and the type of its rows.
     """
 
     def __init__(self, query: Query) -> None:

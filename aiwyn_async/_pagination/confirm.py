@@ -26,9 +26,7 @@ class HasKeys(Protocol):
     """A decoded page."""
 
     @property
-    def keys(self) -> Sequence[Id | None]:
-        """The keys of its rows."""
-        ...
+    def keys(self) -> Sequence[Id | None]: ...
 
 
 PageT = TypeVar("PageT", bound=HasKeys)
@@ -41,9 +39,7 @@ async def confirm(
     *,
     rejected: list[PageT],
 ) -> tuple[PageT, bool]:
-    """Return the page to use, and whether it is confirmed.
-
-    It is confirmed by itself, or by two responses with the same keys.
+    """Return the page to use, and whether it is confirmed: by itself, or by two responses of the same keys.
 
     A page that is not sufficient by itself is requested again, at most twice.
 

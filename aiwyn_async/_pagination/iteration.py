@@ -132,21 +132,6 @@ class Owned(Generic[ItemT]):
 class _Chunks(Generic[ItemT]):
     """The state of an iteration, which outlives the generator that reads it."""
 
-    __slots__ = (
-        "_closing",
-        "_failure",
-        "_is_done",
-        "_is_dropped",
-        "_is_ended",
-        "_is_last",
-        "_loop",
-        "_source",
-        "_step",
-        "guard",
-        "left",
-        "renew",
-    )
-
     def __init__(self, source: AsyncGenerator[Iterable[ItemT], None], renew: Callable[[], None]) -> None:
         self.left: Iterator[ItemT] = iter(())
         self.renew = renew
@@ -161,8 +146,12 @@ class _Chunks(Generic[ItemT]):
 
     async def advance(self) -> bool:
         """Read the next chunk; False at the end."""
-        if self._failure is not None:
-            self._raise_again(self._failure)
+        if (failed := self._failure) is not None:
+            raise PaginationError(
+                f"this iteration failed before its end ({type(failed).__name__}: {failed}); "
+                "start a new one, or resume from the checkpoint",
+                checkpoint=getattr(failed, "checkpoint", None),
+            ) from failed
         if self._is_ended:
             return False
         try:
@@ -205,7 +194,7 @@ class _Chunks(Generic[ItemT]):
 
     async def _begin_step(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Iterable[ItemT] | None]:
         if self.guard is None:
-            self.guard = _guard(self)
+            self.guard = self._guarding()
             await anext(self.guard)
             next_chunk = _owned_by_us(lambda: anext(self._source, None))
         else:
@@ -241,19 +230,15 @@ class _Chunks(Generic[ItemT]):
         if self.guard is not None:
             await self.guard.aclose()
 
-    async def close_unless_ended(self) -> None:
-        """Close, for the guard."""
-        if not self._is_ended:
-            self.fail(PaginationError("the event loop ended before this iteration"))
-            await self.aclose()
-
-    def _raise_again(self, failure: BaseException) -> None:
-        checkpoint = getattr(failure, "checkpoint", None)
-        raise PaginationError(
-            f"this iteration failed before its end ({type(failure).__name__}: {failure}); "
-            "start a new one, or resume from the checkpoint",
-            checkpoint=checkpoint,
-        ) from failure
+    async def _guarding(self) -> AsyncGenerator[None, None]:
+        """The only generator of an iteration that the event loop closes when it ends."""
+        try:
+            yield
+        finally:
+            self.guard = None
+            if not self._is_ended:
+                self.fail(PaginationError("the event loop ended before this iteration"))
+                await self.aclose()
 
 
 async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
@@ -273,15 +258,6 @@ async def _items(chunks: _Chunks[ItemT]) -> AsyncGenerator[ItemT, None]:
         chunks.fail(failure)
         chunks.renew()
         raise
-
-
-async def _guard(chunks: _Chunks[Any]) -> AsyncGenerator[None, None]:
-    """The only generator of an iteration that the event loop closes when it ends."""
-    try:
-        yield
-    finally:
-        chunks.guard = None
-        await chunks.close_unless_ended()
 
 
 def _owned_by_us(make_step: Callable[[], StepT]) -> StepT:

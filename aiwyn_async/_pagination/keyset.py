@@ -47,7 +47,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class KeysetPagination:
-    """Request the rows after the last one, by the values of the order columns.
+    """Request the rows after the last one, by the values of the order columns; a ``Pagination``.
 
     Args:
         page_size: rows per request.
@@ -62,6 +62,8 @@ class KeysetPagination:
     Raises:
         CheckpointError: ``resume`` is not a position of this strategy.
     """
+
+    can_stream_rows = False  # each request depends on the page before, so only one is in flight
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class KeysetPagination:
         self._max_page_rows = 0
         self._first_total: int | None = None
         self._counts_pages = False  # a page that did not end the read had just as many rows as its count
-        self._in_flight: PageRequest | None = None
+        self._requested = 0  # rows, by the request in flight
         if resume is not None:
             self._resume(resume)
         if limit is not None and self._yielded >= limit:
@@ -110,20 +112,14 @@ class KeysetPagination:
             raise damaged_checkpoint() from None
         self.stop_reason = None if parsed.stop_reason == "limit" else parsed.stop_reason
 
-    @property
-    def can_stream_rows(self) -> bool:
-        """Never: each request depends on the page before."""
-        return False
-
     def next_request(self) -> PageRequest | None:
-        """Return the next request; one at a time, since it depends on the page before."""
-        if self.stop_reason is not None or self._in_flight is not None:
+        if self.stop_reason is not None or self._requested:
             return None
         size = self._size if self._limit is None else min(self._size, self._limit - self._yielded)
         size = min(size + self._unordered, MAX_PAGE_SIZE)
         fields = {**self._fields(self._after, self._ties, self._passed), self._page_size_key: size}
-        self._in_flight = PageRequest(fields, size)
-        return self._in_flight
+        self._requested = size
+        return PageRequest(fields, size)
 
     def normalized(self, result: PageResult) -> PageResult:
         """Return the result with its order checked, and instants of equal digits."""
@@ -137,7 +133,6 @@ class KeysetPagination:
         return msgspec.structs.replace(result, order_values=rows, is_out_of_order=is_out_of_order)
 
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
-        """Rate a response to the request in flight."""
         length, count = len(result.keys), result.count
         if not length:
             is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
@@ -146,39 +141,37 @@ class KeysetPagination:
         if known or is_same or result.is_out_of_order:
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
-        is_full = self._in_flight is not None and length >= self._in_flight.size
-        if is_last or self._is_counted(result) or is_full:
+        if is_last or self._is_counted(result) or length >= self._requested:
             return Evidence.SUFFICIENT
         # The server may have a smaller page size of its own: that of its longest page.
-        size = MAX_PAGE_SIZE if self._in_flight is None else self._in_flight.size
-        is_short = length < self._max_page_rows or (not self._max_page_rows and (count or 0) <= size)
+        is_first = not self._max_page_rows
+        is_short = length < self._max_page_rows or (is_first and (count or 0) <= self._requested)
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def receive(self, result: PageResult) -> PageDecision:
-        """Process the response to the request in flight.
-
-        Raises:
-            RepeatedPage: the page does not begin after the last row, or no page contains a new row.
-            OutOfOrder: the rows are not in the requested order.
-            NoOrderValues: no row of the page has order values, and others may follow.
-        """
-        request, self._in_flight = self._in_flight, None
-        is_last = request is not None and len(result.keys) < request.size and self._is_counted(result)
+        requested, self._requested = self._requested, 0
+        if result.is_out_of_order:
+            raise OutOfOrder
+        is_last = len(result.keys) < requested and self._is_counted(result)
         left = 0 if is_last else _unordered_at_end(result)
-        is_by_key = self._ties is not None and self._ties.by_key
+        is_by_key, use = self._ties is not None and self._ties.by_key, True
         if left and left == len(result.keys):
-            return self._receive_unordered(result, is_by_key=is_by_key)
-        self._unordered = 0
-        if not is_by_key:
-            self._record_count(result)
-        receive = self._receive_by_key if is_by_key else self._receive_in_order
-        decision = receive(result.without_last(left), is_last=is_last)
-        return msgspec.structs.replace(decision, skip_last=left) if left else decision
+            use, left = self._receive_unordered(result), 0
+        else:
+            self._unordered = 0
+            if not is_by_key:
+                self._record_count(result)
+            result = result.without_last(left)
+            receive = self._receive_by_key if is_by_key else self._receive_in_order
+            receive(result, is_last=is_last)
+        repeated = len(result.keys) - len(result.new) if is_by_key and use else 0
+        return PageDecision(use=use, skip_last=left, expected_duplicates=repeated, counts_all=not is_by_key)
 
-    def _receive_unordered(self, result: PageResult, *, is_by_key: bool) -> PageDecision:
+    def _receive_unordered(self, result: PageResult) -> bool:
         """Pass rows without order values by their keys, or request them again with rows after them.
 
-        A short page of them does not prove the end: the server's pages may be shorter than requested.
+        Return whether they are passed. A short page of them does not prove the end: the server's pages may be
+        shorter than requested.
         """
         keys = [key for key in result.keys if key is not None]
         if not set(self._passed).isdisjoint(keys):
@@ -187,25 +180,22 @@ class KeysetPagination:
             if len(result.keys) <= self._unordered:
                 raise NoOrderValues
             self._unordered = len(result.keys)
-            return PageDecision(use=False, counts_all=not is_by_key)
+            return False
         self._unordered = 0
         before = self._yielded
         self._up_to_limit(result)
         self._pass(result, self._yielded - before)
-        duplicates = len(result.keys) - len(result.new) if is_by_key else 0
-        return PageDecision(expected_duplicates=duplicates, counts_all=not is_by_key)
+        return True
 
     def _pass(self, result: PageResult, rows: int) -> None:
         """Leave rows without order values, of which so many are new, out of the next page."""
         end = result.new[rows] if rows < len(result.new) else len(result.keys)
         self._passed = [*self._passed, *(key for key in result.keys[:end] if key is not None)]
 
-    def _receive_in_order(self, result: PageResult, *, is_last: bool) -> PageDecision:
+    def _receive_in_order(self, result: PageResult, *, is_last: bool) -> None:
         if not result.keys:
             self.stop_reason = "empty_page"
-            return PageDecision()
-        if result.is_out_of_order:
-            raise OutOfOrder
+            return
         self._max_page_rows = max(self._max_page_rows, len(result.keys))
         self._stale_pages = 0 if result.new else self._stale_pages + 1
         is_same = self._ties is None and bool(result.order_values) and result.order_values[-1] == self._after
@@ -216,18 +206,15 @@ class KeysetPagination:
             self.stop_reason = "count"
         if not rows:  # of the rows to yield, none has order values
             self._pass(result, self._yielded - yielded)
-            return PageDecision()
+            return
         self._after, self._passed = rows[-1], []
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
             self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
-        return PageDecision()
 
-    def _receive_by_key(self, result: PageResult, *, is_last: bool) -> PageDecision:
+    def _receive_by_key(self, result: PageResult, *, is_last: bool) -> None:
         """Process a page of the rows of one instant, which are read by key."""
         ties = cast("Ties", self._ties)
-        if result.is_out_of_order:
-            raise OutOfOrder
         if result.order_values and result.order_values[-1][-1] == ties.last_key:
             raise RepeatedPage
         keys = [row[-1] for row in self._up_to_limit(result)]
@@ -236,8 +223,6 @@ class KeysetPagination:
             self._ties = ties.after_instant(self._after or ())
         if keys or self.stop_reason is None:
             self._passed = []
-        duplicates = len(result.keys) - len(result.new)
-        return PageDecision(expected_duplicates=duplicates, counts_all=False)
 
     def _record_count(self, result: PageResult) -> None:
         if result.count == len(result.keys):  # it may be the count of the page
@@ -277,15 +262,13 @@ class KeysetPagination:
         return are_out_of_order(order, rows, instants)
 
     def position(self) -> Position:
-        """Return where to resume after everything received."""
         after = None if self._after is None else list(self._after)
         ties = {} if self._ties is None else {"ties": msgspec.to_builtins(self._ties)}
         passed = {"passed": self._passed} if self._passed else {}
         return {"after": after, "yielded": self._yielded, "stop_reason": self.stop_reason, **ties, **passed}
 
-    def mid_page_position(self, rows: int, yielded: int) -> Position:  # noqa: ARG002 (rows are not streamed)
-        """Return where to resume: after the last page received."""
-        return self.position()
+    def mid_page_position(self, rows: int, yielded: int) -> Position:
+        raise NotImplementedError  # rows are not streamed
 
 
 def _unordered_at_end(result: PageResult) -> int:

@@ -9,10 +9,11 @@ import msgspec
 
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
-from aiwyn_async._pagination.offset_state import KeyOrder, OffsetState, PageKeys, Probe, RepeatDetector
+from aiwyn_async._pagination.offset_state import KeyOrder, OffsetState, PageKeys, Probe
 from aiwyn_async._pagination.page import Position
 from aiwyn_async._pagination.strategy import (
     MAX_PAGE_SIZE,
+    MAX_STALE_PAGES,
     PageDecision,
     PageRequest,
     PageResult,
@@ -23,10 +24,12 @@ from aiwyn_async._pagination.strategy import (
 
 MAX_EMPTY_PAGES: Final = 2
 """Empty pages in a row that end a list without a count, or even if its count promises more rows."""
+MAX_EQUAL_PAGES: Final = 2
+"""Pages in a row that equal the page before. One may be due to inserted rows, as many as a page has."""
 
 
 class OffsetPagination:
-    """Request pages by ``page`` and ``pageSize``.
+    """Request pages by ``page`` and ``pageSize``; a ``Pagination``.
 
     The list ends with an empty page, or with a short page whose count agrees with the rows received. A full
     page never ends it, whatever the count. An empty page does not end it while later pages are in flight. If
@@ -76,7 +79,8 @@ class OffsetPagination:
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
-        self._repeats = RepeatDetector()
+        self._equal_pages = 0
+        self._stale_pages = 0
         self._in_flight: deque[PageRequest] = deque()
         # With a limit: where the page being received can be requested again, with a larger limit.
         self._page_start: Position | None = None
@@ -86,7 +90,6 @@ class OffsetPagination:
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """What ended the list; None while it continues."""
         return self._state.stop_reason
 
     @property
@@ -121,11 +124,9 @@ class OffsetPagination:
         return requested <= remaining
 
     def normalized(self, result: PageResult) -> PageResult:
-        """Return the result itself."""
         return result
 
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
-        """Rate a response to the oldest request in flight."""
         state, length, count = self._state, len(result.keys), result.count
         first_count = count if self._first_count is None else self._first_count
         is_counted = count == state.rows + length == first_count
@@ -149,11 +150,6 @@ class OffsetPagination:
         return Evidence.SUFFICIENT if is_clamped else Evidence.UNPROVEN
 
     def receive(self, result: PageResult) -> PageDecision:
-        """Process the response to the oldest request in flight.
-
-        Raises:
-            RepeatedPage: the same page arrived three times, or no page contains a new row.
-        """
         state = self._state
         self._page_start = self.position() if self._limit is not None else None
         request = self._in_flight.popleft()
@@ -181,11 +177,12 @@ class OffsetPagination:
 
     def _receive_empty(self) -> PageDecision:
         self._empty_pages += 1
-        before, row = self._state.before, self._state.next_row
-        is_behind_short = before is not None and before.length < self._state.size
-        has_more = not is_behind_short if self._count is None else row < self._count
+        state = self._state
+        is_behind_short = state.before is not None and state.before.length < state.size
+        next_row = state.next if state.style == "offset" else state.next * state.size
+        has_more = not is_behind_short if self._count is None else next_row < self._count
         if not self._in_flight and not (has_more and self._empty_pages < MAX_EMPTY_PAGES):
-            self._state.stop_reason = "empty_page"
+            state.stop_reason = "empty_page"
         return PageDecision()
 
     def _is_gap(self) -> bool:
@@ -211,11 +208,12 @@ class OffsetPagination:
             RepeatedPage: it returns the same rows again and again, which are not all.
         """
         is_equal = before == self._state.before and (None not in result.keys or result.is_repeat)
-        self._repeats.add(result, is_equal=is_equal)
+        self._equal_pages = self._equal_pages + 1 if is_equal else 0
+        self._stale_pages = 0 if result.new and not result.is_repeat else self._stale_pages + 1
         is_first = result.is_repeat and len(result.keys) == self._state.yielded
         if is_equal and (is_first or not result.new) and result.count == self._state.yielded:
             return True
-        if self._repeats.is_loop:
+        if self._equal_pages >= MAX_EQUAL_PAGES or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
         return False
 
@@ -296,9 +294,7 @@ class OffsetPagination:
             decision = self._accept(request, result, skip_rows=int(is_resumed))
             self._continue_from(state.rows)
             expected = probe.repeated + max(1, decision.expected_duplicates)
-            return PageDecision(
-                skip_rows=decision.skip_rows, discard_in_flight=True, expected_duplicates=expected
-            )
+            return msgspec.structs.replace(decision, discard_in_flight=True, expected_duplicates=expected)
         state.style = "page"
         state.rows += probe.fresh + probe.repeated
         if self._limit is not None and state.yielded >= self._limit:
@@ -310,7 +306,6 @@ class OffsetPagination:
         self._in_flight.clear()
 
     def position(self) -> Position:
-        """Return where to resume after everything received."""
         if self._position_at_limit is not None:
             return self._position_at_limit
         position: Position = msgspec.to_builtins(self._state)
@@ -319,10 +314,6 @@ class OffsetPagination:
         return position
 
     def mid_page_position(self, rows: int, yielded: int) -> Position:
-        """Return where to resume within the next page.
-
-        ``rows`` of its rows were processed, of which ``yielded`` were yielded.
-        """
         return self.position() | {"yielded": self._state.yielded + yielded, "yielded_before": rows}
 
 

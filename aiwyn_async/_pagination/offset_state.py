@@ -1,24 +1,19 @@
-"""The state of an offset pagination for checkpoints; detects repeated pages."""
+"""The state of an offset pagination for checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 
 from aiwyn_async._pagination.strategy import (
     MAX_PAGE_SIZE,
-    MAX_STALE_PAGES,
     FinalReason,
-    PageResult,
     PageStyle,
     RowCount,
 )
 from aiwyn_async.models.base import Id
-
-MAX_EQUAL_PAGES: Final = 2
-"""Pages in a row that equal the page before. One may be due to inserted rows, as many as a page has."""
 
 
 class PageKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,9 +74,7 @@ class KeyOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The request that tests if ``page`` is an offset.
-
-    If so, ``row`` begins with ``first_key``.
+    """The request that tests if ``page`` is an offset; if so, ``row`` begins with ``first_key``.
 
     ``fresh`` and ``repeated`` count the rows of the page before it.
     """
@@ -131,26 +124,3 @@ class OffsetState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def step(self) -> int:
         """The distance between the ``page`` values of two pages."""
         return self.size if self.style == "offset" else 1
-
-    @property
-    def next_row(self) -> int:
-        """The index of the first row of the next page."""
-        return self.next if self.style == "offset" else self.next * self.size
-
-
-class RepeatDetector:
-    """Counts pages in a row that equal the page before, or contain no new row."""
-
-    def __init__(self) -> None:
-        self._equal = 0
-        self._stale = 0
-
-    def add(self, result: PageResult, *, is_equal: bool) -> None:
-        """Count a page; ``is_equal``: it has the keys of the page before."""
-        self._equal = self._equal + 1 if is_equal else 0
-        self._stale = 0 if result.new and not result.is_repeat else self._stale + 1
-
-    @property
-    def is_loop(self) -> bool:
-        """True if a list that changes during the read does not explain the repeats."""
-        return self._equal >= MAX_EQUAL_PAGES or self._stale >= MAX_STALE_PAGES

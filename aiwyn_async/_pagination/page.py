@@ -21,9 +21,7 @@ Position = dict[str, Any]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a read resumes: small JSON, bound to one endpoint and query.
-
-    Valid in every process.
+    """Where a read resumes: small JSON, bound to one endpoint and query, valid in every process.
 
     It contains no credentials, and of the data only a few keys and the order values of one row.
     """

@@ -19,7 +19,7 @@ from aiwyn_async._pagination.prefetch import AdaptiveDepth, Prefetcher, Timer
 from aiwyn_async._pagination.query import Query, ResumeState
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pagination.strategy import PageRequest, Pagination
+from aiwyn_async._pagination.strategy import PageDecision, PageRequest, Pagination
 from aiwyn_async.errors import AiwynError, IncompleteError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")
@@ -188,7 +188,7 @@ class PageIterator(Generic[RowT]):
             self.report.stop_reason = self._pagination.stop_reason or "break"
         if self._started_page is not None:
             (_, page), self._started_page = self._started_page, None
-            self._processor.count_abandoned(_without_rows(page), len(page.new_rows))
+            self._processor.count_page(_without_rows(page), len(page.new_rows), PageDecision())
         self.report.seconds = self._timer.perf_counter() - self._started
         await self._prefetcher.aclose()
 
@@ -252,10 +252,10 @@ class PageIterator(Generic[RowT]):
         """Process the response to use; return the indices of the rows to yield."""
         if not self.report.pages:
             self._adaptive_depth.first_page_processed()
-        outcome = self._processor.process(candidate, new)
-        if outcome.discard_in_flight:
+        rows, discard_in_flight = self._processor.process(candidate, new)
+        if discard_in_flight:
             await self._prefetcher.aclose()
-        return outcome.rows
+        return rows
 
     async def _rows_of_next_page(self) -> list[RowT]:
         """Return the new rows of the next page, or of its first block."""

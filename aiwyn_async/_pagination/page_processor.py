@@ -38,29 +38,11 @@ class Candidate(NamedTuple, Generic[RowT]):
 
     @property
     def keys(self) -> Sequence[Id | None]:
-        """The keys of its rows."""
         return self.page.keys
 
 
-class Outcome(NamedTuple):
-    """The indices of the rows to yield, and if the pages in flight are void."""
-
-    rows: Sequence[int]
-    discard_in_flight: bool
-
-
 class PageProcessor(Generic[RowT]):
-    """Processes the pages of one read.
-
-    Args:
-        query: the query of the read.
-        pagination: decides which page follows.
-        reader: decodes the pages.
-        limit: rows to yield, or None.
-        resumed: the read started from a checkpoint.
-        yielded_keys: keys whose rows are not yielded again; those of yielded rows are added.
-        resume_state: what the report needs of the reads before.
-    """
+    """Processes the pages of one ``PageIterator``, whose arguments it shares."""
 
     def __init__(
         self,
@@ -132,7 +114,6 @@ class PageProcessor(Generic[RowT]):
         return Candidate(page, self._pagination.normalized(result))
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
-        """Rate a response."""
         known = bool(self._query.key) and self.keys.has_all(candidate.keys)
         return self._pagination.evidence(candidate.result, known=known)
 
@@ -146,12 +127,11 @@ class PageProcessor(Generic[RowT]):
         added = self.keys.add_new(keys) if self._query.key else None
         return range(len(keys)) if added is None else added
 
-    def process(self, candidate: Candidate[RowT], new: Sequence[int]) -> Outcome:
-        """Process the response to use.
+    def process(self, candidate: Candidate[RowT], new: Sequence[int]) -> tuple[Sequence[int], bool]:
+        """Process the response to use, whose new rows have these indices and whose keys are added.
 
-        Args:
-            candidate: the response.
-            new: the indices of its new rows, whose keys are already added.
+        Returns:
+            The indices of the rows to yield, and whether the pages in flight are void.
 
         Raises:
             PaginationError: the server does not paginate as requested.
@@ -164,11 +144,11 @@ class PageProcessor(Generic[RowT]):
             rows = [index for index in new if decision.skip_rows <= index < end]
             left = [keys[index] for index in new if index >= end]
         self._leave(left, page)
-        self._count_page(page, len(rows), decision)
+        self.count_page(page, len(rows), decision)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
-        return Outcome(self._cut_at_limit(rows), decision.discard_in_flight)
+        return self._cut_at_limit(rows), decision.discard_in_flight
 
     def _leave(self, left: Sequence[Id | None], page: DecodedPage[RowT]) -> None:
         """Forget rows of a page that are not used; in an order, they are due on the next page."""
@@ -256,7 +236,6 @@ class PageProcessor(Generic[RowT]):
         )
 
     def count_response(self, response: Response) -> None:
-        """Count the requests and bytes of a response."""
         self.report.requests += len(response.attempts)
         self.report.bytes += response.length
 
@@ -272,11 +251,7 @@ class PageProcessor(Generic[RowT]):
         self.report.rows_received += moved
         self.report.rows_yielded += moved
 
-    def count_abandoned(self, page: DecodedPage[RowT], new: int) -> None:
-        """Count a page that was not read to its end."""
-        self._count_page(page, new, PageDecision())
-
-    def _count_page(self, page: DecodedPage[RowT], new: int, decision: PageDecision) -> None:
+    def count_page(self, page: DecodedPage[RowT], new: int, decision: PageDecision) -> None:
         report, keys, rows = self.report, page.keys, page.rows
         report.pages += 1
         report.short_pages += decision.after_gap

@@ -76,9 +76,9 @@ class Pager(Read[RowT]):
             observation.report = pages.report
             try:
                 while (rows := await pages.next_rows()) is not None:
-                    blocks = chain.from_iterable(pages.buffered_blocks(rows))
-                    chunk = LastChunk(rows) if pages.is_drained else blocks
-                    del rows, blocks
+                    is_last = pages.is_drained
+                    chunk = LastChunk(rows) if is_last else chain.from_iterable(pages.buffered_blocks(rows))
+                    del rows
                     yield chunk
                     del chunk
                     self._advance(pages, pages.checkpoint())

@@ -76,10 +76,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
             self.begin(request)
 
     def fill_and_await(self, next_request: Callable[[], RequestT | None]) -> None:
-        """Send requests as ``fill()`` does, just before ``next_in_order()``.
-
-        A lone request needs no task.
-        """
+        """Send requests as ``fill()`` does, just before ``next_in_order()``; a lone one needs no task."""
         if not self._in_flight and (lone := next_request()) is not None:
             second = next_request() if self.allowed_depth > 1 else None
             if second is None:

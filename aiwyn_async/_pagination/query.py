@@ -85,12 +85,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         None is the bound of the query.
         """
         bounds = self.key_range or KeyRange(None, None)
-        conditions: list[Any] = key_between(
-            self.key, bounds.after if after is None else after, bounds.until if until is None else until
-        )
-        if own := self.fields.get("where"):
-            conditions = [own, *conditions]
-        return {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
+        after, until = bounds.after if after is None else after, bounds.until if until is None else until
+        return _all_of([self.fields.get("where"), *key_between(self.key, after, until)])
 
     def order(self) -> Order:
         """Return the order of keyset pagination: the caller's, made unique by the key."""
@@ -161,11 +157,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
                 )
             if passed:
                 conditions.append(Column(order[-1][0]).not_in(passed).to_dict())
-            conditions = [each for each in conditions if each]
-            where = {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
+            where = _all_of(conditions)
             is_by_key = ties is not None and ties.by_key
-            return {"orderBy": by_key if is_by_key else order_by} | (
-                {} if where is None else {"where": where}
-            )
+            ordered = {"orderBy": by_key if is_by_key else order_by}
+            return ordered if where is None else {**ordered, "where": where}
 
         return fields
+
+
+def _all_of(conditions: Sequence[Any]) -> Any:
+    """Return the condition that these are all met, without empty ones; None if all are."""
+    conditions = [each for each in conditions if each]
+    return {"_and": conditions} if len(conditions) > 1 else next(iter(conditions), None)

@@ -112,9 +112,7 @@ def _as_checkpoint(checkpoint: Checkpoint | str | bytes) -> Checkpoint:
 
 
 class Read(ArrowReadable, ABC, Generic[RowT]):
-    """A read that sends nothing before it is iterated.
-
-    ``Pager``, ``Pull`` and ``Changes`` are reads.
+    """A read that sends nothing before it is iterated: a ``Pager``, a ``Pull`` or ``Changes``.
 
     ``async for`` yields rows, ``pages()`` pages. Each use starts from the beginning (or from the checkpoint
     passed as ``resume``); the attributes describe the latest use.
@@ -208,10 +206,7 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         return copy.copy(self)  # its client, and the reports of its latest use, are shared
 
     def __aiter__(self) -> Iteration[RowT]:
-        """Iterate over all rows, fetching pages as needed.
-
-        A cancelled step can be repeated.
-        """
+        """Iterate over all rows, fetching pages as needed; a cancelled step can be repeated."""
         return Iteration(self._chunks())
 
     def __iter__(self) -> NoReturn:

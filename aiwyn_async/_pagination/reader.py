@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from operator import attrgetter
 from types import NoneType
-from typing import Any, Generic, TypeVar, cast, get_args
+from typing import Any, Generic, NamedTuple, TypeVar, cast, get_args
 
 import msgspec
 
@@ -35,15 +35,12 @@ from aiwyn_async.models.base import Id
 RowT = TypeVar("RowT")
 
 
-class DecodedPage(Generic[RowT]):
+class DecodedPage(NamedTuple, Generic[RowT]):
     """A response's rows, bad ones included, with the key of each or None."""
 
-    __slots__ = ("keys", "response", "rows")
-
-    def __init__(self, rows: DecodedRows[RowT], keys: Sequence[Id | None], response: Response) -> None:
-        self.rows = rows
-        self.keys = keys
-        self.response = response
+    rows: DecodedRows[RowT]
+    keys: Sequence[Id | None]
+    response: Response
 
 
 class PageReader(Generic[RowT]):
@@ -69,7 +66,7 @@ class PageReader(Generic[RowT]):
         self._envelope = query.envelope
         self._conditions = Conditions(query)
         self._key_of = key_getter(cast("Any", row_type), query.key) if query.key else None
-        self._leading_key = _leading_key(query.key) if row_type is msgspec.Raw else None
+        self._leading_keys = _leading_keys(query.key) if row_type is msgspec.Raw else None
 
     @cached_property
     def _keys(self) -> PageDecoder[Any]:
@@ -121,13 +118,10 @@ class PageReader(Generic[RowT]):
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
-        if (
-            self._key_of is None
-            or self._conditions
-            or (blocks := self._rows.decode_blocks(response.pieces)) is None
-        ):
+        if self._key_of is None or self._conditions:
             return None
-        return PageInBlocks(response, blocks, key_of=self._key_of, known=known)
+        blocks = self._rows.decode_blocks(response.pieces)
+        return None if blocks is None else PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
     def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None]:
         """Return the values of the order columns, per row.
@@ -169,7 +163,18 @@ class PageReader(Generic[RowT]):
         """Return those of these rows that decode, and their indices; bad ones may be collected."""
         if len(indices) == len(page.keys) and not page.rows.bad:
             return indices, page.rows.rows
-        return self._without_bad_rows(page, indices, number)
+        wanted = set(indices)
+        bad = {row_error.index for row_error in page.rows.bad}
+        if self.on_bad_row == "collect":
+            self.bad_rows += [
+                BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
+                for row_error in page.rows.bad
+                if row_error.index in wanted
+            ]
+        good = iter(page.rows.rows)
+        by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}
+        indices = [index for index in indices if index not in bad]
+        return indices, [by_index[index] for index in indices]
 
     def _rows_and_violations(self, response: Response) -> tuple[DecodedRows[RowT], list[tuple[str, bool]]]:
         return self._decode(self._rows, response), list(self._conditions.violations(response.body))
@@ -202,8 +207,8 @@ class PageReader(Generic[RowT]):
             return [_digest(row) for row in self._rows.raw_items(response.body)]
         if self._key_of is not None and not rows.bad:
             return list(map(self._key_of, rows.rows))
-        if self._leading_key is not None and not rows.bad:
-            leading = self._integers_in_front(self._leading_key, cast("list[msgspec.Raw]", rows.rows))
+        if self._leading_keys is not None and not rows.bad:
+            leading = self._leading_keys(cast("list[msgspec.Raw]", rows.rows))
             if leading is not None:
                 return leading
         decoded = self._decode(self._keys, response)
@@ -216,33 +221,6 @@ class PageReader(Generic[RowT]):
             good = iter(rows.rows)
             keys = [key if index in bad else self._key_of(next(good)) for index, key in enumerate(keys)]
         return keys
-
-    @staticmethod
-    def _integers_in_front(
-        leading_key: Callable[[msgspec.Raw], re.Match[bytes] | None], rows: list[msgspec.Raw]
-    ) -> list[int] | None:
-        try:
-            # One by one: a thousand matches at once would set off a garbage collection.
-            return [int(head[1]) for head in map(leading_key, rows)]  # type: ignore[index]
-        except TypeError:  # a row begins otherwise
-            return None
-
-    def _without_bad_rows(
-        self, page: DecodedPage[RowT], indices: Sequence[int], number: int
-    ) -> tuple[Sequence[int], list[RowT]]:
-        """Return those of these rows that decode, and their indices."""
-        wanted = set(indices)
-        bad = {row_error.index for row_error in page.rows.bad}
-        if self.on_bad_row == "collect":
-            self.bad_rows += [
-                BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
-                for row_error in page.rows.bad
-                if row_error.index in wanted
-            ]
-        good = iter(page.rows.rows)
-        by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}
-        indices = [index for index in indices if index not in bad]
-        return indices, [by_index[index] for index in indices]
 
 
 class _RawItems:
@@ -260,31 +238,31 @@ class _RawItems:
         return items if len(self._indices) == len(items) else [items[index] for index in self._indices]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _RawRows, ([bytes(row) for row in self()],)
+        return functools.partial, (_raw_rows, [bytes(row) for row in self()])
 
 
-class _RawRows:
-    __slots__ = ("_rows",)
-
-    def __init__(self, rows: list[bytes]) -> None:
-        self._rows = rows
-
-    def __call__(self) -> list[msgspec.Raw]:
-        return [msgspec.Raw(row) for row in self._rows]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _RawRows, (self._rows,)
+def _raw_rows(rows: list[bytes]) -> list[msgspec.Raw]:
+    return [msgspec.Raw(row) for row in rows]
 
 
 def _digest(row: msgspec.Raw) -> str:
     return hashlib.blake2b(row, digest_size=9).hexdigest()
 
 
-def _leading_key(key: str) -> Callable[[msgspec.Raw], re.Match[bytes] | None]:
-    """Return a matcher of a leading integer key, three times as fast as decoding."""
+def _leading_keys(key: str) -> Callable[[list[msgspec.Raw]], list[int] | None]:
+    """Return a getter of integer keys in front of all rows, three times as fast as decoding, or None."""
     name = re.escape(encode_json(key))
     # Possessive repeats, which never try a shorter match, save a tenth.
-    return re.compile(rb"\{\s*+" + name + rb"\s*+:\s*+(-?[0-9]{1,18}+)[\s,}]").match
+    match = re.compile(rb"\{\s*+" + name + rb"\s*+:\s*+(-?[0-9]{1,18}+)[\s,}]").match
+
+    def keys_of(rows: list[msgspec.Raw]) -> list[int] | None:
+        try:
+            # One by one: a thousand matches at once would set off a garbage collection.
+            return [int(head[1]) for head in map(match, rows)]  # type: ignore[index]
+        except TypeError:  # a row begins otherwise
+            return None
+
+    return keys_of
 
 
 @functools.lru_cache(maxsize=256)  # reading a type's annotations takes a fifth of a small search
@@ -311,11 +289,8 @@ def _key_in(key: str, row: dict[str, Any]) -> Id | None:
     return None
 
 
-def _has_order_values(values: tuple[Any, ...], instants: Sequence[int] = ()) -> bool:
-    """Return whether a row's order values are present and of a known kind.
-
-    Only then a read can continue after it.
-    """
+def _has_order_values(values: tuple[Any, ...], instants: Sequence[int]) -> bool:
+    """Return whether a row's order values are present and of a known kind, to continue after it."""
     return (
         msgspec.UNSET not in values
         and isinstance(values[-1], (int, str, Decimal))

@@ -76,10 +76,9 @@ class KeySet:
             return True
         for each in (self, other):
             each._dissolve(0, len(each._runs))
-        mine, theirs = self._spans_with_keys(), other._spans_with_keys()
-        return mine.keys() == theirs.keys() and all(
-            _same_span(span, theirs[number]) for number, span in mine.items()
-        )
+        mine, theirs, none = self._spans, other._spans, set[int]()  # a span may be left without keys
+        numbers = mine.keys() | theirs.keys()
+        return all(_are_same(mine.get(number, none), theirs.get(number, none)) for number in numbers)
 
     # It changes, so no set or dict could look it up.
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
@@ -170,13 +169,6 @@ class KeySet:
             for key in run.upwards():
                 self._add(key)
 
-    def _spans_with_keys(self) -> dict[int, set[int] | bytearray]:
-        return {
-            number: span
-            for number, span in self._spans.items()
-            if span and (isinstance(span, set) or any(span))
-        }
-
     def _add_within_a_span(self, keys: Sequence[Id | None]) -> list[int] | None:
         """Return indices of known keys, or None unless they lie in one dense span."""
         if set(map(type, keys)) != {int}:
@@ -217,10 +209,8 @@ class KeySet:
         return not known
 
 
-def _same_span(one: set[int] | bytearray, other: set[int] | bytearray) -> bool:
-    if type(one) is type(other):
-        return one == other
-    return _as_set(one) == _as_set(other)
+def _are_same(one: set[int] | bytearray, other: set[int] | bytearray) -> bool:
+    return one == other if type(one) is type(other) else _as_set(one) == _as_set(other)
 
 
 def _as_set(span: set[int] | bytearray) -> set[int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
@@ -22,7 +21,7 @@ from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async._pagination.timestamps import (
     digits_shown,
     first_shown_as,
-    instant_of,
+    instant_or_none,
     last_shown_as,
     shown_unit,
     with_digits,
@@ -157,7 +156,7 @@ def with_equal_digits(rows: Sequence[Values], column: int, before: Values | None
 
 def _is_near(shown: object, other: str) -> bool:
     """Return whether two shown instants may be of rows that compare as equal."""
-    one, two = _parsed(str(shown)), _parsed(other)
+    one, two = instant_or_none(shown), instant_or_none(other)
     return one is not None and two is not None and abs(one - two) <= shown_unit(other)
 
 
@@ -172,7 +171,7 @@ def is_before(
     for (path, direction), one, other in zip(order, earlier, later, strict=True):
         if path in instants and isinstance(one, str) and isinstance(other, str):
             is_tie = one == other or (may_be_near and _is_near(other, one))
-            return not is_tie and _precedes(_parsed(other), _parsed(one), direction)
+            return not is_tie and _precedes(instant_or_none(other), instant_or_none(one), direction)
         if one == other:
             continue
         if one is None or other is None:
@@ -189,13 +188,6 @@ def are_out_of_order(order: Order, rows: Sequence[Values], instants: Paths) -> b
         precedes = operator.lt if order[0][1].startswith("desc") else operator.gt
         return any(map(precedes, numbers, numbers[1:]))
     return any(is_before(order, one, other, instants) for one, other in pairwise(rows))
-
-
-def _parsed(shown: str) -> datetime | None:
-    try:
-        return instant_of(shown)
-    except ValueError:
-        return None
 
 
 def _precedes(one: Any, other: Any, direction: Direction) -> bool:

@@ -1,7 +1,4 @@
-"""Instants as a server shows them, maybe coarser than it compares.
-
-Pure: text in, text out.
-"""
+"""Instants as a server shows them, maybe coarser than it compares: text in, text out."""
 
 from __future__ import annotations
 
@@ -29,15 +26,17 @@ def instant_of(text: str) -> datetime:
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
+def instant_or_none(value: object) -> datetime | None:
+    """Parse a value as ``instant_of()`` does; None if it is not the text of an instant."""
+    try:
+        return instant_of(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 def is_instant(value: object) -> bool:
     """Return whether a value is the text of an instant."""
-    if not isinstance(value, str):
-        return False
-    try:
-        instant_of(value)
-    except ValueError:
-        return False
-    return True
+    return instant_or_none(value) is not None
 
 
 def shown_unit(text: str) -> timedelta:
