@@ -12,19 +12,15 @@ from aiwyn_async.config import Clock
 
 
 class HasPhase(Protocol):
-    """A caller waiting for a slot; its phase is named in the deadline's error."""
+    """A caller waiting for a slot, such as a ``Call``; its phase is named in the deadline's error."""
 
     @property
-    def phase(self) -> str:
-        """What it waits for."""
-        ...
+    def phase(self) -> str: ...
 
     @phase.setter
     def phase(self, phase: str) -> None: ...
 
-    async def wait(self, phase: str, seconds: float) -> None:
-        """Sleep, unless the deadline is earlier."""
-        ...
+    async def wait(self, phase: str, seconds: float) -> None: ...
 
 
 class ConcurrencyLimiter:
