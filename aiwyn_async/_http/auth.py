@@ -50,15 +50,12 @@ class ReadyToken:
 
     @property
     def known(self) -> tuple[Secret, ...]:
-        """The token."""
         return (self._token,)
 
     async def bearer(self) -> Secret:
-        """Return the token."""
         return self._token
 
-    async def renewed(self, refused: Secret) -> Secret | None:  # noqa: ARG002 (a TokenSource's signature)
-        """Return None: the token cannot be renewed."""
+    async def renewed(self, refused: Secret) -> Secret | None:  # noqa: ARG002 (as of a _RenewableToken)
         return None
 
     async def aclose(self) -> None:
@@ -101,7 +98,7 @@ class _RenewableToken:
 
     @property
     def known(self) -> tuple[Secret, ...]:
-        """The current token and the one before, whose responses may still arrive."""
+        """The current token and the one before, whose responses may still arrive; to be masked."""
         return tuple(token for token in (self._token, self._earlier) if token is not None)
 
     async def bearer(self) -> Secret:
@@ -134,7 +131,6 @@ class _RenewableToken:
             await asyncio.wait([renewal])
 
     async def _fetch(self) -> _Fetched:
-        """Fetch a new token."""
         raise NotImplementedError
 
     def _renew(self) -> asyncio.Task[Secret | AiwynError]:
@@ -155,7 +151,6 @@ class _RenewableToken:
             return error.with_traceback(None)
 
     async def _exchange(self) -> Secret:
-        """Fetch a token and store it."""
         requested_at = self._clock.monotonic()
         fetched = await self._fetch()
         self._token, self._earlier = fetched.token, self._token
@@ -309,3 +304,6 @@ class ApiKeyExchange(_RenewableToken):
 
     def _where(self) -> dict[str, Any]:
         return {"method": "POST", "path": self._config.token_path}
+
+
+TokenSource = ReadyToken | ProvidedToken | ApiKeyExchange

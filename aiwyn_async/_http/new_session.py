@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
+from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken, TokenSource
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.retry import RetryBudget
-from aiwyn_async._http.session import Session, TokenSource
+from aiwyn_async._http.session import Session
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Config, Secret
 

@@ -6,11 +6,12 @@ import functools
 import itertools
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import backoff
 import msgspec
 
+from aiwyn_async._http.call import Call
 from aiwyn_async._http.error_mapping import find_failure, is_refused_for_now
 from aiwyn_async._http.messages import (
     Failure,
@@ -176,21 +177,10 @@ class RetryBudget:
             self.tokens = min(self.capacity, self.tokens + tokens)
 
 
-class Retryable(Protocol):
-    """A call that may be retried."""
-
-    request: Request
-    succeeded: bool
-    retry_budget_exhausted: bool
-
-
-CallT = TypeVar("CallT", bound=Retryable)
-
-
 async def retry_until_final(
-    call: CallT,
+    call: Call,
     outcome: Outcome,
-    once: Callable[[CallT, float], Awaitable[Outcome]],
+    once: Callable[[Call, float], Awaitable[Outcome]],
     config: Config,
     budget: RetryBudget,
 ) -> Outcome:

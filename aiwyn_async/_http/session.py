@@ -15,9 +15,10 @@ import logging
 import sys
 import warnings
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
 from aiwyn_async._core.observer import ObservedCall
+from aiwyn_async._http.auth import TokenSource
 from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.error_mapping import MAX_REASON, to_error
@@ -40,27 +41,6 @@ from aiwyn_async.errors import (
 )
 
 MAX_SHOWN_PATH: Final = 2048
-
-
-class TokenSource(Protocol):
-    """The source of bearer tokens; see ``auth``."""
-
-    async def bearer(self) -> Secret:
-        """Return a valid token."""
-        ...
-
-    async def renewed(self, refused: Secret) -> Secret | None:
-        """Return another token than the refused one, or None if there is none."""
-        ...
-
-    @property
-    def known(self) -> tuple[Secret, ...]:
-        """The current token and the one before, to be masked if a server repeats them."""
-        ...
-
-    async def aclose(self) -> None:
-        """Cancel a running renewal."""
-        ...
 
 
 async def repeated(earlier: Response, again: Awaitable[Response]) -> Response:
