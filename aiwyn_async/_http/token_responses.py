@@ -38,9 +38,7 @@ class TokenResponse(msgspec.Struct, frozen=True):
 
 
 def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> TokenResponse:
-    """Return the token of an exchange.
-
-    It is under ``key`` or the usual keys, at the top or inside ``data``.
+    """Return the token of an exchange, under ``key`` or the usual keys, at the top or inside ``data``.
 
     A ``key`` with dots is a path, unless the document has a key of exactly that name. ``secrets`` are
     masked in the description of a response without a token.
@@ -51,9 +49,9 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
         document: object = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return TokenResponse(None, None, "not JSON")
-    top = fields_of(document)
     if not isinstance(document, dict):
         return TokenResponse(None, None, "not a JSON object")
+    top = fields_of(document)
     layers = [(top, name) for name in ((key,) if key else USUAL_TOKEN_KEYS)]
     data = fields_of(top.get("data"))
     layers += [(data, name) for _, name in layers]
@@ -90,13 +88,13 @@ def _lifetime_in(*layers: dict[str, Any]) -> float | None:
 
 
 def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
     try:
-        seconds = (
-            float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
-        )
+        seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if seconds is not None and math.isfinite(seconds) else None
+    return seconds if math.isfinite(seconds) else None
 
 
 def as_secret(text: object) -> Secret | None:
