@@ -1,6 +1,4 @@
-"""Bearer tokens from a JWT, a function, or the exchange of an API key.
-
-The last two are renewed before they expire.
+"""Bearer tokens from a JWT, a function, or the exchange of an API key; the last two are renewed in time.
 
 Source: https://api.doc.aiwyn.ai/bundle (the BearerAuth text). It names the path ``/v1/auth/token``, the
 credential ``jwtApiKey`` and the lifetime of one hour. The method (POST), the JSON body and the keys of the
@@ -175,15 +173,9 @@ class _RenewableToken:
 
 
 class ProvidedToken(_RenewableToken):
-    """A token from the caller's function.
+    """A token from the caller's function, which is called again when the token expires or is refused.
 
-    The function is called again when the token expires or is refused.
-
-    Args:
-        provide: returns a token, or an awaitable of one. A sync function is called in a thread, since it
-            may block.
-        config: has the clock.
-        timeout: seconds that one call may take.
+    A sync function is called in a thread, since it may block. ``timeout`` is in seconds, per call.
     """
 
     def __init__(self, provide: TokenProvider, config: Config, timeout: float) -> None:
@@ -234,13 +226,7 @@ class ProvidedToken(_RenewableToken):
 
 
 class ApiKeyExchange(_RenewableToken):
-    """Exchanges an API key for a token.
-
-    Args:
-        key: the API key.
-        config: has the path and the keys of the exchange.
-        send: sends an unauthorised request through the client's retries.
-    """
+    """Exchanges an API key for a token. ``send`` sends an unauthorised request through the retries."""
 
     def __init__(self, key: Secret, config: Config, send: Callable[[Request], Awaitable[Response]]) -> None:
         super().__init__(config)

@@ -55,7 +55,6 @@ class ConcurrencyLimiter:
 
     @property
     def max_limit(self) -> int:
-        """The highest limit."""
         return self._limit.max_limit
 
     @property
@@ -70,14 +69,9 @@ class ConcurrencyLimiter:
     async def acquire(
         self, caller: HasPhase, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
     ) -> float:
-        """Wait for a slot and the end of a pause; return the time of admission.
+        """Wait for a slot and the end of a pause; return the time of admission. Pair with ``release()``.
 
-        Pair with ``release()``.
-
-        Args:
-            caller: waits.
-            loop: the running one.
-            priority: go ahead of the queue, for what queued requests need, such as a token.
+        ``priority`` goes ahead of the queue, for what queued requests need, such as a token.
         """
         if self._fork != forks.generation:
             self._reset_after_fork()
@@ -100,11 +94,9 @@ class ConcurrencyLimiter:
         return now
 
     def release(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Release a slot.
+        """Release a slot of ``loop``, by default the running one.
 
-        Args:
-            loop: that acquired it; the running one by default. A coroutine that outlived its loop is closed
-                by the garbage collector, where none runs.
+        A coroutine that outlived its loop is closed by the garbage collector, where none runs.
         """
         loop = loop or asyncio.get_running_loop()
         if loop is self._loop and self._held_here:
@@ -122,7 +114,6 @@ class ConcurrencyLimiter:
         self.paused_until = max(self.paused_until, self._clock.monotonic() + seconds)
 
     def succeeded(self, sample: Sample | None = None) -> None:
-        """Count a success."""
         self._limit.succeeded(sample, self.in_flight)
 
     def throttled(self, admitted_at: float) -> None:

@@ -57,14 +57,12 @@ class _Protocol(ResponseHandler):
         """The last read filled its buffer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
         super().connection_made(transport)
         adapt_read_size(transport, 0)
 
     def data_received(
         self, data: bytes, _receive: Callable[[ResponseHandler, bytes], None] = ResponseHandler.data_received
     ) -> None:
-        """See ``asyncio.Protocol``."""
         if self in self._acquired:
             self._has_served = True
         elif self._has_served and data:
@@ -80,10 +78,7 @@ class _Protocol(ResponseHandler):
         self.abort()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
-        """Resume only if paused: aiohttp calls it for every piece, at 3 us each.
-
-        See ``asyncio.Protocol``.
-        """
+        """Resume only if paused: aiohttp calls it for every piece, at 3 us each."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
@@ -109,7 +104,6 @@ class NoCookies(aiohttp.DummyCookieJar):
     _none: Final[BaseCookie[str]] = SimpleCookie()
 
     def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 (there are none for any)
-        """See ``aiohttp.abc.AbstractCookieJar``."""
         return self._none
 
 
@@ -147,7 +141,6 @@ class ProxyConnector(Connector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109 (aiohttp's signature)
     ) -> Connection:
-        """See ``aiohttp.BaseConnector``."""
         connection = await super().connect(req, traces, timeout)
         self._on_connect()
         return connection

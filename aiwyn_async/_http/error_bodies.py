@@ -46,10 +46,7 @@ MAX_KEYS: Final = 200
 
 
 def find_reason(body: object) -> str:
-    """Return the reason in a decoded error body, or ''; not yet printable.
-
-    The search is bounded in depth and breadth.
-    """
+    """Return the reason in a decoded error body, or ''; not yet printable. Bounded in depth and breadth."""
     return _joined(_texts(body, MAX_DEPTH))
 
 

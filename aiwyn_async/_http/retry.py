@@ -80,12 +80,9 @@ def is_throttled(outcome: Outcome) -> bool:
 def retry_decision(
     request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
 ) -> Retry | Stop:
-    """Decide whether and when to retry.
+    """Decide whether and when to retry. Pure: ``attempt`` counts from 1; ``draw`` is in [0, 1).
 
-    Pure: ``attempt`` counts from 1; ``draw`` is in [0, 1).
-
-    Full jitter: the wait is ``draw`` times the backoff, which doubles with each attempt. Retry-After is a
-    floor.
+    Full jitter: the wait is ``draw`` times the backoff, which doubles per attempt. Retry-After is a floor.
     """
     if not _may_be_repeated(request, outcome, config):
         return Stop("the request must not be repeated")
@@ -153,9 +150,7 @@ FIRST: Final = Retry(0.0, 1)
 
 
 class RetryBudget:
-    """Limits a client's retries, so that a failing server is not overloaded.
-
-    As in botocore.
+    """Limits a client's retries, so that a failing server is not overloaded. As in botocore.
 
     A retry takes tokens; a first success returns one, a success after retries returns its last cost.
     """
@@ -186,12 +181,7 @@ async def retry_until_final(
 ) -> Outcome:
     """Send again until the outcome is final, and return it.
 
-    Args:
-        call: what is sent.
-        outcome: of the first attempt.
-        once: waits for some seconds, then sends.
-        config: how often and when.
-        budget: limits retries.
+    ``outcome`` is that of the first attempt; ``once`` waits for some seconds, then sends.
     """
     planned = FIRST
     attempt = 0

@@ -54,10 +54,7 @@ async def repeated(earlier: Response, again: Awaitable[Response]) -> Response:
 
 
 class Session:
-    """Sends requests with one set of options.
-
-    Views share the transport, limiter and retry budget.
-    """
+    """Sends requests with one set of options. Views share the transport, limiter and retry budget."""
 
     def __init__(
         self, config: Config, transport: Transport, limiter: ConcurrencyLimiter, retry_budget: RetryBudget

@@ -25,9 +25,6 @@ class TimeLimit:
 
     Other cancellations pass through.
 
-    Args:
-        seconds: how long it may take.
-
     Attributes:
         loop: that of the task.
         ends_at: when the time is up, by the clock of the event loop.
@@ -207,7 +204,6 @@ class _Timer:
             self.check_at(min(max(limit.due, limit.not_before) for limit in self.active))
 
     def stop(self) -> None:
-        """Cancel the timer."""
         if self._handle is not None:
             self._handle.cancel()
 

@@ -66,9 +66,7 @@ _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
 def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
-    """Create the socket of a new connection.
-
-    This is the only public hook that aiohttp calls when it opens one.
+    """Create the socket of a new connection; the only public hook that aiohttp calls when it opens one.
 
     aiohttp may call it in a task of its own, whose copied context holds the same ``_Sending``.
     """
@@ -289,9 +287,7 @@ class Transport:
 
 
 async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session with its event loop.
-
-    asyncio.run() shuts async generators down at its end.
+    """Close the session with its event loop: asyncio.run() shuts async generators down at its end.
 
     So one client serves several asyncio.run() calls and leaves no connection behind in any of them.
     """
@@ -304,7 +300,6 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 async def _receive(
     response: aiohttp.ClientResponse, sending: _Sending, max_bytes: int
 ) -> Response | UnusableBody:
-    """Read a response to its end."""
     # Of two responses on a new connection the first is meant; on others it may be a leftover.
     if not sending.opened and has_surplus_response(response):
         response.close()
