@@ -49,9 +49,9 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
         document: object = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return TokenResponse(None, None, "not JSON")
+    top = fields_of(document)
     if not isinstance(document, dict):
         return TokenResponse(None, None, "not a JSON object")
-    top = fields_of(document)
     layers = [(top, name) for name in ((key,) if key else USUAL_TOKEN_KEYS)]
     data = fields_of(top.get("data"))
     layers += [(data, name) for _, name in layers]
