@@ -30,14 +30,6 @@ class RetryClass(enum.Enum):
     WRITE = "write"
 
 
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds: to connect, of silence, and for one attempt."""
-
-    connect: float
-    read: float
-    attempt: float
-
-
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request.
 

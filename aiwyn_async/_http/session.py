@@ -23,7 +23,7 @@ from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.error_mapping import MAX_REASON, to_error
 from aiwyn_async._http.limits import Sample
-from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
+from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, is_success
 from aiwyn_async._http.observation import Observation, ReadObservation, SafeObserver, logger
 from aiwyn_async._http.redaction import masked, masked_words, printable
 from aiwyn_async._http.retry import RetryBudget, is_throttled, retry_until_final
@@ -68,7 +68,6 @@ class Session:
         """Undocumented endpoints already warned about."""
         self._headers = config.headers or None
         self._fixed_secrets = (*secrets_in(config.headers), *secrets_in_url(config.proxy))
-        self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
         self._observer = None if config.observer is None else SafeObserver(config.observer)
 
     def view(self, config: Config) -> Session:
@@ -223,7 +222,7 @@ class Session:
         try:
             call.phase = "response"
             outcome = await self.transport.send(
-                call.request, call.bearer, self._timeouts, call.limit, self._headers
+                call.request, call.bearer, self.config, call.limit, self._headers
             )
             if (
                 isinstance(outcome, Failure)
@@ -234,7 +233,7 @@ class Session:
                 # The server had closed a kept-alive connection; nothing was read.
                 call.retried = True
                 outcome = await self.transport.send(
-                    call.request, call.bearer, self._timeouts, call.limit, self._headers
+                    call.request, call.bearer, self.config, call.limit, self._headers
                 )
             # Before the slot is released, so that the next request sees the pause.
             self._learn(call.request, outcome, admitted_at)

@@ -27,7 +27,7 @@ from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, has_surplus_response
 from aiwyn_async._http.failures import attribute_to_proxy, classify_error, is_out_of_sockets
 from aiwyn_async._http.limits import SLACK, ThreadCpuTime
-from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
+from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response
 from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 from aiwyn_async._version import __version__
@@ -173,11 +173,11 @@ class Transport:
         self,
         request: Request,
         bearer: Secret | None,
-        timeouts: Timeouts,
+        config: Config,
         limit: TimeLimit,
         headers: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Send once and read the response to its end, whatever its status.
+        """Send once and read the response to its end, whatever its status; ``config`` has the timeouts.
 
         Raises:
             ClientClosedError, LoopMismatchError: as ``check_usable()``.
@@ -185,8 +185,10 @@ class Transport:
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         # With that of aiohttp, a blocked event loop would look like a server that does not accept.
-        sending = _Sending(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
-        sending.cpu_time, sending.read_timeout = pool.cpu_time, timeouts.read
+        sending = _Sending(
+            limit, config.attempt_timeout, config.connect_timeout, aiohttp.ConnectionTimeoutError
+        )
+        sending.cpu_time, sending.read_timeout = pool.cpu_time, config.read_timeout
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
