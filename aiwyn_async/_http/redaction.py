@@ -59,13 +59,9 @@ class _Masking:
                 return value
 
     def _is_secret(self, number: float | Decimal) -> bool:
-        digits = [
-            text
-            for text in (secret.reveal() for secret in self._secrets)
-            if text.isdecimal() and text[0] != "0"
-        ]
+        texts = (secret.reveal() for secret in self._secrets if len(secret.reveal()) >= MIN_SECRET_LENGTH)
         return not isinstance(number, bool) and any(
-            len(text) >= MIN_SECRET_LENGTH and number == Decimal(text) for text in digits
+            text.isdecimal() and text[0] != "0" and number == Decimal(text) for text in texts
         )
 
     def text(self, text: str) -> str:
