@@ -121,7 +121,6 @@ class _RenewableToken:
         return await self._wait_for(self._renew())
 
     async def aclose(self) -> None:
-        """Cancel a running renewal."""
         self._closed = True
         renewal, self._renewal = self._renewal, None
         if renewal is not None and renewal.get_loop() is asyncio.get_running_loop():

@@ -167,7 +167,6 @@ class RetryBudget:
         return True
 
     def refund(self, tokens: int) -> None:
-        """Return tokens, up to the capacity."""
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + tokens)
 

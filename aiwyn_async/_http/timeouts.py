@@ -188,7 +188,6 @@ class _Timer:
         self._handle: asyncio.TimerHandle | None = None
 
     def check_at(self, due: float) -> None:
-        """Check at this time instead."""
         if self._handle is not None:
             self._handle.cancel()
         self.next_check = due

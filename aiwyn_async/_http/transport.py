@@ -140,7 +140,6 @@ class Transport:
         )
 
     def open_loops(self) -> list[asyncio.AbstractEventLoop]:
-        """Return the event loops with a pool that are not closed."""
         return [loop for loop in self._pools if not loop.is_closed()]
 
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
