@@ -145,10 +145,6 @@ def _is_json(response: Response) -> bool:
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
 
 
-FIRST: Final = Retry(0.0, 1)
-"""The first attempt: it does not wait, and its success returns one token."""
-
-
 class RetryBudget:
     """Limits a client's retries, so that a failing server is not overloaded. As in botocore.
 
@@ -182,13 +178,13 @@ async def retry_until_final(
 
     ``outcome`` is that of the first attempt; ``once`` waits for some seconds, then sends.
     """
-    planned = FIRST
+    cost = 1  # so a first success returns one token
     attempt = 0
     while True:
         attempt += 1
         if is_final(call.request, outcome):
             call.succeeded = True
-            budget.refund(planned.cost)
+            budget.refund(cost)
             return outcome
         decision = retry_decision(call.request, outcome, attempt, config, draw=random.random())  # noqa: S311
         if isinstance(decision, Stop):
@@ -196,5 +192,5 @@ async def retry_until_final(
         if not budget.take(decision.cost):
             call.retry_budget_exhausted = True
             return outcome
-        planned = decision
-        outcome = await once(call, planned.wait)
+        cost = decision.cost
+        outcome = await once(call, decision.wait)
