@@ -57,7 +57,10 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
     layers += [(data, name) for _, name in layers]
     if key and "." in key:
         *path, last = key.split(".")
-        layers.append((_below(top, path), last))
+        below = top
+        for each in path:
+            below = fields_of(below.get(each))
+        layers.append((below, last))
     for layer, name in layers:
         token = as_secret(layer.get(name))
         if token is not None:
@@ -70,12 +73,6 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
 def _words(text: str, secrets: Sequence[Secret]) -> str:
     """Return text without long words, since one may be a token, under a key that nobody configured."""
     return printable(_LONG_WORD.sub(MASK, masked(text, secrets)))
-
-
-def _below(fields: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
-    for key in path:
-        fields = fields_of(fields.get(key))
-    return fields
 
 
 def _lifetime_in(*layers: dict[str, Any]) -> float | None:
