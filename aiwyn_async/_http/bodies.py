@@ -68,11 +68,8 @@ async def _read(
         response.close()
         return UnusableBody(FailureKind.PROTOCOL, "status 206: only a part of the response was sent")
     # Content-Length counts the bytes sent, which an encoding may expand.
-    length = None if encoding else response.content_length
-    if length is not None and length > max_bytes:
-        body: bytes | tuple[bytes, ...] | UnusableBody = _too_large(max_bytes)
-    else:
-        body = await _read_capped(response, max_bytes, stage)
+    length = 0 if encoding else response.content_length or 0
+    body = _too_large(max_bytes) if length > max_bytes else await _read_capped(response, max_bytes, stage)
     if isinstance(body, UnusableBody):
         response.close()
     return body
