@@ -145,13 +145,6 @@ class ConcurrencyLimiter:
             del self._waiting[turn]
         self._admit()
 
-    def _take_slot(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.in_flight += 1
-        if loop is self._loop:
-            self._held_here += 1
-        else:
-            self._held_elsewhere[loop] = self._held_elsewhere.get(loop, 0) + 1
-
     async def _wait_for_slot(self, loop: asyncio.AbstractEventLoop, priority: bool) -> None:
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting[turn] = None
@@ -170,5 +163,9 @@ class ConcurrencyLimiter:
             turn, _ = self._waiting.popitem(last=False)
             loop = turn.get_loop()
             if not turn.done() and not loop.is_closed():
-                self._take_slot(loop)
+                self.in_flight += 1
+                if loop is self._loop:
+                    self._held_here += 1
+                else:
+                    self._held_elsewhere[loop] = self._held_elsewhere.get(loop, 0) + 1
                 turn.set_result(None)
