@@ -26,11 +26,8 @@ class HasPhase(Protocol):
 class ConcurrencyLimiter:
     """Admits requests: at most ``limit`` in flight, none before ``paused_until``.
 
-    A burst of rejections counts once: only a request admitted after the last cut cuts the limit again.
-
-    Args:
-        max_limit: a fixed limit, or None for one that adapts to the server.
-        clock: the source of time.
+    A burst of rejections counts once: only a request admitted after the last cut cuts the limit again. If
+    ``max_limit`` is None, the limit adapts to the server.
     """
 
     def __init__(self, max_limit: int | None, clock: Clock) -> None:

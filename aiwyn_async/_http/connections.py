@@ -124,12 +124,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 class ProxyConnector(Connector):
-    """A pool of connections through a proxy.
-
-    Args:
-        on_connect: called in the task of each request as soon as it has a connection.
-        **options: see ``aiohttp.TCPConnector``.
-    """
+    """A pool of connections through a proxy. Calls ``on_connect`` in the task of a request that has one."""
 
     def __init__(self, on_connect: Callable[[], None], **options: Any) -> None:
         super().__init__(**options)
