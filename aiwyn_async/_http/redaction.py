@@ -26,9 +26,9 @@ def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> st
     return shown if shown.isprintable() else "".join(c if c.isprintable() else " " for c in shown)
 
 
-def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH) -> Any:
+def masked(value: Any, secrets: Iterable[Secret]) -> Any:
     """Return JSON with credentials masked in keys and values, in whatever form the server repeats them."""
-    return _Masking(secrets).value(value, depth)
+    return _Masking(secrets).value(value, MAX_MASKED_DEPTH)
 
 
 def masked_words(text: str, secrets: Iterable[Secret]) -> str:
