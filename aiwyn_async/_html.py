@@ -47,15 +47,10 @@ def fields_html(title: str, fields: Mapping[str, object]) -> str:
 
 
 def changed_fields(value: msgspec.Struct) -> dict[str, object]:
-    """Return the fields of a struct that do not have their default value."""
-    fields = msgspec.structs.fields(type(value))
-    values = {field.name: (getattr(value, field.name), field) for field in fields}
-    return {
-        name: current
-        for name, (current, field) in values.items()
-        if current
-        != (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
-    }
+    """Return the fields of a struct that do not have their default value; every field has one."""
+    defaults = msgspec.structs.asdict(type(value)())
+    current = msgspec.structs.asdict(value)
+    return {name: each for name, each in current.items() if each != defaults[name]}
 
 
 def _items(value: object) -> list[object]:

@@ -256,11 +256,9 @@ def _describe(error: msgspec.ValidationError) -> str:
 
 def _with_source(text: str, merged: Mapping[str, Source]) -> str:
     """Put the environment variable or profile of an option before an error that begins with its name."""
-    name = re.match(r"\w*", text)
-    source = merged.get(name[0]) if name else None
-    return (
-        text if name is None or source is None or source.is_keywords else f"{source.named(name[0])}: {text}"
-    )
+    name = re.split(r"\W", text, maxsplit=1)[0]
+    source = merged.get(name)
+    return text if source is None or source.is_keywords else f"{source.named(name)}: {text}"
 
 
 def option_sources() -> dict[str, str]:

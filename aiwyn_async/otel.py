@@ -29,21 +29,14 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5,
 
 
 class _OpenCall(NamedTuple):
-    """A call that has not ended.
-
-    Attributes:
-        span: of the call.
-        context: has the span as the current one.
-        attributes: of all spans and metrics of the call.
-        url: the whole URL, without a query.
-        started: nanoseconds since 1970.
-    """
+    """A call that has not ended; its span is the current one of ``context``, and its URL has no query."""
 
     span: Span
     context: Context
     attributes: Attributes
     url: str
     started: int
+    """Nanoseconds since 1970."""
 
 
 class OpenTelemetryObserver:

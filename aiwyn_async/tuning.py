@@ -1,7 +1,4 @@
-"""Process-wide switches for bulk reads.
-
-Off by default; the command line turns both on.
-"""
+"""Process-wide switches for bulk reads. Off by default; the command line turns both on."""
 
 from __future__ import annotations
 
@@ -15,9 +12,7 @@ MAX_THRESHOLD: Final = 31 * 1024 * 1024
 
 
 def prime_allocator() -> None:
-    """Make glibc reuse the memory of pages instead of returning it to the kernel.
-
-    It would return each page's megabyte.
+    """Make glibc reuse the memory of pages, instead of returning each megabyte to the kernel.
 
     Call it once, before a bulk read. It applies to the whole process, which may hold up to 62 MB of free
     memory afterwards. It has no effect with another C library, or if the environment fixes the thresholds, as
@@ -30,9 +25,7 @@ def prime_allocator() -> None:
 
 
 def inflate_with_isal() -> None:
-    """Make aiohttp decompress with Intel's ISA-L. Needs the extra ``speed``.
-
-    Applies to gzip and deflate.
+    """Make aiohttp decompress gzip and deflate with Intel's ISA-L. Needs the extra ``speed``.
 
     Call it once, before the first request. It applies to all of aiohttp in this process, servers included.
     A body of less than ten bytes that is not gzip although it claims to be is read as empty, not refused.

@@ -21,7 +21,7 @@ from unittest import mock
 import msgspec
 
 from aiwyn_async import AiwynClient
-from aiwyn_async._http.messages import Outcome, Request, Response, Timeouts
+from aiwyn_async._http.messages import Outcome, Request, Response
 from aiwyn_async._http.timeouts import TimeLimit
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Config, Secret
@@ -99,7 +99,7 @@ class Server(Transport):
         self,
         request: Request,
         bearer: Secret | None,  # noqa: ARG002 (the signature of Transport)
-        timeouts: Timeouts,  # noqa: ARG002
+        config: Config,  # noqa: ARG002
         limit: TimeLimit,
         headers: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> Outcome:

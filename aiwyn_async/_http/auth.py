@@ -1,6 +1,4 @@
-"""Bearer tokens from a JWT, a function, or the exchange of an API key.
-
-The last two are renewed before they expire.
+"""Bearer tokens from a JWT, a function, or the exchange of an API key; the last two are renewed in time.
 
 Source: https://api.doc.aiwyn.ai/bundle (the BearerAuth text). It names the path ``/v1/auth/token``, the
 credential ``jwtApiKey`` and the lifetime of one hour. The method (POST), the JSON body and the keys of the
@@ -50,15 +48,12 @@ class ReadyToken:
 
     @property
     def known(self) -> tuple[Secret, ...]:
-        """The token."""
         return (self._token,)
 
     async def bearer(self) -> Secret:
-        """Return the token."""
         return self._token
 
-    async def renewed(self, refused: Secret) -> Secret | None:  # noqa: ARG002 (a TokenSource's signature)
-        """Return None: the token cannot be renewed."""
+    async def renewed(self, refused: Secret) -> Secret | None:  # noqa: ARG002 (as of a _RenewableToken)
         return None
 
     async def aclose(self) -> None:
@@ -101,7 +96,7 @@ class _RenewableToken:
 
     @property
     def known(self) -> tuple[Secret, ...]:
-        """The current token and the one before, whose responses may still arrive."""
+        """The current token and the one before, whose responses may still arrive; to be masked."""
         return tuple(token for token in (self._token, self._earlier) if token is not None)
 
     async def bearer(self) -> Secret:
@@ -126,7 +121,6 @@ class _RenewableToken:
         return await self._wait_for(self._renew())
 
     async def aclose(self) -> None:
-        """Cancel a running renewal."""
         self._closed = True
         renewal, self._renewal = self._renewal, None
         if renewal is not None and renewal.get_loop() is asyncio.get_running_loop():
@@ -134,7 +128,6 @@ class _RenewableToken:
             await asyncio.wait([renewal])
 
     async def _fetch(self) -> _Fetched:
-        """Fetch a new token."""
         raise NotImplementedError
 
     def _renew(self) -> asyncio.Task[Secret | AiwynError]:
@@ -155,7 +148,6 @@ class _RenewableToken:
             return error.with_traceback(None)
 
     async def _exchange(self) -> Secret:
-        """Fetch a token and store it."""
         requested_at = self._clock.monotonic()
         fetched = await self._fetch()
         self._token, self._earlier = fetched.token, self._token
@@ -180,15 +172,9 @@ class _RenewableToken:
 
 
 class ProvidedToken(_RenewableToken):
-    """A token from the caller's function.
+    """A token from the caller's function, which is called again when the token expires or is refused.
 
-    The function is called again when the token expires or is refused.
-
-    Args:
-        provide: returns a token, or an awaitable of one. A sync function is called in a thread, since it
-            may block.
-        config: has the clock.
-        timeout: seconds that one call may take.
+    A sync function is called in a thread, since it may block. ``timeout`` is in seconds, per call.
     """
 
     def __init__(self, provide: TokenProvider, config: Config, timeout: float) -> None:
@@ -239,13 +225,7 @@ class ProvidedToken(_RenewableToken):
 
 
 class ApiKeyExchange(_RenewableToken):
-    """Exchanges an API key for a token.
-
-    Args:
-        key: the API key.
-        config: has the path and the keys of the exchange.
-        send: sends an unauthorised request through the client's retries.
-    """
+    """Exchanges an API key for a token. ``send`` sends an unauthorised request through the retries."""
 
     def __init__(self, key: Secret, config: Config, send: Callable[[Request], Awaitable[Response]]) -> None:
         super().__init__(config)
@@ -309,3 +289,6 @@ class ApiKeyExchange(_RenewableToken):
 
     def _where(self) -> dict[str, Any]:
         return {"method": "POST", "path": self._config.token_path}
+
+
+TokenSource = ReadyToken | ProvidedToken | ApiKeyExchange

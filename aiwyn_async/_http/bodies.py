@@ -68,11 +68,8 @@ async def _read(
         response.close()
         return UnusableBody(FailureKind.PROTOCOL, "status 206: only a part of the response was sent")
     # Content-Length counts the bytes sent, which an encoding may expand.
-    length = None if encoding else response.content_length
-    if length is not None and length > max_bytes:
-        body: bytes | tuple[bytes, ...] | UnusableBody = _too_large(max_bytes)
-    else:
-        body = await _read_capped(response, max_bytes, stage)
+    length = 0 if encoding else response.content_length or 0
+    body = _too_large(max_bytes) if length > max_bytes else await _read_capped(response, max_bytes, stage)
     if isinstance(body, UnusableBody):
         response.close()
     return body
@@ -81,10 +78,7 @@ async def _read(
 def undecodable_body(
     response: aiohttp.ClientResponse, body: bytes | tuple[bytes, ...], error: LookupError | UnicodeError
 ) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return why a body is invalid in its charset.
-
-    The body of an error response is returned anyway.
-    """
+    """Return why a body is invalid in its charset, or the body if it is of an error response."""
     is_unknown = isinstance(error, UnknownCharsetError)
     if not is_success(response.status):
         return body if is_unknown else as_utf8(body, response.headers.get(hdrs.CONTENT_TYPE, ""), "replace")
@@ -108,10 +102,7 @@ def _too_large(max_bytes: int) -> UnusableBody:
 async def _read_capped(
     response: aiohttp.ClientResponse, max_bytes: int, stage: Stage
 ) -> bytes | tuple[bytes, ...] | UnusableBody:
-    """Return the decoded body, or that it is too large.
-
-    It is in pieces unless they are small.
-    """
+    """Return the decoded body, in pieces unless they are small, or that it is too large."""
     chunks: list[bytes] = []
     size = 0
     content = response.content

@@ -122,7 +122,6 @@ class Call:
         self.ambiguous = self.ambiguous or may_have_been_applied(self.request, outcome)
 
     def attempt_end(self, mask: Callable[[str | None], str | None]) -> AttemptEnd:
-        """Return the last attempt, to be reported."""
         self._sent_at = None
         attempt, outcome = self.attempts[-1], self.last
         status = outcome.status if isinstance(outcome, Response) else None
@@ -156,7 +155,6 @@ class Call:
         )
 
     def end(self, error_type: str | None) -> CallEnd:
-        """Return the end of the call, to be reported."""
         self._leave_queue()
         last = self._last_end
         return CallEnd(

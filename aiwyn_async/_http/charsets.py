@@ -78,8 +78,7 @@ def _codec_of(charset: str | None, start: bytes) -> str:
 
 def _wide_encoding(start: bytes) -> str:
     """Return the UTF-16 or UTF-32 codec recognized by zero bytes, or ''."""
-    zeros = tuple(not byte for byte in start[:4])
-    match zeros:
+    match tuple(not byte for byte in start[:4]):
         case (True, True, True, False):
             return "utf-32-be"
         case (False, True, True, True):

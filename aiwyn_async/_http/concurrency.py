@@ -12,29 +12,22 @@ from aiwyn_async.config import Clock
 
 
 class HasPhase(Protocol):
-    """A caller waiting for a slot; its phase is named in the deadline's error."""
+    """A caller waiting for a slot, such as a ``Call``; its phase is named in the deadline's error."""
 
     @property
-    def phase(self) -> str:
-        """What it waits for."""
-        ...
+    def phase(self) -> str: ...
 
     @phase.setter
     def phase(self, phase: str) -> None: ...
 
-    async def wait(self, phase: str, seconds: float) -> None:
-        """Sleep, unless the deadline is earlier."""
-        ...
+    async def wait(self, phase: str, seconds: float) -> None: ...
 
 
 class ConcurrencyLimiter:
     """Admits requests: at most ``limit`` in flight, none before ``paused_until``.
 
-    A burst of rejections counts once: only a request admitted after the last cut cuts the limit again.
-
-    Args:
-        max_limit: a fixed limit, or None for one that adapts to the server.
-        clock: the source of time.
+    A burst of rejections counts once: only a request admitted after the last cut cuts the limit again. If
+    ``max_limit`` is None, the limit adapts to the server.
     """
 
     def __init__(self, max_limit: int | None, clock: Clock) -> None:
@@ -59,7 +52,6 @@ class ConcurrencyLimiter:
 
     @property
     def max_limit(self) -> int:
-        """The highest limit."""
         return self._limit.max_limit
 
     @property
@@ -74,14 +66,9 @@ class ConcurrencyLimiter:
     async def acquire(
         self, caller: HasPhase, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
     ) -> float:
-        """Wait for a slot and the end of a pause; return the time of admission.
+        """Wait for a slot and the end of a pause; return the time of admission. Pair with ``release()``.
 
-        Pair with ``release()``.
-
-        Args:
-            caller: waits.
-            loop: the running one.
-            priority: go ahead of the queue, for what queued requests need, such as a token.
+        ``priority`` goes ahead of the queue, for what queued requests need, such as a token.
         """
         if self._fork != forks.generation:
             self._reset_after_fork()
@@ -104,11 +91,9 @@ class ConcurrencyLimiter:
         return now
 
     def release(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Release a slot.
+        """Release a slot of ``loop``, by default the running one.
 
-        Args:
-            loop: that acquired it; the running one by default. A coroutine that outlived its loop is closed
-                by the garbage collector, where none runs.
+        A coroutine that outlived its loop is closed by the garbage collector, where none runs.
         """
         loop = loop or asyncio.get_running_loop()
         if loop is self._loop and self._held_here:
@@ -126,7 +111,6 @@ class ConcurrencyLimiter:
         self.paused_until = max(self.paused_until, self._clock.monotonic() + seconds)
 
     def succeeded(self, sample: Sample | None = None) -> None:
-        """Count a success."""
         self._limit.succeeded(sample, self.in_flight)
 
     def throttled(self, admitted_at: float) -> None:
@@ -158,13 +142,6 @@ class ConcurrencyLimiter:
             del self._waiting[turn]
         self._admit()
 
-    def _take_slot(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.in_flight += 1
-        if loop is self._loop:
-            self._held_here += 1
-        else:
-            self._held_elsewhere[loop] = self._held_elsewhere.get(loop, 0) + 1
-
     async def _wait_for_slot(self, loop: asyncio.AbstractEventLoop, priority: bool) -> None:
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting[turn] = None
@@ -183,5 +160,9 @@ class ConcurrencyLimiter:
             turn, _ = self._waiting.popitem(last=False)
             loop = turn.get_loop()
             if not turn.done() and not loop.is_closed():
-                self._take_slot(loop)
+                self.in_flight += 1
+                if loop is self._loop:
+                    self._held_here += 1
+                else:
+                    self._held_elsewhere[loop] = self._held_elsewhere.get(loop, 0) + 1
                 turn.set_result(None)

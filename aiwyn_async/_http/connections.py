@@ -57,14 +57,12 @@ class _Protocol(ResponseHandler):
         """The last read filled its buffer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
         super().connection_made(transport)
         adapt_read_size(transport, 0)
 
     def data_received(
         self, data: bytes, _receive: Callable[[ResponseHandler, bytes], None] = ResponseHandler.data_received
     ) -> None:
-        """See ``asyncio.Protocol``."""
         if self in self._acquired:
             self._has_served = True
         elif self._has_served and data:
@@ -80,10 +78,7 @@ class _Protocol(ResponseHandler):
         self.abort()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 (aiohttp's signature)
-        """Resume only if paused: aiohttp calls it for every piece, at 3 us each.
-
-        See ``asyncio.Protocol``.
-        """
+        """Resume only if paused: aiohttp calls it for every piece, at 3 us each."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
@@ -109,7 +104,6 @@ class NoCookies(aiohttp.DummyCookieJar):
     _none: Final[BaseCookie[str]] = SimpleCookie()
 
     def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 (there are none for any)
-        """See ``aiohttp.abc.AbstractCookieJar``."""
         return self._none
 
 
@@ -130,12 +124,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 class ProxyConnector(Connector):
-    """A pool of connections through a proxy.
-
-    Args:
-        on_connect: called in the task of each request as soon as it has a connection.
-        **options: see ``aiohttp.TCPConnector``.
-    """
+    """A pool of connections through a proxy. Calls ``on_connect`` in the task of a request that has one."""
 
     def __init__(self, on_connect: Callable[[], None], **options: Any) -> None:
         super().__init__(**options)
@@ -147,7 +136,6 @@ class ProxyConnector(Connector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109 (aiohttp's signature)
     ) -> Connection:
-        """See ``aiohttp.BaseConnector``."""
         connection = await super().connect(req, traces, timeout)
         self._on_connect()
         return connection

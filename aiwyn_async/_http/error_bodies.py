@@ -46,10 +46,7 @@ MAX_KEYS: Final = 200
 
 
 def find_reason(body: object) -> str:
-    """Return the reason in a decoded error body, or ''; not yet printable.
-
-    The search is bounded in depth and breadth.
-    """
+    """Return the reason in a decoded error body, or ''; not yet printable. Bounded in depth and breadth."""
     return _joined(_texts(body, MAX_DEPTH))
 
 
@@ -59,9 +56,8 @@ def find_text(body: object) -> str:
 
 
 def _joined(found_texts: Iterator[str]) -> str:
-    texts = itertools.islice(found_texts, MAX_ENTRIES * 2)
     reasons: list[str] = []
-    for text in texts:
+    for text in itertools.islice(found_texts, MAX_ENTRIES * 2):
         stripped = text[:MAX_TEXT].strip()
         if stripped and not any(stripped in other for other in reasons):
             reasons.append(stripped)
@@ -114,13 +110,12 @@ def _texts_with_keys(value: object, at: str, depth: int) -> Iterator[str]:
 
 
 def _texts_of_object(fields: Mapping[str, object], depth: int) -> Iterator[str]:
+    texts = _named_texts(fields, depth)
     subject = _subject(fields)
-    if subject:
-        text = next(_named_texts(fields, depth), "")
-        if text:
-            yield f"{subject}: {text}"
-        return
-    yield from _named_texts(fields, depth)
+    if not subject:
+        yield from texts
+    elif text := next(texts, ""):
+        yield f"{subject}: {text}"
 
 
 def _named_texts(fields: Mapping[str, object], depth: int) -> Iterator[str]:
@@ -137,16 +132,15 @@ def _named_texts(fields: Mapping[str, object], depth: int) -> Iterator[str]:
 
 def _texts_by_field(errors: Mapping[str, object], depth: int) -> Iterator[str]:
     """Yield ``field: text`` for each error by field, or the texts of one error."""
-    is_one_error = False
-    for text in _named_texts(errors, depth):
-        is_one_error = True
-        yield text
-    if is_one_error or not depth:
-        return
-    for field, value in itertools.islice(errors.items(), MAX_ENTRIES):
-        text = next(_texts(value, depth), "")
-        if text:
-            yield f"{field}: {text}"
+    texts = _named_texts(errors, depth)
+    first = next(texts, None)
+    if first is not None:
+        yield first
+        yield from texts
+    elif depth:
+        for field, value in itertools.islice(errors.items(), MAX_ENTRIES):
+            if text := next(_texts(value, depth), ""):
+                yield f"{field}: {text}"
 
 
 def _subject(fields: Mapping[str, object]) -> str:

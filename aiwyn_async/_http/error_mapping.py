@@ -1,6 +1,4 @@
-"""Map the final outcome of a request to its typed error.
-
-Also decides what may have been applied.
+"""Map the final outcome of a request to its typed error, and decide what may have been applied.
 
 Nothing here awaits or imports aiohttp: each rule is a plain function with a table of tests.
 """

@@ -38,9 +38,8 @@ _HANDSHAKE_ALERTS: Final = {
     "UNKNOWN_CA",
     "UNSUPPORTED_CERTIFICATE",
 }
-# Most specific first: in aiohttp, TLS and DNS failures are connector failures, and those are OS errors.
+# Most specific first: in aiohttp, DNS failures are connector failures, and those are connection errors.
 _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
-    (aiohttp.ClientSSLError, FailureKind.TLS, "TLS failed"),
     (aiohttp.ServerFingerprintMismatch, FailureKind.TLS, "TLS failed"),
     (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "could not resolve"),
     (aiohttp.ClientConnectorError, FailureKind.CONNECT, "could not connect to"),
@@ -52,8 +51,6 @@ _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
         FailureKind.DISCONNECTED,
         "the server closed the connection before responding",
     ),
-    (aiohttp.ClientOSError, FailureKind.DISCONNECTED, "the connection broke"),
-    (aiohttp.ClientConnectionResetError, FailureKind.DISCONNECTED, "the connection broke"),
     (aiohttp.ClientPayloadError, FailureKind.TRUNCATED, "the body was truncated"),
     (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "the response is not valid HTTP"),
     (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no complete response within attempt_timeout"),

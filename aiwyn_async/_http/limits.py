@@ -85,7 +85,6 @@ class FixedLimit:
             self.limit = min(float(self.max_limit), self.limit + 1 / self.limit)
 
     def throttled(self) -> None:
-        """Halve the limit."""
         self.limit = max(MIN_LIMIT, self.limit / 2)
 
     def out_of_sockets(self, in_flight: int) -> None:
@@ -100,9 +99,6 @@ class AdaptiveLimit(FixedLimit):
     if more than half of it is in use. A response that is slow because this thread was busy, with decoding for
     example, neither raises nor lowers it. After a while, a few requests are sent at half the limit, to
     measure the latency at low load again.
-
-    Args:
-        clock: measures the age of references.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -24,21 +24,10 @@ MAX_REQUEST_ID_LENGTH: Final = 128
 
 
 class RetryClass(enum.Enum):
-    """Whether a request may be repeated.
-
-    It depends on the endpoint, not on the method: lists are POST.
-    """
+    """Whether a request may be repeated: by its endpoint, not its method, since lists are POST."""
 
     READ = "read"
     WRITE = "write"
-
-
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds: to connect, of silence, and for one attempt."""
-
-    connect: float
-    read: float
-    attempt: float
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,15 +190,11 @@ def path_segment(value: object, *, what: str = "key") -> str:
 
 
 def encode_json(value: object, *, in_order: bool = False) -> bytes:
-    """Return JSON with exact decimals.
-
-    ``in_order`` sorts keys, so that equal values have equal bytes.
-    """
+    """Return JSON with exact decimals; ``in_order`` sorts keys, so that equal values have equal bytes."""
     return (_sorted_encoder if in_order else _encoder).encode(value)
 
 
 def is_success(status: int) -> bool:
-    """Return whether a status is 2xx."""
     return 200 <= status < 300
 
 

@@ -9,7 +9,7 @@ import msgspec
 from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.retry import RetryBudget
-from aiwyn_async._http.session import Session, TokenSource
+from aiwyn_async._http.session import Session
 from aiwyn_async._http.transport import Transport
 from aiwyn_async.config import Config, Secret
 
@@ -24,16 +24,11 @@ def create_session(config: Config) -> Session:
         ConcurrencyLimiter(config.max_concurrency, config.clock),
         RetryBudget(config.retry_budget),
     )
-    session.tokens = _tokens(session)
+    if config.api_key is not None:
+        quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
+        session.tokens = ApiKeyExchange(config.api_key, config, session.view(quick).call)
+    elif isinstance(config.token, Secret):
+        session.tokens = ReadyToken(config.token)
+    elif config.token is not None:
+        session.tokens = ProvidedToken(config.token, config, TOKEN_EXCHANGE_TIMEOUT)
     return session
-
-
-def _tokens(session: Session) -> TokenSource:
-    config = session.config
-    if config.api_key is None:
-        assert config.token is not None  # Config has one of the two  # noqa: S101
-        if isinstance(config.token, Secret):
-            return ReadyToken(config.token)
-        return ProvidedToken(config.token, config, TOKEN_EXCHANGE_TIMEOUT)
-    quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
-    return ApiKeyExchange(config.api_key, config, session.view(quick).call)

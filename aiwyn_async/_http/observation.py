@@ -23,7 +23,6 @@ class SafeObserver:
         self._has_failed = False
 
     def report(self, event: Event, *arguments: Any) -> None:
-        """Call one method of the observer."""
         try:
             getattr(self.observer, event)(*arguments)
         # An observer that reads a cancelled future raises CancelledError; the call itself is not cancelled.
@@ -38,8 +37,6 @@ class SafeObserver:
 
 
 class Observation:
-    """Reports one call."""
-
     __slots__ = ("_call", "_observer")
 
     def __init__(self, observer: SafeObserver | None, call: ObservedCall) -> None:
@@ -49,14 +46,12 @@ class Observation:
             observer.report("call_started", call)
 
     def wait_started(self, wait: WaitStart) -> None:
-        """Report a wait."""
         if self._observer is not None:
             self._observer.report("wait_started", self._call, wait)
         call, seconds = self._call, "" if wait.seconds is None else f" of {wait.seconds:.3g} s"
         logger.debug("%s %s: %s%s", call.method, call.path, _WAITS[wait.reason], seconds)
 
     def attempt_ended(self, attempt: AttemptEnd) -> None:
-        """Report the outcome of an attempt."""
         if self._observer is not None:
             self._observer.report("attempt_ended", self._call, attempt)
         call, outcome = self._call, attempt.error_type or attempt.status
@@ -77,11 +72,7 @@ class Observation:
 
 
 class ReadObservation:
-    """A context that reports one use of a read.
-
-    Attributes:
-        report: set it to the report of this use.
-    """
+    """A context that reports one use of a read; set ``report`` to the report of this use."""
 
     __slots__ = ("_call", "_clock", "_observer", "_started", "report")
 

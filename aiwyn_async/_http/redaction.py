@@ -26,9 +26,9 @@ def printable(text: str, secrets: Iterable[Secret] = (), limit: int = 200) -> st
     return shown if shown.isprintable() else "".join(c if c.isprintable() else " " for c in shown)
 
 
-def masked(value: Any, secrets: Iterable[Secret], depth: int = MAX_MASKED_DEPTH) -> Any:
+def masked(value: Any, secrets: Iterable[Secret]) -> Any:
     """Return JSON with credentials masked in keys and values, in whatever form the server repeats them."""
-    return _Masking(secrets).value(value, depth)
+    return _Masking(secrets).value(value, MAX_MASKED_DEPTH)
 
 
 def masked_words(text: str, secrets: Iterable[Secret]) -> str:
@@ -59,13 +59,9 @@ class _Masking:
                 return value
 
     def _is_secret(self, number: float | Decimal) -> bool:
-        digits = [
-            text
-            for text in (secret.reveal() for secret in self._secrets)
-            if text.isdecimal() and text[0] != "0"
-        ]
+        texts = (secret.reveal() for secret in self._secrets if len(secret.reveal()) >= MIN_SECRET_LENGTH)
         return not isinstance(number, bool) and any(
-            len(text) >= MIN_SECRET_LENGTH and number == Decimal(text) for text in digits
+            text.isdecimal() and text[0] != "0" and number == Decimal(text) for text in texts
         )
 
     def text(self, text: str) -> str:

@@ -6,11 +6,12 @@ import functools
 import itertools
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import backoff
 import msgspec
 
+from aiwyn_async._http.call import Call
 from aiwyn_async._http.error_mapping import find_failure, is_refused_for_now
 from aiwyn_async._http.messages import (
     Failure,
@@ -79,12 +80,9 @@ def is_throttled(outcome: Outcome) -> bool:
 def retry_decision(
     request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
 ) -> Retry | Stop:
-    """Decide whether and when to retry.
+    """Decide whether and when to retry. Pure: ``attempt`` counts from 1; ``draw`` is in [0, 1).
 
-    Pure: ``attempt`` counts from 1; ``draw`` is in [0, 1).
-
-    Full jitter: the wait is ``draw`` times the backoff, which doubles with each attempt. Retry-After is a
-    floor.
+    Full jitter: the wait is ``draw`` times the backoff, which doubles per attempt. Retry-After is a floor.
     """
     if not _may_be_repeated(request, outcome, config):
         return Stop("the request must not be repeated")
@@ -147,14 +145,8 @@ def _is_json(response: Response) -> bool:
     return body.strip()[:1] in {b"{", b"["} and not looks_cut(body)
 
 
-FIRST: Final = Retry(0.0, 1)
-"""The first attempt: it does not wait, and its success returns one token."""
-
-
 class RetryBudget:
-    """Limits a client's retries, so that a failing server is not overloaded.
-
-    As in botocore.
+    """Limits a client's retries, so that a failing server is not overloaded. As in botocore.
 
     A retry takes tokens; a first success returns one, a success after retries returns its last cost.
     """
@@ -171,45 +163,28 @@ class RetryBudget:
         return True
 
     def refund(self, tokens: int) -> None:
-        """Return tokens, up to the capacity."""
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + tokens)
 
 
-class Retryable(Protocol):
-    """A call that may be retried."""
-
-    request: Request
-    succeeded: bool
-    retry_budget_exhausted: bool
-
-
-CallT = TypeVar("CallT", bound=Retryable)
-
-
 async def retry_until_final(
-    call: CallT,
+    call: Call,
     outcome: Outcome,
-    once: Callable[[CallT, float], Awaitable[Outcome]],
+    once: Callable[[Call, float], Awaitable[Outcome]],
     config: Config,
     budget: RetryBudget,
 ) -> Outcome:
     """Send again until the outcome is final, and return it.
 
-    Args:
-        call: what is sent.
-        outcome: of the first attempt.
-        once: waits for some seconds, then sends.
-        config: how often and when.
-        budget: limits retries.
+    ``outcome`` is that of the first attempt; ``once`` waits for some seconds, then sends.
     """
-    planned = FIRST
+    cost = 1  # so a first success returns one token
     attempt = 0
     while True:
         attempt += 1
         if is_final(call.request, outcome):
             call.succeeded = True
-            budget.refund(planned.cost)
+            budget.refund(cost)
             return outcome
         decision = retry_decision(call.request, outcome, attempt, config, draw=random.random())  # noqa: S311
         if isinstance(decision, Stop):
@@ -217,5 +192,5 @@ async def retry_until_final(
         if not budget.take(decision.cost):
             call.retry_budget_exhausted = True
             return outcome
-        planned = decision
-        outcome = await once(call, planned.wait)
+        cost = decision.cost
+        outcome = await once(call, decision.wait)

@@ -15,14 +15,15 @@ import logging
 import sys
 import warnings
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
 from aiwyn_async._core.observer import ObservedCall
+from aiwyn_async._http.auth import TokenSource
 from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.error_mapping import MAX_REASON, to_error
 from aiwyn_async._http.limits import Sample
-from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, Timeouts, is_success
+from aiwyn_async._http.messages import Failure, Outcome, Request, Response, RetryClass, is_success
 from aiwyn_async._http.observation import Observation, ReadObservation, SafeObserver, logger
 from aiwyn_async._http.redaction import masked, masked_words, printable
 from aiwyn_async._http.retry import RetryBudget, is_throttled, retry_until_final
@@ -42,27 +43,6 @@ from aiwyn_async.errors import (
 MAX_SHOWN_PATH: Final = 2048
 
 
-class TokenSource(Protocol):
-    """The source of bearer tokens; see ``auth``."""
-
-    async def bearer(self) -> Secret:
-        """Return a valid token."""
-        ...
-
-    async def renewed(self, refused: Secret) -> Secret | None:
-        """Return another token than the refused one, or None if there is none."""
-        ...
-
-    @property
-    def known(self) -> tuple[Secret, ...]:
-        """The current token and the one before, to be masked if a server repeats them."""
-        ...
-
-    async def aclose(self) -> None:
-        """Cancel a running renewal."""
-        ...
-
-
 async def repeated(earlier: Response, again: Awaitable[Response]) -> Response:
     """Await another response, which lists the attempts of both; its error does, too."""
     try:
@@ -74,10 +54,7 @@ async def repeated(earlier: Response, again: Awaitable[Response]) -> Response:
 
 
 class Session:
-    """Sends requests with one set of options.
-
-    Views share the transport, limiter and retry budget.
-    """
+    """Sends requests with one set of options. Views share the transport, limiter and retry budget."""
 
     def __init__(
         self, config: Config, transport: Transport, limiter: ConcurrencyLimiter, retry_budget: RetryBudget
@@ -91,7 +68,6 @@ class Session:
         """Undocumented endpoints already warned about."""
         self._headers = config.headers or None
         self._fixed_secrets = (*secrets_in(config.headers), *secrets_in_url(config.proxy))
-        self._timeouts = Timeouts(config.connect_timeout, config.read_timeout, config.attempt_timeout)
         self._observer = None if config.observer is None else SafeObserver(config.observer)
 
     def view(self, config: Config) -> Session:
@@ -246,7 +222,7 @@ class Session:
         try:
             call.phase = "response"
             outcome = await self.transport.send(
-                call.request, call.bearer, self._timeouts, call.limit, self._headers
+                call.request, call.bearer, self.config, call.limit, self._headers
             )
             if (
                 isinstance(outcome, Failure)
@@ -257,7 +233,7 @@ class Session:
                 # The server had closed a kept-alive connection; nothing was read.
                 call.retried = True
                 outcome = await self.transport.send(
-                    call.request, call.bearer, self._timeouts, call.limit, self._headers
+                    call.request, call.bearer, self.config, call.limit, self._headers
                 )
             # Before the slot is released, so that the next request sees the pause.
             self._learn(call.request, outcome, admitted_at)

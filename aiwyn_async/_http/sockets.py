@@ -8,6 +8,7 @@ an eighth of the time of a small one.
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -36,16 +37,10 @@ class TlsSocket(socket.socket):
     """
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """See ``socket.socket.send()``."""
         try:
             return super().send(data, flags)
         except (BrokenPipeError, ConnectionResetError):
-            if not self._has_unread_bytes():
-                raise
-            return memoryview(data).nbytes
-
-    def _has_unread_bytes(self) -> bool:
-        try:
-            return bool(super().recv(1, socket.MSG_PEEK))
-        except OSError:
-            return False
+            with suppress(OSError):
+                if self.recv(1, socket.MSG_PEEK):
+                    return memoryview(data).nbytes
+            raise

@@ -25,9 +25,6 @@ class TimeLimit:
 
     Other cancellations pass through.
 
-    Args:
-        seconds: how long it may take.
-
     Attributes:
         loop: that of the task.
         ends_at: when the time is up, by the clock of the event loop.
@@ -191,7 +188,6 @@ class _Timer:
         self._handle: asyncio.TimerHandle | None = None
 
     def check_at(self, due: float) -> None:
-        """Check at this time instead."""
         if self._handle is not None:
             self._handle.cancel()
         self.next_check = due
@@ -207,7 +203,6 @@ class _Timer:
             self.check_at(min(max(limit.due, limit.not_before) for limit in self.active))
 
     def stop(self) -> None:
-        """Cancel the timer."""
         if self._handle is not None:
             self._handle.cancel()
 

@@ -38,9 +38,7 @@ class TokenResponse(msgspec.Struct, frozen=True):
 
 
 def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> TokenResponse:
-    """Return the token of an exchange.
-
-    It is under ``key`` or the usual keys, at the top or inside ``data``.
+    """Return the token of an exchange, under ``key`` or the usual keys, at the top or inside ``data``.
 
     A ``key`` with dots is a path, unless the document has a key of exactly that name. ``secrets`` are
     masked in the description of a response without a token.
@@ -59,7 +57,10 @@ def token_in(body: bytes, key: str | None, secrets: Sequence[Secret] = ()) -> To
     layers += [(data, name) for _, name in layers]
     if key and "." in key:
         *path, last = key.split(".")
-        layers.append((_below(top, path), last))
+        below = top
+        for each in path:
+            below = fields_of(below.get(each))
+        layers.append((below, last))
     for layer, name in layers:
         token = as_secret(layer.get(name))
         if token is not None:
@@ -74,12 +75,6 @@ def _words(text: str, secrets: Sequence[Secret]) -> str:
     return printable(_LONG_WORD.sub(MASK, masked(text, secrets)))
 
 
-def _below(fields: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
-    for key in path:
-        fields = fields_of(fields.get(key))
-    return fields
-
-
 def _lifetime_in(*layers: dict[str, Any]) -> float | None:
     """Return the lifetime that the response states, beside the token or further out."""
     for layer in layers:
@@ -90,13 +85,13 @@ def _lifetime_in(*layers: dict[str, Any]) -> float | None:
 
 
 def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
     try:
-        seconds = (
-            float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
-        )
+        seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if seconds is not None and math.isfinite(seconds) else None
+    return seconds if math.isfinite(seconds) else None
 
 
 def as_secret(text: object) -> Secret | None:

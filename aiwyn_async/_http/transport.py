@@ -27,7 +27,7 @@ from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.connections import Connector, NoCookies, ProxyConnector, has_surplus_response
 from aiwyn_async._http.failures import attribute_to_proxy, classify_error, is_out_of_sockets
 from aiwyn_async._http.limits import SLACK, ThreadCpuTime
-from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response, Timeouts
+from aiwyn_async._http.messages import Failure, FailureKind, Outcome, Request, Response
 from aiwyn_async._http.sockets import TlsSocket
 from aiwyn_async._http.timeouts import Stage, TimeLimit
 from aiwyn_async._version import __version__
@@ -66,9 +66,7 @@ _sending: ContextVar[_Sending] = ContextVar("_sending")
 
 
 def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:  # pyright: ignore[reportUnknownParameterType]
-    """Create the socket of a new connection.
-
-    This is the only public hook that aiohttp calls when it opens one.
+    """Create the socket of a new connection; the only public hook that aiohttp calls when it opens one.
 
     aiohttp may call it in a task of its own, whose copied context holds the same ``_Sending``.
     """
@@ -142,7 +140,6 @@ class Transport:
         )
 
     def open_loops(self) -> list[asyncio.AbstractEventLoop]:
-        """Return the event loops with a pool that are not closed."""
         return [loop for loop in self._pools if not loop.is_closed()]
 
     def check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -175,11 +172,11 @@ class Transport:
         self,
         request: Request,
         bearer: Secret | None,
-        timeouts: Timeouts,
+        config: Config,
         limit: TimeLimit,
         headers: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Send once and read the response to its end, whatever its status.
+        """Send once and read the response to its end, whatever its status; ``config`` has the timeouts.
 
         Raises:
             ClientClosedError, LoopMismatchError: as ``check_usable()``.
@@ -187,8 +184,10 @@ class Transport:
         pool = self._pools.get(limit.loop) or await self._open_pool(limit.loop)
         url = self._url(request)
         # With that of aiohttp, a blocked event loop would look like a server that does not accept.
-        sending = _Sending(limit, timeouts.attempt, timeouts.connect, aiohttp.ConnectionTimeoutError)
-        sending.cpu_time, sending.read_timeout = pool.cpu_time, timeouts.read
+        sending = _Sending(
+            limit, config.attempt_timeout, config.connect_timeout, aiohttp.ConnectionTimeoutError
+        )
+        sending.cpu_time, sending.read_timeout = pool.cpu_time, config.read_timeout
         _sending.set(sending)
         sending.started = time.perf_counter()
         out_of_sockets = False
@@ -289,9 +288,7 @@ class Transport:
 
 
 async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session with its event loop.
-
-    asyncio.run() shuts async generators down at its end.
+    """Close the session with its event loop: asyncio.run() shuts async generators down at its end.
 
     So one client serves several asyncio.run() calls and leaves no connection behind in any of them.
     """
@@ -304,7 +301,6 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 async def _receive(
     response: aiohttp.ClientResponse, sending: _Sending, max_bytes: int
 ) -> Response | UnusableBody:
-    """Read a response to its end."""
     # Of two responses on a new connection the first is meant; on others it may be a leftover.
     if not sending.opened and has_surplus_response(response):
         response.close()

@@ -20,10 +20,7 @@ class Address(Model, frozen=True, kw_only=True, gc=False):
 
 
 class LineItem(Model, frozen=True, kw_only=True, gc=False):
-    """One line of a bill.
-
-    Money is exact and in the bill's currency; ``tax_rate`` is a fraction.
-    """
+    """One line of a bill. Money is exact and in the bill's currency; ``tax_rate`` is a fraction."""
 
     id: Id | None = None
     description: str | None = None
@@ -34,10 +31,7 @@ class LineItem(Model, frozen=True, kw_only=True, gc=False):
 
 
 class TeamMember(Model, frozen=True, kw_only=True, gc=False):
-    """A staff member's part in a project or engagement.
-
-    ``allocation`` is a fraction of their time.
-    """
+    """A staff member's part in a project or engagement; ``allocation`` is a fraction of their time."""
 
     staff_id: Id | None = None
     name: str | None = None

@@ -89,10 +89,7 @@ class WriteReport(msgspec.Struct, kw_only=True):
 
 
 class RecordTypeField(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """A field of a custom record type.
-
-    The allowed values of ``type`` are not documented.
-    """
+    """A field of a custom record type. The allowed values of ``type`` are not documented."""
 
     name: str | None = None
     type: str | None = None
