@@ -115,7 +115,7 @@ class SandboxOptions:
 
 
 def split_names(flag: str, text: str | None) -> tuple[str, ...] | None:
-    """Split the value of a flag at its commas, or refuse it; None without a value."""
+    """Split the value of a flag at its commas, and refuse an empty name; None without a value."""
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(","))

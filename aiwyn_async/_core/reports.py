@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
@@ -139,7 +139,7 @@ class ReadReport(msgspec.Struct, kw_only=True):
         return problems
 
 
-def sum_fields(reports: Iterable[ReadReport], *more: str) -> dict[str, Any]:
+def sum_fields(reports: Collection[ReadReport], *more: str) -> dict[str, Any]:
     """Return the sums of the fields in ``SUMMED`` and of more fields."""
     return {name: sum(getattr(each, name) for each in reports) for name in (*SUMMED, *more)}
 

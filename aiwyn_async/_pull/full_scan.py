@@ -32,9 +32,8 @@ class FullScan(Generic[RowT]):
 
     Rows without a key cannot be distinguished: the first scan yields them, later scans are only compared.
 
-    Args:
-        session, query, row_type, options, report, bind: as of ``RangeReader``.
-        yielded_keys: the keys of rows that were yielded before.
+    ``bind`` binds a position to the query; ``yielded_keys`` are those of rows that were yielded before. The
+    report is updated during the read.
     """
 
     def __init__(

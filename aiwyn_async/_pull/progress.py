@@ -51,7 +51,7 @@ def to_progress(
     rows_before: int = 0,
     ranges: tuple[RangeProgress, ...] = (),
 ) -> Progress:
-    """Derive the progress from a report, its seconds, and the rows yielded before its start."""
+    """Derive the progress from a report, the seconds since the start, and the rows yielded before it."""
     rate = (report.rows_yielded - rows_before) / max(seconds, 1e-9)
     left = None if report.total_count is None else max(0, report.total_count - report.rows_yielded)
     return Progress(

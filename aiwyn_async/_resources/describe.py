@@ -142,7 +142,7 @@ class DescribesResources:
         return _describe(collection, self.config)
 
     def _check_endpoints(self) -> None:
-        """Refuse an override of a resource that the client does not have."""
+        """Refuse an override of a resource that the client does not have: nothing would use it."""
         known = self._collections() if self.config.endpoints else {}
         for name in self.config.endpoints:
             if name not in known and not name.startswith("/"):  # the path of a ``collection()``

@@ -75,7 +75,7 @@ def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions =
     """Return an ``arrow_array_stream`` capsule: one record batch per page.
 
     Money is decimal128, times are UTC. If the event loop of the read does not run, a new one runs in its own
-    thread.
+    thread. ``requested_schema`` is defined by the protocol; pyarrow casts to it if it can.
 
     Raises:
         LoopMismatchError: this thread runs an event loop, which waiting would block.

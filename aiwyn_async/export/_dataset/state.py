@@ -54,10 +54,11 @@ class DatasetState(State[DatasetManifest]):
 
     @property
     def is_recent(self) -> bool:
-        manifest, published = _read(self._folder, UNFINISHED), _read(self._folder, MANIFEST)
-        if manifest is None or (published is not None and published.run == manifest.run):
+        manifest = _read(self._folder, UNFINISHED)
+        if manifest is None:
             return False
-        return manifest.is_recent
+        published = _read(self._folder, MANIFEST)
+        return (published is None or published.run != manifest.run) and manifest.is_recent
 
     @property
     def has_complete_run(self) -> bool:

@@ -89,7 +89,12 @@ class Variant:
         return {key: value for key, value in body.items() if key != ignored}
 
     def transform_page(self, resource: Resource, body: bytes) -> bytes:
-        """Return a page of an ``applied`` resource as this variant sends it."""
+        """Return a page as this variant sends it.
+
+        Args:
+            resource: The resource as ``applied`` declares it.
+            body: The page in the envelope of that declaration.
+        """
         if self == replace(Variant(), **{name: getattr(self, name) for name in _DECLARATION_OPTIONS}):
             return body
         page = cast("dict[str, Any]", _DECODER.decode(body))

@@ -201,6 +201,8 @@ class Regex:
             work.spend()
             number, bounds, _ = thread
             step = self._steps[number]
+            if isinstance(step.act, Char):  # by far the most
+                continue
             if (passed := _pass(step.act, bounds, at, work)) is not None:
                 pending += [(following, passed, 0) for following in step.next]
         return reached
@@ -210,18 +212,17 @@ class Regex:
 
     def _advance(self, reached: Iterable[_Thread], at: int, work: _Work) -> Iterator[_Thread]:
         """Yield the threads after the character at a position."""
+        char = work.text[at]
         for number, bounds, matched in reached:
             step = self._steps[number]
-            match step.act:
-                case Char(test) if test(work.text[at]):
+            if isinstance(step.act, Char):
+                if step.act.test(char):
                     yield step.next[0], bounds, 0
-                case BackReference(group):
-                    captured = work.captured(group, bounds)
-                    if captured and captured[matched] == work.folded[at]:
-                        is_last = matched + 1 == len(captured)
-                        yield (step.next[0], bounds, 0) if is_last else (number, bounds, matched + 1)
-                case _:
-                    pass
+            elif isinstance(step.act, BackReference):
+                captured = work.captured(step.act.number, bounds)
+                if captured and captured[matched] == work.folded[at]:
+                    is_last = matched + 1 == len(captured)
+                    yield (step.next[0], bounds, 0) if is_last else (number, bounds, matched + 1)
 
     def matches_at(self, look: Look, at: int, work: _Work) -> bool:
         """Whether the pattern matches from a position of the text on, or up to it."""
