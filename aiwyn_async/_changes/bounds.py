@@ -23,8 +23,6 @@ LOCAL_OVERLAP: Final = timedelta(minutes=65)
 """The same for timestamps without a zone: local clocks are set back by an hour in autumn."""
 MAX_AHEAD_OF_UTC: Final = timedelta(hours=14)
 """How far a timestamp without a zone may be ahead of UTC."""
-MAX_BEHIND_UTC: Final = timedelta(hours=12)
-"""How far it may be behind."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,14 +91,19 @@ class Bounds:
         stored = await self._store.get()
         newest = await self._newest()
         dated = newest  # the newest row that is not dated in the future
-        is_ahead = newest.at is not None and _is_certainly_ahead(newest.at, newest.clock)
+        problems: tuple[str, ...] = ()
         if newest.at is not None and instant_of(newest.at) > newest.clock.latest:
             dated = await self._newest(until=_in_form_of(newest.at, newest.clock.latest))
-        bookmark = None if dated.at is None else _at_most_now(dated.at, dated.clock)
-        problem = (
-            f"row {newest.key} of {self._query.path} is dated {newest.at}, after {newest.clock}; the "
-            f"bookmark stays at {bookmark or 'the start'}, and later rows are read each time"
-        )
+            if _is_certainly_ahead(newest.at, newest.clock):
+                stays = "the start" if dated.at is None else dated.at
+                problem = (
+                    f"row {newest.key} of {self._query.path} is dated {newest.at}, after {newest.clock}; the "
+                    f"bookmark stays at {stays}, and later rows are read each time"
+                )
+                problems = (problem,)
+        bookmark = dated.at
+        if bookmark is not None and instant_of(bookmark) > dated.clock.now:
+            bookmark = _in_form_of(bookmark, dated.clock.now)
         span = Span(
             start=None,
             # A newest row that does not decode is above that bound, and must be received to be named.
@@ -109,11 +112,9 @@ class Bounds:
             bookmark_key=dated.key,
             newest=newest.key,
             before=self._since if stored is None else stored.at,
-            problems=(problem,) if is_ahead else (),
+            problems=problems,
         )
-        if stored is None:
-            return await self._from_since(span)
-        return await self._from_bookmark(span, stored, dated.at)
+        return await self._from_since(span) if stored is None else await self._from_bookmark(span, stored)
 
     async def _from_since(self, span: Span) -> Span:
         if self._since is None:
@@ -127,10 +128,12 @@ class Bounds:
         )
         return msgspec.structs.replace(span, start=start, newest=None, notes=(note,))
 
-    async def _from_bookmark(self, span: Span, stored: Bookmark, newest: str | None) -> Span:
-        if newest is None:
+    async def _from_bookmark(self, span: Span, stored: Bookmark) -> Span:
+        if span.bookmark is None:
             span = msgspec.structs.replace(span, bookmark=stored.at, bookmark_key=stored.key)
-        is_older = newest is None or instant_of(newest) < instant_of(stored.at)
+            is_older = True
+        else:
+            is_older = instant_of(span.bookmark) < instant_of(stored.at)
         if is_older and not await self._left_condition(stored):
             note = (
                 f"the newest change of {self._query.path} is older than the bookmark {stored.at}: rows were "
@@ -193,12 +196,6 @@ def _is_certainly_ahead(at: str, clock: ServerClock) -> bool:
     """Return whether an instant is in the future in every time zone that it may be of."""
     grace = MAX_AHEAD_OF_UTC if datetime.fromisoformat(at).tzinfo is None else timedelta(0)
     return instant_of(at) - grace > clock.latest
-
-
-def _at_most_now(at: str, clock: ServerClock) -> str:
-    """Return an instant, or now if that is earlier in a time zone that the instant may be of."""
-    grace = MAX_BEHIND_UTC if datetime.fromisoformat(at).tzinfo is None else timedelta(0)
-    return min(at, _in_form_of(at, clock.now - grace), key=instant_of)
 
 
 def _in_form_of(shown: str, moment: datetime) -> str:

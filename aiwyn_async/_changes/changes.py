@@ -54,8 +54,8 @@ class Changes(Read[RowT]):
     may have been restored, and ``notes`` says so.
 
     The bookmark does not pass the server's clock (the ``Date`` of a response, or this machine's clock if
-    there is none), or 12 hours before it for timestamps without a zone, which may be those of any zone. Rows
-    dated later are yielded each time; if the newest is more than 5 minutes ahead, ``problems()`` names it.
+    there is none). Rows dated later are yielded each time; if the newest is more than 5 minutes ahead,
+    ``problems()`` names it.
 
     Only ``ack()`` moves the bookmark, so a crash before it repeats rows and never skips one; rows at the
     bookmark itself are repeated too. Merge rows by key. Deleted rows are not seen: see ``reconcile_keys()``.
@@ -130,7 +130,7 @@ class Changes(Read[RowT]):
     def bookmark(self) -> str | None:
         """What ``ack()`` stores, as on the wire; None before it is known.
 
-        It is the newest change at the start, but does not pass the server's clock. After a read that was not
+        It is the newest change at the start, but at most the server's clock. After a read that was not
         proven complete, it is the previous bookmark.
         """
         span = self._iteration.span

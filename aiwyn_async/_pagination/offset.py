@@ -9,7 +9,7 @@ import msgspec
 
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
-from aiwyn_async._pagination.offset_state import KeyOrder, OffsetState, PageKeys, Probe
+from aiwyn_async._pagination.offset_state import OffsetState, PageKeys, Probe
 from aiwyn_async._pagination.page import Position
 from aiwyn_async._pagination.strategy import (
     MAX_PAGE_SIZE,
@@ -75,7 +75,6 @@ class OffsetPagination:
                 self._state.stop_reason = None
         # Rows without a key may be equal without being the same row.
         self._page_before_resume = self._state.before if has_keys else None
-        self._order_before_resume = self._state.key_order if has_keys else None
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
@@ -97,8 +96,7 @@ class OffsetPagination:
         """True from the third page on, if ``page`` is a page number and there is no limit."""
         state = self._state
         is_numbered = state.pages_received >= 2 and state.style == "page"
-        is_judged = self._limit is not None or self._order_before_resume is not None
-        return is_numbered and not is_judged and not state.yielded_before
+        return is_numbered and self._limit is None and not state.yielded_before
 
     def next_request(self) -> PageRequest | None:
         """Return the next request: one until a count is known, then as many as it needs."""
@@ -141,8 +139,6 @@ class OffsetPagination:
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
             return Evidence.SUFFICIENT if is_all else Evidence.WRONG
-        if self._repeated_before_resume(result):
-            return Evidence.WRONG
         if state.probe is not None or is_counted or length >= self._in_flight[0].size:
             return Evidence.SUFFICIENT
         # A short first page with a large count is likely due to a smaller page size of the server's own.
@@ -196,11 +192,6 @@ class OffsetPagination:
         before = self._page_before_resume
         return before is not None and None not in result.keys and before == PageKeys.of(result.keys)
 
-    def _repeated_before_resume(self, result: PageResult) -> int:
-        """Return how many rows of a page the read that this one resumes may have received."""
-        order = self._order_before_resume
-        return 0 if order is None or self._state.probe is not None else order.repeated(result.keys)
-
     def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.
 
@@ -221,21 +212,17 @@ class OffsetPagination:
         state = self._state
         yielded_before, state.yielded_before = state.yielded_before, 0
         skip_rows = max(skip_rows, yielded_before)
-        repeated = 0 if skip_rows else self._repeated_before_resume(result)
         state.pages_received += 1
         state.rows += len(result.keys)
         self._count_yielded(result, skip_rows)
         discard = state.stop_reason is None and self._follow_page_length(request, result)
-        expected = sum(index < yielded_before for index in result.new) if yielded_before else -repeated
+        expected = sum(index < yielded_before for index in result.new) if yielded_before else 0
         return PageDecision(skip_rows=skip_rows, discard_in_flight=discard, expected_duplicates=expected)
 
     def _count_yielded(self, result: PageResult, skip_rows: int) -> int:
         """Count the rows to yield, up to the limit; return how many are new."""
         state = self._state
         new = [index for index in result.new if index >= skip_rows] if skip_rows else result.new
-        if state.key_order is not None or not state.yielded:
-            keys = result.keys if len(new) == len(result.keys) else [result.keys[index] for index in new]
-            state.key_order = KeyOrder.following(state.key_order, keys) if keys else state.key_order
         state.yielded += len(new)
         if self._limit is not None and state.yielded >= self._limit:
             state.stop_reason = "limit"

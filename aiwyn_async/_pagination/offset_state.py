@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -36,43 +36,6 @@ class PageKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return len(keys) < self.length - 1 or keys[self.length - 2] == self.last
 
 
-class KeyOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The lowest and the highest key of rows in ascending or descending order of their keys.
-
-    ``is_ascending`` is None for one row.
-    """
-
-    low: Id
-    high: Id
-    is_ascending: bool | None = None
-
-    @classmethod
-    def following(cls, before: KeyOrder | None, keys: Sequence[Any]) -> KeyOrder | None:
-        """Return the order with the keys of another page; None if they do not continue it."""
-        try:
-            ordered = sorted(keys)
-            low, high = ordered[0], ordered[-1]
-            is_ascending = None if low == high else keys[0] == low
-            if list(keys) != (ordered if is_ascending is not False else ordered[::-1]):
-                return None
-            if before is None:
-                return cls(low, high, is_ascending)
-            if low > before.high and False not in {is_ascending, before.is_ascending}:
-                return cls(before.low, high, is_ascending=True)
-            if high < before.low and True not in {is_ascending, before.is_ascending}:
-                return cls(low, before.high, is_ascending=False)
-        except (TypeError, IndexError):  # keys of several types, or none
-            pass
-        return None
-
-    def repeated(self, keys: Sequence[Any]) -> int:
-        """Return how many keys may be of rows received before, if those are all rows between the two."""
-        try:
-            return sum(self.low <= key <= self.high for key in keys)
-        except TypeError:
-            return 0
-
-
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The request that tests if ``page`` is an offset; if so, ``row`` begins with ``first_key``.
 
@@ -97,7 +60,6 @@ class OffsetState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         next: the next page number, or the next offset.
         yielded_before: leading rows of the next page that were yielded before.
         before: the page received last.
-        key_order: of all pages received; None if they have none.
         probe: set while ``style`` is being decided.
         stop_reason: what ended the list.
     """
@@ -110,7 +72,6 @@ class OffsetState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     next: RowCount = 0
     yielded_before: RowCount = 0
     before: PageKeys | None = None
-    key_order: KeyOrder | None = None
     probe: Probe | None = None
     stop_reason: FinalReason | None = None
 

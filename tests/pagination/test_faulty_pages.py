@@ -167,37 +167,6 @@ async def test_list_without_counts_requests_its_last_pages_twice(clock: FakeCloc
         assert pages == [*range(10), 9, 10, 10]
 
 
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("counted", [False, True])
-@pytest.mark.parametrize("page", [0, 1, 2])
-async def test_earlier_page_after_a_checkpoint_is_requested_again(
-    clock: FakeClock, page: int, counted: bool, descending: bool
-) -> None:
-    """A resumed read does not know the keys received before, only that they are in order."""
-    keys = [*range(60)][:: -1 if descending else 1]
-    server = OneFault(numbered(keys), None, None, counted=counted)
-    async with serving(server, clock) as client:
-        pages = client.invoices.list(page_size=10).pages()
-        yielded = [await anext(pages) for _ in range(3)]
-        await pages.aclose()
-        server.repeat(page=page, instead_of=4, times=1)
-        rest = client.invoices.list(page_size=10, resume=yielded[-1].checkpoint.to_json()).decode_as(dict)
-        assert [row["id"] for row in await rest.collect()] == keys[30:]
-
-
-async def test_earlier_page_repeated_after_a_checkpoint_has_a_problem(clock: FakeClock) -> None:
-    server = OneFault(numbered(range(60)), None, None, counted=True)
-    async with serving(server, clock) as client:
-        pages = client.invoices.list(page_size=10).pages()
-        yielded = [await anext(pages) for _ in range(3)]
-        await pages.aclose()
-        server.repeat(page=0, instead_of=4, times=9)
-        rest = client.invoices.list(page_size=10, resume=yielded[-1].checkpoint.to_json())
-        assert len(await rest.collect()) == 30
-    assert rest.report.duplicates == 10
-    assert not rest.report.complete
-
-
 @pytest.mark.parametrize("counted", [False, True])
 async def test_short_page_that_reaches_the_limit_is_requested_again(clock: FakeClock, counted: bool) -> None:
     server = OneFault(numbered(range(80)), "headless", 5, counted=counted)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-__all__ = ["COMPARISONS", "HOUR", "FirmServer", "ModelFirm", "Row", "exact_firm", "micros_of", "serve"]
+__all__ = ["COMPARISONS", "FirmServer", "ModelFirm", "Row", "exact_firm", "micros_of", "serve"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
