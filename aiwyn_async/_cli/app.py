@@ -159,6 +159,8 @@ def _end_output(error: OSError | SystemExit) -> int:
     if isinstance(error, SystemExit):
         raise error
     discard_output(sys.stdout)
+    if termination.received:  # the terminal that progress is shown on may be closed
+        return termination.ending[1]
     write_error(f"error: cannot write {error.filename or 'to stdout'}: {error.strerror}")
     return ExitCode.FAILURE
 

@@ -21,10 +21,12 @@ class Termination:
     SIGHUP remains ignored if it is, as nohup sets it.
 
     Attributes:
+        received: True once one of them was received.
         ending: The word and the exit code for what ended the command.
     """
 
     def __init__(self) -> None:
+        self.received = False
         self.ending = ("interrupted", 130)
         self._task: asyncio.Task[object] | None = None
         self._terminated: asyncio.Task[object] | None = None
@@ -67,6 +69,7 @@ class Termination:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         task, self._task = self._task, None
+        self.received = True
         self.ending = ("terminated" if number == signal.SIGTERM else "hung up", 128 + number)
         if task is None:
             raise KeyboardInterrupt

@@ -97,16 +97,19 @@ async def test_signal_ends_command_that_waits_for_the_reader_of_its_rows(
     assert not list(cli.folder.glob("aiwyn*"))
 
 
-async def test_closed_terminal_ends_export_without_temporary_files(cli: Cli, box: Sandbox) -> None:
+@pytest.mark.parametrize("target", ["-", "x.csv"])
+async def test_closed_terminal_ends_export_without_temporary_files(
+    target: str, cli: Cli, box: Sandbox
+) -> None:
     stalled = box.faults.add("invoices.search", nth=3, action="stall")
     terminal, its_end = os.openpty()
     code = f"import fcntl, os, termios; os.setsid(); fcntl.ioctl(2, termios.TIOCSCTTY, 0); {EXECUTE}"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-c", code, "-m", "aiwyn_async", "export", "invoices", "--to", "-", "--page-size", "10"),
+        *("-c", code, "-m", "aiwyn_async", "export", "invoices", "--to", target, "--page-size", "10"),
         cwd=cli.folder,
-        env=cli.env | {"TMPDIR": str(cli.folder)},
-        stdout=subprocess.PIPE,
+        env=cli.env | {"TMPDIR": str(cli.folder), "TERM": "xterm"},
+        stdout=subprocess.PIPE if target == "-" else its_end,
         stderr=its_end,
     )
     os.close(its_end)
@@ -114,7 +117,7 @@ async def test_closed_terminal_ends_export_without_temporary_files(cli: Cli, box
     os.close(terminal)
     async with asyncio.timeout(30):
         out, _ = await process.communicate()
-    assert (process.returncode, out) == (129, b"")
+    assert (process.returncode, out or b"") == (129, b"")
     assert not list(cli.folder.glob("aiwyn*"))
 
 
