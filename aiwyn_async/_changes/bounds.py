@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit
-from aiwyn_async.errors import PaginationError
+from aiwyn_async.errors import InvalidRequestError, PaginationError
 from aiwyn_async.models.base import Id
 
 DEFAULT_OVERLAP: Final = timedelta(minutes=5)
@@ -174,8 +175,9 @@ class Bounds:
         query = self.query_of({self._column: bounds}, {self._column: "desc"})
         newest = await first_row(self._session, query, self._column)
         if newest.has_other_values and until is None:  # such as "infinity", which is later than all others
-            newest = await self._newest(until=newest.clock.latest.isoformat())
-            newest = newest._replace(is_readable=False, has_other_values=newest.at is None)
+            with suppress(InvalidRequestError):  # of a column that is not one of timestamps
+                newest = await self._newest(until=newest.clock.latest.isoformat())
+                newest = newest._replace(is_readable=False, has_other_values=newest.at is None)
         if newest.has_other_values:
             raise PaginationError(
                 f"{self._column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"

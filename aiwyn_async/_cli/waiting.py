@@ -35,9 +35,10 @@ class WaitingMessages:
         self._responses = self._in_flight = 0
 
     def call_started(self, call: ObservedCall) -> None:  # noqa: ARG002 (an observer's signature)
-        """Start to count, unless another call is in flight."""
-        if not self._in_flight:
-            self._started = self._last_message = self._last_response = self._clock()
+        """Start to count again after a pause between calls."""
+        now = self._clock()
+        if not self._in_flight and now - self._last_response >= QUIET_SECONDS:
+            self._started = self._last_message = self._last_response = now
             self._responses = 0
         self._in_flight += 1
 

@@ -13,8 +13,8 @@ Id = int | str
 """A key. All keys in the documentation are integers; strings are accepted and stay strings."""
 
 NOT_MONEY: Final[dict[str, Any]] = {"is_money": False}
+# A quantity, a fraction or a price per unit, which ``round_money`` does not round to cents.
 Measure = Annotated[Decimal, msgspec.Meta(extra=NOT_MONEY)]
-"""A quantity, a fraction or a price per unit, which ``round_money`` does not round to cents."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -6,7 +6,6 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 from collections.abc import Generator, Iterable
@@ -87,6 +86,7 @@ class DatabaseFile:
         self._spill = path.with_name(f".{path.name}.spill")
         self._connection = duckdb.connect(config=OPTIONS)
         self._content: BinaryIO | None = None
+        self._held: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Open or create the file.
@@ -100,7 +100,7 @@ class DatabaseFile:
             self._attach(is_new=is_new)
             # To close it earlier than DuckDB's own would release the lock.
             self._content = self.path.open("rb", buffering=0)
-            HELD.add(file_id(os.fstat(self._content.fileno())))
+            self._hold()
             # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
             self._spill.mkdir(mode=0o700, exist_ok=True)
             self._connection.execute("SET temp_directory = ?", [str(self._spill)])
@@ -108,8 +108,23 @@ class DatabaseFile:
                 # New, or left by a run that was killed before it restricted the file.
                 restrict_to_owner(self.path)
 
+    def _hold(self) -> None:
+        """Keep others of this process from opening the file, also while DuckDB replays its log."""
+        identity = file_id(self.path.stat())
+        if identity not in HELD:
+            self._release()
+            self._held = identity
+            HELD.add(identity)
+
+    def _release(self) -> None:
+        if self._held is not None:
+            HELD.discard(self._held)
+            self._held = None
+
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_existing
+        if not is_new:
+            self._hold()
         try:
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
         except duckdb.Error as error:
@@ -127,6 +142,8 @@ class DatabaseFile:
             raise StorageError(f"folder {path.parent} does not exist; create it first")
         if path.is_symlink() or path.is_dir():
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
+        if path.is_file() and not path.stat().st_size and not logs_beside(path):
+            path.unlink()  # the disk was full when it was created
         if path.exists():
             # To read the start of a pipe or a terminal would wait.
             if not path.is_file() or not is_database(path):
@@ -156,9 +173,11 @@ class DatabaseFile:
 
     def close(self) -> None:
         """Write the log into the file and release it."""
-        self._connection.close()
+        try:
+            self._connection.close()
+        finally:
+            self._release()
         if self._content is not None:
-            HELD.discard(file_id(os.fstat(self._content.fileno())))
             self._content.close()
             shutil.rmtree(self._spill, ignore_errors=True)
 

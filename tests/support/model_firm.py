@@ -203,7 +203,8 @@ class FirmServer:
         self.firm: ModelFirm
         self.url = ""
         self.alter: Callable[[Any, bytes], bytes | None] | None = None
-        """Returns what is sent instead of a response, or None to refuse the request with a 403."""
+        """Returns what is sent instead of a response, or None to refuse the request."""
+        self.refusal = 403
 
     async def search(self, request: web.Request) -> web.Response:
         """Respond to a search, with the firm's clock as Date."""
@@ -214,7 +215,7 @@ class FirmServer:
         if self.alter is not None:
             content = self.alter(body, sent)
         if content is None:
-            return web.Response(status=403)
+            return web.Response(status=self.refusal)
         if firm.on_request is not None:
             firm.on_request()
         date = firm.date or format_datetime(EPOCH + timedelta(microseconds=firm.now), usegmt=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient
+from aiwyn_async import AiwynClient, PaginationError
 from aiwyn_async.sync import sync
 from model_firm import FirmServer
 
@@ -138,3 +138,15 @@ async def test_many_rows_with_an_invalid_timestamp_do_not_end_each_run(
         result = await sync(reader.invoices, path, on_bad_row="collect")
         assert (result.inserted + result.updated, result.skipped, len(result.problems)) == (1, 30, 1)
         assert result.bookmark == f"2025-03-02T0{hour}:00:00.000000Z"
+
+
+async def test_column_that_is_not_one_of_timestamps_is_named(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    """A server refuses to compare its integers with the text of a timestamp."""
+    for number in range(1, 31):
+        served.firm.put(number, "2025-03-02T01:00:00Z", updatedAt=1_740_877_200 + number)
+    served.alter = lambda body, sent: None if "_lte" in str(body) else sent
+    served.refusal = 400
+    with pytest.raises(PaginationError, match="is not an ISO 8601 date-time"):
+        await sync(reader.invoices, path, on_bad_row="collect")
