@@ -6,7 +6,6 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from aiwyn_async._core.headers import MIN_SECRET_LENGTH
@@ -19,19 +18,18 @@ MIN_PREFIX: Final = 16
 # One character of the original text: an escape in JSON, a URL or HTML, or itself. A gap is not part of a
 # credential: line breaks, also escaped, with the = that quoted-printable puts before them, and an indent; and
 # the soft hyphens and zero-width spaces at which a page may break a long word.
-_UNIT: Final = re.compile(
+_ESCAPE: Final = (
     r"(?P<gap>(?:(?:=?[\x00-\x1f\x7f]|\\+[nrt]|[\xad\u200b-\u200d\u2060\ufeff])\s*)+)"
     r"|\\+(?:u00|x)(?P<json>[0-9A-Fa-f]{2})"
-    r"|\\*(?:%(?:25)*(?P<url>[0-9A-Fa-f]{2})"
-    r"|&#x(?P<hex>[0-9A-Fa-f]{1,4});|&#(?P<decimal>[0-9]{1,4});|(?P<itself>.))",
-    re.DOTALL,
+    r"|\\*(?:%(?:25)*(?P<url>[0-9A-Fa-f]{2})|&#x(?P<hex>[0-9A-Fa-f]{1,4});|&#(?P<decimal>[0-9]{1,4});)"
+    r"|\\+"
 )
-_ESCAPED: Final = re.compile(r"[\\%&]")
-_ESCAPE: Final = re.compile(r"\\+(?:(?:u00|x)([0-9A-Fa-f]{2})|[nrt]|)")
+_MARKS: Final = re.compile(r"[\\%&\x00-\x1f\x7f\xad\u200b-\u200d\u2060\ufeff]")
+"""The characters of which each escape and each gap has one."""
+_ESCAPES: Final = re.compile(_ESCAPE)
+_UNIT: Final = re.compile(f"{_ESCAPE}|(?P<itself>.)", re.DOTALL)
 # What has two spellings: the alphabets of base64, and letters.
 _SPELLINGS: Final = str.maketrans("-_", "+/")
-_SOFT_BREAK: Final = re.compile(r"=(?=[\x00-\x1f\x7f])")
-_GAPS: Final = dict.fromkeys([*range(33), 127, 0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 
 
 def mask_forms(text: str, patterns: Sequence[str]) -> str:
@@ -74,7 +72,7 @@ _patterns: Final[WeakKeyDictionary[Secret, Sequence[str]]] = WeakKeyDictionary()
 def _build_patterns(text: str) -> Sequence[str]:
     if len(text) < MIN_SECRET_LENGTH:
         return ()
-    patterns = [_characters(text)[0] if _ESCAPED.search(text) else text.lower().translate(_SPELLINGS)]
+    patterns = [_candidates(text)]
     patterns.append(text.encode().hex())
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
@@ -83,19 +81,9 @@ def _build_patterns(text: str) -> Sequence[str]:
 
 
 def _candidates(text: str) -> str:
-    """Return roughly the characters of a text, much faster; it contains every credential that they do."""
-    if "\\" in text:
-        text = _ESCAPE.sub(lambda escape: chr(int(escape[1] or "20", 16)), text)
-    if "=" in text:
-        text = _SOFT_BREAK.sub("", text)
-    text = text.translate(_GAPS)
-    if "%" in text:
-        text = unquote(re.sub("%(?:25)+", "%", text), "latin-1")
-    if "&#" in text:
-        import html  # noqa: PLC0415 (loaded only if needed)
-
-        text = html.unescape(text)
-    return text.lower().translate(_SPELLINGS)
+    """Return the characters of a text, much faster without where they are."""
+    plain = _ESCAPES.sub(_character, text) if _MARKS.search(text) else text
+    return plain.lower().translate(_SPELLINGS)
 
 
 def _characters(text: str) -> tuple[str, list[tuple[int, int]]]:
@@ -103,18 +91,23 @@ def _characters(text: str) -> tuple[str, list[tuple[int, int]]]:
     characters: list[str] = []
     spans: list[tuple[int, int]] = []
     for unit in _UNIT.finditer(text):
-        match unit.lastgroup:
-            case "gap":
-                continue
-            case "itself":
-                character = unit["itself"]
-            case "decimal":
-                character = chr(int(unit["decimal"]))
-            case name:
-                character = chr(int(unit[str(name)], 16))
-        characters.append(character.lower()[0])
-        spans.append(unit.span())
+        if character := _character(unit):
+            characters.append(character.lower()[0])
+            spans.append(unit.span())
     return "".join(characters).translate(_SPELLINGS), spans
+
+
+def _character(unit: re.Match[str]) -> str:
+    """Return the character that a unit stands for; none for a gap, or backslashes before a character."""
+    match unit.lastgroup:
+        case None | "gap":
+            return ""
+        case "itself":
+            return unit["itself"]
+        case "decimal":
+            return chr(int(unit["decimal"]))
+        case name:
+            return chr(int(unit[name], 16))
 
 
 def _spans(pattern: str, characters: str) -> Iterator[tuple[int, int]]:

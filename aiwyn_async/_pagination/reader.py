@@ -42,6 +42,9 @@ class DecodedPage(NamedTuple, Generic[RowT]):
     keys: Sequence[Id | None]
     response: Response
 
+    def __repr__(self) -> str:
+        return f"<DecodedPage of {len(self.keys)} rows>"  # a traceback shows the locals of a frame
+
 
 class PageReader(Generic[RowT]):
     """Decodes the responses to one query as rows of one type.

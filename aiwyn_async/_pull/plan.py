@@ -128,8 +128,8 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
             or len({(each.plan, each.endpoint) for each in self.partitions}) > 1
         ):
             raise ConfigurationError(
-                "the partitions are not all of one plan, ordered by their numbers; pass all partitions that "
-                "plan() returned"
+                "the partitions are not all of one plan; pass each of its partitions once, in the order of "
+                "their numbers"
             )
 
     def commit(self, reports: Mapping[int, PullReport | str | bytes]) -> PullReport:

@@ -64,6 +64,14 @@ def test_credential_is_masked_in_every_form(form: str) -> None:
         assert part.lower() not in shown.lower()
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("before", ["100% ", "%2 ", "&# ", "&#x ", "\\u00 "])
+def test_credential_is_masked_behind_the_start_of_an_escape(before: str, form: str) -> None:
+    """Without the space, both would be one escape, and the credential would lack its first characters."""
+    repeated = FORMS[form](TOKEN)
+    assert repeated[9:30] not in masked(f"{before}{repeated}", [Secret(TOKEN)])
+
+
 @given(st.text(), st.text(), st.sampled_from(sorted(FORMS)))
 def test_credential_is_masked_between_any_texts(before: str, after: str, form: str) -> None:
     repeated = FORMS[form](TOKEN)
