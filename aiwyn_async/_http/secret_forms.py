@@ -98,7 +98,7 @@ def _characters(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _character(unit: re.Match[str]) -> str:
-    """Return the character that a unit stands for; none for a gap, or backslashes before a character."""
+    """Return the character of a unit; none for a gap, or backslashes before a character."""
     match unit.lastgroup:
         case None | "gap":
             return ""

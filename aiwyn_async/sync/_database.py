@@ -142,8 +142,6 @@ class DatabaseFile:
             raise StorageError(f"folder {path.parent} does not exist; create it first")
         if path.is_symlink() or path.is_dir():
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
-        if path.is_file() and not path.stat().st_size and not logs_beside(path):
-            path.unlink()  # the disk was full when it was created
         if path.exists():
             # To read the start of a pipe or a terminal would wait.
             if not path.is_file() or not is_database(path):
