@@ -154,7 +154,7 @@ def move(model: ListModel, changes: Changes) -> set[Any]:
     return stay
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(moving(), st.booleans())
 def test_changing_list_ends_and_is_not_reported_complete_against_the_evidence(
     drawn: tuple[ListModel, int, Changes], one_by_one: bool
