@@ -196,10 +196,8 @@ class RowDecoder(Generic[RowT]):
         return ExactRow(_decoder(self.fast)(row), is_repaired=False, unknown={})
 
     def _decode_dict(self, decode: Callable[[bytes], Any], row: bytes) -> ExactRow:
-        try:
-            return ExactRow(cast("Any", self._amounts)(decode(row)), is_repaired=False, unknown={})
-        except values.InexactError:
-            return ExactRow(cast("Any", self._repair_amounts)(decode(row)), is_repaired=True, unknown={})
+        decoded = decode(row)
+        return ExactRow(decoded, is_repaired=bool(self.repair_dicts([decoded])), unknown={})
 
     def repair_dicts(self, rows: Sequence[Any]) -> int:
         """Convert amounts of dict rows in place; return the number of rows with empty text for one.
