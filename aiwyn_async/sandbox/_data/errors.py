@@ -7,25 +7,20 @@ import msgspec
 T = TypeVar("T")
 
 
-class BadRequestError(ValueError):
-    """The request is not valid; the server responds with 400 and a code."""
+class RejectedRequestError(ValueError):
+    """The server responds with this status and code; by default, the code is that of the status."""
 
-    def __init__(self, message: str, code: str = "validation-failed") -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class NotFoundError(Exception):
-    """The row does not exist; the server responds with 404."""
-
-
-class RejectedRequestError(Exception):
-    """A request under ``/api/v1`` is rejected with a status and a code of its own."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class BadRequestError(RejectedRequestError):
+    """The request is not valid."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(400, message, code)
 
 
 def decode_body(body: object, model: type[T]) -> T:

@@ -111,8 +111,8 @@ class RecordTypes:
         sql = "INSERT INTO record_types (name, display_name, description, fields) VALUES (?, ?, ?, ?)"
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM record_types WHERE name = ?", (new.name,)).fetchone():
-                raise RejectedRequestError(
-                    400, "RECORD_TYPE_EXISTS", f"the record type {new.name!r} already exists"
+                raise BadRequestError(
+                    f"the record type {new.name!r} already exists", code="RECORD_TYPE_EXISTS"
                 )
             connection.execute(sql, row)
             return _read_type(connection, new.name)
@@ -155,7 +155,7 @@ def _read_type(connection: sqlite3.Connection, name: str) -> dict[str, object]:
     row = connection.execute(sql, (name,)).fetchone()
     if row is None:
         raise RejectedRequestError(
-            404, "RECORD_TYPE_NOT_FOUND", f"the custom record type {name[:64]!r} does not exist"
+            404, f"the custom record type {name[:64]!r} does not exist", "RECORD_TYPE_NOT_FOUND"
         )
     return {
         "id": row[0],

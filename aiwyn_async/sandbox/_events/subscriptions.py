@@ -169,7 +169,7 @@ def _decode_list(text: object) -> list[str]:
 
 def _not_found(row_id: int) -> RejectedRequestError:
     return RejectedRequestError(
-        404, "SUBSCRIPTION_NOT_FOUND", f"the event subscription {row_id} does not exist"
+        404, f"the event subscription {row_id} does not exist", "SUBSCRIPTION_NOT_FOUND"
     )
 
 

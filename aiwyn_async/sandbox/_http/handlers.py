@@ -6,7 +6,7 @@ from typing import cast
 
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError
+from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError
 from aiwyn_async.sandbox._data.order_by import column_order, compile_order
 from aiwyn_async.sandbox._data.values import operand_value, whole_number
 from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource
@@ -147,10 +147,10 @@ def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -
 
 
 def get_one(database: Database, resource: Resource, text: str) -> bytes:
-    """Return the body of a by-id response, or raise NotFoundError."""
+    """Return the body of a by-id response, or raise RejectedRequestError."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
         raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
     body = database.detail_json(resource, int(text))
     if body is None:
-        raise NotFoundError(f"{resource.name} has no id {text}")
+        raise RejectedRequestError(404, f"{resource.name} has no id {text}")
     return body

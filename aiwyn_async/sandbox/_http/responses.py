@@ -61,8 +61,6 @@ def envelope(
 
 def to_envelope(response: web.Response, clock: Callable[[], float]) -> None:
     """Replace the body of an error in Hasura's form by the envelope."""
-    decoded = msgspec.json.decode(cast("bytes", response.body), type=dict[str, Any])
-    if "errors" in decoded:
-        error = decoded["errors"][0]
-        code = str(error["extensions"]["code"]).upper().replace("-", "_")
-        response.body = envelope(error["message"], clock, code=code)
+    (error,) = msgspec.json.decode(cast("bytes", response.body), type=dict[str, Any])["errors"]
+    code = str(error["extensions"]["code"]).upper().replace("-", "_")
+    response.body = envelope(error["message"], clock, code=code)

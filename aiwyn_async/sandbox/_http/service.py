@@ -13,13 +13,13 @@ from typing import TypeVar
 from aiohttp import web
 
 from aiwyn_async.sandbox._data.drift import Drift
-from aiwyn_async.sandbox._data.errors import BadRequestError, NotFoundError, RejectedRequestError
+from aiwyn_async.sandbox._data.errors import RejectedRequestError
 from aiwyn_async.sandbox._events.deliveries import ThreadSafeDeque
 from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.faults import Faults, alter_response, perform_action, wait_unless_stopping
 from aiwyn_async.sandbox._http.rate_limit import TokenBucket
 from aiwyn_async.sandbox._http.requests import ServedRequest, read_body
-from aiwyn_async.sandbox._http.responses import envelope, error_response, json_response, to_envelope
+from aiwyn_async.sandbox._http.responses import error_response, to_envelope
 
 MAX_REQUESTS_RECORDED = 10_000
 
@@ -73,7 +73,7 @@ class Service:
         def run() -> T:
             with self.lock:
                 if resets != self._resets:
-                    raise RejectedRequestError(503, "RESET", "the sandbox was reset")
+                    raise RejectedRequestError(503, "the sandbox was reset")
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self.worker, run)
@@ -161,17 +161,10 @@ class Service:
             return error_response(401, "the bearer token is missing, unknown or expired")
         if problem:
             return error_response(400, problem, code="parse-failed")
-        return await self._handle(handler, request, body)
-
-    async def _handle(self, handler: RouteHandler, request: web.Request, body: object) -> web.Response:
         try:
             return await handler(request, body)
-        except BadRequestError as error:
-            return error_response(400, str(error), code=error.code)
-        except NotFoundError as error:
-            return error_response(404, str(error))
         except RejectedRequestError as error:
-            return json_response(envelope(str(error), self.clock, code=error.code), error.status)
+            return error_response(error.status, str(error), code=error.code)
 
     def _is_authorized(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
