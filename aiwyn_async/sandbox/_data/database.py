@@ -10,12 +10,12 @@ import threading
 from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from aiwyn_async.sandbox._data import seed as firm
 from aiwyn_async.sandbox._data.adaptations import adapt
-from aiwyn_async.sandbox._data.bodies import Bodies
 from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.connection import check_file, connect, create_write_tables
@@ -29,6 +29,7 @@ from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
 from aiwyn_async.sandbox._data.where import compile_where, split_key_range
 from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._declarations.sql import row_json_sql
 
 _MAX_INVOICES_IN_MEMORY = 20_000
 """A larger firm is stored in a temporary file."""
@@ -82,7 +83,8 @@ class Database:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._connection: sqlite3.Connection | None = None
         self._orders = OrderCache()
-        self._bodies = Bodies()
+        self._with_all_json: set[str] = set()
+        """The resources of which every row has its JSON."""
         self._cancelled = False
         self._unfinished = False
         self._snapshot = Snapshot()
@@ -171,7 +173,7 @@ class Database:
         self.next_numbers[resource.name] = stop
 
     def _load_ids(self) -> None:
-        self._bodies.note_change()
+        self._with_all_json.clear()
         for name in RESOURCES:
             self.row_ids[name] = self.read_ids(f"SELECT id FROM {name} ORDER BY id")
         self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
@@ -237,15 +239,25 @@ class Database:
             return Selection(ids, start, max(start, stop), descending=order[:1] == ("t.id DESC",))
 
     def _ordered_ids(self, resource: Resource, where: Query, order: tuple[str, ...]) -> "array[int]":
-        self._bodies.fill_for(self.connection, where.sql)
-        firm.create_indexes(self.connection, f"{resource.name} {where.sql}")
+        self._prepare(f"{resource.name} {where.sql}")
         terms = ", ".join(order) or "t.id"
         sql = f"SELECT t.id FROM {resource.name} AS t WHERE {where.sql} ORDER BY {terms}"
         return self._orders.get((resource.name, where, order), lambda: self.read_ids(sql, where.parameters))
 
     def fill_bodies(self, resource: Resource, ids: Sequence[int] | None = None) -> None:
         """Generate the JSON of rows, or of all of them, that was never read."""
-        self._bodies.fill(self.connection, resource, ids)
+        if ids is not None:
+            firm.fill_bodies(self.connection, resource, "SELECT value FROM json_each(?)", (_to_json(ids),))
+        elif resource.name not in self._with_all_json:
+            firm.fill_bodies(self.connection, resource, f"SELECT id FROM {resource.name}")
+            self._with_all_json.add(resource.name)
+
+    def _prepare(self, sql: str) -> None:
+        """Generate the JSON and create the indexes that a SELECT may use."""
+        for resource in RESOURCES.values():
+            if resource.bodies in sql:
+                self.fill_bodies(resource)
+        firm.create_indexes(self.connection, sql)
 
     def read_ids(self, sql: str, parameters: Sequence[SqlValue] = ()) -> "array[int]":
         """Run a SELECT of ids, or raise BadRequestError if a condition fails."""
@@ -266,8 +278,21 @@ class Database:
         SQLite joins the texts, so that a page crosses into Python as one value. With ``search``, the rows are
         those of a search if the resource has a separate form for them.
         """
+        text, table = "t.body", resource.bodies
+        if search and resource.search_row:
+            text, table = row_json_sql(resource.search_row, alias="t."), resource.name
+        # CROSS makes the list of ids the outer loop, which preserves its order.
+        sql = (
+            f"SELECT CAST(group_concat({text}, ',') AS BLOB), count(*) FROM json_each(?) AS wanted"
+            f" CROSS JOIN {table} AS t WHERE t.id = wanted.value"
+        )
+        parameters = (_to_json(ids),)
         with self.lock:
-            return self._bodies.read(self.connection, resource, ids, search=search)
+            joined, count = self.connection.execute(sql, parameters).fetchone()
+            if count < len(ids):
+                self.fill_bodies(resource, ids)
+                joined = self.connection.execute(sql, parameters).fetchone()[0]
+            return cast("bytes | None", joined) or b""
 
     def row_json(self, resource: Resource, row_id: int) -> bytes | None:
         """Return the JSON of a row, or None."""
@@ -288,8 +313,7 @@ class Database:
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Run a SELECT; the tables are read-only to it."""
         with self.lock:
-            self._bodies.fill_for(self.connection, sql)
-            firm.create_indexes(self.connection, sql)
+            self._prepare(sql)
             self.connection.execute("PRAGMA query_only=ON")
             try:
                 return self.connection.execute(sql, parameters).fetchall()
@@ -324,9 +348,13 @@ class Database:
                 raise
             finally:
                 self._orders.clear()
-                self._bodies.note_change()
+                self._with_all_json.clear()
 
     def notify(self, changes: Sequence[Change]) -> None:
         """Pass changes to ``on_change``."""
         if self.on_change is not None and changes:
             self.on_change(changes)
+
+
+def _to_json(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(list(ids)).decode()
