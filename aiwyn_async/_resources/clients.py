@@ -8,7 +8,7 @@ documentation only mentions.
 
 from __future__ import annotations
 
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
@@ -16,8 +16,6 @@ from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.clients import Client, ClientDetail, ClientSearchRow
-
-ENVELOPE: Final = Envelope(("clients",), ("total", "aggregate", "count"))
 
 
 class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
@@ -28,8 +26,7 @@ class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
         list_path="/clients",
         search_path="/clients/search",
         get_path="/client",
-        list_envelope=ENVELOPE,
-        search_envelope=ENVELOPE,
+        envelope=Envelope(("clients",), ("total", "aggregate", "count")),
         undocumented=frozenset({"search", "get"}),
     )
     row_type: type[Client] = Client

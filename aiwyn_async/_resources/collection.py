@@ -212,7 +212,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
             fields=as_fields(filters),
             server=server_name(self._session.config.base_url),
             key=self.endpoint.key or NO_KEY,
-            envelope=self.endpoint.list_envelope,
+            envelope=self.endpoint.envelope,
             page_style=self.endpoint.page_style,
             model=self.row_type,
         )

@@ -6,7 +6,7 @@ filterdraftinvoicehistoriesdynamic.md, getdraftinvoicebyid.md. The path of the b
 
 from __future__ import annotations
 
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
@@ -18,8 +18,6 @@ from aiwyn_async.models.draft_invoices import (
     DraftInvoiceHistory,
     DraftInvoiceHistorySearchRow,
 )
-
-ENVELOPE: Final = Envelope(("draftInvoices",), ("total", "aggregate", "count"))
 
 
 class DraftInvoices(
@@ -40,8 +38,7 @@ class DraftInvoices(
         get_path="/draft_invoice",
         # The documented history row has no key of its own; one invoice may have several rows.
         key=None,
-        list_envelope=ENVELOPE,
-        search_envelope=ENVELOPE,
+        envelope=Envelope(("draftInvoices",), ("total", "aggregate", "count")),
         undocumented=frozenset({"get"}),
     )
     row_type: type[DraftInvoiceHistory] = DraftInvoiceHistory

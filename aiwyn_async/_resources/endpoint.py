@@ -22,7 +22,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         resource: its name as an attribute of the client, which configuration overrides it by.
         list_path, search_path, get_path: the key is appended to ``get_path`` after a slash.
         key: wire name of the unique key of a row; None if rows have none.
-        list_envelope, search_envelope: the paths of rows and count; None to detect them.
+        envelope: the paths of rows and count in a list or search; None to detect them.
         page_style: what ``page`` means; "auto" detects it, since the documentation contradicts itself.
         search_page_size_key: the search body's name for the page size.
         modified_at_field: wire name of the field with the time of the last change, by which a search can
@@ -36,8 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     get_path: str | None = None
     below_prefix: bool = True
     key: str | None = "id"
-    list_envelope: Envelope | None = None
-    search_envelope: Envelope | None = None
+    envelope: Envelope | None = None
     page_style: PageStyle = "auto"
     search_page_size_key: str = "pageSize"
     modified_at_field: str | None = None
@@ -52,10 +51,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         }
         items, count = changes.pop("items_key", None), changes.pop("count_key", None)
         if items is not None or count is not None:
-            known = self.list_envelope or Envelope(("items",))
-            envelope = Envelope(
+            known = self.envelope or Envelope(("items",))
+            changes["envelope"] = Envelope(
                 known.items if items is None else tuple(items.split(".")),
                 known.count if count is None else tuple(count.split(".")),
             )
-            changes |= {"list_envelope": envelope, "search_envelope": envelope}
         return msgspec.structs.replace(self, **changes)

@@ -7,7 +7,7 @@ getengagementbyid.md. The paths of the list and of the by-id object are inferred
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
@@ -16,8 +16,6 @@ from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.engagements import Engagement, EngagementDetail, EngagementSearchRow
-
-ENVELOPE: Final = Envelope(("engagements",))
 
 
 class Engagements(SearchableCollection[Engagement, EngagementSearchRow, EngagementDetail]):
@@ -31,8 +29,7 @@ class Engagements(SearchableCollection[Engagement, EngagementSearchRow, Engageme
         list_path="/engagements",
         search_path="/engagements/search",
         get_path="/engagement",
-        list_envelope=ENVELOPE,
-        search_envelope=ENVELOPE,
+        envelope=Envelope(("engagements",)),
         undocumented=frozenset({"list", "get"}),
     )
     row_type: type[Engagement] = Engagement

@@ -6,7 +6,7 @@ https://api.doc.aiwyn.ai/bundle/invoices/getinvoices.md, getinvoicebyid.md (Invo
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, Literal, Unpack
+from typing import Literal, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
@@ -17,10 +17,6 @@ from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.invoices import Invoice, InvoiceDetail, InvoiceSearchRow, InvoiceStatus
 
-# That the key inside "aggregate" is "count" is inferred from draft-invoice histories.
-# The search's response is not documented; that it is like the list's is inferred.
-ENVELOPE: Final = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
-
 
 class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
     """``aiwyn.invoices``."""
@@ -30,8 +26,9 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         list_path="/invoices",
         search_path="/invoices/search",
         get_path="/invoice",
-        list_envelope=ENVELOPE,
-        search_envelope=ENVELOPE,
+        # That the key inside "aggregate" is "count" is inferred from draft-invoice histories.
+        # The search's response is not documented; that it is like the list's is inferred.
+        envelope=Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count")),
         # The by-id object has it. That every change updates it, and a search can order by it, is inferred.
         modified_at_field="updatedAt",
     )

@@ -130,7 +130,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
             fields=fields | ({"orderBy": order} if order else {}),
             server=server_name(self._session.config.base_url),
             key=key or NO_KEY,
-            envelope=self.endpoint.search_envelope,
+            envelope=self.endpoint.envelope,
             by_key=paging != "page" and key is not None,
             page_style=self.endpoint.page_style,
             page_size_key=self.endpoint.search_page_size_key,

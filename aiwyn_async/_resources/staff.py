@@ -8,7 +8,7 @@ Only the search is documented. The paths of the list and of the by-id object are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Unpack
+from typing import Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
@@ -17,8 +17,6 @@ from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.models.staff import StaffMember, StaffMemberDetail, StaffMemberSearchRow
-
-ENVELOPE: Final = Envelope(("staff",))
 
 
 class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberDetail]):
@@ -29,8 +27,7 @@ class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberD
         list_path="/staff",
         search_path="/staff/search",
         get_path="/staff",
-        list_envelope=ENVELOPE,
-        search_envelope=ENVELOPE,
+        envelope=Envelope(("staff",)),
         undocumented=frozenset({"list", "get"}),
     )
     row_type: type[StaffMember] = StaffMember
