@@ -44,9 +44,9 @@ def optional_id(row: Row, key: str) -> int | None:
     return msgspec.json.decode(row[key], type=int | None)
 
 
-def pick_fields(row: Row, keys: Sequence[str]) -> dict[str, object]:
-    """Return some fields of a row."""
-    return {key: row[key] for key in keys}
+def pick_fields(row: Row, keys: str) -> dict[str, object]:
+    """Return some fields of a row, whose names are separated by spaces."""
+    return {key: row[key] for key in keys.split()}
 
 
 def snake_case(wire: str) -> str:

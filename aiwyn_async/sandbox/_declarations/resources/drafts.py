@@ -38,9 +38,10 @@ from aiwyn_async.sandbox._declarations.sql import DAY, MICRO, row_json_sql
 _MAX_DRAFTS = 5_000
 """In a larger firm, only the first invoices have drafts."""
 _IDS = IdSequence(56001, gap=(5, 4))
-_SCALARS = ("id", "draftNumber", "reference", "status", "reviewStatus", "clientId", "clientName")
-_MORE = ("clientEmail", "projectId", "projectName", "preparedDate", "proposedIssueDate", "proposedDueDate")
-_MONEY = ("subtotal", "taxAmount", "totalAmount", "currency")
+_DETAIL_KEYS = (
+    "id draftNumber reference status reviewStatus clientId clientName clientEmail projectId projectName"
+    " preparedDate proposedIssueDate proposedDueDate subtotal taxAmount totalAmount currency"
+)
 _INVOICE = Column("invoiceId", "invoice_id", Kind.INTEGER)
 _PROJECT = Column("projectId", "project_id", Kind.INTEGER)
 _APPROVER = Column("approverStaffId", "approver_staff_id", Kind.INTEGER)
@@ -100,7 +101,7 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
         for member in team_members(reader, ((int(str(approver)), "", "1"),))
     ]
     return {
-        **pick_fields(row, (*_SCALARS, *_MORE, *_MONEY)),
+        **pick_fields(row, _DETAIL_KEYS),
         "lineItems": [{**line, "notes": f"Work in progress of line {n}."} for n, line in enumerate(lines, 1)],
         "reviewHistory": reviews,
     }

@@ -78,10 +78,8 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
         (optional_id(row, "managerStaffId"), "SENIOR_MANAGER", "0.5"),
     )
     return {
-        **pick_fields(row, ("id", "name", "description", "status", "type", "clientId", "clientName")),
-        **pick_fields(
-            row, ("clientEmail", "clientPhone", "startDate", "endDate", "estimatedValue", "currency")
-        ),
+        **pick_fields(row, "id name description status type clientId clientName clientEmail clientPhone"),
+        **pick_fields(row, "startDate endDate estimatedValue currency"),
         "projects": projects,
         "teamMembers": team_members(reader, roles),
         # The documentation ends within a key that starts with `bil`.

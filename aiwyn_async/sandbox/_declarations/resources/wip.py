@@ -101,13 +101,11 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
     ]
     free = msgspec.json.decode(row["nonBillableHours"], type=float) > 0
     return {
-        **pick_fields(row, ("id", "description", "status")),
+        **pick_fields(row, "id description status"),
         "type": "NON_BILLABLE" if free else "BILLABLE",
-        **pick_fields(row, ("staffId", "staffName", "clientId", "clientName", "projectId", "projectName")),
-        **pick_fields(
-            row, ("taskId", "taskName", "date", "startTime", "endTime", "duration", "billableHours")
-        ),
-        **pick_fields(row, ("nonBillableHours", "hourlyRate", "billableAmount", "currency", "notes")),
+        **pick_fields(row, "staffId staffName clientId clientName projectId projectName taskId taskName"),
+        **pick_fields(row, "date startTime endTime duration billableHours nonBillableHours hourlyRate"),
+        **pick_fields(row, "billableAmount currency notes"),
         "approvalHistory": history,
     }
 
