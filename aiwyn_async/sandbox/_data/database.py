@@ -74,8 +74,8 @@ class Database:
         self.row_ids: RowIds = RowIds()
         self.next_numbers: dict[str, int] = {}
         """The number of the next row to generate, by resource."""
-        self.on_change: Callable[[Sequence[Change]], None] | None = None
-        """Called with each change, in the thread that makes it."""
+        self.on_change: Callable[[Sequence[Change]], None] = lambda _: None
+        """Called with changes, in the thread that makes them."""
         self._functions = SqlFunctions()
         self._path = path
         self.lock: threading.RLock = threading.RLock()
@@ -349,11 +349,6 @@ class Database:
             finally:
                 self._orders.clear()
                 self._with_all_json.clear()
-
-    def notify(self, changes: Sequence[Change]) -> None:
-        """Pass changes to ``on_change``."""
-        if self.on_change is not None and changes:
-            self.on_change(changes)
 
 
 def _to_json(ids: Sequence[int]) -> str:

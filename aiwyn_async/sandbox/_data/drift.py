@@ -68,17 +68,13 @@ class Drift:
         for row_id in self._choose(database, resource, self.delete * self.every, spare=1):
             delete_row(database, resource, row_id)
             self.deleted.append(row_id)
-        shared = self._shared_values(database, resource)
+        # Changes of several pages share one instant, as those of a sync.
+        shared = next_change(database, resource) if self.every > 1 else {}
         for row_id in self._choose(database, resource, self.update * self.every, spare=0):
             update_row(database, resource, row_id, {**self._new_values(database, resource, row_id), **shared})
             self.updated.append(row_id)
         if self.insert:
             self.inserted += insert_rows(database, resource, self.insert * self.every, shared)
-
-    def _shared_values(self, database: Database, resource: Resource) -> dict[str, object]:
-        """Return the ``updatedAt`` that the changes of several pages share."""
-        stamp = next_change(database, resource) if self.every > 1 else None
-        return {} if stamp is None else {"updatedAt": stamp}
 
     def _choose(self, database: Database, resource: Resource, count: int, *, spare: int) -> list[int]:
         ids = database.ids(resource)

@@ -9,7 +9,7 @@ from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.rewriting import rewrite_row
 from aiwyn_async.sandbox._data.seed import child_resources
-from aiwyn_async.sandbox._declarations.declarations import Column, Resource
+from aiwyn_async.sandbox._declarations.declarations import Resource
 from aiwyn_async.sandbox._declarations.fields import instant_text
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
@@ -52,10 +52,7 @@ def update_row(database: Database, resource: Resource, row_id: int, values: Mapp
         KeyError: The row does not exist.
     """
     with database.row_changes():
-        stamp = resource.by_wire.get("updatedAt")
-        if stamp is not None and stamp.key not in values:
-            values = {**values, stamp.key: next_change(database, resource)}
-        rewrite_row(database, resource, row_id, values)
+        rewrite_row(database, resource, row_id, {**next_change(database, resource), **values})
     _notify(database, resource, "UPDATE", (row_id,))
 
 
@@ -72,19 +69,16 @@ def delete_row(database: Database, resource: Resource, row_id: int) -> None:
 
 def refresh_rows(database: Database, resource: Resource) -> None:
     """Move the ``updatedAt`` of every row to one instant, later than all others."""
-    stamp = resource.by_wire.get("updatedAt")
-    if stamp is not None:
-        with database.row_changes():
-            instant = _latest_change(database, resource, stamp) + database.options.step_us
-            move_changes(database, resource, str(instant))
+    with database.row_changes():
+        latest = _latest_change(database, resource)
+        if latest is not None:
+            move_changes(database, resource, str(latest + database.options.step_us))
 
 
-def next_change(database: Database, resource: Resource) -> str | None:
-    """Return an ``updatedAt`` later than all others, or None if rows have none."""
-    stamp = resource.by_wire.get("updatedAt")
-    if stamp is None:
-        return None
-    return instant_text(_latest_change(database, resource, stamp) + database.options.step_us)
+def next_change(database: Database, resource: Resource) -> dict[str, object]:
+    """Return the field ``updatedAt`` of a change later than all others, if rows have it."""
+    latest = _latest_change(database, resource)
+    return {} if latest is None else {"updatedAt": instant_text(latest + database.options.step_us)}
 
 
 def _next_ids(database: Database, resource: Resource, count: int) -> tuple[int, list[int]]:
@@ -105,20 +99,15 @@ def _set_values(
     database: Database, resource: Resource, ids: Sequence[int], values: Mapping[str, object]
 ) -> list[int]:
     """Set fields of new rows, and an ``updatedAt`` later than that of every other row."""
-    stamp = resource.by_wire.get("updatedAt")
-    if stamp is None or stamp.key in values:
+    latest = _latest_change(database, resource)
+    if latest is None or "updatedAt" in values:
         return [rewrite_row(database, resource, row_id, values) for row_id in ids] if values else [*ids]
-    latest, step = _latest_change(database, resource, stamp), database.options.step_us
+    first = latest + database.options.step_us
     # Rows of one sync share its instant.
-    is_sync = database.options.sync_minutes is not None
+    step = 0 if database.options.sync_minutes is not None else database.options.step_us
     return [
-        rewrite_row(
-            database,
-            resource,
-            row_id,
-            {**values, stamp.key: instant_text(latest + (1 if is_sync else number) * step)},
-        )
-        for number, row_id in enumerate(ids, 1)
+        rewrite_row(database, resource, row_id, {**values, "updatedAt": instant_text(first + number * step)})
+        for number, row_id in enumerate(ids)
     ]
 
 
@@ -128,8 +117,11 @@ def _remove(database: Database, resource: Resource, row_id: int) -> None:
         database.connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
 
 
-def _latest_change(database: Database, resource: Resource, stamp: Column) -> int:
-    """Return the latest change of any row, rounded up to a sync or a second."""
+def _latest_change(database: Database, resource: Resource) -> int | None:
+    """Return the latest change of any row, rounded up to a sync or a second; None if rows have none."""
+    stamp = resource.by_wire.get("updatedAt")
+    if stamp is None:
+        return None
     created = resource.by_wire.get("createdAt", stamp)
     # Two SELECTs, as SQLite uses an index for one max() only.
     latest = ", ".join(f"(SELECT max({column.sql}) FROM {resource.name})" for column in (stamp, created))
@@ -141,10 +133,7 @@ def _latest_change(database: Database, resource: Resource, stamp: Column) -> int
 
 def _notify(database: Database, resource: Resource, operation: Operation, ids: Sequence[int]) -> None:
     # Rows are read only if there is a subscription: an insertion may have thousands.
-    if database.on_change is None or not database.query(
-        "SELECT 1 FROM event_subscriptions WHERE active LIMIT 1"
-    ):
-        return
-    database.notify(
-        [Change(resource.name, operation, row_id, database.row_json(resource, row_id)) for row_id in ids]
-    )
+    if database.query("SELECT 1 FROM event_subscriptions WHERE active LIMIT 1"):
+        database.on_change(
+            [Change(resource.name, operation, row_id, database.row_json(resource, row_id)) for row_id in ids]
+        )

@@ -102,7 +102,7 @@ class Records:
                     item |= {"status": f"{change.operation}D", "id": change.entity_id}
                     changes.append(change)
                 items.append(item)
-        self.database.notify(changes)
+        self.database.on_change(changes)
         counts = Counter(item["status"] for item in items)
         summary = {"total": len(items), **{name: counts[name.upper()] for name in _SUMMARIZED}}
         return {"summary": summary, "records": items}, f"{len(changes)} of {len(items)} records written"
