@@ -26,7 +26,6 @@ class Runtime:
     port: int
     _thread: LoopThread | None = None
     _loop: asyncio.AbstractEventLoop | None = None
-    _worker: ThreadPoolExecutor | None = None
 
     async def start(self, app: web.Application) -> None:
         """Open the database and serve the application.
@@ -39,9 +38,9 @@ class Runtime:
         service = self.service
         if _running_loop() is None:
             raise RuntimeError("no asyncio event loop runs; without one, use `with Sandbox() as box`")
-        if self._worker is not None or service.stopping.is_set():
+        if service.worker is not None or service.stopping.is_set():
             raise RuntimeError("a sandbox can be started once; create another one")
-        self._worker = service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")
+        service.worker = ThreadPoolExecutor(1, thread_name_prefix="aiwyn-sandbox")
         try:
             await service.run_in_worker(self.database.open)
             await service.run_in_worker(self.reads.warm_up)
@@ -59,9 +58,8 @@ class Runtime:
         self.database.cancel()
         await self.server.stop()
         await self.outbox.stop()
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            worker.shutdown(wait=True)
+        if self.service.worker is not None:
+            self.service.worker.shutdown(wait=True)
             self.database.close()
 
     def reset(self) -> None:

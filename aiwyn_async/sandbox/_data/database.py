@@ -10,7 +10,7 @@ import threading
 from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -310,7 +310,7 @@ class Database:
         """Return every id, ascending."""
         return self.row_ids[resource.name]
 
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """Run a SELECT; the tables are read-only to it."""
         with self.lock:
             self._prepare(sql)

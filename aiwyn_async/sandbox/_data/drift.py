@@ -84,6 +84,6 @@ class Drift:
         if resource.name == "invoices":
             (status,) = database.query("SELECT status FROM invoices WHERE id = ?", (row_id,))[0]
             # Neither status is a paid one, so amounts and payment status stay consistent.
-            new_status = {"POSTED": "CLOSED", "CLOSED": "POSTED"}.get(str(status), status)
+            new_status = {"POSTED": "CLOSED", "CLOSED": "POSTED"}.get(status, status)
             return {"status": new_status, "notes": f"Revised in round {self.rounds}."}
         return {"name": f"Renamed in round {self.rounds}"} if "name" in resource.by_wire else {}

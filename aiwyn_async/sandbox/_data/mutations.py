@@ -63,7 +63,7 @@ def delete_row(database: Database, resource: Resource, row_id: int) -> None:
         for child, rows in child_resources(resource):
             sql = f"SELECT id FROM {child.name} WHERE {rows.link} = ?"
             for (child_id,) in database.query(sql, (row_id,)):
-                _remove(database, child, int(str(child_id)))
+                _remove(database, child, child_id)
     _notify(database, resource, "DELETE", (row_id,))
 
 
@@ -126,7 +126,7 @@ def _latest_change(database: Database, resource: Resource) -> int | None:
     # Two SELECTs, as SQLite uses an index for one max() only.
     latest = ", ".join(f"(SELECT max({column.sql}) FROM {resource.name})" for column in (stamp, created))
     values = database.query(f"SELECT {latest}")[0]
-    instant = max((int(str(value)) for value in values if value is not None), default=0)
+    instant = max((value for value in values if value is not None), default=0)
     step = database.options.step_us
     return -(-instant // step) * step
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -181,7 +181,7 @@ class Seed:
 class Reader(Protocol):
     """The source of what a by-id object holds besides its row."""
 
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]: ...
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]: ...
 
     def row_json(self, resource: "Resource", row_id: int) -> bytes | None: ...
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Reader, Row, SqlValue
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Reader, Row
 from aiwyn_async.sandbox._declarations.sample_text import CITIES, STREETS
 
 ID = Column("id", "id", Kind.INTEGER)
@@ -29,14 +29,14 @@ def format_cents(cents: int) -> str:
     return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
 
 
-def money_json(cents: SqlValue) -> msgspec.Raw:
+def money_json(cents: int) -> msgspec.Raw:
     """Return money as a JSON number."""
-    return msgspec.Raw(format_cents(int(str(cents))).encode())
+    return msgspec.Raw(format_cents(cents).encode())
 
 
-def zulu_text(microseconds: SqlValue) -> str:
+def zulu_text(microseconds: int) -> str:
     """Return the ``Z`` form of an instant, in seconds."""
-    return f"{instant_text(int(str(microseconds)))[:19]}Z"
+    return f"{instant_text(microseconds)[:19]}Z"
 
 
 def optional_id(row: Row, key: str) -> int | None:

@@ -118,7 +118,7 @@ class Subscriptions:
         )
         by_event: dict[tuple[str, str], list[Subscriber]] = {}
         for row_id, url, secret, kinds, operations in rows:
-            subscriber = Subscriber(int(str(row_id)), str(url), str(secret))
+            subscriber = Subscriber(row_id, url, secret)
             for pair in itertools.product(_decode_list(kinds), _decode_list(operations)):
                 by_event.setdefault(pair, []).append(subscriber)
         return [by_event.get((change.entity_type, change.operation), []) for change in changes]
@@ -126,7 +126,7 @@ class Subscriptions:
     def _entity_types(self) -> list[str]:
         """Return the resources and all types of records."""
         sql = "SELECT name FROM record_types UNION SELECT type FROM records ORDER BY 1"
-        records = [str(name) for (name,) in self.database.query(sql)]
+        records: list[str] = [name for (name,) in self.database.query(sql)]
         return [*RESOURCES, *(name for name in records if name not in RESOURCES)]
 
     def _check(self, url: str | None, kinds: Sequence[str]) -> None:
@@ -163,8 +163,8 @@ def _encode_unique(values: Sequence[str]) -> str:
     return msgspec.json.encode(list(dict.fromkeys(values))).decode()
 
 
-def _decode_list(text: object) -> list[str]:
-    return msgspec.json.decode(str(text), type=list[str])
+def _decode_list(text: str) -> list[str]:
+    return msgspec.json.decode(text, type=list[str])
 
 
 def _not_found(row_id: int) -> RejectedRequestError:

@@ -94,11 +94,11 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
             "id": 1,
             "reviewerId": member["staffId"],
             "reviewerName": member["name"],
-            "reviewDate": zulu_text(int(str(prepared)) + 4 * DAY * MICRO),
+            "reviewDate": zulu_text(prepared + 4 * DAY * MICRO),
             "status": row["reviewStatus"],
             "comments": "Hours checked against the engagement letter.",
         }
-        for member in team_members(reader, ((int(str(approver)), "", "1"),))
+        for member in team_members(reader, ((approver, "", "1"),))
     ]
     return {
         **pick_fields(row, _DETAIL_KEYS),

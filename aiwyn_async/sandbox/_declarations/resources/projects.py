@@ -58,8 +58,7 @@ FROM sized"""
 
 
 def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
-    ((start, end),) = reader.query("SELECT start_date_us, end_date_us FROM projects WHERE id = ?", (row_id,))
-    first, last = int(str(start)), int(str(end))
+    ((first, last),) = reader.query("SELECT start_date_us, end_date_us FROM projects WHERE id = ?", (row_id,))
     done = msgspec.json.decode(row["status"], type=str) == "COMPLETED"
     steps = ("Planning Phase Complete", "Fieldwork Complete", "Report Delivered")
     milestones = [

@@ -94,10 +94,10 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
             "id": 1,
             "approverId": member["staffId"],
             "approverName": member["name"],
-            "approvalDate": zulu_text(int(str(date)) + (DAY + 37_800) * MICRO),
+            "approvalDate": zulu_text(date + (DAY + 37_800) * MICRO),
             "status": "APPROVED" if status == "APPROVED" else "PENDING",
         }
-        for member in team_members(reader, ((None if manager is None else int(str(manager)), "", "1"),))
+        for member in team_members(reader, ((manager, "", "1"),))
     ]
     free = msgspec.json.decode(row["nonBillableHours"], type=float) > 0
     return {
