@@ -105,9 +105,9 @@ async def test_missing_client_is_named_by_invoices_only(http: Any) -> None:
         async with http.post(f"{box.url}/gql/v1/invoices/search", json=body, headers=headers) as response:
             assert (await response.json())["deid_invoice"]
         for resource in RESOURCES.values():
-            if resource.get_path:
+            if get_path := resource.paths.get("get"):
                 for (row_id,) in box.query(f"SELECT id FROM {resource.name} LIMIT 5"):
-                    path = resource.get_path.replace("{id}", str(row_id))
+                    path = get_path.replace("{id}", str(row_id))
                     async with http.get(f"{box.url}{path}", headers=headers) as response:
                         assert response.status == 200
 

@@ -135,5 +135,5 @@ async def test_variant_options_combine_in_searches(fetch: Fetch) -> None:
 
 
 def test_variant_copies_the_declaration() -> None:
-    assert Variant(prefix="").applied(CLIENTS).list_path == "/clients"
-    assert INVOICES.list_path == LIST
+    assert Variant(prefix="").applied(CLIENTS).paths["list"] == "/clients"
+    assert INVOICES.paths["list"] == LIST

@@ -233,8 +233,8 @@ def read_operations(database: Database, resource: Resource, components: Componen
         schemas[f"{name}SearchPage"] = _page_schema(resource, reference(f"{name}SearchRow"))
     words = resource.name.replace("_", " ")
     operations: Json = {}
-    requests = {"List": (resource.list_path, list_request), "Search": (resource.search_path, search_request)}
-    for verb, (path, request) in requests.items():
+    for verb, request in (("List", list_request), ("Search", search_request)):
+        path = resource.paths.get(verb.lower())
         if path is None:
             continue
         schemas[f"{name}{verb}Request"] = request(resource)
@@ -249,10 +249,10 @@ def read_operations(database: Database, resource: Resource, components: Componen
             body_required=False,
             responses=_responses(reference(page), error="ErrorsResponse"),
         )
-    if resource.get_path:
-        operations.setdefault(resource.get_path, {})["get"] = _operation(
+    if get_path := resource.paths.get("get"):
+        operations.setdefault(get_path, {})["get"] = _operation(
             "GET",
-            resource.get_path,
+            get_path,
             operation_id=f"get{name}",
             summary=f"Get one of the {words}",
             tag=words.title(),

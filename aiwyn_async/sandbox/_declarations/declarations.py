@@ -199,11 +199,8 @@ class Resource:
         items_key: The key of the rows in the envelope.
         columns: The fields, ``id`` first.
         seed: The generation of the rows.
-        list_path: The path of the list, or None.
-        search_path: The path of the search, or None.
-        get_path: The path of one object, or None.
-        confirmed: Those of ``list``, ``search`` and ``get`` whose method and path the documentation shows;
-            the others are inferred.
+        paths: The path of each of its verbs, which are ``list``, ``search`` and ``get``, in this order.
+        confirmed: The verbs whose method and path the documentation shows; the others are inferred.
         count_path: The keys of the count in the envelope; empty for no count.
         relations: The relations that ``where`` and ``orderBy`` can follow.
         nested: The arrays that ``where`` can name.
@@ -223,9 +220,7 @@ class Resource:
     items_key: str
     columns: tuple[Column, ...]
     seed: Seed
-    list_path: str | None = None
-    search_path: str | None = None
-    get_path: str | None = None
+    paths: Mapping[str, str]
     confirmed: frozenset[str] = frozenset()
     count_path: tuple[str, ...] = ("total", "aggregate", "count")
     relations: tuple[Relation, ...] = ()
@@ -261,9 +256,3 @@ class Resource:
         planned = self.seed.ids.sql(f"({number}) % max(:{self.name}, 1)")
         below = f"(SELECT max(id) FROM {self.name} WHERE id <= {planned})"  # noqa: S608 - a table of ours
         return f"coalesce({below}, (SELECT min(id) FROM {self.name}))"  # noqa: S608
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """The paths by ``list``, ``search`` and ``get``."""
-        paths = {"list": self.list_path, "search": self.search_path, "get": self.get_path}
-        return {verb: path for verb, path in paths.items() if path is not None}

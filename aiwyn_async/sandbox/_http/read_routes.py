@@ -46,7 +46,7 @@ class ReadRoutes:
     def warm_up(self) -> None:
         """Sort every list, so that the first page is as fast as the others."""
         for resource in RESOURCES.values():
-            if resource.list_path:
+            if "list" in resource.paths:
                 list_page(self._database, resource, {}, self._limits, 0)
 
     def reset(self) -> None:

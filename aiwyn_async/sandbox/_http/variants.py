@@ -65,9 +65,6 @@ class Variant:
 
     def applied(self, resource: Resource) -> Resource:
         """Return the resource as this variant declares it."""
-        paths = {
-            f"{verb}_path": self.prefix + path.removeprefix(_GQL) for verb, path in resource.paths.items()
-        }
         items = self._key(resource.items_key)
         counts: dict[str, tuple[str, ...]] = {
             "absent": (),
@@ -76,7 +73,7 @@ class Variant:
         }
         return replace(
             resource,
-            **cast("dict[str, Any]", paths),
+            paths={verb: self.prefix + path.removeprefix(_GQL) for verb, path in resource.paths.items()},
             items_key=items,
             count_path=counts.get(self.count, tuple(map(self._key, resource.count_path))),
             page_style=self.page or resource.page_style,

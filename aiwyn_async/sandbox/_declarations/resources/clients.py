@@ -87,9 +87,7 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 CLIENTS = Resource(
     name="clients",
-    list_path="/gql/v1/clients",
-    search_path="/gql/v1/clients/search",
-    get_path="/gql/v1/client/{id}",
+    paths={"list": "/gql/v1/clients", "search": "/gql/v1/clients/search", "get": "/gql/v1/client/{id}"},
     confirmed=frozenset({"list"}),
     items_key="clients",
     columns=(

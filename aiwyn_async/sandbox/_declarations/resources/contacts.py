@@ -56,8 +56,7 @@ def _detail(_reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 CONTACTS = Resource(
     name="contacts",
-    list_path="/gql/v1/contacts",
-    get_path="/gql/v1/contact/{id}",
+    paths={"list": "/gql/v1/contacts", "get": "/gql/v1/contact/{id}"},
     confirmed=frozenset({"list", "get"}),
     items_key="contacts",
     columns=(

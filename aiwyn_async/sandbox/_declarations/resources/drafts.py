@@ -109,7 +109,7 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 DRAFT_INVOICES = Resource(
     name="draft_invoices",
-    get_path="/gql/v1/draft_invoice/{id}",
+    paths={"get": "/gql/v1/draft_invoice/{id}"},
     items_key="draftInvoices",
     columns=(
         ID,
@@ -164,8 +164,7 @@ _CLIENT_SUMMARY = (
 # The documentation shows a complete history row: it has no id.
 DRAFT_HISTORIES = Resource(
     name="draft_invoice_histories",
-    list_path="/gql/v1/draft_invoice_histories",
-    search_path="/gql/v1/draft_invoice_histories/search",
+    paths={"list": "/gql/v1/draft_invoice_histories", "search": "/gql/v1/draft_invoice_histories/search"},
     confirmed=frozenset({"list", "search"}),
     items_key="draftInvoices",
     columns=(

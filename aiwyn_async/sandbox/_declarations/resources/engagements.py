@@ -89,9 +89,11 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 ENGAGEMENTS = Resource(
     name="engagements",
-    list_path="/gql/v1/engagements",
-    search_path="/gql/v1/engagements/search",
-    get_path="/gql/v1/engagement/{id}",
+    paths={
+        "list": "/gql/v1/engagements",
+        "search": "/gql/v1/engagements/search",
+        "get": "/gql/v1/engagement/{id}",
+    },
     confirmed=frozenset({"search"}),
     items_key="engagements",
     columns=(

@@ -164,9 +164,7 @@ def _detail(_reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 INVOICES = Resource(
     name="invoices",
-    list_path="/gql/v1/invoices",
-    search_path="/gql/v1/invoices/search",
-    get_path="/gql/v1/invoice/{id}",
+    paths={"list": "/gql/v1/invoices", "search": "/gql/v1/invoices/search", "get": "/gql/v1/invoice/{id}"},
     confirmed=frozenset({"list", "search", "get"}),
     items_key="deid_invoice",
     count_path=("deid_invoice_aggregate", "aggregate", "count"),

@@ -66,8 +66,7 @@ FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id("s1")}"""
 
 PAYMENTS = Resource(
     name="payments",
-    list_path="/gql/v1/payments",
-    get_path="/gql/v1/payment/{id}",
+    paths={"list": "/gql/v1/payments", "get": "/gql/v1/payment/{id}"},
     confirmed=frozenset({"list", "get"}),
     items_key="payments",
     columns=_COLUMNS,

@@ -79,8 +79,7 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 PROJECTS = Resource(
     name="projects",
-    list_path="/gql/v1/projects",
-    get_path="/gql/v1/project/{id}",
+    paths={"list": "/gql/v1/projects", "get": "/gql/v1/project/{id}"},
     items_key="projects",
     columns=(
         ID,

@@ -42,8 +42,7 @@ def reference_resource(
     made = _select(ids, "p.name" if mirrors else numbered, of, foreign)
     return Resource(
         name=name,
-        list_path=f"/gql/v1/{name}",
-        get_path=f"/gql/v1/{_singular(name)}/{{id}}",
+        paths={"list": f"/gql/v1/{name}", "get": f"/gql/v1/{_singular(name)}/{{id}}"},
         items_key=name,
         columns=(
             ID,

@@ -52,9 +52,7 @@ FROM rows"""  # noqa: S608, E501
 
 STAFF = Resource(
     name="staff",
-    list_path="/gql/v1/staff",
-    search_path="/gql/v1/staff/search",
-    get_path="/gql/v1/staff/{id}",
+    paths={"list": "/gql/v1/staff", "search": "/gql/v1/staff/search", "get": "/gql/v1/staff/{id}"},
     confirmed=frozenset({"search"}),
     items_key="staff",
     columns=(

@@ -112,9 +112,7 @@ def _detail(reader: Reader, row_id: int, row: Row) -> Mapping[str, object]:
 
 WIP = Resource(
     name="wip",
-    list_path="/gql/v1/wip",
-    search_path="/gql/v1/wips/search",
-    get_path="/gql/v1/wip/{id}",
+    paths={"list": "/gql/v1/wip", "search": "/gql/v1/wips/search", "get": "/gql/v1/wip/{id}"},
     confirmed=frozenset({"list", "search"}),
     items_key="wip",
     columns=(
