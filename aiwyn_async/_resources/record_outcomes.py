@@ -101,50 +101,33 @@ def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
         code, _ = _code_and_message(response.error)
         message = server_message(msgspec.json.decode(body))
         return _same(batch, "ambiguous", code or "ERROR", message or "the response contains an error")
-    in_order = None
-    if results is not None and not _shows_known_references(batch, results):
-        text = "the response shows references of records that were not sent; it belongs to another request"
-    elif results is None or len(results) != len(batch.records):
-        text = f"the response has {len(results or [])} results for {len(batch.records)} records"
-    else:
-        text = "the references in the response are not in the order of the records"
-        in_order = _in_order_of(batch, results)
-    if in_order is None:
-        return _same(batch, "ambiguous", "RESULTS_DO_NOT_MATCH", text)
+    in_order = _in_order_of(batch, results or [])
+    if isinstance(in_order, str):
+        return _same(batch, "ambiguous", "RESULTS_DO_NOT_MATCH", in_order)
     return [_outcome(batch.start + index, result) for index, result in enumerate(in_order)]
 
 
-def _shows_known_references(batch: Batch, results: Sequence[_Result]) -> bool:
-    """Return whether every reference in a response was sent."""
-    shown = [result for result in results if _shows_reference(result)]
-    if not shown or any(record.system_ref is None for record in batch.records):
-        return True  # to a record without a reference the server may assign one
-    sent = {_reference(record.system_ref) for record in batch.records}
-    return all(_reference(result.system_ref) in sent for result in shown)
-
-
-def _in_order_of(batch: Batch, results: Sequence[_Result]) -> Sequence[_Result] | None:
-    """Return the results in the order of the records, if all show a reference.
-
-    None if a reference is out of order and the others do not identify the results.
-    """
+def _in_order_of(batch: Batch, results: Sequence[_Result]) -> Sequence[_Result] | str:
+    """Return the results in the order of the records, or why they do not match."""
     sent = [_reference(record.system_ref) for record in batch.records]
-    shown = [_reference(result.system_ref) if _shows_reference(result) else None for result in results]
-    if all(
-        received is None or received == expected or record.system_ref is None
-        for record, expected, received in zip(batch.records, sent, shown, strict=True)
-    ):
+    shown = [_reference(result.system_ref) for result in results]
+    all_have_references = None not in sent  # to a record without one the server may assign one
+    if all_have_references and not {*sent, None}.issuperset(shown):
+        return "the response shows references of records that were not sent; it belongs to another request"
+    if len(results) != len(sent):
+        return f"the response has {len(results)} results for {len(sent)} records"
+    if all(None in pair or pair[0] == pair[1] for pair in zip(sent, shown, strict=True)):
         return results
     by_reference = dict(zip(shown, results, strict=True))
-    return [by_reference[reference] for reference in sent] if by_reference.keys() == set(sent) else None
+    if all_have_references and by_reference.keys() == set(sent):
+        return [by_reference[reference] for reference in sent]
+    return "the references in the response are not in the order of the records"
 
 
-def _shows_reference(result: _Result) -> bool:
-    return result.system_ref is not msgspec.UNSET and result.system_ref is not None
-
-
-def _reference(system_ref: object) -> bytes:
+def _reference(system_ref: object) -> bytes | None:
     """Return equal bytes for references equal as JSON: 1.0 is 1, keys have no order."""
+    if system_ref is None or system_ref is msgspec.UNSET:
+        return None
     return encode_json(_plain_numbers.decode(encode_json(system_ref)), in_order=True)
 
 
