@@ -61,10 +61,7 @@ def set_currencies(
 def move_changes(store: RowStore, resource: Resource, instant: str) -> None:
     """Set the ``updatedAt`` of every row to whole seconds, in its column and its JSON.
 
-    Args:
-        store: The rows.
-        resource: The resource.
-        instant: SQL of the new instant in microseconds; ``{stamp}`` is replaced by the old one.
+    ``instant`` is SQL of the new one in microseconds, in which ``{stamp}`` is replaced by the old one.
     """
     stamp = resource.by_wire.get("updatedAt")
     if stamp is None:

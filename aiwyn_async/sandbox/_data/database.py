@@ -36,18 +36,10 @@ _MAX_INVOICES_IN_MEMORY = 20_000
 
 
 class Database:
-    """The data of a firm.
+    """The data of a firm, with the arguments of ``Sandbox``.
 
-    All methods may be called from any thread; one of them runs at a time.
-
-    Args:
-        invoices: Number of invoices to generate.
-        seed: Selects the firm.
-        clients: Number of clients; scales with the invoices by default.
-        path: A file to store the firm in; memory or a temporary file by default.
-        sizes: Number of rows by resource; each scales with the resources it depends on by default.
-        collation: How texts compare and sort, see ``collation``.
-        options: Special properties of the firm.
+    All methods may be called from any thread; one of them runs at a time. Without a ``path``, the firm is in
+    memory or, if it is large, in a temporary file.
 
     Raises:
         ValueError: A size is below the minimum of its resource.

@@ -16,17 +16,7 @@ Body = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """The limits of a page.
-
-    Args:
-        max_size: Maximum ``pageSize``; a larger one is rejected.
-        clamp: Reduce a larger ``pageSize`` to this value instead.
-        default: Replaces the default of each resource.
-        count_cap: Maximum count in the envelope.
-
-    Raises:
-        ValueError: One is out of range.
-    """
+    """The limits of a page, see ``Sandbox``; raises ValueError if one is out of range."""
 
     max_size: int = 1000
     clamp: int | None = None

@@ -31,22 +31,14 @@ RouteHandler = Callable[[web.Request, object], Awaitable[web.Response]]
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Service:
-    """Serves requests and records them.
-
-    Args:
-        tokens: Issues and checks bearer tokens.
-        lock: Held while a function runs in the worker, so that it sees one state of the data.
-        bucket: The rate limit, or None.
-        is_own_host: Whether a Host header names this server.
-        clock: Seconds since the epoch, for the envelope.
-        monotonic: Seconds, for the record.
-        log_bodies: Record request bodies.
-    """
+    """Serves requests and records them."""
 
     tokens: Tokens
     lock: threading.RLock
+    """Held while a function runs in the worker, so that it sees one state of the data."""
     bucket: TokenBucket | None
     is_own_host: Callable[[str], bool]
+    """Whether a Host header names this server."""
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     log_bodies: bool
