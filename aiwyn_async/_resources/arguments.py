@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -14,7 +13,7 @@ from aiwyn_async._core.checks import MAX_ID, check_kind
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
-from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
+from aiwyn_async.filters._values import encode_datetime, is_finite, normalize_timestamp
 from aiwyn_async.models.base import Id
 
 ItemT = TypeVar("ItemT")
@@ -79,13 +78,8 @@ def check_finite(value: object) -> None:
     elif isinstance(value, (list, tuple, set, frozenset)):
         for item in cast("Iterable[object]", value):
             check_finite(item)
-    elif isinstance(value, (float, Decimal)) and not _is_finite(value):
+    elif isinstance(value, (float, Decimal)) and not is_finite(value):
         raise ValueError("NaN and infinity have no JSON form; pass a finite number or None")
-
-
-def _is_finite(number: float | Decimal) -> bool:
-    # A Decimal may be too large for a float, and a signaling NaN cannot be converted.
-    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
 def check_choice(name: str, value: object, words: Sequence[str]) -> None:

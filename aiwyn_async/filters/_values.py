@@ -71,8 +71,7 @@ def _encode_number(value: float | Decimal, at: str) -> int | float | Decimal:
         if abs(value) >= 10**_MAX_DIGITS:
             raise ConfigurationError(f"{at}: int of more than {_MAX_DIGITS} digits; pass a smaller one")
         return int(value)
-    finite = value.is_finite() if isinstance(value, Decimal) else isfinite(value)
-    if not finite:
+    if not is_finite(value):
         raise ConfigurationError(f"{at}: NaN and infinity have no JSON form; pass a finite number")
     if isinstance(value, float):
         return float(value)
@@ -80,6 +79,12 @@ def _encode_number(value: float | Decimal, at: str) -> int | float | Decimal:
     if max(abs(exponent), abs(value.adjusted())) > _MAX_DIGITS:
         raise ConfigurationError(f"{at}: Decimal beyond 1E±{_MAX_DIGITS}; round it")
     return Decimal(format(value, "f"))
+
+
+def is_finite(number: float | Decimal) -> bool:
+    """Return whether a number is neither infinite nor NaN."""
+    # A Decimal may be too large for a float, and a signaling NaN cannot be converted.
+    return number.is_finite() if isinstance(number, Decimal) else isfinite(number)
 
 
 def _is_array(value: object) -> bool:
