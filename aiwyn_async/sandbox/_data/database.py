@@ -24,7 +24,6 @@ from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.order_by import tie_breaker
 from aiwyn_async.sandbox._data.scope import Query
 from aiwyn_async.sandbox._data.selection import OrderCache, RowIds, Selection
-from aiwyn_async.sandbox._data.snapshot import Snapshot
 from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
 from aiwyn_async.sandbox._data.where import compile_where, split_key_range
 from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
@@ -79,7 +78,9 @@ class Database:
         """The resources of which every row has its JSON."""
         self._cancelled = False
         self._unfinished = False
-        self._snapshot = Snapshot()
+        self._is_changed = False
+        self._before_changes: sqlite3.Connection | None = None
+        """A copy of a firm in memory, made before its first change; that of a file could be large."""
 
     def __repr__(self) -> str:
         return f"<Database {self.row_ids!r}, {len(self._orders)} orders cached>"
@@ -183,10 +184,14 @@ class Database:
     def reset(self) -> None:
         """Undo every change since the start; a firm in a file is generated again."""
         with self.lock:
-            if self._snapshot.restore(self.connection):
+            if not self._is_changed:
+                return
+            if self._before_changes is not None:
+                self._before_changes.backup(self.connection)
+                self._is_changed = False
                 self._load_ids()
                 self._orders.clear()
-            elif self._snapshot.is_changed:
+            else:
                 self.close()
                 if self._path is not None:
                     self._path.unlink()
@@ -195,7 +200,10 @@ class Database:
     def close(self) -> None:
         """Close the database and delete a temporary one. May be called twice."""
         with self.lock:
-            self._snapshot.close()
+            self._is_changed = False
+            if self._before_changes is not None:
+                self._before_changes.close()
+                self._before_changes = None
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -319,7 +327,11 @@ class Database:
         """Commit everything within, or nothing if it raises."""
         with self.lock:
             connection = self.connection
-            self._snapshot.note_change(connection, in_memory=not (self._path or self._directory))
+            is_in_memory = self._path is None and self._directory is None
+            if is_in_memory and self._before_changes is None:
+                self._before_changes = sqlite3.connect(":memory:", check_same_thread=False)
+                connection.backup(self._before_changes)
+            self._is_changed = True
             connection.execute("BEGIN")
             try:
                 yield connection
