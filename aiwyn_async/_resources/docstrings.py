@@ -9,7 +9,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 _ENTRY: Final = re.compile(r" *(\*{0,2}\w+(?:, \w+)*): (.*)")
 
@@ -45,56 +45,25 @@ def field_meanings(kind: type[Any]) -> dict[str, str]:
     """
     meanings: dict[str, str] = {}
     for owner in reversed(kind.__mro__[:-1]):
-        module = _read_module(owner.__module__)
-        declared = module.classes.get(owner.__name__, _Class({}, {}))
-        for field, names in declared.aliases.items():
-            alias = next(filter(None, (_alias_meaning(owner.__module__, name) for name in names)), None)
-            if alias is not None:
-                meanings[field] = alias
-            else:
-                meanings.pop(field, None)
-        meanings |= section_entries(owner.__doc__, "Attributes") | declared.docstrings
-    return meanings
-
-
-class _Class(NamedTuple):
-    """The docstrings of the fields of a class, and the names in their annotations."""
-
-    docstrings: dict[str, str]
-    aliases: dict[str, tuple[str, ...]]
-
-
-class _Module(NamedTuple):
-    """The classes of a module, the docstrings of its aliases, and the modules of names that it imports."""
-
-    classes: dict[str, _Class]
-    docstrings: dict[str, str]
-    imports: dict[str, str]
+        classes = (node for node in _statements(owner.__module__) if isinstance(node, ast.ClassDef))
+        bodies = (node.body for node in classes if node.name == owner.__name__)
+        body: Sequence[ast.stmt] = next(bodies, ())
+        for node in body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names = re.findall(r"\w+", ast.unparse(node.annotation))
+                aliases = (_alias_meaning(owner.__module__, name) for name in names)
+                meanings[node.target.id] = next(filter(None, aliases), "")
+        meanings |= section_entries(owner.__doc__, "Attributes") | dict(_docstrings(body))
+    return {field: meaning for field, meaning in meanings.items() if meaning}
 
 
 @functools.cache
-def _read_module(name: str) -> _Module:
+def _statements(module: str) -> Sequence[ast.stmt]:
+    """Return the statements of a module; none without its source code."""
     try:
-        body = ast.parse(inspect.getsource(importlib.import_module(name))).body
+        return ast.parse(inspect.getsource(importlib.import_module(module))).body
     except (ImportError, OSError, TypeError, SyntaxError):
-        return _Module({}, {}, {})
-    classes = {node.name: _read_class(node) for node in body if isinstance(node, ast.ClassDef)}
-    imports = {
-        alias.asname or alias.name: node.module
-        for node in body
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level
-        for alias in node.names
-    }
-    return _Module(classes, dict(_docstrings(body)), imports)
-
-
-def _read_class(node: ast.ClassDef) -> _Class:
-    aliases = {
-        each.target.id: tuple(re.findall(r"\w+", ast.unparse(each.annotation)))
-        for each in node.body
-        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
-    }
-    return _Class(dict(_docstrings(node.body)), aliases)
+        return ()
 
 
 def _docstrings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
@@ -108,9 +77,13 @@ def _docstrings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
             yield target.id, " ".join(text.split())
 
 
+@functools.cache
 def _alias_meaning(module: str, name: str) -> str | None:
-    declared = _read_module(module)
-    if name in declared.docstrings:
-        return declared.docstrings[name]
-    origin = declared.imports.get(name, "")
-    return _read_module(origin).docstrings.get(name) if origin.startswith("aiwyn_async.") else None
+    """Return the docstring of a type alias that a module declares, or imports from this package."""
+    declared = dict(_docstrings(_statements(module)))
+    if name in declared:
+        return declared[name]
+    imports = (node for node in _statements(module) if isinstance(node, ast.ImportFrom))
+    sources = (str(node.module) for node in imports if name in {alias.name for alias in node.names})
+    source = next((each for each in sources if each.startswith("aiwyn_async.")), None)
+    return None if source is None else dict(_docstrings(_statements(source))).get(name)
