@@ -92,11 +92,12 @@ class Variant:
             resource: The resource as ``applied`` declares it.
             body: The page in the envelope of that declaration.
         """
-        if self == replace(Variant(), **{name: getattr(self, name) for name in _DECLARATION_OPTIONS}):
+        changes = self._changes(resource)
+        if not (changes or self.empty or self.wrap or self.count in {"null", "string"}):
             return body
         page = cast("dict[str, Any]", _DECODER.decode(body))
         rows: list[Any] = [] if self.empty else page[resource.items_key]
-        for change in self._changes(resource):
+        for change in changes:
             rows = [change(row) for row in rows]
         page[resource.items_key] = rows
         self._recount(resource, page)
@@ -151,10 +152,6 @@ class Variant:
         if self.wrap == "data":
             return envelope("ok", lambda: _NEW_YEAR_2025, data=msgspec.Raw(encoded))
         return encoded
-
-
-_DECLARATION_OPTIONS = ("prefix", "envelope_prefix", "page", "largest_page", "size_key")
-"""The options that do not change the body of a page."""
 
 
 def _map_scalars(node: Any, change: Callable[[str, object], object], key: str = "") -> Any:
