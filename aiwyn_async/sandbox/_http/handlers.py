@@ -10,6 +10,7 @@ from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestErr
 from aiwyn_async.sandbox._data.order_by import column_order, compile_order
 from aiwyn_async.sandbox._data.values import operand_value, whole_number
 from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource
+from aiwyn_async.sandbox._http.requests import parse_id
 
 Body = Mapping[str, object]
 
@@ -138,9 +139,7 @@ def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -
 
 def get_one(database: Database, resource: Resource, text: str) -> bytes:
     """Return the body of a by-id response, or raise RejectedRequestError."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
-        raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
-    body = database.detail_json(resource, int(text))
+    body = database.detail_json(resource, parse_id(text))
     if body is None:
         raise RejectedRequestError(404, f"{resource.name} has no id {text}")
     return body

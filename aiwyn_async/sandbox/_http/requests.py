@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from aiwyn_async.sandbox._data.errors import BadRequestError
+
 _EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -34,6 +36,13 @@ class ServedRequest:
     at: float
     authorization: bool
     request_id: str
+
+
+def parse_id(text: str) -> int:
+    """Return the id in a path, or raise BadRequestError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
+        raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
+    return int(text)
 
 
 async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str | None]:

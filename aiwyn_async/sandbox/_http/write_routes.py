@@ -7,10 +7,10 @@ from pathlib import Path
 from aiohttp import web
 
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.record_types import RecordTypes
 from aiwyn_async.sandbox._data.records import Records
 from aiwyn_async.sandbox._events.subscriptions import Subscriptions
+from aiwyn_async.sandbox._http.requests import parse_id
 from aiwyn_async.sandbox._http.responses import envelope, json_response
 from aiwyn_async.sandbox._http.service import Service
 
@@ -69,14 +69,17 @@ class WriteRoutes:
             "subscriptions.catalog": lambda _path, _body: (subscriptions.catalog(), "event catalog"),
             "subscriptions.create": lambda _, body: (subscriptions.create(body), "subscription created"),
             "subscriptions.update": lambda path, body: (
-                subscriptions.update(_parse_id(path), body),
+                subscriptions.update(parse_id(path["id"]), body),
                 "subscription updated",
             ),
             "subscriptions.deactivate": lambda path, _: (
-                subscriptions.deactivate(_parse_id(path)),
+                subscriptions.deactivate(parse_id(path["id"])),
                 "subscription deactivated",
             ),
-            "subscriptions.secret": lambda path, _: (subscriptions.secret(_parse_id(path)), "signing secret"),
+            "subscriptions.secret": lambda path, _: (
+                subscriptions.secret(parse_id(path["id"])),
+                "signing secret",
+            ),
         }
 
     async def _write(self, work: _Work, status: int, request: web.Request, body: object) -> web.Response:
@@ -85,10 +88,3 @@ class WriteRoutes:
             return json_response(envelope(message, self._service.clock, data=data), status)
 
         return await self._service.run_in_worker(run)
-
-
-def _parse_id(path: Mapping[str, str]) -> int:
-    text = path["id"]
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
-        raise BadRequestError(f"id: {text[:40]!r} is not a positive integer")
-    return int(text)

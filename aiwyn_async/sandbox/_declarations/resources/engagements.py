@@ -38,8 +38,6 @@ _KINDS = ("Annual Review and Tax", "Annual Audit Engagement", "Advisory Retainer
 _TYPES = ("TAX", "AUDIT", "ADVISORY")
 _STATUS = Column("status", "status", Kind.TEXT)
 _NAME = Column("name", "name", Kind.TEXT)
-_START = Column("startDate", "start_date_us", Kind.INSTANT)
-_END = Column("endDate", "end_date_us", Kind.INSTANT)
 _PARTNER = Column("partnerStaffId", "partner_staff_id", Kind.INTEGER)
 _MANAGER = Column("managerStaffId", "manager_staff_id", Kind.INTEGER)
 
@@ -106,8 +104,8 @@ ENGAGEMENTS = Resource(
         CLIENT_NAME,
         Column("clientEmail", "client_email", Kind.TEXT),
         Column("clientPhone", "client_phone", Kind.TEXT),
-        _START,
-        _END,
+        Column("startDate", "start_date_us", Kind.INSTANT),
+        Column("endDate", "end_date_us", Kind.INSTANT),
         Column("estimatedValue", "estimated_cents", Kind.DECIMAL),
         CURRENCY,
         Column("engagementNameTemplate", "name_template", Kind.TEXT),
