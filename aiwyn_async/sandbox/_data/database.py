@@ -169,13 +169,10 @@ class Database:
         self._with_all_json.clear()
         for name in RESOURCES:
             self.row_ids[name] = self.read_ids(f"SELECT id FROM {name} ORDER BY id")
-        self.next_numbers = {name: self._read_meta(f"next_{name}") for name in RESOURCES}
-
-    def _read_meta(self, key: str) -> int:
-        row = self.connection.execute("SELECT value FROM sandbox_meta WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            raise LookupError(key)
-        return int(row[0])
+        facts: dict[str, int] = dict(
+            self.connection.execute("SELECT key, value FROM sandbox_meta").fetchall()
+        )
+        self.next_numbers = {name: facts[f"next_{name}"] for name in RESOURCES}
 
     def cancel(self) -> None:
         """Make a running ``open`` fail soon."""

@@ -73,12 +73,10 @@ def parse_faults(faults: Iterable[FaultSpec | str]) -> list[FaultSpec]:
     Raises:
         ValueError: They are no faults, or one does not parse.
     """
-    planned: list[object] = [] if isinstance(faults, str) else list(faults)
-    parsed = [parse_fault(fault) if isinstance(fault, str) else fault for fault in planned]
-    specs = [fault for fault in parsed if isinstance(fault, FaultSpec)]
-    if isinstance(faults, str) or len(specs) < len(parsed):
+    planned: list[Any] = list(faults)
+    if isinstance(faults, str) or not all(isinstance(fault, FaultSpec | str) for fault in planned):
         raise ValueError(f"faults must be a list such as ['429@list:3'], got {faults!r}")
-    return specs
+    return [parse_fault(fault) if isinstance(fault, str) else fault for fault in planned]
 
 
 def parse_fault(text: str) -> FaultSpec:
