@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--path", default=None, help="file to store the firm in")
     parser.add_argument(
         "--fault",
+        dest="faults",
         action="append",
         default=[],
         metavar="ROUTE:NAME=VALUE,...",
@@ -49,17 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        box = Sandbox(
-            options.invoices,
-            options.seed,
-            port=options.port,
-            latency=options.latency,
-            rate_limit=options.rate_limit,
-            api_key=options.api_key,
-            path=options.path,
-            log_bodies=False,
-            faults=options.fault,
-        )
+        box = Sandbox(**vars(options), log_bodies=False)
     except ValueError as error:
         parser.error(str(error))
     if options.invoices >= _MANY_INVOICES:
