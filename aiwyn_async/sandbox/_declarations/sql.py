@@ -11,6 +11,8 @@ AS_OF = EPOCH_2019 + SPAN_SECONDS
 """The present of the firm: invoices due before may be overdue."""
 DAY = 86_400
 MICRO = 1_000_000
+RANDOM_INSTANT = f"({EPOCH_2019} + s5 % {SPAN_SECONDS}) * {MICRO}"
+"""The SQL of an instant within the six years, in microseconds."""
 
 MATERIALIZED = "LIMIT -1 OFFSET 0"
 """Prevents SQLite from merging a step into the next, which would compute a value at each use."""
@@ -31,11 +33,6 @@ def money(cents: str) -> str:
 def clock(seconds: str) -> str:
     """Return the arguments of ``%sT%s``; strftime is several times slower."""
     return f"date({seconds}, 'unixepoch'), time({seconds}, 'unixepoch')"
-
-
-def random_instant() -> str:
-    """Return the SQL of an instant within the six years, in microseconds."""
-    return f"({EPOCH_2019} + s5 % {SPAN_SECONDS}) * {MICRO}"
 
 
 def row_json_sql(columns: Iterable[Column], objects: Mapping[str, str] | None = None, alias: str = "") -> str:

@@ -19,7 +19,7 @@ from aiwyn_async.sandbox._declarations.declarations import (
 from aiwyn_async.sandbox._declarations.fields import ID, address, money_json, phone_number, zulu_text
 from aiwyn_async.sandbox._declarations.resources.staff import partner_id
 from aiwyn_async.sandbox._declarations.sample_text import SURNAMES, TRADES
-from aiwyn_async.sandbox._declarations.sql import pick, random_instant
+from aiwyn_async.sandbox._declarations.sql import RANDOM_INSTANT, pick
 
 _PARTNER = Column("partnerStaffId", "partner_staff_id", Kind.INTEGER, nullable=True)
 _IDS = IdSequence(2101)
@@ -29,7 +29,7 @@ SELECT {_IDS.sql("n")} AS id, CAST(1000 + n * 3 AS TEXT) AS pms_ref, CAST(41000 
   {pick("s0", SURNAMES)} || ' ' || {pick("s1", TRADES)} AS name,
   printf('%012d %s', 41000 + n * 7, char(97 + s2 % 26)) AS client_key, s3 % 10 > 0 AS active,
   CASE WHEN s4 % 12 = 0 THEN NULL ELSE {partner_id("s4 / 12")} END AS partner_staff_id,
-  {random_instant()} AS created_at_us
+  {RANDOM_INSTANT} AS created_at_us
 FROM rows"""
 
 

@@ -24,7 +24,7 @@ from aiwyn_async.sandbox._declarations.fields import (
 )
 from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
 from aiwyn_async.sandbox._declarations.sample_text import FIRST_NAMES, LAST_NAMES
-from aiwyn_async.sandbox._declarations.sql import pick, random_instant
+from aiwyn_async.sandbox._declarations.sql import RANDOM_INSTANT, pick
 
 _IDS = IdSequence(20001, gap=(5, 2))
 _TITLES = ("Chief Financial Officer", "Controller", "Owner", "Bookkeeper", "VP Finance")
@@ -38,7 +38,7 @@ SELECT {_IDS.sql("n")} AS id, {pick("s0", FIRST_NAMES)} AS first_name, {pick("s1
   CASE WHEN s4 % 15 THEN 'ACTIVE' ELSE 'INACTIVE' END AS status, 'CLIENT_CONTACT' AS type,
   c.id AS client_id, c.name AS client_name, n < :clients AS is_primary_contact,
   CASE WHEN s4 % 3 THEN NULL ELSE printf('Prefers mornings; met in %d.', 2019 + s4 % 6) END AS notes,
-  {random_instant()} AS created_at_us, {random_instant()} + s4 % 864000 * 1000000 AS updated_at_us
+  {RANDOM_INSTANT} AS created_at_us, {RANDOM_INSTANT} + s4 % 864000 * 1000000 AS updated_at_us
 FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id("n")}"""
 
 

@@ -22,7 +22,7 @@ from aiwyn_async.sandbox._declarations.fields import (
 from aiwyn_async.sandbox._declarations.resources.clients import CLIENTS
 from aiwyn_async.sandbox._declarations.resources.invoices import PAYMENTS_OF_INVOICES
 from aiwyn_async.sandbox._declarations.sample_text import CARD_TYPES, PAYMENT_METHODS
-from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, pick, random_instant
+from aiwyn_async.sandbox._declarations.sql import MATERIALIZED, MICRO, RANDOM_INSTANT, pick
 
 _IDS = IdSequence(60_000_000, step=(3, 1), gap=(3, 3))
 """The ids of unapplied payments are divisible by 3; those of an invoice's payments are not."""
@@ -60,7 +60,7 @@ FROM ({source} {MATERIALIZED})"""
 
 _UNAPPLIED = f"""
 SELECT {_IDS.sql("n")} AS payment, 1000 + s2 % 900000 AS cents, {pick("s0", PAYMENT_METHODS)} AS method,
-  {random_instant()} / {MICRO} AS at, c.id AS client_id, c.name AS client_name, NULL AS invoice_id,
+  {RANDOM_INSTANT} / {MICRO} AS at, c.id AS client_id, c.name AS client_name, NULL AS invoice_id,
   NULL AS invoice_number
 FROM rows JOIN clients AS c ON c.id = {CLIENTS.nearest_id("s1")}"""
 

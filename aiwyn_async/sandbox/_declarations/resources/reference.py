@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from aiwyn_async.sandbox._declarations.declarations import Column, IdSequence, Kind, Resource, Seed
 from aiwyn_async.sandbox._declarations.fields import CREATED_AT, ID, UPDATED_AT, snake_case
 from aiwyn_async.sandbox._declarations.sample_text import SERVICES
-from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, pick, random_instant
+from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, RANDOM_INSTANT, pick
 
 _MAX_ROWS = 200
 """The largest reference table, except those that mirror another resource."""
@@ -67,7 +67,7 @@ def _select(
     joined = "" if of is None else f"JOIN {of.name} AS p ON p.id = {of.nearest_id('n')}"
     return f"""
 SELECT {ids.sql("n")} AS id, {row_name} AS name, n % 11 < 10 AS active, {EPOCH_2019 * MICRO} AS created_at_us,
-  {random_instant()} AS updated_at_us{links}
+  {RANDOM_INSTANT} AS updated_at_us{links}
 FROM rows {joined}"""  # noqa: S608
 
 

@@ -15,7 +15,7 @@ from aiwyn_async.sandbox._declarations.declarations import (
 from aiwyn_async.sandbox._declarations.fields import CREATED_AT, ID, UPDATED_AT
 from aiwyn_async.sandbox._declarations.resources.reference import DEPARTMENTS, OFFICES
 from aiwyn_async.sandbox._declarations.sample_text import FIRST_NAMES, LAST_NAMES
-from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, pick, random_instant
+from aiwyn_async.sandbox._declarations.sql import EPOCH_2019, MICRO, RANDOM_INSTANT, pick
 
 IDS = IdSequence(41, gap=(4, 3))
 _ROLES = ("PARTNER", "MANAGER", "SENIOR", "STAFF", "STAFF")
@@ -47,7 +47,7 @@ SELECT {IDS.sql("n")} AS id, CAST(2200 + n * 3 AS TEXT) AS pms_ref,
   {pick("n", _ROLES)} AS type, {DEPARTMENTS.seed.ids.sql("s3 % :departments")} AS dept_id,
   {OFFICES.seed.ids.sql("s4 % :offices")} AS office_id,
   CASE WHEN n % 5 = 0 THEN NULL WHEN n % 5 = 1 THEN {partner_id("n / 5")} ELSE {manager_id("n / 5")} END AS manager_staff_id,
-  {EPOCH_2019 * MICRO} - (s5 % 86400000) * {MICRO} AS created_at_us, {random_instant()} AS updated_at_us
+  {EPOCH_2019 * MICRO} - (s5 % 86400000) * {MICRO} AS created_at_us, {RANDOM_INSTANT} AS updated_at_us
 FROM rows"""  # noqa: S608, E501
 
 STAFF = Resource(
