@@ -89,7 +89,7 @@ class RangePlan:
     @property
     def suspects(self) -> list[KeyRange]:
         """Ranges without received rows, of which a discarded response had rows."""
-        if not self._history.has_rejected:
+        if not self._history.rejected:
             return []
         return self._history.find_suspect_ranges(self._start, [*self.remaining, *self.missing])
 
@@ -278,7 +278,7 @@ class RangePlan:
     def _reread_suspects(self) -> None:
         """Read suspect ranges again; an ordered pull, which is beyond them, cannot."""
         suspects, size = self.suspects, self._segments.page_size
-        self._history.clear_rejected()
+        self._history.rejected.clear()
         for each in suspects:
             if self._ordered:
                 reason = "its rows were in a discarded response and in no later one"
