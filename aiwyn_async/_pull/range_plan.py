@@ -289,12 +289,8 @@ class RangePlan:
     def _continue_search(self, segment: Segment, search: Search) -> None:
         if not search.is_done and search.next_key == segment.until:
             search.record(search.next_key, works=True)  # the segment ends there
-        if search.is_done:
-            self._skip_to(segment, search.works)
-        elif search.fails >= search.end or (self._probes >= MAX_PROBES and search.works is None):
-            self._skip_to(segment, segment.until)
-        elif self._probes >= MAX_PROBES:
-            self._skip_to(segment, search.works)
+        if search.is_done or search.fails >= search.end or self._probes >= MAX_PROBES:
+            self._skip_to(segment, segment.until if search.works is None else search.works)
 
     def _skip_to(self, segment: Segment, until: Id | None) -> None:
         """Mark the keys of a segment up to ``until`` as missing, and continue above."""
