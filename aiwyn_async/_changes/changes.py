@@ -178,6 +178,11 @@ class Changes(Read[RowT]):
         changes: Changes[RowT] = use
         self._iteration = changes._iteration
 
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        async with Owned(self._page_chunks()) as pages:
+            async for (page,) in pages:
+                yield page.items
+
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         use = self._iteration = self._new_iteration()  # ack() refers to the latest use
         self._end_with(None)

@@ -22,7 +22,7 @@ from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import find_custom_type
 from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._http.session import Session
-from aiwyn_async._pagination.iteration import Iteration, Owned
+from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
@@ -280,15 +280,9 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
     def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         """Yield each page alone, as ``Iteration`` expects chunks."""
 
-    async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
+    @abstractmethod
+    def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
         """Yield the rows, a chunk at a time."""
-        async with Owned(self._page_chunks()) as pages:
-            async for (page,) in pages:
-                rows = page.items
-                # The page and its bytes are released before the next one is decoded.
-                del page
-                yield rows
-                del rows
 
     def _with(self, row_type: Any = None, **changes: Any) -> Any:
         """Return the same read with other options or another row type."""

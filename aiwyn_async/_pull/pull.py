@@ -54,6 +54,20 @@ class Pull(ReportedRead[RowT, PullReport]):
         self._readers = _Readers(session, query, row_type, self.options, self._position, self._bind)
         self._readers.start()  # raises before anything is sent if the position is damaged
 
+    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        with self._session.observe_read(self.query.path) as observation:
+            pages = _PullIteration(self, self._readers, self._publish)
+            observation.report = pages.report
+            try:
+                while (page := await pages.next_page()) is not None:
+                    rows = page.items
+                    # The page and its bytes are released before the next one is decoded.
+                    del page
+                    yield rows
+                    del rows
+            finally:
+                await pages.aclose()
+
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
         with self._session.observe_read(self.query.path) as observation:
             pages = _PullIteration(self, self._readers, self._publish)
