@@ -23,6 +23,7 @@ from invoice_pages import DECLARED, decode, page_of
     [
         b'{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":7}}}',
         b'{"acme_invoice":[{"id":1}],"acme_invoice_aggregate":{"aggregate":{"count":7}}}',
+        b'{"acme-1_invoice":[{"id":1}],"acme-1_invoice_aggregate":{"aggregate":{"count":7}}}',
         b'{"deid_invoice":[{"id":1}],"total":{"aggregate":{"count":7}}}',
         b'{"data":{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":7}}},"error":null,"meta":{}}',
         b'{"data":{"acme_invoice":[{"id":1}],"acme_invoice_aggregate":{"aggregate":{"count":"7"}}},"errors":[]}',
@@ -44,6 +45,8 @@ def test_decode_finds_rows_and_count_in_any_envelope(body: bytes) -> None:
         ("12.0", 12),
         ("-1", None),
         ('"many"', None),
+        ('"\u0667"', None),
+        (f'"{"7" * 31}"', None),
         ("true", None),
         ("1e999999999", None),
         ("{}", None),
