@@ -130,6 +130,5 @@ class Checks:
         )
 
     async def _decodes(self, key: Id, row_type: Any) -> bool:
-        """Return whether the row of a key decodes as a type."""
         options = ReadOptions(limit=1, on_bad_row="skip")
         return bool(await Pager(self._session, self._bounds.query_of_row(key), row_type, options).collect())

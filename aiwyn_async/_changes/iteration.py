@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import ChainMap
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -11,7 +10,7 @@ import msgspec
 
 from aiwyn_async._changes.bounds import Span
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import ListReport, sum_fields
+from aiwyn_async._core.reports import ListReport, combine_fields
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pull.pull import Pull
@@ -72,10 +71,8 @@ def _sum_of(reports: Sequence[ListReport]) -> ListReport:
     at_start = [report.total_count_at_start for report in reports]
     return msgspec.structs.replace(
         reports[-1],
-        **sum_fields(reports, "rows_received", "rows_yielded", "short_pages", "unused_rows"),
-        unknown_fields=dict(ChainMap(*(report.unknown_fields for report in reports))),
+        **combine_fields(reports, "rows_received", "rows_yielded", "short_pages", "unused_rows"),
         total_count=None if None in counts else sum(filter(None, counts)),
         total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
-        deduplicated=all(report.deduplicated for report in reports),
         keyset_only=False,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import ChainMap
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
@@ -139,9 +140,16 @@ class ReadReport(msgspec.Struct, kw_only=True):
         return problems
 
 
-def sum_fields(reports: Collection[ReadReport], *more: str) -> dict[str, Any]:
-    """Return the sums of the fields in ``SUMMED`` and of more fields."""
-    return {name: sum(getattr(each, name) for each in reports) for name in (*SUMMED, *more)}
+def combine_fields(reports: Sequence[ReadReport], *summed: str) -> dict[str, Any]:
+    """Return fields for one report of several reads: the sums of ``SUMMED`` and of more, and what all share.
+
+    An unknown field that several reports have is named with the row of the first one.
+    """
+    sums = {name: sum(getattr(each, name) for each in reports) for name in (*SUMMED, *summed)}
+    return sums | {
+        "unknown_fields": dict(ChainMap(*(each.unknown_fields for each in reports))),
+        "deduplicated": all(each.deduplicated for each in reports),
+    }
 
 
 class ListReport(ReadReport, kw_only=True):

@@ -67,7 +67,6 @@ class ChosenRows(list[Id]):
         self.blocks = list(blocks)
 
     def add(self, rows: ChosenRows) -> None:
-        """Add rows."""
         self += rows
         self.blocks += rows.blocks
 

@@ -37,7 +37,6 @@ split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def converter(kind: inspect.Type) -> Converter:  # noqa: PLR0911 (one for each kind)
-    """Return the converter of a type."""
     match kind:
         case inspect.Metadata(type=inner):
             return converter(inner)

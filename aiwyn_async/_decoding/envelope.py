@@ -62,11 +62,10 @@ def _struct_type(leaves: dict[tuple[str, ...], Any]) -> Any:
     fields: list[tuple[str, Any, Any]] = []
     for key in dict.fromkeys(path[0] for path in leaves):
         below = {path[1:]: leaf for path, leaf in leaves.items() if path[0] == key}
-        if () in below:
-            kind = Any if below[()] is Any else below[()] | msgspec.UnsetType
-        else:
-            kind = _struct_type(below) | None | msgspec.UnsetType
-        fields.append((_attribute(key), kind, msgspec.field(name=key, default=msgspec.UNSET)))
+        kind = below[()] if () in below else _struct_type(below) | None
+        fields.append(
+            (_attribute(key), kind | msgspec.UnsetType, msgspec.field(name=key, default=msgspec.UNSET))
+        )
     return msgspec.defstruct("Envelope", fields, gc=False)
 
 

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Protocol
 
 from aiwyn_async._http import forks
+from aiwyn_async._http.call import Call
 from aiwyn_async._http.limits import AdaptiveLimit, FixedLimit, Sample
 from aiwyn_async.config import Clock
-
-
-class HasPhase(Protocol):
-    """A caller waiting for a slot, such as a ``Call``; its phase is named in the deadline's error."""
-
-    @property
-    def phase(self) -> str: ...
-
-    @phase.setter
-    def phase(self, phase: str) -> None: ...
-
-    async def wait(self, phase: str, seconds: float) -> None: ...
 
 
 class ConcurrencyLimiter:
@@ -64,7 +52,7 @@ class ConcurrencyLimiter:
         return int(self._limit.limit)
 
     async def acquire(
-        self, caller: HasPhase, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
+        self, call: Call, *, loop: asyncio.AbstractEventLoop | None = None, priority: bool = False
     ) -> float:
         """Wait for a slot and the end of a pause; return the time of admission. Pair with ``release()``.
 
@@ -76,14 +64,14 @@ class ConcurrencyLimiter:
         if loop is not self._loop:
             self._change_loop(loop)
         if self.in_flight >= int(self._limit.limit) or self._waiting:
-            caller.phase = "queue"
+            call.phase = "queue"
             await self._wait_for_slot(loop, priority)
         else:
             self.in_flight += 1
             self._held_here += 1
         try:
             while (left := self.paused_until - (now := self._clock.monotonic())) > 0:
-                await caller.wait("pause", left)
+                await call.wait("pause", left)
         except BaseException:
             self.release(loop)
             raise

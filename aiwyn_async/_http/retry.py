@@ -12,7 +12,7 @@ import backoff
 import msgspec
 
 from aiwyn_async._http.call import Call
-from aiwyn_async._http.error_mapping import find_failure, is_refused_for_now
+from aiwyn_async._http.error_mapping import find_failure, may_have_been_applied
 from aiwyn_async._http.messages import (
     Failure,
     FailureKind,
@@ -28,8 +28,6 @@ from aiwyn_async.config import Config
 
 # Cloudflare sends 520 to 524 for what others call 502 or 504; an overloaded server may send 529.
 RETRIED_STATUSES: Final = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
-# With these statuses, the server has certainly not applied a write.
-NOT_APPLIED_STATUSES: Final = {425, 429}
 RETRIED_FAILURES: Final = {
     FailureKind.CONNECT,
     FailureKind.DNS,
@@ -118,15 +116,11 @@ def _backoff(base: float, cap: float, attempt: int) -> float:
 def _may_be_repeated(request: Request, outcome: Outcome, config: Config) -> bool:
     if isinstance(outcome, Failure):
         repeatable = outcome.kind in RETRIED_FAILURES
-        not_applied = outcome.kind.never_sent
     else:
         repeatable = outcome.status in RETRIED_STATUSES or _is_unreadable(outcome)
-        not_applied = outcome.status in NOT_APPLIED_STATUSES or is_refused_for_now(outcome)
         if outcome.status == 409 and request.retry_class is RetryClass.WRITE:
             return False
-    if request.retry_class is RetryClass.READ:
-        return repeatable
-    return repeatable and (not_applied or config.retry_writes)
+    return repeatable and (config.retry_writes or not may_have_been_applied(request, outcome))
 
 
 def _is_unreadable(outcome: Outcome) -> bool:

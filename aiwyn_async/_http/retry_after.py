@@ -72,8 +72,6 @@ def timestamp_of(text: str) -> float | None:
 def _until(headers: Mapping[str, str], name: str, now: float) -> float | None:
     """Return the seconds until what a header names: a delay, a time since 1970 or a date."""
     text = _header(headers, name)
-    if not text:
-        return None
     value = _number(text)
     if value is None:
         value = _time_in(text)

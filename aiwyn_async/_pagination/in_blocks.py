@@ -44,7 +44,6 @@ class PageInBlocks(Generic[RowT]):
 
     @property
     def blocks_left(self) -> int:
-        """The number of blocks left."""
         return self._blocks.remaining
 
     @property

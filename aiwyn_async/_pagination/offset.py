@@ -112,7 +112,7 @@ class OffsetPagination:
 
     def _can_prefetch(self) -> bool:
         state = self._state
-        if not state.pages_received or self._count is None or state.probe is not None or self._empty_pages:
+        if self._count is None or state.probe is not None or self._empty_pages:
             return False
         requested = sum(request.size for request in self._in_flight)
         remaining = self._count - state.rows

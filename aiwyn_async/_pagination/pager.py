@@ -15,7 +15,7 @@ from aiwyn_async._pagination.iteration import LastChunk
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
-from aiwyn_async._pagination.read import Read, ReadOptions
+from aiwyn_async._pagination.read import ReadOptions, ReportedRead
 from aiwyn_async._pagination.strategy import Pagination
 from aiwyn_async.errors import PaginationError, RequestError
 
@@ -25,7 +25,7 @@ OtherT = TypeVar("OtherT")
 LIST_OPTIONS: Final = ("page_size", "limit", "strict", "on_bad_row", "resume")
 
 
-class Pager(Read[RowT]):
+class Pager(ReportedRead[RowT, ListReport]):
     """The rows of a list or search, page by page.
 
     ``async for`` yields the rows of all pages, ``await`` returns the first ``Page``, ``pages()`` yields
@@ -46,25 +46,6 @@ class Pager(Read[RowT]):
         if self.options.resume is not None:
             self._position = self.options.resume.position_for(query.path, query.fingerprint())
             self._pagination(self.options.limit)  # raises before anything is sent if the position is damaged
-
-    @property
-    def report(self) -> ListReport:
-        """What the latest use did, and whether it is complete."""
-        return self._report
-
-    @property
-    def bad_rows(self) -> list[BadRow]:
-        """Rows that do not decode, if they are collected."""
-        return self._bad_rows
-
-    def adopt(self, report: ListReport, bad_rows: list[BadRow]) -> None:
-        """Show the report of a consumer that reads this pager with another row type."""
-        self._report, self._bad_rows = report, bad_rows
-
-    def follow(self, use: Any) -> None:
-        """Show the state of a copy as that of the latest use."""
-        super().follow(use)
-        self.adopt(use.report, use.bad_rows)
 
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """Return the first page."""

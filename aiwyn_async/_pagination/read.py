@@ -32,6 +32,7 @@ from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, Requ
 
 ResultT = TypeVar("ResultT")
 RowT = TypeVar("RowT")
+ReportT = TypeVar("ReportT", bound=ReadReport)
 
 MAX_RANGES: Final = 64
 
@@ -287,6 +288,32 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         """Return the same read with other options or another row type."""
         options = msgspec.structs.replace(self.options, **changes)
         return type(self)(self._session, self.query, self.row_type if row_type is None else row_type, options)
+
+
+class ReportedRead(Read[RowT], Generic[RowT, ReportT]):
+    """A read with a report and bad rows of its own; ``Changes`` shows those of its parts."""
+
+    _report: ReportT
+    _bad_rows: list[BadRow]
+
+    @property
+    def report(self) -> ReportT:
+        """What the latest use did, and whether it is complete."""
+        return self._report
+
+    @property
+    def bad_rows(self) -> list[BadRow]:
+        """Rows that do not decode, if they are collected."""
+        return self._bad_rows
+
+    def adopt(self, report: ReportT, bad_rows: list[BadRow]) -> None:
+        """Show the report of a consumer that reads these rows with another type."""
+        self._report, self._bad_rows = report, bad_rows
+
+    def follow(self, use: Any) -> None:
+        """Show the state of a copy as that of the latest use."""
+        super().follow(use)
+        self.adopt(use.report, use.bad_rows)
 
 
 def check_decodable(row_type: object) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Sequence
 
 import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import EarlierProblems, sum_fields
+from aiwyn_async._core.reports import EarlierProblems, combine_fields
 
 
 def combine_parts(reports: Sequence[PullReport], total_count: int | None) -> PullReport:
@@ -19,7 +18,7 @@ def combine_parts(reports: Sequence[PullReport], total_count: int | None) -> Pul
         total_count: the server's count before all of them, or None.
     """
     first = reports[0]
-    changes = sum_fields(
+    changes = combine_fields(
         reports,
         *("rows_received", "rows_yielded", "rows_without_key", "unaccounted_rows", "short_pages"),
         *("retries", "ranges_completed", "scans"),
@@ -27,9 +26,8 @@ def combine_parts(reports: Sequence[PullReport], total_count: int | None) -> Pul
     for name in ("total_count_at_start", "total_count_at_end"):
         counts = [getattr(each, name) for each in reports]
         changes[name] = None if None in counts else sum(counts)
-    for name in ("deduplicated", "order_checked", "finished"):
+    for name in ("order_checked", "finished"):
         changes[name] = all(getattr(each, name) for each in reports)
-    changes["unknown_fields"] = dict(ChainMap(*(each.unknown_fields for each in reports)))
     changes["earlier_problems"] = EarlierProblems(
         **{
             name: sum(getattr(each.earlier_problems, name) for each in reports)

@@ -19,7 +19,7 @@ class PageHistory:
         """The highest count that exceeded its page, so that it was not the count of the page alone."""
         self._received: list[tuple[int, int]] = []
         """The lowest and the highest key of each page."""
-        self._rejected: set[int] = set()
+        self.rejected: set[int] = set()
         """Integer keys of discarded responses."""
 
     def record_length(self, rows: int) -> None:
@@ -31,16 +31,7 @@ class PageHistory:
 
     def reject(self, keys: Iterable[Id | None]) -> None:
         """Record a discarded response: another response has to contain its rows."""
-        self._rejected.update(key for key in keys if isinstance(key, int))
-
-    @property
-    def has_rejected(self) -> bool:
-        """True if a response with integer keys was discarded."""
-        return bool(self._rejected)
-
-    def clear_rejected(self) -> None:
-        """Forget the discarded responses."""
-        self._rejected.clear()
+        self.rejected.update(key for key in keys if isinstance(key, int))
 
     def is_short(self, rows: int, count: int | None, requested: int) -> bool:
         """Return whether a page has fewer rows than the server usually returns."""
@@ -64,7 +55,7 @@ class PageHistory:
         ``start`` are the ranges that the pull started with, ``left`` those that are known to be unread.
         """
         suspects: list[KeyRange] = []
-        for key in sorted(self._rejected):
+        for key in sorted(self.rejected):
             origin = next((each for each in start if contains(each, key)), None)
             is_received = any(low <= key <= high for low, high in self._received)
             is_left = any(contains(each, key) for each in [*left, *suspects])

@@ -17,7 +17,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import Read, ReadOptions, type_name
+from aiwyn_async._pagination.read import ReadOptions, ReportedRead, type_name
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored
@@ -31,7 +31,7 @@ OtherT = TypeVar("OtherT")
 PULL_OPTIONS: Final = ("page_size", "ranges", "ordered", "strict", "on_bad_row", "resume", "on_progress")
 
 
-class Pull(Read[RowT]):
+class Pull(ReportedRead[RowT, PullReport]):
     """All rows of a resource, read in bulk.
 
     If rows can be searched by key, key ranges are read concurrently, each in key order: rows that are
@@ -53,25 +53,6 @@ class Pull(Read[RowT]):
         self._position = None if self.options.resume is None else self._position_of(self.options.resume)
         self._readers = _Readers(session, query, row_type, self.options, self._position, self._bind)
         self._readers.start()  # raises before anything is sent if the position is damaged
-
-    @property
-    def report(self) -> PullReport:
-        """What the latest use did, and whether it is complete."""
-        return self._report
-
-    @property
-    def bad_rows(self) -> list[BadRow]:
-        """Rows that do not decode, if they are collected."""
-        return self._bad_rows
-
-    def adopt(self, report: PullReport, bad_rows: list[BadRow]) -> None:
-        """Show the report of a consumer that reads this pull with another row type."""
-        self._report, self._bad_rows = report, bad_rows
-
-    def follow(self, use: Any) -> None:
-        """Show the state of a copy as that of the latest use."""
-        super().follow(use)
-        self.adopt(use.report, use.bad_rows)
 
     async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
         with self._session.observe_read(self.query.path) as observation:

@@ -89,7 +89,7 @@ class RangePlan:
     @property
     def suspects(self) -> list[KeyRange]:
         """Ranges without received rows, of which a discarded response had rows."""
-        if not self._history.has_rejected:
+        if not self._history.rejected:
             return []
         return self._history.find_suspect_ranges(self._start, [*self.remaining, *self.missing])
 
@@ -278,7 +278,7 @@ class RangePlan:
     def _reread_suspects(self) -> None:
         """Read suspect ranges again; an ordered pull, which is beyond them, cannot."""
         suspects, size = self.suspects, self._segments.page_size
-        self._history.clear_rejected()
+        self._history.rejected.clear()
         for each in suspects:
             if self._ordered:
                 reason = "its rows were in a discarded response and in no later one"
@@ -289,12 +289,8 @@ class RangePlan:
     def _continue_search(self, segment: Segment, search: Search) -> None:
         if not search.is_done and search.next_key == segment.until:
             search.record(search.next_key, works=True)  # the segment ends there
-        if search.is_done:
-            self._skip_to(segment, search.works)
-        elif search.fails >= search.end or (self._probes >= MAX_PROBES and search.works is None):
-            self._skip_to(segment, segment.until)
-        elif self._probes >= MAX_PROBES:
-            self._skip_to(segment, search.works)
+        if search.is_done or search.fails >= search.end or self._probes >= MAX_PROBES:
+            self._skip_to(segment, segment.until if search.works is None else search.works)
 
     def _skip_to(self, segment: Segment, until: Id | None) -> None:
         """Mark the keys of a segment up to ``until`` as missing, and continue above."""

@@ -197,7 +197,6 @@ class RowSchema:
         return pa.table(columns, schema=pa.schema(list(self._row)))
 
     def _decode_rows(self, rows: PageRows, page: RowsOfPage, first: int) -> Any:
-        """Decode a page row by row."""
         decoded: list[tuple[int, ExactRow]] = []
         for index, row in enumerate(page.rows):
             try:

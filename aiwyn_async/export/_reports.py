@@ -7,17 +7,15 @@ from typing import Any
 import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._core.reports import ListReport, sum_fields
+from aiwyn_async._core.reports import ListReport, combine_fields
 
 
 def combine(before: Any, now: Any) -> Any:
     """Return a copy of this run's report, combined with that of earlier runs (of the same type) if any."""
     if before is None:
         return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
-    changes = sum_fields([before, now])
-    changes["unknown_fields"] = now.unknown_fields | before.unknown_fields
+    changes = combine_fields([before, now])
     changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
-    changes["deduplicated"] = before.deduplicated and now.deduplicated
     if before.total_count_at_start is not None:
         changes["total_count_at_start"] = before.total_count_at_start
     changes |= _combine_list(before, now) if isinstance(now, ListReport) else _combine_pull(before, now)

@@ -6,34 +6,17 @@ import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from aiwyn_async._core.files import move_synced, restrict_to_owner, sync_file
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._part_files import disk_errors
 
+if TYPE_CHECKING:  # it needs an extra
+    from aiwyn_async.export._formats.duckdb import DatabaseFile
+
 LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 """Suffixes of DuckDB's write-ahead log, which it replays when it opens the database."""
-
-
-class SharedFile(Protocol):
-    """How to write into an existing file that contains more than the export."""
-
-    def check(self, path: Path) -> None:
-        """Check that the file can be written.
-
-        Raises:
-            ExportError: it is in use or cannot be opened.
-        """
-        ...
-
-    def write(self, new: Path, path: Path) -> bool:
-        """Write new content into the existing file; False to replace the file.
-
-        Raises:
-            ExportError: the file is in use or cannot be written; it is unchanged.
-        """
-        ...
 
 
 class Target:
@@ -42,7 +25,7 @@ class Target:
     ``shared`` is for a format whose files contain more than one export; without it, a file is replaced.
     """
 
-    def __init__(self, path: Path, shared: SharedFile | None) -> None:
+    def __init__(self, path: Path, shared: DatabaseFile | None) -> None:
         self.path = path
         self._shared = shared
         self._may_replace = False

@@ -23,10 +23,15 @@ from invoice_pages import DECLARED, decode, page_of
     [
         b'{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":7}}}',
         b'{"acme_invoice":[{"id":1}],"acme_invoice_aggregate":{"aggregate":{"count":7}}}',
+        b'{"acme-1_invoice":[{"id":1}],"acme-1_invoice_aggregate":{"aggregate":{"count":7}}}',
         b'{"deid_invoice":[{"id":1}],"total":{"aggregate":{"count":7}}}',
         b'{"data":{"deid_invoice":[{"id":1}],"deid_invoice_aggregate":{"aggregate":{"count":7}}},"error":null,"meta":{}}',
         b'{"data":{"acme_invoice":[{"id":1}],"acme_invoice_aggregate":{"aggregate":{"count":"7"}}},"errors":[]}',
         b'{"data":[{"id":1}],"total":7}',
+        b'{"notes":[{"id":9}],"acme_invoice":[{"id":1}],"total":7}',
+        b'{"notes":[{"id":9}],"invoice":[{"id":1}],"total":7}',
+        b'{"data":{"notes":[{"id":9}],"deid_invoice":[{"id":1}]},"total":7}',
+        b'{"acme_invoice":[{"id":1}],"acme_aggregate":{"aggregate":{"count":7}}}',
         b'{"invoice":[{"id":1}],"totalCount":7.0,"warnings":[]}',
         b'{"deid_invoice_aggregate":{"aggregate":{"count":7}},"other":{"x":[1]},"deid_invoice":[{"id":1}]}',
     ],
@@ -44,6 +49,8 @@ def test_decode_finds_rows_and_count_in_any_envelope(body: bytes) -> None:
         ("12.0", 12),
         ("-1", None),
         ('"many"', None),
+        ('"\u0667"', None),
+        (f'"{"7" * 31}"', None),
         ("true", None),
         ("1e999999999", None),
         ("{}", None),
@@ -55,7 +62,9 @@ def test_count_is_a_number_or_none(count: str, expected: int | None) -> None:
     assert (len(page.rows), page.count) == (1, expected)
 
 
-@pytest.mark.parametrize("body", [b'{"deid_invoice":[{"id":1}]}', b'{"deid_invoice":[{"id":1}],"x":5}'])
+@pytest.mark.parametrize(
+    "body", [b'{"deid_invoice":[{"id":1}]}', b'{"deid_invoice":[{"id":1}],"x":{"aggregate":{"count":5}}}']
+)
 def test_count_is_none_if_missing(body: bytes) -> None:
     assert decode(body).count is None
 

@@ -82,9 +82,11 @@ def _parts(sizes: list[int], folder: Path) -> Iterator[Path]:
 @settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 30), max_size=12))
 def test_merged_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -> None:
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
-        merged = parquet.merge_small_parts(_parts(sizes, folder), folder, min_rows=10, max_rows=25)
+        patch.setattr(parquet, "MIN_ROWS", 10)
+        patch.setattr(parquet, "MAX_ROWS", 25)
+        merged = parquet.merge_small_parts(_parts(sizes, folder), folder)
         tables: list[Any] = [pq.read_table(path) for path in merged]
 
     assert [key for table in tables for key in table["id"].to_pylist()] == list(range(sum(sizes)))
@@ -95,8 +97,9 @@ def test_merged_parts_have_all_rows_in_order_and_are_bounded(sizes: list[int]) -
         assert not (one < 10 and other < 10) or one + other > 25
 
 
-def test_merged_parts_are_bounded_in_bytes(tmp_path: Path) -> None:
-    merged = parquet.merge_small_parts(_parts([5, 5, 5], tmp_path), tmp_path, max_bytes=1)
+def test_merged_parts_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "MAX_BYTES", 1)
+    merged = parquet.merge_small_parts(_parts([5, 5, 5], tmp_path), tmp_path)
     assert [pq.read_metadata(path).num_rows for path in merged] == [5, 5, 5]
 
 

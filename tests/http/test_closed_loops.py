@@ -17,21 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aiwyn_async._http.call import Call
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
+from aiwyn_async._http.messages import Request
 from aiwyn_async.testing import FakeClock
 
 
-class Caller:
-    """A caller of the limiter."""
-
-    phase = ""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-
-    async def wait(self, phase: str, seconds: float) -> None:
-        self.phase = phase
-        await self._clock.sleep(seconds)
+def new_call(clock: FakeClock) -> Call:
+    return Call(Request(method="POST", path="/x"), clock, deadline=1e9)
 
 
 def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
@@ -48,7 +41,7 @@ def abandon(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
 
 async def hold(limiter: ConcurrencyLimiter) -> None:
     loop = asyncio.get_running_loop()
-    await limiter.acquire(Caller(FakeClock()))
+    await limiter.acquire(new_call(FakeClock()))
     try:
         await asyncio.Event().wait()
     finally:
@@ -57,7 +50,7 @@ async def hold(limiter: ConcurrencyLimiter) -> None:
 
 async def visit(limiter: ConcurrencyLimiter) -> None:
     async with asyncio.timeout(5):
-        await limiter.acquire(Caller(FakeClock()))
+        await limiter.acquire(new_call(FakeClock()))
     limiter.release()
 
 
@@ -79,7 +72,7 @@ def test_slots_and_waiters_of_a_closed_loop_are_released(clock: FakeClock) -> No
 def test_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(limiter.acquire(Caller(clock)))
+    loop.run_until_complete(limiter.acquire(new_call(clock)))
     loop.close()
     limiter.release(loop)
     assert limiter.in_flight == 0
@@ -90,8 +83,8 @@ def test_slot_released_before_the_next_loop_is_released_once(clock: FakeClock) -
 def test_stopped_loop_retains_its_slots(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(2, clock)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
-    first.run_until_complete(limiter.acquire(Caller(clock)))
-    second.run_until_complete(limiter.acquire(Caller(clock)))
+    first.run_until_complete(limiter.acquire(new_call(clock)))
+    second.run_until_complete(limiter.acquire(new_call(clock)))
     assert limiter.in_flight == 2
     second.close()
     first.run_until_complete(visit(limiter))
@@ -143,7 +136,7 @@ def test_slots_of_two_open_loops_are_counted_apart(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(2, clock)
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for loop in loops:
-        loop.run_until_complete(limiter.acquire(Caller(clock)))
+        loop.run_until_complete(limiter.acquire(new_call(clock)))
     for loop in loops:
         limiter.release(loop)
         loop.close()
@@ -153,8 +146,8 @@ def test_slots_of_two_open_loops_are_counted_apart(clock: FakeClock) -> None:
 def test_slot_assigned_to_a_waiter_of_another_open_loop_is_released_by_it(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     one, other = (asyncio.new_event_loop() for _ in range(2))
-    one.run_until_complete(limiter.acquire(Caller(clock)))
-    waiters = [loop.create_task(limiter.acquire(Caller(clock))) for loop in (one, other)]
+    one.run_until_complete(limiter.acquire(new_call(clock)))
+    waiters = [loop.create_task(limiter.acquire(new_call(clock))) for loop in (one, other)]
     for loop in (one, other):
         loop.run_until_complete(asyncio.sleep(0))
     limiter.release(one)
@@ -171,7 +164,7 @@ def test_forked_child_releases_no_slot_of_the_parents_loops(clock: FakeClock) ->
     limiter = ConcurrencyLimiter(2, clock)
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for loop in loops:
-        loop.run_until_complete(limiter.acquire(Caller(clock)))
+        loop.run_until_complete(limiter.acquire(new_call(clock)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that other threads run while forking
         child = os.fork()
@@ -179,7 +172,7 @@ def test_forked_child_releases_no_slot_of_the_parents_loops(clock: FakeClock) ->
         in_flight = 0
         with contextlib.suppress(BaseException):
             loops[0].close()
-            asyncio.run(limiter.acquire(Caller(clock)))
+            asyncio.run(limiter.acquire(new_call(clock)))
             in_flight = limiter.in_flight
         os._exit(in_flight)
     for loop in loops:

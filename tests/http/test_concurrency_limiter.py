@@ -12,20 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async._http import forks
+from aiwyn_async._http.call import Call
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
+from aiwyn_async._http.messages import Request
 from aiwyn_async.testing import FakeClock
 
 
-class Caller:
-    """A caller of the limiter, with the clock for its waits."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.phase = "token"
-        self._clock = clock
-
-    async def wait(self, phase: str, seconds: float) -> None:
-        self.phase = phase
-        await self._clock.sleep(seconds)
+def new_call(clock: FakeClock) -> Call:
+    return Call(Request(method="POST", path="/x"), clock, deadline=1e9)
 
 
 MOVES = st.lists(
@@ -59,7 +53,7 @@ async def _play(moves: list[str], max_limit: int) -> None:
     tasks: list[asyncio.Task[None]] = []
 
     async def visit(ahead: bool) -> None:
-        limit_at_admission = await limiter.acquire(Caller(clock), priority=ahead)
+        limit_at_admission = await limiter.acquire(new_call(clock), priority=ahead)
         assert limit_at_admission == clock.monotonic()
         leaves = asyncio.Event()
         inside.append(leaves)
@@ -96,7 +90,7 @@ async def _play(moves: list[str], max_limit: int) -> None:
     assert all(task.cancelled() or task.exception() is None for task in tasks)
     assert limiter.in_flight == 0
     assert not limiter._waiting
-    await limiter.acquire(Caller(clock))
+    await limiter.acquire(new_call(clock))
     limiter.release()
 
 
@@ -114,8 +108,8 @@ async def _release_all(tasks: list[asyncio.Task[None]], inside: list[asyncio.Eve
 
 async def test_cancelled_waiter_passes_its_slot_on(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
-    await limiter.acquire(Caller(clock))
-    waiting = asyncio.create_task(limiter.acquire(Caller(clock)))
+    await limiter.acquire(new_call(clock))
+    waiting = asyncio.create_task(limiter.acquire(new_call(clock)))
     await asyncio.sleep(0)
     # Cancelled, and its slot passed on, before it runs again.
     waiting.cancel()
@@ -127,8 +121,8 @@ async def test_cancelled_waiter_passes_its_slot_on(clock: FakeClock) -> None:
 
 async def test_slot_of_a_cancelled_waiter_goes_to_the_next(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
-    await limiter.acquire(Caller(clock))
-    first, second = (asyncio.create_task(limiter.acquire(Caller(clock))) for _ in range(2))
+    await limiter.acquire(new_call(clock))
+    first, second = (asyncio.create_task(limiter.acquire(new_call(clock))) for _ in range(2))
     await asyncio.sleep(0)
     limiter.release()
     first.cancel()
@@ -142,11 +136,11 @@ async def test_slot_of_a_cancelled_waiter_goes_to_the_next(clock: FakeClock) -> 
 
 async def test_queue_is_fair_except_for_priority(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
-    await limiter.acquire(Caller(clock))
+    await limiter.acquire(new_call(clock))
     order: list[str] = []
 
     async def visit(name: str, ahead: bool) -> None:
-        await limiter.acquire(Caller(clock), priority=ahead)
+        await limiter.acquire(new_call(clock), priority=ahead)
         order.append(name)
         limiter.release()
 
@@ -161,7 +155,7 @@ async def test_queue_is_fair_except_for_priority(clock: FakeClock) -> None:
 
 async def test_burst_of_429s_cuts_the_limit_once(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
-    admitted = [await limiter.acquire(Caller(clock)) for _ in range(8)]
+    admitted = [await limiter.acquire(new_call(clock)) for _ in range(8)]
     clock.advance(1)
     for at in admitted:
         limiter.throttled(at)
@@ -193,7 +187,7 @@ async def test_pause_is_the_longest_requested(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(8, clock)
     limiter.pause(5)
     limiter.pause(2)
-    caller = Caller(clock)
+    caller = new_call(clock)
     assert await limiter.acquire(caller) == 5
     assert (caller.phase, clock.sleeps) == ("pause", [5])
     limiter.release()
@@ -204,7 +198,7 @@ async def test_pause_is_the_longest_requested(clock: FakeClock) -> None:
 async def test_cancelled_pause_releases_its_slot(clock: FakeClock) -> None:
     limiter = ConcurrencyLimiter(1, clock)
     limiter.pause(5)
-    entering = asyncio.create_task(limiter.acquire(Caller(clock)))
+    entering = asyncio.create_task(limiter.acquire(new_call(clock)))
     await asyncio.sleep(0)
     entering.cancel()
     await asyncio.wait([entering])
@@ -215,10 +209,10 @@ async def test_forked_child_does_not_wait_for_the_parents_requests(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = ConcurrencyLimiter(1, clock)
-    await limiter.acquire(Caller(clock))
+    await limiter.acquire(new_call(clock))
     parent = forks.generation
     monkeypatch.setattr(forks, "generation", parent + 1)
-    await limiter.acquire(Caller(clock))
+    await limiter.acquire(new_call(clock))
     assert limiter.in_flight == 1
 
 

@@ -32,6 +32,7 @@ Connect = Callable[..., AiwynClient]
         ({"type": "about:blank", "title": "Bad Request", "status": 400}, "Bad Request"),
         ({"title": "Bad Request", "detail": "page must be 0 or more"}, "Bad Request; page must be 0 or more"),
         ({"detail": "no"}, "no"),
+        ({"title": "", "message": "no page", "detail": "no page"}, "no page"),
         (
             {"detail": [{"loc": ["body", "page"], "msg": "not an integer", "type": "int_parsing"}]},
             "body.page: not an integer",
@@ -125,6 +126,7 @@ async def test_list_that_failed_is_not_an_empty_list(trace: str, connect: Connec
         {"Id": 1, "Success": False},
         {"data": {"success": False}, "meta": {"success": True}},
         {"success": True, "data": []},
+        {"isActive": False, "data": [{"success": False}]},
         {"success": None},
         {"note": '"success": false'},
     ],

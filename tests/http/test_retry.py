@@ -16,6 +16,7 @@ from aiwyn_async.testing import FakeClock
 READ = Request(method="POST", path="/x")
 WRITE = Request(method="POST", path="/x", retry_class=RetryClass.WRITE)
 CONFIG = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock())
+WITHOUT_RETRIES = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retries=0)
 REPEATING_WRITES = Config(base_url="https://a.test", token=Secret("t"), clock=FakeClock(), retry_writes=True)
 
 UNREADABLE = Response(200, {}, b'{"a":', 0.0)
@@ -38,6 +39,7 @@ def table() -> Iterator[tuple[str, Outcome, int, int, int]]:
     yield "429 for too long", Response(429, {"Retry-After": "121"}, b"", 0.0), 1, 1, 1
     yield "500 for too long", Response(500, {"Retry-After": "121"}, b"", 0.0), 1, 1, 1
     yield "cut", UNREADABLE, 2, 1, 2
+    yield "400 and cut", Response(400, {}, b'{"a":', 0.0), 1, 1, 1
 
 
 def test_outcome_determines_the_number_of_requests() -> None:
@@ -51,6 +53,7 @@ def test_outcome_determines_the_number_of_requests() -> None:
             again = [isinstance(decision, Retry) for decision in decisions]
             assert again == [attempt < times for attempt in range(1, 6)], name
             assert all(decision.reason for decision in decisions if isinstance(decision, Stop)), name
+        assert isinstance(retry_decision(READ, outcome, 1, WITHOUT_RETRIES), Stop), name
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,7 @@ def test_outcome_determines_the_number_of_requests() -> None:
         (Response(503, {"Retry-After": "3"}, b"", 0.0), 4, 1.0, 4.0, 14),
         (Response(200, {"Retry-After": "121"}, b'{"a":', 0.0), 1, 1.0, 0.5, 14),
         (Failure(FailureKind.DNS, "", 0.0), 1, 1.0, 0.5, 14),
+        (Failure(FailureKind.CONNECT, "", 0.0, out_of_sockets=True), 1, 1.0, 0.5, 0),
     ],
 )
 def test_retry_has_a_wait_and_a_cost(

@@ -9,7 +9,7 @@ import pytest
 
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.keyset import KeysetPagination
-from aiwyn_async._pagination.strategy import OutOfOrder, PageResult, RepeatedPage
+from aiwyn_async._pagination.strategy import MAX_STALE_PAGES, OutOfOrder, PageResult, RepeatedPage
 from aiwyn_async._pagination.ties import Order, Ties
 from aiwyn_async.models.base import Id
 
@@ -84,6 +84,25 @@ def test_finished_read_resumes_without_a_request_unless_a_limit_ended_it(
     receive(pagination, last)
     resumed = KeysetPagination(2, fields, resume=pagination.position())
     assert (resumed.next_request() is None) is finished
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_read_resumed_at_or_beyond_its_limit_requests_nothing(limit: int) -> None:
+    pagination = KeysetPagination(2, fields)
+    receive(pagination, page([1, 2]))
+    resumed = KeysetPagination(2, fields, limit=limit, resume=pagination.position())
+    assert (resumed.next_request(), resumed.stop_reason) == (None, "limit")
+
+
+def test_known_rows_in_ever_other_orders_of_text_end_the_read() -> None:
+    """As of a server that ignores the filter; text keys are in an order that only the server knows."""
+    pagination = KeysetPagination(2, fields)
+    receive(pagination, PageResult(["a", "b"], range(2), None, [("a",), ("b",)]))
+    known = [PageResult(keys, (), None, [(key,) for key in keys]) for keys in (["b", "a"], ["a", "b"])]
+    for index in range(MAX_STALE_PAGES - 1):
+        receive(pagination, known[index % 2])
+    with pytest.raises(RepeatedPage):
+        receive(pagination, known[1])
 
 
 def test_rows_beyond_a_limit_are_not_known_to_the_resumed_read() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiwyn_async._core.pull_report import KeyRange, MissingRange
+from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.segments import RangeRequest
 
@@ -39,6 +40,18 @@ def test_probes_of_a_pull_are_limited(start: int) -> None:
             plan.receive_probe(request, works=int(str(request.after)) % 3 == 0)
     assert probes == 400
     assert plan.missing == [MissingRange(start, 50_000, "failure")]
+
+
+def test_page_as_long_as_the_longest_proves_itself_and_a_shorter_one_does_not() -> None:
+    """A server may have a smaller page size of its own, and no count."""
+    plan = RangePlan(10, ranges=1, ordered=False, left=[KeyRange(0, 1000)])
+    request = next_request(plan)
+    assert plan.rate_page(request, [1, 2, 3], None) is Evidence.UNPROVEN
+    for received in ([1, 2, 3], [4, 5]):
+        plan.receive_page(request, received, None)
+        request = next_request(plan)
+        assert plan.rate_page(request, [6, 7, 8], None) is Evidence.SUFFICIENT
+        assert plan.rate_page(request, [6, 7], None) is Evidence.UNPROVEN
 
 
 def test_no_range_is_requested_before_the_highest_key_is_known() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from aiwyn_async._core.files import check_path, url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
@@ -18,7 +18,9 @@ from aiwyn_async.export._formats.compressed import CODECS, CompressedFormat
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._formats.parquet_options import DEFAULT_PARQUET, ParquetOptions
-from aiwyn_async.export._target import SharedFile
+
+if TYPE_CHECKING:  # it needs an extra
+    from aiwyn_async.export._formats.duckdb import DatabaseFile
 
 
 class Format(Protocol):
@@ -33,7 +35,7 @@ class Format(Protocol):
     reads_raw_pages: bool
 
     @property
-    def shared_file(self) -> SharedFile | None:
+    def shared_file(self) -> DatabaseFile | None:
         """How to write into an existing file; None if it is replaced."""
         ...
 

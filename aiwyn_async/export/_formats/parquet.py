@@ -47,7 +47,7 @@ class ParquetFormat(TableFormat):
 
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
         """Write one row group per part; small parts are merged first."""
-        merged = merge_small_parts(parts, path.parent, options=self._parquet)
+        merged = merge_small_parts(parts, path.parent, self._parquet)
         join_parquet(path, merged, self._schema.arrow, self._parquet)
 
 
@@ -58,30 +58,23 @@ def write_table(file: IO[bytes], table: Any, options: ParquetOptions = DEFAULT_P
 
 
 def merge_small_parts(
-    parts: Iterator[Path],
-    folder: Path,
-    *,
-    min_rows: int = MIN_ROWS,
-    max_rows: int = MAX_ROWS,
-    max_bytes: int = MAX_BYTES,
-    options: ParquetOptions = DEFAULT_PARQUET,
+    parts: Iterator[Path], folder: Path, options: ParquetOptions = DEFAULT_PARQUET
 ) -> Iterator[Path]:
     """Merge small neighbouring parts into larger ones.
 
     Their rows are encoded again. That costs little: with pages so small, requests take most of the time.
 
-    Parts with fewer than ``min_rows`` are merged into parts of at most ``max_rows``; none is added to one of
-    ``max_bytes``. The max rows of the options, if set, replace ``min_rows`` and ``max_rows``. Merged parts
-    stay in the folder until the file is finished. ``parts`` may wait for parts that are still being written.
+    Parts with fewer rows than ``MIN_ROWS`` are merged into parts of at most ``MAX_ROWS``; none is added to
+    one of ``MAX_BYTES``. The max rows of the options, if set, replace the first two. Merged parts stay in
+    the folder until the file is finished. ``parts`` may wait for parts that are still being written.
     """
-    if options.row_group_rows is not None:
-        min_rows = max_rows = options.row_group_rows
+    min_rows, max_rows = options.row_group_rows or MIN_ROWS, options.row_group_rows or MAX_ROWS
     small: list[Path] = []
     rows = size = merged = 0
     for part in parts:
         metadata = pq.read_metadata(part)
         is_small = metadata.num_rows < min_rows
-        fits = is_small and rows + metadata.num_rows <= max_rows and size < max_bytes
+        fits = is_small and rows + metadata.num_rows <= max_rows and size < MAX_BYTES
         if small and not fits:
             yield _merge(small, folder / f"merged-{merged:06}", options)
             small, rows, size, merged = [], 0, 0, merged + 1

@@ -11,21 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import tee
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow.ipc as pa_ipc
 
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema, cast_to, merge_schemas
-from aiwyn_async.export._target import SharedFile
+
+if TYPE_CHECKING:
+    from aiwyn_async.export._formats.duckdb import DatabaseFile
 
 
 class TableFormat:
     """A format whose parts are Arrow tables."""
 
     reads_raw_pages = True
-    shared_file: SharedFile | None = None
+    shared_file: DatabaseFile | None = None
 
     def __init__(
         self,
