@@ -8,7 +8,7 @@ import csv
 import enum
 import io
 import uuid
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -336,6 +336,16 @@ def test_default_of_none_is_null_for_any_annotation(kind: Any) -> None:
     assert arrow_rows(row_type, '{"id":1}') == [{"id": 1, "value": None}]
     assert csv_rows(row_type, '{"id":1}') == [["1", ""]]
     assert len(bad_rows(row_type, '{"id":1,"value":null}')) == 1
+
+
+@pytest.mark.parametrize("kind", [int, str, Decimal, datetime, date, list[int], Rate])
+def test_missing_required_field_is_refused_although_null_is_not(kind: Any) -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("value", kind | None)])
+    inner = msgspec.defstruct("Inner", [("value", kind | None)])
+    nested = msgspec.defstruct("Outer", [("id", int), ("items", list[inner] | None, None)])  # type: ignore[valid-type]
+    assert arrow_rows(row_type, '{"id":1,"value":null}') == [{"id": 1, "value": None}]
+    assert len(bad_rows(row_type, '{"id":1}')) == 1
+    assert len(bad_rows(nested, '{"id":1,"items":[{"value":null}]}', '{"id":2,"items":[{}]}')) == 1
 
 
 class Pair(msgspec.Struct):
