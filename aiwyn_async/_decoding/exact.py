@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding.checked_types import checked, fast_decoder, needs_exact_decoding
-from aiwyn_async._decoding.converters import Notes, converter, split_object
+from aiwyn_async._decoding.converters import Notes, row_converter, split_object
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
@@ -37,7 +37,7 @@ class ExactRow(NamedTuple):
 def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """Return a decoder of one row's JSON, which raises ``DECODING_ERRORS``."""
     target = checked(row_type)
-    convert = converter(inspect.type_info(row_type))
+    convert = row_converter(row_type)
 
     def decode(row: bytes) -> ExactRow:
         notes = Notes()

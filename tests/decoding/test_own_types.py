@@ -338,3 +338,78 @@ def test_named_dict_rows_have_exact_amounts(kind: Any) -> None:
     page = PageDecoder(kind, Envelope(("rows",)), Invoice).decode(body)
     assert page.rows == [{"totalAmount": Decimal("12.50")}, {"totalAmount": Decimal(7)}]
     assert {type(row["totalAmount"]) for row in page.rows} == {Decimal}
+
+
+class Price(msgspec.Struct, frozen=True, rename="camel"):
+    unit_price: Decimal
+    unit: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Line(msgspec.Struct, frozen=True):
+    price: Price | None = None
+
+
+class Bill(msgspec.Struct, tag="bill"):
+    line: Line
+    lines: list[Line] = []
+
+
+class Refund(msgspec.Struct, tag="refund"):
+    line: Line
+
+
+class Boxed(msgspec.Struct, Generic[T]):
+    value: T
+
+
+class Part(msgspec.Struct):
+    line: Line
+    parts: list[Part] = []
+
+
+class Pair(msgspec.Struct, array_like=True):
+    line: Line
+
+
+class PairTuple(NamedTuple):
+    line: Line
+
+
+class LineDict(TypedDict):
+    line: Line
+
+
+@dataclass
+class LineData:
+    line: Line
+
+
+LINE = '{"price":{"unitPrice":1.5}}'
+OBJECT = f'{{"line":{LINE}}}'
+
+
+@pytest.mark.parametrize("price", ["1.5", '"1.5"', '1.5,"note":1'])
+@pytest.mark.parametrize(
+    ("kind", "json", "expected"),
+    [
+        (Bill, f'{{"type":"bill","line":{LINE},"lines":[{LINE}]}}', lambda line: Bill(line, [line])),
+        (Bill | Refund, f'{{"type":"refund","line":{LINE}}}', Refund),
+        (Boxed[Line], f'{{"value":{LINE}}}', Boxed),
+        (Part, f'{{"line":{LINE},"parts":[{OBJECT}]}}', lambda line: Part(line, [Part(line)])),
+        (Pair, f"[{LINE}]", Pair),
+        (PairTuple, f"[{LINE}]", PairTuple),
+        (LineDict, OBJECT, lambda line: {"line": line}),
+        (LineData, OBJECT, LineData),
+        (frozenset[Line], f"[{LINE}]", lambda line: frozenset([line])),
+        (Line | Decimal, LINE, lambda line: line),
+    ],
+)
+def test_object_in_any_annotation_is_decoded(kind: Any, json: str, expected: Any, price: str) -> None:
+    json = json.replace("1.5", price)
+    value = expected(Line(Price(Decimal("1.5"))))
+    row_type = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+
+    assert decode(row_type, f'{{"id":1,"value":{json}}}').rows == [row_type(1, value)]
+    assert decode(deferred(row_type), f'{{"id":1,"value":{json}}}').rows[0].value == value
+    if kind in {Bill, Part, Pair, Boxed[Line]}:
+        assert decode(kind, json).rows == [value]
