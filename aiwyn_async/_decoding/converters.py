@@ -81,8 +81,9 @@ def _build_lazily(build: Callable[[], Converter]) -> Converter:
 def row_converter(row_type: Any) -> Converter:
     """Return the converter of a row type, or of another annotation, to ``checked()`` of it."""
     kind = inspect.type_info(row_type)
-    is_row = isinstance(kind, inspect.StructType) and is_checkable(row_type)
-    return _struct_converter(kind, is_row=True) if is_row else converter(kind)
+    if isinstance(kind, inspect.StructType) and is_checkable(row_type):
+        return _struct_converter(kind, is_row=True)
+    return converter(kind)
 
 
 def _struct_converter(kind: inspect.StructType, *, is_row: bool = False) -> Converter:

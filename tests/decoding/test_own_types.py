@@ -345,17 +345,17 @@ class Price(msgspec.Struct, frozen=True, rename="camel"):
     unit: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Line(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True):
     price: Price | None = None
 
 
 class Bill(msgspec.Struct, tag="bill"):
-    line: Line
-    lines: list[Line] = []
+    item: Item
+    items: list[Item] = []
 
 
 class Refund(msgspec.Struct, tag="refund"):
-    line: Line
+    item: Item
 
 
 class Boxed(msgspec.Struct, Generic[T]):
@@ -363,53 +363,53 @@ class Boxed(msgspec.Struct, Generic[T]):
 
 
 class Part(msgspec.Struct):
-    line: Line
+    item: Item
     parts: list[Part] = []
 
 
 class Pair(msgspec.Struct, array_like=True):
-    line: Line
+    item: Item
 
 
 class PairTuple(NamedTuple):
-    line: Line
+    item: Item
 
 
-class LineDict(TypedDict):
-    line: Line
+class ItemDict(TypedDict):
+    item: Item
 
 
 @dataclass
-class LineData:
-    line: Line
+class ItemData:
+    item: Item
 
 
-LINE = '{"price":{"unitPrice":1.5}}'
-OBJECT = f'{{"line":{LINE}}}'
+ITEM = '{"price":{"unitPrice":1.5}}'
+OBJECT = f'{{"item":{ITEM}}}'
 
 
 @pytest.mark.parametrize("price", ["1.5", '"1.5"', '1.5,"note":1'])
 @pytest.mark.parametrize(
     ("kind", "json", "expected"),
     [
-        (Bill, f'{{"type":"bill","line":{LINE},"lines":[{LINE}]}}', lambda line: Bill(line, [line])),
-        (Bill | Refund, f'{{"type":"refund","line":{LINE}}}', Refund),
-        (Boxed[Line], f'{{"value":{LINE}}}', Boxed),
-        (Part, f'{{"line":{LINE},"parts":[{OBJECT}]}}', lambda line: Part(line, [Part(line)])),
-        (Pair, f"[{LINE}]", Pair),
-        (PairTuple, f"[{LINE}]", PairTuple),
-        (LineDict, OBJECT, lambda line: {"line": line}),
-        (LineData, OBJECT, LineData),
-        (frozenset[Line], f"[{LINE}]", lambda line: frozenset([line])),
-        (Line | Decimal, LINE, lambda line: line),
+        (Bill, f'{{"type":"bill","item":{ITEM},"items":[{ITEM}]}}', lambda item: Bill(item, [item])),
+        (Bill | Refund, f'{{"type":"refund","item":{ITEM}}}', Refund),
+        (Boxed[Item], f'{{"value":{ITEM}}}', Boxed),
+        (Part, f'{{"item":{ITEM},"parts":[{OBJECT}]}}', lambda item: Part(item, [Part(item)])),
+        (Pair, f"[{ITEM}]", Pair),
+        (PairTuple, f"[{ITEM}]", PairTuple),
+        (ItemDict, OBJECT, lambda item: {"item": item}),
+        (ItemData, OBJECT, ItemData),
+        (frozenset[Item], f"[{ITEM}]", lambda item: frozenset([item])),
+        (Item | Decimal, ITEM, lambda item: item),
     ],
 )
 def test_object_in_any_annotation_is_decoded(kind: Any, json: str, expected: Any, price: str) -> None:
     json = json.replace("1.5", price)
-    value = expected(Line(Price(Decimal("1.5"))))
+    value = expected(Item(Price(Decimal("1.5"))))
     row_type = msgspec.defstruct("Row", [("id", int), ("value", kind)])
 
     assert decode(row_type, f'{{"id":1,"value":{json}}}').rows == [row_type(1, value)]
     assert decode(deferred(row_type), f'{{"id":1,"value":{json}}}').rows[0].value == value
-    if kind in {Bill, Part, Pair, Boxed[Line]}:
+    if kind in {Bill, Part, Pair, Boxed[Item]}:
         assert decode(kind, json).rows == [value]
