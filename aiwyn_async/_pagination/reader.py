@@ -174,7 +174,9 @@ class PageReader(Generic[RowT]):
         bad = {row_error.index for row_error in page.rows.bad}
         if self.on_bad_row == "collect":
             self.bad_rows += [
-                BadRow(number, bad_row.index, bad_row.error, bad_row.raw, self._key_at(page.keys, bad_row.index))
+                BadRow(
+                    number, bad_row.index, bad_row.error, bad_row.raw, self._key_at(page.keys, bad_row.index)
+                )
                 for bad_row in page.rows.bad
                 if bad_row.index in wanted
             ]

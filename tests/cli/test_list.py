@@ -202,6 +202,15 @@ async def test_incomplete_list_says_so_after_its_rows(cli: Cli, box: Sandbox) ->
     assert done.err.startswith("not proven complete: the server counts 500 rows")
 
 
+@pytest.mark.parametrize("options", [["list"], ["list", "--sort", "id"], ["search"]])
+async def test_row_that_is_not_json_is_left_out(options: list[str], cli: Cli, box: Sandbox) -> None:
+    for route in ("invoices.list", "invoices.search"):
+        box.faults.add(route, every=1, mutate=lambda body: body.replace(b'"status":"', b'"status":"\t', 1))
+    done = await cli.run(options[0], "invoices", *options[1:])
+    assert (done.code, len(lines_of(done.out))) == (5, 399)
+    assert done.err == "not proven complete: 1 rows do not decode and were left out\n"
+
+
 @pytest.mark.parametrize("columns", [40, 60, 100, 140])
 async def test_table_fits_the_terminal(columns: int, cli: Cli) -> None:
     code, shown = await run_on_terminal(cli, "list", "invoices", "--limit", "20", columns=columns)
