@@ -115,7 +115,7 @@ async def search_rows(
 
 
 def _reading(order: Order | None, limit: int | None) -> dict[str, Any]:
-    """Return the options of a read that leaves out no row that is JSON, and requests no more than it needs."""
+    """Return the options of a read that leaves out rows that are not JSON, and requests what it needs."""
     options: dict[str, Any] = {"on_bad_row": "skip"}
     if limit is not None:
         check_positive("limit", limit)
@@ -164,7 +164,7 @@ class _Printing:
         if self._table is not None:
             self._table.write(self._split(rows))
         elif self._columns is None:
-            _write_lines(map(_one_line, rows))
+            _write_lines(rows)
         else:
             names = self._columns
             chosen = (
@@ -192,7 +192,7 @@ class _Printing:
 
 
 def _write_lines(lines: Iterable[bytes]) -> None:
-    write_rows(b"".join(b"%s\n" % line for line in lines))
+    write_rows(b"".join(b"%s\n" % _one_line(line) for line in lines))
 
 
 def known_field(fields: RowFields, name: str) -> str:

@@ -62,6 +62,8 @@ async def test_list_writes_one_line_per_row_of_indented_json(cli: Cli, box: Sand
     chosen = await cli.run("list", "invoices", "--limit", "3", "--columns", "region,total_amount,id")
     assert list(lines_of(chosen.out)[0]) == ["region", "totalAmount", "id"]
     assert [row["totalAmount"] for row in lines_of(chosen.out)] == [row["totalAmount"] for row in rows]
+    nested = await cli.run("list", "invoices", "--limit", "3", "--columns", "lineItems")
+    assert lines_of(nested.out) == [{"lineItems": row["lineItems"]} for row in rows]
 
 
 async def test_list_sorts_all_rows_by_value_before_the_limit(cli: Cli, box: Sandbox) -> None:
