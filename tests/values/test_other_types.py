@@ -314,6 +314,17 @@ def test_default_of_any_kind_is_written_to_csv_as_a_sent_value_is() -> None:
     assert csv_rows(Coded, sent) == csv_rows(Coded, '{"id":1}') == csv_rows(Coded, '{"id":"1"}') == cells
 
 
+class Blank(enum.Enum):
+    NONE = ""
+
+
+def test_default_that_is_empty_is_written_to_csv() -> None:
+    row_type = msgspec.defstruct(
+        "Row", [("id", int), ("code", bytes, b""), ("blank", Blank, Blank.NONE), ("text", str | None, "")]
+    )
+    assert csv_rows(row_type, '{"id":1}') == csv_rows(row_type, '{"id":"1"}') == [["1", "", "", ""]]
+
+
 class Rated(msgspec.Struct):
     rate: float | None = None
     rates: list[float | None] = []

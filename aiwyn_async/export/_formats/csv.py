@@ -157,7 +157,7 @@ def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
         cell: Any = _value_text(default)
         kind: Any = str | None
         if not _is_text(field.type):
-            kind, cell = msgspec.Raw, cell and msgspec.Raw(cell.encode())
+            kind, cell = msgspec.Raw, None if cell is None else msgspec.Raw(cell.encode())
         columns.append((f"column_{index}", kind, msgspec.field(name=field.encode_name, default=cell)))
     return msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
 
