@@ -24,6 +24,8 @@ from aiwyn_async.export._formats import format_for
 from aiwyn_async.models.engagements import EngagementSearchRow
 from aiwyn_async.models.wip import WipEntrySearchRow
 
+FIELDS = msgspec.structs.fields(WipEntrySearchRow)
+
 
 def page_of(*rows: str) -> PageRows:
     raw = [msgspec.Raw(row.encode()) for row in rows]
@@ -312,6 +314,33 @@ def test_default_of_any_kind_is_written_to_csv_as_a_sent_value_is() -> None:
     sent = msgspec.json.encode(Coded(1)).decode()
     cells = [["1", "debit", "00000000-0000-0000-0000-000000000007", "09:30:00", "PT3600S", "YQ=="]]
     assert csv_rows(Coded, sent) == csv_rows(Coded, '{"id":1}') == csv_rows(Coded, '{"id":"1"}') == cells
+
+
+class Shift(msgspec.Struct):
+    at: time
+
+
+class Timed(msgspec.Struct):
+    id: int
+    begins: time | None = None
+    shifts: list[Shift] = []
+
+
+def test_time_is_cut_in_csv_as_in_rows() -> None:
+    clock = '"23:59:59.9999999"'
+    row = f'{{"id":1,"begins":{clock},"shifts":[{{"at":{clock}}}]}}'
+    cells = ["1", "23:59:59.999999", '[{"at":"23:59:59.999999"}]']
+    assert csv_rows(Timed, row) == csv_rows(Timed, row, '{"id":"2"}')[:1] == [cells]
+
+
+@pytest.mark.parametrize("text", [" 7.50", "7.50\\n", "\\t7.50 "])
+def test_number_in_quotes_has_no_whitespace_in_csv(text: str) -> None:
+    row = f'{{"id":1,"duration":"{text}","billableAmount":"{text}","clientId":" 5"}}'
+    for rows in ((row,), (row, '{"id":2,"staff_id":true}')):
+        cells = dict(
+            zip((each.encode_name for each in FIELDS), csv_rows(WipEntrySearchRow, *rows)[0], strict=True)
+        )
+        assert (cells["duration"], cells["billableAmount"], cells["clientId"]) == ("7.50", "7.50", " 5")
 
 
 class Blank(enum.Enum):
