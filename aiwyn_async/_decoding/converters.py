@@ -91,7 +91,7 @@ def _struct_converter(kind: inspect.StructType, *, is_row: bool = False) -> Conv
     converters: dict[str, Converter] = {}
     for field in kind.fields:
         convert = converter(field.type)
-        # A checked Struct is no value of a type that checked() leaves as it is, such as a tagged one.
+        # Types that checked() leaves unchanged, such as tagged ones, do not accept a checked Struct.
         is_fast = is_row or not _has_structs(field.type)
         converters[field.encode_name] = (
             _fast_converter(kinds[field.encode_name], convert) if is_fast else convert

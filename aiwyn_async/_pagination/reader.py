@@ -120,7 +120,7 @@ class PageReader(Generic[RowT]):
             self.unknown_fields.setdefault(name, self._key_at(keys, index))
 
     def _key_at(self, keys: Sequence[Id | None], index: int) -> Id | None:
-        """Return the key of a row; None for rows without keys, which are told apart by digests."""
+        """Return the key of a row; None for rows without keys, which have digests instead."""
         return keys[index] if self._key else None
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
