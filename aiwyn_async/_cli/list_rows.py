@@ -74,8 +74,8 @@ async def list_rows(
     """
     plural, order, names = find_resource(resource), printed.order, printed.names
     async with open_client(sandbox) as aiwyn:
-        paging = _paging(order, printed.limit)
-        read = create_list(aiwyn, plural, FilterOptions(**filters.list_filters()), **paging)
+        options = _reading(order, printed.limit)
+        read = create_list(aiwyn, plural, FilterOptions(**filters.list_filters()), **options)
         printing = _Printing(read, getattr(aiwyn, plural).endpoint.key, names)
         if order is not None:
             return await printing.print_sorted(order, printed.limit)
@@ -105,7 +105,7 @@ async def search_rows(
         collection = getattr(aiwyn, plural)
         if not hasattr(collection, "search"):
             raise ConfigurationError(f"{plural} have no documented search endpoint; run: aiwyn list {plural}")
-        options = _paging(None, printed.limit)
+        options = _reading(None, printed.limit)
         if order is not None:
             field = known_field(RowFields(collection.hit_type), order.field)
             options["order_by"] = [{field: "desc" if order.descending else "asc"}]
@@ -114,13 +114,14 @@ async def search_rows(
         return await _Printing(read, collection.endpoint.key, names).print_as_read()
 
 
-def _paging(order: Order | None, limit: int | None) -> dict[str, Any]:
-    """Return the options of a read that requests no more rows than it needs."""
-    if limit is None:
-        return {}
-    check_positive("limit", limit)
-    # Rows that are sorted here are all needed.
-    return {} if order is not None else {"limit": limit, "page_size": min(limit, MAX_PAGE_SIZE)}
+def _reading(order: Order | None, limit: int | None) -> dict[str, Any]:
+    """Return the options of a read that leaves out rows that are not JSON, and requests what it needs."""
+    options: dict[str, Any] = {"on_bad_row": "skip"}
+    if limit is not None:
+        check_positive("limit", limit)
+        if order is None:  # rows that are sorted here are all needed
+            options |= {"limit": limit, "page_size": min(limit, MAX_PAGE_SIZE)}
+    return options
 
 
 class _Printing:
@@ -163,7 +164,7 @@ class _Printing:
         if self._table is not None:
             self._table.write(self._split(rows))
         elif self._columns is None:
-            _write_lines(map(_one_line, rows))
+            _write_lines(rows)
         else:
             names = self._columns
             chosen = (
@@ -191,7 +192,7 @@ class _Printing:
 
 
 def _write_lines(lines: Iterable[bytes]) -> None:
-    write_rows(b"".join(b"%s\n" % line for line in lines))
+    write_rows(b"".join(b"%s\n" % _one_line(line) for line in lines))
 
 
 def known_field(fields: RowFields, name: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding import values
-from aiwyn_async._decoding.checked_types import decode_hook, fast_decoder
+from aiwyn_async._decoding.checked_types import decode_hook, fast_decoder, is_checkable
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
 
@@ -77,15 +77,39 @@ def _build_lazily(build: Callable[[], Converter]) -> Converter:
     return convert
 
 
-def _struct_converter(kind: inspect.StructType) -> Converter:
+def row_converter(row_type: Any) -> Converter:
+    """Return the converter of a row type, or of another annotation, to ``checked()`` of it."""
+    kind = inspect.type_info(row_type)
+    if isinstance(kind, inspect.StructType) and is_checkable(row_type):
+        return _struct_converter(kind, is_row=True)
+    return converter(kind)
+
+
+def _struct_converter(kind: inspect.StructType, *, is_row: bool = False) -> Converter:
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind.cls)}
-    converters = {
-        field.encode_name: _fast_converter(kinds[field.encode_name], converter(field.type))
-        for field in kind.fields
-    }
+    converters: dict[str, Converter] = {}
+    for field in kind.fields:
+        convert = converter(field.type)
+        # Types that checked() leaves unchanged, such as tagged ones, do not accept a checked Struct.
+        is_fast = is_row or not _has_structs(field.type)
+        converters[field.encode_name] = (
+            _fast_converter(kinds[field.encode_name], convert) if is_fast else convert
+        )
     if kind.tag_field is not None:
         converters[kind.tag_field] = _convert_untyped
     return _object_converter(converters, is_strict=kind.forbid_unknown_fields)
+
+
+def _has_structs(kind: inspect.Type) -> bool:
+    match kind:
+        case inspect.Metadata(type=inner) | inspect.CollectionType(item_type=inner):
+            return _has_structs(inner)
+        case inspect.DictType(value_type=inner):
+            return _has_structs(inner)
+        case inspect.UnionType(types=members) | inspect.TupleType(item_types=members):
+            return any(map(_has_structs, members))
+        case _:
+            return isinstance(kind, inspect.StructType)
 
 
 def _fast_converter(kind: Any, convert: Converter) -> Converter:

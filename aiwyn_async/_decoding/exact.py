@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from aiwyn_async._decoding.checked_types import checked, fast_decoder, needs_exact_decoding
-from aiwyn_async._decoding.converters import Notes, converter, split_object
+from aiwyn_async._decoding.converters import Notes, row_converter, split_object
 from aiwyn_async._decoding.key_case import FieldNames
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
@@ -37,7 +37,7 @@ class ExactRow(NamedTuple):
 def exact_decoder(row_type: Any) -> Callable[[bytes], ExactRow]:
     """Return a decoder of one row's JSON, which raises ``DECODING_ERRORS``."""
     target = checked(row_type)
-    convert = converter(inspect.type_info(row_type))
+    convert = row_converter(row_type)
 
     def decode(row: bytes) -> ExactRow:
         notes = Notes()
@@ -64,9 +64,9 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
-    """Return a function that is True for JSON that decodes fast and has every value of its objects."""
+    """Return a function that is True for JSON that decodes fast to the same value."""
     decode_fast = fast_decoder(kind)
-    if decode_fast is None or has_nested_defaults(kind):
+    if decode_fast is None or may_differ_from_json(kind):
         return lambda _: False
 
     def check(json: bytes) -> bool:
@@ -79,28 +79,32 @@ def is_usual(kind: Any) -> Callable[[bytes], bool]:
     return check
 
 
-def has_nested_defaults(kind: Any) -> bool:
-    """Return True for a type with an object that has another value than null for a missing key."""
-    return not needs_exact_decoding(kind) and _has_defaults(inspect.type_info(kind))
+def may_differ_from_json(kind: Any) -> bool:
+    """Return True for a type of which a value that decodes fast may be another one than its JSON.
+
+    It has a time, whose digits beyond the microsecond are dropped, or an object that has another value than
+    null for a missing key.
+    """
+    return not needs_exact_decoding(kind) and _may_differ(inspect.type_info(kind))
 
 
-def _has_defaults(kind: inspect.Type) -> bool:
+def _may_differ(kind: inspect.Type) -> bool:
     match kind:
         case inspect.Metadata(type=inner) | inspect.CollectionType(item_type=inner):
-            return _has_defaults(inner)
+            return _may_differ(inner)
         case inspect.DictType(value_type=inner):
-            return _has_defaults(inner)
+            return _may_differ(inner)
         case inspect.UnionType(types=members) | inspect.TupleType(item_types=members):
-            return any(map(_has_defaults, members))
+            return any(map(_may_differ, members))
         case inspect.StructType(fields=fields):
             return any(
                 field.default_factory is not msgspec.NODEFAULT
                 or not (field.default is None or isinstance(field.default, _NO_VALUE))
-                or _has_defaults(field.type)
+                or _may_differ(field.type)
                 for field in fields
             )
         case _:
-            return False
+            return isinstance(kind, inspect.TimeType)
 
 
 _NO_VALUE: Final = (type(msgspec.NODEFAULT), msgspec.UnsetType)

@@ -66,6 +66,8 @@ def _deferred(row_type: Any) -> type[Any]:
         kw_only=True,
         frozen=config.frozen,
         gc=config.gc,
+        tag=config.tag,  # a tag that is made of the class's name would be another one
+        tag_field=config.tag_field,
     )
     for field in fields(row_type):
         if field.name in costly:

@@ -19,6 +19,9 @@ DetailT = TypeVar("DetailT")
 # An object with any other key is not an envelope.
 ENVELOPE_KEYS: Final = frozenset({"data", "error", "errors", "meta"})
 
+# Decoders of rows get the JSON of a value, without the whitespace of JSON around it.
+_WHITESPACE: Final = b" \t\r\n"
+
 
 def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
     """Decode an object, bare or inside ``{"data": {...}, "error": null}``.
@@ -35,7 +38,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
             continue
         return bare
     decode = row_decoder(row_type)
-    body = body if is_json(body) else replace_lone_surrogates(body)
+    body = (body if is_json(body) else replace_lone_surrogates(body)).lstrip(_WHITESPACE)
     layers = split_layers(body)
     data = layers[0].get("data")
     is_enveloped = data is not None and layers[0].keys() <= ENVELOPE_KEYS

@@ -117,7 +117,11 @@ class PageReader(Generic[RowT]):
 
     def _note_unknown(self, rows: DecodedRows[RowT], keys: Sequence[Id | None]) -> None:
         for name, index in rows.unknown.items():
-            self.unknown_fields.setdefault(name, keys[index])
+            self.unknown_fields.setdefault(name, self._key_at(keys, index))
+
+    def _key_at(self, keys: Sequence[Id | None], index: int) -> Id | None:
+        """Return the key of a row; None for rows without keys, which have digests instead."""
+        return keys[index] if self._key else None
 
     def in_blocks(self, response: Response, known: KeySet) -> PageInBlocks[RowT] | None:
         """Return a response's unknown rows in blocks; None to read it in one call."""
@@ -170,9 +174,11 @@ class PageReader(Generic[RowT]):
         bad = {row_error.index for row_error in page.rows.bad}
         if self.on_bad_row == "collect":
             self.bad_rows += [
-                BadRow(number, row_error.index, row_error.error, row_error.raw, page.keys[row_error.index])
-                for row_error in page.rows.bad
-                if row_error.index in wanted
+                BadRow(
+                    number, bad_row.index, bad_row.error, bad_row.raw, self._key_at(page.keys, bad_row.index)
+                )
+                for bad_row in page.rows.bad
+                if bad_row.index in wanted
             ]
         good = iter(page.rows.rows)
         by_index = {index: next(good) for index in range(len(page.keys)) if index not in bad}
@@ -192,7 +198,7 @@ class PageReader(Generic[RowT]):
         self, rows: DecodedRows[RowT], keys: Sequence[Id | None], response: Response
     ) -> RequestError:
         bad_row = rows.bad[0]
-        key = keys[bad_row.index]
+        key = self._key_at(keys, bad_row.index)
         named = f"row {bad_row.index}" if key is None else f"row {bad_row.index} ({self._key} {key})"
         more = f" (and {len(rows.bad) - 1} more rows of this page)" if len(rows.bad) > 1 else ""
         path = "".join(f".{step}" for step in self._rows.rows_at) + f"[{bad_row.index}]"

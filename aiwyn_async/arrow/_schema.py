@@ -142,10 +142,11 @@ def is_nullable(kind: inspect.Type) -> bool:
 def refuses_null(field: msgspec.structs.FieldInfo | inspect.Field, kind: inspect.Type) -> bool:
     """True if a column of a field may need another value for null.
 
-    The field refuses null, or a missing field has a default, which the JSON reader does not know.
+    The field refuses null, or a missing field has a default or is refused, which the JSON reader does not
+    know.
     """
-    has_value = field.default_factory is not msgspec.NODEFAULT or field.default not in _NULLS
-    return has_value or not is_nullable(kind)
+    # A required field, or one with a factory, has NODEFAULT as its default.
+    return field.default not in _NULLS or not is_nullable(kind)
 
 
 def has_required(kind: inspect.Type) -> bool:
@@ -161,7 +162,7 @@ def has_required(kind: inspect.Type) -> bool:
             return False
 
 
-_NULLS: Final = (None, msgspec.NODEFAULT, msgspec.UNSET)
+_NULLS: Final = (None, msgspec.UNSET)
 _SCALARS: Final[dict[type[inspect.Type], Any]] = {
     inspect.IntType: pa.int64(),
     inspect.FloatType: pa.float64(),

@@ -62,6 +62,8 @@ async def test_list_writes_one_line_per_row_of_indented_json(cli: Cli, box: Sand
     chosen = await cli.run("list", "invoices", "--limit", "3", "--columns", "region,total_amount,id")
     assert list(lines_of(chosen.out)[0]) == ["region", "totalAmount", "id"]
     assert [row["totalAmount"] for row in lines_of(chosen.out)] == [row["totalAmount"] for row in rows]
+    nested = await cli.run("list", "invoices", "--limit", "3", "--columns", "lineItems")
+    assert lines_of(nested.out) == [{"lineItems": row["lineItems"]} for row in rows]
 
 
 async def test_list_sorts_all_rows_by_value_before_the_limit(cli: Cli, box: Sandbox) -> None:
@@ -200,6 +202,15 @@ async def test_incomplete_list_says_so_after_its_rows(cli: Cli, box: Sandbox) ->
     done = await cli.run("list", "invoices", "--quiet")
     assert (done.code, len(done.out.splitlines())) == (5, 400)
     assert done.err.startswith("not proven complete: the server counts 500 rows")
+
+
+@pytest.mark.parametrize("options", [["list"], ["list", "--sort", "id"], ["search"]])
+async def test_row_that_is_not_json_is_left_out(options: list[str], cli: Cli, box: Sandbox) -> None:
+    for route in ("invoices.list", "invoices.search"):
+        box.faults.add(route, every=1, mutate=lambda body: body.replace(b'"status":"', b'"status":"\t', 1))
+    done = await cli.run(options[0], "invoices", *options[1:])
+    assert (done.code, len(lines_of(done.out))) == (5, 399)
+    assert done.err == "not proven complete: 1 rows do not decode and were left out\n"
 
 
 @pytest.mark.parametrize("columns", [40, 60, 100, 140])

@@ -264,6 +264,19 @@ async def test_response_without_outcomes_is_ambiguous(
     assert box.calls("records.upsert") == 1
 
 
+async def test_outcomes_are_read_beside_a_message_with_a_lone_surrogate(
+    sandbox: tuple[Sandbox, AiwynClient],
+) -> None:
+    box, aiwyn = sandbox
+    failed = rb'{"status":"FAILED","error":{"code":"INVALID","message":"no such name: cut \ud83d"}}'
+    body = b'{"data":{"records":[{"status":"CREATED","id":1},%s]},"error":null}' % failed
+    box.faults.add("records.upsert", mutate=lambda _: body)
+    report = await aiwyn.records.upsert(records(2))
+    (problem,) = report.problems
+    assert (report.created, report.failed, report.ambiguous) == (1, 1, 0)
+    assert (problem.code, problem.message) == ("INVALID", "no such name: cut \ufffd")
+
+
 async def test_write_cannot_be_awaited_twice(sandbox: tuple[Sandbox, AiwynClient]) -> None:
     box, aiwyn = sandbox
     write = aiwyn.records.upsert(records(1))

@@ -207,3 +207,14 @@ def test_deferred_row_of_a_mutable_type_can_be_changed() -> None:
     assert row.total_amount == Decimal("5.5")
     row.total_amount = Decimal(7)
     assert (row.total_amount, materialize(row)) == (Decimal(7), Mutable(1, Decimal(7)))
+
+
+@pytest.mark.parametrize("tag", [True, str.lower, "bill", 7])
+def test_deferred_row_has_the_tag_of_its_type(tag: Any) -> None:
+    tagged: Any = msgspec.defstruct("Tagged", [("amount", Decimal)], tag=tag, tag_field="kind")
+    row = msgspec.json.encode(tagged(Decimal(5)))
+    lazy_type: Any = deferred(tagged)
+
+    assert row_decoder(lazy_type)(row)[0] == tagged(Decimal(5))
+    with pytest.raises(DECODING_ERRORS, match="kind"):
+        row_decoder(lazy_type)(b'{"kind":"DeferredTagged","amount":5}')

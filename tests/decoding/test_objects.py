@@ -17,6 +17,13 @@ def test_decode_object_accepts_bare_object_and_data(body: bytes) -> None:
     assert decode_object(body, InvoiceDetail) == InvoiceDetail(id=1)
 
 
+@pytest.mark.parametrize("body", [b'{"id":1}', b'{"id":1,"unknown_key":0}', b'{"id":1,"totalAmount":""}'])
+def test_decode_object_ignores_whitespace_around_it(body: bytes) -> None:
+    assert decode_object(b" \t\r\n" + body + b"\n", InvoiceDetail) == InvoiceDetail(id=1)
+    with pytest.raises(DecodeError):
+        decode_object(b"\x0b" + body, InvoiceDetail)
+
+
 def test_decode_object_error_has_location() -> None:
     with pytest.raises(DecodeError) as caught:
         decode_object(b'{"id":1,"totalAmount":[]}', InvoiceDetail)

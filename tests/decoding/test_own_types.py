@@ -338,3 +338,78 @@ def test_named_dict_rows_have_exact_amounts(kind: Any) -> None:
     page = PageDecoder(kind, Envelope(("rows",)), Invoice).decode(body)
     assert page.rows == [{"totalAmount": Decimal("12.50")}, {"totalAmount": Decimal(7)}]
     assert {type(row["totalAmount"]) for row in page.rows} == {Decimal}
+
+
+class Price(msgspec.Struct, frozen=True, rename="camel"):
+    unit_price: Decimal
+    unit: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Item(msgspec.Struct, frozen=True):
+    price: Price | None = None
+
+
+class Bill(msgspec.Struct, tag="bill"):
+    item: Item
+    items: list[Item] = []
+
+
+class Refund(msgspec.Struct, tag="refund"):
+    item: Item
+
+
+class Boxed(msgspec.Struct, Generic[T]):
+    value: T
+
+
+class Part(msgspec.Struct):
+    item: Item
+    parts: list[Part] = []
+
+
+class Pair(msgspec.Struct, array_like=True):
+    item: Item
+
+
+class PairTuple(NamedTuple):
+    item: Item
+
+
+class ItemDict(TypedDict):
+    item: Item
+
+
+@dataclass
+class ItemData:
+    item: Item
+
+
+ITEM = '{"price":{"unitPrice":1.5}}'
+OBJECT = f'{{"item":{ITEM}}}'
+
+
+@pytest.mark.parametrize("price", ["1.5", '"1.5"', '1.5,"note":1'])
+@pytest.mark.parametrize(
+    ("kind", "json", "expected"),
+    [
+        (Bill, f'{{"type":"bill","item":{ITEM},"items":[{ITEM}]}}', lambda item: Bill(item, [item])),
+        (Bill | Refund, f'{{"type":"refund","item":{ITEM}}}', Refund),
+        (Boxed[Item], f'{{"value":{ITEM}}}', Boxed),
+        (Part, f'{{"item":{ITEM},"parts":[{OBJECT}]}}', lambda item: Part(item, [Part(item)])),
+        (Pair, f"[{ITEM}]", Pair),
+        (PairTuple, f"[{ITEM}]", PairTuple),
+        (ItemDict, OBJECT, lambda item: {"item": item}),
+        (ItemData, OBJECT, ItemData),
+        (frozenset[Item], f"[{ITEM}]", lambda item: frozenset([item])),
+        (Item | Decimal, ITEM, lambda item: item),
+    ],
+)
+def test_object_in_any_annotation_is_decoded(kind: Any, json: str, expected: Any, price: str) -> None:
+    json = json.replace("1.5", price)
+    value = expected(Item(Price(Decimal("1.5"))))
+    row_type = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+
+    assert decode(row_type, f'{{"id":1,"value":{json}}}').rows == [row_type(1, value)]
+    assert decode(deferred(row_type), f'{{"id":1,"value":{json}}}').rows[0].value == value
+    if kind in {Bill, Part, Pair, Boxed[Item]}:
+        assert decode(kind, json).rows == [value]

@@ -8,7 +8,7 @@ import csv
 import enum
 import io
 import uuid
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -23,6 +23,8 @@ from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.models.engagements import EngagementSearchRow
 from aiwyn_async.models.wip import WipEntrySearchRow
+
+FIELDS = msgspec.structs.fields(WipEntrySearchRow)
 
 
 def page_of(*rows: str) -> PageRows:
@@ -314,6 +316,44 @@ def test_default_of_any_kind_is_written_to_csv_as_a_sent_value_is() -> None:
     assert csv_rows(Coded, sent) == csv_rows(Coded, '{"id":1}') == csv_rows(Coded, '{"id":"1"}') == cells
 
 
+class Shift(msgspec.Struct):
+    at: time
+
+
+class Timed(msgspec.Struct):
+    id: int
+    begins: time | None = None
+    shifts: list[Shift] = []
+
+
+def test_time_is_cut_in_csv_as_in_rows() -> None:
+    clock = '"23:59:59.9999999"'
+    row = f'{{"id":1,"begins":{clock},"shifts":[{{"at":{clock}}}]}}'
+    cells = ["1", "23:59:59.999999", '[{"at":"23:59:59.999999"}]']
+    assert csv_rows(Timed, row) == csv_rows(Timed, row, '{"id":"2"}')[:1] == [cells]
+
+
+@pytest.mark.parametrize("text", [" 7.50", "7.50\\n", "\\t7.50 "])
+def test_number_in_quotes_has_no_whitespace_in_csv(text: str) -> None:
+    row = f'{{"id":1,"duration":"{text}","billableAmount":"{text}","clientId":" 5"}}'
+    for rows in ((row,), (row, '{"id":2,"staff_id":true}')):
+        cells = dict(
+            zip((each.encode_name for each in FIELDS), csv_rows(WipEntrySearchRow, *rows)[0], strict=True)
+        )
+        assert (cells["duration"], cells["billableAmount"], cells["clientId"]) == ("7.50", "7.50", " 5")
+
+
+class Blank(enum.Enum):
+    NONE = ""
+
+
+def test_default_that_is_empty_is_written_to_csv() -> None:
+    row_type = msgspec.defstruct(
+        "Row", [("id", int), ("code", bytes, b""), ("blank", Blank, Blank.NONE), ("text", str | None, "")]
+    )
+    assert csv_rows(row_type, '{"id":1}') == csv_rows(row_type, '{"id":"1"}') == [["1", "", "", ""]]
+
+
 class Rated(msgspec.Struct):
     rate: float | None = None
     rates: list[float | None] = []
@@ -336,6 +376,16 @@ def test_default_of_none_is_null_for_any_annotation(kind: Any) -> None:
     assert arrow_rows(row_type, '{"id":1}') == [{"id": 1, "value": None}]
     assert csv_rows(row_type, '{"id":1}') == [["1", ""]]
     assert len(bad_rows(row_type, '{"id":1,"value":null}')) == 1
+
+
+@pytest.mark.parametrize("kind", [int, str, Decimal, datetime, date, list[int], Rate])
+def test_missing_required_field_is_refused_although_null_is_not(kind: Any) -> None:
+    row_type = msgspec.defstruct("Row", [("id", int), ("value", kind | None)])
+    inner = msgspec.defstruct("Inner", [("value", kind | None)])
+    nested = msgspec.defstruct("Outer", [("id", int), ("items", list[inner] | None, None)])  # type: ignore[valid-type]
+    assert arrow_rows(row_type, '{"id":1,"value":null}') == [{"id": 1, "value": None}]
+    assert len(bad_rows(row_type, '{"id":1}')) == 1
+    assert len(bad_rows(nested, '{"id":1,"items":[{"value":null}]}', '{"id":2,"items":[{}]}')) == 1
 
 
 class Pair(msgspec.Struct):

@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from aiwyn_async import AiwynClient, DecodeError
 from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 
 from .conftest import Serve
@@ -91,3 +93,21 @@ async def test_unknown_fields_of_a_page_with_invalid_json_are_reported(
     aiwyn = serve('{"id":1,"notes":"a"}', '{"id":2,"notes":"\t","region":1}', '{"id":3,"region":2}')
     report = await report_of(output, aiwyn, tmp_path)
     assert (report.unknown_fields, report.bad_rows) == ({"region": 3}, 1)
+
+
+@pytest.mark.parametrize("verb", ["list", "pull"])
+async def test_rows_without_a_key_are_reported_without_one(
+    sandbox: Sandbox, client: AiwynClient, tmp_path: Path, verb: str
+) -> None:
+    rows = b'[{"clientId":1,"region":1},{"client":5},{"clientId":NaN}]'
+    body = b'{"rows":%s,"count":3}' % rows
+    route = "list" if verb == "list" else "search"
+    sandbox.faults.add(f"draft_invoice_histories.{route}", every=1, mutate=lambda _: body)
+    read: Any = getattr(client.draft_invoices, verb)
+    for output in ("typed", "parquet"):
+        collected = read(on_bad_row="collect")
+        await (collected.collect() if output == "typed" else export(collected, tmp_path / "x.parquet"))
+        assert [bad.key for bad in collected.bad_rows] == [None, None]
+        assert collected.report.unknown_fields == {"region": None}
+    with pytest.raises(DecodeError, match="cannot decode row 1: client"):
+        await read().collect()

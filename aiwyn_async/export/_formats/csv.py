@@ -15,7 +15,7 @@ from typing import IO, Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.exact import exact_decoder, has_nested_defaults, is_usual, split_fields
+from aiwyn_async._decoding.exact import exact_decoder, is_usual, may_differ_from_json, split_fields
 from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -53,8 +53,9 @@ class CsvFormat:
         self._day_indexes = [index for index, name in enumerate(self._names) if name in options.date_columns]
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._raw_indexes = [index for index, field in enumerate(self._fields) if not _is_text(field.type)]
-        self._has_defaults = any(has_nested_defaults(field.type) for field in self._fields)
+        self._is_never_exact = any(may_differ_from_json(field.type) for field in self._fields)
         self._raw_columns = frozenset(self._raw_indexes)
+        self._number_indexes = [index for index, field in enumerate(self._fields) if _is_number(field.type)]
         self._cells = _cells_decoder(row_type)
         self.identity = f"csv {','.join(self._names)} {options}"
 
@@ -110,7 +111,7 @@ class CsvFormat:
 
     def _is_exact(self, page: RowsOfPage) -> bool:
         """True if the cells of a page can be its values as the server sent them."""
-        if self._has_defaults:
+        if self._is_never_exact:
             return False
         decoder, json = self._decoder, b"[" + b",".join(page.rows) + b"]"
 
@@ -139,6 +140,9 @@ class CsvFormat:
         texts: list[Any] = list(msgspec.structs.astuple(self._cells(row)))
         for index in self._raw_indexes:
             texts[index] = None if texts[index] is None else _token_text(texts[index])
+        if self._decoder.fast.dec_hook is not None:  # which accepts numbers in quotes
+            for index in self._number_indexes:
+                texts[index] = texts[index] and texts[index].strip()
         for index in self._day_indexes:
             texts[index] = texts[index] and texts[index][:DAY_LENGTH]
         return [*texts, None] if self._options.extra else texts
@@ -157,7 +161,7 @@ def _cells_decoder(row_type: Any) -> Callable[[msgspec.Raw], msgspec.Struct]:
         cell: Any = _value_text(default)
         kind: Any = str | None
         if not _is_text(field.type):
-            kind, cell = msgspec.Raw, cell and msgspec.Raw(cell.encode())
+            kind, cell = msgspec.Raw, None if cell is None else msgspec.Raw(cell.encode())
         columns.append((f"column_{index}", kind, msgspec.field(name=field.encode_name, default=cell)))
     return msgspec.json.Decoder(msgspec.defstruct("Cells", columns, gc=False)).decode
 
@@ -199,6 +203,15 @@ _TEXTS: Final = (
 def _is_text(kind: Any) -> bool:
     """True if a field of this type is always a JSON string or null."""
     return all(isinstance(member, _TEXTS) for member in union_members(inspect.type_info(kind)))
+
+
+_NUMBERS: Final = (inspect.DecimalType, inspect.IntType, inspect.FloatType, inspect.NoneType)
+
+
+def _is_number(kind: Any) -> bool:
+    members = union_members(inspect.type_info(kind))
+    bare = [member.type if isinstance(member, inspect.Metadata) else member for member in members]
+    return all(isinstance(member, _NUMBERS) for member in bare)
 
 
 def _token_text(value: msgspec.Raw) -> str | None:
