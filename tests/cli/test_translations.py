@@ -132,6 +132,7 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
     ("arguments", "env", "text"),
     [
         (["count", "invoices"], {"AIWYN_BASE_URL": ""}, "; to try without an account, pass --sandbox"),
+        (["config", "show"], {"AIWYN_BASE_URL": ""}, "; to try without an account, run aiwyn sandbox"),
         (
             ["count", "invoices"],
             {"AIWYN_API_KEY": ""},
