@@ -58,7 +58,8 @@ def describe(result: ExportResult, plural: str, *, shows_total: bool = True) -> 
     total = result.report.total_count
     of = "" if total is None or not shows_total else f" of {total}"
     size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
-    return f"{result.rows}{of} {plural} in {name_of(result.path)}: {size}"
+    target = result.path if url_of(result.path) else name_of(result.path)
+    return f"{result.rows}{of} {plural} in {target}: {size}"
 
 
 def to_values(result: ExportResult) -> dict[str, Any]:
