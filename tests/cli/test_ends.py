@@ -31,6 +31,21 @@ from aiwyn_async._cli import main
 main()
 """
 
+THREAD_WITHOUT_OWNER = """
+import os, queue, signal, sys, threading
+from aiwyn_async import _cli
+from aiwyn_async._cli import app
+
+
+def run(arguments):
+    threading.Thread(target=queue.Queue().get).start()
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))  # before anybody can stop the thread
+
+
+app._run = run
+_cli.main()
+"""
+
 EXECUTE = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
@@ -147,6 +162,13 @@ async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
     box.faults.clear()
     done = await cli.run("sync", "invoices", "--to", "x.duckdb", "--page-size", "10")
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signal_during_the_start_of_a_thread_ends_the_command(name: str, code: int) -> None:
+    command = [sys.executable, "-c", THREAD_WITHOUT_OWNER, name]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
 
 
 @pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async._cli.app"])
