@@ -31,7 +31,9 @@ async def export_one(
     try:
         return await export_rows(read, to, on_progress=on_progress, **options)
     except (RequestError, PaginationError, StorageError) as error:
-        if "resume" not in str(error) and _has_parts(to):
+        # The parts may be those of another export, which still runs.
+        has_fix = "resume" in str(error) or str(error).startswith("another export")
+        if not has_fix and _has_parts(to):
             error.add_note(f"finished parts are saved; {how_to_continue} to continue")
         raise
 

@@ -71,6 +71,19 @@ async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbo
     assert box.calls("invoices.list") - before < 35
 
 
+async def test_second_export_to_a_file_names_the_first_alone(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
+    stalled = box.faults.add("invoices.list", nth=30, times=1, action="stall")
+    process = await cli.start(*command)
+    await wait_until(lambda: stalled.hits > 0 and (tmp_path / ".x.jsonl.partial" / "manifest.json").exists())
+    second = await cli.run(*command, "--replace")
+    assert (second.code, second.err.endswith("; wait for it, or use another file name\n")) == (1, True), (
+        second.err
+    )
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 143
+
+
 async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
     """As one that a shell script runs in the background does."""
     box.faults.add("invoices.search", action="stall")
