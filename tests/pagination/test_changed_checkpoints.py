@@ -107,7 +107,9 @@ async def test_damaged_bookmark_file_is_rejected_with_a_fix(client: AiwynClient,
         await client.invoices.changes(state=state).collect()
 
 
-async def test_changed_bookmark_and_other_filters_are_rejected_with_a_fix(client: AiwynClient, tmp_path: Path) -> None:
+async def test_changed_bookmark_and_other_filters_are_rejected_with_a_fix(
+    client: AiwynClient, tmp_path: Path
+) -> None:
     state = FileState(tmp_path / "state.json")
     read = client.invoices.changes(state=state)
     await read.collect()
