@@ -251,7 +251,13 @@ def _refuse_none(options: Mapping[str, object]) -> None:
 def _describe(error: msgspec.ValidationError) -> str:
     """Return the option and the type that it needs; msgspec never shows the value."""
     reason, _, path = str(error).partition(" - at `$.")
-    return f"{path.rstrip('`') or 'invalid option'}: {reason[:1].lower()}{reason[1:].replace('`', '')}"
+    reason = re.sub(r"`([^`]*)`", _type_names, reason.replace("got `float`", "got a fraction"))
+    return f"{path.rstrip('`') or 'invalid option'}: {reason[:1].lower()}{reason[1:]}"
+
+
+def _type_names(match: re.Match[str]) -> str:
+    names = (_TYPE_NAMES.get(name, name) for name in match[1].split(" | ") if name != "null")
+    return " or ".join(names) or "null"
 
 
 def _with_source(text: str, merged: Mapping[str, Source]) -> str:
@@ -294,6 +300,14 @@ _TYPES: Final = {field.name: _kinds(field.type) for field in msgspec.structs.fie
 OBJECTS: Final = {"headers", "ssl_context", "observer", "clock"}
 """Options that no environment variable sets."""
 _NAMES: Final = frozenset(Config.__struct_fields__)
+
+_TYPE_NAMES: Final[Mapping[str, str]] = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "object": "a dict, or a table of a profile",
+}
 
 _PlainOptions = msgspec.defstruct(
     "_PlainOptions",

@@ -123,7 +123,12 @@ class BookmarkStore:
         try:
             position = Checkpoint.from_json(text).position_for(self._endpoint, self._query)
         except CheckpointError as error:
-            raise CheckpointError(f"the bookmark of {self._endpoint}: {error}") from None
+            # The advice is that of reads, which take ``resume``.
+            reason = str(error).partition("; ")[0]
+            raise CheckpointError(
+                f"the bookmark of {self._endpoint}: {reason}; use the filters that it was stored with, "
+                "or remove it from the state to read all rows again"
+            ) from None
         at, key = str(position.get("bookmark")), position.get("key")
         try:
             instant_of(at)

@@ -5,6 +5,7 @@ Signals during imports are handled too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ HELP_WIDTH = 80
 
 def main() -> None:
     """Run the command line; errors, also of imports, are one line on stderr."""
-    sys.exit(_run())
+    code = _run()
+    if code in {129, 130, 143}:
+        _exit_without_threads(code)
+    sys.exit(code)
 
 
 def _run() -> int:
@@ -40,6 +44,21 @@ def _run() -> int:
         text = f"unexpected {type(error).__name__}: {error}{_location(error)}"
         _write_error(f"error: {text}; this is a bug, please report it")
         return 1
+
+
+def _exit_without_threads(code: int) -> None:
+    """Exit at once if there are threads, which the interpreter would wait for.
+
+    A second signal, as ``timeout`` sends it, can interrupt the start of a thread that nobody stops then.
+    """
+    import threading  # noqa: PLC0415 (not needed by other ends)
+
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    if any(not each.daemon for each in others):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, AttributeError):  # full, or closed
+                stream.flush()
+        os._exit(code)
 
 
 def stored_page(words: Sequence[str]) -> str:

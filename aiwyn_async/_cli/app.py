@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import io
 import itertools
+import re
 import sys
 import warnings
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from aiwyn_async._cli import discard_output
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
@@ -27,6 +28,9 @@ INTERRUPTED: Final[Mapping[str, str]] = {
     "sync": "received rows are saved; run the command again to continue",
     "upsert": "records that were sent may be written, the others are not",
 }
+
+# Without the option --sandbox.
+_NO_SANDBOX: Final = frozenset({"auth", "config", "upsert"})
 
 # Imported when they run: together they take as long to load as many requests.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -139,9 +143,12 @@ def run(arguments: Sequence[str]) -> int:
             warnings.showwarning = _write_warning
             return _run(arguments)
     except CycloptsError as error:
-        return _fail(ExitCode.USAGE, " ".join(str(error).split()), command, arguments)
+        return _fail(ExitCode.USAGE, _usage_text(error), command, arguments)
     except AiwynError as error:
-        return _fail(exit_code_for(error), error_text(error), command, arguments)
+        text = error_text(error)
+        if command in _NO_SANDBOX:
+            text = text.replace("account, pass --sandbox", "account, run aiwyn sandbox")
+        return _fail(exit_code_for(error), text, command, arguments)
     except (KeyboardInterrupt, asyncio.CancelledError):
         reason, code = termination.ending
         left = None if "-" in arguments else INTERRUPTED.get(command)  # stdout has no parts
@@ -149,6 +156,19 @@ def run(arguments: Sequence[str]) -> int:
         return code
     except (OSError, SystemExit) as error:  # from printing rows or a help page
         return _end_output(error)
+
+
+def _usage_text(error: CycloptsError) -> str:
+    """Return the text of a usage error, and which help page has the arguments and options."""
+    unused = error.unused_tokens or [""]
+    chain = error.command_chain or ()
+    if isinstance(error, UnusedCliTokensError):
+        text = f"unexpected argument {unused[0]!r}"
+    elif isinstance(error, UnknownCommandError) and unused[0].startswith("-"):
+        text = f"unknown option {unused[0]!r} before the command; options follow their command"
+    else:
+        text = re.sub(r"(?<!\.)\.$", "", " ".join(str(error).split()))
+    return f"{text} (see {' '.join(['aiwyn', *chain, '--help'])})"
 
 
 def _end_output(error: OSError | SystemExit) -> int:

@@ -34,7 +34,9 @@ def login(
         no_verify: Store the key without trying it.
     """
     file = ProfileFile.open(profile)
-    url = base_url or file.options.get("base_url") or os.environ.get("AIWYN_BASE_URL")
+    url = base_url
+    if url is None:
+        url = file.options.get("base_url") or os.environ.get("AIWYN_BASE_URL")
     if not url:
         raise ConfigurationError("no base_url for the profile; pass --base-url or set AIWYN_BASE_URL")
     # In a synchronous function, because a prompt blocks the event loop, which handles Ctrl-C.

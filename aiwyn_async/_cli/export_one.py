@@ -31,7 +31,9 @@ async def export_one(
     try:
         return await export_rows(read, to, on_progress=on_progress, **options)
     except (RequestError, PaginationError, StorageError) as error:
-        if "resume" not in str(error) and _has_parts(to):
+        # The parts may be those of another export, which still runs.
+        has_fix = "resume" in str(error) or str(error).startswith("another export")
+        if not has_fix and _has_parts(to):
             error.add_note(f"finished parts are saved; {how_to_continue} to continue")
         raise
 
@@ -58,7 +60,8 @@ def describe(result: ExportResult, plural: str, *, shows_total: bool = True) -> 
     total = result.report.total_count
     of = "" if total is None or not shows_total else f" of {total}"
     size = f"{result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s"
-    return f"{result.rows}{of} {plural} in {name_of(result.path)}: {size}"
+    target = result.path if url_of(result.path) else name_of(result.path)
+    return f"{result.rows}{of} {plural} in {target}: {size}"
 
 
 def to_values(result: ExportResult) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
-from aiwyn_async._cli.options import Flag, SandboxOptions, WholeNumber
+from aiwyn_async._cli.options import FilePath, Flag, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_message
 from aiwyn_async.mcp import DEFAULT_MAX_ROWS, serve
 
@@ -16,7 +15,7 @@ from aiwyn_async.mcp import DEFAULT_MAX_ROWS, serve
 async def serve_mcp(
     *,
     allow_writes: Flag = False,
-    export_folder: Path | None = None,
+    export_folder: FilePath | None = None,
     max_rows: WholeNumber = DEFAULT_MAX_ROWS,
     sandbox: SandboxOptions = SandboxOptions(),
 ) -> int:

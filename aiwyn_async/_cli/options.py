@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
@@ -20,6 +21,14 @@ def _parse_whole_number(_type: Any, tokens: Sequence[Token]) -> int:
         raise ValueError(f"expected a whole number, got {tokens[0].value!r}") from None
 
 
+def _parse_path(_type: Any, tokens: Sequence[Token]) -> Path:
+    # Path("") is the current folder.
+    if not tokens[0].value:
+        raise ValueError("expected a path, got ''")
+    return Path(tokens[0].value)
+
+
+FilePath = Annotated[Path, Parameter(converter=_parse_path)]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
 

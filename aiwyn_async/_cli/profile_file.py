@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from aiwyn_async._core.files import disk_errors, replace_content
-from aiwyn_async._core.profile import profile_path
+from aiwyn_async._core.profile import profile_path, selected_profile
 from aiwyn_async.errors import ConfigurationError
 
 _TABLE: Final = re.compile(r"\s*\[")
@@ -32,7 +31,7 @@ class ProfileFile:
     @classmethod
     def open(cls, profile: str | None) -> Self:
         """Read a profile, by default ``AIWYN_PROFILE``, of the file that the client reads."""
-        name = profile or _selected()
+        name = selected_profile(profile) or "default"
         path = profile_path()
         with disk_errors(path, "read"):
             try:
@@ -51,7 +50,7 @@ class ProfileFile:
     @property
     def is_selected(self) -> bool:
         """Whether the client reads this profile."""
-        return self.profile == _selected()
+        return self.profile == (selected_profile(None) or "default")
 
     def write(self, options: Mapping[str, str], *, remove: Collection[str]) -> None:
         """Set and remove options of the profile; the file gets mode 0600."""
@@ -108,10 +107,6 @@ class ProfileFile:
         ):
             raise ConfigurationError(f"in {self.path} each profile must be a table: [profiles.NAME]")
         return cast("dict[str, Any]", profiles)
-
-
-def _selected() -> str:
-    return os.environ.get("AIWYN_PROFILE") or "default"
 
 
 def _option_of(line: str) -> str:

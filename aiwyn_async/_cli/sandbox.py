@@ -7,11 +7,15 @@ import math
 import shlex
 import sqlite3
 from collections.abc import Generator
+from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from aiwyn_async._cli.client import create_sandbox
 from aiwyn_async._cli.errors import ExitCode
-from aiwyn_async._cli.options import WholeNumber
+from aiwyn_async._cli.options import FilePath, WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox, serve
@@ -25,8 +29,8 @@ async def serve_sandbox(
     latency: float = 0.0,
     rate_limit: float | None = None,
     api_key: str | None = None,
-    path: str | None = None,
-    fault: tuple[str, ...] = (),
+    path: FilePath | None = None,
+    fault: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
 ) -> int:
     """Serve a sandbox of the API on 127.0.0.1 until Ctrl-C.
 
@@ -67,7 +71,7 @@ async def serve_sandbox(
 
 
 @contextlib.contextmanager
-def _typed_errors(path: str | None, port: int) -> Generator[None]:
+def _typed_errors(path: Path | None, port: int) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:

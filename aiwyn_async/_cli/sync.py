@@ -13,7 +13,7 @@ from aiwyn_async._cli.all_resources import Outcome, run_all, written_outcome
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
-from aiwyn_async._cli.options import Flag, RowOptions, SandboxOptions, WholeNumber
+from aiwyn_async._cli.options import FilePath, Flag, RowOptions, SandboxOptions, WholeNumber
 from aiwyn_async._cli.output import write_json, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
@@ -31,7 +31,7 @@ async def sync(
     resource: str,
     /,
     *,
-    to: Path,
+    to: FilePath,
     where: str | None = None,
     full: Flag = False,
     reconcile_deletes: Flag = False,

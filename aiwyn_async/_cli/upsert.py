@@ -14,7 +14,7 @@ import msgspec
 from cyclopts import Parameter
 
 from aiwyn_async._cli.errors import ExitCode
-from aiwyn_async._cli.options import Flag, WholeNumber
+from aiwyn_async._cli.options import FilePath, Flag, WholeNumber
 from aiwyn_async._cli.output import write_data, write_error, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.waiting import waiting_messages
@@ -30,7 +30,7 @@ _decode_record: Final = msgspec.json.Decoder(StrictRecord, float_hook=unbounded_
 
 async def upsert(
     *,
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    file: Annotated[FilePath, Parameter(allow_leading_hyphen=True)],
     update: Flag = False,
     batch_size: WholeNumber = 100,
     json: Flag = False,

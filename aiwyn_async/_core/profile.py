@@ -40,6 +40,17 @@ def missing_file() -> Path | None:
     return path if os.environ.get("AIWYN_CONFIG") and not path.exists() else None
 
 
+def selected_profile(profile: str | None) -> str | None:
+    """Return the name of the profile to use, or None for the default one.
+
+    Raises:
+        ConfigurationError: the name is empty, as that of an unset variable of a shell.
+    """
+    if profile == "":
+        raise ConfigurationError("profile must not be empty; name one, or leave it out")
+    return profile or os.environ.get("AIWYN_PROFILE") or None
+
+
 def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     """Return the name of a profile with its file, and its options.
 
@@ -48,7 +59,7 @@ def from_profile(profile: str | None) -> tuple[str, dict[str, Any]]:
     Raises:
         ConfigurationError: the file or the profile cannot be read, or others can read its credential.
     """
-    name = profile or os.environ.get("AIWYN_PROFILE")
+    name = selected_profile(profile)
     path = profile_path()
     full_name = f"profile {name or 'default'!r} of {path}"
     try:

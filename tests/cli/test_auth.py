@@ -106,6 +106,7 @@ async def test_login_without_verification_sends_nothing(cli: Cli, box: Sandbox) 
         (f"{KEY} {KEY}\n", ["--base-url", "https://api.example.com"], "contains spaces"),
         (KEY, ["--base-url", "http://api.example.com"], "set AIWYN_ALLOW_INSECURE_HTTP=true"),
         (KEY, [], "no base_url for the profile; pass --base-url or set AIWYN_BASE_URL"),
+        (KEY, ["--profile", ""], "profile must not be empty; name one, or leave it out"),
         (KEY, ["--api-key", KEY], "--api-key"),
     ],
 )
@@ -117,6 +118,18 @@ async def test_login_refuses_before_anything_is_written(
     assert (done.code, message in done.err) == (2, True), done.err
     assert len(done.err.splitlines()) == 1
     assert not profile_file(cli).exists()
+
+
+async def test_empty_profile_or_server_is_not_the_configured_one(cli: Cli, box: Sandbox) -> None:
+    without_credentials(cli)
+    assert (await run_with_input(cli, box.api_key, "auth", "login", "--base-url", box.url)).code == 0
+    done = await cli.run("auth", "logout", "--profile", "")
+    assert (done.code, "profile must not be empty" in done.err) == (2, True), done.err
+    calls = len(box.requests)
+    done = await run_with_input(cli, "a-key-of-another-server", "auth", "login", "--base-url", "")
+    assert (done.code, "no base_url for the profile" in done.err) == (2, True), done.err
+    assert len(box.requests) == calls
+    assert box.api_key in profile_file(cli).read_text()
 
 
 PROFILES = """# of the firm
@@ -201,4 +214,4 @@ async def test_config_shows_options_that_the_client_refuses(cli: Cli) -> None:
     assert (done.code, options["retries"]["value"]) == (2, "abc")
     assert options["proxy"]["value"] == "http://********@h:1"
     assert "profile file: /nowhere/config.toml, which does not exist" in done.err
-    assert "error: AIWYN_RETRIES: retries: expected int, got str" in done.err
+    assert "error: AIWYN_RETRIES: retries: expected a whole number, got text" in done.err

@@ -56,6 +56,11 @@ async def test_get_prints_exact_json(cli: Cli, box: Sandbox) -> None:
     assert (done.code, invoice["totalAmount"] * 100) == (0, cents)
 
 
+async def test_export_to_a_url_prints_the_whole_url(cli: Cli) -> None:
+    done = await cli.run("export", "clients", "--to", "memory://bucket/clients/")
+    assert (done.code, " in memory:///bucket/clients: " in done.err) == (0, True), done.err
+
+
 async def test_count_prints_number_of_rows(cli: Cli) -> None:
     assert (await cli.run("count", "invoices")).out == "400\n"
 

@@ -31,6 +31,21 @@ from aiwyn_async._cli import main
 main()
 """
 
+THREAD_WITHOUT_OWNER = """
+import os, queue, signal, sys, threading
+from aiwyn_async import _cli
+from aiwyn_async._cli import app
+
+
+def run(arguments):
+    threading.Thread(target=queue.Queue().get).start()
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))  # before anybody can stop the thread
+
+
+app._run = run
+_cli.main()
+"""
+
 EXECUTE = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
@@ -54,6 +69,19 @@ async def test_export_continues_with_replace_after_sigterm(cli: Cli, box: Sandbo
     ids = [json.loads(line)["id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     assert len(ids) == len(set(ids)) == 400
     assert box.calls("invoices.list") - before < 35
+
+
+async def test_second_export_to_a_file_names_the_first_alone(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
+    stalled = box.faults.add("invoices.list", nth=30, times=1, action="stall")
+    process = await cli.start(*command)
+    await wait_until(lambda: stalled.hits > 0 and (tmp_path / ".x.jsonl.partial" / "manifest.json").exists())
+    second = await cli.run(*command, "--replace")
+    assert (second.code, second.err.endswith("; wait for it, or use another file name\n")) == (1, True), (
+        second.err
+    )
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 143
 
 
 async def test_sigterm_ends_command_that_ignores_ctrl_c(cli: Cli, box: Sandbox) -> None:
@@ -149,6 +177,13 @@ async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signal_during_the_start_of_a_thread_ends_the_command(name: str, code: int) -> None:
+    command = [sys.executable, "-c", THREAD_WITHOUT_OWNER, name]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+
+
 @pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async._cli.app"])
 @pytest.mark.parametrize(
     ("name", "code", "text"),
@@ -230,8 +265,8 @@ async def test_invalid_flag_ends_json_result_too(cli: Cli) -> None:
         (["export", "invoices", "--to", ""], "'' is not a path"),
         (["export", "all", "--to", ""], "'' is not a path"),
         (["export", "all", "--to", "", "--format", "csv"], "'' is not a path"),
-        (["sync", "invoices", "--to", ""], "is not a file name"),
-        (["sync", "all", "--to", ""], "is not a file name"),
+        (["sync", "invoices", "--to", ""], "expected a path, got ''"),
+        (["sync", "all", "--to", ""], "expected a path, got ''"),
         (["export", "invoices", "--to", "x.csv", "--on-bad-row", "ignore"], "--on-bad-row"),
         (["export", "invoices", "--to", "x.csv", "--ids", "number"], "--ids"),
         (["export", "invoices", "--to", "x.csv", "--round-money", "9.5"], "--round-money"),

@@ -133,9 +133,20 @@ async def test_verbose_command_logs_requests(cli: Cli, box: Sandbox) -> None:
     ("arguments", "text"),
     [
         (["exprot"], 'error: Unknown command "exprot". Did you mean "export"?'),
-        (["export", "invoices"], 'error: Command "export" parameter --to requires an argument.'),
+        (
+            ["export", "invoices"],
+            'error: Command "export" parameter --to requires an argument (see aiwyn export --help)',
+        ),
         (["count", "invoices", "--wher", "{}"], "error: Unknown option: --wher. Did you mean --where?"),
-        (["count", "invoices", "a\nb\x1b[2J"], "error: "),
+        (["auth", "login", "key"], "error: unexpected argument 'key' (see aiwyn auth login --help)"),
+        (
+            ["--limit", "3", "list", "staff"],
+            "error: unknown option '--limit' before the command; options follow",
+        ),
+        (["sync", "invoices", "--to", ""], "error: Invalid value for --to: expected a path, got ''"),
+        (["mcp", "--export-folder", ""], "error: Invalid value for --export-folder: expected a path, got ''"),
+        (["upsert", "--file", ""], "error: Invalid value for --file: expected a path, got ''"),
+        (["count", "invoices", "a\nb\x1b[2J"], "error: unexpected argument"),
         (["get", "invoice"], "error: "),
         (
             ["list", "invoices", "--limit", "many"],

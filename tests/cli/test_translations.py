@@ -132,6 +132,7 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
     ("arguments", "env", "text"),
     [
         (["count", "invoices"], {"AIWYN_BASE_URL": ""}, "; to try without an account, pass --sandbox"),
+        (["config", "show"], {"AIWYN_BASE_URL": ""}, "; to try without an account, run aiwyn sandbox"),
         (
             ["count", "invoices"],
             {"AIWYN_API_KEY": ""},
@@ -188,7 +189,11 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
         (["sandbox", "--rate-limit", "0"], {}, "--rate-limit must be above 0"),
         (["sandbox", "--seed", "9" * 30], {}, "--seed must fit in 64 bits"),
         (["sandbox", "--path", "/nowhere/x"], {}, "the sandbox file /nowhere/x cannot be written"),
-        (["doctor"], {"AIWYN_RETRIES": "abc"}, "error: AIWYN_RETRIES: retries: expected int, got str"),
+        (
+            ["doctor"],
+            {"AIWYN_RETRIES": "abc"},
+            "error: AIWYN_RETRIES: retries: expected a whole number, got text",
+        ),
     ],
 )
 async def test_errors_name_what_the_command_line_has(

@@ -16,7 +16,14 @@ URL = "https://api.example.com"
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
     [
-        ("AIWYN_RETRIES", "abc", r"^AIWYN_RETRIES: retries: expected int, got str$"),
+        (
+            "AIWYN_RETRY_WRITES",
+            "yes",
+            r"^AIWYN_RETRY_WRITES: retry_writes: expected true or false, got text$",
+        ),
+        ("AIWYN_MAX_CONCURRENCY", "none", r": max_concurrency: expected a whole number, got text$"),
+        ("AIWYN_ENDPOINTS", "{}", r"^AIWYN_ENDPOINTS: endpoints: expected a dict, or a table of a profile,"),
+        ("AIWYN_RETRIES", "abc", r"^AIWYN_RETRIES: retries: expected a whole number, got text$"),
         ("AIWYN_RETRIES", "-1", r"^AIWYN_RETRIES: retries must be at least 0"),
         ("AIWYN_DEADLINE", "0", r"^AIWYN_DEADLINE: deadline must be a finite number"),
         ("AIWYN_PROXY", "nonsense", r"^AIWYN_PROXY: proxy must be a URL"),
@@ -38,7 +45,9 @@ def test_error_names_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path.write_text('[profiles.default]\nretries = "many"\n[profiles.odd.endpoints.clients]\nkeys = 1\n')
     path.chmod(0o600)
     monkeypatch.setenv("AIWYN_CONFIG", str(path))
-    with pytest.raises(ConfigurationError, match=rf"^profile 'default' of {path}: retries: expected int"):
+    with pytest.raises(
+        ConfigurationError, match=rf"^profile 'default' of {path}: retries: expected a whole number"
+    ):
         Config.load(base_url=URL, api_key="key-of-this-test")
     with pytest.raises(ConfigurationError, match=rf"^profile 'odd' of {path}: endpoints"):
         Config.load(base_url=URL, api_key="key-of-this-test", profile="odd")

@@ -93,6 +93,8 @@ def test_invalid_profile_file_is_refused(content: bytes, message: str, tmp_path:
 def test_missing_profile_is_refused(profiles: Path) -> None:
     with pytest.raises(ConfigurationError, match="it has default, demo"):
         Config.load(profile="nope")
+    with pytest.raises(ConfigurationError, match="profile must not be empty; name one, or leave it out"):
+        Config.load(profile="")
     profiles.unlink()
     with pytest.raises(ConfigurationError, match="'demo' cannot be read"):
         Config.load(profile="demo")

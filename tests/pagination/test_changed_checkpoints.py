@@ -107,14 +107,19 @@ async def test_damaged_bookmark_file_is_rejected_with_a_fix(client: AiwynClient,
         await client.invoices.changes(state=state).collect()
 
 
-async def test_changed_bookmark_is_rejected(client: AiwynClient, tmp_path: Path) -> None:
+async def test_changed_bookmark_and_other_filters_are_rejected_with_a_fix(
+    client: AiwynClient, tmp_path: Path
+) -> None:
     state = FileState(tmp_path / "state.json")
     read = client.invoices.changes(state=state)
     await read.collect()
     await read.ack()
     text = state.path.read_text()
+    fix = "use the filters that it was stored with, or remove it from the state to read all rows again$"
+    with pytest.raises(CheckpointError, match=f"belongs to another query of .*; {fix}"):
+        await client.invoices.changes(where=F.status == "PAID", state=state).collect()
     state.path.write_text(re.sub(r"20\d\d-", "2099-", text))
-    with pytest.raises(CheckpointError, match=r"the bookmark of .* is damaged"):
+    with pytest.raises(CheckpointError, match=f"the bookmark of .* is damaged; {fix}"):
         await client.invoices.changes(state=state).collect()
 
 
