@@ -231,8 +231,14 @@ class KeysetPagination:
             self._first_total = self._yielded + result.count
 
     def _is_counted(self, result: PageResult) -> bool:
-        """Return whether a count, unless it is always that of the page, covers just the rows of a page."""
-        return result.count == len(result.keys) and not (self._counts_pages and self._first_total is None)
+        """Return whether a count, unless it is always that of the page, covers just the rows of a page.
+
+        A page as long as the longest one may be full, by a page size of the server's own; a count that is too
+        low is then no proof.
+        """
+        rows = len(result.keys)
+        is_full = rows == self._max_page_rows
+        return result.count == rows and not is_full and not (self._counts_pages and self._first_total is None)
 
     def _up_to_limit(self, result: PageResult) -> Sequence[tuple[Any, ...]]:
         """Count the new rows; return the order values up to the limit, which a server may exceed."""

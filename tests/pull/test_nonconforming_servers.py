@@ -26,6 +26,7 @@ COUNTS: dict[str, Callable[[int, int], int | None]] = {
     "none": lambda _matching, _shown: None,
     "of the page alone": lambda _matching, shown: shown,
     "capped": lambda matching, _shown: min(matching, 70),
+    "too low": lambda matching, _shown: max(0, matching - 35),  # for 105 rows that of a clamped page
     "always zero": lambda _matching, _shown: 0,
 }
 
