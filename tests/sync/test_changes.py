@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from aiwyn_async import (
     FileState,
     IncompleteError,
     ListReport,
+    PermissionDeniedError,
     StorageError,
 )
 from aiwyn_async._changes.iteration import ChangesIteration
@@ -213,6 +217,27 @@ async def test_full_read_of_changes_resumes_with_the_same_row_type(aiwyn: AiwynC
     assert 0 < len(await rest.collect()) == len(firm.ids()) - yielded
     with pytest.raises(CheckpointError):
         aiwyn.invoices.changes(page_size=5).resume_from(broken.checkpoint)
+
+
+@pytest.mark.parametrize("fails_at", [0, 1])
+async def test_changes_resume_after_an_error_of_the_final_checks(
+    firm: Any, aiwyn: AiwynClient, fails_at: int
+) -> None:
+    (newest,) = firm.insert()
+    spoilt = partial(re.sub, rb'("id":%d,.*?"totalAmount":)[^,]*' % newest, rb'\1"a lot"')
+    firm.box.faults.add("invoices.search", every=1, mutate=spoilt)
+    lookups = count()  # the row of a key: its timestamp, then whether it decodes
+
+    def fails(body: Any) -> bool:
+        return "_eq" in str(body) and next(lookups) == fails_at
+
+    firm.box.faults.add("invoices.search", every=1, status=403, match=fails)
+    changes = aiwyn.invoices.changes(since="2000-01-01T00:00:00Z", page_size=50, on_bad_row="skip")
+    with pytest.raises(PermissionDeniedError) as failure:
+        await changes.collect()
+    rest = changes.resume_from(failure.value.checkpoint)
+    assert await rest.collect() == []
+    assert rest.blocking_problems() == []
 
 
 async def test_state_is_bound_to_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:
