@@ -163,10 +163,13 @@ class RangePlan:
             self._history.record_length(len(keys))
         if is_end:
             self._end(segment)
-        elif not self.has_started and are_integers(keys):
-            # Without a count, only the last row can show rows without a key, which no filter matches.
-            self._needs_last = count is None or (
-                self._max_ranges > 1 and count - len(keys) > self._segments.page_size
+        elif not self.has_started:
+            # Without a count, or with that of the page, only the last row shows rows without a key, which no
+            # filter matches.
+            has_count = count is not None and count > len(keys)
+            is_divided = self._max_ranges > 1 and are_integers(keys)
+            self._needs_last = not has_count or (
+                is_divided and (count or 0) - len(keys) > self._segments.page_size
             )
         self.has_started = True
         return accepted

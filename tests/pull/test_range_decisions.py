@@ -65,7 +65,7 @@ def test_rows_above_a_range_that_was_split_are_not_received() -> None:
 
 def test_text_key_is_not_compared_with_the_highest_integer() -> None:
     plan = RangePlan(2, ranges=1, ordered=False, last_key=9)
-    plan.receive_page(next_request(plan), ["a", "b"], None)
+    plan.receive_page(next_request(plan), ["a", "b"], 3)
     plan.receive_page(next_request(plan), [], None)
     assert not plan.remaining
 
@@ -85,7 +85,7 @@ def test_page_size_grows_back_unless_the_server_refused_it_at_the_start() -> Non
     for starts, may_be_page_size, size in ((True, True, 8), (True, False, 4), (False, False, 8)):
         plan = RangePlan(8, ranges=1, ordered=False)
         if not starts:
-            plan.receive_page(next_request(plan), list(range(-8, 0)), 8)
+            plan.receive_page(next_request(plan), list(range(-8, 0)), 20)
         plan.fail_page(next_request(plan), "failure", may_be_page_size=may_be_page_size)
         request = next_request(plan)
         assert request.size == 4
