@@ -72,6 +72,7 @@ class RangePlan:
         is_open = left is not None and any(each.until is None for each in left)
         self._needs_last = is_open and ranges > 1 and last_key is None
         self._waits_for_last = False
+        self._empty_last = False
         self._unverified: Segment | None = None
         """The segment that ended twice below the highest key, which is requested again."""
 
@@ -215,6 +216,9 @@ class RangePlan:
         self._waits_for_last = False
         if keys is not None and None in keys:
             raise KeyFilterIgnored("the server returned rows without a key")
+        if keys == [] and not self._empty_last:  # one empty page does not prove that there is no row
+            self._empty_last = self._needs_last = True
+            return
         if self._unverified is not None:
             self._verify_last(self._unverified, keys)
             return

@@ -50,6 +50,16 @@ def test_no_range_is_requested_before_the_highest_key_is_known() -> None:
     assert [next_request(plan).purpose for _ in range(3)] == ["page"] * 3
 
 
+def test_highest_key_is_requested_again_after_an_empty_response() -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), [1, 2], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([])
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([])
+    assert next_request(plan).purpose == "page"
+
+
 def test_rows_above_a_range_that_was_split_are_not_received() -> None:
     """A discarded response has such a row, and no page of its range: the range is read again."""
     plan = RangePlan(10, ranges=2, ordered=False, left=[KeyRange(0, 1000)])
