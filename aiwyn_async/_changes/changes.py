@@ -282,6 +282,7 @@ class Changes(Read[RowT]):
         else:
             within = changed_within(self._column, span.start, span.until)
             query = self._bounds.query_of(within, {self._column: "asc"})
+        query = msgspec.structs.replace(query, counts_pages=not span.counts_all)
         return Pager(self._session, query, self.row_type, options)
 
     @cached_property

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiwyn_async import (
@@ -217,6 +218,32 @@ async def test_full_read_of_changes_resumes_with_the_same_row_type(aiwyn: AiwynC
     assert 0 < len(await rest.collect()) == len(firm.ids()) - yielded
     with pytest.raises(CheckpointError):
         aiwyn.invoices.changes(page_size=5).resume_from(broken.checkpoint)
+
+
+@pytest.mark.parametrize("reads", [0, 2])
+async def test_count_of_the_page_alone_ends_no_part_of_changes(
+    reads: int, served: FirmServer, reader: AiwynClient
+) -> None:
+    for number in range(1, 20):
+        served.firm.put(number, "2025-03-01T10:00:00Z" if number < 9 else None)
+
+    def clamp(_: Any, content: bytes) -> bytes:
+        response = msgspec.json.decode(content)
+        rows = response["deid_invoice"][:3]
+        return msgspec.json.encode(
+            {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": len(rows)}}}
+        )
+
+    served.alter = clamp
+    changes = reader.invoices.changes(since="2025-03-01T00:00:00Z")
+    keys: list[Id] = []
+    for _ in range(reads):  # and then in another process
+        page = await anext(changes.pages())
+        keys += [row.id for row in page.items]
+        changes = changes.resume_from(page.checkpoint)
+    keys += [row.id for row in await changes.collect()]
+    assert sorted(map(int, keys)) == list(range(1, 20))
+    assert changes.blocking_problems() == []
 
 
 @pytest.mark.parametrize("fails_at", [0, 1])
