@@ -262,6 +262,7 @@ async def test_changes_resume_after_an_error_of_the_final_checks(
     changes = aiwyn.invoices.changes(since="2000-01-01T00:00:00Z", page_size=50, on_bad_row="skip")
     with pytest.raises(PermissionDeniedError) as failure:
         await changes.collect()
+    assert failure.value.checkpoint is not None
     rest = changes.resume_from(failure.value.checkpoint)
     assert await rest.collect() == []
     assert rest.blocking_problems() == []
