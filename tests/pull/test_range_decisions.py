@@ -7,6 +7,7 @@ import pytest
 from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.segments import RangeRequest
+from aiwyn_async.models.base import Id
 
 
 def next_request(plan: RangePlan) -> RangeRequest:
@@ -133,6 +134,32 @@ def test_highest_key_is_verified_in_the_whole_list() -> None:
     assert (last.purpose, last.after) == ("last", None)
     plan.receive_last_key([9])
     assert plan.missing == [MissingRange(5, None, "the highest key, 9, was not received")]
+
+
+@pytest.mark.parametrize(("highest", "is_missing"), [("z", True), ("b", False)])
+def test_highest_text_key_is_verified(highest: str, is_missing: bool) -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), ["a", "b"], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key(["z"])
+    for _ in range(2):
+        plan.receive_page(next_request(plan), [], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([highest])
+    missing = MissingRange("b", None, "the highest key, z, was not received")
+    assert plan.missing == [missing] * is_missing
+    assert not plan.remaining
+
+
+@pytest.mark.parametrize("last_page", [[], ["z"]])
+def test_received_highest_text_key_needs_no_other_request(last_page: list[Id]) -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), ["a", "b"], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([*last_page, "b"][:1])
+    for keys in [last_page, []] if last_page else [[]]:
+        plan.receive_page(next_request(plan), keys, None)
+    assert plan.next_request() is None
 
 
 def test_ordered_pull_requests_short_ranges_from_the_lower_end() -> None:
