@@ -86,15 +86,20 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     """
     reader: PageReader[Any] = PageReader(session, query, key_and_timestamp(query.key, column), "skip")
     page = await _page(session, reader, query, 1)
+    counts_all = _counts_all(page)
     if _first_dated(page) is None:  # one empty page does not prove that there is no row
         page = await _page(session, reader, query, RETRY_ROWS)
+        counts_all = counts_all or _counts_all(page)
     rows, total, clock = page.rows.rows, page.rows.count, _clock_of(session, page.response)
-    counts_all = total is not None and total > len(page.keys)
     row = _first_dated(page)
     is_readable = not page.rows.bad and (not rows or row is rows[0])
     if row is None:
         return FirstRow(None, None, total, counts_all, clock, is_readable, has_other_values=bool(rows))
     return FirstRow(row.key, row.timestamp, total, counts_all, clock, is_readable)
+
+
+def _counts_all(page: DecodedPage[Any]) -> bool:
+    return (page.rows.count or 0) > max(1, len(page.keys))
 
 
 def _first_dated(page: DecodedPage[Any]) -> Any:

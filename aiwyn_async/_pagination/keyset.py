@@ -156,9 +156,11 @@ class KeysetPagination:
         requested, self._requested = self._requested, 0
         if result.is_out_of_order:
             raise OutOfOrder
-        is_trusted = self._trust_first_count or self._max_page_rows > 0
+        unordered = _unordered_at_end(result)
+        # A read could not continue after unordered rows, so the count of a page that ends with them is used.
+        is_trusted = self._trust_first_count or self._max_page_rows > 0 or unordered > 0
         is_last = len(result.keys) < requested and is_trusted and self._is_counted(result)
-        left = 0 if is_last else _unordered_at_end(result)
+        left = 0 if is_last else unordered
         is_by_key, use = self._ties is not None and self._ties.by_key, True
         if left and left == len(result.keys):
             use, left = self._receive_unordered(result), 0
