@@ -39,6 +39,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         newest: the key of the newest row at the start, until it is received.
         witness: the key of the row dated at the previous bookmark, until it is received.
         before: the previous bookmark.
+        counts_all: the server's count is not that of a page alone.
         notes: what a user should know although it does not make the read incomplete.
         problems: what may be missing although the read itself is proven complete.
         unproven: why the first part is not proven complete, for a read that resumes in the second.
@@ -53,6 +54,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     newest: Id | None = None
     witness: Id | None = None
     before: str | None = None
+    counts_all: bool = False
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     unproven: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class Bounds:
             bookmark=bookmark,
             bookmark_key=dated.key,
             newest=newest.key,
+            counts_all=newest.counts_all,
             before=self._since if stored is None else stored.at,
             problems=problems,
         )

@@ -195,6 +195,8 @@ class Changes(Read[RowT]):
                         yield (page,)
                 span = await self._checks.next_span(use, use.span)
         except AiwynError as error:
+            if isinstance(error, (RequestError, PaginationError)):
+                error.checkpoint = use.checkpoint  # a check has none, or that of a query of its own
             self._end_with(error)
             raise
         use.has_ended = True
@@ -221,9 +223,9 @@ class Changes(Read[RowT]):
                         self.options.on_progress(to_progress(use.report, seconds=seconds))
                     yield page
                     use.checkpoint = after
-        except (RequestError, PaginationError) as error:
+        except (RequestError, PaginationError):
             # A range that could not be read is in the pull's own checkpoint alone.
-            use.checkpoint = error.checkpoint = self._bind(span, read.checkpoint)
+            use.checkpoint = self._bind(span, read.checkpoint)
             raise
 
     async def ack(self) -> None:
@@ -280,6 +282,7 @@ class Changes(Read[RowT]):
         else:
             within = changed_within(self._column, span.start, span.until)
             query = self._bounds.query_of(within, {self._column: "asc"})
+        query = msgspec.structs.replace(query, counts_pages=not span.counts_all)
         return Pager(self._session, query, self.row_type, options)
 
     @cached_property

@@ -107,7 +107,7 @@ class Checks:
         row = await self._bounds.row(span.newest)
         if row.at is None or instant_of(row.at) > instant_of(span.until):
             return
-        if use.bad_rows and not await self._decodes(span.newest, use.reads[-1].page_type):
+        if use.leaves_bad_rows and not await self._decodes(span.newest, use.reads[-1].page_type):
             return
         use.problems.append(
             f"row {span.newest}, the newest at the start (dated {span.until}), was not received: "
@@ -122,7 +122,7 @@ class Checks:
             query = self._bounds.query_of({self._query.key: {"_eq": span.witness}})
             if (await first_row(self._session, query, self._column)).at is None:
                 return  # it no longer meets the condition
-        if use.bad_rows and not await self._decodes(span.witness, use.reads[-1].page_type):
+        if use.leaves_bad_rows and not await self._decodes(span.witness, use.reads[-1].page_type):
             return
         use.problems.append(
             f"row {span.witness}, the newest at the last read (dated {at} now), was not received, "

@@ -22,7 +22,7 @@ class ChangesIteration(Generic[RowT]):
     """One use of a ``Changes``: its reads, its progress and its problems."""
 
     def __init__(self, span: Span | None, *, leaves_bad_rows: bool) -> None:
-        self._leaves_bad_rows = leaves_bad_rows
+        self.leaves_bad_rows = leaves_bad_rows
         self.reads: list[Pull[RowT] | Pager[RowT]] = []
         self.span = span
         self.checkpoint: Checkpoint | None = None
@@ -54,7 +54,7 @@ class ChangesIteration(Generic[RowT]):
         """Rows that do not decode, or have no key to merge them by, if such are left out."""
         reports = [read.report for read in self.reads]
         without_key = sum(report.rows_without_key for report in reports if isinstance(report, PullReport))
-        return sum(report.bad_rows for report in reports) + (without_key if self._leaves_bad_rows else 0)
+        return sum(report.bad_rows for report in reports) + (without_key if self.leaves_bad_rows else 0)
 
     def _problems_of(self, read: Pull[RowT] | Pager[RowT]) -> list[str]:
         """Return why a read is not proven complete, apart from rows left out on purpose."""
@@ -62,7 +62,7 @@ class ChangesIteration(Generic[RowT]):
         if isinstance(report, ListReport) and report.missing == 0 and report.total_count is not None:
             # Rows that changed during the read have left the span.
             report = msgspec.structs.replace(report, total_count_at_start=report.total_count)
-        return report.blocking_problems(allow_rows_without_key=self._leaves_bad_rows)
+        return report.blocking_problems(allow_rows_without_key=self.leaves_bad_rows)
 
 
 def _sum_of(reports: Sequence[ListReport]) -> ListReport:

@@ -52,6 +52,7 @@ class FirstRow(NamedTuple):
         key: the key of the row; None without a row whose timestamp is valid or null.
         at: its timestamp, as sent. None if the row has none, or if there is no row.
         total: the server's count, or None.
+        counts_all: the count is not that of the page alone.
         clock: the time of the response.
         is_readable: False if rows before it do not decode.
         has_other_values: there are rows, and the timestamp of none of them is valid or null.
@@ -60,6 +61,7 @@ class FirstRow(NamedTuple):
     key: Id | None
     at: str | None
     total: int | None
+    counts_all: bool
     clock: ServerClock
     is_readable: bool = True
     has_other_values: bool = False
@@ -84,14 +86,20 @@ async def first_row(session: Session, query: Query, column: str) -> FirstRow:
     """
     reader: PageReader[Any] = PageReader(session, query, key_and_timestamp(query.key, column), "skip")
     page = await _page(session, reader, query, 1)
+    counts_all = _counts_all(page)
     if _first_dated(page) is None:  # one empty page does not prove that there is no row
         page = await _page(session, reader, query, RETRY_ROWS)
-    rows, clock = page.rows.rows, _clock_of(session, page.response)
+        counts_all = counts_all or _counts_all(page)
+    rows, total, clock = page.rows.rows, page.rows.count, _clock_of(session, page.response)
     row = _first_dated(page)
     is_readable = not page.rows.bad and (not rows or row is rows[0])
     if row is None:
-        return FirstRow(None, None, page.rows.count, clock, is_readable, has_other_values=bool(rows))
-    return FirstRow(row.key, row.timestamp, page.rows.count, clock, is_readable)
+        return FirstRow(None, None, total, counts_all, clock, is_readable, has_other_values=bool(rows))
+    return FirstRow(row.key, row.timestamp, total, counts_all, clock, is_readable)
+
+
+def _counts_all(page: DecodedPage[Any]) -> bool:
+    return (page.rows.count or 0) > max(1, len(page.keys))
 
 
 def _first_dated(page: DecodedPage[Any]) -> Any:

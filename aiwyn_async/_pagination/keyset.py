@@ -58,6 +58,8 @@ class KeysetPagination:
         limit: rows to yield, or None for all.
         page_size_key: the body's key for the page size.
         resume: a ``position()`` of an earlier read.
+        trust_first_count: a short first page ends the read if its count is that of its rows; a server with a
+            smaller page size of its own may count only the rows of the page.
 
     Raises:
         CheckpointError: ``resume`` is not a position of this strategy.
@@ -75,9 +77,11 @@ class KeysetPagination:
         limit: int | None = None,
         page_size_key: str = "pageSize",
         resume: Position | None = None,
+        trust_first_count: bool = True,
     ) -> None:
         self.stop_reason: StopReason | None = None
         self._limit = limit
+        self._trust_first_count = trust_first_count
         self._size = page_size
         self._page_size_key = page_size_key
         self._fields = fields
@@ -152,8 +156,11 @@ class KeysetPagination:
         requested, self._requested = self._requested, 0
         if result.is_out_of_order:
             raise OutOfOrder
-        is_last = len(result.keys) < requested and self._is_counted(result)
-        left = 0 if is_last else _unordered_at_end(result)
+        unordered = _unordered_at_end(result)
+        # A read could not continue after unordered rows, so the count of a page that ends with them is used.
+        is_trusted = self._trust_first_count or self._max_page_rows > 0 or unordered > 0
+        is_last = len(result.keys) < requested and is_trusted and self._is_counted(result)
+        left = 0 if is_last else unordered
         is_by_key, use = self._ties is not None and self._ties.by_key, True
         if left and left == len(result.keys):
             use, left = self._receive_unordered(result), 0
@@ -231,8 +238,14 @@ class KeysetPagination:
             self._first_total = self._yielded + result.count
 
     def _is_counted(self, result: PageResult) -> bool:
-        """Return whether a count, unless it is always that of the page, covers just the rows of a page."""
-        return result.count == len(result.keys) and not (self._counts_pages and self._first_total is None)
+        """Return whether a count, unless it is always that of the page, covers just the rows of a page.
+
+        A page as long as the longest one may be full, by a page size of the server's own; a count that is too
+        low is then no proof.
+        """
+        rows = len(result.keys)
+        is_full = rows == self._max_page_rows
+        return result.count == rows and not is_full and not (self._counts_pages and self._first_total is None)
 
     def _up_to_limit(self, result: PageResult) -> Sequence[tuple[Any, ...]]:
         """Count the new rows; return the order values up to the limit, which a server may exceed."""

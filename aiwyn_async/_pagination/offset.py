@@ -254,9 +254,12 @@ class OffsetPagination:
 
     def _start_probe(self, before: PageKeys, result: PageResult) -> PageDecision:
         state = self._state
-        # A resumed read does not know these keys, but they are the rows of the page before.
+        overlap = min(before.length - 1, len(result.keys))
+        # A resumed read does not know these keys, and rows without a key are always new, but they are the
+        # rows of the page before.
         is_resumed = len(result.new) == len(result.keys)
-        skip_rows = min(before.length - 1, len(result.keys)) if is_resumed else 0
+        is_known = all(result.keys[index] is None for index in result.new if index < overlap)
+        skip_rows = overlap if is_resumed or is_known else 0
         fresh = self._count_yielded(result, max(skip_rows, state.yielded_before))
         state.probe = Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
         state.yielded_before = 0
@@ -277,8 +280,8 @@ class OffsetPagination:
             state.before = PageKeys.of(result.keys)
             if self._page_start is not None:  # a read with a larger limit knows the style
                 self._page_start |= {"style": "offset", "probe": None, "next": probe.row}
-            is_resumed = len(result.new) == len(result.keys)
-            decision = self._accept(request, result, skip_rows=int(is_resumed))
+            # Its first row is the last one of the page before, even if it has no key.
+            decision = self._accept(request, result, skip_rows=1)
             self._continue_from(state.rows)
             expected = probe.repeated + max(1, decision.expected_duplicates)
             return msgspec.structs.replace(decision, discard_in_flight=True, expected_duplicates=expected)

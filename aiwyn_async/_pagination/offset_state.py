@@ -31,7 +31,7 @@ class PageKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return whether the next page begins with the second row of this one."""
         head = list(keys[:4])
         overlap = min(len(self.head) - 1, len(head))
-        if overlap < 1 or None in head or self.head[1 : 1 + overlap] != head[:overlap]:
+        if set(head[:overlap]) <= {None} or self.head[1 : 1 + overlap] != head[:overlap]:
             return False
         return len(keys) < self.length - 1 or keys[self.length - 2] == self.last
 

@@ -64,6 +64,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
         key_range: the keys of a partition, to which each request is limited; None for a whole read.
         plan: the id of the plan of the partition; empty for a whole read.
+        counts_pages: the server may count only the rows of a page.
     """
 
     path: str
@@ -78,6 +79,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     instants: frozenset[tuple[str, ...]] = frozenset()
     key_range: KeyRange | None = None
     plan: str = ""
+    counts_pages: bool = False
 
     def where(self, after: Id | None = None, until: Id | None = None) -> Any:
         """Return the condition for the rows with keys above ``after`` up to ``until``, or None.
@@ -114,7 +116,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def pagination(
         self, page_size: int, limit: int | None, resume: Position | None, *, trust_first_count: bool = True
     ) -> Pagination:
-        """Return a new pagination of this query; ``trust_first_count`` is for reads by page number.
+        """Return a new pagination of this query.
 
         Raises:
             CheckpointError: the position is damaged.
@@ -122,6 +124,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if resume is not None:
             ResumeState.from_position(resume)
             resume = {name: value for name, value in resume.items() if name != RESUME_STATE}
+        trust_first_count = trust_first_count and not self.counts_pages
         if not self.by_key:
             return OffsetPagination(
                 page_size,
@@ -141,6 +144,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             limit=limit,
             page_size_key=self.page_size_key,
             resume=resume,
+            trust_first_count=trust_first_count,
         )
 
     def _keyset_fields(

@@ -43,11 +43,11 @@ class PageHistory:
         """Return whether a page has all rows that its count announces.
 
         A server that clamps pages may clamp the count too, so only a count lower than one that exceeded its
-        page is reliable.
+        page is reliable, and not of a page that may be full.
         """
         if count is not None and count > rows:
             self._max_count = max(self._max_count, count)
-        return count == rows < self._max_count
+        return count == rows < self._max_count and rows != self._max_rows
 
     def find_suspect_ranges(self, start: Sequence[KeyRange], left: Sequence[KeyRange]) -> list[KeyRange]:
         """Return ranges without received rows, of which a discarded response had rows.

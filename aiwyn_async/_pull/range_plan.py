@@ -72,6 +72,9 @@ class RangePlan:
         is_open = left is not None and any(each.until is None for each in left)
         self._needs_last = is_open and ranges > 1 and last_key is None
         self._waits_for_last = False
+        self._empty_last = False
+        self._last_text: str | None = None
+        """The highest key at the start, if it is text, until it is received."""
         self._unverified: Segment | None = None
         """The segment that ended twice below the highest key, which is requested again."""
 
@@ -163,10 +166,13 @@ class RangePlan:
             self._history.record_length(len(keys))
         if is_end:
             self._end(segment)
-        elif not self.has_started and are_integers(keys):
-            # Without a count, only the last row can show rows without a key, which no filter matches.
-            self._needs_last = count is None or (
-                self._max_ranges > 1 and count - len(keys) > self._segments.page_size
+        elif not self.has_started:
+            # Without a count, or with that of the page, only the last row shows rows without a key, which no
+            # filter matches.
+            has_count = count is not None and count > len(keys)
+            is_divided = self._max_ranges > 1 and are_integers(keys)
+            self._needs_last = not has_count or (
+                is_divided and (count or 0) - len(keys) > self._segments.page_size
             )
         self.has_started = True
         return accepted
@@ -191,6 +197,8 @@ class RangePlan:
                 is_end = accepted > 0 and (is_end or keys[-1] >= segment.until)
             if accepted:
                 self._history.record_keys(keys[0], keys[accepted - 1])
+        if self._last_text in keys:
+            self._last_text = None
         if accepted:
             segment.after = keys[accepted - 1]
             segment.rows += accepted
@@ -212,6 +220,9 @@ class RangePlan:
         self._waits_for_last = False
         if keys is not None and None in keys:
             raise KeyFilterIgnored("the server returned rows without a key")
+        if keys == [] and not self._empty_last:  # one empty page does not prove that there is no row
+            self._empty_last = self._needs_last = True
+            return
         if self._unverified is not None:
             self._verify_last(self._unverified, keys)
             return
@@ -220,6 +231,8 @@ class RangePlan:
         reached = [each.after for each in self._segments if isinstance(each.after, int)]
         if are_integers(keys) and keys[0] >= max(reached, default=keys[0]):
             self.last_key = keys[0]
+        elif len(keys) == 1 and isinstance(keys[0], str) and keys[0] != self._segments[-1].after:
+            self._last_text = keys[0]
         else:  # not the last row
             self.reject(keys)
 
@@ -251,6 +264,8 @@ class RangePlan:
 
     def _ends_below_last(self, segment: Segment) -> bool:
         """Return whether a segment without more rows should still contain the highest key."""
+        if self._last_text is not None:
+            return self.order_checked and segment.until is None
         if self.last_key is None or isinstance(segment.after, str) or isinstance(segment.until, str):
             return False
         is_above = segment.after is None or segment.after < self.last_key
@@ -269,10 +284,12 @@ class RangePlan:
         self._unverified = None
         highest = keys[0] if keys and are_integers(keys) else None
         exists = isinstance(highest, int) and lower_bound(segment.remaining) < highest <= (self.last_key or 0)
+        if self._last_text is not None:
+            exists = keys == [self._last_text]
         if keys is not None and not exists:
             self._complete(segment)  # the row was deleted
             return
-        segment.reason = f"the highest key, {self.last_key}, was not received"
+        segment.reason = f"the highest key, {self._last_text or self.last_key}, was not received"
         self._skip_to(segment, segment.until)
 
     def _reread_suspects(self) -> None:

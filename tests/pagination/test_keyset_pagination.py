@@ -27,6 +27,7 @@ class Searched(ListModel):
 
     ignores_where = False
     ignores_order = False
+    lowers_count_by = 0
 
     def _matching(self, fields: dict[str, Any]) -> list[Row]:
         rows = list(self.rows)
@@ -47,7 +48,8 @@ class Searched(ListModel):
         return self._matching(fields)[: min(fields["pageSize"], self.clamp)]
 
     def _counted(self, fields: dict[str, Any]) -> Row:
-        return {"total": len(self._matching(fields))} if self.count == "exact" else {}
+        number = len(self._matching(fields)) - self.lowers_count_by
+        return {"total": max(0, number)} if self.count == "exact" else {}
 
     def pager(self, page_size: int, **options: Any) -> Pager[Row]:
         order = options.pop("order", None)
@@ -178,6 +180,12 @@ async def test_rows_without_order_columns_raise_pagination_error() -> None:
     model.ignores_order = True
     with pytest.raises(PaginationError, match=r"client\.name"):
         await model.pager(5, order=[{"client": {"name": "asc"}}]).collect()
+
+
+async def test_count_that_is_too_low_does_not_end_a_search_at_a_full_page() -> None:
+    model = Searched(list(range(1, 24)), clamp=3)
+    model.lowers_count_by = 2  # of the last 5 rows, it counts the 3 that it returns
+    assert len(await model.pager(10).collect()) == 23
 
 
 async def test_growing_count_is_not_a_problem_if_rows_cannot_shift() -> None:

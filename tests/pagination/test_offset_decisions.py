@@ -153,7 +153,8 @@ def test_rows_after_an_empty_page_are_after_a_gap() -> None:
         ([1, 2], [3], False),
         ([1], [1], False),
         ([1], [2], False),
-        ([1, None, 3], [None, 3, 4], False),
+        ([1, None, 3], [None, 3, 4], True),
+        ([1, None], [None, 3], False),
     ],
 )
 def test_second_page_of_an_offset_begins_with_the_second_row(

@@ -279,6 +279,17 @@ async def test_any_initial_depth_yields_the_same_rows(depth: int, skips: bool) -
     assert keys == list(range(57))
 
 
+@pytest.mark.parametrize("without_key", [{4}, {5}, {4, 5}, {5, 6}, {9}, {10}])
+@pytest.mark.parametrize("count", ["exact", "absent"])
+async def test_row_without_a_key_is_yielded_once_if_page_is_an_offset(
+    without_key: set[int], count: Count
+) -> None:
+    keys = [None if index in without_key else index for index in range(20)]
+    pager = ListModel(keys, skips=True, count=count).pager(5)
+    assert await keys_of(pager) == keys
+    assert pager.report.duplicates == 0
+
+
 async def test_many_pages_take_one_request_each() -> None:
     model = ListModel(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000

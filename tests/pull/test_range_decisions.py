@@ -8,6 +8,7 @@ from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.segments import RangeRequest
+from aiwyn_async.models.base import Id
 
 
 def next_request(plan: RangePlan) -> RangeRequest:
@@ -63,6 +64,16 @@ def test_no_range_is_requested_before_the_highest_key_is_known() -> None:
     assert [next_request(plan).purpose for _ in range(3)] == ["page"] * 3
 
 
+def test_highest_key_is_requested_again_after_an_empty_response() -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), [1, 2], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([])
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([])
+    assert next_request(plan).purpose == "page"
+
+
 def test_rows_above_a_range_that_was_split_are_not_received() -> None:
     """A discarded response has such a row, and no page of its range: the range is read again."""
     plan = RangePlan(10, ranges=2, ordered=False, left=[KeyRange(0, 1000)])
@@ -78,7 +89,7 @@ def test_rows_above_a_range_that_was_split_are_not_received() -> None:
 
 def test_text_key_is_not_compared_with_the_highest_integer() -> None:
     plan = RangePlan(2, ranges=1, ordered=False, last_key=9)
-    plan.receive_page(next_request(plan), ["a", "b"], None)
+    plan.receive_page(next_request(plan), ["a", "b"], 3)
     plan.receive_page(next_request(plan), [], None)
     assert not plan.remaining
 
@@ -98,7 +109,7 @@ def test_page_size_grows_back_unless_the_server_refused_it_at_the_start() -> Non
     for starts, may_be_page_size, size in ((True, True, 8), (True, False, 4), (False, False, 8)):
         plan = RangePlan(8, ranges=1, ordered=False)
         if not starts:
-            plan.receive_page(next_request(plan), list(range(-8, 0)), 8)
+            plan.receive_page(next_request(plan), list(range(-8, 0)), 20)
         plan.fail_page(next_request(plan), "failure", may_be_page_size=may_be_page_size)
         request = next_request(plan)
         assert request.size == 4
@@ -136,6 +147,32 @@ def test_highest_key_is_verified_in_the_whole_list() -> None:
     assert (last.purpose, last.after) == ("last", None)
     plan.receive_last_key([9])
     assert plan.missing == [MissingRange(5, None, "the highest key, 9, was not received")]
+
+
+@pytest.mark.parametrize(("highest", "is_missing"), [("z", True), ("b", False)])
+def test_highest_text_key_is_verified(highest: str, is_missing: bool) -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), ["a", "b"], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key(["z"])
+    for _ in range(2):
+        plan.receive_page(next_request(plan), [], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([highest])
+    missing = MissingRange("b", None, "the highest key, z, was not received")
+    assert plan.missing == [missing] * is_missing
+    assert not plan.remaining
+
+
+@pytest.mark.parametrize("last_page", [[], ["z"]])
+def test_received_highest_text_key_needs_no_other_request(last_page: list[Id]) -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), ["a", "b"], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([*last_page, "b"][:1])
+    for keys in [last_page, []] if last_page else [[]]:
+        plan.receive_page(next_request(plan), keys, None)
+    assert plan.next_request() is None
 
 
 def test_ordered_pull_requests_short_ranges_from_the_lower_end() -> None:

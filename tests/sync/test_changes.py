@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiwyn_async import (
@@ -22,6 +26,7 @@ from aiwyn_async import (
     FileState,
     IncompleteError,
     ListReport,
+    PermissionDeniedError,
     StorageError,
 )
 from aiwyn_async._changes.iteration import ChangesIteration
@@ -213,6 +218,54 @@ async def test_full_read_of_changes_resumes_with_the_same_row_type(aiwyn: AiwynC
     assert 0 < len(await rest.collect()) == len(firm.ids()) - yielded
     with pytest.raises(CheckpointError):
         aiwyn.invoices.changes(page_size=5).resume_from(broken.checkpoint)
+
+
+@pytest.mark.parametrize("reads", [0, 2])
+async def test_count_of_the_page_alone_ends_no_part_of_changes(
+    reads: int, served: FirmServer, reader: AiwynClient
+) -> None:
+    for number in range(1, 20):
+        served.firm.put(number, "2025-03-01T10:00:00Z" if number < 9 else None)
+
+    def clamp(_: Any, content: bytes) -> bytes:
+        response = msgspec.json.decode(content)
+        rows = response["deid_invoice"][:3]
+        return msgspec.json.encode(
+            {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": len(rows)}}}
+        )
+
+    served.alter = clamp
+    changes = reader.invoices.changes(since="2025-03-01T00:00:00Z")
+    keys: list[Id] = []
+    for _ in range(reads):  # and then in another process
+        page = await anext(changes.pages())
+        keys += [row.id for row in page.items]
+        changes = changes.resume_from(page.checkpoint)
+    keys += [row.id for row in await changes.collect()]
+    assert sorted(map(int, keys)) == list(range(1, 20))
+    assert changes.blocking_problems() == []
+
+
+@pytest.mark.parametrize("fails_at", [0, 1])
+async def test_changes_resume_after_an_error_of_the_final_checks(
+    firm: Any, aiwyn: AiwynClient, fails_at: int
+) -> None:
+    (newest,) = firm.insert()
+    spoilt = partial(re.sub, rb'("id":%d,.*?"totalAmount":)[^,]*' % newest, rb'\1"a lot"')
+    firm.box.faults.add("invoices.search", every=1, mutate=spoilt)
+    lookups = count()  # the row of a key: its timestamp, then whether it decodes
+
+    def fails(body: Any) -> bool:
+        return "_eq" in str(body) and next(lookups) == fails_at
+
+    firm.box.faults.add("invoices.search", every=1, status=403, match=fails)
+    changes = aiwyn.invoices.changes(since="2000-01-01T00:00:00Z", page_size=50, on_bad_row="skip")
+    with pytest.raises(PermissionDeniedError) as failure:
+        await changes.collect()
+    assert failure.value.checkpoint is not None
+    rest = changes.resume_from(failure.value.checkpoint)
+    assert await rest.collect() == []
+    assert rest.blocking_problems() == []
 
 
 async def test_state_is_bound_to_query_and_server(aiwyn: AiwynClient, tmp_path: Path) -> None:
