@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar, Unpack, get_args, get_origin
+from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 
 import msgspec
 
@@ -77,13 +77,6 @@ class Collection(Generic[RowT, HitT, DetailT]):
     row_type: type[RowT]
     hit_type: type[HitT]
     detail_type: type[DetailT]
-
-    def __init_subclass__(cls) -> None:
-        """Set the row types of a resource, which are the type arguments of its base."""
-        super().__init_subclass__()
-        kinds = get_args(vars(cls).get("__orig_bases__", (None,))[0])
-        if kinds and not isinstance(kinds[0], TypeVar):
-            cls.row_type, cls.hit_type, cls.detail_type = (get_origin(kind) or kind for kind in kinds)
 
     def __init__(self, session: Session) -> None:
         self._session = session

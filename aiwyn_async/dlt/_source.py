@@ -8,7 +8,6 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any, Final, Literal, TypeVar
 
 import dlt
@@ -119,8 +118,7 @@ class _ResourceRead(msgspec.Struct, frozen=True):
 
     def rows(self) -> Generator[Any, None, None]:
         """Yield the rows of each page, then move the bookmark."""
-        stored = dlt.current.resource_state()  # dlt stores it with the rows of the load
-        state = SimpleNamespace(get=stored.get, put=stored.__setitem__)
+        state = _ResourceState(dlt.current.resource_state())
         with start_blocking_portal("asyncio") as portal:
             reading = _call(portal, self._begin, state)
             has_rows = False
@@ -134,7 +132,7 @@ class _ResourceRead(msgspec.Struct, frozen=True):
             finally:
                 _call(portal, reading.aclose)
 
-    async def _begin(self, state: SimpleNamespace) -> _Reading:
+    async def _begin(self, state: _ResourceState) -> _Reading:
         client = self.connect()
         return _Reading(client, self._read(self._collection_of(client), state), self)
 
@@ -144,7 +142,7 @@ class _ResourceRead(msgspec.Struct, frozen=True):
             raise ConfigurationError(f"resources: the client has no resource {self.name!r}")
         return collection
 
-    def _read(self, collection: Any, state: SimpleNamespace | None) -> Changes[Any] | Pull[Any]:
+    def _read(self, collection: Any, state: _ResourceState | None) -> Changes[Any] | Pull[Any]:
         read: Changes[Any] | Pull[Any]
         if _is_incremental(collection):
             read = collection.changes(
@@ -163,6 +161,20 @@ def _is_incremental(collection: Collection[Any, Any, Any]) -> bool:
         endpoint.key,
         endpoint.modified_at_field,
     }
+
+
+class _ResourceState:
+    """The state of a dlt resource as a state backend; dlt stores it with the rows of the load."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
+
+    def get(self, key: str, /) -> str | None:
+        text: str | None = self._state.get(key)
+        return text
+
+    def put(self, key: str, value: str, /) -> None:
+        self._state[key] = value
 
 
 class _Reading:

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -87,13 +87,17 @@ class Subscriptions:
         """Change the keys that were sent; null changes the description only."""
         changes = decode_body(body, SubscriptionChanges)
         self._check(changes.target_url, changes.entity_types or ())
-        columns: dict[str, Any] = {
-            name: value
-            for name, value in msgspec.structs.asdict(changes).items()
-            if value is not msgspec.UNSET and (value is not None or name == "description")
-        }
-        for name in columns.keys() & {"entity_types", "operations"}:
-            columns[name] = _encode_unique(columns[name])
+        columns: dict[str, str | int | None] = {}
+        if changes.target_url is not None:
+            columns["target_url"] = changes.target_url
+        if changes.entity_types is not None:
+            columns["entity_types"] = _encode_unique(changes.entity_types)
+        if changes.operations is not None:
+            columns["operations"] = _encode_unique(changes.operations)
+        if changes.description is not msgspec.UNSET:
+            columns["description"] = changes.description
+        if changes.active is not None:
+            columns["active"] = int(changes.active)
         return self._change(row_id, columns)
 
     def deactivate(self, row_id: int) -> dict[str, object]:
@@ -132,10 +136,10 @@ class Subscriptions:
         if unknown := [kind for kind in kinds if kind not in known]:
             raise BadRequestError(f"entityTypes: {unknown[0][:40]!r} is not in the catalog")
 
-    def _change(self, row_id: int, columns: Mapping[str, Any]) -> dict[str, object]:
+    def _change(self, row_id: int, columns: Mapping[str, str | int | None]) -> dict[str, object]:
         with self.database.transaction() as connection:
             for column, value in columns.items():
-                sql = f"UPDATE event_subscriptions SET {column} = ? WHERE id = ?"  # noqa: S608 - declared above
+                sql = f"UPDATE event_subscriptions SET {column} = ? WHERE id = ?"  # noqa: S608 - named above
                 connection.execute(sql, (value, row_id))
             return _read_subscription(connection, row_id)
 
