@@ -146,3 +146,11 @@ async def test_inserted_rows_of_a_small_firm_are_not_dated_in_the_future(invoice
         assert int(str(latest)) < datetime(2025, 6, 1, tzinfo=UTC).timestamp() * 1_000_000
         ordered = "SELECT id FROM invoices ORDER BY created_at_us, id"
         assert small.query(ordered) == small.query("SELECT id FROM invoices ORDER BY id")
+
+
+async def test_update_corrects_a_timestamp_that_no_other_can_follow(box: Sandbox, post: Any) -> None:
+    (key,) = box.insert("invoices")
+    for change in ("9999-12-31T23:59:59.5+00:00", "2025-01-01T00:00:00+00:00"):
+        box.update("invoices", key, {"updatedAt": change})
+        _, response = await post(SEARCH, {"where": {"id": {"_eq": key}}})
+        assert response["deid_invoice"][0]["updatedAt"][:4] == change[:4]

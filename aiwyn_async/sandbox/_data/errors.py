@@ -7,7 +7,7 @@ import msgspec
 T = TypeVar("T")
 
 
-class RejectedRequestError(ValueError):
+class RejectedRequestError(Exception):
     """The server responds with this status and code; by default, the code is that of the status."""
 
     def __init__(self, status: int, message: str, code: str | None = None) -> None:
@@ -16,7 +16,7 @@ class RejectedRequestError(ValueError):
         self.code = code
 
 
-class BadRequestError(RejectedRequestError):
+class BadRequestError(RejectedRequestError, ValueError):
     """The request is not valid."""
 
     def __init__(self, message: str, code: str | None = None) -> None:

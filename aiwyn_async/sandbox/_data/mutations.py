@@ -52,7 +52,8 @@ def update_row(database: Database, resource: Resource, row_id: int, values: Mapp
         KeyError: The row does not exist.
     """
     with database.row_changes():
-        rewrite_row(database, resource, row_id, {**next_change(database, resource), **values})
+        change = {} if "updatedAt" in values else next_change(database, resource)
+        rewrite_row(database, resource, row_id, {**values, **change})
     _notify(database, resource, "UPDATE", (row_id,))
 
 
@@ -69,9 +70,9 @@ def delete_row(database: Database, resource: Resource, row_id: int) -> None:
 
 def refresh_rows(database: Database, resource: Resource) -> None:
     """Move the ``updatedAt`` of every row to one instant, later than all others."""
-    with database.row_changes():
-        latest = _latest_change(database, resource)
-        if latest is not None:
+    latest = _latest_change(database, resource)
+    if latest is not None:
+        with database.row_changes():
             move_changes(database, resource, str(latest + database.options.step_us))
 
 
@@ -99,8 +100,8 @@ def _set_values(
     database: Database, resource: Resource, ids: Sequence[int], values: Mapping[str, object]
 ) -> list[int]:
     """Set fields of new rows, and an ``updatedAt`` later than that of every other row."""
-    latest = _latest_change(database, resource)
-    if latest is None or "updatedAt" in values:
+    latest = None if "updatedAt" in values else _latest_change(database, resource)
+    if latest is None:
         return [rewrite_row(database, resource, row_id, values) for row_id in ids] if values else [*ids]
     first = latest + database.options.step_us
     # Rows of one sync share its instant.

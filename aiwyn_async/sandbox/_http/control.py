@@ -25,7 +25,7 @@ import msgspec
 from aiohttp import web
 
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.errors import BadRequestError, decode_body
+from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
 from aiwyn_async.sandbox._data.mutations import insert_rows, refresh_rows
 from aiwyn_async.sandbox._declarations.declarations import Resource
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
@@ -135,7 +135,7 @@ class _Control:
     def handler(
         self, work: Callable[[web.Request], Awaitable[object]]
     ) -> Callable[..., Awaitable[web.Response]]:
-        """Return a handler that checks the key, and responds with 400 to errors."""
+        """Return a handler that checks the key, and responds with 400 to invalid values."""
 
         async def handle(request: web.Request) -> web.Response:
             if self._service.misdirected(request) is not None:
@@ -145,6 +145,8 @@ class _Control:
                 return _json({"error": f"the header {_KEY_HEADER} must hold the API key of the sandbox"}, 401)
             try:
                 return _json(await work(request))
+            except RejectedRequestError as error:
+                return _json({"error": str(error)}, error.status)
             except ValueError as error:
                 return _json({"error": str(error)}, 400)
 
