@@ -264,6 +264,37 @@ async def test_response_without_outcomes_is_ambiguous(
     assert box.calls("records.upsert") == 1
 
 
+@pytest.mark.parametrize(
+    "rest", [b'"\xff"', b"1e999", b"9" * 5000, b'"\\ud83d"'], ids=["byte", "float", "integer", "surrogate"]
+)
+async def test_error_response_with_an_odd_value_elsewhere_is_ambiguous(
+    rest: bytes, sandbox: tuple[Sandbox, AiwynClient]
+) -> None:
+    """Such a value is skipped where it is not needed, so the error is still read."""
+    box, aiwyn = sandbox
+    box.faults.add("records.upsert", mutate=lambda _: b'{"error":{"code":"BUSY"},"trace":%s}' % rest)
+
+    report = await aiwyn.records.upsert(records(3))
+
+    assert (report.total, report.ambiguous) == (3, 3)
+    assert {outcome.code for outcome in report.problems} == {"BUSY"}
+
+
+async def test_outcomes_are_read_beside_a_lone_surrogate(sandbox: tuple[Sandbox, AiwynClient]) -> None:
+    """It is legal JSON: a server that shortens a message may cut an emoji into halves."""
+    box, aiwyn = sandbox
+    body = (
+        b'{"data":{"records":[{"status":"created","id":1},'
+        b'{"status":"failed","error":{"code":"BAD","message":"no \\ud83d"}}]}}'
+    )
+    box.faults.add("records.upsert", mutate=lambda _: body)
+
+    outcomes = [outcome async for outcome in aiwyn.records.upsert(records(2))]
+
+    assert [outcome.status for outcome in outcomes] == ["created", "failed"]
+    assert (outcomes[1].code, outcomes[1].message) == ("BAD", "no \ufffd")
+
+
 async def test_write_cannot_be_awaited_twice(sandbox: tuple[Sandbox, AiwynClient]) -> None:
     box, aiwyn = sandbox
     write = aiwyn.records.upsert(records(1))
