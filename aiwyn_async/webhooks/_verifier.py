@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, Self, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback, is_async
+from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
 from aiwyn_async._http.charsets import as_utf8
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks._scheme import PLACEHOLDER, AnySecret, Scheme, decode_secrets
@@ -42,7 +43,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     def json(self) -> Any:
         """Return the payload as JSON, with a Decimal for each number with a fraction.
 
-        It may begin with a byte order mark, or be in UTF-16 or UTF-32.
+        It may begin with a byte order mark, or be in UTF-16 or UTF-32. A lone surrogate becomes U+FFFD.
 
         Raises:
             WebhookVerificationError: The payload is not JSON, although it is signed.
@@ -255,7 +256,8 @@ class WebhookVerifier:
 
 
 def _decode_json(payload: bytes) -> object:
-    return _decoder.decode(cast("bytes", as_utf8(payload, "")))
+    text = cast("bytes", as_utf8(payload, ""))
+    return _decoder.decode(text if is_json(text) else replace_lone_surrogates(text))
 
 
 def _check_seen(function: object) -> None:

@@ -310,3 +310,16 @@ def test_argument_that_cannot_be_called_is_rejected_when_the_verifier_is_made(ar
 def test_scheme_of_another_type_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="scheme must be a Scheme"):
         WebhookVerifier(SECRET, "standard")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("text", ["\\ud83d", "\\udc00x", "\\ud83d\\ud83d\\ude00"])
+def test_body_with_a_lone_surrogate_has_its_id_and_values(text: str) -> None:
+    """It is legal JSON: a sender that shortens a text may cut an emoji into halves."""
+    body = f'{{"id":"evt_7","name":"a{text}","total":1.10}}'.encode()
+    verifier = make_verifier("top", scheme=STRIPE_LIKE, seen=never_seen)
+
+    event = verifier.verify(body, {"stripe-signature": stripe(body)})
+
+    assert (event.id, event.payload) == ("evt_7", body)
+    assert event.json()["name"].startswith("a\ufffd")
+    assert event.json()["total"] == Decimal("1.10")

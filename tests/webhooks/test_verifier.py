@@ -198,7 +198,7 @@ def test_duplicate_is_rejected_and_a_forgery_not_stored() -> None:
         verifier.verify(BODY, signed())
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b'"\\ud800"', b"[" * 100_000])
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b'"\\ud8"', b"[" * 100_000])
 def test_event_json_raises_if_the_payload_is_not_json(payload: bytes) -> None:
     headers = standard_webhooks(SECRET, "msg_1", NOW, payload)
     event = make_verifier().verify(payload, headers)
