@@ -24,6 +24,8 @@ PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
 # The text of aiohttp for an encoding whose library is not installed, which it reports like invalid HTTP.
 _NO_DECODER: Final = re.compile(r"decode content-encoding: .*\((\w+)\)")
+# Its texts for a head beyond its limits.
+_LONG_HEAD: Final = re.compile(r"Got more than (\d+) bytes|Too many headers")
 _HANDSHAKE_ALERTS: Final = {
     "ACCESS_DENIED",
     "BAD_CERTIFICATE",
@@ -72,6 +74,9 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
     if isinstance(error, aiohttp.ClientResponseError) and (named := _NO_DECODER.search(error.message)):
         text = f"the response has a Content-Encoding that was not requested: {named[1]}"
         return FailureKind.UNKNOWN_ENCODING, text
+    if isinstance(error, aiohttp.ClientResponseError) and (long := _LONG_HEAD.match(error.message)):
+        text = f"a header of the response is longer than {long[1]} bytes" if long[1] else "too many headers"
+        return FailureKind.PROTOCOL, f"{text}; a proxy or gateway in between may add them"
     # That of a body received with its head is reported like invalid HTTP.
     if _is_undecodable(error):
         return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
