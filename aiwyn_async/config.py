@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
 import msgspec
 
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in, secrets_in_url
 from aiwyn_async._core.observer import Observer
@@ -216,6 +217,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 credentials and base_url have different sources.
         """
         _refuse_none(options)
+        if profile is not None:
+            check_kind("profile", profile, str, "the name of a profile")
         merged = merge(find_sources(profile, options, _NAMES - OBJECTS), _NAMES)
         if "base_url" not in merged:
             missing = missing_file()
@@ -237,6 +240,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             refused = ConfigurationError(_describe(error))
         except ConfigurationError as error:
             refused = error
+        except ValueError:  # a lone surrogate, or a signaling NaN
+            refused = ConfigurationError(
+                f"{_unreadable(plain)}: the value cannot be read; check its characters"
+            )
         raise ConfigurationError(_with_source(str(refused), merged))
 
 
@@ -252,6 +259,16 @@ def _describe(error: msgspec.ValidationError) -> str:
     """Return the option and the type that it needs; msgspec never shows the value."""
     reason, _, path = str(error).partition(" - at `$.")
     return f"{path.rstrip('`') or 'invalid option'}: {reason[:1].lower()}{reason[1:].replace('`', '')}"
+
+
+def _unreadable(options: Mapping[str, object]) -> str:
+    """Return the name of the option that cannot be converted."""
+    for name, value in options.items():
+        try:
+            msgspec.convert({name: value}, _PlainOptions, strict=False)
+        except ValueError:
+            return name
+    return "invalid option"
 
 
 def _with_source(text: str, merged: Mapping[str, Source]) -> str:

@@ -68,13 +68,13 @@ def bearer_secret(text: str) -> Secret:
 
 
 def without_locals(function: Callable[P, R]) -> Callable[P, R]:
-    """Drop the frames of a ``ConfigurationError``, since a traceback can show their locals."""
+    """Drop the frames of an error, since a traceback can show their locals."""
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except ConfigurationError as error:
+        except Exception as error:  # noqa: BLE001 (raised again)
             raised = error
         del args, kwargs
         raised.__context__ = None

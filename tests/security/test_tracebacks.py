@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,22 @@ def config(**options: Any) -> Config:
         lambda: msgspec.structs.replace(config(), proxy=f"socks5://user:{CANARY}@proxy"),
         lambda: Config.load(base_url=URL, api_kye=CANARY),
         lambda: Config.load(base_url=WITH_PASSWORD, token="t"),
+        lambda: client(headers={"X-Api-Key": CANARY}, retries="\ud800"),
+        lambda: client(headers={"X-Api-Key": CANARY}, deadline=Decimal("sNaN")),
+        lambda: client(headers={"X-Api-Key": CANARY}, profile=F.id == 1),
     ],
 )
 def test_refused_option_is_in_no_traceback(fail: Callable[[], object]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         fail()
+    assert_no_secret(without_frames_of_this_file(caught.value))
+
+
+def test_error_of_an_argument_itself_has_no_frame_with_a_credential() -> None:
+    """An object may raise any error when it is looked at, such as the truth value of a condition."""
+    endpoints: Any = F.endpoints
+    with pytest.raises(TypeError, match="cannot be called") as caught:
+        client(headers={"X-Api-Key": CANARY}, endpoints=endpoints)
     assert_no_secret(without_frames_of_this_file(caught.value))
 
 
