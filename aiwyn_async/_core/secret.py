@@ -21,6 +21,10 @@ class Secret:
     __slots__ = ("__weakref__", "_text")
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(text).__name__
+            del text
+            raise ConfigurationError(f"the API key or token must be a str, not {kind}")
         self._text = text.strip()
         del text  # a traceback of the error shows the locals of this frame
         # aiohttp refuses these only after connecting, and quotes them.

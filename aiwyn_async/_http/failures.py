@@ -71,12 +71,8 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
         return FailureKind.TLS, _alert_text(alert[1])
     if isinstance(os_error, ssl.SSLError) or isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return FailureKind.TLS, _tls_text(error)
-    if isinstance(error, aiohttp.ClientResponseError) and (named := _NO_DECODER.search(error.message)):
-        text = f"the response has a Content-Encoding that was not requested: {named[1]}"
-        return FailureKind.UNKNOWN_ENCODING, text
-    if isinstance(error, aiohttp.ClientResponseError) and (long := _LONG_HEAD.match(error.message)):
-        text = f"a header of the response is longer than {long[1]} bytes" if long[1] else "too many headers"
-        return FailureKind.PROTOCOL, f"{text}; a proxy or gateway in between may add them"
+    if isinstance(error, aiohttp.ClientResponseError) and (named := _named_by_aiohttp(error.message)):
+        return named
     # That of a body received with its head is reported like invalid HTTP.
     if _is_undecodable(error):
         return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
@@ -97,6 +93,17 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
         if error.status == PROXY_AUTHENTICATION_REQUIRED:
             text = f"{text}; {PROXY_CREDENTIALS}"
     return kind, text
+
+
+def _named_by_aiohttp(message: str) -> tuple[FailureKind, str] | None:
+    """Return kind and text of what only the text of an error distinguishes from invalid HTTP."""
+    if encoding := _NO_DECODER.search(message):
+        text = f"the response has a Content-Encoding that was not requested: {encoding[1]}"
+        return FailureKind.UNKNOWN_ENCODING, text
+    if head := _LONG_HEAD.match(message):
+        text = f"a header of the response is longer than {head[1]} bytes" if head[1] else "too many headers"
+        return FailureKind.PROTOCOL, f"{text}; a proxy or gateway in between may add them"
+    return None
 
 
 def _reason_without_number(error: OSError) -> str:
