@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: relative to base_url and already escaped.
+        retry_class: WRITE if it must not be repeated; with READ it is sent again after a failure.
         template: for observers, the path with a name in braces for each variable part; None if it has none.
     """
 
