@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
 import msgspec
 
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.clock import Clock, SystemClock
 from aiwyn_async._core.headers import Headers, secrets_in, secrets_in_url
 from aiwyn_async._core.observer import Observer
@@ -216,6 +217,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 credentials and base_url have different sources.
         """
         _refuse_none(options)
+        if profile is not None:
+            check_kind("profile", profile, str, "the name of a profile")
         merged = merge(find_sources(profile, options, _NAMES - OBJECTS), _NAMES)
         if "base_url" not in merged:
             missing = missing_file()
@@ -237,6 +240,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             refused = ConfigurationError(_describe(error))
         except ConfigurationError as error:
             refused = error
+        except ValueError:  # a lone surrogate, or a signaling NaN
+            refused = ConfigurationError(
+                f"{_unreadable(plain)}: the value cannot be read; check its characters"
+            )
         raise ConfigurationError(_with_source(str(refused), merged))
 
 
@@ -258,6 +265,16 @@ def _describe(error: msgspec.ValidationError) -> str:
 def _type_names(match: re.Match[str]) -> str:
     names = (_TYPE_NAMES.get(name, name) for name in match[1].split(" | ") if name != "null")
     return " or ".join(names) or "null"
+
+
+def _unreadable(options: Mapping[str, object]) -> str:
+    """Return the name of the option that cannot be converted."""
+    for name, value in options.items():
+        try:
+            msgspec.convert({name: value}, _PlainOptions, strict=False)
+        except ValueError:
+            return name
+    return "invalid option"
 
 
 def _with_source(text: str, merged: Mapping[str, Source]) -> str:

@@ -204,6 +204,16 @@ async def test_object_with_a_client_is_copied_as_a_view_and_not_pickled(
     assert await aiwyn.invoices.list().count() == 30  # closing a copy closes nothing
 
 
+async def test_copy_of_a_write_does_not_write_a_second_time(aiwyn: AiwynClient, box: Sandbox) -> None:
+    write = aiwyn.records.upsert([{"type": "TEST", "systemRef": 1, "attributes": {}}])
+    for copied in (copy.copy(write), copy.deepcopy([write])[0]):
+        assert copied is write
+    await copy.copy(write)
+    with pytest.raises(ConfigurationError, match="already started"):
+        await write
+    assert box.calls("records.upsert") == 1
+
+
 async def test_iteration_is_neither_copied_nor_pickled(aiwyn: AiwynClient) -> None:
     rows = aiter(aiwyn.invoices.list(page_size=7))
     first = await anext(rows)

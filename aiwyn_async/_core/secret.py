@@ -21,6 +21,10 @@ class Secret:
     __slots__ = ("__weakref__", "_text")
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(text).__name__
+            del text
+            raise ConfigurationError(f"the API key or token must be a str, not {kind}")
         self._text = text.strip()
         del text  # a traceback of the error shows the locals of this frame
         # aiohttp refuses these only after connecting, and quotes them.
@@ -68,13 +72,13 @@ def bearer_secret(text: str) -> Secret:
 
 
 def without_locals(function: Callable[P, R]) -> Callable[P, R]:
-    """Drop the frames of a ``ConfigurationError``, since a traceback can show their locals."""
+    """Drop the frames of an error, since a traceback can show their locals."""
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except ConfigurationError as error:
+        except Exception as error:  # noqa: BLE001 (raised again)
             raised = error
         del args, kwargs
         raised.__context__ = None

@@ -234,6 +234,7 @@ class ApiKeyExchange(_RenewableToken):
 
     async def _fetch(self) -> _Fetched:
         attempts: tuple[Attempt, ...] = ()
+        started = self._clock.monotonic()
         for _ in range(2):
             response = await self._exchange_key()
             attempts += response.attempts
@@ -243,6 +244,7 @@ class ApiKeyExchange(_RenewableToken):
                     f"the response contains no token ({parsed.seen}); set token_response_key to its key",
                     request_id=response.request_id and masked(response.request_id, [self._key]),
                     attempts=attempts,
+                    elapsed=self._clock.monotonic() - started,
                     **self._where(),
                 )
             lifetime = lifetime_of(
@@ -251,7 +253,10 @@ class ApiKeyExchange(_RenewableToken):
             if lifetime > 0:
                 return _Fetched(parsed.token, lifetime)
         raise TokenExchangeError(
-            "the server returned a token that has already expired", attempts=attempts, **self._where()
+            "the server returned a token that has already expired",
+            attempts=attempts,
+            elapsed=self._clock.monotonic() - started,
+            **self._where(),
         )
 
     async def _exchange_key(self) -> Response:

@@ -224,7 +224,7 @@ def _status_error(
 ) -> StatusError:
     default = (ServerError, "the server failed") if response.status >= 500 else (StatusError, "refused")
     cls, advice = _BY_STATUS.get(response.status, default)
-    body = _error_body(response.body, secrets)
+    body = error_body(response.body, secrets)
     message = server_message(body) if request.authorised else printable(find_reason(body), limit=MAX_REASON)
     retry_after = requested_wait(response.status, response.headers, now)
     text = f"status {response.status}: {advice}"
@@ -236,7 +236,8 @@ def _status_error(
     return cls(text, status=response.status, body=shown, retry_after=retry_after, **context)
 
 
-def _error_body(body: bytes, secrets: tuple[Secret, ...]) -> object:
+def error_body(body: bytes, secrets: tuple[Secret, ...] = ()) -> object:
+    """Return the start of an error body as JSON or text, masked; None if it is empty. Never raises."""
     if not body.strip():
         return None
     text = body[:MAX_ERROR_BODY].decode("utf-8", "replace")

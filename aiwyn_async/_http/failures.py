@@ -24,6 +24,8 @@ PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _ALERT: Final = re.compile(r"\[SSL: \w*ALERT_(\w+)\]")
 # The text of aiohttp for an encoding whose library is not installed, which it reports like invalid HTTP.
 _NO_DECODER: Final = re.compile(r"decode content-encoding: .*\((\w+)\)")
+# Its texts for a head beyond its limits.
+_LONG_HEAD: Final = re.compile(r"Got more than (\d+) bytes|Too many headers")
 _HANDSHAKE_ALERTS: Final = {
     "ACCESS_DENIED",
     "BAD_CERTIFICATE",
@@ -69,9 +71,8 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
         return FailureKind.TLS, _alert_text(alert[1])
     if isinstance(os_error, ssl.SSLError) or isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return FailureKind.TLS, _tls_text(error)
-    if isinstance(error, aiohttp.ClientResponseError) and (named := _NO_DECODER.search(error.message)):
-        text = f"the response has a Content-Encoding that was not requested: {named[1]}"
-        return FailureKind.UNKNOWN_ENCODING, text
+    if isinstance(error, aiohttp.ClientResponseError) and (named := _named_by_aiohttp(error.message)):
+        return named
     # That of a body received with its head is reported like invalid HTTP.
     if _is_undecodable(error):
         return FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding"
@@ -92,6 +93,17 @@ def classify_error(error: Exception) -> tuple[FailureKind, str]:
         if error.status == PROXY_AUTHENTICATION_REQUIRED:
             text = f"{text}; {PROXY_CREDENTIALS}"
     return kind, text
+
+
+def _named_by_aiohttp(message: str) -> tuple[FailureKind, str] | None:
+    """Return kind and text of what only the text of an error distinguishes from invalid HTTP."""
+    if encoding := _NO_DECODER.search(message):
+        text = f"the response has a Content-Encoding that was not requested: {encoding[1]}"
+        return FailureKind.UNKNOWN_ENCODING, text
+    if head := _LONG_HEAD.match(message):
+        text = f"a header of the response is longer than {head[1]} bytes" if head[1] else "too many headers"
+        return FailureKind.PROTOCOL, f"{text}; a proxy or gateway in between may add them"
+    return None
 
 
 def _reason_without_number(error: OSError) -> str:

@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: relative to base_url and already escaped.
+        retry_class: WRITE if it must not be repeated; with READ it is sent again after a failure.
         template: for observers, the path with a name in braces for each variable part; None if it has none.
     """
 
@@ -47,7 +48,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         # A body may contain a credential or personal data, and tracebacks show the repr of locals.
-        return f"<Request {self.method} {self.plain_path}>"
+        is_text = isinstance(self.path, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        return f"<Request {self.method} {self.plain_path if is_text else type(self.path).__name__}>"
 
     @property
     def plain_path(self) -> str:

@@ -224,7 +224,8 @@ class Transport:
         if self._closed:
             raise ClientClosedError("the client was closed while a request was in flight")
         unanswered = not sending.has_response
-        if kind is FailureKind.DISCONNECTED and unanswered and self._base.scheme == "http":
+        is_first = unanswered and sending.opened
+        if kind is FailureKind.DISCONNECTED and is_first and self._base.scheme == "http":
             text = f"{text}; if the server expects https, change base_url"
         # Invalid HTTP on a reused connection may be the rest of a surplus response.
         is_cut = kind in {FailureKind.DISCONNECTED, FailureKind.PROTOCOL}

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
-from aiwyn_async._core.checks import check_kind
+from aiwyn_async._core.checks import check_flag, check_kind
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session, repeated
@@ -167,6 +167,7 @@ class Collection(Generic[RowT, HitT, DetailT]):
         self, where: Where, paging: Paging | None, filters: Mapping[str, Any], /, *, allow_unknown: bool
     ) -> Query:
         check_choice("paging", paging, ("key", "page"))
+        allow_unknown = check_flag("allow_unknown_operators", allow_unknown)
         if where is not None or paging == "key" or allow_unknown:
             raise ConfigurationError(
                 f"{self.endpoint.resource} has no documented search endpoint; filter with the arguments of "

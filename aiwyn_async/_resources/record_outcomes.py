@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
-from aiwyn_async._http.error_mapping import server_message
+from aiwyn_async._http.error_mapping import error_body, server_message
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import RequestError, StatusError
 from aiwyn_async.models.base import Id
@@ -101,7 +101,7 @@ def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
     results = response.data.records if response.data is not None else None
     if results is None and (response.error is not None or response.errors):
         code, _ = _code_and_message(response.error)
-        message = server_message(msgspec.json.decode(body))
+        message = server_message(error_body(body))
         return _same(batch, "ambiguous", code or "ERROR", message or "the response contains an error")
     in_order = _in_order_of(batch, results or [])
     if isinstance(in_order, str):

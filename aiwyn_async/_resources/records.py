@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, Self
 
 import msgspec
 
@@ -118,6 +118,12 @@ class RecordWrite:
         self._records: Records_ = records
         if isinstance(records, Sequence):
             self._records = [self._checked(record, index) for index, record in enumerate(records)]
+
+    def __copy__(self) -> Self:
+        return self  # a second object would write the records a second time
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
 
     def __await__(self) -> Generator[Any, None, WriteReport]:
         """Write all records and return the report."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
+from aiwyn_async._core.checks import check_flag
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._conditions import (
     DIRECTIONS,
@@ -50,8 +51,9 @@ def to_where(where: Where, *, allow_unknown_operators: bool = False) -> dict[str
     Raises:
         ConfigurationError: An operator is unknown, an operand has the wrong type or is None, a list of values
             or a key is empty, a key contains control characters, or the object is nested more than 64 deep.
-            The message contains the path to the error.
+            The message contains the path to the error. Or a flag has another type.
     """
+    allow_unknown_operators = check_flag("allow_unknown_operators", allow_unknown_operators)
     if where is None:
         return None
     if isinstance(where, Condition):

@@ -264,6 +264,22 @@ async def test_response_without_outcomes_is_ambiguous(
     assert box.calls("records.upsert") == 1
 
 
+@pytest.mark.parametrize(
+    "rest", [b'"\xff"', b"1e999", b"9" * 5000, b'"\\ud83d"'], ids=["byte", "float", "integer", "surrogate"]
+)
+async def test_error_response_with_an_odd_value_elsewhere_is_ambiguous(
+    rest: bytes, sandbox: tuple[Sandbox, AiwynClient]
+) -> None:
+    """Such a value is skipped where it is not needed, so the error is still read."""
+    box, aiwyn = sandbox
+    box.faults.add("records.upsert", mutate=lambda _: b'{"error":{"code":"BUSY"},"trace":%s}' % rest)
+
+    report = await aiwyn.records.upsert(records(3))
+
+    assert (report.total, report.ambiguous) == (3, 3)
+    assert {outcome.code for outcome in report.problems} == {"BUSY"}
+
+
 async def test_outcomes_are_read_beside_a_message_with_a_lone_surrogate(
     sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:

@@ -258,6 +258,13 @@ async def test_unknown_operator_is_sent_if_allowed(aiwyn: AiwynClient, box: Sand
     assert "_niregex" in str(box.requests[-1].body)
 
 
+@pytest.mark.parametrize("flag", [Array(), F.id == 1, "no", None], ids=["array", "condition", "text", "None"])
+@pytest.mark.parametrize("resource", ["invoices", "payments"])
+def test_flag_of_another_type_is_refused(aiwyn: AiwynClient, resource: str, flag: Any) -> None:
+    with pytest.raises(ConfigurationError, match="allow_unknown_operators must be True or False"):
+        getattr(aiwyn, resource).pull(allow_unknown_operators=flag)
+
+
 @pytest.mark.parametrize("state", [{}, "bookmarks.json", 5, object()])
 def test_state_without_get_and_put_is_refused(aiwyn: AiwynClient, state: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"state must be .* FileState\(path\), not"):

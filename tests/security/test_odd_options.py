@@ -51,6 +51,22 @@ def test_number_of_hundreds_of_digits_is_refused(
 
 
 @pytest.mark.parametrize("option", NUMBERS)
+def test_number_that_is_not_utf_8_names_its_variable(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = f"AIWYN_{option.upper()}"
+    monkeypatch.setenv(variable, "\udcff")  # the byte FF
+    with pytest.raises(ConfigurationError, match=f"^{variable}: {option}: the value cannot be read"):
+        Config.load(base_url="https://a.test", token="t")
+
+
+@pytest.mark.parametrize(
+    "profile", [5, b"prod", ["prod"], F.id == 1], ids=["int", "bytes", "list", "condition"]
+)
+def test_profile_of_another_type_is_refused(profile: Any) -> None:
+    with pytest.raises(ConfigurationError, match="profile must be the name of a profile, not "):
+        AiwynClient(base_url="https://a.test", token="t", profile=profile)
+
+
+@pytest.mark.parametrize("option", NUMBERS)
 async def test_largest_number_of_an_option_works(option: str, sandbox: Sandbox) -> None:
     limit = 2**53 if option in {"max_concurrency", "retries", "retry_budget", "max_response_bytes"} else 1e308
     options: dict[str, Any] = {option: limit}

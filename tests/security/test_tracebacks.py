@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from aiwyn_async import AiwynClient, F, Invoice
+from aiwyn_async._http.messages import Request
 from aiwyn_async.config import Config, Secret
 from aiwyn_async.errors import AiwynError, ConfigurationError
 from aiwyn_async.export import export
@@ -66,12 +68,51 @@ def config(**options: Any) -> Config:
         lambda: msgspec.structs.replace(config(), proxy=f"socks5://user:{CANARY}@proxy"),
         lambda: Config.load(base_url=URL, api_kye=CANARY),
         lambda: Config.load(base_url=WITH_PASSWORD, token="t"),
+        lambda: Secret(CANARY.encode()),  # type: ignore[arg-type]
+        lambda: client(headers={"X-Api-Key": CANARY}, retries="\ud800"),
+        lambda: client(headers={"X-Api-Key": CANARY}, deadline=Decimal("sNaN")),
+        lambda: client(headers={"X-Api-Key": CANARY}, profile=F.id == 1),
     ],
 )
 def test_refused_option_is_in_no_traceback(fail: Callable[[], object]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         fail()
     assert_no_secret(without_frames_of_this_file(caught.value))
+
+
+def test_error_of_an_argument_itself_has_no_frame_with_a_credential() -> None:
+    """An object may raise any error when it is looked at, such as the truth value of a condition."""
+    endpoints: Any = F.endpoints
+    with pytest.raises(TypeError, match="cannot be called") as caught:
+        client(headers={"X-Api-Key": CANARY}, endpoints=endpoints)
+    assert_no_secret(without_frames_of_this_file(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("body", {"a": "b"}),
+        ("body", {"a": 1}),
+        ("body", '{"a":1}'),
+        ("body", F.id == 1),
+        ("method", b"POST"),
+        ("method", "GET\r\nX-A: b"),
+        ("path", Path("/v1/whatever")),
+        ("path", b"/v1/whatever"),
+        ("retry_class", "read"),
+        ("authorised", None),
+        ("template", ["/v1/whatever"]),
+    ],
+)
+async def test_request_with_a_field_of_another_type_is_refused(field: str, value: Any) -> None:
+    """aiohttp would send some of them in another form, and raise errors that hold the token for others."""
+    request = Request(**dict[str, Any](method="POST", path="/v1/whatever", body=b"{}") | {field: value})
+    async with FaultServer([READ, send(http_response())]) as server:
+        async with AiwynClient(base_url=server.url, token=CANARY) as aiwyn:
+            with pytest.raises(ConfigurationError, match=f"^{field} of a Request must be ") as caught:
+                await aiwyn.request(request)
+        assert_no_secret(caught.value)
+        assert server.requests == []
 
 
 def test_proxy_password_is_in_no_repr() -> None:
