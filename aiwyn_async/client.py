@@ -313,9 +313,16 @@ class AiwynClient(DescribesResources):
         """
         check_kind("request", request, Request, "a Request")
         _check_fields(request)
+        if request.retry_class is None and not self._is_read(request):
+            request = msgspec.structs.replace(request, retry_class=RetryClass.WRITE)
         if request.template is None:  # unlike in other requests, any part of the path may be variable
             request = msgspec.structs.replace(request, template="")
         return await self._session.call(request)
+
+    def _is_read(self, request: Request) -> bool:
+        reads = f"{self._session.config.gql_prefix}/"
+        method = request.method.upper()
+        return method == "GET" or (method == "POST" and request.path.startswith(reads))
 
     async def __aenter__(self) -> Self:
         running_loop()  # under trio, the first request would raise the same error
@@ -348,7 +355,7 @@ def _check_fields(request: Request) -> None:
     """Refuse other types here: an error of aiohttp would have frames that hold the token."""
     for name, kind, hint in _REQUEST_FIELDS:
         value = getattr(request, name)
-        if value is not None or name not in {"body", "template"}:
+        if value is not None or name not in {"body", "retry_class", "template"}:
             check_kind(f"{name} of a Request", value, kind, hint)
     if not (request.method.isascii() and request.method.isalpha()):
         raise ConfigurationError(

@@ -94,7 +94,7 @@ def to_error(
 
 def may_have_been_applied(request: Request, outcome: Outcome) -> bool:
     """Return whether a write without a confirming response may have been applied."""
-    if request.retry_class is RetryClass.READ:
+    if request.retry_class is not RetryClass.WRITE:
         return False
     if isinstance(outcome, Failure):
         return not outcome.kind.never_sent

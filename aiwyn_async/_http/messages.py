@@ -35,14 +35,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: relative to base_url and already escaped.
-        retry_class: WRITE if it must not be repeated; with READ it is sent again after a failure.
+        retry_class: WRITE if it must not be repeated; with READ it is sent again after a failure. None is
+            READ, but ``AiwynClient.request()`` takes it for READ only with GET, or with POST below
+            ``gql_prefix``, where the API has only reads.
         template: for observers, the path with a name in braces for each variable part; None if it has none.
     """
 
     method: str
     path: str
     body: bytes | None = None
-    retry_class: RetryClass = RetryClass.READ
+    retry_class: RetryClass | None = None
     authorised: bool = True
     template: str | None = None
 

@@ -227,7 +227,7 @@ class Session:
             if (
                 isinstance(outcome, Failure)
                 and outcome.on_reused_connection
-                and call.request.retry_class is RetryClass.READ
+                and call.request.retry_class is not RetryClass.WRITE
                 and not call.retried
             ):
                 # The server had closed a kept-alive connection; nothing was read.

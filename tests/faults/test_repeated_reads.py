@@ -6,8 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from aiwyn_async import AiwynClient
-from aiwyn_async.errors import DecodeError, NotFoundError, ProtocolError, ServerError
+from aiwyn_async import AiwynClient, Request, RetryClass
+from aiwyn_async.errors import (
+    DecodeError,
+    NotFoundError,
+    ProtocolError,
+    RequestError,
+    ServerError,
+)
 from fault_server import FIN, READ, FaultServer, Step, http_response, send
 from looking_inside import GET, LIST, WRITE, session_of
 
@@ -65,6 +71,30 @@ async def test_part_is_not_taken_for_the_whole(connect: Connect) -> None:
         with pytest.raises(ProtocolError, match="206"):
             await client.invoices.list().collect()
     assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "retry_class", "is_read"),
+    [
+        ("GET", "/own/1", None, True),
+        ("get", "/own/1", None, True),
+        ("POST", "/gql/v1/own/search", None, True),
+        ("POST", "/own/search", None, False),
+        ("POST", "/own/search", RetryClass.READ, True),
+        ("POST", "/gql/v1/own", RetryClass.WRITE, False),
+        ("PUT", "/gql/v1/own/1", None, False),
+        ("DELETE", "/own/1", None, False),
+    ],
+)
+async def test_own_request_that_may_write_is_not_repeated(
+    method: str, path: str, retry_class: RetryClass | None, connect: Connect, *, is_read: bool
+) -> None:
+    async with FaultServer([READ, FIN]) as server:
+        request = Request(method=method, path=path, retry_class=retry_class)
+        with pytest.raises(RequestError) as caught:
+            await connect(server.url, retries=2).request(request)
+    assert caught.value.ambiguous is not is_read
+    assert len(server.requests) == (3 if is_read else 1)
 
 
 @pytest.mark.parametrize(("status", "error", "times"), [(200, DecodeError, 2), (404, NotFoundError, 2)])
