@@ -23,7 +23,7 @@ from aiwyn_async._cli.output import write_json, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, create_list, create_pull, find_resource
-from aiwyn_async._cli.stdout_file import copy_to_stdout, writes_stdout
+from aiwyn_async._cli.stdout_file import writes_stdout
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export import Readable
@@ -147,7 +147,6 @@ async def export(
                 how_to_continue="run the command again" if replace else "pass --resume",
                 options=write_options | {"table": plural},
             )
-    copy_to_stdout(to)
     skipped_rows.replace(read.bad_rows)
     write_message(describe(result, plural, shows_total=limit is None))
     write_notes(result.report, plural, Path(to), rows)

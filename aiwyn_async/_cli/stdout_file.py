@@ -24,7 +24,7 @@ REFUSED: Final = ("force", "resume", "replace", "json", "partition_by", "keep")
 
 
 def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Arguments, Awaitable[int]]:
-    """Let a command write to stdout: into a temporary file, for ``copy_to_stdout()`` once it is complete.
+    """Let a command write to stdout: into a temporary file, which is copied once it is complete.
 
     So stdout receives all rows or, after an error, none.
     """
@@ -41,7 +41,7 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
         with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
             path = Path(folder) / f"stdout.{form}"
             try:
-                return await run_command(*args, **options | {"to": str(path)})
+                code = await run_command(*args, **options | {"to": str(path)})
             except AiwynError as error:
                 # The parts of the temporary file are removed.
                 error.__notes__ = []
@@ -50,6 +50,8 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
                     *error.args[1:],
                 )
                 raise
+            _copy(path)
+        return code
 
     return run
 
@@ -57,18 +59,7 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
 def name_of(to: str) -> Path:
     """Return the path of a target as messages name it."""
     path = Path(to)
-    return Path("stdout") if _is_temporary(path) else path
-
-
-def copy_to_stdout(to: str) -> None:
-    """Write the complete temporary file to stdout, if the target is one."""
-    path = Path(to)
-    if _is_temporary(path):
-        _copy(path)
-
-
-def _is_temporary(path: Path) -> bool:
-    return path.parent.name.startswith(FOLDER_PREFIX)
+    return Path("stdout") if path.parent.name.startswith(FOLDER_PREFIX) else path
 
 
 def _check(resource: object, form: str, options: dict[str, Any]) -> None:

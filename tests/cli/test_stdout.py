@@ -79,15 +79,6 @@ async def test_reader_that_exits_ends_export_quietly(cli: Cli) -> None:
     assert (process.returncode, err) == (141, b"")
 
 
-async def test_full_stdout_is_not_reported_as_written(cli: Cli) -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
-    process = await cli.start_into(full, subprocess.PIPE, *EXPORT)
-    os.close(full)
-    _, err = await process.communicate()
-    text = b"error: cannot write the result to stdout: No space left on device\n"
-    assert (process.returncode, err) == (1, text)
-
-
 async def test_closed_stdout_is_refused_before_any_request(cli: Cli, box: Sandbox) -> None:
     process = await asyncio.create_subprocess_shell(
         f"{sys.executable} -m aiwyn_async {' '.join(EXPORT)} >&-",
