@@ -366,7 +366,7 @@ def _check_fields(request: Request) -> None:
 _REQUEST_FIELDS: Final[tuple[tuple[str, type[Any], str], ...]] = (
     ("method", str, "a str such as GET"),
     ("path", str, "a str such as /v1/whatever"),
-    ("body", bytes, "bytes, such as those of json.dumps(...).encode()"),
+    ("body", bytes, "bytes, such as those of JSON"),
     ("retry_class", RetryClass, "RetryClass.READ or RetryClass.WRITE"),
     ("authorised", bool, "True or False"),
     ("template", str, "a str such as /v1/whatever/{id}"),

@@ -258,7 +258,8 @@ def _refuse_none(options: Mapping[str, object]) -> None:
 def _describe(error: msgspec.ValidationError) -> str:
     """Return the option and the type that it needs; msgspec never shows the value."""
     reason, _, path = str(error).partition(" - at `$.")
-    reason = re.sub(r"`([^`]*)`", _type_names, reason.replace("got `float`", "got a fraction"))
+    expected, got, given = reason.partition(", got ")
+    reason = re.sub(r"`([^`]*)`", _type_names, expected) + got + given.replace("`", "")
     return f"{path.rstrip('`') or 'invalid option'}: {reason[:1].lower()}{reason[1:]}"
 
 

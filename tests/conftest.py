@@ -18,9 +18,11 @@ from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
 from secrecy import CANARY
 
+# Jobs in the background of a shell ignore Ctrl-C, and those of nohup SIGHUP; their processes inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell makes the jobs that it runs in the background ignore Ctrl-C, and their processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # An example takes longer on a machine that runs other jobs too, which is not a failure.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

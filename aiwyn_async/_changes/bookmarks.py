@@ -125,9 +125,10 @@ class BookmarkStore:
         except CheckpointError as error:
             # The advice is that of reads, which take ``resume``.
             reason = str(error).partition("; ")[0]
+            filters = "use the filters that it was stored with, or " if "another query" in reason else ""
             raise CheckpointError(
-                f"the bookmark of {self._endpoint}: {reason}; use the filters that it was stored with, "
-                "or remove it from the state to read all rows again"
+                f"the bookmark of {self._endpoint}: {reason}; {filters}"
+                "remove it from the state to read all rows again"
             ) from None
         at, key = str(position.get("bookmark")), position.get("key")
         try:

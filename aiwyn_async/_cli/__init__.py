@@ -15,13 +15,14 @@ from aiwyn_async._cli.termination import termination
 
 HELP_WIDTH = 80
 """The width of the stored help pages."""
+SECONDS_FOR_THREADS = 5
 
 
 def main() -> None:
     """Run the command line; errors, also of imports, are one line on stderr."""
     code = _run()
     if code in {129, 130, 143}:
-        _exit_without_threads(code)
+        _end_threads(code)
     sys.exit(code)
 
 
@@ -46,15 +47,23 @@ def _run() -> int:
         return 1
 
 
-def _exit_without_threads(code: int) -> None:
-    """Exit at once if there are threads, which the interpreter would wait for.
+def _end_threads(code: int) -> None:
+    """Wait for threads, such as one that writes to a database; exit without those that do not end.
 
-    A second signal, as ``timeout`` sends it, can interrupt the start of a thread that nobody stops then.
+    A second signal, as ``timeout`` sends it, can interrupt the start of a thread that nobody stops then, and
+    for which the interpreter would wait.
     """
     import threading  # noqa: PLC0415 (not needed by other ends)
+    import time  # noqa: PLC0415
 
-    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
-    if any(not each.daemon for each in others):
+    others = [
+        each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon
+    ]
+    end = time.monotonic() + SECONDS_FOR_THREADS
+    with contextlib.suppress(KeyboardInterrupt):  # one more signal
+        for each in others:
+            each.join(max(0, end - time.monotonic()))
+    if any(each.is_alive() for each in others):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):  # full, or closed
                 stream.flush()

@@ -13,6 +13,7 @@ from msgspec import inspect
 from aiwyn_async._decoding import values
 from aiwyn_async._decoding.checked_types import decode_hook, fast_decoder, is_checkable
 from aiwyn_async._decoding.key_case import FieldNames
+from aiwyn_async._decoding.plain_types import any_within
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError, NumberText, parse
 
 
@@ -91,25 +92,13 @@ def _struct_converter(kind: inspect.StructType, *, is_row: bool = False) -> Conv
     for field in kind.fields:
         convert = converter(field.type)
         # Types that checked() leaves unchanged, such as tagged ones, do not accept a checked Struct.
-        is_fast = is_row or not _has_structs(field.type)
+        is_fast = is_row or not any_within(field.type, lambda each: isinstance(each, inspect.StructType))
         converters[field.encode_name] = (
             _fast_converter(kinds[field.encode_name], convert) if is_fast else convert
         )
     if kind.tag_field is not None:
         converters[kind.tag_field] = _convert_untyped
     return _object_converter(converters, is_strict=kind.forbid_unknown_fields)
-
-
-def _has_structs(kind: inspect.Type) -> bool:
-    match kind:
-        case inspect.Metadata(type=inner) | inspect.CollectionType(item_type=inner):
-            return _has_structs(inner)
-        case inspect.DictType(value_type=inner):
-            return _has_structs(inner)
-        case inspect.UnionType(types=members) | inspect.TupleType(item_types=members):
-            return any(map(_has_structs, members))
-        case _:
-            return isinstance(kind, inspect.StructType)
 
 
 def _fast_converter(kind: Any, convert: Converter) -> Converter:

@@ -7,6 +7,7 @@ Each value is decoded from its own JSON, so the path to an invalid one and repai
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from msgspec import inspect
 from aiwyn_async._decoding.checked_types import checked, fast_decoder, needs_exact_decoding
 from aiwyn_async._decoding.converters import Notes, row_converter, split_object
 from aiwyn_async._decoding.key_case import FieldNames
+from aiwyn_async._decoding.plain_types import any_within
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
 
@@ -65,11 +67,13 @@ def value_decoder(kind: Any) -> Callable[[bytes], Any]:
 @functools.lru_cache(maxsize=1024)
 def is_usual(kind: Any) -> Callable[[bytes], bool]:
     """Return a function that is True for JSON that decodes fast to the same value."""
-    decode_fast = fast_decoder(kind)
-    if decode_fast is None or may_differ_from_json(kind):
+    decode_fast, may_be_cut = fast_decoder(kind), has_times(kind)
+    if decode_fast is None or has_nested_defaults(kind):
         return lambda _: False
 
     def check(json: bytes) -> bool:
+        if may_be_cut and has_long_time(json):
+            return False
         try:
             decode_fast(json)
         except DECODING_ERRORS:
@@ -79,34 +83,27 @@ def is_usual(kind: Any) -> Callable[[bytes], bool]:
     return check
 
 
-def may_differ_from_json(kind: Any) -> bool:
-    """Return True for a type of which a value that decodes fast may be another one than its JSON.
-
-    It has a time, whose digits beyond the microsecond are dropped, or an object that has another value than
-    null for a missing key.
-    """
-    return not needs_exact_decoding(kind) and _may_differ(inspect.type_info(kind))
+def has_nested_defaults(kind: Any) -> bool:
+    """Return True for a type with an object that has another value than null for a missing key."""
+    return not needs_exact_decoding(kind) and any_within(inspect.type_info(kind), _has_defaults)
 
 
-def _may_differ(kind: inspect.Type) -> bool:
-    match kind:
-        case inspect.Metadata(type=inner) | inspect.CollectionType(item_type=inner):
-            return _may_differ(inner)
-        case inspect.DictType(value_type=inner):
-            return _may_differ(inner)
-        case inspect.UnionType(types=members) | inspect.TupleType(item_types=members):
-            return any(map(_may_differ, members))
-        case inspect.StructType(fields=fields):
-            return any(
-                field.default_factory is not msgspec.NODEFAULT
-                or not (field.default is None or isinstance(field.default, _NO_VALUE))
-                or _may_differ(field.type)
-                for field in fields
-            )
-        case _:
-            return isinstance(kind, inspect.TimeType)
+def _has_defaults(kind: inspect.Type) -> bool:
+    return isinstance(kind, inspect.StructType) and any(
+        field.default_factory is not msgspec.NODEFAULT
+        or not (field.default is None or isinstance(field.default, _NO_VALUE))
+        for field in kind.fields
+    )
 
 
+def has_times(kind: Any) -> bool:
+    """Return True for a type with a time, whose digits beyond the microsecond are dropped."""
+    return not needs_exact_decoding(kind) and any_within(
+        inspect.type_info(kind), lambda each: isinstance(each, inspect.TimeType)
+    )
+
+
+has_long_time: Final = re.compile(rb"[0-9]{2}:[0-9]{2}\.[0-9]{7}").search
 _NO_VALUE: Final = (type(msgspec.NODEFAULT), msgspec.UnsetType)
 
 

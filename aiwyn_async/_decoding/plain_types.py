@@ -27,6 +27,23 @@ def union_members(kind: inspect.Type) -> tuple[inspect.Type, ...]:
     return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
 
 
+def any_within(kind: inspect.Type, test: Callable[[inspect.Type], bool]) -> bool:
+    """Return whether a test is True for a type, or for one at any depth in it, which is not recursive."""
+    if test(kind):
+        return True
+    match kind:
+        case inspect.Metadata(type=inner) | inspect.CollectionType(item_type=inner):
+            return any_within(inner, test)
+        case inspect.DictType(value_type=inner):
+            return any_within(inner, test)
+        case inspect.UnionType(types=members) | inspect.TupleType(item_types=members):
+            return any(any_within(member, test) for member in members)
+        case inspect.StructType(fields=fields):
+            return any(any_within(field.type, test) for field in fields)
+        case _:
+            return False
+
+
 _JSON_VALUES: Final[tuple[object, ...]] = (True, 0, Decimal(0), "", [], {})
 
 

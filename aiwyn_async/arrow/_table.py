@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +18,9 @@ import pyarrow.json as pa_json
 from msgspec import inspect
 
 from aiwyn_async._decoding.blocks import split_rows
+from aiwyn_async._decoding.checked_types import needs_exact_decoding
 from aiwyn_async._decoding.chosen_fields import has_choice, raw_fields_decoder
-from aiwyn_async._decoding.exact import ExactRow, exact_decoder
+from aiwyn_async._decoding.exact import ExactRow, exact_decoder, has_nested_defaults
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
@@ -64,6 +65,8 @@ class RowSchema:
         self._options = options
         self._fields = columns_of(row_type)
         self._has_choice = has_choice(row_type)
+        kind = cast("Any", row_type)
+        self._has_defaults = needs_exact_decoding(kind) or has_nested_defaults(kind)
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._kinds = {field.encode_name: inspect.type_info(field.type) for field in self._fields}
         extra = [pa.field(EXTRA_COLUMN, pa.string())] if options.extra else []
@@ -149,13 +152,27 @@ class RowSchema:
         bounded = (chunk for name in self._bounded_columns for chunk in table[name].chunks)
         if table.num_rows != len(page) or not all(map(_is_within_bounds, bounded)):
             return None
-        if any(_lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()):
+        lacks = any(
+            _lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()
+        )
+        if lacks and not self._has_all_keys(json):
             return None
         if self._decoder.extra_keys and not self._decoder.has_only_known_keys(
             lambda fast: fast.decoder(fast.rows).decode(b"[%s]" % json)
         ):
             return None
         return table
+
+    def _has_all_keys(self, json: bytes | memoryview) -> bool:
+        """Return whether each null is a value of a row, and no missing key with another default."""
+        if self._has_defaults:
+            return False
+        fast = self._decoder.fast
+        try:
+            fast.decoder(fast.rows).decode(b"[%s]" % json)
+        except DECODING_ERRORS:
+            return False
+        return True
 
     def _drop_other_fields(self, json: bytes | memoryview) -> bytes | memoryview:
         """Return the chosen fields of rows alone, which also checks the keys of the others.

@@ -214,4 +214,4 @@ async def test_config_shows_options_that_the_client_refuses(cli: Cli) -> None:
     assert (done.code, options["retries"]["value"]) == (2, "abc")
     assert options["proxy"]["value"] == "http://********@h:1"
     assert "profile file: /nowhere/config.toml, which does not exist" in done.err
-    assert "error: AIWYN_RETRIES: retries: expected a whole number, got text" in done.err
+    assert "error: AIWYN_RETRIES: retries: expected a whole number, got str" in done.err

@@ -177,11 +177,10 @@ async def test_sync_continues_after_sigterm(cli: Cli, box: Sandbox) -> None:
     assert done.code == 0, done.err
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_signal_during_the_start_of_a_thread_ends_the_command(name: str, code: int) -> None:
-    command = [sys.executable, "-c", THREAD_WITHOUT_OWNER, name]
+def test_signal_during_the_start_of_a_thread_ends_the_command() -> None:
+    command = [sys.executable, "-c", THREAD_WITHOUT_OWNER, "SIGTERM"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (143, 1), done.stderr
 
 
 @pytest.mark.parametrize("module", ["cyclopts", "aiohttp", "aiwyn_async._cli.app"])

@@ -192,7 +192,7 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
         (
             ["doctor"],
             {"AIWYN_RETRIES": "abc"},
-            "error: AIWYN_RETRIES: retries: expected a whole number, got text",
+            "error: AIWYN_RETRIES: retries: expected a whole number, got str",
         ),
     ],
 )

@@ -15,7 +15,14 @@ from typing import IO, Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.exact import exact_decoder, is_usual, may_differ_from_json, split_fields
+from aiwyn_async._decoding.exact import (
+    exact_decoder,
+    has_long_time,
+    has_nested_defaults,
+    has_times,
+    is_usual,
+    split_fields,
+)
 from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -53,7 +60,8 @@ class CsvFormat:
         self._day_indexes = [index for index, name in enumerate(self._names) if name in options.date_columns]
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
         self._raw_indexes = [index for index, field in enumerate(self._fields) if not _is_text(field.type)]
-        self._is_never_exact = any(may_differ_from_json(field.type) for field in self._fields)
+        self._has_defaults = any(has_nested_defaults(field.type) for field in self._fields)
+        self._has_times = any(has_times(field.type) for field in self._fields)
         self._raw_columns = frozenset(self._raw_indexes)
         self._number_indexes = [index for index, field in enumerate(self._fields) if _is_number(field.type)]
         self._cells = _cells_decoder(row_type)
@@ -111,9 +119,11 @@ class CsvFormat:
 
     def _is_exact(self, page: RowsOfPage) -> bool:
         """True if the cells of a page can be its values as the server sent them."""
-        if self._is_never_exact:
+        if self._has_defaults:
             return False
         decoder, json = self._decoder, b"[" + b",".join(page.rows) + b"]"
+        if self._has_times and has_long_time(json):
+            return False
 
         def decode(spec: DecoderSpec) -> Any:
             return spec.decoder(spec.rows).decode(json)
