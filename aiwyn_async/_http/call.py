@@ -52,20 +52,20 @@ class Call:
     def __init__(
         self, request: Request, clock: Clock, deadline: float, observation: Observation | None = None
     ) -> None:
-        self.request = request
-        self.started = clock.monotonic()
-        self.deadline_at = self.started + deadline
-        self.limit = TimeLimit(deadline)
+        self.request: Request = request
+        self.started: float = clock.monotonic()
+        self.deadline_at: float = self.started + deadline
+        self.limit: TimeLimit = TimeLimit(deadline)
         self.bearer: Secret | None = None
         self.attempts: list[Attempt] = []
         self.last: Outcome | None = None
-        self.retried = False
-        self.ambiguous = False
-        self.succeeded = False
-        self.retry_budget_exhausted = False
-        self.queued = 0.0
-        self.waited = 0.0
-        self.observation = observation
+        self.retried: bool = False
+        self.ambiguous: bool = False
+        self.succeeded: bool = False
+        self.retry_budget_exhausted: bool = False
+        self.queued: float = 0.0
+        self.waited: float = 0.0
+        self.observation: Observation | None = observation
         self._clock = clock
         self._phase = "token"
         self._queued_at: float | None = None
