@@ -141,8 +141,7 @@ class KeysetPagination:
         if not length:
             is_counted = count == 0 and self._yielded == self._first_total and self._yielded > 0
             return Evidence.SUFFICIENT if is_counted else Evidence.UNPROVEN
-        is_same = bool(result.order_values) and result.order_values[-1] == self._after
-        if known or is_same or result.is_out_of_order:
+        if known or self.was_before_resume(result) or result.is_out_of_order:
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
         if is_last or self._is_counted(result) or length >= self._requested:
@@ -151,6 +150,9 @@ class KeysetPagination:
         is_first = not self._max_page_rows
         is_short = length < self._max_page_rows or (is_first and (count or 0) <= self._requested)
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
+
+    def was_before_resume(self, result: PageResult) -> bool:
+        return bool(result.order_values) and result.order_values[-1] == self._after
 
     def receive(self, result: PageResult) -> PageDecision:
         requested, self._requested = self._requested, 0
@@ -205,7 +207,7 @@ class KeysetPagination:
             return
         self._max_page_rows = max(self._max_page_rows, len(result.keys))
         self._stale_pages = 0 if result.new else self._stale_pages + 1
-        is_same = self._ties is None and bool(result.order_values) and result.order_values[-1] == self._after
+        is_same = self._ties is None and self.was_before_resume(result)
         if is_same or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
         before, yielded, rows = self._after, self._yielded, self._up_to_limit(result)

@@ -132,7 +132,7 @@ class OffsetPagination:
             is_end = is_counted and state.rows > 0 and state.probe is None
             is_behind_empty = self._empty_pages > 0 and self._count is None is count
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
-        if known or result.is_repeat or self._was_before_resume(result):
+        if known or result.is_repeat or self.was_before_resume(result):
             before = state.before if state.style == "auto" and state.pages_received == 1 else None
             if before is not None and before.is_followed_by_shift(result.keys):
                 return Evidence.SUFFICIENT  # another request decides if `page` is an offset
@@ -167,7 +167,7 @@ class OffsetPagination:
             if before is not None and before.is_followed_by_shift(result.keys):
                 return self._start_probe(before, result)
             state.style = "page"
-        is_repeat, self._page_before_resume = self._was_before_resume(result), None
+        is_repeat, self._page_before_resume = self.was_before_resume(result), None
         decision = self._accept(request, result, skip_rows=len(result.keys) if is_repeat else 0)
         return msgspec.structs.replace(decision, after_gap=True) if after_gap else decision
 
@@ -187,8 +187,7 @@ class OffsetPagination:
         is_short = state.before is not None and state.before.length < state.size
         return self._empty_pages > 0 or (is_short and state.style == "page")
 
-    def _was_before_resume(self, result: PageResult) -> bool:
-        """Return whether a page is the last one of the read that this one resumes, whose keys are unknown."""
+    def was_before_resume(self, result: PageResult) -> bool:
         before = self._page_before_resume
         return before is not None and None not in result.keys and before == PageKeys.of(result.keys)
 

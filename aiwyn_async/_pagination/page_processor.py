@@ -119,7 +119,8 @@ class PageProcessor(Generic[RowT]):
 
     def reject(self, candidate: Candidate[RowT]) -> None:
         """Record the rows of an unused response, which another one must have."""
-        self._rejected_keys.update(key for key in candidate.keys if key is not None)
+        if not self._pagination.was_before_resume(candidate.result):
+            self._rejected_keys.update(key for key in candidate.keys if key is not None)
 
     def add_keys(self, keys: Sequence[Id | None]) -> Sequence[int]:
         """Add the keys of a page; return the indices of the rows that are new."""

@@ -128,6 +128,10 @@ class Pagination(Protocol):
         """
         ...
 
+    def was_before_resume(self, result: PageResult) -> bool:
+        """Return whether a page is the last one of the read that this one resumes, whose keys are unknown."""
+        ...
+
     def receive(self, result: PageResult) -> PageDecision:
         """Process the normalized response to the oldest request in flight.
 

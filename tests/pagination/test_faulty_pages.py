@@ -132,17 +132,39 @@ async def test_resumed_read_reports_earlier_problems(clock: FakeClock, by_key: b
 @pytest.mark.parametrize("times", [1, 9])
 async def test_page_before_a_checkpoint_is_not_yielded_again(clock: FakeClock, times: int) -> None:
     """The resumed read does not know its keys; the server repeats it once, or each time."""
-    server = OneFault(numbered(range(47)), None, None, counted=False)
-    async with serving(server, clock) as client:
+    async with serving(OneFault(numbered(range(47)), None, None, counted=False), clock) as client:
         pages = client.invoices.list(page_size=10).pages()
         await anext(pages)
         second = await anext(pages)
         await pages.aclose()
-        server.repeat(page=1, instead_of=2, times=times)
+    server = OneFault(numbered(range(47)), None, None, counted=False)
+    server.repeat(page=1, instead_of=2, times=times)
+    async with serving(server, clock) as client:
         rest = client.invoices.list(page_size=10, resume=second.checkpoint.to_json()).decode_as(dict)
         received = [row["id"] for row in await rest.collect()]
     assert received == list(range(20 if times == 1 else 30, 47))
     assert rest.report.complete == (times == 1)
+
+
+async def test_search_page_before_a_checkpoint_is_not_reported_as_lost(
+    sandbox: Sandbox, client: AiwynClient
+) -> None:
+    bodies: list[bytes] = []
+
+    def keep(body: bytes) -> bytes:
+        bodies.append(body)
+        return body
+
+    sandbox.faults.add("invoices.search", every=1, mutate=keep)
+    first = client.invoices.search(page_size=10, limit=20)
+    keys = [row.id for row in await first.collect()]
+    assert first.checkpoint is not None
+    sandbox.faults.clear()
+    sandbox.faults.add("invoices.search", nth=1, times=1, mutate=lambda _: bodies[1])
+    rest = client.invoices.search(page_size=10, resume=first.checkpoint.to_json())
+    keys += [row.id for row in await rest.collect()]
+    assert len(set(keys)) == len(keys) == 60
+    assert rest.report.complete
 
 
 async def test_agreeing_count_costs_no_extra_request(clock: FakeClock) -> None:
