@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
@@ -15,8 +15,9 @@ from aiwyn_async._core.logs import configure_logging
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async._core.urls import is_plain_setting, server_name
-from aiwyn_async._http.messages import Request, Response, RetryClass
+from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.new_session import create_session
+from aiwyn_async._http.own_requests import prepare_own
 from aiwyn_async._pull.plan import Partition, to_options, to_query
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.clients import Clients
@@ -311,18 +312,7 @@ class AiwynClient(DescribesResources):
             ConfigurationError: the request is not a ``Request``, or one of its fields has another type.
             RequestError: see ``errors``.
         """
-        check_kind("request", request, Request, "a Request")
-        _check_fields(request)
-        if request.retry_class is None and not self._is_read(request):
-            request = msgspec.structs.replace(request, retry_class=RetryClass.WRITE)
-        if request.template is None:  # unlike in other requests, any part of the path may be variable
-            request = msgspec.structs.replace(request, template="")
-        return await self._session.call(request)
-
-    def _is_read(self, request: Request) -> bool:
-        reads = f"{self._session.config.gql_prefix}/"
-        method = request.method.upper()
-        return method == "GET" or (method == "POST" and request.path.startswith(reads))
+        return await self._session.call(prepare_own(request, self._session.config.gql_prefix))
 
     async def __aenter__(self) -> Self:
         running_loop()  # under trio, the first request would raise the same error
@@ -349,28 +339,6 @@ class AiwynClient(DescribesResources):
                 stacklevel=2,
                 source=self,
             )
-
-
-def _check_fields(request: Request) -> None:
-    """Refuse other types here: an error of aiohttp would have frames that hold the token."""
-    for name, kind, hint in _REQUEST_FIELDS:
-        value = getattr(request, name)
-        if value is not None or name not in {"body", "retry_class", "template"}:
-            check_kind(f"{name} of a Request", value, kind, hint)
-    if not (request.method.isascii() and request.method.isalpha()):
-        raise ConfigurationError(
-            f"method of a Request must be a word such as GET, got {shown(request.method)}"
-        )
-
-
-_REQUEST_FIELDS: Final[tuple[tuple[str, type[Any], str], ...]] = (
-    ("method", str, "a str such as GET"),
-    ("path", str, "a str such as /v1/whatever"),
-    ("body", bytes, "bytes, such as those of JSON"),
-    ("retry_class", RetryClass, "RetryClass.READ or RetryClass.WRITE"),
-    ("authorised", bool, "True or False"),
-    ("template", str, "a str such as /v1/whatever/{id}"),
-)
 
 
 def _changed(config: Config, options: CallOptions) -> Config:

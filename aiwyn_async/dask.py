@@ -15,8 +15,8 @@ import pyarrow as pa
 from dask.base import tokenize
 from distributed import Client, Future, Semaphore, Worker, WorkerPlugin, get_worker
 
+from aiwyn_async._core.checks import check_positive
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._pagination.read import check_positive
 from aiwyn_async._pull.plan import Partition, Plan
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.client import AiwynClient

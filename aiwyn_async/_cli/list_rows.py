@@ -18,9 +18,9 @@ from aiwyn_async._cli.output import write_message, write_rows
 from aiwyn_async._cli.reports import write_problems
 from aiwyn_async._cli.resources import create_list, find_resource, parse_where
 from aiwyn_async._cli.rows import Fields, Order, RowFields
+from aiwyn_async._core.checks import check_positive
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._pagination.read import check_positive
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
 from aiwyn_async.errors import ConfigurationError
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from numbers import Integral
+from typing import Any, Final, cast
 
 from aiwyn_async.errors import ConfigurationError
 
@@ -55,3 +56,19 @@ def check_kind(name: str, value: object, kind: type[Any], hint: str) -> None:
     """
     if not isinstance(value, kind):
         raise ConfigurationError(f"{name} must be {hint}, not {type(value).__name__}")
+
+
+def check_positive(name: str, value: object, maximum: int | None = None) -> int:
+    """Return the value as an int.
+
+    Raises:
+        ConfigurationError: the value is not an integer from 1 to the maximum; names the argument.
+    """
+    if type(value) is int and 1 <= value <= (value if maximum is None else maximum):
+        return value
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
+    number = int(cast("int", value)) if is_whole else 0
+    if number < 1 or (maximum is not None and number > maximum):
+        bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
+        raise ConfigurationError(f"{name} must be an integer {bounds}, got {shown(value)}")
+    return number

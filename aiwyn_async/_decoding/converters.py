@@ -90,12 +90,10 @@ def _struct_converter(kind: inspect.StructType, *, is_row: bool = False) -> Conv
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind.cls)}
     converters: dict[str, Converter] = {}
     for field in kind.fields:
-        convert = converter(field.type)
+        name, convert = field.encode_name, converter(field.type)
         # Types that checked() leaves unchanged, such as tagged ones, do not accept a checked Struct.
         is_fast = is_row or not any_within(field.type, lambda each: isinstance(each, inspect.StructType))
-        converters[field.encode_name] = (
-            _fast_converter(kinds[field.encode_name], convert) if is_fast else convert
-        )
+        converters[name] = _fast_converter(kinds[name], convert) if is_fast else convert
     if kind.tag_field is not None:
         converters[kind.tag_field] = _convert_untyped
     return _object_converter(converters, is_strict=kind.forbid_unknown_fields)

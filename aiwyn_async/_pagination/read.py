@@ -9,13 +9,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import timedelta
 from functools import lru_cache
-from numbers import Integral
 from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback, check_state
-from aiwyn_async._core.checks import check_flag, shown
+from aiwyn_async._core.checks import check_flag, check_positive, shown
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
@@ -334,22 +333,6 @@ def _decoder_of(row_type: Any) -> None:
     msgspec.json.Decoder(row_type)
     if (custom := find_custom_type(row_type)) is not None:
         raise TypeError(f"no JSON decodes to {type_name(custom)}")
-
-
-def check_positive(name: str, value: object, maximum: int | None = None) -> int:
-    """Return the value as an int.
-
-    Raises:
-        ConfigurationError: the value is not an integer from 1 to the maximum; names the argument.
-    """
-    if type(value) is int and 1 <= value <= (value if maximum is None else maximum):
-        return value
-    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
-    number = int(cast("int", value)) if is_whole else 0
-    if number < 1 or (maximum is not None and number > maximum):
-        bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
-        raise ConfigurationError(f"{name} must be an integer {bounds}, got {shown(value)}")
-    return number
 
 
 def type_name(row_type: object) -> str:

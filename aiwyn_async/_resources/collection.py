@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
-from aiwyn_async._core.checks import check_flag, check_kind
+from aiwyn_async._core.checks import check_flag, check_kind, check_positive
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session, repeated
@@ -21,7 +21,7 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, check_positive
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pull.key_bounds import MAX_PARTS, make_plan
 from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull

@@ -12,12 +12,11 @@ from typing import Any, Final, Literal, NoReturn, Self
 
 import msgspec
 
-from aiwyn_async._core.checks import check_flag
+from aiwyn_async._core.checks import check_flag, check_positive
 from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
-from aiwyn_async._pagination.read import check_positive
 from aiwyn_async._resources.arguments import check_finite, iterate
 from aiwyn_async._resources.record_outcomes import (
     MISMATCHES,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,13 +24,13 @@ from aiwyn_async._decoding.exact import ExactRow, exact_decoder, has_nested_defa
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
+from aiwyn_async.arrow._bounds import has_bounds, is_within_bounds, to_days
 from aiwyn_async.arrow._cells import Cells, extra_json
 from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
 from aiwyn_async.arrow._schema import (
     DAY,
-    INSTANT,
     arrow_type,
     has_days,
     has_own_checks,
@@ -43,14 +43,6 @@ from aiwyn_async.arrow._schema import (
 )
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
-
-_TIME: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
-    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
-)
-# Microseconds and days since 1970 of the first and last instant of Python's datetime.
-_INSTANTS: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
-_DAYS: Final = (-719_162, 2_932_896)
 
 
 class RowSchema:
@@ -79,7 +71,7 @@ class RowSchema:
         # A page that is read in one call has no text ids and no amount of more than nine places.
         fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
-        self._bounded_columns = [each.name for each in fast if _has_bounds(each.type)]
+        self._bounded_columns = [each.name for each in fast if has_bounds(each.type)]
         self._has_days = any(each.type == DAY for each in fast)
         has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
         has_checks = has_own_checks(inspect.type_info(row_type))
@@ -150,7 +142,7 @@ class RowSchema:
         except (pa.ArrowInvalid, *DECODING_ERRORS):
             return None
         bounded = (chunk for name in self._bounded_columns for chunk in table[name].chunks)
-        if table.num_rows != len(page) or not all(map(_is_within_bounds, bounded)):
+        if table.num_rows != len(page) or not all(map(is_within_bounds, bounded)):
             return None
         lacks = any(
             _lacks(table[name], self._kinds[name], refuses) for name, refuses in self._required.items()
@@ -208,7 +200,7 @@ class RowSchema:
             batch: Any = pa.RecordBatch.from_struct_array(rows.view(self._row))
             return pa.Table.from_batches([batch])
         columns = [
-            _to_days(column) if field.type == DAY else column.view(field.type)
+            to_days(column) if field.type == DAY else column.view(field.type)
             for column, field in zip(rows.flatten(), self._row, strict=True)
         ]
         return pa.table(columns, schema=pa.schema(list(self._row)))
@@ -291,46 +283,6 @@ def _text_at(kind: Any, steps: list[str]) -> Any:
     return pa.struct(
         [(each.name, _text_at(each.type, steps[1:]) if each.name == steps[0] else each.type) for each in kind]
     )
-
-
-def _to_days(texts: Any) -> Any:
-    """The days of timestamps as on the wire; ``ArrowInvalid`` for another form."""
-    usual = compute.match_substring_regex(texts, _TIME)
-    if not compute.all(usual, min_count=0).as_py():
-        raise pa.ArrowInvalid("a timestamp in another form")
-    days = compute.utf8_slice_codeunits(texts, 0, 10).cast(DAY)
-    bounds = compute.min_max(days.cast(pa.int32())).as_py()
-    if bounds["min"] is not None and not _DAYS[0] < bounds["min"] <= bounds["max"] < _DAYS[1]:
-        raise pa.ArrowInvalid("a day that may be beyond the bounds in UTC")
-    return days
-
-
-def _has_bounds(kind: Any) -> bool:
-    """True if values of an Arrow type are or have instants, days or floats."""
-    nested = (kind.field(index).type for index in range(kind.num_fields))
-    return kind in {INSTANT, DAY, pa.float64()} or any(map(_has_bounds, nested))
-
-
-def _is_within_bounds(values: Any) -> bool:
-    """Whether all instants and days of an array are in the years 1 to 9999, and all floats finite.
-
-    The same for nested ones. The JSON reader takes some numbers beyond the largest float for infinity.
-    """
-    kind = values.type
-    if pa.types.is_list(kind):
-        return _is_within_bounds(values.flatten())
-    if pa.types.is_struct(kind):
-        return all(map(_is_within_bounds, values.flatten()))
-    if pa.types.is_floating(kind):
-        return bool(compute.all(compute.is_finite(values), min_count=0).as_py())
-    if kind == INSTANT:
-        integers, (low, high) = pa.int64(), _INSTANTS
-    elif kind == DAY:
-        integers, (low, high) = pa.int32(), _DAYS
-    else:
-        return True
-    bounds = compute.min_max(values.view(integers)).as_py()
-    return bounds["min"] is None or bool(low <= bounds["min"] and bounds["max"] <= high)
 
 
 def _lacks(column: Any, kind: inspect.Type, refuses: bool) -> bool:
