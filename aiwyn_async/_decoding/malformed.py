@@ -113,6 +113,11 @@ def replace_lone_surrogates(json: bytes) -> bytes:
     return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], json)
 
 
+def decodable(body: bytes) -> bytes:
+    """Return JSON that msgspec decodes: without lone surrogates, if it does not accept the body itself."""
+    return body if is_json(body) else replace_lone_surrogates(body)
+
+
 def _tokens(body: bytes, start: int = 0) -> Iterator[re.Match[bytes]]:
     """Yield strings, brackets and commas; after a string without an end only brackets and commas."""
     for token in _TOKENS.finditer(body, start):

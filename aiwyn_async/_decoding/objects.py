@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from msgspec.structs import fields
 
 from aiwyn_async._decoding.envelope import split_layers
-from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
+from aiwyn_async._decoding.malformed import decodable
 from aiwyn_async._decoding.row_decoder import fast_decoders, row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import DecodeError
@@ -38,7 +38,7 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
             continue
         return bare
     decode = row_decoder(row_type)
-    body = (body if is_json(body) else replace_lone_surrogates(body)).lstrip(_WHITESPACE)
+    body = decodable(body).lstrip(_WHITESPACE)
     layers = split_layers(body)
     data = layers[0].get("data")
     is_enveloped = data is not None and layers[0].keys() <= ENVELOPE_KEYS

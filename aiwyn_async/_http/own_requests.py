@@ -32,11 +32,11 @@ def prepare_own(request: Request, reads: str) -> Request:
         value = getattr(request, name)
         if value is not None or name not in {"body", "retry_class", "template"}:
             check_kind(f"{name} of a Request", value, kind, hint)
-    method = request.method.upper()
-    if not (method.isascii() and method.isalpha()):
+    if not (request.method.isascii() and request.method.isalpha()):
         raise ConfigurationError(
             f"method of a Request must be a word such as GET, got {shown(request.method)}"
         )
+    method = request.method.upper()
     is_read = method == "GET" or (method == "POST" and request.path.startswith(f"{reads}/"))
     return msgspec.structs.replace(
         request,

@@ -129,7 +129,7 @@ class Pagination(Protocol):
         ...
 
     def was_before_resume(self, result: PageResult) -> bool:
-        """Return whether a page is the last one of the read that this one resumes, whose keys are unknown."""
+        """Return whether a page is the one before it again, whose keys a resumed read does not know."""
         ...
 
     def receive(self, result: PageResult) -> PageDecision:

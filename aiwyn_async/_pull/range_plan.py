@@ -220,7 +220,7 @@ class RangePlan:
         self._waits_for_last = False
         if keys is not None and None in keys:
             raise KeyFilterIgnored("the server returned rows without a key")
-        if keys == [] and not self._empty_last:  # one empty page does not prove that there is no row
+        if keys == [] and not self._empty_last:  # a single empty response may be a fault
             self._empty_last = self._needs_last = True
             return
         if self._unverified is not None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
+from aiwyn_async._decoding.malformed import decodable
 from aiwyn_async._http.error_mapping import error_body, server_message
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.errors import RequestError, StatusError
@@ -92,7 +92,7 @@ def parse_outcomes(batch: Batch, body: bytes, mask: Callable[[str], str]) -> lis
 
 
 def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
-    body = body if is_json(body) else replace_lone_surrogates(body)
+    body = decodable(body)
     try:
         response = _response.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, Self, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback, is_async
-from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates
+from aiwyn_async._decoding.malformed import decodable
 from aiwyn_async._http.charsets import as_utf8
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
 from aiwyn_async.webhooks._scheme import PLACEHOLDER, AnySecret, Scheme, decode_secrets
@@ -256,8 +256,7 @@ class WebhookVerifier:
 
 
 def _decode_json(payload: bytes) -> object:
-    json = cast("bytes", as_utf8(payload, ""))
-    return _decoder.decode(json if is_json(json) else replace_lone_surrogates(json))
+    return _decoder.decode(decodable(cast("bytes", as_utf8(payload, ""))))
 
 
 def _check_seen(function: object) -> None:

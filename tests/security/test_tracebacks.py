@@ -99,6 +99,7 @@ def test_error_of_an_argument_itself_has_no_frame_with_a_credential() -> None:
         ("method", "GET\r\nX-A: b"),
         ("path", Path("/v1/whatever")),
         ("path", b"/v1/whatever"),
+        ("method", "ß"),  # an ASCII word in capitals
         ("retry_class", "read"),
         ("authorised", None),
         ("template", ["/v1/whatever"]),
