@@ -46,8 +46,12 @@ _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
     (aiohttp.ClientConnectorDNSError, FailureKind.DNS, "could not resolve"),
     (aiohttp.ClientConnectorError, FailureKind.CONNECT, "could not connect to"),
     (aiohttp.ClientHttpProxyError, FailureKind.CONNECT, "the proxy refused to connect"),
-    (aiohttp.ConnectionTimeoutError, FailureKind.CONNECT_TIMEOUT, "no connection within connect_timeout"),
-    (aiohttp.SocketTimeoutError, FailureKind.READ_TIMEOUT, "the server was silent for read_timeout"),
+    (
+        aiohttp.ConnectionTimeoutError,
+        FailureKind.CONNECT_TIMEOUT,
+        "no connection within connect_timeout={:g} s",
+    ),
+    (aiohttp.SocketTimeoutError, FailureKind.READ_TIMEOUT, "the server was silent for read_timeout={:g} s"),
     (
         aiohttp.ServerDisconnectedError,
         FailureKind.DISCONNECTED,
@@ -55,7 +59,7 @@ _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (
     ),
     (aiohttp.ClientPayloadError, FailureKind.TRUNCATED, "the body was truncated"),
     (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "the response is not valid HTTP"),
-    (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no complete response within attempt_timeout"),
+    (TimeoutError, FailureKind.ATTEMPT_TIMEOUT, "no complete response within attempt_timeout={:g} s"),
     (aiohttp.ClientConnectionError, FailureKind.DISCONNECTED, "the connection broke"),
     (aiohttp.ClientError, FailureKind.PROTOCOL, "the response is not valid HTTP"),
     (OSError, FailureKind.DISCONNECTED, "the connection broke"),

@@ -213,6 +213,8 @@ class Transport:
             raise stopped.with_traceback(None) from None
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as error:
             kind, text = classify_error(error)
+            if kind.is_timeout:
+                text = text.format(getattr(config, kind.value))
             out_of_sockets = is_out_of_sockets(error)
             if self._proxy is not None and not sending.connected and not out_of_sockets:
                 kind, text = attribute_to_proxy(self._proxy, error, kind, text)

@@ -41,15 +41,18 @@ async def test_timeouts_have_their_effect(connect: Connect) -> None:
         error = await failed(connect(dripping.url, attempt_timeout=0.07, retries=0))
         assert isinstance(error, TransportError)
         assert error.kind == "attempt_timeout"
+        assert str(error).endswith(": no complete response within attempt_timeout=0.07 s")
         error = await failed(connect(dripping.url, deadline=0.07))
         assert isinstance(error, DeadlineExceededError)
     async with FaultServer([READ, STALL]) as silent:
         error = await failed(connect(silent.url, read_timeout=0.05, retries=0))
         assert isinstance(error, TransportError)
         assert error.kind == "read_timeout"
+        assert str(error).endswith(": the server was silent for read_timeout=0.05 s")
         error = await failed(connect(silent.url.replace("http", "https"), connect_timeout=0.05, retries=0))
         assert isinstance(error, TransportError)
         assert error.kind == "connect_timeout"
+        assert str(error).endswith(": no connection within connect_timeout=0.05 s")
 
 
 async def test_retry_options_have_their_effect(connect: Connect, clock: FakeClock) -> None:
