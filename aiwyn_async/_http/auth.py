@@ -162,9 +162,10 @@ class _RenewableToken:
             result = await asyncio.shield(renewal)
         except asyncio.CancelledError:
             waiter = asyncio.current_task()
-            if not (self._closed and renewal.cancelled()) or (waiter is not None and waiter.cancelling()):
+            if not renewal.cancelled() or (waiter is not None and waiter.cancelling()):
                 raise
-            result = ClientClosedError("the client was closed while waiting for a token")
+            # The renewal alone was cancelled: by a close, or by a caller that cancels the tasks of others.
+            return await self._wait_for(self._renew())
         if isinstance(result, Secret):
             return result
         # An error shared by tasks would collect all their tracebacks, and share one checkpoint.

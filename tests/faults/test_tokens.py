@@ -148,6 +148,18 @@ async def test_leader_of_a_renewal_is_cancelled_and_50_others_get_the_token(
     assert ({response.status for response in responses}, sandbox.token_exchanges) == ({200}, 1)
 
 
+async def test_cancelled_renewal_is_repeated_for_those_who_wait(
+    sandbox: Sandbox, client: AiwynClient
+) -> None:
+    session = session_of(client)
+    stalled = sandbox.faults.add("auth.token", action="stall")
+    calls = [asyncio.create_task(session.call(LIST)) for _ in range(20)]
+    await until(lambda: stalled.hits > 0)
+    renewal_of(session).cancel()  # as by a caller that cancels all tasks but its own
+    responses = await asyncio.gather(*calls)
+    assert ({response.status for response in responses}, sandbox.token_exchanges) == ({200}, 1)
+
+
 async def test_renewal_with_time_left_is_in_the_background(
     sandbox: Sandbox, client: AiwynClient, clock: FakeClock
 ) -> None:
