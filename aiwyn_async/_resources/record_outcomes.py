@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ class _Result(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    records: list[_Result] | None = None
+    records: list[msgspec.Raw] | None = None
 
 
 class _Response(msgspec.Struct):
@@ -72,10 +73,12 @@ class _Response(msgspec.Struct):
 
 
 _response: Final = msgspec.json.Decoder(_Response, strict=False)
+_result: Final = msgspec.json.Decoder(_Result, strict=False)
+_INVALID: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def parse_outcomes(batch: Batch, body: bytes, mask: Callable[[str], str]) -> list[RecordOutcome]:
-    """Return one outcome per record; all are ambiguous if one is not shown.
+    """Return one outcome per record; those that the response does not show clearly are ambiguous.
 
     ``mask`` returns text of the server without credentials.
     """
@@ -95,7 +98,7 @@ def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
     body = decodable(body)
     try:
         response = _response.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _INVALID:
         text = "the response does not say which records were written"
         return _same(batch, "ambiguous", "UNREADABLE_RESPONSE", text)
     results = response.data.records if response.data is not None else None
@@ -103,27 +106,39 @@ def _outcomes(batch: Batch, body: bytes) -> list[RecordOutcome]:
         code, _ = _code_and_message(response.error)
         message = server_message(error_body(body))
         return _same(batch, "ambiguous", code or "ERROR", message or "the response contains an error")
-    in_order = _in_order_of(batch, results or [])
-    if isinstance(in_order, str):
-        return _same(batch, "ambiguous", "RESULTS_DO_NOT_MATCH", in_order)
-    return [_outcome(batch.start + index, result) for index, result in enumerate(in_order)]
+    in_order, reason = _in_order_of(batch, [_decoded(result) for result in results or []])
+    return [_outcome(batch.start + index, result, reason) for index, result in enumerate(in_order)]
 
 
-def _in_order_of(batch: Batch, results: Sequence[_Result]) -> Sequence[_Result] | str:
-    """Return the results in the order of the records, or why they do not match."""
+def _decoded(result: msgspec.Raw) -> _Result:
+    """Return a result, without a status if it cannot be decoded."""
+    try:
+        return _result.decode(result)
+    except _INVALID:
+        return _Result()
+
+
+def _in_order_of(batch: Batch, results: Sequence[_Result]) -> tuple[Sequence[_Result | None], str]:
+    """Return the result of each record, or None and a reason if the response does not show which it is."""
     sent = [_reference(record.system_ref) for record in batch.records]
     shown = [_reference(result.system_ref) for result in results]
-    all_have_references = None not in sent  # to a record without one the server may assign one
-    if all_have_references and not {*sent, None}.issuperset(shown):
-        return "the response shows references of records that were not sent; it belongs to another request"
-    if len(results) != len(sent):
-        return f"the response has {len(results)} results for {len(sent)} records"
-    if all(None in pair or pair[0] == pair[1] for pair in zip(sent, shown, strict=True)):
-        return results
-    by_reference = dict(zip(shown, results, strict=True))
-    if all_have_references and by_reference.keys() == set(sent):
-        return [by_reference[reference] for reference in sent]
-    return "the references in the response are not in the order of the records"
+    # To a record without a reference the server may assign one.
+    if None not in sent and not {*sent, None}.issuperset(shown):
+        return [None] * len(sent), (
+            "the response shows references of records that were not sent; it belongs to another request"
+        )
+    reason = f"the response has {len(results)} results for {len(sent)} records"
+    if len(results) == len(sent):
+        if all(None in pair or pair[0] == pair[1] for pair in zip(sent, shown, strict=True)):
+            return results, ""
+        reason = "the references in the response are not in the order of the records"
+    counts = Counter(sent), Counter(shown)
+    by_reference = {
+        reference: result
+        for reference, result in zip(shown, results, strict=True)
+        if reference is not None and all(count[reference] == 1 for count in counts)
+    }
+    return [by_reference.get(reference) if reference else None for reference in sent], reason
 
 
 def _reference(system_ref: object) -> bytes | None:
@@ -141,12 +156,14 @@ def _plain_number(text: str) -> int | float:
 _plain_numbers: Final = msgspec.json.Decoder(float_hook=_plain_number)
 
 
-def _outcome(index: int, result: _Result) -> RecordOutcome:
+def _outcome(index: int, result: _Result | None, reason: str) -> RecordOutcome:
+    if result is None:
+        return RecordOutcome(index=index, status="ambiguous", code="RESULTS_DO_NOT_MATCH", message=reason)
     code, message = _code_and_message(result.error)
     failed = result.error is not None or (result.status or "").upper() in {"FAILED", "ERROR"}
     if result.status is None and not failed:
         return RecordOutcome(
-            index=index, status="ambiguous", code="NO_STATUS", message="the response has no status"
+            index=index, status="ambiguous", code="NO_STATUS", message="the response does not show its status"
         )
     status = "failed" if failed else str(result.status).lower()
     return RecordOutcome(index=index, status=status, id=result.id, code=code, message=message)

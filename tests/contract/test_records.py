@@ -280,6 +280,20 @@ async def test_error_response_with_an_odd_value_elsewhere_is_ambiguous(
     assert {outcome.code for outcome in report.problems} == {"BUSY"}
 
 
+@pytest.mark.parametrize(
+    "odd", [b"null", b"7", b'"CREATED"', b'{"status":7}', b'{"status":"CREATED","id":[1]}']
+)
+async def test_odd_result_is_ambiguous_and_the_others_are_not(
+    odd: bytes, sandbox: tuple[Sandbox, AiwynClient]
+) -> None:
+    box, aiwyn = sandbox
+    body = b'{"data":{"records":[{"status":"CREATED","id":1},%s,{"status":"FAILED"}]}}' % odd
+    box.faults.add("records.upsert", mutate=lambda _: body)
+    outcomes = [outcome async for outcome in aiwyn.records.upsert(records(3))]
+    assert [outcome.status for outcome in outcomes] == ["created", "ambiguous", "failed"]
+    assert outcomes[1].code == "NO_STATUS"
+
+
 async def test_outcomes_are_read_beside_a_message_with_a_lone_surrogate(
     sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:

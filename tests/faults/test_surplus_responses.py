@@ -300,7 +300,10 @@ def records(*references: Any) -> list[dict[str, Any]]:
         ([{"k": "a"}, {"k": "y"}], ["ambiguous", "ambiguous"]),
         ([None, {"k": "y"}], ["ambiguous", "ambiguous"]),
         ([{"k": "a"}, {"k": "a"}], ["ambiguous", "ambiguous"]),
-        ([None, {"k": "a"}], ["ambiguous", "ambiguous"]),
+        ([None, {"k": "a"}], ["created", "ambiguous"]),
+        ([{"k": "b"}], ["ambiguous", "created"]),
+        ([{"k": "a"}, {"k": "b"}, {"k": "b"}], ["created", "ambiguous"]),
+        ([None, None, None], ["ambiguous", "ambiguous"]),
     ],
 )
 async def test_references_in_the_results_are_compared_with_those_that_were_sent(
