@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -11,7 +13,7 @@ import msgspec
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import Flag
 from aiwyn_async._cli.output import replace_control_characters, write_data, write_message
-from aiwyn_async._core.profile import SECRETS, profile_path
+from aiwyn_async._core.profile import ENVIRONMENT_PREFIX, SECRETS, profile_path
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.config import OBJECTS, Config, option_values
 from aiwyn_async.errors import ConfigurationError
@@ -37,6 +39,7 @@ def show(*, json: Flag = False) -> int:
     Args:
         json: Print one JSON object, by option.
     """
+    note_unknown_variables()
     path = profile_path()
     write_message(f"profile file: {path}{'' if path.exists() else ', which does not exist'}")
     try:
@@ -52,6 +55,17 @@ def show(*, json: Flag = False) -> int:
     if error is not None:
         raise error
     return ExitCode.OK
+
+
+def note_unknown_variables() -> None:
+    """Name the variables AIWYN_... that set nothing: a misspelt one is ignored."""
+    names = {"config", "log", "profile", *Config.__struct_fields__} - OBJECTS
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in names}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENVIRONMENT_PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable.upper(), known, n=1, cutoff=0.8)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            write_message(f"note: {variable} is set, but no option has this name{hint}")
 
 
 def _options(config: Config | None) -> dict[str, _Option]:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from aiwyn_async._cli.client import open_client
+from aiwyn_async._cli.config import note_unknown_variables
 from aiwyn_async._cli.errors import ExitCode, exit_code_for
 from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async._cli.output import replace_control_characters, write_data
@@ -36,6 +37,7 @@ async def doctor(*, sandbox: SandboxOptions = SandboxOptions()) -> int:
     Args:
         sandbox: A sandbox to use instead of the configured server.
     """
+    note_unknown_variables()
     exit_code = ExitCode.OK
     async with open_client(sandbox) as aiwyn:
         sources = option_sources()

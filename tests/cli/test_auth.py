@@ -207,6 +207,19 @@ async def test_config_shows_value_and_source_of_each_option(cli: Cli, box: Sandb
         assert secret not in done.out + done.err + text.out + text.err
 
 
+@pytest.mark.parametrize("command", [("config", "show", "--json"), ("doctor",)])
+async def test_unknown_variables_are_named_without_their_values(command: tuple[str, ...], cli: Cli) -> None:
+    env = {"AIWYN_RETRYS": "value-of-it", "AIWYN_HEADERS": "value-of-it", "aiwyn_deadline": "value-of-it"}
+    done = await cli.run(*command, **env, AIWYN_CONFIG="", AIWYN_LOG="", AIWYN_PROFILE="")
+    assert done.code == 0, done.err
+    assert [line for line in done.err.splitlines() if "no option" in line] == [
+        "note: AIWYN_HEADERS is set, but no option has this name",
+        "note: AIWYN_RETRYS is set, but no option has this name; did you mean AIWYN_RETRIES?",
+        "note: aiwyn_deadline is set, but no option has this name; did you mean AIWYN_DEADLINE?",
+    ]
+    assert "value-of-it" not in done.out + done.err
+
+
 async def test_config_shows_options_that_the_client_refuses(cli: Cli) -> None:
     env = {"AIWYN_RETRIES": "abc", "AIWYN_CONFIG": "/nowhere/config.toml", "AIWYN_PROXY": "http://u:p/w@h:1"}
     done = await cli.run("config", "show", "--json", **env)
