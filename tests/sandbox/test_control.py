@@ -114,6 +114,7 @@ def test_control_changes_rows_tokens_and_latency(served: Sandbox) -> None:
         ("POST", "faults", {"route": "nowhere"}),
         ("POST", "faults", {"route": "*", "status": 99}),
         ("POST", "faults", {"route": "*", "nope": 1}),
+        ("POST", "faults", {"route": "*", "nth": 2}),
         ("POST", "faults", {"route": "*", "action": "raw"}),
         ("PUT", "latency", {"seconds": -1}),
         ("POST", "rows", {"resource": "nothing"}),
@@ -153,7 +154,17 @@ def test_parse_fault_reads_text() -> None:
     "text",
     [
         *("invoices.list:status", "a:status=x", "a:status=700", "a:nope=1", "a:action=explode"),
-        *("700@list", "explode@list", "@list", "429@list:x", "429@list:0", "429@list:3,times"),
+        *(
+            "list",
+            "invoices.list",
+            "list:nth=2",
+            "700@list",
+            "explode@list",
+            "@list",
+            "429@list:x",
+            "429@list:0",
+            "429@list:3,times",
+        ),
     ],
 )
 def test_parse_fault_rejects_bad_text(text: str) -> None:

@@ -19,7 +19,7 @@ counted, not recorded and not subject to faults.
 import functools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from aiohttp import web
@@ -55,6 +55,13 @@ class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
     action: Action | None = None
     interval: Seconds = 0.1
     when: Literal["before", "after"] = "before"
+
+    def __post_init__(self) -> None:
+        """Refuse a fault without an effect, such as that of a route alone."""
+        if not (self.headers or self.delay) and (self.status, self.action, self.body) == (None, None, None):
+            raise ValueError(
+                f"a fault needs a status, action ({', '.join(get_args(Action))}), header, body or delay"
+            )
 
     def add_to(self, faults: Faults) -> Fault:
         """Plan the fault.
