@@ -1,6 +1,7 @@
 """A sandbox starts once, stops without leaving anything open, and runs as a module."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -60,6 +61,20 @@ async def test_stop_leaves_nothing_open() -> None:
             assert response.status == 200
     assert open_files() == before
     assert asyncio.all_tasks() == tasks
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_stop_closes_a_connection_that_is_being_accepted(turns: int) -> None:
+    box = Sandbox(10)
+    await box.start()
+    with socket.create_connection(("127.0.0.1", int(box.url.rpartition(":")[2]))) as connection:
+        connection.settimeout(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await box.stop()
+        await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
 
 
 async def test_start_on_a_used_port_leaves_nothing_running() -> None:

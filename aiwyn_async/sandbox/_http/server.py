@@ -1,7 +1,9 @@
 """The server on loopback, its log, and a thread's loop for synchronous code."""
 
 import asyncio
+import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -34,6 +36,7 @@ class Server:
         self.port: int | None = None
         """The port, or None if the server is not running."""
         self._runner: web.AppRunner | None = None
+        self._listener: socket.socket | None = None
 
     async def start(self, app: web.Application, port: int) -> None:
         """Bind the port, or a free one if it is 0, and serve."""
@@ -42,11 +45,18 @@ class Server:
             app, handler_cancellation=True, access_log=None, logger=_LOGGER, shutdown_timeout=0.5
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, port).start()
-        self.port = int(self._runner.addresses[0][1])
+        self._listener = socket.create_server((HOST, port))
+        await web.SockSite(self._runner, self._listener).start()
+        self.port = int(self._listener.getsockname()[1])
 
     async def stop(self) -> None:
         """Close every connection. May be called twice."""
+        if self._listener is not None:
+            # A server of Python 3.11 leaves a connection open if it is closed while it accepts it.
+            with contextlib.suppress(NotImplementedError):  # Windows, which accepts in another way
+                asyncio.get_running_loop().remove_reader(self._listener)
+            await asyncio.sleep(0)
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
