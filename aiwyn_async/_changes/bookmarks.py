@@ -120,24 +120,18 @@ class BookmarkStore:
             text = await text
         if text is None:
             return None
+        name, fix = f"the bookmark of {self._endpoint}", "remove it from the state to read all rows again"
         try:
-            position = Checkpoint.from_json(text).position_for(self._endpoint, self._query)
-        except CheckpointError as error:
-            # The advice is that of reads, which take ``resume``.
-            reason = str(error).partition("; ")[0]
-            filters = "use the filters that it was stored with, or " if "another query" in reason else ""
-            raise CheckpointError(
-                f"the bookmark of {self._endpoint}: {reason}; {filters}"
-                "remove it from the state to read all rows again"
-            ) from None
-        at, key = str(position.get("bookmark")), position.get("key")
-        try:
+            checkpoint = Checkpoint.from_json(text)
+            at, key = str(checkpoint.position.get("bookmark")), checkpoint.position.get("key")
             instant_of(at)
-        except ValueError:
+        except ValueError:  # a CheckpointError, whose advice is that of reads, which take ``resume``
+            raise CheckpointError(f"{name} is damaged, or of another release; {fix}") from None
+        if (checkpoint.endpoint, checkpoint.query) != (self._endpoint, self._query):
             raise CheckpointError(
-                f"the bookmark of {self._endpoint} is damaged; remove it from the state "
-                "to read all rows again"
-            ) from None
+                f"{name} belongs to another query of it, or to another server; "
+                f"use the filters that it was stored with, or {fix}"
+            )
         return Bookmark(at, key if isinstance(key, (int, str)) else None)
 
     async def put(self, bookmark: Bookmark) -> None:

@@ -16,6 +16,7 @@ from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
 from aiwyn_async.export._dataset.state import has_unfinished_run, read_unfinished_run
 from aiwyn_async.export._formats import is_dataset
+from aiwyn_async.export._lock import AnotherExportError
 from aiwyn_async.export._staging import has_unfinished, read_unfinished
 
 
@@ -31,8 +32,7 @@ async def export_one(
     try:
         return await export_rows(read, to, on_progress=on_progress, **options)
     except (RequestError, PaginationError, StorageError) as error:
-        # The parts may be those of another export, which still runs.
-        has_fix = "resume" in str(error) or str(error).startswith("another export")
+        has_fix = "resume" in str(error) or isinstance(error, AnotherExportError)
         if not has_fix and _has_parts(to):
             error.add_note(f"finished parts are saved; {how_to_continue} to continue")
         raise

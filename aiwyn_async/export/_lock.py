@@ -12,6 +12,10 @@ from aiwyn_async.errors import ExportError
 from aiwyn_async.export._part_files import disk_errors
 
 
+class AnotherExportError(ExportError):
+    """Another export uses the same output, so the parts there may be its own."""
+
+
 class FolderLock:
     """Creates and locks a private folder, until it is released or the process ends."""
 
@@ -23,7 +27,8 @@ class FolderLock:
         """Create the folder and lock it.
 
         Raises:
-            ExportError: another export holds the lock, or the folder is a link or belongs to another user.
+            AnotherExportError: another export holds the lock.
+            ExportError: the folder is a link or belongs to another user.
         """
         with disk_errors(self._folder):
             if self._folder.is_symlink():
@@ -34,7 +39,7 @@ class FolderLock:
             # Another export may have removed the folder just now.
             if not (lock_folder(handle, self._folder) and self._is_folder_of(handle)):
                 os.close(handle)
-                raise ExportError(
+                raise AnotherExportError(
                     f"another export is writing into {self._folder}; wait for it, or use another file name"
                 )
             self._handle = handle

@@ -24,6 +24,7 @@ from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
+from aiwyn_async.export._lock import AnotherExportError
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
 from aiwyn_async.export._source import Report
 from aiwyn_async.export._state import ReadState, State
@@ -143,7 +144,7 @@ class DatasetState(State[DatasetManifest]):
             ExportError: the file system refuses, or another run was completed and may not be replaced.
         """
         if not self.may_replace and self.has_complete_run:
-            raise ExportError(
+            raise AnotherExportError(
                 f"another export completed {self._folder.name} during this one; pass force=True to replace it"
             )
         self._update(report, finished_at=time.time())
@@ -195,9 +196,11 @@ class DatasetState(State[DatasetManifest]):
         if self._folder.read(UNFINISHED) != self._stored:
             raise self._error_of_another_export()
 
-    def _error_of_another_export(self) -> ExportError:
+    def _error_of_another_export(self) -> AnotherExportError:
         name = self._folder.name
-        return ExportError(f"another export is writing into {name}; wait for it, or use another folder")
+        return AnotherExportError(
+            f"another export is writing into {name}; wait for it, or use another folder"
+        )
 
 
 def read_manifest(dataset: str | Path) -> DatasetManifest:
