@@ -21,7 +21,7 @@ SECONDS_FOR_THREADS = 5
 def main() -> None:
     """Run the command line; errors, also of imports, are one line on stderr."""
     code = _run()
-    if code in {129, 130, 143}:
+    if code == termination.ending[1]:
         _end_threads(code)
     sys.exit(code)
 
