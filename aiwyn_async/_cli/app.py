@@ -93,6 +93,7 @@ def _main(
 ) -> Any:
     set_verbosity(quiet=quiet, verbose=verbose)
     command, bound, _ = app.parse_args(tokens)
+    termination.begin()
     # An async command is started by the caller.
     return command(*bound.args, **bound.kwargs)
 

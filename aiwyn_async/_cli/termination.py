@@ -6,7 +6,9 @@ Imports nothing that takes time, so that it is installed first.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Generator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 class Termination:
     """Handles SIGTERM and SIGHUP like Ctrl-C.
 
-    SIGHUP remains ignored if it is, as nohup sets it.
+    SIGHUP and Ctrl-C remain ignored if they are, as nohup sets the former.
 
     Attributes:
         received: True once one of them was received.
@@ -28,16 +30,27 @@ class Termination:
     def __init__(self) -> None:
         self.received = False
         self.ending = ("interrupted", 130)
+        self._handled: list[int] = []
         self._task: asyncio.Task[object] | None = None
         self._terminated: asyncio.Task[object] | None = None
         """Cancelled as soon as the event loop runs."""
 
     def install(self) -> None:
-        """Start to handle the signals. Must be called in the main thread."""
-        signal.signal(signal.SIGTERM, self._handle)
-        hangup = getattr(signal, "SIGHUP", None)  # not on Windows
-        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-            signal.signal(hangup, self._handle)
+        """Let the signals and Ctrl-C end the process at once. Must be called in the main thread.
+
+        While modules are imported, Python may print and ignore an exception that a handler raises.
+        """
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number == signal.SIGTERM or (number and signal.getsignal(number) is not signal.SIG_IGN):
+                self._handled.append(number)
+                signal.signal(number, self._exit)
+
+    def begin(self) -> None:
+        """Let them end the command in order, which begins now."""
+        for number in self._handled:
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else self._handle)
 
     @contextlib.contextmanager
     def cancels(self, task: asyncio.Task[object] | None) -> Generator[None]:
@@ -67,10 +80,21 @@ class Termination:
             if callable(handler):
                 signal.signal(signal.SIGINT, handler)
 
+    def _exit(self, number: int, _frame: FrameType | None) -> None:
+        self._note(number)
+        with contextlib.suppress(OSError):
+            if sys.stderr is not None:
+                os.write(sys.stderr.fileno(), f"{self.ending[0]}\n".encode())
+        os._exit(self.ending[1])
+
+    def _note(self, number: int) -> None:
+        if number != signal.SIGINT:
+            self.received = True
+            self.ending = ("terminated" if number == signal.SIGTERM else "hung up", 128 + number)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         task, self._task = self._task, None
-        self.received = True
-        self.ending = ("terminated" if number == signal.SIGTERM else "hung up", 128 + number)
+        self._note(number)
         if task is None:
             raise KeyboardInterrupt
         self._terminated = task
