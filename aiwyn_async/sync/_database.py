@@ -144,7 +144,8 @@ class DatabaseFile:
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
         if path.exists():
             # To read the start of a pipe or a terminal would wait.
-            if not path.is_file() or not is_database(path):
+            # An empty file may be left of a run that met a full disk.
+            if not path.is_file() or not (is_database(path) or path.stat().st_size == 0):
                 raise StorageError(f"{path} is not a DuckDB database; use another file or remove it")
             self._check_log()
             return False

@@ -71,7 +71,7 @@ async def test_suffix_of_another_format_is_refused_before_any_request(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "json", "text", "empty"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json", "text"])
 async def test_file_that_is_not_a_database_is_refused(
     kind: str, served: FirmServer, reader: AiwynClient, tmp_path: Path
 ) -> None:
@@ -83,15 +83,22 @@ async def test_file_that_is_not_a_database_is_refused(
             pa_csv.write_csv(table, path)
         case "json":
             path.write_text('{"id": 1}\n')
-        case "text":
-            path.write_text("notes")
         case _:
-            path.touch()
+            path.write_text("notes")
     before = path.read_bytes()
     with pytest.raises(StorageError, match="is not a DuckDB database"):
         await sync(reader.invoices, path)
     assert served.firm.requests == 0
     assert path.read_bytes() == before
+
+
+async def test_empty_file_of_a_run_that_met_a_full_disk_is_filled(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    path.touch(0o644)
+    assert (await sync(reader.invoices, path)).inserted == 1
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
