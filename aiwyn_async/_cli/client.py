@@ -11,7 +11,7 @@ from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async._cli.translations import flag_name
 from aiwyn_async._cli.waiting import waiting_messages
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 
 if TYPE_CHECKING:
@@ -39,12 +39,17 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
-    async with (
-        create_sandbox(SANDBOX_FLAGS, **options.arguments()) as box,
-        # Headers of a profile may be credentials of another server.
-        AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
-    ):
-        yield aiwyn
+    import sqlite3  # noqa: PLC0415 (loaded by the sandbox, too)
+
+    try:
+        async with (
+            create_sandbox(SANDBOX_FLAGS, **options.arguments()) as box,
+            # Headers of a profile may be credentials of another server.
+            AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
+        ):
+            yield aiwyn
+    except sqlite3.Error as error:
+        raise StorageError(f"cannot generate the sandbox: {error}") from None
 
 
 def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:

@@ -374,3 +374,16 @@ async def test_failure_before_the_first_part_claims_no_saved_parts(
     failed = await cli.run(*command, "--replace")
     assert failed.code == 1
     assert "saved" not in failed.err
+
+
+async def test_sandbox_that_the_disk_refuses_ends_in_one_line(cli: Cli) -> None:
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); {EXECUTE}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", code, "-m", "aiwyn_async", "count", "invoices", "--sandbox", "--sandbox-invoices", "21000"),
+        cwd=cli.folder,
+        env=cli.env,
+        stderr=subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, err.startswith(b"error: cannot generate the sandbox: ")) == (1, True), err
