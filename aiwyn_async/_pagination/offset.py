@@ -188,8 +188,8 @@ class OffsetPagination:
         return self._empty_pages > 0 or (is_short and state.style == "page")
 
     def was_before_resume(self, result: PageResult) -> bool:
-        before = self._page_before_resume
-        return before is not None and None not in result.keys and before == PageKeys.of(result.keys)
+        before, keys = self._page_before_resume, result.keys
+        return before is not None and bool(keys) and None not in keys and before == PageKeys.of(keys)
 
     def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.
