@@ -84,7 +84,8 @@ class OffsetPagination:
         # With a limit: where the page being received can be requested again, with a larger limit.
         self._page_start: Position | None = None
         self._position_at_limit: Position | None = None
-        if limit is not None and self._state.yielded >= limit:
+        is_probing = self._state.probe is not None  # it explains repeated rows, also at the limit
+        if limit is not None and self._state.yielded >= limit + is_probing:
             self._state.stop_reason = "limit"
 
     @property
