@@ -135,7 +135,7 @@ class OffsetPagination:
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat or self.was_before_resume(result):
             before = state.before if state.style == "auto" and state.pages_received == 1 else None
-            if before is not None and before.is_followed_by_shift(result.keys):
+            if before is not None and before.is_followed_by_shift(result.row_ids):
                 return Evidence.SUFFICIENT  # another request decides if `page` is an offset
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
@@ -160,12 +160,12 @@ class OffsetPagination:
             return self._receive_empty()
         after_gap = self._is_gap() and bool(result.new)
         self._empty_pages = 0
-        before, state.before = state.before, PageKeys.of(result.keys)
+        before, state.before = state.before, PageKeys.of(result.row_ids)
         if self._is_whole_list(before, result):
             state.stop_reason = "count"
             return PageDecision(use=False)
         if state.style == "auto" and state.pages_received == 1:
-            if before is not None and before.is_followed_by_shift(result.keys):
+            if before is not None and before.is_followed_by_shift(result.row_ids):
                 return self._start_probe(before, result)
             state.style = "page"
         is_repeat, self._page_before_resume = self.was_before_resume(result), None
@@ -261,7 +261,7 @@ class OffsetPagination:
         is_known = all(result.keys[index] is None for index in result.new if index < overlap)
         skip_rows = overlap if is_resumed or is_known else 0
         fresh = self._count_yielded(result, max(skip_rows, state.yielded_before))
-        state.probe = Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
+        state.probe = Probe(before.length, result.row_ids[-1], fresh, len(result.keys) - fresh)
         state.yielded_before = 0
         state.pages_received += 1
         state.stop_reason = None  # only the probe shows whether the repeated rows were expected
@@ -275,9 +275,9 @@ class OffsetPagination:
             # The first page contained all rows; in both styles there are no more.
             state.stop_reason = "empty_page"
             return PageDecision(expected_duplicates=probe.repeated)
-        if result.keys and probe.fresh and result.keys[0] == probe.first_key:
+        if result.keys and probe.fresh and result.row_ids[0] == probe.first_key:
             state.style = "offset"
-            state.before = PageKeys.of(result.keys)
+            state.before = PageKeys.of(result.row_ids)
             if self._page_start is not None:  # a read with a larger limit knows the style
                 self._page_start |= {"style": "offset", "probe": None, "next": probe.row}
             # Its first row is the last one of the page before, even if it has no key.

@@ -290,6 +290,17 @@ async def test_row_without_a_key_is_yielded_once_if_page_is_an_offset(
     assert pager.report.duplicates == 0
 
 
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("count", ["exact", "absent"])
+async def test_repeated_page_of_rows_without_keys_is_requested_again(count: Count, skips: bool) -> None:
+    model = ListModel([], skips=skips, count=count, rows=[{"id": None, "x": i} for i in range(20)])
+    right, numbers = model.pages, iter(range(99))
+    model.pages = lambda fields: right(fields | {"page": 0} if next(numbers) == 1 else fields)
+    pager = model.pager(5)
+    assert [row["x"] async for row in pager] == list(range(20))
+    assert pager.report.complete
+
+
 async def test_many_pages_take_one_request_each() -> None:
     model = ListModel(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000
