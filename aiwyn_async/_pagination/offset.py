@@ -67,8 +67,9 @@ class OffsetPagination:
         self._limit = limit
         self._trust_first_count = trust_first_count
         self._page_size_key = page_size_key
+        self._requested_size = _even_page_size(limit, page_size)
         if resume is None:
-            self._state = OffsetState(size=_even_page_size(limit, page_size), style=page_style)
+            self._state = OffsetState(size=self._requested_size, style=page_style)
         else:
             self._state = parse_position(resume, OffsetState)
             if self._state.stop_reason == "limit":  # this read may have a larger limit
@@ -195,6 +196,8 @@ class OffsetPagination:
     def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.
 
+        A page of the requested size does not show it: the server may ignore `page` and count only the page.
+
         Raises:
             RepeatedPage: it returns the same rows again and again, which are not all.
         """
@@ -202,7 +205,8 @@ class OffsetPagination:
         self._equal_pages = self._equal_pages + 1 if is_equal else 0
         self._stale_pages = 0 if result.new and not result.is_repeat else self._stale_pages + 1
         is_first = result.is_repeat and len(result.keys) == self._state.yielded
-        if is_equal and (is_first or not result.new) and result.count == self._state.yielded:
+        is_all = result.count == self._state.yielded and len(result.keys) != self._requested_size
+        if is_equal and (is_first or not result.new) and is_all:
             return True
         if self._equal_pages >= MAX_EQUAL_PAGES or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage

@@ -221,6 +221,13 @@ async def test_server_that_returns_all_rows_on_every_page_is_read_completely() -
     assert pager.report.stop_reason == "count"
 
 
+async def test_server_that_ignores_page_and_counts_the_page_raises_pagination_loop_error() -> None:
+    model = ListModel(list(range(10)), count="capped")
+    model.pages = lambda _: model.rows[:7]
+    with pytest.raises(PaginationLoopError):
+        await model.pager(7).collect()
+
+
 @pytest.mark.parametrize("count", ["exact", "absent"])
 async def test_two_alternating_pages_raise_pagination_loop_error(count: Count) -> None:
     model = ListModel(list(range(1000)), count=count)
