@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from aiwyn_async._pagination.strategy import (
     RepeatedPage,
     parse_position,
 )
+from aiwyn_async.models.base import Id
 
 MAX_EMPTY_PAGES: Final = 2
 """Empty pages in a row that end a list without a count, or even if its count promises more rows."""
@@ -75,7 +77,8 @@ class OffsetPagination:
             if self._state.stop_reason == "limit":  # this read may have a larger limit
                 self._state.stop_reason = None
         # Rows without a key may be equal without being the same row.
-        self._page_before_resume = self._state.before if has_keys else None
+        before = self._page_before_resume = self._state.before if has_keys else None
+        self.keys_before_resume: Sequence[Id | None] = () if before is None else (before.last,)
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
@@ -220,7 +223,7 @@ class OffsetPagination:
         state.rows += len(result.keys)
         self._count_yielded(result, skip_rows)
         discard = state.stop_reason is None and self._follow_page_length(request, result)
-        expected = sum(index < yielded_before for index in result.new) if yielded_before else 0
+        expected = min(yielded_before, len(result.keys))
         return PageDecision(skip_rows=skip_rows, discard_in_flight=discard, expected_duplicates=expected)
 
     def _count_yielded(self, result: PageResult, skip_rows: int) -> int:
@@ -261,7 +264,7 @@ class OffsetPagination:
         overlap = min(before.length - 1, len(result.keys))
         # A resumed read does not know these keys, and rows without a key are always new, but they are the
         # rows of the page before.
-        is_resumed = len(result.new) == len(result.keys)
+        is_resumed = self._page_before_resume is not None or len(result.new) == len(result.keys)
         is_known = all(result.keys[index] is None for index in result.new if index < overlap)
         skip_rows = overlap if is_resumed or is_known else 0
         fresh = self._count_yielded(result, max(skip_rows, state.yielded_before))

@@ -71,6 +71,7 @@ class PageProcessor(Generic[RowT]):
         self._pages_yielded = 0
         self.keys = KeySet()
         """The keys of all rows received."""
+        self.keys.add_each(pagination.keys_before_resume)
         self.sum_of_rows = 0
         """For rows without a key: the same for the same rows, whatever their order."""
         rows = pagination.position()["yielded"]

@@ -118,6 +118,11 @@ class Pagination(Protocol):
         """True if rows can be yielded before the whole page is processed."""
         ...
 
+    @property
+    def keys_before_resume(self) -> Sequence[Id | None]:
+        """The key of the last row of the page before, in a read that resumes."""
+        ...
+
     def next_request(self) -> PageRequest | None:
         """Return the next request, or None if no more may be in flight now."""
         ...

@@ -221,6 +221,20 @@ async def test_server_that_returns_all_rows_on_every_page_is_read_completely() -
     assert pager.report.stop_reason == "count"
 
 
+@pytest.mark.parametrize("style", ["page", "offset"])
+async def test_row_before_a_checkpoint_that_moved_behind_it_is_a_duplicate(style: PageStyle) -> None:
+    model = ListModel(list(range(20)), count="absent", skips=style == "offset")
+    pages = model.pager(5, page_style=style).pages()
+    keys = [row["id"] for row in (await anext(pages)).items]
+    page = await anext(pages)
+    await pages.aclose()
+    keys += [row["id"] for row in page.items]
+    model.rows.insert(0, {"id": 20})
+    rest = model.pager(5, page_style=style, resume=page.checkpoint)
+    assert keys + await keys_of(rest) == list(range(20))
+    assert rest.report.duplicates == 1
+
+
 async def test_server_that_ignores_page_and_counts_the_page_raises_pagination_loop_error() -> None:
     model = ListModel(list(range(10)), count="capped")
     model.pages = lambda _: model.rows[:7]
