@@ -162,7 +162,7 @@ class OffsetPagination:
             return self._receive_probe(state.probe, request, result)
         if not result.keys:
             return self._receive_empty()
-        after_gap = self._is_gap() and bool(result.new)
+        after_gap = self._is_gap(len(result.keys)) and bool(result.new)
         self._empty_pages = 0
         before, state.before = state.before, PageKeys.of(result.row_ids)
         if self._is_whole_list(before, result):
@@ -186,11 +186,11 @@ class OffsetPagination:
             state.stop_reason = "empty_page"
         return PageDecision()
 
-    def _is_gap(self) -> bool:
-        """Return whether the last page received is too short to be followed by others."""
+    def _is_gap(self, length: int) -> bool:
+        """Return whether the last page received is too short to be followed by one of this length."""
         state = self._state
-        is_short = state.before is not None and state.before.length < state.size
-        return self._empty_pages > 0 or (is_short and state.style == "page")
+        is_short = state.before is not None and state.before.length < max(state.size, length)
+        return self._empty_pages > 0 or (is_short and state.style != "offset")
 
     def was_before_resume(self, result: PageResult) -> bool:
         before, keys = self._page_before_resume, result.keys

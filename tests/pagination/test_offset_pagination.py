@@ -360,6 +360,16 @@ async def test_short_page_within_a_list_is_counted() -> None:
     assert not pager.report.complete
 
 
+async def test_short_first_page_of_a_server_with_longer_pages_is_counted() -> None:
+    """It looks as long as requested; the second page shows the server's own page size."""
+    model = ListModel(list(range(70)), min_size=25, count="absent")
+    whole = model.pages
+    model.pages = lambda fields: whole(fields)[: 12 if fields["page"] == 0 else 25]
+    pager = model.pager(10)
+    assert await keys_of(pager) == [*range(12), *range(25, 70)]
+    assert pager.report.problems() == ["1 pages had fewer rows than their neighbors, so rows may be missing"]
+
+
 async def test_list_that_ends_with_an_empty_page_is_deduplicated() -> None:
     pager = ListModel(list(range(10)), count="absent").pager(5)
     assert await keys_of(pager) == list(range(10))
