@@ -150,6 +150,8 @@ class PageProcessor(Generic[RowT]):
             left = [keys[index] for index in new if index >= end]
         self._leave(left, page)
         self.count_page(page, len(rows), decision)
+        if candidate.result.is_repeat:  # rows without keys, which may be equal, are yielded again
+            self.report.duplicates += len(rows)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)

@@ -322,6 +322,15 @@ async def test_repeated_page_of_rows_without_keys_is_requested_again(count: Coun
     assert pager.report.complete
 
 
+async def test_repeated_page_of_rows_without_keys_is_reported() -> None:
+    model = ListModel([], rows=[{"id": None, "x": i} for i in range(20)])
+    right = model.pages
+    model.pages = lambda fields: right(fields | {"page": 0} if fields["page"] == 2 else fields)
+    pager = model.pager(5)
+    assert len(await pager.collect()) == 20
+    assert (pager.report.duplicates, pager.report.complete) == (5, False)
+
+
 async def test_many_pages_take_one_request_each() -> None:
     model = ListModel(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000
