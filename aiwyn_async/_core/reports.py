@@ -39,7 +39,8 @@ class ReadReport(msgspec.Struct, kw_only=True):
     Attributes:
         rows_received: rows received, duplicates and bad rows included.
         rows_yielded: rows yielded to the caller.
-        duplicates: rows received more than once and yielded once.
+        duplicates: rows received more than once and yielded once; also rows without keys of a repeated page,
+            which are yielded again.
         bad_rows: rows that do not decode and were left out.
         repaired_rows: rows that decode only after a value is converted to the form of its field.
         rounded_amounts: amounts rounded because of ``round_money``.

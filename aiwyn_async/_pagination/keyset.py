@@ -116,6 +116,10 @@ class KeysetPagination:
             raise damaged_checkpoint() from None
         self.stop_reason = None if parsed.stop_reason == "limit" else parsed.stop_reason
 
+    @property
+    def keys_before_resume(self) -> Sequence[Id | None]:
+        return () if self._after is None else self._after[-1:]
+
     def next_request(self) -> PageRequest | None:
         if self.stop_reason is not None or self._requested:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from aiwyn_async._pagination.strategy import (
     RepeatedPage,
     parse_position,
 )
+from aiwyn_async.models.base import Id
 
 MAX_EMPTY_PAGES: Final = 2
 """Empty pages in a row that end a list without a count, or even if its count promises more rows."""
@@ -67,14 +69,16 @@ class OffsetPagination:
         self._limit = limit
         self._trust_first_count = trust_first_count
         self._page_size_key = page_size_key
+        self._requested_size = _even_page_size(limit, page_size)
         if resume is None:
-            self._state = OffsetState(size=_even_page_size(limit, page_size), style=page_style)
+            self._state = OffsetState(size=self._requested_size, style=page_style)
         else:
             self._state = parse_position(resume, OffsetState)
             if self._state.stop_reason == "limit":  # this read may have a larger limit
                 self._state.stop_reason = None
         # Rows without a key may be equal without being the same row.
-        self._page_before_resume = self._state.before if has_keys else None
+        before = self._page_before_resume = self._state.before if has_keys else None
+        self.keys_before_resume: Sequence[Id | None] = () if before is None else (before.last,)
         self._count: int | None = None
         self._first_count: int | None = None
         self._empty_pages = 0
@@ -84,7 +88,8 @@ class OffsetPagination:
         # With a limit: where the page being received can be requested again, with a larger limit.
         self._page_start: Position | None = None
         self._position_at_limit: Position | None = None
-        if limit is not None and self._state.yielded >= limit:
+        is_probing = self._state.probe is not None  # it explains repeated rows, also at the limit
+        if limit is not None and self._state.yielded >= limit + is_probing:
             self._state.stop_reason = "limit"
 
     @property
@@ -134,7 +139,7 @@ class OffsetPagination:
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat or self.was_before_resume(result):
             before = state.before if state.style == "auto" and state.pages_received == 1 else None
-            if before is not None and before.is_followed_by_shift(result.keys):
+            if before is not None and before.is_followed_by_shift(result.row_ids):
                 return Evidence.SUFFICIENT  # another request decides if `page` is an offset
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
@@ -157,14 +162,14 @@ class OffsetPagination:
             return self._receive_probe(state.probe, request, result)
         if not result.keys:
             return self._receive_empty()
-        after_gap = self._is_gap() and bool(result.new)
+        after_gap = self._is_gap(len(result.keys)) and bool(result.new)
         self._empty_pages = 0
-        before, state.before = state.before, PageKeys.of(result.keys)
+        before, state.before = state.before, PageKeys.of(result.row_ids)
         if self._is_whole_list(before, result):
             state.stop_reason = "count"
             return PageDecision(use=False)
         if state.style == "auto" and state.pages_received == 1:
-            if before is not None and before.is_followed_by_shift(result.keys):
+            if before is not None and before.is_followed_by_shift(result.row_ids):
                 return self._start_probe(before, result)
             state.style = "page"
         is_repeat, self._page_before_resume = self.was_before_resume(result), None
@@ -181,18 +186,20 @@ class OffsetPagination:
             state.stop_reason = "empty_page"
         return PageDecision()
 
-    def _is_gap(self) -> bool:
-        """Return whether the last page received is too short to be followed by others."""
+    def _is_gap(self, length: int) -> bool:
+        """Return whether the last page received is too short to be followed by one of this length."""
         state = self._state
-        is_short = state.before is not None and state.before.length < state.size
-        return self._empty_pages > 0 or (is_short and state.style == "page")
+        is_short = state.before is not None and state.before.length < max(state.size, length)
+        return self._empty_pages > 0 or (is_short and state.style != "offset")
 
     def was_before_resume(self, result: PageResult) -> bool:
-        before = self._page_before_resume
-        return before is not None and None not in result.keys and before == PageKeys.of(result.keys)
+        before, keys = self._page_before_resume, result.keys
+        return before is not None and bool(keys) and None not in keys and before == PageKeys.of(keys)
 
     def _is_whole_list(self, before: PageKeys | None, result: PageResult) -> bool:
         """Return whether the server returns all rows for every page.
+
+        A page of the requested size does not show it: the server may ignore `page` and count only the page.
 
         Raises:
             RepeatedPage: it returns the same rows again and again, which are not all.
@@ -201,7 +208,8 @@ class OffsetPagination:
         self._equal_pages = self._equal_pages + 1 if is_equal else 0
         self._stale_pages = 0 if result.new and not result.is_repeat else self._stale_pages + 1
         is_first = result.is_repeat and len(result.keys) == self._state.yielded
-        if is_equal and (is_first or not result.new) and result.count == self._state.yielded:
+        is_all = result.count == self._state.yielded and len(result.keys) != self._requested_size
+        if is_equal and (is_first or not result.new) and is_all:
             return True
         if self._equal_pages >= MAX_EQUAL_PAGES or self._stale_pages >= MAX_STALE_PAGES:
             raise RepeatedPage
@@ -215,7 +223,7 @@ class OffsetPagination:
         state.rows += len(result.keys)
         self._count_yielded(result, skip_rows)
         discard = state.stop_reason is None and self._follow_page_length(request, result)
-        expected = sum(index < yielded_before for index in result.new) if yielded_before else 0
+        expected = min(yielded_before, len(result.keys))
         return PageDecision(skip_rows=skip_rows, discard_in_flight=discard, expected_duplicates=expected)
 
     def _count_yielded(self, result: PageResult, skip_rows: int) -> int:
@@ -256,11 +264,11 @@ class OffsetPagination:
         overlap = min(before.length - 1, len(result.keys))
         # A resumed read does not know these keys, and rows without a key are always new, but they are the
         # rows of the page before.
-        is_resumed = len(result.new) == len(result.keys)
+        is_resumed = self._page_before_resume is not None or len(result.new) == len(result.keys)
         is_known = all(result.keys[index] is None for index in result.new if index < overlap)
         skip_rows = overlap if is_resumed or is_known else 0
         fresh = self._count_yielded(result, max(skip_rows, state.yielded_before))
-        state.probe = Probe(before.length, result.keys[-1], fresh, len(result.keys) - fresh)
+        state.probe = Probe(before.length, result.row_ids[-1], fresh, len(result.keys) - fresh)
         state.yielded_before = 0
         state.pages_received += 1
         state.stop_reason = None  # only the probe shows whether the repeated rows were expected
@@ -274,9 +282,9 @@ class OffsetPagination:
             # The first page contained all rows; in both styles there are no more.
             state.stop_reason = "empty_page"
             return PageDecision(expected_duplicates=probe.repeated)
-        if result.keys and probe.fresh and result.keys[0] == probe.first_key:
+        if result.keys and probe.fresh and result.row_ids[0] == probe.first_key:
             state.style = "offset"
-            state.before = PageKeys.of(result.keys)
+            state.before = PageKeys.of(result.row_ids)
             if self._page_start is not None:  # a read with a larger limit knows the style
                 self._page_start |= {"style": "offset", "probe": None, "next": probe.row}
             # Its first row is the last one of the page before, even if it has no key.

@@ -230,7 +230,7 @@ class PageIterator(Generic[RowT]):
     ) -> tuple[DecodedPage[RowT], Sequence[int]]:
         """Return the response to use, and the indices of its new rows."""
         best = await self._confirmed(request, await self._read(request, response))
-        return best.page, await self._apply(best, self._processor.add_keys(best.keys))
+        return best.page, await self._apply(best, self._processor.add_keys(best.page.keys))
 
     async def _confirmed(self, request: PageRequest, first: Candidate[RowT]) -> Candidate[RowT]:
         """Return the response to use, another one if the first may be faulty."""

@@ -38,7 +38,8 @@ class Candidate(NamedTuple, Generic[RowT]):
 
     @property
     def keys(self) -> Sequence[Id | None]:
-        return self.page.keys
+        """What identifies each row, also one without a key."""
+        return self.result.row_ids
 
 
 class PageProcessor(Generic[RowT]):
@@ -70,6 +71,7 @@ class PageProcessor(Generic[RowT]):
         self._pages_yielded = 0
         self.keys = KeySet()
         """The keys of all rows received."""
+        self.keys.add_each(pagination.keys_before_resume)
         self.sum_of_rows = 0
         """For rows without a key: the same for the same rows, whatever their order."""
         rows = pagination.position()["yielded"]
@@ -107,20 +109,22 @@ class PageProcessor(Generic[RowT]):
 
     def candidate(self, page: DecodedPage[RowT]) -> Candidate[RowT]:
         """Return a decoded page as the pagination sees it."""
-        values, is_repeat = self._order_values(page), self._is_repeat(page)
+        values, digests = self._order_values(page), self._reader.digests(page)
         unordered = [index for index, row in enumerate(values) if row is None]
         ordered = [row for row in values if row is not None]
-        result = PageResult(page.keys, (), page.rows.count, ordered, unordered, is_repeat)
+        result = PageResult(
+            page.keys, (), page.rows.count, ordered, unordered, self._is_repeat(digests), digests=digests
+        )
         return Candidate(page, self._pagination.normalized(result))
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
-        known = bool(self._query.key) and self.keys.has_all(candidate.keys)
+        known = bool(self._query.key) and self.keys.has_all(candidate.page.keys)
         return self._pagination.evidence(candidate.result, known=known)
 
     def reject(self, candidate: Candidate[RowT]) -> None:
         """Record the rows of an unused response, which another one must have."""
         if not self._pagination.was_before_resume(candidate.result):
-            self._rejected_keys.update(key for key in candidate.keys if key is not None)
+            self._rejected_keys.update(key for key in candidate.page.keys if key is not None)
 
     def add_keys(self, keys: Sequence[Id | None]) -> Sequence[int]:
         """Add the keys of a page; return the indices of the rows that are new."""
@@ -137,7 +141,7 @@ class PageProcessor(Generic[RowT]):
         Raises:
             PaginationError: the server does not paginate as requested.
         """
-        page, keys = candidate.page, candidate.keys
+        page, keys = candidate.page, candidate.page.keys
         decision = self._decide(msgspec.structs.replace(candidate.result, new=new))
         rows, left = new, list[Id | None]()
         end = len(keys) - decision.skip_last if decision.use else 0
@@ -146,6 +150,8 @@ class PageProcessor(Generic[RowT]):
             left = [keys[index] for index in new if index >= end]
         self._leave(left, page)
         self.count_page(page, len(rows), decision)
+        if candidate.result.is_repeat:  # rows without keys, which may be equal, are yielded again
+            self.report.duplicates += len(rows)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
@@ -210,12 +216,11 @@ class PageProcessor(Generic[RowT]):
             self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(rows))
         return rows
 
-    def _is_repeat(self, page: DecodedPage[RowT]) -> bool:
-        """Return whether rows without keys are repeated, by their bytes."""
-        if not page.keys or (self._query.key and None not in page.keys):
+    def _is_repeat(self, digests: Sequence[Id | None]) -> bool:
+        """Return whether a page with rows without keys is repeated, by their bytes."""
+        if not digests:
             return False
-        content = page.response.body if self._query.key else "".join(map(str, page.keys)).encode()
-        digest = hashlib.blake2b(content, digest_size=12).digest()
+        digest = hashlib.blake2b(" ".join(map(str, digests)).encode(), digest_size=12).digest()
         is_known = digest in self._keyless_pages
         self._keyless_pages.add(digest)
         return is_known

@@ -7,6 +7,8 @@ from contextlib import aclosing
 from itertools import chain
 from typing import Any, Final, Never, TypeVar, overload
 
+import msgspec
+
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import BadRow
@@ -17,7 +19,7 @@ from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query, ResumeState
 from aiwyn_async._pagination.read import ReadOptions, ReportedRead
 from aiwyn_async._pagination.strategy import Pagination
-from aiwyn_async.errors import PaginationError, RequestError
+from aiwyn_async.errors import IncompleteError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
@@ -95,18 +97,29 @@ class Pager(ReportedRead[RowT, ListReport]):
         return rows[0] if rows else None
 
     async def count(self) -> int:
-        """Return the server's count, or the number of keys without one."""
-        keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip"}
-        page = await self._with(**keys, page_size=1, limit=1)
-        # A server that counts only the rows of its pages reports 1, whatever the list has.
-        if page.count is not None and (page.count > len(page.items) or not page.items):
-            count: int = page.count
-            return count
+        """Return the server's count, or the number of keys without one.
+
+        Raises:
+            IncompleteError: the server sends no count, and rows may be missing from those that were counted.
+        """
+        keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip", "strict": False}
+        one: Pager[Any] = self._with(**keys, page_size=1, limit=1)
+        page = await one
+        # A server that counts only the rows of its pages reports those of this one, whatever the list has.
+        received = one.report.rows_received
+        if page.count is not None and (page.count > received or not received):
+            return page.count
         read: Pager[Any] = self._with(**keys, limit=None)
         async with aclosing(read.pages()) as pages:
             async for _ in pages:
                 pass
-        return read.report.rows_yielded
+        report = read.report
+        if (report.total_count or 0) < report.rows_yielded:  # no count, or that of a page
+            report = msgspec.structs.replace(report, total_count=None, total_count_at_start=None)
+        if problems := report.blocking_problems():
+            text = f"{self.query.path} was not counted completely: {'; '.join(problems)}"
+            raise IncompleteError(text, report=read.report)
+        return report.rows_yielded
 
     # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.
     @overload

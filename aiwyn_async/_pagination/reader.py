@@ -115,6 +115,15 @@ class PageReader(Generic[RowT]):
         self._note_unknown(rows, keys)
         return DecodedPage(rows, keys, response)
 
+    def digests(self, page: DecodedPage[RowT]) -> Sequence[Id | None]:
+        """Return the keys of a page, with digests in place of those that rows lack; empty if none does."""
+        if not self._key:
+            return page.keys
+        if None not in page.keys:
+            return ()
+        rows = self._rows.raw_items(page.response.body)
+        return [_digest(row) if key is None else key for key, row in zip(page.keys, rows, strict=True)]
+
     def _note_unknown(self, rows: DecodedRows[RowT], keys: Sequence[Id | None]) -> None:
         for name, index in rows.unknown.items():
             self.unknown_fields.setdefault(name, self._key_at(keys, index))

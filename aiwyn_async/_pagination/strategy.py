@@ -45,6 +45,7 @@ class PageResult(msgspec.Struct, frozen=True):
         unordered: the indices of the other rows.
         is_repeat: rows without keys arrived in the same bytes as an earlier page.
         is_out_of_order: the rows are not in the requested order.
+        digests: those of rows without a key, and the keys of the others; empty if all have a key.
     """
 
     keys: Sequence[Id | None]
@@ -54,6 +55,12 @@ class PageResult(msgspec.Struct, frozen=True):
     unordered: Sequence[int] = ()
     is_repeat: bool = False
     is_out_of_order: bool = False
+    digests: Sequence[Id | None] = ()
+
+    @property
+    def row_ids(self) -> Sequence[Id | None]:
+        """What identifies each row: its key, or a digest."""
+        return self.digests or self.keys
 
     def without_last(self, rows: int) -> PageResult:
         """Return the result without its last rows, which have no order values."""
@@ -109,6 +116,11 @@ class Pagination(Protocol):
     @property
     def can_stream_rows(self) -> bool:
         """True if rows can be yielded before the whole page is processed."""
+        ...
+
+    @property
+    def keys_before_resume(self) -> Sequence[Id | None]:
+        """The key of the last row of the page before, in a read that resumes."""
         ...
 
     def next_request(self) -> PageRequest | None:

@@ -80,7 +80,11 @@ class Pull(ReportedRead[RowT, PullReport]):
                 await pages.aclose()
 
     async def count(self) -> int:
-        """Return the server's count, or the number of keys without one."""
+        """Return the server's count, or the number of keys without one.
+
+        Raises:
+            IncompleteError: as ``Pager.count()``.
+        """
         return await Pager(self._session, self.query, dict[str, Any]).count()
 
     # Only Any is a type[Never]: without this overload, pyright takes Any for a dict.

@@ -146,6 +146,14 @@ async def test_page_before_a_checkpoint_is_not_yielded_again(clock: FakeClock, t
     assert rest.report.complete == (times == 1)
 
 
+async def test_empty_page_after_a_checkpoint_is_requested_again(clock: FakeClock) -> None:
+    async with serving(OneFault(numbered(range(47)), "empty", 1, counted=False), clock) as client:
+        page = await client.invoices.list(page_size=10)
+        rest = client.invoices.list(page_size=10, resume=page.checkpoint)
+        assert [row.id for row in await rest.collect()] == list(range(10, 47))
+    assert rest.report.complete
+
+
 async def test_search_page_before_a_checkpoint_is_not_reported_as_lost(
     sandbox: Sandbox, client: AiwynClient
 ) -> None:

@@ -195,3 +195,13 @@ async def test_growing_count_is_not_a_problem_if_rows_cannot_shift() -> None:
     pager = model.pager(3, strict=True)
     assert len(await pager.collect()) == 11
     assert pager.report.changed_during_read
+
+
+async def test_row_before_a_checkpoint_that_arrives_again_is_a_duplicate() -> None:
+    model = Searched(list(range(10)), count="absent")
+    right, at_8 = model.pages, {"id": {"_gt": 8}}
+    model.pages = lambda fields: right(fields) if fields.get("where") != at_8 else model.rows[8:]
+    page = await model.pager(9)
+    rest = model.pager(9, resume=page.checkpoint)
+    assert [row["id"] for row in page.items] + await keys_of(rest) == list(range(10))
+    assert rest.report.duplicates == 1

@@ -199,6 +199,18 @@ async def test_limit_within_the_page_that_shows_the_style_has_no_problem(
     assert (pager.report.stop_reason, pager.report.problems()) == ("limit", [])
 
 
+@pytest.mark.parametrize("limit", [2, 3])
+async def test_read_resumed_at_its_limit_still_decides_the_style(limit: int) -> None:
+    model = ListModel(list(range(5)), skips=True)
+    pages = model.pager(2, limit=3).pages()
+    await anext(pages)
+    page = await anext(pages)
+    await pages.aclose()
+    rest = model.pager(2, limit=limit, resume=page.checkpoint)
+    assert await keys_of(rest) == []
+    assert bool(rest.report.problems()) is (limit < 3)
+
+
 async def test_limit_within_a_list_that_moved_has_a_problem() -> None:
     model = ListModel(list(range(60)))
 

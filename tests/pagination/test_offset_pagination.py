@@ -221,6 +221,27 @@ async def test_server_that_returns_all_rows_on_every_page_is_read_completely() -
     assert pager.report.stop_reason == "count"
 
 
+@pytest.mark.parametrize("style", ["page", "offset"])
+async def test_row_before_a_checkpoint_that_moved_behind_it_is_a_duplicate(style: PageStyle) -> None:
+    model = ListModel(list(range(20)), count="absent", skips=style == "offset")
+    pages = model.pager(5, page_style=style).pages()
+    keys = [row["id"] for row in (await anext(pages)).items]
+    page = await anext(pages)
+    await pages.aclose()
+    keys += [row["id"] for row in page.items]
+    model.rows.insert(0, {"id": 20})
+    rest = model.pager(5, page_style=style, resume=page.checkpoint)
+    assert keys + await keys_of(rest) == list(range(20))
+    assert rest.report.duplicates == 1
+
+
+async def test_server_that_ignores_page_and_counts_the_page_raises_pagination_loop_error() -> None:
+    model = ListModel(list(range(10)), count="capped")
+    model.pages = lambda _: model.rows[:7]
+    with pytest.raises(PaginationLoopError):
+        await model.pager(7).collect()
+
+
 @pytest.mark.parametrize("count", ["exact", "absent"])
 async def test_two_alternating_pages_raise_pagination_loop_error(count: Count) -> None:
     model = ListModel(list(range(1000)), count=count)
@@ -290,6 +311,26 @@ async def test_row_without_a_key_is_yielded_once_if_page_is_an_offset(
     assert pager.report.duplicates == 0
 
 
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("count", ["exact", "absent"])
+async def test_repeated_page_of_rows_without_keys_is_requested_again(count: Count, skips: bool) -> None:
+    model = ListModel([], skips=skips, count=count, rows=[{"id": None, "x": i} for i in range(20)])
+    right, numbers = model.pages, iter(range(99))
+    model.pages = lambda fields: right(fields | {"page": 0} if next(numbers) == 1 else fields)
+    pager = model.pager(5)
+    assert [row["x"] async for row in pager] == list(range(20))
+    assert pager.report.complete
+
+
+async def test_repeated_page_of_rows_without_keys_is_reported() -> None:
+    model = ListModel([], rows=[{"id": None, "x": i} for i in range(20)])
+    right = model.pages
+    model.pages = lambda fields: right(fields | {"page": 0} if fields["page"] == 2 else fields)
+    pager = model.pager(5)
+    assert len(await pager.collect()) == 20
+    assert (pager.report.duplicates, pager.report.complete) == (5, False)
+
+
 async def test_many_pages_take_one_request_each() -> None:
     model = ListModel(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000
@@ -326,6 +367,16 @@ async def test_short_page_within_a_list_is_counted() -> None:
     assert await keys_of(pager) == [*range(8), *range(10, 20)]
     assert pager.report.short_pages == 1
     assert not pager.report.complete
+
+
+async def test_short_first_page_of_a_server_with_longer_pages_is_counted() -> None:
+    """It looks as long as requested; the second page shows the server's own page size."""
+    model = ListModel(list(range(70)), min_size=25, count="absent")
+    whole = model.pages
+    model.pages = lambda fields: whole(fields)[: 12 if fields["page"] == 0 else 25]
+    pager = model.pager(10)
+    assert await keys_of(pager) == [*range(12), *range(25, 70)]
+    assert pager.report.problems() == ["1 pages had fewer rows than their neighbors, so rows may be missing"]
 
 
 async def test_list_that_ends_with_an_empty_page_is_deduplicated() -> None:

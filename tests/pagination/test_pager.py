@@ -23,6 +23,7 @@ from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async.errors import ConfigurationError, IncompleteError, ServerError
 from aiwyn_async.sandbox import Drift, Sandbox
 from invoice_lists import listed_ids, request_bodies
+from list_model import ListModel
 
 
 async def test_pager_sends_nothing_before_the_first_await(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -90,6 +91,23 @@ async def test_count_of_the_page_alone_is_not_the_count(route: str, aiwyn: Aiwyn
     reads = [aiwyn.invoices.list()] if route == "invoices.list" else [aiwyn.invoices.search()]
     assert [await read.count() for read in reads] == [95]
     assert route == "invoices.list" or await aiwyn.invoices.pull().count() == 95
+
+
+async def test_count_of_rows_that_may_be_incomplete_is_an_error(aiwyn: AiwynClient, box: Sandbox) -> None:
+    def add_row_without_key(body: bytes) -> bytes:
+        rows = msgspec.json.decode(body)["deid_invoice"]
+        return msgspec.json.encode({"deid_invoice": [*rows, {"id": None}] if rows else []})
+
+    box.faults.add("invoices.search", every=1, mutate=add_row_without_key)
+    with pytest.raises(IncompleteError, match="not counted completely: 1 rows were in a discarded") as caught:
+        await aiwyn.invoices.search().count()
+    assert caught.value.report is not None
+    assert caught.value.report.rows_yielded == 95
+
+
+async def test_count_of_a_page_that_is_longer_than_requested_is_not_the_count() -> None:
+    model = ListModel(list(range(20)), min_size=7, count="capped")
+    assert await model.pager(5).count() == 20
 
 
 @pytest.mark.parametrize("count", ['"1_00"', '"٩٩"', '"+95"', '"9' + "9" * 5000 + '"'])
